@@ -1,0 +1,160 @@
+//! Events: facts of the cluster, and the local ones of this node.
+//!
+//! 1. A cluster event has a `seq`; every node sees the same events in the same order, without holes.
+//! 2. A local event has none.
+//!
+//! Not here: how events reach a client (`crate::rpc`).
+
+use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
+use super::message::Received;
+use super::time::ServerTime;
+use serde::{Deserialize, Serialize};
+
+/// Why a node is no longer a live member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftReason {
+    /// It said goodbye.
+    Left,
+    /// Its deadline passed.
+    HeartbeatTimeout,
+    /// Its presence was gone for the grace time.
+    ProcessDied,
+    /// Another process took its id over.
+    Replaced,
+}
+
+/// Why a leader was elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ElectedReason {
+    /// There was no leader, and no record of one.
+    Vacant,
+    /// The old leader's lease ran out.
+    Expired,
+    /// The old leader's process died.
+    ProcessDied,
+    /// Leadership was handed over by request.
+    Handover,
+    /// The old leader left.
+    Resigned,
+}
+
+/// Why leadership became vacant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostReason {
+    /// The leader makes room for another by request.
+    Handover,
+    /// The leader left.
+    Resigned,
+    /// Another process took the leader's node id over.
+    Replaced,
+}
+
+/// What happened, in the cluster's one order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ClusterFact {
+    /// A node became a member.
+    NodeJoined {
+        /// Its name for people.
+        name: String,
+        /// Its life.
+        incarnation: Incarnation,
+        /// Whether the cluster knew the id before.
+        rejoined: bool,
+    },
+    /// A node is no live member any more.
+    NodeLeft {
+        /// Its life.
+        incarnation: Incarnation,
+        /// Why.
+        reason: LeftReason,
+    },
+    /// A leader was granted a term.
+    LeaderElected {
+        /// Who leads.
+        leader_id: NodeId,
+        /// Under which term.
+        term: Term,
+        /// Who led before.
+        previous_leader_id: Option<NodeId>,
+        /// Why.
+        reason: ElectedReason,
+    },
+    /// Leadership became vacant.
+    LeaderLost {
+        /// Who led.
+        leader_id: NodeId,
+        /// Under which term.
+        term: Term,
+        /// Why.
+        reason: LostReason,
+    },
+}
+
+/// A fact with its place in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterEvent {
+    /// Its place.
+    pub seq: EventSeq,
+    /// When, on the Redis server's clock.
+    pub at: ServerTime,
+    /// The node that it is about.
+    pub node_id: NodeId,
+    /// What happened.
+    pub fact: ClusterFact,
+}
+
+/// Which way messages went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From this node into the stream.
+    Sent,
+    /// From the stream to this node.
+    Received,
+}
+
+/// What only this node's clients hear.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LocalFact {
+    /// A batch of messages went through.
+    SyncComplete {
+        /// Which way.
+        direction: Direction,
+        /// How many messages.
+        count: u64,
+        /// The first one's position.
+        first: MessageSeq,
+        /// The last one's position.
+        last: MessageSeq,
+    },
+    /// A message came in.
+    Message(Received),
+    /// Redis does not answer any more.
+    Degraded,
+    /// Redis answers again.
+    Recovered,
+    /// Events between the two were trimmed or lost before this subscriber saw them (both ends included).
+    Gap {
+        /// The first event missed.
+        from: EventSeq,
+        /// The last event missed.
+        to: EventSeq,
+    },
+}
+
+/// What a subscriber gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A fact of the cluster.
+    Cluster(ClusterEvent),
+    /// A fact of this node.
+    Local {
+        /// When, on the Redis server's clock as far as this node knows it.
+        at: ServerTime,
+        /// What happened.
+        fact: LocalFact,
+    },
+}

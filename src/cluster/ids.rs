@@ -1,0 +1,195 @@
+//! The names and numbers of the cluster, each a type of its own.
+//!
+//! 1. A `NodeId` or `ClusterName` that exists has been checked: it is safe in a Redis key, a file name and a log line.
+//! 2. `Term`, `Incarnation`, `EventSeq` and `MessageSeq` stay below 2^53, so that JSON readers keep them exact.
+//!
+//! Not here: what the numbers mean for a leader (`leader.rs`) or a message (`message.rs`).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a text is no valid id; the message names what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{what} {text:?} is not allowed: use 1 to {max} characters of a-z, A-Z, 0-9, '.', '_', '-' (not starting with '.' or '-')"
+)]
+pub struct InvalidId {
+    what: &'static str,
+    text: String,
+    max: usize,
+}
+
+fn check(what: &'static str, text: &str, max: usize) -> Result<(), InvalidId> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let good = !text.is_empty() && text.len() <= max && text.chars().all(allowed) && !text.starts_with(['.', '-']);
+    if good {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(80).collect();
+    Err(InvalidId { what, text: shown, max })
+}
+
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks a text and takes it.
+            ///
+            /// # Errors
+            /// [`InvalidId`] when the text is empty, too long or holds a character that is not allowed.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+                let text = text.into();
+                check($what, &text, $max)?;
+                Ok(Self(text))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+checked_text!(
+    /// The stable name of a node, at most 64 characters; it outlives restarts of the process.
+    NodeId, "node id", 64
+);
+checked_text!(
+    /// The name of a cluster, at most 64 characters; two clusters on one Redis differ by it.
+    ClusterName, "cluster name", 64
+);
+checked_text!(
+    /// A random text of 1 to 64 characters that names one process, one presence connection, one producer or one renewal.
+    Nonce, "nonce", 64
+);
+
+impl Nonce {
+    /// A nonce of 32 hexadecimal digits from 16 random bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let mut text = String::with_capacity(32);
+        for byte in bytes {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        Self(text)
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// The number of a leadership; rises at every grant, is the fencing token of the lease named `leader`. 0: none yet.
+    Term
+);
+number!(
+    /// The number of a node's life; rises with every start of its process. 0: never joined.
+    Incarnation
+);
+number!(
+    /// The position of an event in the one order that all nodes see; contiguous within a data epoch.
+    EventSeq
+);
+number!(
+    /// The position of a message in the one order that all nodes see; contiguous within a data epoch.
+    MessageSeq
+);
+
+macro_rules! entry_id {
+    ($name:ident) => {
+        impl $name {
+            /// The text form that clients see, `<seq>-0`.
+            #[must_use]
+            pub fn entry_id(self) -> String {
+                format!("{}-0", self.0)
+            }
+
+            /// Reads the text form back; `None` when the text is not one.
+            #[must_use]
+            pub fn from_entry_id(text: &str) -> Option<Self> {
+                let digits = text.strip_suffix("-0")?;
+                let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+                let seq: u64 = if plain { digits.parse().ok()? } else { return None };
+                (seq < 1 << 53).then_some(Self(seq))
+            }
+
+            /// The next position.
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+    };
+}
+
+entry_id!(EventSeq);
+entry_id!(MessageSeq);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_break_a_key_a_path_or_a_log_line_are_refused() {
+        for bad in ["", "..", ".hidden", "-flag", "a b", "a/b", "a{b}", "a\nb", "ü", &"x".repeat(65)] {
+            assert!(NodeId::new(bad).is_err(), "{bad:?} was taken");
+        }
+        for good in ["a", "node-1", "gw.eu_west-2", &"x".repeat(64)] {
+            assert_eq!(NodeId::new(good).map(String::from), Ok(good.to_owned()));
+        }
+    }
+
+    #[test]
+    fn entry_ids_come_back_and_others_are_refused() {
+        assert_eq!(MessageSeq::from_entry_id("17-0"), Some(MessageSeq(17)));
+        for bad in ["17", "17-1", "-0", "+1-0", "1e3-0", "99999999999999999999-0", "9007199254740992-0"] {
+            assert_eq!(MessageSeq::from_entry_id(bad), None, "{bad}");
+        }
+    }
+}

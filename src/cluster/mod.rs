@@ -1,0 +1,8 @@
+//! The rules of the cluster, pure: no I/O, no clock, no randomness, no tokio.
+
+pub mod event;
+pub mod ids;
+pub mod member;
+pub mod message;
+pub mod settings;
+pub mod time;

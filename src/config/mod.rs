@@ -1,0 +1,1 @@
+//! Raw files and environment, validated into a Config.

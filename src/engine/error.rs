@@ -1,0 +1,62 @@
+//! What can go wrong with a request, in the words of the domain.
+//!
+//! 1. No text of Redis, no address and no secret is in here unless it was cleaned first.
+//!
+//! Not here: the numbers that clients see (`crate::rpc::errors`).
+
+use crate::cluster::ids::NodeId;
+use std::time::Duration;
+
+/// Why a request was not done. The text says what is wrong and what to do, in one sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// This node is no member.
+    #[error("this node is not a member of the cluster; call distributed.join_cluster first")]
+    NotJoined,
+    /// Redis did not answer; nothing is known to be lost.
+    #[error("Redis does not answer ({detail}); the node goes on trying, call again")]
+    RedisUnavailable {
+        /// What was seen, without secrets.
+        detail: String,
+        /// When another try makes sense.
+        retry_after: Duration,
+    },
+    /// Another process holds the node id.
+    #[error("node id {node_id} is in use by {holder}; stop that process, choose another id, or join with force")]
+    NodeIdInUse {
+        /// The id.
+        node_id: NodeId,
+        /// Who holds it, as far as known.
+        holder: String,
+    },
+    /// These ids are no (live) members.
+    #[error("no such member: {}; see distributed.get_cluster_state for the members", .names.join(", "))]
+    UnknownNode {
+        /// The ids as given.
+        names: Vec<String>,
+    },
+    /// A message is larger than [`crate::cluster::settings::MAX_MESSAGE_BYTES`].
+    #[error("message {index} has {bytes} bytes, {max} are allowed; send a reference to the content instead")]
+    MessageTooLarge {
+        /// Its index in the call.
+        index: usize,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A bound was reached.
+    #[error("{what}; wait and call again")]
+    Overloaded {
+        /// Which bound.
+        what: String,
+        /// When another try makes sense.
+        retry_after: Duration,
+    },
+    /// A parameter cannot be taken.
+    #[error("{0}")]
+    InvalidParams(String),
+    /// A defect of this program, or a broken disk.
+    #[error("internal error: {0}; see the log")]
+    Internal(String),
+}

@@ -1,0 +1,4 @@
+//! A running node: the only place with timers and tasks.
+
+pub mod error;
+pub mod handle;

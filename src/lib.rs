@@ -1,0 +1,20 @@
+//! clawster turns several OpenClaw gateways into one cluster.
+//!
+//! The modules in reading order; each may use only those above it:
+//!
+//! - [`cluster`]: the rules, pure: no I/O, no clock, no randomness.
+//! - [`store`]: the cluster's shared state, in domain verbs, on Redis or in memory.
+//! - [`engine`]: a running node: timers, connections, the outbox.
+//! - [`rpc`]: JSON-RPC over stdio and a unix socket.
+//! - [`cli`]: the commands.
+//!
+//! Beside them stand [`config`] and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
+
+pub mod cli;
+pub mod clock;
+pub mod cluster;
+pub mod config;
+pub mod engine;
+pub mod logging;
+pub mod rpc;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Logs: rotated file, syslog, console.

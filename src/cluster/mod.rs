@@ -4,5 +4,6 @@ pub mod event;
 pub mod ids;
 pub mod member;
 pub mod message;
+pub mod protocol;
 pub mod settings;
 pub mod time;

@@ -106,8 +106,10 @@ impl Writer<'_> {
         let removals: usize =
             group.iter().map(|job| if let Job::Sent { assigned, .. } = job { assigned.len() } else { 0 }).sum();
         let durable = overdue || self.unflushed.len() + removals > UNFLUSHED_REMOVALS;
-        let result = self.commit(&group, durable);
-        let mut accepts = result.as_ref().ok().cloned().unwrap_or_default().into_iter();
+        let (mut accepts, result) = match self.commit(&group, durable) {
+            Ok(accepts) => (accepts.into_iter(), Ok(())),
+            Err(error) => (Vec::new().into_iter(), Err(error)),
+        };
         // A caller that is gone does not wait for its answer, so a failed send is no failure.
         for job in group {
             match job {
@@ -116,7 +118,7 @@ impl Writer<'_> {
                     let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
                 Job::Sent { reply, .. } | Job::Save { reply, .. } | Job::Flush { reply } => {
-                    let _ = reply.send(result.as_ref().map(|_| ()).map_err(Clone::clone));
+                    let _ = reply.send(result.clone());
                 }
             }
         }

@@ -351,3 +351,38 @@ fn cost_of_accepting_a_hundred_messages() {
     );
     println!("file {} bytes", std::fs::metadata(dir(&root).database_path(&id("a"))).unwrap().len());
 }
+
+/// Fills a real small disk: mount a tmpfs of 4 MiB and name it in CLAWSTER_TEST_SMALL_DISK.
+#[test]
+#[ignore = "needs a small file system"]
+fn a_real_full_disk_refuses_calls_and_takes_them_again() {
+    let root =
+        std::env::var_os("CLAWSTER_TEST_SMALL_DISK").expect("CLAWSTER_TEST_SMALL_DISK names a small file system");
+    let dir = StateDir::open(Path::new(&root), &ClusterName::new("c").unwrap()).unwrap();
+    let store = dir.lock_node(&id("a")).unwrap();
+    let ballast = Path::new(&root).join("ballast");
+    let mut accepted = 0;
+    for round in 0..20u64 {
+        // Later rounds find less room than this; what fits is enough.
+        let _ = std::fs::write(&ballast, vec![1; 200_000]);
+        let error = loop {
+            match store.accept(drafts(accepted..accepted + 100), 1) {
+                Ok(_) => accepted += 100,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, AcceptError::State(StateError::Io { full: true, .. })), "round {round}: {error}");
+        let again = store.accept(drafts(accepted..accepted + 100), 1);
+        std::fs::remove_file(&ballast).unwrap();
+        accepted = if again.is_ok() { accepted + 100 } else { accepted };
+        assert_eq!(seqs(&store), (1..=accepted).collect::<Vec<_>>(), "round {round}: {again:?}");
+        if store.accept(drafts(accepted..accepted + 1), 1).is_ok() {
+            accepted += 1;
+        }
+        if round % 5 == 4 {
+            store.sent(&(1..=accepted).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
+            break;
+        }
+    }
+    println!("accepted {accepted}; {:?}", store.unsent());
+}

@@ -22,8 +22,9 @@ use std::time::Duration;
 /// How long something may stay undurable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// How many removals may stay undurable; they are kept in memory until then.
-const UNFLUSHED_REMOVALS: usize = 10_000;
+/// How many removals may stay undurable. They are kept in memory until then, and the pages they freed are not used again
+/// before, so a small number keeps the file small.
+const UNFLUSHED_REMOVALS: usize = 500;
 
 /// How many bytes of messages one transaction takes before it stops collecting calls.
 const GROUP_BYTES: usize = 8 << 20;

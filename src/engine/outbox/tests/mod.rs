@@ -352,7 +352,7 @@ fn cost_of_accepting_a_hundred_messages() {
     println!("file {} bytes", std::fs::metadata(dir(&root).database_path(&id("a"))).unwrap().len());
 }
 
-/// Fills a real small disk: mount a tmpfs of 4 MiB and name it in CLAWSTER_TEST_SMALL_DISK.
+/// Fills a real small disk: mount a tmpfs of 16 MiB and name it in CLAWSTER_TEST_SMALL_DISK.
 #[test]
 #[ignore = "needs a small file system"]
 fn a_real_full_disk_refuses_calls_and_takes_them_again() {
@@ -380,7 +380,9 @@ fn a_real_full_disk_refuses_calls_and_takes_them_again() {
             accepted += 1;
         }
         if round % 5 == 4 {
-            store.sent(&(1..=accepted).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
+            for chunk in (1..=accepted).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>().chunks(100) {
+                store.sent(chunk).unwrap();
+            }
             break;
         }
     }

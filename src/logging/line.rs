@@ -2,6 +2,7 @@
 //!
 //! 1. A rendered line holds exactly one line feed, at its end, and no other control character but our own colours.
 //! 2. A line has at most [`MAX_LINE_CHARS`] characters of message and as many of each field.
+//! 3. Only events are written; the spans around them are not.
 //!
 //! Not here: where lines go (`queue.rs`).
 
@@ -104,7 +105,7 @@ impl Line {
         // serde_json escapes only the first 32 characters; the others that are unsafe can stand only inside texts.
         let mut out = String::new();
         for c in Value::Object(object).to_string().chars() {
-            if is_unsafe(c) { drop(write!(out, "\\u{:04x}", u32::from(c))) } else { out.push(c) }
+            let _ = if is_unsafe(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
         }
         out.push('\n');
         out
@@ -202,7 +203,7 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with unsafe characters escaped, and backslashes only where they stand before one that could be mistaken.
+/// The text with unsafe characters escaped.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -239,8 +240,7 @@ fn stamp(at: SystemTime) -> String {
 impl Line {
     /// The time as RFC 3164 wants it, in UTC: local daemons put their own in its place.
     pub(super) fn syslog_stamp(&self) -> String {
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let seconds = self.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let (_, month, day) = civil(seconds / 86_400);
         let month = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).unwrap_or(&"Jan");

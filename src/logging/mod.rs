@@ -52,7 +52,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.queues.iter().for_each(Queue::stop);
+        // The file first: its complaints go to the console.
+        self.queues.iter().rev().for_each(Queue::stop);
     }
 }
 

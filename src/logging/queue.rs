@@ -110,7 +110,9 @@ fn run(queued: &Receiver<Item>, dropped: &AtomicU64, mut sink: impl Sink) {
         };
         let lost = dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            sink.write(&Line::warning(format!("{lost} log lines were dropped because they came faster than they could be written")));
+            sink.write(&Line::warning(format!(
+                "{lost} log lines were dropped because they came faster than they could be written"
+            )));
         }
         if let Some(done) = done {
             let _ = done.try_send(());
@@ -149,7 +151,8 @@ mod tests {
         drop(open);
         queue.flush();
         let lines = lines.lock().unwrap();
-        let lost: u64 = lines.iter().find_map(|line| line.split_once(" log lines were dropped")?.0.parse().ok()).unwrap();
+        let lost: u64 =
+            lines.iter().find_map(|line| line.split_once(" log lines were dropped")?.0.parse().ok()).unwrap();
         assert_eq!(lines.len() as u64 - 1 + lost, 100);
         assert_eq!(lines[0], "line 0");
     }

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long a file that could not be opened is left alone.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a file of twice its size waits for another process to rotate it; only the writer's own thread waits.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// A log file that keeps its size.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
@@ -54,7 +57,11 @@ impl RotatedFile {
         match self.try_write(line) {
             Ok(()) => {
                 let failing = self.failing.take()?;
-                Some(format!("the log file {} is written again; {} lines are missing", self.path.display(), failing.lost))
+                Some(format!(
+                    "the log file {} is written again; {} lines are missing",
+                    self.path.display(),
+                    failing.lost
+                ))
             }
             Err(error) => {
                 self.file = None;
@@ -63,7 +70,9 @@ impl RotatedFile {
                 self.failing = Some(Failing { tried_at: clock::now(), lost: lost + 1 });
                 news.then(|| {
                     let path = self.path.display();
-                    format!("the log file {path} cannot be written ({error}); going on without it, trying again every 5 s")
+                    format!(
+                        "the log file {path} cannot be written ({error}); going on without it, trying again every 5 s"
+                    )
                 })
             }
         }
@@ -72,7 +81,8 @@ impl RotatedFile {
     fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
         let mut file = self.current()?;
         let torn = usize::from(self.torn);
-        let full = |file: &File| Ok::<_, io::Error>(room_needed(file.metadata()?.len(), line.len() + torn) > self.max_bytes);
+        let full =
+            |file: &File| Ok::<_, io::Error>(room_needed(file.metadata()?.len(), line.len() + torn) > self.max_bytes);
         if full(&file)? {
             file = match self.rotate(file)? {
                 Rotated::Done(file) => file,
@@ -135,9 +145,15 @@ impl RotatedFile {
 
     fn rotate(&self, file: File) -> io::Result<Rotated> {
         if file.try_lock().is_err() {
-            // A process that stopped while it held the lock must not let the file grow for ever.
+            // Another process is about to rotate; until then the file may grow to twice its size, and no further, should
+            // that process have stopped while it held the lock.
             let limit = self.max_bytes.saturating_mul(2);
-            return if file.metadata()?.len() < limit { Ok(Rotated::Busy(file)) } else { Err(io::Error::other("another process holds its lock")) };
+            if file.metadata()?.len() < limit {
+                return Ok(Rotated::Busy(file));
+            }
+            if !lock_soon(&file) {
+                return Err(io::Error::other("another process holds its lock"));
+            }
         }
         if !self.is_current(&file)? {
             return self.open().map(Rotated::Done);
@@ -165,6 +181,18 @@ impl RotatedFile {
     }
 }
 
+/// Takes the lock within [`LOCK_PATIENCE`], or not at all.
+fn lock_soon(file: &File) -> bool {
+    let start = clock::now();
+    while file.try_lock().is_err() {
+        if clock::now().since(start) > LOCK_PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
 enum Rotated {
     Done(File),
     Busy(File),
@@ -185,7 +213,8 @@ mod tests {
     }
 
     fn sizes(path: &Path) -> Vec<Option<u64>> {
-        let names = std::iter::once(path.to_path_buf()).chain((1..7).map(|n| PathBuf::from(format!("{}.{n}", path.display()))));
+        let names =
+            std::iter::once(path.to_path_buf()).chain((1..7).map(|n| PathBuf::from(format!("{}.{n}", path.display()))));
         names.map(|name| name.metadata().ok().map(|metadata| metadata.len())).collect()
     }
 

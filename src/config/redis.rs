@@ -193,6 +193,9 @@ pub(super) fn check_host(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("names no host".to_owned());
     }
+    if host.contains("//") {
+        return Err("is a URL; put it into redis.url (REDIS_URL) instead".to_owned());
+    }
     if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
         return Err("is not a host's name or address; the port has a key of its own, redis.port".to_owned());
     }

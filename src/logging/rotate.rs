@@ -33,6 +33,8 @@ pub(super) struct RotatedFile {
     torn: bool,
     /// Since when writing fails, and how many lines that cost.
     failing: Option<Failing>,
+    /// How long a file that failed is left alone.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -43,13 +45,13 @@ struct Failing {
 
 impl RotatedFile {
     pub(super) fn new(path: PathBuf, max_bytes: u64, backups: u32) -> Self {
-        Self { path, max_bytes, backups, file: None, torn: false, failing: None }
+        Self { path, max_bytes, backups, file: None, torn: false, failing: None, pause: PAUSE }
     }
 
     /// Appends a line (its line feed included). Returns what the operator should be told, once per change.
     pub(super) fn write(&mut self, line: &[u8]) -> Option<String> {
         if let Some(failing) = &mut self.failing
-            && clock::now().since(failing.tried_at) < PAUSE
+            && clock::now().since(failing.tried_at) < self.pause
         {
             failing.lost += 1;
             return None;
@@ -289,6 +291,37 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         file.write(&line(3));
         assert_eq!(std::fs::read(&path).unwrap(), line(3));
+    }
+
+    #[test]
+    fn writing_goes_on_when_the_place_can_be_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("logs");
+        std::fs::write(&parent, "").unwrap();
+        let mut file = RotatedFile::new(parent.join("a.log"), 1000, 5);
+        file.pause = Duration::ZERO;
+        assert!(file.write(&line(1)).unwrap().contains("cannot be written"));
+        assert_eq!(file.write(&line(2)), None);
+        std::fs::remove_file(&parent).unwrap();
+        let told = file.write(&line(3)).unwrap();
+        assert!(told.contains("is written again; 2 lines are missing"), "{told}");
+        // As after a full disk that took half a line: the next one starts on a line of its own.
+        file.torn = true;
+        assert_eq!(file.write(&line(4)), None);
+        assert_eq!(std::fs::read(parent.join("a.log")).unwrap(), b"000000003\n\n000000004\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_rotated_stops_growing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let mut file = RotatedFile::new(path.clone(), 100, 5);
+        (0..10).for_each(|n| drop(file.write(&line(n))));
+        let holder = File::open(&path).unwrap();
+        holder.lock().unwrap();
+        let told: Vec<String> = (10..30).filter_map(|n| file.write(&line(n))).collect();
+        assert!(told.len() == 1 && told[0].contains("another process holds its lock"), "{told:?}");
+        assert_eq!(sizes(&path)[..2], [Some(200), None]);
     }
 
     #[test]

@@ -101,7 +101,8 @@ pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     const FORMS: &str = "use redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path[?db=0]";
     for scheme in ["redis+unix:", "unix:"] {
         if let Some(rest) = strip_scheme(url, scheme) {
-            return unix(rest.strip_prefix("//").unwrap_or(rest)).map_err(|what| format!("{what}; {FORMS}"));
+            let rest = rest.strip_prefix("//").or_else(|| rest.starts_with('/').then_some(rest)).unwrap_or_default();
+            return unix(rest).map_err(|what| format!("{what}; {FORMS}"));
         }
     }
     let tls = strip_scheme(url, "rediss:").is_some();

@@ -40,6 +40,7 @@ fn redis_urls_are_taken_apart() {
         "redis://:%ff@h",
         "unix://",
         "unix:rel",
+        "unix:u:pw@//b",
         "unix://host/p",
         "unix:///",
         "h:6379",
@@ -101,4 +102,19 @@ fn secrets_take_variables() {
     assert_eq!((redis.password.unwrap().expose(), redis.address), ("ax}b$c${", tcp("127.0.0.1", 77)));
     let text = home.load(&[("PW", ""), ("PORT", "77")]).unwrap_err().to_string();
     assert!(text.contains("secrets.json: redis.password: needs the variable PW, which is not set"), "{text}");
+}
+
+#[test]
+fn the_list_of_effective_values_masks_every_password_in_a_url() {
+    for (url, expected) in [
+        ("redis://u:hush@h:1/2", "redis://u:***@h:1/2"),
+        ("rediss://:hush@h", "rediss://:***@h"),
+        ("unix://u:hush@/s?db=1", "unix://u:***@/s?db=1"),
+        ("unix:/s", "***"),
+        ("redis://h/1", "redis://h/1"),
+    ] {
+        let loaded = good(&json!({}), &[("REDIS_URL", url)]);
+        assert_eq!(shown(&loaded, "redis.url"), expected);
+        assert!(!format!("{loaded:?}").contains("hush"), "{loaded:?}");
+    }
 }

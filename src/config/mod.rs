@@ -1,1 +1,31 @@
 //! Raw files and environment, validated into a Config.
+//!
+//! 1. Precedence: environment, then secrets.json, then config.json, then the default. An empty variable counts as unset.
+//! 2. Every problem is reported, together; a configuration with a problem is not used at all.
+//! 3. No secret is ever shown, neither in a problem nor in a warning nor in the list of effective values.
+//!
+//! Not here: what the settings do (`crate::cluster::settings`, `crate::engine`).
+
+mod check;
+mod environment;
+mod keys;
+mod layer;
+mod legacy;
+mod load;
+mod problem;
+mod redis;
+pub mod schema;
+mod settings;
+mod sources;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use load::{EffectiveValue, Loaded, load};
+pub use problem::{Problem, Problems};
+pub use settings::{
+    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
+    RedisMode, RpcConfig, Secret, WaitReplicas,
+};
+pub use sources::Sources;

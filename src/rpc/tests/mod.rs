@@ -1,0 +1,1 @@
+//! Behaviour of the whole layer over a stub node.

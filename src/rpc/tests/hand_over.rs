@@ -105,8 +105,8 @@ async fn one_client_too_many_is_told_so() {
     }
     clients.last().unwrap().call_raw("rpc.discover", ()).await.unwrap();
     let stream = tokio::net::UnixStream::connect(&served.path).await.unwrap();
-    let line = BufReader::new(stream).lines().next_line();
-    let line = tokio::time::timeout(DEADLINE, line).await.unwrap().unwrap().unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.unwrap().unwrap().unwrap();
     let refusal: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32006)));
 }

@@ -72,18 +72,19 @@ where
         while let Some(done) = work.try_join_next() {
             report(done);
         }
+        // The line first, then the slot for it: so the end of the input is seen also while every slot is taken.
         let next = async {
-            // The semaphore is never closed, so there always is a permit in the end.
-            let permit = Arc::clone(&slots).acquire_owned().await.ok();
-            (permit, reader.next().await)
+            let line = reader.next().await.ok().flatten()?;
+            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+            Some((line, slot))
         };
-        let (permit, line) = tokio::select! {
+        let next = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break Ended::Stopped,
             _ = writer.join_next() => break Ended::OutputClosed,
             next = next => next,
         };
-        let Ok(Some(line)) = line else { break Ended::InputClosed };
+        let Some((line, slot)) = next else { break Ended::InputClosed };
         let (module, session, out) = (module.clone(), Arc::clone(&session), out.clone());
         let max_bytes = limits.max_line_bytes;
         work.spawn(async move {
@@ -95,7 +96,7 @@ where
                 // The writer is gone only when the connection is; then there is nobody to answer.
                 let _ = out.send(answer).await;
             }
-            drop(permit);
+            drop(slot);
         });
     };
 
@@ -114,11 +115,12 @@ where
     ended
 }
 
-fn report(done: Result<(), tokio::task::JoinError>) {
+/// Makes a failed task heard.
+pub(super) fn report(done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done
         && error.is_panic()
     {
-        tracing::error!("answering a line failed unexpectedly; the line stays unanswered");
+        tracing::error!("a task of a connection failed unexpectedly; what it worked on stays unanswered");
     }
 }
 

@@ -10,9 +10,17 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-/// The schema of a type, draft 2020-12, with everything inline.
-pub(crate) fn schema_of<T: JsonSchema>() -> Value {
-    let mut settings = SchemaSettings::draft2020_12();
+/// The schema of what is taken: an optional member may be absent or null.
+pub(crate) fn schema_of_input<T: JsonSchema>() -> Value {
+    generate::<T>(SchemaSettings::draft2020_12())
+}
+
+/// The schema of what is sent: a member that is always there is required, also where it may be null.
+pub(crate) fn schema_of_output<T: JsonSchema>() -> Value {
+    generate::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn generate<T: JsonSchema>(mut settings: SchemaSettings) -> Value {
     settings.inline_subschemas = true;
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
@@ -37,7 +45,7 @@ pub fn documents() -> Vec<(String, Value)> {
     for spec in &EVENTS {
         documents.push((format!("events/{}.json", spec.name), event_schema(spec)));
     }
-    documents.push(("error.json".to_owned(), schema_of::<super::errors::ErrorData>()));
+    documents.push(("error.json".to_owned(), schema_of_output::<super::errors::ErrorData>()));
     documents.sort_by(|(a, _), (b, _)| a.cmp(b));
     documents
 }

@@ -8,7 +8,7 @@
 //! Not here: serving a client (`connection.rs`), where the socket lies (`crate::engine`, `crate::cli`).
 
 use super::batch::Outgoing;
-use super::connection::{Limits, serve};
+use super::connection::{Limits, report, serve};
 use super::errors::RpcError;
 use super::framing::{LineSink, WriterSink};
 use super::module::Module;
@@ -80,7 +80,9 @@ impl Listener {
         let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
         let mut clients = JoinSet::new();
         loop {
-            while clients.try_join_next().is_some() {}
+            while let Some(done) = clients.try_join_next() {
+                report(done);
+            }
             let accepted = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -111,7 +113,9 @@ impl Listener {
             });
         }
         // Each connection has heard of the stop too, and ends within its own bound.
-        while clients.join_next().await.is_some() {}
+        while let Some(done) = clients.join_next().await {
+            report(done);
+        }
     }
 }
 

@@ -15,11 +15,13 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 
 const CHUNK_BYTES: usize = 64 << 10;
 const CHUNKS_QUEUED: usize = 4;
+const NON_BLOCKING_PAUSE: Duration = Duration::from_millis(2);
 
 /// Serves the host on standard input and output until the input ends, the output fails or `stop` becomes true.
 ///
@@ -29,6 +31,31 @@ pub async fn serve_stdio(module: &Module, limits: &Limits, stop: watch::Receiver
     let input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     Ok(serve(module, ThreadReader::start(input)?, ThreadSink::start(output)?, limits, stop).await)
+}
+
+/// Whether an error is none. A host may share the stream's description with a program that made it non-blocking; then
+/// there is nothing better than to look again after a pause.
+fn passes(error: &std::io::Error) -> bool {
+    match error.kind() {
+        std::io::ErrorKind::Interrupted => true,
+        std::io::ErrorKind::WouldBlock => {
+            std::thread::sleep(NON_BLOCKING_PAUSE);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn write_all(output: &mut impl Write, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if passes(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    output.flush()
 }
 
 /// The bytes of a blocking reader, read on a thread of its own.
@@ -47,7 +74,7 @@ impl ThreadReader {
                 let chunk = match input.read(&mut buffer) {
                     Ok(0) => return,
                     Ok(read) => Ok(buffer[..read].to_vec()),
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                    Err(error) if passes(&error) => continue,
                     Err(error) => Err(error),
                 };
                 let failed = chunk.is_err();
@@ -92,7 +119,7 @@ impl ThreadSink {
         let (lines, mut queue) = mpsc::channel::<(Vec<u8>, Written)>(1);
         std::thread::Builder::new().name("stdout".to_owned()).spawn(move || {
             while let Some((line, written)) = queue.blocking_recv() {
-                let outcome = output.write_all(&line).and_then(|()| output.flush());
+                let outcome = write_all(&mut output, &line);
                 let failed = outcome.is_err();
                 // Whoever waited may be gone; the line was written all the same.
                 drop(written.send(outcome));

@@ -17,7 +17,7 @@ mod unsubscribe;
 
 use super::errors::{ErrorKind, RpcError};
 use super::module::{Call, Context, register};
-use super::schema::schema_of;
+use super::schema::{schema_of_input, schema_of_output};
 use crate::engine::handle::Node;
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::RegisterMethodError;
@@ -74,8 +74,8 @@ impl Spec {
             description: M::DESCRIPTION,
             errors: M::ERRORS,
             positions: super::params::names::<M::Params>(),
-            params: schema_of::<M::Params>(),
-            result: schema_of::<M::Result>(),
+            params: schema_of_input::<M::Params>(),
+            result: schema_of_output::<M::Result>(),
         }
     }
 }

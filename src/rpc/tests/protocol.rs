@@ -188,6 +188,18 @@ async fn a_host_that_does_not_read_holds_up_the_end_no_longer_than_its_bound() {
 }
 
 #[tokio::test]
+async fn the_end_of_input_is_seen_while_every_slot_is_taken() {
+    let limits = Limits { in_flight: 2, drain: Duration::from_millis(50), ..Limits::default() };
+    let mut host = Host::with(limits, 1 << 20);
+    for id in 0..2 {
+        host.send(id, STATE, json!({"fresh": true})).await;
+    }
+    host.input = None;
+    assert_eq!(host.next_text().await, None);
+    assert_eq!(host.ended().await, Ended::InputClosed);
+}
+
+#[tokio::test]
 async fn a_host_that_closed_its_end_ends_the_connection() {
     let mut host = Host::start();
     host.output = None;

@@ -8,7 +8,7 @@
 use super::sync::Received;
 use crate::cluster::event::{ClusterFact, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
-use crate::rpc::schema::schema_of;
+use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -224,7 +224,7 @@ pub struct EventSpec {
 }
 
 const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventSpec {
-    EventSpec { name, summary, schema: schema_of::<T> }
+    EventSpec { name, summary, schema: schema_of_output::<T> }
 }
 
 /// All events.

@@ -191,7 +191,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A receipt, and what hears of it.
+    /// A receipt and what hears of it; the receiver fails when the receipt is dropped.
     #[must_use]
     pub fn new() -> (Self, tokio::sync::oneshot::Receiver<()>) {
         let (done, heard) = tokio::sync::oneshot::channel();
@@ -235,7 +235,13 @@ pub struct FeedOptions {
     pub messages: bool,
 }
 
-/// A stream of events for one subscriber. Bounded: a reader that is too slow finds a gap event.
+/// A stream of events for one subscriber. What a slow reader missed comes as a gap event.
+pub trait EventFeed: Send + Sync + 'static {
+    /// The next event; `None` once the node has stopped.
+    fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
+}
+
+/// A running node's feed. Bounded: a reader that is too slow finds a gap event.
 #[derive(Debug)]
 pub struct Feed {
     pub(super) hub: Arc<Hub>,
@@ -246,20 +252,24 @@ pub struct Feed {
     pub(super) messages: bool,
 }
 
-impl Feed {
-    /// The next event; `None` once the node has stopped.
-    pub async fn next(&mut self) -> Option<Event> {
+impl EventFeed for Feed {
+    async fn next(&mut self) -> Option<Event> {
         loop {
             let end = *self.end.borrow_and_update();
             if let Some(event) = self.take() {
                 return Some(event);
+            }
+            if self.hub.is_closed() {
+                return None;
             }
             if self.position >= end {
                 self.end.changed().await.ok()?;
             }
         }
     }
+}
 
+impl Feed {
     fn take(&mut self) -> Option<Event> {
         if let Some(event) = self.backlog.pop_front() {
             return Some(event);
@@ -307,6 +317,9 @@ impl Drop for Feed {
 
 /// The methods of a running node, as the outer layers call them. The node implements it; tests may stand in for it.
 pub trait Node: Send + Sync + 'static {
+    /// How events reach a subscriber.
+    type Feed: EventFeed;
+
     /// Joins the cluster, updates the metadata of a member, or renames it.
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;
     /// Leaves the cluster.
@@ -320,5 +333,5 @@ pub trait Node: Send + Sync + 'static {
     /// Beats now, with the configured retries.
     fn beat(&self) -> impl Future<Output = Result<Beat, Error>> + Send;
     /// Follows the events.
-    fn feed(&self, options: FeedOptions) -> impl Future<Output = Result<Feed, Error>> + Send;
+    fn feed(&self, options: FeedOptions) -> impl Future<Output = Result<Self::Feed, Error>> + Send;
 }

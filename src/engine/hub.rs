@@ -25,6 +25,7 @@ struct Log {
     /// The last cluster event that entered the log, or the stream's head when the node began to read.
     head: Option<EventSeq>,
     server_time: Option<(ServerTime, Moment)>,
+    closed: bool,
 }
 
 /// See the module's text.
@@ -39,7 +40,7 @@ impl Hub {
     /// An empty log.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        let log = Log { events: VecDeque::new(), start: 0, head: None, server_time: None };
+        let log = Log { events: VecDeque::new(), start: 0, head: None, server_time: None, closed: false };
         Arc::new(Self { log: Mutex::new(log), end: watch::Sender::new(0), message_readers: 0.into() })
     }
 
@@ -60,6 +61,16 @@ impl Hub {
     /// The last cluster event known; `None` before the stream was read.
     pub(super) fn head(&self) -> Option<EventSeq> {
         self.log().head
+    }
+
+    /// No more events come: feeds end behind the last one.
+    pub fn close(&self) {
+        self.log().closed = true;
+        self.end.send_replace(u64::MAX);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.log().closed
     }
 
     /// Adds an event and wakes the subscribers.

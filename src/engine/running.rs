@@ -86,6 +86,7 @@ impl RunningNode {
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
         }
+        self.hub.close();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         // Closing writes what is pending; a broken disk must not hold up the end.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.slot.empty()).await;
@@ -231,6 +232,8 @@ impl Sent {
 }
 
 impl Node for RunningNode {
+    type Feed = Feed;
+
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
         let was = self.node_id();
         let id = request.node_id.clone().unwrap_or_else(|| was.clone());

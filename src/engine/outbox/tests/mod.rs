@@ -5,6 +5,7 @@ pub(super) mod faults;
 use super::*;
 use crate::cluster::ids::{ClusterName, Incarnation, Nonce};
 use crate::cluster::message::Message;
+use crate::cluster::protocol::Numbers;
 use faults::Faults;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

@@ -10,4 +10,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod commands;
+mod cost;
+mod data_loss;
+mod election;
+mod events;
+mod failover;
 mod harness;
+mod input;
+mod lifecycle;
+mod membership;
+mod messages;
+mod outage;
+mod settings;
+mod sync_rules;

@@ -66,12 +66,30 @@ impl Launch {
         self
     }
 
-    /// Short times: a beat each half second, dead after 1.5 s, a lease of 1.5 s.
+    /// Short times: a beat each half second, offline after 2 s of silence, a lease of 3 s; the grace is the default 1 s.
     #[must_use]
     pub fn brisk(self) -> Self {
-        self.env("CLAWSTER__NODE__HEARTBEAT_INTERVAL", "0.5")
-            .env("CLAWSTER__NODE__HEARTBEAT_TTL", "1.5")
-            .env("CLAWSTER__LEADER__LEASE_TTL", "1.5")
+        self.timing(0.5, 2.0, 3.0)
+    }
+
+    /// The cluster's times in seconds: heartbeat interval, heartbeat TTL and leader lease.
+    #[must_use]
+    pub fn timing(self, interval: f64, ttl: f64, lease: f64) -> Self {
+        self.env("CLAWSTER__NODE__HEARTBEAT_INTERVAL", &interval.to_string())
+            .env("CLAWSTER__NODE__HEARTBEAT_TTL", &ttl.to_string())
+            .env("CLAWSTER__LEADER__LEASE_TTL", &lease.to_string())
+    }
+
+    /// Writes `config.json`.
+    #[track_caller]
+    pub fn config(&self, text: &str) {
+        std::fs::write(self.home.join("config/config.json"), text).expect("config.json is written");
+    }
+
+    /// Writes `secrets.json`.
+    #[track_caller]
+    pub fn secrets(&self, text: &str) {
+        std::fs::write(self.home.join("config/secrets.json"), text).expect("secrets.json is written");
     }
 
     /// The variables the process gets, and no others.

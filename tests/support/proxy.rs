@@ -120,7 +120,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         let Ok(client) = client else { continue };
         shared.opened.fetch_add(1, Ordering::SeqCst);
-        if *shared.mode.lock().unwrap() == Mode::Drop {
+        if shared.mode() == Mode::Drop {
             continue;
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", shared.target.load(Ordering::SeqCst))) else { continue };
@@ -140,16 +140,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_client: bool) {
     let mut chunk = vec![0; 1 << 16];
     let over = loop {
-        let mode = *shared.mode.lock().unwrap();
-        if mode == Mode::Drop || shared.cut.load(Ordering::SeqCst) != born || shared.done.load(Ordering::SeqCst) {
-            break Shutdown::Both;
-        }
-        if mode == Mode::BlackHole {
-            std::thread::sleep(LOOK);
-            continue;
-        }
-        if mode == Mode::HalfClose && to_client {
-            break Shutdown::Write;
+        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+            break over;
         }
         let size = match from.read(&mut chunk) {
             Ok(0) => break Shutdown::Write,
@@ -157,12 +149,12 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => break Shutdown::Both,
         };
-        if let Mode::Delay(time) = mode {
+        if let Mode::Delay(time) = shared.mode() {
             std::thread::sleep(time);
         }
         // The mode may have turned while this thread waited in `read`.
-        while *shared.mode.lock().unwrap() == Mode::BlackHole && !shared.done.load(Ordering::SeqCst) {
-            std::thread::sleep(LOOK);
+        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+            break over;
         }
         let take = |left: u64| left.checked_sub(1);
         if to_client && shared.swallow.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
@@ -175,5 +167,26 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
     to.shutdown(over).ok();
     if over == Shutdown::Both {
         from.shutdown(Shutdown::Both).ok();
+    }
+}
+
+impl Shared {
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
+    /// Waits while nothing is to be handed on; `Some` when the connection, or one way of it, is to end.
+    fn wait_to_hand_on(&self, born: u64, to_client: bool) -> Option<Shutdown> {
+        loop {
+            let mode = self.mode();
+            if mode == Mode::Drop || self.cut.load(Ordering::SeqCst) != born || self.done.load(Ordering::SeqCst) {
+                return Some(Shutdown::Both);
+            }
+            match mode {
+                Mode::HalfClose if to_client => return Some(Shutdown::Write),
+                Mode::BlackHole => std::thread::sleep(LOOK),
+                _ => return None,
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::support::cluster::{member, online, settled, stage};
 use crate::support::command::clawster_with;
+use crate::support::turn::beside;
 use crate::support::wait::secs;
 use crate::support::{Launch, RedisServer, clawster};
 use serde_json::{Value, json};
@@ -158,6 +159,7 @@ fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews() {
 
 #[test]
 fn a_heartbeat_fails_with_3_after_its_retries_and_logs_each() {
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "cron").port(crate::support::redis_server::free_port());
     let launch = launch.env("CLAWSTER__NODE__RETRY_COUNT", "2").env("CLAWSTER__NODE__RETRY_DELAY", "0.2");
@@ -187,7 +189,7 @@ fn doctor_schema_and_completions_answer() {
 
 #[test]
 fn the_demo_ends_by_itself() {
-    let _turn = crate::support::turn::beside();
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "demo").env("OPENCLAW_NODE_ID", "");
     let outcome = clawster_with(&launch, &["demo", "--plain"], b"", secs(60.0)).expect(0);

@@ -2,17 +2,19 @@
 
 use crate::support::cluster::stage;
 use crate::support::redis_server::free_port;
+use crate::support::turn::{Turn, beside};
 use crate::support::wait::secs;
 use crate::support::{Launch, RedisServer, Serve, eventually, stamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A node without Redis: what it does with its input does not hang on that.
-fn node() -> (Serve, TempDir) {
+fn node() -> (Serve, (TempDir, Turn)) {
+    let turn = beside();
     let dir = stage();
     let node = Launch::new(dir.path(), "a").port(free_port()).start();
     node.state();
-    (node, dir)
+    (node, (dir, turn))
 }
 
 /// Sends bytes and waits for `count` more errors with the id null; returns their codes.
@@ -33,7 +35,7 @@ fn null_errors(node: &Serve, bytes: &[u8], count: usize) -> Vec<i64> {
 
 #[test]
 fn what_is_not_json_is_a_parse_error() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     for line in [
         &b"hello"[..],
         b"{",
@@ -51,7 +53,7 @@ fn what_is_not_json_is_a_parse_error() {
 
 #[test]
 fn what_is_json_but_no_request_is_an_invalid_request() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     let wrong = [
         "1",
         "\"x\"",
@@ -59,8 +61,8 @@ fn what_is_json_but_no_request_is_an_invalid_request() {
         "true",
         "{}",
         "[]",
-        r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
-        r#"{"id":1,"method":"rpc.discover"}"#,
+        r#"{"jsonrpc":"1.0","id":"v1","method":"x"}"#,
+        r#"{"id":"v0","method":"rpc.discover"}"#,
         r#"{"jsonrpc":"2.0","id":{},"method":"rpc.discover"}"#,
         r#"{"jsonrpc":"2.0","id":[1],"method":"rpc.discover"}"#,
     ];
@@ -98,7 +100,7 @@ fn what_is_json_but_no_request_is_an_invalid_request() {
 
 #[test]
 fn unknown_methods_and_parameters_are_refused() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     node.refused("distributed.no_such", Value::Null, -32601);
     node.refused("distributed.get_cluster_state", json!({"frsh": true}), -32602);
     node.refused("distributed.get_cluster_state", json!({"fresh": "yes"}), -32602);
@@ -118,7 +120,7 @@ fn unknown_methods_and_parameters_are_refused() {
 
 #[test]
 fn batches_are_answered_as_one_array() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     let batches = || node.mailbox().look(|inbox| inbox.batches.clone());
     // Notifications only: no answer at all.
     node.send_raw(b"[{\"jsonrpc\":\"2.0\",\"method\":\"distributed.get_cluster_state\"}]\n").unwrap();
@@ -144,7 +146,7 @@ fn batches_are_answered_as_one_array() {
 
 #[test]
 fn a_notification_is_not_answered() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     node.send_raw(b"{\"jsonrpc\":\"2.0\",\"method\":\"no.such\"}\n{\"jsonrpc\":\"2.0\",\"method\":\"rpc.discover\"}\n")
         .unwrap();
     node.state();
@@ -155,7 +157,7 @@ fn a_notification_is_not_answered() {
 
 #[test]
 fn a_line_of_100_mb_is_refused_and_the_memory_stays_bounded() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     let before = node.memory_kb("VmRSS");
     let mut line = vec![b'x'; 100_000_000];
     line.push(b'\n');
@@ -170,7 +172,7 @@ fn a_line_of_100_mb_is_refused_and_the_memory_stays_bounded() {
 
 #[test]
 fn deep_nesting_is_refused_or_taken_but_never_fatal() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     for depth in [200, 10_000, 1_000_000] {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         let request = format!(
@@ -198,7 +200,7 @@ fn noise(seed: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn random_bytes_and_broken_requests_never_stop_it() {
-    let (node, _dir) = node();
+    let (node, _ground) = node();
     let good = br#"{"jsonrpc":"2.0","id":"r","method":"distributed.get_cluster_state","params":{"fresh":false}}"#;
     let mut numbers = noise(0x9E37_79B9_7F4A_7C15);
     let mut next = |below: usize| usize::try_from(numbers.next().unwrap() % below as u64).unwrap();
@@ -233,7 +235,7 @@ fn random_bytes_and_broken_requests_never_stop_it() {
 #[test]
 fn half_a_line_and_the_end_of_input_end_it_well() {
     for half in [&b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"[..], b"\xff", b"{\"a\":\"\xc3"] {
-        let (node, _dir) = node();
+        let (node, _ground) = node();
         node.send_raw(half).unwrap();
         node.close_stdin();
         node.exit_clean(secs(5.0));

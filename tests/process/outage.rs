@@ -5,6 +5,7 @@ use crate::support::cluster::{member, online, settled, stage};
 use crate::support::proxy::Mode;
 use crate::support::redis_server::free_port;
 use crate::support::sampler::sampled;
+use crate::support::turn::beside;
 use crate::support::wait::secs;
 use crate::support::{Launch, Proxy, RedisOptions, RedisServer, Trio, eventually, hold, stamp};
 use serde_json::{Value, json};
@@ -115,6 +116,7 @@ fn a_node_whose_redis_is_not_there_yet_stays_up_and_keeps_messages() {
 
 #[test]
 fn nothing_listens_at_all_and_the_node_stays_up() {
+    let _turn = beside();
     let dir = stage();
     let node = Launch::new(dir.path(), "a").port(free_port()).start();
     node.refused("distributed.join_cluster", Value::Null, -32002);

@@ -3,9 +3,12 @@
 use crate::support::cluster::{online, settled, stage};
 use crate::support::command::clawster_with;
 use crate::support::redis_server::free_port;
+use crate::support::turn::beside;
 use crate::support::wait::secs;
 use crate::support::{Launch, RedisOptions, RedisServer, clawster};
 use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
 
 /// Every key of config.json with a value of a wrong type.
 fn wrong_types() -> Vec<(&'static str, Value)> {
@@ -62,6 +65,7 @@ fn file_with(key: &str, value: &Value) -> String {
 
 #[test]
 fn every_key_with_a_wrong_type_is_named_with_its_file() {
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a");
     for (key, value) in wrong_types() {
@@ -76,6 +80,7 @@ fn every_key_with_a_wrong_type_is_named_with_its_file() {
 
 #[test]
 fn several_problems_are_reported_together_and_stop_the_start() {
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a");
     let mut config = json!({});
@@ -96,6 +101,7 @@ fn several_problems_are_reported_together_and_stop_the_start() {
 
 #[test]
 fn each_wrong_setting_says_what_is_wrong() {
+    let _turn = beside();
     // What is written, where, and words that the message must hold.
     let cases: [(&str, &str, &[&str]); 10] = [
         ("{\"node\": {\"hartbeat_interval\": 5}}", "config.json", &["hartbeat_interval", "heartbeat_interval"]),
@@ -125,6 +131,7 @@ fn each_wrong_setting_says_what_is_wrong() {
 
 #[test]
 fn wrong_variables_are_named() {
+    let _turn = beside();
     let dir = stage();
     let cases = [
         ("REDIS_PORT", "six"),
@@ -145,6 +152,7 @@ fn wrong_variables_are_named() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a");
     // A directory in the file's place is unreadable for root as well.
@@ -161,6 +169,7 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn an_unreachable_redis_is_one_message_and_exit_code_3() {
+    let _turn = beside();
     let dir = stage();
     let port = free_port();
     let launch = Launch::new(dir.path(), "a")
@@ -227,8 +236,42 @@ fn a_unix_socket_is_used() {
     assert!(redis.cli(&["DBSIZE"]).parse::<u64>().unwrap() > 0);
 }
 
+/// Runs openssl; the test that needs it is ignored by default for that reason.
+fn openssl(dir: &Path, args: &str) {
+    let output =
+        Command::new("openssl").args(args.split_whitespace()).current_dir(dir).output().expect("openssl is installed");
+    assert!(output.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[ignore = "needs openssl and a redis-server that was built with TLS"]
+fn tls_is_used_and_a_strange_certificate_is_refused() {
+    let dir = stage();
+    openssl(dir.path(), "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=ca");
+    openssl(dir.path(), "req -newkey rsa:2048 -nodes -keyout redis.key -out redis.csr -subj /CN=localhost");
+    std::fs::write(dir.path().join("san.cnf"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+    openssl(
+        dir.path(),
+        "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out redis.pem -extfile san.cnf",
+    );
+    let (port, at) = (free_port(), dir.path().display());
+    let lines = [
+        format!("tls-port {port}"),
+        format!("tls-cert-file {at}/redis.pem"),
+        format!("tls-key-file {at}/redis.key"),
+        format!("tls-ca-cert-file {at}/ca.pem"),
+        "tls-auth-clients no".to_owned(),
+    ];
+    let _redis = RedisServer::with(RedisOptions { extra: lines.to_vec(), ..RedisOptions::default() });
+    let launch = |id: &str| Launch::new(dir.path(), id).brisk().env("REDIS_URL", &format!("rediss://127.0.0.1:{port}"));
+    let trusting = launch("trusting").env("SSL_CERT_FILE", &format!("{at}/ca.pem")).start();
+    trusting.until("it leads over TLS", secs(20.0), |state| state["role"] == "leader");
+    launch("careful").start().refused("distributed.join_cluster", Value::Null, -32002);
+}
+
 #[test]
 fn config_check_shows_sources_and_masks_secrets() {
+    let _turn = beside();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").env("REDIS_PORT", "7001");
     launch.config("{\"node\": {\"heartbeat_interval\": 5}, \"redis\": {\"port\": 7002}}");

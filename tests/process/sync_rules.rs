@@ -79,7 +79,7 @@ fn numbers_keep_all_their_digits() {
 
 #[test]
 fn what_is_not_acknowledged_comes_again_also_after_a_restart() {
-    let Pair { a, b, b_launch, redis: _redis, dir: _dir } = pair();
+    let Pair { dir: _dir, redis: _redis, b_launch, a, b } = pair();
     send(&a, &["m1", "m2", "m3"]);
     let first = b.ok(SYNC, json!({"auto_ack": false, "wait_ms": 5000, "limit": 2}));
     assert_eq!((ids(&first), &first["more"]), (vec!["m1", "m2"], &json!(true)), "{first}");
@@ -107,7 +107,7 @@ fn what_is_not_acknowledged_comes_again_also_after_a_restart() {
 
 #[test]
 fn what_is_acknowledged_by_being_answered_does_not_come_again() {
-    let Pair { a, b, b_launch, redis: _redis, dir: _dir } = pair();
+    let Pair { dir: _dir, redis: _redis, b_launch, a, b } = pair();
     send(&a, &["m1", "m2"]);
     assert_eq!(ids(&b.ok(SYNC, json!({"wait_ms": 5000}))), ["m1", "m2"]);
     assert_eq!(ids(&b.ok(SYNC, json!({}))), [""; 0]);
@@ -151,7 +151,7 @@ fn a_message_to_some_reaches_just_them_also_when_they_are_away() {
 
 #[test]
 fn an_id_is_sent_once_also_across_a_restart_of_the_sender() {
-    let Pair { a, b, b_launch, redis: _redis, dir: _dir } = pair();
+    let Pair { dir: _dir, redis: _redis, b_launch, a, b } = pair();
     let first = send(&b, &["d1", "d2"]);
     let second = send(&b, &["d2", "d3"]);
     assert_eq!((&second["published"], &second["duplicates"]), (&json!(1), &json!(1)), "{second}");
@@ -176,7 +176,7 @@ fn an_id_is_sent_once_also_across_a_restart_of_the_sender() {
 fn what_was_trimmed_is_told_as_a_gap_until_it_is_acknowledged() {
     // The stream keeps at most a hundred times its length of what an absent member has not read.
     let length = 10_u64;
-    let Pair { a, b, b_launch, redis: _redis, dir: _dir } =
+    let Pair { dir: _dir, redis: _redis, b_launch, a, b } =
         pair_with(|launch| launch.env("CLAWSTER__SYNC__MAX_STREAM_LENGTH", &length.to_string()));
     b.kill9();
     let total = 3_000_u64;
@@ -238,7 +238,7 @@ fn a_message_that_is_too_large_refuses_the_whole_call() {
 
 #[test]
 fn a_full_outbox_refuses_instead_of_forgetting() {
-    let Pair { a, b, redis: mut server, .. } =
+    let Pair { dir: _dir, redis: mut server, a, b, .. } =
         pair_with(|launch| launch.env("CLAWSTER__SYNC__OUTBOX_BYTES", "1048576"));
     server.kill9();
     let payload = "z".repeat(100_000);

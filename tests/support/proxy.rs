@@ -1,6 +1,6 @@
 //! A network between nodes and Redis that fails on request.
 //!
-//! 1. What a mode does, it does to open connections and new ones alike, but for `HalfClose`, which is for open ones.
+//! 1. What a mode does, it does to open connections and new ones alike.
 //! 2. Bytes that a black hole holds back are delivered once it ends, as TCP would.
 //!
 //! Not here: a server that itself stops (`redis_server.rs`).
@@ -23,7 +23,7 @@ pub enum Mode {
     Drop,
     /// Accepts and keeps connections, hands nothing on.
     BlackHole,
-    /// Ends the way from the server to the client of open connections and keeps the other way.
+    /// Ends the way from the server to the client and keeps the other way.
     HalfClose,
 }
 

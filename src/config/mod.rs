@@ -1,1 +1,18 @@
 //! Raw files and environment, validated into a Config.
+//!
+//! 1. Precedence: environment, then secrets.json, then config.json, then the default. An empty variable counts as unset.
+//! 2. Every problem is reported, together; a configuration with a problem is not used at all.
+//! 3. No secret is ever shown, neither in a problem nor in a warning nor in the list of effective values.
+//!
+//! Not here: what the settings do (`crate::cluster::settings`, `crate::engine`).
+
+mod keys;
+mod problem;
+pub mod schema;
+mod settings;
+
+pub use problem::{Problem, Problems};
+pub use settings::{
+    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
+    RedisMode, RpcConfig, Secret, WaitReplicas,
+};

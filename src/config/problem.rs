@@ -1,0 +1,80 @@
+//! What is wrong with a configuration, all of it in one message.
+//!
+//! 1. A problem names the file or variable, the key, what is wrong and what is allowed.
+//! 2. No text in here holds a value of a key that may be secret.
+//!
+//! Not here: finding the problems (`check.rs`, `validate.rs`).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One thing that must be put right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file or variable.
+    pub place: String,
+    /// The key; empty when the whole file is meant.
+    pub key: String,
+    /// What is wrong and what is allowed.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Paths, variable names and keys come from outside: none of them may forge a line.
+        let line = if self.key.is_empty() {
+            format!("{}: {}", self.place, self.text)
+        } else {
+            format!("{}: {}: {}", self.place, self.key, self.text)
+        };
+        f.write_str(&one_line(&line))
+    }
+}
+
+/// All problems of a configuration, together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "the configuration cannot be used: {one}"),
+            all => {
+                write!(f, "the configuration cannot be used, {} problems:", all.len())?;
+                all.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// What the steps of a load find on their way.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<String>,
+    /// Keys with a problem of their own: rules between keys say nothing about them.
+    pub(super) bad_keys: BTreeSet<String>,
+}
+
+impl Findings {
+    pub(super) fn problem(&mut self, place: impl Into<String>, key: impl Into<String>, text: impl Into<String>) {
+        let (place, key, text) = (place.into(), key.into(), text.into());
+        self.bad_keys.insert(key.clone());
+        self.problems.push(Problem { place, key, text });
+    }
+
+    pub(super) fn warn(&mut self, text: impl AsRef<str>) {
+        self.warnings.push(one_line(text.as_ref()));
+    }
+}
+
+/// The text with control characters escaped.
+fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}

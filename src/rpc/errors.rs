@@ -1,0 +1,239 @@
+//! Errors as clients see them: code, message and data.
+//!
+//! 1. [`ErrorKind`] is the one table of codes; `data.kind` names the same thing in words.
+//! 2. The message says in one sentence what is wrong and what to do, and carries no secret.
+//! 3. Text that a client sent is shown shortened.
+//!
+//! Not here: what can go wrong inside the node (`crate::engine::error`).
+
+use crate::cluster::time::millis;
+use crate::engine::error::Error;
+use jsonrpsee::types::ErrorObjectOwned;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::fmt::Display;
+use std::time::Duration;
+
+/// What went wrong, in one word; each has its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The line is not JSON.
+    ParseError,
+    /// The JSON is no request.
+    InvalidRequest,
+    /// There is no such method.
+    MethodNotFound,
+    /// A parameter is unknown, missing or wrong.
+    InvalidParams,
+    /// A defect of the node, or a broken disk.
+    InternalError,
+    /// This node is no member.
+    NotJoined,
+    /// Redis does not answer.
+    RedisUnavailable,
+    /// Another process holds the node id.
+    NodeIdInUse,
+    /// No such live member.
+    UnknownNode,
+    /// A message over 1 MiB.
+    MessageTooLarge,
+    /// A bound was reached.
+    Overloaded,
+    /// No such subscription.
+    NotFound,
+}
+
+/// Every kind, in the order of the documentation.
+pub const ERROR_KINDS: [ErrorKind; 12] = [
+    ErrorKind::ParseError,
+    ErrorKind::InvalidRequest,
+    ErrorKind::MethodNotFound,
+    ErrorKind::InvalidParams,
+    ErrorKind::InternalError,
+    ErrorKind::NotJoined,
+    ErrorKind::RedisUnavailable,
+    ErrorKind::NodeIdInUse,
+    ErrorKind::UnknownNode,
+    ErrorKind::MessageTooLarge,
+    ErrorKind::Overloaded,
+    ErrorKind::NotFound,
+];
+
+impl ErrorKind {
+    /// The code, the word for it, and a general sentence.
+    const fn row(self) -> (i32, &'static str, &'static str) {
+        match self {
+            Self::ParseError => (-32700, "parse_error", "The line is not JSON"),
+            Self::InvalidRequest => (-32600, "invalid_request", "The JSON is not a JSON-RPC 2.0 request"),
+            Self::MethodNotFound => (-32601, "method_not_found", "There is no such method"),
+            Self::InvalidParams => (-32602, "invalid_params", "A parameter is unknown, missing or wrong"),
+            Self::InternalError => (-32603, "internal_error", "A defect of the node, or a broken disk"),
+            Self::NotJoined => (-32001, "not_joined", "This node is not a member of the cluster"),
+            Self::RedisUnavailable => (-32002, "redis_unavailable", "Redis does not answer"),
+            Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),
+            Self::UnknownNode => (-32004, "unknown_node", "No such live member"),
+            Self::MessageTooLarge => (-32005, "message_too_large", "A message is over 1 MiB"),
+            Self::Overloaded => (-32006, "overloaded", "A bound was reached"),
+            Self::NotFound => (-32009, "not_found", "No such subscription"),
+        }
+    }
+
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        self.row().0
+    }
+
+    /// The word that `data.kind` carries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// A general sentence for the documentation.
+    #[must_use]
+    pub const fn summary(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(self, Self::RedisUnavailable | Self::Overloaded)
+    }
+}
+
+/// The `data` of an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorData {
+    /// What went wrong, in one word.
+    pub kind: ErrorKind,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// When another try makes sense, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+    /// Facts for programs: the parameter, the ids, the sizes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Value>,
+}
+
+/// An error on its way to a client.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct RpcError {
+    /// What went wrong.
+    pub kind: ErrorKind,
+    /// In one sentence: what is wrong and what to do.
+    pub message: String,
+    /// When another try makes sense.
+    pub retry_after: Option<Duration>,
+    /// Facts for programs.
+    pub detail: Option<Value>,
+}
+
+/// Shortens text that a client sent, for showing it back.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+impl RpcError {
+    /// An error without further facts.
+    pub fn new(kind: ErrorKind, message: impl Display) -> Self {
+        Self { kind, message: message.to_string(), retry_after: None, detail: None }
+    }
+
+    /// A wrong parameter; the message names it, the path stands in `detail` too.
+    pub fn parameter(path: &str, problem: impl Display) -> Self {
+        let detail = Some(json!({ "parameter": path }));
+        Self { detail, ..Self::new(ErrorKind::InvalidParams, format!("parameter {path}: {problem}")) }
+    }
+
+    /// A text that names no member.
+    pub fn unknown_node(text: &str) -> Self {
+        let short: String = text.chars().take(80).collect();
+        Error::UnknownNode { names: vec![short] }.into()
+    }
+
+    /// A bound was reached; another try makes sense after a second.
+    pub fn overloaded(what: impl Display) -> Self {
+        Error::Overloaded { what: what.to_string(), retry_after: Duration::from_secs(1) }.into()
+    }
+
+    /// The `data` member.
+    #[must_use]
+    pub fn data(&self) -> ErrorData {
+        ErrorData {
+            kind: self.kind,
+            retryable: self.kind.retryable(),
+            retry_after_ms: self.retry_after.map(millis),
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+impl From<Error> for RpcError {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let with = |kind, retry_after, detail| Self { kind, message, retry_after, detail };
+        match error {
+            Error::NotJoined => with(ErrorKind::NotJoined, None, None),
+            Error::RedisUnavailable { detail, retry_after } => {
+                with(ErrorKind::RedisUnavailable, Some(retry_after), Some(json!({ "seen": detail })))
+            }
+            Error::NodeIdInUse { node_id, holder } => {
+                with(ErrorKind::NodeIdInUse, None, Some(json!({ "node_id": node_id, "holder": holder })))
+            }
+            Error::UnknownNode { names } => with(ErrorKind::UnknownNode, None, Some(json!({ "node_ids": names }))),
+            Error::MessageTooLarge { index, bytes, max } => {
+                with(ErrorKind::MessageTooLarge, None, Some(json!({ "index": index, "bytes": bytes, "max": max })))
+            }
+            Error::Overloaded { what: _, retry_after } => with(ErrorKind::Overloaded, Some(retry_after), None),
+            Error::InvalidParams(_) => with(ErrorKind::InvalidParams, None, None),
+            Error::Internal(_) => with(ErrorKind::InternalError, None, None),
+        }
+    }
+}
+
+impl From<RpcError> for ErrorObjectOwned {
+    fn from(error: RpcError) -> Self {
+        let data = error.data();
+        Self::owned(error.kind.code(), error.message, Some(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own_and_its_serialised_name() {
+        let codes: std::collections::BTreeSet<i32> = ERROR_KINDS.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), ERROR_KINDS.len());
+        for kind in ERROR_KINDS {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
+    }
+
+    #[test]
+    fn an_engine_error_brings_its_facts_along() {
+        let error = Error::RedisUnavailable { detail: "timed out".into(), retry_after: Duration::from_millis(1500) };
+        let object = ErrorObjectOwned::from(RpcError::from(error));
+        let object = serde_json::to_value(object).unwrap();
+        assert_eq!(object["code"], -32002);
+        assert_eq!(object["data"]["kind"], "redis_unavailable");
+        assert_eq!(object["data"]["retryable"], true);
+        assert_eq!(object["data"]["retry_after_ms"], 1500);
+    }
+
+    #[test]
+    fn a_long_text_is_shown_shortened() {
+        assert!(shown(&"ü".repeat(10_000)).chars().count() < 90);
+    }
+}

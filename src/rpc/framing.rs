@@ -1,0 +1,183 @@
+//! Lines in and out: one JSON text per line, UTF-8, ended by `\n`.
+//!
+//! 1. A reader holds at most one line of the allowed length plus one read buffer, whatever arrives.
+//! 2. A line that is too long is reported once, as soon as that is known; the rest of it is skipped.
+//! 3. A written line holds no character that any reader could take for a line's end.
+//! 4. Reading is cancel safe: what was read stays in the reader.
+//!
+//! Not here: what a line means (`request.rs`).
+
+use std::borrow::Cow;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+
+/// The longest line that a server takes unless it is configured otherwise, in bytes without its end.
+pub const DEFAULT_MAX_LINE_BYTES: usize = 4 << 20;
+
+const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// What a reader found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// A line without its end, not blank.
+    Complete(Vec<u8>),
+    /// The last bytes before the end of the input, without a line end.
+    Unfinished(Vec<u8>),
+    /// A line over the allowed length; the next read skips what is left of it.
+    TooLong,
+}
+
+/// Takes a stream of bytes apart into lines.
+pub(crate) struct LineReader<R> {
+    input: BufReader<R>,
+    line: Vec<u8>,
+    skipping: bool,
+    max_bytes: usize,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    /// A reader that takes lines of up to `max_bytes`.
+    pub(crate) fn new(input: R, max_bytes: usize) -> Self {
+        let input = BufReader::with_capacity(READ_BUFFER_BYTES, input);
+        Self { input, line: Vec::new(), skipping: false, max_bytes }
+    }
+
+    /// The next line that is not blank; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// What the input reports.
+    pub(crate) async fn next(&mut self) -> std::io::Result<Option<Line>> {
+        loop {
+            let chunk = self.input.fill_buf().await?;
+            if chunk.is_empty() {
+                let rest = std::mem::take(&mut self.line);
+                let ignored = self.skipping || is_blank(&rest);
+                return Ok((!ignored).then_some(Line::Unfinished(rest)));
+            }
+            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let part = &chunk[..end.unwrap_or(chunk.len())];
+            // One more than allowed: the `\r` of a `\r\n` does not count.
+            let fits = self.line.len() + part.len() <= self.max_bytes + 1;
+            if fits && !self.skipping {
+                self.line.extend_from_slice(part);
+            }
+            let used = part.len() + usize::from(end.is_some());
+            self.input.consume(used);
+
+            if self.skipping {
+                self.skipping = end.is_none();
+                continue;
+            }
+            if !fits {
+                self.line = Vec::new();
+                self.skipping = end.is_none();
+                return Ok(Some(Line::TooLong));
+            }
+            if end.is_some() {
+                let mut line = std::mem::take(&mut self.line);
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                if line.len() > self.max_bytes {
+                    return Ok(Some(Line::TooLong));
+                }
+                if !is_blank(&line) {
+                    return Ok(Some(Line::Complete(line)));
+                }
+            }
+        }
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
+/// A JSON text as one line for every reader there is. Line ends between tokens become spaces; U+2028 and U+2029, which
+/// some readers take for line ends and which stand only inside strings, are escaped. The value stays the same.
+pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
+    // Both separators begin with this byte in UTF-8.
+    let suspicious = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0xE2);
+    if !json.as_bytes().iter().any(|byte| suspicious(byte)) {
+        return Cow::Borrowed(json);
+    }
+    let mut line = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' => line.push(' '),
+            '\u{2028}' => line.push_str("\\u2028"),
+            '\u{2029}' => line.push_str("\\u2029"),
+            other => line.push(other),
+        }
+    }
+    Cow::Owned(line)
+}
+
+/// Where lines go. A line counts as written when the other side can read it.
+pub trait LineSink: Send + 'static {
+    /// Writes one JSON text as a line and flushes it.
+    ///
+    /// # Errors
+    /// What the output reports; nothing more can be written then.
+    fn write_line(&mut self, json: &str) -> impl Future<Output = std::io::Result<()>> + Send;
+}
+
+/// Lines into any asynchronous writer.
+#[derive(Debug)]
+pub struct WriterSink<W>(pub W);
+
+impl<W: AsyncWrite + Unpin + Send + 'static> LineSink for WriterSink<W> {
+    async fn write_line(&mut self, json: &str) -> std::io::Result<()> {
+        let mut bytes = one_line(json).into_owned().into_bytes();
+        bytes.push(b'\n');
+        self.0.write_all(&bytes).await?;
+        self.0.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_all(input: &[u8], max: usize) -> Vec<Line> {
+        let mut reader = LineReader::new(input, max);
+        let mut lines = Vec::new();
+        while let Some(line) = reader.next().await.unwrap() {
+            lines.push(line);
+        }
+        lines
+    }
+
+    fn complete(text: &str) -> Line {
+        Line::Complete(text.as_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn line_ends_and_blank_lines() {
+        let lines = read_all(b"a\r\n\n  \r\nb\nc", 10).await;
+        assert_eq!(lines, [complete("a"), complete("b"), Line::Unfinished(b"c".to_vec())]);
+        assert_eq!(read_all(b"", 10).await, []);
+        assert_eq!(read_all(b"\n \n  ", 10).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_long_line_is_reported_once_and_skipped() {
+        assert_eq!(
+            read_all(b"12345\n123456\n12345\r\n", 5).await,
+            [complete("12345"), Line::TooLong, complete("12345")]
+        );
+        let long = [vec![b'x'; 1 << 20], b"\nok\n".to_vec()].concat();
+        assert_eq!(read_all(&long, 5).await, [Line::TooLong, complete("ok")]);
+        assert_eq!(read_all(&vec![b'x'; 1 << 20], 5).await, [Line::TooLong]);
+    }
+
+    #[test]
+    fn a_written_line_stays_one_line_for_every_reader() {
+        let text = "{\"a\":\r\n\"x\u{2028}y\u{2029}é€\"}";
+        let line = one_line(text);
+        assert_eq!(line, "{\"a\":  \"x\\u2028y\\u2029é€\"}");
+        let (a, b): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_str(text).unwrap(), serde_json::from_str(&line).unwrap());
+        assert_eq!(a, b);
+        assert!(matches!(one_line("{}"), Cow::Borrowed(_)));
+    }
+}

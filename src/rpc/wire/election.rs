@@ -1,0 +1,60 @@
+//! Naming and changing the leader.
+//!
+//! 1. A candidate that cannot be a node id names no member, so it is answered as an unknown one.
+//!
+//! Not here: the election itself (`crate::cluster`).
+
+use crate::cluster::ids::NodeId;
+use crate::engine::handle;
+use crate::rpc::errors::RpcError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of `distributed.elect_leader`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ElectParams {
+    /// The live member that shall lead; this node when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
+    /// Hand over even from a live leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub force: Option<bool>,
+}
+
+impl TryFrom<ElectParams> for handle::ElectRequest {
+    type Error = RpcError;
+
+    fn try_from(params: ElectParams) -> Result<Self, RpcError> {
+        let candidate = match params.candidate {
+            Some(text) => Some(NodeId::new(text.as_str()).map_err(|_| RpcError::unknown_node(&text))?),
+            None => None,
+        };
+        Ok(Self { candidate, force: params.force.unwrap_or(false) })
+    }
+}
+
+/// The result of `distributed.elect_leader`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ElectResult {
+    /// Who leads.
+    pub leader_id: String,
+    /// Under which term.
+    pub term: u64,
+    /// Whether this call brought the term about.
+    pub changed: bool,
+    /// When the lease ends, in milliseconds of the Redis server's clock.
+    pub lease_expires_at_ms: u64,
+}
+
+impl From<handle::Elected> for ElectResult {
+    fn from(elected: handle::Elected) -> Self {
+        Self {
+            leader_id: elected.leader_id.into(),
+            term: elected.term.0,
+            changed: elected.changed,
+            lease_expires_at_ms: elected.lease_expires_at.0,
+        }
+    }
+}

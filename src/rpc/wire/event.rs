@@ -1,0 +1,358 @@
+//! Events as subscribers see them.
+//!
+//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it.
+//! 2. A local event and a gap have `id` and `seq` null; a fact of the cluster has both.
+//!
+//! Not here: who gets which event (`crate::rpc::subscription`).
+
+use super::sync::Received;
+use crate::cluster::event::{ClusterFact, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason};
+use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+/// What all events have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Head {
+    /// The event's place as `<seq>-0`, to pass as `after`; null for a local event.
+    pub id: Option<String>,
+    /// The event's place in the order that all nodes see; null for a local event.
+    pub seq: Option<u64>,
+    /// The event's name.
+    pub event: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// When, in milliseconds of the Redis server's clock.
+    pub at_ms: u64,
+    /// The node that it is about; for a local event this node, null while it is no member.
+    pub node_id: Option<String>,
+}
+
+/// A node became a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeJoined {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Its name for people.
+    pub name: String,
+    /// The number of its life.
+    pub incarnation: u64,
+    /// Whether the cluster knew the id before.
+    pub rejoined: bool,
+}
+
+/// Why a node is no longer a live member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftWhy {
+    /// It said goodbye.
+    Left,
+    /// Its deadline passed.
+    HeartbeatTimeout,
+    /// Its process died.
+    ProcessDied,
+    /// Another process took its id over.
+    Replaced,
+}
+
+/// A node is no live member any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeLeft {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The number of its life.
+    pub incarnation: u64,
+    /// Why.
+    pub reason: LeftWhy,
+}
+
+/// Why a leader was elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ElectedWhy {
+    /// There was no leader.
+    Vacant,
+    /// The old leader's lease ran out.
+    Expired,
+    /// The old leader's process died.
+    ProcessDied,
+    /// Leadership was handed over by request.
+    Handover,
+    /// The old leader left.
+    Resigned,
+}
+
+/// A leader was granted a term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaderElected {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Who leads.
+    pub leader_id: String,
+    /// Under which term.
+    pub term: u64,
+    /// Who led before.
+    pub previous_leader_id: Option<String>,
+    /// Why.
+    pub reason: ElectedWhy,
+}
+
+/// Why leadership became vacant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LostWhy {
+    /// The leader makes room for another by request.
+    Handover,
+    /// The leader left.
+    Resigned,
+    /// Another process took the leader's node id over.
+    Replaced,
+}
+
+/// Leadership became vacant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaderLost {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Who led.
+    pub leader_id: String,
+    /// Under which term.
+    pub term: u64,
+    /// Why.
+    pub reason: LostWhy,
+}
+
+/// Which way messages went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// From this node into the stream.
+    Sent,
+    /// From the stream to this node.
+    Received,
+}
+
+/// A batch of messages went through this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncComplete {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Which way.
+    pub direction: Way,
+    /// How many messages.
+    pub count: u64,
+    /// The first one's place, as `<seq>-0`.
+    pub first_entry_id: String,
+    /// The last one's place, as `<seq>-0`.
+    pub last_entry_id: String,
+}
+
+/// A message came in; it stays unacknowledged.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct MessageCame {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The message.
+    pub message: Received,
+}
+
+/// Redis does not answer any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Degraded {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+}
+
+/// Redis answers again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recovered {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+}
+
+/// Events were trimmed or lost before this subscriber saw them, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GapSeen {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The first event missed.
+    pub from_seq: u64,
+    /// The last event missed.
+    pub to_seq: u64,
+}
+
+/// Any event.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum AnyEvent {
+    NodeJoined(NodeJoined),
+    NodeLeft(NodeLeft),
+    LeaderElected(LeaderElected),
+    LeaderLost(LeaderLost),
+    SyncComplete(SyncComplete),
+    Message(MessageCame),
+    Degraded(Degraded),
+    Recovered(Recovered),
+    Gap(GapSeen),
+}
+
+/// The name of the event that carries a message; it is seen only by those who name it.
+pub const MESSAGE: &str = "cluster.message";
+/// The name of the event that reports lost ones; every subscriber sees it.
+pub const GAP: &str = "cluster.gap";
+
+/// One row of the table of events.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSpec {
+    /// Its name, which is the method of its notification too.
+    pub name: &'static str,
+    /// What it says.
+    pub summary: &'static str,
+    /// The schema of its `result`.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventSpec {
+    EventSpec { name, summary, schema: T::json_schema }
+}
+
+/// All events.
+pub const EVENTS: [EventSpec; 9] = [
+    row::<NodeJoined>("cluster.node_joined", "A node became a member"),
+    row::<NodeLeft>("cluster.node_left", "A node is no live member any more"),
+    row::<LeaderElected>("cluster.leader_elected", "A leader was granted a term"),
+    row::<LeaderLost>("cluster.leader_lost", "Leadership became vacant"),
+    row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
+    row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
+    row::<Degraded>("cluster.degraded", "Redis does not answer any more"),
+    row::<Recovered>("cluster.recovered", "Redis answers again"),
+    row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
+];
+
+/// The name of an event.
+#[must_use]
+pub fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Cluster(event) => match event.fact {
+            ClusterFact::NodeJoined { .. } => "cluster.node_joined",
+            ClusterFact::NodeLeft { .. } => "cluster.node_left",
+            ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
+            ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
+        },
+        Event::Local { fact, .. } => match fact {
+            LocalFact::SyncComplete { .. } => "cluster.sync_complete",
+            LocalFact::Message(_) => MESSAGE,
+            LocalFact::Degraded => "cluster.degraded",
+            LocalFact::Recovered => "cluster.recovered",
+            LocalFact::Gap { .. } => GAP,
+        },
+    }
+}
+
+impl AnyEvent {
+    /// Converts an event; `this` is the node that local events are about.
+    #[must_use]
+    pub fn new(event: Event, cluster: &ClusterName, this: Option<&NodeId>) -> Self {
+        let name = name(&event).to_owned();
+        let cluster = cluster.as_str().to_owned();
+        match event {
+            Event::Cluster(event) => {
+                let head = Head {
+                    id: Some(event.seq.entry_id()),
+                    seq: Some(event.seq.0),
+                    event: name,
+                    cluster,
+                    at_ms: event.at.0,
+                    node_id: Some(event.node_id.into()),
+                };
+                Self::of_cluster(head, event.fact)
+            }
+            Event::Local { at, fact } => {
+                let node_id = this.map(|id| id.as_str().to_owned());
+                let head = Head { id: None, seq: None, event: name, cluster, at_ms: at.0, node_id };
+                Self::of_node(head, fact)
+            }
+        }
+    }
+
+    fn of_cluster(head: Head, fact: ClusterFact) -> Self {
+        match fact {
+            ClusterFact::NodeJoined { name, incarnation, rejoined } => {
+                Self::NodeJoined(NodeJoined { head, name, incarnation: incarnation.0, rejoined })
+            }
+            ClusterFact::NodeLeft { incarnation, reason } => {
+                Self::NodeLeft(NodeLeft { head, incarnation: incarnation.0, reason: reason.into() })
+            }
+            ClusterFact::LeaderElected { leader_id, term, previous_leader_id, reason } => {
+                let previous_leader_id = previous_leader_id.map(String::from);
+                let (leader_id, reason) = (leader_id.into(), reason.into());
+                Self::LeaderElected(LeaderElected { head, leader_id, term: term.0, previous_leader_id, reason })
+            }
+            ClusterFact::LeaderLost { leader_id, term, reason } => {
+                Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason: reason.into() })
+            }
+        }
+    }
+
+    fn of_node(head: Head, fact: LocalFact) -> Self {
+        match fact {
+            LocalFact::SyncComplete { direction, count, first, last } => {
+                let direction = match direction {
+                    Direction::Sent => Way::Sent,
+                    Direction::Received => Way::Received,
+                };
+                let (first_entry_id, last_entry_id) = (MessageSeq::entry_id(first), MessageSeq::entry_id(last));
+                Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
+            }
+            LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
+            LocalFact::Degraded => Self::Degraded(Degraded { head }),
+            LocalFact::Recovered => Self::Recovered(Recovered { head }),
+            LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
+                Self::Gap(GapSeen { head, from_seq, to_seq })
+            }
+        }
+    }
+}
+
+impl From<LeftReason> for LeftWhy {
+    fn from(reason: LeftReason) -> Self {
+        match reason {
+            LeftReason::Left => Self::Left,
+            LeftReason::HeartbeatTimeout => Self::HeartbeatTimeout,
+            LeftReason::ProcessDied => Self::ProcessDied,
+            LeftReason::Replaced => Self::Replaced,
+        }
+    }
+}
+
+impl From<ElectedReason> for ElectedWhy {
+    fn from(reason: ElectedReason) -> Self {
+        match reason {
+            ElectedReason::Vacant => Self::Vacant,
+            ElectedReason::Expired => Self::Expired,
+            ElectedReason::ProcessDied => Self::ProcessDied,
+            ElectedReason::Handover => Self::Handover,
+            ElectedReason::Resigned => Self::Resigned,
+        }
+    }
+}
+
+impl From<LostReason> for LostWhy {
+    fn from(reason: LostReason) -> Self {
+        match reason {
+            LostReason::Handover => Self::Handover,
+            LostReason::Resigned => Self::Resigned,
+            LostReason::Replaced => Self::Replaced,
+        }
+    }
+}

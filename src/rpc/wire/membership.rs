@@ -1,0 +1,150 @@
+//! Joining and leaving.
+//!
+//! 1. A join's texts are bounded here, because every member keeps a copy of them.
+//!
+//! Not here: who may hold which id (`crate::engine`).
+
+use super::node::{Node, nodes};
+use crate::cluster::ids::NodeId;
+use crate::engine::handle;
+use crate::rpc::errors::RpcError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The longest `name`, capability, label key or label value, in bytes.
+pub const MAX_TEXT_BYTES: usize = 256;
+/// The longest `endpoint`, in bytes.
+pub const MAX_ENDPOINT_BYTES: usize = 2_048;
+/// The most capabilities or labels.
+pub const MAX_TAGS: usize = 256;
+
+/// The parameters of `distributed.join_cluster`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinParams {
+    /// The id to join under; the configured one when absent, else a generated one. Another id than the member's is a
+    /// rename.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
+    pub node_id: Option<String>,
+    /// A name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub name: Option<String>,
+    /// Where the gateway can be reached, free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub endpoint: Option<String>,
+    /// What the node can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub capabilities: Option<Vec<String>>,
+    /// Free labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Take the id even from a live process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub force: Option<bool>,
+}
+
+fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
+    if text.len() > max {
+        let bytes = text.len();
+        return Err(RpcError::parameter(parameter, format!("{what} has {bytes} bytes, at most {max} are allowed")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(RpcError::parameter(parameter, format!("{what} holds a control character; use plain text")));
+    }
+    Ok(())
+}
+
+fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), RpcError> {
+    if text.is_empty() {
+        return Err(RpcError::parameter(parameter, format!("{what} is empty; use 1 to {MAX_TEXT_BYTES} bytes")));
+    }
+    check_text(parameter, what, text, MAX_TEXT_BYTES)
+}
+
+fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
+    if count <= MAX_TAGS {
+        return Ok(());
+    }
+    Err(RpcError::parameter(parameter, format!("{count} were given, at most {MAX_TAGS} are allowed")))
+}
+
+impl TryFrom<JoinParams> for handle::JoinRequest {
+    type Error = RpcError;
+
+    fn try_from(params: JoinParams) -> Result<Self, RpcError> {
+        let JoinParams { node_id, name, endpoint, capabilities, labels, force } = params;
+        let node_id = node_id.map(NodeId::new).transpose().map_err(|e| RpcError::parameter("node_id", e))?;
+        if let Some(name) = &name {
+            check_text("name", "it", name, MAX_TEXT_BYTES)?;
+        }
+        if let Some(endpoint) = &endpoint {
+            check_text("endpoint", "it", endpoint, MAX_ENDPOINT_BYTES)?;
+        }
+        if let Some(capabilities) = &capabilities {
+            check_count("capabilities", capabilities.len())?;
+            capabilities.iter().try_for_each(|text| check_tag("capabilities", "a capability", text))?;
+        }
+        if let Some(labels) = &labels {
+            check_count("labels", labels.len())?;
+            labels.keys().try_for_each(|key| check_tag("labels", "a key", key))?;
+            labels.values().try_for_each(|value| check_text("labels", "a value", value, MAX_TEXT_BYTES))?;
+        }
+        Ok(Self { node_id, name, endpoint, capabilities, labels, force: force.unwrap_or(false) })
+    }
+}
+
+/// The result of `distributed.join_cluster`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinResult {
+    /// The cluster's name.
+    pub cluster: String,
+    /// This node's id.
+    pub node_id: String,
+    /// The number of this node's life.
+    pub incarnation: u64,
+    /// When it joined, in milliseconds of the Redis server's clock.
+    pub joined_at_ms: u64,
+    /// Who leads, as far as known.
+    pub leader_id: Option<String>,
+    /// The highest term known.
+    pub term: u64,
+    /// All members.
+    pub nodes: Vec<Node>,
+}
+
+impl From<handle::Joined> for JoinResult {
+    fn from(joined: handle::Joined) -> Self {
+        Self {
+            cluster: joined.cluster.into(),
+            node_id: joined.node_id.into(),
+            incarnation: joined.incarnation.0,
+            joined_at_ms: joined.joined_at.0,
+            leader_id: joined.leader_id.map(String::from),
+            term: joined.term.0,
+            nodes: nodes(joined.nodes),
+        }
+    }
+}
+
+/// The result of `distributed.leave_cluster`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeaveResult {
+    /// This node's id.
+    pub node_id: String,
+    /// When it left, in milliseconds of the Redis server's clock.
+    pub left_at_ms: u64,
+    /// Whether it gave up the leadership by that.
+    pub resigned: bool,
+}
+
+impl From<handle::Left> for LeaveResult {
+    fn from(left: handle::Left) -> Self {
+        Self { node_id: left.node_id.into(), left_at_ms: left.left_at.0, resigned: left.resigned }
+    }
+}

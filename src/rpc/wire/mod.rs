@@ -1,0 +1,24 @@
+//! The shapes of parameters, results and events as clients see them.
+//!
+//! 1. Parameters refuse unknown members; every optional one is an `Option`, so that `null` means absent.
+//! 2. `schemas/` and the OpenRPC document are generated from these types and from nothing else.
+//! 3. Conversions go from the engine's types to these; the engine knows nothing of them.
+//!
+//! Not here: reading parameters with good error texts (`super::params`), what the methods do (`super::methods`).
+
+pub mod election;
+pub mod event;
+pub mod heartbeat;
+pub mod membership;
+pub mod node;
+pub mod state;
+pub mod subscription;
+pub mod sync;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of a method that takes none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}

@@ -1,0 +1,114 @@
+//! A member of the cluster as clients see it.
+//!
+//! 1. `status` and `role` are those of the instant that the surrounding answer names.
+//!
+//! Not here: how status is derived (`crate::cluster::member`).
+
+use crate::cluster::member;
+use crate::engine::handle;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A node's part in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Leads.
+    Leader,
+    /// A member that does not lead.
+    Follower,
+    /// No member.
+    Observer,
+}
+
+impl From<handle::Role> for Role {
+    fn from(role: handle::Role) -> Self {
+        match role {
+            handle::Role::Leader => Self::Leader,
+            handle::Role::Follower => Self::Follower,
+            handle::Role::Observer => Self::Observer,
+        }
+    }
+}
+
+/// Whether a member is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Beats as expected.
+    Online,
+    /// Beats, takes no new work.
+    Draining,
+    /// Missed one heartbeat.
+    Suspect,
+    /// Its deadline passed, or its process died.
+    Offline,
+    /// It said goodbye.
+    Left,
+}
+
+impl From<member::Status> for Status {
+    fn from(status: member::Status) -> Self {
+        match status {
+            member::Status::Online => Self::Online,
+            member::Status::Draining => Self::Draining,
+            member::Status::Suspect => Self::Suspect,
+            member::Status::Offline => Self::Offline,
+            member::Status::Left => Self::Left,
+        }
+    }
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Node {
+    /// Its stable id.
+    pub node_id: String,
+    /// Its name for people; the id where none was given.
+    pub name: String,
+    /// Whether it is alive.
+    pub status: Status,
+    /// Its part in the cluster.
+    pub role: Role,
+    /// The number of its life; rises with every start of its process.
+    pub incarnation: u64,
+    /// Where its gateway can be reached, free text.
+    pub endpoint: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<String>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// The version of clawster that it runs.
+    pub version: String,
+    /// When this life joined, in milliseconds of the Redis server's clock.
+    pub joined_at_ms: u64,
+    /// Its last heartbeat, in milliseconds of the Redis server's clock.
+    pub last_seen_ms: u64,
+}
+
+impl From<handle::NodeView> for Node {
+    fn from(view: handle::NodeView) -> Self {
+        let handle::NodeView { member, status, role } = view;
+        let node_id = String::from(member.node_id);
+        let name = if member.metadata.name.is_empty() { node_id.clone() } else { member.metadata.name };
+        Self {
+            node_id,
+            name,
+            status: status.into(),
+            role: role.into(),
+            incarnation: member.incarnation.0,
+            endpoint: member.metadata.endpoint,
+            capabilities: member.metadata.capabilities,
+            labels: member.metadata.labels,
+            version: member.metadata.version,
+            joined_at_ms: member.joined_at.0,
+            last_seen_ms: member.last_seen.0,
+        }
+    }
+}
+
+/// Converts a list of members.
+pub(crate) fn nodes(views: Vec<handle::NodeView>) -> Vec<Node> {
+    views.into_iter().map(Node::from).collect()
+}

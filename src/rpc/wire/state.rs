@@ -1,0 +1,81 @@
+//! The state of the cluster as this node sees it.
+//!
+//! 1. While Redis is away the last view is shown, and `redis.status` says so.
+//!
+//! Not here: how the view is kept current (`crate::engine`).
+
+use super::node::{Node, Role, nodes};
+use crate::engine::handle;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of `distributed.get_cluster_state`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateParams {
+    /// Ask Redis now instead of showing the local view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub fresh: Option<bool>,
+}
+
+/// Whether Redis answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RedisStatus {
+    /// It answers.
+    Ok,
+    /// It does not; the view is the last one known.
+    Unavailable,
+}
+
+/// The Redis behind the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedisInfo {
+    /// Whether it answers.
+    pub status: RedisStatus,
+    /// How it is run: `standalone`, `sentinel`, `cluster` or `embedded`.
+    pub mode: String,
+}
+
+/// The result of `distributed.get_cluster_state`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterState {
+    /// The cluster's name.
+    pub cluster: String,
+    /// This node's id; null while it is no member.
+    pub node_id: Option<String>,
+    /// This node's part, checked at this instant.
+    pub role: Role,
+    /// Who holds the leader's lease.
+    pub leader_id: Option<String>,
+    /// The highest term known.
+    pub term: u64,
+    /// When that lease ends, in milliseconds of the Redis server's clock.
+    pub lease_expires_at_ms: Option<u64>,
+    /// All members, by id.
+    pub nodes: Vec<Node>,
+    /// The Redis behind the cluster.
+    pub redis: RedisInfo,
+    /// When the view was true, in milliseconds of the Redis server's clock.
+    pub as_of_ms: u64,
+}
+
+impl ClusterState {
+    /// Adds what the node does not know of itself, the way Redis is run.
+    #[must_use]
+    pub fn new(view: handle::StateView, redis_mode: &str) -> Self {
+        let status = if view.redis_ok { RedisStatus::Ok } else { RedisStatus::Unavailable };
+        Self {
+            cluster: view.cluster.into(),
+            node_id: view.node_id.map(String::from),
+            role: view.role.into(),
+            leader_id: view.leader_id.map(String::from),
+            term: view.term.0,
+            lease_expires_at_ms: view.lease_expires_at.map(|at| at.0),
+            nodes: nodes(view.nodes),
+            redis: RedisInfo { status, mode: redis_mode.to_owned() },
+            as_of_ms: view.as_of.0,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Following events.
+//!
+//! 1. A subscription id is an integer, unique on its connection.
+//!
+//! Not here: the events themselves (`event.rs`), their delivery (`crate::rpc::subscription`).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of `cluster.subscribe`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubscribeParams {
+    /// The events to see: names, or `cluster.*` for all but `cluster.message`, which must be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), extend("default" = ["cluster.*"]))]
+    pub events: Option<Vec<String>>,
+    /// The `id` of an event already seen; the subscription goes on behind it. From now on when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9]{1,16}-0$"))]
+    pub after: Option<String>,
+}
+
+/// The parameters of `cluster.unsubscribe`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsubscribeParams {
+    /// What `cluster.subscribe` answered.
+    pub subscription: u64,
+}

@@ -2,3 +2,6 @@
 
 pub mod error;
 pub mod handle;
+pub mod oneshot_state;
+pub mod outbox;
+pub mod state_dir;

@@ -1,0 +1,116 @@
+//! What a one-shot heartbeat keeps from one run to the next.
+//!
+//! 1. It is void after a reboot: its times are of the boot clock, which starts anew.
+//! 2. A file that makes no sense counts as absent.
+//!
+//! Not here: what a run does with it (`crate::cli`).
+
+use super::outbox::Numbers;
+use super::state_dir::{StateDir, StateError, private_file};
+use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What one run leaves for the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneshotState {
+    /// The boot that the times below belong to.
+    pub boot_id: String,
+    /// The life of the node; it goes on from run to run.
+    pub incarnation: Incarnation,
+    /// The name of the "process" that the runs together stand for.
+    pub proc: Nonce,
+    /// The leadership that this node holds, if any.
+    #[serde(default)]
+    pub lease: Option<HeldLease>,
+    /// The highest numbers seen.
+    #[serde(default)]
+    pub numbers: Numbers,
+    /// What the leader's record looked like, and since when, if there was one.
+    #[serde(default)]
+    pub observed: Option<ObservedRecord>,
+}
+
+/// A leadership, and how long it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLease {
+    /// Its term.
+    pub term: Term,
+    /// Its end on the boot clock, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// A leader's record that was seen unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedRecord {
+    /// Its term.
+    pub term: Term,
+    /// Its renewal.
+    pub nonce: Nonce,
+    /// When it was first seen so, on the boot clock, in milliseconds.
+    pub since_ms: u64,
+}
+
+impl OneshotState {
+    /// What the last run of this boot left; `None` when there is nothing, it belongs to another boot, or it cannot be read.
+    #[must_use]
+    pub fn load(dir: &StateDir, id: &NodeId, boot_id: &str) -> Option<Self> {
+        let path = path(dir, id);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat cannot be read; starting anew");
+                return None;
+            }
+        };
+        match serde_json::from_slice::<Self>(&bytes) {
+            Ok(state) if state.boot_id == boot_id => Some(state),
+            Ok(_) => {
+                tracing::debug!(path = %path.display(), "the state of the last heartbeat is from before a reboot");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat makes no sense; starting anew");
+                None
+            }
+        }
+    }
+
+    /// Keeps this for the next run; it is on disk when the call returns.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk refuses; what was kept before is still there then.
+    pub fn store(&self, dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
+        let path = path(dir, id);
+        let mut json = serde_json::to_vec(self).map_err(|error| StateError::io(&path, &error.into()))?;
+        json.push(b'\n');
+        private_file::replace(&path, &json)
+    }
+
+    /// Removes what was kept, as after leaving the cluster.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk refuses.
+    pub fn remove(dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
+        let path = path(dir, id);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StateError::io(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The name of this boot of the host.
+///
+/// # Errors
+/// [`StateError`] when the kernel does not tell.
+pub fn boot_id() -> Result<String, StateError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = std::fs::read_to_string(path).map_err(|error| StateError::io(path, &error))?;
+    Ok(text.trim().to_owned())
+}
+
+fn path(dir: &StateDir, id: &NodeId) -> PathBuf {
+    dir.folder().join(format!("{id}.heartbeat.json"))
+}

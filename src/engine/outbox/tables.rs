@@ -1,0 +1,31 @@
+//! The tables of a node's file, spelled once.
+//!
+//! 1. A change of a table's meaning raises [`FORMAT`]; a file of a later format is refused, not read.
+//!
+//! Not here: reading (`database.rs`) and writing (`transaction.rs`).
+
+use redb::TableDefinition;
+
+/// The format of the file.
+pub(super) const FORMAT: u64 = 1;
+
+/// Counters by name: `format`, `last_seq`, `unsent_messages`, `unsent_bytes`.
+pub(super) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
+
+/// Texts by name: `producer`, `saved` (JSON).
+pub(super) const TEXTS: TableDefinition<'static, &'static str, &'static str> = TableDefinition::new("texts");
+
+/// Messages that wait, as JSON, by producer sequence.
+pub(super) const UNSENT: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("unsent");
+
+/// A client's id → producer sequence, wall time in milliseconds, place in the stream or [`NO_ENTRY`].
+pub(super) const IDS: TableDefinition<'static, &'static str, (u64, u64, u64)> = TableDefinition::new("ids");
+
+/// Producer sequence → client's id, so that the oldest id is found.
+pub(super) const RECENT: TableDefinition<'static, u64, &'static str> = TableDefinition::new("recent");
+
+/// Producer → its mark, and when it was touched, as a rising number.
+pub(super) const MARKS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("marks");
+
+/// Stands for a place in the stream that is not known.
+pub(super) const NO_ENTRY: u64 = u64::MAX;

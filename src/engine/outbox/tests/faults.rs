@@ -1,0 +1,74 @@
+//! A file that can be told to be full.
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What goes wrong with the file, and how often it was synced.
+#[derive(Debug, Default)]
+pub(in crate::engine::outbox) struct Faults {
+    pub(in crate::engine::outbox) full: AtomicBool,
+    /// Only syncing fails: the worst case, as the data may be there all the same.
+    pub(in crate::engine::outbox) sync_fails: AtomicBool,
+    pub(in crate::engine::outbox) syncs: AtomicU64,
+}
+
+impl Faults {
+    pub(in crate::engine::outbox) fn backend(self: &Arc<Self>, file: File) -> Result<Faulty, redb::Error> {
+        Ok(Faulty { inner: FileBackend::new(file)?, faults: Arc::clone(self) })
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug)]
+pub(in crate::engine::outbox) struct Faulty {
+    inner: FileBackend,
+    faults: Arc<Faults>,
+}
+
+impl StorageBackend for Faulty {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.check()?;
+        if self.faults.sync_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk does not answer"));
+        }
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        self.inner.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.faults.check()?;
+        self.inner.write(offset, data)
+    }
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,48 @@
+//! A lock on a name that ends with the process that holds it.
+//!
+//! 1. The operating system's file lock decides, the process id in the file is only told to people: a stale one fools nobody.
+//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name.
+//!
+//! Not here: what is locked (`super::StateDir`).
+
+use super::{StateError, private_file};
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct NodeLock {
+    _file: File,
+}
+
+impl NodeLock {
+    /// Takes the lock, or says at once who holds it.
+    pub(crate) fn take(path: &Path, what: &str) -> Result<Self, StateError> {
+        let mut file = private_file::open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::InUse { what: what.to_owned(), holder: holder(path) });
+            }
+            Err(TryLockError::Error(error)) => return Err(StateError::io(path, &error)),
+        }
+        // Only for the message that another process shows, so a full disk is no reason to stop.
+        if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
+            tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
+        }
+        Ok(Self { _file: file })
+    }
+}
+
+fn holder(path: &Path) -> String {
+    let pid = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    match pid {
+        Some(pid) if pid == std::process::id() => format!("this process ({pid})"),
+        // The holder may not have written its id yet; an id without a process is from an earlier one.
+        Some(pid) if Path::new(&format!("/proc/{pid}")).exists() || !Path::new("/proc/self").exists() => {
+            format!("process {pid}")
+        }
+        _ => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,210 @@
+//! The folder in which the nodes of one cluster on this host keep what must outlive them.
+//!
+//! 1. The folder belongs to this user alone (mode 0700), and so does every file in it (mode 0600).
+//! 2. A node id is held by one live process, by a lock of the operating system that ends with the process, however it dies.
+//! 3. A damaged file is set aside, never deleted and never a reason to stay down.
+//!
+//! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
+//! (`super::oneshot_state`).
+
+pub(super) mod lock;
+pub(super) mod private_file;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+use super::outbox::NodeStore;
+use crate::cluster::ids::{ClusterName, NodeId};
+use crate::cluster::settings::SyncSettings;
+use lock::NodeLock;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why something on disk could not be done. The text names the path and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Another live process holds it.
+    #[error("{what} is in use by {holder}; stop that process or choose another node id")]
+    InUse {
+        /// The node id or file.
+        what: String,
+        /// The process, as far as known.
+        holder: String,
+    },
+    /// The operating system refused.
+    #[error("{}: {detail}; {remedy}", .path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        detail: String,
+        /// What to do about it.
+        remedy: &'static str,
+        /// Whether space is what was missing, so that trying later makes sense.
+        full: bool,
+    },
+    /// The content of a file that is in use makes no sense.
+    #[error("{}: the file is damaged ({detail}); restart the node, it sets the file aside and begins a new one", .path.display())]
+    Damaged {
+        /// Where.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// A folder or file that others could read or change.
+    #[error("{}: {detail}; remove it, or choose another state directory", .path.display())]
+    Unsafe {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The store is closed, or its writer is gone.
+    #[error("the store of this node is closed; restart the node")]
+    Closed,
+}
+
+impl StateError {
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        let remedy = match error.kind() {
+            _ if full => "free space on that disk",
+            io::ErrorKind::PermissionDenied => "give this user the right to it, or choose another state directory",
+            io::ErrorKind::ReadOnlyFilesystem => "choose a state directory that can be written",
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "check the path of the state directory"
+            }
+            _ => "check that disk, or choose another state directory",
+        };
+        Self::Io { path: path.to_owned(), detail: error.to_string(), remedy, full }
+    }
+}
+
+/// The file that lists the ids generated on this host. It starts with a dot, which no node id does.
+const GENERATED: &str = ".generated-ids";
+
+/// How long to wait for another process that is choosing a generated id.
+const GENERATED_WAIT: Duration = Duration::from_secs(5);
+
+/// The folder of one cluster.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    folder: PathBuf,
+    runtime: Option<PathBuf>,
+    outbox_bytes: u64,
+}
+
+impl StateDir {
+    /// Opens `<root>/<cluster>/` and creates it where it is missing.
+    ///
+    /// # Errors
+    /// [`StateError`] when the folder cannot be made, or belongs to another user.
+    pub fn open(root: &Path, cluster: &ClusterName) -> Result<Self, StateError> {
+        let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
+        let folder = root.join(cluster.as_str());
+        private_file::private_folder(&folder)?;
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|text| !text.is_empty()).map(PathBuf::from);
+        Ok(Self { folder, runtime, outbox_bytes: SyncSettings::default().outbox_bytes })
+    }
+
+    /// Sets how many bytes of unsent messages a store opened from here takes. Default 256 MiB.
+    #[must_use]
+    pub fn with_outbox_bytes(mut self, bytes: u64) -> Self {
+        self.outbox_bytes = bytes;
+        self
+    }
+
+    /// The folder, as an absolute path.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn database_path(&self, id: &NodeId) -> PathBuf {
+        self.folder.join(format!("{id}.redb"))
+    }
+
+    pub(super) fn take_lock(&self, id: &NodeId) -> Result<NodeLock, StateError> {
+        NodeLock::take(&self.folder.join(format!("{id}.lock")), &format!("node id {id}"))
+    }
+
+    /// Opens the store of a node id for this process alone. A damaged store is set aside as `<name>.corrupt-<n>`.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] when another live process holds the id; else what the disk said.
+    pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
+        let lock = self.take_lock(id)?;
+        NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)
+    }
+
+    /// Opens the store of the first id generated on this host that no process holds; where there is none, of a new
+    /// `node-<8 hexadecimal digits>` from `random`. Processes that do this at the same time get different ids.
+    ///
+    /// # Errors
+    /// As [`Self::lock_node`]; [`StateError::InUse`] also when another process keeps the list of ids for seconds.
+    pub fn lock_generated(&self, mut random: impl FnMut() -> [u8; 4]) -> Result<(NodeId, NodeStore), StateError> {
+        let path = self.folder.join(GENERATED);
+        let _turn = self.wait_for_turn()?;
+        let mut ids = self.generated(&path)?;
+        for id in &ids {
+            match self.lock_node(id) {
+                Ok(store) => return Ok((id.clone(), store)),
+                Err(StateError::InUse { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Colliding with a known id takes luck; a source that always repeats itself must not hang the start.
+        for _ in 0..64 {
+            let Ok(id) = NodeId::new(format!("node-{:08x}", u32::from_be_bytes(random()))) else { continue };
+            if ids.contains(&id) || self.database_path(&id).exists() {
+                continue;
+            }
+            let store = self.lock_node(&id)?;
+            ids.push(id.clone());
+            let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            private_file::replace(&path, text.as_bytes())?;
+            return Ok((id, store));
+        }
+        Err(StateError::Io {
+            path,
+            detail: "64 random ids in a row were taken".to_owned(),
+            remedy: "set node.id in the configuration",
+            full: false,
+        })
+    }
+
+    fn generated(&self, path: &Path) -> Result<Vec<NodeId>, StateError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StateError::io(path, &error)),
+        };
+        let mut ids = Vec::new();
+        for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.is_empty()) {
+            match NodeId::new(line) {
+                Ok(id) => ids.push(id),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a line of the list of generated ids is skipped")
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    fn wait_for_turn(&self) -> Result<NodeLock, StateError> {
+        let path = self.folder.join(format!("{GENERATED}.lock"));
+        let started = crate::clock::now();
+        loop {
+            match NodeLock::take(&path, "the list of generated node ids") {
+                Err(StateError::InUse { .. }) if crate::clock::now().since(started) < GENERATED_WAIT => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                taken => return taken,
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Files and folders that only this user may read.
+//!
+//! 1. A file is replaced as a whole: whoever reads it finds the old or the new content, also after a power cut.
+//! 2. Folders have mode 0700 and files mode 0600 from their first moment on.
+//!
+//! Not here: what is in the files.
+
+use super::StateError;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Makes a folder with all above it; narrows the mode of one that exists; refuses another user's.
+pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
+    let failed = |error: io::Error| StateError::io(path, &error);
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    let found = std::fs::metadata(path).map_err(failed)?;
+    let me = rustix::process::geteuid();
+    if found.uid() != me.as_raw() && !me.is_root() {
+        return Err(StateError::Unsafe {
+            path: path.to_owned(),
+            detail: format!("the folder belongs to user {}, not to {}", found.uid(), me.as_raw()),
+        });
+    }
+    if found.mode() & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "others could enter the state directory; its mode is now 0700");
+        std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes one folder in a place where others may write; refuses a link, another user's folder and one that others can enter.
+pub(crate) fn guarded_folder(path: &Path) -> Result<(), StateError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(StateError::io(path, &error)),
+    }
+    check_guarded(path)
+}
+
+/// Whether a folder is a folder, is this user's, and nobody else's to enter.
+pub(crate) fn check_guarded(path: &Path) -> Result<(), StateError> {
+    let found = std::fs::symlink_metadata(path).map_err(|error| StateError::io(path, &error))?;
+    let unsafe_because = |detail: String| Err(StateError::Unsafe { path: path.to_owned(), detail });
+    let me = rustix::process::geteuid().as_raw();
+    if !found.is_dir() {
+        return unsafe_because("this is no folder, or a link to one".to_owned());
+    }
+    if found.uid() != me {
+        return unsafe_because(format!("the folder belongs to user {}, not to {me}", found.uid()));
+    }
+    if found.mode() & 0o077 != 0 {
+        return unsafe_because(format!("the folder has mode {:o} where 700 is needed", found.mode() & 0o777));
+    }
+    Ok(())
+}
+
+/// Opens a file for reading and writing; makes it where it is missing.
+pub(crate) fn open(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StateError::io(path, &error))
+}
+
+/// Replaces a file's content by a temporary file, so that no reader and no crash sees half of it.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // The process id keeps two processes from writing into one temporary file.
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(|error| StateError::io(path, &error));
+    if written.is_err() {
+        // What is left of a failed write is of no use; that it cannot be removed changes nothing.
+        let _ = std::fs::remove_file(&temporary);
+        return written;
+    }
+    sync_folder(path)
+}
+
+/// Makes names that were added to, changed in or removed from the folder of `path` survive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), StateError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StateError::io(folder, &error))
+}
+
+/// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.
+pub(crate) fn set_aside(path: &Path, why: &str) -> Result<PathBuf, StateError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let free = (1u32..).map(|n| path.with_file_name(format!("{name}.{why}-{n}"))).find(|path| !path.exists());
+    let target = free.unwrap_or_else(|| path.with_file_name(format!("{name}.{why}")));
+    std::fs::rename(path, &target).map_err(|error| StateError::io(path, &error))?;
+    sync_folder(path)?;
+    Ok(target)
+}

@@ -6,13 +6,26 @@
 //!
 //! Not here: what the settings do (`crate::cluster::settings`, `crate::engine`).
 
+mod check;
+mod environment;
 mod keys;
+mod layer;
+mod legacy;
+mod load;
 mod problem;
+mod redis;
 pub mod schema;
 mod settings;
+mod sources;
+mod validate;
 
+#[cfg(test)]
+mod tests;
+
+pub use load::{EffectiveValue, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
     RedisMode, RpcConfig, Secret, WaitReplicas,
 };
+pub use sources::Sources;

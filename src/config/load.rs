@@ -1,0 +1,145 @@
+//! The load: find, read, check, lay over, validate.
+//!
+//! 1. Every step goes on after a problem, so that one start shows all of them.
+//!
+//! Not here: the steps themselves.
+
+use super::layer::{Layer, Source};
+use super::problem::{Findings, Problems};
+use super::schema::{Index, is_secret};
+use super::settings::Config;
+use super::sources::{self, Sources};
+use super::{check, environment, legacy, redis, validate};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What the operator should know, one line each, without secrets.
+    pub warnings: Vec<String>,
+    effective: Vec<EffectiveValue>,
+}
+
+impl Loaded {
+    /// Every key with its value and source, by name; secrets are masked.
+    #[must_use]
+    pub fn effective(&self) -> Vec<EffectiveValue> {
+        self.effective.clone()
+    }
+}
+
+/// A value that is in effect.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffectiveValue {
+    /// Its key, dotted; the names without a dot are not from a file.
+    pub key: String,
+    /// The value; a secret is the text `***`.
+    pub value: Value,
+    /// `default`, a file's path, or `environment` and a variable's name.
+    pub source: String,
+}
+
+/// Reads everything and makes a configuration of it.
+///
+/// # Errors
+/// [`Problems`]: every value that cannot be used, every unknown key, every file that cannot be read.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let mut findings = Findings::default();
+    let place = sources::find(sources, &mut findings);
+    let (mut config, legacy) = match &place.config {
+        Some(path) => config_layer(path, &mut findings),
+        None => Default::default(),
+    };
+    let secrets = match &place.secrets {
+        Some(path) => secrets_layer(path, sources, &mut findings),
+        None => Layer::default(),
+    };
+    warn_of_passwords(&config, &mut findings);
+    if let Some(legacy) = &legacy {
+        for (key, given) in legacy.iter() {
+            config.insert(key, given.clone());
+        }
+    }
+    let [known, named] = environment::layers(&sources.env, &Index::all(), &mut findings);
+    let mut values = Layer::default();
+    for layer in [config, secrets, known, named] {
+        redis::lay_over(&mut values, layer, &mut findings);
+    }
+    if let Some(legacy) = &legacy {
+        validate::fit_legacy(&mut values, legacy, &mut findings);
+    }
+    let (state_dir, state_source) = sources::state_dir(sources, &mut findings);
+    let redis_server = environment::get(&sources.env, "CLAWSTER_REDIS_SERVER", &mut findings);
+    let around = validate::Surroundings {
+        state_dir,
+        config_dir: place.dir,
+        // A bare name is looked for in the PATH, like any command.
+        redis_server: redis_server.map(|text| if text.contains('/') { sources.cwd.join(text) } else { text.into() }),
+    };
+    match validate::config(&values, around, &mut findings) {
+        Some(config) if findings.problems.is_empty() => {
+            let effective = effective(&values, &config, state_source, sources);
+            Ok(Loaded { config, warnings: findings.warnings, effective })
+        }
+        _ => Err(Problems(findings.problems)),
+    }
+}
+
+/// The keys of config.json, those of the old format apart.
+fn config_layer(path: &Path, findings: &mut Findings) -> (Layer, Option<Layer>) {
+    let Some(mut content) = sources::read(path, findings) else { return Default::default() };
+    let (place, source) = (path.display().to_string(), Source::File(path.to_path_buf()));
+    let legacy = legacy::take(&mut content, &place, &source, findings);
+    (check::file(&content, &place, &source, &Index::config(), findings), legacy)
+}
+
+fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> Layer {
+    let Some(mut content) = sources::read(path, findings) else { return Layer::default() };
+    let (place, source) = (path.display().to_string(), Source::File(path.to_path_buf()));
+    let keys = Index::secrets();
+    sources::warn_if_open(path, findings);
+    environment::fill_in(&mut content, &sources.env, &place, &keys, findings);
+    let mut layer = check::file(&content, &place, &source, &keys, findings);
+    layer.drop_empty_texts();
+    layer
+}
+
+fn warn_of_passwords(config: &Layer, findings: &mut Findings) {
+    let Some(given) = config.get("redis.url") else { return };
+    if redis::parse(given.value.as_str().unwrap_or_default()).is_ok_and(|parsed| parsed.password.is_some()) {
+        findings.warn(format!("{}: redis.url holds a password; move it to secrets.json", given.source));
+    }
+}
+
+fn effective(values: &Layer, config: &Config, state_source: &str, sources: &Sources) -> Vec<EffectiveValue> {
+    let mut list: Vec<EffectiveValue> = Vec::new();
+    let mut add = |key: &str, value: Value, source: String| list.push(EffectiveValue { key: key.into(), value, source });
+    for (key, schema) in Index::all().iter() {
+        let value = match values.get(key) {
+            Some(given) => given.value.clone(),
+            None => schema.get("default").cloned().unwrap_or(Value::Null),
+        };
+        let value = match (key, value) {
+            ("redis.url", Value::String(url)) => redis::masked(&url).into(),
+            (_, Value::String(_)) if is_secret(schema) => "***".into(),
+            // Behind a unix socket there is neither.
+            ("redis.host" | "redis.port", _) if values.get(redis::SOCKET).is_some() => Value::Null,
+            (_, value) => value,
+        };
+        add(key, value, values.source(key).to_string());
+    }
+    let path = |path: &Option<PathBuf>| path.as_ref().map_or(Value::Null, |path| path.display().to_string().into());
+    let dir_source = match (&sources.flag_dir, sources.env.get("CLAWSTER_CONFIG_DIR").filter(|text| !text.is_empty())) {
+        (Some(_), _) => "--config",
+        (None, Some(_)) => "environment CLAWSTER_CONFIG_DIR",
+        (None, None) => "default",
+    };
+    let server_source = if config.redis_server.is_some() { "environment CLAWSTER_REDIS_SERVER" } else { "default" };
+    add("config_dir", path(&config.config_dir), dir_source.to_owned());
+    add("redis_server", path(&config.redis_server), server_source.to_owned());
+    add("state_dir", config.state_dir.display().to_string().into(), state_source.to_owned());
+    list
+}

@@ -1,0 +1,228 @@
+//! Redis addresses: reading a URL, and what wins when a URL and single keys come from several places.
+//!
+//! 1. A URL is a whole address: it discards every address key of lower layers, credentials included, so that a password
+//!    never goes to another host than the one it was written for.
+//! 2. A host discards the URLs of lower layers in the same way.
+//! 3. Port, database, user, password and TLS of a higher layer change just that part.
+//! 4. Within one layer, a URL excludes host, port and tls, and every part that it holds itself.
+//!
+//! Not here: connecting (`crate::store`).
+
+use super::layer::{Given, Layer};
+use super::problem::Findings;
+use super::settings::RedisAddress;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What an address is made of, in the order that it is listed in.
+const PARTS: [&str; 8] = [
+    "redis.url",
+    "redis.host",
+    "redis.port",
+    "redis.tls",
+    "redis.db",
+    "redis.username",
+    "redis.password",
+    SOCKET,
+];
+
+/// The path of a unix socket; no key of a file, only URLs have it.
+pub(super) const SOCKET: &str = "redis.socket";
+
+/// A URL, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parsed {
+    pub(super) address: RedisAddress,
+    pub(super) tls: bool,
+    pub(super) db: Option<u32>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+}
+
+/// Lays a layer's Redis keys over what the lower ones gave.
+pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findings) {
+    if let Some(url) = layer.get("redis.url").cloned() {
+        for key in ["redis.host", "redis.port", "redis.tls"] {
+            if let Some(given) = layer.remove(key) {
+                findings.problem(given.source.to_string(), key, "excludes redis.url of the same place; keep one of them");
+            }
+        }
+        PARTS.iter().for_each(|key| drop(below.remove(key)));
+        match parse(url.value.as_str().unwrap_or_default()) {
+            Ok(parsed) => spread(parsed, &url, below, &layer, findings),
+            Err(text) => findings.problem(url.source.to_string(), "redis.url", text),
+        }
+    } else if layer.get("redis.host").is_some() && below.get("redis.url").is_some() {
+        PARTS.iter().for_each(|key| drop(below.remove(key)));
+    } else if below.get(SOCKET).is_some() {
+        for key in ["redis.port", "redis.tls"] {
+            if let Some(given) = layer.remove(key) {
+                findings.problem(given.source.to_string(), key, "does not go with redis.url, which names a unix socket");
+            }
+        }
+    }
+    for (key, given) in layer.iter() {
+        below.insert(key, given.clone());
+    }
+}
+
+/// Puts the parts of a URL beside it, with its source.
+fn spread(parsed: Parsed, url: &Given, below: &mut Layer, layer: &Layer, findings: &mut Findings) {
+    let mut put = |key: &str, value: Value| below.insert(key, Given { value, source: url.source.clone() });
+    put("redis.url", url.value.clone());
+    put("redis.tls", parsed.tls.into());
+    match parsed.address {
+        RedisAddress::Tcp { host, port } => {
+            put("redis.host", host.into());
+            put("redis.port", port.into());
+        }
+        RedisAddress::Unix(path) => put(SOCKET, path.display().to_string().into()),
+    }
+    let rest = [
+        ("redis.db", parsed.db.map(Value::from)),
+        ("redis.username", parsed.username.map(Value::from)),
+        ("redis.password", parsed.password.map(Value::from)),
+    ];
+    for (key, value) in rest {
+        let Some(value) = value else { continue };
+        if let Some(given) = layer.get(key) {
+            findings.problem(given.source.to_string(), key, "is also part of redis.url of the same place; keep one of them");
+        }
+        put(key, value);
+    }
+}
+
+/// Reads a URL. The texts of the errors hold nothing of it.
+pub(super) fn parse(url: &str) -> Result<Parsed, String> {
+    const FORMS: &str = "use redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path[?db=0]";
+    for scheme in ["redis+unix:", "unix:"] {
+        if let Some(rest) = strip_scheme(url, scheme) {
+            return unix(rest.strip_prefix("//").unwrap_or(rest)).map_err(|what| format!("{what}; {FORMS}"));
+        }
+    }
+    let tls = strip_scheme(url, "rediss:").is_some();
+    if !tls && strip_scheme(url, "redis:").is_none() {
+        return Err(format!("does not start with redis://, rediss:// or redis+unix://; {FORMS}"));
+    }
+    tcp(url, tls).map_err(|what| format!("{what}; {FORMS}, with special characters of user and password percent-encoded"))
+}
+
+fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
+    let head = url.get(..scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then(|| url.get(scheme.len()..)).flatten()
+}
+
+fn tcp(url: &str, tls: bool) -> Result<Parsed, String> {
+    let parsed = url::Url::parse(url).map_err(|error| format!("is not a valid URL ({error})"))?;
+    let host = match parsed.host() {
+        Some(url::Host::Domain(name)) => decode(name)?,
+        Some(url::Host::Ipv4(ip)) => ip.to_string(),
+        Some(url::Host::Ipv6(ip)) => ip.to_string(),
+        None => String::new(),
+    };
+    check_host(&host)?;
+    if parsed.fragment().is_some() {
+        return Err("has a part behind #, which has no meaning".to_owned());
+    }
+    if parsed.port() == Some(0) {
+        return Err("has port 0; ports are 1 to 65535".to_owned());
+    }
+    let from_query = query(parsed.query())?;
+    let from_path = match parsed.path().trim_matches('/') {
+        "" => None,
+        text => Some(database(text)?),
+    };
+    if from_path.is_some() && from_query.is_some() {
+        return Err("names the database twice".to_owned());
+    }
+    let some = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
+    Ok(Parsed {
+        address: RedisAddress::Tcp { host, port: parsed.port().unwrap_or(6379) },
+        tls,
+        db: from_path.or(from_query),
+        username: some(parsed.username())?,
+        password: some(parsed.password().unwrap_or_default())?,
+    })
+}
+
+/// What stands behind `unix://`: `[user:password@]/path[?db=0]`.
+fn unix(rest: &str) -> Result<Parsed, String> {
+    let (rest, db) = match rest.split_once('?') {
+        Some((rest, text)) => (rest, query(Some(text))?),
+        None => (rest, None),
+    };
+    let start = rest.find('/').ok_or("names no absolute path")?;
+    let (login, path) = rest.split_at(start);
+    let (username, password) = match login.strip_suffix('@') {
+        Some(login) => login.split_once(':').unwrap_or((login, "")),
+        None if login.is_empty() || login.eq_ignore_ascii_case("localhost") => ("", ""),
+        None => return Err("names a host before the path of a unix socket".to_owned()),
+    };
+    let path = decode(path)?;
+    if path.len() < 2 || path.contains('\0') {
+        return Err("names no socket".to_owned());
+    }
+    let some = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
+    let address = RedisAddress::Unix(PathBuf::from(path));
+    Ok(Parsed { address, tls: false, db, username: some(username)?, password: some(password)? })
+}
+
+fn query(text: Option<&str>) -> Result<Option<u32>, String> {
+    let mut db = None;
+    for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("db", number)) if db.is_none() => db = Some(database(number)?),
+            _ => return Err("may hold only db=<number>, once, behind the question mark".to_owned()),
+        }
+    }
+    Ok(db)
+}
+
+fn database(text: &str) -> Result<u32, String> {
+    let number = text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    number.map(u32::from).ok_or_else(|| "names a database that is not a whole number 0 to 65535".to_owned())
+}
+
+/// Whether a text can be a host's name or address; IPv6 without brackets.
+pub(super) fn check_host(host: &str) -> Result<(), String> {
+    if host.is_empty() {
+        return Err("names no host".to_owned());
+    }
+    if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
+        return Err("is not a host's name or address; the port has a key of its own, redis.port".to_owned());
+    }
+    let good = host.len() <= 255 && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
+    if good { Ok(()) } else { Err("holds a character that a host's name cannot have".to_owned()) }
+}
+
+/// The text with `%41` and the like replaced.
+fn decode(text: &str) -> Result<String, String> {
+    let wrong = || "holds a percent sign that is not followed by two hexadecimal digits of UTF-8".to_owned();
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
+        out.push(u8::try_from(high * 16 + low).unwrap_or_default());
+    }
+    String::from_utf8(out).map_err(|_| wrong())
+}
+
+/// A URL for people: its password is masked.
+pub(super) fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("//") else { return "***".to_owned() };
+    // The last @ before the path: a password may hold one by mistake.
+    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| rest.get(..end).unwrap_or_default());
+    match authority.rsplit_once('@') {
+        Some((login, host)) => {
+            let tail = rest.get(authority.len()..).unwrap_or_default();
+            let user = login.split_once(':').map_or("", |(user, _)| user);
+            format!("{scheme}//{user}:***@{host}{tail}")
+        }
+        None => url.to_owned(),
+    }
+}

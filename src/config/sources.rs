@@ -1,0 +1,150 @@
+//! Where a configuration is looked for: the folder, its two files, the directories of the user.
+//!
+//! 1. The process's own environment and working directory are read in one place, [`Sources::from_process`].
+//! 2. What was asked for by name must be there; what is only a default may be absent.
+//!
+//! Not here: what stands in the files (`check.rs`).
+
+use super::environment;
+use super::problem::Findings;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// What a configuration is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`: a folder, or the path of a config.json (under any name). Stands above CLAWSTER_CONFIG_DIR.
+    pub flag_dir: Option<PathBuf>,
+    /// The environment. A value that is no UTF-8 holds U+FFFD, and is refused where it is used.
+    pub env: BTreeMap<String, String>,
+    /// What relative paths are relative to.
+    pub cwd: PathBuf,
+}
+
+impl Sources {
+    /// This process's environment and working directory.
+    #[must_use]
+    pub fn from_process(flag_dir: Option<PathBuf>) -> Self {
+        let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+        let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
+        // Without a working directory (it was removed), relative paths lead nowhere, which the reading will report.
+        Self { flag_dir, env, cwd: std::env::current_dir().unwrap_or_default() }
+    }
+
+    /// An absolute directory of the user: `$variable/clawster`, else `$HOME/fallback/clawster`.
+    fn user_dir(&self, variable: &str, fallback: &str) -> Option<PathBuf> {
+        let absolute = |name: &str| self.env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute(variable).or_else(|| Some(absolute("HOME")?.join(fallback))).map(|dir| dir.join("clawster"))
+    }
+}
+
+/// The folder and the files of a configuration.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) dir: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
+    pub(super) secrets: Option<PathBuf>,
+}
+
+/// Finds the folder. Of the default places the first that holds one of the two files is taken.
+pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
+    let nowhere = Place { dir: None, config: None, secrets: None };
+    let variable = environment::get(&sources.env, "CLAWSTER_CONFIG_DIR", findings);
+    let named = match (&sources.flag_dir, variable) {
+        (Some(path), _) => Some(("--config", sources.cwd.join(path))),
+        (None, Some(path)) => Some(("environment CLAWSTER_CONFIG_DIR", sources.cwd.join(path))),
+        (None, None) => None,
+    };
+    if let Some((place, path)) = named {
+        if path.is_dir() {
+            return in_folder(path);
+        }
+        if path.is_file() {
+            let dir = path.parent().map(Path::to_path_buf);
+            let secrets = dir.as_ref().map(|dir| dir.join("secrets.json"));
+            return Place { dir, config: Some(path), secrets };
+        }
+        let text = format!("{} does not exist; name a folder or a config.json that does", path.display());
+        findings.problem(place, "", text);
+        return nowhere;
+    }
+    let defaults = [Some(sources.cwd.join("config")), sources.user_dir("XDG_CONFIG_HOME", ".config")];
+    let found = defaults.into_iter().flatten().find(|dir| {
+        dir.join("config.json").symlink_metadata().is_ok() || dir.join("secrets.json").symlink_metadata().is_ok()
+    });
+    found.map_or(nowhere, in_folder)
+}
+
+fn in_folder(dir: PathBuf) -> Place {
+    Place { config: Some(dir.join("config.json")), secrets: Some(dir.join("secrets.json")), dir: Some(dir) }
+}
+
+/// Reads a file; `None` when it is absent, or when a problem was reported.
+pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Value> {
+    let place = path.display().to_string();
+    let bytes = match bytes(path) {
+        Ok(bytes) => bytes,
+        // A link that leads nowhere is a mistake, an absent file is not.
+        Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => return None,
+        Err(error) => {
+            findings.problem(place, "", format!("cannot be read: {error}"));
+            return None;
+        }
+    };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        findings.problem(place, "", "is not valid UTF-8");
+        return None;
+    };
+    match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            // serde_json's message says what it expected and where; it quotes nothing of the file.
+            findings.problem(place, "", format!("is not valid JSON: {error}"));
+            None
+        }
+    }
+}
+
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Asked before opening: opening a pipe would wait for its writer.
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Warns when others may read a file of secrets.
+pub(super) fn warn_if_open(path: &Path, findings: &mut Findings) {
+    use std::os::unix::fs::PermissionsExt;
+    if let Ok(metadata) = path.metadata()
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        findings.warn(format!("{}: other users may read this file; chmod 600 it", path.display()));
+    }
+}
+
+/// The state directory: CLAWSTER_STATE_DIR, else `$XDG_STATE_HOME/clawster`, else `~/.local/state/clawster`.
+pub(super) fn state_dir(sources: &Sources, findings: &mut Findings) -> (PathBuf, &'static str) {
+    if let Some(path) = environment::get(&sources.env, "CLAWSTER_STATE_DIR", findings) {
+        return (sources.cwd.join(path), "environment CLAWSTER_STATE_DIR");
+    }
+    match sources.user_dir("XDG_STATE_HOME", ".local/state") {
+        Some(dir) => (dir, "default"),
+        None => {
+            let text = "there is no home directory to keep state in; set CLAWSTER_STATE_DIR (or HOME) to an absolute path";
+            findings.problem("environment", "", text);
+            (PathBuf::new(), "default")
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! From values that fit their keys to a Config whose values fit one another.
+//!
+//! 1. Rules between keys are checked here and nowhere else.
+//! 2. A rule says nothing about a key that is already reported.
+//!
+//! Not here: a single value's type and bounds (`keys.rs`, `check.rs`).
+
+use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, RedisKeys, RedisModeKey, WaitReplicasKey};
+use super::layer::{Given, Layer, Source};
+use super::problem::Findings;
+use super::schema::Index;
+use super::redis::{SOCKET, check_host};
+use super::settings::{
+    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
+    RedisMode, RpcConfig, Secret, WaitReplicas,
+};
+use crate::cluster::ids::{ClusterName, NodeId};
+use crate::cluster::member::Metadata;
+use crate::cluster::settings::{LeaderMode, LeaderSettings, Retry, SyncSettings, Timing};
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const INTERVAL: &str = "node.heartbeat_interval";
+const TTL: &str = "node.heartbeat_ttl";
+const LEASE: &str = "leader.lease_ttl";
+const GRACE: &str = "leader.presence_grace";
+
+/// What the files do not hold.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) state_dir: PathBuf,
+    pub(super) config_dir: Option<PathBuf>,
+    pub(super) redis_server: Option<PathBuf>,
+}
+
+/// The Config, or nothing when a problem was found (here or before).
+pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findings) -> Option<Config> {
+    let raw = match typed(values) {
+        Ok(raw) => raw,
+        Err(error) => {
+            // The checks and the types are made from the same schema, so this is a defect; still no reason to panic.
+            findings.problem("configuration", "", format!("cannot be read: {error}"));
+            return None;
+        }
+    };
+    times(&raw, values, findings);
+    let node_id = raw.node.id.as_ref().and_then(|id| match NodeId::new(id.as_str()) {
+        Ok(id) => Some(id),
+        Err(error) => {
+            findings.problem(values.source("node.id").to_string(), "node.id", error.to_string());
+            None
+        }
+    });
+    let cluster = match ClusterName::new(raw.cluster.name.as_str()) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            findings.problem(values.source("cluster.name").to_string(), "cluster.name", error.to_string());
+            None
+        }
+    };
+    let redis = redis(&raw.redis, values, findings);
+    let mongodb = mongodb(&raw, values, findings);
+    let metrics = metrics(&raw, values, findings);
+    let logging = logging(&raw, &around.state_dir);
+    if !findings.problems.is_empty() {
+        return None;
+    }
+    let leader = LeaderSettings {
+        candidate: raw.leader.candidate,
+        mode: match raw.leader.mode {
+            LeaderModeKey::Exclusive => LeaderMode::Exclusive,
+            LeaderModeKey::Fenced => LeaderMode::Fenced,
+        },
+        presence_grace: seconds(raw.leader.presence_grace),
+    };
+    Some(Config {
+        node: NodeConfig {
+            id: node_id,
+            metadata: Metadata {
+                name: raw.node.name,
+                endpoint: raw.node.endpoint.filter(|endpoint| !endpoint.is_empty()),
+                capabilities: raw.node.capabilities,
+                labels: raw.node.labels,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                candidate: raw.leader.candidate,
+            },
+            auto_join: raw.node.auto_join,
+            retry: Retry { count: raw.node.retry_count, delay: seconds(raw.node.retry_delay) },
+        },
+        cluster: cluster?,
+        timing: Timing {
+            heartbeat_interval: seconds(raw.node.heartbeat_interval),
+            heartbeat_ttl: seconds(raw.node.heartbeat_ttl),
+            lease_ttl: seconds(raw.leader.lease_ttl),
+        },
+        leader,
+        sync: SyncSettings {
+            batch_size: usize::try_from(raw.sync.batch_size).unwrap_or(usize::MAX),
+            max_stream_length: raw.sync.max_stream_length,
+            outbox_bytes: raw.sync.outbox_bytes,
+        },
+        redis,
+        mongodb,
+        logging,
+        metrics,
+        rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },
+        state_dir: around.state_dir,
+        config_dir: around.config_dir,
+        redis_server: around.redis_server,
+    })
+}
+
+/// The values as the types of `keys.rs`, defaults filled in.
+pub(super) fn typed(values: &Layer) -> Result<ConfigFile, serde_json::Error> {
+    let mut sections: Map<String, Value> = Map::new();
+    let known = Index::config();
+    for (key, given) in values.iter().filter(|(key, _)| known.get(key).is_some()) {
+        let Some((section, name)) = key.split_once('.') else { continue };
+        let section = sections.entry(section).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(section) = section.as_object_mut() {
+            section.insert(name.to_owned(), given.value.clone());
+        }
+    }
+    serde_json::from_value(Value::Object(sections))
+}
+
+/// A TTL and a lease last three heartbeats, the grace at most a third of the lease.
+fn times(raw: &ConfigFile, values: &Layer, findings: &mut Findings) {
+    let bad = |findings: &Findings, keys: &[&str]| keys.iter().any(|key| findings.bad_keys.contains(*key));
+    let interval = raw.node.heartbeat_interval;
+    for (key, ttl) in [(TTL, raw.node.heartbeat_ttl), (LEASE, raw.leader.lease_ttl)] {
+        if !bad(findings, &[INTERVAL, key]) && too_short(ttl, interval) {
+            let text = format!(
+                "{ttl} s is shorter than 3 heartbeats; use at least {} (3 times {INTERVAL}, which is {interval} s from {}), or a shorter interval",
+                rounded(3.0 * interval),
+                values.source(INTERVAL)
+            );
+            findings.problem(values.source(key).to_string(), key, text);
+        }
+    }
+    let (grace, lease) = (raw.leader.presence_grace, raw.leader.lease_ttl);
+    if !bad(findings, &[GRACE, LEASE]) && too_short(lease, grace) {
+        let text = format!("{grace} s is more than a third of {LEASE} ({lease} s); use at most {}", rounded(lease / 3.0));
+        findings.problem(values.source(GRACE).to_string(), GRACE, text);
+    }
+}
+
+/// Raises what an old file gave to what is needed today, and lowers the grace to fit.
+pub(super) fn fit_legacy(values: &mut Layer, legacy: &Layer, findings: &mut Findings) {
+    let Ok(raw) = typed(values) else { return };
+    let is_legacy = |values: &Layer, key: &str| match (legacy.get(key), values.get(key)) {
+        (Some(old), Some(now)) => old.source == now.source,
+        _ => false,
+    };
+    let interval = raw.node.heartbeat_interval;
+    let mut lease = raw.leader.lease_ttl;
+    for (key, ttl) in [(TTL, raw.node.heartbeat_ttl), (LEASE, lease)] {
+        let untouched = is_legacy(values, key) || (is_legacy(values, INTERVAL) && values.get(key).is_none());
+        if untouched && too_short(ttl, interval) {
+            let least = rounded(3.0 * interval);
+            findings.warn(format!("{key} is raised from {ttl} s to {least} s, 3 times {INTERVAL}"));
+            adjust(values, key, least);
+            if key == LEASE {
+                lease = least;
+            }
+        }
+    }
+    if is_legacy(values, LEASE) || is_legacy(values, INTERVAL) {
+        let most = (lease / 3.0 * 1000.0).floor() / 1000.0;
+        if values.get(GRACE).is_none() && raw.leader.presence_grace > most {
+            let most = most.max(0.1);
+            findings.warn(format!("{GRACE} is lowered to {most} s, a third of {LEASE}"));
+            adjust(values, GRACE, most);
+        }
+    }
+}
+
+fn adjust(values: &mut Layer, key: &str, to: f64) {
+    let source = Source::Adjusted(Box::new(values.source(key)));
+    values.insert(key, Given { value: to.into(), source });
+}
+
+/// Whether a time is shorter than three of another, forgiving what a decimal fraction loses in binary.
+fn too_short(time: f64, part: f64) -> bool {
+    time + 1e-9 < 3.0 * part
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// Seconds within the bounds of their key, as whole microseconds.
+fn seconds(seconds: f64) -> Duration {
+    let exact = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Duration::from_micros(u64::try_from((exact + Duration::from_nanos(500)).as_micros()).unwrap_or(u64::MAX))
+}
+
+fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfig {
+    let at = |key: &str| values.source(key).to_string();
+    let configured = values.iter().any(|(key, _)| key.starts_with("redis."));
+    let mode = match raw.mode {
+        RedisModeKey::Standalone => RedisMode::Standalone,
+        RedisModeKey::Embedded => RedisMode::Embedded,
+        RedisModeKey::Sentinel => RedisMode::Sentinel,
+        RedisModeKey::Cluster => RedisMode::Cluster,
+    };
+    if matches!(mode, RedisMode::Sentinel | RedisMode::Cluster) {
+        findings.problem(at("redis.mode"), "redis.mode", "this version supports standalone and embedded; use standalone");
+    }
+    let wait_replicas = match raw.wait_replicas {
+        WaitReplicasKey::None => WaitReplicas::None,
+        WaitReplicasKey::Majority => WaitReplicas::Majority,
+        WaitReplicasKey::All => WaitReplicas::All,
+    };
+    if wait_replicas != WaitReplicas::None {
+        findings.problem(at("redis.wait_replicas"), "redis.wait_replicas", "this version supports only none; use none");
+    }
+    if mode == RedisMode::Embedded {
+        for key in ["redis.url", "redis.host"].into_iter().filter(|key| values.get(key).is_some()) {
+            findings.warn(format!("{}: {key} has no effect with redis.mode embedded", at(key)));
+        }
+    }
+    if mode == RedisMode::Standalone {
+        for key in ["redis.nodes", "redis.master_name"].into_iter().filter(|key| values.get(key).is_some()) {
+            findings.warn(format!("{}: {key} has no effect with redis.mode standalone", at(key)));
+        }
+    }
+    let host = raw.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if let Err(text) = check_host(&host) {
+        findings.problem(at("redis.host"), "redis.host", text);
+    }
+    let address = match values.text(SOCKET) {
+        Some(path) => RedisAddress::Unix(PathBuf::from(path)),
+        None => RedisAddress::Tcp { host, port: raw.port },
+    };
+    let username = raw.username.clone().filter(|name| !name.is_empty());
+    let password = values.text("redis.password").filter(|text| !text.is_empty()).map(Secret::new);
+    if username.is_some() && password.is_none() && !findings.bad_keys.contains("redis.password") {
+        let text = "is given without a password; set redis.password in secrets.json or REDIS_PASSWORD";
+        findings.problem(at("redis.username"), "redis.username", text);
+    }
+    let (nodes, master_name) = (raw.nodes.clone(), raw.master_name.clone());
+    RedisConfig { configured, mode, address, db: raw.db, username, password, tls: raw.tls, nodes, master_name, wait_replicas }
+}
+
+fn mongodb(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> MongoConfig {
+    let uri = values.text("mongodb.uri").filter(|text| !text.is_empty());
+    if let Some(text) = uri {
+        let place = values.source("mongodb.uri").to_string();
+        if text.starts_with("mongodb://") || text.starts_with("mongodb+srv://") {
+            findings.warn(format!("{place}: mongodb.uri is set, but this version does not record history yet"));
+        } else {
+            findings.problem(place, "mongodb.uri", "must start with mongodb:// or mongodb+srv://");
+        }
+    }
+    MongoConfig {
+        uri: uri.map(Secret::new),
+        db: raw.mongodb.db.clone(),
+        collection: raw.mongodb.collection.clone(),
+        retention_days: raw.mongodb.retention_days,
+    }
+}
+
+fn metrics(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> MetricsConfig {
+    let place = values.source("metrics.listen").to_string();
+    let listen = match raw.metrics.listen.as_str() {
+        "off" => None,
+        text => match text.parse() {
+            Ok(address) => {
+                findings.warn(format!("{place}: metrics.listen is set, but this version does not serve metrics yet"));
+                Some(address)
+            }
+            Err(_) => {
+                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464";
+                findings.problem(place, "metrics.listen", text);
+                None
+            }
+        },
+    };
+    MetricsConfig { listen }
+}
+
+fn logging(raw: &ConfigFile, state_dir: &Path) -> LoggingConfig {
+    let raw = &raw.logging;
+    LoggingConfig {
+        level: match raw.level {
+            LevelKey::Error => LogLevel::Error,
+            LevelKey::Warn => LogLevel::Warn,
+            LevelKey::Info => LogLevel::Info,
+            LevelKey::Debug => LogLevel::Debug,
+            LevelKey::Trace => LogLevel::Trace,
+        },
+        format: match raw.format {
+            FormatKey::Text => LogFormat::Text,
+            FormatKey::Json => LogFormat::Json,
+        },
+        file: (raw.file != "off").then(|| state_dir.join(&raw.file)),
+        max_bytes: raw.max_bytes,
+        backup_count: raw.backup_count,
+        syslog: raw.syslog,
+    }
+}

@@ -91,8 +91,7 @@ pub async fn recv(session: &mut Session<'_>, arguments: RecvArguments) -> Outcom
     let RecvArguments { limit, wait, no_ack, ack, form } = arguments;
     let client = require(session.global, session.environment).await?;
     let wait_ms = wait.map(|wait: Duration| crate::cluster::time::millis(wait));
-    let params =
-        Params { limit, wait_ms, auto_ack: no_ack.then_some(false), ack: ack.as_deref(), ..Params::default() };
+    let params = Params { limit, wait_ms, auto_ack: no_ack.then_some(false), ack: ack.as_deref(), ..Params::default() };
     if form.json {
         let result: Box<RawValue> = client.call(METHOD, params).await?;
         return Ok(session.output.line(result.get())?);
@@ -141,7 +140,7 @@ pub(super) async fn send_text(client: &Client, text: &str) -> Result<SyncResult,
 fn random_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
-    Ok(Nonce::from_bytes(bytes).as_str().to_owned())
+    Ok(Nonce::from_bytes(bytes).to_string())
 }
 
 fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {

@@ -80,7 +80,8 @@ pub(super) fn unknown_key(key: &str, keys: &Index) -> String {
         Some(near) => format!("is not a known key; did you mean {near}?"),
         None => {
             let section = key.split('.').next().unwrap_or_default();
-            let known: Vec<&str> = keys.iter().filter_map(|(k, _)| k.strip_prefix(section)?.strip_prefix('.')).collect();
+            let known: Vec<&str> =
+                keys.iter().filter_map(|(k, _)| k.strip_prefix(section)?.strip_prefix('.')).collect();
             format!("is not a known key; {section} has {}", known.join(", "))
         }
     }
@@ -244,7 +245,9 @@ fn allowed(schema: &Value) -> String {
 fn instead(value: &Value, secret: bool) -> String {
     match value {
         _ if secret => String::new(),
-        Value::String(text) if text.chars().count() > 60 => format!(", not a text of {} characters", text.chars().count()),
+        Value::String(text) if text.chars().count() > 60 => {
+            format!(", not a text of {} characters", text.chars().count())
+        }
         Value::String(_) | Value::Bool(_) | Value::Number(_) => format!(", not {value}"),
         other => format!(", not {}", shape(other)),
     }

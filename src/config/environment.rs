@@ -42,7 +42,11 @@ pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mu
         }
         let words: Vec<&str> = name.split("__").skip(1).collect();
         let [section, word] = words.as_slice() else {
-            findings.problem(place, "", "is no setting; use CLAWSTER__<SECTION>__<KEY>, for example CLAWSTER__NODE__NAME");
+            findings.problem(
+                place,
+                "",
+                "is no setting; use CLAWSTER__<SECTION>__<KEY>, for example CLAWSTER__NODE__NAME",
+            );
             continue;
         };
         let key = format!("{section}.{word}").to_lowercase();

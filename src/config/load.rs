@@ -116,7 +116,8 @@ fn warn_of_passwords(config: &Layer, findings: &mut Findings) {
 
 fn effective(values: &Layer, config: &Config, state_source: &str, sources: &Sources) -> Vec<EffectiveValue> {
     let mut list: Vec<EffectiveValue> = Vec::new();
-    let mut add = |key: &str, value: Value, source: String| list.push(EffectiveValue { key: key.into(), value, source });
+    let mut add =
+        |key: &str, value: Value, source: String| list.push(EffectiveValue { key: key.into(), value, source });
     for (key, schema) in Index::all().iter() {
         let value = match values.get(key) {
             Some(given) => given.value.clone(),

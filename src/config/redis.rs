@@ -15,16 +15,8 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// What an address is made of, in the order that it is listed in.
-const PARTS: [&str; 8] = [
-    "redis.url",
-    "redis.host",
-    "redis.port",
-    "redis.tls",
-    "redis.db",
-    "redis.username",
-    "redis.password",
-    SOCKET,
-];
+const PARTS: [&str; 8] =
+    ["redis.url", "redis.host", "redis.port", "redis.tls", "redis.db", "redis.username", "redis.password", SOCKET];
 
 /// The path of a unix socket; no key of a file, only URLs have it.
 pub(super) const SOCKET: &str = "redis.socket";
@@ -44,7 +36,11 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
     if let Some(url) = layer.get("redis.url").cloned() {
         for key in ["redis.host", "redis.port", "redis.tls"] {
             if let Some(given) = layer.remove(key) {
-                findings.problem(given.source.to_string(), key, "excludes redis.url of the same place; keep one of them");
+                findings.problem(
+                    given.source.to_string(),
+                    key,
+                    "excludes redis.url of the same place; keep one of them",
+                );
             }
         }
         PARTS.iter().for_each(|key| drop(below.remove(key)));
@@ -57,7 +53,11 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
     } else if below.get(SOCKET).is_some() {
         for key in ["redis.port", "redis.tls"] {
             if let Some(given) = layer.remove(key) {
-                findings.problem(given.source.to_string(), key, "does not go with redis.url, which names a unix socket");
+                findings.problem(
+                    given.source.to_string(),
+                    key,
+                    "does not go with redis.url, which names a unix socket",
+                );
             }
         }
     }
@@ -86,7 +86,11 @@ fn spread(parsed: Parsed, url: &Given, below: &mut Layer, layer: &Layer, finding
     for (key, value) in rest {
         let Some(value) = value else { continue };
         if let Some(given) = layer.get(key) {
-            findings.problem(given.source.to_string(), key, "is also part of redis.url of the same place; keep one of them");
+            findings.problem(
+                given.source.to_string(),
+                key,
+                "is also part of redis.url of the same place; keep one of them",
+            );
         }
         put(key, value);
     }
@@ -104,7 +108,8 @@ pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     if !tls && strip_scheme(url, "redis:").is_none() {
         return Err(format!("does not start with redis://, rediss:// or redis+unix://; {FORMS}"));
     }
-    tcp(url, tls).map_err(|what| format!("{what}; {FORMS}, with special characters of user and password percent-encoded"))
+    tcp(url, tls)
+        .map_err(|what| format!("{what}; {FORMS}, with special characters of user and password percent-encoded"))
 }
 
 fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {

@@ -142,7 +142,8 @@ pub(super) fn state_dir(sources: &Sources, findings: &mut Findings) -> (PathBuf,
     match sources.user_dir("XDG_STATE_HOME", ".local/state") {
         Some(dir) => (dir, "default"),
         None => {
-            let text = "there is no home directory to keep state in; set CLAWSTER_STATE_DIR (or HOME) to an absolute path";
+            let text =
+                "there is no home directory to keep state in; set CLAWSTER_STATE_DIR (or HOME) to an absolute path";
             findings.problem("environment", "", text);
             (PathBuf::new(), "default")
         }

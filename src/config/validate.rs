@@ -8,8 +8,8 @@
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
 use super::problem::Findings;
-use super::schema::Index;
 use super::redis::{SOCKET, check_host};
+use super::schema::Index;
 use super::settings::{
     Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
     RedisMode, RpcConfig, Secret, WaitReplicas,
@@ -141,7 +141,8 @@ fn times(raw: &ConfigFile, values: &Layer, findings: &mut Findings) {
     }
     let (grace, lease) = (raw.leader.presence_grace, raw.leader.lease_ttl);
     if !bad(findings, &[GRACE, LEASE]) && too_short(lease, grace) {
-        let text = format!("{grace} s is more than a third of {LEASE} ({lease} s); use at most {}", rounded(lease / 3.0));
+        let text =
+            format!("{grace} s is more than a third of {LEASE} ({lease} s); use at most {}", rounded(lease / 3.0));
         findings.problem(values.source(GRACE).to_string(), GRACE, text);
     }
 }
@@ -206,7 +207,11 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
         RedisModeKey::Cluster => RedisMode::Cluster,
     };
     if matches!(mode, RedisMode::Sentinel | RedisMode::Cluster) {
-        findings.problem(at("redis.mode"), "redis.mode", "this version supports standalone and embedded; use standalone");
+        findings.problem(
+            at("redis.mode"),
+            "redis.mode",
+            "this version supports standalone and embedded; use standalone",
+        );
     }
     let wait_replicas = match raw.wait_replicas {
         WaitReplicasKey::None => WaitReplicas::None,
@@ -241,7 +246,18 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
         findings.problem(at("redis.username"), "redis.username", text);
     }
     let (nodes, master_name) = (raw.nodes.clone(), raw.master_name.clone());
-    RedisConfig { configured, mode, address, db: raw.db, username, password, tls: raw.tls, nodes, master_name, wait_replicas }
+    RedisConfig {
+        configured,
+        mode,
+        address,
+        db: raw.db,
+        username,
+        password,
+        tls: raw.tls,
+        nodes,
+        master_name,
+        wait_replicas,
+    }
 }
 
 fn mongodb(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> MongoConfig {

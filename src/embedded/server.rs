@@ -302,7 +302,7 @@ impl EmbeddedServer {
     ///
     /// # Errors
     /// See [`Error`]; the hold is given up in any case.
-    pub fn release(self) -> Result<bool, Error> {
+    pub fn release(&self) -> Result<bool, Error> {
         self.leave()
     }
 

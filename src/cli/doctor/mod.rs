@@ -1,0 +1,1 @@
+//! `doctor`: what is wrong, and how to mend it.

@@ -1,0 +1,55 @@
+//! The configuration as the commands use it.
+//!
+//! 1. `--node` stands above every other source of the node's id.
+//!
+//! Not here: files and variables (`crate::config`).
+
+use super::Environment;
+use super::arguments::Global;
+use super::outcome::Failure;
+use crate::cluster::ids::NodeId;
+use crate::config::{self, Config, Loaded, Problems, Sources};
+use crate::embedded::Seek;
+
+/// Loads the configuration with everything that is known about it.
+///
+/// # Errors
+/// All problems, together.
+pub fn load_all(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
+    let sources = Sources {
+        flag_dir: global.config.clone(),
+        env: environment.variables.clone(),
+        cwd: environment.folder.clone(),
+    };
+    config::load(&sources)
+}
+
+/// Loads the configuration.
+///
+/// # Errors
+/// [`Failure::Failed`] with all problems, [`Failure::Usage`] for a `--node` that is no id.
+pub fn load(global: &Global, environment: &Environment) -> Result<Config, Failure> {
+    let loaded = load_all(global, environment).map_err(|problems| Failure::Failed(problems.to_string()))?;
+    with_node(loaded.config, global)
+}
+
+/// The configuration with the id of `--node`.
+///
+/// # Errors
+/// [`Failure::Usage`] when that is no id.
+pub fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure> {
+    if let Some(text) = &global.node {
+        let id = NodeId::new(text.as_str()).map_err(|error| Failure::Usage(format!("--node: {error}")))?;
+        config.node.id = Some(id);
+    }
+    Ok(config)
+}
+
+/// Where a server program for the private Redis is looked for.
+#[must_use]
+pub fn seek(config: &Config, environment: &Environment) -> Seek {
+    let program = config.redis_server.as_ref().map(|path| path.as_os_str().to_owned());
+    let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
+    seek.program = program.or(seek.program);
+    seek
+}

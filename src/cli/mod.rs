@@ -10,6 +10,7 @@ mod attach;
 mod config_check;
 
 mod direct;
+mod doctor;
 
 mod documents;
 mod events;
@@ -117,7 +118,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         }
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
-        Command::Doctor { form: _ } => Ok(()),
+        Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),
         Command::Man => documents::manual(session),
         Command::Demo { .. } => Ok(()),

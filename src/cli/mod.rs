@@ -9,6 +9,7 @@ pub mod arguments;
 mod attach;
 mod config_check;
 
+mod demo;
 mod direct;
 mod doctor;
 
@@ -121,6 +122,6 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),
         Command::Man => documents::manual(session),
-        Command::Demo { .. } => Ok(()),
+        Command::Demo { plain, nodes } => demo::run(session, plain, usize::from(nodes)).await,
     }
 }

@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What `crate::cluster::ids` allows, for editors; the check itself is made there.
+const ID_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]*$";
+
 /// Settings of a clawster node. All keys are optional. Credentials belong into secrets.json beside this file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -43,7 +46,7 @@ pub(super) struct ConfigFile {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NodeKeys {
     /// The node's id: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-'. Without it, one is generated and kept in the state directory.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), extend("pattern" = ID_PATTERN))]
     pub(super) id: Option<String>,
     /// A name for people; empty: the node id.
     #[schemars(length(max = 200))]
@@ -95,7 +98,7 @@ impl Default for NodeKeys {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ClusterKeys {
     /// The cluster's name: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-'. Clusters of different names share nothing on one Redis.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = 64), extend("pattern" = ID_PATTERN))]
     pub(super) name: String,
 }
 

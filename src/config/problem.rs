@@ -70,10 +70,10 @@ impl Findings {
     }
 }
 
-/// The text with control characters escaped.
+/// The text with control characters escaped, cut where no reader would go on.
 fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in text.chars().take(2000) {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out

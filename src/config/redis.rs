@@ -101,7 +101,8 @@ pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     const FORMS: &str = "use redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path[?db=0]";
     for scheme in ["redis+unix:", "unix:"] {
         if let Some(rest) = strip_scheme(url, scheme) {
-            return unix(rest.strip_prefix("//").unwrap_or(rest)).map_err(|what| format!("{what}; {FORMS}"));
+            let rest = rest.strip_prefix("//").or_else(|| rest.starts_with('/').then_some(rest)).unwrap_or_default();
+            return unix(rest).map_err(|what| format!("{what}; {FORMS}"));
         }
     }
     let tls = strip_scheme(url, "rediss:").is_some();
@@ -192,6 +193,9 @@ fn database(text: &str) -> Result<u32, String> {
 pub(super) fn check_host(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("names no host".to_owned());
+    }
+    if host.contains("//") {
+        return Err("is a URL; put it into redis.url (REDIS_URL) instead".to_owned());
     }
     if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
         return Err("is not a host's name or address; the port has a key of its own, redis.port".to_owned());

@@ -168,7 +168,7 @@ pub(super) fn fit_legacy(values: &mut Layer, legacy: &Layer, findings: &mut Find
         }
     }
     if is_legacy(values, LEASE) || is_legacy(values, INTERVAL) {
-        let most = (lease / 3.0 * 1000.0).floor() / 1000.0;
+        let most = (lease / 3.0 * 1000.0 + 1e-6).floor() / 1000.0;
         if values.get(GRACE).is_none() && raw.leader.presence_grace > most {
             let most = most.max(0.1);
             findings.warn(format!("{GRACE} is lowered to {most} s, a third of {LEASE}"));

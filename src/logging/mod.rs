@@ -1,1 +1,151 @@
 //! Logs: rotated file, syslog, console.
+//!
+//! 1. Logging never blocks or stops the program: queues are bounded, a line that finds one full is dropped and counted,
+//!    and a sink that fails is reported once and tried again.
+//! 2. One event is one line: control characters are escaped, so that no text can forge a line or drive a terminal.
+//! 3. Nothing is written to standard output.
+//!
+//! Not here: what is logged, and at which level (the modules themselves).
+
+mod line;
+mod queue;
+mod rotate;
+mod syslog;
+
+use crate::config::{LogFormat, LogLevel, LoggingConfig};
+use line::{Context, Line, Style};
+use queue::{Queue, Sink};
+use rotate::RotatedFile;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use syslog::Syslog;
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Why the logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The program logs already.
+    #[error("logging has been set up before in this process")]
+    Twice,
+    /// The system has no thread left for the writers.
+    #[error("cannot start a thread for the log: {0}; free memory or raise the limit of processes")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 2 s per sink.
+#[derive(Debug)]
+#[must_use = "the log is flushed when the guard is dropped"]
+pub struct Guard {
+    queues: Vec<Queue>,
+}
+
+impl Guard {
+    /// Waits until everything logged so far has been handed to the system, at most 2 s per sink.
+    pub fn flush(&self) {
+        self.queues.iter().for_each(Queue::flush);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The file first: its complaints go to the console.
+        self.queues.iter().rev().for_each(Queue::stop);
+    }
+}
+
+/// Sets the logs of this process up: the console on standard error (coloured on a terminal unless NO_COLOR is set), the
+/// rotated file and syslog as configured. `component` names the command in every line (`serve`, `mcp`, …).
+///
+/// A file or a syslog that cannot be written is no error: standard error says so once, and the rest goes on.
+///
+/// # Errors
+/// [`InitError`] when called twice, or when no thread can be started.
+pub fn init(config: &LoggingConfig, component: &str) -> Result<Guard, InitError> {
+    let stderr = std::io::stderr();
+    let colour = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
+    let (subscriber, guard) = build(config, component, Box::new(stderr), colour, Path::new("/dev/log"))?;
+    subscriber.try_init().map_err(|_| InitError::Twice)?;
+    Ok(guard)
+}
+
+/// The logs as a subscriber, with the console and the syslog socket given.
+fn build(
+    config: &LoggingConfig,
+    component: &str,
+    console: Box<dyn Write + Send>,
+    colour: bool,
+    syslog: &Path,
+) -> std::io::Result<(impl Subscriber + Send + Sync + use<>, Guard)> {
+    let context = Context { component: component.to_owned(), pid: std::process::id() };
+    let style = |colour| match config.format {
+        LogFormat::Text => Style::Text { colour },
+        LogFormat::Json => Style::Json,
+    };
+    let console = Console { out: console, style: style(colour), context: context.clone() };
+    let mut queues = vec![Queue::start("log-console", console)?];
+    if config.file.is_some() || config.syslog {
+        let file = config.file.clone().map(|path| RotatedFile::new(path, config.max_bytes, config.backup_count));
+        let syslog = config.syslog.then(|| Syslog::new(PathBuf::from(syslog), context.pid));
+        let complaints = queues.iter().map(Queue::sender).collect();
+        queues.push(Queue::start("log-file", Files { file, syslog, style: style(false), context, complaints })?);
+    }
+    let senders = queues.iter().map(Queue::sender).collect();
+    let filter = filter(config.level);
+    Ok((tracing_subscriber::registry().with(filter).with(line::Collect { senders }), Guard { queues }))
+}
+
+/// clawster at its level, the libraries at warn (or above it, where that is less).
+fn filter(level: LogLevel) -> Targets {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("clawster", level)
+}
+
+/// Standard error. What cannot be written there has nowhere else to go.
+struct Console {
+    out: Box<dyn Write + Send>,
+    style: Style,
+    context: Context,
+}
+
+impl Sink for Console {
+    fn write(&mut self, line: &Line) {
+        let text = line.render(self.style, &self.context);
+        let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+    }
+}
+
+/// The file and syslog, in a thread of their own: a console that nobody reads does not hold them up.
+struct Files {
+    file: Option<RotatedFile>,
+    syslog: Option<Syslog>,
+    style: Style,
+    context: Context,
+    complaints: Vec<queue::Sender>,
+}
+
+impl Sink for Files {
+    fn write(&mut self, line: &Line) {
+        if let Some(file) = &mut self.file
+            && let Some(complaint) = file.write(line.render(self.style, &self.context).as_bytes())
+        {
+            let line = Line::warning(complaint);
+            self.complaints.iter().for_each(|console| console.send(&line));
+        }
+        if let Some(syslog) = &mut self.syslog {
+            syslog.write(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

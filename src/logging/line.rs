@@ -1,0 +1,288 @@
+//! One event as one line.
+//!
+//! 1. A rendered line holds exactly one line feed, at its end, and no other control character but our own colours.
+//! 2. A line has at most [`MAX_LINE_CHARS`] characters of message and as many of each field.
+//! 3. Only events are written; the spans around them are not.
+//!
+//! Not here: where lines go (`queue.rs`).
+
+use super::queue::Sender;
+use serde_json::{Map, Value};
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context as LayerContext, Layer};
+
+/// Longer texts are cut.
+const MAX_LINE_CHARS: usize = 16 * 1024;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Style {
+    /// For people.
+    Text {
+        /// With the level in colour.
+        colour: bool,
+    },
+    /// One JSON object.
+    Json,
+}
+
+/// Which process writes.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) component: String,
+    pub(super) pid: u32,
+}
+
+/// An event, taken apart.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    at: SystemTime,
+    pub(super) level: Level,
+    target: &'static str,
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Line {
+    /// A line of the log about itself.
+    pub(super) fn warning(message: String) -> Arc<Self> {
+        let target = module_path!();
+        Arc::new(Self { at: crate::clock::wall(), level: Level::WARN, target, message, fields: Vec::new() })
+    }
+
+    /// The line, its line feed included.
+    pub(super) fn render(&self, style: Style, context: &Context) -> String {
+        match style {
+            Style::Text { colour } => self.text(colour, context),
+            Style::Json => self.json(context),
+        }
+    }
+
+    /// Message and fields.
+    pub(super) fn body(&self) -> String {
+        let mut out = escape(&self.message);
+        for (name, value) in &self.fields {
+            let text = match value {
+                Value::String(text) if is_plain(text) => text.clone(),
+                Value::String(text) => format!("\"{}\"", escape(text).replace('"', "\\\"")),
+                other => other.to_string(),
+            };
+            let gap = if out.is_empty() { "" } else { " " };
+            let _ = write!(out, "{gap}{name}={text}");
+        }
+        out
+    }
+
+    fn text(&self, colour: bool, context: &Context) -> String {
+        let (on, off) = match self.level {
+            _ if !colour => ("", ""),
+            Level::ERROR => ("\u{1b}[31m", "\u{1b}[0m"),
+            Level::WARN => ("\u{1b}[33m", "\u{1b}[0m"),
+            Level::INFO => ("\u{1b}[32m", "\u{1b}[0m"),
+            _ => ("\u{1b}[2m", "\u{1b}[0m"),
+        };
+        let Context { component, pid } = context;
+        let (stamp, level, target) = (stamp(self.at), self.level, self.target);
+        format!("{stamp} {on}{level:>5}{off} {}[{pid}] {}: {}\n", escape(component), escape(target), self.body())
+    }
+
+    fn json(&self, context: &Context) -> String {
+        let mut object = Map::new();
+        object.insert("at".into(), stamp(self.at).into());
+        object.insert("level".into(), self.level.to_string().to_lowercase().into());
+        object.insert("component".into(), context.component.clone().into());
+        object.insert("pid".into(), context.pid.into());
+        object.insert("target".into(), self.target.into());
+        object.insert("message".into(), self.message.clone().into());
+        if !self.fields.is_empty() {
+            let fields = self.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            object.insert("fields".into(), Value::Object(fields.collect()));
+        }
+        // serde_json escapes only the first 32 characters; the others that are unsafe can stand only inside texts.
+        let mut out = String::new();
+        for c in Value::Object(object).to_string().chars() {
+            let _ = if is_unsafe(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
+        }
+        out.push('\n');
+        out
+    }
+}
+
+/// Turns events into lines and hands them to every queue.
+pub(super) struct Collect {
+    pub(super) senders: Vec<Sender>,
+}
+
+impl<S: Subscriber> Layer<S> for Collect {
+    fn on_event(&self, event: &Event<'_>, _context: LayerContext<'_, S>) {
+        let metadata = event.metadata();
+        let mut fields = Fields { message: String::new(), fields: Vec::new() };
+        event.record(&mut fields);
+        let line = Arc::new(Line {
+            at: crate::clock::wall(),
+            level: *metadata.level(),
+            target: metadata.target(),
+            message: fields.message,
+            fields: fields.fields,
+        });
+        self.senders.iter().for_each(|sender| sender.send(&line));
+    }
+}
+
+struct Fields {
+    message: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: Value) {
+        match (field.name(), value) {
+            ("message", Value::String(text)) => self.message = text,
+            (name, value) => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = Bounded { text: String::new(), room: MAX_LINE_CHARS };
+        // An error means that the room is used up; what fitted is kept.
+        if write!(text, "{value:?}").is_err() {
+            text.text.push('…');
+        }
+        self.put(field, text.text.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let mut text: String = value.chars().take(MAX_LINE_CHARS).collect();
+        if text.len() < value.len() {
+            text.push('…');
+        }
+        self.put(field, text.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+}
+
+/// A text that takes so many characters and no more.
+struct Bounded {
+    text: String,
+    room: usize,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let count = more.chars().count();
+        self.text.extend(more.chars().take(self.room));
+        let fits = count <= self.room;
+        self.room = self.room.saturating_sub(count);
+        if fits { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Characters that end a line, drive a terminal or turn the direction of the text around.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text with unsafe characters escaped.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| !is_unsafe(c) && !c.is_whitespace() && !matches!(c, '"' | '='))
+}
+
+/// Year, month and day of a number of days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, date)
+}
+
+/// The time as RFC 3339 in UTC, with milliseconds.
+fn stamp(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+impl Line {
+    /// The time as RFC 3164 wants it, in UTC: local daemons put their own in its place.
+    pub(super) fn syslog_stamp(&self) -> String {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let seconds = self.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let (_, month, day) = civil(seconds / 86_400);
+        let month = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).unwrap_or(&"Jan");
+        format!("{month} {day:2} {:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_right_on_the_days_that_calendars_get_wrong() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.007Z"),
+            (951_782_399, "2000-02-28T23:59:59.007Z"),
+            (951_782_400, "2000-02-29T00:00:00.007Z"),
+            (1_735_689_599, "2024-12-31T23:59:59.007Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.007Z"),
+        ] {
+            assert_eq!(stamp(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7)), expected);
+        }
+    }
+
+    #[test]
+    fn no_text_can_forge_a_line_in_any_style() {
+        let nasty = "a\nERROR forged\r\u{1b}[2J\u{85}\u{2028}\u{202e}b";
+        let context = Context { component: "serve".into(), pid: 7 };
+        let line = Line {
+            at: UNIX_EPOCH,
+            level: Level::INFO,
+            target: "clawster",
+            message: nasty.into(),
+            fields: vec![("field", nasty.into()), ("n", 3.into())],
+        };
+        for style in [Style::Text { colour: false }, Style::Json] {
+            let text = line.render(style, &context);
+            assert!(!text.trim_end_matches('\n').chars().any(is_unsafe), "{text:?}");
+            assert_eq!(text.matches('\n').count(), 1);
+        }
+        let json: Value = serde_json::from_str(&line.render(Style::Json, &context)).unwrap();
+        assert_eq!(json["message"], nasty, "JSON gives the text back unchanged");
+        assert_eq!(json["fields"]["n"], 3);
+    }
+}

@@ -188,6 +188,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A receipt and what hears of it; the receiver fails when the receipt is dropped.
+    #[must_use]
+    pub fn new() -> (Self, tokio::sync::oneshot::Receiver<()>) {
+        let (done, heard) = tokio::sync::oneshot::channel();
+        (Self { done }, heard)
+    }
+
     /// The answer has been written to the client.
     pub fn written(self) {
         // The receiving side is gone only when the node is stopping; then nothing is acknowledged, which is safe.
@@ -232,6 +239,12 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// A feed over a bounded queue; whoever fills it turns what does not fit into a gap.
+    #[must_use]
+    pub fn new(events: tokio::sync::mpsc::Receiver<Event>) -> Self {
+        Self { events }
+    }
+
     /// The next event; `None` once the node has stopped.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await

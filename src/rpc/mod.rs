@@ -1,7 +1,27 @@
 //! JSON-RPC 2.0 over stdio and a unix socket.
+//!
+//! In reading order: [`framing`] makes lines, `request` makes requests of them, [`module`] runs one request,
+//! `batch` answers a line, [`connection`] serves a client, [`stdio`] and [`socket`] are the two ways to become one.
+//! `methods` holds one file per method; [`wire`] the shapes; [`errors`] the codes; `subscription` the events' way out.
+//! [`schema`] and [`openrpc`] describe all of it, [`client`] is the other end.
+//!
+//! 1. No input makes this layer panic, block others or hold unbounded memory.
+//! 2. JSON-RPC ends here: the engine sees typed requests only.
 
+mod batch;
 pub mod client;
+pub mod connection;
 pub mod errors;
 pub mod framing;
+mod methods;
+pub mod module;
+pub mod openrpc;
 mod params;
+mod request;
+pub mod schema;
+pub mod socket;
+pub mod stdio;
+mod subscription;
+#[cfg(test)]
+mod tests;
 pub mod wire;

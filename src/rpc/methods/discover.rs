@@ -1,0 +1,27 @@
+//! `rpc.discover`.
+//!
+//! 1. The document is made from the same table that calls are dispatched by.
+//!
+//! Not here: the document (`crate::rpc::openrpc`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::openrpc;
+use crate::rpc::wire::NoParams;
+use serde_json::Value;
+
+pub(super) struct Discover;
+
+impl Method for Discover {
+    const NAME: &'static str = "rpc.discover";
+    const SUMMARY: &'static str = "Describe all methods and events";
+    const DESCRIPTION: &'static str = "Answers with an OpenRPC document.";
+    const ERRORS: &'static [ErrorKind] = &[];
+    type Params = NoParams;
+    type Result = Value;
+
+    async fn handle<N: Node>(call: Call<N>, NoParams {}: NoParams) -> Result<Value, RpcError> {
+        Ok(openrpc::document(&call.context.info.version))
+    }
+}

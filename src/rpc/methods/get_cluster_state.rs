@@ -1,0 +1,27 @@
+//! `distributed.get_cluster_state`.
+//!
+//! 1. The view is answered also while Redis is away, and by a node that is no member.
+//!
+//! Not here: how the view is kept current (`crate::engine`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::state::{ClusterState, StateParams};
+
+pub(super) struct GetClusterState;
+
+impl Method for GetClusterState {
+    const NAME: &'static str = "distributed.get_cluster_state";
+    const SUMMARY: &'static str = "Show the members, the leader and this node's part";
+    const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With fresh it \
+        asks Redis, and fails while Redis does not answer.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable];
+    type Params = StateParams;
+    type Result = ClusterState;
+
+    async fn handle<N: Node>(call: Call<N>, params: StateParams) -> Result<ClusterState, RpcError> {
+        let view = call.context.node.state(params.fresh.unwrap_or(false)).await?;
+        Ok(ClusterState::new(view, &call.context.info.redis_mode))
+    }
+}

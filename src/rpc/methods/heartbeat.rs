@@ -1,0 +1,27 @@
+//! `cluster.heartbeat`.
+//!
+//! 1. The answer is of a beat made for this call.
+//!
+//! Not here: beats by the clock (`crate::engine`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::NoParams;
+use crate::rpc::wire::heartbeat::HeartbeatResult;
+
+pub(super) struct Heartbeat;
+
+impl Method for Heartbeat {
+    const NAME: &'static str = "cluster.heartbeat";
+    const SUMMARY: &'static str = "Beat now";
+    const DESCRIPTION: &'static str = "Makes the node send a heartbeat now, with the configured retries, and tells \
+        what it learned.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    type Params = NoParams;
+    type Result = HeartbeatResult;
+
+    async fn handle<N: Node>(call: Call<N>, NoParams {}: NoParams) -> Result<HeartbeatResult, RpcError> {
+        Ok(call.context.node.beat().await?.into())
+    }
+}

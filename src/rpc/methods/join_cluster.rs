@@ -1,0 +1,27 @@
+//! `distributed.join_cluster`.
+//!
+//! 1. What is not given stays as it was configured or last set.
+//!
+//! Not here: who may hold an id (`crate::engine`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::membership::{JoinParams, JoinResult};
+
+pub(super) struct JoinCluster;
+
+impl Method for JoinCluster {
+    const NAME: &'static str = "distributed.join_cluster";
+    const SUMMARY: &'static str = "Join the cluster";
+    const DESCRIPTION: &'static str = "Makes this node a member. Joining again under the same id updates the metadata; \
+        under another id it is a rename. An id that another live process holds is refused unless force is given.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    type Params = JoinParams;
+    type Result = JoinResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: JoinParams) -> Result<JoinResult, RpcError> {
+        let request = params.try_into()?;
+        Ok(call.context.node.join(request).await?.into())
+    }
+}

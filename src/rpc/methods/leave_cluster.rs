@@ -1,0 +1,27 @@
+//! `distributed.leave_cluster`.
+//!
+//! 1. The process goes on; it can join again.
+//!
+//! Not here: what leaving does (`crate::engine`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::NoParams;
+use crate::rpc::wire::membership::LeaveResult;
+
+pub(super) struct LeaveCluster;
+
+impl Method for LeaveCluster {
+    const NAME: &'static str = "distributed.leave_cluster";
+    const SUMMARY: &'static str = "Leave the cluster";
+    const DESCRIPTION: &'static str = "Takes this node out of the cluster. A leader resigns first, so that another one \
+        can take over at once.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    type Params = NoParams;
+    type Result = LeaveResult;
+
+    async fn handle<N: Node>(call: Call<N>, NoParams {}: NoParams) -> Result<LeaveResult, RpcError> {
+        Ok(call.context.node.leave().await?.into())
+    }
+}

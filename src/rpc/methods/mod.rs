@@ -1,0 +1,108 @@
+//! The methods, one file each.
+//!
+//! 1. A method's file holds all of it: name, documentation, parameters, result, errors, handler. The list below is the
+//!    only other place that knows it; dispatch, positions, schemas and the OpenRPC document are derived.
+//!
+//! Not here: the shapes (`super::wire`), the work (`crate::engine`).
+
+mod discover;
+mod elect_leader;
+mod get_cluster_state;
+mod heartbeat;
+mod join_cluster;
+mod leave_cluster;
+mod subscribe;
+mod sync_messages;
+mod unsubscribe;
+
+use super::errors::{ErrorKind, RpcError};
+use super::module::{Call, Context, register};
+use super::schema::{schema_of_input, schema_of_output};
+use crate::engine::handle::Node;
+use jsonrpsee::RpcModule;
+use jsonrpsee::core::RegisterMethodError;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A method.
+pub(crate) trait Method: 'static {
+    /// Its name on the wire.
+    const NAME: &'static str;
+    /// What it does, in half a line.
+    const SUMMARY: &'static str;
+    /// What a caller should know, in a few sentences.
+    const DESCRIPTION: &'static str;
+    /// What it may answer, beside wrong parameters and internal errors.
+    const ERRORS: &'static [ErrorKind];
+    /// Its parameters; the order of the members is that of the positions.
+    type Params: DeserializeOwned + JsonSchema + Send;
+    /// Its result.
+    type Result: Serialize + JsonSchema + Clone + Send + 'static;
+
+    /// Does it.
+    fn handle<N: Node>(
+        call: Call<N>,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<Self::Result, RpcError>> + Send;
+}
+
+/// What the documentation needs to know of a method.
+pub(crate) struct Spec {
+    /// Its name on the wire.
+    pub(crate) name: &'static str,
+    /// What it does, in half a line.
+    pub(crate) summary: &'static str,
+    /// What a caller should know.
+    pub(crate) description: &'static str,
+    /// What it may answer.
+    pub(crate) errors: &'static [ErrorKind],
+    /// The parameters' names in the order of their positions.
+    pub(crate) positions: &'static [&'static str],
+    /// The parameters' schema.
+    pub(crate) params: Value,
+    /// The result's schema.
+    pub(crate) result: Value,
+}
+
+impl Spec {
+    fn of<M: Method>() -> Self {
+        Self {
+            name: M::NAME,
+            summary: M::SUMMARY,
+            description: M::DESCRIPTION,
+            errors: M::ERRORS,
+            positions: super::params::names::<M::Params>(),
+            params: schema_of_input::<M::Params>(),
+            result: schema_of_output::<M::Result>(),
+        }
+    }
+}
+
+macro_rules! table {
+    ($($method:ty,)+) => {
+        /// Adds every method to a module.
+        pub(crate) fn register_all<N: Node>(module: &mut RpcModule<Context<N>>) -> Result<(), RegisterMethodError> {
+            $(register::<N, $method>(module)?;)+
+            Ok(())
+        }
+
+        /// Every method, for the documentation.
+        pub(crate) fn specs() -> Vec<Spec> {
+            vec![$(Spec::of::<$method>()),+]
+        }
+    };
+}
+
+table![
+    join_cluster::JoinCluster,
+    leave_cluster::LeaveCluster,
+    get_cluster_state::GetClusterState,
+    elect_leader::ElectLeader,
+    sync_messages::SyncMessages,
+    subscribe::Subscribe,
+    unsubscribe::Unsubscribe,
+    heartbeat::Heartbeat,
+    discover::Discover,
+];

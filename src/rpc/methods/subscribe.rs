@@ -1,0 +1,45 @@
+//! `cluster.subscribe`.
+//!
+//! 1. The first event follows the answer.
+//!
+//! Not here: filters and forwarding (`crate::rpc::subscription`).
+
+use super::{Call, Method};
+use crate::cluster::ids::EventSeq;
+use crate::engine::handle::FeedOptions;
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::module::AfterWrite;
+use crate::rpc::subscription::Filter;
+use crate::rpc::wire::subscription::SubscribeParams;
+
+pub(super) struct Subscribe;
+
+impl Method for Subscribe {
+    const NAME: &'static str = "cluster.subscribe";
+    const SUMMARY: &'static str = "Follow the events of the cluster";
+    const DESCRIPTION: &'static str = "Answers with a subscription id. Each event is a notification whose method is \
+        the event's name, with the subscription and the event as its params. Events that were missed come as one \
+        cluster.gap event.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::Overloaded];
+    type Params = SubscribeParams;
+    type Result = u64;
+
+    async fn handle<N: Node>(call: Call<N>, params: SubscribeParams) -> Result<u64, RpcError> {
+        let Some(session) = &call.session else {
+            return Err(RpcError::new(ErrorKind::InternalError, "internal error: this caller cannot receive events"));
+        };
+        let filter = Filter::new(params.events.as_deref())?;
+        let after = match params.after {
+            Some(text) => Some(EventSeq::from_entry_id(&text).ok_or_else(|| {
+                RpcError::parameter("after", "it is not an event id; pass the `id` of an event, like \"42-0\"")
+            })?),
+            None => None,
+        };
+        session.check_room()?;
+        let feed = call.context.node.feed(FeedOptions { after, messages: filter.messages() }).await?;
+        let (id, start) = session.open(&call.context, filter, feed)?;
+        call.after_write(AfterWrite::Start(start));
+        Ok(id)
+    }
+}

@@ -1,0 +1,40 @@
+//! `distributed.sync_messages`.
+//!
+//! 1. The receipt for what was received is given only once the answer has been written and flushed.
+//!
+//! Not here: order, duplicates, the outbox (`crate::engine`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::module::AfterWrite;
+use crate::rpc::wire::sync::{SyncParams, SyncResult};
+
+pub(super) struct SyncMessages;
+
+impl Method for SyncMessages {
+    const NAME: &'static str = "distributed.sync_messages";
+    const SUMMARY: &'static str = "Send and receive messages";
+    const DESCRIPTION: &'static str = "Sends messages to all other members, or to those named, and receives what \
+        others sent after this node's acknowledged cursor. With auto_ack what is received counts as acknowledged \
+        once the answer has been written; without it, it comes again until a call passes ack.";
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::UnknownNode,
+        ErrorKind::MessageTooLarge,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
+    type Params = SyncParams;
+    type Result = SyncResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: SyncParams) -> Result<SyncResult, RpcError> {
+        let request = params.try_into()?;
+        let (result, delivery) = SyncResult::split(call.context.node.sync(request).await?);
+        if let Some(delivery) = delivery {
+            call.after_write(AfterWrite::Delivered(delivery));
+        }
+        Ok(result)
+    }
+}

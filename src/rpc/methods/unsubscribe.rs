@@ -1,0 +1,31 @@
+//! `cluster.unsubscribe`.
+//!
+//! 1. The answer is true, or an error where there is no such subscription.
+//!
+//! Not here: forwarding (`crate::rpc::subscription`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::subscription::unknown;
+use crate::rpc::wire::subscription::UnsubscribeParams;
+
+pub(super) struct Unsubscribe;
+
+impl Method for Unsubscribe {
+    const NAME: &'static str = "cluster.unsubscribe";
+    const SUMMARY: &'static str = "Stop following events";
+    const DESCRIPTION: &'static str = "Ends a subscription of this connection. No event of it follows the answer.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotFound];
+    type Params = UnsubscribeParams;
+    type Result = bool;
+
+    async fn handle<N: Node>(call: Call<N>, params: UnsubscribeParams) -> Result<bool, RpcError> {
+        let id = params.subscription;
+        let ended = match &call.session {
+            Some(session) => session.end(id).await,
+            None => false,
+        };
+        if ended { Ok(true) } else { Err(unknown(id)) }
+    }
+}

@@ -1,0 +1,175 @@
+//! The methods of a running node, ready to be called.
+//!
+//! 1. A call ends in exactly one outcome; a handler that panics ends in `internal_error` and harms no other call.
+//! 2. What waits for an answer to be written travels with the answer, and is dropped with it.
+//!
+//! Not here: which methods there are (`methods/`), ids and batches (`batch.rs`).
+
+use super::errors::{ErrorKind, RpcError, shown};
+use super::methods;
+use super::subscription::Session;
+use crate::cluster::ids::ClusterName;
+use crate::engine::handle::{Delivery, Node};
+use futures_util::FutureExt;
+use jsonrpsee::core::RegisterMethodError;
+use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
+use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, RpcModule};
+use serde_json::value::RawValue;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// What the methods tell of the process and do not learn from the node.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// The cluster's name, for events.
+    pub cluster: ClusterName,
+    /// How Redis is run: `standalone`, `sentinel`, `cluster` or `embedded`.
+    pub redis_mode: String,
+    /// The version of this program, for the OpenRPC document.
+    pub version: String,
+}
+
+/// What every handler can reach.
+pub(crate) struct Context<N> {
+    /// The node.
+    pub(crate) node: Arc<N>,
+    /// The rest.
+    pub(crate) info: ServerInfo,
+}
+
+/// What waits for an answer to have been written.
+pub(crate) enum AfterWrite {
+    /// Messages that count as acknowledged then.
+    Delivered(Delivery),
+    /// A subscription that sends its first event then.
+    Start(oneshot::Sender<()>),
+}
+
+impl AfterWrite {
+    /// The answer has been written.
+    pub(crate) fn written(self) {
+        match self {
+            Self::Delivered(delivery) => delivery.written(),
+            // The subscription may have ended meanwhile.
+            Self::Start(start) => drop(start.send(())),
+        }
+    }
+}
+
+/// Where a handler puts what waits for its answer.
+#[derive(Clone, Default)]
+struct Slot(Arc<Mutex<Vec<AfterWrite>>>);
+
+/// One call on its way to a handler.
+pub(crate) struct Call<N> {
+    /// What every handler can reach.
+    pub(crate) context: Arc<Context<N>>,
+    /// The client's connection.
+    pub(crate) session: Option<Arc<Session>>,
+    slot: Slot,
+}
+
+impl<N> Call<N> {
+    fn new(context: Arc<Context<N>>, extensions: &Extensions) -> Self {
+        let session = extensions.get::<Arc<Session>>().cloned();
+        let slot = extensions.get::<Slot>().cloned().unwrap_or_default();
+        Self { context, session, slot }
+    }
+
+    /// Notes something that waits for the answer to be written.
+    pub(crate) fn after_write(&self, what: AfterWrite) {
+        self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+}
+
+/// Adds one method to a module: its parameters are read, its handler is run, its outcome is turned into JSON.
+pub(crate) fn register<N: Node, M: methods::Method>(
+    module: &mut RpcModule<Context<N>>,
+) -> Result<(), RegisterMethodError> {
+    module.register_async_method(M::NAME, |params, context, extensions| async move {
+        let call = Call::new(context, &extensions);
+        let outcome = match super::params::parse::<M::Params>(params.as_str()) {
+            Ok(params) => M::handle(call, params).await,
+            Err(error) => Err(error),
+        };
+        outcome.map_err(ErrorObjectOwned::from)
+    })?;
+    Ok(())
+}
+
+/// What a call ended in.
+pub(crate) struct Outcome {
+    /// `"result":…}` or `"error":…}`, to be put behind an id.
+    pub(crate) tail: String,
+    /// What waits for it to be written.
+    pub(crate) after: Vec<AfterWrite>,
+}
+
+/// Every answer of the module begins like this, because it is called with this id; the client's own goes in its place.
+const HEAD: &str = r#"{"jsonrpc":"2.0","id":0,"#;
+
+impl Outcome {
+    /// An outcome that is an error.
+    pub(crate) fn error(error: RpcError) -> Self {
+        let response = MethodResponse::error(Id::Number(0), ErrorObjectOwned::from(error));
+        let tail = response.as_ref().strip_prefix(HEAD).unwrap_or_default().to_owned();
+        Self { tail, after: Vec::new() }
+    }
+
+    /// The answer under an id, as JSON text.
+    pub(crate) fn under(&self, id: &RawValue) -> String {
+        format!(r#"{{"jsonrpc":"2.0","id":{},{}"#, id.get(), self.tail)
+    }
+}
+
+/// The methods of a running node. Cheap to clone; all clones reach the same node.
+#[derive(Debug, Clone)]
+pub struct Module {
+    methods: Methods,
+}
+
+impl Module {
+    /// The methods over a node.
+    ///
+    /// # Errors
+    /// When two methods have the same name, which is a defect of the table in `methods/`.
+    pub fn new<N: Node>(node: Arc<N>, info: ServerInfo) -> Result<Self, RegisterMethodError> {
+        let mut module = RpcModule::new(Context { node, info });
+        methods::register_all(&mut module)?;
+        Ok(Self { methods: module.into() })
+    }
+
+    /// Runs one call.
+    pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<&RawValue>) -> Outcome {
+        let Some((name, callback)) = self.methods.method_with_name(method) else {
+            let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
+            return Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text));
+        };
+        let MethodCallback::Async(callback) = callback else {
+            let text = format!("{name} is not callable; this is a defect");
+            return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
+        };
+        let slot = Slot::default();
+        let mut extensions = Extensions::new();
+        extensions.insert(Arc::clone(session));
+        extensions.insert(slot.clone());
+        let params = Params::new(params.map(RawValue::get)).into_owned();
+        let run =
+            AssertUnwindSafe(async { callback(Id::Number(0), params, ConnectionId(0), usize::MAX, extensions).await });
+        let Ok(response) = run.catch_unwind().await else {
+            tracing::error!(method = name, "a handler panicked; its caller got an internal error");
+            let text = format!("internal error: {name} failed unexpectedly; see the log");
+            return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
+        };
+        let after = std::mem::take(&mut *slot.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (json, _, _) = response.into_parts();
+        match json.get().strip_prefix(HEAD) {
+            Some(tail) => Outcome { tail: tail.to_owned(), after },
+            None => {
+                tracing::error!(method = name, "an answer does not begin as expected");
+                Outcome::error(RpcError::new(ErrorKind::InternalError, "internal error: see the log"))
+            }
+        }
+    }
+}

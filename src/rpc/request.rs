@@ -1,0 +1,244 @@
+//! What a line means: a request, a notification, a batch of them, or neither.
+//!
+//! 1. Every text leads to a value; nothing is thrown, nothing recurses with the depth of the input.
+//! 2. An id is kept as the text that the client wrote, so that it goes back exactly as it came.
+//! 3. A text nested deeper than [`MAX_DEPTH`] is not taken: what is sent on from it, a few levels deeper, must stay
+//!    readable for every JSON reader with the usual bound of 128.
+//!
+//! Not here: lines (`framing.rs`), running the requests (`batch.rs`).
+
+use super::errors::{ErrorKind, RpcError};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The deepest nesting of a line.
+pub(crate) const MAX_DEPTH: usize = 120;
+/// The most requests in one batch.
+pub(crate) const MAX_BATCH: usize = 1_000;
+
+/// The content of a line.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// One request, notification or invalid object.
+    Single(Item),
+    /// A batch that is not empty and not too long.
+    Batch(Vec<Item>),
+    /// Nothing that could be run; one error answers it.
+    Refused(RpcError),
+}
+
+/// One member of a batch, or the only one of a line.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A call. Without an id it is a notification, which gets no answer.
+    Call(Call),
+    /// No request. The id is the one to answer under.
+    Invalid(Box<RawValue>, RpcError),
+}
+
+/// A request or a notification.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// The id as written; `None` for a notification.
+    pub(crate) id: Option<Box<RawValue>>,
+    /// The method's name.
+    pub(crate) method: String,
+    /// An object or a list, as written.
+    pub(crate) params: Option<Box<RawValue>>,
+}
+
+/// Reads a line.
+pub(crate) fn parse(line: &[u8]) -> Incoming {
+    let Ok(text) = std::str::from_utf8(line) else {
+        return refused(ErrorKind::ParseError, "the line is not UTF-8; send JSON as UTF-8, one text per line");
+    };
+    if is_too_deep(text) {
+        let text = format!("the line is nested deeper than {MAX_DEPTH} levels; send a flatter value");
+        return refused(ErrorKind::ParseError, text);
+    }
+    let raw: &RawValue = match serde_json::from_str(text) {
+        Ok(raw) => raw,
+        Err(error) => {
+            return refused(ErrorKind::ParseError, format!("the line is not JSON ({error}); send one text per line"));
+        }
+    };
+    match raw.get().as_bytes().first() {
+        Some(b'[') => parse_batch(raw),
+        _ => Incoming::Single(parse_item(raw)),
+    }
+}
+
+fn refused(kind: ErrorKind, message: impl std::fmt::Display) -> Incoming {
+    Incoming::Refused(RpcError::new(kind, message))
+}
+
+fn parse_batch(raw: &RawValue) -> Incoming {
+    let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
+        return refused(ErrorKind::InvalidRequest, "the batch cannot be read");
+    };
+    match items.len() {
+        0 => refused(ErrorKind::InvalidRequest, "the batch is empty; put at least one request into it"),
+        1..=MAX_BATCH => Incoming::Batch(items.into_iter().map(parse_item).collect()),
+        count => {
+            let text = format!("the batch has {count} requests, at most {MAX_BATCH} are allowed");
+            refused(ErrorKind::InvalidRequest, text)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(default, borrow, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+}
+
+/// Tells a member that is null from one that is absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+fn parse_item(raw: &RawValue) -> Item {
+    let invalid = |id: Option<&RawValue>, problem: &str| {
+        let id = id.filter(|id| is_id(id)).map_or_else(null, ToOwned::to_owned);
+        Item::Invalid(id, RpcError::new(ErrorKind::InvalidRequest, format!("not a JSON-RPC 2.0 request: {problem}")))
+    };
+    if !raw.get().starts_with('{') {
+        return invalid(None, "send an object with jsonrpc, id, method and params");
+    }
+    let members: Members<'_> = match serde_json::from_str(raw.get()) {
+        Ok(members) => members,
+        Err(error) => return invalid(None, &super::params::plain_text(&error.to_string())),
+    };
+    let id = members.id;
+    if id.is_some_and(|id| !is_id(id)) {
+        return invalid(None, "the id must be a string, a number or null");
+    }
+    if members.jsonrpc.is_none_or(|version| text_of(version).as_deref() != Some("2.0")) {
+        return invalid(id, "jsonrpc must be \"2.0\"");
+    }
+    let Some(method) = members.method.and_then(text_of) else {
+        return invalid(id, "method must be a string");
+    };
+    // Some clients write `"params": null` where they have none.
+    let params = members.params.filter(|params| params.get() != "null");
+    if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
+        return invalid(id, "params must be an object or a list");
+    }
+    Item::Call(Call { id: id.map(ToOwned::to_owned), method, params: params.map(ToOwned::to_owned) })
+}
+
+/// The id of an answer to something that has none.
+pub(crate) fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+fn is_id(raw: &RawValue) -> bool {
+    !raw.get().starts_with(['{', '[', 't', 'f'])
+}
+
+fn text_of(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// Whether brackets are nested too deep, in one pass without recursion. The JSON reader's own bound does not apply to
+/// values that are kept as text.
+fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(text: &str) -> (String, i32) {
+        match parse(text.as_bytes()) {
+            Incoming::Refused(error) => ("null".into(), error.kind.code()),
+            Incoming::Single(Item::Invalid(id, error)) => (id.get().to_owned(), error.kind.code()),
+            other => panic!("{text} was taken: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_why_under_its_id() {
+        for (text, id, code) in [
+            ("nonsense", "null", -32700),
+            ("{\"a\":", "null", -32700),
+            ("1 2", "null", -32700),
+            ("17", "null", -32600),
+            ("[]", "null", -32600),
+            ("{}", "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"a"}"#, "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#, "null", -32600),
+            (r#"{"jsonrpc":"1.0","id":7,"method":"a"}"#, "7", -32600),
+            (r#"{"id":7,"method":"a"}"#, "7", -32600),
+            (r#"{"jsonrpc":"2.0","id":"x"}"#, "\"x\"", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":5}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","params":"x"}"#, "1", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"a"}"#, "null", -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"result":5}"#, "1", -32600),
+        ] {
+            assert_eq!(invalid(text), (id.to_owned(), code), "{text}");
+        }
+        assert!(matches!(parse(b"\xff\xfe"), Incoming::Refused(error) if error.kind == ErrorKind::ParseError));
+    }
+
+    #[test]
+    fn ids_are_kept_as_written() {
+        for id in ["null", "1", "-1", "1.50", "1e400", "123456789012345678901234567890", "\"\"", r#""\u0000é""#] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"a"}}"#);
+            let Incoming::Single(Item::Call(call)) = parse(text.as_bytes()) else { panic!("{text} was refused") };
+            assert_eq!(call.id.unwrap().get(), id);
+        }
+        let Incoming::Single(Item::Call(call)) = parse(br#"{"jsonrpc":"2.0","method":"a","params":null}"#) else {
+            panic!("a notification was refused")
+        };
+        assert!(call.id.is_none() && call.params.is_none());
+    }
+
+    #[test]
+    fn depth_is_bounded_wherever_it_stands() {
+        let nest = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        for n in [MAX_DEPTH + 1, 100_000] {
+            assert_eq!(invalid(&nest(n)), ("null".to_owned(), -32700));
+        }
+        let at = |n| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"messages":[{}]}}}}"#, nest(n));
+        assert!(matches!(parse(at(100).as_bytes()), Incoming::Single(Item::Call(_))));
+        assert_eq!(invalid(&at(MAX_DEPTH)).1, -32700);
+        let brackets_in_a_string = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","x":"\"{}"}}"#, "[".repeat(1000));
+        assert!(matches!(parse(brackets_in_a_string.as_bytes()), Incoming::Single(Item::Call(_))));
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_its_members_stand_alone() {
+        let many = format!("[{}]", vec!["1"; MAX_BATCH + 1].join(","));
+        assert_eq!(invalid(&many).1, -32600);
+        let Incoming::Batch(items) = parse(br#"[1, {"jsonrpc":"2.0","id":1,"method":"a"}]"#) else {
+            panic!("a batch was refused")
+        };
+        assert!(matches!(items[0], Item::Invalid(..)));
+        assert!(matches!(items[1], Item::Call(_)));
+    }
+}

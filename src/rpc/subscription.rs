@@ -1,0 +1,258 @@
+//! The subscriptions of one connection.
+//!
+//! 1. The first event is sent after the answer that names the subscription has been written.
+//! 2. After an unsubscription has been answered, no event of it follows.
+//! 3. A subscriber that is too slow holds up only itself: the forwarder waits for the connection's writer, and the
+//!    node turns what its feed cannot hold into a gap event, which every subscriber gets, whatever it filters.
+//! 4. When the connection ends, so do its subscriptions.
+//!
+//! Not here: feeds and gaps (`crate::engine`), the events' shapes (`wire/event.rs`).
+
+use super::batch::Outgoing;
+use super::errors::{ErrorKind, RpcError, shown};
+use super::module::Context;
+use super::wire::event::{self, AnyEvent, EVENTS};
+use crate::cluster::event::{ClusterFact, Event};
+use crate::cluster::ids::NodeId;
+use crate::engine::handle::{Feed, Node};
+use futures_util::FutureExt;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// The most subscriptions of one connection.
+pub(crate) const MAX_SUBSCRIPTIONS: usize = 64;
+/// The most names in one filter.
+const MAX_NAMES: usize = 64;
+/// How long a local event waits for this node's own id.
+const NAME_WAIT: Duration = Duration::from_secs(1);
+
+/// Which events a subscriber sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    names: BTreeSet<&'static str>,
+}
+
+impl Filter {
+    /// Reads a filter: names of events, or `cluster.*` (or `*`) for all but the messages.
+    pub(crate) fn new(texts: Option<&[String]>) -> Result<Self, RpcError> {
+        let all = || EVENTS.iter().map(|spec| spec.name).filter(|name| *name != event::MESSAGE);
+        let Some(texts) = texts else { return Ok(Self { names: all().collect() }) };
+        if texts.is_empty() || texts.len() > MAX_NAMES {
+            return Err(RpcError::parameter("events", format!("name 1 to {MAX_NAMES} events, or leave it out")));
+        }
+        let mut names = BTreeSet::new();
+        for text in texts {
+            if matches!(text.as_str(), "cluster.*" | "*") {
+                names.extend(all());
+                continue;
+            }
+            let Some(spec) = EVENTS.iter().find(|spec| spec.name == text) else {
+                let known: Vec<&str> = EVENTS.iter().map(|spec| spec.name).collect();
+                let text = format!("there is no event {}; there are: cluster.*, {}", shown(text), known.join(", "));
+                return Err(RpcError::parameter("events", text));
+            };
+            names.insert(spec.name);
+        }
+        Ok(Self { names })
+    }
+
+    /// Whether messages are to be seen.
+    pub(crate) fn messages(&self) -> bool {
+        self.names.contains(event::MESSAGE)
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        name == event::GAP || self.names.contains(name)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    closed: bool,
+    last_id: u64,
+    running: HashMap<u64, JoinHandle<()>>,
+}
+
+/// The state of one connection that its calls share.
+pub(crate) struct Session {
+    out: mpsc::Sender<Outgoing>,
+    open: Mutex<Open>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Session {
+    /// A session that writes to `out`.
+    pub(crate) fn new(out: mpsc::Sender<Outgoing>) -> Self {
+        Self { out, open: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all subscriptions; no new one can be opened.
+    pub(crate) fn close(&self) {
+        let mut open = self.lock();
+        open.closed = true;
+        open.running.drain().for_each(|(_, task)| task.abort());
+    }
+
+    /// Fails while the connection has as many subscriptions as it may have.
+    pub(crate) fn check_room(&self) -> Result<(), RpcError> {
+        Self::room(&self.lock())
+    }
+
+    fn room(open: &Open) -> Result<(), RpcError> {
+        if open.closed {
+            return Err(RpcError::overloaded("the connection is closing"));
+        }
+        if open.running.len() >= MAX_SUBSCRIPTIONS {
+            let text = format!("this connection has {MAX_SUBSCRIPTIONS} subscriptions, unsubscribe from some");
+            return Err(RpcError::overloaded(text));
+        }
+        Ok(())
+    }
+
+    /// Opens a subscription. Its first event waits until `start` is sent; dropping `start` ends it.
+    pub(crate) fn open<N: Node>(
+        self: &Arc<Self>,
+        context: &Arc<Context<N>>,
+        filter: Filter,
+        feed: Feed,
+    ) -> Result<(u64, oneshot::Sender<()>), RpcError> {
+        let (start, started) = oneshot::channel();
+        let mut open = self.lock();
+        Self::room(&open)?;
+        open.last_id += 1;
+        let id = open.last_id;
+        let forwarder = Forwarder { id, filter, feed, context: Arc::clone(context), this: None, out: self.out.clone() };
+        let session = Arc::downgrade(self);
+        // The lock is held until the task is entered below, so that the task cannot remove itself before.
+        open.running.insert(id, tokio::spawn(watch_over(session, forwarder, started)));
+        Ok((id, start))
+    }
+
+    /// Ends a subscription; false when there is none of that id. No event of it is queued once this returns.
+    pub(crate) async fn end(&self, id: u64) -> bool {
+        let task = self.lock().running.remove(&id);
+        let Some(task) = task else { return false };
+        task.abort();
+        // An aborted task ends in an error, which is what was asked for.
+        let _ = task.await;
+        true
+    }
+}
+
+async fn watch_over<N: Node>(session: Weak<Session>, forwarder: Forwarder<N>, started: oneshot::Receiver<()>) {
+    let id = forwarder.id;
+    if AssertUnwindSafe(forwarder.run(started)).catch_unwind().await.is_err() {
+        tracing::error!(subscription = id, "a subscription failed unexpectedly and was ended");
+    }
+    if let Some(session) = session.upgrade() {
+        session.lock().running.remove(&id);
+    }
+}
+
+#[derive(Serialize)]
+struct EventNotification<'a> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    params: EventParams,
+}
+
+#[derive(Serialize)]
+struct EventParams {
+    subscription: u64,
+    result: AnyEvent,
+}
+
+struct Forwarder<N> {
+    id: u64,
+    filter: Filter,
+    feed: Feed,
+    context: Arc<Context<N>>,
+    /// This node's id, where it is known; local events are about it.
+    this: Option<NodeId>,
+    out: mpsc::Sender<Outgoing>,
+}
+
+impl<N: Node> Forwarder<N> {
+    async fn run(mut self, started: oneshot::Receiver<()>) {
+        if started.await.is_err() {
+            return;
+        }
+        while let Some(event) = self.feed.next().await {
+            let name = event::name(&event);
+            self.note_departure(&event);
+            if !self.filter.takes(name) {
+                continue;
+            }
+            if matches!(event, Event::Local { .. }) && self.this.is_none() {
+                self.this = self.own_id().await;
+            }
+            let result = AnyEvent::new(event, &self.context.info.cluster, self.this.as_ref());
+            let params = EventParams { subscription: self.id, result };
+            let Ok(text) = serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: name, params }) else {
+                tracing::error!(event = name, "an event cannot be written as JSON; it was left out");
+                continue;
+            };
+            if self.out.send(Outgoing { text, after: Vec::new() }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Forgets this node's id when it leaves (also by a rename), so that the next local event asks for it again.
+    fn note_departure(&mut self, event: &Event) {
+        if let Event::Cluster(event) = event
+            && matches!(event.fact, ClusterFact::NodeLeft { .. })
+            && self.this.as_ref() == Some(&event.node_id)
+        {
+            self.this = None;
+        }
+    }
+
+    async fn own_id(&self) -> Option<NodeId> {
+        let view = tokio::time::timeout(NAME_WAIT, self.context.node.state(false)).await;
+        view.ok().and_then(Result::ok).and_then(|view| view.node_id)
+    }
+}
+
+/// The error for an id that names no subscription.
+pub(crate) fn unknown(id: u64) -> RpcError {
+    let text = format!("there is no subscription {id} on this connection; it may have ended already");
+    RpcError::new(ErrorKind::NotFound, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_seen_only_by_those_who_name_them() {
+        let filter = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            Filter::new(Some(&texts))
+        };
+        for all in [Filter::new(None), filter(&["cluster.*"]), filter(&["*"])] {
+            let all = all.unwrap();
+            assert!(!all.messages() && all.takes("cluster.degraded") && all.takes("cluster.sync_complete"));
+        }
+        let some = filter(&["cluster.message", "cluster.node_left"]).unwrap();
+        assert!(some.messages() && some.takes("cluster.gap") && !some.takes("cluster.node_joined"));
+        assert!(filter(&["cluster.*", "cluster.message"]).unwrap().messages());
+        let problem = filter(&["cluster.nope"]).unwrap_err().message;
+        assert!(problem.contains("cluster.nope") && problem.contains("cluster.leader_elected"), "{problem}");
+        assert!(filter(&[]).is_err());
+    }
+}

@@ -1,0 +1,145 @@
+//! Messages through the layer: payloads unchanged, receipts only for what was written.
+
+use super::*;
+use serde_json::value::RawValue;
+
+const SYNC: &str = "distributed.sync_messages";
+
+/// Calls with one message received; gives the receipt that the node holds.
+async fn asked(host: &mut Host, id: Option<&str>) -> oneshot::Receiver<()> {
+    host.node.inbox.lock().unwrap().push(received(4, "\"hello\""));
+    let id = id.map(|id| format!(r#""id":"{id}","#)).unwrap_or_default();
+    host.line(&format!(r#"{{"jsonrpc":"2.0",{id}"method":"{SYNC}"}}"#)).await;
+    let node = Arc::clone(&host.node);
+    until("the node was asked", || !node.receipts.lock().unwrap().is_empty()).await;
+    host.node.receipts.lock().unwrap().pop().unwrap()
+}
+
+#[tokio::test]
+async fn the_receipt_is_given_only_once_the_answer_is_out() {
+    // A pipe of 16 bytes: the answer does not fit, so it is not written before the host reads.
+    let mut host = Host::with(Limits::default(), 16);
+    let mut receipt = asked(&mut host, Some("x")).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(receipt.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    assert_eq!(host.next().await["result"]["received"][0]["payload"], "hello");
+    tokio::time::timeout(DEADLINE, receipt).await.unwrap().expect("the receipt was dropped");
+}
+
+#[tokio::test]
+async fn no_receipt_is_given_for_an_answer_that_nobody_took() {
+    let mut host = Host::with(Limits { drain: Duration::from_millis(50), ..Limits::default() }, 16);
+    let receipt = asked(&mut host, Some("x")).await;
+    host.ended().await;
+    assert!(receipt.await.is_err());
+
+    let mut host = Host::start();
+    let receipt = asked(&mut host, None).await;
+    assert!(receipt.await.is_err(), "a notification has no answer, so nothing was delivered");
+    host.assert_silent().await;
+}
+
+#[tokio::test]
+async fn receipts_within_a_batch_are_given_too() {
+    let mut host = Host::start();
+    host.node.inbox.lock().unwrap().push(received(4, "1"));
+    let one = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{SYNC}"}}"#);
+    host.line(&format!("[{},{}]", one(1), one(2))).await;
+    assert_eq!(host.next().await.as_array().unwrap().len(), 2);
+    let receipts = std::mem::take(&mut *host.node.receipts.lock().unwrap());
+    assert_eq!(receipts.len(), 2);
+    for receipt in receipts {
+        tokio::time::timeout(DEADLINE, receipt).await.unwrap().expect("the receipt was dropped");
+    }
+}
+
+#[tokio::test]
+async fn payloads_pass_unchanged_and_named_messages_are_told_from_others() {
+    let mut host = Host::start();
+    let big = "123456789012345678901234567890.10";
+    let text = format!(
+        r#"{{"messages":[{big},{{"b":1,"a":1e400}},null,{{"id":"n1","payload":{{"z":{big}}},"to":["b"],"topic":"t"}},{{"id":"only"}},{{"payload":2}}]}}"#
+    );
+    host.line(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{SYNC}","params":{text}}}"#)).await;
+    let answer = host.next().await;
+    assert_eq!(answer["result"]["published"], 6, "{answer}");
+    assert_eq!(answer["result"]["entry_ids"][5], "6-0");
+    assert_eq!(answer["result"]["cursor"], "0-0");
+    let asked = host.node.syncs.lock().unwrap().pop().unwrap();
+    let payloads: Vec<&str> = asked.messages.iter().map(|draft| draft.payload.get()).collect();
+    let named = format!(r#"{{"z":{big}}}"#);
+    assert_eq!(payloads, [big, r#"{"b":1,"a":1e400}"#, "null", &named, r#"{"id":"only"}"#, r#"{"payload":2}"#]);
+    let ids: Vec<Option<&str>> = asked.messages.iter().map(|draft| draft.id.as_deref()).collect();
+    assert_eq!(ids, [None, None, None, Some("n1"), None, None]);
+    assert_eq!(asked.messages[3].to.as_deref(), Some(&["b".to_owned()][..]));
+    assert!(asked.auto_ack && asked.limit.is_none() && asked.wait.is_zero());
+}
+
+#[tokio::test]
+async fn an_answer_stays_one_line_whatever_the_payload() {
+    let mut host = Host::start();
+    let payload = "{\n\"a\": \"x\u{2028}y\"\r\n}";
+    host.node.inbox.lock().unwrap().push(received(1, payload));
+    host.send(1, SYNC, json!({"auto_ack": false})).await;
+    let text = host.next_text().await.unwrap();
+    assert!(!text.contains(['\r', '\u{2028}']), "{text}");
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["result"]["received"][0]["payload"]["a"], "x\u{2028}y");
+    assert!(host.node.receipts.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn wrong_messages_are_refused_by_their_place() {
+    let mut host = Host::start();
+    for (params, part) in [
+        (json!({"messages": [1, {"id": 5, "payload": 1}]}), "messages[1]: invalid type: integer `5`"),
+        (json!({"messages": [{"id": "", "payload": 1}]}), "messages[0]: id has 0 bytes"),
+        (json!({"messages": [{"id": "x".repeat(257), "payload": 1}]}), "messages[0]: id has 257 bytes"),
+        (json!({"messages": [{"id": "a", "payload": 1, "too": []}]}), "messages[0]: unknown field `too`"),
+        (json!({"messages": [{"id": "a", "payload": 1, "to": "b"}]}), "messages[0]: invalid type: string"),
+        (json!({"messages": [{"id": "a", "payload": 1, "to": []}]}), "messages[0]: to is empty"),
+        (json!({"messages": {"id": "a"}}), "parameter messages: invalid type: map, expected a list"),
+        (json!({"limit": -1}), "parameter limit: invalid value: integer `-1`"),
+        (json!({"limit": 100_001}), "parameter limit: 0 to 100000"),
+        (json!({"wait_ms": 3_600_001}), "parameter wait_ms: 0 to 3600000"),
+        (json!({"ack": "5"}), "parameter ack: it is not a cursor"),
+        (json!({"auto_ack": 1}), "parameter auto_ack: invalid type: integer `1`, expected a boolean"),
+    ] {
+        let answer = host.ask(SYNC, params).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert!(message.contains(part), "{message:?} does not hold {part:?}");
+    }
+    assert!(host.node.syncs.lock().unwrap().is_empty());
+    let answer = host.ask(SYNC, json!([null, 5, 20, false, "9-0"])).await;
+    assert_eq!(answer["result"]["more"], false, "{answer}");
+    let asked = host.node.syncs.lock().unwrap().pop().unwrap();
+    assert_eq!((asked.limit, asked.wait, asked.auto_ack), (Some(5), Duration::from_millis(20), false));
+    assert_eq!(asked.ack, Some(MessageSeq(9)));
+}
+
+#[tokio::test]
+async fn a_batch_too_big_to_answer_keeps_every_id_and_gives_no_receipt_for_what_was_left_out() {
+    let mut host = Host::start();
+    let payload = format!("\"{}\"", "x".repeat(4 << 20));
+    host.node.inbox.lock().unwrap().push(received(1, &payload));
+    let items: Vec<String> = (0..20).map(|id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{SYNC}"}}"#)).collect();
+    host.line(&format!("[{}]", items.join(","))).await;
+    let text = host.next_text().await.unwrap();
+    let answers: Vec<&RawValue> = serde_json::from_str(&text).unwrap();
+    assert_eq!(answers.len(), 20);
+    let heads: Vec<&str> = answers.iter().map(|answer| &answer.get()[..60]).collect();
+    for (id, head) in heads.iter().enumerate() {
+        assert!(head.starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"#)), "{head}");
+    }
+    let refused = heads.iter().filter(|head| head.contains("\"error\"")).count();
+    assert!((1..20).contains(&refused), "{refused}");
+    let receipts = std::mem::take(&mut *host.node.receipts.lock().unwrap());
+    let mut lost = 0;
+    for receipt in receipts {
+        lost += usize::from(tokio::time::timeout(DEADLINE, receipt).await.unwrap().is_err());
+    }
+    assert_eq!(lost, refused);
+}

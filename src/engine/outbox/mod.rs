@@ -36,6 +36,9 @@ use writer::Job;
 /// How many calls may wait for the writer; further ones wait for a place.
 const WAITING_CALLS: usize = 64;
 
+/// How much of the disk accepted messages leave free.
+const HEADROOM_BYTES: u64 = 4 << 20;
+
 /// What became of one message of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
@@ -134,6 +137,7 @@ impl NodeStore {
         }
         let messages = prepared::prepare(&drafts, &self.shared.disk.path())?;
         drop(drafts);
+        self.check_headroom(&messages)?;
         let (reply, answer) = sync_channel(1);
         self.give(Job::Accept { messages, now_wall_ms, reply })?;
         answer.recv().map_err(|_| StateError::Closed)?
@@ -228,6 +232,18 @@ impl NodeStore {
             }
             Err(error) => Err((self, error)),
         }
+    }
+
+    /// Refuses a call that would fill the disk: removing what was sent needs room, too, so a store that had filled its disk
+    /// could never shrink again.
+    fn check_headroom(&self, messages: &[prepared::Prepared]) -> Result<(), StateError> {
+        let path = self.shared.disk.path();
+        let Some(Ok(disk)) = path.parent().map(rustix::fs::statvfs) else { return Ok(()) };
+        let asked: u64 = messages.iter().map(|message| message.json.len() as u64).sum();
+        if disk.f_bavail.saturating_mul(disk.f_frsize) >= HEADROOM_BYTES.saturating_add(asked.saturating_mul(2)) {
+            return Ok(());
+        }
+        Err(StateError::io(&path, &std::io::ErrorKind::StorageFull.into()))
     }
 
     fn give(&self, job: Job) -> Result<(), StateError> {

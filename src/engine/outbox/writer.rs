@@ -22,8 +22,9 @@ use std::time::Duration;
 /// How long something may stay undurable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// How many removals may stay undurable; they are kept in memory until then.
-const UNFLUSHED_REMOVALS: usize = 10_000;
+/// How many removals may stay undurable. They are kept in memory until then, and the pages they freed are not used again
+/// before, so a small number keeps the file small.
+const UNFLUSHED_REMOVALS: usize = 500;
 
 /// How many bytes of messages one transaction takes before it stops collecting calls.
 const GROUP_BYTES: usize = 8 << 20;
@@ -106,8 +107,10 @@ impl Writer<'_> {
         let removals: usize =
             group.iter().map(|job| if let Job::Sent { assigned, .. } = job { assigned.len() } else { 0 }).sum();
         let durable = overdue || self.unflushed.len() + removals > UNFLUSHED_REMOVALS;
-        let result = self.commit(&group, durable);
-        let mut accepts = result.as_ref().ok().cloned().unwrap_or_default().into_iter();
+        let (mut accepts, result) = match self.commit(&group, durable) {
+            Ok(accepts) => (accepts.into_iter(), Ok(())),
+            Err(error) => (Vec::new().into_iter(), Err(error)),
+        };
         // A caller that is gone does not wait for its answer, so a failed send is no failure.
         for job in group {
             match job {
@@ -116,7 +119,7 @@ impl Writer<'_> {
                     let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
                 Job::Sent { reply, .. } | Job::Save { reply, .. } | Job::Flush { reply } => {
-                    let _ = reply.send(result.as_ref().map(|_| ()).map_err(Clone::clone));
+                    let _ = reply.send(result.clone());
                 }
             }
         }

@@ -1,8 +1,13 @@
 //! The rules of the cluster, pure: no I/O, no clock, no randomness, no tokio.
 
+pub mod election;
 pub mod event;
 pub mod ids;
+pub mod leadership;
 pub mod member;
 pub mod message;
+pub mod node;
+pub mod protocol;
 pub mod settings;
 pub mod time;
+pub mod view;

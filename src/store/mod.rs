@@ -1,1 +1,43 @@
-//! The cluster's shared state in domain verbs.
+//! The cluster's shared state, in the verbs of `crate::cluster::protocol`.
+//!
+//! 1. One [`Store::call`] is one atomic transition; it is never sent twice by a store.
+//! 2. Nothing of Redis (its texts, types, errors) leaves this module.
+//!
+//! Two stores exist: `redis` for clusters, `memory` for the simulator; one contract suite runs on both.
+
+pub mod memory;
+pub mod redis;
+
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::ids::{EventSeq, MessageSeq};
+use crate::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
+
+/// A reply, and which server process gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The reply.
+    pub reply: Reply,
+    /// The server.
+    pub server: ServerId,
+}
+
+/// Where the cluster's state is kept.
+pub trait Store: Send + Sync + 'static {
+    /// Makes one transition.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] leaves it unknown whether the transition happened.
+    fn call(&self, call: Call) -> impl Future<Output = Result<Answer, Fault>> + Send;
+
+    /// The kept events behind `after`, at most `count`, in order.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store did not answer.
+    fn events(&self, after: EventSeq, count: usize) -> impl Future<Output = Result<Vec<ClusterEvent>, Fault>> + Send;
+
+    /// The kept entries that hold a message behind `after`, at most `count`, in order.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store did not answer.
+    fn messages(&self, after: MessageSeq, count: usize) -> impl Future<Output = Result<Vec<Entry>, Fault>> + Send;
+}

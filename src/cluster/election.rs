@@ -1,0 +1,154 @@
+//! When a candidate may ask for the leadership, by its own clock.
+//!
+//! 1. Expiry: the record (term and renewal nonce) has been unchanged for one lease on this clock, whatever the server's
+//!    clock says. The leader counts the same lease from before it sent its renewal, so it has stopped by then.
+//! 2. Presence: the leader's registered connection has been gone for the grace on this clock. Every ping that was answered
+//!    on it was sent before it was seen gone, so the leader has stopped by then.
+//! 3. No record: the leader channel has had no subscriber for the grace, or there was no record for one lease.
+//! 4. Whatever was observed on one server process says nothing about another.
+//! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
+//!
+//! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
+
+use super::ids::{NodeId, Term};
+use super::protocol::{LeaderRecord, Rule, ServerId};
+use super::settings::{LeaderMode, LeaderSettings};
+use super::time::{Moment, ServerTime};
+use std::time::Duration;
+
+/// What candidates add to a wait, because their clock may be fast.
+const FAST: f64 = 1.05;
+/// How long `fenced` candidates wait before they look a second time.
+const RECHECK: Duration = Duration::from_millis(20);
+/// How far apart candidates of neighbouring rank ask, so that the first one usually wins alone.
+const STAGGER: Duration = Duration::from_millis(50);
+
+/// What was seen of the leader, in one answer of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight<'a> {
+    /// The record.
+    pub record: Option<&'a LeaderRecord>,
+    /// The server that showed it.
+    pub server: &'a ServerId,
+    /// That server's time.
+    pub at: ServerTime,
+    /// Only a watch tells: whether the leader registered on this server process, and whether the leader channel is held.
+    pub watch: Option<(bool, bool)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    Absent,
+    Record(Term, String),
+}
+
+/// The observations of one candidate.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    server: ServerId,
+    key: Option<Key>,
+    unchanged_since: Moment,
+    gone: Option<(String, Moment)>,
+    channel_clear_since: Option<Moment>,
+    last_seen: Moment,
+    expired: bool,
+    vacant: bool,
+    handing_to: Option<NodeId>,
+}
+
+impl Observation {
+    /// Takes a sight that arrived at `now`. `patience` is the longest pause between two sights that still counts as
+    /// watching: after a longer one (Redis was away) everything is observed anew.
+    pub fn see(&mut self, now: Moment, sight: &Sight<'_>, patience: Duration) {
+        let key = match sight.record {
+            None => Key::Absent,
+            Some(record) => Key::Record(record.term, record.nonce.clone()),
+        };
+        let lapsed = self.key.is_none() || now.since(self.last_seen) > patience;
+        if lapsed || self.server != *sight.server {
+            *self = Self { server: sight.server.clone(), unchanged_since: now, ..Self::default() };
+        } else if self.key.as_ref() != Some(&key) {
+            self.unchanged_since = now;
+        }
+        self.key = Some(key);
+        self.last_seen = now;
+        self.expired = sight.record.is_some_and(|record| sight.at > record.expires_at);
+        self.vacant = sight.record.is_some_and(|record| record.holder.is_none());
+        self.handing_to = sight.record.and_then(|record| record.handing_to.clone());
+        if let Some((same_server, channel_held)) = sight.watch {
+            self.see_presence(now, sight.record, same_server);
+            self.channel_clear_since = match (sight.record, channel_held) {
+                (None, false) => self.channel_clear_since.or(Some(now)),
+                _ => None,
+            };
+        } else if sight.record.is_some() {
+            self.channel_clear_since = None;
+        }
+    }
+
+    fn see_presence(&mut self, now: Moment, record: Option<&LeaderRecord>, same_server: bool) {
+        let gone = record.filter(|r| same_server && !r.present && r.holder.is_some()).and_then(|r| r.presence.clone());
+        self.gone = match (gone, self.gone.take()) {
+            (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
+            (Some(nonce), _) => Some((nonce, now)),
+            (None, _) => None,
+        };
+    }
+
+    /// Forgets everything, because the connection to the store was in doubt.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The rule under which this candidate may ask now, or the moment at which one may apply. `rank` staggers the
+    /// candidates.
+    #[must_use]
+    pub fn rule(
+        &self,
+        me: &NodeId,
+        settings: LeaderSettings,
+        lease: Duration,
+        rank: usize,
+    ) -> Option<(Moment, Term, Rule)> {
+        let stagger = STAGGER.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
+        let lease_over = self.unchanged_since + lease.mul_f64(FAST) + stagger;
+        let grace = settings.presence_grace.mul_f64(FAST);
+        match self.key.as_ref()? {
+            Key::Absent => {
+                let by_lease = (lease_over, Term(0), Rule::AbsentLease);
+                let by_channel = self.channel_clear_since.map(|since| (since + grace + stagger, Term(0), Rule::Absent));
+                Some(by_channel.into_iter().fold(by_lease, |a, b| if b.0 < a.0 { b } else { a }))
+            }
+            Key::Record(term, nonce) => {
+                let expired = || Rule::Expired { nonce: nonce.clone() };
+                if self.vacant {
+                    let mine = self.handing_to.as_ref() == Some(me);
+                    let kept = if self.handing_to.is_none() || mine { Duration::ZERO } else { grace };
+                    let at = self.unchanged_since + kept + if mine { Duration::ZERO } else { stagger };
+                    // Whoever was refused as "released on another server" comes in by the lease.
+                    let rule = if lease_over <= self.last_seen { expired() } else { Rule::Vacant };
+                    return Some((at, *term, rule));
+                }
+                let by_presence = self.gone.as_ref().map(|(gone, since)| {
+                    let wait = if settings.mode == LeaderMode::Fenced { RECHECK } else { grace };
+                    (*since + wait + stagger, *term, Rule::Presence { nonce: gone.clone() })
+                });
+                let by_lease = self.expired.then(|| (lease_over, *term, expired()));
+                match (by_presence, by_lease) {
+                    (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+                    (a, b) => a.or(b),
+                }
+            }
+        }
+    }
+
+    /// Whether something is wrong with the leadership, so that looking more often pays.
+    #[must_use]
+    pub fn trouble(&self) -> bool {
+        match &self.key {
+            None => true,
+            Some(Key::Absent) => true,
+            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Heartbeats: the tick, its retries, and the view that its answer keeps current.
+//!
+//! 1. A failed beat is tried again `retry.count` times, `retry.delay` apart, then at the next interval.
+//! 2. An overdue member is looked for when it is due, by the leader and the first in rank, not at everybody's next beat.
+
+use super::{Effect, Node, Note, Pending, Standing, Ticket};
+use crate::cluster::election::Sight;
+use crate::cluster::event::{ClusterEvent, ClusterFact};
+use crate::cluster::protocol::{
+    Call, DataSet, Fault, Identity, LeaderRecord, LeaseNews, ServerId, Tick, TickReply, View, ViewReply,
+};
+use crate::cluster::time::{Moment, ServerTime};
+use std::time::Duration;
+
+/// How many rows one view call returns.
+const ROWS: u64 = 500;
+
+#[derive(Debug, Default)]
+pub(super) struct Beating {
+    next: Option<Moment>,
+    scheduled: Moment,
+    attempt: u32,
+    pending: Option<Pending>,
+    again: bool,
+    view: Option<Ticket>,
+    view_at: Option<Moment>,
+    viewed_at: Moment,
+}
+
+impl Beating {
+    pub(super) fn due(&self) -> Option<Moment> {
+        let tick = self.next.filter(|_| self.pending.is_none());
+        let view = self.view_at.filter(|_| self.view.is_none());
+        match (tick, view) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        *self = Self { viewed_at: self.viewed_at, ..Self::default() };
+    }
+}
+
+impl Node {
+    /// Beats as soon as possible: at once, or right behind the beat that is under way.
+    pub(super) fn beat_now(&mut self, now: Moment) {
+        if !matches!(self.standing, Standing::Member(_)) {
+            return;
+        }
+        if self.beat.pending.is_some() {
+            self.beat.again = true;
+        } else {
+            self.beat.next = Some(now);
+        }
+    }
+
+    pub(super) fn act_beat(&mut self, now: Moment) {
+        let Some(life) = self.life().cloned() else { return self.act_observer(now) };
+        if self.beat.pending.is_none() && self.beat.next.is_some_and(|at| at <= now) {
+            let renew = self.leadership().filter(|l| !l.resigning).map(|l| l.term);
+            let tick = Tick {
+                life,
+                epoch: self.view.epoch().to_owned(),
+                version: self.view.version,
+                known: self.known,
+                fresh_epoch: self.nonce(),
+                renew,
+                nonce: self.nonce(),
+                leads: self.leads(now),
+                presence: self.presence.standing().cloned(),
+                acknowledged: self.acknowledged,
+            };
+            self.beat.scheduled = now;
+            let ticket = self.call(Call::Tick(Box::new(tick)));
+            self.beat.pending = Some(Pending { ticket, renewed: renew });
+            self.beat.again = false;
+        }
+        self.act_view(now);
+    }
+
+    /// A node that is no member looks at the cluster as often as a member beats.
+    fn act_observer(&mut self, now: Moment) {
+        if self.beat.view.is_none() && self.beat.view_at.is_none() {
+            let first = self.beat.viewed_at == Moment::default();
+            self.beat.view_at = Some(if first { now } else { self.beat.viewed_at + self.timing.heartbeat_interval });
+        }
+        self.act_view(now);
+    }
+
+    fn act_view(&mut self, now: Moment) {
+        if self.beat.view.is_none() && self.beat.view_at.is_some_and(|at| at <= now) {
+            self.beat.view_at = None;
+            let view = View { epoch: self.view.epoch().to_owned(), version: self.view.version, rows: ROWS, beats: 32 };
+            self.beat.view = Some(self.call(Call::View(view)));
+        }
+    }
+
+    pub(super) fn ticked(&mut self, now: Moment, ticket: Ticket, sent: Moment, reply: TickReply, server: &ServerId) {
+        let Some(pending) = self.beat.pending.take_if(|p| p.ticket == ticket) else { return };
+        if self.beat.attempt > 0 {
+            self.effects.push(Effect::Note(Note::BeatRecovered { attempts: self.beat.attempt + 1 }));
+        }
+        let attempts = std::mem::take(&mut self.beat.attempt) + 1;
+        self.beat.next = Some(if self.beat.again { now } else { sent + self.timing.heartbeat_interval });
+        self.take_common(now, reply.now, reply.data, reply.leader.clone(), server, None);
+        self.view.take_delta(reply.delta.clone());
+        self.view.take_beats(&reply.beats, reply.alive);
+        if reply.delta.more {
+            self.beat.view_at = Some(now);
+        } else {
+            self.view_is_complete(now);
+        }
+        match reply.identity {
+            Identity::Ok => {
+                self.renewal_answered(now, sent, &pending, reply.lease);
+                self.look_for_overdue(now, reply.due);
+                self.beat_done(now, sent, reply.now, attempts);
+            }
+            Identity::Replaced => self.replaced(now),
+            Identity::Unknown | Identity::Gone | Identity::Epoch => self.rejoin(now),
+        }
+    }
+
+    fn renewal_answered(&mut self, now: Moment, sent: Moment, pending: &Pending, lease: LeaseNews) {
+        let Some(term) = pending.renewed else { return };
+        match lease {
+            LeaseNews::Renewed => {
+                let lease = self.timing.lease_ttl;
+                if let Some(leadership) = self.leadership.as_mut().filter(|l| l.term == term) {
+                    leadership.renewed(sent, lease);
+                }
+            }
+            LeaseNews::Lost => self.step_down(now, term),
+            LeaseNews::None => {}
+        }
+    }
+
+    /// The next member is overdue in `due`: the leader looks then, and the first in rank a little later.
+    fn look_for_overdue(&mut self, now: Moment, due: Duration) {
+        let wait = if self.leads(now) {
+            Duration::from_millis(2)
+        } else if self.view.rank(self.node_id()) == Some(0) {
+            Duration::from_millis(50)
+        } else {
+            return;
+        };
+        let at = now + due + wait;
+        if self.beat.next.is_some_and(|next| at < next) {
+            self.beat.next = Some(at);
+        }
+    }
+
+    pub(super) fn viewed(&mut self, now: Moment, ticket: Ticket, reply: ViewReply, server: &ServerId) {
+        if self.beat.view.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        self.beat.viewed_at = now;
+        // A data set that is not there at all is the next tick's business, which brings it back.
+        if reply.data.epoch.is_empty() {
+            self.view.as_of = reply.now;
+            self.beat_now(now);
+            return;
+        }
+        self.take_common(now, reply.now, reply.data, reply.leader, server, None);
+        let more = reply.delta.more;
+        self.view.take_delta(reply.delta);
+        self.view.take_beats(&reply.beats, reply.alive);
+        if more {
+            self.beat.view_at = Some(now);
+        } else {
+            self.view_is_complete(now);
+        }
+    }
+
+    /// What every answer brings: the server's time, the data set, the leader's record.
+    pub(super) fn take_common(
+        &mut self,
+        now: Moment,
+        at: ServerTime,
+        data: DataSet,
+        leader: Option<LeaderRecord>,
+        server: &ServerId,
+        watch: Option<(bool, bool)>,
+    ) {
+        self.view.as_of = at;
+        self.known = self.known.max(data.numbers);
+        if let Some(timing) = data.timing
+            && timing != self.timing
+        {
+            self.timing = timing;
+            self.effects.push(Effect::Note(Note::TimingAdopted(timing)));
+        }
+        if self.view.take_data(data.clone()) {
+            self.effects.push(Effect::DataSet(Box::new(data)));
+        }
+        self.take_leader(now, at, leader, server, watch);
+    }
+
+    pub(super) fn take_leader(
+        &mut self,
+        now: Moment,
+        at: ServerTime,
+        leader: Option<LeaderRecord>,
+        server: &ServerId,
+        watch: Option<(bool, bool)>,
+    ) {
+        let patience = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
+        self.observation.see(now, &Sight { record: leader.as_ref(), server, at, watch }, patience);
+        self.view.take_leader(leader);
+        self.compare_with_record(now);
+    }
+
+    pub(super) fn beat_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        if self.beat.view.take_if(|t| *t == ticket).is_some() {
+            self.beat.viewed_at = now;
+        }
+        if self.beat.pending.take_if(|p| p.ticket == ticket).is_none() {
+            return;
+        }
+        self.view_is_late();
+        self.beat.attempt += 1;
+        let of = self.settings.retry.count + 1;
+        let last = self.beat.attempt >= of;
+        let next =
+            if last { self.beat.scheduled + self.timing.heartbeat_interval } else { now + self.settings.retry.delay };
+        let next = next.max(now + Duration::from_millis(20));
+        let note = Note::BeatFailed { attempt: self.beat.attempt, of, error: fault.to_string(), wait: next.since(now) };
+        self.effects.push(Effect::Note(note));
+        self.beat.next = Some(next);
+        if last {
+            self.beat.attempt = 0;
+            self.beats_exhausted(&fault.to_string());
+        }
+    }
+
+    pub(super) fn event(&mut self, now: Moment, event: &ClusterEvent) {
+        self.known.event = self.known.event.max(event.seq.0);
+        self.view.take_event(event);
+        self.compare_with_record(now);
+        if matches!(event.fact, ClusterFact::LeaderLost { .. } | ClusterFact::LeaderElected { .. }) {
+            self.look_now(now);
+        }
+        if !matches!(event.fact, ClusterFact::LeaderLost { .. }) {
+            self.refresh_view(now);
+        }
+    }
+
+    /// Asks for changed rows soon; in a large cluster less often, so that a wave of joins is read in few calls.
+    pub(super) fn refresh_view(&mut self, now: Moment) {
+        let gap = Duration::from_millis((self.view.alive / 10).clamp(2, 1000));
+        let at = now.max(self.beat.viewed_at + gap);
+        self.beat.view_at = Some(self.beat.view_at.map_or(at, |known| known.min(at)));
+    }
+}

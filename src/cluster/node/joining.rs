@@ -1,0 +1,421 @@
+//! Membership: joining, waiting for a dead holder of the id, rejoining after a loss of data, leaving.
+//!
+//! 1. A join waits for its own presence connection, so that a member with a process can be seen to live.
+//! 2. An id whose holder is present is refused; one whose holder's presence is gone is taken after the grace, counted on
+//!    this node's clock, and only while nothing about it changed.
+//! 3. A life that was replaced does not fight back: it stays out until a client asks it to join.
+
+use super::requests::{Refusal, Response};
+use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
+use crate::cluster::ids::{Incarnation, NodeId, Nonce};
+use crate::cluster::member::Metadata;
+use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life};
+use crate::cluster::time::{Moment, ServerTime};
+use std::time::Duration;
+
+/// How often an id that may become free is asked for again.
+const POLL: Duration = Duration::from_millis(150);
+/// How often a holder that is present is asked about: its process may have died this instant.
+const PRESENT_POLLS: u32 = 2;
+
+/// A join that is under way.
+#[derive(Debug, Clone)]
+struct Attempt {
+    node_id: NodeId,
+    metadata: Metadata,
+    force: bool,
+    rename_from: Option<NodeId>,
+    clients: Vec<Ticket>,
+    automatic: bool,
+    next: Option<Moment>,
+    ticket: Option<Ticket>,
+    seen_present: u32,
+    gone: Option<(String, Moment)>,
+    left: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    attempt: Option<Attempt>,
+    waiting_for_view: Vec<Ticket>,
+    leave: Option<(Ticket, Vec<Ticket>)>,
+    failures: u32,
+    /// Whether the first attempt of the automatic join has come to an end, whatever it was.
+    settled: bool,
+}
+
+impl Joining {
+    pub(super) fn at_start(settings: &Settings) -> Self {
+        let attempt = settings.auto_join.then(|| Attempt::of(settings, None, Moment::default()));
+        Self { settled: !settings.auto_join, attempt, ..Self::default() }
+    }
+
+    /// When the next attempt is due; without a presence connection none is.
+    pub(super) fn due(&self, connected: bool) -> Option<Moment> {
+        self.attempt.as_ref().filter(|a| connected && a.ticket.is_none()).and_then(|a| a.next)
+    }
+}
+
+impl Attempt {
+    fn of(settings: &Settings, ask: Option<&JoinAsk>, now: Moment) -> Self {
+        let mut metadata = settings.metadata.clone();
+        if let Some(ask) = ask {
+            metadata.name = ask.name.clone().unwrap_or(metadata.name);
+            metadata.endpoint = ask.endpoint.clone().or(metadata.endpoint);
+            metadata.capabilities = ask.capabilities.clone().unwrap_or(metadata.capabilities);
+            metadata.labels = ask.labels.clone().unwrap_or(metadata.labels);
+        }
+        Self {
+            node_id: ask.and_then(|a| a.node_id.clone()).unwrap_or_else(|| settings.node_id.clone()),
+            metadata,
+            force: ask.is_some_and(|a| a.force),
+            rename_from: None,
+            clients: Vec::new(),
+            automatic: ask.is_none(),
+            next: Some(now),
+            ticket: None,
+            seen_present: 0,
+            gone: None,
+            left: None,
+        }
+    }
+}
+
+impl Node {
+    /// Whether the automatic join's first attempt has come to an end.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.join.settled
+    }
+
+    /// Whether the node wants to be a member: it is one, or is trying to become one.
+    pub(super) fn wants_presence(&self) -> bool {
+        self.join.attempt.is_some() || matches!(self.standing, Standing::Member(_))
+    }
+
+    pub(super) fn asked_to_join(&mut self, now: Moment, client: Ticket, ask: &JoinAsk) {
+        if let Some(attempt) = &mut self.join.attempt {
+            if attempt.automatic || attempt.ticket.is_none() {
+                // A client's wish replaces the automatic attempt and whatever it was waiting for.
+                let mut fresh = Attempt::of(&self.settings, Some(ask), now);
+                fresh.clients = std::mem::take(&mut attempt.clients);
+                *attempt = fresh;
+            } else if ask.node_id.as_ref().is_some_and(|id| *id != attempt.node_id) {
+                let why = format!("a join as {} is under way; wait for it and call again", attempt.node_id);
+                self.reply(client, Err(Refusal::Invalid(why)));
+                return;
+            }
+        } else {
+            self.join.attempt = Some(Attempt::of(&self.settings, Some(ask), now));
+        }
+        let current = self.life().map(|life| life.node_id.clone());
+        if let Some(attempt) = &mut self.join.attempt {
+            attempt.clients.push(client);
+            attempt.rename_from = current.filter(|id| *id != attempt.node_id);
+        }
+        if !matches!(self.standing, Standing::Member(_)) {
+            self.standing = Standing::Joining;
+        }
+    }
+
+    /// The store does not know this life any more: data was lost, or it was declared dead. It comes back by itself.
+    pub(super) fn rejoin(&mut self, now: Moment) {
+        if self.join.attempt.is_none() {
+            self.join.attempt = Some(Attempt::of(&self.settings, None, now));
+        }
+        self.beat.stop();
+    }
+
+    pub(super) fn act_join(&mut self, now: Moment) {
+        let Some(presence) = self.presence.standing().cloned() else { return };
+        let Some(attempt) = &self.join.attempt else { return };
+        if attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
+            return;
+        }
+        let grace = self.settings.leader.presence_grace.mul_f64(1.05);
+        let dead =
+            attempt.gone.as_ref().filter(|(_, since)| now.since(*since) >= grace).map(|(nonce, _)| nonce.clone());
+        let same_life = attempt.rename_from.is_none() && attempt.node_id == self.settings.node_id;
+        if attempt.rename_from.is_some() {
+            // The old id gives up its leadership in the same transition: stop leading before the store is told.
+            if let Some(leadership) = &mut self.leadership {
+                leadership.resigning = true;
+            }
+        }
+        let join = Join {
+            node_id: attempt.node_id.clone(),
+            process: self.settings.process.clone(),
+            kind: self.kind(),
+            metadata: serde_json::to_string(&attempt.metadata).unwrap_or_else(|_| "{}".to_owned()),
+            candidate: attempt.metadata.candidate,
+            timing: self.settings.timing,
+            known: self.known,
+            fresh_epoch: Nonce::new(format!("{}-e{}", self.settings.process, self.counter)).unwrap_or(presence.clone()),
+            force: attempt.force,
+            dead_presence: dead,
+            own: if same_life { self.incarnation } else { Incarnation(0) },
+            presence: Some(presence),
+            producer: self.settings.producer.clone(),
+            cursor: self.settings.cursor.clone(),
+            rename_from: attempt.rename_from.clone(),
+            former: self.settings.former.clone(),
+        };
+        let ticket = self.call(Call::Join(Box::new(join)));
+        if let Some(attempt) = &mut self.join.attempt {
+            attempt.ticket = Some(ticket);
+        }
+    }
+
+    pub(super) fn join_answered(&mut self, now: Moment, ticket: Ticket, reply: JoinReply) {
+        let Some(mut attempt) = self.join.attempt.take_if(|a| a.ticket == Some(ticket)) else { return };
+        attempt.ticket = None;
+        match reply {
+            JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered } => {
+                let life = Life { node_id: attempt.node_id.clone(), incarnation };
+                self.view.as_of = at;
+                self.known = self.known.max(data.numbers);
+                let admission = Admission { life: life.clone(), cursor, aliases, joined_at, data: data.clone() };
+                if self.view.take_data(data.clone()) {
+                    self.effects.push(Effect::DataSet(Box::new(data)));
+                }
+                self.admitted(now, attempt, life, admission, registered);
+            }
+            JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
+                let holder = describe(&attempt.node_id, incarnation, &metadata);
+                self.held(now, attempt, holder, presence, present, same_server, left);
+            }
+            JoinReply::Replaced => {
+                self.join.attempt = Some(attempt);
+                self.replaced(now);
+            }
+        }
+    }
+
+    fn admitted(&mut self, now: Moment, attempt: Attempt, life: Life, admission: Admission, registered: bool) {
+        let renamed = attempt.rename_from.is_some();
+        if renamed && let Some(leadership) = self.leadership.take() {
+            self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
+            self.release_leader_channel();
+        }
+        if self.incarnation != life.incarnation || renamed {
+            self.effects.push(Effect::Note(Note::Joined(life.clone())));
+        }
+        self.join.failures = 0;
+        self.join.settled = true;
+        self.settings.node_id = life.node_id.clone();
+        self.settings.metadata = attempt.metadata;
+        self.settings.former = None;
+        self.incarnation = life.incarnation;
+        self.joined_at = admission.joined_at;
+        self.standing = Standing::Member(life);
+        self.join.waiting_for_view.extend(attempt.clients);
+        self.effects.push(Effect::Joined(Box::new(admission)));
+        self.presence.joined(registered);
+        self.beat.stop();
+        self.beat_now(now);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one reply")]
+    fn held(
+        &mut self,
+        now: Moment,
+        mut attempt: Attempt,
+        holder: String,
+        presence: Option<String>,
+        present: bool,
+        same_server: bool,
+        left: Duration,
+    ) {
+        let beats = attempt.left.is_some_and(|before| left > before);
+        attempt.left = Some(left);
+        attempt.seen_present = if present { attempt.seen_present + 1 } else { 0 };
+        attempt.gone = match (presence.filter(|_| !present && same_server), attempt.gone.take()) {
+            (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
+            (Some(nonce), _) => Some((nonce, now)),
+            (None, _) => None,
+        };
+        if attempt.seen_present >= PRESENT_POLLS || (beats && !present) {
+            self.effects.push(Effect::Note(Note::Refused { node_id: attempt.node_id.clone(), holder: holder.clone() }));
+            let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
+            for client in attempt.clients {
+                self.reply(client, Err(refusal.clone()));
+            }
+            if !matches!(self.standing, Standing::Member(_)) {
+                self.standing = Standing::Refused(holder);
+            } else if let Some(leadership) = &mut self.leadership {
+                // The rename that was refused had put the leadership aside.
+                leadership.resigning = false;
+            }
+            self.join.settled = true;
+            return;
+        }
+        let grace = self.settings.leader.presence_grace.mul_f64(1.05);
+        let ripe = attempt.gone.as_ref().map(|(_, since)| *since + grace);
+        attempt.next = Some(ripe.filter(|at| *at > now).unwrap_or(now + POLL).min(now + POLL));
+        self.join.attempt = Some(attempt);
+    }
+
+    /// Another process took the id: this life is over.
+    pub(super) fn replaced(&mut self, now: Moment) {
+        let holder = "another process that took it over".to_owned();
+        let node_id = self.settings.node_id.clone();
+        self.effects.push(Effect::Note(Note::Refused { node_id: node_id.clone(), holder: holder.clone() }));
+        if let Some(attempt) = self.join.attempt.take() {
+            for client in attempt.clients {
+                let refusal = Refusal::InUse { node_id: node_id.clone(), holder: holder.clone() };
+                self.reply(client, Err(refusal));
+            }
+        }
+        self.depart(now, Standing::Refused(holder));
+        self.incarnation = Incarnation(0);
+    }
+
+    fn depart(&mut self, _now: Moment, standing: Standing) {
+        self.leadership = None;
+        self.standing = standing;
+        self.join.settled = true;
+        self.beat.stop();
+        self.leading.stop();
+        self.observation.forget();
+        self.effects.push(Effect::Departed);
+        self.close_presence();
+        let refusal = self.not_a_member();
+        for client in std::mem::take(&mut self.join.waiting_for_view) {
+            self.reply(client, Err(refusal.clone()));
+        }
+        self.refuse_waiting(&refusal);
+    }
+
+    pub(super) fn leaving(&self) -> bool {
+        self.join.leave.is_some()
+    }
+
+    pub(super) fn not_a_member(&self) -> Refusal {
+        match &self.standing {
+            Standing::Refused(holder) => {
+                Refusal::InUse { node_id: self.settings.node_id.clone(), holder: holder.clone() }
+            }
+            _ => Refusal::NotJoined,
+        }
+    }
+
+    pub(super) fn join_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        self.leave_failed(ticket, fault);
+        let Some(attempt) = &mut self.join.attempt else { return };
+        if attempt.ticket != Some(ticket) {
+            return;
+        }
+        attempt.ticket = None;
+        attempt.next = Some(now + self.settings.retry.delay);
+        self.join_in_vain(&fault.to_string());
+    }
+
+    /// An attempt to join came to nothing: clients are told, an automatic join goes on trying.
+    pub(super) fn join_in_vain(&mut self, error: &str) {
+        let Some(attempt) = &mut self.join.attempt else { return };
+        let clients = std::mem::take(&mut attempt.clients);
+        let wait = self.settings.retry.delay;
+        self.join.failures += 1;
+        self.join.settled = true;
+        // Every attempt at first, then one line a minute or so.
+        if self.join.failures <= 5 || self.join.failures.is_multiple_of(60) {
+            self.effects.push(Effect::Note(Note::JoinFailed { error: error.to_owned(), wait }));
+        }
+        let asked_only = !attempt.automatic && !self.settings.auto_join;
+        if attempt.rename_from.is_some() || asked_only {
+            self.join.attempt = None;
+            if let Some(leadership) = &mut self.leadership {
+                leadership.resigning = false;
+            }
+            if !matches!(self.standing, Standing::Member(_)) {
+                self.standing = Standing::Out;
+                self.close_presence();
+            }
+        }
+        for client in clients {
+            self.reply(client, Err(Refusal::Unavailable(error.to_owned())));
+        }
+    }
+
+    /// The view holds every row: those who asked to join are answered.
+    pub(super) fn view_is_complete(&mut self, now: Moment) {
+        let Some(life) = self.life().cloned() else { return };
+        // The own row is the proof that the view is not of a data set that was lost meanwhile.
+        if !self.view.members.get(&life.node_id).is_some_and(|m| m.incarnation == life.incarnation) {
+            return;
+        }
+        for client in std::mem::take(&mut self.join.waiting_for_view) {
+            self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
+        }
+        self.plan_watch(now);
+    }
+
+    /// The view cannot be had right now: those who asked to join are answered with what is known.
+    pub(super) fn view_is_late(&mut self) {
+        let Some(life) = self.life().cloned() else { return };
+        for client in std::mem::take(&mut self.join.waiting_for_view) {
+            self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
+        }
+    }
+
+    pub(super) fn asked_to_leave(&mut self, client: Ticket) {
+        if let Some((_, clients)) = &mut self.join.leave {
+            clients.push(client);
+            return;
+        }
+        let Some(life) = self.life().cloned() else {
+            self.reply(client, Err(Refusal::NotJoined));
+            return;
+        };
+        if let Some(leadership) = &mut self.leadership {
+            leadership.resigning = true;
+        }
+        let ticket = self.call(Call::Leave { life, acknowledged: self.acknowledged });
+        self.join.leave = Some((ticket, vec![client]));
+    }
+
+    pub(super) fn left(&mut self, now: Moment, ticket: Ticket, identity: Identity, at: ServerTime, resigned: bool) {
+        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else {
+            self.resign_answered(now, ticket);
+            return;
+        };
+        let node_id = self.settings.node_id.clone();
+        self.join.attempt = None;
+        if let Some(leadership) = self.leadership.take() {
+            self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
+        }
+        // Whether the store knew this life or not: it is no member now.
+        let answer = match identity {
+            Identity::Replaced => Err(Refusal::NotJoined),
+            _ => Ok(Response::Left { node_id, left_at: at, resigned }),
+        };
+        for client in clients {
+            self.reply(client, answer.clone());
+        }
+        self.depart(now, Standing::Out);
+        self.incarnation = Incarnation(0);
+    }
+
+    fn leave_failed(&mut self, ticket: Ticket, fault: &Fault) {
+        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else { return };
+        if let Some(leadership) = &mut self.leadership {
+            leadership.resigning = false;
+        }
+        for client in clients {
+            self.reply(client, Err(Refusal::Unavailable(fault.to_string())));
+        }
+    }
+}
+
+fn describe(node_id: &NodeId, incarnation: Incarnation, metadata: &str) -> String {
+    let metadata: Metadata = serde_json::from_str(metadata).unwrap_or_default();
+    let mut text = format!("another live process (incarnation {incarnation}");
+    if !metadata.name.is_empty() && metadata.name != node_id.as_str() {
+        text.push_str(&format!(", name {:?}", metadata.name));
+    }
+    if let Some(endpoint) = &metadata.endpoint {
+        text.push_str(&format!(", endpoint {endpoint:?}"));
+    }
+    text.push(')');
+    text
+}

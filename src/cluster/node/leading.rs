@@ -1,0 +1,300 @@
+//! Winning, holding and giving up the leadership; sweeping for dead members while leading.
+//!
+//! 1. A grant is held, not led, until the leader channel and the presence are registered and a ping was answered.
+//! 2. A record that names another life or a higher term ends this node's term at once.
+//! 3. A leader that is asked to make room stops first and tells the store then.
+//! 4. A member is declared dead only by a leader that saw its presence gone for the grace without a pause.
+
+use super::{Effect, Node, Note, Ticket};
+use crate::cluster::ids::{NodeId, Term};
+use crate::cluster::leadership::Leadership;
+use crate::cluster::protocol::{Call, Campaign, CampaignReply, Fault, ServerId, WatchReply};
+use crate::cluster::settings::LeaderMode;
+use crate::cluster::time::{Moment, ServerTime};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many members one sweep declares dead.
+const SWEEP: usize = 16;
+/// How soon a refused campaign, or a resignation without answer, is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+pub(super) struct Leading {
+    watch: Option<Ticket>,
+    watch_at: Option<Moment>,
+    campaign: Option<Ticket>,
+    campaign_after: Moment,
+    campaign_at: Option<Moment>,
+    resign: Option<Ticket>,
+    resign_at: Option<Moment>,
+    sweep: Option<Ticket>,
+    sweep_at: Option<Moment>,
+    swept_at: Option<Moment>,
+    stalled_until: Moment,
+    gone: BTreeMap<NodeId, (String, Moment)>,
+}
+
+impl Leading {
+    pub(super) fn due(&self) -> Option<Moment> {
+        let watch = self.watch_at.filter(|_| self.watch.is_none());
+        let campaign = self.campaign_at.filter(|_| self.campaign.is_none());
+        let resign = self.resign_at.filter(|_| self.resign.is_none());
+        let sweep = self.sweep_at.filter(|_| self.sweep.is_none());
+        [watch, campaign, resign, sweep].into_iter().flatten().min()
+    }
+
+    pub(super) fn stop(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Node {
+    /// Looks at the leader at once.
+    pub(super) fn look_now(&mut self, now: Moment) {
+        self.leading.watch_at = Some(now);
+    }
+
+    pub(super) fn act_leading(&mut self, now: Moment) {
+        self.act_resign(now);
+        self.act_sweep(now);
+        if self.leading.watch.is_none() && self.leading.watch_at.is_some_and(|at| at <= now) {
+            self.leading.watch_at = None;
+            self.leading.watch = Some(self.call(Call::Watch));
+        }
+        self.act_campaign(now);
+    }
+
+    /// The candidate's next look: the first two in rank watch all the time, the others once something is wrong.
+    pub(super) fn plan_watch(&mut self, now: Moment) {
+        let grace = self.settings.leader.presence_grace;
+        let often = match self.settings.leader.mode {
+            LeaderMode::Exclusive => grace / 4,
+            LeaderMode::Fenced => Duration::from_millis(50),
+        };
+        let every = match self.view.rank(self.node_id()) {
+            _ if self.leadership.is_some() => return,
+            Some(rank) if rank < 2 => often.max(Duration::from_millis(20)),
+            Some(_) if self.observation.trouble() => grace.max(Duration::from_millis(20)),
+            _ => return,
+        };
+        let at = now + every;
+        self.leading.watch_at = Some(self.leading.watch_at.map_or(at, |known| known.min(at)));
+    }
+
+    pub(super) fn watched(&mut self, now: Moment, ticket: Ticket, reply: WatchReply, server: &ServerId) {
+        if self.leading.watch.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        if reply.epoch != self.view.epoch() {
+            self.beat_now(now);
+        }
+        let watch = Some((reply.same_server, reply.leader_channel));
+        self.take_leader(now, reply.now, reply.leader, server, watch);
+        self.plan_watch(now);
+    }
+
+    fn act_campaign(&mut self, now: Moment) {
+        self.leading.campaign_at = None;
+        let idle = self.leading.campaign.is_none() && self.leadership.is_none() && self.join_is_quiet();
+        let stands = self.settings.leader.candidate && self.presence.standing().is_some() && self.link == Some(true);
+        if !idle || !stands {
+            return;
+        }
+        let Some(life) = self.life().cloned() else { return };
+        let Some(rank) = self.view.rank(self.node_id()) else { return };
+        let settings = self.settings.leader;
+        let lease = self.timing.lease_ttl;
+        let Some((at, seen, rule)) = self.observation.rule(self.node_id(), settings, lease, rank) else { return };
+        let at = at.max(self.leading.campaign_after);
+        if at > now {
+            self.leading.campaign_at = Some(at);
+            return;
+        }
+        let campaign = Campaign {
+            life,
+            rule,
+            seen,
+            nonce: self.nonce(),
+            presence: self.presence.standing().cloned(),
+            grace: settings.presence_grace,
+            known_token: self.known.token,
+        };
+        self.leading.campaign = Some(self.call(Call::Campaign(Box::new(campaign))));
+    }
+
+    pub(super) fn campaigned(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        sent: Moment,
+        reply: CampaignReply,
+        server: &ServerId,
+    ) {
+        if self.leading.campaign.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        self.known.token = self.known.token.max(reply.token);
+        if let Some(term) = reply.granted {
+            self.leadership = Some(Leadership::granted(term, sent, self.timing.lease_ttl));
+            self.effects.push(Effect::Note(Note::Elected(term)));
+        } else {
+            self.leading.campaign_after = now + AGAIN;
+            self.look_now(now);
+            if reply.refused == "stale data" {
+                self.beat_now(now);
+            }
+        }
+        self.take_leader(now, reply.now, reply.leader, server, None);
+    }
+
+    /// Compares what this node holds with the record that was just seen.
+    pub(super) fn compare_with_record(&mut self, now: Moment) {
+        let Some(life) = self.life().cloned() else { return };
+        let record = self.view.leader.as_ref();
+        let holder = record.and_then(|r| r.holder.as_ref());
+        let term = record.map(|r| r.term).unwrap_or_default();
+        // An event names the holder without its life; the record that follows does.
+        let mine = holder.is_some_and(|h| *h == life);
+        let handing = record.and_then(|r| r.handing_to.clone()).filter(|id| *id != life.node_id);
+        let quiet = self.leading.campaign.is_none() && self.join_is_quiet();
+        match &mut self.leadership {
+            Some(held) if term > held.term && !mine => {
+                let held = held.term;
+                self.step_down(now, held);
+            }
+            Some(held) if mine && term == held.term => {
+                if handing.is_some() && !held.resigning {
+                    held.resigning = true;
+                    self.leading.resign_at = Some(now);
+                }
+            }
+            Some(held) if term == held.term && holder.is_none() => {
+                let held = held.term;
+                self.step_down(now, held);
+            }
+            None if mine && quiet => {
+                // A grant whose answer was lost: hold it, and let the next beat confirm it.
+                self.leadership = Some(Leadership::found(term));
+                self.beat_now(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn join_is_quiet(&self) -> bool {
+        !self.leaving() && self.leading.resign.is_none()
+    }
+
+    pub(super) fn step_down(&mut self, now: Moment, term: Term) {
+        if self.leadership.take_if(|l| l.term == term).is_none() {
+            return;
+        }
+        self.effects.push(Effect::Note(Note::SteppedDown(term)));
+        self.release_leader_channel();
+        self.leading.gone.clear();
+        self.leading.swept_at = None;
+        self.leading.sweep_at = None;
+        self.leading.resign_at = None;
+        self.look_now(now);
+    }
+
+    fn act_resign(&mut self, now: Moment) {
+        if self.leading.resign.is_some() || self.leading.resign_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.leading.resign_at = None;
+        let (Some(life), Some(held)) = (self.life().cloned(), self.leadership.as_ref()) else { return };
+        let term = held.term;
+        self.leading.resign = Some(self.call(Call::Resign { life, term }));
+    }
+
+    pub(super) fn resign_answered(&mut self, now: Moment, ticket: Ticket) {
+        if self.leading.resign.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        // Given up, or lost before: either way it is over.
+        if let Some(term) = self.leadership.as_ref().map(|l| l.term) {
+            self.step_down(now, term);
+        }
+    }
+
+    fn act_sweep(&mut self, now: Moment) {
+        if !self.leads(now) {
+            self.leading.sweep_at = None;
+            return;
+        }
+        if self.leading.sweep.is_some() {
+            return;
+        }
+        let grace = self.settings.leader.presence_grace;
+        if self.leading.sweep_at.is_some_and(|at| at > now) {
+            return;
+        }
+        let (Some(life), Some(held)) = (self.life().cloned(), self.leadership.as_ref()) else { return };
+        let term = held.term;
+        let wait = grace.mul_f64(1.05);
+        let calm = now >= self.leading.stalled_until;
+        let ripe = self.leading.gone.iter().filter(|(_, (_, since))| calm && now.since(*since) >= wait);
+        let dead = ripe.take(SWEEP).map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect();
+        self.leading.sweep_at = Some(now + grace / 3);
+        self.leading.sweep = Some(self.call(Call::Sweep { life, term, dead }));
+    }
+
+    pub(super) fn swept(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        sent: Moment,
+        leads: bool,
+        gone: Vec<(NodeId, String)>,
+    ) {
+        if self.leading.sweep.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        if !leads {
+            self.beat_now(now);
+            return;
+        }
+        let grace = self.settings.leader.presence_grace;
+        let paused = self.leading.swept_at.is_some_and(|before| now.since(before) > grace + grace / 3);
+        if paused || now.since(sent) > grace / 2 {
+            // Redis, or this node, stood still: whoever is not back yet gets the time to come back.
+            self.leading.stalled_until = now + self.timing.heartbeat_ttl;
+            self.leading.gone.clear();
+        }
+        self.leading.swept_at = Some(now);
+        let mut before = std::mem::take(&mut self.leading.gone);
+        for (id, nonce) in gone {
+            let since = before.remove(&id).filter(|(known, _)| *known == nonce).map_or(now, |(_, since)| since);
+            self.leading.gone.insert(id, (nonce, since));
+        }
+    }
+
+    pub(super) fn leading_failed(&mut self, now: Moment, ticket: Ticket, _fault: &Fault) {
+        if self.leading.watch.take_if(|t| *t == ticket).is_some() {
+            self.leading.watch_at = Some(now + AGAIN);
+        }
+        if self.leading.campaign.take_if(|t| *t == ticket).is_some() {
+            // It may have succeeded: look before asking again.
+            self.leading.campaign_after = now + AGAIN;
+            self.leading.watch_at = Some(now + AGAIN);
+        }
+        if self.leading.sweep.take_if(|t| *t == ticket).is_some() {
+            self.leading.stalled_until = now + self.timing.heartbeat_ttl;
+            self.leading.gone.clear();
+            self.leading.sweep_at = Some(now + AGAIN);
+        }
+        if self.leading.resign.take_if(|t| *t == ticket).is_some() {
+            self.leading.resign_at = Some(now + AGAIN);
+        }
+    }
+
+    /// Whether somebody leads as far as this node can tell: the record has a holder, and its lease was not over.
+    pub(super) fn live_leader(&self, at: ServerTime) -> Option<(NodeId, Term, ServerTime)> {
+        let record = self.view.leader.as_ref()?;
+        let holder = record.holder.as_ref()?;
+        let gone = record.presence.is_some() && !record.present;
+        (at <= record.expires_at && !gone).then(|| (holder.node_id.clone(), record.term, record.expires_at))
+    }
+}

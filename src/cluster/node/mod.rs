@@ -1,0 +1,447 @@
+//! One node of the cluster as a state machine: inputs and the time in, effects out.
+//!
+//! 1. No I/O, no clock, no randomness: the same inputs give the same effects, so a simulator can drive it.
+//! 2. At most one tick, one campaign, one watch, one sweep and one join are under way at a time.
+//! 3. An answer that comes after its call was given up changes nothing.
+//!
+//! ```text
+//!  timers, answers, pongs, notices, events, requests ──▶ step(now, input) ──▶ calls, pings, replies, news
+//! ```
+//!
+//! `beat.rs` heartbeats and the view · `joining.rs` membership · `presence.rs` the connection that proves life ·
+//! `leading.rs` winning, holding and giving up the leadership · `requests.rs` what clients ask.
+//!
+//! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
+
+mod beat;
+mod joining;
+mod leading;
+mod presence;
+mod requests;
+
+pub use requests::{JoinAsk, Refusal, Request, Response};
+
+use super::election::Observation;
+use super::event::ClusterEvent;
+use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
+use super::leadership::Leadership;
+use super::member::{Metadata, PresenceKind};
+use super::message::Producer;
+use super::protocol::{Call, DataSet, Fault, Life, Numbers, Reply, ServerId};
+use super::settings::{LeaderSettings, Retry, Timing};
+use super::time::{Moment, ServerTime};
+use super::view::ClusterView;
+use std::time::Duration;
+
+/// Names a call or a request, so that its answer finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The id to join under.
+    pub node_id: NodeId,
+    /// What it says of itself.
+    pub metadata: Metadata,
+    /// Whether it joins by itself.
+    pub auto_join: bool,
+    /// Its part in elections.
+    pub leader: LeaderSettings,
+    /// The times it would set as the first member.
+    pub timing: Timing,
+    /// How a failed heartbeat is tried again.
+    pub retry: Retry,
+    /// A random name of this process.
+    pub process: Nonce,
+    /// The outbox's identity.
+    pub producer: Producer,
+    /// The highest numbers that earlier processes of this node have seen.
+    pub known: Numbers,
+    /// Where receiving stopped, and in which data set.
+    pub cursor: Option<(MessageSeq, String)>,
+    /// A one-shot process of this host whose membership this process takes over.
+    pub former: Option<Nonce>,
+}
+
+/// What happens to a node.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time passed, as asked for by [`Node::wake_at`].
+    Wake,
+    /// A call's answer, and when the call was sent.
+    Answered {
+        /// Which call.
+        ticket: Ticket,
+        /// When it was sent, before it was sent.
+        sent: Moment,
+        /// The answer, and which server gave it.
+        outcome: Result<(Reply, ServerId), Fault>,
+    },
+    /// The presence connection with this nonce stands.
+    PresenceUp(Nonce),
+    /// It is gone, or never stood.
+    PresenceDown(Nonce),
+    /// It holds the leader channel.
+    LeaderChannelHeld(Nonce),
+    /// A ping sent at `sent` was answered.
+    Pong {
+        /// On which connection.
+        nonce: Nonce,
+        /// When it was sent, before it was sent.
+        sent: Moment,
+    },
+    /// Somebody found an empty data set, or took an id over.
+    CalledToRegister,
+    /// Somebody asks the leader to make room.
+    CalledToHandOver,
+    /// An event was read from the stream.
+    Event(ClusterEvent),
+    /// A client asks.
+    Asked(Ticket, Request),
+    /// This node acknowledged messages up to here, in the data set of this name.
+    Acknowledged(MessageSeq, String),
+}
+
+/// What a node wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Make this call and answer with its ticket.
+    Call(Ticket, Call),
+    /// Open a presence connection; drop the one before.
+    OpenPresence(Nonce),
+    /// Drop the presence connection.
+    ClosePresence,
+    /// Ping on it; no answer within the duration: it is down.
+    Ping(Nonce, Duration),
+    /// Take the leader channel on it, or give it back.
+    HoldLeaderChannel(Nonce, bool),
+    /// Answer a client.
+    Reply(Ticket, Box<Result<Response, Refusal>>),
+    /// The node became a member, or is one again.
+    Joined(Box<Admission>),
+    /// The data set is another one than before.
+    DataSet(Box<DataSet>),
+    /// The node is no member any more.
+    Departed,
+    /// Redis does not answer any more (false), or again (true).
+    LinkChanged(bool),
+    /// Something for the log.
+    Note(Note),
+}
+
+/// A membership.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admission {
+    /// Which life.
+    pub life: Life,
+    /// Where receiving goes on.
+    pub cursor: MessageSeq,
+    /// Ids that it had before.
+    pub aliases: Vec<NodeId>,
+    /// Since when.
+    pub joined_at: ServerTime,
+    /// The data set.
+    pub data: DataSet,
+}
+
+/// What an operator should find in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// A heartbeat failed; the next attempt follows after `wait`.
+    BeatFailed {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// How many attempts there are.
+        of: u32,
+        /// Why.
+        error: String,
+        /// Until the next one.
+        wait: Duration,
+    },
+    /// A heartbeat succeeded after failed attempts.
+    BeatRecovered {
+        /// How many attempts it took.
+        attempts: u32,
+    },
+    /// A join failed; it is tried again after `wait`.
+    JoinFailed {
+        /// Why.
+        error: String,
+        /// Until the next attempt.
+        wait: Duration,
+    },
+    /// The node is a member.
+    Joined(Life),
+    /// The id belongs to another process.
+    Refused {
+        /// The id.
+        node_id: NodeId,
+        /// Who holds it.
+        holder: String,
+    },
+    /// This node was granted a term.
+    Elected(super::ids::Term),
+    /// This node does not hold its term any more.
+    SteppedDown(super::ids::Term),
+    /// The cluster has other times than this node's configuration.
+    TimingAdopted(Timing),
+    /// A call was refused.
+    CallRefused {
+        /// Which.
+        call: &'static str,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Whether the node is a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It never joined, or it left.
+    Out,
+    /// It is trying to.
+    Joining,
+    /// It is one.
+    Member(Life),
+    /// Its id belongs to another process, described here.
+    Refused(String),
+}
+
+/// A call that is under way.
+#[derive(Debug, Clone)]
+struct Pending {
+    ticket: Ticket,
+    renewed: Option<super::ids::Term>,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Node {
+    settings: Settings,
+    standing: Standing,
+    incarnation: Incarnation,
+    joined_at: ServerTime,
+    view: ClusterView,
+    known: Numbers,
+    acknowledged: Option<MessageSeq>,
+    link: Option<bool>,
+    timing: Timing,
+    counter: u64,
+    beat: beat::Beating,
+    join: joining::Joining,
+    presence: presence::Presence,
+    observation: Observation,
+    leadership: Option<Leadership>,
+    leading: leading::Leading,
+    requests: requests::Requests,
+    effects: Vec<Effect>,
+}
+
+impl Node {
+    /// A node that has done nothing yet; the first [`Input::Wake`] sets it going.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let join = joining::Joining::at_start(&settings);
+        Self {
+            standing: if settings.auto_join { Standing::Joining } else { Standing::Out },
+            incarnation: Incarnation(0),
+            joined_at: ServerTime::default(),
+            view: ClusterView::default(),
+            known: settings.known,
+            acknowledged: None,
+            link: None,
+            timing: settings.timing,
+            counter: 0,
+            beat: beat::Beating::default(),
+            join,
+            presence: presence::Presence::default(),
+            observation: Observation::default(),
+            leadership: None,
+            leading: leading::Leading::default(),
+            requests: requests::Requests::default(),
+            effects: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Takes an input that happened at `now`.
+    pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Wake => {}
+            Input::Answered { ticket, sent, outcome } => self.answered(now, ticket, sent, outcome),
+            Input::PresenceUp(nonce) => self.presence_up(now, &nonce),
+            Input::PresenceDown(nonce) => self.presence_down(now, &nonce),
+            Input::LeaderChannelHeld(nonce) => self.leader_channel_held(&nonce),
+            Input::Pong { nonce, sent } => self.pong(now, &nonce, sent),
+            Input::CalledToRegister => self.beat_now(now),
+            Input::CalledToHandOver => self.look_now(now),
+            Input::Event(event) => self.event(now, &event),
+            Input::Asked(ticket, request) => self.asked(now, ticket, request),
+            Input::Acknowledged(seq, epoch) => {
+                self.acknowledged = self.acknowledged.max(Some(seq));
+                self.settings.cursor = Some((seq, epoch));
+            }
+        }
+        self.act(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the node wants its next [`Input::Wake`], if nothing happens before.
+    #[must_use]
+    pub fn wake_at(&self, now: Moment) -> Moment {
+        let far = now + Duration::from_secs(3600);
+        let connected = self.presence.standing().is_some();
+        [self.beat.due(), self.join.due(connected), self.presence.due(self), self.leading.due(), self.requests.due()]
+            .into_iter()
+            .flatten()
+            .fold(far, Moment::min)
+    }
+
+    /// The cluster as this node sees it.
+    #[must_use]
+    pub fn view(&self) -> &ClusterView {
+        &self.view
+    }
+
+    /// Whether it is a member.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// Its id, configured or joined under.
+    #[must_use]
+    pub fn node_id(&self) -> &NodeId {
+        &self.settings.node_id
+    }
+
+    /// Its life's number; 0 before the first join.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Since when it is a member.
+    #[must_use]
+    pub fn joined_at(&self) -> ServerTime {
+        self.joined_at
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.settings.metadata
+    }
+
+    /// The cluster's times.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The highest numbers it has seen.
+    #[must_use]
+    pub fn known(&self) -> Numbers {
+        self.known
+    }
+
+    /// Whether Redis answers; `None` before the first answer.
+    #[must_use]
+    pub fn link(&self) -> Option<bool> {
+        self.link
+    }
+
+    /// The term that this node holds.
+    #[must_use]
+    pub fn leadership(&self) -> Option<&Leadership> {
+        self.leadership.as_ref().filter(|_| matches!(self.standing, Standing::Member(_)))
+    }
+
+    /// Whether this node leads at this instant.
+    #[must_use]
+    pub fn leads(&self, now: Moment) -> bool {
+        self.leadership().is_some_and(|leadership| leadership.leads(now))
+    }
+
+    fn act(&mut self, now: Moment) {
+        self.act_presence(now);
+        self.act_join(now);
+        self.act_beat(now);
+        self.act_leading(now);
+        self.act_requests(now);
+    }
+
+    fn answered(&mut self, now: Moment, ticket: Ticket, sent: Moment, outcome: Result<(Reply, ServerId), Fault>) {
+        match &outcome {
+            Ok(_) => self.set_link(now, true),
+            Err(Fault::Unavailable(_)) => self.set_link(now, false),
+            Err(Fault::Refused(_)) => {}
+        }
+        match outcome {
+            Ok((Reply::Tick(reply), server)) => self.ticked(now, ticket, sent, *reply, &server),
+            Ok((Reply::View(reply), server)) => self.viewed(now, ticket, *reply, &server),
+            Ok((Reply::Join(reply), _)) => self.join_answered(now, ticket, *reply),
+            Ok((Reply::Campaign(reply), server)) => self.campaigned(now, ticket, sent, *reply, &server),
+            Ok((Reply::Watch(reply), server)) => self.watched(now, ticket, *reply, &server),
+            Ok((Reply::Registered { identity, registered, leads }, _)) => {
+                self.registered(now, ticket, identity, registered, leads);
+            }
+            Ok((Reply::Sweep { leads, gone }, _)) => self.swept(now, ticket, sent, leads, gone),
+            Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
+            Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
+            Ok((Reply::Publish(_) | Reply::Acknowledge(_), _)) => {}
+            Err(fault) => self.failed(now, ticket, &fault),
+        }
+    }
+
+    /// A call has no answer: each part that waits for it goes on.
+    fn failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        self.beat_failed(now, ticket, fault);
+        self.join_failed(now, ticket, fault);
+        self.leading_failed(now, ticket, fault);
+        self.presence_failed(now, ticket);
+        self.request_failed(now, ticket, fault);
+    }
+
+    fn set_link(&mut self, now: Moment, up: bool) {
+        let changed = self.link != Some(up);
+        let first = self.link.is_none();
+        self.link = Some(up);
+        if changed && !(first && up) {
+            self.effects.push(Effect::LinkChanged(up));
+        }
+        if changed && up && !first {
+            self.beat_now(now);
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.counter += 1;
+        Ticket(self.counter)
+    }
+
+    /// A name that nobody else uses: this process's random name and a number.
+    fn nonce(&mut self) -> Nonce {
+        self.counter += 1;
+        let text = format!("{}-{}", self.settings.process, self.counter);
+        Nonce::new(text).unwrap_or_else(|_| self.settings.process.clone())
+    }
+
+    fn call(&mut self, call: Call) -> Ticket {
+        let ticket = self.ticket();
+        self.effects.push(Effect::Call(ticket, call));
+        ticket
+    }
+
+    fn life(&self) -> Option<&Life> {
+        match &self.standing {
+            Standing::Member(life) => Some(life),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> PresenceKind {
+        PresenceKind::Connection
+    }
+}

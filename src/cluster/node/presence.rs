@@ -1,0 +1,233 @@
+//! The presence connection: opened while the node wants to be a member, registered with the store, pinged.
+//!
+//! 1. Every connection has a nonce of its own; what is said of one says nothing about the next.
+//! 2. A leader pings three times a grace; others only to notice a dead connection.
+
+use super::{Effect, Node, Ticket};
+use crate::cluster::ids::Nonce;
+use crate::cluster::protocol::{Call, Identity};
+use crate::cluster::time::Moment;
+use std::time::Duration;
+
+/// How often a node that does not lead pings.
+const IDLE_PING: Duration = Duration::from_secs(5);
+/// How long to wait before a lost connection is opened again.
+const REOPEN: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+enum Connection {
+    #[default]
+    Closed,
+    Opening(Nonce),
+    Up(Nonce),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    connection: Connection,
+    reopen_at: Option<Moment>,
+    stored: bool,
+    register: Option<Ticket>,
+    register_after: Moment,
+    ping_at: Option<Moment>,
+    pinging: bool,
+    channel: Channel,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Channel {
+    #[default]
+    Free,
+    Asked,
+    Held,
+}
+
+impl Presence {
+    /// The nonce of the connection that stands.
+    pub(super) fn standing(&self) -> Option<&Nonce> {
+        match &self.connection {
+            Connection::Up(nonce) => Some(nonce),
+            _ => None,
+        }
+    }
+
+    pub(super) fn due(&self, node: &Node) -> Option<Moment> {
+        let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed) && node.wants_presence());
+        let ping = self.ping_at.filter(|_| !self.pinging && self.standing().is_some());
+        let register = Some(self.register_after)
+            .filter(|at| *at > Moment::default() && self.register.is_none() && node.has_to_register().is_some());
+        [reopen, ping, register].into_iter().flatten().min()
+    }
+
+    /// A join stored the connection, or did not see it.
+    pub(super) fn joined(&mut self, registered: bool) {
+        self.stored = registered;
+    }
+}
+
+impl Node {
+    pub(super) fn act_presence(&mut self, now: Moment) {
+        if !self.wants_presence() {
+            return;
+        }
+        match &self.presence.connection {
+            Connection::Closed if self.presence.reopen_at.is_none_or(|at| at <= now) => {
+                let nonce = self.nonce();
+                self.presence = Presence { connection: Connection::Opening(nonce.clone()), ..Presence::default() };
+                self.effects.push(Effect::OpenPresence(nonce));
+            }
+            Connection::Up(nonce) => {
+                let nonce = nonce.clone();
+                self.act_connected(now, nonce);
+            }
+            _ => {}
+        }
+    }
+
+    fn act_connected(&mut self, now: Moment, nonce: Nonce) {
+        let grace = self.settings.leader.presence_grace;
+        let holds = self.leadership().is_some();
+        if holds && self.presence.channel == Channel::Free {
+            self.presence.channel = Channel::Asked;
+            self.effects.push(Effect::HoldLeaderChannel(nonce.clone(), true));
+        }
+        self.act_register(now);
+        let every = if holds { grace / 3 } else { IDLE_PING.max(grace) };
+        if self.presence.ping_at.is_none_or(|at| at > now + every) {
+            self.presence.ping_at = Some(now + every);
+        }
+        if !self.presence.pinging && self.presence.ping_at.is_some_and(|at| at <= now) {
+            self.presence.pinging = true;
+            self.presence.ping_at = Some(now + every);
+            let deadline = (grace * 2).max(Duration::from_secs(2));
+            self.effects.push(Effect::Ping(nonce, deadline));
+        }
+    }
+
+    /// Registers the connection when the store does not know it, or not as the leader's.
+    fn act_register(&mut self, now: Moment) {
+        if self.presence.register.is_some() || self.presence.register_after > now {
+            return;
+        }
+        if let Some(call) = self.has_to_register() {
+            self.presence.register_after = Moment::default();
+            self.presence.register = Some(self.call(call));
+        }
+    }
+
+    fn has_to_register(&self) -> Option<Call> {
+        let presence = self.presence.standing()?.clone();
+        let life = self.life()?.clone();
+        let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
+        let term = term.filter(|_| self.presence.channel == Channel::Held);
+        (!self.presence.stored || term.is_some()).then_some(Call::Register { life, presence, term })
+    }
+
+    pub(super) fn presence_up(&mut self, now: Moment, nonce: &Nonce) {
+        if !matches!(&self.presence.connection, Connection::Opening(n) if n == nonce) {
+            return;
+        }
+        self.presence.connection = Connection::Up(nonce.clone());
+        if self.link == Some(false) {
+            // What just answered a subscription answers calls, too.
+            self.beat_now(now);
+        }
+    }
+
+    pub(super) fn presence_down(&mut self, now: Moment, nonce: &Nonce) {
+        let opening = match &self.presence.connection {
+            Connection::Up(n) if n == nonce => false,
+            Connection::Opening(n) if n == nonce => true,
+            _ => return,
+        };
+        self.presence = Presence { reopen_at: Some(now + REOPEN), ..Presence::default() };
+        if let Some(leadership) = &mut self.leadership {
+            leadership.unregistered();
+        }
+        if opening {
+            self.set_link(now, false);
+            self.join_in_vain("Redis cannot be reached");
+        } else {
+            self.presence.reopen_at = Some(now);
+            self.beat_now(now);
+        }
+    }
+
+    pub(super) fn close_presence(&mut self) {
+        if !matches!(self.presence.connection, Connection::Closed) {
+            self.effects.push(Effect::ClosePresence);
+        }
+        self.presence = Presence::default();
+    }
+
+    pub(super) fn leader_channel_held(&mut self, nonce: &Nonce) {
+        if self.presence.standing() == Some(nonce) && self.presence.channel == Channel::Asked {
+            self.presence.channel = Channel::Held;
+        }
+    }
+
+    pub(super) fn release_leader_channel(&mut self) {
+        if let Some(nonce) = self.presence.standing().cloned()
+            && self.presence.channel != Channel::Free
+        {
+            self.presence.channel = Channel::Free;
+            self.effects.push(Effect::HoldLeaderChannel(nonce, false));
+        }
+    }
+
+    pub(super) fn pong(&mut self, now: Moment, nonce: &Nonce, sent: Moment) {
+        if self.presence.standing() != Some(nonce) {
+            return;
+        }
+        self.presence.pinging = false;
+        let grace = self.settings.leader.presence_grace;
+        if let Some(leadership) = &mut self.leadership {
+            leadership.answered(nonce, sent, grace);
+        }
+        // A pong that came late says that time is short: ask again at once.
+        if self.leadership().is_some() && now.since(sent) > grace / 3 {
+            self.presence.ping_at = Some(now);
+        }
+    }
+
+    pub(super) fn registered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        identity: Identity,
+        registered: bool,
+        leads: bool,
+    ) {
+        if self.presence.register.take_if(|t| *t == ticket).is_none() {
+            return;
+        }
+        match identity {
+            Identity::Ok => {}
+            Identity::Replaced => return self.replaced(now),
+            _ => {
+                self.presence.register_after = now + REOPEN;
+                return self.beat_now(now);
+            }
+        }
+        let Some(nonce) = self.presence.standing().cloned() else { return };
+        self.presence.stored = registered;
+        if !registered {
+            // This connection reaches another server than the calls do: try a new one.
+            self.effects.push(Effect::ClosePresence);
+            self.presence = Presence { reopen_at: Some(now + REOPEN), ..Presence::default() };
+        } else if leads && let Some(leadership) = &mut self.leadership {
+            leadership.registered(nonce, now);
+            self.presence.ping_at = Some(now);
+        } else if self.leadership().is_some() {
+            // The record is not this node's, or is not there: the next beat tells.
+            self.presence.register_after = now + REOPEN;
+            self.beat_now(now);
+        }
+    }
+
+    pub(super) fn presence_failed(&mut self, now: Moment, ticket: Ticket) {
+        if self.presence.register.take_if(|t| *t == ticket).is_some() {
+            self.presence.register_after = now + REOPEN;
+        }
+    }
+}

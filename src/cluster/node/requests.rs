@@ -1,0 +1,306 @@
+//! What clients ask of the node: to join, to leave, to beat, to change the leader.
+//!
+//! 1. A request is answered once, with what happened or why not; one that waits has a deadline.
+//!
+//! Not here: membership's own steps (`joining.rs`), messages (`crate::engine`).
+
+use super::{Effect, Node, Standing, Ticket};
+use crate::cluster::ids::{NodeId, Term};
+use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life};
+use crate::cluster::time::{Moment, ServerTime};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a join asks for; `None` keeps what the node has.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JoinAsk {
+    /// The id to join under; another one than a member's is a rename.
+    pub node_id: Option<NodeId>,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Where the gateway can be reached.
+    pub endpoint: Option<String>,
+    /// What the node can do.
+    pub capabilities: Option<Vec<String>>,
+    /// Free labels.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Take the id from a live process.
+    pub force: bool,
+}
+
+/// What a client asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Join, update, or rename.
+    Join(JoinAsk),
+    /// Leave.
+    Leave,
+    /// Name the leader, or change it.
+    Elect {
+        /// Who shall lead.
+        candidate: Option<NodeId>,
+        /// Even from a live leader.
+        force: bool,
+    },
+    /// Beat now.
+    Beat,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Response {
+    /// The node is a member, and its view holds every other one.
+    Joined {
+        /// Which life.
+        life: Life,
+        /// Since when.
+        joined_at: ServerTime,
+    },
+    /// It left.
+    Left {
+        /// Who.
+        node_id: NodeId,
+        /// When.
+        left_at: ServerTime,
+        /// Whether it gave up a leadership.
+        resigned: bool,
+    },
+    /// There is a leader.
+    Elected {
+        /// Who.
+        leader_id: NodeId,
+        /// Its term.
+        term: Term,
+        /// Whether the request brought it about.
+        changed: bool,
+        /// When the lease ends.
+        expires_at: ServerTime,
+    },
+    /// A heartbeat was taken.
+    Beat {
+        /// Whose.
+        life: Life,
+        /// When.
+        at: ServerTime,
+        /// How long the round trip took.
+        round_trip: Duration,
+        /// How many attempts it took.
+        attempts: u32,
+    },
+}
+
+/// Why nothing came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The node is no member.
+    NotJoined,
+    /// Redis did not answer.
+    Unavailable(String),
+    /// Another process holds the id.
+    InUse {
+        /// The id.
+        node_id: NodeId,
+        /// Who holds it.
+        holder: String,
+    },
+    /// No live member has this id.
+    Unknown(NodeId),
+    /// The request cannot be met as it is.
+    Invalid(String),
+}
+
+#[derive(Debug)]
+struct Election {
+    client: Ticket,
+    candidate: Option<NodeId>,
+    force: bool,
+    from: Term,
+    deadline: Moment,
+    call: Option<Ticket>,
+    asked: Option<Term>,
+    again: Moment,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    elections: Vec<Election>,
+    beats: Vec<Ticket>,
+}
+
+impl Requests {
+    pub(super) fn due(&self) -> Option<Moment> {
+        let asks = |e: &Election| e.force && e.call.is_none();
+        self.elections.iter().map(|e| if asks(e) { e.deadline.min(e.again) } else { e.deadline }).min()
+    }
+}
+
+impl Node {
+    pub(super) fn reply(&mut self, client: Ticket, outcome: Result<Response, Refusal>) {
+        self.effects.push(Effect::Reply(client, Box::new(outcome)));
+    }
+
+    pub(super) fn asked(&mut self, now: Moment, client: Ticket, request: Request) {
+        match request {
+            Request::Join(ask) => self.asked_to_join(now, client, &ask),
+            Request::Leave => self.asked_to_leave(client),
+            Request::Beat => {
+                if matches!(self.standing, Standing::Member(_)) {
+                    self.requests.beats.push(client);
+                    self.beat_now(now);
+                } else {
+                    let refusal = self.unfit();
+                    self.reply(client, Err(refusal));
+                }
+            }
+            Request::Elect { candidate, force } => self.asked_to_elect(now, client, candidate, force),
+        }
+    }
+
+    /// Why a node that is no member cannot do it.
+    fn unfit(&self) -> Refusal {
+        match (&self.standing, self.link) {
+            (Standing::Joining, Some(false)) => Refusal::Unavailable("Redis cannot be reached".to_owned()),
+            _ => self.not_a_member(),
+        }
+    }
+
+    fn asked_to_elect(&mut self, now: Moment, client: Ticket, candidate: Option<NodeId>, force: bool) {
+        let member = self.life().map(|life| life.node_id.clone());
+        let target = candidate.clone().or(member);
+        if target.is_none() {
+            let refusal = self.unfit();
+            self.reply(client, Err(refusal));
+            return;
+        };
+        if let Some(id) = candidate.as_ref().filter(|id| !force && !self.view.is_live(id)) {
+            self.reply(client, Err(Refusal::Unknown(id.clone())));
+            return;
+        }
+        let election = Election {
+            client,
+            candidate: target,
+            force,
+            from: self.view.term,
+            deadline: now + self.timing.lease_ttl,
+            call: None,
+            asked: None,
+            again: now,
+        };
+        if force {
+            self.requests.elections.push(election);
+            return;
+        }
+        match self.live_leader(self.view.as_of) {
+            Some((leader_id, term, expires_at)) => {
+                self.reply(client, Ok(Response::Elected { leader_id, term, changed: false, expires_at }));
+            }
+            None => {
+                self.requests.elections.push(election);
+                self.look_now(now);
+            }
+        }
+    }
+
+    pub(super) fn act_requests(&mut self, now: Moment) {
+        let mut waiting = std::mem::take(&mut self.requests.elections);
+        waiting.retain_mut(|election| !self.advance(now, election));
+        waiting.append(&mut self.requests.elections);
+        self.requests.elections = waiting;
+    }
+
+    /// Brings an election on; true when it is answered.
+    fn advance(&mut self, now: Moment, election: &mut Election) -> bool {
+        let leader = self.live_leader(self.view.as_of).filter(|(_, term, _)| *term > election.from);
+        let wanted = leader.filter(|(id, ..)| !election.force || election.candidate.as_ref() == Some(id));
+        // A node that answers for itself waits until it really leads.
+        let led = |id: &NodeId| self.node_id() != id || self.leads(now);
+        if let Some((leader_id, term, expires_at)) = wanted.filter(|(id, ..)| led(id)) {
+            let changed = true;
+            self.reply(election.client, Ok(Response::Elected { leader_id, term, changed, expires_at }));
+            return true;
+        }
+        if now >= election.deadline {
+            let why = "the leadership did not change in time".to_owned();
+            self.reply(election.client, Err(Refusal::Unavailable(why)));
+            return true;
+        }
+        if election.force && election.call.is_none() && election.again <= now {
+            // Asked again when somebody else was faster, and from time to time, because an answer may be lost.
+            election.again = now + Duration::from_millis(500);
+            let other = self.view.term > election.from && election.asked != Some(self.view.term);
+            if (election.asked.is_none() || other || self.view.holder().is_some())
+                && let Some(candidate) = election.candidate.clone()
+            {
+                election.asked = Some(self.view.term);
+                election.call = Some(self.call(Call::HandOver { candidate }));
+            }
+        }
+        false
+    }
+
+    pub(super) fn hand_over_answered(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        outcome: HandOver,
+        leader: Option<LeaderRecord>,
+    ) {
+        self.look_now(now);
+        let Some(at) = self.requests.elections.iter().position(|e| e.call == Some(ticket)) else { return };
+        let election = &mut self.requests.elections[at];
+        election.call = None;
+        let candidate = election.candidate.clone();
+        let answer = match (outcome, candidate, leader) {
+            (HandOver::Same, Some(leader_id), Some(record)) => {
+                let changed = record.term > election.from;
+                Ok(Response::Elected { leader_id, term: record.term, changed, expires_at: record.expires_at })
+            }
+            (HandOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
+            (HandOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
+                "node {id} does not stand for leader (leader.candidate is false there); choose another candidate"
+            ))),
+            _ => return,
+        };
+        // Itself the leader by record, but not yet by its own presence: the wait goes on.
+        let client = election.client;
+        self.requests.elections.remove(at);
+        self.reply(client, answer);
+    }
+
+    pub(super) fn request_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        if let Some(at) = self.requests.elections.iter().position(|e| e.call == Some(ticket)) {
+            let election = &mut self.requests.elections[at];
+            election.call = None;
+            election.again = now + Duration::from_millis(500);
+            if self.link == Some(false) {
+                let client = election.client;
+                self.requests.elections.remove(at);
+                self.reply(client, Err(Refusal::Unavailable(fault.to_string())));
+            }
+        }
+    }
+
+    pub(super) fn beat_done(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
+        let clients = std::mem::take(&mut self.requests.beats);
+        let Some(life) = self.life().cloned() else { return };
+        for client in clients {
+            let round_trip = now.since(sent);
+            self.reply(client, Ok(Response::Beat { life: life.clone(), at, round_trip, attempts }));
+        }
+    }
+
+    pub(super) fn beats_exhausted(&mut self, error: &str) {
+        for client in std::mem::take(&mut self.requests.beats) {
+            self.reply(client, Err(Refusal::Unavailable(error.to_owned())));
+        }
+    }
+
+    /// The node is no member any more: what waits is refused.
+    pub(super) fn refuse_waiting(&mut self, refusal: &Refusal) {
+        let elections = std::mem::take(&mut self.requests.elections);
+        let beats = std::mem::take(&mut self.requests.beats);
+        for client in elections.into_iter().map(|e| e.client).chain(beats) {
+            self.reply(client, Err(refusal.clone()));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Calls as script invocations: the arguments in the order of each script's header.
+//!
+//! Not here: the replies (`decode.rs`).
+
+use super::scripts;
+use crate::cluster::ids::{MessageSeq, Nonce, Term};
+use crate::cluster::member::PresenceKind;
+use crate::cluster::protocol::{Call, Campaign, Join, Life, Publish, Rule, Tick};
+use crate::cluster::time::millis;
+use redis::Script;
+
+/// A script with its arguments.
+pub(super) struct Invocation {
+    pub(super) script: &'static Script,
+    pub(super) arguments: Vec<String>,
+}
+
+fn flag(value: bool) -> String {
+    u8::from(value).to_string()
+}
+
+fn text(nonce: Option<&Nonce>) -> String {
+    nonce.map(ToString::to_string).unwrap_or_default()
+}
+
+fn seq(value: Option<MessageSeq>) -> String {
+    value.map(|s| s.to_string()).unwrap_or_default()
+}
+
+fn life(life: &Life) -> [String; 2] {
+    [life.node_id.to_string(), life.incarnation.to_string()]
+}
+
+pub(super) fn invocation(call: &Call) -> Invocation {
+    let (script, arguments): (&'static Script, Vec<String>) = match call {
+        Call::Join(join) => (&scripts::JOIN, join_arguments(join)),
+        Call::Tick(tick) => (&scripts::TICK, tick_arguments(tick)),
+        Call::View(view) => (
+            &scripts::VIEW,
+            vec![view.epoch.clone(), view.version.to_string(), view.rows.to_string(), view.beats.to_string()],
+        ),
+        Call::Leave { life: who, acknowledged } => {
+            let [id, incarnation] = life(who);
+            (&scripts::LEAVE, vec![id, incarnation, seq(*acknowledged)])
+        }
+        Call::Resign { life: who, term } => {
+            let [id, incarnation] = life(who);
+            (&scripts::RESIGN, vec![id, incarnation, term.to_string()])
+        }
+        Call::HandOver { candidate } => (&scripts::HAND_OVER, vec![candidate.to_string()]),
+        Call::Campaign(campaign) => (&scripts::CAMPAIGN, campaign_arguments(campaign)),
+        Call::Register { life: who, presence, term } => {
+            let [id, incarnation] = life(who);
+            (&scripts::REGISTER, vec![id, incarnation, presence.to_string(), term.unwrap_or(Term(0)).to_string()])
+        }
+        Call::Watch => (&scripts::WATCH, Vec::new()),
+        Call::Sweep { life: who, term, dead } => {
+            let [id, incarnation] = life(who);
+            let mut arguments = vec![id, incarnation, term.to_string()];
+            for (node, nonce) in dead {
+                arguments.push(node.to_string());
+                arguments.push(nonce.clone());
+            }
+            (&scripts::SWEEP, arguments)
+        }
+        Call::Publish(publish) => (&scripts::PUBLISH, publish_arguments(publish)),
+        Call::Acknowledge { life: who, epoch, seq } => {
+            let [id, incarnation] = life(who);
+            (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
+        }
+    };
+    Invocation { script, arguments }
+}
+
+fn join_arguments(join: &Join) -> Vec<String> {
+    let (cursor, cursor_epoch) = match &join.cursor {
+        Some((seq, epoch)) => (seq.to_string(), epoch.clone()),
+        None => (String::new(), String::new()),
+    };
+    let kind = match join.kind {
+        PresenceKind::Connection => "connection",
+        PresenceKind::None => "none",
+    };
+    vec![
+        join.node_id.to_string(),
+        join.process.to_string(),
+        kind.to_owned(),
+        join.metadata.clone(),
+        flag(join.candidate),
+        millis(join.timing.heartbeat_interval).to_string(),
+        millis(join.timing.heartbeat_ttl).to_string(),
+        millis(join.timing.lease_ttl).to_string(),
+        join.known.token.to_string(),
+        join.known.event.to_string(),
+        join.known.message.to_string(),
+        join.fresh_epoch.to_string(),
+        flag(join.force),
+        join.dead_presence.clone().unwrap_or_default(),
+        join.own.to_string(),
+        text(join.presence.as_ref()),
+        join.producer.to_string(),
+        cursor,
+        cursor_epoch,
+        join.rename_from.as_ref().map(ToString::to_string).unwrap_or_default(),
+        text(join.former.as_ref()),
+    ]
+}
+
+fn tick_arguments(tick: &Tick) -> Vec<String> {
+    let [id, incarnation] = life(&tick.life);
+    vec![
+        id,
+        incarnation,
+        tick.epoch.clone(),
+        tick.version.to_string(),
+        tick.known.token.to_string(),
+        tick.known.event.to_string(),
+        tick.known.message.to_string(),
+        tick.fresh_epoch.to_string(),
+        tick.renew.unwrap_or(Term(0)).to_string(),
+        tick.nonce.to_string(),
+        flag(tick.leads),
+        text(tick.presence.as_ref()),
+        seq(tick.acknowledged),
+    ]
+}
+
+fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
+    let [id, incarnation] = life(&campaign.life);
+    let (rule, seen_nonce) = match &campaign.rule {
+        Rule::Vacant => ("vacant", String::new()),
+        Rule::Expired { nonce } => ("expired", nonce.clone()),
+        Rule::Presence { nonce } => ("presence", nonce.clone()),
+        Rule::Absent => ("absent", String::new()),
+        Rule::AbsentLease => ("absent_lease", String::new()),
+    };
+    vec![
+        id,
+        incarnation,
+        rule.to_owned(),
+        campaign.seen.to_string(),
+        seen_nonce,
+        campaign.nonce.to_string(),
+        text(campaign.presence.as_ref()),
+        millis(campaign.grace).to_string(),
+        campaign.known_token.to_string(),
+    ]
+}
+
+fn publish_arguments(publish: &Publish) -> Vec<String> {
+    let [id, incarnation] = life(&publish.life);
+    let mut arguments =
+        vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
+    for entry in &publish.entries {
+        arguments.push(entry.first.to_string());
+        arguments.push(entry.count.to_string());
+        arguments.push(entry.body.clone());
+    }
+    arguments
+}

@@ -1,0 +1,84 @@
+//! Reads what Redis answers, field by field, and never trusts it.
+//!
+//! 1. A field that is missing or of another kind is an error that names it, never a panic.
+//!
+//! Not here: which fields a reply has (`decode.rs`).
+
+use redis::Value;
+
+/// A reply that is not as the script's header says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the data in Redis is not clawster's: {0}")]
+pub(super) struct Malformed(pub(super) String);
+
+/// The fields of a list, taken one after the other.
+pub(super) struct Fields {
+    values: std::vec::IntoIter<Value>,
+}
+
+impl Fields {
+    pub(super) fn of(what: &str, value: Value) -> Result<Self, Malformed> {
+        match value {
+            Value::Array(values) => Ok(Self { values: values.into_iter() }),
+            other => Err(Malformed(format!("{what} is no list but {}", kind(&other)))),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    fn take(&mut self, what: &str) -> Result<Value, Malformed> {
+        self.values.next().ok_or_else(|| Malformed(format!("{what} is missing")))
+    }
+
+    pub(super) fn list(&mut self, what: &str) -> Result<Self, Malformed> {
+        let value = self.take(what)?;
+        Self::of(what, value)
+    }
+
+    pub(super) fn text(&mut self, what: &str) -> Result<String, Malformed> {
+        match self.take(what)? {
+            Value::BulkString(bytes) => {
+                String::from_utf8(bytes).map_err(|_| Malformed(format!("{what} is no UTF-8 text")))
+            }
+            Value::SimpleString(text) => Ok(text),
+            Value::Int(number) => Ok(number.to_string()),
+            other => Err(Malformed(format!("{what} is no text but {}", kind(&other)))),
+        }
+    }
+
+    pub(super) fn optional(&mut self, what: &str) -> Result<Option<String>, Malformed> {
+        let text = self.text(what)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    pub(super) fn number(&mut self, what: &str) -> Result<u64, Malformed> {
+        let text = self.text(what)?;
+        match text.parse::<i64>() {
+            Ok(number) => Ok(u64::try_from(number).unwrap_or(0)),
+            Err(_) => Err(Malformed(format!("{what} is no number: {:?}", text.chars().take(40).collect::<String>()))),
+        }
+    }
+
+    pub(super) fn flag(&mut self, what: &str) -> Result<bool, Malformed> {
+        Ok(self.number(what)? > 0)
+    }
+
+    pub(super) fn parsed<T: TryFrom<String>>(&mut self, what: &str) -> Result<T, Malformed>
+    where
+        T::Error: std::fmt::Display,
+    {
+        T::try_from(self.text(what)?).map_err(|why| Malformed(format!("{what}: {why}")))
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Nil => "nothing",
+        Value::Int(_) => "a number",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a text",
+        Value::Array(_) => "a list",
+        _ => "something else",
+    }
+}

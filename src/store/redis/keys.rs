@@ -1,0 +1,76 @@
+//! Every key and channel of the cluster, spelled once.
+//!
+//! 1. All keys of a cluster lie in one hash slot, by the tag `{<cluster>}`.
+//!
+//! Not here: what the keys hold (`scripts/prelude.lua`).
+
+use crate::cluster::ids::{ClusterName, Nonce};
+
+/// The keys and channels of one cluster.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+    all: [String; 12],
+}
+
+/// Key names in the order in which every script gets them.
+const NAMES: [&str; 12] = [
+    "meta",
+    "members",
+    "beats",
+    "changes",
+    "leader",
+    "events",
+    "messages",
+    "presence",
+    "acks",
+    "cursors",
+    "producers",
+    "away",
+];
+
+impl Keys {
+    /// The keys of a cluster.
+    #[must_use]
+    pub fn new(cluster: &ClusterName) -> Self {
+        let prefix = format!("clawster:{{{cluster}}}:");
+        let all = NAMES.map(|name| format!("{prefix}{name}"));
+        Self { prefix, all }
+    }
+
+    /// The keys in the scripts' order.
+    #[must_use]
+    pub fn all(&self) -> &[String; 12] {
+        &self.all
+    }
+
+    /// The stream of events.
+    #[must_use]
+    pub fn events(&self) -> &str {
+        &self.all[5]
+    }
+
+    /// The stream of messages.
+    #[must_use]
+    pub fn messages(&self) -> &str {
+        &self.all[6]
+    }
+
+    /// The channel that proves the life of the connection with this nonce.
+    #[must_use]
+    pub fn presence_channel(&self, nonce: &Nonce) -> String {
+        format!("{}presence:{nonce}", self.prefix)
+    }
+
+    /// The channel that every leader holds.
+    #[must_use]
+    pub fn leader_channel(&self) -> String {
+        format!("{}leader", self.prefix)
+    }
+
+    /// The channel on which all nodes are called.
+    #[must_use]
+    pub fn all_channel(&self) -> String {
+        format!("{}all", self.prefix)
+    }
+}

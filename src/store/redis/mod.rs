@@ -1,0 +1,100 @@
+//! The cluster's state in Redis 5 or newer.
+//!
+//! 1. Every transition is one script over one hash slot.
+//! 2. What Redis holds is never trusted: a reply of another shape is an error, not a panic.
+
+mod decode;
+mod encode;
+mod fields;
+mod follow;
+mod keys;
+mod link;
+mod presence;
+mod scripts;
+mod streams;
+mod target;
+
+pub use follow::{Follower, News};
+pub use keys::Keys;
+pub use presence::{Notice, PresenceNotices, PresenceSink};
+pub use target::{Address, DEADLINE, Target};
+
+use super::{Answer, Store};
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, Nonce};
+use crate::cluster::protocol::{Call, Entry, Fault};
+use redis::Value;
+
+/// A cluster's state on a Redis server.
+pub struct RedisStore {
+    target: Target,
+    keys: Keys,
+    link: link::Link,
+}
+
+impl RedisStore {
+    /// A store that connects when it is first used.
+    #[must_use]
+    pub fn new(target: Target, cluster: &ClusterName) -> Self {
+        Self { keys: Keys::new(cluster), link: link::Link::new(target.clone()), target }
+    }
+
+    /// Opens a reader of both streams.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when the connection does not stand in time.
+    pub async fn follow(&self) -> Result<Follower, Fault> {
+        Follower::open(&self.target, self.keys.clone()).await
+    }
+
+    /// Opens a connection that proves this process's life.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when the connection does not stand in time.
+    pub async fn presence(&self, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
+        presence::open(&self.target, self.keys.clone(), nonce).await
+    }
+
+    /// Where this store is, without credentials.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    async fn range(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
+        let mut standing = self.link.get().await?;
+        // The position behind `after`: entry ids end in -0, so -1 lies between two of them.
+        let mut range = redis::cmd("XRANGE");
+        range.arg(key).arg(format!("{after}-1")).arg("+").arg("COUNT").arg(count);
+        let outcome = range.query_async::<Value>(&mut standing.connection).await;
+        self.link.judge(&standing, outcome).await
+    }
+}
+
+impl Store for RedisStore {
+    async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        let encode::Invocation { script, arguments } = encode::invocation(&call);
+        let mut invocation = script.prepare_invoke();
+        for key in self.keys.all() {
+            invocation.key(key);
+        }
+        for argument in &arguments {
+            invocation.arg(argument);
+        }
+        let mut standing = self.link.get().await?;
+        let outcome = invocation.invoke_async::<Value>(&mut standing.connection).await;
+        let value = self.link.judge(&standing, outcome).await?;
+        let reply = decode::reply(&call, value).map_err(|why| Fault::Refused(why.to_string()))?;
+        Ok(Answer { reply, server: (*standing.server).clone() })
+    }
+
+    async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
+        let value = self.range(self.keys.events(), after.0, count).await?;
+        streams::entries(value, streams::event).map_err(|why| Fault::Refused(why.to_string()))
+    }
+
+    async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
+        let value = self.range(self.keys.messages(), after.0, count).await?;
+        streams::entries(value, streams::message).map_err(|why| Fault::Refused(why.to_string()))
+    }
+}

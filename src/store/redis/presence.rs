@@ -1,0 +1,97 @@
+//! The connection that proves a node's life: the server itself notices when it is gone.
+//!
+//! 1. Its channel is named by a random nonce, new for every connection, so a subscriber of that channel is this connection.
+//! 2. A ping's answer on it proves that the subscription stood when the ping was sent.
+//!
+//! Not here: what a lost presence leads to (`crate::cluster::node`).
+
+use super::keys::Keys;
+use super::target::{DEADLINE, Target, fault};
+use crate::cluster::ids::Nonce;
+use crate::cluster::protocol::Fault;
+use futures_util::StreamExt;
+use redis::Value;
+use redis::aio::{PubSubSink, PubSubStream};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What is called on the cluster's channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Somebody found an empty data set, or took an id over: beat at once.
+    Register,
+    /// The leader shall make room.
+    HandOver,
+}
+
+/// The sending half: pings and subscriptions.
+pub struct PresenceSink {
+    sink: PubSubSink,
+    keys: Keys,
+}
+
+/// The receiving half: notices.
+pub struct PresenceNotices {
+    stream: PubSubStream,
+}
+
+/// Opens a presence connection and subscribes the nonce's channel and the cluster's.
+///
+/// # Errors
+/// [`Fault::Unavailable`] when it does not stand within the deadline.
+pub(super) async fn open(target: &Target, keys: Keys, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
+    let client = target.client()?;
+    let opening = async {
+        let mut pubsub = client.get_async_pubsub().await?;
+        pubsub.subscribe(keys.presence_channel(nonce)).await?;
+        pubsub.subscribe(keys.all_channel()).await?;
+        Ok(pubsub)
+    };
+    let pubsub = within(DEADLINE, opening).await?;
+    let (sink, stream) = pubsub.split();
+    Ok((PresenceSink { sink, keys }, PresenceNotices { stream }))
+}
+
+async fn within<T>(deadline: Duration, work: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Fault> {
+    match timeout(deadline, work).await {
+        Ok(outcome) => outcome.map_err(|why| fault(&why)),
+        Err(_) => Err(Fault::Unavailable("no answer in time".to_owned())),
+    }
+}
+
+impl PresenceSink {
+    /// Sends a ping and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when none came within `deadline`; the connection is of no more use then.
+    pub async fn ping(&mut self, deadline: Duration) -> Result<(), Fault> {
+        within(deadline, self.sink.ping::<Value>()).await.map(|_| ())
+    }
+
+    /// Takes or gives back the leader channel.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when it was not confirmed within the deadline.
+    pub async fn hold_leader_channel(&mut self, hold: bool) -> Result<(), Fault> {
+        let channel = self.keys.leader_channel();
+        if hold {
+            within(DEADLINE, self.sink.subscribe(channel)).await
+        } else {
+            within(DEADLINE, self.sink.unsubscribe(channel)).await
+        }
+    }
+}
+
+impl PresenceNotices {
+    /// The next notice; `None` once the connection is gone.
+    pub async fn next(&mut self) -> Option<Notice> {
+        loop {
+            let message = self.stream.next().await?;
+            match message.get_payload_bytes() {
+                b"register" => return Some(Notice::Register),
+                b"handover" => return Some(Notice::HandOver),
+                _ => {}
+            }
+        }
+    }
+}

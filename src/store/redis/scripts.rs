@@ -1,0 +1,33 @@
+//! The Lua scripts, one file for each transition, loaded once per server.
+//!
+//! 1. A script runs by its digest; a server that does not know it answers so without running it, and is then given the text.
+//!
+//! Not here: the scripts' arguments and replies (`encode.rs`, `decode.rs`).
+
+use redis::Script;
+use std::sync::LazyLock;
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal),+ $(,)?) => {
+        $(
+            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+                Script::new(concat!(include_str!("scripts/prelude.lua"), "\n", include_str!(concat!("scripts/", $file))))
+            });
+        )+
+    };
+}
+
+scripts! {
+    JOIN = "join.lua",
+    TICK = "tick.lua",
+    VIEW = "view.lua",
+    LEAVE = "leave.lua",
+    RESIGN = "resign.lua",
+    HAND_OVER = "hand_over.lua",
+    CAMPAIGN = "campaign.lua",
+    REGISTER = "register.lua",
+    WATCH = "watch.lua",
+    SWEEP = "sweep.lua",
+    PUBLISH = "publish.lua",
+    ACKNOWLEDGE = "acknowledge.lua",
+}

@@ -1,0 +1,104 @@
+-- campaign: asks for the leadership under one of the rules that allow it.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 rule, 4 term seen, 5 nonce seen, 6 nonce of this grant, 7 own presence nonce, 8 grace
+--   (ms), 9 known token
+--   rules: vacant        the record is vacant, released on this very server
+--          expired       the record's lease is over, and the caller saw this (term, nonce) for one lease on its own clock
+--          presence      the holder's registered presence (nonce 5) has been gone for the grace on the caller's clock
+--          absent        no record, and the leader channel was seen without subscribers for the grace
+--          absent_lease  no record for one lease on the caller's clock
+-- Returns: [status, now, granted (1|0), term, why refused, leader, token]
+-- Atomic, because what allows the grant must still be true when the term is granted. `token` is the term counter.
+local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
+load_meta()
+local status = identify(id, incarnation, '')
+local leader = read_leader()
+local why = ''
+local reason = 'vacant'
+
+local function refused()
+  return { status, int(now), 0, '0', why, leader_reply(leader), int(meta.token) }
+end
+
+if status ~= 'ok' then
+  why = status
+elseif tonumber(ARGV[9]) > meta.token then
+  -- The caller has seen higher terms than this data set: a stale copy. Its next tick lifts the counter.
+  why = 'stale data'
+end
+if why ~= '' then
+  return refused()
+end
+
+local server = run_id()
+if rule == 'absent' or rule == 'absent_lease' then
+  if leader then
+    why = 'there is a record'
+  elseif rule == 'absent' then
+    local promoted = string.match(call('INFO', 'replication'), 'master_replid2:(%w+)') or ''
+    if string.find(promoted, '[^0]') then
+      why = 'a promoted replica knows nothing of subscribers'
+    elseif subscribers(PREFIX .. 'leader') > 0 then
+      why = 'a leader may live'
+    end
+  end
+elseif not leader then
+  why = 'no record'
+elseif leader.term ~= seen_term then
+  why = 'another term'
+elseif rule == 'vacant' then
+  reason = leader.lost ~= '' and leader.lost or 'vacant'
+  if leader.holder ~= '' then
+    why = 'not vacant'
+  elseif leader.run_id ~= server then
+    why = 'released on another server'
+  elseif leader.handing_to ~= '' and leader.handing_to ~= id and cluster_now() - leader.vacated < grace then
+    why = 'kept for another candidate'
+  end
+elseif rule == 'expired' then
+  reason = leader.holder == '' and leader.lost or 'expired'
+  if leader.nonce ~= seen_nonce then
+    why = 'renewed'
+  elseif leader.holder ~= '' and leader.expires >= cluster_now() then
+    why = 'not expired'
+  end
+elseif rule == 'presence' then
+  reason = 'process_died'
+  if leader.holder == '' then
+    why = 'vacant'
+  elseif leader.presence ~= seen_nonce or seen_nonce == '' then
+    why = 'registered again'
+  elseif leader.run_id ~= server then
+    why = 'registered on another server'
+  elseif subscribers(presence_channel(seen_nonce)) > 0 then
+    why = 'present'
+  end
+else
+  why = 'no such rule'
+end
+if why ~= '' then
+  return refused()
+end
+
+local previous = leader and (leader.holder ~= '' and leader.holder or leader.previous) or ''
+if leader and leader.handing_to == id and rule ~= 'presence' then
+  reason = 'handover'
+end
+if rule == 'presence' then
+  -- The connection that proved the leader's life proved the member's life too.
+  local dead = read_row(leader.holder)
+  local registered = call('HGET', PRESENCE, leader.holder)
+  if dead and is_live(dead) and dead.i == leader.incarnation and registered == seen_nonce .. ' ' .. server then
+    end_life(leader.holder, dead, 'offline', 'process_died')
+  end
+end
+local registered = ''
+if presence ~= '' and subscribers(presence_channel(presence)) > 0 then
+  registered = presence
+end
+local term = next_token()
+call('HMSET', LEADER, 'holder', id, 'incarnation', incarnation, 'term', term, 'expires', int(cluster_now() + meta.lease),
+  'nonce', nonce, 'presence', registered, 'run_id', server, 'handing_to', '', 'vacated', 0, 'previous', previous, 'lost', '')
+emit('leader_elected', id, 'leader', id, 'term', term, 'previous', previous, 'reason', reason)
+return { status, int(now), 1, term, '', leader_reply(read_leader()), int(meta.token) }

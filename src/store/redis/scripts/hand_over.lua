@@ -1,0 +1,29 @@
+-- hand_over: asks the leader to make room for a candidate. The term changes only once the old leader has stopped.
+--
+-- ARGV: 1 candidate's node id
+-- Returns: [status, now, leader]; status 'asked', 'same' (it leads already), 'vacant' (there is none to ask; the mark is
+--   set), 'unknown' (no live member), 'barred' (it does not stand for leader)
+-- Atomic, because the candidate must be alive when the mark is set.
+local candidate = ARGV[1]
+load_meta()
+local row = read_row(candidate)
+local leader = read_leader()
+local status = 'asked'
+if not row or not is_live(row) then
+  status = 'unknown'
+elseif row.c ~= '1' then
+  status = 'barred'
+elseif not leader then
+  status = 'vacant'
+elseif leader.holder == candidate and leader.incarnation == row.i then
+  status = 'same'
+  call('HSET', LEADER, 'handing_to', '')
+else
+  if leader.holder == '' then
+    status = 'vacant'
+  end
+  call('HSET', LEADER, 'handing_to', candidate)
+  leader.handing_to = candidate
+  call('PUBLISH', PREFIX .. 'all', 'handover')
+end
+return { status, int(now), leader_reply(leader) }

@@ -1,0 +1,234 @@
+-- Shared opening of every script; it is put in front of each of them.
+--
+-- KEYS (all in one hash slot, the same list for every script):
+--   1 meta       hash    epoch, version, floor, token, event_seq, message_seq, event_start, message_start,
+--                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), trimmed
+--   2 members    hash    node id -> row, a JSON object of texts (see Row below)
+--   3 beats      zset    live node id -> deadline in cluster time
+--   4 changes    zset    node id -> version of its last change
+--   5 leader     hash    the leader's record
+--   6 events     stream  <event seq>-0
+--   7 messages   stream  <seq of the entry's last message>-0
+--   8 presence   hash    node id -> "<nonce> <run_id>"
+--   9 acks       zset    node id -> acknowledged message seq, of members whose backlog is kept
+--  10 cursors    hash    node id -> acknowledged message seq
+--  11 producers  hash    producer -> "<producer seq> <message seq>" of its last accepted call
+--  12 away       zset    node id -> cluster time at which it left
+--
+-- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
+-- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
+-- written with %.0f, because Lua and cjson would round their decimal form.
+local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY = unpack(KEYS)
+local PREFIX = string.sub(META, 1, -5)
+local call = redis.call
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+local clock = call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_us = clock[1] * 1000000 + clock[2]
+
+-- The identity of this server process; a copy of the data on another server has another one.
+local function run_id()
+  return string.match(call('INFO', 'server'), 'run_id:(%w+)') or ''
+end
+
+local function presence_channel(nonce)
+  return PREFIX .. 'presence:' .. nonce
+end
+
+local function subscribers(channel)
+  return call('PUBSUB', 'NUMSUB', channel)[2]
+end
+
+local function number(value, otherwise)
+  return tonumber(value or false) or otherwise
+end
+
+-- Opens the data set. An empty one, or one that knows less than the caller (a stale copy), begins a new epoch whose
+-- numbers lie above everything that anyone has seen.
+local meta
+local function load_meta()
+  local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
+    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at')
+  meta = {
+    epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
+    event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
+    message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
+    last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
+  }
+end
+
+local function open(known_token, known_event, known_message, fresh_epoch)
+  load_meta()
+  local known = { token = tonumber(known_token), event_seq = tonumber(known_event), message_seq = tonumber(known_message) }
+  local stale = meta.epoch == ''
+  for name, value in pairs(known) do
+    stale = stale or value > meta[name]
+  end
+  if not stale then
+    return
+  end
+  for name, value in pairs(known) do
+    local top = math.max(value, meta[name])
+    if top > 0 then
+      top = top + 1000000
+    end
+    meta[name] = math.max(top, now_us)
+  end
+  meta.epoch, meta.event_start, meta.message_start = fresh_epoch, meta.event_seq, meta.message_seq
+  meta.floor = meta.version
+  call('HMSET', META, 'epoch', meta.epoch, 'token', int(meta.token), 'event_seq', int(meta.event_seq), 'message_seq',
+    int(meta.message_seq), 'event_start', int(meta.event_start), 'message_start', int(meta.message_start), 'floor',
+    int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew))
+  call('PUBLISH', PREFIX .. 'all', 'register')
+end
+
+local function cluster_now()
+  return now - meta.skew
+end
+
+-- Stall guard: cluster time stands still over a silence of more than half a TTL, and over backward jumps of the clock.
+local function guard_stall()
+  local silence = now - meta.last_tick
+  if silence < 0 or (meta.ttl > 0 and silence > meta.ttl / 2) then
+    meta.skew, meta.stalled_at = meta.skew + silence, now
+    call('HMSET', META, 'skew', int(meta.skew), 'stalled_at', int(now))
+  end
+  call('HSET', META, 'last_tick', int(now))
+end
+
+-- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer,
+-- a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+local function read_row(id)
+  local text = call('HGET', MEMBERS, id)
+  return text and cjson.decode(text) or nil
+end
+
+local function write_row(id, row)
+  call('HSET', MEMBERS, id, cjson.encode(row))
+  meta.version = call('HINCRBY', META, 'version', 1)
+  call('ZADD', CHANGES, int(meta.version), id)
+end
+
+local function is_live(row)
+  return row.s == 'online' or row.s == 'draining'
+end
+
+local function emit(event, node, ...)
+  meta.event_seq = call('HINCRBY', META, 'event_seq', 1)
+  call('XADD', EVENTS, 'MAXLEN', '~', 10000, int(meta.event_seq) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
+end
+
+local function next_token()
+  meta.token = call('HINCRBY', META, 'token', 1)
+  return int(meta.token)
+end
+
+-- Ends a life: the row stays as a memory of the node for seven days.
+local function end_life(id, row, status, reason)
+  row.s = status
+  write_row(id, row)
+  call('ZREM', BEATS, id)
+  call('HDEL', PRESENCE, id)
+  call('ZADD', AWAY, int(cluster_now()), id)
+  emit('node_left', id, 'incarnation', row.i, 'reason', reason)
+end
+
+-- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
+-- (declared dead or left), 'epoch' (the caller speaks of another data set).
+local function identify(id, incarnation, epoch)
+  if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
+    return 'epoch'
+  end
+  local row = read_row(id)
+  if not row then
+    return 'unknown'
+  elseif row.i ~= incarnation then
+    return 'replaced', row
+  elseif not is_live(row) then
+    return 'gone', row
+  end
+  return 'ok', row
+end
+
+-- The leader's record: holder ('' when vacant), incarnation, term, expires (cluster time), nonce (of the last renewal),
+-- presence (nonce of the holder's registered connection), run_id (server of that registration or release), handing_to,
+-- vacated (cluster time), previous, lost ('resigned' or 'handover').
+local function read_leader()
+  local v = call('HMGET', LEADER, 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id', 'handing_to',
+    'vacated', 'previous', 'lost')
+  if not v[3] then
+    return nil
+  end
+  return {
+    holder = v[1] or '', incarnation = v[2] or '0', term = v[3], expires = number(v[4], 0), nonce = v[5] or '',
+    presence = v[6] or '', run_id = v[7] or '', handing_to = v[8] or '', vacated = number(v[9], 0),
+    previous = v[10] or '', lost = v[11] or '',
+  }
+end
+
+-- The record as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
+-- the holder's presence] or an empty list.
+local function leader_reply(leader)
+  if not leader then
+    return {}
+  end
+  local there = 0
+  if leader.presence ~= '' then
+    there = subscribers(presence_channel(leader.presence))
+  end
+  return { leader.holder, leader.incarnation, leader.term, int(leader.expires + meta.skew), leader.nonce, leader.presence,
+    leader.handing_to, there }
+end
+
+local function vacate(leader, reason)
+  call('HMSET', LEADER, 'holder', '', 'vacated', int(cluster_now()), 'previous', leader.holder, 'lost', reason, 'run_id',
+    run_id(), 'presence', '', 'nonce', 'vacant-' .. leader.term)
+  emit('leader_lost', leader.holder, 'leader', leader.holder, 'term', leader.term, 'reason', reason)
+end
+
+-- The numbers of the data set as a reply.
+local function numbers_reply()
+  return { meta.epoch, int(meta.token), int(meta.event_seq), int(meta.message_seq), int(meta.event_start),
+    int(meta.message_start), int(meta.interval), int(meta.ttl), int(meta.lease) }
+end
+
+-- What changed in the member table behind `version`: [reset, version reached, more, [id, row, ...]]. `reset` asks the
+-- caller to forget what it has, because rows were forgotten or the data set is another one.
+local function delta_reply(version, epoch, limit)
+  local reset = 0
+  if epoch ~= meta.epoch or version < meta.floor or version > meta.version then
+    reset = 1
+    version = 0
+  end
+  if version == meta.version then
+    return { reset, int(version), 0, {} }
+  end
+  local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+  local rows = {}
+  for at = 1, #ids, 2 do
+    local row = call('HGET', MEMBERS, ids[at])
+    if row then
+      rows[#rows + 1] = ids[at]
+      rows[#rows + 1] = row
+    end
+    version = tonumber(ids[at + 1])
+  end
+  local more = #ids == 2 * limit and 1 or 0
+  if more == 0 then
+    version = meta.version
+  end
+  return { reset, int(version), more, rows }
+end
+
+-- Members by their last beat, oldest first: [id, last beat (server time), ...], at most `limit`.
+local function beats_reply(limit)
+  local beats = call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES')
+  for at = 2, #beats, 2 do
+    beats[at] = int(tonumber(beats[at]) - meta.ttl + meta.skew)
+  end
+  return beats
+end

@@ -1,0 +1,15 @@
+-- resign: the leader gives up a term and stays a member.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 term
+-- Returns: [status, now, resigned (1|0)]
+-- Atomic, because only the holder of exactly this term may vacate it.
+local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
+load_meta()
+local status = identify(id, incarnation, '')
+local leader = read_leader()
+local resigned = 0
+if leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term then
+  vacate(leader, leader.handing_to ~= '' and 'handover' or 'resigned')
+  resigned = 1
+end
+return { status, int(now), resigned }

@@ -1,0 +1,134 @@
+//! Which Redis to talk to, and how: the one door for every connection.
+//!
+//! 1. Credentials live only here; the `Debug` form and every error leave them out.
+//! 2. Every connection has nodelay, keepalive and a user timeout, so that a dead peer is noticed by the kernel too.
+//!
+//! Not here: what is said on a connection (`link.rs`, `follow.rs`, `presence.rs`).
+
+use crate::cluster::protocol::Fault;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a connection may take to stand, and a command to be answered.
+pub const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Where Redis listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A host and a port, with TLS or without.
+    Tcp {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Whether TLS is spoken; the certificate is checked against the system's roots.
+        tls: bool,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// A Redis server with the credentials for it.
+#[derive(Clone)]
+pub struct Target {
+    /// Where.
+    pub address: Address,
+    /// The database number.
+    pub db: u32,
+    /// The ACL user, if not the default one.
+    pub username: Option<String>,
+    /// The password, if there is one.
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("address", &self.address).field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.address {
+            Address::Tcp { host, port, tls } => {
+                let scheme = if *tls { "rediss" } else { "redis" };
+                write!(f, "{scheme}://{host}:{port}/{}", self.db)
+            }
+            Address::Unix(path) => write!(f, "unix:{}?db={}", path.display(), self.db),
+        }
+    }
+}
+
+impl Target {
+    /// A client that can open connections; opens none by itself.
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] when the address cannot be one.
+    pub fn client(&self) -> Result<Client, Fault> {
+        let address = match &self.address {
+            Address::Tcp { host, port, tls: false } => ConnectionAddr::Tcp(host.clone(), *port),
+            Address::Tcp { host, port, tls: true } => {
+                // Fails only when a provider is there already, which is as good.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+            }
+            Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        };
+        let mut login = RedisConnectionInfo::default().set_db(i64::from(self.db)).set_skip_set_lib_name();
+        if let Some(username) = &self.username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            login = login.set_password(password);
+        }
+        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+        let tcp =
+            TcpSettings::default().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(Duration::from_secs(20));
+        let info = address.into_connection_info().map_err(|why| fault(&why))?;
+        Client::open(info.set_redis_settings(login).set_tcp_settings(tcp)).map_err(|why| fault(&why))
+    }
+}
+
+/// What a Redis error means for a caller. Redis's own text is cut down to its code, because it may quote keys and values.
+pub(super) fn fault(error: &RedisError) -> Fault {
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoPerm, ReadOnly, TryAgain};
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => Fault::Unavailable(
+            "Redis refused the login; check redis.username and redis.password in secrets.json".to_owned(),
+        ),
+        ErrorKind::Server(ReadOnly) => Fault::Unavailable("this Redis is a read-only replica now".to_owned()),
+        ErrorKind::Server(BusyLoading) => Fault::Unavailable("Redis is still loading its data".to_owned()),
+        ErrorKind::Server(MasterDown | ClusterDown | TryAgain) => {
+            Fault::Unavailable("Redis has no primary at the moment".to_owned())
+        }
+        ErrorKind::Server(NoPerm) => Fault::Refused(
+            "Redis does not permit a needed command to this user; run clawster doctor to see which".to_owned(),
+        ),
+        _ if error.is_timeout() => Fault::Unavailable("no answer in time".to_owned()),
+        _ if error.is_connection_refusal() => Fault::Unavailable("connection refused".to_owned()),
+        _ if error.is_io_error() || error.is_connection_dropped() => {
+            Fault::Unavailable("the connection was lost".to_owned())
+        }
+        _ => server_fault(error.code().unwrap_or_default()),
+    }
+}
+
+fn server_fault(code: &str) -> Fault {
+    match code {
+        "OOM" => Fault::Refused("Redis is out of memory; raise maxmemory or free some".to_owned()),
+        "MISCONF" => Fault::Refused("Redis cannot write its data to disk; free disk space on its host".to_owned()),
+        "NOAUTH" | "WRONGPASS" => Fault::Unavailable(
+            "Redis refused the login; check redis.username and redis.password in secrets.json".to_owned(),
+        ),
+        "BUSY" | "UNKILLABLE" => Fault::Unavailable("Redis is busy with a script".to_owned()),
+        "NOREPLICAS" => Fault::Unavailable("Redis has not enough replicas to take writes".to_owned()),
+        "WRONGTYPE" => Fault::Refused("a clawster key in Redis holds something else; see clawster doctor".to_owned()),
+        "" => Fault::Unavailable("the connection failed".to_owned()),
+        other => {
+            let code: String = other.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(20).collect();
+            Fault::Refused(format!("Redis answered with error {code}"))
+        }
+    }
+}

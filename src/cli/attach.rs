@@ -15,7 +15,7 @@ use crate::rpc::client::{Client, ClientError};
 
 /// What [`find`] came to.
 #[derive(Debug)]
-pub enum Found {
+pub(super) enum Found {
     /// A node answers.
     Running {
         /// Its id.
@@ -31,7 +31,7 @@ pub enum Found {
 ///
 /// # Errors
 /// [`Failure::Usage`] when several run and none is chosen.
-pub async fn find(global: &Global, config: &Config) -> Result<Found, Failure> {
+pub(super) async fn find(global: &Global, config: &Config) -> Result<Found, Failure> {
     let wanted = match &global.node {
         Some(text) => Some(NodeId::new(text.as_str()).map_err(|error| Failure::Usage(format!("--node: {error}")))?),
         None => None,
@@ -77,7 +77,7 @@ pub async fn find(global: &Global, config: &Config) -> Result<Found, Failure> {
 ///
 /// # Errors
 /// [`Failure::Usage`] when there is none, or no choice among several.
-pub async fn require(global: &Global, environment: &Environment) -> Result<Client, Failure> {
+pub(super) async fn require(global: &Global, environment: &Environment) -> Result<Client, Failure> {
     let config = settings::load(global, environment)?;
     match find(global, &config).await? {
         Found::Running { client, .. } => Ok(client),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 ///
 /// # Errors
 /// [`Failure`] with code 1 when the configuration cannot be used.
-pub fn run(session: &mut Session<'_>, form: Form) -> Outcome {
+pub(super) fn run(session: &mut Session<'_>, form: Form) -> Outcome {
     let loaded = match settings::load_all(session.global, session.environment) {
         Ok(loaded) => loaded,
         Err(problems) if form.json => {

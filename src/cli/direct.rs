@@ -13,7 +13,7 @@ use crate::rpc::wire::state::ClusterState;
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis does not answer.
-pub async fn read_state(_config: &Config) -> Result<ClusterState, Failure> {
+pub(super) async fn read_state(_config: &Config) -> Result<ClusterState, Failure> {
     Err(Failure::Failed("no clawster node runs here, and reading Redis directly is not built yet".to_owned()))
 }
 
@@ -21,6 +21,6 @@ pub async fn read_state(_config: &Config) -> Result<ClusterState, Failure> {
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when all attempts failed.
-pub async fn beat_once(_config: &Config) -> Result<HeartbeatResult, Failure> {
+pub(super) async fn beat_once(_config: &Config) -> Result<HeartbeatResult, Failure> {
     Err(Failure::Failed("no clawster node runs here, and a heartbeat of its own is not built yet".to_owned()))
 }

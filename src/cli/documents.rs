@@ -12,14 +12,11 @@ use clap_complete::Shell;
 use serde_json::Value;
 use std::path::Path;
 
-/// All schema documents, by file name.
-///
-/// Those of the RPC are added where they are generated.
+/// All schema documents, by their path below `schemas/`.
 fn all() -> Vec<(String, Value)> {
-    let mut documents = vec![
-        ("config.schema.json".to_owned(), crate::config::schema::config_schema()),
-        ("secrets.schema.json".to_owned(), crate::config::schema::secrets_schema()),
-    ];
+    let mut documents = crate::rpc::schema::documents();
+    documents.push(("config.schema.json".to_owned(), crate::config::schema::config_schema()));
+    documents.push(("secrets.schema.json".to_owned(), crate::config::schema::secrets_schema()));
     documents.sort_by(|a, b| a.0.cmp(&b.0));
     documents
 }
@@ -28,17 +25,19 @@ fn all() -> Vec<(String, Value)> {
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn schema(session: &mut Session<'_>, name: Option<&str>, write: Option<&Path>) -> Outcome {
+pub(super) fn schema(session: &mut Session<'_>, name: Option<&str>, write: Option<&Path>) -> Outcome {
     let documents = all();
     if let Some(folder) = write {
         let folder = session.environment.folder.join(folder);
         let failed = |path: &Path, error: std::io::Error| {
             Failure::Failed(format!("cannot write {}: {error}; choose a folder that can be written", path.display()))
         };
-        std::fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
         for (name, document) in &documents {
             let path = folder.join(name);
             let text = text(document)?;
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+            }
             std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
         }
         return Ok(session.output.line(format!("Wrote {} documents to {}.", documents.len(), folder.display()))?);
@@ -46,8 +45,8 @@ pub fn schema(session: &mut Session<'_>, name: Option<&str>, write: Option<&Path
     let Some(wanted) = name else {
         return Ok(documents.iter().try_for_each(|(name, _)| session.output.line(name))?);
     };
-    let is_it = |name: &str| name == wanted || name.split('.').next() == Some(wanted);
-    match documents.iter().find(|(name, _)| name == wanted).or_else(|| documents.iter().find(|(name, _)| is_it(name))) {
+    let short = |name: &str| name.strip_suffix(".schema.json").or(name.strip_suffix(".json")) == Some(wanted);
+    match documents.iter().find(|(name, _)| name == wanted || short(name)) {
         Some((_, document)) => Ok(session.output.raw(text(document)?.as_bytes())?),
         None => Err(Failure::Usage(format!("there is no document {wanted:?}; `clawster schema` lists their names"))),
     }
@@ -62,7 +61,7 @@ fn text(document: &Value) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn completions(session: &mut Session<'_>, shell: Shell) -> Outcome {
+pub(super) fn completions(session: &mut Session<'_>, shell: Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "clawster", &mut script);
     Ok(session.output.raw(&script)?)
@@ -72,7 +71,7 @@ pub fn completions(session: &mut Session<'_>, shell: Shell) -> Outcome {
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn manual(session: &mut Session<'_>) -> Outcome {
+pub(super) fn manual(session: &mut Session<'_>) -> Outcome {
     let mut page = Vec::new();
     let mut command = Arguments::command();
     command.build();

@@ -20,20 +20,20 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// What to show.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub(super) struct Wish {
     /// Go on until interrupted.
-    pub follow: bool,
+    pub(super) follow: bool,
     /// Only behind this event.
-    pub after: Option<String>,
+    pub(super) after: Option<String>,
     /// Messages too.
-    pub messages: bool,
+    pub(super) messages: bool,
 }
 
 /// Runs `events`.
 ///
 /// # Errors
 /// See [`Failure`]; when the node stops under `--follow`, that is one.
-pub async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Outcome {
+pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Outcome {
     let client = require(session.global, session.environment).await?;
     let mut names = vec!["cluster.*".to_owned()];
     if wish.messages {
@@ -83,7 +83,7 @@ fn show(output: &mut Output<'_>, event: &Notification, form: Form) -> std::io::R
 
 /// An event in words for people.
 #[must_use]
-pub fn describe(event: &Value) -> (Tint, String) {
+pub(super) fn describe(event: &Value) -> (Tint, String) {
     let text = |key: &str| match event.get(key) {
         Some(Value::String(text)) => clean(text, 64),
         Some(Value::Null) | None => "-".to_owned(),

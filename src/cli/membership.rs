@@ -18,7 +18,7 @@ use crate::rpc::wire::membership::{JoinParams, JoinResult, LeaveResult};
 ///
 /// # Errors
 /// See [`super::outcome::Failure`].
-pub async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: bool, form: Form) -> Outcome {
+pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: bool, form: Form) -> Outcome {
     let client = require(session.global, session.environment).await?;
     let params = ElectParams { candidate, force: force.then_some(true) };
     let result: ElectResult = client.call("distributed.elect_leader", params).await?;
@@ -38,7 +38,7 @@ pub async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: 
 ///
 /// # Errors
 /// See [`super::outcome::Failure`].
-pub async fn join(session: &mut Session<'_>, arguments: JoinArguments) -> Outcome {
+pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) -> Outcome {
     let client = require(session.global, session.environment).await?;
     let JoinArguments { id, name, endpoint, capabilities, labels, force, form } = arguments;
     let params = JoinParams {
@@ -66,7 +66,7 @@ pub async fn join(session: &mut Session<'_>, arguments: JoinArguments) -> Outcom
 ///
 /// # Errors
 /// See [`super::outcome::Failure`].
-pub async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
+pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
     let client = require(session.global, session.environment).await?;
     let result: LeaveResult = client.call("distributed.leave_cluster", NoParams {}).await?;
     if form.json {
@@ -80,7 +80,7 @@ pub async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
 ///
 /// # Errors
 /// See [`super::outcome::Failure`]; Redis unreachable when all attempts failed.
-pub async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
+pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
     let config = settings::load(session.global, session.environment)?;
     let beat: HeartbeatResult = match find(session.global, &config).await? {
         Found::Running { client, .. } => client.call("cluster.heartbeat", NoParams {}).await?,

@@ -49,7 +49,7 @@ struct Params<'a> {
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn send(session: &mut Session<'_>, arguments: SendArguments) -> Outcome {
+pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) -> Outcome {
     let SendArguments { message, topic, to, id, text, form } = arguments;
     let client = require(session.global, session.environment).await?;
     let content = match message.as_deref() {
@@ -87,7 +87,7 @@ pub async fn send(session: &mut Session<'_>, arguments: SendArguments) -> Outcom
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn recv(session: &mut Session<'_>, arguments: RecvArguments) -> Outcome {
+pub(super) async fn recv(session: &mut Session<'_>, arguments: RecvArguments) -> Outcome {
     let RecvArguments { limit, wait, no_ack, ack, form } = arguments;
     let client = require(session.global, session.environment).await?;
     let wait_ms = wait.map(|wait: Duration| crate::cluster::time::millis(wait));

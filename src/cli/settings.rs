@@ -15,7 +15,7 @@ use crate::embedded::Seek;
 ///
 /// # Errors
 /// All problems, together.
-pub fn load_all(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
+pub(super) fn load_all(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
     let sources = Sources {
         flag_dir: global.config.clone(),
         env: environment.variables.clone(),
@@ -28,7 +28,7 @@ pub fn load_all(global: &Global, environment: &Environment) -> Result<Loaded, Pr
 ///
 /// # Errors
 /// [`Failure::Failed`] with all problems, [`Failure::Usage`] for a `--node` that is no id.
-pub fn load(global: &Global, environment: &Environment) -> Result<Config, Failure> {
+pub(super) fn load(global: &Global, environment: &Environment) -> Result<Config, Failure> {
     let loaded = load_all(global, environment).map_err(|problems| Failure::Failed(problems.to_string()))?;
     with_node(loaded.config, global)
 }
@@ -37,7 +37,7 @@ pub fn load(global: &Global, environment: &Environment) -> Result<Config, Failur
 ///
 /// # Errors
 /// [`Failure::Usage`] when that is no id.
-pub fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure> {
+pub(super) fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure> {
     if let Some(text) = &global.node {
         let id = NodeId::new(text.as_str()).map_err(|error| Failure::Usage(format!("--node: {error}")))?;
         config.node.id = Some(id);
@@ -47,7 +47,7 @@ pub fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure>
 
 /// Where a server program for the private Redis is looked for.
 #[must_use]
-pub fn seek(config: &Config, environment: &Environment) -> Seek {
+pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
     let program = config.redis_server.as_ref().map(|path| path.as_os_str().to_owned());
     let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
     seek.program = program.or(seek.program);

@@ -17,7 +17,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// See [`Failure`]; with the node's view while Redis is away it is none.
-pub async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
+pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
     let state = read(session, fresh).await?;
     if form.json {
         session.output.json(&state)?;
@@ -31,7 +31,7 @@ pub async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -> Outco
 ///
 /// # Errors
 /// See [`Failure`].
-pub async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
+pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
     let state = read(session, fresh).await?;
     if form.json {
         session.output.json(&state.nodes)?;
@@ -114,7 +114,7 @@ fn row(node: &Node, state: &ClusterState) -> Vec<(Tint, String)> {
 
 /// The word for a role.
 #[must_use]
-pub fn role(role: Role) -> &'static str {
+pub(super) fn role(role: Role) -> &'static str {
     match role {
         Role::Leader => "leader",
         Role::Follower => "follower",
@@ -124,7 +124,7 @@ pub fn role(role: Role) -> &'static str {
 
 /// The word for a status, and its colour.
 #[must_use]
-pub fn status_word(status: Status) -> (Tint, &'static str) {
+pub(super) fn status_word(status: Status) -> (Tint, &'static str) {
     match status {
         Status::Online => (Tint::Green, "online"),
         Status::Draining => (Tint::Yellow, "draining"),
@@ -136,7 +136,7 @@ pub fn status_word(status: Status) -> (Tint, &'static str) {
 
 /// Whether a status counts as alive.
 #[must_use]
-pub fn is_alive(status: Status) -> bool {
+pub(super) fn is_alive(status: Status) -> bool {
     matches!(status, Status::Online | Status::Draining | Status::Suspect)
 }
 

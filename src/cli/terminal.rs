@@ -11,7 +11,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// Where a command writes its result.
-pub struct Output<'a> {
+pub(super) struct Output<'a> {
     writer: Box<dyn Write + Send + 'a>,
     colour: bool,
 }
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Output<'_> {
 
 /// The colours in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tint {
+pub(super) enum Tint {
     /// As it is.
     Plain,
     /// All is well.
@@ -55,14 +55,15 @@ impl Tint {
 impl<'a> Output<'a> {
     /// Standard output.
     #[must_use]
-    pub fn stdout(environment: &Environment) -> Self {
+    pub(super) fn stdout(environment: &Environment) -> Self {
         let stdout = std::io::stdout();
         let colour = stdout.is_terminal() && environment.get("NO_COLOR").is_none();
         Self { writer: Box::new(stdout), colour }
     }
 
     /// Any writer, without colours.
-    pub fn plain(writer: impl Write + Send + 'a) -> Self {
+    #[cfg(test)]
+    pub(super) fn plain(writer: impl Write + Send + 'a) -> Self {
         Self { writer: Box::new(writer), colour: false }
     }
 
@@ -70,7 +71,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn line(&mut self, text: impl AsRef<str>) -> std::io::Result<()> {
+    pub(super) fn line(&mut self, text: impl AsRef<str>) -> std::io::Result<()> {
         writeln!(self.writer, "{}", text.as_ref())
     }
 
@@ -78,7 +79,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.writer.write_all(bytes)?;
         self.writer.flush()
     }
@@ -87,7 +88,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn json(&mut self, value: &impl Serialize) -> std::io::Result<()> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut self.writer, value)?;
         writeln!(self.writer)
     }
@@ -96,7 +97,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn json_line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
         serde_json::to_writer(&mut self.writer, value)?;
         writeln!(self.writer)?;
         self.writer.flush()
@@ -104,7 +105,7 @@ impl<'a> Output<'a> {
 
     /// Paints a text, where colours are in use.
     #[must_use]
-    pub fn paint(&self, tint: Tint, text: &str) -> String {
+    pub(super) fn paint(&self, tint: Tint, text: &str) -> String {
         match tint.code().filter(|_| self.colour) {
             Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             None => text.to_owned(),
@@ -115,7 +116,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Of the writer.
-    pub fn table(&mut self, headings: &[&str], rows: &[Vec<(Tint, String)>]) -> std::io::Result<()> {
+    pub(super) fn table(&mut self, headings: &[&str], rows: &[Vec<(Tint, String)>]) -> std::io::Result<()> {
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|(_, text)| text.chars().count());
             cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
@@ -139,13 +140,13 @@ impl<'a> Output<'a> {
 
 /// A time that has passed, in words for people: `now`, `3 s ago`, `5 min ago`.
 #[must_use]
-pub fn age(passed: Duration) -> String {
+pub(super) fn age(passed: Duration) -> String {
     if passed < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(passed)) }
 }
 
 /// A duration in its largest unit, rounded down.
 #[must_use]
-pub fn span(duration: Duration) -> String {
+pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{} ms", duration.as_millis()),
@@ -158,7 +159,7 @@ pub fn span(duration: Duration) -> String {
 
 /// Text from outside without control characters, at most `most` characters.
 #[must_use]
-pub fn clean(text: &str, most: usize) -> String {
+pub(super) fn clean(text: &str, most: usize) -> String {
     let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     if text.chars().count() <= most {
         return shown.collect();
@@ -168,7 +169,7 @@ pub fn clean(text: &str, most: usize) -> String {
 
 /// A time on the Redis server's clock as `HH:MM:SS.mmm` in UTC.
 #[must_use]
-pub fn time_of_day(at_ms: u64) -> String {
+pub(super) fn time_of_day(at_ms: u64) -> String {
     let (seconds, millis) = (at_ms / 1_000 % 86_400, at_ms % 1_000);
     format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }

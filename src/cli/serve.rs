@@ -50,8 +50,8 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     }
     let engine = engine::start(&config, redis.server.clone()).await?;
     let served = tokio::select! {
-        served = serve(engine, &config, stay, &mut signals) => served,
-        };
+    served = serve(engine, &config, stay, &mut signals) => served,
+    };
     let released = match redis.server {
         Some(server) => tokio::select! {
             () = release(server) => Ok(()),

@@ -7,9 +7,9 @@
 //! Not here: what the reports mean (`model.rs`).
 
 use super::model::Input;
+use crate::cli::Environment;
 use crate::cli::messages::send_text;
 use crate::cli::outcome::Failure;
-use crate::cli::Environment;
 use crate::clock;
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::embedded::{EmbeddedServer, Seek};
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -48,6 +48,8 @@ pub(super) struct Nodes {
 
 struct Running {
     child: Child,
+    /// Held, not written: its end is the node's. Apart from the child, whose `wait` would close it.
+    _input: Option<ChildStdin>,
     watchers: JoinSet<()>,
 }
 
@@ -132,6 +134,7 @@ impl Nodes {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
+        let input = child.stdin.take();
         // A node that cannot start at all says so at once; anything later is what the demo is there to show.
         if let Ok(ended) = tokio::time::timeout(Duration::from_millis(30), child.wait()).await {
             let status = ended.map_err(failed)?;
@@ -144,7 +147,7 @@ impl Nodes {
         let mut watchers = JoinSet::new();
         watchers.spawn(watch(Arc::clone(&socket), self.reports.clone()));
         watchers.spawn(talk(socket, id.to_owned(), self.reports.clone()));
-        self.running.insert(id.to_owned(), Running { child, watchers });
+        self.running.insert(id.to_owned(), Running { child, _input: input, watchers });
         self.report(Input::Started(id.to_owned())).await;
         Ok(())
     }

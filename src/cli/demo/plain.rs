@@ -59,7 +59,8 @@ impl Story<'_, '_> {
         self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.term))?;
 
         self.wait("every node to hear every other", Model::all_heard_all).await?;
-        let totals: Vec<String> = self.model.rows.iter().map(|(id, row)| format!("{id} {}", row.received_in_all())).collect();
+        let totals: Vec<String> =
+            self.model.rows.iter().map(|(id, row)| format!("{id} {}", row.received_in_all())).collect();
         self.say(&format!("Messages reach everyone; received so far: {}.", totals.join(", ")))?;
 
         self.say(&format!("Killing {leader}, the leader (kill -9)."))?;

@@ -51,7 +51,8 @@ fn style(tint: Tint) -> Style {
 
 fn header(model: &Model) -> Line<'_> {
     let leader = model.leader.as_deref().unwrap_or("none");
-    let redis = if model.redis_ok { Span::styled("ok", style(Tint::Green)) } else { Span::styled("?", style(Tint::Red)) };
+    let redis =
+        if model.redis_ok { Span::styled("ok", style(Tint::Green)) } else { Span::styled("?", style(Tint::Red)) };
     Line::from(vec![
         Span::styled(" clawster demo ", style(Tint::Bold)),
         Span::raw("  leader "),
@@ -105,7 +106,8 @@ fn member_table(model: &Model, now: Moment) -> Table<'_> {
         Constraint::Length(8),
         Constraint::Fill(1),
     ];
-    let heading = Row::new(["NODE", "STATUS", "ROLE", "SEEN", "INC", "SENT", "RECEIVED", "FROM"]).style(style(Tint::Dim));
+    let heading =
+        Row::new(["NODE", "STATUS", "ROLE", "SEEN", "INC", "SENT", "RECEIVED", "FROM"]).style(style(Tint::Dim));
     Table::new(rows, widths).header(heading).block(Block::bordered().title(" members "))
 }
 
@@ -144,7 +146,9 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("terminal");
         terminal.draw(|frame| draw(frame, model, at(1_100))).expect("draws");
         let buffer = terminal.backend().buffer();
-        (0..height).map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned()).collect()
+        (0..height)
+            .map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned())
+            .collect()
     }
 
     fn busy() -> Model {

@@ -57,7 +57,7 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("XREAD", command(&["XREAD", "COUNT", "1", "STREAMS", place, "0"])),
         ("XRANGE", command(&["XRANGE", place, "-", "+", "COUNT", "1"])),
         ("XTRIM", command(&["XTRIM", place, "MAXLEN", "none"])),
-        ("HSET", command(&["HINCRBY", place, "field", "none"])),
+        ("HINCRBY", command(&["HINCRBY", place, "field", "none"])),
         ("ZADD", command(&["ZADD", place, "none", "member"])),
         ("SET", command(&["SET", place, "value", "EX", "none"])),
         ("PUBLISH", command(&["PUBLISH", place, "doctor"])),

@@ -1,5 +1,7 @@
 //! The built binary's commands without a running node: exit codes, streams, files.
 
+#![allow(clippy::expect_used)] // A test says what it expected.
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

@@ -103,6 +103,9 @@ async fn show(
     let _keys = read_keys(keys)?;
     let mut redraw = tokio::time::interval(REDRAW);
     loop {
+        for input in nodes.news() {
+            model.take(input, clock::now());
+        }
         tokio::select! {
             input = inputs.recv() => {
                 if let Some(input) = input {
@@ -110,7 +113,7 @@ async fn show(
                 }
             }
             _ = redraw.tick() => {
-                nodes.reap().await;
+                nodes.reap();
                 screen.0.draw(|frame| view::draw(frame, &model, clock::now()))?;
             }
             wish = wishes.recv() => match wish {

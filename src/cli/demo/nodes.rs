@@ -33,6 +33,7 @@ use tokio::task::JoinSet;
 const CLUSTER: &str = "demo";
 const POLL: Duration = Duration::from_millis(200);
 const TALK: Duration = Duration::from_millis(700);
+const SAY_WAIT: Duration = Duration::from_secs(1);
 const POLITE_WAIT: Duration = Duration::from_secs(5);
 
 /// The demo's cluster. Dropping it kills the nodes, stops Redis and removes the folder.
@@ -44,6 +45,8 @@ pub(super) struct Nodes {
     state: StateDir,
     environment: BTreeMap<String, String>,
     reports: mpsc::Sender<Input>,
+    /// What this side did itself; not through the channel, whose reader may be the one who waits here.
+    news: Vec<Input>,
 }
 
 struct Running {
@@ -112,7 +115,7 @@ impl Nodes {
         }
         let cluster = ClusterName::new(CLUSTER).map_err(|error| Failure::Failed(error.to_string()))?;
         let state = StateDir::open(&folder.0, &cluster).map_err(|error| Failure::Failed(error.to_string()))?;
-        Ok(Self { running: BTreeMap::new(), redis, folder, state, environment: variables, reports })
+        Ok(Self { running: BTreeMap::new(), redis, folder, state, environment: variables, reports, news: Vec::new() })
     }
 
     /// Starts a node under its id.
@@ -148,7 +151,7 @@ impl Nodes {
         watchers.spawn(watch(Arc::clone(&socket), self.reports.clone()));
         watchers.spawn(talk(socket, id.to_owned(), self.reports.clone()));
         self.running.insert(id.to_owned(), Running { child, _input: input, watchers });
-        self.report(Input::Started(id.to_owned())).await;
+        self.news.push(Input::Started(id.to_owned()));
         Ok(())
     }
 
@@ -158,7 +161,7 @@ impl Nodes {
         node.watchers.abort_all();
         // It is killed and reaped; that it was dead already is as good.
         let _ = node.child.kill().await;
-        self.report(Input::Gone(id.to_owned())).await;
+        self.news.push(Input::Gone(id.to_owned()));
         true
     }
 
@@ -171,13 +174,13 @@ impl Nodes {
     }
 
     /// Notices nodes that ended.
-    pub(super) async fn reap(&mut self) {
+    pub(super) fn reap(&mut self) {
         let ended = |node: &mut Running| matches!(node.child.try_wait(), Ok(Some(_)) | Err(_));
         let gone: Vec<String> =
             self.running.iter_mut().filter_map(|(id, node)| ended(node).then(|| id.clone())).collect();
         for id in gone {
             self.running.remove(&id);
-            self.report(Input::Gone(id)).await;
+            self.news.push(Input::Gone(id));
         }
     }
 
@@ -187,11 +190,16 @@ impl Nodes {
     }
 
     /// Sends a text as this node, and says what came of it.
-    pub(super) async fn say(&self, id: &str, text: &str) -> Result<(), Failure> {
+    pub(super) async fn say(&mut self, id: &str, text: &str) -> Result<(), Failure> {
         let node = NodeId::new(id).map_err(|error| Failure::Failed(error.to_string()))?;
-        let client = Client::connect(&self.state.socket_path(&node)).await?;
-        send_text(&client, text).await?;
-        self.report(Input::Sent { node: id.to_owned(), count: 1 }).await;
+        let socket = self.state.socket_path(&node);
+        let sent = async {
+            let client = Client::connect(&socket).await?;
+            send_text(&client, text).await
+        };
+        let late = |_| Failure::Failed(format!("{id} does not answer"));
+        tokio::time::timeout(SAY_WAIT, sent).await.map_err(late)??;
+        self.news.push(Input::Sent { node: id.to_owned(), count: 1 });
         Ok(())
     }
 
@@ -217,9 +225,9 @@ impl Nodes {
         let _ = ended.await;
     }
 
-    async fn report(&self, input: Input) {
-        // The receiver is gone only when the demo ends.
-        let _ = self.reports.send(input).await;
+    /// What happened by this side's own doing since the last call.
+    pub(super) fn news(&mut self) -> Vec<Input> {
+        std::mem::take(&mut self.news)
     }
 }
 

@@ -54,6 +54,7 @@ impl Story<'_, '_> {
         for id in ids(count) {
             nodes.start(&id).await?;
         }
+        self.catch_up(nodes);
         self.wait("all nodes to join and elect a leader", Model::is_complete).await?;
         let leader = self.model.leader.clone().unwrap_or_default();
         self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.term))?;
@@ -66,6 +67,7 @@ impl Story<'_, '_> {
         self.say(&format!("Killing {leader}, the leader (kill -9)."))?;
         self.model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
         nodes.kill(&leader).await;
+        self.catch_up(nodes);
         self.wait("another node to take over", |model| {
             model.takeover.as_ref().is_some_and(|takeover| takeover.to.is_some())
         })
@@ -76,6 +78,7 @@ impl Story<'_, '_> {
         self.say(&format!("Restarting {leader}."))?;
         let before = self.model.rows.get(&leader).map_or(0, |row| row.incarnation);
         nodes.start(&leader).await?;
+        self.catch_up(nodes);
         let id = leader.clone();
         self.wait("the restarted node to join again", move |model| {
             model.is_complete() && model.rows.get(&id).is_some_and(|row| row.incarnation > before)
@@ -84,6 +87,12 @@ impl Story<'_, '_> {
         let row = self.model.rows.get(&leader).cloned().unwrap_or_default();
         let role = if row.leads { "leader" } else { "follower" };
         self.say(&format!("{leader} joined again as a {role} (incarnation {}).", row.incarnation))
+    }
+
+    fn catch_up(&mut self, nodes: &mut Nodes) {
+        for input in nodes.news() {
+            self.model.take(input, clock::now());
+        }
     }
 
     fn say(&mut self, text: &str) -> Outcome {

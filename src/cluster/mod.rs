@@ -3,10 +3,12 @@
 pub mod election;
 pub mod event;
 pub mod ids;
+pub mod inbox;
 pub mod leadership;
 pub mod member;
 pub mod message;
 pub mod node;
+pub mod packing;
 pub mod protocol;
 pub mod settings;
 pub mod time;

@@ -7,14 +7,17 @@
 //! Not here: the work itself (`driver.rs`, `sync.rs`).
 
 use super::error::Error;
-use crate::cluster::event::Event;
+use super::hub::Hub;
+use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::ids::{ClusterName, EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Status};
 use crate::cluster::message::{Gap, Received};
 use crate::cluster::time::ServerTime;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What a join asks for; `None` keeps what is configured (or what the last join set).
 #[derive(Debug, Clone, Default)]
@@ -184,11 +187,11 @@ pub struct Synced {
 /// A receipt that waits for its answer to be written. Dropping it leaves the messages unacknowledged.
 #[derive(Debug)]
 pub struct Delivery {
-    pub(super) done: tokio::sync::oneshot::Sender<()>,
+    done: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Delivery {
-    /// A receipt and what hears of it; the receiver fails when the receipt is dropped.
+    /// A receipt, and what hears of it.
     #[must_use]
     pub fn new() -> (Self, tokio::sync::oneshot::Receiver<()>) {
         let (done, heard) = tokio::sync::oneshot::channel();
@@ -235,19 +238,70 @@ pub struct FeedOptions {
 /// A stream of events for one subscriber. Bounded: a reader that is too slow finds a gap event.
 #[derive(Debug)]
 pub struct Feed {
-    pub(super) events: tokio::sync::mpsc::Receiver<Event>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) end: watch::Receiver<u64>,
+    pub(super) position: u64,
+    pub(super) seen: Option<EventSeq>,
+    pub(super) backlog: VecDeque<Event>,
+    pub(super) messages: bool,
 }
 
 impl Feed {
-    /// A feed over a bounded queue; whoever fills it turns what does not fit into a gap.
-    #[must_use]
-    pub fn new(events: tokio::sync::mpsc::Receiver<Event>) -> Self {
-        Self { events }
-    }
-
     /// The next event; `None` once the node has stopped.
     pub async fn next(&mut self) -> Option<Event> {
-        self.events.recv().await
+        loop {
+            let end = *self.end.borrow_and_update();
+            if let Some(event) = self.take() {
+                return Some(event);
+            }
+            if self.position >= end {
+                self.end.changed().await.ok()?;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Event> {
+        if let Some(event) = self.backlog.pop_front() {
+            return Some(event);
+        }
+        loop {
+            let event = match self.hub.read(self.position) {
+                Ok(event) => event?,
+                Err(start) => {
+                    self.position = start;
+                    continue;
+                }
+            };
+            match &event {
+                Event::Cluster(cluster) => {
+                    let seen = self.seen.filter(|seen| seen.0 > 0);
+                    if seen.is_some_and(|seen| cluster.seq <= seen) {
+                        self.position += 1;
+                        continue;
+                    }
+                    let missed = seen.map(EventSeq::next).filter(|next| *next < cluster.seq);
+                    if let Some(from) = missed {
+                        let to = EventSeq(cluster.seq.0 - 1);
+                        self.seen = Some(to);
+                        return Some(self.hub.gap(from, to));
+                    }
+                    self.seen = Some(cluster.seq);
+                }
+                Event::Local { fact: LocalFact::Message(_), .. } if !self.messages => {
+                    self.position += 1;
+                    continue;
+                }
+                Event::Local { .. } => {}
+            }
+            self.position += 1;
+            return Some(event);
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.hub.leave(self.messages);
     }
 }
 

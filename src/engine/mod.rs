@@ -1,7 +1,32 @@
 //! A running node: the only place with timers and tasks.
+//!
+//! ```text
+//!            requests              ┌─────────── driver ───────────┐  calls
+//!  rpc ──▶ handle/running ───────▶ │ cluster::node (pure)         │ ───────▶ store
+//!            │  ▲                  └──▲───────────▲────────┬──────┘
+//!     accept │  │ offers       events │   pongs   │        │ open, ping
+//!            ▼  │                     │           │        ▼
+//!          outbox ─▶ publisher ─▶   reader      presence connection
+//!            └─── sync (inbox) ◀───┘
+//! ```
 
+mod driver;
 pub mod error;
+pub mod fresh;
 pub mod handle;
+pub mod hub;
 pub mod oneshot_state;
 pub mod outbox;
+mod presence;
+mod publisher;
+mod reader;
+mod running;
+mod slot;
+mod start;
 pub mod state_dir;
+mod state_view;
+mod submission;
+mod sync;
+
+pub use running::RunningNode;
+pub use start::{Start, start};

@@ -5,9 +5,9 @@
 //!
 //! Not here: what a run does with it (`crate::cli`).
 
-use super::outbox::Numbers;
 use super::state_dir::{StateDir, StateError, private_file};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
+use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -99,6 +99,15 @@ pub enum Input {
     Event(ClusterEvent),
     /// A client asks.
     Asked(Ticket, Request),
+    /// The node's store on disk was taken over from an earlier process.
+    Resumed {
+        /// The outbox's identity.
+        producer: Producer,
+        /// The highest numbers that were seen.
+        known: Numbers,
+        /// Where receiving stopped, and in which data set.
+        cursor: Option<(MessageSeq, String)>,
+    },
     /// This node acknowledged messages up to here, in the data set of this name.
     Acknowledged(MessageSeq, String),
 }
@@ -265,6 +274,12 @@ impl Node {
         }
     }
 
+    /// A node whose id belongs to another process, described by `holder`; it stays out until a client asks it to join.
+    #[must_use]
+    pub fn refused(settings: Settings, holder: String) -> Self {
+        Self { standing: Standing::Refused(holder), ..Self::new(Settings { auto_join: false, ..settings }) }
+    }
+
     /// Takes an input that happened at `now`.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
         match input {
@@ -278,6 +293,11 @@ impl Node {
             Input::CalledToHandOver => self.look_now(now),
             Input::Event(event) => self.event(now, &event),
             Input::Asked(ticket, request) => self.asked(now, ticket, request),
+            Input::Resumed { producer, known, cursor } => {
+                self.settings.producer = producer;
+                self.known = self.known.max(known);
+                self.settings.cursor = cursor;
+            }
             Input::Acknowledged(seq, epoch) => {
                 self.acknowledged = self.acknowledged.max(Some(seq));
                 self.settings.cursor = Some((seq, epoch));

@@ -7,6 +7,7 @@
 
 use crate::cluster::ids::{Incarnation, MessageSeq, Nonce};
 use crate::cluster::message::Producer;
+use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,27 +23,6 @@ pub struct Unsent {
     pub bytes: u64,
     /// The producer sequence given out last; 0: none yet.
     pub last_accepted_seq: u64,
-}
-
-/// The highest numbers of the cluster that this node has seen; 0: none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Numbers {
-    /// Terms, lease tokens and task tokens.
-    pub token: u64,
-    /// Events.
-    pub event: u64,
-    /// Messages.
-    pub message: u64,
-}
-
-impl Numbers {
-    fn highest(self, other: Self) -> Self {
-        Self {
-            token: self.token.max(other.token),
-            event: self.event.max(other.event),
-            message: self.message.max(other.message),
-        }
-    }
 }
 
 /// What a node knew last.
@@ -92,7 +72,7 @@ impl Facts {
         self.incarnation = change.incarnation.unwrap_or(self.incarnation);
         self.epoch = change.epoch.clone().or(self.epoch.take());
         self.cursor = change.cursor.or(self.cursor);
-        self.numbers = self.numbers.highest(change.numbers.unwrap_or_default());
+        self.numbers = self.numbers.max(change.numbers.unwrap_or_default());
     }
 }
 

@@ -17,7 +17,7 @@ mod tests;
 mod transaction;
 mod writer;
 
-pub use memory::{Numbers, Saved, SavedChange, Unsent};
+pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
 use super::state_dir::lock::NodeLock;

@@ -1,0 +1,311 @@
+//! What a node has read of the message stream and its clients have not acknowledged yet.
+//!
+//! 1. (S1) Positions are contiguous: a hole between two entries is a gap, and a gap is told until it is acknowledged.
+//! 2. (S2) A message is offered again until it is acknowledged, and never after that; a producer's message is taken once,
+//!    also when it stands in the stream twice after a loss of data; a node is not offered its own messages.
+//! 3. (S3) Messages are offered in the order of their positions.
+//! 4. What is kept in memory is bounded; reading pauses while [`Inbox::is_full`].
+//!
+//! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
+
+use super::ids::{MessageSeq, NodeId};
+use super::message::{Gap, Message, Producer, Received};
+use super::protocol::{DataSet, Entry};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many messages wait in memory at most, before reading pauses.
+const MAX_MESSAGES: usize = 16_384;
+/// How many bytes of payload wait in memory at most, before reading pauses.
+const MAX_BYTES: usize = 8 << 20;
+/// What a message counts besides its payload.
+const OVERHEAD: usize = 160;
+
+#[derive(Debug, Clone)]
+enum Item {
+    Gap(Gap),
+    Message { received: Received, producer: Producer, own: u64 },
+}
+
+impl Item {
+    fn last(&self) -> MessageSeq {
+        match self {
+            Self::Gap(gap) => gap.to,
+            Self::Message { received, .. } => received.seq,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Gap(_) => 0,
+            Self::Message { received, .. } => {
+                received.message.payload.get().len() + received.message.id.len() + OVERHEAD
+            }
+        }
+    }
+}
+
+/// What one receiving call is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// Messages, in order.
+    pub received: Vec<Received>,
+    /// The position that acknowledges all of it.
+    pub cursor: MessageSeq,
+    /// Whether more waits in memory.
+    pub more: bool,
+    /// What was lost before the first of them.
+    pub gap: Option<Gap>,
+}
+
+/// A cursor that cannot be acknowledged, because it lies beyond what was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ack {} is beyond what was delivered ({}); pass the cursor of an answer", .asked.entry_id(), .offered.entry_id())]
+pub struct BeyondOffered {
+    asked: MessageSeq,
+    offered: MessageSeq,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Inbox {
+    ids: Vec<NodeId>,
+    producer: Producer,
+    epoch: String,
+    read: MessageSeq,
+    acknowledged: MessageSeq,
+    offered: MessageSeq,
+    /// Set until the first offer after a restart: a client may acknowledge what an earlier process offered.
+    earlier: Option<MessageSeq>,
+    items: VecDeque<Item>,
+    bytes: usize,
+    read_marks: BTreeMap<Producer, u64>,
+    fresh_marks: BTreeMap<Producer, u64>,
+}
+
+impl Inbox {
+    /// An inbox that goes on behind `cursor`. `marks` are the producers' sequences acknowledged by earlier processes.
+    #[must_use]
+    pub fn new(
+        ids: Vec<NodeId>,
+        producer: Producer,
+        cursor: MessageSeq,
+        data: &DataSet,
+        marks: BTreeMap<Producer, u64>,
+    ) -> Self {
+        let mut inbox = Self {
+            ids,
+            producer,
+            epoch: data.epoch.clone(),
+            read: cursor,
+            acknowledged: cursor,
+            offered: cursor,
+            earlier: Some(MessageSeq(data.numbers.message)),
+            items: VecDeque::new(),
+            bytes: 0,
+            read_marks: marks,
+            fresh_marks: BTreeMap::new(),
+        };
+        inbox.skip_to(data.message_start);
+        inbox
+    }
+
+    /// The name of the data set that is read.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The position up to which the stream was read.
+    #[must_use]
+    pub fn read(&self) -> MessageSeq {
+        self.read
+    }
+
+    /// The position up to which clients acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> MessageSeq {
+        self.acknowledged
+    }
+
+    /// Whether reading should pause.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
+    }
+
+    /// How many messages and gaps wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The ids that messages to this node may carry, the current one first.
+    pub fn set_ids(&mut self, ids: Vec<NodeId>) {
+        self.ids = ids;
+    }
+
+    /// The data set is another one: what lay between is lost, and nobody knows how much it was.
+    pub fn begin_epoch(&mut self, data: &DataSet) {
+        if self.epoch != data.epoch {
+            self.epoch.clone_from(&data.epoch);
+            self.skip_to(data.message_start);
+        }
+    }
+
+    fn skip_to(&mut self, start: MessageSeq) {
+        if self.read < start {
+            self.push_gap(Gap { from: self.read.next(), to: start, count: None });
+            self.read = start;
+        }
+    }
+
+    fn push_gap(&mut self, gap: Gap) {
+        if let Some(Item::Gap(last)) = self.items.back_mut() {
+            last.to = gap.to;
+            last.count = last.count.zip(gap.count).map(|(a, b)| a + b);
+        } else {
+            self.items.push_back(Item::Gap(gap));
+        }
+    }
+
+    /// Whether an entry follows what was read without a hole. If not, the data set should be asked for first, because a
+    /// hole may be a new epoch.
+    #[must_use]
+    pub fn follows(&self, entry: &Entry) -> bool {
+        entry.last.0.saturating_sub(entry.count) <= self.read.0
+    }
+
+    /// Takes an entry of the stream; returns the messages in it that are new and for this node.
+    pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
+        if entry.last <= self.read {
+            return Vec::new();
+        }
+        let before_first = entry.last.0.saturating_sub(entry.count);
+        if before_first > self.read.0 {
+            let count = before_first - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });
+            self.read = MessageSeq(before_first);
+        }
+        let messages: Vec<Message> = match serde_json::from_str(&entry.body) {
+            Ok(messages) => messages,
+            Err(_) => Vec::new(),
+        };
+        if messages.len() as u64 != entry.count {
+            // Not what clawster writes: its positions are lost, and that is said.
+            let count = entry.last.0 - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: entry.last, count: Some(count) });
+            self.read = entry.last;
+            return Vec::new();
+        }
+        let mut fresh = Vec::new();
+        for (offset, message) in (0..).zip(messages) {
+            let seq = MessageSeq(before_first + 1 + offset);
+            if seq > self.read
+                && let Some(received) = self.take_message(entry, seq, entry.first_own + offset, message)
+            {
+                fresh.push(received);
+            }
+        }
+        self.read = entry.last;
+        fresh
+    }
+
+    fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
+        let mark = self.read_marks.entry(entry.producer.clone()).or_default();
+        if own <= *mark {
+            return None;
+        }
+        *mark = own;
+        let mine = entry.producer == self.producer || self.ids.contains(&entry.from);
+        let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
+        if mine || !meant {
+            return None;
+        }
+        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message };
+        let item = Item::Message { received: received.clone(), producer: entry.producer.clone(), own };
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+        Some(received)
+    }
+
+    /// What a receiving call is given: up to `limit` messages of up to `max_bytes` together, at least one where there is
+    /// one. A gap comes at the beginning of an offer, or ends the offer before it.
+    pub fn offer(&mut self, limit: usize, max_bytes: usize) -> Offer {
+        let mut offer = Offer { received: Vec::new(), cursor: self.acknowledged, more: false, gap: None };
+        if limit == 0 {
+            offer.more = !self.items.is_empty();
+            return offer;
+        }
+        let mut bytes = 0;
+        let mut taken = 0;
+        for item in &self.items {
+            match item {
+                Item::Gap(gap) if taken == 0 => offer.gap = Some(*gap),
+                Item::Message { received, .. } => {
+                    bytes += item.bytes() * 2;
+                    if offer.received.len() == limit || (bytes > max_bytes && !offer.received.is_empty()) {
+                        break;
+                    }
+                    offer.received.push(received.clone());
+                }
+                Item::Gap(_) => break,
+            }
+            taken += 1;
+            offer.cursor = item.last();
+        }
+        offer.more = taken < self.items.len();
+        if !offer.more {
+            // Everything read is covered: this node's own messages and those for others, too.
+            offer.cursor = self.read;
+        }
+        self.offered = self.offered.max(offer.cursor);
+        if taken > 0 {
+            self.earlier = None;
+        }
+        offer
+    }
+
+    /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True when it moved.
+    ///
+    /// # Errors
+    /// [`BeyondOffered`] when it lies beyond what was offered.
+    pub fn acknowledge(&mut self, cursor: MessageSeq) -> Result<bool, BeyondOffered> {
+        if cursor <= self.acknowledged {
+            return Ok(false);
+        }
+        if cursor > self.offered && self.earlier.is_none_or(|head| cursor > head) {
+            return Err(BeyondOffered { asked: cursor, offered: self.offered });
+        }
+        self.acknowledged = cursor;
+        self.offered = self.offered.max(cursor);
+        while self.items.front().is_some_and(|item| item.last() <= cursor) {
+            let Some(item) = self.items.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(item.bytes());
+            if let Item::Message { producer, own, .. } = item {
+                let mark = self.fresh_marks.entry(producer).or_default();
+                *mark = own.max(*mark);
+            }
+        }
+        if let Some(Item::Gap(gap)) = self.items.front_mut()
+            && gap.from <= cursor
+        {
+            gap.from = cursor.next();
+            gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
+        }
+        if self.read < cursor {
+            self.read = cursor;
+        }
+        Ok(true)
+    }
+
+    /// The producers' sequences acknowledged since the last call, to be kept with the cursor.
+    pub fn take_marks(&mut self) -> BTreeMap<Producer, u64> {
+        std::mem::take(&mut self.fresh_marks)
+    }
+}

@@ -1,0 +1,235 @@
+//! The one loop around the pure node: inputs in, effects carried out, nothing that waits.
+//!
+//! 1. The loop never waits for Redis, a disk or a client: calls run beside it, and their answers are inputs.
+//! 2. An event reaches subscribers after the node has taken it, so that the state never lags behind what was heard.
+//!
+//! Not here: the rules (`crate::cluster::node`), messages (`sync.rs`).
+
+use super::error::Error;
+use super::handle::StateView;
+use super::hub::Hub;
+use super::presence;
+use super::state_view;
+use super::sync::Sync;
+use crate::clock;
+use crate::cluster::event::{ClusterEvent, Event, LocalFact};
+use crate::cluster::ids::{ClusterName, NodeId};
+use crate::cluster::node::{Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
+use crate::cluster::protocol::{Fault, Life, Numbers, Reply, ServerId};
+use crate::cluster::time::Moment;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// What reaches the loop.
+pub(super) enum Msg {
+    Input(Input),
+    Ask(Request, oneshot::Sender<Result<Response, Refusal>>),
+    State(oneshot::Sender<(StateView, Moment)>),
+    /// An event, and how many were missed before it.
+    News(ClusterEvent),
+}
+
+/// What other tasks need to know of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) standing: Standing,
+    pub(super) settled: bool,
+    pub(super) link: bool,
+    pub(super) node_id: NodeId,
+    pub(super) epoch: String,
+    pub(super) numbers: Numbers,
+}
+
+impl Status {
+    pub(super) fn life(&self) -> Option<&Life> {
+        match &self.standing {
+            Standing::Member(life) => Some(life),
+            _ => None,
+        }
+    }
+
+    /// Why a request that needs membership cannot be met.
+    pub(super) fn refusal(&self) -> Error {
+        match &self.standing {
+            Standing::Refused(holder) => Error::NodeIdInUse { node_id: self.node_id.clone(), holder: holder.clone() },
+            _ => Error::NotJoined,
+        }
+    }
+}
+
+type Answered = (Ticket, Moment, Result<(Reply, ServerId), Fault>);
+
+pub(super) struct Driver {
+    pub(super) cluster: ClusterName,
+    pub(super) node: Node,
+    pub(super) store: Arc<RedisStore>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) sync: Arc<Sync>,
+    pub(super) presence: mpsc::Sender<presence::Command>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) inbox: mpsc::Receiver<Msg>,
+    pub(super) calls: JoinSet<Answered>,
+    pub(super) running: HashMap<tokio::task::Id, (Ticket, Moment)>,
+    pub(super) clients: HashMap<Ticket, oneshot::Sender<Result<Response, Refusal>>>,
+    pub(super) tickets: u64,
+}
+
+impl Driver {
+    /// Runs until every handle is gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            let now = clock::now();
+            let wait = self.node.wake_at(now).since(now).max(Duration::from_millis(1));
+            tokio::select! {
+                msg = self.inbox.recv() => match msg {
+                    Some(msg) => self.take(msg),
+                    None => return,
+                },
+                Some(done) = self.calls.join_next_with_id() => self.call_done(done),
+                () = tokio::time::sleep(wait) => self.step(Input::Wake),
+            }
+        }
+    }
+
+    fn take(&mut self, msg: Msg) {
+        match msg {
+            Msg::Input(input) => self.step(input),
+            Msg::News(event) => {
+                self.step(Input::Event(event.clone()));
+                self.hub.publish(Event::Cluster(event));
+            }
+            Msg::Ask(request, client) => {
+                // Far above the node's own tickets, so that the two never meet.
+                self.tickets += 1;
+                let ticket = Ticket((1 << 62) + self.tickets);
+                self.clients.insert(ticket, client);
+                self.step(Input::Asked(ticket, request));
+            }
+            Msg::State(client) => {
+                let now = clock::now();
+                let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
+                // A client that is gone needs no answer.
+                let _ = client.send((state_view::of(&self.cluster, &self.node, now), until));
+            }
+        }
+    }
+
+    fn call_done(&mut self, done: Result<(tokio::task::Id, Answered), tokio::task::JoinError>) {
+        let (ticket, sent, outcome) = match done {
+            Ok((id, answered)) => {
+                self.running.remove(&id);
+                answered
+            }
+            Err(error) => {
+                tracing::error!(%error, "a call to the store broke down; it counts as unanswered");
+                let Some((ticket, sent)) = self.running.remove(&error.id()) else { return };
+                (ticket, sent, Err(Fault::Unavailable("the call broke down".to_owned())))
+            }
+        };
+        self.step(Input::Answered { ticket, sent, outcome });
+    }
+
+    fn step(&mut self, input: Input) {
+        let effects = self.node.step(clock::now(), input);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        self.publish_status();
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Call(ticket, call) => {
+                let store = Arc::clone(&self.store);
+                let sent = clock::now();
+                let handle = self.calls.spawn(async move {
+                    let outcome = store.call(call).await.map(|answer| (answer.reply, answer.server));
+                    (ticket, sent, outcome)
+                });
+                self.running.insert(handle.id(), (ticket, sent));
+            }
+            Effect::OpenPresence(nonce) => self.tell_presence(presence::Command::Open(nonce)),
+            Effect::ClosePresence => self.tell_presence(presence::Command::Close),
+            Effect::Ping(nonce, deadline) => self.tell_presence(presence::Command::Ping(nonce, deadline)),
+            Effect::HoldLeaderChannel(nonce, hold) => self.tell_presence(presence::Command::Hold(nonce, hold)),
+            Effect::Reply(ticket, outcome) => {
+                if let Some(client) = self.clients.remove(&ticket) {
+                    // A client that is gone needs no answer.
+                    let _ = client.send(*outcome);
+                }
+            }
+            Effect::Joined(admission) => self.sync.admitted(&admission),
+            Effect::DataSet(data) => self.sync.data_set(&data),
+            Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
+            Effect::LinkChanged(up) => {
+                let fact = if up { LocalFact::Recovered } else { LocalFact::Degraded };
+                self.hub.publish_local(fact);
+                if up {
+                    tracing::info!("Redis answers again");
+                } else {
+                    tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
+                }
+            }
+            Effect::Note(note) => log(&note),
+        }
+    }
+
+    /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
+    /// deadline will end that.
+    fn tell_presence(&self, command: presence::Command) {
+        if let Err(error) = self.presence.try_send(command) {
+            tracing::error!(%error, "the presence connection takes no commands");
+        }
+    }
+
+    fn publish_status(&mut self) {
+        let view = self.node.view();
+        self.hub.set_server_time(view.as_of);
+        let status = Status {
+            standing: self.node.standing().clone(),
+            settled: self.node.settled(),
+            link: self.node.link().unwrap_or(false),
+            node_id: self.node.node_id().clone(),
+            epoch: view.epoch().to_owned(),
+            numbers: self.node.known(),
+        };
+        self.status.send_if_modified(|known| {
+            let changed = *known != status;
+            *known = status;
+            changed
+        });
+    }
+}
+
+/// The lines that an operator finds.
+fn log(note: &Note) {
+    match note {
+        Note::BeatFailed { attempt, of, error, wait } => {
+            let wait_ms = crate::cluster::time::millis(*wait);
+            tracing::warn!(attempt, of, %error, wait_ms, "heartbeat attempt {attempt} of {of} failed: {error}; next in {wait_ms} ms");
+        }
+        Note::BeatRecovered { attempts } => tracing::info!(attempts, "heartbeat succeeded on attempt {attempts}"),
+        Note::JoinFailed { error, wait } => {
+            let wait_ms = crate::cluster::time::millis(*wait);
+            tracing::warn!(%error, wait_ms, "joining failed: {error}; next attempt in {wait_ms} ms");
+        }
+        Note::Joined(life) => {
+            tracing::info!(node_id = %life.node_id, incarnation = life.incarnation.0, "joined the cluster");
+        }
+        Note::Refused { node_id, holder } => {
+            tracing::error!(%node_id, holder, "node id {node_id} is in use by {holder}; this node stays out of the cluster");
+        }
+        Note::Elected(term) => tracing::info!(term = term.0, "this node was elected leader"),
+        Note::SteppedDown(term) => tracing::info!(term = term.0, "this node leads no more"),
+        Note::TimingAdopted(timing) => tracing::warn!(
+            heartbeat_interval = ?timing.heartbeat_interval, heartbeat_ttl = ?timing.heartbeat_ttl, lease_ttl = ?timing.lease_ttl,
+            "the cluster's times differ from this node's configuration; the cluster's are used"
+        ),
+        Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
+    }
+}

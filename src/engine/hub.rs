@@ -1,0 +1,144 @@
+//! The events of this node in one bounded log, from which every subscriber reads at its own pace.
+//!
+//! 1. (M1) A subscriber of everything sees contiguous `seq`: what it was too slow for comes as one gap event.
+//! 2. The log is bounded; a subscriber costs a position in it, not a queue.
+//!
+//! Not here: where events come from (`reader.rs`, `driver.rs`), history from before this process (`node.rs` reads it).
+
+use super::handle::Feed;
+use crate::clock;
+use crate::cluster::event::{Event, LocalFact};
+use crate::cluster::ids::EventSeq;
+use crate::cluster::time::{Moment, ServerTime, millis};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// How many events the log holds.
+const KEPT: usize = 4096;
+
+#[derive(Debug)]
+struct Log {
+    events: VecDeque<Event>,
+    /// The position of the first event kept.
+    start: u64,
+    /// The last cluster event that entered the log, or the stream's head when the node began to read.
+    head: Option<EventSeq>,
+    server_time: Option<(ServerTime, Moment)>,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Hub {
+    log: Mutex<Log>,
+    end: watch::Sender<u64>,
+    message_readers: std::sync::atomic::AtomicUsize,
+}
+
+impl Hub {
+    /// An empty log.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let log = Log { events: VecDeque::new(), start: 0, head: None, server_time: None };
+        Arc::new(Self { log: Mutex::new(log), end: watch::Sender::new(0), message_readers: 0.into() })
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server's time, as far as known, for the stamps of local events.
+    pub(super) fn set_server_time(&self, at: ServerTime) {
+        self.log().server_time = Some((at, clock::now()));
+    }
+
+    /// The stream's head at the time this node began to read it.
+    pub(super) fn begin(&self, head: EventSeq) {
+        self.log().head.get_or_insert(head);
+    }
+
+    /// The last cluster event known; `None` before the stream was read.
+    pub(super) fn head(&self) -> Option<EventSeq> {
+        self.log().head
+    }
+
+    /// Adds an event and wakes the subscribers.
+    pub fn publish(&self, event: Event) {
+        let mut log = self.log();
+        if let Event::Cluster(event) = &event {
+            log.head = Some(event.seq);
+        }
+        log.events.push_back(event);
+        if log.events.len() > KEPT {
+            log.events.pop_front();
+            log.start += 1;
+        }
+        let end = log.start + log.events.len() as u64;
+        drop(log);
+        self.end.send_replace(end);
+    }
+
+    pub(super) fn publish_local(&self, fact: LocalFact) {
+        let at = match self.log().server_time {
+            Some((at, read)) => ServerTime(at.0 + millis(clock::now().since(read))),
+            None => ServerTime::default(),
+        };
+        self.publish(Event::Local { at, fact });
+    }
+
+    /// Whether anybody wants messages as events.
+    pub(super) fn wants_messages(&self) -> bool {
+        self.message_readers.load(std::sync::atomic::Ordering::Relaxed) > 0
+    }
+
+    /// A feed from now on, behind `backlog`, which ends with the event `seen`.
+    #[must_use]
+    pub fn feed(self: &Arc<Self>, backlog: VecDeque<Event>, seen: Option<EventSeq>, messages: bool) -> Feed {
+        let log = self.log();
+        let (position, head) = (log.start + log.events.len() as u64, log.head);
+        drop(log);
+        if messages {
+            self.message_readers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        let end = self.end.subscribe();
+        Feed { hub: Arc::clone(self), end, position, seen: seen.or(head), backlog, messages }
+    }
+
+    /// A feed from the oldest event that this log still holds behind `after`; `None` when it does not reach back.
+    pub(super) fn feed_after(self: &Arc<Self>, after: EventSeq, messages: bool) -> Option<Feed> {
+        let mut feed = self.feed(VecDeque::new(), Some(after), messages);
+        let log = self.log();
+        let first = log.events.iter().position(|e| matches!(e, Event::Cluster(e) if e.seq > after));
+        let reaches = match first.and_then(|at| log.events.get(at)) {
+            Some(Event::Cluster(event)) => event.seq == after.next(),
+            _ => log.head.is_some_and(|head| head <= after),
+        };
+        if let Some(first) = first {
+            feed.position = log.start + first as u64;
+        }
+        drop(log);
+        reaches.then_some(feed)
+    }
+
+    pub(super) fn leave(&self, messages: bool) {
+        if messages {
+            self.message_readers.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// The event at a feed's position, with the position behind it. `Err`: the feed was too slow; the
+    /// log begins at this position now.
+    pub(super) fn read(&self, position: u64) -> Result<Option<Event>, u64> {
+        let log = self.log();
+        if position < log.start {
+            return Err(log.start);
+        }
+        let at = usize::try_from(position - log.start).unwrap_or(usize::MAX);
+        Ok(log.events.get(at).cloned())
+    }
+
+    pub(super) fn gap(&self, from: EventSeq, to: EventSeq) -> Event {
+        let at = self.log().server_time.map_or(ServerTime::default(), |(at, _)| at);
+        Event::Local { at, fact: LocalFact::Gap { from, to } }
+    }
+}

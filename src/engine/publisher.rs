@@ -1,0 +1,140 @@
+//! Sends what the outbox holds, in its order, one write under way at a time.
+//!
+//! 1. (S1) A message leaves the outbox only when the store confirmed it, or its producer's mark covers it.
+//! 2. What arrives while a write is under way goes out together with the next one; nothing waits while none is.
+//!
+//! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
+
+use super::driver::{Msg, Status};
+use super::hub::Hub;
+use super::slot::Slot;
+use super::sync::Progress;
+use crate::cluster::event::{Direction, LocalFact};
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::message::Outgoing;
+use crate::cluster::node::Input;
+use crate::cluster::packing::pack;
+use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// How many messages, and how many bytes of them, one write carries.
+const BATCH: (usize, usize) = (4096, 2 << 20);
+/// The pause before a write that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+pub(super) struct Publisher {
+    pub(super) store: Arc<RedisStore>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) accepted: Arc<Notify>,
+    pub(super) node: mpsc::Sender<Msg>,
+    pub(super) keep: u64,
+}
+
+impl Publisher {
+    /// Publishes until the node is gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            // Asked for before looking, so that what arrives meanwhile is not missed.
+            let accepted = Arc::clone(&self.accepted);
+            let woken = accepted.notified();
+            let batch = self.next_batch().await;
+            if batch.is_empty() {
+                woken.await;
+                continue;
+            }
+            match self.publish(&batch).await {
+                Ok(()) => self.progress.set_down(false),
+                Err(why) => {
+                    tracing::debug!(%why, "messages stay in the outbox");
+                    self.progress.set_down(true);
+                    if !self.pause().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next_batch(&self) -> Vec<Outgoing> {
+        let after = self.progress.sent();
+        let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1)).await;
+        match read {
+            Some(Ok(batch)) => batch,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the outbox cannot be read");
+                tokio::time::sleep(AGAIN).await;
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Waits until another try makes sense: a moment, or as soon as the node's standing changes. False: the node is gone.
+    async fn pause(&mut self) -> bool {
+        tokio::select! {
+            changed = self.status.changed() => changed.is_ok(),
+            () = tokio::time::sleep(AGAIN) => true,
+        }
+    }
+
+    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), Fault> {
+        let status = self.status.borrow_and_update().clone();
+        let Some(life) = status.life().cloned() else {
+            return Err(Fault::Unavailable("not a member yet".to_owned()));
+        };
+        let Some(producer) = self.slot.peek(|store| store.producer().clone()) else {
+            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
+        };
+        let entries = pack(batch);
+        let publish = Publish { life, epoch: status.epoch, producer, keep: self.keep, entries };
+        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).await?.reply else {
+            return Err(Fault::Refused("a publish was answered with something else".to_owned()));
+        };
+        match reply {
+            PublishReply::Written { first, .. } => {
+                let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
+                self.written(assigned).await;
+                Ok(())
+            }
+            PublishReply::Marked { producer_seq, seq } => {
+                // An earlier write whose answer was lost: its last message is the mark, and it was in one piece with those
+                // of this batch that the mark covers.
+                let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
+                let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
+                let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
+                self.written(assigned).await;
+                Ok(())
+            }
+            PublishReply::Refused(identity) => {
+                if identity != Identity::Replaced {
+                    // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
+                    let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
+                }
+                Err(Fault::Unavailable("the membership is being renewed".to_owned()))
+            }
+        }
+    }
+
+    async fn written(&self, assigned: Vec<(u64, MessageSeq)>) {
+        let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
+        self.progress.set_sent(&assigned);
+        let fact = LocalFact::SyncComplete {
+            direction: Direction::Sent,
+            count: assigned.len() as u64,
+            first: first.1,
+            last: last.1,
+        };
+        self.hub.publish_local(fact);
+        let removal = self.slot.with(move |store| assigned.chunks(100).try_for_each(|chunk| store.sent(chunk))).await;
+        if let Some(Err(error)) = removal {
+            tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
+        }
+    }
+}

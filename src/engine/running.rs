@@ -1,0 +1,432 @@
+//! A running node, as the outer layers call it.
+//!
+//! 1. A request that needs membership waits for the first attempt of the automatic join, and no longer.
+//! 2. A caller may stop waiting at any time; what it began is finished or left undone as a whole.
+//!
+//! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
+
+use super::driver::{Msg, Status};
+use super::error::Error;
+use super::handle::{
+    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
+    SyncRequest, Synced,
+};
+use super::hub::Hub;
+use super::outbox::{AcceptError, Accepted};
+use super::slot::Slot;
+use super::start::Resumed;
+use super::state_dir::StateError;
+use super::sync::{Progress, Sync};
+use super::{fresh, submission};
+use crate::clock;
+use crate::cluster::event::Event;
+use crate::cluster::ids::{EventSeq, NodeId};
+use crate::cluster::node::{Input, JoinAsk, Refusal, Request, Response, Standing};
+use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
+use crate::cluster::time::millis;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// How long a call waits for its messages to be in the stream before it says that they are queued.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// When a client may try again after a refusal that passes.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module's text. Dropping it ends its tasks at once, without leaving the cluster.
+pub struct RunningNode {
+    pub(super) node: mpsc::Sender<Msg>,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) store: Arc<RedisStore>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) sync: Arc<Sync>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) accepted: Arc<Notify>,
+    pub(super) settings: SyncSettings,
+    pub(super) tasks: Mutex<JoinSet<()>>,
+}
+
+impl RunningNode {
+    /// The id that the node has now.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.status.borrow().node_id.clone()
+    }
+
+    /// Waits until the node has another id than `known`, and returns it.
+    pub async fn renamed(&self, known: &NodeId) -> Option<NodeId> {
+        let mut status = self.status.clone();
+        let changed = status.wait_for(|status| status.node_id != *known).await;
+        changed.ok().map(|status| status.node_id.clone())
+    }
+
+    /// Leaves the cluster and sends what waits, as far as Redis answers within `patience`; then ends.
+    pub async fn stop(&self, patience: Duration) {
+        let began = clock::now();
+        let member = self.status.borrow().life().is_some();
+        if member && self.is_linked() {
+            let last = self.slot.peek(|store| store.unsent()).filter(|u| u.messages > 0);
+            if let Some(unsent) = last {
+                self.accepted.notify_one();
+                self.progress.reach(unsent.last_accepted_seq, patience / 2).await;
+            }
+            let left = patience.saturating_sub(clock::now().since(began));
+            match tokio::time::timeout(left, self.leave()).await {
+                Ok(Ok(_)) => tracing::info!("left the cluster"),
+                Ok(Err(why)) => tracing::warn!(%why, "the cluster was not told that this node leaves"),
+                Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
+            }
+        }
+        let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
+        if waiting > 0 {
+            tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
+        }
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        // Closing writes what is pending; a broken disk must not hold up the end.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.slot.empty()).await;
+    }
+
+    fn is_linked(&self) -> bool {
+        self.status.borrow().link
+    }
+
+    async fn settled(&self) -> Status {
+        let mut status = self.status.clone();
+        match status.wait_for(|status| status.settled).await {
+            Ok(status) => status.clone(),
+            Err(_) => self.status.borrow().clone(),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, Error> {
+        let (answer, outcome) = oneshot::channel();
+        let gone = || Error::Internal("the node has stopped".to_owned());
+        self.node.send(Msg::Ask(request, answer)).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?.map_err(error)
+    }
+
+    /// Takes the store of the id to join under, if this process has none.
+    async fn hold_store(&self, id: &NodeId, force: bool) -> Result<(), Error> {
+        if self.slot.peek(|_| ()).is_some() {
+            return Ok(());
+        }
+        match self.slot.fill(id.clone()).await {
+            Ok(()) => {
+                self.resume().await;
+                Ok(())
+            }
+            Err(StateError::InUse { .. }) if force => Ok(()),
+            Err(StateError::InUse { holder, .. }) => Err(Error::NodeIdInUse { node_id: id.clone(), holder }),
+            Err(why) => Err(Error::Internal(why.to_string())),
+        }
+    }
+
+    async fn resume(&self) {
+        if let Some(resumed) = self.slot.peek(Resumed::of) {
+            let Resumed { producer, known, cursor } = resumed;
+            // The node is gone only when the process ends.
+            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor })).await;
+        }
+    }
+
+    /// After a join: the store goes along to a new id, and a store that another process held until now is taken.
+    async fn settle_store(&self, id: &NodeId, was: &NodeId) {
+        if id != was
+            && let Err(why) = self.slot.rename(id.clone()).await
+        {
+            tracing::warn!(%why, "the outbox keeps its old name");
+        }
+        for _ in 0..50 {
+            if self.hold_store(id, false).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tracing::error!(%id, "another process still holds the outbox of this node id; messages cannot be sent");
+    }
+
+    async fn send(&self, request: &SyncRequest) -> Result<Sent, Error> {
+        if request.messages.is_empty() {
+            return Ok(Sent::default());
+        }
+        let drafted = submission::check(&request.messages)?;
+        self.check_recipients(&drafted).await?;
+        let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
+        let accepted = match self.slot.with(move |store| store.accept(drafted, now)).await {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(why)) => return Err(refused(&why)),
+            None => {
+                let what = "the outbox is still held by the process that had this node id before".to_owned();
+                return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
+            }
+        };
+        let last = accepted.iter().filter_map(|a| match a {
+            Accepted::New { producer_seq } => Some(*producer_seq),
+            Accepted::Duplicate { .. } => None,
+        });
+        if let Some(last) = last.max() {
+            self.accepted.notify_one();
+            if self.is_linked() {
+                self.progress.reach(last, PATIENCE).await;
+            }
+        }
+        Ok(Sent::of(&accepted, &self.progress))
+    }
+
+    async fn check_recipients(&self, drafted: &[super::outbox::Drafted]) -> Result<(), Error> {
+        let wanted: std::collections::BTreeSet<&NodeId> =
+            drafted.iter().filter_map(|d| d.message.to.as_ref()).flatten().collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let unknown = |view: &StateView| -> Vec<String> {
+            let knows = |id: &NodeId| view.nodes.iter().any(|n| n.member.node_id == *id);
+            wanted.iter().filter(|id| !knows(id)).map(ToString::to_string).collect()
+        };
+        let mut names = unknown(&self.state(false).await?);
+        if !names.is_empty() && self.is_linked() {
+            // A member may have joined this instant.
+            names = unknown(&self.state(true).await?);
+        }
+        if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    published: usize,
+    duplicates: usize,
+    queued: usize,
+    entries: Vec<Option<crate::cluster::ids::MessageSeq>>,
+}
+
+impl Sent {
+    fn of(accepted: &[Accepted], progress: &Progress) -> Self {
+        let mut sent = Self::default();
+        let reached = progress.sent();
+        for one in accepted {
+            let entry = match one {
+                Accepted::New { producer_seq } if *producer_seq <= reached => {
+                    sent.published += 1;
+                    progress.place(*producer_seq)
+                }
+                Accepted::New { .. } => {
+                    sent.queued += 1;
+                    None
+                }
+                Accepted::Duplicate { producer_seq, entry } => {
+                    sent.duplicates += 1;
+                    entry.or_else(|| progress.place(*producer_seq))
+                }
+            };
+            sent.entries.push(entry);
+        }
+        sent
+    }
+}
+
+impl Node for RunningNode {
+    async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
+        let was = self.node_id();
+        let id = request.node_id.clone().unwrap_or_else(|| was.clone());
+        self.hold_store(&id, request.force).await?;
+        let ask = JoinAsk {
+            node_id: request.node_id,
+            name: request.name,
+            endpoint: request.endpoint,
+            capabilities: request.capabilities,
+            labels: request.labels,
+            force: request.force,
+        };
+        let Response::Joined { life, joined_at } = self.ask(Request::Join(ask)).await? else {
+            return Err(unexpected());
+        };
+        self.settle_store(&life.node_id, &was).await;
+        let state = self.state(false).await?;
+        Ok(Joined {
+            cluster: state.cluster,
+            node_id: life.node_id,
+            incarnation: life.incarnation,
+            joined_at,
+            leader_id: state.leader_id,
+            term: state.term,
+            nodes: state.nodes,
+        })
+    }
+
+    async fn leave(&self) -> Result<Left, Error> {
+        self.settled().await;
+        match self.ask(Request::Leave).await? {
+            Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn state(&self, fresh: bool) -> Result<StateView, Error> {
+        self.settled().await;
+        let (answer, outcome) = oneshot::channel();
+        let gone = || Error::Internal("the node has stopped".to_owned());
+        self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
+        let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
+        if fresh {
+            state = fresh::read(&self.store, &state).await?;
+        }
+        // Asked again at the last moment: this process may have stood still since the node answered.
+        if state.role == Role::Leader && clock::now() >= leads_until {
+            state.role = Role::Follower;
+            for node in &mut state.nodes {
+                if Some(&node.member.node_id) == state.node_id.as_ref() {
+                    node.role = Role::Follower;
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    async fn elect(&self, request: ElectRequest) -> Result<Elected, Error> {
+        self.settled().await;
+        match self.ask(Request::Elect { candidate: request.candidate, force: request.force }).await? {
+            Response::Elected { leader_id, term, changed, expires_at } => {
+                Ok(Elected { leader_id, term, changed, lease_expires_at: expires_at })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<Synced, Error> {
+        let status = self.settled().await;
+        if !matches!(status.standing, Standing::Member(_) | Standing::Joining) {
+            return Err(status.refusal());
+        }
+        if let Some(ack) = request.ack {
+            self.sync.acknowledge(ack).await?;
+        }
+        let sent = self.send(&request).await?;
+        let mut synced = Synced {
+            published: sent.published,
+            duplicates: sent.duplicates,
+            queued: sent.queued,
+            entries: sent.entries,
+            received: Vec::new(),
+            cursor: self.sync.cursor(),
+            more: false,
+            gap: None,
+            delivery: None,
+        };
+        let limit = request.limit.unwrap_or(self.settings.batch_size).min(MAX_SYNC_LIMIT);
+        if limit == 0 {
+            return Ok(synced);
+        }
+        let patience = request.wait.max(Duration::from_secs(2));
+        let Some(turn) = self.sync.turn(patience).await else {
+            synced.more = true;
+            return Ok(synced);
+        };
+        if let Some(offer) = self.sync.receive(limit, request.wait).await {
+            synced.received = offer.received;
+            synced.cursor = offer.cursor;
+            synced.more = offer.more;
+            synced.gap = offer.gap;
+            if request.auto_ack && offer.cursor > self.sync.cursor() {
+                let (delivery, written) = Delivery::new();
+                synced.delivery = Some(delivery);
+                let sync = Arc::clone(&self.sync);
+                let acknowledge = async move {
+                    if written.await.is_ok()
+                        && let Err(why) = sync.acknowledge(offer.cursor).await
+                    {
+                        tracing::error!(%why, "received messages will come again after a restart");
+                    }
+                    drop(turn);
+                };
+                let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                while tasks.try_join_next().is_some() {}
+                tasks.spawn(acknowledge);
+            }
+        }
+        Ok(synced)
+    }
+
+    async fn beat(&self) -> Result<Beat, Error> {
+        self.settled().await;
+        let Response::Beat { life, at, round_trip, attempts } = self.ask(Request::Beat).await? else {
+            return Err(unexpected());
+        };
+        let state = self.state(false).await?;
+        Ok(Beat {
+            node_id: life.node_id,
+            incarnation: life.incarnation,
+            role: state.role,
+            term: state.term,
+            leader_id: state.leader_id,
+            at,
+            round_trip,
+            attempts,
+        })
+    }
+
+    async fn feed(&self, options: FeedOptions) -> Result<Feed, Error> {
+        let Some(after) = options.after else {
+            return Ok(self.hub.feed(VecDeque::new(), None, options.messages));
+        };
+        if let Some(feed) = self.hub.feed_after(after, options.messages) {
+            return Ok(feed);
+        }
+        // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
+        let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);
+        let mut seen = after;
+        loop {
+            let page = self.store.events(seen, 500).await.map_err(|why| unavailable(&why.to_string()))?;
+            let Some(last) = page.last().map(|event| event.seq) else { break };
+            for event in page {
+                if seen.0 > 0 && event.seq > seen.next() {
+                    feed.backlog.push_back(self.hub.gap(seen.next(), EventSeq(event.seq.0 - 1)));
+                }
+                seen = event.seq;
+                feed.backlog.push_back(Event::Cluster(event));
+            }
+            if self.hub.head().is_some_and(|head| last >= head) {
+                break;
+            }
+        }
+        if let Some(head) = self.hub.head().filter(|head| *head > seen && feed.backlog.is_empty()) {
+            feed.backlog.push_back(self.hub.gap(seen.next(), head));
+            seen = head;
+        }
+        feed.seen = Some(seen);
+        Ok(feed)
+    }
+}
+
+fn unexpected() -> Error {
+    Error::Internal("the node answered another question".to_owned())
+}
+
+pub(super) fn unavailable(detail: &str) -> Error {
+    Error::RedisUnavailable { detail: detail.to_owned(), retry_after: RETRY_AFTER }
+}
+
+fn error(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::NotJoined => Error::NotJoined,
+        Refusal::Unavailable(detail) => unavailable(&detail),
+        Refusal::InUse { node_id, holder } => Error::NodeIdInUse { node_id, holder },
+        Refusal::Unknown(id) => Error::UnknownNode { names: vec![id.to_string()] },
+        Refusal::Invalid(why) => Error::InvalidParams(why),
+    }
+}
+
+fn refused(why: &AcceptError) -> Error {
+    match why {
+        AcceptError::Full { .. } => Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER },
+        AcceptError::State(StateError::Io { full: true, .. }) => {
+            Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER }
+        }
+        AcceptError::State(_) => Error::Internal(why.to_string()),
+    }
+}

@@ -1,0 +1,192 @@
+//! Starts and stops a node: its tasks, and the ways between them.
+//!
+//! 1. No task is left behind: each ends when the node is dropped, and one that breaks down is logged.
+//! 2. Stopping keeps within its time, whatever Redis does; what could not be sent stays in the outbox.
+//!
+//! Not here: what the node does while it runs (`running.rs`).
+
+use super::driver::{Driver, Msg, Status};
+use super::hub::Hub;
+use super::outbox::NodeStore;
+use super::publisher::Publisher;
+use super::running::RunningNode;
+use super::slot::Slot;
+use super::state_dir::StateDir;
+use super::sync::{Progress, Sync};
+use super::{presence, reader};
+use crate::cluster::ids::{ClusterName, Nonce};
+use crate::cluster::member::Metadata;
+use crate::cluster::node::{Node, Settings};
+use crate::cluster::protocol::Numbers;
+use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
+use crate::store::redis::{RedisStore, Target};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How many inputs may wait for the node.
+const WAITING: usize = 1024;
+
+/// What a node is started with.
+pub struct Start {
+    /// The cluster to join.
+    pub cluster: ClusterName,
+    /// Where its Redis is.
+    pub target: Target,
+    /// The id to join under.
+    pub node_id: crate::cluster::ids::NodeId,
+    /// The store of that id, or who holds it.
+    pub store: Result<NodeStore, String>,
+    /// Where stores are kept.
+    pub state_dir: StateDir,
+    /// What the node says of itself.
+    pub metadata: Metadata,
+    /// Whether it joins by itself.
+    pub auto_join: bool,
+    /// Its part in elections.
+    pub leader: LeaderSettings,
+    /// The times it would set as the first member.
+    pub timing: Timing,
+    /// How a failed heartbeat is tried again.
+    pub retry: Retry,
+    /// Bounds of the message sync.
+    pub sync: SyncSettings,
+    /// A one-shot process of this host whose membership this node takes over.
+    pub former: Option<Nonce>,
+}
+
+/// Starts a node; must be called within a runtime.
+///
+/// # Errors
+/// [`std::io::Error`] when the system has no random numbers.
+pub fn start(start: Start) -> std::io::Result<RunningNode> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let (kept, holder) = match start.store {
+        Ok(store) => (Some(store), None),
+        Err(holder) => (None, Some(holder)),
+    };
+    let resumed = kept.as_ref().map(Resumed::of);
+    let settings = Settings {
+        node_id: start.node_id.clone(),
+        metadata: start.metadata,
+        auto_join: start.auto_join && holder.is_none(),
+        leader: start.leader,
+        timing: start.timing,
+        retry: start.retry,
+        process: Nonce::from_bytes(random),
+        producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
+        known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
+        cursor: resumed.and_then(|r| r.cursor),
+        former: start.former,
+    };
+    let node = match holder {
+        Some(holder) => Node::refused(settings, holder),
+        None => Node::new(settings),
+    };
+    let status = Status {
+        standing: node.standing().clone(),
+        settled: node.settled(),
+        link: false,
+        node_id: start.node_id,
+        epoch: String::new(),
+        numbers: Numbers::default(),
+    };
+    let (status, status_reader) = watch::channel(status);
+    let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
+    let (to_presence, presence_commands) = mpsc::channel(16);
+    let store = Arc::new(RedisStore::new(start.target, &start.cluster));
+    let slot = Slot::new(start.state_dir, kept);
+    let hub = Hub::new();
+    let sync =
+        Sync::new(Arc::clone(&slot), Arc::clone(&hub), Arc::clone(&store), inputs.downgrade(), status_reader.clone());
+    let progress = Arc::new(Progress::default());
+    let accepted = Arc::new(Notify::new());
+    let driver = Driver {
+        cluster: start.cluster.clone(),
+        node,
+        store: Arc::clone(&store),
+        hub: Arc::clone(&hub),
+        sync: Arc::clone(&sync),
+        presence: to_presence,
+        status,
+        inbox,
+        calls: JoinSet::new(),
+        running: HashMap::new(),
+        clients: HashMap::new(),
+        tickets: 0,
+    };
+    let publisher = Publisher {
+        store: Arc::clone(&store),
+        slot: Arc::clone(&slot),
+        hub: Arc::clone(&hub),
+        progress: Arc::clone(&progress),
+        status: status_reader.clone(),
+        accepted: Arc::clone(&accepted),
+        node: inputs.clone(),
+        keep: start.sync.max_stream_length,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(driver.run());
+    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone()));
+    tasks.spawn(reader::run(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&sync), inputs.clone()));
+    tasks.spawn(publisher.run());
+    tasks.spawn(keep_numbers(Arc::clone(&slot), status_reader.clone()));
+    let for_acks = Arc::clone(&sync);
+    tasks.spawn(async move { for_acks.tell_acknowledged().await });
+    let for_vacating = Arc::clone(&sync);
+    tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
+    Ok(RunningNode {
+        node: inputs,
+        status: status_reader,
+        store,
+        slot,
+        hub,
+        sync,
+        progress,
+        accepted,
+        settings: start.sync,
+        tasks: std::sync::Mutex::new(tasks),
+    })
+}
+
+/// What an earlier process of the node left on disk.
+pub(super) struct Resumed {
+    pub(super) producer: Nonce,
+    pub(super) known: Numbers,
+    pub(super) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
+}
+
+impl Resumed {
+    pub(super) fn of(store: &NodeStore) -> Self {
+        let saved = store.saved();
+        let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
+        Self { producer: store.producer().clone(), known: saved.numbers, cursor }
+    }
+}
+
+/// Keeps the highest numbers on disk (E2), whenever they changed, at most twice a second.
+async fn keep_numbers(slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
+    let mut kept = Numbers::default();
+    while status.changed().await.is_ok() {
+        let (numbers, incarnation) = {
+            let status = status.borrow_and_update();
+            (status.numbers, status.life().map(|life| life.incarnation))
+        };
+        if numbers != kept {
+            let change = super::outbox::SavedChange {
+                numbers: Some(numbers),
+                incarnation,
+                ..super::outbox::SavedChange::default()
+            };
+            match slot.with(move |store| store.save(&change)).await {
+                Some(Ok(())) => kept = numbers,
+                Some(Err(error)) => tracing::warn!(%error, "the cluster's numbers cannot be kept on disk"),
+                None => {}
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}

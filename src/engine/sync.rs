@@ -1,0 +1,325 @@
+//! Messages in and out: what a client's call sends, receives and acknowledges.
+//!
+//! 1. (S1) A message is on disk before the call that gave it is answered.
+//! 2. (S2) An acknowledgement is on disk before the call that made it is answered.
+//! 3. Receiving calls are served one at a time; one that waits for its answer to be written holds the next one up.
+//!
+//! Not here: sending (`publisher.rs`), reading the stream (`reader.rs`), what is offered (`crate::cluster::inbox`).
+
+use super::driver::{Msg, Status};
+use super::error::Error;
+use super::hub::Hub;
+use super::outbox::SavedChange;
+use super::reader;
+use super::slot::Slot;
+use crate::cluster::event::{Direction, LocalFact};
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::inbox::{Inbox, Offer};
+use crate::cluster::message::Received;
+use crate::cluster::node::{Admission, Input};
+use crate::cluster::protocol::{Call, DataSet, Entry, Fault, Life};
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
+
+/// How much of messages one answer carries.
+const ANSWER_BYTES: usize = 4 << 20;
+/// How many runs of sent messages are remembered, to tell a call where its messages are.
+const RUNS: usize = 1024;
+
+/// How far the outbox has been sent.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    sent: AtomicU64,
+    down: AtomicBool,
+    runs: Mutex<VecDeque<(u64, u64, MessageSeq)>>,
+    changed: Notify,
+}
+
+impl Progress {
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn set_sent(&self, assigned: &[(u64, MessageSeq)]) {
+        let (Some((first, seq)), Some((last, _))) = (assigned.first(), assigned.last()) else { return };
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.push_back((*first, *last, *seq));
+        if runs.len() > RUNS {
+            runs.pop_front();
+        }
+        drop(runs);
+        self.sent.fetch_max(*last, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    /// Where a sent message is, if that is still remembered.
+    pub(super) fn place(&self, producer_seq: u64) -> Option<MessageSeq> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = runs.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&producer_seq))?;
+        Some(MessageSeq(run.2.0 + (producer_seq - run.0)))
+    }
+
+    /// Waits until everything up to `last` was sent, sending fails, or the time is over.
+    pub(super) async fn reach(&self, last: u64, patience: Duration) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if self.sent() >= last || self.is_down() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Late is an answer, too: what was not sent is queued.
+        let _ = tokio::time::timeout(patience, waiting).await;
+    }
+}
+
+/// See the module's text.
+pub(super) struct Sync {
+    inbox: Mutex<Option<Inbox>>,
+    owner: Mutex<Option<NodeId>>,
+    arrived: Notify,
+    receiving: Arc<tokio::sync::Mutex<()>>,
+    slot: Arc<Slot>,
+    hub: Arc<Hub>,
+    store: Arc<RedisStore>,
+    node: mpsc::WeakSender<Msg>,
+    status: watch::Receiver<Status>,
+    acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
+    vacated: Notify,
+}
+
+impl Sync {
+    pub(super) fn new(
+        slot: Arc<Slot>,
+        hub: Arc<Hub>,
+        store: Arc<RedisStore>,
+        node: mpsc::WeakSender<Msg>,
+        status: watch::Receiver<Status>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            inbox: Mutex::new(None),
+            owner: Mutex::new(None),
+            arrived: Notify::new(),
+            receiving: Arc::default(),
+            slot,
+            hub,
+            store,
+            node,
+            status,
+            acknowledged: watch::Sender::new(None),
+            vacated: Notify::new(),
+        })
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Option<Inbox>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether Redis answers, as far as the node knows.
+    pub(super) fn is_linked(&self) -> bool {
+        self.status.borrow().link
+    }
+
+    /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
+    pub(super) fn admitted(&self, admission: &Admission) {
+        let mut ids = vec![admission.life.node_id.clone()];
+        ids.extend(admission.aliases.iter().cloned());
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = owner.replace(admission.life.node_id.clone());
+        drop(owner);
+        let mut inbox = self.inbox();
+        let goes_on = known.is_some_and(|id| ids.contains(&id));
+        if let Some(inbox) = inbox.as_mut().filter(|_| goes_on) {
+            inbox.set_ids(ids);
+            inbox.begin_epoch(&admission.data);
+        } else {
+            let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
+            let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
+            *inbox = Some(Inbox::new(ids, producer, admission.cursor, &admission.data, marks));
+        }
+        drop(inbox);
+        self.arrived.notify_waiters();
+    }
+
+    /// The data set is another one.
+    pub(super) fn data_set(&self, data: &DataSet) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.begin_epoch(data);
+        }
+        self.arrived.notify_waiters();
+    }
+
+    /// The node is no member any more; `replaced`: its id belongs to another process now.
+    pub(super) fn departed(&self, replaced: bool) {
+        self.arrived.notify_waiters();
+        if replaced {
+            self.vacated.notify_one();
+        }
+    }
+
+    /// Waits until the id was taken over, then gives the store on disk to whoever holds the id.
+    pub(super) async fn vacate_when_replaced(&self) {
+        loop {
+            self.vacated.notified().await;
+            self.slot.empty().await;
+        }
+    }
+
+    /// Where to read on; `None` while nothing is to be read.
+    pub(super) fn wants(&self) -> Option<MessageSeq> {
+        self.status.borrow().life()?;
+        self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
+    }
+
+    /// Takes entries of the stream. Before a hole the data set is asked for, because it may be a new one.
+    pub(super) async fn take_entries(&self, store: &RedisStore, entries: &[Entry]) -> Result<(), Fault> {
+        let holes = {
+            let inbox = self.inbox();
+            inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first))
+        };
+        let data = if holes { Some(reader::data_set(store).await?) } else { None };
+        let mut fresh = Vec::new();
+        if let Some(inbox) = self.inbox().as_mut() {
+            if let Some(data) = &data {
+                inbox.begin_epoch(data);
+            }
+            for entry in entries {
+                fresh.extend(inbox.take(entry));
+            }
+        }
+        self.arrived.notify_waiters();
+        if self.hub.wants_messages() {
+            for received in fresh {
+                self.hub.publish_local(LocalFact::Message(received));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is in the stream now, up to `limit` messages, unless enough waits already.
+    async fn pull(&self, limit: usize) {
+        for _ in 0..64 {
+            let Some(at) = self.wants() else { return };
+            if self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit) || !self.is_linked() {
+                return;
+            }
+            match self.store.messages(at, 256).await {
+                Ok(entries) if entries.is_empty() => return,
+                Ok(entries) => {
+                    if let Err(why) = self.take_entries(&self.store, &entries).await {
+                        tracing::debug!(%why, "reading messages was interrupted");
+                        return;
+                    }
+                }
+                Err(why) => {
+                    tracing::debug!(%why, "reading messages was interrupted");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
+    pub(super) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
+    }
+
+    /// Offers messages, waiting up to `wait` for the first one.
+    pub(super) async fn receive(&self, limit: usize, wait: Duration) -> Option<Offer> {
+        self.pull(limit).await;
+        let waiting = async {
+            loop {
+                let arrived = self.arrived.notified();
+                tokio::pin!(arrived);
+                arrived.as_mut().enable();
+                let ready = self.inbox().as_ref().is_none_or(|inbox| !inbox.is_empty());
+                if ready || self.status.borrow().life().is_none() {
+                    return;
+                }
+                arrived.await;
+            }
+        };
+        if !wait.is_zero() && limit > 0 {
+            // Nothing came in time: the offer is empty.
+            let _ = tokio::time::timeout(wait, waiting).await;
+        }
+        let offer = self.inbox().as_mut().map(|inbox| inbox.offer(limit, ANSWER_BYTES))?;
+        self.announce(&offer.received);
+        Some(offer)
+    }
+
+    fn announce(&self, received: &[Received]) {
+        if let (Some(first), Some(last)) = (received.first(), received.last()) {
+            let count = received.len() as u64;
+            let direction = Direction::Received;
+            self.hub.publish_local(LocalFact::SyncComplete { direction, count, first: first.seq, last: last.seq });
+        }
+    }
+
+    /// Where clients have acknowledged.
+    pub(super) fn cursor(&self) -> MessageSeq {
+        self.inbox().as_ref().map(Inbox::acknowledged).unwrap_or_default()
+    }
+
+    /// Acknowledges, on disk first, in Redis soon.
+    pub(super) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
+        let change = {
+            let mut inbox = self.inbox();
+            let Some(inbox) = inbox.as_mut() else { return Ok(()) };
+            match inbox.acknowledge(cursor) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+            }
+            SavedChange {
+                cursor: Some(cursor),
+                epoch: Nonce::new(inbox.epoch()).ok(),
+                marks: inbox.take_marks(),
+                durable: true,
+                ..SavedChange::default()
+            }
+        };
+        let epoch = change.epoch.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.acknowledged.send_replace(Some((cursor, epoch.clone())));
+        if let Some(node) = self.node.upgrade() {
+            // The node is gone only when the process ends.
+            let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
+        }
+        match self.slot.with(move |store| store.save(&change)).await {
+            Some(Err(error)) => Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells Redis what was acknowledged, the newest only, until the node is gone.
+    pub(super) async fn tell_acknowledged(&self) {
+        let mut changes = self.acknowledged.subscribe();
+        while changes.changed().await.is_ok() {
+            let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };
+            let life: Option<Life> = self.status.borrow().life().cloned();
+            let Some(life) = life else { continue };
+            if let Err(why) = self.store.call(Call::Acknowledge { life, epoch, seq }).await {
+                // The next beat carries it.
+                tracing::debug!(%why, "an acknowledgement was not told to Redis yet");
+            }
+        }
+    }
+}

@@ -97,7 +97,7 @@ fn is_blank(line: &[u8]) -> bool {
 pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
     // Both separators begin with this byte in UTF-8.
     let suspicious = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0xE2);
-    if !json.as_bytes().iter().any(|byte| suspicious(byte)) {
+    if !json.as_bytes().iter().any(suspicious) {
         return Cow::Borrowed(json);
     }
     let mut line = String::with_capacity(json.len() + 16);
@@ -168,6 +168,19 @@ mod tests {
         let long = [vec![b'x'; 1 << 20], b"\nok\n".to_vec()].concat();
         assert_eq!(read_all(&long, 5).await, [Line::TooLong, complete("ok")]);
         assert_eq!(read_all(&vec![b'x'; 1 << 20], 5).await, [Line::TooLong]);
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_takes_no_more_memory_than_one_that_is_allowed() {
+        use tokio::io::AsyncReadExt;
+        let max = 1 << 20;
+        let input = tokio::io::repeat(b'x').take(100 << 20).chain(&b"\nok\n"[..]);
+        let mut reader = LineReader::new(input, max);
+        assert_eq!(reader.next().await.unwrap(), Some(Line::TooLong));
+        assert_eq!(reader.line.capacity(), 0);
+        assert!(reader.input.get_ref().get_ref().0.limit() > 98 << 20, "reported late");
+        assert_eq!(reader.next().await.unwrap(), Some(complete("ok")));
+        assert!(reader.line.capacity() < 1_000);
     }
 
     #[test]

@@ -8,15 +8,17 @@
 
 use super::outcome::{Failure, Outcome};
 use super::{Session, settings};
+use crate::cluster::ids::NodeId;
 use crate::config::{Config, RedisAddress, RedisMode};
 use crate::embedded::{self, Choice, EmbeddedServer, Seek};
+use crate::engine::RunningNode;
+use crate::engine::state_dir::StateDir;
 use crate::logging;
 use crate::rpc::connection::{Ended, Limits};
 use crate::rpc::module::{Module, ServerInfo};
 use crate::rpc::socket::Listener;
 use crate::rpc::stdio::serve_stdio;
 use engine::Engine;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +27,10 @@ use tokio::task::JoinSet;
 
 /// How long the node may take to leave and flush: 3 s for Redis, and what its own tasks take.
 const LEAVE_WITHIN: Duration = Duration::from_millis(3_500);
+/// How long Redis may take for that.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often the private Redis is looked at.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long answers in flight are waited for meanwhile.
 const DRAIN: Duration = Duration::from_millis(500);
 /// How long the private Redis may take to stop afterwards; together the three stay below 5 s.
@@ -48,10 +54,8 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     if let Some(note) = &redis.note {
         tracing::info!("{note}");
     }
-    let engine = engine::start(&config, redis.server.clone()).await?;
-    let served = tokio::select! {
-    served = serve(engine, &config, stay, &mut signals) => served,
-    };
+    let engine = engine::start(&config)?;
+    let served = serve(engine, &config, redis.server.clone(), stay, &mut signals).await;
     let released = match redis.server {
         Some(server) => tokio::select! {
             () = release(server) => Ok(()),
@@ -63,27 +67,44 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
 }
 
 /// Serves the node on its doors until it shall end, then ends it.
-async fn serve(engine: Engine, config: &Config, stay: bool, signals: &mut Signals) -> Outcome {
+async fn serve(
+    engine: Engine,
+    config: &Config,
+    redis: Option<Arc<EmbeddedServer>>,
+    stay: bool,
+    signals: &mut Signals,
+) -> Outcome {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
     let info = ServerInfo {
         cluster: config.cluster.clone(),
         redis_mode: redis_mode(config.redis.mode).to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let module = Module::new(engine.node(), info).map_err(|error| failed("the methods do not fit", &error))?;
+    let module =
+        Module::new(Arc::clone(&engine.node), info).map_err(|error| failed("the methods do not fit", &error))?;
     let limits = Limits { max_line_bytes: config.rpc.max_line_bytes, drain: DRAIN, ..Limits::default() };
     let (stop, stopped) = watch::channel(false);
-    let listener = Listener::bind(engine.socket()).map_err(|error| failed("cannot listen for commands", &error))?;
     let mut doors = JoinSet::new();
-    doors.spawn(listener.serve(module.clone(), limits.clone(), stopped.clone()));
+    if engine.refused {
+        tracing::error!(id = %engine.node.node_id(), "another process of this host holds the node id; stop one of them");
+    } else {
+        let listener = listen(&engine.state, &engine.node.node_id())?;
+        let door = Door { node: Arc::clone(&engine.node), state: engine.state.clone(), module: module.clone() };
+        doors.spawn(door.keep_open(listener, limits.clone(), stopped.clone()));
+    }
+    let mut keeper = JoinSet::new();
+    if let Some(server) = redis {
+        keeper.spawn(keep_running(server));
+    }
     // Its threads are not waited for: a read that blocks for ever holds up nothing.
     let mut host = JoinSet::new();
     host.spawn(async move { serve_stdio(&module, &limits, stopped).await });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), socket = %engine.socket().display(), "the node is up");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), id = %engine.node.node_id(), "the node is up");
     tokio::select! {
         () = signals.next() => tracing::info!("a signal asks for the end"),
         why = host_gone(&mut host, stay) => tracing::info!("{why}"),
     }
+    keeper.abort_all();
     // At once and together: a leader hands over while the last answers are written.
     stop.send_replace(true);
     let drain = async {
@@ -92,7 +113,7 @@ async fn serve(engine: Engine, config: &Config, stay: bool, signals: &mut Signal
         let _ = tokio::time::timeout(DRAIN + DRAIN / 2, all).await;
     };
     let end = async {
-        let ended = tokio::time::timeout(LEAVE_WITHIN, engine.stop()).await;
+        let ended = tokio::time::timeout(LEAVE_WITHIN, engine.node.stop(PATIENCE)).await;
         if ended.is_err() {
             tracing::warn!("the node did not end in time; what it kept on disk is sent by the next process of this id");
         }
@@ -100,6 +121,76 @@ async fn serve(engine: Engine, config: &Config, stay: bool, signals: &mut Signal
     tokio::select! {
         _ = async { tokio::join!(drain, end) } => Ok(()),
         () = signals.next() => Err(Failure::Said(130)),
+    }
+}
+
+fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure> {
+    let path = state.prepare_socket(id).map_err(|error| Failure::Failed(error.to_string()))?;
+    let bound = Listener::bind(&path);
+    bound.map_err(|error| Failure::Failed(format!("cannot listen for commands at {}: {error}", path.display())))
+}
+
+/// The node's socket, which follows the node's id.
+struct Door {
+    node: Arc<RunningNode>,
+    state: StateDir,
+    module: Module,
+}
+
+impl Door {
+    async fn keep_open(self, first: Listener, limits: Limits, mut stopped: watch::Receiver<bool>) {
+        let mut id = self.node.node_id();
+        let mut listener = Some(first);
+        loop {
+            let (close, closed) = watch::channel(false);
+            let current = listener.take();
+            let serving = async {
+                match current {
+                    Some(listener) => listener.serve(self.module.clone(), limits.clone(), closed).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::pin!(serving);
+            let renamed = tokio::select! {
+                () = &mut serving => return,
+                _ = stopped.wait_for(|stopped| *stopped) => None,
+                renamed = self.node.renamed(&id) => renamed,
+            };
+            let next = renamed.map(|renamed| {
+                id = renamed;
+                // Before the old one closes: whoever asked for the rename may look for the new one at once.
+                listen(&self.state, &id)
+            });
+            close.send_replace(true);
+            // Without a listener there is nothing to wait for; with one, its answers in flight are written.
+            let _ = tokio::time::timeout(DRAIN + DRAIN / 2, serving).await;
+            match next {
+                None => return,
+                Some(Ok(fresh)) => listener = Some(fresh),
+                Some(Err(failure)) => tracing::error!("{failure}"),
+            }
+        }
+    }
+}
+
+/// Starts the private Redis again when it died.
+async fn keep_running(server: Arc<EmbeddedServer>) {
+    let mut told = None;
+    loop {
+        tokio::time::sleep(LOOK_AFTER).await;
+        let looked = Arc::clone(&server);
+        let failed = match tokio::task::spawn_blocking(move || looked.ensure_running()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => return,
+        };
+        if told != failed {
+            match &failed {
+                Some(error) => tracing::error!("{error}"),
+                None => tracing::info!("the private Redis runs again"),
+            }
+            told = failed;
+        }
     }
 }
 
@@ -200,73 +291,65 @@ impl Signals {
 /// The one place where this flow meets the engine.
 mod engine {
     use super::*;
-    use crate::engine::error::Error;
-    use crate::engine::handle::{
-        Beat, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, StateView, SyncRequest, Synced,
-    };
-    use crate::engine::state_dir::StateDir;
-    use std::path::PathBuf;
+    use crate::cluster::ids::NodeId;
+    use crate::engine::outbox::NodeStore;
+    use crate::engine::state_dir::{StateDir, StateError};
+    use crate::engine::{RunningNode, Start};
 
-    /// A running node.
+    /// A running node, and where its files are.
     pub(super) struct Engine {
-        node: Arc<Unbuilt>,
-        socket: PathBuf,
+        pub(super) node: Arc<RunningNode>,
+        pub(super) state: StateDir,
+        /// Another process of this host holds the id: the node serves its host only, and says so to every call.
+        pub(super) refused: bool,
     }
 
-    impl Engine {
-        /// The node, for the methods.
-        pub(super) fn node(&self) -> Arc<Unbuilt> {
-            Arc::clone(&self.node)
-        }
-
-        /// Where it listens.
-        pub(super) fn socket(&self) -> &Path {
-            &self.socket
-        }
-
-        /// Leaves the cluster and flushes, as far as Redis answers within 3 s.
-        pub(super) async fn stop(self) {}
-    }
-
-    /// Starts the node. It keeps the hold on the private Redis, to start it again when it dies.
-    pub(super) async fn start(config: &Config, _redis: Option<Arc<EmbeddedServer>>) -> Result<Engine, Failure> {
+    /// Starts the node under the configured id, else under a generated one.
+    pub(super) fn start(config: &Config) -> Result<Engine, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
-        let state = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
-        let Some(id) = &config.node.id else {
-            return Err(Failure::Failed("generated ids are not built yet; set node.id or --node".to_owned()));
+        let opened = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
+        let state = opened.with_outbox_bytes(config.sync.outbox_bytes);
+        let (node_id, store) = claim(config.node.id.clone(), &state)?;
+        let refused = store.is_err();
+        let node = crate::engine::start(Start {
+            cluster: config.cluster.clone(),
+            target: settings::target(config),
+            node_id,
+            store,
+            state_dir: state.clone(),
+            metadata: settings::metadata(config),
+            auto_join: config.node.auto_join,
+            leader: config.leader,
+            timing: config.timing,
+            retry: config.node.retry,
+            sync: config.sync,
+            former: None,
+        });
+        let node = node.map_err(|error| failed(&format!("cannot start the node: {error}")))?;
+        Ok(Engine { node: Arc::new(node), state, refused })
+    }
+
+    type Claim = (NodeId, Result<NodeStore, String>);
+
+    fn claim(configured: Option<NodeId>, state: &StateDir) -> Result<Claim, Failure> {
+        let failed = |error: StateError| Failure::Failed(error.to_string());
+        let Some(node_id) = configured else {
+            let mut broken = None;
+            let random = || {
+                let mut bytes = [0; 4];
+                broken = broken.take().or(getrandom::fill(&mut bytes).err());
+                bytes
+            };
+            let (node_id, store) = state.lock_generated(random).map_err(failed)?;
+            return match broken {
+                Some(error) => Err(Failure::Failed(format!("no random numbers for an id: {error}"))),
+                None => Ok((node_id, Ok(store))),
+            };
         };
-        let socket = state.prepare_socket(id).map_err(|error| failed(&error))?;
-        Ok(Engine { node: Arc::new(Unbuilt), socket })
-    }
-
-    /// Stands where the engine will.
-    pub(super) struct Unbuilt;
-
-    fn unbuilt<T>() -> Result<T, Error> {
-        Err(Error::Internal("the engine is not built yet".to_owned()))
-    }
-
-    impl Node for Unbuilt {
-        async fn join(&self, _: JoinRequest) -> Result<Joined, Error> {
-            unbuilt()
-        }
-        async fn leave(&self) -> Result<Left, Error> {
-            unbuilt()
-        }
-        async fn state(&self, _: bool) -> Result<StateView, Error> {
-            unbuilt()
-        }
-        async fn elect(&self, _: ElectRequest) -> Result<Elected, Error> {
-            unbuilt()
-        }
-        async fn sync(&self, _: SyncRequest) -> Result<Synced, Error> {
-            unbuilt()
-        }
-        async fn beat(&self) -> Result<Beat, Error> {
-            unbuilt()
-        }
-        async fn feed(&self, _: FeedOptions) -> Result<Feed, Error> {
-            unbuilt()
+        match state.lock_node(&node_id) {
+            Ok(store) => Ok((node_id, Ok(store))),
+            Err(StateError::InUse { holder, .. }) => Ok((node_id, Err(holder))),
+            Err(error) => Err(failed(error)),
         }
     }
 }

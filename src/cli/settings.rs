@@ -8,8 +8,10 @@ use super::Environment;
 use super::arguments::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
-use crate::config::{self, Config, Loaded, Problems, Sources};
+use crate::cluster::member::Metadata;
+use crate::config::{self, Config, Loaded, Problems, RedisAddress, Sources};
 use crate::embedded::Seek;
+use crate::store::redis::{Address, Target};
 
 /// Loads the configuration with everything that is known about it.
 ///
@@ -52,4 +54,28 @@ pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
     let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
     seek.program = program.or(seek.program);
     seek
+}
+
+/// The Redis that the configuration means; in mode embedded its address must have been settled before.
+#[must_use]
+pub(super) fn target(config: &Config) -> Target {
+    let redis = &config.redis;
+    Target {
+        address: match &redis.address {
+            RedisAddress::Unix(path) => Address::Unix(path.clone()),
+            RedisAddress::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port, tls: redis.tls },
+        },
+        db: redis.db,
+        username: redis.username.clone(),
+        password: redis.password.as_ref().map(|password| password.expose().to_owned()),
+    }
+}
+
+/// What the node says of itself, with what is not configured filled in.
+#[must_use]
+pub(super) fn metadata(config: &Config) -> Metadata {
+    let mut metadata = config.node.metadata.clone();
+    env!("CARGO_PKG_VERSION").clone_into(&mut metadata.version);
+    metadata.candidate = config.leader.candidate;
+    metadata
 }

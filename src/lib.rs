@@ -8,12 +8,13 @@
 //! - [`rpc`]: JSON-RPC over stdio and a unix socket.
 //! - [`cli`]: the commands.
 //!
-//! Beside them stand [`config`] and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
+//! Beside them stand [`config`], [`embedded`] (a private Redis server) and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
 
 pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod embedded;
 pub mod engine;
 pub mod logging;
 pub mod rpc;

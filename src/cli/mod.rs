@@ -1,1 +1,127 @@
 //! The commands, one file per group.
+//!
+//! 1. Reading commands never join the cluster and never start anything.
+//! 2. Results go to standard output, everything else to standard error; a reader that goes away is no failure.
+//!
+//! Not here: what the node does (`crate::engine`), the methods (`crate::rpc`).
+
+pub mod arguments;
+mod attach;
+mod config_check;
+
+mod demo;
+mod direct;
+mod doctor;
+
+mod documents;
+mod events;
+mod membership;
+mod messages;
+pub mod outcome;
+mod serve;
+mod settings;
+mod state;
+mod terminal;
+
+use arguments::{Arguments, Command, ConfigAction, Global};
+use clap::Parser;
+use outcome::{Failure, Outcome};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use terminal::Output;
+
+/// What the process was started with, apart from its arguments.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The variables. A value that is no UTF-8 holds U+FFFD.
+    pub variables: BTreeMap<String, String>,
+    /// What relative paths are relative to.
+    pub folder: PathBuf,
+}
+
+impl Environment {
+    /// This process's own.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let sources = crate::config::Sources::from_process(None);
+        Self { variables: sources.env, folder: sources.cwd }
+    }
+
+    /// A variable; empty counts as unset.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+/// What a command works with.
+#[derive(Debug)]
+struct Session<'a> {
+    global: &'a Global,
+    environment: &'a Environment,
+    output: Output<'a>,
+}
+
+/// Runs the command line: `arguments` with the program's name in front.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help goes to standard output, wrong usage to standard error; a closed one leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = execute(parsed, environment);
+    if let Err(failure) = &outcome
+        && let Some(message) = failure.message()
+    {
+        let _ = writeln!(std::io::stderr().lock(), "clawster: {message}");
+    }
+    outcome::exit_code(&outcome)
+}
+
+fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
+    let Arguments { global, command } = parsed;
+    let mut builder = match command {
+        Command::Serve { .. } | Command::Demo { .. } => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    // More threads than this do not make a node faster, and each costs memory.
+    let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
+    let runtime = builder.worker_threads(workers).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let output = Output::stdout(environment);
+    let mut session = Session { global: &global, environment, output };
+    let outcome = runtime.block_on(dispatch(&mut session, command));
+    // A thread that waits for standard input cannot be interrupted and must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(50));
+    outcome
+}
+
+async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
+    match command {
+        Command::Serve { stay } => serve::run(session, stay).await,
+        Command::Status { form, fresh } => state::status(session, form, fresh).await,
+        Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
+        Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
+        Command::Join(arguments) => membership::join(session, arguments).await,
+        Command::Leave { form } => membership::leave(session, form).await,
+        Command::Heartbeat { form } => membership::heartbeat(session, form).await,
+        Command::Send(arguments) => messages::send(session, arguments).await,
+        Command::Recv(arguments) => messages::recv(session, arguments).await,
+        Command::Events { follow, after, messages, form } => {
+            events::run(session, events::Wish { follow, after, messages }, form).await
+        }
+        Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
+        Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
+        Command::Doctor { form } => doctor::run(session, form).await,
+        Command::Completions { shell } => documents::completions(session, shell),
+        Command::Man => documents::manual(session),
+        Command::Demo { plain, nodes } => demo::run(session, plain, usize::from(nodes)).await,
+    }
+}

@@ -1,0 +1,401 @@
+//! The command line as the user types it.
+//!
+//! 1. What parses here is not checked against a cluster; the commands do that.
+//! 2. Every command shows examples in its `--help`.
+//!
+//! Not here: what the commands do (one file per group beside this one).
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Turns several OpenClaw gateways into one cluster: membership, one leader, messages without loss.
+#[derive(Debug, Parser)]
+#[command(name = "clawster", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Redis unreachable, 4 refused by the cluster.
+
+Examples:
+  clawster demo                       see a cluster of three nodes, nothing to configure
+  clawster serve                      run this gateway's node (JSON-RPC on standard input and output)
+  clawster status                     who leads, who is there
+  clawster doctor                     what is wrong, and how to mend it")]
+pub struct Arguments {
+    /// What all commands share.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What all commands share.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// The folder with config.json and secrets.json (or a config.json)
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub config: Option<PathBuf>,
+    /// Which node of this host, where several run; for `serve`: the id to join under
+    #[arg(long, global = true, value_name = "ID")]
+    pub node: Option<String>,
+}
+
+/// How a reading command answers.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Form {
+    /// Print JSON for programs instead of text for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run this gateway's node until standard input ends or a signal comes
+    #[command(after_help = "\
+Standard output carries nothing but JSON-RPC answers and events; logs go to standard error and the log file.
+
+Examples:
+  clawster serve                      as a gateway's child process
+  clawster serve --stay               as a service of its own: the end of standard input does not stop it
+  clawster serve --node gateway-2     under this id")]
+    Serve {
+        /// Keep running when standard input ends; only a signal stops the node
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Show the cluster: who leads, who is there, whether Redis answers
+    #[command(after_help = "\
+Asks the node of this host, or Redis itself where none runs. Never joins.
+
+Examples:
+  clawster status
+  clawster status --fresh --json | jq .leader_id")]
+    Status {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+        /// Ask Redis now instead of taking the node's view
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// List the members
+    #[command(after_help = "\
+Examples:
+  clawster nodes
+  clawster nodes --json | jq -r '.[] | select(.status == \"offline\") | .node_id'")]
+    Nodes {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+        /// Ask Redis now instead of taking the node's view
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Name the leader, or hand leadership over
+    #[command(after_help = "\
+Examples:
+  clawster elect                                  who leads (elects one when nobody does)
+  clawster elect --force                          this node shall lead
+  clawster elect --candidate gateway-2 --force    gateway-2 shall lead")]
+    Elect {
+        /// The member that shall lead; this node when absent
+        #[arg(long, value_name = "ID")]
+        candidate: Option<String>,
+        /// Hand over even from a live leader
+        #[arg(long)]
+        force: bool,
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Make the running node join, or change what it says about itself
+    #[command(after_help = "\
+Examples:
+  clawster join
+  clawster join gateway-2 --name \"Kitchen\" --capability gpu --label zone=eu")]
+    Join(JoinArguments),
+    /// Make the running node leave the cluster; it keeps running
+    #[command(after_help = "Example:\n  clawster leave")]
+    Leave {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Beat once now: by the running node, or without one on its own (for schedulers)
+    #[command(after_help = "\
+Exit code 3 when all attempts failed.
+
+Examples:
+  clawster heartbeat
+  clawster heartbeat --node gateway-2 --json")]
+    Heartbeat {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Send a message to the other members; needs a running node
+    #[command(after_help = "\
+A message that is JSON is sent as JSON, anything else as a string.
+
+Examples:
+  clawster send 'kitchen is on fire'
+  clawster send --topic alerts --to gateway-2 '{\"level\": 3}'
+  echo '[1, 2, 3]' | clawster send -")]
+    Send(SendArguments),
+    /// Receive this node's messages; needs a running node
+    #[command(after_help = "\
+All clients of a node share its messages: what is acknowledged here, the gateway does not see again.
+
+Examples:
+  clawster recv --wait 30s
+  clawster recv --no-ack --json
+  clawster recv --limit 0 --ack 17-0")]
+    Recv(RecvArguments),
+    /// Show the cluster's events; needs a running node
+    #[command(after_help = "\
+Examples:
+  clawster events                      those that are kept
+  clawster events --follow             until Ctrl-C
+  clawster events --follow --messages --json | jq .event")]
+    Events {
+        /// Go on until interrupted
+        #[arg(long, short)]
+        follow: bool,
+        /// Only those behind this event id
+        #[arg(long, value_name = "EVENT_ID")]
+        after: Option<String>,
+        /// Show messages too (they stay unacknowledged)
+        #[arg(long)]
+        messages: bool,
+        /// How to answer; one JSON object a line.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// The configuration
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Print the JSON Schemas of methods, events and configuration files
+    #[command(after_help = "\
+Examples:
+  clawster schema                      the names of the documents
+  clawster schema openrpc.json         one document
+  clawster schema --write schemas      all of them into a folder")]
+    Schema {
+        /// The document to print; without it their names
+        name: Option<String>,
+        /// Write all documents into this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "name")]
+        write: Option<PathBuf>,
+    },
+    /// Look for what is wrong, and say how to mend it
+    #[command(after_help = "\
+Exit code 1 when a check fails, 3 when Redis is unreachable.
+
+Examples:
+  clawster doctor
+  clawster doctor --json | jq '.checks[] | select(.level != \"ok\")'")]
+    Doctor {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Examples:
+  clawster completions bash > ~/.local/share/bash-completion/completions/clawster
+  clawster completions zsh > \"${fpath[1]}/_clawster\"
+  clawster completions fish > ~/.config/fish/completions/clawster.fish")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  clawster man | man -l -")]
+    Man,
+    /// Show a cluster at work: a private Redis and real nodes, nothing to configure
+    #[command(after_help = "\
+Keys: k kills the leader (kill -9), t ends it politely, m sends a message, r restarts dead nodes, q quits.
+
+Examples:
+  clawster demo
+  clawster demo --nodes 5
+  clawster demo --plain                lines instead of a view; ends by itself")]
+    Demo {
+        /// Print lines instead of the live view, and end by itself
+        #[arg(long)]
+        plain: bool,
+        /// How many nodes
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+        nodes: u8,
+    },
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Check it, and show every value with its source; secrets are masked
+    #[command(after_help = "Examples:\n  clawster config check\n  clawster config check --config ./config --json")]
+    Check {
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// What a join may say.
+#[derive(Debug, Args)]
+pub struct JoinArguments {
+    /// The id to join under; another one than the member's renames it
+    pub id: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Where the gateway can be reached
+    #[arg(long)]
+    pub endpoint: Option<String>,
+    /// What the node can do; may be repeated
+    #[arg(long = "capability", value_name = "TEXT")]
+    pub capabilities: Vec<String>,
+    /// A label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Take the id even from a live process
+    #[arg(long)]
+    pub force: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What to send.
+#[derive(Debug, Args)]
+pub struct SendArguments {
+    /// The message; `-` or nothing: standard input
+    pub message: Option<String>,
+    /// Free text to sort by
+    #[arg(long)]
+    pub topic: Option<String>,
+    /// A member that it is for; may be repeated; without it all others
+    #[arg(long, value_name = "ID")]
+    pub to: Vec<String>,
+    /// Your id for it: the same id is sent once a day only
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Send it as a string even when it is JSON
+    #[arg(long)]
+    pub text: bool,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What to receive.
+#[derive(Debug, Args)]
+pub struct RecvArguments {
+    /// At most this many messages; 0: none
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Wait so long for the first one, as in 500ms, 30s, 2m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
+    /// Do not acknowledge: they come again
+    #[arg(long)]
+    pub no_ack: bool,
+    /// First acknowledge everything up to this cursor
+    #[arg(long, value_name = "CURSOR")]
+    pub ack: Option<String>,
+    /// How to answer.
+    #[command(flatten)]
+    pub form: Form,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("use a unit of ms, s, m or h, as in 30s".to_owned()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
+    let seconds = seconds * scale;
+    if seconds > 86_400.0 {
+        return Err("at most 24h are allowed".to_owned());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("clawster").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                if sub.has_subcommands() {
+                    check(sub, &path);
+                } else {
+                    let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                    assert!(help.contains(&path), "{path} shows no example of itself");
+                }
+            }
+        }
+        check(&Arguments::command(), "clawster");
+    }
+
+    #[test]
+    fn global_options_stand_before_and_behind_the_command() {
+        for line in ["--node a --config /c status", "status --node a --config /c"] {
+            let global = parse(line).expect("parses").global;
+            assert_eq!((global.node.as_deref(), global.config), (Some("a"), Some("/c".into())));
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
+            assert!(duration(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for bad in
+            ["elect --canidate a", "demo --nodes 1", "join --label x", "config", "completions tcsh", "frobnicate"]
+        {
+            let error = parse(bad).expect_err(bad);
+            assert_eq!(error.exit_code(), 2, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `demo`: a cluster of real node processes on a private Redis, to look at.
+//!
+//! 1. Nothing of the user's is touched: Redis, state, logs and configuration lie in a temporary folder that goes at the end.
+//! 2. The nodes end with the demo, however it ends: their standard input is a pipe that it holds.
+//! 3. What is shown is what the nodes report through their sockets; the demo knows nothing by itself but whom it killed.
+//!
+//! Not here: the nodes' behaviour (`crate::engine`).
+
+mod live;
+mod model;
+mod nodes;
+mod plain;
+mod view;
+
+use super::Session;
+use super::outcome::Outcome;
+use std::io::IsTerminal;
+
+/// Runs `demo`.
+///
+/// # Errors
+/// See [`super::outcome::Failure`].
+pub(super) async fn run(session: &mut Session<'_>, plain: bool, count: usize) -> Outcome {
+    let seen = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if plain || !seen { plain::run(session, count).await } else { live::run(session.environment, count).await }
+}

@@ -1,0 +1,114 @@
+//! Checks of this host: configuration, state directory, disk, running node.
+
+use super::super::arguments::Global;
+use super::super::attach::{Found, find};
+use super::super::state::role;
+use super::Check;
+use crate::config::{Config, Loaded};
+use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+const NODE_WAIT: Duration = Duration::from_secs(3);
+const LEAST_FREE_BYTES: u64 = 64 << 20;
+
+pub(super) fn configuration(loaded: &Loaded) -> Vec<Check> {
+    let place = match &loaded.config.config_dir {
+        Some(folder) => format!("read from {}", folder.display()),
+        None => "no files, defaults and variables only".to_owned(),
+    };
+    let mut checks = vec![Check::ok("configuration", place)];
+    checks.extend(loaded.warnings.iter().map(|warning| {
+        Check::warn("configuration", warning.clone(), "`clawster config check` shows every value with its source")
+    }));
+    checks
+}
+
+pub(super) fn state_dir(config: &Config) -> Vec<Check> {
+    const NAME: &str = "state";
+    let path = &config.state_dir;
+    let shown = path.display();
+    let Ok(data) = path.metadata() else {
+        let (name, parent) = (NAME, nearest(path));
+        return vec![if is_writable(parent) {
+            Check::info(name, format!("{shown} does not exist yet; the first node creates it"))
+        } else {
+            let fix = "make it writable for this user, or set CLAWSTER_STATE_DIR";
+            Check::fail(name, format!("{shown} does not exist and {} cannot be written", parent.display()), fix)
+        }];
+    };
+    if !data.is_dir() {
+        return vec![Check::fail(NAME, format!("{shown} is no folder"), "move it away, or set CLAWSTER_STATE_DIR")];
+    }
+    if !is_writable(path) {
+        let fix = format!("chown it to this user (chown -R \"$USER\" {shown}), or set CLAWSTER_STATE_DIR");
+        return vec![Check::fail(NAME, format!("{shown} cannot be written"), fix)];
+    }
+    let mut checks = vec![Check::ok(NAME, format!("{shown} can be written"))];
+    if data.mode() & 0o022 != 0 {
+        let found = format!("{shown} can be written by others (mode {:o})", data.mode() & 0o777);
+        checks.push(Check::warn(NAME, found, format!("chmod 700 {shown}")));
+    }
+    let sockets = path.join(config.cluster.as_str());
+    if let Ok(data) = sockets.metadata()
+        && data.mode() & 0o077 != 0
+    {
+        let found = format!("others may enter {} (mode {:o})", sockets.display(), data.mode() & 0o777);
+        checks.push(Check::fail("socket", found, format!("chmod 700 {}", sockets.display())));
+    }
+    checks
+}
+
+pub(super) fn disk(config: &Config) -> Check {
+    const NAME: &str = "disk";
+    let path = nearest(&config.state_dir);
+    let Ok(space) = rustix::fs::statvfs(path) else {
+        return Check::info(NAME, format!("the free space of {} cannot be read", path.display()));
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let found = format!("{} free at {}", mib(free), path.display());
+    let wanted = config.sync.outbox_bytes;
+    if free < LEAST_FREE_BYTES {
+        Check::fail(NAME, found, "free some space: the outbox and the private Redis write there")
+    } else if free < wanted {
+        let fix = format!("free some space, or lower sync.outbox_bytes (it may use {})", mib(wanted));
+        Check::warn(NAME, found, fix)
+    } else {
+        Check::ok(NAME, found)
+    }
+}
+
+pub(super) async fn node(global: &Global, config: &Config) -> Check {
+    const NAME: &str = "node";
+    let (node_id, client) = match find(global, config).await {
+        Ok(Found::Running { node_id, client }) => (node_id, client),
+        Ok(Found::Absent(why)) => return Check::info(NAME, why),
+        Err(failure) => return Check::info(NAME, failure.to_string()),
+    };
+    let call = client.call::<ClusterState>("distributed.get_cluster_state", StateParams::default());
+    let restart = format!("look into its log, then end {node_id} and start it again");
+    match tokio::time::timeout(NODE_WAIT, call).await {
+        Ok(Ok(state)) => {
+            let found = format!("{node_id} runs, {}, {} members known", role(state.role), state.nodes.len());
+            match state.redis.status {
+                RedisStatus::Ok => Check::ok(NAME, found),
+                RedisStatus::Unavailable => {
+                    Check::warn(NAME, format!("{found}; Redis does not answer it"), "see the check of Redis above")
+                }
+            }
+        }
+        Ok(Err(error)) => Check::fail(NAME, format!("{node_id} answers with an error: {error}"), restart),
+        Err(_) => Check::fail(NAME, format!("{node_id} does not answer within {NODE_WAIT:?}"), restart),
+    }
+}
+
+/// The path itself, or the nearest folder above it that exists.
+fn nearest(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(path)
+}
+
+fn is_writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}

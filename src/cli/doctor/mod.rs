@@ -1,0 +1,147 @@
+//! `doctor`: what is wrong, and how to mend it.
+//!
+//! 1. It only looks: it joins nothing, starts nothing, and writes nothing to Redis.
+//! 2. Every finding that is not well says how to mend it.
+//! 3. What the user of Redis may not see is said to be so; it is no failure.
+//!
+//! Not here: the checks themselves (`host.rs`, `server.rs`).
+
+mod access;
+mod host;
+mod server;
+
+use super::arguments::Form;
+use super::outcome::{Failure, Outcome};
+use super::terminal::{Output, Tint, clean};
+use super::{Session, settings};
+use serde::Serialize;
+
+/// How well a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Info,
+    /// Works, and will hurt one day.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    name: &'static str,
+    level: Level,
+    found: String,
+    fix: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, level: Level::Ok, found: found.into(), fix: None }
+    }
+
+    fn info(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, level: Level::Info, found: found.into(), fix: None }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, level: Level::Warn, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { name, level: Level::Fail, found: found.into(), fix: Some(fix.into()) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+/// Runs `doctor`.
+///
+/// # Errors
+/// Code 3 when Redis is unreachable, else 1 when a check failed.
+pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
+    let mut checks = Vec::new();
+    let mut unreachable = false;
+    match settings::load_all(session.global, session.environment) {
+        Err(problems) => checks.extend(problems.0.iter().map(|problem| {
+            Check::fail("configuration", problem.to_string(), "correct it; `clawster config check` shows all values")
+        })),
+        Ok(loaded) => {
+            checks.extend(host::configuration(&loaded));
+            let config = settings::with_node(loaded.config, session.global)?;
+            let seek = settings::seek(&config, session.environment);
+            unreachable = server::checks(&config, &seek, &mut checks).await;
+            checks.extend(host::state_dir(&config));
+            checks.push(host::disk(&config));
+            checks.push(host::node(session.global, &config).await);
+        }
+    }
+    let report = Report { ok: checks.iter().all(|check| check.level != Level::Fail), checks };
+    if form.json {
+        session.output.json(&report)?;
+    } else {
+        print(&mut session.output, &report)?;
+    }
+    match (unreachable, report.ok) {
+        (true, _) => Err(Failure::Said(3)),
+        (false, false) => Err(Failure::Said(1)),
+        (false, true) => Ok(()),
+    }
+}
+
+fn print(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
+    for check in &report.checks {
+        let (tint, word) = match check.level {
+            Level::Ok => (Tint::Green, "ok  "),
+            Level::Info => (Tint::Dim, "info"),
+            Level::Warn => (Tint::Yellow, "warn"),
+            Level::Fail => (Tint::Red, "FAIL"),
+        };
+        let word = output.paint(tint, word);
+        output.line(format!("{word}  {:<13} {}", check.name, clean(&check.found, 400)))?;
+        if let Some(fix) = &check.fix {
+            output.line(format!("      {:<13} → {fix}", ""))?;
+        }
+    }
+    let count = |level| report.checks.iter().filter(|check| check.level == level).count();
+    output.line("")?;
+    match (count(Level::Fail), count(Level::Warn)) {
+        (0, 0) => output.line("All is well."),
+        (0, warnings) => output.line(format!("It works; {warnings} to look at.")),
+        (failures, warnings) => output.line(format!("{failures} failed, {warnings} more to look at.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_come_with_their_remedy() {
+        let checks = vec![
+            Check::ok("version", "Redis 7.0.15"),
+            Check::warn("persistence", "none", "set appendonly yes"),
+            Check::fail("eviction", "allkeys-lru", "set noeviction"),
+        ];
+        let mut text = Vec::new();
+        print(&mut Output::plain(&mut text), &Report { ok: false, checks }).expect("writes");
+        let expected = "\
+ok    version       Redis 7.0.15
+warn  persistence   none
+                    → set appendonly yes
+FAIL  eviction      allkeys-lru
+                    → set noeviction
+
+1 failed, 1 more to look at.
+";
+        assert_eq!(String::from_utf8(text).expect("text"), expected);
+    }
+}

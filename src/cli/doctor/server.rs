@@ -1,0 +1,326 @@
+//! Checks of Redis: whether it answers, what it is, how it is set up.
+//!
+//! 1. Everything is read with PING, INFO, CONFIG GET and TIME; what is forbidden is said to be.
+//! 2. No address in a finding carries a password.
+//!
+//! Not here: which commands the user of Redis may call (`access.rs`).
+
+use super::super::terminal::clean;
+use super::{Check, Level, access};
+use crate::clock;
+use crate::config::{Config, RedisAddress, RedisMode};
+use crate::embedded::{Remembered, Seek, find_program, remembered, socket_path};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use std::collections::HashMap;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, UNIX_EPOCH};
+
+const WAIT: Duration = Duration::from_secs(3);
+const PINGS: usize = 50;
+const SLOW: Duration = Duration::from_millis(50);
+
+/// All checks of Redis; true when it cannot be reached.
+pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>) -> bool {
+    let address = match target(config, seek) {
+        Target::At(address) => address,
+        Target::NotStarted(check) => {
+            let missing = check.level == Level::Fail;
+            checks.push(check);
+            return missing;
+        }
+    };
+    let client = match client(config, &address) {
+        Ok(client) => client,
+        Err(error) => {
+            checks.push(unreachable(&address, &error));
+            return true;
+        }
+    };
+    let settings = AsyncConnectionConfig::new().set_connection_timeout(Some(WAIT)).set_response_timeout(Some(WAIT));
+    let mut connection = match client.get_multiplexed_async_connection_with_config(&settings).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            checks.push(unreachable(&address, &error));
+            return true;
+        }
+    };
+    let latency = match latency(&mut connection, config.leader.presence_grace).await {
+        Ok(check) => check,
+        Err(error) => {
+            checks.push(unreachable(&address, &error));
+            return true;
+        }
+    };
+    checks.push(Check::ok("redis", format!("answers at {address}{}", if config.redis.tls { " over TLS" } else { "" })));
+    checks.push(latency);
+    match info(&mut connection).await {
+        Ok(info) => {
+            let fsync = config_value(&mut connection, "appendfsync").await;
+            checks.extend([version(&info), role(&info), eviction(&info), memory(&info)]);
+            checks.push(persistence(&info, fsync.as_deref()));
+        }
+        Err(error) => {
+            let fix = "allow INFO for this user: the node needs it (ACL SETUSER … +info)";
+            checks.push(Check::fail("info", format!("not allowed to look: {}", text(&error)), fix));
+        }
+    }
+    checks.push(clock_difference(&mut connection).await);
+    checks.extend(access::checks(&client, &mut connection, &config.cluster).await);
+    false
+}
+
+enum Target {
+    At(RedisAddress),
+    NotStarted(Check),
+}
+
+/// Where the node would find its Redis, without starting any.
+fn target(config: &Config, seek: &Seek) -> Target {
+    let local = || RedisAddress::Tcp { host: seek.local.ip().to_string(), port: seek.local.port() };
+    let private = || {
+        let socket = socket_path(&config.state_dir);
+        if UnixStream::connect(&socket).is_ok() {
+            return Target::At(RedisAddress::Unix(socket));
+        }
+        Target::NotStarted(match find_program(seek) {
+            Ok(program) => {
+                let found = format!("none runs; the first node starts a private one with {}", program.display());
+                Check::info("redis", found)
+            }
+            Err(error) => Check::fail("redis", error.to_string(), "install redis-server, or set REDIS_HOST"),
+        })
+    };
+    if config.redis.mode == RedisMode::Embedded {
+        return private();
+    }
+    if config.redis.configured {
+        return Target::At(config.redis.address.clone());
+    }
+    match remembered(&config.state_dir) {
+        Some(Remembered::Local) => Target::At(local()),
+        Some(Remembered::Embedded) => private(),
+        None if TcpStream::connect_timeout(&seek.local, Duration::from_millis(500)).is_ok() => Target::At(local()),
+        None => private(),
+    }
+}
+
+fn client(config: &Config, address: &RedisAddress) -> Result<Client, RedisError> {
+    let address = match address {
+        RedisAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        RedisAddress::Tcp { host, port } if config.redis.tls => {
+            ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+        }
+        RedisAddress::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
+    };
+    let mut who = RedisConnectionInfo::default().set_db(i64::from(config.redis.db));
+    if let Some(username) = &config.redis.username {
+        who = who.set_username(username);
+    }
+    if let Some(password) = &config.redis.password {
+        who = who.set_password(password.expose());
+    }
+    Client::open(address.into_connection_info()?.set_redis_settings(who))
+}
+
+fn unreachable(address: &RedisAddress, error: &RedisError) -> Check {
+    let said = text(error);
+    let fix = if ["NOAUTH", "WRONGPASS", "AuthenticationFailed"].iter().any(|word| said.contains(word))
+        || error.kind() == redis::ErrorKind::AuthenticationFailed
+    {
+        "check REDIS_USERNAME and REDIS_PASSWORD, or redis.username and redis.password in secrets.json"
+    } else if matches!(address, RedisAddress::Unix(_)) {
+        "start that server, and check that this user may open the socket"
+    } else {
+        "start Redis there, or correct redis.host and redis.port (REDIS_HOST, REDIS_PORT); check firewall and TLS"
+    };
+    Check::fail("redis", format!("cannot be used at {address}: {said}"), fix)
+}
+
+/// What Redis or the system said, on one line.
+pub(super) fn text(error: &RedisError) -> String {
+    clean(&error.to_string(), 200)
+}
+
+async fn latency(connection: &mut MultiplexedConnection, grace: Duration) -> Result<Check, RedisError> {
+    let mut times = Vec::with_capacity(PINGS);
+    for _ in 0..PINGS {
+        let sent = clock::now();
+        let _: String = redis::cmd("PING").query_async(connection).await?;
+        times.push(clock::now().since(sent));
+    }
+    times.sort_unstable();
+    let at =
+        |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied().unwrap_or_default();
+    Ok(judge_latency(at(50), at(99), grace))
+}
+
+fn judge_latency(p50: Duration, p99: Duration, grace: Duration) -> Check {
+    let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
+    let found = format!("p50 {:.2} ms, p99 {:.2} ms over {PINGS} pings", millis(p50), millis(p99));
+    if p99 > grace / 3 {
+        let fix = format!("move Redis nearer, or raise leader.presence_grace above {:.1} s", p99.as_secs_f64() * 4.0);
+        Check::fail("latency", found, fix)
+    } else if p99 > SLOW {
+        Check::warn("latency", found, "look for a loaded host or a slow network between this host and Redis")
+    } else {
+        Check::ok("latency", found)
+    }
+}
+
+type Info = HashMap<String, String>;
+
+async fn info(connection: &mut MultiplexedConnection) -> Result<Info, RedisError> {
+    let text: String = redis::cmd("INFO").query_async(connection).await?;
+    Ok(parse_info(&text))
+}
+
+fn parse_info(text: &str) -> Info {
+    text.lines()
+        .filter_map(|line| line.trim_end().split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn field<'a>(info: &'a Info, name: &str) -> &'a str {
+    info.get(name).map_or("", String::as_str)
+}
+
+fn number(info: &Info, name: &str) -> u64 {
+    field(info, name).parse().unwrap_or(0)
+}
+
+async fn config_value(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
+    // Often forbidden by a hosted Redis; then the check says less.
+    let pair: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await.ok()?;
+    pair.into_iter().nth(1)
+}
+
+fn version(info: &Info) -> Check {
+    let found = field(info, "redis_version");
+    let shown = match info.get("valkey_version") {
+        Some(valkey) => format!("Valkey {valkey} (Redis {found})"),
+        None => format!("Redis {found}"),
+    };
+    match found.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= 5 => Check::ok("version", shown),
+        Some(_) => Check::fail("version", shown, "install Redis 5.0 or newer: streams are needed"),
+        None => Check::info("version", "the server does not say its version"),
+    }
+}
+
+fn role(info: &Info) -> Check {
+    match field(info, "role") {
+        "slave" => {
+            let primary = format!("{}:{}", field(info, "master_host"), field(info, "master_port"));
+            Check::fail("role", "this is a replica, which takes no writes", format!("use its primary, {primary}"))
+        }
+        _ => Check::ok("role", format!("primary with {} replicas", number(info, "connected_slaves"))),
+    }
+}
+
+fn eviction(info: &Info) -> Check {
+    const FIX: &str = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
+    let limited = number(info, "maxmemory") > 0;
+    match field(info, "maxmemory_policy") {
+        "noeviction" => Check::ok("eviction", "noeviction: nothing is dropped silently"),
+        "" => Check::info("eviction", "the server does not say its policy; it must be noeviction"),
+        other if limited => Check::fail("eviction", format!("{other}: Redis may drop the cluster's data"), FIX),
+        other => Check::warn("eviction", format!("{other}, harmless only while maxmemory is 0"), FIX),
+    }
+}
+
+fn memory(info: &Info) -> Check {
+    let (used, limit) = (number(info, "used_memory"), number(info, "maxmemory"));
+    let mib = |bytes: u64| bytes >> 20;
+    if limit == 0 {
+        return Check::ok("memory", format!("{} MiB used, no limit set", mib(used)));
+    }
+    let found = format!("{} of {} MiB used", mib(used), mib(limit));
+    if used.saturating_mul(10) > limit.saturating_mul(8) {
+        Check::warn(
+            "memory",
+            found,
+            "raise maxmemory, or lower sync.max_stream_length: at the limit writes are refused",
+        )
+    } else {
+        Check::ok("memory", found)
+    }
+}
+
+fn persistence(info: &Info, fsync: Option<&str>) -> Check {
+    const NAME: &str = "persistence";
+    const FIX: &str = "CONFIG SET appendonly yes (and appendfsync everysec), and the same in redis.conf";
+    let aof = field(info, "aof_enabled") == "1";
+    if aof && field(info, "aof_last_write_status") == "err" {
+        return Check::fail(NAME, "the last write of the append-only file failed", "free disk space on the Redis host");
+    }
+    if aof {
+        return match fsync {
+            Some("no") => {
+                let found = "append-only file, left to the system (appendfsync no)";
+                Check::warn(NAME, found, "CONFIG SET appendfsync everysec: a crash loses at most a second then")
+            }
+            Some(policy) => Check::ok(NAME, format!("append-only file, appendfsync {policy}")),
+            None => Check::ok(NAME, "append-only file (not allowed to look at appendfsync)"),
+        };
+    }
+    if number(info, "rdb_last_save_time") > 0 && number(info, "rdb_saves") > 0 {
+        return Check::warn(NAME, "snapshots only: a crash of Redis loses what came after the last one", FIX);
+    }
+    Check::warn(NAME, "no append-only file: a restart of Redis loses messages that were not read yet", FIX)
+}
+
+async fn clock_difference(connection: &mut MultiplexedConnection) -> Check {
+    const NAME: &str = "clock";
+    let asked = clock::now();
+    let answer: Result<(u64, u64), RedisError> = redis::cmd("TIME").query_async(connection).await;
+    let round_trip = clock::now().since(asked);
+    let (seconds, micros) = match answer {
+        Ok(time) => time,
+        Err(error) => {
+            let fix = "allow TIME for this user: the node needs it (ACL SETUSER … +time)";
+            return Check::fail(NAME, format!("not allowed to look: {}", text(&error)), fix);
+        }
+    };
+    let server = Duration::from_secs(seconds) + Duration::from_micros(micros) + round_trip / 2;
+    let here = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let difference = server.abs_diff(here);
+    let found = format!("this host and Redis differ by {} ms", difference.as_millis());
+    if difference > Duration::from_secs(1) {
+        Check::info(NAME, format!("{found}; the cluster goes by Redis's clock, only log times look odd"))
+    } else {
+        Check::ok(NAME, found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(text: &str) -> Info {
+        parse_info(&text.replace(' ', "\r\n"))
+    }
+
+    #[test]
+    fn settings_that_lose_data_are_found() {
+        let level = |check: Check| check.level;
+        assert_eq!(level(version(&info("redis_version:4.0.14"))), Level::Fail);
+        assert_eq!(level(version(&info("redis_version:5.0.0"))), Level::Ok);
+        assert_eq!(level(eviction(&info("maxmemory:1000 maxmemory_policy:allkeys-lru"))), Level::Fail);
+        assert_eq!(level(eviction(&info("maxmemory:0 maxmemory_policy:allkeys-lru"))), Level::Warn);
+        assert_eq!(level(eviction(&info("maxmemory:1000 maxmemory_policy:noeviction"))), Level::Ok);
+        assert_eq!(level(persistence(&info("aof_enabled:0"), None)), Level::Warn);
+        assert_eq!(level(persistence(&info("aof_enabled:1"), Some("no"))), Level::Warn);
+        assert_eq!(level(persistence(&info("aof_enabled:1"), None)), Level::Ok);
+        assert_eq!(level(memory(&info("used_memory:90 maxmemory:100"))), Level::Warn);
+        assert_eq!(level(role(&info("role:slave master_host:a master_port:1"))), Level::Fail);
+    }
+
+    #[test]
+    fn a_latency_that_eats_the_grace_time_fails() {
+        let judge = |millis| judge_latency(Duration::ZERO, Duration::from_millis(millis), Duration::from_secs(1)).level;
+        assert_eq!([judge(1), judge(100), judge(400)], [Level::Ok, Level::Warn, Level::Fail]);
+    }
+}

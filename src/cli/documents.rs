@@ -1,0 +1,119 @@
+//! `schema`, `completions` and `man`: documents made from the definitions.
+//!
+//! 1. Nothing here is written by hand; each document comes from the types or the arguments.
+//!
+//! Not here: the schemas' content (`crate::rpc::wire`, `crate::config::schema`).
+
+use super::Session;
+use super::arguments::Arguments;
+use super::outcome::{Failure, Outcome};
+use clap::CommandFactory;
+use clap_complete::Shell;
+use serde_json::Value;
+use std::path::Path;
+
+/// All schema documents, by their path below `schemas/`.
+fn all() -> Vec<(String, Value)> {
+    let mut documents = crate::rpc::schema::documents();
+    documents.push(("config.schema.json".to_owned(), crate::config::schema::config_schema()));
+    documents.push(("secrets.schema.json".to_owned(), crate::config::schema::secrets_schema()));
+    documents.sort_by(|a, b| a.0.cmp(&b.0));
+    documents
+}
+
+/// Runs `schema`.
+///
+/// # Errors
+/// See [`Failure`].
+pub(super) fn schema(session: &mut Session<'_>, name: Option<&str>, write: Option<&Path>) -> Outcome {
+    let documents = all();
+    if let Some(folder) = write {
+        let folder = session.environment.folder.join(folder);
+        let failed = |path: &Path, error: std::io::Error| {
+            Failure::Failed(format!("cannot write {}: {error}; choose a folder that can be written", path.display()))
+        };
+        for (name, document) in &documents {
+            let path = folder.join(name);
+            let text = text(document)?;
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
+            }
+            std::fs::write(&path, text).map_err(|error| failed(&path, error))?;
+        }
+        return Ok(session.output.line(format!("Wrote {} documents to {}.", documents.len(), folder.display()))?);
+    }
+    let Some(wanted) = name else {
+        return Ok(documents.iter().try_for_each(|(name, _)| session.output.line(name))?);
+    };
+    let short = |name: &str| name.strip_suffix(".schema.json").or(name.strip_suffix(".json")) == Some(wanted);
+    match documents.iter().find(|(name, _)| name == wanted || short(name)) {
+        Some((_, document)) => Ok(session.output.raw(text(document)?.as_bytes())?),
+        None => Err(Failure::Usage(format!("there is no document {wanted:?}; `clawster schema` lists their names"))),
+    }
+}
+
+fn text(document: &Value) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(text + "\n")
+}
+
+/// Runs `completions`.
+///
+/// # Errors
+/// When the output cannot be written.
+pub(super) fn completions(session: &mut Session<'_>, shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "clawster", &mut script);
+    Ok(session.output.raw(&script)?)
+}
+
+/// Runs `man`.
+///
+/// # Errors
+/// When the output cannot be written.
+pub(super) fn manual(session: &mut Session<'_>) -> Outcome {
+    let mut page = Vec::new();
+    let mut command = Arguments::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    // One page for all: each command's part follows, without a heading of a page of its own.
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let part = clap_mangen::Man::new(sub.clone());
+        page.extend_from_slice(format!(".SH \"clawster {}\"\n", sub.get_name()).as_bytes());
+        part.render_description_section(&mut page)?;
+        part.render_options_section(&mut page)?;
+        part.render_extra_section(&mut page)?;
+    }
+    Ok(session.output.raw(&page)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Environment, Global, Output};
+
+    fn printed(run: impl FnOnce(&mut Session<'_>) -> Outcome) -> String {
+        let mut text = Vec::new();
+        let (global, environment) = (Global::default(), Environment::default());
+        let mut session = Session { global: &global, environment: &environment, output: Output::plain(&mut text) };
+        run(&mut session).expect("prints");
+        drop(session);
+        String::from_utf8(text).expect("text")
+    }
+
+    #[test]
+    fn schemas_are_listed_and_printed() {
+        assert!(printed(|session| schema(session, None, None)).contains("config.schema.json\n"));
+        let document = printed(|session| schema(session, Some("config"), None));
+        assert!(serde_json::from_str::<Value>(&document).expect("JSON").is_object());
+    }
+
+    #[test]
+    fn completions_and_the_manual_know_the_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            assert!(printed(|session| completions(session, shell)).contains("heartbeat"), "{shell}");
+        }
+        let page = printed(manual);
+        assert!(page.contains(".TH clawster") && page.contains("clawster recv \\-\\-wait 30s"), "{page}");
+    }
+}

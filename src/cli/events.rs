@@ -1,0 +1,152 @@
+//! `events`: what happens in the cluster.
+//!
+//! 1. Without `--follow` the command ends: after 250 ms in which no further event came, or after 10 s.
+//!
+//! Not here: which events there are (`crate::rpc::wire::event`).
+
+use super::Session;
+use super::arguments::Form;
+use super::attach::require;
+use super::outcome::{Failure, Outcome};
+use super::terminal::{Output, Tint, clean, time_of_day};
+use crate::clock;
+use crate::rpc::client::Notification;
+use crate::rpc::wire::subscription::SubscribeParams;
+use serde_json::Value;
+use std::time::Duration;
+
+const QUIET: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What to show.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wish {
+    /// Go on until interrupted.
+    pub(super) follow: bool,
+    /// Only behind this event.
+    pub(super) after: Option<String>,
+    /// Messages too.
+    pub(super) messages: bool,
+}
+
+/// Runs `events`.
+///
+/// # Errors
+/// See [`Failure`]; when the node stops under `--follow`, that is one.
+pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Outcome {
+    let client = require(session.global, session.environment).await?;
+    let mut names = vec!["cluster.*".to_owned()];
+    if wish.messages {
+        names.push("cluster.message".to_owned());
+    }
+    // Behind the very first event: what is no longer kept comes as one gap.
+    let after = wish.after.or_else(|| (!wish.follow).then(|| "0-0".to_owned()));
+    let (_, mut feed) = client.subscribe(SubscribeParams { events: Some(names), after }).await?;
+    let begun = clock::now();
+    loop {
+        let next = if wish.follow {
+            tokio::select! {
+                next = feed.recv() => next,
+                signal = tokio::signal::ctrl_c() => {
+                    return signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")));
+                }
+            }
+        } else {
+            match tokio::time::timeout(QUIET, feed.recv()).await {
+                Ok(next) => next,
+                Err(_) => return Ok(()),
+            }
+        };
+        let Some(event) = next else {
+            return Err(Failure::Failed("the node stopped".to_owned()));
+        };
+        show(&mut session.output, &event, form)?;
+        if !wish.follow && clock::now().since(begun) > LONGEST {
+            return Ok(());
+        }
+    }
+}
+
+fn show(output: &mut Output<'_>, event: &Notification, form: Form) -> std::io::Result<()> {
+    if form.json {
+        return output.json_line(&event.result);
+    }
+    let (tint, text) = describe(&event.result);
+    let at = event.result.get("at_ms").and_then(Value::as_u64).map_or_else(|| "-".to_owned(), time_of_day);
+    let at = output.paint(Tint::Dim, &at);
+    let seq = event.result.get("seq").and_then(Value::as_u64).map_or_else(|| "-".to_owned(), |seq| seq.to_string());
+    let text = output.paint(tint, &text);
+    output.line(format!("{at} {seq:>6}  {text}"))?;
+    // A follower shows each event when it happens, also into a pipe.
+    output.raw(b"")
+}
+
+/// An event in words for people.
+#[must_use]
+pub(super) fn describe(event: &Value) -> (Tint, String) {
+    let text = |key: &str| match event.get(key) {
+        Some(Value::String(text)) => clean(text, 64),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => clean(&other.to_string(), 64),
+    };
+    let reason = || text("reason").replace('_', " ");
+    let name = event.get("event").and_then(Value::as_str).unwrap_or("?");
+    match name.strip_prefix("cluster.").unwrap_or(name) {
+        "node_joined" if event.get("rejoined") == Some(&Value::Bool(true)) => {
+            (Tint::Green, format!("{} joined again (incarnation {})", text("node_id"), text("incarnation")))
+        }
+        "node_joined" => (Tint::Green, format!("{} joined (incarnation {})", text("node_id"), text("incarnation"))),
+        "node_left" => (Tint::Red, format!("{} is gone: {}", text("node_id"), reason())),
+        "leader_elected" => {
+            let before = match event.get("previous_leader_id").and_then(Value::as_str) {
+                Some(previous) => format!(" after {}", clean(previous, 64)),
+                None => String::new(),
+            };
+            (Tint::Bold, format!("{} leads{before}: {} (term {})", text("leader_id"), reason(), text("term")))
+        }
+        "leader_lost" => {
+            (Tint::Yellow, format!("{} leads no more: {} (term {})", text("leader_id"), reason(), text("term")))
+        }
+        "sync_complete" => {
+            let (first, last) = (text("first_entry_id"), text("last_entry_id"));
+            (Tint::Dim, format!("{} {} messages ({first} to {last})", text("direction"), text("count")))
+        }
+        "message" => {
+            // The message stands either beside the event's own fields or in one of its own.
+            let inner = event.get("message").filter(|inner| inner.is_object()).unwrap_or(event);
+            let from = inner.get("from").and_then(Value::as_str).unwrap_or("-");
+            let payload = inner.get("payload").map(ToString::to_string).unwrap_or_default();
+            (Tint::Plain, format!("message from {}: {}", clean(from, 64), clean(&payload, 200)))
+        }
+        "degraded" => (Tint::Red, "Redis does not answer any more".to_owned()),
+        "recovered" => (Tint::Green, "Redis answers again".to_owned()),
+        "gap" => (Tint::Yellow, format!("events {} to {} are not kept any more", text("from_seq"), text("to_seq"))),
+        other => (Tint::Plain, clean(other, 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(event: Value) -> String {
+        let mut text = Vec::new();
+        let event = Notification { method: "x".to_owned(), result: event };
+        show(&mut Output::plain(&mut text), &event, Form::default()).expect("writes");
+        String::from_utf8(text).expect("text")
+    }
+
+    #[test]
+    fn events_are_shown_in_words() {
+        let elected = json!({"event": "cluster.leader_elected", "seq": 9, "at_ms": 3_723_004, "node_id": "b",
+            "leader_id": "b", "term": 4, "previous_leader_id": "a", "reason": "process_died"});
+        assert_eq!(shown(elected), "01:02:03.004      9  b leads after a: process died (term 4)\n");
+        let joined = json!({"event": "cluster.node_joined", "seq": 1, "at_ms": 0, "node_id": "a\u{1b}[1m",
+            "incarnation": 2, "rejoined": false, "name": "x"});
+        assert_eq!(shown(joined), "00:00:00.000      1  a\u{fffd}[1m joined (incarnation 2)\n");
+        let gap = json!({"event": "cluster.gap", "seq": null, "at_ms": 0, "from_seq": 1, "to_seq": 5});
+        assert_eq!(shown(gap), "00:00:00.000      -  events 1 to 5 are not kept any more\n");
+        assert!(shown(json!({"event": 3})).contains('?'));
+    }
+}

@@ -1,0 +1,101 @@
+//! `elect`, `join`, `leave` and `heartbeat`: what changes the cluster's membership or leader.
+//!
+//! 1. All but `heartbeat` need a running node; none pretends to be one.
+//!
+//! Not here: reading (`state.rs`).
+
+use super::arguments::{Form, JoinArguments};
+use super::attach::{Found, find, require};
+use super::outcome::Outcome;
+use super::state::role;
+use super::{Session, direct, settings};
+use crate::rpc::wire::NoParams;
+use crate::rpc::wire::election::{ElectParams, ElectResult};
+use crate::rpc::wire::heartbeat::HeartbeatResult;
+use crate::rpc::wire::membership::{JoinParams, JoinResult, LeaveResult};
+
+/// Runs `elect`.
+///
+/// # Errors
+/// See [`super::outcome::Failure`].
+pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: bool, form: Form) -> Outcome {
+    let client = require(session.global, session.environment).await?;
+    let params = ElectParams { candidate, force: force.then_some(true) };
+    let result: ElectResult = client.call("distributed.elect_leader", params).await?;
+    if form.json {
+        return Ok(session.output.json(&result)?);
+    }
+    let ElectResult { leader_id, term, changed, .. } = &result;
+    let text = if *changed {
+        format!("{leader_id} leads now (term {term}).")
+    } else {
+        format!("{leader_id} leads already (term {term}); --force hands leadership over.")
+    };
+    Ok(session.output.line(text)?)
+}
+
+/// Runs `join`.
+///
+/// # Errors
+/// See [`super::outcome::Failure`].
+pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) -> Outcome {
+    let client = require(session.global, session.environment).await?;
+    let JoinArguments { id, name, endpoint, capabilities, labels, force, form } = arguments;
+    let params = JoinParams {
+        node_id: id,
+        name,
+        endpoint,
+        capabilities: (!capabilities.is_empty()).then_some(capabilities),
+        labels: (!labels.is_empty()).then(|| labels.into_iter().collect()),
+        force: force.then_some(true),
+    };
+    let result: JoinResult = client.call("distributed.join_cluster", params).await?;
+    if form.json {
+        return Ok(session.output.json(&result)?);
+    }
+    let leader = result.leader_id.as_deref().unwrap_or("nobody yet");
+    let JoinResult { cluster, node_id, incarnation, term, nodes, .. } = &result;
+    let text = format!(
+        "{node_id} is a member of {cluster} (incarnation {incarnation}, {} members); leader: {leader} (term {term}).",
+        nodes.len()
+    );
+    Ok(session.output.line(text)?)
+}
+
+/// Runs `leave`.
+///
+/// # Errors
+/// See [`super::outcome::Failure`].
+pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
+    let client = require(session.global, session.environment).await?;
+    let result: LeaveResult = client.call("distributed.leave_cluster", NoParams {}).await?;
+    if form.json {
+        return Ok(session.output.json(&result)?);
+    }
+    let handed = if result.resigned { " and gave up the leadership" } else { "" };
+    Ok(session.output.line(format!("{} left the cluster{handed}; its process keeps running.", result.node_id))?)
+}
+
+/// Runs `heartbeat`.
+///
+/// # Errors
+/// See [`super::outcome::Failure`]; Redis unreachable when all attempts failed.
+pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
+    let config = settings::load(session.global, session.environment)?;
+    let beat: HeartbeatResult = match find(session.global, &config).await? {
+        Found::Running { client, .. } => client.call("cluster.heartbeat", NoParams {}).await?,
+        Found::Absent(_) => direct::beat_once(&config).await?,
+    };
+    if form.json {
+        // One line, as schedulers collect lines.
+        return Ok(session.output.json_line(&beat)?);
+    }
+    let leader = beat.leader_id.as_deref().unwrap_or("none");
+    let HeartbeatResult { node_id, term, round_trip_ms, attempts, .. } = &beat;
+    let tries = if *attempts > 1 { format!(", {attempts} attempts") } else { String::new() };
+    let text = format!(
+        "{node_id} beat in {round_trip_ms:.1} ms{tries}; it is {}; leader: {leader} (term {term}).",
+        role(beat.role)
+    );
+    Ok(session.output.line(text)?)
+}

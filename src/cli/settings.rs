@@ -1,0 +1,81 @@
+//! The configuration as the commands use it.
+//!
+//! 1. `--node` stands above every other source of the node's id.
+//!
+//! Not here: files and variables (`crate::config`).
+
+use super::Environment;
+use super::arguments::Global;
+use super::outcome::Failure;
+use crate::cluster::ids::NodeId;
+use crate::cluster::member::Metadata;
+use crate::config::{self, Config, Loaded, Problems, RedisAddress, Sources};
+use crate::embedded::Seek;
+use crate::store::redis::{Address, Target};
+
+/// Loads the configuration with everything that is known about it.
+///
+/// # Errors
+/// All problems, together.
+pub(super) fn load_all(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
+    let sources = Sources {
+        flag_dir: global.config.clone(),
+        env: environment.variables.clone(),
+        cwd: environment.folder.clone(),
+    };
+    config::load(&sources)
+}
+
+/// Loads the configuration.
+///
+/// # Errors
+/// [`Failure::Failed`] with all problems, [`Failure::Usage`] for a `--node` that is no id.
+pub(super) fn load(global: &Global, environment: &Environment) -> Result<Config, Failure> {
+    let loaded = load_all(global, environment).map_err(|problems| Failure::Failed(problems.to_string()))?;
+    with_node(loaded.config, global)
+}
+
+/// The configuration with the id of `--node`.
+///
+/// # Errors
+/// [`Failure::Usage`] when that is no id.
+pub(super) fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure> {
+    if let Some(text) = &global.node {
+        let id = NodeId::new(text.as_str()).map_err(|error| Failure::Usage(format!("--node: {error}")))?;
+        config.node.id = Some(id);
+    }
+    Ok(config)
+}
+
+/// Where a server program for the private Redis is looked for.
+#[must_use]
+pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
+    let program = config.redis_server.as_ref().map(|path| path.as_os_str().to_owned());
+    let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
+    seek.program = program.or(seek.program);
+    seek
+}
+
+/// The Redis that the configuration means; in mode embedded its address must have been settled before.
+#[must_use]
+pub(super) fn target(config: &Config) -> Target {
+    let redis = &config.redis;
+    Target {
+        address: match &redis.address {
+            RedisAddress::Unix(path) => Address::Unix(path.clone()),
+            RedisAddress::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port, tls: redis.tls },
+        },
+        db: redis.db,
+        username: redis.username.clone(),
+        password: redis.password.as_ref().map(|password| password.expose().to_owned()),
+    }
+}
+
+/// What the node says of itself, with what is not configured filled in.
+#[must_use]
+pub(super) fn metadata(config: &Config) -> Metadata {
+    let mut metadata = config.node.metadata.clone();
+    env!("CARGO_PKG_VERSION").clone_into(&mut metadata.version);
+    metadata.candidate = config.leader.candidate;
+    metadata
+}

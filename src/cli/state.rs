@@ -1,0 +1,189 @@
+//! `status` and `nodes`: the cluster as it is.
+//!
+//! 1. Both only read; neither joins.
+//!
+//! Not here: where the state comes from without a node (`direct.rs`).
+
+use super::arguments::Form;
+use super::attach::{Found, find};
+use super::outcome::{Failure, Outcome};
+use super::terminal::{Output, Tint, age, clean, span};
+use super::{Session, direct, settings};
+use crate::rpc::wire::node::{Node, Role, Status};
+use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
+use std::time::Duration;
+
+/// Runs `status`.
+///
+/// # Errors
+/// See [`Failure`]; with the node's view while Redis is away it is none.
+pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
+    let state = read(session, fresh).await?;
+    if form.json {
+        session.output.json(&state)?;
+    } else {
+        print_status(&mut session.output, &state)?;
+    }
+    Ok(())
+}
+
+/// Runs `nodes`.
+///
+/// # Errors
+/// See [`Failure`].
+pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
+    let state = read(session, fresh).await?;
+    if form.json {
+        session.output.json(&state.nodes)?;
+    } else {
+        print_nodes(&mut session.output, &state)?;
+    }
+    Ok(())
+}
+
+async fn read(session: &Session<'_>, fresh: bool) -> Result<ClusterState, Failure> {
+    let config = settings::load(session.global, session.environment)?;
+    match find(session.global, &config).await? {
+        Found::Running { client, .. } => {
+            let params = StateParams { fresh: fresh.then_some(true) };
+            Ok(client.call("distributed.get_cluster_state", params).await?)
+        }
+        Found::Absent(why) if session.global.node.is_some() => Err(Failure::Usage(why)),
+        Found::Absent(_) => direct::read_state(&config).await,
+    }
+}
+
+fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
+    let redis = match state.redis.status {
+        RedisStatus::Ok => output.paint(Tint::Green, "ok"),
+        RedisStatus::Unavailable => output.paint(Tint::Red, "unavailable (this is the last view)"),
+    };
+    let leader = match (&state.leader_id, state.lease_expires_at_ms) {
+        (Some(id), Some(end)) => {
+            let left = Duration::from_millis(end.saturating_sub(state.as_of_ms));
+            let lease = if left.is_zero() { "lease over".to_owned() } else { format!("lease for {}", span(left)) };
+            format!("{} (term {}, {lease})", output.paint(Tint::Bold, id), state.term)
+        }
+        (Some(id), None) => format!("{} (term {})", output.paint(Tint::Bold, id), state.term),
+        (None, _) => format!("{} (last term {})", output.paint(Tint::Yellow, "none"), state.term),
+    };
+    let this = match &state.node_id {
+        Some(id) => format!("{id} ({})", role(state.role)),
+        None => "not a member (observer)".to_owned(),
+    };
+    let alive = state.nodes.iter().filter(|node| is_alive(node.status)).count();
+    output.line(format!("Cluster    {}", state.cluster))?;
+    output.line(format!("This node  {this}"))?;
+    output.line(format!("Leader     {leader}"))?;
+    output.line(format!("Redis      {redis}, {}", state.redis.mode))?;
+    output.line(format!("Members    {alive} alive of {}", state.nodes.len()))?;
+    if state.nodes.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    print_nodes(output, state)
+}
+
+fn print_nodes(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
+    if state.nodes.is_empty() {
+        return output.line("No node has joined yet; start one with `clawster serve`.");
+    }
+    let rows: Vec<Vec<(Tint, String)>> = state.nodes.iter().map(|node| row(node, state)).collect();
+    output.table(&["NODE", "STATUS", "ROLE", "SEEN", "UP", "VERSION", "NAME", "CAPABILITIES"], &rows)
+}
+
+fn row(node: &Node, state: &ClusterState) -> Vec<(Tint, String)> {
+    let plain = |text: String| (Tint::Plain, text);
+    let passed = |at: u64| Duration::from_millis(state.as_of_ms.saturating_sub(at));
+    let (tint, word) = status_word(node.status);
+    let leads = node.role == Role::Leader;
+    let up = if is_alive(node.status) { span(passed(node.joined_at_ms)) } else { "-".to_owned() };
+    let name = if node.name == node.node_id { "-".to_owned() } else { clean(&node.name, 24) };
+    let skills = if node.capabilities.is_empty() { "-".to_owned() } else { clean(&node.capabilities.join(","), 40) };
+    vec![
+        plain(clean(&node.node_id, 64)),
+        (tint, word.to_owned()),
+        (if leads { Tint::Bold } else { Tint::Plain }, role(node.role).to_owned()),
+        plain(age(passed(node.last_seen_ms))),
+        plain(up),
+        plain(clean(&node.version, 16)),
+        plain(name),
+        plain(skills),
+    ]
+}
+
+/// The word for a role.
+#[must_use]
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Observer => "observer",
+    }
+}
+
+/// The word for a status, and its colour.
+#[must_use]
+pub(super) fn status_word(status: Status) -> (Tint, &'static str) {
+    match status {
+        Status::Online => (Tint::Green, "online"),
+        Status::Draining => (Tint::Yellow, "draining"),
+        Status::Suspect => (Tint::Yellow, "suspect"),
+        Status::Offline => (Tint::Red, "offline"),
+        Status::Left => (Tint::Dim, "left"),
+    }
+}
+
+/// Whether a status counts as alive.
+#[must_use]
+pub(super) fn is_alive(status: Status) -> bool {
+    matches!(status, Status::Online | Status::Draining | Status::Suspect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn state() -> ClusterState {
+        let node = |id: &str, name: &str, status: &str, role: &str, seen: u64| {
+            json!({"node_id": id, "name": name, "status": status, "role": role, "incarnation": 1, "endpoint": null,
+                "capabilities": ["gpu", "web"], "labels": {}, "version": "0.1.0", "joined_at_ms": 1_000,
+                "last_seen_ms": seen})
+        };
+        let state = json!({"cluster": "openclaw", "node_id": "gw-1", "role": "follower", "leader_id": "gw-2", "term": 7,
+            "lease_expires_at_ms": 145_000, "redis": {"status": "ok", "mode": "standalone"}, "as_of_ms": 121_000,
+            "nodes": [node("gw-1", "gw-1", "online", "follower", 121_000),
+                node("gw-2", "Küche\u{7}", "online", "leader", 118_000),
+                node("gw-3", "gw-3", "offline", "follower", 50_000)]});
+        serde_json::from_value(state).expect("a state")
+    }
+
+    #[test]
+    fn the_status_shows_leader_lease_and_members() {
+        let mut text = Vec::new();
+        print_status(&mut Output::plain(&mut text), &state()).expect("writes");
+        let expected = "\
+Cluster    openclaw
+This node  gw-1 (follower)
+Leader     gw-2 (term 7, lease for 24 s)
+Redis      ok, standalone
+Members    2 alive of 3
+
+NODE  STATUS   ROLE      SEEN     UP     VERSION  NAME    CAPABILITIES
+gw-1  online   follower  now      2 min  0.1.0    -       gpu,web
+gw-2  online   leader    3 s ago  2 min  0.1.0    Küche\u{fffd}  gpu,web
+gw-3  offline  follower  1 min ago  -      0.1.0    -       gpu,web
+";
+        let shown = String::from_utf8(text).expect("text");
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(squeezed(&shown), squeezed(expected));
+    }
+
+    #[test]
+    fn an_empty_cluster_says_what_to_do() {
+        let mut text = Vec::new();
+        print_nodes(&mut Output::plain(&mut text), &ClusterState { nodes: Vec::new(), ..state() }).expect("writes");
+        assert!(String::from_utf8(text).expect("text").contains("clawster serve"));
+    }
+}

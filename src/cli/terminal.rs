@@ -1,0 +1,208 @@
+//! What a command writes: tables, ages, colours, JSON.
+//!
+//! 1. Colour only on a terminal, and never where `NO_COLOR` is set.
+//! 2. Text from the cluster is shown without control characters: a node's name cannot move the cursor.
+//!
+//! Not here: what is shown (the commands).
+
+use crate::cli::Environment;
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// Where a command writes its result.
+pub(super) struct Output<'a> {
+    writer: Box<dyn Write + Send + 'a>,
+    colour: bool,
+}
+
+impl std::fmt::Debug for Output<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("colour", &self.colour).finish_non_exhaustive()
+    }
+}
+
+/// The colours in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tint {
+    /// As it is.
+    Plain,
+    /// All is well.
+    Green,
+    /// Look here.
+    Yellow,
+    /// Something is wrong.
+    Red,
+    /// Less important.
+    Dim,
+    /// More important.
+    Bold,
+}
+
+impl Tint {
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Green => Some("32"),
+            Self::Yellow => Some("33"),
+            Self::Red => Some("31"),
+            Self::Dim => Some("2"),
+            Self::Bold => Some("1"),
+        }
+    }
+}
+
+impl<'a> Output<'a> {
+    /// Standard output.
+    #[must_use]
+    pub(super) fn stdout(environment: &Environment) -> Self {
+        let stdout = std::io::stdout();
+        let colour = stdout.is_terminal() && environment.get("NO_COLOR").is_none();
+        Self { writer: Box::new(stdout), colour }
+    }
+
+    /// Any writer, without colours.
+    #[cfg(test)]
+    pub(super) fn plain(writer: impl Write + Send + 'a) -> Self {
+        Self { writer: Box::new(writer), colour: false }
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn line(&mut self, text: impl AsRef<str>) -> std::io::Result<()> {
+        writeln!(self.writer, "{}", text.as_ref())
+    }
+
+    /// Writes bytes as they are.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.write_all(bytes)?;
+        self.writer.flush()
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> std::io::Result<()> {
+        serde_json::to_writer_pretty(&mut self.writer, value)?;
+        writeln!(self.writer)
+    }
+
+    /// Writes a value as one line of JSON, at once.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
+        serde_json::to_writer(&mut self.writer, value)?;
+        writeln!(self.writer)?;
+        self.writer.flush()
+    }
+
+    /// Paints a text, where colours are in use.
+    #[must_use]
+    pub(super) fn paint(&self, tint: Tint, text: &str) -> String {
+        match tint.code().filter(|_| self.colour) {
+            Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// Writes rows under headings, in aligned columns.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn table(&mut self, headings: &[&str], rows: &[Vec<(Tint, String)>]) -> std::io::Result<()> {
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|(_, text)| text.chars().count());
+            cells.chain(headings.get(column).map(|heading| heading.len())).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+        let heading: Vec<_> = headings.iter().map(|heading| (Tint::Dim, (*heading).to_owned())).collect();
+        for row in std::iter::once(&heading).chain(rows) {
+            let mut line = String::new();
+            for (column, (tint, text)) in row.iter().enumerate() {
+                line.push_str(&self.paint(*tint, text));
+                if column + 1 < row.len() {
+                    let missing = widths.get(column).unwrap_or(&0).saturating_sub(text.chars().count());
+                    line.extend(std::iter::repeat_n(' ', missing + 2));
+                }
+            }
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A time that has passed, in words for people: `now`, `3 s ago`, `5 min ago`.
+#[must_use]
+pub(super) fn age(passed: Duration) -> String {
+    if passed < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(passed)) }
+}
+
+/// A duration in its largest unit, rounded down.
+#[must_use]
+pub(super) fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// Text from outside without control characters, at most `most` characters.
+#[must_use]
+pub(super) fn clean(text: &str, most: usize) -> String {
+    let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    if text.chars().count() <= most {
+        return shown.collect();
+    }
+    shown.take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
+}
+
+/// A time on the Redis server's clock as `HH:MM:SS.mmm` in UTC.
+#[must_use]
+pub(super) fn time_of_day(at_ms: u64) -> String {
+    let (seconds, millis) = (at_ms / 1_000 % 86_400, at_ms % 1_000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_do_not_end_in_blanks() {
+        let mut text = Vec::new();
+        let cell = |text: &str| (Tint::Green, text.to_owned());
+        let rows = [vec![cell("a"), cell("online"), cell("")], vec![cell("längere"), cell("x"), cell("y")]];
+        Output::plain(&mut text).table(&["ID", "STATUS", "X"], &rows).expect("writes");
+        let expected = "ID       STATUS  X\na        online\nlängere  x       y\n";
+        assert_eq!(String::from_utf8(text).expect("text"), expected);
+    }
+
+    #[test]
+    fn ages_are_for_people() {
+        let of = |millis: u64| age(Duration::from_millis(millis));
+        assert_eq!([of(0), of(3_900), of(125_000), of(7_300_000)], ["now", "3 s ago", "2 min ago", "2 h ago"]);
+        assert_eq!(span(Duration::from_millis(250)), "250 ms");
+    }
+
+    #[test]
+    fn text_from_outside_cannot_move_the_cursor() {
+        assert_eq!(clean("a\u{1b}[2Jb\n", 20), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(clean("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn times_of_day_are_utc() {
+        assert_eq!(time_of_day(1_700_000_000_123), "22:13:20.123");
+    }
+}

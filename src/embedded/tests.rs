@@ -1,0 +1,156 @@
+//! The private server against a real `redis-server`.
+
+use super::*;
+use crate::clock;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+/// A look-out that finds no Redis on TCP: port 1 of the loopback is never one.
+fn seek() -> Seek {
+    Seek { local: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), ..Seek::from_environment() }
+}
+
+fn attach(state: &Path) -> EmbeddedServer {
+    EmbeddedServer::attach(state, &seek()).expect("install redis-server (apt-get install -y redis-server)")
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = clock::now();
+    while !holds() {
+        assert!(clock::now().since(begun) < Duration::from_secs(10), "not within 10 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn two_users_share_one_server_and_the_last_one_stops_it() {
+    let state = tempfile::tempdir().expect("folder");
+    let first = attach(state.path());
+    let second = attach(state.path());
+    let pid = first.pid().expect("runs");
+    assert_eq!(second.pid(), Some(pid));
+    assert!(!first.release().expect("leaves"), "stopped under its second user");
+    assert_eq!(second.pid(), Some(pid));
+    assert!(second.release().expect("stops"));
+    assert!(!Path::new(&format!("/proc/{pid}/cwd")).exists());
+    let again = attach(state.path());
+    assert_ne!(again.pid().expect("runs"), pid);
+}
+
+#[test]
+fn a_killed_server_is_started_again_and_keeps_its_data() {
+    use std::io::{Read, Write};
+    let state = tempfile::tempdir().expect("folder");
+    let server = attach(state.path());
+    let ask = |line: &str| {
+        let mut stream = std::os::unix::net::UnixStream::connect(server.socket()).expect("connect");
+        stream.write_all(format!("{line}\r\n").as_bytes()).expect("write");
+        let mut answer = [0; 64];
+        let count = stream.read(&mut answer).expect("read");
+        String::from_utf8_lossy(&answer[..count]).into_owned()
+    };
+    assert_eq!(ask("SET kept yes"), "+OK\r\n");
+    let pid = server.pid().expect("runs");
+    kill(pid);
+    eventually("the process is gone", || server.pid().is_none());
+    server.ensure_running().expect("restarts");
+    assert_ne!(server.pid(), Some(pid));
+    eventually("the data is back", || ask("GET kept").contains("yes"));
+    server.ensure_running().expect("does nothing");
+}
+
+#[test]
+fn users_that_were_killed_hold_nothing_and_their_server_is_reused() {
+    let state = tempfile::tempdir().expect("folder");
+    let killed = attach(state.path());
+    let pid = killed.pid();
+    // What a kill leaves behind: the lock is freed by the system, nobody stops the server.
+    drop(killed.users.lock().expect("lock").take());
+    drop(killed);
+    let found = attach(state.path());
+    assert_eq!(found.pid(), pid);
+    assert!(found.release().expect("stops"));
+}
+
+#[test]
+fn stale_files_and_a_foreign_process_under_the_recorded_pid_do_no_harm() {
+    let state = tempfile::tempdir().expect("folder");
+    let folder = state.path().join("redis");
+    std::fs::create_dir_all(&folder).expect("folder");
+    std::fs::write(folder.join("redis.pid"), std::process::id().to_string()).expect("pid file");
+    drop(std::os::unix::net::UnixListener::bind(folder.join("redis.sock")).expect("stale socket"));
+    let server = attach(state.path());
+    assert_ne!(server.pid().expect("runs"), std::process::id());
+}
+
+#[test]
+fn nodes_that_start_together_share_one_server() {
+    let state = tempfile::tempdir().expect("folder");
+    let servers: Vec<_> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| attach(state.path()))).collect();
+        starts.into_iter().map(|start| start.join().expect("no panic")).collect()
+    });
+    let pids: std::collections::BTreeSet<_> = servers.iter().map(|server| server.pid().expect("runs")).collect();
+    assert_eq!(pids.len(), 1);
+}
+
+#[test]
+fn a_long_state_directory_gets_a_short_socket() {
+    let state = tempfile::tempdir().expect("folder");
+    let deep = state.path().join("d".repeat(120));
+    let server = attach(&deep);
+    assert!(server.socket().as_os_str().len() <= 100, "{}", server.socket().display());
+    let socket = server.socket().to_owned();
+    assert!(server.release().expect("stops"));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn the_choice_is_remembered_both_ways() {
+    let state = tempfile::tempdir().expect("folder");
+    let mut seek = seek();
+    let choice = choose(state.path(), &seek).expect("private");
+    assert!(matches!(choice, Choice::Embedded { remembered: false, .. }));
+    assert!(choice.to_string().contains("private"));
+    drop(choice);
+    // A Redis on TCP that appears later is not taken.
+    let other = tempfile::tempdir().expect("folder");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    seek.local = listener.local_addr().expect("address");
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.expect("accept");
+            let _ = stream.read(&mut [0; 16]);
+            stream.write_all(b"+PONG\r\n").expect("answer");
+        }
+    });
+    assert!(matches!(choose(state.path(), &seek).expect("kept"), Choice::Embedded { remembered: true, .. }));
+    assert!(matches!(choose(other.path(), &seek).expect("local"), Choice::Local6379 { remembered: false, .. }));
+    answering.join().expect("no panic");
+    // Gone again, it stays the choice.
+    let kept = choose(other.path(), &seek).expect("kept");
+    assert!(matches!(kept, Choice::Local6379 { remembered: true, note: Some(_), .. }));
+    assert_eq!(remembered(other.path()), Some(Remembered::Local));
+}
+
+#[test]
+fn a_host_without_a_program_is_told_and_nothing_is_remembered() {
+    let state = tempfile::tempdir().expect("folder");
+    let seek = Seek { program: None, path: None, ..seek() };
+    assert!(matches!(choose(state.path(), &seek), Err(Error::NoProgram { .. })));
+    assert_eq!(remembered(state.path()), None);
+}
+
+#[test]
+fn a_server_that_cannot_start_leaves_its_last_words() {
+    let state = tempfile::tempdir().expect("folder");
+    let seek = Seek { program: Some("/bin/false".into()), ..seek() };
+    let error = EmbeddedServer::attach(state.path(), &seek).expect_err("fails");
+    assert!(matches!(error, Error::Failed { .. }), "{error}");
+}

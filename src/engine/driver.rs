@@ -82,6 +82,8 @@ pub(super) struct Driver {
 impl Driver {
     /// Runs until every handle is gone.
     pub(super) async fn run(mut self) {
+        // Nothing is due before the node has been asked once what it wants.
+        self.step(Input::Wake);
         loop {
             let now = clock::now();
             let wait = self.node.wake_at(now).since(now).max(Duration::from_millis(1));

@@ -1,26 +1,146 @@
 //! What commands do on Redis themselves where no node runs on this host.
 //!
 //! 1. Reading never joins and never starts a server.
+//! 2. A heartbeat holds the node's store, so that two of them, or one and a starting node, do not meet.
 //!
-//! Not here: the way through a running node (`attach.rs`).
+//! Not here: the way through a running node (`attach.rs`), the beat itself (`crate::engine::oneshot`).
 
+use super::Environment;
 use super::outcome::Failure;
-use crate::config::Config;
+use super::{serve, settings};
+use crate::clock;
+use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::protocol::Fault;
+use crate::cluster::time::millis;
+use crate::config::{Config, RedisAddress, RedisMode};
+use crate::embedded::{self, Remembered};
+use crate::engine::fresh;
+use crate::engine::oneshot::{self, Oneshot};
+use crate::engine::oneshot_state::{OneshotState, boot_id};
+use crate::engine::outbox::NodeStore;
+use crate::engine::state_dir::{StateDir, StateError};
+use crate::logging;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
+use crate::store::redis::RedisStore;
 
 /// Reads the cluster's state from Redis; this host is an observer in it.
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis does not answer.
-pub(super) async fn read_state(_config: &Config) -> Result<ClusterState, Failure> {
-    Err(Failure::Failed("no clawster node runs here, and reading Redis directly is not built yet".to_owned()))
+pub(super) async fn read_state(config: &Config) -> Result<ClusterState, Failure> {
+    let mut config = config.clone();
+    let private = match config.redis.mode {
+        RedisMode::Embedded => true,
+        _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
+    };
+    if private {
+        config.redis.address = RedisAddress::Unix(embedded::socket_path(&config.state_dir));
+    }
+    let target = settings::target(&config);
+    let store = RedisStore::new(target, &config.cluster);
+    let state = fresh::observe(&store, &config.cluster).await;
+    let state = state.map_err(|fault| unreachable_redis(&store, &fault))?;
+    Ok(ClusterState::new(state, if private { "embedded" } else { "standalone" }))
+}
+
+fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
+    let target = store.target();
+    match fault {
+        Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
+            "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
+        )),
+        Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
+    }
 }
 
 /// Beats once without a node: joins when needed, keeps incarnation and lease in the state directory.
 ///
 /// # Errors
-/// [`Failure::RedisUnreachable`] when all attempts failed.
-pub(super) async fn beat_once(_config: &Config) -> Result<HeartbeatResult, Failure> {
-    Err(Failure::Failed("no clawster node runs here, and a heartbeat of its own is not built yet".to_owned()))
+/// [`Failure::RedisUnreachable`] when all attempts failed, [`Failure::Refused`] when a live process holds the id.
+pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Result<HeartbeatResult, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let mut config = config.clone();
+    let _log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
+    let seek = settings::seek(&config, environment);
+    let redis = serve::settle_redis(&mut config, seek).await?;
+    let dir = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
+    let (node_id, kept) = claim(config.node.id.clone(), &dir)?;
+    let boot = boot_id().map_err(|error| failed(&error))?;
+    let mut state = OneshotState::load(&dir, &node_id, &boot);
+    let store = RedisStore::new(settings::target(&config), &config.cluster);
+    let oneshot = Oneshot {
+        store: &store,
+        node_id: node_id.clone(),
+        metadata: settings::metadata(&config),
+        leader: config.leader,
+        timing: config.timing,
+        producer: kept.producer().clone(),
+        known: kept.saved().numbers,
+        random: random()?,
+    };
+    let outcome = attempts(&oneshot, &boot, &mut state, &config).await;
+    if let Some(state) = &state {
+        state.store(&dir, &node_id).map_err(|error| failed(&error))?;
+    }
+    // Held until here, so that the private server outlives the beat.
+    drop(redis);
+    outcome
+}
+
+async fn attempts(
+    oneshot: &Oneshot<'_>,
+    boot: &str,
+    state: &mut Option<OneshotState>,
+    config: &Config,
+) -> Result<HeartbeatResult, Failure> {
+    let retry = config.node.retry;
+    let of = retry.count + 1;
+    for attempt in 1..=of {
+        let before = state.clone();
+        let began = clock::now();
+        let error = match oneshot.beat(boot, state).await {
+            Ok(mut beat) => {
+                beat.attempts = attempt;
+                return Ok(beat.into());
+            }
+            Err(oneshot::Failure::InUse(id)) => {
+                let why = format!("node id {id} is in use by another live process; stop it or choose another id");
+                return Err(Failure::Refused(why));
+            }
+            Err(oneshot::Failure::Fault(fault)) => fault,
+        };
+        *state = before;
+        let wait_ms = if attempt < of { millis(retry.delay) } else { 0 };
+        let took_ms = millis(clock::now().since(began));
+        tracing::warn!(attempt, of, %error, wait_ms, took_ms, "heartbeat attempt {attempt} of {of} failed: {error}; next in {wait_ms} ms");
+        if attempt < of {
+            tokio::time::sleep(retry.delay).await;
+        } else {
+            return Err(unreachable_redis(oneshot.store, &error));
+        }
+    }
+    Err(Failure::Failed("no heartbeat was attempted".to_owned()))
+}
+
+fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStore), Failure> {
+    let taken = |error: StateError| match error {
+        StateError::InUse { .. } => Failure::Refused(error.to_string()),
+        other => Failure::Failed(other.to_string()),
+    };
+    let Some(id) = configured else {
+        let spare = random()?;
+        let mut spare = spare.as_str().bytes();
+        // Sixteen random bytes as 32 digits: enough for eight names, of which the first is nearly always free.
+        let next = || std::array::from_fn(|_| spare.next().unwrap_or_default());
+        return dir.lock_generated(next).map_err(taken);
+    };
+    let store = dir.lock_node(&id).map_err(taken)?;
+    Ok((id, store))
+}
+
+fn random() -> Result<Nonce, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
+    Ok(Nonce::from_bytes(bytes))
 }

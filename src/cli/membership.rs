@@ -84,7 +84,7 @@ pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome 
     let config = settings::load(session.global, session.environment)?;
     let beat: HeartbeatResult = match find(session.global, &config).await? {
         Found::Running { client, .. } => client.call("cluster.heartbeat", NoParams {}).await?,
-        Found::Absent(_) => direct::beat_once(&config).await?,
+        Found::Absent(_) => direct::beat_once(&config, session.environment).await?,
     };
     if form.json {
         // One line, as schedulers collect lines.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod fresh;
 pub mod handle;
 pub mod hub;
+pub mod oneshot;
 pub mod oneshot_state;
 pub mod outbox;
 mod presence;

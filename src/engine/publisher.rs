@@ -49,6 +49,13 @@ impl Publisher {
                 woken.await;
                 continue;
             }
+            if self.status.borrow_and_update().life().is_none() {
+                // Not a member yet, or no more: what waits is neither sent nor refused.
+                if self.status.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
             match self.publish(&batch).await {
                 Ok(()) => self.progress.set_down(false),
                 Err(why) => {
@@ -86,9 +93,7 @@ impl Publisher {
 
     async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), Fault> {
         let status = self.status.borrow_and_update().clone();
-        let Some(life) = status.life().cloned() else {
-            return Err(Fault::Unavailable("not a member yet".to_owned()));
-        };
+        let Some(life) = status.life().cloned() else { return Ok(()) };
         let Some(producer) = self.slot.peek(|store| store.producer().clone()) else {
             return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
         };

@@ -34,6 +34,8 @@ use tokio::task::JoinSet;
 
 /// How long a call waits for its messages to be in the stream before it says that they are queued.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a call waits for an earlier answer to be written and acknowledged.
+const SETTLE: Duration = Duration::from_millis(100);
 /// When a client may try again after a refusal that passes.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -310,6 +312,7 @@ impl Node for RunningNode {
             self.sync.acknowledge(ack).await?;
         }
         let sent = self.send(&request).await?;
+        drop(self.sync.delivering(SETTLE).await);
         let mut synced = Synced {
             published: sent.published,
             duplicates: sent.duplicates,
@@ -339,13 +342,14 @@ impl Node for RunningNode {
                 let (delivery, written) = Delivery::new();
                 synced.delivery = Some(delivery);
                 let sync = Arc::clone(&self.sync);
+                let delivering = self.sync.delivering(SETTLE).await;
                 let acknowledge = async move {
                     if written.await.is_ok()
                         && let Err(why) = sync.acknowledge(offer.cursor).await
                     {
                         tracing::error!(%why, "received messages will come again after a restart");
                     }
-                    drop(turn);
+                    drop((turn, delivering));
                 };
                 let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
                 while tasks.try_join_next().is_some() {}

@@ -97,6 +97,7 @@ pub(super) struct Sync {
     owner: Mutex<Option<NodeId>>,
     arrived: Notify,
     receiving: Arc<tokio::sync::Mutex<()>>,
+    delivering: Arc<tokio::sync::Mutex<()>>,
     slot: Arc<Slot>,
     hub: Arc<Hub>,
     store: Arc<RedisStore>,
@@ -119,6 +120,7 @@ impl Sync {
             owner: Mutex::new(None),
             arrived: Notify::new(),
             receiving: Arc::default(),
+            delivering: Arc::default(),
             slot,
             hub,
             store,
@@ -240,6 +242,12 @@ impl Sync {
     /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
     pub(super) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
+    }
+
+    /// Held from an answer with messages until it is written and acknowledged; whoever asks later waits a moment for it,
+    /// so that what it is told covers that acknowledgement.
+    pub(super) async fn delivering(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(patience, Arc::clone(&self.delivering).lock_owned()).await.ok()
     }
 
     /// Offers messages, waiting up to `wait` for the first one.

@@ -15,6 +15,7 @@ use super::wire::event::{self, AnyEvent, EVENTS};
 use crate::cluster::event::{ClusterFact, Event};
 use crate::cluster::ids::NodeId;
 use crate::engine::handle::{EventFeed, Node};
+use crate::rpc::wire::subscription::SubscriptionName;
 use futures_util::FutureExt;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
@@ -229,8 +230,12 @@ impl<N: Node> Forwarder<N> {
 }
 
 /// The error for an id that names no subscription.
-pub(crate) fn unknown(id: u64) -> RpcError {
-    let text = format!("there is no subscription {id} on this connection; it may have ended already");
+pub(crate) fn unknown(name: &SubscriptionName) -> RpcError {
+    let name: String = match name {
+        SubscriptionName::Number(id) => id.to_string(),
+        SubscriptionName::Text(text) => format!("{:?}", text.chars().take(40).collect::<String>()),
+    };
+    let text = format!("there is no subscription {name} on this connection; it may have ended already");
     RpcError::new(ErrorKind::NotFound, text)
 }
 

@@ -269,6 +269,10 @@ impl Node {
             let since = before.remove(&id).filter(|(known, _)| *known == nonce).map_or(now, |(_, since)| since);
             self.leading.gone.insert(id, (nonce, since));
         }
+        // Whoever has been gone for the grace is declared dead then, not a third of a grace later.
+        let ripe =
+            self.leading.gone.values().map(|(_, since)| *since + grace.mul_f64(1.05)).filter(|at| *at > now).min();
+        self.leading.sweep_at = self.leading.sweep_at.map(|at| ripe.map_or(at, |ripe| at.min(ripe)));
     }
 
     pub(super) fn leading_failed(&mut self, now: Moment, ticket: Ticket, _fault: &Fault) {

@@ -30,7 +30,9 @@ pub(super) struct Presence {
     register: Option<Ticket>,
     register_after: Moment,
     ping_at: Option<Moment>,
-    pinging: bool,
+    /// When the ping that is under way was asked for.
+    pinging: Option<Moment>,
+    overdue: bool,
     channel: Channel,
 }
 
@@ -53,10 +55,11 @@ impl Presence {
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
         let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed) && node.wants_presence());
-        let ping = self.ping_at.filter(|_| !self.pinging && self.standing().is_some());
+        let ping = self.ping_at.filter(|_| self.pinging.is_none() && self.standing().is_some());
+        let overdue = self.pinging.filter(|_| !self.overdue).map(|sent| sent + node.settings.leader.presence_grace);
         let register = Some(self.register_after)
             .filter(|at| *at > Moment::default() && self.register.is_none() && node.has_to_register().is_some());
-        [reopen, ping, register].into_iter().flatten().min()
+        [reopen, ping, overdue, register].into_iter().flatten().min()
     }
 
     /// A join stored the connection, or did not see it.
@@ -96,8 +99,14 @@ impl Node {
         if self.presence.ping_at.is_none_or(|at| at > now + every) {
             self.presence.ping_at = Some(now + every);
         }
-        if !self.presence.pinging && self.presence.ping_at.is_some_and(|at| at <= now) {
-            self.presence.pinging = true;
+        if !self.presence.overdue && self.presence.pinging.is_some_and(|sent| now.since(sent) >= grace) {
+            // Nothing was answered for the grace: Redis is away, whatever the connection's own deadline says.
+            self.presence.overdue = true;
+            self.set_link(now, false);
+        }
+        if self.presence.pinging.is_none() && self.presence.ping_at.is_some_and(|at| at <= now) {
+            self.presence.pinging = Some(now);
+            self.presence.overdue = false;
             self.presence.ping_at = Some(now + every);
             let deadline = (grace * 2).max(Duration::from_secs(2));
             self.effects.push(Effect::Ping(nonce, deadline));
@@ -179,7 +188,8 @@ impl Node {
         if self.presence.standing() != Some(nonce) {
             return;
         }
-        self.presence.pinging = false;
+        self.presence.pinging = None;
+        self.set_link(now, true);
         let grace = self.settings.leader.presence_grace;
         if let Some(leadership) = &mut self.leadership {
             leadership.answered(nonce, sent, grace);

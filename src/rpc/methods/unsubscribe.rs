@@ -22,10 +22,10 @@ impl Method for Unsubscribe {
 
     async fn handle<N: Node>(call: Call<N>, params: UnsubscribeParams) -> Result<bool, RpcError> {
         let id = params.subscription;
-        let ended = match &call.session {
-            Some(session) => session.end(id).await,
-            None => false,
+        let ended = match (&call.session, id.id()) {
+            (Some(session), Some(id)) => session.end(id).await,
+            _ => false,
         };
-        if ended { Ok(true) } else { Err(unknown(id)) }
+        if ended { Ok(true) } else { Err(unknown(&id)) }
     }
 }

@@ -26,5 +26,26 @@ pub struct SubscribeParams {
 #[serde(deny_unknown_fields)]
 pub struct UnsubscribeParams {
     /// What `cluster.subscribe` answered.
-    pub subscription: u64,
+    pub subscription: SubscriptionName,
+}
+
+/// A subscription id as a client gives it back; some clients keep every id as a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SubscriptionName {
+    /// As it was answered.
+    Number(u64),
+    /// As a text.
+    Text(String),
+}
+
+impl SubscriptionName {
+    /// The id; `None` for a text that is none.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Self::Number(id) => Some(*id),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
 }

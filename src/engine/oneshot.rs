@@ -1,0 +1,302 @@
+//! One heartbeat of a host without a running node: joins when needed, beats, and takes the leadership where nobody else
+//! stands for it.
+//!
+//! 1. What one run learned is the next run's start; a reboot makes it void.
+//! 2. Such a member has no presence: only its deadline ends it. It stands for leader only where no candidate with a running
+//!    process lives.
+//! 3. The rules of a running node's candidacy hold here too, counted within one run, or, for an expired lease, from run to
+//!    run on the boot clock.
+//!
+//! Not here: retries (`crate::cli`), the state's file (`oneshot_state.rs`).
+
+use super::fresh;
+use super::handle::{Beat, Role};
+use super::oneshot_state::{HeldLease, ObservedRecord, OneshotState};
+use crate::clock;
+use crate::cluster::election::{Observation, Sight};
+use crate::cluster::ids::{Incarnation, Nonce, Term};
+use crate::cluster::leadership::lease_deadline;
+use crate::cluster::member::{Metadata, PresenceKind};
+use crate::cluster::message::Producer;
+use crate::cluster::protocol::{
+    Call, Campaign, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
+};
+use crate::cluster::settings::{LeaderSettings, Timing};
+use crate::cluster::time::{Moment, millis};
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::time::Duration;
+
+/// Who beats.
+pub struct Oneshot<'a> {
+    /// Where the cluster's state is.
+    pub store: &'a RedisStore,
+    /// The id to join under.
+    pub node_id: crate::cluster::ids::NodeId,
+    /// What it says of itself.
+    pub metadata: Metadata,
+    /// Its part in elections.
+    pub leader: LeaderSettings,
+    /// The times it would set as the first member.
+    pub timing: Timing,
+    /// The outbox's identity.
+    pub producer: Producer,
+    /// The highest numbers that were seen.
+    pub known: Numbers,
+    /// A name that no other process has.
+    pub random: Nonce,
+}
+
+/// Why a beat did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Redis did not answer, or refused.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A live process holds the id.
+    #[error("node id {0} is in use by another live process; stop it or choose another id")]
+    InUse(crate::cluster::ids::NodeId),
+}
+
+fn surprised() -> Failure {
+    Failure::Fault(Fault::Refused("a call was answered with something else".to_owned()))
+}
+
+impl Oneshot<'_> {
+    /// Beats once, going on from `state`, which is brought up to date.
+    ///
+    /// # Errors
+    /// [`Failure`]; `state` stays usable.
+    pub async fn beat(&self, boot_id: &str, state: &mut Option<OneshotState>) -> Result<Beat, Failure> {
+        let known = state.as_ref().map_or(self.known, |s| s.numbers.max(self.known));
+        let mut current = match state.take() {
+            Some(state) => state,
+            None => self.join(boot_id, known, None).await?,
+        };
+        let (mut sent, mut reply) = self.tick(&current).await?;
+        if reply.identity != Identity::Ok {
+            current = self.join(boot_id, known, Some(&current)).await?;
+            (sent, reply) = self.tick(&current).await?;
+        }
+        let round_trip = clock::now().since(sent);
+        current.numbers = current.numbers.max(reply.data.numbers);
+        let timing = reply.data.timing.unwrap_or(self.timing);
+        self.take_lease(&mut current, &reply, sent, timing);
+        let mut beat = self.beat_of(&current, &reply, round_trip);
+        if current.lease.is_none()
+            && self.leader.candidate
+            && let Some(term) = self.stand(&mut current, timing).await?
+        {
+            beat.term = term;
+            beat.leader_id = Some(self.node_id.clone());
+            beat.role = Role::Leader;
+        }
+        *state = Some(current);
+        Ok(beat)
+    }
+
+    fn beat_of(&self, state: &OneshotState, reply: &TickReply, round_trip: Duration) -> Beat {
+        let record = reply.leader.as_ref();
+        let deadline = state.lease.map(|lease| Moment(Duration::from_millis(lease.deadline_ms)));
+        let leads = deadline.is_some_and(|deadline| clock::now() < deadline);
+        Beat {
+            node_id: self.node_id.clone(),
+            incarnation: state.incarnation,
+            role: if leads { Role::Leader } else { Role::Follower },
+            term: record.map(|r| r.term).unwrap_or_default(),
+            leader_id: record.and_then(|r| r.holder.as_ref()).map(|h| h.node_id.clone()),
+            at: reply.now,
+            round_trip,
+            attempts: 1,
+        }
+    }
+
+    async fn join(
+        &self,
+        boot_id: &str,
+        known: Numbers,
+        before: Option<&OneshotState>,
+    ) -> Result<OneshotState, Failure> {
+        let process = before.map_or_else(|| self.random.clone(), |state| state.proc.clone());
+        let mut dead: Option<(String, Moment)> = None;
+        let grace = self.leader.presence_grace.mul_f64(1.05);
+        let patience = clock::now() + self.timing.heartbeat_ttl + grace;
+        loop {
+            let now = clock::now();
+            let ripe = dead.as_ref().filter(|(_, since)| now.since(*since) >= grace).map(|(nonce, _)| nonce.clone());
+            let join = Join {
+                node_id: self.node_id.clone(),
+                process: process.clone(),
+                kind: PresenceKind::None,
+                metadata: serde_json::to_string(&self.metadata).unwrap_or_else(|_| "{}".to_owned()),
+                candidate: self.leader.candidate,
+                timing: self.timing,
+                known,
+                fresh_epoch: self.random.clone(),
+                force: false,
+                dead_presence: ripe,
+                own: before.map_or(Incarnation(0), |state| state.incarnation),
+                presence: None,
+                producer: self.producer.clone(),
+                cursor: None,
+                rename_from: None,
+                former: None,
+            };
+            let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
+                return Err(surprised());
+            };
+            match *reply {
+                JoinReply::Joined { incarnation, data, .. } => {
+                    return Ok(OneshotState {
+                        boot_id: boot_id.to_owned(),
+                        incarnation,
+                        proc: process,
+                        lease: None,
+                        numbers: known.max(data.numbers),
+                        observed: None,
+                    });
+                }
+                JoinReply::Held { presence, present, same_server, .. } => {
+                    dead = match (presence.filter(|_| !present && same_server), dead.take()) {
+                        (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
+                        (Some(nonce), _) => Some((nonce, now)),
+                        (None, _) => None,
+                    };
+                    // Without a trace of a dead process only the deadline frees the id.
+                    if dead.is_none() || now > patience {
+                        return Err(Failure::InUse(self.node_id.clone()));
+                    }
+                    tokio::time::sleep(grace / 4).await;
+                }
+                JoinReply::Replaced => return Err(Failure::InUse(self.node_id.clone())),
+            }
+        }
+    }
+
+    fn life(&self, state: &OneshotState) -> Life {
+        Life { node_id: self.node_id.clone(), incarnation: state.incarnation }
+    }
+
+    async fn tick(&self, state: &OneshotState) -> Result<(Moment, TickReply), Failure> {
+        let sent = clock::now();
+        let tick = Tick {
+            life: self.life(state),
+            epoch: String::new(),
+            version: 0,
+            known: state.numbers.max(self.known),
+            fresh_epoch: self.random.clone(),
+            renew: state.lease.map(|lease| lease.term),
+            nonce: self.nonce("r"),
+            leads: false,
+            presence: None,
+            acknowledged: None,
+        };
+        match self.store.call(Call::Tick(Box::new(tick))).await?.reply {
+            Reply::Tick(reply) => Ok((sent, *reply)),
+            _ => Err(surprised()),
+        }
+    }
+
+    fn nonce(&self, what: &str) -> Nonce {
+        Nonce::new(format!("{}-{what}", self.random)).unwrap_or_else(|_| self.random.clone())
+    }
+
+    /// What the beat says about the leadership, and, for the next run, how long the record has looked like this.
+    fn take_lease(&self, state: &mut OneshotState, reply: &TickReply, sent: Moment, timing: Timing) {
+        let record = reply.leader.as_ref();
+        let mine = record.is_some_and(|r| r.holder.as_ref() == Some(&self.life(state)));
+        state.lease = match (state.lease, reply.lease) {
+            (Some(lease), LeaseNews::Renewed) => {
+                Some(HeldLease { term: lease.term, deadline_ms: millis(lease_deadline(sent, timing.lease_ttl).0) })
+            }
+            // A grant whose answer was lost: the next run renews it.
+            (None, _) if mine => record.map(|r| HeldLease { term: r.term, deadline_ms: 0 }),
+            _ => None,
+        };
+        let now = millis(clock::now().0);
+        let seen = record.and_then(|r| Nonce::new(r.nonce.as_str()).ok().map(|nonce| (r.term, nonce)));
+        state.observed = seen.map(|(term, nonce)| match state.observed.take() {
+            Some(known) if known.term == term && known.nonce == nonce => known,
+            _ => ObservedRecord { term, nonce, since_ms: now },
+        });
+    }
+
+    /// Asks for the leadership where no candidate with a running process lives and a rule allows it.
+    async fn stand(&self, state: &mut OneshotState, timing: Timing) -> Result<Option<Term>, Failure> {
+        let view = fresh::view(self.store).await?;
+        let rival = |m: &crate::cluster::member::Member| {
+            m.is_live() && m.metadata.candidate && m.presence == PresenceKind::Connection && m.node_id != self.node_id
+        };
+        let record = view.leader.as_ref();
+        let dying = record.and_then(|r| r.holder.as_ref().filter(|_| !r.present)).map(|h| h.node_id.clone());
+        if view.members.values().any(|m| rival(m) && Some(&m.node_id) != dying.as_ref()) {
+            return Ok(None);
+        }
+        if let Some(rule) = self.expired_over_runs(state, &view, timing) {
+            return self.campaign(state, rule, view.term, timing).await;
+        }
+        let mut observation = Observation::default();
+        let end = clock::now() + self.leader.presence_grace.mul_f64(1.6);
+        let settings = self.leader;
+        loop {
+            let answer = self.store.call(Call::Watch).await?;
+            let Reply::Watch(reply) = answer.reply else { return Err(surprised()) };
+            let now = clock::now();
+            let watch = Some((reply.same_server, reply.leader_channel));
+            let sight = Sight { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
+            observation.see(now, &sight, timing.lease_ttl);
+            let Some((at, seen, rule)) = observation.rule(&self.node_id, settings, timing.lease_ttl, 0) else {
+                return Ok(None);
+            };
+            if at <= now {
+                return self.campaign(state, rule, seen, timing).await;
+            }
+            if at > end {
+                return Ok(None);
+            }
+            tokio::time::sleep(at.since(now).min(self.leader.presence_grace / 4)).await;
+        }
+    }
+
+    fn expired_over_runs(
+        &self,
+        state: &OneshotState,
+        view: &crate::cluster::view::ClusterView,
+        timing: Timing,
+    ) -> Option<Rule> {
+        let record = view.leader.as_ref().filter(|r| view.as_of > r.expires_at)?;
+        let observed = state.observed.as_ref()?;
+        let same = observed.term == record.term && observed.nonce.as_str() == record.nonce;
+        let waited = Duration::from_millis(millis(clock::now().0).saturating_sub(observed.since_ms));
+        (same && waited >= timing.lease_ttl.mul_f64(1.05)).then(|| Rule::Expired { nonce: record.nonce.clone() })
+    }
+
+    async fn campaign(
+        &self,
+        state: &mut OneshotState,
+        rule: Rule,
+        seen: Term,
+        timing: Timing,
+    ) -> Result<Option<Term>, Failure> {
+        let sent = clock::now();
+        let campaign = Campaign {
+            life: self.life(state),
+            rule,
+            seen,
+            nonce: self.nonce("c"),
+            presence: None,
+            grace: self.leader.presence_grace,
+            known_token: state.numbers.token,
+        };
+        let Reply::Campaign(reply) = self.store.call(Call::Campaign(Box::new(campaign))).await?.reply else {
+            return Err(surprised());
+        };
+        state.numbers.token = state.numbers.token.max(reply.token);
+        if let Some(term) = reply.granted {
+            let deadline_ms = millis(lease_deadline(sent, timing.lease_ttl).0);
+            state.lease = Some(HeldLease { term, deadline_ms });
+            state.observed = None;
+        }
+        Ok(reply.granted)
+    }
+}

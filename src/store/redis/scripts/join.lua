@@ -26,11 +26,7 @@ local server = run_id()
 
 if row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
-  local registered = call('HGET', PRESENCE, id)
-  local held_nonce, held_server = '', ''
-  if registered then
-    held_nonce, held_server = string.match(registered, '^(%S+) (%S+)$')
-  end
+  local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
   local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same

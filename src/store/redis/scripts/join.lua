@@ -94,9 +94,12 @@ if own == '0' then
 end
 local status = (not fresh) and row.s or 'online'
 local joined = (not fresh) and row.j or int(now)
-local before = row and cjson.encode(row)
 local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata }
-if fresh or cjson.encode(after) ~= before then
+local changed = fresh
+for field, value in pairs(after) do
+  changed = changed or row[field] ~= value
+end
+if changed then
   write_row(id, after)
 end
 call('ZADD', BEATS, int(cluster_now() + meta.ttl), id)

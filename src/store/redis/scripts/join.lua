@@ -6,12 +6,18 @@
 --   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
 --   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or ''
 -- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0)] or
---   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, name in the metadata]
+--   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
 -- Atomic, because two processes with one id must not both find it free, and because a rename must not lose its cursor.
 local id, process, kind, metadata, candidate = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local force, dead_nonce, own, nonce = ARGV[13] == '1', ARGV[14], ARGV[15], ARGV[16]
 local producer, own_cursor, cursor_epoch, rename_from, former = ARGV[17], ARGV[18], ARGV[19], ARGV[20], ARGV[21]
+
+local good, named = pcall(cjson.decode, metadata)
+local name = good and type(named) == 'table' and named.name or ''
+if type(name) ~= 'string' or name == '' then
+  name = id
+end
 
 open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
 if meta.interval == 0 then
@@ -115,8 +121,6 @@ elseif kind == 'none' then
   call('HDEL', PRESENCE, id)
 end
 if fresh then
-  local named = cjson.decode(metadata).name
-  emit('node_joined', id, 'name', (type(named) == 'string' and named ~= '') and named or id, 'incarnation', incarnation,
-    'rejoined', known and 1 or 0)
+  emit('node_joined', id, 'name', name, 'incarnation', incarnation, 'rejoined', known and 1 or 0)
 end
 return { 'joined', int(now), incarnation, joined, cursor, known and 1 or 0, aliases, numbers_reply(), registered }

@@ -62,9 +62,13 @@ if rename_from ~= '' and rename_from ~= id then
   local old = read_row(rename_from)
   if old and old.p == process then
     cursor = call('HGET', CURSORS, rename_from) or cursor
+    -- When this rename comes a second time, the earlier aliases stand in the new row already.
+    local earlier = old.a .. ' ' .. (mine and aliases or '')
+    local taken = { [id] = true, [rename_from] = true }
     aliases = rename_from
-    for alias in string.gmatch(old.a or '', '%S+') do
-      if alias ~= id and #aliases < 1000 then
+    for alias in string.gmatch(earlier, '%S+') do
+      if not taken[alias] and #aliases < 1000 then
+        taken[alias] = true
         aliases = aliases .. ' ' .. alias
       end
     end

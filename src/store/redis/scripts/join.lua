@@ -76,7 +76,7 @@ if rename_from ~= '' and rename_from ~= id then
     if leader and leader.holder == rename_from and leader.incarnation == old.i then
       vacate(leader, 'resigned')
     end
-    old.a = ''
+    old.a, old.r = '', ''
     if is_live(old) then
       end_life(rename_from, old, 'left', 'left')
     end

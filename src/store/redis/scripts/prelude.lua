@@ -100,8 +100,8 @@ local function guard_stall()
   call('HSET', META, 'last_tick', int(now))
 end
 
--- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer,
--- a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
 -- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')

@@ -85,17 +85,19 @@ if rename_from ~= '' and rename_from ~= id then
   end
 end
 
--- Where receiving goes on: the acknowledged position; behind a loss of data the one the node kept itself, so that what
--- was lost shows as a gap; for a node the cluster does not know, the newest message.
-if cursor then
-  if own_cursor ~= '' and cursor_epoch == meta.epoch and tonumber(own_cursor) > tonumber(cursor) then
-    cursor = own_cursor
-  end
-elseif own_cursor ~= '' and cursor_epoch ~= '' and cursor_epoch ~= meta.epoch then
-  cursor = own_cursor
-else
-  cursor = int(meta.message_seq)
+-- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher; for a
+-- node the cluster does not know, the newest message. A position of an earlier data set counts, so that what was lost
+-- shows as a gap and what a stale copy still holds does not come twice, but skips nothing of this data set.
+local kept
+if own_cursor ~= '' and cursor_epoch == meta.epoch then
+  kept = cursor and tonumber(own_cursor)
+elseif own_cursor ~= '' and cursor_epoch ~= '' then
+  kept = math.min(tonumber(own_cursor), meta.message_start)
 end
+if kept and kept > number(cursor, -1) then
+  cursor = int(kept)
+end
+cursor = cursor or int(meta.message_seq)
 
 local fresh = not (row and mine and is_live(row))
 local incarnation = own

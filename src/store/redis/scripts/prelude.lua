@@ -241,7 +241,7 @@ end
 
 -- Members by their last beat, oldest first: [id, last beat (server time), ...], at most `limit`.
 local function beats_reply(limit)
-  local beats = call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES')
+  local beats = limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {}
   for at = 2, #beats, 2 do
     beats[at] = int(tonumber(beats[at]) - meta.ttl + meta.skew)
   end

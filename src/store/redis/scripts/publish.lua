@@ -29,21 +29,23 @@ call('HSET', PRODUCERS, producer, mark .. ' ' .. int(last))
 -- than an hour.
 local floor = last - keep
 if floor > 0 then
+  local judged = false
   for _ = 1, 8 do
     local slowest = call('ZRANGE', ACKS, 0, 0, 'WITHSCORES')
-    if not slowest[1] then
-      break
-    end
-    local away = number(call('ZSCORE', AWAY, slowest[1]), nil)
+    local away = slowest[1] and number(call('ZSCORE', AWAY, slowest[1]), nil)
     if away and cluster_now() - away > 3600000 then
       call('ZREM', ACKS, slowest[1])
     else
-      floor = math.max(last - 100 * keep, math.min(floor, tonumber(slowest[2])))
+      if slowest[1] then
+        floor = math.max(last - 100 * keep, math.min(floor, tonumber(slowest[2])))
+      end
+      judged = true
       break
     end
   end
-  if floor > 0 then
-    local old = call('XRANGE', MESSAGES, '-', int(floor) .. '-0', 'COUNT', 128)
+  -- While there are more of those who are away for longer, the next call goes on with them before anything is trimmed.
+  if judged and floor > 0 then
+    local old = call('XRANGE', MESSAGES, '-', int(floor) .. '-0', 'COUNT', int(128 + (#ARGV - 5) / 3))
     for at = 1, #old do
       call('XDEL', MESSAGES, old[at][1])
     end

@@ -29,8 +29,11 @@ call('HSET', META, 'message_seq', int(last))
 call('HSET', PRODUCERS, producer, mark .. ' ' .. int(last))
 
 -- Keep `keep` messages, and up to 100 times as many for members whose backlog is kept: those online or away for less
--- than an hour.
-local floor = last - keep
+-- than an hour. Positions of an earlier data set lie far below; they go when this one alone has enough.
+local function all_but(count)
+  return last - count > meta.message_start and last - count or 0
+end
+local floor = all_but(keep)
 if floor > 0 then
   local judged = false
   for _ = 1, 8 do
@@ -40,7 +43,7 @@ if floor > 0 then
       call('ZREM', ACKS, slowest[1])
     else
       if slowest[1] then
-        floor = math.max(last - 100 * keep, math.min(floor, tonumber(slowest[2])))
+        floor = math.max(all_but(100 * keep), math.min(floor, tonumber(slowest[2])))
       end
       judged = true
       break

@@ -192,10 +192,7 @@ impl Inbox {
             self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });
             self.read = MessageSeq(before_first);
         }
-        let messages: Vec<Message> = match serde_json::from_str(&entry.body) {
-            Ok(messages) => messages,
-            Err(_) => Vec::new(),
-        };
+        let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Not what clawster writes: its positions are lost, and that is said.
             let count = entry.last.0 - self.read.0;

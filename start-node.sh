@@ -6,8 +6,8 @@
 # NODE_ID      the id to join under; without it the configured or a generated one
 # CONFIG_PATH  the folder with config.json and secrets.json, or a config.json; without it the default places
 #
-# The script becomes the node (exec), so that a service manager's signals reach it. `--stay` keeps the node running when
-# standard input is at its end, as it is under a service manager; Ctrl-C or SIGTERM ends it.
+# The script becomes the node (exec), so that a service manager's signals reach it. Started by a program that speaks with
+# the node through a pipe, it ends with that pipe; else (a terminal, a service manager) Ctrl-C or SIGTERM ends it.
 set -eu
 
 case "${1-}" in
@@ -39,7 +39,10 @@ if [ -z "$program" ]; then
     }
 fi
 
-set -- serve --stay
+set -- serve
+if ! [ -p /dev/stdin ] && ! [ -S /dev/stdin ]; then
+    set -- "$@" --stay
+fi
 [ -z "$node" ] || set -- "$@" --node "$node"
 [ -z "$config" ] || set -- "$@" --config "$config"
 exec "$program" "$@"

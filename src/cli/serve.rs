@@ -292,6 +292,8 @@ impl Signals {
 mod engine {
     use super::*;
     use crate::cluster::ids::NodeId;
+    use crate::cluster::ids::Nonce;
+    use crate::engine::oneshot_state::{OneshotState, boot_id};
     use crate::engine::outbox::NodeStore;
     use crate::engine::state_dir::{StateDir, StateError};
     use crate::engine::{RunningNode, Start};
@@ -310,6 +312,7 @@ mod engine {
         let opened = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
         let state = opened.with_outbox_bytes(config.sync.outbox_bytes);
         let (node_id, store) = claim(config.node.id.clone(), &state)?;
+        let former = former(&state, &node_id);
         let refused = store.is_err();
         let node = crate::engine::start(Start {
             cluster: config.cluster.clone(),
@@ -323,10 +326,20 @@ mod engine {
             timing: config.timing,
             retry: config.node.retry,
             sync: config.sync,
-            former: None,
+            former,
         });
         let node = node.map_err(|error| failed(&format!("cannot start the node: {error}")))?;
         Ok(Engine { node: Arc::new(node), state, refused })
+    }
+
+    /// The one-shot heartbeats of this id on this host: the node goes on as the member that they kept alive.
+    fn former(state: &StateDir, node_id: &NodeId) -> Option<Nonce> {
+        let boot = boot_id().ok()?;
+        let kept = OneshotState::load(state, node_id, &boot)?;
+        if let Err(error) = OneshotState::remove(state, node_id) {
+            tracing::warn!(%error, "the state of earlier one-shot heartbeats stays behind");
+        }
+        Some(kept.proc)
     }
 
     type Claim = (NodeId, Result<NodeStore, String>);

@@ -21,6 +21,15 @@ pub struct Answer {
     pub server: ServerId,
 }
 
+/// What is called on the cluster's channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Somebody found an empty data set, or took an id over: beat at once.
+    Register,
+    /// The leader shall make room.
+    HandOver,
+}
+
 /// Where the cluster's state is kept.
 pub trait Store: Send + Sync + 'static {
     /// Makes one transition.

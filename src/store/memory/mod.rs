@@ -1,1 +1,71 @@
 //! The cluster's state in memory, for the simulator and as the second subject of the contract suite.
+//!
+//! 1. [`MemoryState`] does to the letter what the scripts in `store/redis/scripts` do, and is pure.
+//! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
+
+mod data;
+mod election;
+mod join;
+mod sorted;
+mod state;
+mod sync;
+mod tick;
+
+pub use state::{Channel, MemoryState};
+
+use super::{Answer, Store};
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::ids::{EventSeq, MessageSeq};
+use crate::cluster::protocol::{Call, Entry, Fault, ServerId};
+use crate::cluster::time::{ServerTime, millis};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The server's clock at the boot of this host: high enough to look like a date, so that numbers made from it do, too.
+const BOOT: u64 = 1_600_000_000_000;
+
+/// A cluster's state in this process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    /// The state, and by how much its clock was put forward.
+    inner: Mutex<(MemoryState, Duration)>,
+}
+
+impl MemoryStore {
+    /// A store on a fresh server.
+    #[must_use]
+    pub fn new(server: ServerId) -> Self {
+        Self { inner: Mutex::new((MemoryState::new(server), Duration::ZERO)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (MemoryState, Duration)> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the server itself: its subscriptions, its data, its identity.
+    pub fn with<T>(&self, change: impl FnOnce(&mut MemoryState) -> T) -> T {
+        change(&mut self.lock().0)
+    }
+
+    /// Puts the server's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.lock().1 += by;
+    }
+}
+
+impl Store for MemoryStore {
+    async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        let mut inner = self.lock();
+        let now = ServerTime(BOOT + millis(crate::clock::now().0 + inner.1));
+        let reply = inner.0.apply(&call, now);
+        Ok(Answer { reply, server: inner.0.server_id().clone() })
+    }
+
+    async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
+        Ok(self.lock().0.events(after, count))
+    }
+
+    async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
+        Ok(self.lock().0.messages(after, count))
+    }
+}

@@ -16,9 +16,10 @@ mod target;
 
 pub use follow::{Follower, News};
 pub use keys::Keys;
-pub use presence::{Notice, PresenceNotices, PresenceSink};
+pub use presence::{PresenceNotices, PresenceSink};
 pub use target::{Address, DEADLINE, Target};
 
+pub use super::Notice;
 use super::{Answer, Store};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, Nonce};

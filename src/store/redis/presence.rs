@@ -9,20 +9,12 @@ use super::keys::Keys;
 use super::target::{DEADLINE, Target, fault};
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::Fault;
+use crate::store::Notice;
 use futures_util::StreamExt;
 use redis::Value;
 use redis::aio::{PubSubSink, PubSubStream};
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// What is called on the cluster's channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Notice {
-    /// Somebody found an empty data set, or took an id over: beat at once.
-    Register,
-    /// The leader shall make room.
-    HandOver,
-}
 
 /// The sending half: pings and subscriptions.
 pub struct PresenceSink {

@@ -1,0 +1,258 @@
+//! What the cluster keeps: the counterpart of the Redis keys, and the steps that several transitions share.
+//!
+//! 1. Cluster time is server time minus `skew`: it stands still over a silence of more than half a TTL.
+//! 2. Numbers only rise; data that know less than a caller begin a new epoch above everything that anyone has seen.
+//!
+//! Not here: the transitions (one file per family), what a server has beyond its data (`state.rs`).
+
+use super::sorted::Sorted;
+use super::state::Step;
+use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
+use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::member::{Member, PresenceKind, StoredStatus};
+use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
+use crate::cluster::settings::Timing;
+use crate::cluster::time::ServerTime;
+use crate::store::Notice;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How many events are kept.
+const EVENTS_KEPT: usize = 10_000;
+
+/// How far the numbers of a new epoch lie above those that were seen.
+const LIFT: u64 = 1_000_000;
+
+/// A member's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) incarnation: Incarnation,
+    pub(super) process: Nonce,
+    pub(super) status: StoredStatus,
+    pub(super) kind: PresenceKind,
+    pub(super) joined_at: ServerTime,
+    pub(super) candidate: bool,
+    /// `None` once a rename took it along.
+    pub(super) producer: Option<Nonce>,
+    /// Ids that it had before a rename.
+    pub(super) aliases: Vec<NodeId>,
+    /// JSON text.
+    pub(super) metadata: String,
+}
+
+impl Row {
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.status, StoredStatus::Online | StoredStatus::Draining)
+    }
+}
+
+/// The leader's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) holder: Option<Life>,
+    pub(super) term: Term,
+    /// In cluster time.
+    pub(super) expires: i64,
+    pub(super) nonce: String,
+    pub(super) presence: Option<String>,
+    /// The server of that registration, or of the release.
+    pub(super) server: ServerId,
+    pub(super) handing_to: Option<NodeId>,
+    /// In cluster time.
+    pub(super) vacated: i64,
+    pub(super) previous: Option<NodeId>,
+    pub(super) lost: Option<crate::cluster::event::LostReason>,
+}
+
+/// Everything that is lost with the data.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Data {
+    pub(super) epoch: String,
+    pub(super) version: u64,
+    /// Versions below it cannot be told apart any more: rows were forgotten.
+    pub(super) floor: u64,
+    pub(super) numbers: Numbers,
+    pub(super) event_start: u64,
+    pub(super) message_start: u64,
+    /// Milliseconds; 0 before the first member.
+    pub(super) interval: u64,
+    pub(super) ttl: u64,
+    pub(super) lease: u64,
+    pub(super) last_tick: Option<i64>,
+    pub(super) skew: i64,
+    pub(super) stalled_at: i64,
+    pub(super) members: BTreeMap<NodeId, Row>,
+    /// Live nodes by deadline in cluster time.
+    pub(super) beats: Sorted,
+    /// Nodes by the version of their last change.
+    pub(super) changes: Sorted,
+    pub(super) leader: Option<Record>,
+    pub(super) events: VecDeque<ClusterEvent>,
+    pub(super) messages: VecDeque<Entry>,
+    pub(super) presence: BTreeMap<NodeId, (String, ServerId)>,
+    /// Members whose backlog is kept, by their cursor.
+    pub(super) acks: Sorted,
+    pub(super) cursors: BTreeMap<NodeId, u64>,
+    /// The place and the position of each producer's last accepted message.
+    pub(super) producers: BTreeMap<Nonce, (u64, u64)>,
+    /// Nodes that are away, by the cluster time at which they left.
+    pub(super) away: Sorted,
+}
+
+/// A number of the protocol as a score.
+pub(super) fn score(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A time that may have been moved below zero, as an answer.
+pub(super) fn answered(time: i64) -> ServerTime {
+    ServerTime(u64::try_from(time).unwrap_or(0))
+}
+
+impl Step<'_> {
+    /// Opens the data set for a caller that knows these numbers.
+    pub(super) fn open(&mut self, known: Numbers, fresh_epoch: &Nonce) {
+        let numbers = self.data.numbers;
+        if !self.data.epoch.is_empty() && known.max(numbers) == numbers {
+            return;
+        }
+        let micros = self.now.0.saturating_mul(1000);
+        let lifted = |top: u64| if top > 0 { micros.max(top.saturating_add(LIFT)) } else { micros };
+        let top = known.max(numbers);
+        self.data.numbers =
+            Numbers { token: lifted(top.token), event: lifted(top.event), message: lifted(top.message) };
+        self.data.epoch = fresh_epoch.to_string();
+        self.data.event_start = self.data.numbers.event;
+        self.data.message_start = self.data.numbers.message;
+        self.data.floor = self.data.version;
+        self.server.notice(Notice::Register);
+    }
+
+    pub(super) fn cluster_now(&self) -> i64 {
+        score(self.now.0).saturating_sub(self.data.skew)
+    }
+
+    /// Stands cluster time still over a silence of more than half a TTL and over backward jumps of the clock.
+    pub(super) fn guard_stall(&mut self) {
+        let now = score(self.now.0);
+        let silence = now.saturating_sub(self.data.last_tick.unwrap_or(now));
+        let ttl = score(self.data.ttl);
+        if silence < 0 || (ttl > 0 && silence.saturating_mul(2) > ttl) {
+            self.data.skew = self.data.skew.saturating_add(silence);
+            self.data.stalled_at = now;
+        }
+        self.data.last_tick = Some(now);
+    }
+
+    pub(super) fn row(&self, id: &NodeId) -> Option<Row> {
+        self.data.members.get(id).cloned()
+    }
+
+    pub(super) fn write_row(&mut self, id: &NodeId, row: Row) {
+        self.data.members.insert(id.clone(), row);
+        self.data.version += 1;
+        self.data.changes.set(id, score(self.data.version));
+    }
+
+    pub(super) fn emit(&mut self, node_id: &NodeId, fact: ClusterFact) {
+        self.data.numbers.event += 1;
+        let seq = EventSeq(self.data.numbers.event);
+        self.data.events.push_back(ClusterEvent { seq, at: self.now, node_id: node_id.clone(), fact });
+        while self.data.events.len() > EVENTS_KEPT {
+            self.data.events.pop_front();
+        }
+    }
+
+    pub(super) fn next_token(&mut self) -> u64 {
+        self.data.numbers.token += 1;
+        self.data.numbers.token
+    }
+
+    /// Ends a life; the row stays as a memory of the node.
+    pub(super) fn end_life(&mut self, id: &NodeId, mut row: Row, status: StoredStatus, reason: LeftReason) {
+        let incarnation = row.incarnation;
+        row.status = status;
+        self.write_row(id, row);
+        self.data.beats.remove(id);
+        self.data.presence.remove(id);
+        let now = self.cluster_now();
+        self.data.away.set(id, now);
+        self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
+    }
+
+    /// Whether the caller is the life that the table knows; an empty epoch speaks of any data set.
+    pub(super) fn identify(&self, life: &Life, epoch: &str) -> Identity {
+        if self.data.epoch.is_empty() || (!epoch.is_empty() && epoch != self.data.epoch) {
+            return Identity::Epoch;
+        }
+        match self.data.members.get(&life.node_id) {
+            None => Identity::Unknown,
+            Some(row) if row.incarnation != life.incarnation => Identity::Replaced,
+            Some(row) if !row.is_live() => Identity::Gone,
+            Some(_) => Identity::Ok,
+        }
+    }
+
+    /// Moves a cursor forward, never back.
+    pub(super) fn acknowledge_up_to(&mut self, id: &NodeId, seq: MessageSeq) {
+        if seq.0 > self.data.cursors.get(id).copied().unwrap_or(0) {
+            self.data.cursors.insert(id.clone(), seq.0);
+            self.data.acks.set(id, score(seq.0));
+        }
+    }
+
+    pub(super) fn data_set(&self) -> DataSet {
+        let timing = (self.data.interval > 0).then_some(Timing {
+            heartbeat_interval: Duration::from_millis(self.data.interval),
+            heartbeat_ttl: Duration::from_millis(self.data.ttl),
+            lease_ttl: Duration::from_millis(self.data.lease),
+        });
+        DataSet {
+            epoch: self.data.epoch.clone(),
+            numbers: self.data.numbers,
+            event_start: EventSeq(self.data.event_start),
+            message_start: MessageSeq(self.data.message_start),
+            timing,
+        }
+    }
+
+    /// What changed in the member table behind `version`, at most `limit` rows.
+    pub(super) fn delta(&self, version: u64, epoch: &str, limit: u64) -> Delta {
+        let reset = epoch != self.data.epoch || version < self.data.floor || version > self.data.version;
+        let mut reached = if reset { 0 } else { version };
+        if reached == self.data.version {
+            return Delta { reset, version: reached, more: false, rows: Vec::new() };
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let behind = score(reached);
+        let changed: Vec<(&NodeId, i64)> =
+            self.data.changes.iter().filter(|(_, at)| *at > behind).take(limit).collect();
+        let more = changed.len() == limit;
+        let mut rows = Vec::with_capacity(changed.len());
+        for (id, at) in changed {
+            rows.extend(self.data.members.get(id).and_then(|row| member(id, row)));
+            reached = u64::try_from(at).unwrap_or(0);
+        }
+        Delta { reset, version: if more { reached } else { self.data.version }, more, rows }
+    }
+
+    /// Members by their last beat, oldest first.
+    pub(super) fn beats(&self, limit: u64) -> Vec<(NodeId, ServerTime)> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let shift = self.data.skew.saturating_sub(score(self.data.ttl));
+        self.data.beats.iter().take(limit).map(|(id, at)| (id.clone(), answered(at.saturating_add(shift)))).collect()
+    }
+}
+
+/// A row as an answer; `None` when its metadata are no [`crate::cluster::member::Metadata`].
+fn member(id: &NodeId, row: &Row) -> Option<Member> {
+    Some(Member {
+        node_id: id.clone(),
+        incarnation: row.incarnation,
+        metadata: serde_json::from_str(&row.metadata).ok()?,
+        status: row.status,
+        presence: row.kind,
+        joined_at: row.joined_at,
+        last_seen: ServerTime::default(),
+    })
+}

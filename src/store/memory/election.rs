@@ -1,0 +1,243 @@
+//! The leader's record: granted, registered, watched, handed over, given up.
+//!
+//! 1. What allows a grant is true at the moment of the grant; otherwise the refusal says what is not.
+//! 2. Only the holder of exactly this term vacates it.
+
+use super::data::{Record, Row, answered, score};
+use super::state::Step;
+use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
+use crate::cluster::ids::{NodeId, Nonce, Term};
+use crate::cluster::member::StoredStatus;
+use crate::cluster::protocol::{
+    Campaign, CampaignReply, HandOver, Identity, LeaderRecord, Life, Reply, Rule, WatchReply,
+};
+use crate::cluster::time::millis;
+use crate::store::Notice;
+
+impl Step<'_> {
+    /// The record as an answer.
+    pub(super) fn leader(&self) -> Option<LeaderRecord> {
+        self.data.leader.as_ref().map(|record| LeaderRecord {
+            holder: record.holder.clone(),
+            term: record.term,
+            expires_at: answered(record.expires.saturating_add(self.data.skew)),
+            nonce: record.nonce.clone(),
+            presence: record.presence.clone(),
+            handing_to: record.handing_to.clone(),
+            present: record.presence.as_ref().is_some_and(|nonce| self.server.present(nonce)),
+        })
+    }
+
+    fn vacate(&mut self, reason: LostReason) {
+        let now = self.cluster_now();
+        let Some(record) = &mut self.data.leader else { return };
+        let Some(holder) = record.holder.take() else { return };
+        let term = record.term;
+        record.vacated = now;
+        record.previous = Some(holder.node_id.clone());
+        record.lost = Some(reason);
+        record.server = self.server.id.clone();
+        record.presence = None;
+        record.nonce = format!("vacant-{term}");
+        self.emit(&holder.node_id, ClusterFact::LeaderLost { leader_id: holder.node_id.clone(), term, reason });
+    }
+
+    /// Vacates the record if this life holds it.
+    pub(super) fn vacate_if_held(&mut self, life: &Life, reason: LostReason) -> bool {
+        let held = self.data.leader.as_ref().is_some_and(|record| record.holder.as_ref() == Some(life));
+        if held {
+            self.vacate(reason);
+        }
+        held
+    }
+
+    pub(super) fn resign(&mut self, life: &Life, term: Term) -> (Identity, bool) {
+        let identity = self.identify(life, "");
+        let record = self.data.leader.as_ref().filter(|record| record.term == term);
+        let reason = match record.map(|record| record.handing_to.is_some()) {
+            Some(true) => LostReason::Handover,
+            Some(false) => LostReason::Resigned,
+            None => return (identity, false),
+        };
+        (identity, self.vacate_if_held(life, reason))
+    }
+
+    pub(super) fn hand_over(&mut self, candidate: &NodeId) -> HandOver {
+        let Some(row) = self.row(candidate).filter(Row::is_live) else {
+            return HandOver::Unknown;
+        };
+        if !row.candidate {
+            return HandOver::Barred;
+        }
+        let Some(record) = &mut self.data.leader else {
+            return HandOver::Vacant;
+        };
+        let life = Life { node_id: candidate.clone(), incarnation: row.incarnation };
+        if record.holder.as_ref() == Some(&life) {
+            record.handing_to = None;
+            return HandOver::Same;
+        }
+        record.handing_to = Some(candidate.clone());
+        let outcome = if record.holder.is_none() { HandOver::Vacant } else { HandOver::Asked };
+        self.server.notice(Notice::HandOver);
+        outcome
+    }
+
+    pub(super) fn campaign(&mut self, campaign: &Campaign) -> CampaignReply {
+        let identity = self.identify(&campaign.life, "");
+        let judged = match identity {
+            Identity::Ok => self.judge(campaign),
+            Identity::Unknown => Err("unknown"),
+            Identity::Replaced => Err("replaced"),
+            Identity::Gone => Err("gone"),
+            Identity::Epoch => Err("epoch"),
+        };
+        let (granted, refused) = match judged {
+            Ok(reason) => (Some(self.grant(campaign, reason)), String::new()),
+            Err(why) => (None, why.to_owned()),
+        };
+        let (leader, token) = (self.leader(), self.data.numbers.token);
+        CampaignReply { identity, now: self.now, granted, refused, leader, token }
+    }
+
+    /// Why the term is granted, or why not.
+    fn judge(&self, campaign: &Campaign) -> Result<ElectedReason, &'static str> {
+        let refuse_if = |bad: bool, why: &'static str| if bad { Err(why) } else { Ok(()) };
+        refuse_if(campaign.known_token > self.data.numbers.token, "stale data")?;
+        let record = match (&campaign.rule, &self.data.leader) {
+            (Rule::Absent | Rule::AbsentLease, Some(_)) => return Err("there is a record"),
+            (Rule::AbsentLease, None) => return Ok(ElectedReason::Vacant),
+            (Rule::Absent, None) => {
+                refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
+                refuse_if(self.server.leader_channel(), "a leader may live")?;
+                return Ok(ElectedReason::Vacant);
+            }
+            (_, None) => return Err("no record"),
+            (_, Some(record)) => record,
+        };
+        refuse_if(record.term != campaign.seen, "another term")?;
+        let mine = record.handing_to.as_ref() == Some(&campaign.life.node_id);
+        let now = self.cluster_now();
+        let reason = match &campaign.rule {
+            Rule::Expired { nonce } => {
+                refuse_if(record.nonce != *nonce, "renewed")?;
+                refuse_if(record.holder.is_some() && record.expires >= now, "not expired")?;
+                if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
+            }
+            Rule::Presence { nonce } => {
+                refuse_if(record.holder.is_none(), "vacant")?;
+                refuse_if(record.presence.as_ref() != Some(nonce), "registered again")?;
+                refuse_if(record.server != self.server.id, "registered on another server")?;
+                refuse_if(self.server.present(nonce), "present")?;
+                return Ok(ElectedReason::ProcessDied);
+            }
+            Rule::Vacant | Rule::Absent | Rule::AbsentLease => {
+                refuse_if(record.holder.is_some(), "not vacant")?;
+                refuse_if(record.server != self.server.id, "released on another server")?;
+                let waits = now.saturating_sub(record.vacated) < score(millis(campaign.grace));
+                refuse_if(record.handing_to.is_some() && !mine && waits, "kept for another candidate")?;
+                lost(record)
+            }
+        };
+        Ok(if mine { ElectedReason::Handover } else { reason })
+    }
+
+    fn grant(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
+        let old = self.data.leader.clone();
+        let holder = old.as_ref().and_then(|record| record.holder.clone());
+        if let (Rule::Presence { nonce }, Some(holder)) = (&campaign.rule, &holder) {
+            // The connection that proved the leader's life proved the member's life too.
+            let registered = self.data.presence.get(&holder.node_id);
+            let same = registered.is_some_and(|(at, server)| at == nonce && *server == self.server.id);
+            let alive = |row: &Row| row.is_live() && row.incarnation == holder.incarnation;
+            if let Some(dead) = self.row(&holder.node_id).filter(alive).filter(|_| same) {
+                self.end_life(&holder.node_id, dead, StoredStatus::Offline, LeftReason::ProcessDied);
+            }
+        }
+        let previous = holder.map(|life| life.node_id).or(old.and_then(|record| record.previous));
+        let presence = campaign.presence.as_ref().filter(|nonce| self.server.present(nonce.as_str()));
+        let presence = presence.map(ToString::to_string);
+        let term = Term(self.next_token());
+        let leader_id = campaign.life.node_id.clone();
+        self.data.leader = Some(Record {
+            holder: Some(campaign.life.clone()),
+            term,
+            expires: self.cluster_now().saturating_add(score(self.data.lease)),
+            nonce: campaign.nonce.to_string(),
+            presence,
+            server: self.server.id.clone(),
+            handing_to: None,
+            vacated: 0,
+            previous: previous.clone(),
+            lost: None,
+        });
+        let elected = ClusterFact::LeaderElected { leader_id, term, previous_leader_id: previous, reason };
+        self.emit(&campaign.life.node_id, elected);
+        term
+    }
+
+    pub(super) fn register(&mut self, life: &Life, presence: &Nonce, term: Option<Term>) -> Reply {
+        let identity = self.identify(life, "");
+        if identity != Identity::Ok || !self.server.present(presence.as_str()) {
+            return Reply::Registered { identity, registered: false, leads: false };
+        }
+        let registration = (presence.to_string(), self.server.id.clone());
+        self.data.presence.insert(life.node_id.clone(), registration);
+        let term = term.filter(|term| term.0 != 0 && self.server.leader_channel());
+        let mine = |record: &&mut Record| record.holder.as_ref() == Some(life) && Some(record.term) == term;
+        let record = self.data.leader.as_mut().filter(mine);
+        let leads = record.is_some();
+        if let Some(record) = record {
+            record.presence = Some(presence.to_string());
+            record.server = self.server.id.clone();
+        }
+        Reply::Registered { identity, registered: true, leads }
+    }
+
+    pub(super) fn watch(&self) -> WatchReply {
+        WatchReply {
+            now: self.now,
+            epoch: self.data.epoch.clone(),
+            leader: self.leader(),
+            same_server: self.data.leader.as_ref().is_some_and(|record| record.server == self.server.id),
+            leader_channel: self.server.leader_channel(),
+        }
+    }
+
+    pub(super) fn sweep(
+        &mut self,
+        life: &Life,
+        term: Term,
+        dead: &[(NodeId, String)],
+    ) -> (bool, Vec<(NodeId, String)>) {
+        let leads = |record: &Record| record.holder.as_ref() == Some(life) && record.term == term;
+        if self.identify(life, "") != Identity::Ok || !self.data.leader.as_ref().is_some_and(leads) {
+            return (false, Vec::new());
+        }
+        // After a stall of the server everybody's connection may be gone for a moment: then only deadlines count.
+        let since = score(self.now.0).saturating_sub(self.data.stalled_at);
+        let stalled = self.data.stalled_at > 0 && since < score(self.data.ttl);
+        for (id, nonce) in dead.iter().filter(|(id, _)| !stalled && *id != life.node_id) {
+            let unchanged = self.data.presence.get(id).is_some_and(|(at, on)| at == nonce && *on == self.server.id);
+            if unchanged
+                && !self.server.present(nonce)
+                && let Some(row) = self.row(id).filter(Row::is_live)
+            {
+                self.end_life(id, row, StoredStatus::Offline, LeftReason::ProcessDied);
+            }
+        }
+        let gone = self.data.presence.iter().filter(|(id, (nonce, server))| {
+            *server == self.server.id && **id != life.node_id && !self.server.present(nonce)
+        });
+        (true, gone.map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect())
+    }
+}
+
+/// Why a vacant record is vacant.
+fn lost(record: &Record) -> ElectedReason {
+    match record.lost {
+        Some(LostReason::Handover) => ElectedReason::Handover,
+        Some(LostReason::Resigned) => ElectedReason::Resigned,
+        Some(LostReason::Replaced) | None => ElectedReason::Vacant,
+    }
+}

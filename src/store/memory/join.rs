@@ -1,0 +1,212 @@
+//! Becoming a member, a rename, and the end of a membership.
+//!
+//! 1. An id has one live process; another one gets it when the holder is overdue, seen dead, or by force.
+//! 2. A process whose life was replaced does not fight back.
+//! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership.
+
+use super::data::{Row, score};
+use super::state::Step;
+use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
+use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
+use crate::cluster::member::{PresenceKind, StoredStatus};
+use crate::cluster::protocol::{Identity, Join, JoinReply, Life};
+use crate::cluster::time::{ServerTime, millis};
+use crate::store::Notice;
+use std::time::Duration;
+
+/// How long the text of a row's aliases may be before one more is left out.
+const ALIASES_LENGTH: usize = 1000;
+
+impl Step<'_> {
+    pub(super) fn join(&mut self, join: &Join) -> JoinReply {
+        self.open(join.known, &join.fresh_epoch);
+        if self.data.interval == 0 {
+            self.data.interval = millis(join.timing.heartbeat_interval);
+            self.data.ttl = millis(join.timing.heartbeat_ttl);
+            self.data.lease = millis(join.timing.lease_ttl);
+        }
+        self.guard_stall();
+        let mut row = self.row(&join.node_id);
+        let mine = row.as_ref().is_some_and(|r| r.process == join.process || Some(&r.process) == join.former.as_ref());
+        if let Some(other) = row.clone().filter(|_| !mine) {
+            if other.is_live() {
+                if let Some(refusal) = self.contest(join, other) {
+                    return refusal;
+                }
+                row = self.row(&join.node_id);
+            } else if join.own.0 != 0 && other.incarnation != join.own {
+                return JoinReply::Replaced;
+            }
+        }
+        self.admit(join, row, mine)
+    }
+
+    /// Takes the id from another live process, or says why not.
+    fn contest(&mut self, join: &Join, other: Row) -> Option<JoinReply> {
+        let id = &join.node_id;
+        let left = self.data.beats.score(id).unwrap_or(0).saturating_sub(self.cluster_now());
+        let held = self.data.presence.get(id).cloned();
+        let present = held.as_ref().is_some_and(|(nonce, _)| self.server.present(nonce));
+        let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
+        let presence = held.map(|(nonce, _)| nonce);
+        let died = presence.is_some() && presence == join.dead_presence && !present && same_server;
+        if join.own.0 != 0 {
+            return Some(JoinReply::Replaced);
+        }
+        if join.force {
+            self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
+            self.server.notice(Notice::Register);
+        } else if died {
+            self.end_life(id, other, StoredStatus::Offline, LeftReason::ProcessDied);
+        } else if left < 0 {
+            self.end_life(id, other, StoredStatus::Offline, LeftReason::HeartbeatTimeout);
+        } else {
+            return Some(JoinReply::Held {
+                incarnation: other.incarnation,
+                presence,
+                present,
+                same_server,
+                left: Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+                metadata: other.metadata,
+            });
+        }
+        None
+    }
+
+    /// Writes the membership; `mine`: the row is of this very process, or of the one-shot that it takes over.
+    fn admit(&mut self, join: &Join, row: Option<Row>, mine: bool) -> JoinReply {
+        let id = &join.node_id;
+        let known = row.is_some() || self.data.cursors.contains_key(id);
+        let mut aliases = row.as_ref().map(|r| r.aliases.clone()).unwrap_or_default();
+        let mut stored = self.data.cursors.get(id).copied();
+        if let Some(from) = join.rename_from.as_ref().filter(|from| *from != id)
+            && let Some(old) = self.row(from).filter(|old| old.process == join.process)
+        {
+            stored = self.data.cursors.get(from).copied().or(stored);
+            let own = if mine { aliases } else { Vec::new() };
+            aliases = merged(id, from, old.aliases.iter().chain(&own));
+            self.rename(from, old);
+        }
+        let cursor = self.cursor(join, stored);
+
+        let living = row.as_ref().filter(|r| mine && r.is_live());
+        let fresh = living.is_none();
+        let incarnation = match living {
+            _ if join.own.0 != 0 => join.own,
+            Some(row) => row.incarnation,
+            None => Incarnation(self.next_token()),
+        };
+        let joined_at = living.map_or(self.now, |r| r.joined_at);
+        let after = Row {
+            incarnation,
+            process: join.process.clone(),
+            status: living.map_or(StoredStatus::Online, |r| r.status),
+            kind: join.kind,
+            joined_at,
+            candidate: join.candidate,
+            producer: Some(join.producer.clone()),
+            aliases: aliases.clone(),
+            metadata: join.metadata.clone(),
+        };
+        if fresh || row.as_ref() != Some(&after) {
+            self.write_row(id, after);
+        }
+        let deadline = self.cluster_now().saturating_add(score(self.data.ttl));
+        self.data.beats.set(id, deadline);
+        self.data.away.remove(id);
+        self.data.cursors.insert(id.clone(), cursor);
+        self.data.acks.set(id, score(cursor));
+        let registered = self.take_presence(join);
+        if fresh {
+            let name = name(&join.metadata, id);
+            self.emit(id, ClusterFact::NodeJoined { name, incarnation, rejoined: known });
+        }
+        self.joined(incarnation, joined_at, MessageSeq(cursor), aliases, registered)
+    }
+
+    fn joined(
+        &self,
+        incarnation: Incarnation,
+        joined_at: ServerTime,
+        cursor: MessageSeq,
+        aliases: Vec<NodeId>,
+        registered: bool,
+    ) -> JoinReply {
+        JoinReply::Joined { now: self.now, incarnation, joined_at, cursor, aliases, data: self.data_set(), registered }
+    }
+
+    fn take_presence(&mut self, join: &Join) -> bool {
+        match &join.presence {
+            Some(nonce) if self.server.present(nonce.as_str()) => {
+                let registration = (nonce.to_string(), self.server.id.clone());
+                self.data.presence.insert(join.node_id.clone(), registration);
+                true
+            }
+            _ => {
+                if join.kind == PresenceKind::None {
+                    self.data.presence.remove(&join.node_id);
+                }
+                false
+            }
+        }
+    }
+
+    /// The old id leaves; what it was known for has gone to the new one.
+    fn rename(&mut self, from: &NodeId, mut old: Row) {
+        self.vacate_if_held(&Life { node_id: from.clone(), incarnation: old.incarnation }, LostReason::Resigned);
+        old.aliases = Vec::new();
+        old.producer = None;
+        if old.is_live() {
+            self.end_life(from, old, StoredStatus::Left, LeftReason::Left);
+        }
+        self.data.cursors.remove(from);
+        self.data.acks.remove(from);
+    }
+
+    /// Where receiving goes on: the acknowledged position; behind a loss of data the one the node kept itself, so that
+    /// what was lost shows as a gap; for a node the cluster does not know, the newest message.
+    fn cursor(&self, join: &Join, stored: Option<u64>) -> u64 {
+        let own = join.cursor.as_ref().and_then(|(seq, epoch)| {
+            if *epoch == self.data.epoch {
+                stored.map(|_| seq.0)
+            } else {
+                // Of an earlier data set: nothing of this one may be skipped for it.
+                (!epoch.is_empty()).then(|| seq.0.min(self.data.message_start))
+            }
+        });
+        stored.max(own).unwrap_or(self.data.numbers.message)
+    }
+
+    pub(super) fn leave(&mut self, life: &Life, acknowledged: Option<MessageSeq>) -> (Identity, bool) {
+        let identity = self.identify(life, "");
+        let Some(row) = self.row(&life.node_id).filter(|_| identity == Identity::Ok) else {
+            return (identity, false);
+        };
+        if let Some(seq) = acknowledged {
+            self.acknowledge_up_to(&life.node_id, seq);
+        }
+        let resigned = self.vacate_if_held(life, LostReason::Resigned);
+        self.end_life(&life.node_id, row, StoredStatus::Left, LeftReason::Left);
+        (identity, resigned)
+    }
+}
+
+/// The aliases of a renamed node: the id it had, and those before; no id twice, its new one not at all.
+fn merged<'a>(id: &NodeId, from: &NodeId, earlier: impl Iterator<Item = &'a NodeId>) -> Vec<NodeId> {
+    let mut all = vec![from.clone()];
+    let mut length = from.as_str().len();
+    for alias in earlier {
+        if alias != id && !all.contains(alias) && length < ALIASES_LENGTH {
+            length += 1 + alias.as_str().len();
+            all.push(alias.clone());
+        }
+    }
+    all
+}
+
+/// The name in the metadata, or the id.
+fn name(metadata: &str, id: &NodeId) -> String {
+    let metadata: serde_json::Value = serde_json::from_str(metadata).unwrap_or_default();
+    let name = metadata.get("name").and_then(serde_json::Value::as_str).filter(|name| !name.is_empty());
+    name.unwrap_or(id.as_str()).to_owned()
+}

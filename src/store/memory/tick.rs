@@ -1,0 +1,107 @@
+//! The heartbeat: deadlines, overdue members, the lease, and the news.
+//!
+//! 1. The stall guard moves every deadline before the first one is judged.
+//! 2. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
+
+use super::data::{Record, score};
+use super::state::Step;
+use crate::cluster::event::LeftReason;
+use crate::cluster::ids::NodeId;
+use crate::cluster::member::StoredStatus;
+use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use std::time::Duration;
+
+/// How many overdue members one tick ends.
+const OVERDUE: usize = 16;
+
+/// How many members one tick forgets.
+const FORGOTTEN: usize = 4;
+
+/// How long a member that is away is remembered, in milliseconds.
+const MEMORY: i64 = 604_800_000;
+
+impl Step<'_> {
+    pub(super) fn tick(&mut self, tick: &Tick) -> TickReply {
+        self.open(tick.known, &tick.fresh_epoch);
+        self.guard_stall();
+        let id = &tick.life.node_id;
+        let identity = self.identify(&tick.life, "");
+        let now = self.cluster_now();
+        if identity == Identity::Ok {
+            self.data.beats.set(id, now.saturating_add(score(self.data.ttl)));
+            if let Some(seq) = tick.acknowledged.filter(|_| tick.epoch == self.data.epoch) {
+                self.acknowledge_up_to(id, seq);
+            }
+        }
+        for late in self.data.beats.below(now, OVERDUE) {
+            match self.row(&late) {
+                Some(row) => self.end_life(&late, row, StoredStatus::Offline, LeftReason::HeartbeatTimeout),
+                None => self.data.beats.remove(&late),
+            }
+        }
+        for gone in self.data.away.below(now.saturating_sub(MEMORY).saturating_add(1), FORGOTTEN) {
+            self.forget(&gone);
+        }
+        let lease = self.renew(tick, identity);
+        let first = self.data.beats.first();
+        let due = first.map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now).max(0));
+        TickReply {
+            identity,
+            now: self.now,
+            data: self.data_set(),
+            lease,
+            leader: self.leader(),
+            delta: self.delta(tick.version, &tick.epoch, 128),
+            beats: self.beats(32),
+            due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
+            alive: self.data.beats.len() as u64,
+        }
+    }
+
+    fn forget(&mut self, id: &NodeId) {
+        if let Some(producer) = self.data.members.remove(id).and_then(|row| row.producer) {
+            self.data.producers.remove(&producer);
+        }
+        self.data.cursors.remove(id);
+        self.data.acks.remove(id);
+        self.data.away.remove(id);
+        self.data.changes.remove(id);
+        self.data.version += 1;
+        self.data.floor = self.data.version;
+    }
+
+    fn renew(&mut self, tick: &Tick, identity: Identity) -> LeaseNews {
+        let Some(term) = tick.renew.filter(|term| term.0 != 0) else {
+            return LeaseNews::None;
+        };
+        if identity != Identity::Ok {
+            return LeaseNews::Lost;
+        }
+        let expires = self.cluster_now().saturating_add(score(self.data.lease));
+        match (&mut self.data.leader, &tick.presence) {
+            (Some(record), _) if record.holder.as_ref() == Some(&tick.life) && record.term == term => {
+                record.expires = expires;
+                record.nonce = tick.nonce.to_string();
+                LeaseNews::Renewed
+            }
+            // The record was lost with the data, the leader was not: nobody else can have been granted a term, because
+            // candidates wait for the leader channel, which this connection holds.
+            (None, Some(presence)) if tick.leads && self.server.present(presence.as_str()) => {
+                self.data.leader = Some(Record {
+                    holder: Some(tick.life.clone()),
+                    term,
+                    expires,
+                    nonce: tick.nonce.to_string(),
+                    presence: Some(presence.to_string()),
+                    server: self.server.id.clone(),
+                    handing_to: None,
+                    vacated: 0,
+                    previous: None,
+                    lost: None,
+                });
+                LeaseNews::Renewed
+            }
+            _ => LeaseNews::Lost,
+        }
+    }
+}

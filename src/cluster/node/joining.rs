@@ -242,6 +242,7 @@ impl Node {
             }
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Refused(holder);
+                self.close_presence();
             } else if let Some(leadership) = &mut self.leadership {
                 // The rename that was refused had put the leadership aside.
                 leadership.resigning = false;

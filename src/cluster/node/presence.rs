@@ -52,7 +52,10 @@ impl Presence {
     }
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
-        let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed) && node.wants_presence());
+        if !node.wants_presence() {
+            return None;
+        }
+        let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed));
         let ping = self.ping_at.filter(|_| !self.pinging && self.standing().is_some());
         let register = Some(self.register_after)
             .filter(|at| *at > Moment::default() && self.register.is_none() && node.has_to_register().is_some());

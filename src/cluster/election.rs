@@ -116,6 +116,10 @@ impl Observation {
         match self.key.as_ref()? {
             Key::Absent => {
                 let by_lease = (lease_over, Term(0), Rule::AbsentLease);
+                if lease_over <= self.last_seen {
+                    // Whoever was refused by the channel (a promoted replica knows no subscribers) comes in by the lease.
+                    return Some(by_lease);
+                }
                 let by_channel = self.channel_clear_since.map(|since| (since + grace + stagger, Term(0), Rule::Absent));
                 Some(by_channel.into_iter().fold(by_lease, |a, b| if b.0 < a.0 { b } else { a }))
             }

@@ -40,7 +40,8 @@ pub(crate) struct Conn {
     /// Nothing passes before.
     pub(crate) hole_until: Time,
     pub(crate) channels: Vec<Channel>,
-    pub(crate) followed: EventSeq,
+    /// What a follower was sent last, once it said where it begins.
+    pub(crate) followed: Option<EventSeq>,
     pub(crate) ping: Option<Moment>,
 }
 

@@ -199,7 +199,7 @@ impl World {
             last_down: 0,
             hole_until,
             channels: Vec::new(),
-            followed: Default::default(),
+            followed: None,
             ping: None,
         });
         Some(self.conns.len() - 1)
@@ -266,7 +266,7 @@ impl World {
                 }
             }
             Job::Follow(after) => {
-                self.conns[conn].followed = after;
+                self.conns[conn].followed = Some(after);
                 self.tell_follower(conn);
             }
             Job::Close => self.server_closes(conn),
@@ -341,9 +341,10 @@ impl World {
 
     fn tell_follower(&mut self, conn: ConnId) {
         let sid = self.conns[conn].server;
-        let events = self.servers[sid].state.events(self.conns[conn].followed, usize::MAX);
+        let Some(after) = self.conns[conn].followed else { return };
+        let events = self.servers[sid].state.events(after, usize::MAX);
         for event in events {
-            self.conns[conn].followed = event.seq;
+            self.conns[conn].followed = Some(event.seq);
             self.send_down(conn, News::Event(event));
         }
     }

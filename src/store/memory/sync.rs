@@ -55,10 +55,13 @@ impl Step<'_> {
     }
 
     /// Up to where messages may go: `keep` stay, and up to 100 times as many for members whose backlog is kept, those
-    /// online or away for less than an hour.
+    /// online or away for less than an hour. Positions of an earlier data set lie far below; they go when this one alone
+    /// has enough.
     fn keep_from(&mut self, last: u64, keep: u64) -> Option<u64> {
-        let floor = last.checked_sub(keep).filter(|floor| *floor > 0)?;
-        let most = last.saturating_sub(keep.saturating_mul(100));
+        let start = self.data.message_start;
+        let all_but = |count: u64| last.checked_sub(count).filter(|floor| *floor > start);
+        let floor = all_but(keep)?;
+        let most = all_but(keep.saturating_mul(100)).unwrap_or(0);
         for _ in 0..LOOKED_AT {
             let Some((slowest, cursor)) = self.data.acks.first() else {
                 return Some(floor);

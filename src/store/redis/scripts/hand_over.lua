@@ -1,8 +1,8 @@
 -- hand_over: asks the leader to make room for a candidate. The term changes only once the old leader has stopped.
 --
 -- ARGV: 1 candidate's node id
--- Returns: [status, now, leader]; status 'asked', 'same' (it leads already), 'vacant' (there is none to ask; the mark is
---   set), 'unknown' (no live member), 'barred' (it does not stand for leader)
+-- Returns: [status, now, leader]; status 'asked', 'same' (it leads already), 'vacant' (there is none to ask; a record is
+--   marked all the same), 'unknown' (no live member), 'barred' (it does not stand for leader)
 -- Atomic, because the candidate must be alive when the mark is set.
 local candidate = ARGV[1]
 load_meta()
@@ -18,6 +18,7 @@ elseif not leader then
 elseif leader.holder == candidate and leader.incarnation == row.i then
   status = 'same'
   call('HSET', LEADER, 'handing_to', '')
+  leader.handing_to = ''
 else
   if leader.holder == '' then
     status = 'vacant'

@@ -6,12 +6,18 @@
 --   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
 --   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or ''
 -- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0)] or
---   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, name in the metadata]
+--   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
 -- Atomic, because two processes with one id must not both find it free, and because a rename must not lose its cursor.
 local id, process, kind, metadata, candidate = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local force, dead_nonce, own, nonce = ARGV[13] == '1', ARGV[14], ARGV[15], ARGV[16]
 local producer, own_cursor, cursor_epoch, rename_from, former = ARGV[17], ARGV[18], ARGV[19], ARGV[20], ARGV[21]
+
+local good, named = pcall(cjson.decode, metadata)
+local name = good and type(named) == 'table' and named.name or ''
+if type(name) ~= 'string' or name == '' then
+  name = id
+end
 
 open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
 if meta.interval == 0 then
@@ -26,11 +32,7 @@ local server = run_id()
 
 if row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
-  local registered = call('HGET', PRESENCE, id)
-  local held_nonce, held_server = '', ''
-  if registered then
-    held_nonce, held_server = string.match(registered, '^(%S+) (%S+)$')
-  end
+  local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
   local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same
@@ -60,9 +62,13 @@ if rename_from ~= '' and rename_from ~= id then
   local old = read_row(rename_from)
   if old and old.p == process then
     cursor = call('HGET', CURSORS, rename_from) or cursor
+    -- When this rename comes a second time, the earlier aliases stand in the new row already.
+    local earlier = old.a .. ' ' .. (mine and aliases or '')
+    local taken = { [id] = true, [rename_from] = true }
     aliases = rename_from
-    for alias in string.gmatch(old.a or '', '%S+') do
-      if alias ~= id and #aliases < 1000 then
+    for alias in string.gmatch(earlier, '%S+') do
+      if not taken[alias] and #aliases < 1000 then
+        taken[alias] = true
         aliases = aliases .. ' ' .. alias
       end
     end
@@ -70,7 +76,7 @@ if rename_from ~= '' and rename_from ~= id then
     if leader and leader.holder == rename_from and leader.incarnation == old.i then
       vacate(leader, 'resigned')
     end
-    old.a = ''
+    old.a, old.r = '', ''
     if is_live(old) then
       end_life(rename_from, old, 'left', 'left')
     end
@@ -79,17 +85,19 @@ if rename_from ~= '' and rename_from ~= id then
   end
 end
 
--- Where receiving goes on: the acknowledged position; behind a loss of data the one the node kept itself, so that what
--- was lost shows as a gap; for a node the cluster does not know, the newest message.
-if cursor then
-  if own_cursor ~= '' and cursor_epoch == meta.epoch and tonumber(own_cursor) > tonumber(cursor) then
-    cursor = own_cursor
-  end
-elseif own_cursor ~= '' and cursor_epoch ~= '' and cursor_epoch ~= meta.epoch then
-  cursor = own_cursor
-else
-  cursor = int(meta.message_seq)
+-- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher; for a
+-- node the cluster does not know, the newest message. A position of an earlier data set counts, so that what was lost
+-- shows as a gap and what a stale copy still holds does not come twice, but skips nothing of this data set.
+local kept
+if own_cursor ~= '' and cursor_epoch == meta.epoch then
+  kept = cursor and tonumber(own_cursor)
+elseif own_cursor ~= '' and cursor_epoch ~= '' then
+  kept = math.min(tonumber(own_cursor), meta.message_start)
 end
+if kept and kept > number(cursor, -1) then
+  cursor = int(kept)
+end
+cursor = cursor or int(meta.message_seq)
 
 local fresh = not (row and mine and is_live(row))
 local incarnation = own
@@ -98,9 +106,12 @@ if own == '0' then
 end
 local status = (not fresh) and row.s or 'online'
 local joined = (not fresh) and row.j or int(now)
-local before = row and cjson.encode(row)
 local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata }
-if fresh or cjson.encode(after) ~= before then
+local changed = fresh
+for field, value in pairs(after) do
+  changed = changed or row[field] ~= value
+end
+if changed then
   write_row(id, after)
 end
 call('ZADD', BEATS, int(cluster_now() + meta.ttl), id)
@@ -116,8 +127,6 @@ elseif kind == 'none' then
   call('HDEL', PRESENCE, id)
 end
 if fresh then
-  local named = cjson.decode(metadata).name
-  emit('node_joined', id, 'name', (type(named) == 'string' and named ~= '') and named or id, 'incarnation', incarnation,
-    'rejoined', known and 1 or 0)
+  emit('node_joined', id, 'name', name, 'incarnation', incarnation, 'rejoined', known and 1 or 0)
 end
 return { 'joined', int(now), incarnation, joined, cursor, known and 1 or 0, aliases, numbers_reply(), registered }

@@ -100,17 +100,32 @@ local function guard_stall()
   call('HSET', META, 'last_tick', int(now))
 end
 
--- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer,
--- a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
-  local text = call('HGET', MEMBERS, id)
-  return text and cjson.decode(text) or nil
+  local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
+  if not good or type(row) ~= 'table' then
+    return nil
+  end
+  for _, field in ipairs({ 'i', 'p', 's', 'k', 'j', 'c', 'r', 'a', 'm' }) do
+    if type(row[field]) ~= 'string' then
+      return nil
+    end
+  end
+  return row
 end
 
 local function write_row(id, row)
   call('HSET', MEMBERS, id, cjson.encode(row))
   meta.version = call('HINCRBY', META, 'version', 1)
   call('ZADD', CHANGES, int(meta.version), id)
+end
+
+-- The registered presence of a member: its nonce and the server it was stored on; two empty texts when there is none.
+local function read_presence(id)
+  local nonce, server = string.match(call('HGET', PRESENCE, id) or '', '^(%S+) (%S+)$')
+  return nonce or '', server or ''
 end
 
 local function is_live(row)
@@ -226,7 +241,7 @@ end
 
 -- Members by their last beat, oldest first: [id, last beat (server time), ...], at most `limit`.
 local function beats_reply(limit)
-  local beats = call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES')
+  local beats = limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {}
   for at = 2, #beats, 2 do
     beats[at] = int(tonumber(beats[at]) - meta.ttl + meta.skew)
   end

@@ -36,7 +36,7 @@ end
 -- A member that was away for seven days is forgotten, cursor and all.
 for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 604800000), 'LIMIT', 0, 4)) do
   local other = read_row(gone)
-  if other and other.r then
+  if other and other.r ~= '' then
     call('HDEL', PRODUCERS, other.r)
   end
   call('HDEL', MEMBERS, gone)

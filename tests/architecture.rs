@@ -1,0 +1,234 @@
+//! The shape of the source tree, checked by reading it.
+//!
+//! 1. Dependencies point one way: cluster, store, engine, rpc, cli, main; config, logging and clock stand beside them.
+//! 2. The pure core knows no runtime, no clock, no randomness and no Redis.
+//! 3. The keys and commands of Redis are spelled in `store/redis` only.
+//! 4. Every file says what it is for and is short enough to be read in one go.
+//!
+//! Not here: lints, which live in `Cargo.toml` and `clippy.toml`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// No file is longer than this.
+const MOST_LINES: usize = 400;
+
+/// What each module may use besides itself.
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("cluster", &[]),
+    ("clock", &["cluster"]),
+    ("logging", &["clock", "config"]),
+    ("config", &["cluster"]),
+    ("store", &["cluster", "clock", "config"]),
+    ("engine", &["cluster", "clock", "store", "config"]),
+    ("rpc", &["cluster", "clock", "store", "engine", "config"]),
+    ("cli", &["cluster", "clock", "store", "engine", "rpc", "config", "logging"]),
+];
+
+/// What the pure core must not name.
+const IMPURE: [&str; 13] = [
+    "tokio",
+    "redis::",
+    "getrandom",
+    "rustix",
+    "std::fs",
+    "std::net",
+    "std::io",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "async fn",
+];
+
+struct Source {
+    /// Relative to `src`.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The module that the file belongs to.
+    fn module(&self) -> &str {
+        self.path.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+
+    /// The lines with code in them, numbered from 1.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+        lines.filter(|(_, line)| !line.starts_with("//"))
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    let read = |file: &PathBuf| Source {
+        path: file.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/"),
+        text: fs::read_to_string(file).unwrap(),
+    };
+    files.iter().map(read).collect()
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "lua") {
+            files.push(path);
+        }
+    }
+}
+
+/// The modules that a line of code names: those behind `crate::`, also within braces on the same line.
+fn named_modules(line: &str) -> Vec<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let preceded = line[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let rest = &line[at + "crate::".len()..];
+        if preceded {
+            continue;
+        }
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(top_level_items(group).iter().map(|item| word(item))),
+            None => found.push(word(rest)),
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+/// The comma-separated items of a brace group, nested groups left whole.
+fn top_level_items(group: &str) -> Vec<String> {
+    let (mut depth, mut items) = (0_i32, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => items.push(String::new()),
+            _ => {}
+        }
+        items.last_mut().unwrap().push(c);
+    }
+    items.iter().map(|item| item.trim_start_matches([',', ' ']).to_owned()).collect()
+}
+
+#[track_caller]
+fn verdict(rule: &str, problems: &[String]) {
+    assert!(problems.is_empty(), "{rule}:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_USE.into_iter().collect();
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| source.path.ends_with(".rs")) {
+        let module = source.module();
+        if matches!(module, "main" | "lib") {
+            continue;
+        }
+        let Some(allowed) = allowed.get(module) else {
+            problems.push(format!("src/{}: a new module; give it a place in MAY_USE", source.path));
+            continue;
+        };
+        // A `use crate::{` that goes on over lines is joined to one.
+        let code: String = source.code().map(|(_, line)| format!("{line} ")).collect();
+        let joined = code.replace("{ ", "{");
+        for name in named_modules(&joined) {
+            let known = MAY_USE.iter().any(|(module, _)| *module == name);
+            if known && name != module && !allowed.contains(&name.as_str()) {
+                problems.push(format!("src/{}: {module} must not use crate::{name}", source.path));
+            }
+        }
+    }
+    problems.dedup();
+    verdict("a dependency points the wrong way", &problems);
+}
+
+#[test]
+fn the_core_is_pure() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| source.module() == "cluster") {
+        for (number, line) in source.code() {
+            for word in IMPURE.into_iter().filter(|word| line.contains(word)) {
+                problems.push(format!("src/{}:{number}: {word}", source.path));
+            }
+        }
+    }
+    verdict("the pure core names what is not pure", &problems);
+}
+
+#[test]
+fn only_the_redis_store_speaks_redis() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| !source.path.starts_with("store/redis")) {
+        for (number, line) in source.code() {
+            for word in
+                ["redis.call", "redis.pcall", "clawster:{", "redis::"].into_iter().filter(|word| line.contains(word))
+            {
+                // A path of this crate that ends in `redis::` is the store's own module, not the library.
+                if word == "redis::" && !names_the_library(line) {
+                    continue;
+                }
+                problems.push(format!("src/{}:{number}: {word}", source.path));
+            }
+        }
+    }
+    verdict("Redis is spelled outside store/redis", &problems);
+}
+
+fn names_the_library(line: &str) -> bool {
+    line.match_indices("redis::").any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c == ':' || c == '_' || c.is_alphanumeric())
+    }) && !line.contains("mod redis")
+}
+
+#[test]
+fn every_file_opens_with_its_purpose() {
+    let opens = |source: &Source| match source.path.ends_with(".lua") {
+        true => source.text.starts_with("--"),
+        false => source.text.starts_with("//! "),
+    };
+    let bad = sources().into_iter().filter(|source| !opens(source));
+    verdict(
+        "a file does not say what it is for",
+        &bad.map(|source| format!("src/{}", source.path)).collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long = sources().into_iter().map(|source| (source.text.lines().count(), source.path));
+    let long = long.filter(|(lines, _)| *lines > MOST_LINES);
+    let problems: Vec<String> =
+        long.map(|(lines, path)| format!("src/{path}: {lines} lines, at most {MOST_LINES}")).collect();
+    verdict("a file is too long: split it by what it is about", &problems);
+}
+
+#[test]
+fn no_file_is_a_drawer() {
+    let drawers = ["utils.rs", "util.rs", "types.rs", "common.rs", "misc.rs", "helpers.rs"];
+    let found =
+        sources().into_iter().filter(|source| drawers.iter().any(|name| source.path.ends_with(&format!("/{name}"))));
+    verdict("a file is named after nothing", &found.map(|source| format!("src/{}", source.path)).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_scanner_sees_what_it_must() {
+    assert_eq!(named_modules("use crate::rpc::wire;"), ["rpc"]);
+    assert_eq!(named_modules("use crate::{cluster::{ids, time}, store};"), ["cluster", "store"]);
+    assert_eq!(named_modules("let x = crate::cli::run(crate::engine::go());"), ["cli", "engine"]);
+    assert_eq!(named_modules("use mycrate::rpc;"), [""; 0]);
+    assert!(names_the_library("use redis::Client;"));
+    assert!(!names_the_library("use crate::store::redis::Keys;"));
+}

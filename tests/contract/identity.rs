@@ -1,0 +1,169 @@
+//! One id, one live process: held, taken by force, freed by death, renamed.
+
+use crate::calls::*;
+use crate::fixture::Fixture;
+use clawster::cluster::ids::{Incarnation, Nonce};
+use clawster::cluster::member::PresenceKind;
+use clawster::cluster::protocol::{Identity, Join, JoinReply};
+use clawster::store::Notice;
+
+/// Another process that wants the id.
+fn rival(name: &str) -> Join {
+    Join { process: nonce("rival"), ..join_of(name) }
+}
+
+fn dead(presence: &str) -> Join {
+    Join { dead_presence: Some(presence.to_owned()), ..rival("a") }
+}
+
+fn is_held(reply: &JoinReply) -> bool {
+    matches!(reply, JoinReply::Held { .. })
+}
+
+async fn an_id_of_a_live_process_is_held<F: Fixture>(mut f: F) {
+    let a = present(&mut f, "a", "p1").await;
+    f.advance(secs(10));
+    let reply = join(&f, rival("a")).await;
+    let JoinReply::Held { incarnation, presence, present, same_server, left, metadata } = reply else { panic!("{reply:?}") };
+    assert_eq!(incarnation, a.life.incarnation);
+    assert_eq!((presence.as_deref(), present, same_server), (Some("p1"), true, true));
+    assert!(left <= secs(20) && left > secs(5), "{left:?}");
+    assert_eq!(metadata, join_of("a").metadata);
+    assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
+}
+
+async fn a_replaced_process_does_not_fight_back<F: Fixture>(mut f: F) {
+    let a = present(&mut f, "a", "p1").await;
+    f.subscribe("watcher").await;
+    let taker = admitted(&f, Join { force: true, ..rival("a") }).await;
+    f.noticed("watcher", Notice::Register).await;
+    assert!(taker.life.incarnation > a.life.incarnation);
+    assert_eq!(story(&f).await, ["a new", "a left Replaced", "a back"]);
+    assert_eq!(tick(&f, &a).await.identity, Identity::Replaced);
+    let back = Join { own: a.life.incarnation, ..join_of("a") };
+    assert_eq!(join(&f, back.clone()).await, JoinReply::Replaced);
+    assert_eq!(join(&f, Join { force: true, ..back.clone() }).await, JoinReply::Replaced);
+    leave(&f, &taker).await;
+    assert_eq!(join(&f, back).await, JoinReply::Replaced, "nor when the other one has left");
+}
+
+async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
+    let a = present(&mut f, "a", "p1").await;
+    assert!(is_held(&join(&f, dead("p1")).await), "it is present");
+    f.hang_up("p1").await;
+    let reply = join(&f, rival("a")).await;
+    assert!(matches!(reply, JoinReply::Held { present: false, same_server: true, .. }), "{reply:?}");
+    assert!(is_held(&join(&f, dead("p0")).await), "another presence says nothing");
+    let next = admitted(&f, dead("p1")).await;
+    assert!(next.life.incarnation > a.life.incarnation);
+    assert_eq!(story(&f).await, ["a new", "a left ProcessDied", "a back"]);
+}
+
+async fn a_presence_of_another_server_proves_no_death<F: Fixture>(mut f: F) {
+    present(&mut f, "a", "p1").await;
+    f.restart(true).await;
+    let reply = join(&f, dead("p1")).await;
+    assert!(matches!(reply, JoinReply::Held { present: false, same_server: false, .. }), "{reply:?}");
+}
+
+async fn an_overdue_process_frees_its_id<F: Fixture>(mut f: F) {
+    let (_, b) = (present(&mut f, "a", "p1").await, member(&f, "b").await);
+    for _ in 0..2 {
+        f.advance(secs(14));
+        tick(&f, &b).await;
+    }
+    assert!(is_held(&join(&f, rival("a")).await));
+    f.advance(secs(3));
+    admitted(&f, rival("a")).await;
+    assert_eq!(story(&f).await[2..], ["a left HeartbeatTimeout", "a back"]);
+}
+
+async fn a_nodes_process_takes_its_hosts_one_shot_over<F: Fixture>(f: F) {
+    let once = admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
+    assert!(is_held(&join(&f, rival("a")).await));
+    let node = admitted(&f, Join { former: Some(join_of("a").process), ..rival("a") }).await;
+    assert_eq!(node.life, once.life);
+    assert_eq!(admitted(&f, rival("a")).await.life, once.life);
+    assert!(is_held(&join(&f, join_of("a")).await));
+}
+
+async fn a_join_registers_only_a_presence_that_is_subscribed<F: Fixture>(mut f: F) {
+    let ask = |presence: &str| Join { presence: Some(nonce(presence)), ..join_of("a") };
+    let reply = join(&f, ask("p1")).await;
+    assert!(matches!(reply, JoinReply::Joined { registered: false, .. }), "{reply:?}");
+    f.subscribe("p1").await;
+    let reply = join(&f, ask("p1")).await;
+    assert!(matches!(reply, JoinReply::Joined { registered: true, .. }), "{reply:?}");
+    admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
+    let reply = join(&f, rival("a")).await;
+    assert!(matches!(reply, JoinReply::Held { presence: None, .. }), "a one-shot has none: {reply:?}");
+}
+
+/// The process of `a` under another id.
+fn renamed(from: &str, to: &str) -> Join {
+    let (process, producer) = (join_of("a").process, join_of("a").producer);
+    Join { process, producer, rename_from: Some(id(from)), ..join_of(to) }
+}
+
+async fn a_rename_takes_cursor_and_aliases_along_and_resigns<F: Fixture>(mut f: F) {
+    let (a, term) = leader(&mut f, "a", "p1").await;
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    acknowledge(&f, &a, &a.epoch, first + 1).await;
+    let b = admitted(&f, renamed("a", "b")).await;
+    assert_eq!((b.cursor.0, b.aliases.clone()), (first + 1, vec![id("a")]));
+    assert!(b.life.incarnation > a.life.incarnation);
+    let record = record(&f).await;
+    assert_eq!((record.holder, record.term), (None, term));
+    assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
+    assert_eq!(story(&f).await[2..], ["a lost Resigned", "a left Left", "b new"]);
+
+    let c = admitted(&f, renamed("b", "c")).await;
+    assert_eq!((c.cursor.0, c.aliases), (first + 1, vec![id("b"), id("a")]));
+    let again = admitted(&f, renamed("b", "c")).await;
+    assert_eq!((again.life, again.aliases), (c.life, vec![id("b"), id("a")]), "after a lost answer");
+    assert_eq!(again.cursor.0, first + 1);
+    let back = admitted(&f, renamed("c", "a")).await;
+    assert_eq!(back.aliases, [id("c"), id("b")]);
+    let restarted = Join { process: nonce("restarted"), ..join_of("a") };
+    leave(&f, &back).await;
+    assert_eq!(admitted(&f, restarted).await.aliases, [id("c"), id("b")], "aliases outlive the process");
+}
+
+async fn a_rename_to_a_held_id_changes_nothing<F: Fixture>(f: F) {
+    let (a, _) = (member(&f, "a").await, member(&f, "b").await);
+    assert!(is_held(&join(&f, renamed("a", "b")).await));
+    assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
+}
+
+async fn a_rename_of_somebody_elses_id_is_a_plain_join<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let stranger: Nonce = nonce("stranger");
+    let b = admitted(&f, Join { process: stranger, rename_from: Some(id("a")), ..join_of("b") }).await;
+    assert_eq!(b.aliases, []);
+    assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
+}
+
+async fn a_rename_drops_aliases_of_an_earlier_owner_of_the_id<F: Fixture>(f: F) {
+    member(&f, "a").await;
+    let b = admitted(&f, renamed("a", "b")).await;
+    leave(&f, &b).await;
+    let other = member(&f, "x").await;
+    let ask = Join { process: join_of("x").process, rename_from: Some(id("x")), ..join_of("b") };
+    let taken = admitted(&f, ask).await;
+    assert_eq!(taken.aliases, [id("x")]);
+    assert!(taken.life.incarnation > other.life.incarnation && other.life.incarnation > Incarnation(0));
+}
+
+contract!(
+    an_id_of_a_live_process_is_held,
+    a_replaced_process_does_not_fight_back,
+    a_dead_process_frees_its_id_by_its_presence,
+    a_presence_of_another_server_proves_no_death,
+    an_overdue_process_frees_its_id,
+    a_nodes_process_takes_its_hosts_one_shot_over,
+    a_join_registers_only_a_presence_that_is_subscribed,
+    a_rename_takes_cursor_and_aliases_along_and_resigns,
+    a_rename_to_a_held_id_changes_nothing,
+    a_rename_of_somebody_elses_id_is_a_plain_join,
+    a_rename_drops_aliases_of_an_earlier_owner_of_the_id,
+);

@@ -1,0 +1,189 @@
+//! Data that are lost, or older than what nodes have seen.
+
+use crate::calls::*;
+use crate::fixture::Fixture;
+use clawster::cluster::ids::{MessageSeq, Term};
+use clawster::cluster::protocol::{Identity, Join, LeaseNews, Numbers, Rule, Tick};
+use clawster::store::Notice;
+
+/// The tick of a leader that leads at this instant, with its presence.
+fn leading(node: &Node, term: Term, presence: &str) -> Tick {
+    Tick { renew: Some(term), leads: true, presence: Some(nonce(presence)), ..tick_of(node) }
+}
+
+async fn an_empty_data_set_calls_everybody_and_starts_above_all_numbers<F: Fixture>(mut f: F) {
+    let (a, term) = leader(&mut f, "a", "p1").await;
+    put(&f, publish_of(&a, vec![packed(1, 7)])).await;
+    let known = tick(&f, &a).await.data.numbers;
+    f.flush();
+    let reply = send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+    assert_eq!(reply.identity, Identity::Unknown);
+    f.noticed("p1", Notice::Register).await;
+    let data = reply.data;
+    assert_ne!(data.epoch, a.epoch);
+    for (old, new) in [
+        (known.token, data.numbers.token),
+        (known.event, data.numbers.event),
+        (known.message, data.numbers.message),
+    ] {
+        assert!(new >= old + 1_000_000, "{old} {new}");
+    }
+    assert_eq!((data.event_start.0, data.message_start.0), (data.numbers.event, data.numbers.message));
+    assert!(reply.delta.reset);
+    let again = admitted(&f, Join { own: a.life.incarnation, known, ..join_of("a") }).await;
+    let next = grant(&f, clawster::cluster::protocol::Campaign {
+        known_token: known.token,
+        ..campaign_of(&again, Rule::AbsentLease, Term(0))
+    });
+    assert!(next.await > term);
+}
+
+async fn numbers_start_at_server_time_when_nobody_knows_any<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let now = view(&f).await.now.0;
+    for number in [a.known.token, a.known.event, a.known.message] {
+        let off = number.abs_diff(now * 1000);
+        assert!(off < 60_000_000, "{number} is no time in microseconds");
+        assert!(number < 1 << 53);
+    }
+}
+
+async fn a_stale_copy_begins_a_new_data_set_above_what_it_had<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    f.keep_copy();
+    let term = elect(&f, &a).await;
+    put(&f, publish_of(&a, vec![packed(5, 4)])).await;
+    let known = tick(&f, &a).await.data.numbers;
+    f.restart_on_copy().await;
+    assert_eq!(view(&f).await.data.epoch, a.epoch, "nobody knows better yet");
+    let campaign = clawster::cluster::protocol::Campaign {
+        known_token: known.token,
+        ..campaign_of(&a, Rule::AbsentLease, Term(0))
+    };
+    assert_eq!(send_campaign(&f, campaign.clone()).await.refused, "stale data");
+    let reply = send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+    assert_eq!(reply.identity, Identity::Ok, "the copy knows the member");
+    assert_ne!(reply.data.epoch, a.epoch);
+    assert!(reply.delta.reset);
+    assert!(reply.data.message_start.0 > known.message && reply.data.event_start.0 > known.event);
+    assert!(grant(&f, campaign).await > term);
+    let stale = publish_of(&a, vec![packed(9, 1)]);
+    let refused = publish(&f, stale.clone()).await;
+    assert_eq!(refused, clawster::cluster::protocol::PublishReply::Refused(Identity::Epoch));
+    let epoch = reply.data.epoch;
+    let at = put(&f, clawster::cluster::protocol::Publish { epoch, ..stale }).await;
+    assert!(at > known.message);
+    let kept = positions(&f).await;
+    assert_eq!(kept, [first + 3, at]);
+}
+
+async fn a_higher_number_of_one_kind_is_enough_to_know_a_stale_copy<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let now = view(&f).await.data.numbers;
+    let same = send_tick(&f, Tick { known: now, ..tick_of(&a) }).await;
+    assert_eq!(same.data.epoch, a.epoch);
+    for known in [
+        Numbers { token: now.token + 1, ..Numbers::default() },
+        Numbers { event: now.event + 3_000_000, ..Numbers::default() },
+        Numbers { message: now.message + 6_000_000, ..Numbers::default() },
+    ] {
+        let before = view(&f).await.data;
+        let after = send_tick(&f, Tick { known, ..tick_of(&a) }).await.data;
+        assert_ne!(after.epoch, before.epoch, "{known:?}");
+        assert!(after.numbers.token > before.numbers.token && after.numbers.event > before.numbers.event);
+        assert!(after.numbers.message > before.numbers.message.max(known.message));
+    }
+}
+
+async fn a_leader_writes_its_lost_record_again_only_with_its_presence<F: Fixture>(mut f: F) {
+    let (a, term) = leader(&mut f, "a", "p1").await;
+    f.flush();
+    let again = Join { own: a.life.incarnation, known: a.known, presence: Some(nonce("p1")), ..join_of("a") };
+    let a = admitted(&f, again).await;
+    assert_eq!(send_tick(&f, Tick { leads: false, ..leading(&a, term, "p1") }).await.lease, LeaseNews::Lost);
+    assert_eq!(send_tick(&f, leading(&a, term, "p0")).await.lease, LeaseNews::Lost);
+    assert_eq!(send_tick(&f, Tick { presence: None, ..leading(&a, term, "p1") }).await.lease, LeaseNews::Lost);
+    assert_eq!(refusal(&f, &a, Rule::Absent, Term(0)).await, "a leader may live");
+    let reply = send_tick(&f, leading(&a, term, "p1")).await;
+    assert_eq!(reply.lease, LeaseNews::Renewed);
+    let record = reply.leader.expect("it is there again");
+    assert_eq!((record.holder, record.term, record.present), (Some(a.life.clone()), term, true));
+    assert_eq!(renew(&f, &a, term).await.lease, LeaseNews::Renewed);
+    assert!(watch(&f).await.same_server);
+}
+
+async fn a_leader_does_not_write_over_anothers_record<F: Fixture>(mut f: F) {
+    let (a, term) = leader(&mut f, "a", "p1").await;
+    f.flush();
+    let a = admitted(&f, Join { own: a.life.incarnation, known: a.known, ..join_of("a") }).await;
+    let b = member(&f, "b").await;
+    let next = grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await;
+    let reply = send_tick(&f, leading(&a, term, "p1")).await;
+    assert_eq!(reply.lease, LeaseNews::Lost);
+    assert_eq!(record(&f).await.term, next);
+}
+
+async fn a_cursor_of_lost_data_shows_what_was_lost<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    let known = tick(&f, &a).await.data.numbers;
+    f.flush();
+    let own = Some((MessageSeq(first + 1), a.epoch.clone()));
+    let b = admitted(&f, Join { known, cursor: own, ..join_of("a") }).await;
+    assert_eq!(b.cursor.0, first + 1);
+    let start = view(&f).await.data.message_start;
+    let beyond = Some((MessageSeq(start.0 + 50), a.epoch));
+    assert_eq!(admitted(&f, Join { cursor: beyond, ..join_of("b") }).await.cursor, start, "nothing new is skipped");
+    let newest = Some((MessageSeq(5), b.epoch));
+    let c = admitted(&f, Join { cursor: newest, ..join_of("c") }).await;
+    assert_eq!(c.cursor.0, start.0, "a forgotten node of this data set starts at the newest message");
+}
+
+async fn a_cursor_is_not_set_back_by_a_stale_copy<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    f.keep_copy();
+    acknowledge(&f, &b, &b.epoch, first + 2).await;
+    elect(&f, &a).await;
+    let known = tick(&f, &a).await.data.numbers;
+    f.restart_on_copy().await;
+    send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+    let own = Some((MessageSeq(first + 2), b.epoch.clone()));
+    assert_eq!(admitted(&f, Join { cursor: own, ..join_of("b") }).await.cursor.0, first + 2);
+}
+
+async fn subscriptions_outlive_the_data_but_not_the_server<F: Fixture>(mut f: F) {
+    leader(&mut f, "a", "p1").await;
+    f.flush();
+    assert!(watch(&f).await.leader_channel);
+    f.restart(true).await;
+    let seen = watch(&f).await;
+    assert!(!seen.leader_channel && seen.leader.is_none());
+}
+
+async fn a_restart_with_data_is_another_server<F: Fixture>(mut f: F) {
+    let (a, term) = leader(&mut f, "a", "p1").await;
+    assert!(watch(&f).await.same_server);
+    f.restart(true).await;
+    let seen = watch(&f).await;
+    assert!(!seen.same_server);
+    let record = seen.leader.expect("the record was kept");
+    assert_eq!((record.term, record.present, record.presence.as_deref()), (term, false, Some("p1")));
+    assert_eq!(renew(&f, &a, term).await.lease, LeaseNews::Renewed);
+    f.restart(false).await;
+    assert_eq!(view(&f).await.data.epoch, "");
+}
+
+contract!(
+    an_empty_data_set_calls_everybody_and_starts_above_all_numbers,
+    numbers_start_at_server_time_when_nobody_knows_any,
+    a_stale_copy_begins_a_new_data_set_above_what_it_had,
+    a_higher_number_of_one_kind_is_enough_to_know_a_stale_copy,
+    a_leader_writes_its_lost_record_again_only_with_its_presence,
+    a_leader_does_not_write_over_anothers_record,
+    a_cursor_of_lost_data_shows_what_was_lost,
+    a_cursor_is_not_set_back_by_a_stale_copy,
+    subscriptions_outlive_the_data_but_not_the_server,
+    a_restart_with_data_is_another_server,
+);

@@ -1,0 +1,41 @@
+//! The contract of the cluster's shared state, run on every store: the one in memory and a real Redis.
+//!
+//! 1. Each behaviour is one generic function, and one test for each store.
+//! 2. Time is put forward, never waited for.
+//!
+//! Not here: what only Redis can go through is in `odd.rs`; nodes that use the store are tested beside their code.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
+/// One test for each store from each generic behaviour.
+macro_rules! contract {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                super::$behaviour(<crate::fixture::Memory as crate::fixture::Fixture>::start()).await;
+            })+
+        }
+        mod on_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                super::$behaviour(<crate::fixture::Redis as crate::fixture::Fixture>::start()).await;
+            })+
+        }
+    };
+}
+
+mod calls;
+//mod differential;
+mod election;
+mod fixture;
+mod handing;
+mod identity;
+mod losses;
+mod membership;
+//mod odd;
+//mod symbols;
+mod support;
+mod sync;
+mod ticks;

@@ -1,0 +1,13 @@
+//! What this suite takes from the harness of all tests: private Redis servers and waits with a deadline.
+
+#[path = "../support/redis_server.rs"]
+pub mod redis_server;
+#[path = "../support/resp.rs"]
+pub mod resp;
+#[path = "../support/turn.rs"]
+pub mod turn;
+#[path = "../support/wait.rs"]
+pub mod wait;
+
+pub use redis_server::{RedisOptions, RedisServer};
+pub use wait::{eventually, stamp};

@@ -1,0 +1,126 @@
+//! Every node tells its host the same story, without holes, also to a host that was away.
+
+use crate::support::checker::{judge, rising_terms, same_events};
+use crate::support::cluster::settled;
+use crate::support::wait::secs;
+use crate::support::{RedisServer, Serve, Trio, eventually};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Waits until these nodes have seen the same last event, which is at or behind `seq`.
+#[track_caller]
+fn caught_up(nodes: &[&Serve]) {
+    eventually("all nodes saw the same last event", secs(10.0), || {
+        let last: Vec<Option<u64>> = nodes.iter().map(|node| node.events().last()?["seq"].as_u64()).collect();
+        if last[0].is_some() && last.iter().all(|seq| *seq == last[0]) { Ok(()) } else { Err(format!("{last:?}")) }
+    });
+}
+
+fn last_id(node: &Serve) -> String {
+    let events = node.events();
+    events.last().expect("an event")["id"].as_str().expect("an event's id").to_owned()
+}
+
+#[test]
+fn all_nodes_tell_the_same_events_through_churn() {
+    let redis = RedisServer::start();
+    let mut trio = Trio::brisk(&redis);
+    let mut first_life: Vec<Value> = Vec::new();
+    // The host of c goes away and comes back: it resumes behind what it saw.
+    caught_up(&trio.nodes.iter().collect::<Vec<_>>());
+    first_life.extend(trio.nodes[2].events());
+    let seen = last_id(&trio.nodes[2]);
+    trio.nodes[2].kill9();
+    trio.nodes[0].event("c died", secs(10.0), |event| {
+        event["event"] == "cluster.node_left" && event["node_id"] == "c" && event["reason"] == "process_died"
+    });
+    trio.nodes[0].ok("distributed.elect_leader", json!({"candidate": "b", "force": true}));
+    trio.nodes[0].ok("distributed.elect_leader", json!({"candidate": "a", "force": true}));
+    trio.nodes[2] = trio.launches[2].start();
+    trio.nodes[2].ok("cluster.subscribe", json!({"after": seen}));
+    trio.nodes[1].ok("distributed.leave_cluster", Value::Null);
+    trio.nodes[1].ok("distributed.join_cluster", Value::Null);
+    trio.settled(secs(20.0));
+    let nodes: Vec<_> = trio.nodes.iter().collect();
+    caught_up(&nodes);
+    let mut seen: BTreeMap<String, Vec<Value>> = nodes.iter().map(|node| (node.label.clone(), node.events())).collect();
+    seen.get_mut("c").unwrap().splice(0..0, first_life);
+    judge("the same events", &same_events(&seen));
+    for events in seen.values() {
+        judge("terms rise", &rising_terms(events));
+        let told = |name: &str, id: &str| events.iter().any(|event| event["event"] == name && event["node_id"] == id);
+        assert!(told("cluster.node_left", "b") && told("cluster.node_left", "c"), "{events:?}");
+        assert!(told("cluster.node_joined", "b") && told("cluster.node_joined", "c"), "{events:?}");
+    }
+    let rejoined = seen["a"].iter().rfind(|event| event["event"] == "cluster.node_joined" && event["node_id"] == "c");
+    assert_eq!(rejoined.unwrap()["rejoined"], true);
+}
+
+#[test]
+fn a_subscriber_that_was_away_misses_none_and_gets_none_twice() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let node = &trio.nodes[0];
+    caught_up(&[node]);
+    let (before, seen) = (node.events().len(), last_id(node));
+    let old = trio.nodes[1].subscribe(json!(["cluster.*"]), None);
+    assert_eq!(trio.nodes[1].ok("cluster.unsubscribe", json!([old])), true);
+    for candidate in ["b", "c", "a"] {
+        node.ok("distributed.elect_leader", json!({"candidate": candidate, "force": true}));
+    }
+    eventually("a hears of three elections", secs(10.0), || {
+        let elections = node.events()[before..].iter().filter(|e| e["event"] == "cluster.leader_elected").count();
+        if elections == 3 { Ok(()) } else { Err(elections) }
+    });
+    // Another subscription on the same node, behind what was seen before: it is told just the rest.
+    let late = node.subscribe(json!(["cluster.*"]), Some(&seen));
+    let of = |wanted: &Value| -> Vec<Value> {
+        let notes = node.notes();
+        let mine = notes.iter().filter(|note| note.params["subscription"] == *wanted);
+        mine.map(|note| note.event().clone()).filter(|event| event["seq"].is_number()).collect()
+    };
+    let due = node.events()[before..].to_vec();
+    eventually("the late subscription has caught up", secs(10.0), || {
+        if of(&late).len() >= due.len() { Ok(()) } else { Err(format!("{} of {}", of(&late).len(), due.len())) }
+    });
+    assert_eq!(of(&late)[..due.len()], due[..]);
+}
+
+#[test]
+fn a_subscription_gets_what_it_named_and_nothing_else() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let (a, b) = (&trio.nodes[0], &trio.nodes[1]);
+    let only = b.subscribe(json!(["cluster.message"]), None);
+    a.ok("distributed.sync_messages", json!({"messages": [{"id": "m1", "topic": "t", "payload": {"n": 1}}]}));
+    let note = b.event("the message", secs(5.0), |event| event["id"] == "m1" || event["event"] == "cluster.message");
+    assert_eq!((note.method.as_str(), &note.params["subscription"]), ("cluster.message", &only));
+    let sent = a.event("sync_complete", secs(5.0), |event| event["event"] == "cluster.sync_complete");
+    let event = sent.event();
+    assert_eq!((&event["direction"], &event["count"], &event["seq"]), (&json!("sent"), &json!(1), &Value::Null));
+    a.ok("distributed.elect_leader", json!({"force": true}));
+    a.event("an election", secs(10.0), |event| event["event"] == "cluster.leader_elected" && event["leader_id"] == "a");
+    let stray =
+        b.notes().into_iter().find(|note| note.params["subscription"] == only && note.method != "cluster.message");
+    assert!(stray.is_none(), "{stray:?}");
+    b.refused("cluster.subscribe", json!({"events": ["cluster.no_such"]}), -32602);
+    b.refused("cluster.subscribe", json!({"after": "no event id"}), -32602);
+    let gone = b.call("cluster.unsubscribe", json!(["no such subscription"]));
+    assert!(gone == Ok(json!(false)) || gone.is_err_and(|error| error.code == -32009));
+}
+
+#[test]
+fn the_host_is_told_when_redis_goes_and_comes() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    redis.pause();
+    for node in &trio.nodes {
+        let note = node.event("degraded", secs(10.0), |event| event["event"] == "cluster.degraded");
+        assert!(note.event()["seq"].is_null() && note.event()["id"].is_null(), "{:?}", note.params);
+    }
+    redis.resume();
+    for node in &trio.nodes {
+        node.event("recovered", secs(10.0), |event| event["event"] == "cluster.recovered");
+    }
+    settled(&trio.nodes.iter().collect::<Vec<_>>(), secs(20.0));
+}

@@ -1,0 +1,103 @@
+//! Starting and ending: the end of input and signals end a node in time and with code 0.
+
+use crate::support::cluster::{settled, stage};
+use crate::support::redis_server::free_port;
+use crate::support::wait::secs;
+use crate::support::{Launch, RedisServer, Serve, stamp};
+use serde_json::json;
+
+type End = fn(&Serve);
+
+const ENDS: [(&str, End); 3] = [
+    ("end of input", |node| node.close_stdin()),
+    ("SIGTERM", |node| {
+        node.sigterm();
+    }),
+    ("SIGINT", |node| node.sigint()),
+];
+
+#[test]
+fn each_way_to_end_leaves_the_cluster_and_exits_with_0() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let stays = Launch::new(dir.path(), "stays").redis(&redis).brisk().start();
+    stays.subscribe(json!(null), None);
+    for (name, end) in ENDS {
+        let node = Launch::new(dir.path(), "goes").redis(&redis).brisk().start();
+        settled(&[&stays, &node], secs(20.0));
+        node.ok("distributed.elect_leader", json!({"force": true}));
+        let before = stays.events().len();
+        end(&node);
+        node.exit_clean(secs(5.0));
+        node.assert_clean();
+        let left = stays.mailbox().wait(secs(5.0), |inbox| {
+            let events = inbox.notes.iter().map(crate::support::Note::event).filter(|event| event["seq"].is_number());
+            events.skip(before).find(|event| event["event"] == "cluster.node_left").cloned()
+        });
+        assert_eq!(left.expect(name)["reason"], "left", "{name}");
+        settled(&[&stays], secs(5.0));
+    }
+}
+
+#[test]
+fn each_way_to_end_takes_at_most_5_s_without_redis() {
+    let dir = stage();
+    for (at, (name, end)) in ENDS.into_iter().enumerate() {
+        let mut redis = RedisServer::start();
+        let nodes = [
+            Launch::new(dir.path(), &format!("never{at}")).port(free_port()).start(),
+            Launch::new(dir.path(), &format!("paused{at}")).redis(&redis).brisk().start(),
+        ];
+        nodes[0].state();
+        nodes[1].until("it leads", secs(20.0), |state| state["role"] == "leader");
+        redis.pause();
+        for node in &nodes {
+            let start = stamp();
+            end(node);
+            node.exit_clean(secs(5.0));
+            println!("{name}: {} exits after {:?}", node.label, stamp() - start);
+        }
+        redis.resume();
+        redis.kill9();
+    }
+}
+
+#[test]
+fn what_was_sent_before_the_end_is_flushed() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = |id: &str| Launch::new(dir.path(), id).redis(&redis).brisk();
+    let (a, b) = (launch("a").start(), launch("b").start());
+    settled(&[&a, &b], secs(20.0));
+    let messages: Vec<_> = (0..500).map(|n| json!({"id": format!("f{n}"), "payload": n})).collect();
+    let pending = a.request("distributed.sync_messages", json!({"messages": messages, "limit": 0})).unwrap();
+    a.close_stdin();
+    a.exit_clean(secs(5.0));
+    let answered = pending.wait(secs(0.1)).is_ok_and(|answer| answer.result.is_ok());
+    assert!(answered, "a request that came before the end of input is answered");
+    let mut seen = 0;
+    let end = stamp() + secs(10.0);
+    while seen < 500 && stamp() < end {
+        seen += b.ok("distributed.sync_messages", json!({"wait_ms": 1000}))["received"].as_array().unwrap().len();
+    }
+    assert_eq!(seen, 500);
+}
+
+#[test]
+fn a_second_signal_exits_at_once() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let node = Launch::new(dir.path(), "a").redis(&redis).brisk().start();
+    node.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    redis.pause();
+    node.sigterm();
+    // The first one is being served once the process tries to leave a Redis that does not answer.
+    crate::support::hold(secs(0.3), "the first signal is taken before the second");
+    let start = stamp();
+    if node.runs() {
+        node.sigterm();
+    }
+    node.exit(secs(1.0));
+    assert!(stamp() - start < secs(1.0));
+    redis.resume();
+}

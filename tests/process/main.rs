@@ -1,0 +1,26 @@
+//! The built binary, seen from outside: real processes over real pipes, a real Redis, one module per behaviour.
+//!
+//! 1. A test sees only what a user sees: pipes, sockets, exit codes, files, and the Redis server.
+//!
+//! Not here: the pure core, the scripts and the simulation, which are tested beside the code.
+
+#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod cost;
+mod data_loss;
+mod election;
+mod events;
+mod failover;
+mod harness;
+mod input;
+mod lifecycle;
+mod membership;
+mod messages;
+mod outage;
+mod settings;
+mod sync_rules;

@@ -1,0 +1,192 @@
+//! A network between nodes and Redis that fails on request.
+//!
+//! 1. What a mode does, it does to open connections and new ones alike.
+//! 2. Bytes that a black hole holds back are delivered once it ends, as TCP would.
+//!
+//! Not here: a server that itself stops (`redis_server.rs`).
+
+use super::redis_server::free_port;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Hands everything on.
+    Pass,
+    /// Hands everything on after this time, each way.
+    Delay(Duration),
+    /// Closes connections, open ones and new ones.
+    Drop,
+    /// Accepts and keeps connections, hands nothing on.
+    BlackHole,
+    /// Ends the way from the server to the client and keeps the other way.
+    HalfClose,
+}
+
+#[derive(Debug)]
+struct Shared {
+    mode: Mutex<Mode>,
+    swallow: AtomicU64,
+    target: AtomicU16,
+    cut: AtomicU64,
+    done: AtomicBool,
+    opened: AtomicU64,
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Proxy {
+    /// Starts one in front of a port on the loopback interface.
+    pub fn start(target: u16) -> Self {
+        let (port, listener) = loop {
+            let port = free_port();
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+                break (port, listener);
+            }
+        };
+        let shared = Arc::new(Shared {
+            mode: Mutex::new(Mode::Pass),
+            swallow: AtomicU64::new(0),
+            target: AtomicU16::new(target),
+            cut: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
+        });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || accept(&listener, &accepting));
+        Self { port, shared }
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Changes what the network does from now on.
+    pub fn set(&self, mode: Mode) {
+        *self.shared.mode.lock().unwrap() = mode;
+    }
+
+    /// Closes the connections that are open now.
+    pub fn cut(&self) {
+        self.shared.cut.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Swallows the next `count` pieces of what the server answers, and closes the connection of each: the command was
+    /// done, its reply is lost.
+    pub fn drop_replies(&self, count: u64) {
+        self.shared.swallow.store(count, Ordering::SeqCst);
+    }
+
+    /// Replies that are still to be swallowed.
+    pub fn replies_to_drop(&self) -> u64 {
+        self.shared.swallow.load(Ordering::SeqCst)
+    }
+
+    /// Leads new connections to another port.
+    pub fn target(&self, port: u16) {
+        self.shared.target.store(port, Ordering::SeqCst);
+    }
+
+    /// How many connections were accepted so far.
+    pub fn opened(&self) -> u64 {
+        self.shared.opened.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.done.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        TcpStream::connect(("127.0.0.1", self.port)).ok();
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for client in listener.incoming() {
+        if shared.done.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(client) = client else { continue };
+        shared.opened.fetch_add(1, Ordering::SeqCst);
+        if shared.mode() == Mode::Drop {
+            continue;
+        }
+        let Ok(server) = TcpStream::connect(("127.0.0.1", shared.target.load(Ordering::SeqCst))) else { continue };
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).ok();
+            stream.set_read_timeout(Some(LOOK)).ok();
+        }
+        let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) else { continue };
+        let born = shared.cut.load(Ordering::SeqCst);
+        let (up, down) = (Arc::clone(shared), Arc::clone(shared));
+        std::thread::spawn(move || pump(client, server, &up, born, false));
+        std::thread::spawn(move || pump(server_too, client_too, &down, born, true));
+    }
+}
+
+/// Hands bytes on from one socket to the other until one ends or the mode says otherwise.
+fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_client: bool) {
+    let mut chunk = vec![0; 1 << 16];
+    let over = loop {
+        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+            break over;
+        }
+        let size = match from.read(&mut chunk) {
+            Ok(0) => break Shutdown::Write,
+            Ok(size) => size,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(_) => break Shutdown::Both,
+        };
+        if let Mode::Delay(time) = shared.mode() {
+            std::thread::sleep(time);
+        }
+        // The mode may have turned while this thread waited in `read`.
+        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+            break over;
+        }
+        let take = |left: u64| left.checked_sub(1);
+        if to_client && shared.swallow.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+            break Shutdown::Both;
+        }
+        if to.write_all(&chunk[..size]).is_err() {
+            break Shutdown::Both;
+        }
+    };
+    to.shutdown(over).ok();
+    if over == Shutdown::Both {
+        from.shutdown(Shutdown::Both).ok();
+    }
+}
+
+impl Shared {
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
+    /// Waits while nothing is to be handed on; `Some` when the connection, or one way of it, is to end.
+    fn wait_to_hand_on(&self, born: u64, to_client: bool) -> Option<Shutdown> {
+        loop {
+            let mode = self.mode();
+            if mode == Mode::Drop || self.cut.load(Ordering::SeqCst) != born || self.done.load(Ordering::SeqCst) {
+                return Some(Shutdown::Both);
+            }
+            match mode {
+                Mode::HalfClose if to_client => return Some(Shutdown::Write),
+                Mode::BlackHole => std::thread::sleep(LOOK),
+                _ => return None,
+            }
+        }
+    }
+}

@@ -233,6 +233,8 @@ pub struct Node {
     presence: presence::Presence,
     observation: Observation,
     leadership: Option<Leadership>,
+    /// The highest term that it held and gave up: it never takes that one up again.
+    given_up: super::ids::Term,
     leading: leading::Leading,
     requests: requests::Requests,
     effects: Vec<Effect>,
@@ -258,6 +260,7 @@ impl Node {
             presence: presence::Presence::default(),
             observation: Observation::default(),
             leadership: None,
+            given_up: super::ids::Term(0),
             leading: leading::Leading::default(),
             requests: requests::Requests::default(),
             effects: Vec::new(),

@@ -62,6 +62,11 @@ impl Presence {
         [reopen, ping, register].into_iter().flatten().min()
     }
 
+    /// The store confirmed the term: what kept the connection from being registered may be over.
+    pub(super) fn register_at_once(&mut self) {
+        self.register_after = Moment::default();
+    }
+
     /// A join stored the connection, or did not see it.
     pub(super) fn joined(&mut self, registered: bool) {
         self.stored = registered;
@@ -124,6 +129,12 @@ impl Node {
         let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
         let term = term.filter(|_| self.presence.channel == Channel::Held);
         (!self.presence.stored || term.is_some()).then_some(Call::Register { life, presence, term })
+    }
+
+    /// The connection that stands and is registered as the leader's.
+    pub(super) fn registered_presence(&self) -> Option<&Nonce> {
+        let registered = |nonce: &&Nonce| self.leadership().is_some_and(|l| l.is_registered(nonce));
+        self.presence.standing().filter(registered)
     }
 
     pub(super) fn presence_up(&mut self, now: Moment, nonce: &Nonce) {

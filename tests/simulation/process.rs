@@ -120,6 +120,7 @@ impl World {
             }
             News::Held(nonce) => self.step(pid, Input::LeaderChannelHeld(nonce)),
             News::Pong(nonce, sent) => {
+                self.note(|| format!("   p{pid} pong on {nonce} of {sent:?}"));
                 if let Some(conn) = conn {
                     self.conns[conn].ping = None;
                 }
@@ -374,10 +375,9 @@ impl World {
         let waiting: Vec<_> = self.processes[pid].inbox.drain(..).collect();
         let (sockets, timers): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(conn, _)| conn.is_some());
         let (first, second) = if self.rng.chance(500) { (sockets, timers) } else { (timers, sockets) };
-        let mut at = now;
+        // All before what comes from now on.
         for (conn, news) in first.into_iter().chain(second) {
-            at += self.rng.range(1, 30);
-            self.later(at, Due::Deliver(pid, conn, news));
+            self.later(now, Due::Deliver(pid, conn, news));
         }
     }
 

@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
+    /// When a primary was demoted that still answers pings.
+    pub(crate) demoted_at: Option<Time>,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
     items: BTreeMap<u64, Due>,
     sequence: u64,
@@ -111,6 +113,7 @@ impl World {
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
+            demoted_at: None,
             queue: BinaryHeap::new(),
             items: BTreeMap::new(),
             sequence: 0,
@@ -420,7 +423,9 @@ impl World {
         self.servers.push(Server::new(state, clock));
         self.primary = next;
         self.note(|| format!("!! s{next} promoted, s{old} read-only"));
+        self.demoted_at = Some(self.now);
         if self.rng.chance(300) {
+            self.demoted_at = None;
             self.stop_server(old);
         }
     }

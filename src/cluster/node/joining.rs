@@ -9,7 +9,7 @@ use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce};
 use crate::cluster::member::Metadata;
-use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life};
+use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life, ServerId};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
@@ -166,7 +166,7 @@ impl Node {
         }
     }
 
-    pub(super) fn join_answered(&mut self, now: Moment, ticket: Ticket, reply: JoinReply) {
+    pub(super) fn join_answered(&mut self, now: Moment, ticket: Ticket, reply: JoinReply, server: ServerId) {
         let Some(mut attempt) = self.join.attempt.take_if(|a| a.ticket == Some(ticket)) else { return };
         attempt.ticket = None;
         match reply {
@@ -178,7 +178,7 @@ impl Node {
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));
                 }
-                self.admitted(now, attempt, life, admission, registered);
+                self.admitted(now, attempt, life, admission, registered.then_some(server));
             }
             JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
                 let holder = describe(&attempt.node_id, incarnation, &metadata);
@@ -191,7 +191,14 @@ impl Node {
         }
     }
 
-    fn admitted(&mut self, now: Moment, attempt: Attempt, life: Life, admission: Admission, registered: bool) {
+    fn admitted(
+        &mut self,
+        now: Moment,
+        attempt: Attempt,
+        life: Life,
+        admission: Admission,
+        stored: Option<ServerId>,
+    ) {
         let renamed = attempt.rename_from.is_some();
         if renamed && let Some(leadership) = self.leadership.take() {
             self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
@@ -210,7 +217,7 @@ impl Node {
         self.standing = Standing::Member(life);
         self.join.waiting_for_view.extend(attempt.clients);
         self.effects.push(Effect::Joined(Box::new(admission)));
-        self.presence.joined(registered);
+        self.presence.joined(stored);
         self.beat.stop();
         self.beat_now(now);
     }

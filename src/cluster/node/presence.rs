@@ -1,11 +1,12 @@
 //! The presence connection: opened while the node wants to be a member, registered with the store, pinged.
 //!
 //! 1. Every connection has a nonce of its own; what is said of one says nothing about the next.
-//! 2. A leader pings three times a grace; others only to notice a dead connection.
+//! 2. A connection to another server than the one that answers calls proves nothing there: it is opened anew.
+//! 3. A leader pings three times a grace; others only to notice a dead connection.
 
 use super::{Effect, Node, Ticket};
 use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{Call, Identity};
+use crate::cluster::protocol::{Call, Identity, ServerId};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ enum Connection {
 pub(super) struct Presence {
     connection: Connection,
     reopen_at: Option<Moment>,
-    stored: bool,
+    /// The server process that stored it.
+    stored: Option<ServerId>,
     register: Option<Ticket>,
     register_after: Moment,
     ping_at: Option<Moment>,
@@ -68,8 +70,8 @@ impl Presence {
     }
 
     /// A join stored the connection, or did not see it.
-    pub(super) fn joined(&mut self, registered: bool) {
-        self.stored = registered;
+    pub(super) fn joined(&mut self, stored: Option<ServerId>) {
+        self.stored = stored;
     }
 }
 
@@ -128,7 +130,18 @@ impl Node {
         let life = self.life()?.clone();
         let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
         let term = term.filter(|_| self.presence.channel == Channel::Held);
-        (!self.presence.stored || term.is_some()).then_some(Call::Register { life, presence, term })
+        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { life, presence, term })
+    }
+
+    /// A server answered a call: a connection that another one stored, say a primary that was demoted, is of no more use.
+    pub(super) fn answered_by(&mut self, now: Moment, server: &ServerId) {
+        if self.presence.stored.as_ref().is_some_and(|stored| stored != server) {
+            if let Some(leadership) = &mut self.leadership {
+                leadership.unregistered();
+            }
+            self.effects.push(Effect::ClosePresence);
+            self.presence = Presence { reopen_at: Some(now), ..Presence::default() };
+        }
     }
 
     /// The connection that stands and is registered as the leader's.
@@ -209,7 +222,7 @@ impl Node {
         now: Moment,
         ticket: Ticket,
         identity: Identity,
-        registered: bool,
+        stored: Option<ServerId>,
         leads: bool,
     ) {
         if self.presence.register.take_if(|t| *t == ticket).is_none() {
@@ -224,7 +237,8 @@ impl Node {
             }
         }
         let Some(nonce) = self.presence.standing().cloned() else { return };
-        self.presence.stored = registered;
+        let registered = stored.is_some();
+        self.presence.stored = stored;
         if !registered {
             // This connection reaches another server than the calls do: try a new one.
             self.effects.push(Effect::ClosePresence);

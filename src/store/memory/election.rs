@@ -128,6 +128,8 @@ impl Step<'_> {
                 refuse_if(record.nonce != *nonce, "renewed")?;
                 refuse_if(record.server == self.server.id, "confirmed on this server")?;
                 refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
+                // Without a registration on that process the holder may lead by a connection to an even older one.
+                refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
             Rule::Presence { nonce } => {

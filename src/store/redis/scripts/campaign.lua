@@ -73,6 +73,9 @@ elseif rule == 'restarted' then
     why = 'confirmed on this server'
   elseif is_promoted() then
     why = 'a promoted replica knows nothing of subscribers'
+  elseif leader.holder ~= '' and leader.presence == '' then
+    -- Without a registration on that process the holder may lead by a connection to an even older one.
+    why = 'never registered'
   end
 elseif rule == 'presence' then
   reason = 'process_died'

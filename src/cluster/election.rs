@@ -162,9 +162,7 @@ impl Observation {
         match &self.key {
             None => true,
             Some(Key::Absent) => true,
-            Some(Key::Record(..)) => {
-                self.vacant || self.expired || self.gone.is_some() || self.strange_since.is_some()
-            }
+            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some() || self.strange_since.is_some(),
         }
     }
 }

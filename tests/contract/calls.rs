@@ -170,7 +170,8 @@ pub async fn elect<F: Fixture>(f: &F, node: &Node) -> Term {
 /// A leader with registered presence, holding the leader channel.
 pub async fn leader<F: Fixture>(f: &mut F, name: &str, presence: &str) -> (Node, Term) {
     let node = present(f, name, presence).await;
-    let term = grant(f, Campaign { presence: Some(nonce(presence)), ..campaign_of(&node, Rule::Absent, Term(0)) }).await;
+    let term =
+        grant(f, Campaign { presence: Some(nonce(presence)), ..campaign_of(&node, Rule::Absent, Term(0)) }).await;
     f.take_leader_channel(presence).await;
     (node, term)
 }
@@ -257,7 +258,9 @@ pub async fn events<F: Fixture>(f: &F) -> Vec<ClusterEvent> {
 /// What happened, as one word and the node each.
 pub async fn story<F: Fixture>(f: &F) -> Vec<String> {
     let told = |event: &ClusterEvent| match &event.fact {
-        ClusterFact::NodeJoined { rejoined, .. } => format!("{} {}", event.node_id, if *rejoined { "back" } else { "new" }),
+        ClusterFact::NodeJoined { rejoined, .. } => {
+            format!("{} {}", event.node_id, if *rejoined { "back" } else { "new" })
+        }
         ClusterFact::NodeLeft { reason, .. } => format!("{} left {reason:?}", event.node_id),
         ClusterFact::LeaderElected { leader_id, reason, previous_leader_id, .. } => {
             let previous = previous_leader_id.as_ref().map_or("nobody", NodeId::as_str);

@@ -197,9 +197,11 @@ impl Fixture for Redis {
     async fn hang_up(&mut self, nonce: &str) {
         self.presences.remove(nonce);
         tokio::task::block_in_place(|| {
-            eventually("the server notices that a connection is gone", SOON, || match self.subscribers(nonce).as_str() {
-                "0" => Ok(()),
-                other => Err(other.to_owned()),
+            eventually("the server notices that a connection is gone", SOON, || {
+                match self.subscribers(nonce).as_str() {
+                    "0" => Ok(()),
+                    other => Err(other.to_owned()),
+                }
             });
         });
     }

@@ -28,7 +28,13 @@ pub(crate) fn call(call: &Call) -> String {
         Call::Join(j) => {
             let (dead, own) = (&j.dead_presence, short(j.own.0));
             let from = &j.rename_from;
-            format!("Join {} {} knows {} own {own} force {} dead {dead:?} from {from:?}", j.node_id, j.process, numbers(j.known), j.force)
+            format!(
+                "Join {} {} knows {} own {own} force {} dead {dead:?} from {from:?}",
+                j.node_id,
+                j.process,
+                numbers(j.known),
+                j.force
+            )
         }
         Call::Campaign(c) => format!("Campaign {} {:?} seen {}", c.life.node_id, c.rule, short(c.seen.0)),
         Call::Register { life, presence, term } => {
@@ -43,21 +49,34 @@ pub(crate) fn reply(reply: &Reply) -> String {
     match reply {
         Reply::Tick(t) => format!(
             "{:?} at {} {} epoch {} {:?}, {}",
-            t.identity, short(t.now.0), numbers(t.data.numbers), t.data.epoch, t.lease, record(t.leader.as_ref())
+            t.identity,
+            short(t.now.0),
+            numbers(t.data.numbers),
+            t.data.epoch,
+            t.lease,
+            record(t.leader.as_ref())
         ),
         Reply::Join(j) => match &**j {
             JoinReply::Joined { now, incarnation, data, registered, .. } => format!(
                 "joined {} at {} {} epoch {} registered {registered}",
-                short(incarnation.0), short(now.0), numbers(data.numbers), data.epoch
+                short(incarnation.0),
+                short(now.0),
+                numbers(data.numbers),
+                data.epoch
             ),
             other => format!("{other:?}"),
         },
         Reply::Campaign(c) => format!(
             "{:?} granted {:?} {} {}",
-            c.identity, c.granted.map(|t| short(t.0)), c.refused, record(c.leader.as_ref())
+            c.identity,
+            c.granted.map(|t| short(t.0)),
+            c.refused,
+            record(c.leader.as_ref())
         ),
         Reply::HandOver { outcome, leader, .. } => format!("{outcome:?} {}", record(leader.as_ref())),
-        Reply::Watch(w) => format!("watch {} same {} channel {}", record(w.leader.as_ref()), w.same_server, w.leader_channel),
+        Reply::Watch(w) => {
+            format!("watch {} same {} channel {}", record(w.leader.as_ref()), w.same_server, w.leader_channel)
+        }
         other => format!("{other:?}"),
     }
 }

@@ -79,7 +79,7 @@ impl Checks {
     }
 
     fn follows(&self, before: u64, next: u64) -> bool {
-        next == before + 1 || (next > before && self.starts.contains(&(next - 1)))
+        next == before + 1 || self.starts.contains(&(next - 1))
     }
 
     /// A process was told that it is a member.
@@ -111,7 +111,10 @@ impl Checks {
         for (pid, read) in &self.reads {
             for event in read {
                 if self.events.get(&event.seq.0).is_some_and(|e| e != event) {
-                    found.push(format!("M1: p{pid} read {event:?}, the cluster's order has {:?}", self.events.get(&event.seq.0)));
+                    found.push(format!(
+                        "M1: p{pid} read {event:?}, the cluster's order has {:?}",
+                        self.events.get(&event.seq.0)
+                    ));
                 }
             }
         }

@@ -4,8 +4,8 @@ use crate::clock::{MS, SECOND, Time};
 use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, NodeId};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
-use clawster::store::memory::MemoryState;
 use clawster::cluster::protocol::ServerId;
+use clawster::store::memory::MemoryState;
 
 impl World {
     fn some_process(&mut self) -> Option<usize> {
@@ -236,9 +236,8 @@ impl World {
         for pid in 0..self.processes.len() {
             let id = self.processes[pid].node.node_id().clone();
             let waits = !self.processes[pid].asked.is_empty();
-            let held = (0..self.processes.len()).any(|other| {
-                self.is_member(other) && *self.processes[other].node.node_id() == id
-            });
+            let held = (0..self.processes.len())
+                .any(|other| self.is_member(other) && *self.processes[other].node.node_id() == id);
             let out = matches!(self.processes[pid].node.standing(), Standing::Out | Standing::Refused(_));
             if self.processes[pid].alive && out && !held && !waits {
                 self.ask(pid, Request::Join(JoinAsk::default()));

@@ -422,5 +422,4 @@ impl World {
         let process = &self.processes[pid];
         process.alive && process.node.leads(self.hosts[process.host].clock.read(self.now))
     }
-
 }

@@ -97,7 +97,9 @@ fn run(world: &mut World) {
         panic!("not well {} s after the faults ended: {why}", (world.now - length) / SECOND);
     }
     for process in world.processes.iter().filter(|p| p.alive) {
-        assert!(process.asked.is_empty(), "{:?} were never answered", process.asked);
+        let node = &process.node;
+        let row = node.view().members.get(node.node_id());
+        assert!(process.asked.is_empty(), "{:?} were never answered by {:?} {row:?}", process.asked, node.standing());
     }
     if !world.checks.tail_lost {
         world.checks.one_order();

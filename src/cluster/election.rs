@@ -5,7 +5,8 @@
 //! 2. Presence: the leader's registered connection has been gone for the grace on this clock. Every ping that was answered
 //!    on it was sent before it was seen gone, so the leader has stopped by then.
 //! 3. No record: the leader channel has had no subscriber for the grace, or there was no record for one lease.
-//! 4. Whatever was observed on one server process says nothing about another.
+//! 4. Whatever was observed on one server process says nothing about another. A record that an earlier process granted is
+//!    open once it was unchanged for the grace: all connections broke with that process.
 //! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
 //!
 //! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
@@ -49,6 +50,7 @@ pub struct Observation {
     key: Option<Key>,
     unchanged_since: Moment,
     gone: Option<(String, Moment)>,
+    strange_since: Option<Moment>,
     channel_clear_since: Option<Moment>,
     last_seen: Moment,
     expired: bool,
@@ -69,6 +71,7 @@ impl Observation {
             *self = Self { server: sight.server.clone(), unchanged_since: now, ..Self::default() };
         } else if self.key.as_ref() != Some(&key) {
             self.unchanged_since = now;
+            self.strange_since = None;
         }
         self.key = Some(key);
         self.last_seen = now;
@@ -77,6 +80,8 @@ impl Observation {
         self.handing_to = sight.record.and_then(|record| record.handing_to.clone());
         if let Some((same_server, channel_held)) = sight.watch {
             self.see_presence(now, sight.record, same_server);
+            let strange = sight.record.is_some() && !same_server;
+            self.strange_since = strange.then(|| self.strange_since.unwrap_or(now));
             self.channel_clear_since = match (sight.record, channel_held) {
                 (None, false) => self.channel_clear_since.or(Some(now)),
                 _ => None,
@@ -116,28 +121,37 @@ impl Observation {
         match self.key.as_ref()? {
             Key::Absent => {
                 let by_lease = (lease_over, Term(0), Rule::AbsentLease);
+                if lease_over <= self.last_seen {
+                    // Whoever was refused by the channel (a promoted replica knows no subscribers) comes in by the lease.
+                    return Some(by_lease);
+                }
                 let by_channel = self.channel_clear_since.map(|since| (since + grace + stagger, Term(0), Rule::Absent));
                 Some(by_channel.into_iter().fold(by_lease, |a, b| if b.0 < a.0 { b } else { a }))
             }
             Key::Record(term, nonce) => {
                 let expired = || Rule::Expired { nonce: nonce.clone() };
+                let restarted = || Rule::Restarted { nonce: nonce.clone() };
                 if self.vacant {
                     let mine = self.handing_to.as_ref() == Some(me);
                     let kept = if self.handing_to.is_none() || mine { Duration::ZERO } else { grace };
                     let at = self.unchanged_since + kept + if mine { Duration::ZERO } else { stagger };
                     // Whoever was refused as "released on another server" comes in by the lease.
-                    let rule = if lease_over <= self.last_seen { expired() } else { Rule::Vacant };
-                    return Some((at, *term, rule));
+                    return Some(match self.strange_since {
+                        _ if lease_over <= self.last_seen => (at, *term, expired()),
+                        Some(since) => (since + grace + stagger, *term, restarted()),
+                        None => (at, *term, Rule::Vacant),
+                    });
                 }
                 let by_presence = self.gone.as_ref().map(|(gone, since)| {
                     let wait = if settings.mode == LeaderMode::Fenced { RECHECK } else { grace };
                     (*since + wait + stagger, *term, Rule::Presence { nonce: gone.clone() })
                 });
+                let by_restart = self.strange_since.map(|since| (since + grace + stagger, *term, restarted()));
                 let by_lease = self.expired.then(|| (lease_over, *term, expired()));
-                match (by_presence, by_lease) {
-                    (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
-                    (a, b) => a.or(b),
+                if lease_over <= self.last_seen && by_lease.is_some() {
+                    return by_lease;
                 }
+                [by_presence, by_restart, by_lease].into_iter().flatten().min_by_key(|(at, ..)| *at)
             }
         }
     }
@@ -148,7 +162,7 @@ impl Observation {
         match &self.key {
             None => true,
             Some(Key::Absent) => true,
-            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some(),
+            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some() || self.strange_since.is_some(),
         }
     }
 }

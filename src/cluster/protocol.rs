@@ -206,7 +206,7 @@ pub struct Tick {
     pub nonce: Nonce,
     /// Whether the caller leads at this instant.
     pub leads: bool,
-    /// The caller's presence.
+    /// The connection that is registered as the leader's.
     pub presence: Option<Nonce>,
     /// What the caller acknowledged.
     pub acknowledged: Option<MessageSeq>,
@@ -283,6 +283,12 @@ pub enum Rule {
     Vacant,
     /// The lease is over, and the record was unchanged for one lease on the candidate's own clock.
     Expired {
+        /// The nonce that was unchanged.
+        nonce: String,
+    },
+    /// The server process that granted or confirmed the record is gone, and the record was unchanged on a later one for the
+    /// grace on the candidate's own clock.
+    Restarted {
         /// The nonce that was unchanged.
         nonce: String,
     },

@@ -104,7 +104,7 @@ impl ClusterView {
     }
 
     /// This node's place among those that would take over: live candidates with a process, but for the leader, in the
-    /// order in which they joined. `None`: it is not among them.
+    /// order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
     #[must_use]
     pub fn rank(&self, me: &NodeId) -> Option<usize> {
         let key = |m: &Member| (m.joined_at, m.node_id.clone());
@@ -112,7 +112,7 @@ impl ClusterView {
             m.is_live()
                 && m.metadata.candidate
                 && m.presence == PresenceKind::Connection
-                && self.holder().is_none_or(|holder| holder.node_id != m.node_id)
+                && (m.node_id == *me || self.holder().is_none_or(|holder| holder.node_id != m.node_id))
         };
         let mine = self.members.get(me).filter(stands).map(key)?;
         Some(self.members.values().filter(stands).filter(|m| key(m) < mine).count())

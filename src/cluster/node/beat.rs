@@ -68,7 +68,7 @@ impl Node {
                 renew,
                 nonce: self.nonce(),
                 leads: self.leads(now),
-                presence: self.presence.standing().cloned(),
+                presence: self.registered_presence().cloned(),
                 acknowledged: self.acknowledged,
             };
             self.beat.scheduled = now;
@@ -129,6 +129,7 @@ impl Node {
                 let lease = self.timing.lease_ttl;
                 if let Some(leadership) = self.leadership.as_mut().filter(|l| l.term == term) {
                     leadership.renewed(sent, lease);
+                    self.presence.register_at_once();
                 }
             }
             LeaseNews::Lost => self.step_down(now, term),

@@ -9,7 +9,7 @@ use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce};
 use crate::cluster::member::Metadata;
-use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life};
+use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life, ServerId};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ struct Attempt {
     seen_present: u32,
     gone: Option<(String, Moment)>,
     left: Option<Duration>,
+    /// It may have happened: a call was sent, and no answer said otherwise.
+    unsettled: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,8 @@ pub(super) struct Joining {
     attempt: Option<Attempt>,
     waiting_for_view: Vec<Ticket>,
     leave: Option<(Ticket, Vec<Ticket>)>,
+    /// Clients that asked to leave while a join was under way, whose outcome comes first.
+    leave_next: Vec<Ticket>,
     failures: u32,
     /// Whether the first attempt of the automatic join has come to an end, whatever it was.
     settled: bool,
@@ -52,7 +56,7 @@ impl Joining {
 
     /// When the next attempt is due; without a presence connection none is.
     pub(super) fn due(&self, connected: bool) -> Option<Moment> {
-        self.attempt.as_ref().filter(|a| connected && a.ticket.is_none()).and_then(|a| a.next)
+        self.attempt.as_ref().filter(|a| connected && self.leave.is_none() && a.ticket.is_none()).and_then(|a| a.next)
     }
 }
 
@@ -77,6 +81,7 @@ impl Attempt {
             seen_present: 0,
             gone: None,
             left: None,
+            unsettled: false,
         }
     }
 }
@@ -99,6 +104,12 @@ impl Node {
                 // A client's wish replaces the automatic attempt and whatever it was waiting for.
                 let mut fresh = Attempt::of(&self.settings, Some(ask), now);
                 fresh.clients = std::mem::take(&mut attempt.clients);
+                if attempt.unsettled && attempt.node_id != fresh.node_id {
+                    let why = format!("a join as {} is not settled; call again", attempt.node_id);
+                    attempt.clients = fresh.clients;
+                    self.reply(client, Err(Refusal::Invalid(why)));
+                    return;
+                }
                 *attempt = fresh;
             } else if ask.node_id.as_ref().is_some_and(|id| *id != attempt.node_id) {
                 let why = format!("a join as {} is under way; wait for it and call again", attempt.node_id);
@@ -127,9 +138,10 @@ impl Node {
     }
 
     pub(super) fn act_join(&mut self, now: Moment) {
+        self.act_leave();
         let Some(presence) = self.presence.standing().cloned() else { return };
         let Some(attempt) = &self.join.attempt else { return };
-        if attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
+        if self.leaving() || attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
             return;
         }
         let grace = self.settings.leader.presence_grace.mul_f64(1.05);
@@ -163,12 +175,14 @@ impl Node {
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
             attempt.ticket = Some(ticket);
+            attempt.unsettled = true;
         }
     }
 
-    pub(super) fn join_answered(&mut self, now: Moment, ticket: Ticket, reply: JoinReply) {
+    pub(super) fn join_answered(&mut self, now: Moment, ticket: Ticket, reply: JoinReply, server: ServerId) {
         let Some(mut attempt) = self.join.attempt.take_if(|a| a.ticket == Some(ticket)) else { return };
         attempt.ticket = None;
+        attempt.unsettled = false;
         match reply {
             JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered } => {
                 let life = Life { node_id: attempt.node_id.clone(), incarnation };
@@ -178,7 +192,7 @@ impl Node {
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));
                 }
-                self.admitted(now, attempt, life, admission, registered);
+                self.admitted(now, attempt, life, admission, registered.then_some(server));
             }
             JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
                 let holder = describe(&attempt.node_id, incarnation, &metadata);
@@ -191,7 +205,7 @@ impl Node {
         }
     }
 
-    fn admitted(&mut self, now: Moment, attempt: Attempt, life: Life, admission: Admission, registered: bool) {
+    fn admitted(&mut self, now: Moment, attempt: Attempt, life: Life, admission: Admission, stored: Option<ServerId>) {
         let renamed = attempt.rename_from.is_some();
         if renamed && let Some(leadership) = self.leadership.take() {
             self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
@@ -210,7 +224,7 @@ impl Node {
         self.standing = Standing::Member(life);
         self.join.waiting_for_view.extend(attempt.clients);
         self.effects.push(Effect::Joined(Box::new(admission)));
-        self.presence.joined(registered);
+        self.presence.joined(stored);
         self.beat.stop();
         self.beat_now(now);
     }
@@ -242,6 +256,7 @@ impl Node {
             }
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Refused(holder);
+                self.close_presence();
             } else if let Some(leadership) = &mut self.leadership {
                 // The rename that was refused had put the leadership aside.
                 leadership.resigning = false;
@@ -307,6 +322,7 @@ impl Node {
         }
         attempt.ticket = None;
         attempt.next = Some(now + self.settings.retry.delay);
+        attempt.unsettled = matches!(fault, Fault::Unavailable(_));
         self.join_in_vain(&fault.to_string());
     }
 
@@ -322,7 +338,8 @@ impl Node {
             self.effects.push(Effect::Note(Note::JoinFailed { error: error.to_owned(), wait }));
         }
         let asked_only = !attempt.automatic && !self.settings.auto_join;
-        if attempt.rename_from.is_some() || asked_only {
+        // A rename that may have happened is brought to its end, else the id that it took would be left behind.
+        if (attempt.rename_from.is_some() && !attempt.unsettled) || asked_only {
             self.join.attempt = None;
             if let Some(leadership) = &mut self.leadership {
                 leadership.resigning = false;
@@ -363,15 +380,27 @@ impl Node {
             clients.push(client);
             return;
         }
+        self.join.leave_next.push(client);
+    }
+
+    /// Leaves, once no join is under way any more that would make this node a member again.
+    fn act_leave(&mut self) {
+        let joins = self.join.attempt.as_ref().is_some_and(|attempt| attempt.ticket.is_some());
+        if self.join.leave_next.is_empty() || self.leaving() || joins {
+            return;
+        }
+        let clients = std::mem::take(&mut self.join.leave_next);
         let Some(life) = self.life().cloned() else {
-            self.reply(client, Err(Refusal::NotJoined));
+            for client in clients {
+                self.reply(client, Err(Refusal::NotJoined));
+            }
             return;
         };
         if let Some(leadership) = &mut self.leadership {
             leadership.resigning = true;
         }
         let ticket = self.call(Call::Leave { life, acknowledged: self.acknowledged });
-        self.join.leave = Some((ticket, vec![client]));
+        self.join.leave = Some((ticket, clients));
     }
 
     pub(super) fn left(&mut self, now: Moment, ticket: Ticket, identity: Identity, at: ServerTime, resigned: bool) {
@@ -380,7 +409,8 @@ impl Node {
             return;
         };
         let node_id = self.settings.node_id.clone();
-        self.join.attempt = None;
+        // Only what a client asked for outlives it.
+        let attempt = self.join.attempt.take().filter(|attempt| !attempt.clients.is_empty());
         if let Some(leadership) = self.leadership.take() {
             self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
         }
@@ -394,6 +424,11 @@ impl Node {
         }
         self.depart(now, Standing::Out);
         self.incarnation = Incarnation(0);
+        if let Some(mut attempt) = attempt {
+            attempt.rename_from = None;
+            self.join.attempt = Some(attempt);
+            self.standing = Standing::Joining;
+        }
     }
 
     fn leave_failed(&mut self, ticket: Ticket, fault: &Fault) {

@@ -173,7 +173,7 @@ impl Node {
                 let held = held.term;
                 self.step_down(now, held);
             }
-            None if mine && quiet => {
+            None if mine && quiet && term > self.given_up => {
                 // A grant whose answer was lost: hold it, and let the next beat confirm it.
                 self.leadership = Some(Leadership::found(term));
                 self.beat_now(now);
@@ -190,6 +190,7 @@ impl Node {
         if self.leadership.take_if(|l| l.term == term).is_none() {
             return;
         }
+        self.given_up = self.given_up.max(term);
         self.effects.push(Effect::Note(Note::SteppedDown(term)));
         self.release_leader_channel();
         self.leading.gone.clear();

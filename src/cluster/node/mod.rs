@@ -242,6 +242,8 @@ pub struct Node {
     presence: presence::Presence,
     observation: Observation,
     leadership: Option<Leadership>,
+    /// The highest term that it held and gave up: it never takes that one up again.
+    given_up: super::ids::Term,
     leading: leading::Leading,
     requests: requests::Requests,
     effects: Vec<Effect>,
@@ -267,6 +269,7 @@ impl Node {
             presence: presence::Presence::default(),
             observation: Observation::default(),
             leadership: None,
+            given_up: super::ids::Term(0),
             leading: leading::Leading::default(),
             requests: requests::Requests::default(),
             effects: Vec::new(),
@@ -394,18 +397,21 @@ impl Node {
 
     fn answered(&mut self, now: Moment, ticket: Ticket, sent: Moment, outcome: Result<(Reply, ServerId), Fault>) {
         match &outcome {
-            Ok(_) => self.set_link(now, true),
+            Ok((_, server)) => {
+                self.set_link(now, true);
+                self.answered_by(now, server);
+            }
             Err(Fault::Unavailable(_)) => self.set_link(now, false),
             Err(Fault::Refused(_)) => {}
         }
         match outcome {
             Ok((Reply::Tick(reply), server)) => self.ticked(now, ticket, sent, *reply, &server),
             Ok((Reply::View(reply), server)) => self.viewed(now, ticket, *reply, &server),
-            Ok((Reply::Join(reply), _)) => self.join_answered(now, ticket, *reply),
+            Ok((Reply::Join(reply), server)) => self.join_answered(now, ticket, *reply, server),
             Ok((Reply::Campaign(reply), server)) => self.campaigned(now, ticket, sent, *reply, &server),
             Ok((Reply::Watch(reply), server)) => self.watched(now, ticket, *reply, &server),
-            Ok((Reply::Registered { identity, registered, leads }, _)) => {
-                self.registered(now, ticket, identity, registered, leads);
+            Ok((Reply::Registered { identity, registered, leads }, server)) => {
+                self.registered(now, ticket, identity, registered.then_some(server), leads);
             }
             Ok((Reply::Sweep { leads, gone }, _)) => self.swept(now, ticket, sent, leads, gone),
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),

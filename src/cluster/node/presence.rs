@@ -1,11 +1,12 @@
 //! The presence connection: opened while the node wants to be a member, registered with the store, pinged.
 //!
 //! 1. Every connection has a nonce of its own; what is said of one says nothing about the next.
-//! 2. A leader pings three times a grace; others only to notice a dead connection.
+//! 2. A connection to another server than the one that answers calls proves nothing there: it is opened anew.
+//! 3. A leader pings three times a grace; others only to notice a dead connection.
 
 use super::{Effect, Node, Ticket};
 use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{Call, Identity};
+use crate::cluster::protocol::{Call, Identity, ServerId};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ enum Connection {
 pub(super) struct Presence {
     connection: Connection,
     reopen_at: Option<Moment>,
-    stored: bool,
+    /// The server process that stored it.
+    stored: Option<ServerId>,
     register: Option<Ticket>,
     register_after: Moment,
     ping_at: Option<Moment>,
@@ -54,7 +56,10 @@ impl Presence {
     }
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
-        let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed) && node.wants_presence());
+        if !node.wants_presence() {
+            return None;
+        }
+        let reopen = self.reopen_at.filter(|_| matches!(self.connection, Connection::Closed));
         let ping = self.ping_at.filter(|_| self.pinging.is_none() && self.standing().is_some());
         let overdue = self.pinging.filter(|_| !self.overdue).map(|sent| sent + node.settings.leader.presence_grace);
         let register = Some(self.register_after)
@@ -62,9 +67,14 @@ impl Presence {
         [reopen, ping, overdue, register].into_iter().flatten().min()
     }
 
+    /// The store confirmed the term: what kept the connection from being registered may be over.
+    pub(super) fn register_at_once(&mut self) {
+        self.register_after = Moment::default();
+    }
+
     /// A join stored the connection, or did not see it.
-    pub(super) fn joined(&mut self, registered: bool) {
-        self.stored = registered;
+    pub(super) fn joined(&mut self, stored: Option<ServerId>) {
+        self.stored = stored;
     }
 }
 
@@ -129,7 +139,24 @@ impl Node {
         let life = self.life()?.clone();
         let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
         let term = term.filter(|_| self.presence.channel == Channel::Held);
-        (!self.presence.stored || term.is_some()).then_some(Call::Register { life, presence, term })
+        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { life, presence, term })
+    }
+
+    /// A server answered a call: a connection that another one stored, say a primary that was demoted, is of no more use.
+    pub(super) fn answered_by(&mut self, now: Moment, server: &ServerId) {
+        if self.presence.stored.as_ref().is_some_and(|stored| stored != server) {
+            if let Some(leadership) = &mut self.leadership {
+                leadership.unregistered();
+            }
+            self.effects.push(Effect::ClosePresence);
+            self.presence = Presence { reopen_at: Some(now), ..Presence::default() };
+        }
+    }
+
+    /// The connection that stands and is registered as the leader's.
+    pub(super) fn registered_presence(&self) -> Option<&Nonce> {
+        let registered = |nonce: &&Nonce| self.leadership().is_some_and(|l| l.is_registered(nonce));
+        self.presence.standing().filter(registered)
     }
 
     pub(super) fn presence_up(&mut self, now: Moment, nonce: &Nonce) {
@@ -205,7 +232,7 @@ impl Node {
         now: Moment,
         ticket: Ticket,
         identity: Identity,
-        registered: bool,
+        stored: Option<ServerId>,
         leads: bool,
     ) {
         if self.presence.register.take_if(|t| *t == ticket).is_none() {
@@ -220,7 +247,8 @@ impl Node {
             }
         }
         let Some(nonce) = self.presence.standing().cloned() else { return };
-        self.presence.stored = registered;
+        let registered = stored.is_some();
+        self.presence.stored = stored;
         if !registered {
             // This connection reaches another server than the calls do: try a new one.
             self.effects.push(Effect::ClosePresence);

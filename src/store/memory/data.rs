@@ -55,7 +55,7 @@ pub(super) struct Record {
     pub(super) expires: i64,
     pub(super) nonce: String,
     pub(super) presence: Option<String>,
-    /// The server of that registration, or of the release.
+    /// The server process that granted, confirmed or released it.
     pub(super) server: ServerId,
     pub(super) handing_to: Option<NodeId>,
     /// In cluster time.
@@ -68,6 +68,8 @@ pub(super) struct Record {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Data {
     pub(super) epoch: String,
+    /// The last server process that wrote.
+    pub(super) server: Option<ServerId>,
     pub(super) version: u64,
     /// Versions below it cannot be told apart any more: rows were forgotten.
     pub(super) floor: u64,
@@ -113,12 +115,13 @@ impl Step<'_> {
     /// Opens the data set for a caller that knows these numbers.
     pub(super) fn open(&mut self, known: Numbers, fresh_epoch: &Nonce) {
         let numbers = self.data.numbers;
+        self.settle();
         if !self.data.epoch.is_empty() && known.max(numbers) == numbers {
             return;
         }
         let micros = self.now.0.saturating_mul(1000);
         let lifted = |top: u64| if top > 0 { micros.max(top.saturating_add(LIFT)) } else { micros };
-        let top = known.max(numbers);
+        let top = known.max(self.data.numbers);
         self.data.numbers =
             Numbers { token: lifted(top.token), event: lifted(top.event), message: lifted(top.message) };
         self.data.epoch = fresh_epoch.to_string();
@@ -126,6 +129,18 @@ impl Step<'_> {
         self.data.message_start = self.data.numbers.message;
         self.data.floor = self.data.version;
         self.server.notice(Notice::Register);
+    }
+
+    /// The first write of another server process than the last one: the last writes of that one may be lost, so no number
+    /// that fences and no version of the rows may come a second time.
+    pub(super) fn settle(&mut self) {
+        let known = self.data.server.replace(self.server.id.clone());
+        if known.is_some() && known != self.data.server {
+            let token = self.data.numbers.token.saturating_add(LIFT);
+            self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
+            self.data.version += LIFT;
+            self.data.floor = self.data.version;
+        }
     }
 
     pub(super) fn cluster_now(&self) -> i64 {

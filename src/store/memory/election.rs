@@ -124,6 +124,14 @@ impl Step<'_> {
                 refuse_if(record.holder.is_some() && record.expires >= now, "not expired")?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
+            Rule::Restarted { nonce } => {
+                refuse_if(record.nonce != *nonce, "renewed")?;
+                refuse_if(record.server == self.server.id, "confirmed on this server")?;
+                refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
+                // Without a registration on that process the holder may lead by a connection to an even older one.
+                refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
+                if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
+            }
             Rule::Presence { nonce } => {
                 refuse_if(record.holder.is_none(), "vacant")?;
                 refuse_if(record.presence.as_ref() != Some(nonce), "registered again")?;
@@ -150,13 +158,14 @@ impl Step<'_> {
             let registered = self.data.presence.get(&holder.node_id);
             let same = registered.is_some_and(|(at, server)| at == nonce && *server == self.server.id);
             let alive = |row: &Row| row.is_live() && row.incarnation == holder.incarnation;
-            if let Some(dead) = self.row(&holder.node_id).filter(alive).filter(|_| same) {
+            if let Some(dead) = self.row(&holder.node_id).filter(alive).filter(|_| same && *holder != campaign.life) {
                 self.end_life(&holder.node_id, dead, StoredStatus::Offline, LeftReason::ProcessDied);
             }
         }
         let previous = holder.map(|life| life.node_id).or(old.and_then(|record| record.previous));
         let presence = campaign.presence.as_ref().filter(|nonce| self.server.present(nonce.as_str()));
         let presence = presence.map(ToString::to_string);
+        self.settle();
         let term = Term(self.next_token());
         let leader_id = campaign.life.node_id.clone();
         self.data.leader = Some(Record {
@@ -184,7 +193,9 @@ impl Step<'_> {
         let registration = (presence.to_string(), self.server.id.clone());
         self.data.presence.insert(life.node_id.clone(), registration);
         let term = term.filter(|term| term.0 != 0 && self.server.leader_channel());
-        let mine = |record: &&mut Record| record.holder.as_ref() == Some(life) && Some(record.term) == term;
+        let mine = |record: &&mut Record| {
+            record.holder.as_ref() == Some(life) && Some(record.term) == term && record.server == self.server.id
+        };
         let record = self.data.leader.as_mut().filter(mine);
         let leads = record.is_some();
         if let Some(record) = record {

@@ -79,7 +79,17 @@ impl Step<'_> {
         }
         let expires = self.cluster_now().saturating_add(score(self.data.lease));
         match (&mut self.data.leader, &tick.presence) {
-            (Some(record), _) if record.holder.as_ref() == Some(&tick.life) && record.term == term => {
+            // Granted on another server process, whose last writes may be lost: somebody else may have been granted a term
+            // since. Only a holder that leads at this instant knows that nobody was.
+            (Some(record), _)
+                if record.holder.as_ref() == Some(&tick.life)
+                    && record.term == term
+                    && (record.server == self.server.id || tick.leads) =>
+            {
+                if record.server != self.server.id {
+                    record.server = self.server.id.clone();
+                    record.presence = None;
+                }
                 record.expires = expires;
                 record.nonce = tick.nonce.to_string();
                 LeaseNews::Renewed

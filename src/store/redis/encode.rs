@@ -130,6 +130,7 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
     let (rule, seen_nonce) = match &campaign.rule {
         Rule::Vacant => ("vacant", String::new()),
         Rule::Expired { nonce } => ("expired", nonce.clone()),
+        Rule::Restarted { nonce } => ("restarted", nonce.clone()),
         Rule::Presence { nonce } => ("presence", nonce.clone()),
         Rule::Absent => ("absent", String::new()),
         Rule::AbsentLease => ("absent_lease", String::new()),

@@ -5,6 +5,8 @@
 --   rules: vacant        the record is vacant, released on this very server
 --          expired       the record's lease is over, and the caller saw this (term, nonce) for one lease on its own clock
 --          presence      the holder's registered presence (nonce 5) has been gone for the grace on the caller's clock
+--          restarted     the server process that granted or confirmed the record is gone, and the caller saw this (term,
+--                        nonce) for the grace on a later one
 --          absent        no record, and the leader channel was seen without subscribers for the grace
 --          absent_lease  no record for one lease on the caller's clock
 -- Returns: [status, now, granted (1|0), term, why refused, leader, token]
@@ -36,8 +38,7 @@ if rule == 'absent' or rule == 'absent_lease' then
   if leader then
     why = 'there is a record'
   elseif rule == 'absent' then
-    local promoted = string.match(call('INFO', 'replication'), 'master_replid2:(%w+)') or ''
-    if string.find(promoted, '[^0]') then
+    if is_promoted() then
       why = 'a promoted replica knows nothing of subscribers'
     elseif subscribers(PREFIX .. 'leader') > 0 then
       why = 'a leader may live'
@@ -62,6 +63,19 @@ elseif rule == 'expired' then
     why = 'renewed'
   elseif leader.holder ~= '' and leader.expires >= cluster_now() then
     why = 'not expired'
+  end
+elseif rule == 'restarted' then
+  -- All connections broke with that process, so whoever led stopped within the grace, or confirmed the record here.
+  reason = leader.holder == '' and leader.lost or 'expired'
+  if leader.nonce ~= seen_nonce then
+    why = 'renewed'
+  elseif leader.run_id == server then
+    why = 'confirmed on this server'
+  elseif is_promoted() then
+    why = 'a promoted replica knows nothing of subscribers'
+  elseif leader.holder ~= '' and leader.presence == '' then
+    -- Without a registration on that process the holder may lead by a connection to an even older one.
+    why = 'never registered'
   end
 elseif rule == 'presence' then
   reason = 'process_died'
@@ -89,7 +103,7 @@ if rule == 'presence' then
   -- The connection that proved the leader's life proved the member's life too.
   local dead = read_row(leader.holder)
   local registered = call('HGET', PRESENCE, leader.holder)
-  if dead and is_live(dead) and dead.i == leader.incarnation and registered == seen_nonce .. ' ' .. server then
+  if leader.holder ~= id and dead and is_live(dead) and dead.i == leader.incarnation and registered == seen_nonce .. ' ' .. server then
     end_life(leader.holder, dead, 'offline', 'process_died')
   end
 end
@@ -97,6 +111,7 @@ local registered = ''
 if presence ~= '' and subscribers(presence_channel(presence)) > 0 then
   registered = presence
 end
+settle()
 local term = next_token()
 call('HMSET', LEADER, 'holder', id, 'incarnation', incarnation, 'term', term, 'expires', int(cluster_now() + meta.lease),
   'nonce', nonce, 'presence', registered, 'run_id', server, 'handing_to', '', 'vacated', 0, 'previous', previous, 'lost', '')

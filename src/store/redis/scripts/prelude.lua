@@ -1,7 +1,7 @@
 -- Shared opening of every script; it is put in front of each of them.
 --
 -- KEYS (all in one hash slot, the same list for every script):
---   1 meta       hash    epoch, version, floor, token, event_seq, message_seq, event_start, message_start,
+--   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), trimmed
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
@@ -31,8 +31,16 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 
 -- The identity of this server process; a copy of the data on another server has another one.
+local own_run_id
 local function run_id()
-  return string.match(call('INFO', 'server'), 'run_id:(%w+)') or ''
+  own_run_id = own_run_id or string.match(call('INFO', 'server'), 'run_id:(%w+)') or ''
+  return own_run_id
+end
+
+-- Whether this server was a replica before it took writes: then another one may live that was its primary.
+local function is_promoted()
+  local second = string.match(call('INFO', 'replication'), 'master_replid2:(%w+)') or ''
+  return string.find(second, '[^0]') ~= nil
 end
 
 local function presence_channel(nonce)
@@ -52,13 +60,30 @@ end
 local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
-    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at')
+    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
     message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
+    run_id = v[15] or '',
   }
+end
+
+-- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
+-- fences and no version of the rows may come a second time.
+local function settle()
+  if meta.run_id == run_id() then
+    return
+  end
+  if meta.run_id ~= '' then
+    meta.token = math.max(meta.token + 1000000, now_us)
+    meta.version = meta.version + 1000000
+    meta.floor = meta.version
+    call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor))
+  end
+  meta.run_id = run_id()
+  call('HSET', META, 'run_id', meta.run_id)
 end
 
 local function open(known_token, known_event, known_message, fresh_epoch)
@@ -68,6 +93,7 @@ local function open(known_token, known_event, known_message, fresh_epoch)
   for name, value in pairs(known) do
     stale = stale or value > meta[name]
   end
+  settle()
   if not stale then
     return
   end
@@ -170,7 +196,7 @@ local function identify(id, incarnation, epoch)
 end
 
 -- The leader's record: holder ('' when vacant), incarnation, term, expires (cluster time), nonce (of the last renewal),
--- presence (nonce of the holder's registered connection), run_id (server of that registration or release), handing_to,
+-- presence (nonce of the holder's registered connection), run_id (the server process that granted, confirmed or released it), handing_to,
 -- vacated (cluster time), previous, lost ('resigned' or 'handover').
 local function read_leader()
   local v = call('HMGET', LEADER, 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id', 'handing_to',

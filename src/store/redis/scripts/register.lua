@@ -14,7 +14,7 @@ if status == 'ok' and subscribers(presence_channel(nonce)) > 0 then
   call('HSET', PRESENCE, id, nonce .. ' ' .. server)
   local leader = term ~= '0' and read_leader() or nil
   if leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
-    and subscribers(PREFIX .. 'leader') > 0 then
+    and leader.run_id == server and subscribers(PREFIX .. 'leader') > 0 then
     call('HMSET', LEADER, 'presence', nonce, 'run_id', server)
     leads = 1
   end

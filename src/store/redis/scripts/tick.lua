@@ -52,6 +52,15 @@ end
 local leader = read_leader()
 if term ~= '0' then
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
+  if held and leader.run_id ~= run_id() then
+    -- Granted on another server process, whose last writes may be lost: somebody else may have been granted a term since.
+    -- Only a holder that leads at this instant knows that nobody was.
+    held = leads
+    if held then
+      leader.run_id, leader.presence = run_id(), ''
+      call('HMSET', LEADER, 'run_id', leader.run_id, 'presence', '')
+    end
+  end
   if held then
     leader.expires, leader.nonce = cluster_now() + meta.lease, nonce
     call('HMSET', LEADER, 'expires', int(leader.expires), 'nonce', nonce)

@@ -1,0 +1,247 @@
+//! What goes wrong, when, and that it ends.
+
+use crate::clock::{MS, SECOND, Time};
+use crate::world::{CALM, Due, Weather, World};
+use clawster::cluster::ids::{EventSeq, NodeId};
+use clawster::cluster::node::{JoinAsk, Request, Standing};
+use clawster::cluster::protocol::ServerId;
+use clawster::store::memory::MemoryState;
+
+impl World {
+    fn some_process(&mut self) -> Option<usize> {
+        let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
+        // Leaders are worth more trouble than others.
+        let leader = alive.iter().copied().find(|pid| self.leads(*pid));
+        if let Some(leader) = leader.filter(|_| self.rng.chance(400)) {
+            return Some(leader);
+        }
+        (!alive.is_empty()).then(|| alive[self.rng.below(alive.len())])
+    }
+
+    /// A length that matters: around the grace, around the lease, or anything between.
+    fn some_time(&mut self) -> Time {
+        let (grace, lease) = (self.grace(), self.lease());
+        match self.rng.below(5) {
+            0 => self.rng.range(MS, 50 * MS),
+            1 => self.rng.range(grace / 2, grace * 3 / 2),
+            2 => self.rng.range(grace, 4 * grace),
+            3 => self.rng.range(lease / 2, lease * 3 / 2),
+            _ => self.rng.range(MS, lease),
+        }
+    }
+
+    /// One fault, and the plan for the next.
+    pub(crate) fn fault(&mut self) {
+        if self.now >= self.faults_until {
+            return;
+        }
+        let pause = match self.rng.below(4) {
+            0 => self.rng.range(0, 100 * MS),
+            1 => self.rng.range(0, 2 * SECOND),
+            _ => self.rng.range(0, self.lease() / 2),
+        };
+        self.later(self.now + pause, Due::Fault);
+        // Both copies of the data lag behind by the time of a fault or two.
+        let primary = self.primary;
+        let server = &mut self.servers[primary];
+        if self.rng.chance(500) {
+            server.replica = server.state.clone();
+        }
+        if self.rng.chance(700) {
+            server.disk = server.state.clone();
+        }
+        match self.rng.below(20) {
+            0..=3 => self.fault_of_a_process(),
+            4..=5 => self.fault_of_a_connection(),
+            6..=9 => self.fault_of_the_server(),
+            10..=11 => self.fault_of_the_network(),
+            12 => self.clock_jumps(),
+            _ => self.client_asks(),
+        }
+    }
+
+    fn fault_of_a_process(&mut self) {
+        let Some(pid) = self.some_process() else { return };
+        let length = self.some_time();
+        match self.rng.below(4) {
+            0 | 1 => self.pause(pid, length),
+            2 => {
+                let with_host = self.rng.chance(200);
+                let host = self.processes[pid].host;
+                self.kill(pid, with_host);
+                let length = if self.rng.chance(500) { length / 20 } else { length };
+                self.later(self.now + length, Due::StartProcess(host));
+            }
+            _ => {
+                let twins = self.processes.iter().filter(|p| p.alive).count() > self.hosts.len();
+                if !twins && self.rng.chance(300) {
+                    let (host, other) = (self.rng.below(self.hosts.len()), self.rng.below(self.hosts.len()));
+                    self.start(host, Some(other));
+                }
+            }
+        }
+    }
+
+    fn fault_of_a_connection(&mut self) {
+        let Some(pid) = self.some_process() else { return };
+        let length = self.some_time();
+        match self.rng.below(4) {
+            0 => self.black_hole(pid, length, false),
+            1 => self.black_hole(pid, length, true),
+            2 => {
+                if let Some(conn) = self.processes[pid].presence {
+                    self.note(|| format!("!! p{pid} presence cut"));
+                    self.cut(conn);
+                }
+            }
+            _ => {
+                if let Some(conn) = self.processes[pid].calls {
+                    self.note(|| format!("!! p{pid} calls cut"));
+                    self.cut(conn);
+                }
+            }
+        }
+    }
+
+    fn fault_of_the_server(&mut self) {
+        let length = self.some_time();
+        let sid = self.primary;
+        if !self.servers[sid].alive {
+            return;
+        }
+        match self.rng.below(8) {
+            0..=2 => self.pause_server(length),
+            3 => {
+                let data = self.servers[sid].state.clone();
+                self.restart_server(data, length / 10, true);
+            }
+            4 => {
+                let data = self.servers[sid].disk.clone();
+                self.forget_behind(&data);
+                self.restart_server(data, length / 10, true);
+            }
+            // A primary that loses everything while its predecessor still answers pings is one failure more than is promised.
+            5 if self.demoted_at.is_some_and(|at| self.now < at + 2 * self.lease()) => {}
+            5 => self.restart_server(MemoryState::new(ServerId::default()), length / 10, false),
+            6 => self.flush(),
+            _ => {
+                let data = self.servers[sid].replica.clone();
+                self.forget_behind(&data);
+                self.promote(data);
+            }
+        }
+    }
+
+    fn forget_behind(&mut self, data: &MemoryState) {
+        let last = data.events(EventSeq(0), usize::MAX).last().map(|e| e.seq.0);
+        let now = self.servers[self.primary].told.0;
+        if last.unwrap_or(0) < now {
+            self.checks.tail_lost = true;
+        }
+        self.checks.forgotten(last.unwrap_or(0));
+    }
+
+    fn fault_of_the_network(&mut self) {
+        let lossy = self.rng.chance(400);
+        self.weather = match self.rng.below(3) {
+            0 => CALM,
+            1 => Weather { latency: self.rng.range(MS, self.grace() / 2), ..CALM },
+            _ if lossy => Weather {
+                latency: self.rng.range(MS, 20 * MS),
+                lost_requests: self.rng.range(0, 200),
+                lost_answers: self.rng.range(0, 300),
+            },
+            _ => Weather { lost_answers: self.rng.range(0, 100), ..CALM },
+        };
+        self.everybody_is_hurt();
+        let weather = self.weather;
+        self.note(|| format!("!! {weather:?}"));
+    }
+
+    fn everybody_is_hurt(&mut self) {
+        let until = if self.weather.lost_requests > 0 || self.weather.lost_answers > 0 || self.weather.latency > 800 {
+            self.faults_until
+        } else {
+            self.now
+        };
+        for process in &mut self.processes {
+            process.hurt = process.hurt.max(until);
+        }
+    }
+
+    fn clock_jumps(&mut self) {
+        let by = i64::try_from(self.rng.range(0, 200_000)).unwrap_or(0) - 100_000;
+        self.servers[self.primary].clock += by;
+        self.note(|| format!("!! server clock jumps by {by} ms"));
+    }
+
+    fn client_asks(&mut self) {
+        let Some(pid) = self.some_process() else { return };
+        let host = self.processes[pid].host;
+        let other = self.hosts[self.rng.below(self.hosts.len())].id.clone();
+        let request = match self.rng.below(12) {
+            0 | 1 => Request::Elect { candidate: None, force: true },
+            2 | 3 => Request::Elect { candidate: Some(other), force: true },
+            4 => Request::Elect { candidate: None, force: false },
+            5 => Request::Leave,
+            6 | 7 => Request::Join(JoinAsk::default()),
+            8 => {
+                let name = format!("{}r{}", self.hosts[host].id, self.rng.below(3));
+                Request::Join(JoinAsk { node_id: NodeId::new(name).ok(), ..JoinAsk::default() })
+            }
+            9 => {
+                let force = JoinAsk { force: true, ..JoinAsk::default() };
+                self.rivals_are_hurt(pid);
+                Request::Join(force)
+            }
+            _ => Request::Beat,
+        };
+        self.ask(pid, request);
+    }
+
+    /// A forced join may meet a row that it ends; whoever holds it is declared gone with reason.
+    fn rivals_are_hurt(&mut self, pid: usize) {
+        let id = self.processes[pid].node.node_id().clone();
+        let now = self.now;
+        for process in self.processes.iter_mut().filter(|p| *p.node.node_id() == id) {
+            process.hurt = process.hurt.max(now);
+        }
+    }
+
+    /// Everything that was done to the world is undone.
+    pub(crate) fn heal(&mut self) {
+        self.note(|| "!! everything heals".to_owned());
+        self.weather = CALM;
+        let now = self.now;
+        for conn in &mut self.conns {
+            conn.hole_until = conn.hole_until.min(now);
+        }
+        let primary = self.primary;
+        if self.servers[primary].paused_until > now {
+            self.servers[primary].paused_until = now;
+            self.later(now, Due::ResumeServer(primary));
+        }
+        for pid in 0..self.processes.len() {
+            let process = &mut self.processes[pid];
+            process.hole_until = process.hole_until.min(now);
+            if process.alive && process.paused_until > now {
+                process.paused_until = now;
+                self.later(now, Due::ResumeProcess(pid));
+            }
+        }
+    }
+
+    /// Clients ask nodes whose id has no member to join.
+    pub(crate) fn ask_the_missing(&mut self) {
+        for pid in 0..self.processes.len() {
+            let id = self.processes[pid].node.node_id().clone();
+            let waits = !self.processes[pid].asked.is_empty();
+            let held = (0..self.processes.len())
+                .any(|other| self.is_member(other) && *self.processes[other].node.node_id() == id);
+            let out = matches!(self.processes[pid].node.standing(), Standing::Out | Standing::Refused(_));
+            if self.processes[pid].alive && out && !held && !waits {
+                self.ask(pid, Request::Join(JoinAsk::default()));
+            }
+        }
+    }
+}

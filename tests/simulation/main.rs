@@ -1,0 +1,25 @@
+//! The cluster in a simulated world: many nodes, one store, virtual time, and everything that goes wrong.
+//!
+//! 1. Every run is decided by its seed; a failing seed is printed and replayed by
+//!    `CLAWSTER_SEED=<seed> cargo test --test simulation seeds`.
+//! 2. During the faults the invariants hold (`checks.rs`); after them the cluster is well again within a bounded time.
+//!
+//! `CLAWSTER_SEEDS` sets how many seeds are tried, `CLAWSTER_TRACE` how many lines of a failing run are shown.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test: it fails by panicking"
+)]
+
+mod brief;
+mod checks;
+mod clock;
+mod faults;
+mod network;
+mod process;
+mod rng;
+mod run;
+mod server;
+mod world;

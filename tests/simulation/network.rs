@@ -1,0 +1,81 @@
+//! Connections between processes and servers: in order, late, cut, or swallowed.
+//!
+//! 1. What is sent on one connection arrives in the order of sending; two connections know no order.
+//! 2. A black hole delays like a network that retransmits: what was sent into it arrives when it ends, even when the sender
+//!    gave up meanwhile.
+
+use crate::clock::Time;
+use clawster::cluster::event::ClusterEvent;
+use clawster::cluster::ids::{EventSeq, Nonce};
+use clawster::cluster::node::{Effect, Input, Ticket};
+use clawster::cluster::protocol::{Call, Fault, Reply, ServerId};
+use clawster::cluster::time::Moment;
+use clawster::store::Notice;
+use clawster::store::memory::Channel;
+
+/// The place of a connection in the world's list.
+pub(crate) type ConnId = usize;
+
+/// What a connection is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Calls,
+    Presence(Nonce),
+    Follow,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Conn {
+    pub(crate) pid: usize,
+    pub(crate) server: usize,
+    pub(crate) kind: Kind,
+    pub(crate) client_open: bool,
+    pub(crate) server_open: bool,
+    /// The subscription was confirmed.
+    pub(crate) up: bool,
+    /// When the last thing sent arrives, at the server and at the process.
+    pub(crate) last_up: Time,
+    pub(crate) last_down: Time,
+    /// Nothing passes before.
+    pub(crate) hole_until: Time,
+    pub(crate) channels: Vec<Channel>,
+    /// What a follower was sent last, once it said where it begins.
+    pub(crate) followed: Option<EventSeq>,
+    pub(crate) ping: Option<Moment>,
+}
+
+/// What a process asks of a server.
+#[derive(Debug, Clone)]
+pub(crate) enum Job {
+    Call(Ticket, Call),
+    Subscribe(Channel),
+    Unsubscribe(Channel),
+    Ping(Moment),
+    Follow(EventSeq),
+    Close,
+}
+
+/// What reaches a process.
+#[derive(Debug, Clone)]
+pub(crate) enum News {
+    Answer(Ticket, Box<Result<(Reply, ServerId), Fault>>),
+    Up(Nonce),
+    Held(Nonce),
+    Pong(Nonce, Moment),
+    Notice(Notice),
+    Event(ClusterEvent),
+    /// The connection was closed by the server or the network.
+    Lost,
+    /// Deadlines of the process's own.
+    CallLate(Ticket),
+    PingLate(Nonce, Moment),
+    OpenLate(Nonce),
+    Reopen,
+    /// The process's own next step.
+    Wake(u64),
+    /// An effect of an earlier step is carried out.
+    Perform(Box<Effect>),
+    /// A client asks.
+    Input(Box<Input>),
+}

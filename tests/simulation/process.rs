@@ -1,0 +1,425 @@
+//! A process of a node: carries effects out as the engine does, and can be stopped, continued and killed.
+//!
+//! 1. While it is stopped, everything that reaches it waits; its own timers go off when it goes on.
+//! 2. `sent` is read when a request is sent, not when it was wanted.
+
+use crate::clock::{MS, SECOND, Time};
+use crate::network::{ConnId, Job, Kind, News};
+use crate::world::{Due, World};
+use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
+use clawster::cluster::member::Metadata;
+use clawster::cluster::node::{Effect, Input, Node, Request, Settings, Standing, Ticket};
+use clawster::cluster::protocol::Fault;
+use clawster::cluster::time::Moment;
+use clawster::store::Notice;
+use clawster::store::memory::Channel;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How long a call, and the opening of a connection, may take.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+pub(crate) struct Process {
+    pub(crate) host: usize,
+    pub(crate) node: Node,
+    pub(crate) alive: bool,
+    pub(crate) paused_until: Time,
+    pub(crate) hole_until: Time,
+    /// When it was last disturbed by something that concerned it alone.
+    pub(crate) hurt: Time,
+    pub(crate) inbox: VecDeque<(Option<ConnId>, News)>,
+    pub(crate) calls: Option<ConnId>,
+    pub(crate) presence: Option<ConnId>,
+    pub(crate) follow: Option<ConnId>,
+    /// The last event that it was given, once it follows.
+    pub(crate) event: Option<EventSeq>,
+    pending: BTreeMap<Ticket, (Moment, ConnId)>,
+    wake: u64,
+    pub(crate) asked: BTreeMap<Ticket, Request>,
+    pub(crate) ids: Vec<NodeId>,
+    steps: (Time, u32),
+}
+
+impl World {
+    /// Starts a process of a host; `twin` under the id of another host.
+    pub(crate) fn start(&mut self, host: usize, twin: Option<usize>) {
+        let h = &mut self.hosts[host];
+        h.starts += 1;
+        let process = Nonce::new(format!("h{host}p{}", h.starts)).expect("a nonce");
+        let settings = Settings {
+            node_id: h.id.clone(),
+            metadata: Metadata { candidate: h.candidate, ..Metadata::default() },
+            auto_join: true,
+            leader: clawster::cluster::settings::LeaderSettings { candidate: h.candidate, ..self.setup.leader },
+            timing: self.setup.timing,
+            retry: self.retry,
+            producer: Nonce::new(format!("out{host}")).expect("a nonce"),
+            process,
+            known: h.known,
+            cursor: None,
+            former: None,
+        };
+        let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());
+        let settings = Settings { node_id: node_id.clone(), ..settings };
+        let pid = self.processes.len();
+        self.processes.push(Process {
+            host,
+            node: Node::new(settings),
+            alive: true,
+            paused_until: 0,
+            hole_until: 0,
+            hurt: self.now,
+            inbox: VecDeque::new(),
+            calls: None,
+            presence: None,
+            follow: None,
+            event: None,
+            pending: BTreeMap::new(),
+            wake: 0,
+            asked: BTreeMap::new(),
+            ids: vec![node_id],
+            steps: (0, 0),
+        });
+        self.note(|| format!("!! p{pid} starts on host {host}"));
+        self.step(pid, Input::Wake);
+    }
+
+    /// Something reaches a process.
+    pub(crate) fn deliver(&mut self, pid: usize, conn: Option<ConnId>, news: News) {
+        let process = &mut self.processes[pid];
+        if !process.alive {
+            return;
+        }
+        if process.paused_until > self.now {
+            process.inbox.push_back((conn, news));
+            return;
+        }
+        if conn.is_some_and(|conn| !self.conns[conn].client_open) {
+            return;
+        }
+        match news {
+            News::Answer(ticket, outcome) => {
+                if matches!(*outcome, Err(Fault::Unavailable(_))) && self.processes[pid].calls == conn {
+                    self.processes[pid].calls = None;
+                }
+                self.answer(pid, ticket, *outcome);
+            }
+            News::CallLate(ticket) => {
+                if let Some((_, used)) = self.processes[pid].pending.get(&ticket) {
+                    if self.processes[pid].calls == Some(*used) {
+                        self.processes[pid].calls = None;
+                    }
+                    self.answer(pid, ticket, Err(Fault::Unavailable("no answer in time".to_owned())));
+                }
+            }
+            News::Up(nonce) => {
+                if let Some(conn) = conn {
+                    self.conns[conn].up = true;
+                }
+                self.step(pid, Input::PresenceUp(nonce));
+            }
+            News::Held(nonce) => self.step(pid, Input::LeaderChannelHeld(nonce)),
+            News::Pong(nonce, sent) => {
+                self.note(|| format!("   p{pid} pong on {nonce} of {sent:?}"));
+                if let Some(conn) = conn {
+                    self.conns[conn].ping = None;
+                }
+                self.step(pid, Input::Pong { nonce, sent });
+            }
+            News::PingLate(nonce, sent) => {
+                let Some(conn) = self.presence_of(pid, &nonce) else { return };
+                if self.conns[conn].ping == Some(sent) {
+                    self.presence_lost(pid, conn);
+                }
+            }
+            News::OpenLate(nonce) => {
+                let Some(conn) = self.presence_of(pid, &nonce) else { return };
+                if !self.conns[conn].up {
+                    self.presence_lost(pid, conn);
+                }
+            }
+            News::Notice(Notice::Register) => self.step(pid, Input::CalledToRegister),
+            News::Notice(Notice::HandOver) => self.step(pid, Input::CalledToHandOver),
+            News::Event(event) => {
+                self.processes[pid].event = Some(event.seq);
+                self.checks.read(pid, &event);
+                self.step(pid, Input::Event(event));
+            }
+            News::Lost => {
+                if let Some(conn) = conn {
+                    self.connection_lost(pid, conn);
+                }
+            }
+            News::Reopen => self.follow(pid),
+            News::Wake(number) => {
+                if self.processes[pid].wake == number {
+                    self.step(pid, Input::Wake);
+                }
+            }
+            News::Perform(effect) => self.perform(pid, *effect),
+            News::Input(input) => self.step(pid, *input),
+        }
+    }
+
+    fn presence_of(&self, pid: usize, nonce: &Nonce) -> Option<ConnId> {
+        let conn = self.processes[pid].presence?;
+        (self.conns[conn].kind == Kind::Presence(nonce.clone())).then_some(conn)
+    }
+
+    fn connection_lost(&mut self, pid: usize, conn: ConnId) {
+        self.conns[conn].client_open = false;
+        match self.conns[conn].kind {
+            Kind::Calls => {
+                if self.processes[pid].calls == Some(conn) {
+                    self.processes[pid].calls = None;
+                }
+                let waiting: Vec<Ticket> =
+                    self.processes[pid].pending.iter().filter(|(_, (_, c))| *c == conn).map(|(t, _)| *t).collect();
+                for ticket in waiting {
+                    self.answer(pid, ticket, Err(Fault::Unavailable("the connection was lost".to_owned())));
+                }
+            }
+            Kind::Presence(_) => self.presence_lost(pid, conn),
+            Kind::Follow => {
+                self.processes[pid].follow = None;
+                self.later(self.now + 100 * MS, Due::Deliver(pid, None, News::Reopen));
+            }
+        }
+    }
+
+    fn presence_lost(&mut self, pid: usize, conn: ConnId) {
+        if self.conns[conn].client_open {
+            self.conns[conn].client_open = false;
+            self.send_up(conn, Job::Close);
+        }
+        if self.processes[pid].presence == Some(conn)
+            && let Kind::Presence(nonce) = self.conns[conn].kind.clone()
+        {
+            self.processes[pid].presence = None;
+            self.step(pid, Input::PresenceDown(nonce));
+        }
+    }
+
+    fn answer(
+        &mut self,
+        pid: usize,
+        ticket: Ticket,
+        outcome: Result<(clawster::cluster::protocol::Reply, clawster::cluster::protocol::ServerId), Fault>,
+    ) {
+        if let Some((sent, _)) = self.processes[pid].pending.remove(&ticket) {
+            self.step(pid, Input::Answered { ticket, sent, outcome });
+        }
+    }
+
+    /// Takes one step, looks at the invariants, and plans what the effects ask for.
+    pub(crate) fn step(&mut self, pid: usize, input: Input) {
+        if !self.processes[pid].alive {
+            return;
+        }
+        let clock = self.hosts[self.processes[pid].host].clock;
+        let now = clock.read(self.now);
+        let woken = matches!(input, Input::Wake);
+        let led = self.processes[pid].node.leads(now);
+        let process = &mut self.processes[pid];
+        let effects = process.node.step(now, input);
+        let known = process.node.known();
+        let wake_at = process.node.wake_at(now);
+        process.wake += 1;
+        let wake = process.wake;
+        let second = self.now / SECOND;
+        process.steps = if process.steps.0 == second { (second, process.steps.1 + 1) } else { (second, 1) };
+        assert!(process.steps.1 < 3000, "p{pid} steps {} times in a second", process.steps.1);
+        assert!(!woken || wake_at > now, "p{pid} wants to be woken in the past: {wake_at:?} at {now:?}");
+        let host = process.host;
+        self.hosts[host].known = self.hosts[host].known.max(known);
+        let leads = self.processes[pid].node.leads(now);
+        if led != leads {
+            let term = self.processes[pid].node.leadership().map(|l| l.term);
+            self.note(|| format!("== p{pid} leads: {leads} {term:?}"));
+        }
+        self.check_leaders();
+        let at = clock.when(wake_at).max(self.now + 1) + self.rng.range(0, 300);
+        self.later(at, Due::Deliver(pid, None, News::Wake(wake)));
+        // Effects are carried out in order, a little later.
+        let mut at = self.now;
+        for effect in effects {
+            at += self.rng.range(5, 60);
+            self.later(at, Due::Deliver(pid, None, News::Perform(Box::new(effect))));
+        }
+    }
+
+    fn perform(&mut self, pid: usize, effect: Effect) {
+        let clock = self.hosts[self.processes[pid].host].clock;
+        let sent = clock.read(self.now);
+        let after = |wait: Duration| clock.when(sent + wait);
+        match effect {
+            Effect::Call(ticket, call) => {
+                let conn = self.processes[pid].calls.or_else(|| self.connect(pid, Kind::Calls));
+                self.processes[pid].calls = conn;
+                let Some(conn) = conn else {
+                    let fault = Fault::Unavailable("connection refused".to_owned());
+                    self.processes[pid].pending.insert(ticket, (sent, usize::MAX));
+                    let news = News::Answer(ticket, Box::new(Err(fault)));
+                    let at = self.now + self.rng.range(100, 2000);
+                    self.later(at, Due::Deliver(pid, None, news));
+                    return;
+                };
+                self.processes[pid].pending.insert(ticket, (sent, conn));
+                self.later(after(DEADLINE), Due::Deliver(pid, None, News::CallLate(ticket)));
+                let weather = self.weather;
+                if self.rng.chance(weather.lost_requests) {
+                    self.note(|| format!("   p{pid} request lost {call:?}"));
+                } else {
+                    self.send_up(conn, Job::Call(ticket, call));
+                }
+            }
+            Effect::OpenPresence(nonce) => {
+                self.close_presence(pid);
+                match self.connect(pid, Kind::Presence(nonce.clone())) {
+                    Some(conn) => {
+                        self.processes[pid].presence = Some(conn);
+                        self.later(after(DEADLINE), Due::Deliver(pid, None, News::OpenLate(nonce.clone())));
+                        self.send_up(conn, Job::Subscribe(Channel::Presence(nonce)));
+                    }
+                    None => self.step(pid, Input::PresenceDown(nonce)),
+                }
+            }
+            Effect::ClosePresence => self.close_presence(pid),
+            Effect::Ping(nonce, deadline) => {
+                if let Some(conn) = self.presence_of(pid, &nonce) {
+                    self.conns[conn].ping = Some(sent);
+                    self.later(after(deadline), Due::Deliver(pid, None, News::PingLate(nonce, sent)));
+                    self.send_up(conn, Job::Ping(sent));
+                }
+            }
+            Effect::HoldLeaderChannel(nonce, hold) => {
+                if let Some(conn) = self.presence_of(pid, &nonce) {
+                    let job = if hold { Job::Subscribe(Channel::Leader) } else { Job::Unsubscribe(Channel::Leader) };
+                    self.send_up(conn, job);
+                }
+            }
+            Effect::Reply(ticket, outcome) => {
+                self.note(|| format!("-- p{pid} replies {ticket:?} {outcome:?}"));
+                let asked = self.processes[pid].asked.remove(&ticket);
+                assert!(asked.is_some(), "p{pid} answers {ticket:?} that nobody waits for: {outcome:?}");
+            }
+            Effect::Joined(admission) => {
+                let name = admission.life.node_id.clone();
+                self.note(|| format!("-- p{pid} joined as {:?}", admission.life));
+                self.checks.admitted(pid, &admission.life);
+                if !self.processes[pid].ids.contains(&name) {
+                    self.processes[pid].ids.push(name);
+                }
+                if self.processes[pid].event.is_none() {
+                    self.processes[pid].event = Some(EventSeq(admission.data.numbers.event));
+                }
+                if self.processes[pid].follow.is_none() {
+                    self.follow(pid);
+                }
+            }
+            Effect::DataSet(data) => {
+                self.note(|| format!("-- p{pid} data set {data:?}"));
+                self.checks.data_set(&data);
+            }
+            Effect::Departed => self.note(|| format!("-- p{pid} departed")),
+            Effect::LinkChanged(up) => self.note(|| format!("-- p{pid} link {up}")),
+            Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
+        }
+    }
+
+    fn follow(&mut self, pid: usize) {
+        let Some(after) = self.processes[pid].event.filter(|_| self.processes[pid].follow.is_none()) else { return };
+        match self.connect(pid, Kind::Follow) {
+            Some(conn) => {
+                self.processes[pid].follow = Some(conn);
+                self.send_up(conn, Job::Follow(after));
+            }
+            None => self.later(self.now + 100 * MS, Due::Deliver(pid, None, News::Reopen)),
+        }
+    }
+
+    fn close_presence(&mut self, pid: usize) {
+        if let Some(conn) = self.processes[pid].presence.take() {
+            self.conns[conn].client_open = false;
+            self.send_up(conn, Job::Close);
+        }
+    }
+
+    /// A client asks a process for something.
+    pub(crate) fn ask(&mut self, pid: usize, request: Request) -> Ticket {
+        self.clients += 1;
+        let ticket = Ticket(self.clients);
+        self.note(|| format!("!! p{pid} is asked {ticket:?} {request:?}"));
+        self.processes[pid].asked.insert(ticket, request.clone());
+        let news = News::Input(Box::new(Input::Asked(ticket, request)));
+        self.later(self.now, Due::Deliver(pid, None, news));
+        ticket
+    }
+
+    pub(crate) fn pause(&mut self, pid: usize, length: Time) {
+        let until = self.now + length;
+        let process = &mut self.processes[pid];
+        process.paused_until = process.paused_until.max(until);
+        process.hurt = process.hurt.max(until);
+        self.note(|| format!("!! p{pid} stopped for {} ms", length / MS));
+        self.later(until, Due::ResumeProcess(pid));
+    }
+
+    pub(crate) fn resume_process(&mut self, pid: usize) {
+        let now = self.now;
+        if !self.processes[pid].alive || self.processes[pid].paused_until > now {
+            return;
+        }
+        self.note(|| format!("!! p{pid} goes on"));
+        // Timers and sockets in any order between themselves, each in its own.
+        let waiting: Vec<_> = self.processes[pid].inbox.drain(..).collect();
+        let (sockets, timers): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(conn, _)| conn.is_some());
+        let (first, second) = if self.rng.chance(500) { (sockets, timers) } else { (timers, sockets) };
+        // All before what comes from now on.
+        for (conn, news) in first.into_iter().chain(second) {
+            self.later(now, Due::Deliver(pid, conn, news));
+        }
+    }
+
+    /// The process is gone. Its connections end with it, unless the whole host died: then nobody tells the server.
+    pub(crate) fn kill(&mut self, pid: usize, with_host: bool) {
+        self.note(|| format!("!! p{pid} killed, with its host: {with_host}"));
+        let process = &mut self.processes[pid];
+        process.alive = false;
+        process.asked.clear();
+        process.inbox.clear();
+        for conn in 0..self.conns.len() {
+            if self.conns[conn].pid == pid && self.conns[conn].client_open {
+                self.conns[conn].client_open = false;
+                if !with_host {
+                    self.send_up(conn, Job::Close);
+                }
+            }
+        }
+    }
+
+    /// Nothing passes between this process and any server for a while.
+    pub(crate) fn black_hole(&mut self, pid: usize, length: Time, presence_only: bool) {
+        let until = self.now + length;
+        self.note(|| format!("!! p{pid} black hole for {} ms, presence only: {presence_only}", length / MS));
+        let process = &mut self.processes[pid];
+        process.hurt = process.hurt.max(until);
+        if !presence_only {
+            process.hole_until = process.hole_until.max(until);
+        }
+        for conn in self.conns.iter_mut().filter(|c| c.pid == pid && c.client_open) {
+            if !presence_only || matches!(conn.kind, Kind::Presence(_)) {
+                conn.hole_until = conn.hole_until.max(until);
+            }
+        }
+    }
+
+    pub(crate) fn is_member(&self, pid: usize) -> bool {
+        self.processes[pid].alive && matches!(self.processes[pid].node.standing(), Standing::Member(_))
+    }
+
+    pub(crate) fn leads(&self, pid: usize) -> bool {
+        let process = &self.processes[pid];
+        process.alive && process.node.leads(self.hosts[process.host].clock.read(self.now))
+    }
+}

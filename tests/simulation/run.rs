@@ -1,0 +1,143 @@
+//! One run of a seed: a cluster comes up, faults come and go, and all must be well.
+
+use crate::clock::{MS, SECOND, Time, micros};
+use crate::rng::Rng;
+use crate::world::{Due, Setup, World};
+use clawster::cluster::member::Member;
+use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// The shape of a seed's cluster.
+pub(crate) fn setup(seed: u64) -> Setup {
+    let mut rng = Rng::new(seed ^ 0xC1A5);
+    let seconds = Duration::from_secs;
+    let timing = match rng.below(3) {
+        0 => Timing::default(),
+        1 => Timing { heartbeat_interval: seconds(1), heartbeat_ttl: seconds(3), lease_ttl: seconds(3) },
+        _ => Timing { heartbeat_interval: seconds(2), heartbeat_ttl: seconds(6), lease_ttl: seconds(10) },
+    };
+    let mode = if rng.chance(100) { LeaderMode::Fenced } else { LeaderMode::Exclusive };
+    let presence_grace = Duration::from_millis(if rng.chance(500) { 1000 } else { rng.range(100, 800) });
+    let leader = LeaderSettings { candidate: true, mode, presence_grace };
+    Setup { nodes: 3 + rng.below(4), timing, leader, true_clocks: rng.chance(100) }
+}
+
+impl World {
+    fn stop_if_violated(&self) {
+        if let Some(first) = self.checks.violations.first() {
+            panic!("at {} ms: {first}", self.now / MS);
+        }
+    }
+
+    /// Goes on to `until`, and stops at the first violation.
+    pub(crate) fn watch_until(&mut self, until: Time) {
+        while self.now < until {
+            self.run_until((self.now + 20 * MS).min(until));
+            self.stop_if_violated();
+        }
+    }
+
+    /// Why the cluster is not well; `None` when it is.
+    pub(crate) fn unwell(&self) -> Option<String> {
+        let leaders = self.leaders();
+        if leaders.len() != 1 {
+            return Some(format!("{leaders:?} lead"));
+        }
+        let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
+        let ids: BTreeSet<_> = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone()).collect();
+        for id in &ids {
+            let of_id = alive.iter().filter(|pid| self.processes[**pid].node.node_id() == id);
+            let members: Vec<_> = of_id.filter(|pid| self.is_member(**pid)).collect();
+            if members.len() != 1 {
+                return Some(format!("{members:?} are members as {id}"));
+            }
+        }
+        let leader = self.processes[leaders[0]].node.node_id();
+        for pid in alive.iter().filter(|pid| self.is_member(**pid)) {
+            let view = self.processes[*pid].node.view();
+            let live: BTreeSet<_> =
+                view.members.values().filter(|m| Member::is_live(m)).map(|m| m.node_id.clone()).collect();
+            if live != ids {
+                return Some(format!("p{pid} sees {live:?} instead of {ids:?}"));
+            }
+            if view.holder().map(|life| &life.node_id) != Some(leader) {
+                return Some(format!("p{pid} takes {:?} for the leader instead of {leader}", view.leader));
+            }
+        }
+        None
+    }
+}
+
+/// Runs a seed; panics with what was wrong.
+fn run(world: &mut World) {
+    for host in 0..world.hosts.len() {
+        let at = world.rng.range(0, 3 * SECOND);
+        world.later(at, Due::StartProcess(host));
+    }
+    let length = world.rng.range(30, 120) * SECOND;
+    world.faults_until = length;
+    let first = world.rng.range(0, 15 * SECOND);
+    world.later(first, Due::Fault);
+    world.watch_until(length);
+
+    world.heal();
+    let settle = 4 * world.lease() + 2 * world.ttl() + 20 * SECOND;
+    let end = world.now + settle;
+    while world.now < end {
+        let next = world.now + micros(Duration::from_secs(5));
+        world.ask_the_missing();
+        world.watch_until(next);
+        if world.now > length + 10 * SECOND && world.unwell().is_none() && world.rng.chance(300) {
+            break;
+        }
+    }
+    if let Some(why) = world.unwell() {
+        panic!("not well {} s after the faults ended: {why}", (world.now - length) / SECOND);
+    }
+    for process in world.processes.iter().filter(|p| p.alive) {
+        let node = &process.node;
+        let row = node.view().members.get(node.node_id());
+        assert!(process.asked.is_empty(), "{:?} were never answered by {:?} {row:?}", process.asked, node.standing());
+    }
+    if !world.checks.tail_lost {
+        world.checks.one_order();
+    }
+    world.stop_if_violated();
+}
+
+/// Runs a seed and says what went wrong, with the end of the trace if asked for.
+pub(crate) fn outcome(seed: u64, traced: bool) -> Result<(), String> {
+    let mut world = World::new(seed, setup(seed), traced);
+    let result = catch_unwind(AssertUnwindSafe(|| run(&mut world)));
+    result.map_err(|cause| {
+        let text = cause.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        format!("{text}\n{:?}\n{}", world.setup, world.tail())
+    })
+}
+
+#[test]
+fn seeds() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("CLAWSTER_SEED") {
+        if let Err(why) = outcome(seed, true) {
+            panic!("seed {seed}: {why}");
+        }
+        return;
+    }
+    let first = number("CLAWSTER_FIRST").unwrap_or(0);
+    let count = number("CLAWSTER_SEEDS").unwrap_or(300);
+    std::panic::set_hook(Box::new(|_| {}));
+    let failed: Vec<(u64, String)> =
+        (first..first + count).filter_map(|seed| outcome(seed, false).err().map(|why| (seed, why))).collect();
+    let _ = std::panic::take_hook();
+    for (seed, why) in &failed {
+        eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
+    }
+    if let Some((seed, _)) = failed.first() {
+        let why = outcome(*seed, true).err().unwrap_or_default();
+        panic!("{} of {count} seeds fail; CLAWSTER_SEED={seed} replays this one: {why}", failed.len());
+    }
+}

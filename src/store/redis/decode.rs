@@ -55,7 +55,8 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
             let mut list = f.list("gone")?;
             let mut gone = Vec::with_capacity(list.len() / 2);
             while list.len() > 0 {
-                gone.push((list.parsed("node id")?, list.text("nonce")?));
+                let (id, nonce) = (list.text("node id")?, list.text("nonce")?);
+                gone.extend(known_id(id).map(|id| (id, nonce)));
             }
             Reply::Sweep { leads, gone }
         }
@@ -159,6 +160,11 @@ fn member(id: &str, row: &str) -> Result<Member, Malformed> {
     })
 }
 
+/// The id of a node in a list; one that somebody else put there must not hide all others.
+fn known_id(text: String) -> Option<NodeId> {
+    NodeId::new(text).inspect_err(|why| tracing::warn!(%why, "an id in Redis is left out")).ok()
+}
+
 fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
     let mut d = f.list("delta")?;
     let (reset, version, more) = (d.flag("reset")?, d.number("version")?, d.flag("more")?);
@@ -179,7 +185,8 @@ fn beats(f: &mut Fields) -> Result<Vec<(NodeId, ServerTime)>, Malformed> {
     let mut list = f.list("beats")?;
     let mut beats = Vec::with_capacity(list.len() / 2);
     while list.len() > 0 {
-        beats.push((list.parsed("node id")?, time(&mut list)?));
+        let (id, at) = (list.text("node id")?, time(&mut list)?);
+        beats.extend(known_id(id).map(|id| (id, at)));
     }
     Ok(beats)
 }

@@ -64,13 +64,6 @@ impl Fields {
     pub(super) fn flag(&mut self, what: &str) -> Result<bool, Malformed> {
         Ok(self.number(what)? > 0)
     }
-
-    pub(super) fn parsed<T: TryFrom<String>>(&mut self, what: &str) -> Result<T, Malformed>
-    where
-        T::Error: std::fmt::Display,
-    {
-        T::try_from(self.text(what)?).map_err(|why| Malformed(format!("{what}: {why}")))
-    }
 }
 
 fn kind(value: &Value) -> &'static str {

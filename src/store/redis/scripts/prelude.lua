@@ -133,8 +133,10 @@ local function is_live(row)
 end
 
 local function emit(event, node, ...)
-  meta.event_seq = call('HINCRBY', META, 'event_seq', 1)
+  -- The entry first: where it cannot be added, no number is used up.
+  meta.event_seq = meta.event_seq + 1
   call('XADD', EVENTS, 'MAXLEN', '~', 10000, int(meta.event_seq) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
+  call('HSET', META, 'event_seq', int(meta.event_seq))
 end
 
 local function next_token()

@@ -170,7 +170,8 @@ pub async fn elect<F: Fixture>(f: &F, node: &Node) -> Term {
 /// A leader with registered presence, holding the leader channel.
 pub async fn leader<F: Fixture>(f: &mut F, name: &str, presence: &str) -> (Node, Term) {
     let node = present(f, name, presence).await;
-    let term = grant(f, Campaign { presence: Some(nonce(presence)), ..campaign_of(&node, Rule::Absent, Term(0)) }).await;
+    let term =
+        grant(f, Campaign { presence: Some(nonce(presence)), ..campaign_of(&node, Rule::Absent, Term(0)) }).await;
     f.take_leader_channel(presence).await;
     (node, term)
 }
@@ -246,10 +247,12 @@ pub async fn acknowledge<F: Fixture>(f: &F, node: &Node, epoch: &str, seq: u64) 
     identity
 }
 
+/// All kept events; their numbers jump far at the start of a data set, and have no holes within one.
 pub async fn events<F: Fixture>(f: &F) -> Vec<ClusterEvent> {
     let events = f.store().events(EventSeq(0), 100_000).await.expect("the store answers");
     for pair in events.windows(2) {
-        assert_eq!(pair[0].seq.next(), pair[1].seq, "events have a hole: {pair:?}");
+        let jump = pair[1].seq.0 - pair[0].seq.0;
+        assert!(jump == 1 || jump > 100_000, "events have a hole: {pair:?}");
     }
     events
 }
@@ -257,7 +260,9 @@ pub async fn events<F: Fixture>(f: &F) -> Vec<ClusterEvent> {
 /// What happened, as one word and the node each.
 pub async fn story<F: Fixture>(f: &F) -> Vec<String> {
     let told = |event: &ClusterEvent| match &event.fact {
-        ClusterFact::NodeJoined { rejoined, .. } => format!("{} {}", event.node_id, if *rejoined { "back" } else { "new" }),
+        ClusterFact::NodeJoined { rejoined, .. } => {
+            format!("{} {}", event.node_id, if *rejoined { "back" } else { "new" })
+        }
         ClusterFact::NodeLeft { reason, .. } => format!("{} left {reason:?}", event.node_id),
         ClusterFact::LeaderElected { leader_id, reason, previous_leader_id, .. } => {
             let previous = previous_leader_id.as_ref().map_or("nobody", NodeId::as_str);

@@ -24,7 +24,9 @@ async fn an_id_of_a_live_process_is_held<F: Fixture>(mut f: F) {
     let a = present(&mut f, "a", "p1").await;
     f.advance(secs(10));
     let reply = join(&f, rival("a")).await;
-    let JoinReply::Held { incarnation, presence, present, same_server, left, metadata } = reply else { panic!("{reply:?}") };
+    let JoinReply::Held { incarnation, presence, present, same_server, left, metadata } = reply else {
+        panic!("{reply:?}")
+    };
     assert_eq!(incarnation, a.life.incarnation);
     assert_eq!((presence.as_deref(), present, same_server), (Some("p1"), true, true));
     assert!(left <= secs(20) && left > secs(5), "{left:?}");

@@ -21,20 +21,21 @@ async fn an_empty_data_set_calls_everybody_and_starts_above_all_numbers<F: Fixtu
     f.noticed("p1", Notice::Register).await;
     let data = reply.data;
     assert_ne!(data.epoch, a.epoch);
-    for (old, new) in [
-        (known.token, data.numbers.token),
-        (known.event, data.numbers.event),
-        (known.message, data.numbers.message),
-    ] {
+    for (old, new) in
+        [(known.token, data.numbers.token), (known.event, data.numbers.event), (known.message, data.numbers.message)]
+    {
         assert!(new >= old + 1_000_000, "{old} {new}");
     }
     assert_eq!((data.event_start.0, data.message_start.0), (data.numbers.event, data.numbers.message));
     assert!(reply.delta.reset);
     let again = admitted(&f, Join { own: a.life.incarnation, known, ..join_of("a") }).await;
-    let next = grant(&f, clawster::cluster::protocol::Campaign {
-        known_token: known.token,
-        ..campaign_of(&again, Rule::AbsentLease, Term(0))
-    });
+    let next = grant(
+        &f,
+        clawster::cluster::protocol::Campaign {
+            known_token: known.token,
+            ..campaign_of(&again, Rule::AbsentLease, Term(0))
+        },
+    );
     assert!(next.await > term);
 }
 

@@ -27,15 +27,15 @@ macro_rules! contract {
 }
 
 mod calls;
-//mod differential;
+mod differential;
 mod election;
 mod fixture;
 mod handing;
 mod identity;
 mod losses;
 mod membership;
-//mod odd;
-//mod symbols;
+mod odd;
 mod support;
+mod symbols;
 mod sync;
 mod ticks;

@@ -35,7 +35,8 @@ async fn a_tick_ends_at_most_16_overdue_members<F: Fixture>(mut f: F) {
     let reply = tick(&f, &a).await;
     assert_eq!(reply.alive, 1);
     assert!(reply.due > secs(20) && reply.due <= TTL, "{:?}", reply.due);
-    let ends: BTreeSet<String> = story(&f).await.into_iter().filter(|line| line.ends_with("HeartbeatTimeout")).collect();
+    let ends: BTreeSet<String> =
+        story(&f).await.into_iter().filter(|line| line.ends_with("HeartbeatTimeout")).collect();
     assert_eq!(ends.len(), 20, "one event each");
     let offline = view(&f).await.delta.rows.iter().filter(|row| row.status == StoredStatus::Offline).count();
     assert_eq!(offline, 20);
@@ -109,7 +110,8 @@ async fn beats_come_oldest_first_in_server_time<F: Fixture>(mut f: F) {
     f.advance(secs(5));
     member(&f, "b").await;
     let before = view(&f).await;
-    let names = |beats: &[(clawster::cluster::ids::NodeId, _)]| beats.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
+    let names =
+        |beats: &[(clawster::cluster::ids::NodeId, _)]| beats.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&before.beats), ["a", "b"]);
     let age = before.now.since(before.beats[0].1);
     assert!(age >= secs(5) && age < secs(9), "{age:?}");
@@ -148,7 +150,8 @@ async fn a_lease_outlives_a_silence_of_the_server<F: Fixture>(mut f: F) {
 async fn a_tick_acknowledges_in_its_own_data_set<F: Fixture>(f: F) {
     let a = member(&f, "a").await;
     let first = put(&f, publish_of(&a, vec![packed(1, 9)])).await;
-    let ticked = |epoch: &str, seq| Tick { epoch: epoch.to_owned(), acknowledged: Some(MessageSeq(seq)), ..tick_of(&a) };
+    let ticked =
+        |epoch: &str, seq| Tick { epoch: epoch.to_owned(), acknowledged: Some(MessageSeq(seq)), ..tick_of(&a) };
     send_tick(&f, ticked(&a.epoch, first + 3)).await;
     assert_eq!(member(&f, "a").await.cursor.0, first + 3);
     send_tick(&f, ticked("other", first + 5)).await;

@@ -182,11 +182,15 @@ fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
 }
 
 fn beats(f: &mut Fields) -> Result<Vec<(NodeId, ServerTime)>, Malformed> {
-    let mut list = f.list("beats")?;
+    let mut reply = f.list("beats")?;
+    let shift = reply.signed("shift")?;
+    let mut list = reply.list("beats")?;
     let mut beats = Vec::with_capacity(list.len() / 2);
     while list.len() > 0 {
-        let (id, at) = (list.text("node id")?, time(&mut list)?);
-        beats.extend(known_id(id).map(|id| (id, at)));
+        let (id, deadline) = (list.text("node id")?, list.signed("deadline"));
+        // A foreign score may be no whole number.
+        let at = deadline.map_or(0, |deadline| u64::try_from(deadline.saturating_add(shift)).unwrap_or(0));
+        beats.extend(known_id(id).map(|id| (id, ServerTime(at))));
     }
     Ok(beats)
 }

@@ -35,6 +35,7 @@ mod identity;
 mod losses;
 mod membership;
 mod odd;
+mod steps;
 mod support;
 mod symbols;
 mod sync;

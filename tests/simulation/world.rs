@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
+    /// When calls were lost last.
+    pub(crate) lossy_at: Time,
     /// When a primary was demoted that still answers pings.
     pub(crate) demoted_at: Option<Time>,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -113,6 +115,7 @@ impl World {
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
+            lossy_at: 0,
             demoted_at: None,
             queue: BinaryHeap::new(),
             items: BTreeMap::new(),
@@ -308,6 +311,9 @@ impl World {
             self.publish(sid, notice);
         }
         let weather = self.weather;
+        if weather.lost_answers + weather.lost_requests > 0 {
+            self.lossy_at = now;
+        }
         if self.rng.chance(weather.lost_answers) {
             self.note(|| format!("   s{sid} p{pid} answer lost"));
             if self.rng.chance(500) {

@@ -127,7 +127,8 @@ impl World {
             _ => {
                 let data = self.servers[sid].replica.clone();
                 self.forget_behind(&data);
-                self.promote(data);
+                let old_stops = self.rng.chance(300);
+                self.promote(data, old_stops);
             }
         }
     }

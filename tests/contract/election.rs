@@ -77,7 +77,7 @@ async fn a_resigned_term_is_free_at_once_on_the_same_server<F: Fixture>(mut f: F
 
     resign(&f, &b, next).await;
     f.restart(true).await;
-    assert_eq!(refusal(&f, &a, Rule::Vacant, next).await, "released on another server");
+    assert_eq!(refusal(&f, &a, Rule::Vacant, next).await, "granted on another server");
     let seen = record(&f).await.nonce;
     grant(&f, campaign_of(&a, expired(&seen), next)).await;
     assert_eq!(story(&f).await.last().unwrap(), "a elected Resigned after b");

@@ -98,6 +98,11 @@ fn a_deposed_leader_writes_nothing_into_an_empty_data_set() {
     let story = |wrong| {
         let (mut world, leader) = cluster(3, wrong);
         world.black_hole(leader, 2 * LEASE, false);
+        // Nor does it hear the events of that time.
+        let hole_until = world.now + 4 * LEASE;
+        let follows =
+            |conn: &&mut crate::network::Conn| conn.pid == leader && conn.kind == crate::network::Kind::Follow;
+        world.conns.iter_mut().filter(follows).for_each(|conn| conn.hole_until = hole_until);
         world.run_until(world.now + 2 * LEASE - SECOND);
         // Its successor dies with the data.
         let successor = world.leaders()[0];

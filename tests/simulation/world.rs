@@ -99,6 +99,8 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
+    /// The server's clock may jump back, but no data are lost.
+    pub(crate) clock_goes_back: bool,
     /// When calls were lost last.
     pub(crate) lossy_at: Time,
     /// When a primary was demoted that still answers pings.
@@ -135,6 +137,7 @@ impl World {
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
+            clock_goes_back: seed % 4 == 1,
             lossy_at: 0,
             demoted_at: None,
             queue: BinaryHeap::new(),

@@ -42,7 +42,7 @@ pub(super) async fn run(store: Arc<RedisStore>, hub: Arc<Hub>, sync: Arc<Sync>, 
 
 /// What the data set looks like now.
 pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
-    let view = View { epoch: String::new(), version: 0, rows: 0, beats: 0 };
+    let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
     match store.call(Call::View(view)).await?.reply {
         Reply::View(view) => Ok(view.data),
         _ => Err(Fault::Refused("a view was answered with something else".to_owned())),

@@ -50,7 +50,11 @@ impl Hub {
 
     /// The server's time, as far as known, for the stamps of local events.
     pub(super) fn set_server_time(&self, at: ServerTime) {
-        self.log().server_time = Some((at, clock::now()));
+        let mut log = self.log();
+        // Only a new answer of the server says what time it is now.
+        if log.server_time.is_none_or(|(known, _)| known != at) {
+            log.server_time = Some((at, clock::now()));
+        }
     }
 
     /// The stream's head at the time this node began to read it.

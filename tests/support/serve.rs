@@ -291,9 +291,17 @@ impl Serve {
         at
     }
 
-    /// SIGSTOP.
+    /// SIGSTOP, and waits until no thread of it runs any more, so that what is asked from now on waits for [`Self::cont`].
     pub fn stop(&self) {
         self.signal(Signal::STOP);
+        eventually("every thread stands still", Duration::from_secs(5), || {
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the process lives");
+            let states: Vec<String> = threads
+                .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+                .filter_map(|stat| Some(stat.rsplit_once(") ")?.1.chars().take(1).collect()))
+                .collect();
+            if states.iter().all(|state| state == "T") { Ok(()) } else { Err(states.join(" ")) }
+        });
     }
 
     /// SIGCONT.

@@ -23,6 +23,10 @@ const EVENTS_KEPT: usize = 10_000;
 /// How far the numbers of a new epoch lie above those that were seen.
 const LIFT: u64 = 1_000_000;
 
+/// What marks a version as that of a page, and how far apart the marks of two floors lie.
+const PAGE: u64 = 1 << 51;
+const PAGE_SPAN: u64 = 1 << 41;
+
 /// A member's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
@@ -233,8 +237,12 @@ impl Step<'_> {
 
     /// What changed in the member table behind `version`, at most `limit` rows.
     pub(super) fn delta(&self, version: u64, epoch: &str, limit: u64) -> Delta {
-        let reset = epoch != self.data.epoch || version < self.data.floor || version > self.data.version;
-        let mut reached = if reset { 0 } else { version };
+        // A page's version may lie below the floor; it is marked, and carries the floor that it was made under.
+        let mark = PAGE + (self.data.floor % 1024) * PAGE_SPAN;
+        let page = version.checked_sub(mark).filter(|at| *at < PAGE_SPAN && epoch == self.data.epoch);
+        let outdated = epoch != self.data.epoch || version < self.data.floor || version > self.data.version;
+        let reset = page.is_none() && outdated;
+        let mut reached = page.unwrap_or(if reset { 0 } else { version });
         if reached == self.data.version {
             return Delta { reset, version: reached, more: false, rows: Vec::new() };
         }
@@ -248,7 +256,8 @@ impl Step<'_> {
             rows.extend(self.data.members.get(id).and_then(|row| member(id, row)));
             reached = u64::try_from(at).unwrap_or(0);
         }
-        Delta { reset, version: if more { reached } else { self.data.version }, more, rows }
+        let marked = if reset || page.is_some() { mark + reached } else { reached };
+        Delta { reset, version: if more { marked } else { self.data.version }, more, rows }
     }
 
     /// Members by their last beat, oldest first.

@@ -240,9 +240,15 @@ end
 
 -- What changed in the member table behind `version`: [reset, version reached, more, [id, row, ...]]. `reset` asks the
 -- caller to forget what it has, because rows were forgotten or the data set is another one.
+-- A list of all rows may take several pages. The version that a page but the last one reaches is marked as a page's, because
+-- it may lie below the floor, and carries the floor that it was made under.
 local function delta_reply(version, epoch, limit)
   local reset = 0
-  if epoch ~= meta.epoch or version < meta.floor or version > meta.version then
+  local mark = 2251799813685248 + (meta.floor % 1024) * 2199023255552
+  local paging = version >= mark and version < mark + 2199023255552 and epoch == meta.epoch
+  if paging then
+    version = version - mark
+  elseif epoch ~= meta.epoch or version < meta.floor or version > meta.version then
     reset = 1
     version = 0
   end
@@ -262,6 +268,8 @@ local function delta_reply(version, epoch, limit)
   local more = #ids == 2 * limit and 1 or 0
   if more == 0 then
     version = meta.version
+  elseif paging or reset == 1 then
+    version = version + mark
   end
   return { reset, int(version), more, rows }
 end

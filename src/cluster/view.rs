@@ -33,6 +33,8 @@ pub struct ClusterView {
     pub alive: u64,
     /// The rows are of an earlier data set; the next delta replaces them.
     outdated: bool,
+    /// The last event that the rows reflect.
+    rows_as_of: u64,
 }
 
 impl ClusterView {
@@ -55,6 +57,7 @@ impl ClusterView {
         if changed {
             self.version = 0;
             self.outdated = true;
+            self.rows_as_of = 0;
         }
         changed
     }
@@ -66,6 +69,9 @@ impl ClusterView {
         }
         self.version = delta.version;
         self.floor = delta.floor;
+        if !delta.more {
+            self.rows_as_of = self.numbers().event;
+        }
         for mut row in delta.rows {
             let seen = self.members.get(&row.node_id).map(|old| old.last_seen).unwrap_or_default();
             row.last_seen = seen.max(row.joined_at);
@@ -129,7 +135,10 @@ impl ClusterView {
 
     /// Takes what an event says.
     pub fn take_event(&mut self, event: &ClusterEvent) {
+        // What the rows reflect already may be past: whoever it says has left may be back.
+        let past = event.seq.0 <= self.rows_as_of;
         match &event.fact {
+            ClusterFact::NodeJoined { .. } | ClusterFact::NodeLeft { .. } if past => {}
             ClusterFact::NodeJoined { name, incarnation, .. } => {
                 let known = self.members.get(&event.node_id);
                 if known.is_some_and(|m| m.incarnation >= *incarnation && m.is_live()) {

@@ -187,9 +187,35 @@ async fn no_token_and_no_version_comes_twice_after_a_restart<F: Fixture>(mut f: 
     f.restart_on_copy().await;
     let after = tick(&f, &b).await;
     assert!(after.data.numbers.token > forgotten.0, "{:?}", after.data.numbers);
-    let again = send_tick(&f, Tick { epoch: before.data.epoch, version: before.delta.version, ..tick_of(&b) }).await;
+    let again = send_tick(
+        &f,
+        Tick { epoch: before.data.epoch, version: before.delta.version, floor: before.delta.floor, ..tick_of(&b) },
+    )
+    .await;
     assert!(again.delta.reset, "the rows behind that version may be other ones now");
     assert!(grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await > forgotten);
+}
+
+async fn all_rows_come_in_pages_even_below_the_floor<F: Fixture>(mut f: F) {
+    for name in ["a", "b", "c", "d", "e"] {
+        member(&f, name).await;
+    }
+    f.restart(true).await;
+    member(&f, "f").await;
+    let (epoch, mut version, mut floor) = (view(&f).await.data.epoch, 0, 0);
+    let mut seen = std::collections::BTreeSet::new();
+    for page in 0..8 {
+        let delta = view_from(&f, &epoch, version, floor, 2).await.delta;
+        assert_eq!(delta.reset, page == 0, "a page does not start over");
+        seen.extend(delta.rows.iter().map(|row| row.node_id.to_string()));
+        (version, floor) = (delta.version, delta.floor);
+        if !delta.more {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 6, "{seen:?}");
+    let after = view_from(&f, &epoch, version, floor, 2).await.delta;
+    assert!(!after.reset && after.rows.is_empty(), "{after:?}");
 }
 
 contract!(
@@ -203,5 +229,6 @@ contract!(
     a_cursor_is_not_set_back_by_a_stale_copy,
     subscriptions_outlive_the_data_but_not_the_server,
     a_restart_with_data_is_another_server,
+    all_rows_come_in_pages_even_below_the_floor,
     no_token_and_no_version_comes_twice_after_a_restart,
 );

@@ -15,7 +15,7 @@ const LEASE: Time = 30 * SECOND;
 const GRACE: Time = SECOND;
 
 /// A cluster that is well, with its leader: beats every 10 s, a lease of 30 s, a grace of 1 s.
-fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
+pub(crate) fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
     let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true };
     let mut world = World::new(7, setup, true);
     for host in 0..nodes {
@@ -29,7 +29,7 @@ fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
     (world, leader)
 }
 
-fn no_violation(world: &World) {
+pub(crate) fn no_violation(world: &World) {
     assert!(world.checks.violations.is_empty(), "{:?}\n{}", world.checks.violations, world.tail());
 }
 
@@ -311,9 +311,7 @@ fn a_leader_that_ignores_its_deadline_is_caught() {
 #[test]
 fn a_takeover_within_the_grace_is_caught() {
     let story = |mode| {
-        let mut leader = LeaderSettings::default();
-        leader.mode = mode;
-        leader.presence_grace = Duration::from_secs(3);
+        let leader = LeaderSettings { mode, presence_grace: Duration::from_secs(3), ..LeaderSettings::default() };
         let setup = Setup { nodes: 3, timing: Timing::default(), leader, true_clocks: true };
         let mut world = World::new(11, setup, true);
         world.checks = crate::checks::Checks::new(LeaderMode::Exclusive);

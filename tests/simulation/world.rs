@@ -81,10 +81,13 @@ pub(crate) struct Wrong {
     pub(crate) acquire_by_server_clock: bool,
 }
 
+/// Which answers are lost, and how many.
+pub(crate) type Swallow = (fn(&Call) -> bool, u32);
+
 pub(crate) struct World {
     pub(crate) wrong: Wrong,
     /// Calls whose answer is lost, as often as the number says.
-    pub(crate) swallow: Option<(fn(&Call) -> bool, u32)>,
+    pub(crate) swallow: Option<Swallow>,
     pub(crate) now: Time,
     pub(crate) rng: Rng,
     pub(crate) setup: Setup,
@@ -478,6 +481,13 @@ impl World {
         let clock = self.servers[old].clock + i64::try_from(self.rng.range(0, 100)).unwrap_or(0) - 50;
         let state = data.fork(self.next_server_id(next));
         self.servers[old].read_only = true;
+        // A server that becomes a replica ends the reads that block on it.
+        for conn in 0..self.conns.len() {
+            if self.conns[conn].server == old && self.conns[conn].kind == Kind::Follow {
+                self.send_down(conn, News::Lost);
+                self.server_closes(conn);
+            }
+        }
         self.servers.push(Server::new(state, clock));
         self.primary = next;
         self.note(|| format!("!! s{next} promoted, s{old} read-only"));

@@ -82,7 +82,10 @@ pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
 /// See [`super::outcome::Failure`]; Redis unreachable when all attempts failed.
 pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
     let config = settings::load(session.global, session.environment)?;
-    let beat: HeartbeatResult = match find(session.global, &config).await? {
+    // A configured id is the node that shall beat, whatever else runs here.
+    let mut global = session.global.clone();
+    global.node = global.node.or_else(|| config.node.id.as_ref().map(ToString::to_string));
+    let beat: HeartbeatResult = match find(&global, &config).await? {
         Found::Running { client, .. } => client.call("cluster.heartbeat", NoParams {}).await?,
         Found::Absent(_) => direct::beat_once(&config, session.environment).await?,
     };

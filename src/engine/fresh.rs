@@ -4,7 +4,7 @@
 
 use super::error::Error;
 use super::handle::{Role, StateView};
-use super::running::unavailable;
+use super::refusals::unavailable;
 use super::state_view;
 use crate::cluster::ids::ClusterName;
 use crate::cluster::protocol::{Call, Fault, Reply, View};

@@ -21,6 +21,7 @@ pub mod outbox;
 mod presence;
 mod publisher;
 mod reader;
+mod refusals;
 mod running;
 mod slot;
 mod start;

@@ -7,21 +7,23 @@
 
 use super::driver::{Msg, Status};
 use super::error::Error;
+use super::fresh;
 use super::handle::{
     Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
     SyncRequest, Synced,
 };
 use super::hub::Hub;
-use super::outbox::{AcceptError, Accepted};
+use super::outbox::Accepted;
+use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use super::slot::Slot;
 use super::start::Resumed;
 use super::state_dir::StateError;
+use super::submission::{self, Sent};
 use super::sync::{Progress, Sync};
-use super::{fresh, submission};
 use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{EventSeq, NodeId};
-use crate::cluster::node::{Input, JoinAsk, Refusal, Request, Response, Standing};
+use crate::cluster::node::{Input, JoinAsk, Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
 use crate::cluster::time::millis;
 use crate::store::Store;
@@ -36,8 +38,6 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
-/// When a client may try again after a refusal that passes.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// See the module's text. Dropping it ends its tasks at once, without leaving the cluster.
 pub struct RunningNode {
@@ -197,39 +197,6 @@ impl RunningNode {
             names = unknown(&self.state(true).await?);
         }
         if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Sent {
-    published: usize,
-    duplicates: usize,
-    queued: usize,
-    entries: Vec<Option<crate::cluster::ids::MessageSeq>>,
-}
-
-impl Sent {
-    fn of(accepted: &[Accepted], progress: &Progress) -> Self {
-        let mut sent = Self::default();
-        let reached = progress.sent();
-        for one in accepted {
-            let entry = match one {
-                Accepted::New { producer_seq } if *producer_seq <= reached => {
-                    sent.published += 1;
-                    progress.place(*producer_seq)
-                }
-                Accepted::New { .. } => {
-                    sent.queued += 1;
-                    None
-                }
-                Accepted::Duplicate { producer_seq, entry } => {
-                    sent.duplicates += 1;
-                    entry.or_else(|| progress.place(*producer_seq))
-                }
-            };
-            sent.entries.push(entry);
-        }
-        sent
     }
 }
 
@@ -407,33 +374,5 @@ impl Node for RunningNode {
         }
         feed.seen = Some(seen);
         Ok(feed)
-    }
-}
-
-fn unexpected() -> Error {
-    Error::Internal("the node answered another question".to_owned())
-}
-
-pub(super) fn unavailable(detail: &str) -> Error {
-    Error::RedisUnavailable { detail: detail.to_owned(), retry_after: RETRY_AFTER }
-}
-
-fn error(refusal: Refusal) -> Error {
-    match refusal {
-        Refusal::NotJoined => Error::NotJoined,
-        Refusal::Unavailable(detail) => unavailable(&detail),
-        Refusal::InUse { node_id, holder } => Error::NodeIdInUse { node_id, holder },
-        Refusal::Unknown(id) => Error::UnknownNode { names: vec![id.to_string()] },
-        Refusal::Invalid(why) => Error::InvalidParams(why),
-    }
-}
-
-fn refused(why: &AcceptError) -> Error {
-    match why {
-        AcceptError::Full { .. } => Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER },
-        AcceptError::State(StateError::Io { full: true, .. }) => {
-            Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER }
-        }
-        AcceptError::State(_) => Error::Internal(why.to_string()),
     }
 }

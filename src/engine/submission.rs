@@ -1,11 +1,12 @@
-//! Turns what a client wants to send into messages, or says why not.
+//! Turns what a client wants to send into messages, or says why not; and says afterwards what became of them.
 //!
 //! 1. One bad message refuses the whole call, and nothing of it is kept.
 
 use super::error::Error;
 use super::handle::Draft;
-use super::outbox::Drafted;
-use crate::cluster::ids::{NodeId, Nonce};
+use super::outbox::{Accepted, Drafted};
+use super::sync::Progress;
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::message::Message;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 
@@ -52,4 +53,38 @@ fn generated() -> Result<String, Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
     Ok(Nonce::from_bytes(random).to_string())
+}
+
+/// What became of a call's messages.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) published: usize,
+    pub(super) duplicates: usize,
+    pub(super) queued: usize,
+    pub(super) entries: Vec<Option<MessageSeq>>,
+}
+
+impl Sent {
+    pub(super) fn of(accepted: &[Accepted], progress: &Progress) -> Self {
+        let mut sent = Self::default();
+        let reached = progress.sent();
+        for one in accepted {
+            let entry = match one {
+                Accepted::New { producer_seq } if *producer_seq <= reached => {
+                    sent.published += 1;
+                    progress.place(*producer_seq)
+                }
+                Accepted::New { .. } => {
+                    sent.queued += 1;
+                    None
+                }
+                Accepted::Duplicate { producer_seq, entry } => {
+                    sent.duplicates += 1;
+                    entry.or_else(|| progress.place(*producer_seq))
+                }
+            };
+            sent.entries.push(entry);
+        }
+        sent
+    }
 }

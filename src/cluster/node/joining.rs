@@ -358,7 +358,7 @@ impl Node {
     pub(super) fn view_is_complete(&mut self, now: Moment) {
         let Some(life) = self.life().cloned() else { return };
         // The own row is the proof that the view is not of a data set that was lost meanwhile.
-        if !self.view.members.get(&life.node_id).is_some_and(|m| m.incarnation == life.incarnation) {
+        if self.view.members.get(&life.node_id).is_none_or(|m| m.incarnation != life.incarnation) {
             return;
         }
         for client in std::mem::take(&mut self.join.waiting_for_view) {

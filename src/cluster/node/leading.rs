@@ -163,11 +163,9 @@ impl Node {
                 let held = held.term;
                 self.step_down(now, held);
             }
-            Some(held) if mine && term == held.term => {
-                if handing.is_some() && !held.resigning {
-                    held.resigning = true;
-                    self.leading.resign_at = Some(now);
-                }
+            Some(held) if mine && term == held.term && handing.is_some() && !held.resigning => {
+                held.resigning = true;
+                self.leading.resign_at = Some(now);
             }
             Some(held) if term == held.term && holder.is_none() => {
                 let held = held.term;

@@ -1,0 +1,68 @@
+//! One heartbeat and its news.
+//!
+//! Not here: when to beat (`crate::cluster::node`).
+
+use super::data_set::{DataSet, Delta, Identity, Life, Numbers};
+use super::leader::LeaderRecord;
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::time::ServerTime;
+use std::time::Duration;
+
+/// A heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tick {
+    /// Who beats.
+    pub life: Life,
+    /// The data set that the caller's view is of.
+    pub epoch: String,
+    /// The version that the caller's view has.
+    pub version: u64,
+    /// The highest numbers that the node has seen.
+    pub known: Numbers,
+    /// The name of the data set, should it be empty.
+    pub fresh_epoch: Nonce,
+    /// The term to renew.
+    pub renew: Option<Term>,
+    /// The nonce of that renewal.
+    pub nonce: Nonce,
+    /// Whether the caller leads at this instant.
+    pub leads: bool,
+    /// The connection that is registered as the leader's.
+    pub presence: Option<Nonce>,
+    /// What the caller acknowledged.
+    pub acknowledged: Option<MessageSeq>,
+}
+
+/// What became of the lease in a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseNews {
+    /// No renewal was asked for.
+    None,
+    /// It was renewed.
+    Renewed,
+    /// The caller holds it no more.
+    Lost,
+}
+
+/// The answer to [`Tick`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct TickReply {
+    /// Whether the caller is known.
+    pub identity: Identity,
+    /// Server time.
+    pub now: ServerTime,
+    /// The data set.
+    pub data: DataSet,
+    /// The lease.
+    pub lease: LeaseNews,
+    /// The leader's record.
+    pub leader: Option<LeaderRecord>,
+    /// Changed rows.
+    pub delta: Delta,
+    /// Last beats of live members, oldest first, at most 32.
+    pub beats: Vec<(NodeId, ServerTime)>,
+    /// Until the next member is overdue.
+    pub due: Duration,
+    /// How many members are alive.
+    pub alive: u64,
+}

@@ -1,0 +1,74 @@
+//! Messages as the stream holds them, and putting them there.
+//!
+//! Not here: packing (`crate::cluster::packing`) and unpacking (`crate::cluster::inbox`).
+
+use super::data_set::{Identity, Life};
+use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::message::Producer;
+use crate::cluster::time::ServerTime;
+
+/// Several messages in one entry of the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed {
+    /// The place of the first one among its producer's own.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// A JSON array of [`crate::cluster::message::Message`].
+    pub body: String,
+}
+
+/// Puts messages into the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publish {
+    /// Who sends.
+    pub life: Life,
+    /// The data set that the caller speaks of.
+    pub epoch: String,
+    /// The outbox's identity.
+    pub producer: Producer,
+    /// How many messages the stream keeps.
+    pub keep: u64,
+    /// What to put.
+    pub entries: Vec<Packed>,
+}
+
+/// The answer to [`Publish`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishReply {
+    /// Written; the first message has this position, the others follow without holes.
+    Written {
+        /// The position of the first message.
+        first: MessageSeq,
+        /// Server time.
+        now: ServerTime,
+    },
+    /// The first entry begins at or below the producer's mark: nothing was written.
+    Marked {
+        /// The mark.
+        producer_seq: u64,
+        /// The position of the message at the mark.
+        seq: MessageSeq,
+    },
+    /// The caller is not the life that the table knows.
+    Refused(Identity),
+}
+
+/// An entry of the message stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The position of its last message.
+    pub last: MessageSeq,
+    /// Whose outbox it came from.
+    pub producer: Producer,
+    /// Who sent it.
+    pub from: NodeId,
+    /// The place of the first message among its producer's own.
+    pub first_own: u64,
+    /// How many messages.
+    pub count: u64,
+    /// When the stream took it.
+    pub at: ServerTime,
+    /// A JSON array of [`crate::cluster::message::Message`].
+    pub body: String,
+}

@@ -1,0 +1,148 @@
+//! What a node may ask of the shared store, and what the store answers: one pair for each transition.
+//!
+//! 1. Every call is one atomic transition of the cluster's state; a lost answer leaves it unknown whether it happened.
+//! 2. Every call of a member names its life (id and incarnation); the store refuses another life inside the transition.
+//!
+//! Not here: how a store does it (`crate::store`), when a node asks (`node/`).
+
+mod beat;
+mod data_set;
+mod leader;
+mod membership;
+mod messages;
+
+pub use beat::{LeaseNews, Tick, TickReply};
+pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
+pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
+pub use membership::{Join, JoinReply};
+pub use messages::{Entry, Packed, Publish, PublishReply};
+
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::time::ServerTime;
+
+/// A transition of the cluster's state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// See [`Join`].
+    Join(Box<Join>),
+    /// See [`Tick`].
+    Tick(Box<Tick>),
+    /// See [`View`].
+    View(View),
+    /// Ends the membership, gives up leadership.
+    Leave {
+        /// Who leaves.
+        life: Life,
+        /// What it acknowledged.
+        acknowledged: Option<MessageSeq>,
+    },
+    /// Gives up a term, stays a member.
+    Resign {
+        /// Who resigns.
+        life: Life,
+        /// Which term.
+        term: Term,
+    },
+    /// Asks the leader to make room.
+    HandOver {
+        /// For whom.
+        candidate: NodeId,
+    },
+    /// See [`Campaign`].
+    Campaign(Box<Campaign>),
+    /// Stores which connection proves that the caller lives.
+    Register {
+        /// Who.
+        life: Life,
+        /// The connection's nonce.
+        presence: Nonce,
+        /// The term that the caller holds.
+        term: Option<Term>,
+    },
+    /// Looks at the leader.
+    Watch,
+    /// The leader looks at all members' presence, and declares dead whose was gone for the grace.
+    Sweep {
+        /// Who leads.
+        life: Life,
+        /// Under which term.
+        term: Term,
+        /// Members and their gone presence, at most 16.
+        dead: Vec<(NodeId, String)>,
+    },
+    /// See [`Publish`].
+    Publish(Box<Publish>),
+    /// Moves the caller's cursor forward.
+    Acknowledge {
+        /// Who.
+        life: Life,
+        /// The data set that the caller speaks of.
+        epoch: String,
+        /// Up to here.
+        seq: MessageSeq,
+    },
+}
+
+/// The store's answer, of the same name as its [`Call`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To [`Call::Join`].
+    Join(Box<JoinReply>),
+    /// To [`Call::Tick`].
+    Tick(Box<TickReply>),
+    /// To [`Call::View`].
+    View(Box<ViewReply>),
+    /// To [`Call::Leave`] and [`Call::Resign`].
+    Left {
+        /// Whether the caller is known.
+        identity: Identity,
+        /// Server time.
+        now: ServerTime,
+        /// Whether a leadership was given up.
+        resigned: bool,
+    },
+    /// To [`Call::HandOver`].
+    HandOver {
+        /// What came of it.
+        outcome: HandOver,
+        /// Server time.
+        now: ServerTime,
+        /// The record.
+        leader: Option<LeaderRecord>,
+    },
+    /// To [`Call::Campaign`].
+    Campaign(Box<CampaignReply>),
+    /// To [`Call::Register`].
+    Registered {
+        /// Whether the caller is known.
+        identity: Identity,
+        /// Whether the presence was stored.
+        registered: bool,
+        /// Whether it was stored as the leader's, too.
+        leads: bool,
+    },
+    /// To [`Call::Watch`].
+    Watch(Box<WatchReply>),
+    /// To [`Call::Sweep`].
+    Sweep {
+        /// Whether the caller leads.
+        leads: bool,
+        /// Members whose presence is gone now, with its nonce.
+        gone: Vec<(NodeId, String)>,
+    },
+    /// To [`Call::Publish`].
+    Publish(PublishReply),
+    /// To [`Call::Acknowledge`].
+    Acknowledge(Identity),
+}
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The store did not answer, or the connection was lost: whether the call happened is unknown.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The store answered with an error; nothing happened.
+    #[error("{0}")]
+    Refused(String),
+}

@@ -1,0 +1,40 @@
+//! The node's refusals in the words that the outer layers know.
+//!
+//! Not here: the numbers that clients see (`crate::rpc::errors`).
+
+use super::error::Error;
+use super::outbox::AcceptError;
+use super::state_dir::StateError;
+use crate::cluster::node::Refusal;
+use std::time::Duration;
+
+/// When a client may try again after a refusal that passes.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) fn unexpected() -> Error {
+    Error::Internal("the node answered another question".to_owned())
+}
+
+pub(super) fn unavailable(detail: &str) -> Error {
+    Error::RedisUnavailable { detail: detail.to_owned(), retry_after: RETRY_AFTER }
+}
+
+pub(super) fn error(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::NotJoined => Error::NotJoined,
+        Refusal::Unavailable(detail) => unavailable(&detail),
+        Refusal::InUse { node_id, holder } => Error::NodeIdInUse { node_id, holder },
+        Refusal::Unknown(id) => Error::UnknownNode { names: vec![id.to_string()] },
+        Refusal::Invalid(why) => Error::InvalidParams(why),
+    }
+}
+
+pub(super) fn refused(why: &AcceptError) -> Error {
+    match why {
+        AcceptError::Full { .. } => Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER },
+        AcceptError::State(StateError::Io { full: true, .. }) => {
+            Error::Overloaded { what: why.to_string(), retry_after: RETRY_AFTER }
+        }
+        AcceptError::State(_) => Error::Internal(why.to_string()),
+    }
+}

@@ -113,7 +113,8 @@ async fn attempts(
         *state = before;
         let wait_ms = if attempt < of { millis(retry.delay) } else { 0 };
         let took_ms = millis(clock::now().since(began));
-        tracing::warn!(attempt, of, %error, wait_ms, took_ms, "heartbeat attempt {attempt} of {of} failed: {error}; next in {wait_ms} ms");
+        let next = if attempt < of { format!("next in {wait_ms} ms") } else { "giving up".to_owned() };
+        tracing::warn!(attempt, of, %error, wait_ms, took_ms, "heartbeat attempt {attempt} of {of} failed: {error}; {next}");
         if attempt < of {
             tokio::time::sleep(retry.delay).await;
         } else {

@@ -135,7 +135,7 @@ impl Observation {
                     let mine = self.handing_to.as_ref() == Some(me);
                     let kept = if self.handing_to.is_none() || mine { Duration::ZERO } else { grace };
                     let at = self.unchanged_since + kept + if mine { Duration::ZERO } else { stagger };
-                    // Whoever was refused as "released on another server" comes in by the lease.
+                    // Whoever was refused as "granted on another server" comes in by the lease.
                     return Some(match self.strange_since {
                         _ if lease_over <= self.last_seen => (at, *term, expired()),
                         Some(since) => (since + grace + stagger, *term, restarted()),

@@ -29,6 +29,8 @@ pub struct ClusterView {
     pub as_of: ServerTime,
     /// How many members are alive.
     pub alive: u64,
+    /// The rows are of an earlier data set; the next delta replaces them.
+    outdated: bool,
 }
 
 impl ClusterView {
@@ -48,12 +50,16 @@ impl ClusterView {
     pub fn take_data(&mut self, data: DataSet) -> bool {
         let changed = self.data.as_ref().is_some_and(|known| known.epoch != data.epoch);
         self.data = Some(data);
+        if changed {
+            self.version = 0;
+            self.outdated = true;
+        }
         changed
     }
 
     /// Takes changed rows.
     pub fn take_delta(&mut self, delta: Delta) {
-        if delta.reset {
+        if std::mem::take(&mut self.outdated) || delta.reset {
             self.members.clear();
         }
         self.version = delta.version;

@@ -130,6 +130,11 @@ pub async fn renew<F: Fixture>(f: &F, node: &Node, term: Term) -> TickReply {
     send_tick(f, Tick { renew: Some(term), ..tick_of(node) }).await
 }
 
+/// Renews as a leader that leads at this instant.
+pub async fn lead_on<F: Fixture>(f: &F, node: &Node, term: Term) -> TickReply {
+    send_tick(f, Tick { renew: Some(term), leads: true, ..tick_of(node) }).await
+}
+
 pub async fn view<F: Fixture>(f: &F) -> ViewReply {
     view_from(f, "", 0, 1000).await
 }

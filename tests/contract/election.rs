@@ -77,10 +77,37 @@ async fn a_resigned_term_is_free_at_once_on_the_same_server<F: Fixture>(mut f: F
 
     resign(&f, &b, next).await;
     f.restart(true).await;
-    assert_eq!(refusal(&f, &a, Rule::Vacant, next).await, "released on another server");
+    assert_eq!(refusal(&f, &a, Rule::Vacant, next).await, "granted on another server");
     let seen = record(&f).await.nonce;
     grant(&f, campaign_of(&a, expired(&seen), next)).await;
     assert_eq!(story(&f).await.last().unwrap(), "a elected Resigned after b");
+}
+
+fn restarted(nonce: &str) -> Rule {
+    Rule::Restarted { nonce: nonce.to_owned() }
+}
+
+async fn a_record_of_an_earlier_server_process_is_open<F: Fixture>(mut f: F) {
+    let b = member(&f, "b").await;
+    let (_, term) = leader(&mut f, "a", "p1").await;
+    let seen = record(&f).await.nonce;
+    assert_eq!(refusal(&f, &b, restarted(&seen), term).await, "confirmed on this server");
+    f.restart(true).await;
+    assert_eq!(refusal(&f, &b, restarted("n"), term).await, "renewed");
+    assert_eq!(refusal(&f, &b, presence("p1"), term).await, "registered on another server");
+    assert!(grant(&f, campaign_of(&b, restarted(&seen), term)).await > term);
+    assert_eq!(story(&f).await.last().unwrap(), "b elected Expired after a");
+}
+
+async fn a_record_that_was_never_registered_waits_for_its_lease<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let term = elect(&f, &a).await;
+    let seen = record(&f).await.nonce;
+    f.restart(true).await;
+    assert_eq!(refusal(&f, &b, restarted(&seen), term).await, "never registered");
+    f.promote_replica().await;
+    let why = "a promoted replica knows nothing of subscribers";
+    assert_eq!(refusal(&f, &b, restarted(&seen), term).await, why);
 }
 
 async fn a_vacancy_is_kept_for_whom_it_was_made_for_a_grace<F: Fixture>(mut f: F) {
@@ -182,6 +209,8 @@ contract!(
     what_is_no_live_member_is_not_elected,
     a_resigned_term_is_free_at_once_on_the_same_server,
     a_vacancy_is_kept_for_whom_it_was_made_for_a_grace,
+    a_record_of_an_earlier_server_process_is_open,
+    a_record_that_was_never_registered_waits_for_its_lease,
     an_expired_lease_needs_an_unchanged_record,
     a_dead_leader_is_replaced_by_its_presence,
     a_presence_of_another_server_elects_nobody,

@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::Term;
-use clawster::cluster::protocol::{HandOver, Identity, Join, Rule};
+use clawster::cluster::protocol::{HandOver, Identity, Join, LeaseNews, Rule};
 use clawster::store::Notice;
 
 async fn a_presence_is_registered_only_when_it_is_subscribed<F: Fixture>(mut f: F) {
@@ -31,6 +31,9 @@ async fn a_leader_registers_again_on_another_server<F: Fixture>(mut f: F) {
     assert!(!watch(&f).await.same_server);
     f.subscribe("p2").await;
     f.take_leader_channel("p2").await;
+    assert_eq!(register(&f, &a, "p2", Some(term)).await, (Identity::Ok, true, false), "the term is not confirmed here");
+    assert_eq!(lead_on(&f, &a, term).await.lease, LeaseNews::Renewed);
+    assert_eq!(record(&f).await.presence, None, "nothing here proves its life yet");
     assert_eq!(register(&f, &a, "p2", Some(term)).await, (Identity::Ok, true, true));
     assert!(watch(&f).await.same_server);
     assert!(record(&f).await.present);

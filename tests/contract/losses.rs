@@ -171,9 +171,25 @@ async fn a_restart_with_data_is_another_server<F: Fixture>(mut f: F) {
     assert!(!seen.same_server);
     let record = seen.leader.expect("the record was kept");
     assert_eq!((record.term, record.present, record.presence.as_deref()), (term, false, Some("p1")));
+    assert_eq!(renew(&f, &a, term).await.lease, LeaseNews::Lost, "somebody else may have been granted a term since");
+    assert_eq!(lead_on(&f, &a, term).await.lease, LeaseNews::Renewed, "a leader that leads knows that nobody was");
     assert_eq!(renew(&f, &a, term).await.lease, LeaseNews::Renewed);
     f.restart(false).await;
     assert_eq!(view(&f).await.data.epoch, "");
+}
+
+async fn no_token_and_no_version_comes_twice_after_a_restart<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    f.keep_copy();
+    // Another term is granted, and forgotten with the end of the data.
+    let forgotten = elect(&f, &a).await;
+    let before = tick(&f, &a).await;
+    f.restart_on_copy().await;
+    let after = tick(&f, &b).await;
+    assert!(after.data.numbers.token > forgotten.0, "{:?}", after.data.numbers);
+    let again = send_tick(&f, Tick { epoch: before.data.epoch, version: before.delta.version, ..tick_of(&b) }).await;
+    assert!(again.delta.reset, "the rows behind that version may be other ones now");
+    assert!(grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await > forgotten);
 }
 
 contract!(
@@ -187,4 +203,5 @@ contract!(
     a_cursor_is_not_set_back_by_a_stale_copy,
     subscriptions_outlive_the_data_but_not_the_server,
     a_restart_with_data_is_another_server,
+    no_token_and_no_version_comes_twice_after_a_restart,
 );

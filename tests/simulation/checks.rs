@@ -169,7 +169,7 @@ impl World {
         for pid in 0..self.processes.len() {
             let process = &self.processes[pid];
             let is = process.alive && *process.node.standing() == Standing::Member(life.clone());
-            if is && self.now > process.hurt + excuse {
+            if is && self.now > process.hurt.max(self.lossy_at) + excuse {
                 let what = format!("M2: p{pid} {life:?} lives, and was declared dead ({reason:?})");
                 self.checks.violated(what);
             }

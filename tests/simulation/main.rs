@@ -17,6 +17,7 @@ mod brief;
 mod checks;
 mod clock;
 mod faults;
+mod interleavings;
 mod network;
 mod process;
 mod rng;

@@ -414,6 +414,19 @@ impl World {
         }
     }
 
+    /// Nothing passes between this process and any server, but on its presence connection, for a while.
+    pub(crate) fn black_hole_but_presence(&mut self, pid: usize, length: Time) {
+        let until = self.now + length;
+        let process = &mut self.processes[pid];
+        process.hurt = process.hurt.max(until);
+        process.hole_until = until;
+        for conn in self.conns.iter_mut().filter(|c| c.pid == pid && c.client_open) {
+            if !matches!(conn.kind, Kind::Presence(_)) {
+                conn.hole_until = until;
+            }
+        }
+    }
+
     pub(crate) fn is_member(&self, pid: usize) -> bool {
         self.processes[pid].alive && matches!(self.processes[pid].node.standing(), Standing::Member(_))
     }

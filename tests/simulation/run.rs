@@ -89,7 +89,8 @@ fn run(world: &mut World) {
         let next = world.now + micros(Duration::from_secs(5));
         world.ask_the_missing();
         world.watch_until(next);
-        if world.now > length + 10 * SECOND && world.unwell().is_none() && world.rng.chance(300) {
+        let answered = world.processes.iter().all(|p| !p.alive || p.asked.is_empty());
+        if answered && world.now > length + 10 * SECOND && world.unwell().is_none() && world.rng.chance(300) {
             break;
         }
     }

@@ -2,9 +2,12 @@
 
 use crate::clock::{SECOND, Time};
 use crate::network::{ConnId, Job};
-use clawster::cluster::ids::EventSeq;
+use clawster::cluster::ids::{EventSeq, Nonce};
+use clawster::cluster::node::{Node, Standing};
+use clawster::cluster::protocol::{Call, Campaign, Reply, Rule};
 use clawster::cluster::time::ServerTime;
 use clawster::store::memory::MemoryState;
+use std::time::Duration;
 
 /// One server process.
 #[derive(Debug)]
@@ -22,6 +25,9 @@ pub(crate) struct Server {
     pub(crate) replica: MemoryState,
     /// How far events were handed to followers.
     pub(crate) told: EventSeq,
+    /// For a control: a stall guard outside the state.
+    pub(crate) last_tick: ServerTime,
+    pub(crate) held_back: Duration,
 }
 
 /// What the servers' clocks show when the simulation begins, in milliseconds.
@@ -38,7 +44,39 @@ impl Server {
             alive: true,
             paused_until: 0,
             read_only: false,
+            last_tick: ServerTime::default(),
+            held_back: Duration::ZERO,
             backlog: Vec::new(),
+        }
+    }
+
+    /// The time less every silence of more than a quarter of the TTL: a stall guard that is too eager.
+    pub(crate) fn time_guarded(&mut self, at: ServerTime, call: &Call, ttl: Duration) -> ServerTime {
+        if matches!(call, Call::Tick(_) | Call::Join(_)) {
+            let silence = at.since(self.last_tick);
+            if self.last_tick.0 > 0 && silence > ttl / 4 {
+                self.held_back += silence;
+            }
+            self.last_tick = at;
+        }
+        ServerTime(at.0 - clawster::cluster::time::millis(self.held_back))
+    }
+
+    /// A candidate that was just shown an expired record takes it at once, as a plain `SET NX PX` would let it.
+    pub(crate) fn acquire_for(&mut self, node: &Node, reply: &Reply, at: ServerTime) {
+        let (Reply::Watch(watch), Standing::Member(life)) = (reply, node.standing()) else { return };
+        let Some(record) = watch.leader.as_ref().filter(|r| at > r.expires_at) else { return };
+        if record.holder.as_ref().is_some_and(|holder| holder != life) {
+            let campaign = Campaign {
+                life: life.clone(),
+                rule: Rule::Expired { nonce: record.nonce.clone() },
+                seen: record.term,
+                nonce: Nonce::new("eager").expect("a nonce"),
+                presence: None,
+                grace: Duration::ZERO,
+                known_token: 0,
+            };
+            self.state.apply(&Call::Campaign(Box::new(campaign)), at);
         }
     }
 

@@ -66,7 +66,25 @@ pub(crate) struct Setup {
     pub(crate) true_clocks: bool,
 }
 
+/// What a control experiment does wrong, so that the checks can be seen to catch it.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Wrong {
+    /// Changes a process's call before the server sees it.
+    pub(crate) call: Option<fn(&World, usize, &mut Call)>,
+    /// Changes the answer to a process.
+    pub(crate) reply: Option<fn(&World, usize, &mut Reply)>,
+    /// The stall guard steps in at a quarter of the TTL.
+    pub(crate) stall_at_quarter: bool,
+    /// A server process has the identity of the one before.
+    pub(crate) same_server_id: bool,
+    /// A candidate acquires as soon as the server's clock says that the lease is over.
+    pub(crate) acquire_by_server_clock: bool,
+}
+
 pub(crate) struct World {
+    pub(crate) wrong: Wrong,
+    /// Calls whose answer is lost, as often as the number says.
+    pub(crate) swallow: Option<(fn(&Call) -> bool, u32)>,
     pub(crate) now: Time,
     pub(crate) rng: Rng,
     pub(crate) setup: Setup,
@@ -81,6 +99,10 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
+    /// The server's clock may jump back, but no data are lost.
+    pub(crate) clock_goes_back: bool,
+    /// When calls were lost last.
+    pub(crate) lossy_at: Time,
     /// When a primary was demoted that still answers pings.
     pub(crate) demoted_at: Option<Time>,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -101,6 +123,8 @@ impl World {
             })
             .collect();
         Self {
+            wrong: Wrong::default(),
+            swallow: None,
             now: 0,
             rng,
             servers: vec![Server::new(MemoryState::new(ServerId("s0".to_owned())), 0)],
@@ -113,6 +137,8 @@ impl World {
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
+            clock_goes_back: seed % 4 == 1,
+            lossy_at: 0,
             demoted_at: None,
             queue: BinaryHeap::new(),
             items: BTreeMap::new(),
@@ -292,12 +318,26 @@ impl World {
             self.send_down(conn, News::Answer(ticket, Box::new(Err(fault))));
             return;
         }
+        let pid = self.conns[conn].pid;
+        let mut call = call.clone();
+        if let Some(change) = self.wrong.call {
+            change(self, pid, &mut call);
+        }
+        let call = &call;
         let server = &mut self.servers[sid];
-        let at = server.time(now);
-        let reply = server.state.apply(call, at);
+        let mut at = server.time(now);
+        if self.wrong.stall_at_quarter {
+            at = server.time_guarded(at, call, self.setup.timing.heartbeat_ttl);
+        }
+        let mut reply = server.state.apply(call, at);
+        if self.wrong.acquire_by_server_clock {
+            server.acquire_for(&self.processes[pid].node, &reply, at);
+        }
         let id = server.state.server_id().clone();
         let notices = server.state.take_notices();
-        let pid = self.conns[conn].pid;
+        if let Some(change) = self.wrong.reply {
+            change(self, pid, &mut reply);
+        }
         let dull = matches!(&reply, Reply::Sweep { leads: true, gone } if gone.is_empty());
         if !reads && !dull {
             self.note(|| format!("   s{sid} p{pid} {} -> {}", brief::call(call), brief::reply(&reply)));
@@ -307,7 +347,18 @@ impl World {
         for notice in notices {
             self.publish(sid, notice);
         }
+        if let Some((loses, left)) = &mut self.swallow
+            && *left > 0
+            && loses(call)
+        {
+            *left -= 1;
+            self.note(|| format!("   s{sid} p{pid} answer swallowed"));
+            return;
+        }
         let weather = self.weather;
+        if weather.lost_answers + weather.lost_requests > 0 {
+            self.lossy_at = now;
+        }
         if self.rng.chance(weather.lost_answers) {
             self.note(|| format!("   s{sid} p{pid} answer lost"));
             if self.rng.chance(500) {
@@ -387,12 +438,19 @@ impl World {
         let old = self.primary;
         self.stop_server(old);
         let next = self.servers.len();
-        data.restart(ServerId(format!("s{next}")), keep);
+        data.restart(self.next_server_id(next), keep);
         let clock = self.servers[old].clock;
         self.servers.push(Server { alive: false, ..Server::new(data, clock) });
         self.primary = next;
         self.later(self.now + gap, Due::StartServer);
         self.note(|| format!("!! s{old} dies, s{next} comes after {} ms, keep {keep}", gap / MS));
+    }
+
+    fn next_server_id(&self, next: usize) -> ServerId {
+        if self.wrong.same_server_id {
+            return self.servers[self.primary].state.server_id().clone();
+        }
+        ServerId(format!("s{next}"))
     }
 
     fn start_server_again(&mut self) {
@@ -414,17 +472,17 @@ impl World {
     }
 
     /// A replica, stale or not, becomes the primary; the old one answers what only reads, and pings.
-    pub(crate) fn promote(&mut self, data: MemoryState) {
+    pub(crate) fn promote(&mut self, data: MemoryState, old_stops: bool) {
         let old = self.primary;
         let next = self.servers.len();
         let clock = self.servers[old].clock + i64::try_from(self.rng.range(0, 100)).unwrap_or(0) - 50;
-        let state = data.fork(ServerId(format!("s{next}")));
+        let state = data.fork(self.next_server_id(next));
         self.servers[old].read_only = true;
         self.servers.push(Server::new(state, clock));
         self.primary = next;
         self.note(|| format!("!! s{next} promoted, s{old} read-only"));
         self.demoted_at = Some(self.now);
-        if self.rng.chance(300) {
+        if old_stops {
             self.demoted_at = None;
             self.stop_server(old);
         }

@@ -90,7 +90,6 @@ fn member_table(model: &Model, now: Moment) -> Table<'_> {
             Cell::from(Span::styled(word, style(tint))),
             Cell::from(if row.leads { Span::styled("LEADER", style(Tint::Bold)) } else { Span::raw("follower") }),
             Cell::from(seen),
-            Cell::from(row.incarnation.to_string()),
             Cell::from(row.sent.to_string()),
             Cell::from(row.received_in_all().to_string()),
             Cell::from(from.join(", ")),
@@ -101,13 +100,11 @@ fn member_table(model: &Model, now: Moment) -> Table<'_> {
         Constraint::Length(9),
         Constraint::Length(9),
         Constraint::Length(9),
-        Constraint::Length(4),
         Constraint::Length(6),
         Constraint::Length(8),
         Constraint::Fill(1),
     ];
-    let heading =
-        Row::new(["NODE", "STATUS", "ROLE", "SEEN", "INC", "SENT", "RECEIVED", "FROM"]).style(style(Tint::Dim));
+    let heading = Row::new(["NODE", "STATUS", "ROLE", "SEEN", "SENT", "RECEIVED", "FROM"]).style(style(Tint::Dim));
     Table::new(rows, widths).header(heading).block(Block::bordered().title(" members "))
 }
 
@@ -169,7 +166,7 @@ mod tests {
         let screen = screen(&busy(), 80, 24);
         assert_eq!(screen[0], " clawster demo   leader node-a  term 5  Redis ok");
         assert!(screen[1].contains("lease: 29.0 s left"), "{}", screen[1]);
-        assert!(screen[4].contains("node-a   online    LEADER    1 s ago   1    3      0"), "{}", screen[4]);
+        assert!(screen[4].contains("node-a   online    LEADER    1 s ago   3      0"), "{}", screen[4]);
         assert!(screen[5].contains("node-b") && screen[5].contains("node-a 3"), "{}", screen[5]);
         assert!(screen[6].contains("dead"), "{}", screen[6]);
         assert!(screen[8].contains("node-c was killed; who takes over?"), "{}", screen[8]);

@@ -34,6 +34,8 @@ struct Attempt {
     left: Option<Duration>,
     /// It may have happened: a call was sent, and no answer said otherwise.
     unsettled: bool,
+    /// A call of it was lost, and may happen at any later time.
+    lost: bool,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +84,7 @@ impl Attempt {
             gone: None,
             left: None,
             unsettled: false,
+            lost: false,
         }
     }
 }
@@ -257,9 +260,9 @@ impl Node {
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Refused(holder);
                 self.close_presence();
-            } else if let Some(leadership) = &mut self.leadership {
+            } else {
                 // The rename that was refused had put the leadership aside.
-                leadership.resigning = false;
+                self.lead_again(now, attempt.lost);
             }
             self.join.settled = true;
             return;
@@ -315,7 +318,7 @@ impl Node {
     }
 
     pub(super) fn join_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
-        self.leave_failed(ticket, fault);
+        self.leave_failed(now, ticket, fault);
         let Some(attempt) = &mut self.join.attempt else { return };
         if attempt.ticket != Some(ticket) {
             return;
@@ -323,11 +326,12 @@ impl Node {
         attempt.ticket = None;
         attempt.next = Some(now + self.settings.retry.delay);
         attempt.unsettled = matches!(fault, Fault::Unavailable(_));
-        self.join_in_vain(&fault.to_string());
+        attempt.lost |= attempt.unsettled;
+        self.join_in_vain(now, &fault.to_string());
     }
 
     /// An attempt to join came to nothing: clients are told, an automatic join goes on trying.
-    pub(super) fn join_in_vain(&mut self, error: &str) {
+    pub(super) fn join_in_vain(&mut self, now: Moment, error: &str) {
         let Some(attempt) = &mut self.join.attempt else { return };
         let clients = std::mem::take(&mut attempt.clients);
         let wait = self.settings.retry.delay;
@@ -340,10 +344,9 @@ impl Node {
         let asked_only = !attempt.automatic && !self.settings.auto_join;
         // A rename that may have happened is brought to its end, else the id that it took would be left behind.
         if (attempt.rename_from.is_some() && !attempt.unsettled) || asked_only {
+            let lost = attempt.lost;
             self.join.attempt = None;
-            if let Some(leadership) = &mut self.leadership {
-                leadership.resigning = false;
-            }
+            self.lead_again(now, lost);
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Out;
                 self.close_presence();
@@ -431,11 +434,9 @@ impl Node {
         }
     }
 
-    fn leave_failed(&mut self, ticket: Ticket, fault: &Fault) {
+    fn leave_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
         let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else { return };
-        if let Some(leadership) = &mut self.leadership {
-            leadership.resigning = false;
-        }
+        self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
         for client in clients {
             self.reply(client, Err(Refusal::Unavailable(fault.to_string())));
         }

@@ -2,7 +2,8 @@
 //!
 //! 1. A grant is held, not led, until the leader channel and the presence are registered and a ping was answered.
 //! 2. A record that names another life or a higher term ends this node's term at once.
-//! 3. A leader that is asked to make room stops first and tells the store then.
+//! 3. A leader that is asked to make room stops first and tells the store then. Once it told, it never leads under that
+//!    term again, whether an answer came or not.
 //! 4. A member is declared dead only by a leader that saw its presence gone for the grace without a pause.
 
 use super::{Effect, Node, Note, Ticket};
@@ -196,6 +197,18 @@ impl Node {
         self.leading.sweep_at = None;
         self.leading.resign_at = None;
         self.look_now(now);
+    }
+
+    /// What put the leadership aside came to nothing. When a call of it was lost, it may still happen, at any time, and the
+    /// record be vacant then: so this term is over, and given up in earnest.
+    pub(super) fn lead_again(&mut self, now: Moment, lost: bool) {
+        match &mut self.leadership {
+            Some(leadership) if leadership.resigning && lost => self.leading.resign_at = Some(now),
+            Some(leadership) if self.leading.resign.is_none() && self.leading.resign_at.is_none() => {
+                leadership.resigning = false;
+            }
+            _ => {}
+        }
     }
 
     fn act_resign(&mut self, now: Moment) {

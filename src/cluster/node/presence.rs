@@ -182,7 +182,7 @@ impl Node {
         }
         if opening {
             self.set_link(now, false);
-            self.join_in_vain("Redis cannot be reached");
+            self.join_in_vain(now, "Redis cannot be reached");
         } else {
             self.presence.reopen_at = Some(now);
             self.beat_now(now);

@@ -55,7 +55,7 @@ pub(super) struct Record {
     pub(super) expires: i64,
     pub(super) nonce: String,
     pub(super) presence: Option<String>,
-    /// The server process that granted, confirmed or released it.
+    /// The server process that granted or confirmed it.
     pub(super) server: ServerId,
     pub(super) handing_to: Option<NodeId>,
     /// In cluster time.

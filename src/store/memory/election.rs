@@ -36,7 +36,7 @@ impl Step<'_> {
         record.vacated = now;
         record.previous = Some(holder.node_id.clone());
         record.lost = Some(reason);
-        record.server = self.server.id.clone();
+        // The server stays: whether the record is the newest one is known only where it was granted or confirmed.
         record.presence = None;
         record.nonce = format!("vacant-{term}");
         self.emit(&holder.node_id, ClusterFact::LeaderLost { leader_id: holder.node_id.clone(), term, reason });
@@ -141,7 +141,7 @@ impl Step<'_> {
             }
             Rule::Vacant | Rule::Absent | Rule::AbsentLease => {
                 refuse_if(record.holder.is_some(), "not vacant")?;
-                refuse_if(record.server != self.server.id, "released on another server")?;
+                refuse_if(record.server != self.server.id, "granted on another server")?;
                 let waits = now.saturating_sub(record.vacated) < score(millis(campaign.grace));
                 refuse_if(record.handing_to.is_some() && !mine && waits, "kept for another candidate")?;
                 lost(record)

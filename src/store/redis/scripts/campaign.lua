@@ -2,7 +2,7 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 rule, 4 term seen, 5 nonce seen, 6 nonce of this grant, 7 own presence nonce, 8 grace
 --   (ms), 9 known token
---   rules: vacant        the record is vacant, released on this very server
+--   rules: vacant        the record is vacant, and was granted or confirmed on this very server
 --          expired       the record's lease is over, and the caller saw this (term, nonce) for one lease on its own clock
 --          presence      the holder's registered presence (nonce 5) has been gone for the grace on the caller's clock
 --          restarted     the server process that granted or confirmed the record is gone, and the caller saw this (term,
@@ -53,7 +53,7 @@ elseif rule == 'vacant' then
   if leader.holder ~= '' then
     why = 'not vacant'
   elseif leader.run_id ~= server then
-    why = 'released on another server'
+    why = 'granted on another server'
   elseif leader.handing_to ~= '' and leader.handing_to ~= id and cluster_now() - leader.vacated < grace then
     why = 'kept for another candidate'
   end

@@ -203,7 +203,7 @@ local function identify(id, incarnation, epoch)
 end
 
 -- The leader's record: holder ('' when vacant), incarnation, term, expires (cluster time), nonce (of the last renewal),
--- presence (nonce of the holder's registered connection), run_id (the server process that granted, confirmed or released it), handing_to,
+-- presence (nonce of the holder's registered connection), run_id (the server process that granted or confirmed it), handing_to,
 -- vacated (cluster time), previous, lost ('resigned' or 'handover').
 local function read_leader()
   local v = call('HMGET', LEADER, 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id', 'handing_to',
@@ -232,9 +232,10 @@ local function leader_reply(leader)
     leader.handing_to, there }
 end
 
+-- The run_id stays: whether the record is the newest one is known only on the server process that granted or confirmed it.
 local function vacate(leader, reason)
-  call('HMSET', LEADER, 'holder', '', 'vacated', int(cluster_now()), 'previous', leader.holder, 'lost', reason, 'run_id',
-    run_id(), 'presence', '', 'nonce', 'vacant-' .. leader.term)
+  call('HMSET', LEADER, 'holder', '', 'vacated', int(cluster_now()), 'previous', leader.holder, 'lost', reason, 'presence',
+    '', 'nonce', 'vacant-' .. leader.term)
   emit('leader_lost', leader.holder, 'leader', leader.holder, 'term', leader.term, 'reason', reason)
 end
 

@@ -85,13 +85,14 @@ async fn serve(
     let limits = Limits { max_line_bytes: config.rpc.max_line_bytes, drain: DRAIN, ..Limits::default() };
     let (stop, stopped) = watch::channel(false);
     let mut doors = JoinSet::new();
-    if engine.refused {
+    let listener = if engine.refused {
         tracing::error!(id = %engine.node.node_id(), "another process of this host holds the node id; stop one of them");
+        None
     } else {
-        let listener = listen(&engine.state, &engine.node.node_id())?;
-        let door = Door { node: Arc::clone(&engine.node), state: engine.state.clone(), module: module.clone() };
-        doors.spawn(door.keep_open(listener, limits.clone(), stopped.clone()));
-    }
+        Some(listen(&engine.state, &engine.node.node_id())?)
+    };
+    let door = Door { node: Arc::clone(&engine.node), state: engine.state.clone(), module: module.clone() };
+    doors.spawn(door.keep_open(listener, limits.clone(), stopped.clone()));
     let mut keeper = JoinSet::new();
     if let Some(server) = redis {
         keeper.spawn(keep_running(server));
@@ -100,8 +101,10 @@ async fn serve(
     let mut host = JoinSet::new();
     host.spawn(async move { serve_stdio(&module, &limits, stopped).await });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), id = %engine.node.node_id(), "the node is up");
+    let mut broken = false;
     tokio::select! {
         () = signals.next() => tracing::info!("a signal asks for the end"),
+        () = engine.node.broken() => broken = true,
         why = host_gone(&mut host, stay) => tracing::info!("{why}"),
     }
     keeper.abort_all();
@@ -119,7 +122,10 @@ async fn serve(
         }
     };
     tokio::select! {
-        _ = async { tokio::join!(drain, end) } => Ok(()),
+        _ = async { tokio::join!(drain, end) } => match broken {
+            false => Ok(()),
+            true => Err(Failure::Failed("a part of the node broke down; see the log, and start it again".to_owned())),
+        },
         () = signals.next() => Err(Failure::Said(130)),
     }
 }
@@ -138,9 +144,22 @@ struct Door {
 }
 
 impl Door {
-    async fn keep_open(self, first: Listener, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    /// Serves until the node stops. Without a first listener the id is another process's until the node is a member.
+    async fn keep_open(self, first: Option<Listener>, limits: Limits, mut stopped: watch::Receiver<bool>) {
+        let mut listener = first;
+        if listener.is_none() {
+            tokio::select! {
+                () = self.node.admitted() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+        }
         let mut id = self.node.node_id();
-        let mut listener = Some(first);
+        if listener.is_none() {
+            match listen(&self.state, &id) {
+                Ok(opened) => listener = Some(opened),
+                Err(failure) => tracing::error!("{failure}"),
+            }
+        }
         loop {
             let (close, closed) = watch::channel(false);
             let current = listener.take();

@@ -150,6 +150,15 @@ impl Inbox {
         self.ids = ids;
     }
 
+    /// The store on disk came later than the membership: whose messages are this node's own, and what was acknowledged.
+    pub fn adopt(&mut self, producer: Producer, marks: BTreeMap<Producer, u64>) {
+        self.producer = producer;
+        for (other, seq) in marks {
+            let mark = self.read_marks.entry(other).or_default();
+            *mark = seq.max(*mark);
+        }
+    }
+
     /// The data set is another one: what lay between is lost, and nobody knows how much it was.
     pub fn begin_epoch(&mut self, data: &DataSet) {
         if self.epoch != data.epoch {
@@ -204,7 +213,7 @@ impl Inbox {
         for (offset, message) in (0..).zip(messages) {
             let seq = MessageSeq(before_first + 1 + offset);
             if seq > self.read
-                && let Some(received) = self.take_message(entry, seq, entry.first_own + offset, message)
+                && let Some(received) = self.take_message(entry, seq, entry.first_own.saturating_add(offset), message)
             {
                 fresh.push(received);
             }
@@ -299,6 +308,14 @@ impl Inbox {
             self.read = cursor;
         }
         Ok(true)
+    }
+
+    /// Takes marks back that could not be kept.
+    pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
+        for (producer, own) in marks {
+            let mark = self.fresh_marks.entry(producer).or_default();
+            *mark = own.max(*mark);
+        }
     }
 
     /// The producers' sequences acknowledged since the last call, to be kept with the cursor.

@@ -19,6 +19,8 @@ pub struct ClusterView {
     pub members: BTreeMap<NodeId, Member>,
     /// How far the rows reach.
     pub version: u64,
+    /// The floor of those rows: it rises when the store forgets some.
+    pub floor: u64,
     /// The data set that they are of; `None` before the first answer.
     pub data: Option<DataSet>,
     /// The leader's record.
@@ -63,6 +65,7 @@ impl ClusterView {
             self.members.clear();
         }
         self.version = delta.version;
+        self.floor = delta.floor;
         for mut row in delta.rows {
             let seen = self.members.get(&row.node_id).map(|old| old.last_seen).unwrap_or_default();
             row.last_seen = seen.max(row.joined_at);

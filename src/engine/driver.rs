@@ -137,6 +137,7 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
+        self.node.saw_message(self.sync.highest());
         let effects = self.node.step(clock::now(), input);
         for effect in effects {
             self.carry_out(effect);

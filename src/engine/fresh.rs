@@ -22,7 +22,13 @@ const ROWS: u64 = 1000;
 pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
     let mut view = ClusterView::default();
     loop {
-        let call = View { epoch: view.epoch().to_owned(), version: view.version, rows: ROWS, beats: 1_000_000 };
+        let call = View {
+            epoch: view.epoch().to_owned(),
+            version: view.version,
+            floor: view.floor,
+            rows: ROWS,
+            beats: 1_000_000,
+        };
         let Reply::View(reply) = store.call(Call::View(call)).await?.reply else {
             return Err(Fault::Refused("a view was answered with something else".to_owned()));
         };

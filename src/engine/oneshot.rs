@@ -183,6 +183,7 @@ impl Oneshot<'_> {
             life: self.life(state),
             epoch: String::new(),
             version: 0,
+            floor: 0,
             known: state.numbers.max(self.known),
             fresh_epoch: self.random.clone(),
             renew: state.lease.map(|lease| lease.term),

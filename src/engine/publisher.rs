@@ -7,8 +7,8 @@
 
 use super::driver::{Msg, Status};
 use super::hub::Hub;
+use super::progress::Progress;
 use super::slot::Slot;
-use super::sync::Progress;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::Outgoing;
@@ -23,6 +23,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 /// How many messages, and how many bytes of them, one write carries.
 const BATCH: (usize, usize) = (4096, 2 << 20);
+/// How often the outbox is looked at without a call.
+const LOOK: Duration = Duration::from_secs(5);
 /// The pause before a write that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -44,9 +46,13 @@ impl Publisher {
             // Asked for before looking, so that what arrives meanwhile is not missed.
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
-            let batch = self.next_batch().await;
+            let Some(batch) = self.next_batch().await else {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            };
             if batch.is_empty() {
-                woken.await;
+                // Woken by every accepted message; the bound is for what nobody foresaw.
+                let _ = tokio::time::timeout(LOOK, woken).await;
                 continue;
             }
             if self.status.borrow_and_update().life().is_none() {
@@ -69,17 +75,17 @@ impl Publisher {
         }
     }
 
-    async fn next_batch(&self) -> Vec<Outgoing> {
+    /// What waits to be sent; `None` when the outbox could not be read.
+    async fn next_batch(&self) -> Option<Vec<Outgoing>> {
         let after = self.progress.sent();
         let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1)).await;
         match read {
-            Some(Ok(batch)) => batch,
+            Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
                 tracing::error!(%error, "the outbox cannot be read");
-                tokio::time::sleep(AGAIN).await;
-                Vec::new()
+                None
             }
-            None => Vec::new(),
+            None => Some(Vec::new()),
         }
     }
 

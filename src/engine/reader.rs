@@ -18,10 +18,13 @@ use tokio::sync::mpsc;
 
 /// How long one read waits for news.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long one read waits while messages are not read with it.
+/// How long one read waits while the inbox is full.
 const SHORT: Duration = Duration::from_millis(200);
 /// How many entries of each stream one read takes.
-const COUNT: usize = 256;
+///
+/// Few, because an entry may hold 256 KiB or one large message: a read must be answered within its deadline also over a
+/// slow link.
+pub(super) const COUNT: usize = 16;
 /// The pauses between attempts to connect: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
@@ -42,7 +45,7 @@ pub(super) async fn run(store: Arc<RedisStore>, hub: Arc<Hub>, sync: Arc<Sync>, 
 
 /// What the data set looks like now.
 pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
-    let view = View { epoch: String::new(), version: 0, rows: 0, beats: 0 };
+    let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
     match store.call(Call::View(view)).await?.reply {
         Reply::View(view) => Ok(view.data),
         _ => Err(Fault::Refused("a view was answered with something else".to_owned())),
@@ -65,8 +68,12 @@ async fn follow(
     hub.begin(at);
     loop {
         let messages = sync.wants();
-        let wait = if messages.is_some() { WAIT } else { SHORT };
-        let news = follower.next(at, messages, COUNT, wait).await?;
+        let wait = if messages.is_some() || !sync.is_member() { WAIT } else { SHORT };
+        let news = tokio::select! {
+            news = follower.next(at, messages, COUNT, wait) => news?,
+            // Membership brings messages: read both streams from now on, on a connection that waits for nothing else.
+            () = sync.member(), if !sync.is_member() => return Err(Fault::Unavailable("a member now".to_owned())),
+        };
         for event in news.events {
             if event.seq <= at {
                 continue;
@@ -77,8 +84,8 @@ async fn follow(
                 return Ok(());
             }
         }
-        if !news.messages.is_empty() {
-            sync.take_entries(store, &news.messages).await?;
+        if let Some(asked) = messages.filter(|_| !news.messages.is_empty()) {
+            sync.take_entries(store, asked, &news.messages).await?;
         }
     }
 }

@@ -13,17 +13,17 @@ use super::handle::{
     SyncRequest, Synced,
 };
 use super::hub::Hub;
-use super::outbox::Accepted;
+use super::outbox::{Accepted, NodeStore};
+use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use super::slot::Slot;
-use super::start::Resumed;
-use super::state_dir::StateError;
+use super::start::Supervised;
 use super::submission::{self, Sent};
-use super::sync::{Progress, Sync};
+use super::sync::Sync;
 use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{EventSeq, NodeId};
-use crate::cluster::node::{Input, JoinAsk, Request, Response, Standing};
+use crate::cluster::node::{Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
 use crate::cluster::time::millis;
 use crate::store::Store;
@@ -36,10 +36,13 @@ use tokio::task::JoinSet;
 
 /// How long a call waits for its messages to be in the stream before it says that they are queued.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long `state` waits for the first attempt to join.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// See the module's text. Dropping it ends its tasks at once, without leaving the cluster.
+/// See the module's text. Dropping its last clone ends its tasks at once, without leaving the cluster.
+#[derive(Clone)]
 pub struct RunningNode {
     pub(super) node: mpsc::Sender<Msg>,
     pub(super) status: watch::Receiver<Status>,
@@ -50,7 +53,9 @@ pub struct RunningNode {
     pub(super) progress: Arc<Progress>,
     pub(super) accepted: Arc<Notify>,
     pub(super) settings: SyncSettings,
-    pub(super) tasks: Mutex<JoinSet<()>>,
+    pub(super) tasks: Arc<Supervised>,
+    pub(super) acknowledging: Arc<Mutex<JoinSet<()>>>,
+    pub(super) failed: watch::Receiver<bool>,
 }
 
 impl RunningNode {
@@ -89,9 +94,23 @@ impl RunningNode {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
         }
         self.hub.close();
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.tasks.supervisor.abort();
         // Closing writes what is pending; a broken disk must not hold up the end.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.slot.empty()).await;
+    }
+
+    /// Waits until the node is a member.
+    pub async fn admitted(&self) {
+        self.sync.member().await;
+    }
+
+    /// Waits until one of the node's own tasks breaks down; the node is of no more use then.
+    pub async fn broken(&self) {
+        let mut failed = self.failed.clone();
+        // Without a supervisor the node is being stopped, which is no failure.
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn is_linked(&self) -> bool {
@@ -106,51 +125,11 @@ impl RunningNode {
         }
     }
 
-    async fn ask(&self, request: Request) -> Result<Response, Error> {
+    pub(super) async fn ask(&self, request: Request) -> Result<Response, Error> {
         let (answer, outcome) = oneshot::channel();
         let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::Ask(request, answer)).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?.map_err(error)
-    }
-
-    /// Takes the store of the id to join under, if this process has none.
-    async fn hold_store(&self, id: &NodeId, force: bool) -> Result<(), Error> {
-        if self.slot.peek(|_| ()).is_some() {
-            return Ok(());
-        }
-        match self.slot.fill(id.clone()).await {
-            Ok(()) => {
-                self.resume().await;
-                Ok(())
-            }
-            Err(StateError::InUse { .. }) if force => Ok(()),
-            Err(StateError::InUse { holder, .. }) => Err(Error::NodeIdInUse { node_id: id.clone(), holder }),
-            Err(why) => Err(Error::Internal(why.to_string())),
-        }
-    }
-
-    async fn resume(&self) {
-        if let Some(resumed) = self.slot.peek(Resumed::of) {
-            let Resumed { producer, known, cursor } = resumed;
-            // The node is gone only when the process ends.
-            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor })).await;
-        }
-    }
-
-    /// After a join: the store goes along to a new id, and a store that another process held until now is taken.
-    async fn settle_store(&self, id: &NodeId, was: &NodeId) {
-        if id != was
-            && let Err(why) = self.slot.rename(id.clone()).await
-        {
-            tracing::warn!(%why, "the outbox keeps its old name");
-        }
-        for _ in 0..50 {
-            if self.hold_store(id, false).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        tracing::error!(%id, "another process still holds the outbox of this node id; messages cannot be sent");
     }
 
     async fn send(&self, request: &SyncRequest) -> Result<Sent, Error> {
@@ -160,7 +139,14 @@ impl RunningNode {
         let drafted = submission::check(&request.messages)?;
         self.check_recipients(&drafted).await?;
         let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
-        let accepted = match self.slot.with(move |store| store.accept(drafted, now)).await {
+        let woken = Arc::clone(&self.accepted);
+        let accept = move |store: &NodeStore| {
+            let accepted = store.accept(drafted, now);
+            // Here, and not behind the wait: the client may be gone by then, its messages are not.
+            woken.notify_one();
+            accepted
+        };
+        let accepted = match self.slot.with(accept).await {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return Err(refused(&why)),
             None => {
@@ -172,11 +158,8 @@ impl RunningNode {
             Accepted::New { producer_seq } => Some(*producer_seq),
             Accepted::Duplicate { .. } => None,
         });
-        if let Some(last) = last.max() {
-            self.accepted.notify_one();
-            if self.is_linked() {
-                self.progress.reach(last, PATIENCE).await;
-            }
+        if let Some(last) = last.max().filter(|_| self.is_linked()) {
+            self.progress.reach(last, PATIENCE).await;
         }
         Ok(Sent::of(&accepted, &self.progress))
     }
@@ -204,31 +187,10 @@ impl Node for RunningNode {
     type Feed = Feed;
 
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
-        let was = self.node_id();
-        let id = request.node_id.clone().unwrap_or_else(|| was.clone());
-        self.hold_store(&id, request.force).await?;
-        let ask = JoinAsk {
-            node_id: request.node_id,
-            name: request.name,
-            endpoint: request.endpoint,
-            capabilities: request.capabilities,
-            labels: request.labels,
-            force: request.force,
-        };
-        let Response::Joined { life, joined_at } = self.ask(Request::Join(ask)).await? else {
-            return Err(unexpected());
-        };
-        self.settle_store(&life.node_id, &was).await;
-        let state = self.state(false).await?;
-        Ok(Joined {
-            cluster: state.cluster,
-            node_id: life.node_id,
-            incarnation: life.incarnation,
-            joined_at,
-            leader_id: state.leader_id,
-            term: state.term,
-            nodes: state.nodes,
-        })
+        // In a task of its own: a client that goes away must not leave the node and its store under two names.
+        let this = self.clone();
+        let joining = tokio::spawn(async move { this.join_whole(request).await });
+        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining broke down: {error}"))))
     }
 
     async fn leave(&self) -> Result<Left, Error> {
@@ -240,7 +202,8 @@ impl Node for RunningNode {
     }
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
-        self.settled().await;
+        // It needs no membership, but the first answer of a fresh node should know one.
+        let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
         let (answer, outcome) = oneshot::channel();
         let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
@@ -318,7 +281,7 @@ impl Node for RunningNode {
                     }
                     drop((turn, delivering));
                 };
-                let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut tasks = self.acknowledging.lock().unwrap_or_else(PoisonError::into_inner);
                 while tasks.try_join_next().is_some() {}
                 tasks.spawn(acknowledge);
             }

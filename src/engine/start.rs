@@ -8,11 +8,12 @@
 use super::driver::{Driver, Msg, Status};
 use super::hub::Hub;
 use super::outbox::NodeStore;
+use super::progress::Progress;
 use super::publisher::Publisher;
 use super::running::RunningNode;
 use super::slot::Slot;
 use super::state_dir::StateDir;
-use super::sync::{Progress, Sync};
+use super::sync::Sync;
 use super::{presence, reader};
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
@@ -100,9 +101,15 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let store = Arc::new(RedisStore::new(start.target, &start.cluster));
     let slot = Slot::new(start.state_dir, kept);
     let hub = Hub::new();
-    let sync =
-        Sync::new(Arc::clone(&slot), Arc::clone(&hub), Arc::clone(&store), inputs.downgrade(), status_reader.clone());
     let progress = Arc::new(Progress::default());
+    let sync = Sync::new(
+        Arc::clone(&slot),
+        Arc::clone(&hub),
+        Arc::clone(&store),
+        inputs.downgrade(),
+        status_reader.clone(),
+        Arc::clone(&progress),
+    );
     let accepted = Arc::new(Notify::new());
     let driver = Driver {
         cluster: start.cluster.clone(),
@@ -138,6 +145,10 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(async move { for_acks.tell_acknowledged().await });
     let for_vacating = Arc::clone(&sync);
     tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
+    let for_beginnings = Arc::clone(&sync);
+    tasks.spawn(async move { for_beginnings.keep_beginnings().await });
+    let (failing, failure) = watch::channel(false);
+    let supervisor = tokio::spawn(supervise(tasks, failing));
     Ok(RunningNode {
         node: inputs,
         status: status_reader,
@@ -148,8 +159,32 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         progress,
         accepted,
         settings: start.sync,
-        tasks: std::sync::Mutex::new(tasks),
+        tasks: Arc::new(Supervised { supervisor: supervisor.abort_handle() }),
+        acknowledging: Arc::default(),
+        failed: failure,
     })
+}
+
+/// Ends every task of the node when it is dropped.
+pub(super) struct Supervised {
+    pub(super) supervisor: tokio::task::AbortHandle,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+/// None of these tasks ends while the node runs: one that does has broken down, and the node with it.
+async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(()) => tracing::error!("a task of the node ended; the node cannot go on"),
+            Err(error) => tracing::error!(%error, "a task of the node broke down; the node cannot go on"),
+        }
+        failing.send_replace(true);
+    }
 }
 
 /// What an earlier process of the node left on disk.
@@ -163,7 +198,9 @@ impl Resumed {
     pub(super) fn of(store: &NodeStore) -> Self {
         let saved = store.saved();
         let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
-        Self { producer: store.producer().clone(), known: saved.numbers, cursor }
+        let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
+        let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
+        Self { producer: store.producer().clone(), known, cursor }
     }
 }
 

@@ -5,7 +5,7 @@
 use super::error::Error;
 use super::handle::Draft;
 use super::outbox::{Accepted, Drafted};
-use super::sync::Progress;
+use super::progress::Progress;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::message::Message;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;

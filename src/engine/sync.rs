@@ -10,6 +10,7 @@ use super::driver::{Msg, Status};
 use super::error::Error;
 use super::hub::Hub;
 use super::outbox::SavedChange;
+use super::progress::Progress;
 use super::reader;
 use super::slot::Slot;
 use crate::cluster::event::{Direction, LocalFact};
@@ -20,77 +21,13 @@ use crate::cluster::node::{Admission, Input};
 use crate::cluster::protocol::{Call, DataSet, Entry, Fault, Life};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 
 /// How much of messages one answer carries.
 const ANSWER_BYTES: usize = 4 << 20;
-/// How many runs of sent messages are remembered, to tell a call where its messages are.
-const RUNS: usize = 1024;
-
-/// How far the outbox has been sent.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    sent: AtomicU64,
-    down: AtomicBool,
-    runs: Mutex<VecDeque<(u64, u64, MessageSeq)>>,
-    changed: Notify,
-}
-
-impl Progress {
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::Release);
-        self.changed.notify_waiters();
-    }
-
-    pub(super) fn set_sent(&self, assigned: &[(u64, MessageSeq)]) {
-        let (Some((first, seq)), Some((last, _))) = (assigned.first(), assigned.last()) else { return };
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.push_back((*first, *last, *seq));
-        if runs.len() > RUNS {
-            runs.pop_front();
-        }
-        drop(runs);
-        self.sent.fetch_max(*last, Ordering::AcqRel);
-        self.changed.notify_waiters();
-    }
-
-    /// Where a sent message is, if that is still remembered.
-    pub(super) fn place(&self, producer_seq: u64) -> Option<MessageSeq> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = runs.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&producer_seq))?;
-        Some(MessageSeq(run.2.0 + (producer_seq - run.0)))
-    }
-
-    /// Waits until everything up to `last` was sent, sending fails, or the time is over.
-    pub(super) async fn reach(&self, last: u64, patience: Duration) {
-        let waiting = async {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if self.sent() >= last || self.is_down() {
-                    return;
-                }
-                changed.await;
-            }
-        };
-        // Late is an answer, too: what was not sent is queued.
-        let _ = tokio::time::timeout(patience, waiting).await;
-    }
-}
-
 /// See the module's text.
 pub(super) struct Sync {
     inbox: Mutex<Option<Inbox>>,
@@ -105,6 +42,12 @@ pub(super) struct Sync {
     status: watch::Receiver<Status>,
     acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
     vacated: Notify,
+    progress: Arc<Progress>,
+    /// Held from reading the cursor until it is on disk, so that an older one never overwrites a newer.
+    saving: tokio::sync::Mutex<()>,
+    /// The disk has not been told the newest cursor.
+    behind: AtomicBool,
+    began: Notify,
 }
 
 impl Sync {
@@ -114,6 +57,7 @@ impl Sync {
         store: Arc<RedisStore>,
         node: mpsc::WeakSender<Msg>,
         status: watch::Receiver<Status>,
+        progress: Arc<Progress>,
     ) -> Arc<Self> {
         Arc::new(Self {
             inbox: Mutex::new(None),
@@ -128,11 +72,19 @@ impl Sync {
             status,
             acknowledged: watch::Sender::new(None),
             vacated: Notify::new(),
+            progress,
+            saving: tokio::sync::Mutex::default(),
+            behind: AtomicBool::new(false),
+            began: Notify::new(),
         })
     }
 
     fn inbox(&self) -> MutexGuard<'_, Option<Inbox>> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.status.borrow().life().is_some()
     }
 
     /// Whether Redis answers, as far as the node knows.
@@ -158,7 +110,34 @@ impl Sync {
             *inbox = Some(Inbox::new(ids, producer, admission.cursor, &admission.data, marks));
         }
         drop(inbox);
+        self.behind.store(true, Ordering::Release);
+        self.began.notify_one();
         self.arrived.notify_waiters();
+    }
+
+    /// The store on disk is this process's now: what it knows belongs to the inbox, and its sequences are new.
+    pub(super) fn store_filled(&self) {
+        self.progress.reset();
+        let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
+        if let (Some(inbox), Some((producer, marks))) = (self.inbox().as_mut(), kept) {
+            inbox.adopt(producer, marks);
+        }
+        self.began.notify_one();
+    }
+
+    /// The highest message position that this node has seen.
+    pub(super) fn highest(&self) -> MessageSeq {
+        let read = self.inbox().as_ref().map(Inbox::read).unwrap_or_default();
+        read.max(self.progress.newest())
+    }
+
+    /// Waits until the node is a member.
+    pub(super) async fn member(&self) {
+        let mut status = self.status.clone();
+        // The node is gone: whoever waits is ended with it.
+        if status.wait_for(|status| status.life().is_some()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The data set is another one.
@@ -171,6 +150,9 @@ impl Sync {
 
     /// The node is no member any more; `replaced`: its id belongs to another process now.
     pub(super) fn departed(&self, replaced: bool) {
+        // Another process may receive under this id now; what this one has not acknowledged it would read again.
+        *self.inbox() = None;
+        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.arrived.notify_waiters();
         if replaced {
             self.vacated.notify_one();
@@ -182,6 +164,7 @@ impl Sync {
         loop {
             self.vacated.notified().await;
             self.slot.empty().await;
+            self.progress.reset();
         }
     }
 
@@ -192,14 +175,20 @@ impl Sync {
     }
 
     /// Takes entries of the stream. Before a hole the data set is asked for, because it may be a new one.
-    pub(super) async fn take_entries(&self, store: &RedisStore, entries: &[Entry]) -> Result<(), Fault> {
+    pub(super) async fn take_entries(
+        &self,
+        store: &RedisStore,
+        asked: MessageSeq,
+        entries: &[Entry],
+    ) -> Result<(), Fault> {
         let holes = {
             let inbox = self.inbox();
             inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first))
         };
         let data = if holes { Some(reader::data_set(store).await?) } else { None };
         let mut fresh = Vec::new();
-        if let Some(inbox) = self.inbox().as_mut() {
+        // An inbox that began anew meanwhile, further back, has not asked for these.
+        if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
             if let Some(data) = &data {
                 inbox.begin_epoch(data);
             }
@@ -223,10 +212,10 @@ impl Sync {
             if self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit) || !self.is_linked() {
                 return;
             }
-            match self.store.messages(at, 256).await {
+            match self.store.messages(at, reader::COUNT).await {
                 Ok(entries) if entries.is_empty() => return,
                 Ok(entries) => {
-                    if let Err(why) = self.take_entries(&self.store, &entries).await {
+                    if let Err(why) = self.take_entries(&self.store, at, &entries).await {
                         tracing::debug!(%why, "reading messages was interrupted");
                         return;
                     }
@@ -289,31 +278,64 @@ impl Sync {
 
     /// Acknowledges, on disk first, in Redis soon.
     pub(super) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
-        let change = {
+        let saving = self.saving.lock().await;
+        let epoch = {
             let mut inbox = self.inbox();
             let Some(inbox) = inbox.as_mut() else { return Ok(()) };
             match inbox.acknowledge(cursor) {
-                Ok(true) => {}
+                Ok(true) => self.behind.store(true, Ordering::Release),
+                Ok(false) if self.behind.load(Ordering::Acquire) => {}
                 Ok(false) => return Ok(()),
                 Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
             }
-            SavedChange {
-                cursor: Some(cursor),
-                epoch: Nonce::new(inbox.epoch()).ok(),
-                marks: inbox.take_marks(),
-                durable: true,
-                ..SavedChange::default()
-            }
+            inbox.epoch().to_owned()
         };
-        let epoch = change.epoch.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.save_cursor(true).await?;
+        drop(saving);
         self.acknowledged.send_replace(Some((cursor, epoch.clone())));
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
         }
+        Ok(())
+    }
+
+    /// Puts the cursor and the marks on disk; whoever calls holds `saving`.
+    async fn save_cursor(&self, durable: bool) -> Result<(), Error> {
+        let change = match self.inbox().as_mut() {
+            Some(inbox) => SavedChange {
+                cursor: Some(inbox.acknowledged()),
+                epoch: Nonce::new(inbox.epoch()).ok(),
+                marks: inbox.take_marks(),
+                durable,
+                ..SavedChange::default()
+            },
+            None => return Ok(()),
+        };
+        let marks = change.marks.clone();
         match self.slot.with(move |store| store.save(&change)).await {
-            Some(Err(error)) => Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
-            _ => Ok(()),
+            Some(Ok(())) => {
+                self.behind.store(false, Ordering::Release);
+                Ok(())
+            }
+            None => Ok(()),
+            Some(Err(error)) => {
+                if let Some(inbox) = self.inbox().as_mut() {
+                    inbox.return_marks(marks);
+                }
+                Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}")))
+            }
+        }
+    }
+
+    /// Keeps on disk where a new inbox began, so that a loss of data shows as a gap also to the next process.
+    pub(super) async fn keep_beginnings(&self) {
+        loop {
+            self.began.notified().await;
+            let _saving = self.saving.lock().await;
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::warn!(%why, "where receiving began is not kept on disk");
+            }
         }
     }
 

@@ -107,6 +107,7 @@ pub fn tick_of(node: &Node) -> Tick {
         life: node.life.clone(),
         epoch: node.epoch.clone(),
         version: 0,
+        floor: 0,
         known: Numbers::default(),
         fresh_epoch: fresh(),
         renew: None,
@@ -136,11 +137,11 @@ pub async fn lead_on<F: Fixture>(f: &F, node: &Node, term: Term) -> TickReply {
 }
 
 pub async fn view<F: Fixture>(f: &F) -> ViewReply {
-    view_from(f, "", 0, 1000).await
+    view_from(f, "", 0, 0, 1000).await
 }
 
-pub async fn view_from<F: Fixture>(f: &F, epoch: &str, version: u64, rows: u64) -> ViewReply {
-    let ask = Call::View(View { epoch: epoch.to_owned(), version, rows, beats: 1000 });
+pub async fn view_from<F: Fixture>(f: &F, epoch: &str, version: u64, floor: u64, rows: u64) -> ViewReply {
+    let ask = Call::View(View { epoch: epoch.to_owned(), version, floor, rows, beats: 1000 });
     let Reply::View(reply) = call(f, ask).await else { panic!("no answer to a view") };
     *reply
 }

@@ -30,6 +30,7 @@ const LONGEST: Duration = Duration::from_millis(900);
 struct Memo {
     node: Node,
     version: u64,
+    floor: u64,
     term: Term,
     /// The place of its next message.
     next_own: u64,
@@ -85,6 +86,7 @@ impl<F: Fixture> Driver<F> {
                 aliases: Vec::new(),
             },
             version: 0,
+            floor: 0,
             term: Term(0),
             next_own: 1,
             presence: None,
@@ -172,6 +174,7 @@ impl<F: Fixture> Driver<F> {
                 let memo = &self.memos[node];
                 Call::Tick(Box::new(Tick {
                     version: if viewed { memo.version } else { 1 },
+                    floor: if viewed { memo.floor } else { 1 },
                     // Where nobody knows anything the clock decides, and the stores have two.
                     known: if knows || self.empty { self.known } else { Numbers::default() },
                     fresh_epoch: nonce(&format!("epoch{at}")),
@@ -294,6 +297,7 @@ impl<F: Fixture> Driver<F> {
             Reply::Tick(tick) => {
                 memo.node.epoch = tick.data.epoch.clone();
                 memo.version = tick.delta.version;
+                memo.floor = tick.delta.floor;
             }
             Reply::Campaign(campaign) => memo.term = campaign.granted.unwrap_or(memo.term),
             Reply::Sweep { gone, .. } => {
@@ -313,7 +317,7 @@ impl<F: Fixture> Driver<F> {
         if let Some(reply) = &reply {
             self.learn(step, reply);
         }
-        let look = Call::View(View { epoch: String::new(), version: 0, rows: 100, beats: 100 });
+        let look = Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 100, beats: 100 });
         let state = call(&self.f, look).await;
         if let Reply::View(view) = &state {
             self.symbols.learn(&view.data);

@@ -165,7 +165,7 @@ impl Redis {
     async fn back(&mut self) {
         self.presences.clear();
         let end = crate::support::stamp() + SOON;
-        let look = Call::View(View { epoch: String::new(), version: 0, rows: 0, beats: 0 });
+        let look = Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 });
         while let Err(fault) = self.store.call(look.clone()).await {
             assert!(crate::support::stamp() < end, "Redis does not come back: {fault}");
             tokio::task::yield_now().await;

@@ -81,13 +81,14 @@ async fn a_member_that_is_away_for_seven_days_is_forgotten<F: Fixture>(mut f: F)
     let (a, b) = (admitted(&f, Join { timing: slow(), ..join_of("a") }).await, member(&f, "b").await);
     put(&f, publish_of(&a, vec![packed(1, 1)])).await;
     leave(&f, &a).await;
-    let seen = view(&f).await.delta.version;
+    let before = view(&f).await.delta;
+    let (seen, floor) = (before.version, before.floor);
     f.advance(secs(7 * 86_400 - 60));
     assert!(!tick(&f, &b).await.delta.rows.is_empty());
-    assert!(!view_from(&f, &b.epoch, seen, 100).await.delta.reset, "not yet");
+    assert!(!view_from(&f, &b.epoch, seen, floor, 100).await.delta.reset, "not yet");
     f.advance(secs(61));
     tick(&f, &b).await;
-    let news = view_from(&f, &b.epoch, seen, 100).await.delta;
+    let news = view_from(&f, &b.epoch, seen, floor, 100).await.delta;
     assert!(news.reset);
     assert_eq!(news.rows.iter().map(|row| row.node_id.as_str()).collect::<Vec<_>>(), ["b"]);
     let again = member(&f, "a").await;

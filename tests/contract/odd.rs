@@ -25,7 +25,7 @@ const KEYS: [&str; 12] = [
 fn every_call(node: &Node, term: Term) -> Vec<Call> {
     let life = || node.life.clone();
     vec![
-        Call::View(View { epoch: String::new(), version: 0, rows: 10, beats: 10 }),
+        Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 10, beats: 10 }),
         Call::Watch,
         Call::Join(Box::new(join_of("new"))),
         Call::Join(Box::new(join_of("a"))),
@@ -176,10 +176,10 @@ async fn cost(members: usize) -> (u64, f64) {
     for n in 1..members {
         member(&f, &format!("m{n:04}")).await;
     }
-    let mut version = 0;
+    let (mut version, mut floor) = (0, 0);
     loop {
-        let seen = view_from(&f, &a.epoch, version, 1000).await.delta;
-        version = seen.version;
+        let seen = view_from(&f, &a.epoch, version, floor, 1000).await.delta;
+        (version, floor) = (seen.version, seen.floor);
         if !seen.more {
             break;
         }
@@ -187,6 +187,7 @@ async fn cost(members: usize) -> (u64, f64) {
     let beat = || async {
         let ask = clawster::cluster::protocol::Tick {
             version,
+            floor,
             renew: Some(term),
             presence: Some(nonce("p1")),
             ..tick_of(&a)

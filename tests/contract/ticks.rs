@@ -91,12 +91,31 @@ async fn what_the_member_table_says_comes_in_pages<F: Fixture>(f: F) {
     assert!(other.delta.reset && other.delta.rows.len() == 128, "a view of another data set");
 }
 
+async fn pages_go_on_behind_a_reset<F: Fixture>(mut f: F) {
+    for n in 0..7 {
+        member(&f, &format!("m{n}")).await;
+    }
+    let before = view(&f).await;
+    f.restart(true).await;
+    // The first write on the new server process lifts the floor, as a forgotten member does.
+    tick(&f, &member(&f, "m0").await).await;
+    let mut rows = Vec::new();
+    let (mut version, mut floor) = (before.delta.version, before.delta.floor);
+    for page in 0..4 {
+        let reply = view_from(&f, &before.data.epoch, version, floor, 3).await.delta;
+        assert_eq!((reply.reset, reply.more), (page == 0, page < 2), "page {page}");
+        rows.extend(reply.rows);
+        (version, floor) = (reply.version, reply.floor);
+    }
+    assert_eq!(rows.len(), 7, "each row once");
+}
+
 async fn a_view_returns_as_much_as_was_asked_for<F: Fixture>(f: F) {
     for name in ["a", "b", "c"] {
         member(&f, name).await;
     }
     for (rows, beats) in [(0, 0), (2, 1), (3, 3), (9, 9)] {
-        let ask = Call::View(View { epoch: String::new(), version: 0, rows, beats });
+        let ask = Call::View(View { epoch: String::new(), version: 0, floor: 0, rows, beats });
         let Reply::View(reply) = call(&f, ask).await else { panic!("no answer") };
         assert_eq!(reply.delta.rows.len() as u64, rows.min(3));
         assert_eq!(reply.beats.len() as u64, beats.min(3));
@@ -166,6 +185,7 @@ contract!(
     a_silence_of_more_than_half_a_ttl_moves_deadlines_once,
     a_lone_survivor_does_not_keep_the_dead_alive,
     what_the_member_table_says_comes_in_pages,
+    pages_go_on_behind_a_reset,
     a_view_returns_as_much_as_was_asked_for,
     beats_come_oldest_first_in_server_time,
     a_renewal_needs_holder_and_term,

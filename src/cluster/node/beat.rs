@@ -63,6 +63,7 @@ impl Node {
                 life,
                 epoch: self.view.epoch().to_owned(),
                 version: self.view.version,
+                floor: self.view.floor,
                 known: self.known,
                 fresh_epoch: self.nonce(),
                 renew,
@@ -91,7 +92,13 @@ impl Node {
     fn act_view(&mut self, now: Moment) {
         if self.beat.view.is_none() && self.beat.view_at.is_some_and(|at| at <= now) {
             self.beat.view_at = None;
-            let view = View { epoch: self.view.epoch().to_owned(), version: self.view.version, rows: ROWS, beats: 32 };
+            let view = View {
+                epoch: self.view.epoch().to_owned(),
+                version: self.view.version,
+                floor: self.view.floor,
+                rows: ROWS,
+                beats: 32,
+            };
             self.beat.view = Some(self.call(Call::View(view)));
         }
     }

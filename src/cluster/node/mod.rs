@@ -369,6 +369,11 @@ impl Node {
         self.known
     }
 
+    /// A message with this number was read, published or acknowledged here: no data set that knows less is the newest.
+    pub fn saw_message(&mut self, seq: MessageSeq) {
+        self.known.message = self.known.message.max(seq.0);
+    }
+
     /// Whether Redis answers; `None` before the first answer.
     #[must_use]
     pub fn link(&self) -> Option<bool> {

@@ -17,6 +17,8 @@ pub struct Tick {
     pub epoch: String,
     /// The version that the caller's view has.
     pub version: u64,
+    /// The floor that the last delta told.
+    pub floor: u64,
     /// The highest numbers that the node has seen.
     pub known: Numbers,
     /// The name of the data set, should it be empty.

@@ -69,6 +69,8 @@ pub struct Delta {
     pub version: u64,
     /// More has changed than fits.
     pub more: bool,
+    /// What to bring with the next question: it rises when rows were forgotten.
+    pub floor: u64,
     /// The new rows; `last_seen` is not filled in.
     pub rows: Vec<Member>,
 }
@@ -95,6 +97,8 @@ pub struct View {
     pub epoch: String,
     /// The version that the caller's view has.
     pub version: u64,
+    /// The floor that the last delta told.
+    pub floor: u64,
     /// How many rows at most.
     pub rows: u64,
     /// How many beats at most.

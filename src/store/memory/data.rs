@@ -232,11 +232,11 @@ impl Step<'_> {
     }
 
     /// What changed in the member table behind `version`, at most `limit` rows.
-    pub(super) fn delta(&self, version: u64, epoch: &str, limit: u64) -> Delta {
-        let reset = epoch != self.data.epoch || version < self.data.floor || version > self.data.version;
+    pub(super) fn delta(&self, version: u64, floor: u64, epoch: &str, limit: u64) -> Delta {
+        let reset = epoch != self.data.epoch || floor != self.data.floor || version > self.data.version;
         let mut reached = if reset { 0 } else { version };
         if reached == self.data.version {
-            return Delta { reset, version: reached, more: false, rows: Vec::new() };
+            return Delta { reset, version: reached, more: false, floor: self.data.floor, rows: Vec::new() };
         }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let behind = score(reached);
@@ -248,7 +248,7 @@ impl Step<'_> {
             rows.extend(self.data.members.get(id).and_then(|row| member(id, row)));
             reached = u64::try_from(at).unwrap_or(0);
         }
-        Delta { reset, version: if more { reached } else { self.data.version }, more, rows }
+        Delta { reset, version: if more { reached } else { self.data.version }, more, floor: self.data.floor, rows }
     }
 
     /// Members by their last beat, oldest first.

@@ -87,7 +87,7 @@ impl MemoryState {
                 now,
                 data: step.data_set(),
                 leader: step.leader(),
-                delta: step.delta(view.version, &view.epoch, view.rows),
+                delta: step.delta(view.version, view.floor, &view.epoch, view.rows),
                 beats: step.beats(view.beats),
                 alive: step.data.beats.len() as u64,
             })),

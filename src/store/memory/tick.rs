@@ -51,7 +51,7 @@ impl Step<'_> {
             data: self.data_set(),
             lease,
             leader: self.leader(),
-            delta: self.delta(tick.version, &tick.epoch, 128),
+            delta: self.delta(tick.version, tick.floor, &tick.epoch, 128),
             beats: self.beats(32),
             due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
             alive: self.data.beats.len() as u64,

@@ -168,6 +168,7 @@ fn known_id(text: String) -> Option<NodeId> {
 fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
     let mut d = f.list("delta")?;
     let (reset, version, more) = (d.flag("reset")?, d.number("version")?, d.flag("more")?);
+    let floor = d.number("floor")?;
     let mut list = d.list("rows")?;
     let mut rows = Vec::with_capacity(list.len() / 2);
     while list.len() > 0 {
@@ -178,7 +179,7 @@ fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
             Err(why) => tracing::warn!(%why, "a member's row is left out"),
         }
     }
-    Ok(Delta { reset, version, more, rows })
+    Ok(Delta { reset, version, more, floor, rows })
 }
 
 fn beats(f: &mut Fields) -> Result<Vec<(NodeId, ServerTime)>, Malformed> {

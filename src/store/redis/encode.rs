@@ -37,7 +37,13 @@ pub(super) fn invocation(call: &Call) -> Invocation {
         Call::Tick(tick) => (&scripts::TICK, tick_arguments(tick)),
         Call::View(view) => (
             &scripts::VIEW,
-            vec![view.epoch.clone(), view.version.to_string(), view.rows.to_string(), view.beats.to_string()],
+            vec![
+                view.epoch.clone(),
+                view.version.to_string(),
+                view.rows.to_string(),
+                view.beats.to_string(),
+                view.floor.to_string(),
+            ],
         ),
         Call::Leave { life: who, acknowledged } => {
             let [id, incarnation] = life(who);
@@ -122,6 +128,7 @@ fn tick_arguments(tick: &Tick) -> Vec<String> {
         flag(tick.leads),
         text(tick.presence.as_ref()),
         seq(tick.acknowledged),
+        tick.floor.to_string(),
     ]
 }
 

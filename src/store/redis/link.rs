@@ -7,10 +7,12 @@
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have connections of their own.
 
 use super::target::{DEADLINE, Target, fault};
+use crate::clock;
 use crate::cluster::protocol::{Fault, ServerId};
+use crate::cluster::time::Moment;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisResult, Value};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -25,24 +27,43 @@ pub(super) struct Standing {
 pub(super) struct Link {
     target: Target,
     standing: Mutex<(u64, Option<Standing>)>,
+    /// When the last attempt to connect failed, and how.
+    failed: std::sync::Mutex<Option<(Moment, Fault)>>,
 }
 
 impl Link {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, standing: Mutex::new((0, None)) }
+        Self { target, standing: Mutex::new((0, None)), failed: std::sync::Mutex::default() }
     }
 
     /// The connection, opened when there is none.
     pub(super) async fn get(&self) -> Result<Standing, Fault> {
+        let asked = clock::now();
         let mut guard = self.standing.lock().await;
         if let Some(standing) = &guard.1 {
             return Ok(standing.clone());
         }
         let number = guard.0 + 1;
-        let (connection, server) = open(&self.target).await?;
+        if let Some(fault) = self.failed_since(asked) {
+            return Err(fault);
+        }
+        let (connection, server) = match open(&self.target).await {
+            Ok(opened) => opened,
+            Err(fault) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = Some((clock::now(), fault.clone()));
+                return Err(fault);
+            }
+        };
         let standing = Standing { connection, server: Arc::new(server), number };
         *guard = (number, Some(standing.clone()));
         Ok(standing)
+    }
+
+    /// What came of an attempt that ended while the caller waited for its turn.
+    fn failed_since(&self, asked: Moment) -> Option<Fault> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().filter(|(at, _)| *at >= asked).map(|(_, fault)| fault.clone())
     }
 
     /// Judges the outcome of a call: a connection that failed is given up.

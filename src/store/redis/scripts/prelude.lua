@@ -245,16 +245,17 @@ local function numbers_reply()
     int(meta.message_start), int(meta.interval), int(meta.ttl), int(meta.lease) }
 end
 
--- What changed in the member table behind `version`: [reset, version reached, more, [id, row, ...]]. `reset` asks the
--- caller to forget what it has, because rows were forgotten or the data set is another one.
-local function delta_reply(version, epoch, limit)
+-- What changed in the member table behind `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks
+-- the caller to forget what it has, because rows were forgotten (the floor rose) or the data set is another one; the caller
+-- brings the floor with its next question, so that the pages behind a reset go on.
+local function delta_reply(version, floor, epoch, limit)
   local reset = 0
-  if epoch ~= meta.epoch or version < meta.floor or version > meta.version then
+  if epoch ~= meta.epoch or floor ~= meta.floor or version > meta.version then
     reset = 1
     version = 0
   end
   if version == meta.version then
-    return { reset, int(version), 0, {} }
+    return { reset, int(version), 0, int(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
   local rows = {}
@@ -270,7 +271,7 @@ local function delta_reply(version, epoch, limit)
   if more == 0 then
     version = meta.version
   end
-  return { reset, int(version), more, rows }
+  return { reset, int(version), more, int(meta.floor), rows }
 end
 
 -- Members by their last beat, oldest first: [what makes a deadline the server time of the last beat when added, [id,

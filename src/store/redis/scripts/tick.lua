@@ -2,7 +2,7 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or ''
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline, members
 --   alive]; status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
@@ -79,5 +79,5 @@ end
 
 local first = call('ZRANGE', BEATS, 0, 0, 'WITHSCORES')
 local due = first[2] and math.max(0, tonumber(first[2]) - cluster_now()) or meta.ttl
-return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, epoch, 128), beats_reply(32),
+return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, tonumber(ARGV[14]), epoch, 128), beats_reply(32),
   int(due), call('ZCARD', BEATS) }

@@ -1,8 +1,8 @@
 //! The shape of the source tree, checked by reading it.
 //!
-//! 1. Dependencies point one way: cluster, store, engine, rpc, cli, main; config, logging and clock stand beside them.
+//! 1. Dependencies point one way: cluster, store, engine, rpc, cli, main; config, embedded, logging and clock stand beside them.
 //! 2. The pure core knows no runtime, no clock, no randomness and no Redis.
-//! 3. The keys and commands of Redis are spelled in `store/redis` only.
+//! 3. The keys and commands of Redis are spelled in `store/redis` only, and in the doctor, which looks at Redis itself.
 //! 4. Every file says what it is for and is short enough to be read in one go.
 //!
 //! Not here: lints, which live in `Cargo.toml` and `clippy.toml`.
@@ -17,15 +17,16 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 400;
 
 /// What each module may use besides itself.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("cluster", &[]),
     ("clock", &["cluster"]),
-    ("logging", &["clock", "config"]),
+    ("logging", &["clock", "cluster", "config"]),
+    ("embedded", &["clock"]),
     ("config", &["cluster"]),
     ("store", &["cluster", "clock", "config"]),
     ("engine", &["cluster", "clock", "store", "config"]),
     ("rpc", &["cluster", "clock", "store", "engine", "config"]),
-    ("cli", &["cluster", "clock", "store", "engine", "rpc", "config", "logging"]),
+    ("cli", &["cluster", "clock", "store", "engine", "rpc", "config", "embedded", "logging"]),
 ];
 
 /// What the pure core must not name.
@@ -170,13 +171,16 @@ fn the_core_is_pure() {
 #[test]
 fn only_the_redis_store_speaks_redis() {
     let mut problems = Vec::new();
-    for source in sources().iter().filter(|source| !source.path.starts_with("store/redis")) {
+    let may = ["store/redis", "cli/doctor"];
+    for source in sources().iter().filter(|source| !may.iter().any(|place| source.path.starts_with(place))) {
+        // A module of this crate that is named like the library hides it.
+        let hidden = source.code().any(|(_, line)| line.starts_with("use super::") && line.contains(" redis,"));
         for (number, line) in source.code() {
             for word in
                 ["redis.call", "redis.pcall", "clawster:{", "redis::"].into_iter().filter(|word| line.contains(word))
             {
                 // A path of this crate that ends in `redis::` is the store's own module, not the library.
-                if word == "redis::" && !names_the_library(line) {
+                if word == "redis::" && (hidden || !names_the_library(line)) {
                     continue;
                 }
                 problems.push(format!("src/{}:{number}: {word}", source.path));

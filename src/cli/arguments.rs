@@ -391,9 +391,7 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_refused() {
-        for bad in
-            ["elect --canidate a", "demo --nodes 1", "join --label x", "config", "completions tcsh", "frobnicate"]
-        {
+        for bad in ["elect --canidate a", "demo --nodes 1", "join --label x", "config", "completions tcsh", "frob"] {
             let error = parse(bad).expect_err(bad);
             assert_eq!(error.exit_code(), 2, "{bad}");
         }

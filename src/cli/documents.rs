@@ -108,6 +108,48 @@ mod tests {
         assert!(serde_json::from_str::<Value>(&document).expect("JSON").is_object());
     }
 
+    /// The files below a folder, by their path in it.
+    fn files(root: &Path, below: &str, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(root.join(below)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let name = entry.file_name().into_string().expect("text");
+            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+            if entry.path().is_dir() { files(root, &path, found) } else { found.push(path) }
+        }
+    }
+
+    #[test]
+    fn the_committed_schemas_are_those_of_the_types() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+        const REGENERATE: &str = "regenerate with: UPDATE_SCHEMAS=1 cargo test --lib committed_schemas";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            printed(|session| schema(session, None, Some(&root)));
+        }
+        let documents = all();
+        for (path, document) in &documents {
+            let found = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+            assert!(found == text(document).expect("JSON"), "schemas/{path} is not what the types say; {REGENERATE}");
+        }
+        let mut committed = Vec::new();
+        files(&root, "", &mut committed);
+        committed.sort();
+        let known: Vec<String> = documents.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(committed, known, "schemas/ holds what belongs to nothing any more; remove it");
+    }
+
+    #[test]
+    fn the_shipped_configuration_names_its_schemas() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        for (file, schema) in [("config.json", "config.schema.json"), ("secrets.template.json", "secrets.schema.json")]
+        {
+            let text = std::fs::read_to_string(root.join(file)).expect("shipped");
+            let content: Value = serde_json::from_str(&text).expect("JSON");
+            let named = content["$schema"].as_str().expect("a schema");
+            assert_eq!(named, format!("../schemas/{schema}"), "{file}");
+            assert!(root.join(named).is_file(), "{file} names {named}, which is not there");
+        }
+    }
+
     #[test]
     fn completions_and_the_manual_know_the_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {

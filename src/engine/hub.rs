@@ -9,7 +9,7 @@ use super::handle::Feed;
 use crate::clock;
 use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::ids::EventSeq;
-use crate::cluster::time::{Moment, ServerTime, millis};
+use crate::cluster::time::{Moment, ServerTime};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -48,12 +48,20 @@ impl Hub {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server's time, as far as known, for the stamps of local events.
+    /// The server's time of its last answer, for the stamps of local events. One that is known already is not news: it
+    /// was true when it came, not now.
     pub(super) fn set_server_time(&self, at: ServerTime) {
         let mut log = self.log();
-        // Only a new answer of the server says what time it is now.
         if log.server_time.is_none_or(|(known, _)| known != at) {
             log.server_time = Some((at, clock::now()));
+        }
+    }
+
+    /// The server's time at this moment, as far as it can be told.
+    fn server_time(&self) -> ServerTime {
+        match self.log().server_time {
+            Some((at, read)) => at.plus(clock::now().since(read)),
+            None => ServerTime::default(),
         }
     }
 
@@ -94,11 +102,7 @@ impl Hub {
     }
 
     pub(super) fn publish_local(&self, fact: LocalFact) {
-        let at = match self.log().server_time {
-            Some((at, read)) => ServerTime(at.0 + millis(clock::now().since(read))),
-            None => ServerTime::default(),
-        };
-        self.publish(Event::Local { at, fact });
+        self.publish(Event::Local { at: self.server_time(), fact });
     }
 
     /// Whether anybody wants messages as events.
@@ -153,7 +157,22 @@ impl Hub {
     }
 
     pub(super) fn gap(&self, from: EventSeq, to: EventSeq) -> Event {
-        let at = self.log().server_time.map_or(ServerTime::default(), |(at, _)| at);
-        Event::Local { at, fact: LocalFact::Gap { from, to } }
+        Event::Local { at: self.server_time(), fact: LocalFact::Gap { from, to } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_answer_does_not_set_the_servers_time_back() {
+        let hub = Hub::new();
+        hub.set_server_time(ServerTime(1_000));
+        let heard = hub.log().server_time;
+        hub.set_server_time(ServerTime(1_000));
+        assert_eq!(hub.log().server_time, heard, "the same answer, told again later");
+        hub.set_server_time(ServerTime(2_000));
+        assert!(hub.server_time() >= ServerTime(2_000));
     }
 }

@@ -16,8 +16,7 @@ fn caught_up(nodes: &[&Serve]) {
     });
 }
 
-fn last_id(node: &Serve) -> String {
-    let events = node.events();
+fn last_id(events: &[Value]) -> String {
     events.last().expect("an event")["id"].as_str().expect("an event's id").to_owned()
 }
 
@@ -29,7 +28,7 @@ fn all_nodes_tell_the_same_events_through_churn() {
     // The host of c goes away and comes back: it resumes behind what it saw.
     caught_up(&trio.nodes.iter().collect::<Vec<_>>());
     first_life.extend(trio.nodes[2].events());
-    let seen = last_id(&trio.nodes[2]);
+    let seen = last_id(&trio.nodes[2].events());
     trio.nodes[2].kill9();
     trio.nodes[0].event("c died", secs(10.0), |event| {
         event["event"] == "cluster.node_left" && event["node_id"] == "c" && event["reason"] == "process_died"
@@ -61,12 +60,17 @@ fn a_subscriber_that_was_away_misses_none_and_gets_none_twice() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);
     let node = &trio.nodes[0];
-    caught_up(&[node]);
-    let (before, seen) = (node.events().len(), last_id(node));
-    let old = trio.nodes[1].subscribe(json!(["cluster.*"]), None);
-    assert_eq!(trio.nodes[1].ok("cluster.unsubscribe", json!([old])), true);
     // Round the table from whoever leads, so that each election changes the leader.
     let leader = trio.settled(secs(20.0));
+    eventually("a hears of the first election", secs(10.0), || {
+        let heard = node.events();
+        if heard.iter().any(|e| e["event"] == "cluster.leader_elected") { Ok(()) } else { Err(heard.len()) }
+    });
+    // One look for both: an event that came between two looks would count as new and as seen.
+    let heard = node.events();
+    let (before, seen) = (heard.len(), last_id(&heard));
+    let old = trio.nodes[1].subscribe(json!(["cluster.*"]), None);
+    assert_eq!(trio.nodes[1].ok("cluster.unsubscribe", json!([old])), true);
     for step in 1..=3 {
         let candidate = &trio.nodes[(leader + step) % 3].label;
         node.ok("distributed.elect_leader", json!({"candidate": candidate, "force": true}));
@@ -75,14 +79,15 @@ fn a_subscriber_that_was_away_misses_none_and_gets_none_twice() {
         let elections = node.events()[before..].iter().filter(|e| e["event"] == "cluster.leader_elected").count();
         if elections == 3 { Ok(()) } else { Err(elections) }
     });
-    // Another subscription on the same node, behind what was seen before: it is told just the rest.
+    // Another subscription on the same node, behind what was seen before: it is told just the rest. What that is must be
+    // known before, because its events stand among the node's as well.
+    let due = node.events()[before..].to_vec();
     let late = node.subscribe(json!(["cluster.*"]), Some(&seen));
     let of = |wanted: &Value| -> Vec<Value> {
         let notes = node.notes();
         let mine = notes.iter().filter(|note| note.params["subscription"] == *wanted);
         mine.map(|note| note.event().clone()).filter(|event| event["seq"].is_number()).collect()
     };
-    let due = node.events()[before..].to_vec();
     eventually("the late subscription has caught up", secs(10.0), || {
         if of(&late).len() >= due.len() { Ok(()) } else { Err(format!("{} of {}", of(&late).len(), due.len())) }
     });

@@ -185,8 +185,10 @@ impl Driver {
     /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
     /// deadline will end that.
     fn tell_presence(&self, command: presence::Command) {
-        if let Err(error) = self.presence.try_send(command) {
-            tracing::error!(%error, "the presence connection takes no commands");
+        match self.presence.try_send(command) {
+            // Closed: the node is being stopped.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => tracing::error!("the presence connection takes no commands"),
         }
     }
 

@@ -67,10 +67,7 @@ async fn obey(store: &RedisStore, standing: &mut Option<Standing>, command: Comm
                     *standing = Some(Standing { nonce: nonce.clone(), sink, notices });
                     Some(Input::PresenceUp(nonce))
                 }
-                Err(why) => {
-                    tracing::debug!(%why, "the presence connection does not stand");
-                    Some(Input::PresenceDown(nonce))
-                }
+                Err(why) => Some(Input::PresenceRefused { nonce, error: why.to_string() }),
             }
         }
         Command::Close => {

@@ -6,8 +6,9 @@
 //! Not here: keeping the view (`crate::cluster::view`).
 
 use super::handle::{NodeView, Role, StateView};
-use crate::cluster::ids::{ClusterName, NodeId};
+use crate::cluster::ids::{ClusterName, Incarnation, NodeId};
 use crate::cluster::node::{Node, Standing};
+use crate::cluster::protocol::Life;
 use crate::cluster::time::Moment;
 use crate::cluster::view::ClusterView;
 use std::time::Duration;
@@ -37,7 +38,9 @@ pub(super) fn from_view(
 ) -> StateView {
     let holder = view.holder();
     let nodes = view.members.values().map(|member| {
-        let holds = holder.is_some_and(|h| h.node_id == member.node_id) && member.is_live();
+        // An event names the holder before its life is known.
+        let same = |h: &Life| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
+        let holds = holder.is_some_and(|h| h.node_id == member.node_id && same(h)) && member.is_live();
         let role = match &me {
             Some(id) if *id == member.node_id => role,
             _ if holds => Role::Leader,

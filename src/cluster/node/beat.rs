@@ -124,7 +124,7 @@ impl Node {
                 self.look_for_overdue(now, reply.due);
                 self.beat_done(now, sent, reply.now, attempts);
             }
-            Identity::Replaced => self.replaced(now),
+            Identity::Replaced => self.replaced(),
             Identity::Unknown | Identity::Gone | Identity::Epoch => self.rejoin(now),
         }
     }

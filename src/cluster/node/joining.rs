@@ -9,26 +9,29 @@ use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce};
 use crate::cluster::member::Metadata;
-use crate::cluster::protocol::{Call, Fault, Identity, Join, JoinReply, Life, ServerId};
-use crate::cluster::time::{Moment, ServerTime};
+use crate::cluster::protocol::{Call, Fault, Join, JoinReply, Life, ServerId};
+use crate::cluster::time::Moment;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often an id that may become free is asked for again.
 const POLL: Duration = Duration::from_millis(150);
+/// How often an automatic join that was refused looks whether the holder beats at all.
+const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How often a holder that is present is asked about: its process may have died this instant.
 const PRESENT_POLLS: u32 = 2;
 
 /// A join that is under way.
 #[derive(Debug, Clone)]
-struct Attempt {
+pub(super) struct Attempt {
     node_id: NodeId,
     metadata: Metadata,
     force: bool,
-    rename_from: Option<NodeId>,
-    clients: Vec<Ticket>,
+    pub(super) rename_from: Option<NodeId>,
+    pub(super) clients: Vec<Ticket>,
     automatic: bool,
     next: Option<Moment>,
-    ticket: Option<Ticket>,
+    pub(super) ticket: Option<Ticket>,
     seen_present: u32,
     gone: Option<(String, Moment)>,
     left: Option<Duration>,
@@ -40,14 +43,15 @@ struct Attempt {
 
 #[derive(Debug, Default)]
 pub(super) struct Joining {
-    attempt: Option<Attempt>,
-    waiting_for_view: Vec<Ticket>,
-    leave: Option<(Ticket, Vec<Ticket>)>,
+    pub(super) attempt: Option<Attempt>,
+    asked: VecDeque<(Ticket, JoinAsk)>,
+    pub(super) waiting_for_view: Vec<Ticket>,
+    pub(super) leave: Option<(Ticket, Vec<Ticket>)>,
     /// Clients that asked to leave while a join was under way, whose outcome comes first.
-    leave_next: Vec<Ticket>,
+    pub(super) leave_next: Vec<Ticket>,
     failures: u32,
     /// Whether the first attempt of the automatic join has come to an end, whatever it was.
-    settled: bool,
+    pub(super) settled: bool,
 }
 
 impl Joining {
@@ -98,35 +102,32 @@ impl Node {
 
     /// Whether the node wants to be a member: it is one, or is trying to become one.
     pub(super) fn wants_presence(&self) -> bool {
-        self.join.attempt.is_some() || matches!(self.standing, Standing::Member(_))
+        let asks = self.join.attempt.is_some() || !self.join.asked.is_empty();
+        asks || matches!(self.standing, Standing::Member(_))
     }
 
-    pub(super) fn asked_to_join(&mut self, now: Moment, client: Ticket, ask: &JoinAsk) {
-        if let Some(attempt) = &mut self.join.attempt {
-            if attempt.automatic || attempt.ticket.is_none() {
-                // A client's wish replaces the automatic attempt and whatever it was waiting for.
-                let mut fresh = Attempt::of(&self.settings, Some(ask), now);
-                fresh.clients = std::mem::take(&mut attempt.clients);
-                if attempt.unsettled && attempt.node_id != fresh.node_id {
-                    let why = format!("a join as {} is not settled; call again", attempt.node_id);
-                    attempt.clients = fresh.clients;
-                    self.reply(client, Err(Refusal::Invalid(why)));
-                    return;
-                }
-                *attempt = fresh;
-            } else if ask.node_id.as_ref().is_some_and(|id| *id != attempt.node_id) {
-                let why = format!("a join as {} is under way; wait for it and call again", attempt.node_id);
-                self.reply(client, Err(Refusal::Invalid(why)));
-                return;
-            }
-        } else {
-            self.join.attempt = Some(Attempt::of(&self.settings, Some(ask), now));
+    pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
+        self.join.asked.push_back((client, ask));
+        if !matches!(self.standing, Standing::Member(_)) {
+            self.standing = Standing::Joining;
         }
-        let current = self.life().map(|life| life.node_id.clone());
-        if let Some(attempt) = &mut self.join.attempt {
-            attempt.clients.push(client);
-            attempt.rename_from = current.filter(|id| *id != attempt.node_id);
+    }
+
+    /// Takes up the next client's wish, once no earlier join is under way. An automatic attempt that has not been sent, or
+    /// is known not to have happened, gives way.
+    fn take_up(&mut self, now: Moment) {
+        let free = match &self.join.attempt {
+            None => true,
+            Some(attempt) => attempt.ticket.is_none() && attempt.automatic && !attempt.unsettled,
+        };
+        if !free || self.leaving() {
+            return;
         }
+        let Some((client, ask)) = self.join.asked.pop_front() else { return };
+        let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
+        attempt.clients.push(client);
+        attempt.rename_from = self.life().map(|life| life.node_id.clone()).filter(|id| *id != attempt.node_id);
+        self.join.attempt = Some(attempt);
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
         }
@@ -142,6 +143,7 @@ impl Node {
 
     pub(super) fn act_join(&mut self, now: Moment) {
         self.act_leave();
+        self.take_up(now);
         let Some(presence) = self.presence.standing().cloned() else { return };
         let Some(attempt) = &self.join.attempt else { return };
         if self.leaving() || attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
@@ -203,7 +205,7 @@ impl Node {
             }
             JoinReply::Replaced => {
                 self.join.attempt = Some(attempt);
-                self.replaced(now);
+                self.replaced();
             }
         }
     }
@@ -252,17 +254,29 @@ impl Node {
             (None, _) => None,
         };
         if attempt.seen_present >= PRESENT_POLLS || (beats && !present) {
-            self.effects.push(Effect::Note(Note::Refused { node_id: attempt.node_id.clone(), holder: holder.clone() }));
+            let known = matches!(self.standing, Standing::Refused(_));
+            if !known {
+                let note = Note::Refused { node_id: attempt.node_id.clone(), holder: holder.clone() };
+                self.effects.push(Effect::Note(note));
+            }
             let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
-            for client in attempt.clients {
+            for client in std::mem::take(&mut attempt.clients) {
                 self.reply(client, Err(refusal.clone()));
             }
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Refused(holder);
+                if attempt.automatic && !beats {
+                    // The host may have lost its power: the server still counts the connection, but nobody beats. The
+                    // deadline will tell.
+                    self.join.settled = true;
+                    self.join.attempt = Some(Attempt { clients: Vec::new(), next: Some(now + SLOW_POLL), ..attempt });
+                    return;
+                }
                 self.close_presence();
             } else {
                 // The rename that was refused had put the leadership aside.
                 self.lead_again(now, attempt.lost);
+                self.beat_now(now);
             }
             self.join.settled = true;
             return;
@@ -274,7 +288,7 @@ impl Node {
     }
 
     /// Another process took the id: this life is over.
-    pub(super) fn replaced(&mut self, now: Moment) {
+    pub(super) fn replaced(&mut self) {
         let holder = "another process that took it over".to_owned();
         let node_id = self.settings.node_id.clone();
         self.effects.push(Effect::Note(Note::Refused { node_id: node_id.clone(), holder: holder.clone() }));
@@ -284,37 +298,8 @@ impl Node {
                 self.reply(client, Err(refusal));
             }
         }
-        self.depart(now, Standing::Refused(holder));
+        self.depart(Standing::Refused(holder));
         self.incarnation = Incarnation(0);
-    }
-
-    fn depart(&mut self, _now: Moment, standing: Standing) {
-        self.leadership = None;
-        self.standing = standing;
-        self.join.settled = true;
-        self.beat.stop();
-        self.leading.stop();
-        self.observation.forget();
-        self.effects.push(Effect::Departed);
-        self.close_presence();
-        let refusal = self.not_a_member();
-        for client in std::mem::take(&mut self.join.waiting_for_view) {
-            self.reply(client, Err(refusal.clone()));
-        }
-        self.refuse_waiting(&refusal);
-    }
-
-    pub(super) fn leaving(&self) -> bool {
-        self.join.leave.is_some()
-    }
-
-    pub(super) fn not_a_member(&self) -> Refusal {
-        match &self.standing {
-            Standing::Refused(holder) => {
-                Refusal::InUse { node_id: self.settings.node_id.clone(), holder: holder.clone() }
-            }
-            _ => Refusal::NotJoined,
-        }
     }
 
     pub(super) fn join_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
@@ -327,14 +312,17 @@ impl Node {
         attempt.next = Some(now + self.settings.retry.delay);
         attempt.unsettled = matches!(fault, Fault::Unavailable(_));
         attempt.lost |= attempt.unsettled;
-        self.join_in_vain(now, &fault.to_string());
+        self.join_in_vain(now, &fault.to_string(), self.settings.retry.delay);
     }
 
     /// An attempt to join came to nothing: clients are told, an automatic join goes on trying.
-    pub(super) fn join_in_vain(&mut self, now: Moment, error: &str) {
-        let Some(attempt) = &mut self.join.attempt else { return };
-        let clients = std::mem::take(&mut attempt.clients);
-        let wait = self.settings.retry.delay;
+    pub(super) fn join_in_vain(&mut self, now: Moment, error: &str, wait: Duration) {
+        // Nobody waits for Redis to come back: not those whose wish was not taken up yet, nor those who asked for a beat.
+        let mut clients: Vec<Ticket> = self.join.asked.drain(..).map(|(client, _)| client).collect();
+        self.beats_exhausted(error);
+        self.view_is_late();
+        let Some(attempt) = &mut self.join.attempt else { return self.in_vain(clients, error) };
+        clients.append(&mut attempt.clients);
         self.join.failures += 1;
         self.join.settled = true;
         // Every attempt at first, then one line a minute or so.
@@ -347,11 +335,17 @@ impl Node {
             let lost = attempt.lost;
             self.join.attempt = None;
             self.lead_again(now, lost);
-            if !matches!(self.standing, Standing::Member(_)) {
+            if matches!(self.standing, Standing::Member(_)) {
+                self.beat_now(now);
+            } else {
                 self.standing = Standing::Out;
                 self.close_presence();
             }
         }
+        self.in_vain(clients, error);
+    }
+
+    fn in_vain(&mut self, clients: Vec<Ticket>, error: &str) {
         for client in clients {
             self.reply(client, Err(Refusal::Unavailable(error.to_owned())));
         }
@@ -375,70 +369,6 @@ impl Node {
         let Some(life) = self.life().cloned() else { return };
         for client in std::mem::take(&mut self.join.waiting_for_view) {
             self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
-        }
-    }
-
-    pub(super) fn asked_to_leave(&mut self, client: Ticket) {
-        if let Some((_, clients)) = &mut self.join.leave {
-            clients.push(client);
-            return;
-        }
-        self.join.leave_next.push(client);
-    }
-
-    /// Leaves, once no join is under way any more that would make this node a member again.
-    fn act_leave(&mut self) {
-        let joins = self.join.attempt.as_ref().is_some_and(|attempt| attempt.ticket.is_some());
-        if self.join.leave_next.is_empty() || self.leaving() || joins {
-            return;
-        }
-        let clients = std::mem::take(&mut self.join.leave_next);
-        let Some(life) = self.life().cloned() else {
-            for client in clients {
-                self.reply(client, Err(Refusal::NotJoined));
-            }
-            return;
-        };
-        if let Some(leadership) = &mut self.leadership {
-            leadership.resigning = true;
-        }
-        let ticket = self.call(Call::Leave { life, acknowledged: self.acknowledged });
-        self.join.leave = Some((ticket, clients));
-    }
-
-    pub(super) fn left(&mut self, now: Moment, ticket: Ticket, identity: Identity, at: ServerTime, resigned: bool) {
-        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else {
-            self.resign_answered(now, ticket);
-            return;
-        };
-        let node_id = self.settings.node_id.clone();
-        // Only what a client asked for outlives it.
-        let attempt = self.join.attempt.take().filter(|attempt| !attempt.clients.is_empty());
-        if let Some(leadership) = self.leadership.take() {
-            self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
-        }
-        // Whether the store knew this life or not: it is no member now.
-        let answer = match identity {
-            Identity::Replaced => Err(Refusal::NotJoined),
-            _ => Ok(Response::Left { node_id, left_at: at, resigned }),
-        };
-        for client in clients {
-            self.reply(client, answer.clone());
-        }
-        self.depart(now, Standing::Out);
-        self.incarnation = Incarnation(0);
-        if let Some(mut attempt) = attempt {
-            attempt.rename_from = None;
-            self.join.attempt = Some(attempt);
-            self.standing = Standing::Joining;
-        }
-    }
-
-    fn leave_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
-        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else { return };
-        self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
-        for client in clients {
-            self.reply(client, Err(Refusal::Unavailable(fault.to_string())));
         }
     }
 }

@@ -103,9 +103,16 @@ impl Node {
             return;
         }
         let Some(life) = self.life().cloned() else { return };
-        let Some(rank) = self.view.rank(self.node_id()) else { return };
         let settings = self.settings.leader;
         let lease = self.timing.lease_ttl;
+        // The rank is counted only when the first in rank could ask: with many members it costs more than the rest.
+        let first = self.observation.rule(self.node_id(), settings, lease, 0);
+        let Some((earliest, ..)) = first else { return };
+        if earliest > now {
+            self.leading.campaign_at = Some(earliest.max(self.leading.campaign_after));
+            return;
+        }
+        let Some(rank) = self.view.rank(self.node_id()) else { return };
         let Some((at, seen, rule)) = self.observation.rule(self.node_id(), settings, lease, rank) else { return };
         let at = at.max(self.leading.campaign_after);
         if at > now {

@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    pub(super) fn presence_down(&mut self, now: Moment, nonce: &Nonce) {
+    pub(super) fn presence_down(&mut self, now: Moment, nonce: &Nonce, error: &str) {
         let opening = match &self.presence.connection {
             Connection::Up(n) if n == nonce => false,
             Connection::Opening(n) if n == nonce => true,
@@ -182,7 +182,7 @@ impl Node {
         }
         if opening {
             self.set_link(now, false);
-            self.join_in_vain(now, "Redis cannot be reached");
+            self.join_in_vain(now, error, REOPEN);
         } else {
             self.presence.reopen_at = Some(now);
             self.beat_now(now);
@@ -240,7 +240,7 @@ impl Node {
         }
         match identity {
             Identity::Ok => {}
-            Identity::Replaced => return self.replaced(now),
+            Identity::Replaced => return self.replaced(),
             _ => {
                 self.presence.register_after = now + REOPEN;
                 return self.beat_now(now);

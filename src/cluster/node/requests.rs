@@ -109,6 +109,9 @@ pub enum Refusal {
     Invalid(String),
 }
 
+/// How often one request asks the leader to make room.
+const MAX_ASKS: u32 = 3;
+
 #[derive(Debug)]
 struct Election {
     client: Ticket,
@@ -117,7 +120,7 @@ struct Election {
     from: Term,
     deadline: Moment,
     call: Option<Ticket>,
-    asked: Option<Term>,
+    asks: u32,
     again: Moment,
 }
 
@@ -141,7 +144,7 @@ impl Node {
 
     pub(super) fn asked(&mut self, now: Moment, client: Ticket, request: Request) {
         match request {
-            Request::Join(ask) => self.asked_to_join(now, client, &ask),
+            Request::Join(ask) => self.asked_to_join(client, ask),
             Request::Leave => self.asked_to_leave(client),
             Request::Beat => {
                 if matches!(self.standing, Standing::Member(_)) {
@@ -183,7 +186,7 @@ impl Node {
             from: self.view.term,
             deadline: now + self.timing.lease_ttl,
             call: None,
-            asked: None,
+            asks: 0,
             again: now,
         };
         if force {
@@ -210,12 +213,14 @@ impl Node {
 
     /// Brings an election on; true when it is answered.
     fn advance(&mut self, now: Moment, election: &mut Election) -> bool {
-        let leader = self.live_leader(self.view.as_of).filter(|(_, term, _)| *term > election.from);
+        // Without force a leader that was only out of sight for a moment is an answer, too.
+        let fits = |term: &Term| *term > election.from || !election.force;
+        let leader = self.live_leader(self.view.as_of).filter(|(_, term, _)| fits(term));
         let wanted = leader.filter(|(id, ..)| !election.force || election.candidate.as_ref() == Some(id));
         // A node that answers for itself waits until it really leads.
         let led = |id: &NodeId| self.node_id() != id || self.leads(now);
         if let Some((leader_id, term, expires_at)) = wanted.filter(|(id, ..)| led(id)) {
-            let changed = true;
+            let changed = term > election.from;
             self.reply(election.client, Ok(Response::Elected { leader_id, term, changed, expires_at }));
             return true;
         }
@@ -225,13 +230,15 @@ impl Node {
             return true;
         }
         if election.force && election.call.is_none() && election.again <= now {
-            // Asked again when somebody else was faster, and from time to time, because an answer may be lost.
+            // Asked again when somebody else was faster, or an answer was lost; not for ever, because a candidate that does
+            // not take it would cost the cluster its leader each time.
             election.again = now + Duration::from_millis(500);
-            let other = self.view.term > election.from && election.asked != Some(self.view.term);
-            if (election.asked.is_none() || other || self.view.holder().is_some())
+            let marked = self.view.leader.as_ref().is_some_and(|record| record.handing_to == election.candidate);
+            if election.asks < MAX_ASKS
+                && (election.asks == 0 || (self.view.holder().is_some() && !marked))
                 && let Some(candidate) = election.candidate.clone()
             {
-                election.asked = Some(self.view.term);
+                election.asks += 1;
                 election.call = Some(self.call(Call::HandOver { candidate }));
             }
         }

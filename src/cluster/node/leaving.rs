@@ -1,0 +1,105 @@
+//! Leaving by request, and what ends with a membership however it ends.
+//!
+//! 1. The node stops leading before the store is told, and does not lead again under a term whose end the store may know.
+//! 2. A join that is under way comes to its end first, else it would make a member of a node that left.
+
+use super::requests::{Refusal, Response};
+use super::{Effect, Node, Note, Standing, Ticket};
+use crate::cluster::ids::Incarnation;
+use crate::cluster::protocol::{Call, Fault, Identity};
+use crate::cluster::time::{Moment, ServerTime};
+
+impl Node {
+    pub(super) fn asked_to_leave(&mut self, client: Ticket) {
+        if let Some((_, clients)) = &mut self.join.leave {
+            clients.push(client);
+            return;
+        }
+        self.join.leave_next.push(client);
+    }
+
+    /// Leaves, once no join is under way any more that would make this node a member again.
+    pub(super) fn act_leave(&mut self) {
+        let joins = self.join.attempt.as_ref().is_some_and(|attempt| attempt.ticket.is_some());
+        if self.join.leave_next.is_empty() || self.leaving() || joins {
+            return;
+        }
+        let clients = std::mem::take(&mut self.join.leave_next);
+        let Some(life) = self.life().cloned() else {
+            for client in clients {
+                self.reply(client, Err(Refusal::NotJoined));
+            }
+            return;
+        };
+        if let Some(leadership) = &mut self.leadership {
+            leadership.resigning = true;
+        }
+        let ticket = self.call(Call::Leave { life, acknowledged: self.acknowledged });
+        self.join.leave = Some((ticket, clients));
+    }
+
+    pub(super) fn left(&mut self, now: Moment, ticket: Ticket, identity: Identity, at: ServerTime, resigned: bool) {
+        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else {
+            self.resign_answered(now, ticket);
+            return;
+        };
+        let node_id = self.settings.node_id.clone();
+        // Only what a client asked for outlives it.
+        let attempt = self.join.attempt.take().filter(|attempt| !attempt.clients.is_empty());
+        if let Some(leadership) = self.leadership.take() {
+            self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
+        }
+        // Whether the store knew this life or not: it is no member now.
+        let answer = match identity {
+            Identity::Replaced => Err(Refusal::NotJoined),
+            _ => Ok(Response::Left { node_id, left_at: at, resigned }),
+        };
+        for client in clients {
+            self.reply(client, answer.clone());
+        }
+        self.depart(Standing::Out);
+        self.incarnation = Incarnation(0);
+        if let Some(mut attempt) = attempt {
+            attempt.rename_from = None;
+            self.join.attempt = Some(attempt);
+            self.standing = Standing::Joining;
+        }
+    }
+
+    pub(super) fn leave_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        let Some((_, clients)) = self.join.leave.take_if(|(t, _)| *t == ticket) else { return };
+        self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
+        for client in clients {
+            self.reply(client, Err(Refusal::Unavailable(fault.to_string())));
+        }
+    }
+
+    pub(super) fn depart(&mut self, standing: Standing) {
+        self.leadership = None;
+        self.standing = standing;
+        self.join.settled = true;
+        self.beat.stop();
+        self.leading.stop();
+        self.observation.forget();
+        self.effects.push(Effect::Departed);
+        self.close_presence();
+        let refusal = self.not_a_member();
+        for client in std::mem::take(&mut self.join.waiting_for_view) {
+            self.reply(client, Err(refusal.clone()));
+        }
+        self.refuse_waiting(&refusal);
+    }
+
+    pub(super) fn leaving(&self) -> bool {
+        self.join.leave.is_some()
+    }
+
+    pub(super) fn not_a_member(&self) -> Refusal {
+        match &self.standing {
+            Standing::Refused(holder) => {
+                Refusal::InUse { node_id: self.settings.node_id.clone(), holder: holder.clone() }
+            }
+            _ => Refusal::NotJoined,
+        }
+    }
+}

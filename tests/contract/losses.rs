@@ -4,6 +4,7 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{Identity, Join, LeaseNews, Numbers, Rule, Tick};
+use clawster::cluster::settings::Timing;
 use clawster::store::Notice;
 
 /// The tick of a leader that leads at this instant, with its presence.
@@ -196,6 +197,16 @@ async fn no_token_and_no_version_comes_twice_after_a_restart<F: Fixture>(mut f: 
     assert!(grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await > forgotten);
 }
 
+async fn a_lease_granted_after_a_silence_is_no_longer_than_a_lease<F: Fixture>(mut f: F) {
+    let timing = Timing { heartbeat_interval: secs(100), heartbeat_ttl: secs(300), lease_ttl: secs(300) };
+    let a = admitted(&f, Join { timing, ..join_of("a") }).await;
+    f.advance(secs(1000));
+    elect(&f, &a).await;
+    let reply = tick(&f, &a).await;
+    let left = reply.leader.unwrap().expires_at.since(reply.now);
+    assert!(left <= timing.lease_ttl, "{left:?}");
+}
+
 async fn all_rows_come_in_pages_even_below_the_floor<F: Fixture>(mut f: F) {
     for name in ["a", "b", "c", "d", "e"] {
         member(&f, name).await;
@@ -230,5 +241,6 @@ contract!(
     subscriptions_outlive_the_data_but_not_the_server,
     a_restart_with_data_is_another_server,
     all_rows_come_in_pages_even_below_the_floor,
+    a_lease_granted_after_a_silence_is_no_longer_than_a_lease,
     no_token_and_no_version_comes_twice_after_a_restart,
 );

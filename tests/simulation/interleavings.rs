@@ -255,6 +255,13 @@ fn a_grant_of_one_server_is_none_on_another() {
         world.checks.tail_lost = true;
         world.checks.forgotten(stale.events(EventSeq(0), usize::MAX).last().map_or(0, |e| e.seq.0));
         world.promote(stale, false);
+        // Whoever believes in that grant hears late of the next one.
+        world.run_until(world.now + 25 * SECOND);
+        let holders =
+            (0..3).filter(|pid| world.processes[*pid].alive && world.processes[*pid].node.leadership().is_some());
+        for holder in holders.collect::<Vec<_>>() {
+            world.black_hole_but_presence(holder, 20 * SECOND);
+        }
         world.run_until(world.now + 4 * LEASE);
         world
     };

@@ -67,9 +67,12 @@ impl Server {
         let (Reply::Watch(watch), Standing::Member(life)) = (reply, node.standing()) else { return };
         let Some(record) = watch.leader.as_ref().filter(|r| at > r.expires_at) else { return };
         if record.holder.as_ref().is_some_and(|holder| holder != life) {
+            if let Some(holder) = &record.holder {
+                self.state.apply(&Call::Resign { life: holder.clone(), term: record.term }, at);
+            }
             let campaign = Campaign {
                 life: life.clone(),
-                rule: Rule::Expired { nonce: record.nonce.clone() },
+                rule: Rule::Vacant,
                 seen: record.term,
                 nonce: Nonce::new("eager").expect("a nonce"),
                 presence: None,

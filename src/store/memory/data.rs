@@ -148,7 +148,11 @@ impl Step<'_> {
     }
 
     /// Stands cluster time still over a silence of more than half a TTL and over backward jumps of the clock.
+    /// Every transition that writes a lease or a vacancy calls it first: what is written before would lie in the future after.
     pub(super) fn guard_stall(&mut self) {
+        if self.data.epoch.is_empty() {
+            return;
+        }
         let now = score(self.now.0);
         let silence = now.saturating_sub(self.data.last_tick.unwrap_or(now));
         let ttl = score(self.data.ttl);

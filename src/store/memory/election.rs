@@ -52,6 +52,7 @@ impl Step<'_> {
     }
 
     pub(super) fn resign(&mut self, life: &Life, term: Term) -> (Identity, bool) {
+        self.guard_stall();
         let identity = self.identify(life, "");
         let record = self.data.leader.as_ref().filter(|record| record.term == term);
         let reason = match record.map(|record| record.handing_to.is_some()) {
@@ -84,6 +85,7 @@ impl Step<'_> {
     }
 
     pub(super) fn campaign(&mut self, campaign: &Campaign) -> CampaignReply {
+        self.guard_stall();
         let identity = self.identify(&campaign.life, "");
         let judged = match identity {
             Identity::Ok => self.judge(campaign),

@@ -178,6 +178,7 @@ impl Step<'_> {
     }
 
     pub(super) fn leave(&mut self, life: &Life, acknowledged: Option<MessageSeq>) -> (Identity, bool) {
+        self.guard_stall();
         let identity = self.identify(life, "");
         let Some(row) = self.row(&life.node_id).filter(|_| identity == Identity::Ok) else {
             return (identity, false);

@@ -14,6 +14,7 @@
 local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
 load_meta()
+guard_stall()
 local status = identify(id, incarnation, '')
 local leader = read_leader()
 local why = ''

@@ -5,6 +5,7 @@
 -- Atomic, because a leader that is gone must not leave a record behind that nobody may take at once.
 local id, incarnation = ARGV[1], ARGV[2]
 load_meta()
+guard_stall()
 local status, row = identify(id, incarnation, '')
 local resigned = 0
 if status == 'ok' then

@@ -122,7 +122,11 @@ local function cluster_now()
 end
 
 -- Stall guard: cluster time stands still over a silence of more than half a TTL, and over backward jumps of the clock.
+-- Every transition that writes a lease or a vacancy calls it first: what is written before the guard would lie in the future after.
 local function guard_stall()
+  if meta.epoch == '' then
+    return
+  end
   local silence = now - meta.last_tick
   if silence < 0 or (meta.ttl > 0 and silence > meta.ttl / 2) then
     meta.skew, meta.stalled_at = meta.skew + silence, now

@@ -5,6 +5,7 @@
 -- Atomic, because only the holder of exactly this term may vacate it.
 local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
 load_meta()
+guard_stall()
 local status = identify(id, incarnation, '')
 local leader = read_leader()
 local resigned = 0

@@ -7,7 +7,8 @@ use super::data::{Record, Row, answered, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{NodeId, Nonce, Term};
-use crate::cluster::member::StoredStatus;
+
+use crate::cluster::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
     Campaign, CampaignReply, HandOver, Identity, LeaderRecord, Life, Reply, Rule, WatchReply,
 };
@@ -67,7 +68,7 @@ impl Step<'_> {
         let Some(row) = self.row(candidate).filter(Row::is_live) else {
             return HandOver::Unknown;
         };
-        if !row.candidate {
+        if !row.candidate || row.kind == PresenceKind::None {
             return HandOver::Barred;
         }
         let Some(record) = &mut self.data.leader else {

@@ -85,9 +85,11 @@ impl Step<'_> {
     }
 
     pub(super) fn campaign(&mut self, campaign: &Campaign) -> CampaignReply {
+        let stale = campaign.known_token > self.data.numbers.token;
         self.guard_stall();
         let identity = self.identify(&campaign.life, "");
         let judged = match identity {
+            Identity::Ok if stale => Err("stale data"),
             Identity::Ok => self.judge(campaign),
             Identity::Unknown => Err("unknown"),
             Identity::Replaced => Err("replaced"),
@@ -105,7 +107,6 @@ impl Step<'_> {
     /// Why the term is granted, or why not.
     fn judge(&self, campaign: &Campaign) -> Result<ElectedReason, &'static str> {
         let refuse_if = |bad: bool, why: &'static str| if bad { Err(why) } else { Ok(()) };
-        refuse_if(campaign.known_token > self.data.numbers.token, "stale data")?;
         let record = match (&campaign.rule, &self.data.leader) {
             (Rule::Absent | Rule::AbsentLease, Some(_)) => return Err("there is a record"),
             (Rule::AbsentLease, None) => return Ok(ElectedReason::Vacant),

@@ -14,6 +14,7 @@
 local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
 load_meta()
+local stale = tonumber(ARGV[9]) > meta.token
 guard_stall()
 local status = identify(id, incarnation, '')
 local leader = read_leader()
@@ -26,7 +27,7 @@ end
 
 if status ~= 'ok' then
   why = status
-elseif tonumber(ARGV[9]) > meta.token then
+elseif stale then
   -- The caller has seen higher terms than this data set: a stale copy. Its next tick lifts the counter.
   why = 'stale data'
 end

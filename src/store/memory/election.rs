@@ -135,7 +135,7 @@ impl Step<'_> {
                 refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
-            Rule::Presence { nonce } => {
+            Rule::Presence { nonce } | Rule::Fenced { nonce } => {
                 refuse_if(record.holder.is_none(), "vacant")?;
                 refuse_if(record.presence.as_ref() != Some(nonce), "registered again")?;
                 refuse_if(record.server != self.server.id, "registered on another server")?;
@@ -156,8 +156,11 @@ impl Step<'_> {
     fn grant(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
         let old = self.data.leader.clone();
         let holder = old.as_ref().and_then(|record| record.holder.clone());
-        if let (Rule::Presence { nonce }, Some(holder)) = (&campaign.rule, &holder) {
-            // The connection that proved the leader's life proved the member's life too.
+        let since = score(self.now.0).saturating_sub(self.data.stalled_at);
+        let stalled = self.data.stalled_at > 0 && since < score(self.data.ttl);
+        if let (Rule::Presence { nonce }, Some(holder), false) = (&campaign.rule, &holder, stalled) {
+            // The connection that proved the leader's life proved the member's life too, unless the server stood still:
+            // then only deadlines count.
             let registered = self.data.presence.get(&holder.node_id);
             let same = registered.is_some_and(|(at, server)| at == nonce && *server == self.server.id);
             let alive = |row: &Row| row.is_live() && row.incarnation == holder.incarnation;

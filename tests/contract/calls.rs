@@ -252,10 +252,12 @@ pub async fn acknowledge<F: Fixture>(f: &F, node: &Node, epoch: &str, seq: u64) 
     identity
 }
 
+/// All kept events; their numbers jump far at the start of a data set, and have no holes within one.
 pub async fn events<F: Fixture>(f: &F) -> Vec<ClusterEvent> {
     let events = f.store().events(EventSeq(0), 100_000).await.expect("the store answers");
     for pair in events.windows(2) {
-        assert_eq!(pair[0].seq.next(), pair[1].seq, "events have a hole: {pair:?}");
+        let jump = pair[1].seq.0 - pair[0].seq.0;
+        assert!(jump == 1 || jump > 100_000, "events have a hole: {pair:?}");
     }
     events
 }

@@ -1,0 +1,376 @@
+//! Random calls and faults, applied to both stores, lead to the same replies and the same state.
+//!
+//! 1. A step names nodes and what they remember, not numbers: each store is driven with its own.
+//! 2. After every step both stores show the same members, leader, events and messages.
+//!
+//! Not here: what the replies should be (the other modules).
+
+use crate::calls::*;
+use crate::fixture::{Fixture, Memory, Redis};
+use crate::steps::{NODES, Step, step};
+use crate::support::stamp;
+use crate::symbols::Symbols;
+use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
+use clawster::cluster::member::PresenceKind;
+use clawster::cluster::protocol::{
+    Call, Campaign, Join, JoinReply, LeaderRecord, Life, Numbers, Publish, Reply, Rule, Tick, View,
+};
+use clawster::cluster::settings::Timing;
+use clawster::store::Store;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Beyond this real time a case says no more, for it could touch a limit.
+const LONGEST: Duration = Duration::from_millis(900);
+
+/// What one node remembers.
+#[derive(Debug, Clone)]
+struct Memo {
+    node: Node,
+    version: u64,
+    term: Term,
+    /// The place of its next message.
+    next_own: u64,
+    /// The nonce of its standing connection.
+    presence: Option<String>,
+}
+
+/// One store under test, with what its nodes remember.
+struct Driver<F: Fixture> {
+    f: F,
+    symbols: Symbols,
+    memos: Vec<Memo>,
+    record: Option<LeaderRecord>,
+    gone: Vec<(NodeId, String)>,
+    last_message: MessageSeq,
+    message_start: MessageSeq,
+    /// The highest numbers that anybody has seen.
+    known: Numbers,
+    empty: bool,
+    copied: bool,
+}
+
+fn name(node: usize) -> String {
+    format!("n{node}")
+}
+
+impl<F: Fixture> Driver<F> {
+    fn new(f: F) -> Self {
+        let mut driver = Self {
+            f,
+            symbols: Symbols::default(),
+            memos: Vec::new(),
+            record: None,
+            gone: Vec::new(),
+            last_message: MessageSeq(0),
+            message_start: MessageSeq(0),
+            known: Numbers::default(),
+            empty: true,
+            copied: false,
+        };
+        driver.forget();
+        driver
+    }
+
+    fn forget(&mut self) {
+        self.symbols = Symbols::default();
+        let memo = |node| Memo {
+            node: Node {
+                life: Life { node_id: id(&name(node)), incarnation: Incarnation(0) },
+                epoch: String::new(),
+                known: Numbers::default(),
+                cursor: MessageSeq(0),
+                aliases: Vec::new(),
+            },
+            version: 0,
+            term: Term(0),
+            next_own: 1,
+            presence: None,
+        };
+        self.memos = (0..NODES).map(memo).collect();
+        self.record = None;
+        self.gone.clear();
+        self.last_message = MessageSeq(0);
+        self.message_start = MessageSeq(0);
+        self.known = Numbers::default();
+        self.empty = true;
+        self.copied = false;
+    }
+
+    /// Begins a new case on the same server.
+    async fn begin(&mut self) {
+        for node in 0..NODES {
+            self.hang_up(node).await;
+        }
+        self.f.flush();
+        self.forget();
+    }
+
+    async fn hang_up(&mut self, node: usize) {
+        if let Some(presence) = self.memos[node].presence.take() {
+            self.f.hang_up(&presence).await;
+        }
+    }
+
+    fn gone_connections(&mut self) {
+        for memo in &mut self.memos {
+            memo.presence = None;
+        }
+    }
+
+    fn join(&self, at: usize, node: usize) -> Join {
+        let memo = &self.memos[node];
+        Join {
+            timing: Timing { heartbeat_interval: secs(10), heartbeat_ttl: secs(31), lease_ttl: secs(31) },
+            fresh_epoch: nonce(&format!("epoch{at}")),
+            known: self.known,
+            presence: memo.presence.as_deref().map(nonce),
+            ..join_of(&name(node))
+        }
+    }
+
+    /// The call that a step stands for, or `None` when it is no call.
+    async fn resolve(&mut self, at: usize, step: &Step) -> Option<Call> {
+        let fresh = nonce(&format!("k{at}"));
+        let record = self.record.clone();
+        Some(match step.clone() {
+            Step::Join { node, other_process, force, dead, own, one_shot, keeps } => {
+                let memo = &self.memos[node];
+                let mut join = Join { force, ..self.join(at, node) };
+                if other_process {
+                    join.process = nonce("other-process");
+                }
+                if dead {
+                    join.dead_presence =
+                        self.gone.iter().find(|(id, _)| *id == join.node_id).map(|(_, presence)| presence.clone());
+                }
+                if own {
+                    join.own = memo.node.life.incarnation;
+                }
+                if one_shot {
+                    join.kind = PresenceKind::None;
+                    join.metadata = r#"{"name":"shot"}"#.to_owned();
+                }
+                if keeps && memo.node.cursor.0 > 0 {
+                    join.cursor = Some((memo.node.cursor, memo.node.epoch.clone()));
+                }
+                Call::Join(Box::new(join))
+            }
+            Step::Rename { node, from } => {
+                let origin = join_of(&name(from));
+                let (process, producer) = (origin.process, origin.producer);
+                let rename_from = Some(origin.node_id);
+                Call::Join(Box::new(Join { process, producer, rename_from, ..self.join(at, node) }))
+            }
+            Step::TakeOver { node } => {
+                let former = Some(join_of(&name(node)).process);
+                Call::Join(Box::new(Join { process: nonce("other-process"), former, ..self.join(at, node) }))
+            }
+            Step::Tick { node, renew, leads, acknowledge, knows, viewed } => {
+                let memo = &self.memos[node];
+                Call::Tick(Box::new(Tick {
+                    version: if viewed { memo.version } else { 1 },
+                    // Where nobody knows anything the clock decides, and the stores have two.
+                    known: if knows || self.empty { self.known } else { Numbers::default() },
+                    fresh_epoch: nonce(&format!("epoch{at}")),
+                    renew: renew.then_some(memo.term),
+                    nonce: fresh,
+                    leads,
+                    presence: memo.presence.as_deref().map(nonce),
+                    acknowledged: acknowledge.then_some(self.last_message),
+                    ..tick_of(&memo.node)
+                }))
+            }
+            Step::Leave { node } => Call::Leave { life: self.memos[node].node.life.clone(), acknowledged: None },
+            Step::Resign { node, other_term } => {
+                let term = Term(self.memos[node].term.0 + u64::from(other_term));
+                Call::Resign { life: self.memos[node].node.life.clone(), term }
+            }
+            Step::HandOver { node } => Call::HandOver { candidate: id(&name(node)) },
+            Step::Campaign { node, rule, knows, other_term, other_nonce } => {
+                let memo = &self.memos[node];
+                let text = |nonce: Option<String>| match nonce {
+                    Some(nonce) if !other_nonce => nonce,
+                    _ => "other".to_owned(),
+                };
+                let rule = match rule {
+                    0 => Rule::Vacant,
+                    1 => Rule::Expired { nonce: text(record.as_ref().map(|record| record.nonce.clone())) },
+                    2 => Rule::Presence { nonce: text(record.as_ref().and_then(|record| record.presence.clone())) },
+                    3 => Rule::Absent,
+                    _ => Rule::AbsentLease,
+                };
+                Call::Campaign(Box::new(Campaign {
+                    nonce: fresh,
+                    presence: memo.presence.as_deref().map(nonce),
+                    grace: secs(3),
+                    known_token: if knows { self.known.token } else { 0 },
+                    ..campaign_of(&memo.node, rule, Term(record.map_or(0, |r| r.term.0) + u64::from(other_term)))
+                }))
+            }
+            Step::Register { node, term } => {
+                let memo = &self.memos[node];
+                let presence = nonce(memo.presence.as_deref().unwrap_or("nobody"));
+                Call::Register { life: memo.node.life.clone(), presence, term: term.then_some(memo.term) }
+            }
+            Step::Sweep { node } => {
+                let memo = &self.memos[node];
+                Call::Sweep { life: memo.node.life.clone(), term: memo.term, dead: self.gone.clone() }
+            }
+            Step::Publish { node, counts, again, keep } => {
+                let memo = &mut self.memos[node];
+                let mut first = if again { 1 } else { memo.next_own };
+                let mut entries = Vec::new();
+                for count in counts {
+                    entries.push(packed(first, count));
+                    first += count;
+                }
+                memo.next_own = memo.next_own.max(first);
+                Call::Publish(Box::new(Publish { keep, ..publish_of(&memo.node, entries) }))
+            }
+            Step::Acknowledge { node, back, other_epoch } => {
+                let memo = &mut self.memos[node];
+                let epoch = if other_epoch { "other".to_owned() } else { memo.node.epoch.clone() };
+                let seq = MessageSeq(self.last_message.0.saturating_sub(back).max(self.message_start.0));
+                memo.node.cursor = seq;
+                Call::Acknowledge { life: memo.node.life.clone(), epoch, seq }
+            }
+            fault => {
+                self.fault(at, fault).await;
+                return None;
+            }
+        })
+    }
+
+    /// What happens to the server rather than in it.
+    async fn fault(&mut self, at: usize, step: Step) {
+        match step {
+            Step::Subscribe { node, leader } => {
+                self.hang_up(node).await;
+                let presence = format!("p{node}x{at}");
+                self.f.subscribe(&presence).await;
+                if leader {
+                    self.f.take_leader_channel(&presence).await;
+                }
+                self.memos[node].presence = Some(presence);
+            }
+            Step::HangUp { node } => self.hang_up(node).await,
+            Step::Advance { seconds } => self.f.advance(secs(seconds)),
+            Step::Flush => self.f.flush(),
+            Step::Restart { keep } => {
+                self.f.restart(keep).await;
+                self.gone_connections();
+            }
+            Step::Copy => {
+                self.f.keep_copy();
+                self.copied = true;
+            }
+            Step::RestartOnCopy if self.copied => {
+                self.f.restart_on_copy().await;
+                self.gone_connections();
+            }
+            _ => {}
+        }
+    }
+
+    /// What the calling node learns from the reply.
+    fn learn(&mut self, step: &Step, reply: &Reply) {
+        let node = match step {
+            Step::Join { node, .. } | Step::Rename { node, .. } | Step::TakeOver { node } => *node,
+            Step::Tick { node, .. } | Step::Campaign { node, .. } | Step::Sweep { node } => *node,
+            _ => return,
+        };
+        let memo = &mut self.memos[node];
+        match reply {
+            Reply::Join(joined) => {
+                if let JoinReply::Joined { incarnation, data, cursor, .. } = &**joined {
+                    memo.node.life.incarnation = *incarnation;
+                    memo.node.epoch = data.epoch.clone();
+                    memo.node.cursor = *cursor;
+                }
+            }
+            Reply::Tick(tick) => {
+                memo.node.epoch = tick.data.epoch.clone();
+                memo.version = tick.delta.version;
+            }
+            Reply::Campaign(campaign) => memo.term = campaign.granted.unwrap_or(memo.term),
+            Reply::Sweep { gone, .. } => {
+                self.gone.clone_from(gone);
+                self.gone.sort();
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes a step, and tells what came of it and how the store looks then.
+    async fn make(&mut self, at: usize, step: &Step) -> Vec<String> {
+        let reply = match self.resolve(at, step).await {
+            Some(ask) => Some(call(&self.f, ask).await),
+            None => None,
+        };
+        if let Some(reply) = &reply {
+            self.learn(step, reply);
+        }
+        let look = Call::View(View { epoch: String::new(), version: 0, rows: 100, beats: 100 });
+        let state = call(&self.f, look).await;
+        if let Reply::View(view) = &state {
+            self.symbols.learn(&view.data);
+            self.known = self.known.max(view.data.numbers);
+            self.empty = view.data.epoch.is_empty();
+            self.record.clone_from(&view.leader);
+            self.last_message = MessageSeq(view.data.numbers.message);
+            self.message_start = view.data.message_start;
+        }
+        let mut told = vec![reply.map(|reply| self.symbols.reply(&reply)).unwrap_or_default()];
+        told.push(self.symbols.reply(&state));
+        told.push(self.symbols.watch(&watch(&self.f).await));
+        told.extend(self.symbols.events(&events(&self.f).await));
+        let entries = self.f.store().messages(MessageSeq(0), 10_000).await.expect("the store answers");
+        told.extend(self.symbols.entries(&entries));
+        told
+    }
+}
+
+async fn agree(
+    memory: &mut Driver<Memory>,
+    redis: &mut Driver<Redis>,
+    steps: &[Step],
+    compared: &Cell<usize>,
+) -> Result<(), TestCaseError> {
+    memory.begin().await;
+    redis.begin().await;
+    let start = stamp();
+    for (at, step) in steps.iter().enumerate() {
+        let expected = redis.make(at, step).await;
+        let found = memory.make(at, step).await;
+        if stamp() - start > LONGEST {
+            return Ok(());
+        }
+        compared.set(compared.get() + 1);
+        prop_assert_eq!(found, expected, "left: memory, right: Redis, after step {} {:?}", at, step);
+    }
+    Ok(())
+}
+
+#[test]
+fn both_stores_give_the_same_replies_to_random_calls() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (memory, redis) = runtime.block_on(async { (Driver::new(Memory::start()), Driver::new(Redis::start())) });
+    let drivers = std::cell::RefCell::new((memory, redis));
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let compared = Cell::new(0);
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(step(), 1..80), |steps| {
+        let (memory, redis) = &mut *drivers.borrow_mut();
+        runtime.block_on(agree(memory, redis, &steps, &compared))
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    assert!(compared.get() > 10 * cases as usize, "too slow to compare much: {} steps", compared.get());
+    eprintln!("{} steps compared in {cases} cases", compared.get());
+    let _inside = runtime.enter();
+    drop(drivers);
+}

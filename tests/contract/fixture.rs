@@ -138,6 +138,8 @@ pub struct Redis {
     pub server: RedisServer,
     store: RedisStore,
     presences: BTreeMap<String, (PresenceSink, PresenceNotices)>,
+    /// How far the clock went since the copy was kept.
+    since_copy: Duration,
     /// Their turn among the tests lasts as long as they do.
     retired: Vec<RedisServer>,
 }
@@ -182,7 +184,7 @@ impl Fixture for Redis {
     fn start() -> Self {
         let server = RedisServer::start();
         let store = store_at(server.port());
-        Self { server, store, presences: BTreeMap::new(), retired: Vec::new() }
+        Self { server, store, presences: BTreeMap::new(), since_copy: Duration::ZERO, retired: Vec::new() }
     }
 
     fn store(&self) -> &RedisStore {
@@ -235,6 +237,7 @@ impl Fixture for Redis {
         self.server.cli(&["SAVE"]);
         let dir = self.dir();
         std::fs::copy(dir.join("dump.rdb"), dir.join("copy.rdb")).unwrap();
+        self.since_copy = Duration::ZERO;
     }
 
     async fn restart_on_copy(&mut self) {
@@ -243,6 +246,9 @@ impl Fixture for Redis {
         std::fs::copy(dir.join("copy.rdb"), dir.join("dump.rdb")).unwrap();
         self.server.restart();
         self.back().await;
+        // The copy was made before the clock went forward.
+        let since = std::mem::take(&mut self.since_copy);
+        self.advance(since);
     }
 
     async fn promote_replica(&mut self) {
@@ -263,6 +269,7 @@ impl Fixture for Redis {
 
     fn advance(&mut self, by: Duration) {
         // The clock of a server cannot be put forward; what is stored in its time can be put back, which is the same.
+        self.since_copy += by;
         let meta = key("meta");
         let back = format!("-{}", by.as_millis());
         for field in ["last_tick", "skew", "stalled_at"] {

@@ -27,15 +27,16 @@ macro_rules! contract {
 }
 
 mod calls;
-//mod differential;
+mod differential;
 mod election;
 mod fixture;
 mod handing;
 mod identity;
 mod losses;
 mod membership;
-//mod odd;
-//mod symbols;
+mod odd;
+mod steps;
 mod support;
+mod symbols;
 mod sync;
 mod ticks;

@@ -96,6 +96,18 @@ async fn a_member_that_is_away_for_seven_days_is_forgotten<F: Fixture>(mut f: F)
     assert!(matches!(wrote, PublishReply::Written { .. }), "its mark is forgotten, too: {wrote:?}");
 }
 
+async fn a_member_that_came_back_is_not_forgotten<F: Fixture>(mut f: F) {
+    let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    acknowledge(&f, &a, &a.epoch, first + 1).await;
+    leave(&f, &a).await;
+    let a = member(&f, "a").await;
+    f.advance(secs(7 * 86_400 + 1));
+    assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
+    assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
+    assert_eq!(member(&f, "a").await.cursor.0, first + 1);
+}
+
 async fn a_rename_keeps_the_producers_mark_when_the_old_id_is_forgotten<F: Fixture>(mut f: F) {
     let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
     put(&f, publish_of(&a, vec![packed(1, 3)])).await;
@@ -136,6 +148,7 @@ contract!(
     leaving_ends_the_membership_once,
     a_first_join_starts_at_the_newest_message_and_a_later_one_where_it_stopped,
     a_member_that_is_away_for_seven_days_is_forgotten,
+    a_member_that_came_back_is_not_forgotten,
     a_rename_keeps_the_producers_mark_when_the_old_id_is_forgotten,
     metadata_that_are_no_json_still_make_a_member,
     a_join_takes_the_old_number_into_a_new_data_set,

@@ -1,0 +1,205 @@
+//! Replies as texts that are the same on every store: numbers relative to their data set, times as distances.
+//!
+//! 1. Time goes forward by even numbers of seconds, limits are odd ones: so less than a second of real time shows nowhere.
+//!
+//! Not here: which calls are made (`differential.rs`).
+
+use clawster::cluster::event::{ClusterEvent, ClusterFact};
+use clawster::cluster::ids::{EventSeq, MessageSeq};
+use clawster::cluster::protocol::{
+    DataSet, Delta, Entry, JoinReply, LeaderRecord, Life, PublishReply, Reply, WatchReply,
+};
+use clawster::cluster::time::ServerTime;
+use std::time::Duration;
+
+/// Where the numbers of each data set begin.
+#[derive(Debug, Default)]
+pub struct Symbols {
+    epochs: Vec<String>,
+    tokens: Vec<u64>,
+    events: Vec<u64>,
+    messages: Vec<u64>,
+}
+
+/// A number as the distance to the nearest start below it.
+fn symbol(starts: &[u64], number: u64) -> String {
+    let below = starts.iter().enumerate().filter(|(_, start)| **start <= number).max_by_key(|(_, start)| **start);
+    match below {
+        _ if number == 0 => "0".to_owned(),
+        Some((at, start)) => format!("{at}+{}", number - start),
+        None => format!("?{number}"),
+    }
+}
+
+/// A time that is left: an odd number of seconds, more or less.
+fn left(time: Duration) -> u128 {
+    time.as_millis() / 2000 * 2 + 1
+}
+
+/// A time that has passed: an even number of seconds, more or less.
+fn passed(time: Duration) -> u128 {
+    (time.as_millis() + 1000) / 2000 * 2
+}
+
+impl Symbols {
+    /// Learns where a data set begins, on its first sight.
+    pub fn learn(&mut self, data: &DataSet) {
+        if !data.epoch.is_empty() && !self.epochs.contains(&data.epoch) {
+            self.epochs.push(data.epoch.clone());
+            // What the call that opened the data set granted lies a little above its start.
+            self.tokens.push(data.numbers.token - 5);
+            self.events.push(data.event_start.0);
+            self.messages.push(data.message_start.0);
+        }
+    }
+
+    pub fn token(&self, number: u64) -> String {
+        symbol(&self.tokens, number)
+    }
+
+    pub fn event(&self, seq: EventSeq) -> String {
+        symbol(&self.events, seq.0)
+    }
+
+    pub fn message(&self, seq: MessageSeq) -> String {
+        symbol(&self.messages, seq.0)
+    }
+
+    fn life(&self, life: &Life) -> String {
+        format!("{}#{}", life.node_id, self.token(life.incarnation.0))
+    }
+
+    fn data(&self, data: &DataSet) -> String {
+        let (token, event) = (self.token(data.numbers.token), self.event(EventSeq(data.numbers.event)));
+        let message = self.message(MessageSeq(data.numbers.message));
+        let starts = (self.event(data.event_start), self.message(data.message_start));
+        format!("{} token {token} event {event} message {message} {starts:?} {:?}", data.epoch, data.timing)
+    }
+
+    fn leader(&self, leader: Option<&LeaderRecord>, now: ServerTime) -> String {
+        let Some(record) = leader else { return "no record".to_owned() };
+        let holder = record.holder.as_ref().map(|life| self.life(life));
+        let nonce = match record.nonce.strip_prefix("vacant-") {
+            Some(term) => format!("vacant {}", self.token(term.parse().unwrap())),
+            None => record.nonce.clone(),
+        };
+        format!(
+            "record {holder:?} term {} {} s {nonce} {:?} {:?} {}",
+            self.token(record.term.0),
+            left(record.expires_at.since(now)),
+            record.presence,
+            record.handing_to,
+            record.present
+        )
+    }
+
+    fn delta(&self, delta: &Delta) -> String {
+        let told = |row: &clawster::cluster::member::Member| {
+            let name = (&row.node_id, self.token(row.incarnation.0), &row.metadata.name);
+            format!("{name:?} {:?} {:?}", row.status, row.presence)
+        };
+        let mut rows: Vec<String> = delta.rows.iter().map(told).collect();
+        rows.sort();
+        format!("reset {} version {} more {} {rows:?}", delta.reset, delta.version, delta.more)
+    }
+
+    fn beats(beats: &[(clawster::cluster::ids::NodeId, ServerTime)], now: ServerTime) -> String {
+        let mut ages: Vec<_> = beats.iter().map(|(id, at)| (passed(now.since(*at)), id.as_str())).collect();
+        ages.sort();
+        format!("{ages:?}")
+    }
+
+    fn join(&self, reply: &JoinReply) -> String {
+        match reply {
+            JoinReply::Joined { incarnation, cursor, aliases, data, registered, .. } => {
+                let (life, cursor) = (self.token(incarnation.0), self.message(*cursor));
+                format!("joined {life} cursor {cursor} {aliases:?} {registered} {}", self.data(data))
+            }
+            JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
+                let left = self::left(*left);
+                let life = self.token(incarnation.0);
+                format!("held {life} {presence:?} {present} {same_server} {left} s {metadata}")
+            }
+            JoinReply::Replaced => "replaced".to_owned(),
+        }
+    }
+
+    pub fn watch(&self, watch: &WatchReply) -> String {
+        let leader = self.leader(watch.leader.as_ref(), watch.now);
+        format!("{} {leader} {} {}", watch.epoch, watch.same_server, watch.leader_channel)
+    }
+
+    pub fn reply(&self, reply: &Reply) -> String {
+        match reply {
+            Reply::Join(reply) => self.join(reply),
+            Reply::Tick(r) => format!(
+                "{:?} {:?} [{}] [{}] [{}] {} due {} s alive {}",
+                r.identity,
+                r.lease,
+                self.data(&r.data),
+                self.leader(r.leader.as_ref(), r.now),
+                self.delta(&r.delta),
+                Self::beats(&r.beats, r.now),
+                left(r.due),
+                r.alive
+            ),
+            Reply::View(r) => format!(
+                "[{}] [{}] [{}] {} alive {}",
+                self.data(&r.data),
+                self.leader(r.leader.as_ref(), r.now),
+                self.delta(&r.delta),
+                Self::beats(&r.beats, r.now),
+                r.alive
+            ),
+            Reply::Left { identity, resigned, .. } => format!("{identity:?} resigned {resigned}"),
+            Reply::HandOver { outcome, now, leader } => format!("{outcome:?} {}", self.leader(leader.as_ref(), *now)),
+            Reply::Campaign(r) => {
+                let granted = r.granted.map(|term| self.token(term.0));
+                let leader = self.leader(r.leader.as_ref(), r.now);
+                format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
+            }
+            Reply::Registered { .. } | Reply::Acknowledge(_) => format!("{reply:?}"),
+            Reply::Watch(reply) => self.watch(reply),
+            Reply::Sweep { leads, gone } => {
+                let mut gone = gone.clone();
+                gone.sort();
+                format!("{leads} {gone:?}")
+            }
+            Reply::Publish(reply) => match reply {
+                PublishReply::Written { first, .. } => format!("written {}", self.message(*first)),
+                PublishReply::Marked { producer_seq, seq } => format!("marked {producer_seq} {}", self.message(*seq)),
+                PublishReply::Refused(identity) => format!("refused {identity:?}"),
+            },
+        }
+    }
+
+    /// All events as a set: members that were overdue together may have been ended in any order.
+    pub fn events(&self, events: &[ClusterEvent]) -> Vec<String> {
+        let told = |event: &ClusterEvent| match &event.fact {
+            ClusterFact::NodeJoined { name, incarnation, rejoined } => {
+                format!("{} joined {name} {} {rejoined}", event.node_id, self.token(incarnation.0))
+            }
+            ClusterFact::NodeLeft { incarnation, reason } => {
+                format!("{} left {} {reason:?}", event.node_id, self.token(incarnation.0))
+            }
+            ClusterFact::LeaderElected { leader_id, term, previous_leader_id, reason } => {
+                format!("{leader_id} elected {} {previous_leader_id:?} {reason:?}", self.token(term.0))
+            }
+            ClusterFact::LeaderLost { leader_id, term, reason } => {
+                format!("{leader_id} lost {} {reason:?}", self.token(term.0))
+            }
+        };
+        let mut all: Vec<String> = events.iter().map(told).collect();
+        all.sort();
+        let ends = [events.first(), events.last()].map(|event| event.map(|event| self.event(event.seq)));
+        all.push(format!("{ends:?}"));
+        all
+    }
+
+    pub fn entries(&self, entries: &[Entry]) -> Vec<String> {
+        let told = |e: &Entry| {
+            format!("{} {} {} {} {} {}", self.message(e.last), e.producer, e.from, e.first_own, e.count, e.body)
+        };
+        entries.iter().map(told).collect()
+    }
+}

@@ -55,7 +55,8 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
             let mut list = f.list("gone")?;
             let mut gone = Vec::with_capacity(list.len() / 2);
             while list.len() > 0 {
-                gone.push((list.parsed("node id")?, list.text("nonce")?));
+                let (id, nonce) = (list.text("node id")?, list.text("nonce")?);
+                gone.extend(known_id(id).map(|id| (id, nonce)));
             }
             Reply::Sweep { leads, gone }
         }
@@ -159,6 +160,11 @@ fn member(id: &str, row: &str) -> Result<Member, Malformed> {
     })
 }
 
+/// The id of a node in a list; one that somebody else put there must not hide all others.
+fn known_id(text: String) -> Option<NodeId> {
+    NodeId::new(text).inspect_err(|why| tracing::warn!(%why, "an id in Redis is left out")).ok()
+}
+
 fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
     let mut d = f.list("delta")?;
     let (reset, version, more) = (d.flag("reset")?, d.number("version")?, d.flag("more")?);
@@ -176,10 +182,15 @@ fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
 }
 
 fn beats(f: &mut Fields) -> Result<Vec<(NodeId, ServerTime)>, Malformed> {
-    let mut list = f.list("beats")?;
+    let mut reply = f.list("beats")?;
+    let shift = reply.signed("shift")?;
+    let mut list = reply.list("beats")?;
     let mut beats = Vec::with_capacity(list.len() / 2);
     while list.len() > 0 {
-        beats.push((list.parsed("node id")?, time(&mut list)?));
+        let (id, deadline) = (list.text("node id")?, list.signed("deadline"));
+        // A foreign score may be no whole number.
+        let at = deadline.map_or(0, |deadline| u64::try_from(deadline.saturating_add(shift)).unwrap_or(0));
+        beats.extend(known_id(id).map(|id| (id, ServerTime(at))));
     }
     Ok(beats)
 }

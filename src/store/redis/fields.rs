@@ -53,23 +53,18 @@ impl Fields {
         Ok((!text.is_empty()).then_some(text))
     }
 
-    pub(super) fn number(&mut self, what: &str) -> Result<u64, Malformed> {
+    pub(super) fn signed(&mut self, what: &str) -> Result<i64, Malformed> {
         let text = self.text(what)?;
-        match text.parse::<i64>() {
-            Ok(number) => Ok(u64::try_from(number).unwrap_or(0)),
-            Err(_) => Err(Malformed(format!("{what} is no number: {:?}", text.chars().take(40).collect::<String>()))),
-        }
+        let shown = || text.chars().take(40).collect::<String>();
+        text.parse().map_err(|_| Malformed(format!("{what} is no number: {:?}", shown())))
+    }
+
+    pub(super) fn number(&mut self, what: &str) -> Result<u64, Malformed> {
+        Ok(u64::try_from(self.signed(what)?).unwrap_or(0))
     }
 
     pub(super) fn flag(&mut self, what: &str) -> Result<bool, Malformed> {
         Ok(self.number(what)? > 0)
-    }
-
-    pub(super) fn parsed<T: TryFrom<String>>(&mut self, what: &str) -> Result<T, Malformed>
-    where
-        T::Error: std::fmt::Display,
-    {
-        T::try_from(self.text(what)?).map_err(|why| Malformed(format!("{what}: {why}")))
     }
 }
 

@@ -111,8 +111,17 @@ pub(super) fn fault(error: &RedisError) -> Fault {
         _ if error.is_io_error() || error.is_connection_dropped() => {
             Fault::Unavailable("the connection was lost".to_owned())
         }
-        _ => server_fault(error.code().unwrap_or_default()),
+        _ => server_fault(script_code(error).or(error.code()).unwrap_or_default()),
     }
+}
+
+/// The code of a command's error inside a script: before Redis 7 it stands in the text of a plain ERR.
+fn script_code(error: &RedisError) -> Option<&'static str> {
+    const CODES: [&str; 8] =
+        ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "WRONGTYPE", "MASTERDOWN", "CLUSTERDOWN", "NOPERM"];
+    let text = error.detail().filter(|text| error.code() == Some("ERR") && text.starts_with("Error running script"))?;
+    let words = text.split(|c: char| !c.is_ascii_uppercase());
+    words.into_iter().find_map(|word| CODES.into_iter().find(|code| *code == word))
 }
 
 fn server_fault(code: &str) -> Fault {
@@ -121,6 +130,11 @@ fn server_fault(code: &str) -> Fault {
         "MISCONF" => Fault::Refused("Redis cannot write its data to disk; free disk space on its host".to_owned()),
         "NOAUTH" | "WRONGPASS" => Fault::Unavailable(
             "Redis refused the login; check redis.username and redis.password in secrets.json".to_owned(),
+        ),
+        "READONLY" => Fault::Unavailable("this Redis is a read-only replica now".to_owned()),
+        "MASTERDOWN" | "CLUSTERDOWN" => Fault::Unavailable("Redis has no primary at the moment".to_owned()),
+        "NOPERM" => Fault::Refused(
+            "Redis does not permit a needed command to this user; run clawster doctor to see which".to_owned(),
         ),
         "BUSY" | "UNKILLABLE" => Fault::Unavailable("Redis is busy with a script".to_owned()),
         "NOREPLICAS" => Fault::Unavailable("Redis has not enough replicas to take writes".to_owned()),

@@ -94,10 +94,10 @@ if own_cursor ~= '' and cursor_epoch == meta.epoch then
 elseif own_cursor ~= '' and cursor_epoch ~= '' then
   kept = math.min(tonumber(own_cursor), meta.message_start)
 end
-if kept and kept > number(cursor, -1) then
-  cursor = int(kept)
+cursor = int(math.max(number(cursor, -1), kept or -1))
+if cursor == '-1' then
+  cursor = int(meta.message_seq)
 end
-cursor = cursor or int(meta.message_seq)
 
 local fresh = not (row and mine and is_live(row))
 local incarnation = own

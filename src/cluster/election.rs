@@ -143,8 +143,11 @@ impl Observation {
                     });
                 }
                 let by_presence = self.gone.as_ref().map(|(gone, since)| {
-                    let wait = if settings.mode == LeaderMode::Fenced { RECHECK } else { grace };
-                    (*since + wait + stagger, *term, Rule::Presence { nonce: gone.clone() })
+                    let nonce = gone.clone();
+                    match settings.mode {
+                        LeaderMode::Fenced => (*since + RECHECK + stagger, *term, Rule::Fenced { nonce }),
+                        LeaderMode::Exclusive => (*since + grace + stagger, *term, Rule::Presence { nonce }),
+                    }
                 });
                 let by_restart = self.strange_since.map(|since| (since + grace + stagger, *term, restarted()));
                 let by_lease = self.expired.then(|| (lease_over, *term, expired()));

@@ -112,3 +112,25 @@ fn rows_of_another_data_set_are_replaced() {
     }
     no_violation(&world);
 }
+
+/// The copy lacked the last beats, by less than the stall guard looks at.
+#[test]
+fn a_copy_without_the_last_beats_declares_nobody_dead() {
+    let (mut world, _) = cluster(4, Wrong::default());
+    world.run_until(32 * SECOND);
+    let stale = world.servers[world.primary].state.clone();
+    world.run_until(46 * SECOND);
+    world.checks.tail_lost = true;
+    world.checks.forgotten(0);
+    for process in &mut world.processes {
+        process.hurt = 0;
+    }
+    world.promote(stale, false);
+    let events = |world: &crate::world::World| {
+        let events = world.servers[world.primary].state.events(Default::default(), usize::MAX);
+        events.iter().filter(|e| matches!(e.fact, clawster::cluster::event::ClusterFact::NodeLeft { .. })).count()
+    };
+    world.run_until(world.now + 3 * LEASE);
+    assert_eq!(events(&world), 0, "{}", world.tail());
+    no_violation(&world);
+}

@@ -47,6 +47,11 @@ pub enum Rule {
         /// The presence that was gone.
         nonce: String,
     },
+    /// Mode `fenced`: the leader's presence is gone, the grace is not over. It costs the leadership, not the membership.
+    Fenced {
+        /// The presence that was gone.
+        nonce: String,
+    },
     /// There is no record, and the leader channel had no subscriber for the grace.
     Absent,
     /// There was no record for one lease on the candidate's own clock.

@@ -136,6 +136,7 @@ impl Step<'_> {
     pub(super) fn settle(&mut self) {
         let known = self.data.server.replace(self.server.id.clone());
         if known.is_some() && known != self.data.server {
+            self.moved = true;
             let token = self.data.numbers.token.saturating_add(LIFT);
             self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
             self.data.version += LIFT;
@@ -147,16 +148,18 @@ impl Step<'_> {
         score(self.now.0).saturating_sub(self.data.skew)
     }
 
-    /// Stands cluster time still over a silence of more than half a TTL and over backward jumps of the clock.
+    /// Stands cluster time still over a silence of more than half a TTL, over backward jumps of the clock, and over a change
+    /// of the server process, whose data may lack the last beats.
     /// Every transition that writes a lease or a vacancy calls it first: what is written before would lie in the future after.
     pub(super) fn guard_stall(&mut self) {
         if self.data.epoch.is_empty() {
             return;
         }
+        self.settle();
         let now = score(self.now.0);
         let silence = now.saturating_sub(self.data.last_tick.unwrap_or(now));
         let ttl = score(self.data.ttl);
-        if silence < 0 || (ttl > 0 && silence.saturating_mul(2) > ttl) {
+        if silence < 0 || std::mem::take(&mut self.moved) || (ttl > 0 && silence.saturating_mul(2) > ttl) {
             self.data.skew = self.data.skew.saturating_add(silence);
             self.data.stalled_at = now;
         }

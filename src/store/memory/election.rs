@@ -86,9 +86,11 @@ impl Step<'_> {
     }
 
     pub(super) fn campaign(&mut self, campaign: &Campaign) -> CampaignReply {
+        let stale = campaign.known_token > self.data.numbers.token;
         self.guard_stall();
         let identity = self.identify(&campaign.life, "");
         let judged = match identity {
+            Identity::Ok if stale => Err("stale data"),
             Identity::Ok => self.judge(campaign),
             Identity::Unknown => Err("unknown"),
             Identity::Replaced => Err("replaced"),
@@ -106,7 +108,6 @@ impl Step<'_> {
     /// Why the term is granted, or why not.
     fn judge(&self, campaign: &Campaign) -> Result<ElectedReason, &'static str> {
         let refuse_if = |bad: bool, why: &'static str| if bad { Err(why) } else { Ok(()) };
-        refuse_if(campaign.known_token > self.data.numbers.token, "stale data")?;
         let record = match (&campaign.rule, &self.data.leader) {
             (Rule::Absent | Rule::AbsentLease, Some(_)) => return Err("there is a record"),
             (Rule::AbsentLease, None) => return Ok(ElectedReason::Vacant),
@@ -135,7 +136,7 @@ impl Step<'_> {
                 refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
-            Rule::Presence { nonce } => {
+            Rule::Presence { nonce } | Rule::Fenced { nonce } => {
                 refuse_if(record.holder.is_none(), "vacant")?;
                 refuse_if(record.presence.as_ref() != Some(nonce), "registered again")?;
                 refuse_if(record.server != self.server.id, "registered on another server")?;
@@ -156,8 +157,11 @@ impl Step<'_> {
     fn grant(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
         let old = self.data.leader.clone();
         let holder = old.as_ref().and_then(|record| record.holder.clone());
-        if let (Rule::Presence { nonce }, Some(holder)) = (&campaign.rule, &holder) {
-            // The connection that proved the leader's life proved the member's life too.
+        let since = score(self.now.0).saturating_sub(self.data.stalled_at);
+        let stalled = self.data.stalled_at > 0 && since < score(self.data.ttl);
+        if let (Rule::Presence { nonce }, Some(holder), false) = (&campaign.rule, &holder, stalled) {
+            // The connection that proved the leader's life proved the member's life too, unless the server stood still:
+            // then only deadlines count.
             let registered = self.data.presence.get(&holder.node_id);
             let same = registered.is_some_and(|(at, server)| at == nonce && *server == self.server.id);
             let alive = |row: &Row| row.is_live() && row.incarnation == holder.incarnation;

@@ -68,6 +68,8 @@ pub(super) struct Step<'a> {
     pub(super) data: &'a mut Data,
     pub(super) server: &'a mut Server,
     pub(super) now: ServerTime,
+    /// It is the first write of its server process on data of another one.
+    pub(super) moved: bool,
 }
 
 impl MemoryState {
@@ -79,7 +81,7 @@ impl MemoryState {
 
     /// Makes one transition at `now` on the server's clock, which may jump.
     pub fn apply(&mut self, call: &Call, now: ServerTime) -> Reply {
-        let mut step = Step { data: &mut self.data, server: &mut self.server, now };
+        let mut step = Step { data: &mut self.data, server: &mut self.server, now, moved: false };
         match call {
             Call::Join(join) => Reply::Join(Box::new(step.join(join))),
             Call::Tick(tick) => Reply::Tick(Box::new(step.tick(tick))),

@@ -138,6 +138,7 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
         Rule::Vacant => ("vacant", String::new()),
         Rule::Expired { nonce } => ("expired", nonce.clone()),
         Rule::Restarted { nonce } => ("restarted", nonce.clone()),
+        Rule::Fenced { nonce } => ("fenced", nonce.clone()),
         Rule::Presence { nonce } => ("presence", nonce.clone()),
         Rule::Absent => ("absent", String::new()),
         Rule::AbsentLease => ("absent_lease", String::new()),

@@ -7,6 +7,7 @@
 --          presence      the holder's registered presence (nonce 5) has been gone for the grace on the caller's clock
 --          restarted     the server process that granted or confirmed the record is gone, and the caller saw this (term,
 --                        nonce) for the grace on a later one
+--          fenced        the same before the grace is over: it costs the leadership, not the membership
 --          absent        no record, and the leader channel was seen without subscribers for the grace
 --          absent_lease  no record for one lease on the caller's clock
 -- Returns: [status, now, granted (1|0), term, why refused, leader, token]
@@ -14,6 +15,7 @@
 local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
 load_meta()
+local stale = tonumber(ARGV[9]) > meta.token
 guard_stall()
 local status = identify(id, incarnation, '')
 local leader = read_leader()
@@ -26,7 +28,7 @@ end
 
 if status ~= 'ok' then
   why = status
-elseif tonumber(ARGV[9]) > meta.token then
+elseif stale then
   -- The caller has seen higher terms than this data set: a stale copy. Its next tick lifts the counter.
   why = 'stale data'
 end
@@ -78,7 +80,7 @@ elseif rule == 'restarted' then
     -- Without a registration on that process the holder may lead by a connection to an even older one.
     why = 'never registered'
   end
-elseif rule == 'presence' then
+elseif rule == 'presence' or rule == 'fenced' then
   reason = 'process_died'
   if leader.holder == '' then
     why = 'vacant'
@@ -97,11 +99,13 @@ if why ~= '' then
 end
 
 local previous = leader and (leader.holder ~= '' and leader.holder or leader.previous) or ''
-if leader and leader.handing_to == id and rule ~= 'presence' then
+if leader and leader.handing_to == id and rule ~= 'presence' and rule ~= 'fenced' then
   reason = 'handover'
 end
-if rule == 'presence' then
-  -- The connection that proved the leader's life proved the member's life too.
+local stalled = meta.stalled_at > 0 and now - meta.stalled_at < meta.ttl
+if rule == 'presence' and not stalled then
+  -- The connection that proved the leader's life proved the member's life too, unless the server stood still: then only
+  -- deadlines count.
   local dead = read_row(leader.holder)
   local registered = call('HGET', PRESENCE, leader.holder)
   if leader.holder ~= id and dead and is_live(dead) and dead.i == leader.incarnation and registered == seen_nonce .. ' ' .. server then

@@ -82,6 +82,7 @@ local function settle()
     return
   end
   if meta.run_id ~= '' then
+    meta.moved = true
     meta.token = math.max(meta.token + 1000000, now_us)
     meta.version = meta.version + 1000000
     meta.floor = meta.version
@@ -121,15 +122,18 @@ local function cluster_now()
   return now - meta.skew
 end
 
--- Stall guard: cluster time stands still over a silence of more than half a TTL, and over backward jumps of the clock.
+-- Stall guard: cluster time stands still over a silence of more than half a TTL, over backward jumps of the clock, and over
+-- a change of the server process, whose data may lack the last beats.
 -- Every transition that writes a lease or a vacancy calls it first: what is written before the guard would lie in the future after.
 local function guard_stall()
   if meta.epoch == '' then
     return
   end
+  settle()
   local silence = now - meta.last_tick
-  if silence < 0 or (meta.ttl > 0 and silence > meta.ttl / 2) then
+  if silence < 0 or meta.moved or (meta.ttl > 0 and silence > meta.ttl / 2) then
     meta.skew, meta.stalled_at = meta.skew + silence, now
+    meta.moved = false
     call('HMSET', META, 'skew', int(meta.skew), 'stalled_at', int(now))
   end
   call('HSET', META, 'last_tick', int(now))

@@ -203,6 +203,8 @@ impl<F: Fixture> Driver<F> {
                     1 => Rule::Expired { nonce: text(record.as_ref().map(|record| record.nonce.clone())) },
                     2 => Rule::Presence { nonce: text(record.as_ref().and_then(|record| record.presence.clone())) },
                     3 => Rule::Absent,
+                    4 => Rule::Restarted { nonce: text(record.as_ref().map(|record| record.nonce.clone())) },
+                    5 => Rule::Fenced { nonce: text(record.as_ref().and_then(|record| record.presence.clone())) },
                     _ => Rule::AbsentLease,
                 };
                 Call::Campaign(Box::new(Campaign {

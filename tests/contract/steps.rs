@@ -49,7 +49,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => node().prop_map(|node| Step::Leave { node }),
         4 => (node(), rarely()).prop_map(|(node, other_term)| Step::Resign { node, other_term }),
         4 => node().prop_map(|node| Step::HandOver { node }),
-        14 => (node(), 0..5u8, rarely(), rarely(), rarely()).prop_map(|(node, rule, knows, other_term, other_nonce)| {
+        14 => (node(), 0..7u8, rarely(), rarely(), rarely()).prop_map(|(node, rule, knows, other_term, other_nonce)| {
             Step::Campaign { node, rule, knows, other_term, other_nonce }
         }),
         8 => (node(), often()).prop_map(|(node, term)| Step::Register { node, term }),

@@ -14,7 +14,7 @@ pub enum Error {
     #[error("this node is not a member of the cluster; call distributed.join_cluster first")]
     NotJoined,
     /// Redis did not answer; nothing is known to be lost.
-    #[error("Redis does not answer ({detail}); the node goes on trying, call again")]
+    #[error("Redis cannot be used right now ({detail}); the node goes on trying, call again")]
     RedisUnavailable {
         /// What was seen, without secrets.
         detail: String,

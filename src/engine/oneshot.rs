@@ -58,6 +58,9 @@ pub enum Failure {
     InUse(crate::cluster::ids::NodeId),
 }
 
+/// How long one run waits for a rule to apply.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 fn surprised() -> Failure {
     Failure::Fault(Fault::Refused("a call was answered with something else".to_owned()))
 }
@@ -237,7 +240,8 @@ impl Oneshot<'_> {
             return self.campaign(state, rule, view.term, timing).await;
         }
         let mut observation = Observation::default();
-        let end = clock::now() + self.leader.presence_grace.mul_f64(1.6);
+        // One run does not wait for more than the default grace needs; a longer one is waited out by expiry, over runs.
+        let end = clock::now() + self.leader.presence_grace.mul_f64(1.6).min(PATIENCE);
         let settings = self.leader;
         loop {
             let answer = self.store.call(Call::Watch).await?;

@@ -175,7 +175,10 @@ impl Inbox {
     }
 
     fn push_gap(&mut self, gap: Gap) {
-        if let Some(Item::Gap(last)) = self.items.back_mut() {
+        // Between two gaps that do not touch stand messages that are not for this node: those are not missing.
+        if let Some(Item::Gap(last)) = self.items.back_mut()
+            && last.to.next() == gap.from
+        {
             last.to = gap.to;
             last.count = last.count.zip(gap.count).map(|(a, b)| a + b);
         } else {
@@ -323,3 +326,6 @@ impl Inbox {
         std::mem::take(&mut self.fresh_marks)
     }
 }
+
+#[cfg(test)]
+mod tests;

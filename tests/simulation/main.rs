@@ -16,6 +16,7 @@
 mod brief;
 mod checks;
 mod clock;
+mod effects;
 mod faults;
 mod interleavings;
 mod model;
@@ -25,4 +26,6 @@ mod process;
 mod rng;
 mod run;
 mod server;
+mod server_life;
+mod serving;
 mod world;

@@ -5,6 +5,7 @@
 //!    gave up meanwhile.
 
 use crate::clock::Time;
+use crate::world::{Due, World};
 use clawster::cluster::event::ClusterEvent;
 use clawster::cluster::ids::{EventSeq, Nonce};
 use clawster::cluster::node::{Effect, Input, Ticket};
@@ -78,4 +79,61 @@ pub(crate) enum News {
     Perform(Box<Effect>),
     /// A client asks.
     Input(Box<Input>),
+}
+
+impl World {
+    fn latency(&mut self) -> Time {
+        let slow = self.rng.chance(5);
+        let most = if slow { self.weather.latency * 20 } else { self.weather.latency };
+        self.rng.range(50, most.max(51))
+    }
+
+    pub(crate) fn connect(&mut self, pid: usize, kind: Kind) -> Option<ConnId> {
+        let server = self.primary;
+        if !self.servers[server].alive {
+            return None;
+        }
+        let hole_until = self.processes[pid].hole_until;
+        self.conns.push(Conn {
+            pid,
+            server,
+            kind,
+            client_open: true,
+            server_open: true,
+            up: false,
+            last_up: 0,
+            last_down: 0,
+            hole_until,
+            channels: Vec::new(),
+            followed: None,
+            ping: None,
+        });
+        Some(self.conns.len() - 1)
+    }
+
+    pub(crate) fn send_up(&mut self, conn: ConnId, job: Job) {
+        let latency = self.latency();
+        let c = &mut self.conns[conn];
+        let at = (self.now.max(c.hole_until) + latency).max(c.last_up + 1);
+        c.last_up = at;
+        self.later(at, Due::Arrive(conn, job));
+    }
+
+    pub(crate) fn send_down(&mut self, conn: ConnId, news: News) {
+        let latency = self.latency();
+        let c = &mut self.conns[conn];
+        if !c.server_open && !matches!(news, News::Lost) {
+            return;
+        }
+        let at = (self.now.max(c.hole_until) + latency).max(c.last_down + 1);
+        c.last_down = at;
+        let pid = c.pid;
+        self.later(at, Due::Deliver(pid, Some(conn), news));
+    }
+
+    /// Ends a connection from the middle: both ends learn it as far as the network lets them.
+    pub(crate) fn cut(&mut self, conn: ConnId) {
+        self.send_up(conn, Job::Close);
+        self.send_down(conn, News::Lost);
+    }
 }

@@ -97,7 +97,7 @@ struct Cluster {
 
 impl Cluster {
     fn of(members: usize) -> Self {
-        let (redis, dir) = (RedisServer::alone(), stage());
+        let (redis, dir) = (RedisServer::start(), stage());
         let timing = |launch: Launch| {
             launch.redis(&redis).timing(0.1, 3_000.0, 3_000.0).env("CLAWSTER__LEADER__PRESENCE_GRACE", "900")
         };

@@ -44,6 +44,15 @@ impl Item {
     }
 }
 
+/// How much a message takes in an answer at most: JSON text may write a byte of a string as six, and a payload grows
+/// twofold where its line separators are escaped.
+fn line_bytes(received: &Received) -> usize {
+    let message = &received.message;
+    let to: usize = message.to.iter().flatten().map(|id| id.as_str().len() + 3).sum();
+    let texts = message.id.len() + message.topic.as_ref().map_or(0, String::len);
+    message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
+}
+
 /// What one receiving call is given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
@@ -257,7 +266,7 @@ impl Inbox {
             match item {
                 Item::Gap(gap) if taken == 0 => offer.gap = Some(*gap),
                 Item::Message { received, .. } => {
-                    bytes += item.bytes() * 2;
+                    bytes += line_bytes(received);
                     if offer.received.len() == limit || (bytes > max_bytes && !offer.received.is_empty()) {
                         break;
                     }

@@ -1,7 +1,7 @@
 //! The events of this node in one bounded log, from which every subscriber reads at its own pace.
 //!
 //! 1. (M1) A subscriber of everything sees contiguous `seq`: what it was too slow for comes as one gap event.
-//! 2. The log is bounded; a subscriber costs a position in it, not a queue.
+//! 2. The log is bounded, in events and in bytes of messages; a subscriber costs a position in it, not a queue.
 //!
 //! Not here: where events come from (`reader.rs`, `driver.rs`), history from before this process (`node.rs` reads it).
 
@@ -16,10 +16,22 @@ use tokio::sync::watch;
 
 /// How many events the log holds.
 const KEPT: usize = 4096;
+/// How many bytes of messages the log holds.
+const KEPT_MESSAGE_BYTES: usize = 8 << 20;
+
+/// What an event counts: only messages carry content of any length.
+fn bytes(event: &Event) -> usize {
+    match event {
+        Event::Local { fact: LocalFact::Message(received), .. } => received.message.payload.get().len(),
+        _ => 0,
+    }
+}
 
 #[derive(Debug)]
 struct Log {
     events: VecDeque<Event>,
+    /// The bytes of messages among them.
+    bytes: usize,
     /// The position of the first event kept.
     start: u64,
     /// The last cluster event that entered the log, or the stream's head when the node began to read.
@@ -40,7 +52,7 @@ impl Hub {
     /// An empty log.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        let log = Log { events: VecDeque::new(), start: 0, head: None, server_time: None, closed: false };
+        let log = Log { events: VecDeque::new(), bytes: 0, start: 0, head: None, server_time: None, closed: false };
         Arc::new(Self { log: Mutex::new(log), end: watch::Sender::new(0), message_readers: 0.into() })
     }
 
@@ -91,9 +103,11 @@ impl Hub {
         if let Event::Cluster(event) = &event {
             log.head = Some(event.seq);
         }
+        log.bytes += bytes(&event);
         log.events.push_back(event);
-        if log.events.len() > KEPT {
-            log.events.pop_front();
+        while log.events.len() > KEPT || log.bytes > KEPT_MESSAGE_BYTES {
+            let Some(dropped) = log.events.pop_front() else { break };
+            log.bytes -= bytes(&dropped);
             log.start += 1;
         }
         let end = log.start + log.events.len() as u64;
@@ -174,5 +188,32 @@ mod tests {
         assert_eq!(hub.log().server_time, heard, "the same answer, told again later");
         hub.set_server_time(ServerTime(2_000));
         assert!(hub.server_time() >= ServerTime(2_000));
+    }
+
+    #[test]
+    fn messages_are_bounded_by_bytes_and_the_newest_stay() {
+        let hub = Hub::new();
+        let payload = format!("\"{}\"", "x".repeat(1 << 20));
+        for seq in 1..=20 {
+            let message = crate::cluster::message::Message {
+                id: format!("m{seq}"),
+                topic: None,
+                to: None,
+                payload: serde_json::value::RawValue::from_string(payload.clone()).unwrap(),
+            };
+            let from = crate::cluster::ids::NodeId::new("b").unwrap();
+            let (seq, sent_at) = (crate::cluster::ids::MessageSeq(seq), ServerTime(5));
+            let received = crate::cluster::message::Received { seq, from, sent_at, message };
+            hub.publish_local(LocalFact::Message(received));
+            hub.publish_local(LocalFact::Degraded);
+        }
+        let log = hub.log();
+        let held: usize = log.events.iter().map(bytes).sum();
+        assert!(held <= KEPT_MESSAGE_BYTES && held > KEPT_MESSAGE_BYTES / 2, "{held}");
+        let (start, end) = (log.start, log.start + log.events.len() as u64);
+        assert_eq!((log.bytes, end), (held, 40));
+        drop(log);
+        assert_eq!(hub.read(0), Err(start));
+        assert!(hub.read(end - 1).unwrap().is_some());
     }
 }

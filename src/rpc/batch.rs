@@ -2,12 +2,15 @@
 //!
 //! 1. A request gets one answer under its own id, a notification none; a batch gets one list in the order of its
 //!    requests, or nothing when it holds only notifications.
-//! 2. An answer that would make the line longer than [`MAX_ANSWER_BYTES`] becomes an error under the same id, and what
-//!    waits for it to be written is dropped: nothing counts as delivered that was not sent.
+//! 2. An answer that would make the line longer than [`MAX_ANSWER_BYTES`], or for which the connection has no room while
+//!    its client does not read, becomes an error under the same id, and what waits for it to be written is dropped:
+//!    nothing counts as delivered that was not sent.
+//! 3. An answer is counted from the moment it is made until it is written, also while others of its batch are awaited.
 //!
 //! Not here: writing (`connection.rs`).
 
-use super::errors::RpcError;
+use super::budget::Held;
+use super::errors::{ErrorKind, RpcError};
 use super::module::{AfterWrite, Module, Outcome};
 use super::request::{Incoming, Item, null};
 use super::subscription::Session;
@@ -15,8 +18,11 @@ use futures_util::{StreamExt, stream};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// The longest answer line, in bytes.
-pub(crate) const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The longest answer line, in bytes. Received messages take up to 4 MiB of it and the places of sent ones about 2 MiB;
+/// the rest is for the state of a cluster whose members carry many labels.
+pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// What an answer has around its id and its outcome.
+const FRAME_BYTES: usize = r#",{"jsonrpc":"2.0","id":,"#.len();
 /// How many requests of one batch run at a time.
 const BATCH_PARALLEL: usize = 32;
 
@@ -26,12 +32,18 @@ pub(crate) struct Outgoing {
     pub(crate) text: String,
     /// What waits for it to be written.
     pub(crate) after: Vec<AfterWrite>,
+    /// Its share of what the connection may hold unwritten.
+    pub(crate) held: Vec<Held>,
 }
 
 impl Outgoing {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), after: Vec::new(), held: Vec::new() }
+    }
+
     /// An error that answers something without an id.
     pub(crate) fn refusal(error: RpcError) -> Self {
-        Self { text: Outcome::error(error).under(&null()), after: Vec::new() }
+        Self::new(&Outcome::error(error).under(&null()))
     }
 }
 
@@ -40,9 +52,9 @@ pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: In
     match incoming {
         Incoming::Refused(error) => Some(Outgoing::refusal(error)),
         Incoming::Single(item) => {
-            let (id, outcome) = run(module, session, item).await?;
-            let mut line = Outgoing { text: String::new(), after: Vec::new() };
-            push(&mut line, &id, outcome);
+            let answered = run(module, session, item).await?;
+            let mut line = Outgoing::new("");
+            push(session, &mut line, answered);
             Some(line)
         }
         Incoming::Batch(items) => batch(module, session, items).await,
@@ -51,34 +63,77 @@ pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: In
 
 async fn batch(module: &Module, session: &Arc<Session>, items: Vec<Item>) -> Option<Outgoing> {
     let mut outcomes = stream::iter(items).map(|item| run(module, session, item)).buffered(BATCH_PARALLEL);
-    let mut line = Outgoing { text: String::from("["), after: Vec::new() };
+    let mut line = Outgoing::new("[");
     while let Some(answered) = outcomes.next().await {
-        let Some((id, outcome)) = answered else { continue };
+        let Some(answered) = answered else { continue };
         if line.text.len() > 1 {
             line.text.push(',');
         }
-        push(&mut line, &id, outcome);
+        push(session, &mut line, answered);
     }
     line.text.push(']');
     (line.text.len() > "[]".len()).then_some(line)
 }
 
-async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<(Box<RawValue>, Outcome)> {
+/// What one request ended in.
+struct Answered {
+    id: Box<RawValue>,
+    outcome: Outcome,
+    held: Held,
+}
+
+impl Answered {
+    /// Counts an outcome, or puts an error in its place.
+    fn new(session: &Session, id: Box<RawValue>, outcome: Outcome) -> Self {
+        let bytes = outcome.tail.len() + id.get().len() + FRAME_BYTES;
+        if bytes > MAX_ANSWER_BYTES {
+            return Self::refused(session, id, too_long());
+        }
+        if let Some(held) = session.unwritten().try_take(bytes) {
+            return Self { id, outcome, held };
+        }
+        let text = "too much waits to be read on this connection; read its answers, then call again";
+        let refusal = Outcome::error(RpcError::overloaded(text));
+        if refusal.tail.len() < outcome.tail.len() {
+            return Self::refused(session, id, refusal);
+        }
+        // Refusing it would save nothing.
+        let held = session.unwritten().take_anyway(bytes);
+        Self { id, outcome, held }
+    }
+
+    fn refused(session: &Session, id: Box<RawValue>, refusal: Outcome) -> Self {
+        let held = session.unwritten().take_anyway(refusal.tail.len() + id.get().len() + FRAME_BYTES);
+        Self { id, outcome: refusal, held }
+    }
+}
+
+/// Not `overloaded`: that one may be tried again as it is, and this answer would be too long again.
+fn too_long() -> Outcome {
+    let text = format!("the answer would make a line of over {MAX_ANSWER_BYTES} bytes; ask for less at a time");
+    Outcome::error(RpcError::new(ErrorKind::InternalError, text))
+}
+
+async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answered> {
     match item {
-        Item::Invalid(id, error) => Some((id, Outcome::error(error))),
+        Item::Invalid(id, error) => Some(Answered::new(session, id, Outcome::error(error))),
         Item::Call(call) => {
-            let outcome = module.call(session, &call.method, call.params.as_deref()).await;
-            call.id.map(|id| (id, outcome))
+            let outcome = module.call(session, &call.method, call.params).await;
+            call.id.map(|id| Answered::new(session, id, outcome))
         }
     }
 }
 
-fn push(line: &mut Outgoing, id: &RawValue, outcome: Outcome) {
-    if line.text.len() + outcome.tail.len() + id.get().len() > MAX_ANSWER_BYTES {
-        let text = format!("the answer would make a line of over {MAX_ANSWER_BYTES} bytes, ask for less at a time");
-        line.text.push_str(&Outcome::error(RpcError::overloaded(text)).under(id));
+fn push(session: &Session, line: &mut Outgoing, answered: Answered) {
+    let Answered { id, outcome, held } = answered;
+    if line.text.len() + outcome.tail.len() + id.get().len() + FRAME_BYTES > MAX_ANSWER_BYTES {
+        drop((outcome, held));
+        let refused = Answered::refused(session, id, too_long());
+        line.text.push_str(&refused.outcome.under(&refused.id));
+        line.held.push(refused.held);
         return;
     }
-    line.text.push_str(&outcome.under(id));
+    line.text.push_str(&outcome.under(&id));
     line.after.extend(outcome.after);
+    line.held.push(held);
 }

@@ -22,12 +22,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The longest line that a client takes, in bytes: well over the server's longest answer.
-const MAX_ANSWER_BYTES: usize = 128 << 20;
+/// The longest line that a client takes, in bytes: over twice the server's longest answer, whose line separators are
+/// escaped on the way.
+const MAX_ANSWER_BYTES: usize = 40 << 20;
 /// How many requests wait to be written.
 const REQUESTS_QUEUED: usize = 64;
 /// How many notifications wait to be received.
 const NOTIFICATIONS_QUEUED: usize = 1_024;
+
+/// How long what is left is read once nothing can be written any more.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Why a client could not be connected.
 #[derive(Debug, thiserror::Error)]
@@ -106,7 +110,16 @@ enum Waiting {
 #[derive(Default)]
 struct Waiters {
     lost: bool,
+    /// An error that came while nobody waited; the next call is told.
+    refusal: Option<RpcFailure>,
     by_id: HashMap<u64, Waiting>,
+}
+
+/// Whose an error without an id is.
+enum Blamed {
+    Caller(Waiting),
+    NextCaller,
+    Unknown,
 }
 
 #[derive(Default)]
@@ -117,6 +130,20 @@ struct Shared {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds whom an error without an id is for: the only one that waits.
+    fn blame(&self, failure: RpcFailure) -> Blamed {
+        let mut waiters = self.lock();
+        let mut ids = waiters.by_id.keys().copied();
+        match (ids.next(), ids.next()) {
+            (Some(id), None) => waiters.by_id.remove(&id).map_or(Blamed::Unknown, Blamed::Caller),
+            (Some(_), Some(_)) => Blamed::Unknown,
+            (None, _) => {
+                waiters.refusal = Some(failure);
+                Blamed::NextCaller
+            }
+        }
     }
 
     fn lose(&self) {
@@ -238,6 +265,9 @@ impl Client {
         let text = serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params }).map_err(form)?;
         {
             let mut waiters = self.shared.lock();
+            if let Some(failure) = waiters.refusal.take() {
+                return Err(CallError::Rpc(failure));
+            }
             if waiters.lost {
                 return Err(CallError::Lost);
             }
@@ -255,6 +285,8 @@ async fn write<W: AsyncWrite + Unpin + Send + 'static>(
 ) {
     while let Some(text) = queue.recv().await {
         if sink.write_line(&text).await.is_err() {
+            // What the node said before it closed is still read; it tells more than a lost connection.
+            tokio::time::sleep(LAST_WORDS).await;
             break;
         }
     }
@@ -307,8 +339,16 @@ async fn read<R: AsyncRead + Unpin>(mut lines: LineReader<R>, shared: Arc<Shared
                 };
                 settle(waiting, answer, &mut feeds);
             }
-            // An answer without an id is about a line that the node could not read; nobody can be told.
-            (None, None) => break,
+            // About a line that the node could not read, or about the whole connection (too many clients).
+            (None, None) => {
+                let Some(failure) = incoming.error else { break };
+                match shared.blame(failure.clone()) {
+                    Blamed::Caller(waiting) => settle(Some(waiting), Err(CallError::Rpc(failure)), &mut feeds),
+                    Blamed::NextCaller => {}
+                    // Nobody can say which call it was; all of them are told that their answer may not come.
+                    Blamed::Unknown => break,
+                }
+            }
         }
     }
     shared.lose();

@@ -2,7 +2,8 @@
 //!
 //! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses.
 //! 2. One task writes. What waits for an answer to be written is told only after the sink has flushed it.
-//! 3. Every queue is bounded. A client that does not read holds up only its own connection.
+//! 3. Every queue is bounded, in number and in bytes. A client that does not read holds up only its own connection:
+//!    no further line is begun while more than half of what may be held unwritten is.
 //! 4. The end of the input, a request to stop and a lost output all end the connection within [`Limits::drain`];
 //!    answers of calls in flight are still written within that time.
 //!
@@ -11,6 +12,7 @@
 //! Not here: where clients come from (`stdio.rs`, `socket.rs`).
 
 use super::batch::{self, Outgoing};
+use super::budget::Budget;
 use super::errors::{ErrorKind, RpcError};
 use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink};
 use super::module::{AfterWrite, Module};
@@ -24,6 +26,11 @@ use tokio::task::JoinSet;
 
 /// How many lines wait to be written.
 const LINES_QUEUED: usize = 64;
+
+/// How many bytes of lines are worked on at a time; a longer line is worked on alone.
+const HELD_INPUT_BYTES: usize = 32 << 20;
+/// How many bytes of answers and events wait to be written. What is made beyond it is refused.
+pub(super) const UNWRITTEN_BYTES: usize = 32 << 20;
 
 /// The bounds of a connection.
 #[derive(Debug, Clone)]
@@ -64,7 +71,8 @@ where
     let mut writer = JoinSet::new();
     writer.spawn(write(queue, sink));
     let mut work = JoinSet::new();
-    let session = Arc::new(Session::new(out.clone()));
+    let (held_input, unwritten) = (Budget::new(HELD_INPUT_BYTES), Budget::new(UNWRITTEN_BYTES));
+    let session = Arc::new(Session::new(out.clone(), Arc::clone(&unwritten)));
     let mut reader = LineReader::new(input, limits.max_line_bytes);
     let slots = Arc::new(Semaphore::new(limits.in_flight));
 
@@ -76,7 +84,9 @@ where
         let next = async {
             let line = reader.next().await.ok().flatten()?;
             let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
-            Some((line, slot))
+            let held = held_input.take(line.bytes()).await;
+            unwritten.half_free().await;
+            Some((line, (slot, held)))
         };
         let next = tokio::select! {
             biased;
@@ -141,11 +151,12 @@ fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
 }
 
 async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
-    while let Some(Outgoing { text, after }) = queue.recv().await {
+    while let Some(Outgoing { text, after, held }) = queue.recv().await {
         if let Err(error) = sink.write_line(&text).await {
             tracing::debug!(%error, "a client cannot be written to any more");
             return;
         }
+        drop((text, held));
         after.into_iter().for_each(AfterWrite::written);
     }
 }

@@ -27,7 +27,7 @@ pub enum ErrorKind {
     MethodNotFound,
     /// A parameter is unknown, missing or wrong.
     InvalidParams,
-    /// A defect of the node, or a broken disk.
+    /// A defect of the node, a broken disk, or an answer too long for a line.
     InternalError,
     /// This node is no member.
     NotJoined,
@@ -69,7 +69,9 @@ impl ErrorKind {
             Self::InvalidRequest => (-32600, "invalid_request", "The JSON is not a JSON-RPC 2.0 request"),
             Self::MethodNotFound => (-32601, "method_not_found", "There is no such method"),
             Self::InvalidParams => (-32602, "invalid_params", "A parameter is unknown, missing or wrong"),
-            Self::InternalError => (-32603, "internal_error", "A defect of the node, or a broken disk"),
+            Self::InternalError => {
+                (-32603, "internal_error", "A defect of the node, a broken disk, or an answer too long for a line")
+            }
             Self::NotJoined => (-32001, "not_joined", "This node is not a member of the cluster"),
             Self::RedisUnavailable => (-32002, "redis_unavailable", "Redis does not answer"),
             Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),

@@ -26,6 +26,16 @@ pub(crate) enum Line {
     TooLong,
 }
 
+impl Line {
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Complete(bytes) | Self::Unfinished(bytes) => bytes.len(),
+            Self::TooLong => 0,
+        }
+    }
+}
+
 /// Takes a stream of bytes apart into lines.
 pub(crate) struct LineReader<R> {
     input: BufReader<R>,

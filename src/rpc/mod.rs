@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 over stdio and a unix socket.
 //!
 //! In reading order: [`framing`] makes lines, `request` makes requests of them, [`module`] runs one request,
-//! `batch` answers a line, [`connection`] serves a client, [`stdio`] and [`socket`] are the two ways to become one.
+//! `batch` answers a line, `budget` bounds what is held meanwhile, [`connection`] serves a client, [`stdio`] and [`socket`] are the two ways to become one.
 //! `methods` holds one file per method; [`wire`] the shapes; [`errors`] the codes; `subscription` the events' way out.
 //! [`schema`] and [`openrpc`] describe all of it, [`client`] is the other end.
 //!
@@ -9,6 +9,7 @@
 //! 2. JSON-RPC ends here: the engine sees typed requests only.
 
 mod batch;
+mod budget;
 pub mod client;
 pub mod connection;
 pub mod errors;

@@ -89,7 +89,10 @@ pub(crate) fn register<N: Node, M: methods::Method>(
 ) -> Result<(), RegisterMethodError> {
     module.register_async_method(M::NAME, |params, context, extensions| async move {
         let call = Call::new(context, &extensions);
-        let outcome = match super::params::parse::<M::Params>(params.as_str()) {
+        let parsed = super::params::parse::<M::Params>(params.as_str());
+        // A call may wait for long; its text is not needed for that.
+        drop(params);
+        let outcome = match parsed {
             Ok(params) => M::handle(call, params).await,
             Err(error) => Err(error),
         };
@@ -141,7 +144,7 @@ impl Module {
     }
 
     /// Runs one call.
-    pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<&RawValue>) -> Outcome {
+    pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<Box<RawValue>>) -> Outcome {
         let Some((name, callback)) = self.methods.method_with_name(method) else {
             let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
             return Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text));
@@ -154,9 +157,11 @@ impl Module {
         let mut extensions = Extensions::new();
         extensions.insert(Arc::clone(session));
         extensions.insert(slot.clone());
-        let params = Params::new(params.map(RawValue::get)).into_owned();
+        // The text is held once: this copy goes to the handler, which drops it when it is read.
+        let owned = Params::new(params.as_deref().map(RawValue::get)).into_owned();
+        drop(params);
         let run =
-            AssertUnwindSafe(async { callback(Id::Number(0), params, ConnectionId(0), usize::MAX, extensions).await });
+            AssertUnwindSafe(async { callback(Id::Number(0), owned, ConnectionId(0), usize::MAX, extensions).await });
         let Ok(response) = run.catch_unwind().await else {
             tracing::error!(method = name, "a handler panicked; its caller got an internal error");
             let text = format!("internal error: {name} failed unexpectedly; see the log");

@@ -9,6 +9,7 @@
 //! Not here: feeds and gaps (`crate::engine`), the events' shapes (`wire/event.rs`).
 
 use super::batch::Outgoing;
+use super::budget::Budget;
 use super::errors::{ErrorKind, RpcError, shown};
 use super::module::Context;
 use super::wire::event::{self, AnyEvent, EVENTS};
@@ -82,6 +83,7 @@ struct Open {
 /// The state of one connection that its calls share.
 pub(crate) struct Session {
     out: mpsc::Sender<Outgoing>,
+    unwritten: Arc<Budget>,
     open: Mutex<Open>,
 }
 
@@ -92,9 +94,14 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// A session that writes to `out`.
-    pub(crate) fn new(out: mpsc::Sender<Outgoing>) -> Self {
-        Self { out, open: Mutex::default() }
+    /// A session that writes to `out`, and counts in `unwritten` what is not written yet.
+    pub(crate) fn new(out: mpsc::Sender<Outgoing>, unwritten: Arc<Budget>) -> Self {
+        Self { out, unwritten, open: Mutex::default() }
+    }
+
+    /// What the connection may hold unwritten.
+    pub(crate) fn unwritten(&self) -> &Arc<Budget> {
+        &self.unwritten
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -136,7 +143,8 @@ impl Session {
         Self::room(&open)?;
         open.last_id += 1;
         let id = open.last_id;
-        let forwarder = Forwarder { id, filter, feed, context: Arc::clone(context), this: None, out: self.out.clone() };
+        let (out, unwritten) = (self.out.clone(), Arc::clone(&self.unwritten));
+        let forwarder = Forwarder { id, filter, feed, context: Arc::clone(context), this: None, out, unwritten };
         let session = Arc::downgrade(self);
         // The lock is held until the task is entered below, so that the task cannot remove itself before.
         open.running.insert(id, tokio::spawn(watch_over(session, forwarder, started)));
@@ -185,6 +193,7 @@ struct Forwarder<N: Node> {
     /// This node's id, where it is known; local events are about it.
     this: Option<NodeId>,
     out: mpsc::Sender<Outgoing>,
+    unwritten: Arc<Budget>,
 }
 
 impl<N: Node> Forwarder<N> {
@@ -207,7 +216,8 @@ impl<N: Node> Forwarder<N> {
                 tracing::error!(event = name, "an event cannot be written as JSON; it was left out");
                 continue;
             };
-            if self.out.send(Outgoing { text, after: Vec::new() }).await.is_err() {
+            let held = vec![self.unwritten.take(text.len()).await];
+            if self.out.send(Outgoing { text, after: Vec::new(), held }).await.is_err() {
                 return;
             }
         }

@@ -21,7 +21,7 @@ impl Method for Subscribe {
     const DESCRIPTION: &'static str = "Answers with a subscription id. Each event is a notification whose method is \
         the event's name, with the subscription and the event as its params. Events that were missed come as one \
         cluster.gap event.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::Overloaded];
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded];
     type Params = SubscribeParams;
     type Result = u64;
 

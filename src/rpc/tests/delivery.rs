@@ -143,3 +143,78 @@ async fn a_batch_too_big_to_answer_keeps_every_id_and_gives_no_receipt_for_what_
     }
     assert_eq!(lost, refused);
 }
+
+#[tokio::test]
+async fn an_answer_too_long_for_a_line_is_not_to_be_tried_again() {
+    let mut host = Host::start();
+    host.node.inbox.lock().unwrap().push(received(1, &format!("\"{}\"", "x".repeat(17 << 20))));
+    let error = host.ask(SYNC, json!({})).await["error"].clone();
+    assert_eq!((&error["code"], &error["data"]["retryable"]), (&json!(-32603), &json!(false)), "{error}");
+    host.assert_silent().await;
+}
+
+/// Every line can be sent at once only while the bounds hold it back, so the sending stands beside the reading.
+#[tokio::test]
+async fn answers_that_nobody_reads_hold_back_the_next_lines_and_are_refused_beyond_the_bound() {
+    const LINES: usize = 320;
+    let mut host = Host::with(Limits::default(), 16);
+    host.node.inbox.lock().unwrap().push(received(1, &format!("\"{}\"", "x".repeat(1 << 20))));
+    let call = |id: usize| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{SYNC}","params":{{"auto_ack":false}}}}"#);
+    for line in 0..LINES {
+        let items: Vec<String> = (0..8).map(|item| call(line * 8 + item)).collect();
+        host.line(&format!("[{}]", items.join(","))).await;
+    }
+    let node = Arc::clone(&host.node);
+    until("the first lines were run", || !node.syncs.lock().unwrap().is_empty()).await;
+    // Whatever can go on without the host reading has gone on once nothing has changed for a thousand turns.
+    let mut last = (0, 0);
+    while last.1 < 1_000 {
+        tokio::task::yield_now().await;
+        let run = host.node.syncs.lock().unwrap().len();
+        last = if run == last.0 { (run, last.1 + 1) } else { (run, 0) };
+    }
+    assert!(last.0 < LINES * 8, "every line was run though none was read");
+    let (mut answered, mut refused) = (0, 0);
+    for _ in 0..3 {
+        let text = host.next_text().await.unwrap();
+        assert!(text.len() < 17 << 20);
+        let answers: Vec<&RawValue> = serde_json::from_str(&text).unwrap();
+        assert_eq!(answers.len(), 8);
+        for answer in answers {
+            let is_refusal = answer.get().contains("\"code\":-32006");
+            assert!(!is_refusal || answer.get().contains("\"retryable\":true"));
+            refused += usize::from(is_refusal);
+            answered += usize::from(!is_refusal);
+        }
+    }
+    assert!(answered > 0, "{refused}");
+}
+
+#[tokio::test]
+async fn long_lines_that_wait_are_bounded_in_bytes() {
+    const STATE: &str = "distributed.get_cluster_state";
+    let mut host = Host::start();
+    // Nine lines of 4 MB of which eight fit; each waits at the gate in the same batch.
+    let padding = " ".repeat(4_000_000);
+    let slow = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{STATE}","params":{{"fresh":true}}}}{padding}"#);
+    for id in 0..8 {
+        host.line(&slow(id)).await;
+    }
+    let mut input = host.input.take().unwrap();
+    let ninth = format!("{}\n", slow(8));
+    let next = format!("{}\n", slow(9));
+    let sending = tokio::spawn(async move {
+        input.write_all(ninth.as_bytes()).await.unwrap();
+        input.write_all(next.as_bytes()).await.unwrap();
+        input
+    });
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!sending.is_finished(), "a tenth line was read while eight of them wait");
+    host.node.gate.add_permits(10);
+    for _ in 0..10 {
+        assert!(host.next().await["result"].is_object());
+    }
+    drop(sending.await.unwrap());
+}

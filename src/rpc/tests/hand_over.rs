@@ -110,3 +110,42 @@ async fn one_client_too_many_is_told_so() {
     let refusal: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&Value::Null, &json!(-32006)));
 }
+
+#[tokio::test]
+async fn an_error_without_an_id_reaches_the_only_caller() {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let (input, output) = tokio::io::split(near);
+    let client = Client::over(input, output);
+    let (reader, mut writer) = tokio::io::split(far);
+    let mut lines = BufReader::new(reader).lines();
+    let refusal = "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32600,\"message\":\"too long\"}}\n";
+    let node = async {
+        lines.next_line().await.unwrap();
+        writer.write_all(refusal.as_bytes()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(client.call_raw("rpc.discover", ()), node);
+    let Err(CallError::Rpc(failure)) = answer else { panic!("{answer:?}") };
+    assert_eq!((failure.code, failure.message.as_str()), (-32600, "too long"));
+
+    // With two that wait, nobody knows whose it is.
+    let node = async {
+        lines.next_line().await.unwrap();
+        lines.next_line().await.unwrap();
+        writer.write_all(refusal.as_bytes()).await.unwrap();
+    };
+    let (one, two, ()) = tokio::join!(client.call_raw("a", ()), client.call_raw("b", ()), node);
+    assert_eq!((one, two), (Err(CallError::Lost), Err(CallError::Lost)));
+}
+
+#[tokio::test]
+async fn a_client_too_many_hears_why_from_its_first_call() {
+    let served = served();
+    let mut clients = Vec::new();
+    for _ in 0..MAX_CLIENTS {
+        clients.push(Client::connect(&served.path).await.unwrap());
+    }
+    clients.last().unwrap().call_raw("rpc.discover", ()).await.unwrap();
+    let client = Client::connect(&served.path).await.unwrap();
+    let Err(CallError::Rpc(failure)) = client.call_raw("rpc.discover", ()).await else { panic!("it was served") };
+    assert_eq!(failure.code, -32006);
+}

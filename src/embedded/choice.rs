@@ -85,7 +85,7 @@ pub fn remembered(state_dir: &Path) -> Option<Remembered> {
 /// # Errors
 /// See [`Error`]; nothing is remembered then.
 pub fn choose(state_dir: &Path, seek: &Seek) -> Result<Choice, Error> {
-    let folder = Folder::open(state_dir)?;
+    let folder = Folder::open(state_dir, seek)?;
     // Held throughout, so that two nodes that start together cannot choose differently.
     let lock = folder.lock_start()?;
     let before = remembered(state_dir);

@@ -10,6 +10,7 @@
 
 mod choice;
 mod locate;
+mod process;
 mod server;
 mod wire;
 
@@ -71,10 +72,10 @@ pub enum Error {
         log: PathBuf,
     },
     /// The process is there but does not answer.
-    #[error("the private Redis (process {pid}) does not answer at {socket}; continue it, or end it with kill -9 {pid}")]
+    #[error("the private Redis at {socket} does not answer ({process}); continue that process, or end it with kill -9")]
     Silent {
-        /// The process.
-        pid: u32,
+        /// Which process it is.
+        process: String,
         /// Where it was asked.
         socket: PathBuf,
     },

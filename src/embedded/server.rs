@@ -3,10 +3,12 @@
 //! 1. A start, a stop and a restart hold `start.lock` exclusively; every user holds `users.lock` shared.
 //! 2. Whoever leaves tries `users.lock` exclusively: only the last user gets it, and stops the server.
 //! 3. The locks belong to open files, so that the system frees them when a user dies, however it dies.
-//! 4. A process gets a signal only when its pid is the recorded one *and* it works in this folder on this socket.
+//! 4. A process gets a signal only when its pid is the recorded one *and* it is recognised as this folder's server.
+//! 5. What accepts connections on the socket runs, however long it is silent: nothing is started beside it.
 //!
-//! Not here: when it is used (`choice.rs`).
+//! Not here: when it is used (`choice.rs`), how its process is recognised (`process.rs`).
 
+use super::process::Looks;
 use super::{Error, Seek, find_program, wire};
 use crate::clock;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -31,6 +33,8 @@ const POLL: Duration = Duration::from_millis(5);
 pub(super) struct Folder {
     path: PathBuf,
     socket: PathBuf,
+    /// The program that would be started, without links.
+    program: Option<PathBuf>,
 }
 
 /// Held while the server is started or stopped.
@@ -64,7 +68,7 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 }
 
 impl Folder {
-    pub(super) fn open(state_dir: &Path) -> Result<Self, Error> {
+    pub(super) fn open(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
         let state_dir = std::path::absolute(state_dir).map_err(Error::file("cannot resolve", state_dir))?;
         let path = state_dir.join("redis");
         private_folder(&path)?;
@@ -79,7 +83,8 @@ impl Folder {
                 return Err(Error::ForeignFolder(parent.to_owned()));
             }
         }
-        Ok(Self { path, socket })
+        let program = find_program(seek).ok().and_then(|program| program.canonicalize().ok());
+        Ok(Self { path, socket, program })
     }
 
     pub(super) fn lock_start(&self) -> Result<StartLock, Error> {
@@ -115,8 +120,10 @@ impl Folder {
     }
 
     fn start(&self, seek: &Seek, _lock: &StartLock) -> Result<(), Error> {
-        if wire::ping_socket(&self.socket).is_up() {
-            return Ok(());
+        match wire::ping_socket(&self.socket) {
+            wire::Answer::Nothing => {}
+            answer if answer.is_up() => return Ok(()),
+            _ => return self.wait_until_up(|| None),
         }
         if let Some(pid) = self.live_pid() {
             // It may have been started a moment ago by a node that was killed before it was up.
@@ -185,7 +192,7 @@ impl Folder {
             }
             std::thread::sleep(POLL);
         }
-        Err(Error::Silent { pid: self.live_pid().unwrap_or(0), socket: self.socket.clone() })
+        Err(self.silent(self.live_pid()))
     }
 
     fn stop(&self, _lock: &StartLock) -> Result<(), Error> {
@@ -200,7 +207,7 @@ impl Folder {
             // Its end is what counts; that it ended in this instant is no failure.
             let _ = rustix::process::kill_process(number, rustix::process::Signal::TERM);
         }
-        if self.wait_until_gone(pid) { Ok(()) } else { Err(Error::Silent { pid, socket: self.socket.clone() }) }
+        if self.wait_until_gone(pid) { Ok(()) } else { Err(self.silent(Some(pid))) }
     }
 
     fn wait_until_gone(&self, pid: u32) -> bool {
@@ -217,13 +224,13 @@ impl Folder {
     /// The process of this folder's server, when it lives and is recognised.
     fn live_pid(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        if fs::read_link(process.join("cwd")).ok()? != self.path {
-            return None;
-        }
-        let command = fs::read(process.join("cmdline")).ok()?;
-        let socket = self.socket.as_os_str().as_encoded_bytes();
-        command.windows(socket.len()).any(|part| part == socket).then_some(pid)
+        let looks = Looks { folder: &self.path, socket: &self.socket, program: self.program.as_deref() };
+        looks.fit(pid).then_some(pid)
+    }
+
+    fn silent(&self, pid: Option<u32>) -> Error {
+        let process = pid.map_or_else(|| "its process is not known".to_owned(), |pid| format!("process {pid}"));
+        Error::Silent { process, socket: self.socket.clone() }
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -266,7 +273,7 @@ impl EmbeddedServer {
     /// # Errors
     /// See [`Error`].
     pub fn attach(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
-        let folder = Folder::open(state_dir)?;
+        let folder = Folder::open(state_dir, seek)?;
         let lock = folder.lock_start()?;
         folder.attach(seek, &lock)
     }
@@ -288,11 +295,13 @@ impl EmbeddedServer {
     /// # Errors
     /// [`Error::Silent`] when the process lives and does not answer: nothing is done to it.
     pub fn ensure_running(&self) -> Result<(), Error> {
-        if wire::ping_socket(&self.folder.socket).is_up() {
+        let answer = wire::ping_socket(&self.folder.socket);
+        if answer.is_up() {
             return Ok(());
         }
-        if let Some(pid) = self.folder.live_pid() {
-            return Err(Error::Silent { pid, socket: self.folder.socket.clone() });
+        let pid = self.folder.live_pid();
+        if pid.is_some() || answer != wire::Answer::Nothing {
+            return Err(self.folder.silent(pid));
         }
         let lock = self.folder.lock_start()?;
         self.folder.start(&self.seek, &lock)

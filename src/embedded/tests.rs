@@ -154,3 +154,24 @@ fn a_server_that_cannot_start_leaves_its_last_words() {
     let error = EmbeddedServer::attach(state.path(), &seek).expect_err("fails");
     assert!(matches!(error, Error::Failed { .. }), "{error}");
 }
+
+#[test]
+fn a_socket_that_accepts_and_says_nothing_is_left_alone() {
+    let state = tempfile::tempdir().expect("folder");
+    let server = attach(state.path());
+    let pid = server.pid().expect("runs");
+    let number = rustix::process::Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
+    rustix::process::kill_process(number, rustix::process::Signal::STOP).expect("stop");
+    // Also without a pid file that could tell: what accepts, runs.
+    let pid_file = state.path().join("redis").join("redis.pid");
+    let recorded = std::fs::read(&pid_file).expect("pid file");
+    std::fs::remove_file(&pid_file).expect("remove");
+    assert!(matches!(server.ensure_running(), Err(Error::Silent { .. })));
+    let again = std::thread::scope(|scope| {
+        let again = scope.spawn(|| attach(state.path()));
+        std::fs::write(&pid_file, recorded).expect("pid file");
+        rustix::process::kill_process(number, rustix::process::Signal::CONT).expect("continue");
+        again.join().expect("no panic")
+    });
+    assert_eq!(again.pid(), Some(pid));
+}

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::protocol::Fault;
 use crate::cluster::time::millis;
-use crate::config::{Config, RedisAddress, RedisMode};
+use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Remembered};
 use crate::engine::fresh;
 use crate::engine::oneshot::{self, Oneshot};
@@ -35,7 +35,7 @@ pub(super) async fn read_state(config: &Config) -> Result<ClusterState, Failure>
         _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
     };
     if private {
-        config.redis.address = RedisAddress::Unix(embedded::socket_path(&config.state_dir));
+        config.redis.use_private(embedded::socket_path(&config.state_dir));
     }
     let target = settings::target(&config);
     let store = RedisStore::new(target, &config.cluster);

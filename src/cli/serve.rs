@@ -9,7 +9,7 @@
 use super::outcome::{Failure, Outcome};
 use super::{Session, settings};
 use crate::cluster::ids::NodeId;
-use crate::config::{Config, RedisAddress, RedisMode};
+use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Choice, EmbeddedServer, Seek};
 use crate::engine::RunningNode;
 use crate::engine::state_dir::StateDir;
@@ -281,8 +281,7 @@ pub(super) async fn settle_redis(config: &mut Config, seek: Seek) -> Result<Sett
         }
     };
     if let Some(server) = &server {
-        config.redis.mode = RedisMode::Embedded;
-        config.redis.address = RedisAddress::Unix(server.socket().to_owned());
+        config.redis.use_private(server.socket().to_owned());
     }
     Ok(SettledRedis { server: server.map(Arc::new), note })
 }

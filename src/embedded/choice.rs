@@ -1,6 +1,6 @@
 //! Which Redis a host uses when nothing is configured: the one at 127.0.0.1:6379, or a private one.
 //!
-//! 1. What was chosen first is chosen ever after, until the file `redis-choice` is removed.
+//! 1. What was chosen first is chosen ever after, until the file `+redis-choice` is removed.
 //! 2. Nothing is remembered before it worked: a host without a server program may install one and start again.
 
 use super::server::{EmbeddedServer, Folder};
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "redis-choice";
+const FILE: &str = "+redis-choice";
 
 /// What was chosen on this host before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn local(address: SocketAddr, remembered: bool) -> Choice {
     let note = match wire::ping_tcp(address) {
         wire::Answer::WantsPassword => Some("it wants a password: set REDIS_PASSWORD"),
         answer if answer.is_redis() => None,
-        _ => Some("nothing answers there now; remove the file redis-choice in the state directory to choose again"),
+        _ => Some("nothing answers there now; remove the file +redis-choice in the state directory to choose again"),
     };
     Choice::Local6379 { address, remembered, note }
 }

@@ -1,6 +1,6 @@
 //! The private Redis server for a host on which nothing is configured.
 //!
-//! 1. A choice that was made is kept (`<state>/redis-choice`): a Redis that appears later never splits the cluster.
+//! 1. A choice that was made is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
 //! 2. One private server per state directory; all nodes of the host share it, the last one to leave stops it.
 //! 3. Nothing here stops a process that was not recognised as that server.
 //!

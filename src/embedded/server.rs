@@ -20,6 +20,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// No cluster and no node has a name that begins so: what lies beside it in the state directory never collides.
+const FOLDER: &str = "+redis";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -52,11 +54,11 @@ pub struct EmbeddedServer {
     pub(super) users: Mutex<Option<File>>,
 }
 
-/// Where the private server of a state directory listens: `<state>/redis/redis.sock`, or where that passes 100 bytes a
+/// Where the private server of a state directory listens: `<state>/+redis/redis.sock`, or where that passes 100 bytes a
 /// short path in a folder of this user in the temporary directory.
 #[must_use]
 pub fn socket_path(state_dir: &Path) -> PathBuf {
-    let plain = state_dir.join("redis").join("redis.sock");
+    let plain = state_dir.join(FOLDER).join("redis.sock");
     if plain.as_os_str().len() <= MAX_SOCKET_BYTES {
         return plain;
     }
@@ -70,7 +72,7 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 impl Folder {
     pub(super) fn open(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
         let state_dir = std::path::absolute(state_dir).map_err(Error::file("cannot resolve", state_dir))?;
-        let path = state_dir.join("redis");
+        let path = state_dir.join(FOLDER);
         private_folder(&path)?;
         // The server and its recognition work on the real path, whatever links lead to it.
         let path = path.canonicalize().map_err(Error::file("cannot resolve", &path))?;

@@ -80,7 +80,7 @@ fn users_that_were_killed_hold_nothing_and_their_server_is_reused() {
 #[test]
 fn stale_files_and_a_foreign_process_under_the_recorded_pid_do_no_harm() {
     let state = tempfile::tempdir().expect("folder");
-    let folder = state.path().join("redis");
+    let folder = state.path().join("+redis");
     std::fs::create_dir_all(&folder).expect("folder");
     std::fs::write(folder.join("redis.pid"), std::process::id().to_string()).expect("pid file");
     drop(std::os::unix::net::UnixListener::bind(folder.join("redis.sock")).expect("stale socket"));
@@ -163,7 +163,7 @@ fn a_socket_that_accepts_and_says_nothing_is_left_alone() {
     let number = rustix::process::Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
     rustix::process::kill_process(number, rustix::process::Signal::STOP).expect("stop");
     // Also without a pid file that could tell: what accepts, runs.
-    let pid_file = state.path().join("redis").join("redis.pid");
+    let pid_file = state.path().join("+redis").join("redis.pid");
     let recorded = std::fs::read(&pid_file).expect("pid file");
     std::fs::remove_file(&pid_file).expect("remove");
     assert!(matches!(server.ensure_running(), Err(Error::Silent { .. })));

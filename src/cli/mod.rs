@@ -20,6 +20,7 @@ mod messages;
 pub mod outcome;
 mod serve;
 mod settings;
+mod settle;
 mod state;
 mod terminal;
 

@@ -9,6 +9,8 @@
 //! Not here: which Redis is configured (`crate::config`), connections to it (`crate::store`).
 
 mod choice;
+mod folders;
+mod hold;
 mod locate;
 mod process;
 mod server;
@@ -18,8 +20,9 @@ mod wire;
 mod tests;
 
 pub use choice::{Choice, Remembered, choose, remembered};
+pub use hold::EmbeddedServer;
 pub use locate::{Seek, find_program};
-pub use server::{EmbeddedServer, socket_path};
+pub use server::socket_path;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,8 +53,8 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The folder for a short socket path belongs to somebody else.
-    #[error("{0} is not a folder of this user with mode 700; remove it, or choose a shorter CLAWSTER_STATE_DIR")]
+    /// The server's folder, or that for a short socket path, belongs to somebody else.
+    #[error("{0} is not a folder of this user with mode 700; remove it, or choose another CLAWSTER_STATE_DIR")]
     ForeignFolder(PathBuf),
     /// Another process holds the lock of the start for too long.
     #[error("another process has been starting or stopping the private Redis for {waited:?} (lock {path}); stop it")]
@@ -82,6 +85,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether trying again later may help without anybody doing anything.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Busy { .. } | Self::Failed { .. })
+    }
+
     fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { what, path, source }

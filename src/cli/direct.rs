@@ -7,12 +7,12 @@
 
 use super::Environment;
 use super::outcome::Failure;
-use super::{serve, settings};
+use super::{settings, settle};
 use crate::clock;
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::protocol::Fault;
 use crate::cluster::time::millis;
-use crate::config::{Config, RedisAddress, RedisMode};
+use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Remembered};
 use crate::engine::fresh;
 use crate::engine::oneshot::{self, Oneshot};
@@ -23,6 +23,10 @@ use crate::logging;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
 use crate::store::redis::RedisStore;
+use std::time::Duration;
+
+/// How long a heartbeat waits for the private server to start.
+const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Reads the cluster's state from Redis; this host is an observer in it.
 ///
@@ -35,7 +39,7 @@ pub(super) async fn read_state(config: &Config) -> Result<ClusterState, Failure>
         _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
     };
     if private {
-        config.redis.address = RedisAddress::Unix(embedded::socket_path(&config.state_dir));
+        config.redis.use_private(embedded::socket_path(&config.state_dir));
     }
     let target = settings::target(&config);
     let store = RedisStore::new(target, &config.cluster);
@@ -63,7 +67,10 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
     let mut config = config.clone();
     let _log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
     let seek = settings::seek(&config, environment);
-    let redis = serve::settle_redis(&mut config, seek).await?;
+    let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
+    if let Some(trouble) = &redis.trouble {
+        tracing::warn!("{trouble}");
+    }
     let dir = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
     let (node_id, kept) = claim(config.node.id.clone(), &dir)?;
     let boot = boot_id().map_err(|error| failed(&error))?;

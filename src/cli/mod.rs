@@ -20,6 +20,7 @@ mod messages;
 pub mod outcome;
 mod serve;
 mod settings;
+mod settle;
 mod state;
 mod terminal;
 
@@ -33,6 +34,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use terminal::Output;
+
+/// How long the last words may take.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
 /// What the process was started with, apart from its arguments.
 #[derive(Debug, Clone, Default)]
@@ -80,9 +84,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     if let Err(failure) = &outcome
         && let Some(message) = failure.message()
     {
-        let _ = writeln!(std::io::stderr().lock(), "clawster: {message}");
+        tell(format!("clawster: {message}\n"));
     }
     outcome::exit_code(&outcome)
+}
+
+/// Writes the last words to standard error, but waits only so long for a pipe that nobody reads.
+fn tell(words: String) {
+    let (done, written) = std::sync::mpsc::channel();
+    let write = move || {
+        let mut stderr = std::io::stderr().lock();
+        // A closed one leaves nobody to tell.
+        let _ = stderr.write_all(words.as_bytes());
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("last-words".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(LAST_WORDS_WAIT);
+    }
 }
 
 fn execute(parsed: Arguments, environment: &Environment) -> Outcome {

@@ -2,15 +2,17 @@
 //!
 //! 1. Standard output carries only the protocol; every word of this file goes to the log.
 //! 2. A signal, and the end of standard input (but with `--stay`), end the node within 5 s; a second signal at once.
-//! 3. The private Redis is left last, when nothing writes to it any more.
+//! 3. A private Redis that does not answer is waited for while the node is up, not before.
+//! 4. The private Redis is left last, when nothing writes to it any more.
 //!
-//! Not here: the node (`crate::engine`), the methods (`crate::rpc`).
+//! Not here: which Redis it uses (`settle.rs`), the node (`crate::engine`), the methods (`crate::rpc`).
 
 use super::outcome::{Failure, Outcome};
+use super::settle::{SettledRedis, settle_redis};
 use super::{Session, settings};
 use crate::cluster::ids::NodeId;
-use crate::config::{Config, RedisAddress, RedisMode};
-use crate::embedded::{self, Choice, EmbeddedServer, Seek};
+use crate::config::{Config, RedisMode};
+use crate::embedded::{EmbeddedServer, Seek};
 use crate::engine::RunningNode;
 use crate::engine::state_dir::StateDir;
 use crate::logging;
@@ -26,15 +28,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long the node may take to leave and flush: 3 s for Redis, and what its own tasks take.
-const LEAVE_WITHIN: Duration = Duration::from_millis(3_500);
+const LEAVE_WITHIN: Duration = Duration::from_millis(3_300);
 /// How long Redis may take for that.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the private Redis is waited for before the node starts without it; it is tried again ever after.
+const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 /// How often the private Redis is looked at.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long answers in flight are waited for meanwhile.
 const DRAIN: Duration = Duration::from_millis(500);
-/// How long the private Redis may take to stop afterwards; together the three stay below 5 s.
-const RELEASE_WITHIN: Duration = Duration::from_millis(1_200);
+/// How long the private Redis may take to stop afterwards; with that, and the 300 ms of the log, the end stays below 5 s.
+const RELEASE_WITHIN: Duration = Duration::from_millis(1_100);
 
 /// Runs `serve`.
 ///
@@ -50,30 +54,54 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
         tracing::warn!("{warning}");
     }
     let seek = settings::seek(&config, session.environment);
-    let redis = settle_redis(&mut config, seek).await?;
+    let (redis, wanted) = settle_unless_asked_to_end(&mut config, seek, &mut signals).await?;
     if let Some(note) = &redis.note {
         tracing::info!("{note}");
     }
-    let engine = engine::start(&config)?;
-    let served = serve(engine, &config, redis.server.clone(), stay, &mut signals).await;
-    let released = match redis.server {
-        Some(server) => tokio::select! {
-            () = release(server) => Ok(()),
-            () = signals.next(), if served.is_ok() => Err(Failure::Said(130)),
-        },
-        None => Ok(()),
+    if let Some(trouble) = &redis.trouble {
+        tracing::error!("{trouble}");
+    }
+    let served = match wanted {
+        true => serve(engine::start(&config)?, &config, &redis, stay, &mut signals).await,
+        false => Ok(()),
     };
-    served.and(released)
+    let Some(server) = redis.server else { return served };
+    let hurried = matches!(served, Err(Failure::Said(_))) || {
+        let released = release(Arc::clone(&server));
+        tokio::select! {
+            () = released => false,
+            () = signals.next() => true,
+        }
+    };
+    // What is left to do when it is dropped would take its time.
+    server.abandon();
+    if hurried { Err(Failure::Said(130)) } else { served }
+}
+
+/// Settles which Redis is used. False: a signal asked for the end meanwhile, and what was started is to be left.
+async fn settle_unless_asked_to_end(
+    config: &mut Config,
+    seek: Seek,
+    signals: &mut Signals,
+) -> Result<(SettledRedis, bool), Failure> {
+    let settling = settle_redis(config, seek, SETTLE_WITHIN);
+    tokio::pin!(settling);
+    tokio::select! {
+        settled = &mut settling => return Ok((settled?, true)),
+        () = signals.next() => tracing::info!("a signal asks for the end"),
+    }
+    // A server that is being started needs somebody to stop it.
+    tokio::select! {
+        settled = tokio::time::timeout(LEAVE_WITHIN, settling) => match settled {
+            Ok(settled) => Ok((settled?, false)),
+            Err(_) => Ok((SettledRedis::default(), false)),
+        },
+        () = signals.next() => Err(Failure::Said(130)),
+    }
 }
 
 /// Serves the node on its doors until it shall end, then ends it.
-async fn serve(
-    engine: Engine,
-    config: &Config,
-    redis: Option<Arc<EmbeddedServer>>,
-    stay: bool,
-    signals: &mut Signals,
-) -> Outcome {
+async fn serve(engine: Engine, config: &Config, redis: &SettledRedis, stay: bool, signals: &mut Signals) -> Outcome {
     let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
     let info = ServerInfo {
         cluster: config.cluster.clone(),
@@ -94,8 +122,8 @@ async fn serve(
     let door = Door { node: Arc::clone(&engine.node), state: engine.state.clone(), module: module.clone() };
     doors.spawn(door.keep_open(listener, limits.clone(), stopped.clone()));
     let mut keeper = JoinSet::new();
-    if let Some(server) = redis {
-        keeper.spawn(keep_running(server));
+    if let Some(server) = redis.server.clone() {
+        keeper.spawn(keep_running(server, redis.trouble.clone()));
     }
     // Its threads are not waited for: a read that blocks for ever holds up nothing.
     let mut host = JoinSet::new();
@@ -193,8 +221,7 @@ impl Door {
 }
 
 /// Starts the private Redis again when it died.
-async fn keep_running(server: Arc<EmbeddedServer>) {
-    let mut told = None;
+async fn keep_running(server: Arc<EmbeddedServer>, mut told: Option<String>) {
     loop {
         tokio::time::sleep(LOOK_AFTER).await;
         let looked = Arc::clone(&server);
@@ -245,46 +272,6 @@ fn redis_mode(mode: RedisMode) -> &'static str {
         RedisMode::Cluster => "cluster",
         RedisMode::Embedded => "embedded",
     }
-}
-
-/// The Redis that the node uses.
-#[derive(Debug)]
-pub(super) struct SettledRedis {
-    /// The hold on the private server, when it is that.
-    pub(super) server: Option<Arc<EmbeddedServer>>,
-    /// What to tell the user.
-    pub(super) note: Option<String>,
-}
-
-/// Decides which Redis is used, starts the private one when it is that, and puts its address into the configuration.
-///
-/// # Errors
-/// [`Failure::Failed`] when a private one is needed and cannot be started.
-pub(super) async fn settle_redis(config: &mut Config, seek: Seek) -> Result<SettledRedis, Failure> {
-    let state_dir = config.state_dir.clone();
-    let failed = |error: embedded::Error| Failure::Failed(error.to_string());
-    let stopped = |_| Failure::Failed("the start of the private Redis was interrupted".to_owned());
-    let (server, note) = if config.redis.mode == RedisMode::Embedded {
-        let attach = move || EmbeddedServer::attach(&state_dir, &seek);
-        let server = tokio::task::spawn_blocking(attach).await.map_err(stopped)?.map_err(failed)?;
-        let note = format!("using the private Redis at {}", server.socket().display());
-        (Some(server), Some(note))
-    } else if config.redis.configured {
-        (None, None)
-    } else {
-        let choose = move || embedded::choose(&state_dir, &seek);
-        let choice = tokio::task::spawn_blocking(choose).await.map_err(stopped)?.map_err(failed)?;
-        let note = choice.to_string();
-        match choice {
-            Choice::Local6379 { .. } => (None, Some(note)),
-            Choice::Embedded { server, .. } => (Some(server), Some(note)),
-        }
-    };
-    if let Some(server) = &server {
-        config.redis.mode = RedisMode::Embedded;
-        config.redis.address = RedisAddress::Unix(server.socket().to_owned());
-    }
-    Ok(SettledRedis { server: server.map(Arc::new), note })
 }
 
 /// The signals that end the node.

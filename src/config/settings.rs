@@ -129,6 +129,18 @@ pub struct RedisConfig {
     pub wait_replicas: WaitReplicas,
 }
 
+impl RedisConfig {
+    /// Means the private server at this socket, to which no credentials and no database number of another one go.
+    pub fn use_private(&mut self, socket: PathBuf) {
+        self.mode = RedisMode::Embedded;
+        self.address = RedisAddress::Unix(socket);
+        self.db = 0;
+        self.username = None;
+        self.password = None;
+        self.tls = false;
+    }
+}
+
 /// Where heartbeats are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MongoConfig {

@@ -86,6 +86,22 @@ fn nothing_given_means_the_defaults() {
 }
 
 #[test]
+fn a_private_server_gets_nothing_that_is_meant_for_another_one() {
+    let url = [("CLAWSTER__REDIS__MODE", "embedded"), ("REDIS_URL", "redis://u:hush@h:1/2")];
+    let loaded = Home::new(None, None).load(&url).unwrap();
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    let keys = [("CLAWSTER__REDIS__MODE", "embedded"), ("REDIS_PASSWORD", "hush"), ("REDIS_DB", "3")];
+    let loaded = Home::new(None, None).load(&keys).unwrap();
+    for key in ["redis.password has no effect", "redis.db has no effect"] {
+        assert!(loaded.warnings.iter().any(|warning| warning.contains(key)), "{key}: {:?}", loaded.warnings);
+    }
+    let mut redis = loaded.config.redis;
+    redis.use_private("/run/redis.sock".into());
+    assert_eq!(redis.address, RedisAddress::Unix("/run/redis.sock".into()));
+    assert_eq!((redis.db, redis.username, redis.password, redis.tls), (0, None, None, false));
+}
+
+#[test]
 fn the_shipped_files_load_without_a_warning_and_leave_redis_open() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let read = |name: &str| std::fs::read_to_string(shipped.join(name)).unwrap();

@@ -25,6 +25,9 @@ const INTERVAL: &str = "node.heartbeat_interval";
 const TTL: &str = "node.heartbeat_ttl";
 const LEASE: &str = "leader.lease_ttl";
 const GRACE: &str = "leader.presence_grace";
+/// What a private server has no use for.
+const IN_VAIN: [&str; 7] =
+    ["redis.url", "redis.host", "redis.port", "redis.db", "redis.username", "redis.password", "redis.tls"];
 
 /// What the files do not hold.
 #[derive(Debug)]
@@ -222,7 +225,10 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
         findings.problem(at("redis.wait_replicas"), "redis.wait_replicas", "this version supports only none; use none");
     }
     if mode == RedisMode::Embedded {
-        for key in ["redis.url", "redis.host"].into_iter().filter(|key| values.get(key).is_some()) {
+        let url = values.get("redis.url").map(|given| &given.source);
+        // The parts of a URL are told of with it.
+        let told = |key: &str, given: &Given| key != "redis.url" && url == Some(&given.source);
+        for key in IN_VAIN.into_iter().filter(|key| values.get(key).is_some_and(|given| !told(key, given))) {
             findings.warn(format!("{}: {key} has no effect with redis.mode embedded", at(key)));
         }
     }

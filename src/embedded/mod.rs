@@ -1,6 +1,6 @@
 //! The private Redis server for a host on which nothing is configured.
 //!
-//! 1. A choice that was made is kept (`<state>/redis-choice`): a Redis that appears later never splits the cluster.
+//! 1. A choice that was made is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
 //! 2. One private server per state directory; all nodes of the host share it, the last one to leave stops it.
 //! 3. Nothing here stops a process that was not recognised as that server.
 //!
@@ -9,7 +9,10 @@
 //! Not here: which Redis is configured (`crate::config`), connections to it (`crate::store`).
 
 mod choice;
+mod folders;
+mod hold;
 mod locate;
+mod process;
 mod server;
 mod wire;
 
@@ -17,8 +20,9 @@ mod wire;
 mod tests;
 
 pub use choice::{Choice, Remembered, choose, remembered};
+pub use hold::EmbeddedServer;
 pub use locate::{Seek, find_program};
-pub use server::{EmbeddedServer, socket_path};
+pub use server::socket_path;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,8 +53,8 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The folder for a short socket path belongs to somebody else.
-    #[error("{0} is not a folder of this user with mode 700; remove it, or choose a shorter CLAWSTER_STATE_DIR")]
+    /// The server's folder, or that for a short socket path, belongs to somebody else.
+    #[error("{0} is not a folder of this user with mode 700; remove it, or choose another CLAWSTER_STATE_DIR")]
     ForeignFolder(PathBuf),
     /// Another process holds the lock of the start for too long.
     #[error("another process has been starting or stopping the private Redis for {waited:?} (lock {path}); stop it")]
@@ -71,16 +75,21 @@ pub enum Error {
         log: PathBuf,
     },
     /// The process is there but does not answer.
-    #[error("the private Redis (process {pid}) does not answer at {socket}; continue it, or end it with kill -9 {pid}")]
+    #[error("the private Redis at {socket} does not answer ({process}); continue that process, or end it with kill -9")]
     Silent {
-        /// The process.
-        pid: u32,
+        /// Which process it is.
+        process: String,
         /// Where it was asked.
         socket: PathBuf,
     },
 }
 
 impl Error {
+    /// Whether trying again later may help without anybody doing anything.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Busy { .. } | Self::Failed { .. })
+    }
+
     fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { what, path, source }

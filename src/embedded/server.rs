@@ -3,34 +3,38 @@
 //! 1. A start, a stop and a restart hold `start.lock` exclusively; every user holds `users.lock` shared.
 //! 2. Whoever leaves tries `users.lock` exclusively: only the last user gets it, and stops the server.
 //! 3. The locks belong to open files, so that the system frees them when a user dies, however it dies.
-//! 4. A process gets a signal only when its pid is the recorded one *and* it works in this folder on this socket.
+//! 4. A process gets a signal only when its pid is the recorded one *and* it is recognised as this folder's server.
+//! 5. What accepts connections on the socket runs, however long it is silent: nothing is started beside it.
 //!
-//! Not here: when it is used (`choice.rs`).
+//! Not here: when it is used (`choice.rs`), how its process is recognised (`process.rs`), who uses it (`hold.rs`),
+//! whose its folders are (`folders.rs`).
 
+use super::folders::{guarded_folder, private_folder};
+use super::process::Looks;
 use super::{Error, Seek, find_program, wire};
 use crate::clock;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek as _, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// No cluster and no node has a name that begins so: what lies beside it in the state directory never collides.
+const FOLDER: &str = "+redis";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
-const LOCK_WAIT: Duration = Duration::from_secs(30);
-const LEAVE_LOCK_WAIT: Duration = Duration::from_secs(1);
-const START_WAIT: Duration = Duration::from_secs(15);
 const STOP_WAIT: Duration = Duration::from_millis(1500);
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// The server's folder in a state directory, created when it is not there.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     path: PathBuf,
-    socket: PathBuf,
+    pub(super) socket: PathBuf,
+    /// The program that would be started, without links.
+    program: Option<PathBuf>,
 }
 
 /// Held while the server is started or stopped.
@@ -39,20 +43,11 @@ pub(super) struct StartLock {
     _file: File,
 }
 
-/// A user's hold on the private server. While one lives the server is not stopped; dropping the last one on this host
-/// stops it (which blocks for a moment; [`EmbeddedServer::release`] says whether it went well).
-#[derive(Debug)]
-pub struct EmbeddedServer {
-    folder: Folder,
-    seek: Seek,
-    pub(super) users: Mutex<Option<File>>,
-}
-
-/// Where the private server of a state directory listens: `<state>/redis/redis.sock`, or where that passes 100 bytes a
+/// Where the private server of a state directory listens: `<state>/+redis/redis.sock`, or where that passes 100 bytes a
 /// short path in a folder of this user in the temporary directory.
 #[must_use]
 pub fn socket_path(state_dir: &Path) -> PathBuf {
-    let plain = state_dir.join("redis").join("redis.sock");
+    let plain = state_dir.join(FOLDER).join("redis.sock");
     if plain.as_os_str().len() <= MAX_SOCKET_BYTES {
         return plain;
     }
@@ -64,29 +59,21 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 }
 
 impl Folder {
-    pub(super) fn open(state_dir: &Path) -> Result<Self, Error> {
+    pub(super) fn open(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
         let state_dir = std::path::absolute(state_dir).map_err(Error::file("cannot resolve", state_dir))?;
-        let path = state_dir.join("redis");
+        let path = state_dir.join(FOLDER);
         private_folder(&path)?;
         // The server and its recognition work on the real path, whatever links lead to it.
         let path = path.canonicalize().map_err(Error::file("cannot resolve", &path))?;
         let socket = socket_path(&state_dir);
         if let Some(parent) = socket.parent().filter(|parent| !parent.starts_with(&state_dir)) {
-            private_folder(parent)?;
-            let data = fs::symlink_metadata(parent).map_err(Error::file("cannot read", parent))?;
-            let own = data.uid() == rustix::process::getuid().as_raw();
-            if !data.is_dir() || !own || data.mode() & 0o077 != 0 {
-                return Err(Error::ForeignFolder(parent.to_owned()));
-            }
+            guarded_folder(parent)?;
         }
-        Ok(Self { path, socket })
+        let program = find_program(seek).ok().and_then(|program| program.canonicalize().ok());
+        Ok(Self { path, socket, program })
     }
 
-    pub(super) fn lock_start(&self) -> Result<StartLock, Error> {
-        self.lock_start_within(LOCK_WAIT)
-    }
-
-    fn lock_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
+    pub(super) fn lock_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
         let path = self.path.join("start.lock");
         let file = open_lock(&path)?;
         let begun = clock::now();
@@ -104,23 +91,23 @@ impl Folder {
         }
     }
 
-    /// Makes the caller a user of the server, and starts it when it does not run.
-    pub(super) fn attach(self, seek: &Seek, lock: &StartLock) -> Result<EmbeddedServer, Error> {
+    pub(super) fn lock_users(&self, _lock: &StartLock) -> Result<File, Error> {
         let path = self.path.join("users.lock");
         let users = open_lock(&path)?;
         // Only a stop takes it exclusively, and that is kept out by the start lock.
         users.lock_shared().map_err(Error::file("cannot lock", &path))?;
-        self.start(seek, lock)?;
-        Ok(EmbeddedServer { folder: self, seek: seek.clone(), users: Mutex::new(Some(users)) })
+        Ok(users)
     }
 
-    fn start(&self, seek: &Seek, _lock: &StartLock) -> Result<(), Error> {
-        if wire::ping_socket(&self.socket).is_up() {
-            return Ok(());
+    pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, patience: Duration) -> Result<(), Error> {
+        match wire::ping_socket(&self.socket) {
+            wire::Answer::Nothing => {}
+            answer if answer.is_up() => return Ok(()),
+            _ => return self.wait_until_up(patience, || None),
         }
         if let Some(pid) = self.live_pid() {
             // It may have been started a moment ago by a node that was killed before it was up.
-            return self.wait_until_up(|| match self.live_pid() {
+            return self.wait_until_up(patience, || match self.live_pid() {
                 Some(_) => None,
                 None => Some(format!("process {pid} ended")),
             });
@@ -161,7 +148,7 @@ impl Folder {
         }
         let begun = clock::now();
         let mut seen = false;
-        self.wait_until_up(|| {
+        self.wait_until_up(patience, || {
             let alive = self.live_pid().is_some();
             seen |= alive;
             // Before the pid file is written nothing can be said of the process.
@@ -174,9 +161,9 @@ impl Folder {
         })
     }
 
-    fn wait_until_up(&self, mut ended: impl FnMut() -> Option<String>) -> Result<(), Error> {
+    fn wait_until_up(&self, patience: Duration, mut ended: impl FnMut() -> Option<String>) -> Result<(), Error> {
         let begun = clock::now();
-        while clock::now().since(begun) < START_WAIT {
+        while clock::now().since(begun) < patience {
             if wire::ping_socket(&self.socket).is_up() {
                 return Ok(());
             }
@@ -185,7 +172,7 @@ impl Folder {
             }
             std::thread::sleep(POLL);
         }
-        Err(Error::Silent { pid: self.live_pid().unwrap_or(0), socket: self.socket.clone() })
+        Err(self.silent(self.live_pid()))
     }
 
     fn stop(&self, _lock: &StartLock) -> Result<(), Error> {
@@ -200,7 +187,18 @@ impl Folder {
             // Its end is what counts; that it ended in this instant is no failure.
             let _ = rustix::process::kill_process(number, rustix::process::Signal::TERM);
         }
-        if self.wait_until_gone(pid) { Ok(()) } else { Err(Error::Silent { pid, socket: self.socket.clone() }) }
+        if self.wait_until_gone(pid) { Ok(()) } else { Err(self.silent(Some(pid))) }
+    }
+
+    /// Gives up this lock of a user, and stops the server when nobody else holds one; whether it did.
+    pub(super) fn stop_unused(&self, users: &File, lock: &StartLock) -> Result<bool, Error> {
+        let path = self.path.join("users.lock");
+        users.unlock().map_err(Error::file("cannot unlock", &path))?;
+        match users.try_lock() {
+            Ok(()) => self.stop(lock).map(|()| true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => Err(Error::File { what: "cannot lock", path, source }),
+        }
     }
 
     fn wait_until_gone(&self, pid: u32) -> bool {
@@ -215,15 +213,15 @@ impl Folder {
     }
 
     /// The process of this folder's server, when it lives and is recognised.
-    fn live_pid(&self) -> Option<u32> {
+    pub(super) fn live_pid(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        if fs::read_link(process.join("cwd")).ok()? != self.path {
-            return None;
-        }
-        let command = fs::read(process.join("cmdline")).ok()?;
-        let socket = self.socket.as_os_str().as_encoded_bytes();
-        command.windows(socket.len()).any(|part| part == socket).then_some(pid)
+        let looks = Looks { folder: &self.path, socket: &self.socket, program: self.program.as_deref() };
+        looks.fit(pid).then_some(pid)
+    }
+
+    pub(super) fn silent(&self, pid: Option<u32>) -> Error {
+        let process = pid.map_or_else(|| "its process is not known".to_owned(), |pid| format!("process {pid}"));
+        Error::Silent { process, socket: self.socket.clone() }
     }
 
     fn pid_file(&self) -> PathBuf {
@@ -257,81 +255,6 @@ impl Folder {
         let text = String::from_utf8_lossy(&tail);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
     }
-}
-
-impl EmbeddedServer {
-    /// Uses the private server of this state directory, and starts it when it does not run. [`super::choose`] does this
-    /// where nothing is configured; this is for `redis.mode: embedded`. Blocks until it answers (or reads its data).
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub fn attach(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
-        let folder = Folder::open(state_dir)?;
-        let lock = folder.lock_start()?;
-        folder.attach(seek, &lock)
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.folder.socket
-    }
-
-    /// The server's process, when it lives.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.folder.live_pid()
-    }
-
-    /// Starts the server again when it died. Cheap while it answers; call it when a connection was lost. Blocks.
-    ///
-    /// # Errors
-    /// [`Error::Silent`] when the process lives and does not answer: nothing is done to it.
-    pub fn ensure_running(&self) -> Result<(), Error> {
-        if wire::ping_socket(&self.folder.socket).is_up() {
-            return Ok(());
-        }
-        if let Some(pid) = self.folder.live_pid() {
-            return Err(Error::Silent { pid, socket: self.folder.socket.clone() });
-        }
-        let lock = self.folder.lock_start()?;
-        self.folder.start(&self.seek, &lock)
-    }
-
-    /// Leaves the server, and stops it when this was its last user. At most 4 s. Says whether it was stopped.
-    ///
-    /// # Errors
-    /// See [`Error`]; the hold is given up in any case.
-    pub fn release(&self) -> Result<bool, Error> {
-        self.leave()
-    }
-
-    fn leave(&self) -> Result<bool, Error> {
-        let Some(users) = self.users.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(false) };
-        // Without this lock a node that starts now could find a server that is about to stop. A lock that is not to be
-        // had leaves the server running, which the next last user stops.
-        let lock = self.folder.lock_start_within(LEAVE_LOCK_WAIT)?;
-        let path = self.folder.path.join("users.lock");
-        users.unlock().map_err(Error::file("cannot unlock", &path))?;
-        match users.try_lock() {
-            Ok(()) => self.folder.stop(&lock).map(|()| true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(source)) => Err(Error::File { what: "cannot lock", path, source }),
-        }
-    }
-}
-
-impl Drop for EmbeddedServer {
-    fn drop(&mut self) {
-        if let Err(error) = self.leave() {
-            tracing::warn!(%error, "the private Redis was not stopped");
-        }
-    }
-}
-
-fn private_folder(path: &Path) -> Result<(), Error> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(Error::file("cannot create", path))
 }
 
 fn open_lock(path: &Path) -> Result<File, Error> {

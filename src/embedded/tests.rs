@@ -70,7 +70,7 @@ fn users_that_were_killed_hold_nothing_and_their_server_is_reused() {
     let killed = attach(state.path());
     let pid = killed.pid();
     // What a kill leaves behind: the lock is freed by the system, nobody stops the server.
-    drop(killed.users.lock().expect("lock").take());
+    killed.abandon();
     drop(killed);
     let found = attach(state.path());
     assert_eq!(found.pid(), pid);
@@ -80,7 +80,7 @@ fn users_that_were_killed_hold_nothing_and_their_server_is_reused() {
 #[test]
 fn stale_files_and_a_foreign_process_under_the_recorded_pid_do_no_harm() {
     let state = tempfile::tempdir().expect("folder");
-    let folder = state.path().join("redis");
+    let folder = state.path().join("+redis");
     std::fs::create_dir_all(&folder).expect("folder");
     std::fs::write(folder.join("redis.pid"), std::process::id().to_string()).expect("pid file");
     drop(std::os::unix::net::UnixListener::bind(folder.join("redis.sock")).expect("stale socket"));
@@ -114,7 +114,7 @@ fn a_long_state_directory_gets_a_short_socket() {
 fn the_choice_is_remembered_both_ways() {
     let state = tempfile::tempdir().expect("folder");
     let mut seek = seek();
-    let choice = choose(state.path(), &seek).expect("private");
+    let choice = choose(state.path(), &seek, hold::PATIENCE).expect("private");
     assert!(matches!(choice, Choice::Embedded { remembered: false, .. }));
     assert!(choice.to_string().contains("private"));
     drop(choice);
@@ -130,11 +130,17 @@ fn the_choice_is_remembered_both_ways() {
             stream.write_all(b"+PONG\r\n").expect("answer");
         }
     });
-    assert!(matches!(choose(state.path(), &seek).expect("kept"), Choice::Embedded { remembered: true, .. }));
-    assert!(matches!(choose(other.path(), &seek).expect("local"), Choice::Local6379 { remembered: false, .. }));
+    assert!(matches!(
+        choose(state.path(), &seek, hold::PATIENCE).expect("kept"),
+        Choice::Embedded { remembered: true, .. }
+    ));
+    assert!(matches!(
+        choose(other.path(), &seek, hold::PATIENCE).expect("local"),
+        Choice::Local6379 { remembered: false, .. }
+    ));
     answering.join().expect("no panic");
     // Gone again, it stays the choice.
-    let kept = choose(other.path(), &seek).expect("kept");
+    let kept = choose(other.path(), &seek, hold::PATIENCE).expect("kept");
     assert!(matches!(kept, Choice::Local6379 { remembered: true, note: Some(_), .. }));
     assert_eq!(remembered(other.path()), Some(Remembered::Local));
 }
@@ -143,7 +149,7 @@ fn the_choice_is_remembered_both_ways() {
 fn a_host_without_a_program_is_told_and_nothing_is_remembered() {
     let state = tempfile::tempdir().expect("folder");
     let seek = Seek { program: None, path: None, ..seek() };
-    assert!(matches!(choose(state.path(), &seek), Err(Error::NoProgram { .. })));
+    assert!(matches!(choose(state.path(), &seek, hold::PATIENCE), Err(Error::NoProgram { .. })));
     assert_eq!(remembered(state.path()), None);
 }
 
@@ -153,4 +159,46 @@ fn a_server_that_cannot_start_leaves_its_last_words() {
     let seek = Seek { program: Some("/bin/false".into()), ..seek() };
     let error = EmbeddedServer::attach(state.path(), &seek).expect_err("fails");
     assert!(matches!(error, Error::Failed { .. }), "{error}");
+}
+
+#[test]
+fn a_socket_that_accepts_and_says_nothing_is_left_alone() {
+    let state = tempfile::tempdir().expect("folder");
+    let server = attach(state.path());
+    let pid = server.pid().expect("runs");
+    let number = rustix::process::Pid::from_raw(i32::try_from(pid).expect("pid")).expect("pid");
+    rustix::process::kill_process(number, rustix::process::Signal::STOP).expect("stop");
+    // Also without a pid file that could tell: what accepts, runs.
+    let pid_file = state.path().join("+redis").join("redis.pid");
+    let recorded = std::fs::read(&pid_file).expect("pid file");
+    std::fs::remove_file(&pid_file).expect("remove");
+    assert!(matches!(server.ensure_running(), Err(Error::Silent { .. })));
+    let again = std::thread::scope(|scope| {
+        let again = scope.spawn(|| attach(state.path()));
+        std::fs::write(&pid_file, recorded).expect("pid file");
+        rustix::process::kill_process(number, rustix::process::Signal::CONT).expect("continue");
+        again.join().expect("no panic")
+    });
+    assert_eq!(again.pid(), Some(pid));
+}
+
+#[test]
+fn who_waits_for_the_lock_is_no_user_yet_and_who_left_starts_nothing() {
+    let state = tempfile::tempdir().expect("folder");
+    let folder = server::Folder::open(state.path(), &seek()).expect("folder");
+    let lock = folder.lock_start_within(hold::PATIENCE).expect("lock");
+    let (waiting, trouble) =
+        EmbeddedServer::attach_within(state.path(), &seek(), Duration::from_millis(20)).expect("goes on");
+    assert!(matches!(trouble, Some(Error::Busy { .. })));
+    let (left, _) = EmbeddedServer::attach_within(state.path(), &seek(), Duration::from_millis(20)).expect("goes on");
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| left.ensure_running());
+        assert!(!left.release().expect("leaves"));
+        looking.join().expect("no panic").expect("does nothing");
+    });
+    assert_eq!(waiting.pid(), None);
+    drop(lock);
+    waiting.ensure_running().expect("starts");
+    assert!(waiting.pid().is_some());
+    assert!(waiting.release().expect("stops"));
 }

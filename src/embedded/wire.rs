@@ -71,8 +71,12 @@ pub(super) fn shutdown(socket: &Path) {
 }
 
 fn ping(stream: &mut (impl Read + Write)) -> Answer {
-    if stream.write_all(b"PING\r\n").is_err() {
-        return Answer::Nothing;
+    let slow =
+        |error: &std::io::Error| matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+    match stream.write_all(b"PING\r\n") {
+        Ok(()) => {}
+        Err(error) if slow(&error) => return Answer::Silent,
+        Err(_) => return Answer::Nothing,
     }
     let mut line = Vec::with_capacity(64);
     let mut chunk = [0_u8; 64];
@@ -81,7 +85,7 @@ fn ping(stream: &mut (impl Read + Write)) -> Answer {
             Ok(0) => break,
             Ok(count) => line.extend_from_slice(chunk.get(..count).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+            Err(error) if slow(&error) => {
                 return if line.is_empty() { Answer::Silent } else { Answer::Nothing };
             }
             Err(_) => return Answer::Nothing,

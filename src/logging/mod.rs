@@ -12,12 +12,16 @@ mod queue;
 mod rotate;
 mod syslog;
 
+use crate::clock;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
 use line::{Context, Line, Style};
 use queue::{Queue, Sink};
 use rotate::RotatedFile;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use syslog::Syslog;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -34,9 +38,15 @@ pub enum InitError {
     /// The system has no thread left for the writers.
     #[error("cannot start a thread for the log: {0}; free memory or raise the limit of processes")]
     Thread(#[from] std::io::Error),
+    /// Standard error cannot be shared with the writer.
+    #[error("cannot use standard error for the log: {0}; leave it open, or raise the limit of open files")]
+    Console(std::io::Error),
 }
 
-/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 2 s per sink.
+/// How long the end of the process waits for all sinks together.
+const END_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 300 ms in total.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]
 pub struct Guard {
@@ -53,7 +63,10 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         // The file first: its complaints go to the console.
-        self.queues.iter().rev().for_each(Queue::stop);
+        let begun = clock::now();
+        for queue in self.queues.iter().rev() {
+            queue.stop(END_PATIENCE.saturating_sub(clock::now().since(begun)));
+        }
     }
 }
 
@@ -67,7 +80,9 @@ impl Drop for Guard {
 pub fn init(config: &LoggingConfig, component: &str) -> Result<Guard, InitError> {
     let stderr = std::io::stderr();
     let colour = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
-    let (subscriber, guard) = build(config, component, Box::new(stderr), colour, Path::new("/dev/log"))?;
+    // Not by std's handle: a write that blocks would hold its lock, for which others must not wait.
+    let console = File::from(stderr.as_fd().try_clone_to_owned().map_err(InitError::Console)?);
+    let (subscriber, guard) = build(config, component, Box::new(console), colour, Path::new("/dev/log"))?;
     subscriber.try_init().map_err(|_| InitError::Twice)?;
     Ok(guard)
 }

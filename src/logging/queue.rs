@@ -73,29 +73,29 @@ impl Queue {
 
     /// Waits until the lines so far are written, at most 2 s.
     pub(super) fn flush(&self) {
-        self.ask(Item::Flush);
+        self.ask(Item::Flush, PATIENCE);
     }
 
-    /// Writes the lines so far and ends the thread; gives up after 2 s. Lines that come later are dropped.
-    pub(super) fn stop(&self) {
-        self.ask(Item::Stop);
+    /// Writes the lines so far and ends the thread; gives up after `patience`. Lines that come later are dropped.
+    pub(super) fn stop(&self, patience: Duration) {
+        self.ask(Item::Stop, patience);
     }
 
-    fn ask(&self, question: impl Fn(SyncSender<()>) -> Item) {
+    fn ask(&self, question: impl Fn(SyncSender<()>) -> Item, patience: Duration) {
         let (done, answer) = sync_channel(1);
         let start = clock::now();
         let mut item = question(done);
         loop {
             match self.sender.items.try_send(item) {
                 Ok(()) => break,
-                Err(TrySendError::Full(back)) if clock::now().since(start) < PATIENCE => {
+                Err(TrySendError::Full(back)) if clock::now().since(start) < patience => {
                     item = back;
                     thread::sleep(Duration::from_millis(2));
                 }
                 Err(_) => return,
             }
         }
-        let _ = answer.recv_timeout(PATIENCE.saturating_sub(clock::now().since(start)));
+        let _ = answer.recv_timeout(patience.saturating_sub(clock::now().since(start)));
     }
 }
 

@@ -88,3 +88,25 @@ fn an_unwritable_file_is_named_once_on_the_console() {
     assert_eq!(text.matches("cannot be written").count(), 1, "{text}");
     assert_eq!(text.matches("line n=").count(), 10, "{text}");
 }
+
+#[test]
+fn an_end_does_not_wait_for_a_console_that_nobody_reads() {
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (open, gate) = std::sync::mpsc::channel();
+    let config = config(LogLevel::Info, LogFormat::Text, None);
+    let (subscriber, guard) = build(&config, "serve", Box::new(Stuck(gate)), false, Path::new("/nonexistent")).unwrap();
+    tracing::subscriber::with_default(subscriber, || tracing::info!("nobody reads this"));
+    let begun = clock::now();
+    drop(guard);
+    assert!(clock::now().since(begun) < Duration::from_millis(1_500));
+    drop(open);
+}

@@ -1,6 +1,7 @@
 //! The demo's processes: a private Redis, the nodes, and a watcher for each.
 //!
-//! 1. A node's standard input is a pipe of the demo's: it ends with the demo, even when that is killed.
+//! 1. A node's standard input is a pipe of the demo's: it ends with the demo, even when that is killed. The last one
+//!    stops Redis then; only the folder stays behind, as nobody is left to remove it.
 //! 2. No variable of the user's reaches a node that could join it to a real cluster.
 //! 3. A watcher that fails tries again until its node is gone; its task is aborted with its node.
 //!
@@ -100,7 +101,7 @@ impl Nodes {
             .map_err(|error| Failure::Failed(error.to_string()))?;
         let config = folder.0.join("config");
         fs::create_dir(&config).map_err(|error| Failure::Failed(format!("{}: {error}", config.display())))?;
-        let keep = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+        let keep = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "CLAWSTER_REDIS_SERVER"];
         let mut variables: BTreeMap<String, String> =
             keep.iter().filter_map(|name| Some(((*name).to_owned(), environment.get(name)?.to_owned()))).collect();
         let text = |path: &Path| path.display().to_string();
@@ -109,7 +110,8 @@ impl Nodes {
             ("CLAWSTER_STATE_DIR", text(&folder.0)),
             ("CLAWSTER__CLUSTER__NAME", CLUSTER.to_owned()),
             ("CLAWSTER__LOGGING__SYSLOG", "false".to_owned()),
-            ("REDIS_URL", format!("unix://{}", text(redis.socket()))),
+            // Each node is a user of the private server, too: the last one stops it, also when the demo was killed.
+            ("CLAWSTER__REDIS__MODE", "embedded".to_owned()),
         ] {
             variables.insert(name.to_owned(), value);
         }

@@ -30,7 +30,11 @@ struct Story<'a, 'b> {
 /// [`Failure::Failed`] with the step that was not seen.
 pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
     let (reports, inputs) = mpsc::channel(1_024);
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Output)?;
+    // Before anything is made that must be removed again.
+    let on = |kind| signal(kind).map_err(Failure::Output);
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut hangup = on(SignalKind::hangup())?;
     let mut nodes = Nodes::prepare(session.environment, reports).await?;
     let model = Model::new(ids(count));
     let mut story = Story { output: &mut session.output, model, inputs, begun: clock::now() };
@@ -38,7 +42,8 @@ pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
         told = tokio::time::timeout(WHOLE, story.tell(&mut nodes, count)) => {
             told.unwrap_or_else(|_| Err(Failure::Failed("the demo took longer than it should".to_owned())))
         }
-        _ = tokio::signal::ctrl_c() => Err(Failure::Said(130)),
+        _ = interrupt.recv() => Err(Failure::Said(130)),
+        _ = hangup.recv() => Err(Failure::Said(129)),
         _ = terminate.recv() => Err(Failure::Said(143)),
     };
     // Reports that nobody reads any more must not hold up the end.

@@ -15,6 +15,7 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, R
 use std::collections::HashMap;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 const WAIT: Duration = Duration::from_secs(3);
@@ -23,7 +24,12 @@ const SLOW: Duration = Duration::from_millis(50);
 
 /// All checks of Redis; true when it cannot be reached.
 pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>) -> bool {
-    let address = match target(config, seek) {
+    let mut config = config.clone();
+    let address = match target(&config, seek) {
+        Target::Private(socket) => {
+            config.redis.use_private(socket);
+            config.redis.address.clone()
+        }
         Target::At(address) => address,
         Target::NotStarted(check) => {
             let missing = check.level == Level::Fail;
@@ -31,7 +37,7 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
             return missing;
         }
     };
-    let client = match client(config, &address) {
+    let client = match client(&config, &address) {
         Ok(client) => client,
         Err(error) => {
             checks.push(unreachable(&address, &error));
@@ -72,6 +78,7 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
 }
 
 enum Target {
+    Private(PathBuf),
     At(RedisAddress),
     NotStarted(Check),
 }
@@ -82,7 +89,7 @@ fn target(config: &Config, seek: &Seek) -> Target {
     let private = || {
         let socket = socket_path(&config.state_dir);
         if UnixStream::connect(&socket).is_ok() {
-            return Target::At(RedisAddress::Unix(socket));
+            return Target::Private(socket);
         }
         Target::NotStarted(match find_program(seek) {
             Ok(program) => {

@@ -1,0 +1,80 @@
+//! Whether a process is the private server of a folder.
+//!
+//! 1. The process works in the server's own folder, which only this user may enter; the folder alone is no proof.
+//! 2. Its program is a Redis or a Valkey by name, or the one that would be started; a server's title is no proof of the
+//!    contrary, as versions before 6.2 overwrite it.
+//!
+//! Not here: what is done to the process (`server.rs`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the system says of a process.
+#[derive(Debug)]
+struct Seen {
+    folder: PathBuf,
+    program: Option<PathBuf>,
+    title: Vec<u8>,
+}
+
+/// What the server of a folder looks like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looks<'a> {
+    /// Its folder, without links.
+    pub(super) folder: &'a Path,
+    /// Its socket.
+    pub(super) socket: &'a Path,
+    /// The program that would be started.
+    pub(super) program: Option<&'a Path>,
+}
+
+impl Looks<'_> {
+    /// Whether the process lives and is the server.
+    pub(super) fn fit(self, pid: u32) -> bool {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let Ok(folder) = fs::read_link(process.join("cwd")) else { return false };
+        let program = fs::read_link(process.join("exe")).ok();
+        let title = fs::read(process.join("cmdline")).unwrap_or_default();
+        self.describe(&Seen { folder, program, title })
+    }
+
+    fn describe(self, seen: &Seen) -> bool {
+        if seen.folder != self.folder {
+            return false;
+        }
+        let by_name = |program: &Path| {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            name.contains("redis") || name.contains("valkey")
+        };
+        let by_program = seen.program.as_deref().is_some_and(|found| by_name(found) || self.program == Some(found));
+        let socket = self.socket.as_os_str().as_encoded_bytes();
+        // A program behind a wrapper or a loader shows the socket that it was told to listen on.
+        by_program || seen.title.windows(socket.len()).any(|part| part == socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_recognised_by_its_folder_and_its_program() {
+        let looks = Looks {
+            folder: Path::new("/state/+redis"),
+            socket: Path::new("/state/+redis/redis.sock"),
+            program: Some(Path::new("/opt/store")),
+        };
+        let fits = |folder: &str, program: Option<&str>, title: &[u8]| {
+            looks.describe(&Seen { folder: folder.into(), program: program.map(Into::into), title: title.to_vec() })
+        };
+        let own = "/state/+redis";
+        // Redis 5 and 6.0 show no socket path.
+        assert!(fits(own, Some("/usr/bin/redis-check-rdb"), b"/usr/bin/redis-server *:0"));
+        assert!(fits(own, Some("/usr/bin/valkey-server (deleted)"), b""));
+        assert!(fits(own, Some("/opt/store"), b"store"));
+        assert!(fits(own, Some("/lib/ld-linux.so"), b"redis-server unixsocket:/state/+redis/redis.sock"));
+        assert!(!fits(own, Some("/usr/bin/bash"), b"bash"));
+        assert!(!fits(own, None, b""));
+        assert!(!fits("/elsewhere", Some("/usr/bin/redis-server"), b"redis-server /state/+redis/redis.sock"));
+    }
+}

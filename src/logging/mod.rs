@@ -13,6 +13,7 @@ mod rotate;
 mod syslog;
 
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
+pub(crate) use line::is_unsafe;
 use line::{Context, Line, Style};
 use queue::{Queue, Sink};
 use rotate::RotatedFile;

@@ -2,6 +2,7 @@
 //!
 //! 1. Nothing here starts, joins or creates anything.
 //! 2. Several nodes and no choice is wrong usage, never a guess.
+//! 3. No command waits for ever on a node that is frozen: every call goes through [`answer`].
 //!
 //! Not here: what is asked of the node (the commands).
 
@@ -11,7 +12,13 @@ use super::{Environment, arguments::Global};
 use crate::cluster::ids::NodeId;
 use crate::config::Config;
 use crate::engine::state_dir::StateDir;
-use crate::rpc::client::{Client, ClientError};
+use crate::rpc::client::{CallError, Client, ClientError};
+use std::time::Duration;
+
+/// How long a node may take to answer a call that waits for nothing; the store's own deadlines are far shorter.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How much longer an election or a join may take, where the lease is shorter than this.
+const TAKEOVER: Duration = Duration::from_secs(60);
 
 /// What [`find`] came to.
 #[derive(Debug)]
@@ -43,7 +50,8 @@ pub(super) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     }
     let folder = StateDir::open(&config.state_dir, cluster).map_err(|error| Failure::Failed(error.to_string()))?;
     if let Some(node_id) = wanted {
-        return match Client::connect(&folder.socket_path(&node_id)).await {
+        let socket = folder.checked_socket(&node_id).map_err(|error| Failure::Failed(error.to_string()))?;
+        return match Client::connect(&socket).await {
             Ok(client) => Ok(Found::Running { node_id, client }),
             Err(ClientError::NoNode { .. }) => Ok(none(format!("no clawster node {node_id}"))),
             Err(error) => Err(error.into()),
@@ -73,14 +81,52 @@ pub(super) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     })
 }
 
-/// The running node, for commands that cannot do without.
+/// Waits for a node's answer, but not for ever: a frozen process still takes connections and requests.
+///
+/// # Errors
+/// The call's own, and [`Failure::Failed`] when there is no answer `within` this time.
+pub(super) async fn answer<T>(
+    within: Duration,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(within, call).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => Err(Failure::Failed(format!(
+            "the node does not answer; it took longer than {} s. Whether the call was done is not known. Look into its \
+             log, then end it and start it again",
+            within.as_secs()
+        ))),
+    }
+}
+
+/// How long an election or a join may take: both may have to wait for a lease to end.
+#[must_use]
+pub(super) fn takeover(config: &Config) -> Duration {
+    ANSWER.saturating_add(config.timing.lease_ttl.max(TAKEOVER))
+}
+
+/// The running node, for commands that cannot do without, and the configuration that led to it.
 ///
 /// # Errors
 /// [`Failure::Usage`] when there is none, or no choice among several.
-pub(super) async fn require(global: &Global, environment: &Environment) -> Result<Client, Failure> {
+pub(super) async fn require(global: &Global, environment: &Environment) -> Result<(Client, Config), Failure> {
     let config = settings::load(global, environment)?;
     match find(global, &config).await? {
-        Found::Running { client, .. } => Ok(client),
+        Found::Running { client, .. } => Ok((client, config)),
         Found::Absent(why) => Err(Failure::Usage(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_is_given_up_on() {
+        let never = std::future::pending::<Result<(), CallError>>();
+        let failure = answer(Duration::from_millis(20), never).await.expect_err("nobody answered");
+        assert_eq!(failure.code(), 1);
+        assert!(failure.to_string().starts_with("the node does not answer; "), "{failure}");
+        assert_eq!(answer(ANSWER, async { Ok(7) }).await.expect("an answer"), 7);
     }
 }

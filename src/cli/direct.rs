@@ -58,6 +58,18 @@ fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
     }
 }
 
+/// All attempts failed: Redis cannot be used for a heartbeat, whether it is silent or refuses to write (out of memory,
+/// no permission, a key of another kind). A scheduler has to see both as the same code.
+fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
+    match fault {
+        Fault::Unavailable(_) => unreachable_redis(store, fault),
+        Fault::Refused(why) => Failure::RedisUnreachable(format!(
+            "Redis at {} refuses the heartbeat: {why}; run clawster doctor",
+            store.target()
+        )),
+    }
+}
+
 /// Beats once without a node: joins when needed, keeps incarnation and lease in the state directory.
 ///
 /// # Errors
@@ -125,7 +137,7 @@ async fn attempts(
         if attempt < of {
             tokio::time::sleep(retry.delay).await;
         } else {
-            return Err(unreachable_redis(oneshot.store, &error));
+            return Err(given_up(oneshot.store, &error));
         }
     }
     Err(Failure::Failed("no heartbeat was attempted".to_owned()))
@@ -137,11 +149,17 @@ fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStor
         other => Failure::Failed(other.to_string()),
     };
     let Some(id) = configured else {
-        let spare = random()?;
-        let mut spare = spare.as_str().bytes();
-        // Sixteen random bytes as 32 digits: enough for eight names, of which the first is nearly always free.
-        let next = || std::array::from_fn(|_| spare.next().unwrap_or_default());
-        return dir.lock_generated(next).map_err(taken);
+        let mut broken = None;
+        let random = || {
+            let mut bytes = [0; 4];
+            broken = broken.take().or(getrandom::fill(&mut bytes).err());
+            bytes
+        };
+        let claimed = dir.lock_generated(random).map_err(taken)?;
+        return match broken {
+            Some(error) => Err(Failure::Failed(format!("no random numbers for an id: {error}"))),
+            None => Ok(claimed),
+        };
     };
     let store = dir.lock_node(&id).map_err(taken)?;
     Ok((id, store))
@@ -151,4 +169,48 @@ fn random() -> Result<Nonce, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
     Ok(Nonce::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::ClusterName;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_heartbeat_that_redis_refuses_exits_as_one_that_it_does_not_answer() {
+        let target = settings::target(&config());
+        let store = RedisStore::new(target, &ClusterName::new("openclaw").expect("a name"));
+        for fault in [Fault::Refused("OOM".to_owned()), Fault::Unavailable("gone".to_owned())] {
+            assert_eq!(given_up(&store, &fault).code(), 3);
+        }
+        assert_eq!(unreachable_redis(&store, &Fault::Refused("WRONGTYPE".to_owned())).code(), 1, "reading failed");
+    }
+
+    fn config() -> Config {
+        let home = std::path::PathBuf::from("/nonexistent");
+        let sources = crate::config::Sources {
+            flag_dir: None,
+            env: [("HOME".to_owned(), "/nonexistent".to_owned())].into(),
+            cwd: home,
+        };
+        crate::config::load(&sources).expect("the defaults").config
+    }
+
+    #[test]
+    fn a_generated_id_has_all_its_random_bits() {
+        let cluster = ClusterName::new("openclaw").expect("a name");
+        let mut seen = BTreeSet::new();
+        for _ in 0..8 {
+            let root = tempfile::tempdir().expect("a folder");
+            let dir = StateDir::open(root.path(), &cluster).expect("opens");
+            let (id, _store) = claim(None, &dir).expect("an id");
+            let digits = id.as_str().strip_prefix("node-").expect("a generated id").to_owned();
+            seen.extend(digits.as_bytes().chunks(2).map(<[u8]>::to_vec));
+        }
+        // Thirty-two random bytes: fewer than twenty different ones come up less than once in 10^9 runs.
+        assert!(seen.len() >= 20, "{seen:?}");
+        // The digits of text bytes would all begin with 3 or 6.
+        assert!(seen.iter().any(|pair| !matches!(pair.first(), Some(b'3' | b'6'))), "{seen:?}");
+    }
 }

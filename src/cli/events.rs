@@ -1,12 +1,13 @@
 //! `events`: what happens in the cluster.
 //!
-//! 1. Without `--follow` the command ends: after 250 ms in which no further event came, or after 10 s.
+//! 1. Without `--follow` the command ends: after 250 ms in which no further event came, or after 10 s. The first event may
+//!    take 2 s, because the node may have to fetch it from a slow Redis.
 //!
 //! Not here: which events there are (`crate::rpc::wire::event`).
 
 use super::Session;
 use super::arguments::Form;
-use super::attach::require;
+use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean, time_of_day};
 use crate::clock;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 const QUIET: Duration = Duration::from_millis(250);
+const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// What to show.
@@ -34,15 +36,16 @@ pub(super) struct Wish {
 /// # Errors
 /// See [`Failure`]; when the node stops under `--follow`, that is one.
 pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Outcome {
-    let client = require(session.global, session.environment).await?;
+    let (client, _) = require(session.global, session.environment).await?;
     let mut names = vec!["cluster.*".to_owned()];
     if wish.messages {
         names.push("cluster.message".to_owned());
     }
     // Behind the very first event: what is no longer kept comes as one gap.
     let after = wish.after.or_else(|| (!wish.follow).then(|| "0-0".to_owned()));
-    let (_, mut feed) = client.subscribe(SubscribeParams { events: Some(names), after }).await?;
+    let (_, mut feed) = answer(ANSWER, client.subscribe(SubscribeParams { events: Some(names), after })).await?;
     let begun = clock::now();
+    let mut patience = FIRST;
     loop {
         let next = if wish.follow {
             tokio::select! {
@@ -52,7 +55,7 @@ pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Ou
                 }
             }
         } else {
-            match tokio::time::timeout(QUIET, feed.recv()).await {
+            match tokio::time::timeout(patience, feed.recv()).await {
                 Ok(next) => next,
                 Err(_) => return Ok(()),
             }
@@ -61,6 +64,7 @@ pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Ou
             return Err(Failure::Failed("the node stopped".to_owned()));
         };
         show(&mut session.output, &event, form)?;
+        patience = QUIET;
         if !wish.follow && clock::now().since(begun) > LONGEST {
             return Ok(());
         }

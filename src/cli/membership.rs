@@ -5,7 +5,7 @@
 //! Not here: reading (`state.rs`).
 
 use super::arguments::{Form, JoinArguments};
-use super::attach::{Found, find, require};
+use super::attach::{ANSWER, Found, answer, find, require, takeover};
 use super::outcome::Outcome;
 use super::state::role;
 use super::{Session, direct, settings};
@@ -19,9 +19,9 @@ use crate::rpc::wire::membership::{JoinParams, JoinResult, LeaveResult};
 /// # Errors
 /// See [`super::outcome::Failure`].
 pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: bool, form: Form) -> Outcome {
-    let client = require(session.global, session.environment).await?;
+    let (client, config) = require(session.global, session.environment).await?;
     let params = ElectParams { candidate, force: force.then_some(true) };
-    let result: ElectResult = client.call("distributed.elect_leader", params).await?;
+    let result: ElectResult = answer(takeover(&config), client.call("distributed.elect_leader", params)).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
@@ -39,7 +39,7 @@ pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, 
 /// # Errors
 /// See [`super::outcome::Failure`].
 pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) -> Outcome {
-    let client = require(session.global, session.environment).await?;
+    let (client, config) = require(session.global, session.environment).await?;
     let JoinArguments { id, name, endpoint, capabilities, labels, force, form } = arguments;
     let params = JoinParams {
         node_id: id,
@@ -49,7 +49,7 @@ pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) ->
         labels: (!labels.is_empty()).then(|| labels.into_iter().collect()),
         force: force.then_some(true),
     };
-    let result: JoinResult = client.call("distributed.join_cluster", params).await?;
+    let result: JoinResult = answer(takeover(&config), client.call("distributed.join_cluster", params)).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
@@ -67,8 +67,8 @@ pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) ->
 /// # Errors
 /// See [`super::outcome::Failure`].
 pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
-    let client = require(session.global, session.environment).await?;
-    let result: LeaveResult = client.call("distributed.leave_cluster", NoParams {}).await?;
+    let (client, _) = require(session.global, session.environment).await?;
+    let result: LeaveResult = answer(ANSWER, client.call("distributed.leave_cluster", NoParams {})).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
@@ -86,7 +86,7 @@ pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome 
     let mut global = session.global.clone();
     global.node = global.node.or_else(|| config.node.id.as_ref().map(ToString::to_string));
     let beat: HeartbeatResult = match find(&global, &config).await? {
-        Found::Running { client, .. } => client.call("cluster.heartbeat", NoParams {}).await?,
+        Found::Running { client, .. } => answer(ANSWER, client.call("cluster.heartbeat", NoParams {})).await?,
         Found::Absent(_) => direct::beat_once(&config, session.environment).await?,
     };
     if form.json {

@@ -1,15 +1,16 @@
 //! `send` and `recv`: the node's messages.
 //!
 //! 1. Both act as the running node: they share its outbox and its cursor.
-//! 2. A payload is passed on as it was written; numbers keep all their digits.
+//! 2. A payload is passed on as it was written; numbers keep all their digits. Only characters that could drive a
+//!    terminal are shown escaped, which leaves the JSON the same.
 //!
 //! Not here: delivery (`crate::engine`).
 
 use super::Session;
 use super::arguments::{RecvArguments, SendArguments};
-use super::attach::require;
+use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
-use super::terminal::{Tint, clean, time_of_day};
+use super::terminal::{Tint, clean, escape_json, time_of_day};
 use crate::cluster::ids::Nonce;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::rpc::client::Client;
@@ -51,7 +52,7 @@ struct Params<'a> {
 /// See [`Failure`].
 pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) -> Outcome {
     let SendArguments { message, topic, to, id, text, form } = arguments;
-    let client = require(session.global, session.environment).await?;
+    let (client, _) = require(session.global, session.environment).await?;
     let content = match message.as_deref() {
         Some("-") => read_input()?,
         None if std::io::stdin().is_terminal() => {
@@ -69,7 +70,7 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
     let to = (!to.is_empty()).then_some(to);
     let named = Named { id: &id, topic: topic.as_deref(), to: to.as_deref(), payload: &payload };
     let params = Params { messages: Some([named]), limit: Some(0), ..Params::default() };
-    let result: SyncResult = client.call(METHOD, params).await?;
+    let result: SyncResult = answer(ANSWER, client.call(METHOD, params)).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
@@ -89,14 +90,15 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
 /// See [`Failure`].
 pub(super) async fn recv(session: &mut Session<'_>, arguments: RecvArguments) -> Outcome {
     let RecvArguments { limit, wait, no_ack, ack, form } = arguments;
-    let client = require(session.global, session.environment).await?;
+    let (client, _) = require(session.global, session.environment).await?;
+    let within = ANSWER.saturating_add(wait.unwrap_or_default());
     let wait_ms = wait.map(|wait: Duration| crate::cluster::time::millis(wait));
     let params = Params { limit, wait_ms, auto_ack: no_ack.then_some(false), ack: ack.as_deref(), ..Params::default() };
     if form.json {
-        let result: Box<RawValue> = client.call(METHOD, params).await?;
-        return Ok(session.output.line(result.get())?);
+        let result: Box<RawValue> = answer(within, client.call(METHOD, params)).await?;
+        return Ok(session.output.line(escape_json(result.get()))?);
     }
-    let result: SyncResult = client.call(METHOD, params).await?;
+    let result: SyncResult = answer(within, client.call(METHOD, params)).await?;
     print_received(session, &result, no_ack)
 }
 
@@ -112,7 +114,7 @@ fn print_received(session: &mut Session<'_>, result: &SyncResult, no_ack: bool) 
         let topic = message.topic.as_ref().map_or(String::new(), |topic| format!(" [{}]", clean(topic, 64)));
         let head = format!("{} {}{topic}", time_of_day(message.sent_at_ms), clean(&message.from, 64));
         let head = output.paint(Tint::Dim, &head);
-        output.line(format!("{head} {}", message.payload.get()))?;
+        output.line(format!("{head} {}", escape_json(message.payload.get())))?;
     }
     if result.received.is_empty() && result.gap.is_none() {
         output.line("No messages.")?;
@@ -134,7 +136,7 @@ pub(super) async fn send_text(client: &Client, text: &str) -> Result<SyncResult,
     let id = random_id()?;
     let named = Named { id: &id, topic: None, to: None, payload: &payload };
     let params = Params { messages: Some([named]), limit: Some(0), ..Params::default() };
-    Ok(client.call(METHOD, params).await?)
+    answer(ANSWER, client.call(METHOD, params)).await
 }
 
 fn random_id() -> Result<String, Failure> {

@@ -39,12 +39,20 @@ use terminal::Output;
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
 /// What the process was started with, apart from its arguments.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     /// The variables. A value that is no UTF-8 holds U+FFFD.
     pub variables: BTreeMap<String, String>,
     /// What relative paths are relative to.
     pub folder: PathBuf,
+}
+
+impl std::fmt::Debug for Environment {
+    /// The variables by name only: values such as `REDIS_PASSWORD` are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.variables.keys().collect();
+        f.debug_struct("Environment").field("variables", &names).field("folder", &self.folder).finish()
+    }
 }
 
 impl Environment {
@@ -141,5 +149,17 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Completions { shell } => documents::completions(session, shell),
         Command::Man => documents::manual(session),
         Command::Demo { plain, nodes } => demo::run(session, plain, usize::from(nodes)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_names_variables_and_shows_no_values() {
+        let variables = [("REDIS_PASSWORD".to_owned(), "hunter2".to_owned())].into();
+        let shown = format!("{:?}", Environment { variables, folder: PathBuf::new() });
+        assert!(shown.contains("REDIS_PASSWORD") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -5,7 +5,7 @@
 //! Not here: where the state comes from without a node (`direct.rs`).
 
 use super::arguments::Form;
-use super::attach::{Found, find};
+use super::attach::{ANSWER, Found, answer, find};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, age, clean, span};
 use super::{Session, direct, settings};
@@ -46,7 +46,7 @@ async fn read(session: &Session<'_>, fresh: bool) -> Result<ClusterState, Failur
     match find(session.global, &config).await? {
         Found::Running { client, .. } => {
             let params = StateParams { fresh: fresh.then_some(true) };
-            Ok(client.call("distributed.get_cluster_state", params).await?)
+            answer(ANSWER, client.call("distributed.get_cluster_state", params)).await
         }
         Found::Absent(why) if session.global.node.is_some() => Err(Failure::Usage(why)),
         Found::Absent(_) => direct::read_state(&config).await,

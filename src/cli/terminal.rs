@@ -6,6 +6,7 @@
 //! Not here: what is shown (the commands).
 
 use crate::cli::Environment;
+use crate::logging::is_unsafe;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -160,11 +161,28 @@ pub(super) fn span(duration: Duration) -> String {
 /// Text from outside without control characters, at most `most` characters.
 #[must_use]
 pub(super) fn clean(text: &str, most: usize) -> String {
-    let shown = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let shown = text.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c });
     if text.chars().count() <= most {
         return shown.collect();
     }
     shown.take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
+}
+
+/// JSON with every character that moves a cursor or turns the direction of text written as `\uXXXX`: JSON itself allows
+/// such characters only inside texts, and escapes only some of them, so this changes the looks and not the value. The
+/// blanks between its parts are kept, but no line is ended.
+#[must_use]
+pub(super) fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            // All of these lie below U+10000, so that four digits do.
+            c if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// A time on the Redis server's clock as `HH:MM:SS.mmm` in UTC.
@@ -199,6 +217,15 @@ mod tests {
     fn text_from_outside_cannot_move_the_cursor() {
         assert_eq!(clean("a\u{1b}[2Jb\n", 20), "a\u{fffd}[2Jb\u{fffd}");
         assert_eq!(clean("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn a_payload_cannot_move_the_cursor_and_stays_the_same_json() {
+        let nasty = "{\n\"a\": \"x\u{7f}\u{9b}2J\u{202e}é\"}";
+        let shown = escape_json(nasty);
+        assert_eq!(shown, "{ \"a\": \"x\\u007f\\u009b2J\\u202eé\"}");
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        assert_eq!(parse(&shown), parse(nasty));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One value against the schema of its key.
 //!
 //! 1. Every problem of a file is found, not only the first one.
-//! 2. A value that passes fits the Rust type of its key.
+//! 2. Nothing of secrets.json is shown, and no text that looks like an address with credentials.
+//! 3. A value that passes fits the Rust type of its key.
 //!
 //! Not here: rules between keys (`validate.rs`).
 
@@ -54,7 +55,7 @@ pub(super) fn take(
     source: &Source,
     findings: &mut Findings,
 ) {
-    match fit(&value, schema, is_secret(schema)) {
+    match fit(&value, schema, is_secret(schema) || matches!(source, Source::Secrets(_))) {
         Ok(Value::Null) => {}
         Ok(value) => {
             layer.insert(key, Given { value, source: source.clone() });
@@ -155,13 +156,16 @@ fn fit_entries(entries: &Map<String, Value>, schema: &Value, secret: bool) -> Re
     let inner = schema.get("additionalProperties").unwrap_or(&Value::Null);
     let (mut fitted, mut wrong) = (Map::new(), Vec::new());
     for (name, value) in entries {
-        if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
-            wrong.push("names in it must have 1 to 200 characters and no control characters".to_owned());
+        if name.is_empty() || name.chars().count() > 256 || name.chars().any(char::is_control) {
+            wrong.push("names in it must have 1 to 256 characters and no control characters".to_owned());
             continue;
         }
         match fit(value, inner, secret) {
             Ok(value) => drop(fitted.insert(name.clone(), value)),
-            Err(texts) => wrong.extend(texts.into_iter().map(|text| format!("entry {name:?} {text}"))),
+            Err(texts) if may_be_shown(name) => {
+                wrong.extend(texts.into_iter().map(|text| format!("entry {name:?} {text}")));
+            }
+            Err(texts) => wrong.extend(texts.into_iter().map(|text| format!("an entry {text}"))),
         }
     }
     if wrong.is_empty() { Ok(Value::Object(fitted)) } else { Err(wrong) }
@@ -241,11 +245,16 @@ fn allowed(schema: &Value) -> String {
     text.trim_end().to_owned()
 }
 
+/// Whether a text cannot be an address with credentials that got under a wrong key.
+pub(super) fn may_be_shown(text: &str) -> bool {
+    !text.contains('@') && !text.contains("://")
+}
+
 /// What was found instead, as far as it may be shown.
 fn instead(value: &Value, secret: bool) -> String {
     match value {
         _ if secret => String::new(),
-        Value::String(text) if text.chars().count() > 60 => {
+        Value::String(text) if text.chars().count() > 60 || !may_be_shown(text) => {
             format!(", not a text of {} characters", text.chars().count())
         }
         Value::String(_) | Value::Bool(_) | Value::Number(_) => format!(", not {value}"),

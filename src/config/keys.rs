@@ -49,16 +49,20 @@ pub(super) struct NodeKeys {
     #[schemars(length(min = 1, max = 64), extend("pattern" = ID_PATTERN))]
     pub(super) id: Option<String>,
     /// A name for people; empty: the node id.
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 256))]
     pub(super) name: String,
     /// Where the node's gateway can be reached; shown to the other nodes, not used by clawster itself.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 2048))]
     pub(super) endpoint: Option<String>,
     /// What the node can do; tasks may ask for it.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 100)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub(super) capabilities: Vec<String>,
     /// Free labels, from name to text.
-    #[schemars(extend("maxProperties" = 100))]
+    #[schemars(extend(
+        "maxProperties" = 256,
+        "propertyNames" = serde_json::json!({"minLength": 1, "maxLength": 256}),
+        "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 256})
+    ))]
     pub(super) labels: BTreeMap<String, String>,
     /// Whether `clawster serve` joins the cluster by itself at start.
     pub(super) auto_join: bool,

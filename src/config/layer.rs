@@ -16,6 +16,8 @@ pub(super) enum Source {
     Default,
     /// A file.
     File(PathBuf),
+    /// secrets.json: whatever stands there, or comes from a variable that it names, is not shown.
+    Secrets(PathBuf),
     /// A variable.
     Environment(String),
     /// Given, but raised or lowered to fit.
@@ -26,7 +28,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) | Self::Secrets(path) => path.display().fmt(f),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Adjusted(inner) => write!(f, "{inner} (adjusted)"),
         }
@@ -34,10 +36,17 @@ impl fmt::Display for Source {
 }
 
 /// A value with its source.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Given {
     pub(super) value: Value,
     pub(super) source: Source,
+}
+
+impl fmt::Debug for Given {
+    /// Without the value, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 /// Values by dotted key.

@@ -98,7 +98,7 @@ fn config_layer(path: &Path, findings: &mut Findings) -> (Layer, Option<Layer>) 
 
 fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> Layer {
     let Some(mut content) = sources::read(path, findings) else { return Layer::default() };
-    let (place, source) = (path.display().to_string(), Source::File(path.to_path_buf()));
+    let (place, source) = (path.display().to_string(), Source::Secrets(path.to_path_buf()));
     let keys = Index::secrets();
     sources::warn_if_open(path, findings);
     environment::fill_in(&mut content, &sources.env, &place, &keys, findings);

@@ -22,13 +22,25 @@ const PARTS: [&str; 8] =
 pub(super) const SOCKET: &str = "redis.socket";
 
 /// A URL, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Parsed {
     pub(super) address: RedisAddress,
     pub(super) tls: bool,
     pub(super) db: Option<u32>,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
+}
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parsed")
+            .field("address", &self.address)
+            .field("tls", &self.tls)
+            .field("db", &self.db)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .finish()
+    }
 }
 
 /// Lays a layer's Redis keys over what the lower ones gave.

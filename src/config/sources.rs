@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What a configuration is made from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// `--config`: a folder, or the path of a config.json (under any name). Stands above CLAWSTER_CONFIG_DIR.
     pub flag_dir: Option<PathBuf>,
@@ -25,6 +25,18 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// What relative paths are relative to.
     pub cwd: PathBuf,
+}
+
+impl std::fmt::Debug for Sources {
+    /// The variables by name only: values such as `REDIS_PASSWORD` are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.env.keys().collect();
+        f.debug_struct("Sources")
+            .field("flag_dir", &self.flag_dir)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .finish()
+    }
 }
 
 impl Sources {
@@ -63,6 +75,12 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
     };
     if let Some((place, path)) = named {
         if path.is_dir() {
+            if !holds_a_file(&path) {
+                findings.warn(format!(
+                    "{place}: {} holds neither config.json nor secrets.json; defaults and variables are used",
+                    path.display()
+                ));
+            }
             return in_folder(path);
         }
         if path.is_file() {
@@ -70,15 +88,30 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
             let secrets = dir.as_ref().map(|dir| dir.join("secrets.json"));
             return Place { dir, config: Some(path), secrets };
         }
-        let text = format!("{} does not exist; name a folder or a config.json that does", path.display());
+        let text = match path.metadata() {
+            Err(error) if !is_absent(&error) => {
+                format!("{} cannot be looked at: {error}; give this user the right to it", path.display())
+            }
+            Ok(_) => format!("{} is neither a folder nor a regular file; name one of them", path.display()),
+            Err(_) => format!("{} does not exist; name a folder or a config.json that does", path.display()),
+        };
         findings.problem(place, "", text);
         return nowhere;
     }
     let defaults = [Some(sources.cwd.join("config")), sources.user_dir("XDG_CONFIG_HOME", ".config")];
-    let found = defaults.into_iter().flatten().find(|dir| {
-        dir.join("config.json").symlink_metadata().is_ok() || dir.join("secrets.json").symlink_metadata().is_ok()
-    });
+    let found = defaults.into_iter().flatten().find(|dir| holds_a_file(dir));
     found.map_or(nowhere, in_folder)
+}
+
+/// Whether a folder holds one of the two files. What cannot be looked at counts as there, so that reading it says why:
+/// a folder that is closed to this user must not be passed over in silence.
+fn holds_a_file(dir: &Path) -> bool {
+    let is_there = |name: &str| dir.join(name).symlink_metadata().err().is_none_or(|error| !is_absent(&error));
+    is_there("config.json") || is_there("secrets.json")
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn in_folder(dir: PathBuf) -> Place {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod old_format;
+mod secrecy;
 
 use super::*;
 use serde_json::{Value, json};
@@ -168,9 +169,12 @@ fn every_wrong_value_is_named_with_its_key_and_what_is_allowed() {
         (json!({"node": {"auto_join": "yes"}}), "node.auto_join: must be true or false, not \"yes\""),
         (
             json!({"node": {"capabilities": ["a", 1]}}),
-            "node.capabilities: entry 2 must be a text of 1 to 100 characters, not 1",
+            "node.capabilities: entry 2 must be a text of 1 to 256 characters, not 1",
         ),
-        (json!({"node": {"labels": {"zone": 1}}}), "node.labels: entry \"zone\" must be a text, not 1"),
+        (
+            json!({"node": {"labels": {"zone": 1}}}),
+            "node.labels: entry \"zone\" must be a text of at most 256 characters, not 1",
+        ),
         (json!({"node": {"name": "a\nb"}}), "node.name: must not hold control characters"),
         (json!({"node": {"retry_count": -1}}), "node.retry_count: must be a whole number 0 to 100, not -1"),
         (json!({"node": {"retry_count": 1.5}}), "node.retry_count: must be a whole number 0 to 100, not 1.5"),

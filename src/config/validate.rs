@@ -5,7 +5,8 @@
 //!
 //! Not here: a single value's type and bounds (`keys.rs`, `check.rs`).
 
-use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, RedisKeys, RedisModeKey, WaitReplicasKey};
+use super::check::may_be_shown;
+use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
 use super::problem::Findings;
 use super::redis::{SOCKET, check_host};
@@ -48,17 +49,19 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         }
     };
     times(&raw, values, findings);
+    sizes(&raw.node, values, findings);
     let node_id = raw.node.id.as_ref().and_then(|id| match NodeId::new(id.as_str()) {
         Ok(id) => Some(id),
         Err(error) => {
-            findings.problem(values.source("node.id").to_string(), "node.id", error.to_string());
+            findings.problem(values.source("node.id").to_string(), "node.id", id_problem(id, &error));
             None
         }
     });
     let cluster = match ClusterName::new(raw.cluster.name.as_str()) {
         Ok(name) => Some(name),
         Err(error) => {
-            findings.problem(values.source("cluster.name").to_string(), "cluster.name", error.to_string());
+            let text = id_problem(&raw.cluster.name, &error);
+            findings.problem(values.source("cluster.name").to_string(), "cluster.name", text);
             None
         }
     };
@@ -114,6 +117,15 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     })
 }
 
+/// What is wrong with an id; without the id itself where it may be an address with credentials.
+fn id_problem(id: &str, error: &dyn std::fmt::Display) -> String {
+    if may_be_shown(id) {
+        error.to_string()
+    } else {
+        "is not allowed; use 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-', none of '.' and '-' first".to_owned()
+    }
+}
+
 /// The values as the types of `keys.rs`, defaults filled in.
 pub(super) fn typed(values: &Layer) -> Result<ConfigFile, serde_json::Error> {
     let mut sections: Map<String, Value> = Map::new();
@@ -126,6 +138,23 @@ pub(super) fn typed(values: &Layer) -> Result<ConfigFile, serde_json::Error> {
         }
     }
     serde_json::from_value(Value::Object(sections))
+}
+
+/// The bounds of `distributed.join_cluster` are in bytes; the schemas can only count characters.
+fn sizes(node: &NodeKeys, values: &Layer, findings: &mut Findings) {
+    let labels = node.labels.iter().flat_map(|(name, text)| [name, text]);
+    let sizes = [
+        ("node.name", node.name.len(), 256),
+        ("node.endpoint", node.endpoint.as_ref().map_or(0, String::len), 2_048),
+        ("node.capabilities", node.capabilities.iter().map(String::len).max().unwrap_or(0), 256),
+        ("node.labels", labels.map(String::len).max().unwrap_or(0), 256),
+    ];
+    for (key, bytes, most) in sizes {
+        if bytes > most && !findings.bad_keys.contains(key) {
+            let text = format!("holds a text of {bytes} bytes; at most {most} are allowed, in UTF-8");
+            findings.problem(values.source(key).to_string(), key, text);
+        }
+    }
 }
 
 /// A TTL and a lease last three heartbeats, the grace at most a third of the lease.

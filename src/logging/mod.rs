@@ -14,6 +14,7 @@ mod syslog;
 
 use crate::clock;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
+pub(crate) use line::is_unsafe;
 use line::{Context, Line, Style};
 use queue::{Queue, Sink};
 use rotate::RotatedFile;

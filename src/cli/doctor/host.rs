@@ -51,11 +51,14 @@ pub(super) fn state_dir(config: &Config) -> Vec<Check> {
         checks.push(Check::warn(NAME, found, format!("chmod 700 {shown}")));
     }
     let sockets = path.join(config.cluster.as_str());
-    if let Ok(data) = sockets.metadata()
-        && data.mode() & 0o077 != 0
-    {
-        let found = format!("others may enter {} (mode {:o})", sockets.display(), data.mode() & 0o777);
-        checks.push(Check::fail("socket", found, format!("chmod 700 {}", sockets.display())));
+    if let Ok(data) = sockets.metadata() {
+        let shown = sockets.display();
+        checks.push(if data.mode() & 0o077 == 0 {
+            Check::ok("socket", format!("only this user can enter {shown}, where the sockets lie"))
+        } else {
+            let found = format!("others may enter {shown} (mode {:o})", data.mode() & 0o777);
+            Check::fail("socket", found, format!("chmod 700 {shown}"))
+        });
     }
     checks
 }

@@ -293,18 +293,32 @@ async fn clock_difference(connection: &mut MultiplexedConnection) -> Check {
     };
     let server = Duration::from_secs(seconds) + Duration::from_micros(micros) + round_trip / 2;
     let here = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let difference = server.abs_diff(here);
+    judge_clock(server.abs_diff(here))
+}
+
+fn judge_clock(difference: Duration) -> Check {
+    const NAME: &str = "clock";
     let found = format!("this host and Redis differ by {} ms", difference.as_millis());
-    if difference > Duration::from_secs(1) {
-        Check::info(NAME, format!("{found}; the cluster goes by Redis's clock, only log times look odd"))
-    } else {
-        Check::ok(NAME, found)
+    if difference <= Duration::from_secs(1) {
+        return Check::ok(NAME, found);
     }
+    let found = format!("{found}; the cluster goes by Redis's clock, so only the times in logs look odd");
+    let fix =
+        "set both clocks by NTP (timedatectl set-ntp true, or start chronyd); `date` on both hosts shows which is off";
+    Check::warn(NAME, found, fix)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_comes_with_its_remedy() {
+        assert_eq!(judge_clock(Duration::from_secs(1)).level, Level::Ok);
+        let off = judge_clock(Duration::from_millis(1_001));
+        assert_eq!(off.level, Level::Warn);
+        assert!(off.fix.is_some_and(|fix| fix.contains("NTP")));
+    }
 
     fn info(text: &str) -> Info {
         parse_info(&text.replace(' ', "\r\n"))

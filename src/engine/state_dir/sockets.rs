@@ -29,6 +29,20 @@ impl StateDir {
         }
     }
 
+    /// [`Self::socket_path`], checked for connecting: another user must not be able to put a socket of theirs there.
+    ///
+    /// # Errors
+    /// [`StateError::Unsafe`] when the folder that it lies in is not this user's alone; a folder that does not exist is
+    /// no error, as nobody listens in it.
+    pub fn checked_socket(&self, id: &NodeId) -> Result<PathBuf, StateError> {
+        let path = self.socket_path(id);
+        if let Some(folder) = path.parent().filter(|folder| *folder != self.folder && folder.symlink_metadata().is_ok())
+        {
+            private_file::check_guarded(folder)?;
+        }
+        Ok(path)
+    }
+
     /// Makes what the socket of a node needs before it can be bound: the folder, checked, and the note that clients read.
     ///
     /// # Errors

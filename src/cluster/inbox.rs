@@ -183,7 +183,14 @@ impl Inbox {
         }
     }
 
-    fn push_gap(&mut self, gap: Gap) {
+    fn push_gap(&mut self, mut gap: Gap) {
+        if gap.to <= self.acknowledged {
+            return;
+        }
+        if gap.from <= self.acknowledged {
+            gap.from = self.acknowledged.next();
+            gap.count = gap.count.map(|_| gap.to.0 - self.acknowledged.0);
+        }
         // Between two gaps that do not touch stand messages that are not for this node: those are not missing.
         if let Some(Item::Gap(last)) = self.items.back_mut()
             && last.to.next() == gap.from
@@ -240,6 +247,11 @@ impl Inbox {
             return None;
         }
         *mark = own;
+        if seq <= self.acknowledged {
+            let mark = self.fresh_marks.entry(entry.producer.clone()).or_default();
+            *mark = own.max(*mark);
+            return None;
+        }
         let mine = entry.producer == self.producer || self.ids.contains(&entry.from);
         let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
         if mine || !meant {
@@ -280,7 +292,7 @@ impl Inbox {
         offer.more = taken < self.items.len();
         if !offer.more {
             // Everything read is covered: this node's own messages and those for others, too.
-            offer.cursor = self.read;
+            offer.cursor = self.read.max(self.acknowledged);
         }
         self.offered = self.offered.max(offer.cursor);
         if taken > 0 {
@@ -316,9 +328,8 @@ impl Inbox {
             gap.from = cursor.next();
             gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
         }
-        if self.read < cursor {
-            self.read = cursor;
-        }
+        // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
+        // marks of those messages are not missed, and takes nothing that is acknowledged already.
         Ok(true)
     }
 

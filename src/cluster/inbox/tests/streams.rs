@@ -129,18 +129,15 @@ impl Stream {
                 },
                 Place::Message(message) => {
                     in_gap = false;
-                    bytes += 2 * (message.payload.get().len() + message.id.len() + OVERHEAD);
+                    let from = id(&message.id[..1]);
+                    let received =
+                        Received { seq: MessageSeq(at), from, sent_at: ServerTime(7), message: message.clone() };
+                    bytes += line_bytes(&received);
                     let full = due.received.len() == limit || (bytes > max_bytes && !due.received.is_empty());
                     if full {
                         return Offer { more: true, ..due };
                     }
-                    let from = id(&message.id[..1]);
-                    due.received.push(Received {
-                        seq: MessageSeq(at),
-                        from,
-                        sent_at: ServerTime(7),
-                        message: message.clone(),
-                    });
+                    due.received.push(received);
                     due.cursor = MessageSeq(at);
                 }
             }

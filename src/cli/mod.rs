@@ -99,7 +99,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
 
 /// Writes the last words to standard error, but waits only so long for a pipe that nobody reads.
 fn tell(words: String) {
-    let (done, written) = std::sync::mpsc::channel();
+    let (done, written) = std::sync::mpsc::sync_channel(1);
     let write = move || {
         let mut stderr = std::io::stderr().lock();
         // A closed one leaves nobody to tell.

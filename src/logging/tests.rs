@@ -101,7 +101,7 @@ fn an_end_does_not_wait_for_a_console_that_nobody_reads() {
             Ok(())
         }
     }
-    let (open, gate) = std::sync::mpsc::channel();
+    let (open, gate) = std::sync::mpsc::sync_channel(1);
     let config = config(LogLevel::Info, LogFormat::Text, None);
     let (subscriber, guard) = build(&config, "serve", Box::new(Stuck(gate)), false, Path::new("/nonexistent")).unwrap();
     tracing::subscriber::with_default(subscriber, || tracing::info!("nobody reads this"));

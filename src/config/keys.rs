@@ -8,6 +8,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// What `crate::cluster::ids` allows, for editors; the check itself is made there.
@@ -58,11 +59,8 @@ pub(super) struct NodeKeys {
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub(super) capabilities: Vec<String>,
     /// Free labels, from name to text.
-    #[schemars(extend(
-        "maxProperties" = 256,
-        "propertyNames" = serde_json::json!({"minLength": 1, "maxLength": 256}),
-        "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 256})
-    ))]
+    #[schemars(extend("maxProperties" = 256, "propertyNames" = json!({"minLength": 1, "maxLength": 256})))]
+    #[schemars(extend("additionalProperties" = json!({"type": "string", "maxLength": 256})))]
     pub(super) labels: BTreeMap<String, String>,
     /// Whether `clawster serve` joins the cluster by itself at start.
     pub(super) auto_join: bool,

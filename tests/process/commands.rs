@@ -37,10 +37,20 @@ fn reading_commands_ask_the_running_node() {
     assert_eq!(online(&state).len(), 2);
     let nodes = clawster(&a, &["nodes", "--json"]).expect(0).json();
     assert!(nodes.to_string().contains("\"b\""), "{nodes}");
+    let leader = state["leader_id"].as_str().expect("a leader");
     for args in [&["status"][..], &["nodes"]] {
         let text = clawster(&a, args).expect(0).stdout;
-        assert!(text.contains('a') && text.contains("leader"), "{text}");
+        for id in ["a", "b"] {
+            let role = if id == leader { "leader" } else { "follower" };
+            let row = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let row = row.filter(|words| words.starts_with(&[id, "online", role])).count();
+            assert_eq!(row, 1, "{args:?}: {id} is not shown as an online {role}: {text}");
+        }
     }
+    let text = clawster(&a, &["status"]).expect(0).stdout;
+    let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+    assert!(has("This node  a (") && has(&format!("Leader     {leader} (term ")), "{text}");
+    assert!(has("Redis      ok") && has("Members    2 alive of 2"), "{text}");
 }
 
 #[test]
@@ -191,9 +201,34 @@ fn doctor_schema_and_completions_answer() {
 fn the_demo_ends_by_itself() {
     let _turn = beside();
     let dir = stage();
-    let launch = Launch::new(dir.path(), "demo").env("OPENCLAW_NODE_ID", "");
+    let temporary = dir.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let place = temporary.display().to_string();
+    let launch = Launch::new(dir.path(), "demo").env("OPENCLAW_NODE_ID", "").env("TMPDIR", &place);
     let outcome = clawster_with(&launch, &["demo", "--plain"], b"", secs(60.0)).expect(0);
-    assert!(outcome.stdout.contains("leader") && outcome.stdout.contains("ms"), "{}", outcome.stdout);
+    let said = &outcome.stdout;
+    assert!(said.contains("Killing node-"), "{said}");
+    let took_over = said.lines().filter_map(|line| line.split_once(" took over after "));
+    let took_over: Vec<_> = took_over.filter_map(|(_, rest)| rest.split_once(" ms (term ")).collect();
+    assert!(took_over.iter().any(|(millis, _)| millis.parse::<u64>().is_ok()), "nobody took over: {said}");
+    assert!(said.contains(" joined again as a "), "the killed node did not come back: {said}");
+    crate::support::eventually("all its processes end", secs(5.0), || {
+        let left = processes_that_name(&place);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "its folder stays behind");
+}
+
+/// The live processes with this text in their arguments or variables, by number.
+fn processes_that_name(text: &str) -> Vec<u32> {
+    let names = |bytes: std::io::Result<Vec<u8>>| {
+        bytes.is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+    };
+    let entries = std::fs::read_dir("/proc").expect("the processes").flatten();
+    let processes = entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
+    let named = processes
+        .filter(|(_, path)| names(std::fs::read(path.join("cmdline"))) || names(std::fs::read(path.join("environ"))));
+    named.map(|(pid, _)| pid).collect()
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn every_key_with_a_wrong_type_is_named_with_its_file() {
         launch.config(&file_with(key, &value));
         let outcome = clawster(&launch, &["config", "check"]);
         let said = outcome.stderr.clone() + &outcome.stdout;
-        assert!(!matches!(outcome.code, Some(0) | None), "{key}: {value} was taken: {said}");
+        assert_eq!(outcome.code, Some(1), "{key}: {value} was taken: {said}");
         assert!(said.contains("config.json") && said.contains(key), "{key} is not named with its file: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
@@ -91,7 +91,7 @@ fn several_problems_are_reported_together_and_stop_the_start() {
     config["node"]["hartbeat_interval"] = json!(1);
     launch.config(&config.to_string());
     let outcome = clawster_with(&launch, &["serve"], b"", secs(10.0));
-    assert!(!matches!(outcome.code, Some(0) | None), "{}", outcome.stderr);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
     assert_eq!(outcome.stdout, "", "nothing but protocol on standard output");
     for (key, _) in wrong_types() {
         assert!(outcome.stderr.contains(key), "{key} is missing in: {}", outcome.stderr);
@@ -120,7 +120,7 @@ fn each_wrong_setting_says_what_is_wrong() {
         let launch = Launch::new(dir.path(), &format!("n{at}"));
         launch.config(text);
         let outcome = clawster_with(&launch.env("OPENCLAW_NODE_ID", ""), &["serve"], b"", secs(10.0));
-        assert!(!matches!(outcome.code, Some(0) | None), "{text} was taken");
+        assert_eq!(outcome.code, Some(1), "{text} was taken");
         assert!(outcome.stderr.contains(file), "{text}: {}", outcome.stderr);
         for word in words {
             assert!(outcome.stderr.contains(word), "{text}: {word} is missing in: {}", outcome.stderr);
@@ -145,7 +145,7 @@ fn wrong_variables_are_named() {
     for (variable, value) in cases {
         let launch = Launch::new(dir.path(), "a").env(variable, value);
         let outcome = clawster_with(&launch, &["serve"], b"", secs(10.0));
-        assert!(!matches!(outcome.code, Some(0) | None), "{variable}={value} was taken: {}", outcome.stderr);
+        assert_eq!(outcome.code, Some(1), "{variable}={value} was taken: {}", outcome.stderr);
         assert!(outcome.stderr.contains(variable), "{variable}: {}", outcome.stderr);
     }
 }
@@ -158,12 +158,12 @@ fn a_file_that_cannot_be_read_is_named() {
     // A directory in the file's place is unreadable for root as well.
     std::fs::create_dir(launch.home.join("config/config.json")).unwrap();
     let outcome = clawster_with(&launch, &["serve"], b"", secs(10.0));
-    assert!(!matches!(outcome.code, Some(0) | None));
+    assert_eq!(outcome.code, Some(1));
     assert!(outcome.stderr.contains("config.json"), "{}", outcome.stderr);
     std::fs::remove_dir(launch.home.join("config/config.json")).unwrap();
     let missing = launch.env("CLAWSTER_CONFIG_DIR", "/no/such/folder");
     let outcome = clawster_with(&missing, &["serve"], b"", secs(10.0));
-    assert!(!matches!(outcome.code, Some(0) | None), "a folder that was named must exist");
+    assert_eq!(outcome.code, Some(1), "a folder that was named must exist");
     assert!(outcome.stderr.contains("/no/such/folder"), "{}", outcome.stderr);
 }
 
@@ -189,7 +189,7 @@ fn a_wrong_password_is_told_and_the_password_is_not() {
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").redis(&redis).env("REDIS_PASSWORD", "hunter2");
     let outcome = clawster(&launch, &["status"]);
-    assert!(!matches!(outcome.code, Some(0) | None));
+    assert_eq!(outcome.code, Some(3));
     assert!(outcome.stderr.to_lowercase().contains("password"), "{}", outcome.stderr);
     assert!(!(outcome.stderr + &outcome.stdout).contains("hunter2"));
     let node = launch.start();

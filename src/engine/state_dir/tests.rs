@@ -108,8 +108,10 @@ fn a_short_folder_that_others_can_enter_is_refused() {
     let _listener = UnixListener::bind(&path).unwrap();
     std::fs::set_permissions(&short, std::fs::Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(dir.prepare_socket(&node), Err(StateError::Unsafe { .. })));
+    assert!(matches!(dir.checked_socket(&node), Err(StateError::Unsafe { .. })), "nobody connects there either");
     assert!(dir.sockets().is_empty());
     std::fs::remove_dir_all(&short).unwrap();
+    assert_eq!(dir.checked_socket(&node), Ok(path), "nobody listens there, which connecting will tell");
     std::os::unix::fs::symlink(root.path(), &short).unwrap();
     assert!(matches!(dir.prepare_socket(&node), Err(StateError::Unsafe { .. })));
 }

@@ -137,3 +137,25 @@ fn push(session: &Session, line: &mut Outgoing, answered: Answered) {
     line.after.extend(outcome.after);
     line.held.push(held);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::budget::Budget;
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn what_there_is_no_room_for_is_refused_unless_that_saves_nothing() {
+        let unwritten = Budget::new(1_000);
+        let session = Session::new(mpsc::channel(1).0, Arc::clone(&unwritten));
+        let outcome = |bytes: usize| Outcome { tail: "x".repeat(bytes), after: Vec::new() };
+        let first = Answered::new(&session, null(), outcome(900));
+        assert!(first.outcome.tail.starts_with('x') && unwritten.used() > 900);
+        let second = Answered::new(&session, null(), outcome(900));
+        assert!(second.outcome.tail.contains("-32006") && second.outcome.tail.contains("\"retryable\":true"));
+        let small = Answered::new(&session, null(), outcome(10));
+        assert!(small.outcome.tail.starts_with('x'));
+        drop((first, second, small));
+        assert_eq!(unwritten.used(), 0);
+    }
+}

@@ -85,6 +85,8 @@ where
             let line = reader.next().await.ok().flatten()?;
             let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
             let held = held_input.take(line.bytes()).await;
+            // What was begun gets on first, so that quick answers are counted before more of them are asked for.
+            tokio::task::yield_now().await;
             unwritten.half_free().await;
             Some((line, (slot, held)))
         };

@@ -140,8 +140,12 @@ impl Nodes {
             .spawn()
             .map_err(failed)?;
         let input = child.stdin.take();
+        // At once, so that whoever stops waiting here leaves a node that the end of the demo knows of.
+        self.running.insert(id.to_owned(), Running { child, _input: input, watchers: JoinSet::new() });
+        let Some(running) = self.running.get_mut(id) else { return Ok(()) };
         // A node that cannot start at all says so at once; anything later is what the demo is there to show.
-        if let Ok(ended) = tokio::time::timeout(Duration::from_millis(30), child.wait()).await {
+        if let Ok(ended) = tokio::time::timeout(Duration::from_millis(30), running.child.wait()).await {
+            self.running.remove(id);
             let status = ended.map_err(failed)?;
             let words = fs::read_to_string(&log).unwrap_or_default();
             let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
@@ -149,20 +153,19 @@ impl Nodes {
         }
         let node = NodeId::new(id).map_err(|error| Failure::Failed(error.to_string()))?;
         let socket: Arc<Path> = Arc::from(self.state.socket_path(&node));
-        let mut watchers = JoinSet::new();
-        watchers.spawn(watch(Arc::clone(&socket), self.reports.clone()));
-        watchers.spawn(talk(socket, id.to_owned(), self.reports.clone()));
-        self.running.insert(id.to_owned(), Running { child, _input: input, watchers });
+        running.watchers.spawn(watch(Arc::clone(&socket), self.reports.clone()));
+        running.watchers.spawn(talk(socket, id.to_owned(), self.reports.clone()));
         self.news.push(Input::Started(id.to_owned()));
         Ok(())
     }
 
     /// Kills a node (kill -9); true when it ran.
     pub(super) async fn kill(&mut self, id: &str) -> bool {
-        let Some(mut node) = self.running.remove(id) else { return false };
+        let Some(node) = self.running.get_mut(id) else { return false };
         node.watchers.abort_all();
         // It is killed and reaped; that it was dead already is as good.
         let _ = node.child.kill().await;
+        self.running.remove(id);
         self.news.push(Input::Gone(id.to_owned()));
         true
     }
@@ -214,9 +217,13 @@ impl Nodes {
         let mut ends = JoinSet::new();
         for (_, mut node) in std::mem::take(&mut self.running) {
             node.watchers.abort_all();
-            ends.spawn(async move { tokio::time::timeout(POLITE_WAIT, node.child.wait()).await.is_ok() });
+            ends.spawn(async move {
+                if tokio::time::timeout(POLITE_WAIT, node.child.wait()).await.is_err() {
+                    // Reaped, too: while it lives it is a user of Redis, which is not stopped then.
+                    let _ = node.child.kill().await;
+                }
+            });
         }
-        // Who did not end in time was dropped, and by that killed.
         while ends.join_next().await.is_some() {}
         let Self { redis, folder, .. } = self;
         // The folder goes after its server; a server that does not stop is told of in the log only.

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long a node may take to answer a call that waits for nothing; the store's own deadlines are far shorter.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// More than the store waits for Redis in one attempt of a heartbeat.
+const ATTEMPT: Duration = Duration::from_secs(3);
 /// How much longer an election or a join may take, where the lease is shorter than this.
 const TAKEOVER: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,13 @@ pub(super) async fn answer<T>(
             within.as_secs()
         ))),
     }
+}
+
+/// How long a heartbeat may take: the node repeats a failed one as configured before it answers.
+#[must_use]
+pub(super) fn beats(config: &Config) -> Duration {
+    let retry = config.node.retry;
+    ANSWER.saturating_add(retry.delay.saturating_add(ATTEMPT).saturating_mul(retry.count))
 }
 
 /// How long an election or a join may take: both may have to wait for a lease to end.

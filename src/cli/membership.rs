@@ -5,7 +5,7 @@
 //! Not here: reading (`state.rs`).
 
 use super::arguments::{Form, JoinArguments};
-use super::attach::{ANSWER, Found, answer, find, require, takeover};
+use super::attach::{ANSWER, Found, answer, beats, find, require, takeover};
 use super::outcome::Outcome;
 use super::state::role;
 use super::{Session, direct, settings};
@@ -86,7 +86,7 @@ pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome 
     let mut global = session.global.clone();
     global.node = global.node.or_else(|| config.node.id.as_ref().map(ToString::to_string));
     let beat: HeartbeatResult = match find(&global, &config).await? {
-        Found::Running { client, .. } => answer(ANSWER, client.call("cluster.heartbeat", NoParams {})).await?,
+        Found::Running { client, .. } => answer(beats(&config), client.call("cluster.heartbeat", NoParams {})).await?,
         Found::Absent(_) => direct::beat_once(&config, session.environment).await?,
     };
     if form.json {

@@ -23,7 +23,7 @@ fn no_message_shows_what_may_be_a_credential() {
 fn debug_output_names_variables_and_shows_no_values() {
     let home = Home::new(None, None);
     let sources = home.sources(&[("REDIS_PASSWORD", "hunter2")]);
-    let shown = format!("{sources:?} {:?}", redis::parse("redis://:hunter2@h"));
+    let shown = format!("{sources:?} {:?}", crate::config::redis::parse("redis://:hunter2@h"));
     assert!(shown.contains("REDIS_PASSWORD") && !shown.contains("hunter2"), "{shown}");
     let source = layer::Source::Default;
     assert!(!format!("{:?}", layer::Given { value: "hunter2".into(), source }).contains("hunter2"));

@@ -10,14 +10,16 @@ use clawster::cluster::protocol::{
     DataSet, Delta, Entry, JoinReply, LeaderRecord, Life, PublishReply, Reply, WatchReply,
 };
 use clawster::cluster::time::ServerTime;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Where the numbers of each data set begin.
 #[derive(Debug, Default)]
 pub struct Symbols {
     epochs: Vec<String>,
-    tokens: Vec<u64>,
-    newest_token: u64,
+    /// Tokens in the order of their first sight: how far a lift goes hangs on the store's clock, which token is which does
+    /// not.
+    tokens: RefCell<Vec<u64>>,
     events: Vec<u64>,
     messages: Vec<u64>,
 }
@@ -49,20 +51,21 @@ impl Symbols {
     pub fn learn(&mut self, data: &DataSet) {
         if !data.epoch.is_empty() && !self.epochs.contains(&data.epoch) {
             self.epochs.push(data.epoch.clone());
-            // What the call that opened the data set granted lies a little above its start.
-            self.tokens.push(data.numbers.token - 5);
             self.events.push(data.event_start.0);
             self.messages.push(data.message_start.0);
         }
-        // Another server process lifts the counter, by a distance that hangs on the store's clock.
-        if data.numbers.token > self.newest_token + 500_000 && self.newest_token > 0 {
-            self.tokens.push(data.numbers.token - 5);
-        }
-        self.newest_token = self.newest_token.max(data.numbers.token);
     }
 
     pub fn token(&self, number: u64) -> String {
-        symbol(&self.tokens, number)
+        if number == 0 {
+            return "0".to_owned();
+        }
+        let mut tokens = self.tokens.borrow_mut();
+        let at = tokens.iter().position(|known| *known == number).unwrap_or(tokens.len());
+        if at == tokens.len() {
+            tokens.push(number);
+        }
+        format!("token {at}")
     }
 
     pub fn event(&self, seq: EventSeq) -> String {

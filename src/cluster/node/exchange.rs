@@ -15,7 +15,7 @@ use std::time::Duration;
 /// What happens to a node.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Time passed, as asked for by [`Node::wake_at`].
+    /// Time passed, as asked for by [`super::Node::wake_at`].
     Wake,
     /// A call's answer, and when the call was sent.
     Answered {

@@ -1,0 +1,98 @@
+// Processes that the test starts: each in a group of its own, and none survives the test, whatever happens to it.
+//
+// 1. A process is ended by its id only, never by its name.
+// 2. What a started process started in its turn is found by its parents and ended with it.
+
+import { spawn, spawnSync } from "node:child_process";
+import { openSync, closeSync } from "node:fs";
+
+import { eventually } from "./wait.mjs";
+
+const started = new Map();
+
+/** Whether a process with this id lives (a zombie counts as dead). */
+export function alive(pid) {
+  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
+  return stdout.trim() !== "" && !stdout.trim().startsWith("Z");
+}
+
+/** All processes below `pid`, as `{pid, parent, line}`. */
+export function descendants(pid) {
+  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+  const all = stdout
+    .split("\n")
+    .map((line) => line.trim().match(/^(\d+)\s+(\d+)\s+(.*)$/))
+    .filter(Boolean)
+    .map(([, own, parent, line]) => ({ pid: Number(own), parent: Number(parent), line }));
+  const below = [];
+  const parents = new Set([pid]);
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const one of all) {
+      if (parents.has(one.parent) && !parents.has(one.pid)) {
+        parents.add(one.pid);
+        below.push(one);
+        grown = true;
+      }
+    }
+  }
+  return below;
+}
+
+/** Starts a process that stays; its output goes to `log`, which is appended to. */
+export function start(command, args, { log, ...options }) {
+  const out = openSync(log, "a");
+  const child = spawn(command, args, { detached: true, stdio: ["ignore", out, out], ...options });
+  closeSync(out);
+  child.once("error", (error) => (child.failure = error));
+  started.set(child.pid, child);
+  child.once("exit", () => started.delete(child.pid));
+  return child;
+}
+
+/** Runs a command to its end. Never throws for an exit code: the caller looks at `{code, stdout, stderr, ms}`. */
+export function run(command, args, { within = 120_000, input, ...options } = {}) {
+  return new Promise((resolve, refuse) => {
+    const began = performance.now();
+    const child = spawn(command, args, { detached: true, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"], ...options });
+    started.set(child.pid, child);
+    child.stdin?.end(input);
+    const timer = setTimeout(() => endNow(child.pid), within);
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
+    child.once("error", refuse);
+    child.once("close", (code, signal) => {
+      clearTimeout(timer);
+      started.delete(child.pid);
+      resolve({ code: code ?? signal, stdout, stderr, ms: performance.now() - began });
+    });
+  });
+}
+
+/** Kills a process and all below it with SIGKILL, at once. */
+export function endNow(pid) {
+  const family = [...descendants(pid).map((one) => one.pid), pid];
+  for (const one of family) {
+    try {
+      process.kill(one, "SIGKILL");
+    } catch {
+      // It has ended by itself in the meantime.
+    }
+  }
+}
+
+/** Asks a started process to stop, as a service manager does, and waits for its end. */
+export async function stop(child, within) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill("SIGTERM");
+  await eventually(`process ${child.pid} ends on SIGTERM`, () => child.exitCode !== null || child.signalCode !== null, within);
+}
+
+function endAll() {
+  for (const pid of started.keys()) endNow(pid);
+}
+
+process.on("exit", endAll);
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.on(signal, () => process.exit(code));

@@ -1,0 +1,14 @@
+// The end-to-end test: which parts there are, and in which order. The parts share two gateways, so those that kill come last.
+// `scripts/e2e PART…` runs some of them; each brings the gateways into the state that it needs.
+
+const PARTS = ["publish", "install", "tools", "messages", "events", "commands", "cron", "model", "mcp", "life", "failover"];
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((part) => !PARTS.includes(part));
+if (unknown.length > 0) {
+  console.error(`e2e: there is no part ${unknown.join(", ")}; the parts are ${PARTS.join(", ")}`);
+  process.exit(2);
+}
+for (const part of PARTS) {
+  if (asked.length === 0 || asked.includes(part)) await import(`./${part}.mjs`);
+}

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long bench release setup
+.PHONY: help demo test check fix long bench release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ bench:               ## start, memory, size, heartbeat and tick cost, each again
 release:             ## the binary, in target/release
 	cargo build --release --locked
 	@ls -l target/release/clawster
+
+plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
+	@scripts/plugin
 
 setup:               ## install redis-server and what else is missing
 	@scripts/setup

@@ -1,0 +1,100 @@
+// The OpenClaw plugin: starts this gateway's node and hands its methods, events and commands to OpenClaw.
+// Nothing here knows the cluster's rules; names, descriptions and parameters of the tools are generated (tools.json).
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
+import { registerEvents } from "./events.js";
+import { CallError, Node, shared } from "./node.js";
+import { launch, noteOfNode, settings } from "./program.js";
+
+const TOOLS = JSON.parse(readFileSync(new URL("./tools.json", import.meta.url), "utf8"));
+const COMMANDS = { status: "who leads, who is there", nodes: "the members", elect: "name the leader, or hand over" };
+
+export default definePluginEntry({
+  id: "clawster",
+  name: "clawster",
+  description: "Several OpenClaw gateways as one cluster.",
+  register(api) {
+    registerCommands(api);
+    if (api.registrationMode === "cli-metadata") return;
+    const names = TOOLS.flatMap(({ name }) => [name, underscored(name)]);
+    api.registerTool((ctx) => TOOLS.map((tool) => asTool(api, tool, ctx)), { names });
+    if (api.registrationMode !== "full") return;
+    const events = registerEvents(api);
+    api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
+  },
+});
+
+async function start(api, ctx, events) {
+  await stop(); // A reload that did not stop the old one must not leave two.
+  const node = new Node({
+    launch: () => launch(api, "serve"),
+    logger: ctx.logger,
+    onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
+    onEvent: (event) => events.take(event, ctx),
+  });
+  shared().node = node;
+  node.start();
+}
+
+async function stop() {
+  const { node } = shared();
+  shared().node = undefined;
+  await node?.stop();
+}
+
+const note = async (node) => writeFileSync(noteOfNode(), (await node.call("distributed.get_cluster_state", {})).node_id);
+
+function asTool(api, { name, description, parameters }, ctx) {
+  const config = ctx.getRuntimeConfig?.() ?? ctx.runtimeConfig ?? ctx.config ?? api.config;
+  return {
+    name: dotted(settings(api).toolNames, config?.tools?.toolSearch) ? name : underscored(name),
+    label: name,
+    description,
+    parameters,
+    async execute(_id, params, signal) {
+      const { node } = shared();
+      if (!node) throw new CallError({ code: -32603, message: "this process runs no node; call the tool through the gateway", data: { kind: "node_unavailable", retryable: true } });
+      const details = await node.call(name, params ?? {}, signal);
+      if (name === "distributed.join_cluster") await note(node);
+      return { content: [{ type: "text", text: JSON.stringify(details) }], details };
+    },
+  };
+}
+
+const underscored = (name) => name.replaceAll(".", "_");
+
+/** Providers refuse dots, but Tool Search, on unless it is configured away, hides the names from them. */
+function dotted(setting = "auto", search) {
+  if (setting !== "auto") return setting === "dotted";
+  if (typeof search !== "object" || search === null) return search !== false;
+  return search.enabled ?? Object.keys(search).length > 0;
+}
+
+/** `openclaw distributed …` runs the program itself: through the gateway it would take several times as long. */
+function registerCommands(api) {
+  const root = { name: "distributed", description: "The cluster of gateways: status, nodes, elect", hasSubcommands: true };
+  const machineOutput = ({ argv }) => argv.includes("--json");
+  const register = ({ program }) => {
+    const group = program.command(root.name).description(root.description);
+    for (const [name, description] of Object.entries(COMMANDS)) {
+      const command = group.command(`${name} [options...]`).description(`${description} (--help shows the options)`);
+      command.allowUnknownOption().helpOption(false).action((options) => run(api, name, options));
+    }
+  };
+  api.registerCli(register, { descriptors: [{ ...root, machineOutput }] });
+}
+
+function run(api, name, words) {
+  let nodeId;
+  try {
+    nodeId = readFileSync(noteOfNode(), "utf8").trim();
+  } catch {} // No gateway has run here: the settings say which node.
+  const { args, options } = launch(api, name, words, nodeId || undefined);
+  return new Promise((resolve) => {
+    const child = spawn("clawster", args, { ...options, stdio: "inherit" });
+    const end = (code) => ((process.exitCode = code), resolve());
+    child.once("error", (error) => (console.error(`cannot run clawster: ${error.message}`), end(1)));
+    child.once("close", (code) => end(code ?? 1));
+  });
+}

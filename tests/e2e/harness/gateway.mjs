@@ -35,6 +35,7 @@ export class Gateway {
       OPENCLAW_NODE_ID: name,
       REDIS_URL: redis.url,
       NO_COLOR: "1",
+      npm_config_offline: "true", // Installing the plugin must need no registry.
     };
   }
 
@@ -45,7 +46,18 @@ export class Gateway {
     mkdirSync(this.env.TMPDIR, { recursive: true });
     const gateway = { mode: "local", port: this.port, auth: { mode: "token", token: this.token } };
     const settings = { gateway, logging: { file: join(this.home, "openclaw.log") }, ...more };
-    writeFileSync(join(this.state, "openclaw.json"), JSON.stringify(settings, null, 2));
+    writeFileSync(this.#settingsFile, JSON.stringify(settings, null, 2));
+  }
+
+  /** Changes the settings in place, as an operator would in an editor. */
+  change(edit) {
+    const settings = JSON.parse(readFileSync(this.#settingsFile, "utf8"));
+    edit(settings);
+    writeFileSync(this.#settingsFile, JSON.stringify(settings, null, 2));
+  }
+
+  get #settingsFile() {
+    return join(this.state, "openclaw.json");
   }
 
   /** Runs `openclaw …` in this gateway's home. */

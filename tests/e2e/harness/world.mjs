@@ -52,11 +52,17 @@ export async function settled() {
 }
 
 async function bring(gateway) {
-  const plugins = { entries: { clawster: { hooks: { allowConversationAccess: true } } } };
-  await gateway.configure({ ...provider.settings(), plugins });
-  installations[gateway.name] = await gateway.cli("plugins", "install", `npm-pack:${tarball}`, "--force", "--accept-capabilities");
+  await gateway.configure(provider.settings());
+  const installation = await gateway.cli("plugins", "install", `npm-pack:${tarball}`, "--force", "--accept-capabilities");
+  installations[gateway.name] = installation;
+  if (installation.code !== 0) throw new Error(`the plugin does not install on ${gateway.name}:\n${installation.stdout}${installation.stderr}`);
+  gateway.change(({ plugins }) => (plugins.entries.clawster.hooks = { allowConversationAccess: true }));
+  const began = performance.now();
   await gateway.start();
+  console.error(`${gateway.name}: installed in ${seconds(installation.ms)}, ready in ${seconds(performance.now() - began)}`);
 }
+
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
 
 function show() {
   for (const tail of both.flatMap((gateway) => gateway.tails())) console.error(tail);

@@ -20,9 +20,8 @@ export default definePluginEntry({
     const tools = JSON.parse(readFileSync(join(api.rootDir, "tools.json"), "utf8"));
     const names = tools.flatMap(({ name }) => [name, underscored(name)]);
     api.registerTool((ctx) => tools.map((tool) => asTool(api, tool, ctx)), { names });
-    if (api.registrationMode !== "full") return;
-    const events = registerEvents(api);
-    api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
+    const events = registerEvents(api); // In every mode: turns of agents use the hooks of a registry of their own.
+    if (api.registrationMode === "full") api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
   },
 });
 

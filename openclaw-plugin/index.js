@@ -1,13 +1,13 @@
 // The OpenClaw plugin: starts this gateway's node and hands its methods, events and commands to OpenClaw.
 // Nothing here knows the cluster's rules; names, descriptions and parameters of the tools are generated (tools.json).
-import { spawn } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import { registerEvents } from "./events.js";
 import { CallError, Node, shared } from "./node.js";
 import { launch, noteOfNode, settings } from "./program.js";
 
-const TOOLS = JSON.parse(readFileSync(new URL("./tools.json", import.meta.url), "utf8"));
 const COMMANDS = { status: "who leads, who is there", nodes: "the members", elect: "name the leader, or hand over" };
 
 export default definePluginEntry({
@@ -17,11 +17,11 @@ export default definePluginEntry({
   register(api) {
     registerCommands(api);
     if (api.registrationMode === "cli-metadata") return;
-    const names = TOOLS.flatMap(({ name }) => [name, underscored(name)]);
-    api.registerTool((ctx) => TOOLS.map((tool) => asTool(api, tool, ctx)), { names });
-    if (api.registrationMode !== "full") return;
-    const events = registerEvents(api);
-    api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
+    const tools = JSON.parse(readFileSync(join(api.rootDir, "tools.json"), "utf8"));
+    const names = tools.flatMap(({ name }) => [name, underscored(name)]);
+    api.registerTool((ctx) => tools.map((tool) => asTool(api, tool, ctx)), { names });
+    const events = registerEvents(api); // In every mode: turns of agents use the hooks of a registry of their own.
+    if (api.registrationMode === "full") api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
   },
 });
 
@@ -71,30 +71,35 @@ function dotted(setting = "auto", search) {
   return search.enabled ?? Object.keys(search).length > 0;
 }
 
-/** `openclaw distributed …` runs the program itself: through the gateway it would take several times as long. */
+/**
+ * `openclaw distributed …` runs the program itself. OpenClaw asks for `machineOutput` first, and prepares its command line for
+ * many seconds after that; so the command is run, and ends, right there. The action is for hosts that do not ask.
+ */
 function registerCommands(api) {
   const root = { name: "distributed", description: "The cluster of gateways: status, nodes, elect", hasSubcommands: true };
-  const machineOutput = ({ argv }) => argv.includes("--json");
+  const machineOutput = ({ argv }) => {
+    const [name, ...words] = argv.slice(argv.indexOf(root.name) + 1);
+    if (Object.hasOwn(COMMANDS, name)) process.exit(run(api, name, words));
+    return false;
+  };
   const register = ({ program }) => {
     const group = program.command(root.name).description(root.description);
     for (const [name, description] of Object.entries(COMMANDS)) {
       const command = group.command(`${name} [options...]`).description(`${description} (--help shows the options)`);
-      command.allowUnknownOption().helpOption(false).action((options) => run(api, name, options));
+      command.allowUnknownOption().helpOption(false).action((words) => void (process.exitCode = run(api, name, words)));
     }
   };
   api.registerCli(register, { descriptors: [{ ...root, machineOutput }] });
 }
 
+/** Runs a command of the program in this terminal; the exit code. */
 function run(api, name, words) {
   let nodeId;
   try {
     nodeId = readFileSync(noteOfNode(), "utf8").trim();
   } catch {} // No gateway has run here: the settings say which node.
   const { args, options } = launch(api, name, words, nodeId || undefined);
-  return new Promise((resolve) => {
-    const child = spawn("clawster", args, { ...options, stdio: "inherit" });
-    const end = (code) => ((process.exitCode = code), resolve());
-    child.once("error", (error) => (console.error(`cannot run clawster: ${error.message}`), end(1)));
-    child.once("close", (code) => end(code ?? 1));
-  });
+  const { status, error } = spawnSync("clawster", args, { ...options, stdio: "inherit" });
+  if (error) console.error(`cannot run clawster: ${error.message}`);
+  return status ?? 1;
 }

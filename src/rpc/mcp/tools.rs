@@ -2,6 +2,7 @@
 //!
 //! 1. Every method `distributed.…` is a tool, under its name with underscores, as hosts refuse dots; no other method is.
 //! 2. A schema stands alone, is of JSON Schema 2020-12, and says `type: object` at its root.
+//!    Formats that only Rust knows are left out: hosts complain about each.
 //! 3. What a tool answers with is of its `outputSchema`, a failure too: hosts check both.
 //!
 //! Not here: calling them (`server.rs`).
@@ -89,11 +90,25 @@ fn answer_schema(result: Value) -> JsonObject {
     schema
 }
 
-fn object(schema: Value) -> JsonObject {
+fn object(mut schema: Value) -> JsonObject {
+    leave_out_formats(&mut schema);
     match schema {
         Value::Object(schema) => schema,
         // A schema may also be `true`; MCP wants an object that says so.
         _ => JsonObject::from_iter([("type".to_owned(), json!("object"))]),
+    }
+}
+
+/// Takes out the formats of Rust's numbers; what they say stands in `type`, `minimum` and `maximum`, too.
+fn leave_out_formats(schema: &mut Value) {
+    match schema {
+        Value::Object(rules) => {
+            let of_rust = |format: &Value| format.as_str().is_some_and(|text| text.trim_start_matches('u').starts_with("int"));
+            rules.retain(|rule, wanted| rule != "format" || !of_rust(wanted));
+            rules.values_mut().for_each(leave_out_formats);
+        }
+        Value::Array(schemas) => schemas.iter_mut().for_each(leave_out_formats),
+        _ => {}
     }
 }
 
@@ -114,7 +129,9 @@ mod tests {
             for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
                 assert_eq!(schema["type"], "object", "{}", tool.name);
                 assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{}", tool.name);
-                assert!(!json!(schema).to_string().contains("$ref"), "{}: the schema does not stand alone", tool.name);
+                let text = json!(schema).to_string();
+                assert!(!text.contains("$ref"), "{}: the schema does not stand alone", tool.name);
+                assert!(!text.contains(r#""format":"uint"#), "{}: {text}", tool.name);
             }
         }
         assert_eq!(catalog.method("cluster_heartbeat"), None);

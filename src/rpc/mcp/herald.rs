@@ -33,6 +33,8 @@ pub(super) async fn tell(
     mut happenings: mpsc::Receiver<Happening>,
 ) -> Infallible {
     let mut shown = None;
+    let mut looks = tokio::time::interval(LOOK_AFTER);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let next = async {
             match happenings.recv().await {
@@ -42,7 +44,7 @@ pub(super) async fn tell(
         };
         tokio::select! {
             happening = next => happened(record, happening).await,
-            () = tokio::time::sleep(LOOK_AFTER) => look(record, attachment, &mut shown).await,
+            _ = looks.tick() => look(record, attachment, &mut shown).await,
         }
     }
 }

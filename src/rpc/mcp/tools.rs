@@ -103,7 +103,8 @@ fn object(mut schema: Value) -> JsonObject {
 fn leave_out_formats(schema: &mut Value) {
     match schema {
         Value::Object(rules) => {
-            let of_rust = |format: &Value| format.as_str().is_some_and(|text| text.trim_start_matches('u').starts_with("int"));
+            let of_rust =
+                |format: &Value| format.as_str().is_some_and(|text| text.trim_start_matches('u').starts_with("int"));
             rules.retain(|rule, wanted| rule != "format" || !of_rust(wanted));
             rules.values_mut().for_each(leave_out_formats);
         }

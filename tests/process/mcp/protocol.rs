@@ -14,8 +14,15 @@ fn each_version_of_the_protocol_is_answered() {
     let dir = stage();
     let launch = anonymous(dir.path(), &redis);
     let versions = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST];
-    for (asked, answered) in versions.iter().map(|v| (*v, *v)).chain([("2099-01-01", NEWEST), ("1999", NEWEST)]) {
+    for (asked, answered) in
+        versions.iter().map(|v| (*v, *v)).chain([("2026-07-28", NEWEST), ("2099-01-01", NEWEST), ("1999", NEWEST)])
+    {
         let session = McpSession::silent(&launch, &["mcp"]);
+        // How hosts of later versions ask first; refused, they introduce themselves as before.
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "a test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {}});
+        assert!(session.process.call("server/discover", json!({"_meta": meta})).is_err());
         let said = session.introduce(asked);
         assert_eq!(said["protocolVersion"], answered, "{said}");
         assert_eq!(said["serverInfo"]["name"], "clawster");
@@ -131,6 +138,23 @@ fn resources_are_read_and_followed_and_events_are_messages() {
     session.ok("distributed_elect_leader", json!({"force": true, "candidate": "second"}));
     session.until("the other one leads", secs(20.0), |state| state["leader_id"] == "second");
     assert_eq!(session.count(|method, params| updates(method) && params["uri"] == of_state), before, "unsubscribed");
+}
+
+#[test]
+fn a_change_of_the_state_that_comes_with_no_event_is_told() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis).timing(0.5, 60.0, 3.0));
+    let second = Launch::new(dir.path(), "second").redis(&redis).brisk().start();
+    session.until("both are there", secs(20.0), |state| online(state).len() == 2 && state["role"] == "leader");
+    session.process.ok("resources/subscribe", json!({"uri": "cluster://state"}));
+    let events = |method: &str, _: &Value| method == "notifications/message";
+    let before = session.count(events);
+    second.stop();
+    session.until("the frozen one is suspected", secs(20.0), |state| online(state).len() == 1);
+    session.note("it is told", secs(20.0), |method, _| method == "notifications/resources/updated");
+    assert_eq!(session.count(events), before, "by no event");
+    second.cont();
 }
 
 #[test]

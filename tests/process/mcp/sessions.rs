@@ -104,6 +104,23 @@ fn a_session_uses_the_node_that_serves_already_and_survives_its_restart() {
 }
 
 #[test]
+fn sessions_follow_their_node_to_another_id() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = anonymous(dir.path(), &redis);
+    let sessions = [McpSession::start(&launch), McpSession::start(&launch)];
+    let ids = sessions.each_ref().map(own_id);
+    assert_eq!(ids[0], ids[1]);
+    for (session, id) in [(&sessions[0], "renamed"), (&sessions[1], "again")] {
+        assert_eq!(session.ok("distributed_join_cluster", json!({"node_id": id}))["node_id"], id);
+        for session in &sessions {
+            session
+                .until("the node has the new id", secs(20.0), |state| online(state) == [id] && state["node_id"] == id);
+        }
+    }
+}
+
+#[test]
 fn one_of_several_nodes_is_chosen() {
     let redis = RedisServer::start();
     let dir = stage();

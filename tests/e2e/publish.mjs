@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { check } from "./harness/world.mjs";
-import { plugin, program } from "./harness/places.mjs";
+import { installed, plugin, program } from "./harness/places.mjs";
 import { run } from "./harness/processes.mjs";
 
 async function clawhub(...args) {
@@ -21,11 +21,17 @@ async function clawhub(...args) {
   }
 }
 
-check("clawhub package validate accepts the plugin", () => clawhub("validate", plugin));
+check("clawhub package validate accepts the plugin", () =>
+  clawhub("validate", plugin, "--openclaw", join(installed, "node_modules/openclaw")));
 
 check("clawhub package pack makes a tarball of it", async () => {
   const out = await clawhub("pack", plugin, "--json");
   assert.match(out, /clawster-\d.*\.tgz/);
 });
 
-check("clawhub package publish would publish it", () => clawhub("publish", plugin, "--family", "code-plugin", "--dry-run"));
+check("clawhub package publish would publish it", async () => {
+  const source = ["--source-repo", "example/clawster", "--source-commit", "0".repeat(40)];
+  const out = await clawhub("publish", plugin, "--family", "code-plugin", ...source, "--dry-run");
+  assert.match(out, /nothing will be published/);
+  assert.match(out, /bin\/\S+\/clawster/);
+});

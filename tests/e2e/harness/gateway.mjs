@@ -15,7 +15,7 @@ import { eventually } from "./wait.mjs";
 
 const START_MS = 120_000;
 const STOP_MS = 30_000;
-const TAIL_LINES = 40;
+const TAIL_LINES = 15;
 
 export class Gateway {
   constructor(name, folder, redis) {

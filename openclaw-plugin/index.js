@@ -28,7 +28,7 @@ export default definePluginEntry({
 async function start(api, ctx, events) {
   await stop(); // A reload that did not stop the old one must not leave two.
   const node = new Node({
-    launch: () => launch(api, "serve"),
+    launch: () => launch(api),
     logger: ctx.logger,
     onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
     onEvent: (event) => events.take(event, ctx),
@@ -98,8 +98,7 @@ function run(api, name, words) {
   try {
     nodeId = readFileSync(noteOfNode(), "utf8").trim();
   } catch {} // No gateway has run here: the settings say which node.
-  const { args, options } = launch(api, name, words, nodeId || undefined);
-  const { status, error } = spawnSync("clawster", args, { ...options, stdio: "inherit" });
+  const { status, error } = spawnSync("clawster", [name, ...words], { ...launch(api, nodeId || undefined), stdio: "inherit" });
   if (error) console.error(`cannot run clawster: ${error.message}`);
   return status ?? 1;
 }

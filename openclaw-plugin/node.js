@@ -26,15 +26,14 @@ const unavailable = (message) =>
 export class Node {
   #child; #ended; #timer; #stopping = false; #pause = FIRST_PAUSE_MS; #id = 0; #pending = new Map(); #waiters = new Set();
 
-  /** `launch()` gives arguments and options; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
+  /** `launch()` gives the options of the process; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
   constructor({ launch, logger, onStart, onEvent }) {
     Object.assign(this, { launch, logger, onStart, onEvent });
   }
 
   start() {
-    const { args, options } = this.launch();
     const started = Date.now();
-    const child = spawn("clawster", args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("clawster", ["serve"], { ...this.launch(), stdio: ["pipe", "pipe", "pipe"] });
     this.#child = child;
     this.#ended = new Promise((resolve) => {
       let over = false;

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import { registerEvents } from "./events.js";
-import { CallError, Node, shared } from "./node.js";
+import { Node, shared, unavailable } from "./node.js";
 import { launch, noteOfNode, settings } from "./program.js";
 
 const COMMANDS = { status: "who leads, who is there", nodes: "the members", elect: "name the leader, or hand over" };
@@ -28,7 +28,7 @@ export default definePluginEntry({
 async function start(api, ctx, events) {
   await stop(); // A reload that did not stop the old one must not leave two.
   const node = new Node({
-    launch: () => launch(api, "serve"),
+    launch: () => launch(api),
     logger: ctx.logger,
     onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
     onEvent: (event) => events.take(event, ctx),
@@ -54,9 +54,9 @@ function asTool(api, { name, description, parameters }, ctx) {
     parameters,
     async execute(_id, params, signal) {
       const { node } = shared();
-      if (!node) throw new CallError({ code: -32603, message: "this process runs no node; call the tool through the gateway", data: { kind: "node_unavailable", retryable: true } });
+      if (!node) throw unavailable("this process runs no node; call the tool through the gateway");
       const details = await node.call(name, params ?? {}, signal);
-      if (name === "distributed.join_cluster") await note(node);
+      if (name === "distributed.join_cluster") await note(node).catch(() => {}); // It may be a rename.
       return { content: [{ type: "text", text: JSON.stringify(details) }], details };
     },
   };
@@ -98,8 +98,7 @@ function run(api, name, words) {
   try {
     nodeId = readFileSync(noteOfNode(), "utf8").trim();
   } catch {} // No gateway has run here: the settings say which node.
-  const { args, options } = launch(api, name, words, nodeId || undefined);
-  const { status, error } = spawnSync("clawster", args, { ...options, stdio: "inherit" });
+  const { status, error } = spawnSync("clawster", [name, ...words], { ...launch(api, nodeId || undefined), stdio: "inherit" });
   if (error) console.error(`cannot run clawster: ${error.message}`);
   return status ?? 1;
 }

@@ -11,20 +11,17 @@ const folder = () => join(resolveStateDir(process.env), "clawster");
 /** Where the service notes the id of its node, so that the commands ask that one where a host runs several. */
 export const noteOfNode = () => join(folder(), "node-id");
 
-/** The arguments and options to start the program `clawster` with: a link to it stands first in PATH. */
-export function launch(api, subcommand, given = [], nodeId = settings(api).nodeId) {
+/** The options to start the program `clawster` with: a link to it stands first in PATH, the settings are variables. */
+export function launch(api, nodeId = settings(api).nodeId) {
   const { binary, configDir } = settings(api);
   const shipped = join(api.rootDir ?? ".", "bin", `${process.platform}-${process.arch}`, "clawster");
   const program = binary ? api.resolvePath(binary) : existsSync(shipped) ? shipped : undefined;
   mkdirSync(folder(), { recursive: true });
   if (program) link(program, join(folder(), "clawster"));
-  const args = [subcommand, ...given];
-  const named = (flag) => given.some((word) => word === flag || word.startsWith(`${flag}=`));
-  if (nodeId && !named("--node")) args.push("--node", nodeId);
-  if (configDir && !named("--config")) args.push("--config", api.resolvePath(configDir));
-  const PATH = (program ? folder() + delimiter : "") + (process.env.PATH ?? "");
-  // The program's default ./config must not depend on where somebody calls it from.
-  return { args, options: { env: { ...process.env, PATH }, cwd: folder() } };
+  const env = { ...process.env, PATH: (program ? folder() + delimiter : "") + (process.env.PATH ?? "") };
+  if (nodeId) env.CLAWSTER__NODE__ID = nodeId;
+  if (configDir) env.CLAWSTER_CONFIG_DIR = api.resolvePath(configDir);
+  return { env, cwd: folder() }; // The program's default ./config must not depend on where somebody calls it from.
 }
 
 /** Cron jobs name the program by a path that stays: an update of the plugin moves it elsewhere. */

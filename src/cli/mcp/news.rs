@@ -7,7 +7,7 @@
 //! Not here: which node that is (`keeper.rs`), what becomes of the events (`crate::rpc::mcp`).
 
 use crate::cli::attach::ANSWER;
-use crate::rpc::client::{Client, Notification};
+use crate::rpc::client::{CallError, Client, Notification};
 use crate::rpc::mcp::{Attachment, Happening, Link};
 use crate::rpc::wire::subscription::SubscribeParams;
 use serde_json::{Value, json};
@@ -27,13 +27,15 @@ const BEGINNING: &str = "0-0";
 pub(super) struct News {
     attachment: watch::Sender<Attachment>,
     tell: mpsc::Sender<Happening>,
+    /// When the session was attached for the first time, in milliseconds of the Redis server's clock.
+    began: Option<u64>,
     /// The `id` of the last event seen.
     seen: Option<String>,
 }
 
 impl News {
     pub(super) fn new(attachment: watch::Sender<Attachment>, tell: mpsc::Sender<Happening>) -> Self {
-        Self { attachment, tell, seen: None }
+        Self { attachment, tell, began: None, seen: None }
     }
 
     /// Says that there is no node for now.
@@ -53,17 +55,17 @@ impl News {
             (Ok(link), Ok(client)) => (Arc::new(link), client),
             (Err(error), _) | (_, Err(error)) => return tracing::debug!(%error, "the node cannot be reached"),
         };
-        let began = match self.seen {
-            Some(_) => None,
-            None => redis_time(&link).await,
-        };
+        if self.began.is_none() && self.seen.is_none() {
+            self.began = redis_time(&link).await;
+        }
         self.attachment.send_replace(Attachment::Node(Arc::clone(&link)));
         self.send(Happening::Attached).await;
         while !client.is_lost() {
-            let after = self.seen.clone().or_else(|| began.map(|_| BEGINNING.to_owned()));
+            let after = self.seen.clone().or_else(|| self.began.map(|_| BEGINNING.to_owned()));
             let wish = SubscribeParams { events: None, after };
             match tokio::time::timeout(ANSWER, client.subscribe(wish)).await {
-                Ok(Ok((_, feed))) => return self.bring(feed, began).await,
+                Ok(Ok((_, feed))) => return self.bring(feed).await,
+                Ok(Err(CallError::Lost)) => return,
                 Ok(Err(error)) => tracing::debug!(%error, "the events cannot be followed yet"),
                 Err(_) => return tracing::warn!("the node does not answer; it is looked for again"),
             }
@@ -71,12 +73,12 @@ impl News {
         }
     }
 
-    async fn bring(&mut self, mut feed: mpsc::Receiver<Notification>, began: Option<u64>) {
+    async fn bring(&mut self, mut feed: mpsc::Receiver<Notification>) {
         while let Some(Notification { result: event, .. }) = feed.recv().await {
             if self.seen.is_none() && is_gap_at_the_beginning(&event) {
                 continue;
             }
-            let earlier = matches!((began, event["at_ms"].as_u64()), (Some(began), Some(at)) if at <= began);
+            let earlier = matches!((self.began, event["at_ms"].as_u64()), (Some(began), Some(at)) if at <= began);
             self.note(&event);
             self.send(if earlier { Happening::Earlier(event) } else { Happening::Event(event) }).await;
         }

@@ -145,8 +145,9 @@ fn a_change_of_the_state_that_comes_with_no_event_is_told() {
     let redis = RedisServer::start();
     let dir = stage();
     let session = McpSession::start(&anonymous(dir.path(), &redis).timing(0.5, 60.0, 3.0));
+    session.until("it leads", secs(20.0), |state| state["role"] == "leader");
     let second = Launch::new(dir.path(), "second").redis(&redis).brisk().start();
-    session.until("both are there", secs(20.0), |state| online(state).len() == 2 && state["role"] == "leader");
+    session.until("both are there", secs(20.0), |state| online(state).len() == 2);
     session.process.ok("resources/subscribe", json!({"uri": "cluster://state"}));
     let events = |method: &str, _: &Value| method == "notifications/message";
     let before = session.count(events);

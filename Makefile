@@ -1,14 +1,14 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long bench release plugin setup
+.PHONY: help demo test check fix long e2e bench release plugin setup
 
 help:                ## these lines
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
 
 demo:                ## a cluster at work: a private Redis, three nodes, a live view
 	@scripts/demo
 
-test:                ## install what is missing, then all checks
+test:                ## install what is missing, then all checks and the end-to-end test
 	@scripts/test
 
 check:               ## format, lints, tests, documentation; changes and installs nothing
@@ -20,6 +20,9 @@ fix:                 ## format, and what clippy can mend
 
 long:                ## only the tests that take minutes: 10,000 messages per node, Redis stopped for a minute, TLS
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process -- --ignored --test-threads 1
+
+e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
+	@scripts/e2e
 
 bench:               ## start, memory, size, heartbeat and tick cost, each against its limit
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench limits

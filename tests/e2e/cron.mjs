@@ -1,10 +1,13 @@
 // OpenClaw's scheduler beats for a gateway: by the documented command line, and by the older line with `EXEC:`, without a model.
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 
-import { binary } from "./harness/places.mjs";
 import { eventually } from "./harness/wait.mjs";
 import { a, check, provider, settled } from "./harness/world.mjs";
+
+/** Where the plugin keeps a path to its program that updates do not change. */
+const program = join(a.state, "clawster/clawster");
 
 /** Adds a job by the command line, waits for a finished run of it, and removes it again. */
 async function firstRun(name, ...line) {
@@ -20,7 +23,7 @@ async function firstRun(name, ...line) {
 
 check("a cron job runs clawster heartbeat as a command", async () => {
   await settled();
-  const command = JSON.stringify([binary, "heartbeat"]);
+  const command = JSON.stringify([program, "heartbeat"]);
   const run = await firstRun("beat", "--command-argv", command, "--agent", "main", "--no-deliver");
   assert.equal(run.status, "ok", JSON.stringify(run));
   assert.match(JSON.stringify(run), /gateway-a beat in/);

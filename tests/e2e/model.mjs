@@ -36,7 +36,7 @@ check("a tool that the model calls reaches the cluster", async () => {
   }
   const result = provider.requests.slice(before).flatMap(({ messages }) => messages.filter(({ role }) => role === "tool")).at(-1);
   assert.match(JSON.stringify(result?.content ?? null), /gateway-b/);
-}, { ms: 150_000 });
+});
 
 check("the next turn tells the model who joined", async () => {
   await settled();
@@ -52,4 +52,4 @@ check("the next turn tells the model who joined", async () => {
   await turn("Anything new?");
   const asked = provider.requests.slice(before).map(text).join("\n");
   assert.match(asked, /\[cluster\.node_joined\] #\d+ [^\n]*gateway-b/);
-}, { ms: 150_000 });
+});

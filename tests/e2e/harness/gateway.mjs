@@ -13,7 +13,7 @@ import { openclaw } from "./places.mjs";
 import { alive, descendants, endNow, run, start } from "./processes.mjs";
 import { eventually } from "./wait.mjs";
 
-const START_MS = 120_000;
+const START_MS = 180_000;
 const STOP_MS = 30_000;
 const TAIL_LINES = 15;
 

@@ -4,36 +4,43 @@
 // 2. What a started process started in its turn is found by its parents and ended with it.
 
 import { spawn, spawnSync } from "node:child_process";
-import { openSync, closeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 
 import { eventually } from "./wait.mjs";
 
 const started = new Map();
 
-/** Whether a process with this id lives (a zombie counts as dead). */
-export function alive(pid) {
-  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
-  return stdout.trim() !== "" && !stdout.trim().startsWith("Z");
+/** All processes of this host, as `{pid, parent, state, line}`: from /proc where there is one, else from `ps`. */
+function all() {
+  if (!existsSync("/proc/self/stat")) {
+    const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,stat=,args="], { encoding: "utf8" });
+    const rows = [...stdout.matchAll(/^ *(\d+) +(\d+) +(\S+) +(.*)$/gm)];
+    return rows.map(([, pid, parent, state, line]) => ({ pid: Number(pid), parent: Number(parent), state, line }));
+  }
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return [{ pid: Number(pid), parent: Number(parent), state, line }];
+    } catch {
+      return []; // It has ended in the meantime.
+    }
+  });
 }
 
-/** All processes below `pid`, as `{pid, parent, line}`. */
+/** Whether a process with this id lives (a zombie counts as dead). */
+export const alive = (pid) => all().some((one) => one.pid === pid && !one.state.startsWith("Z"));
+
+/** All processes below `pid`. */
 export function descendants(pid) {
-  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
-  const all = stdout
-    .split("\n")
-    .map((line) => line.trim().match(/^(\d+)\s+(\d+)\s+(.*)$/))
-    .filter(Boolean)
-    .map(([, own, parent, line]) => ({ pid: Number(own), parent: Number(parent), line }));
+  const everything = all();
   const below = [];
-  const parents = new Set([pid]);
-  for (let grown = true; grown; ) {
-    grown = false;
-    for (const one of all) {
-      if (parents.has(one.parent) && !parents.has(one.pid)) {
-        parents.add(one.pid);
-        below.push(one);
-        grown = true;
-      }
+  const parents = [pid];
+  for (const parent of parents) {
+    for (const child of everything.filter((one) => one.parent === parent)) {
+      below.push(child);
+      parents.push(child.pid);
     }
   }
   return below;

@@ -26,7 +26,7 @@ export const both = [a, b];
 export const installations = {};
 
 /** A test with a deadline, in milliseconds, that shows the logs when it fails. */
-export function check(name, body, { ms = 90_000 } = {}) {
+export function check(name, body, { ms = 180_000 } = {}) {
   test(name, async (context) => {
     try {
       await within(name, ms, Promise.resolve(body(context)));

@@ -41,9 +41,25 @@ check("distributed.leave_cluster and distributed.join_cluster leave and come bac
   });
 });
 
-check("openclaw gateway call tools.invoke reaches the same tool", async () => {
+check("the gateway's own method tools.invoke reaches all five", async () => {
+  await settled();
+  const client = await a.connect("operator.read", "operator.write", "operator.admin");
+  const calls = { sync_messages: { limit: 0 }, get_cluster_state: {}, elect_leader: {}, leave_cluster: {}, join_cluster: {} };
+  try {
+    for (const [method, args] of Object.entries(calls)) {
+      const answer = await client.request("tools.invoke", { name: `distributed.${method}`, args });
+      assert.equal(answer.ok, true, `${method}: ${JSON.stringify(answer)}`);
+    }
+  } finally {
+    client.close();
+  }
+});
+
+check("openclaw gateway call tools.invoke answers with the state", async () => {
+  await settled();
   const params = JSON.stringify({ name: "distributed.get_cluster_state", args: {} });
   const answer = await a.json("gateway", "call", "tools.invoke", "--params", params, "--token", a.token, "--json");
+  assert.equal(answer.ok, true, JSON.stringify(answer));
   assert.match(JSON.stringify(answer), /"node_id\W+gateway-a/);
 });
 

@@ -6,6 +6,10 @@ import { settings } from "./program.js";
 const HEARTBEAT = /^EXEC:\s*(?:(?:"[^"]*\/|'[^']*\/|\S*\/)?heartbeat|(?:"[^"]*\/|'[^']*\/|\S*\/)?clawster["']?\s+(?:[^;&|]*\s)?heartbeat)["']?(?:\s+-[^;&|]*)?$/;
 const REMINDER = /A scheduled reminder has been triggered\. The reminder content is:\n\n([\s\S]*?)\n\n(?:Handle this reminder internally|Please relay this reminder)/;
 
+// Goes along with the line. A turn that shows it shows all that was unread; any other has taken texts of others out of sight, to
+// the model only. (OpenClaw keeps a text with these last two words from the agent.)
+const WITNESS = "clawster: a heartbeat is due, reason periodic";
+
 export function registerEvents(api) {
   const { session = "main", wake = [] } = settings(api);
   const agentId = /^agent:([^:]+):/.exec(session)?.[1];
@@ -15,6 +19,11 @@ export function registerEvents(api) {
 
   // Only with the owner's leave (hooks.allowConversationAccess) does OpenClaw show a turn to a plugin.
   if (api.config?.plugins?.entries?.clawster?.hooks?.allowConversationAccess === true) {
+    // OpenClaw tells of a start late, so the end of each run prepares the next one.
+    api.on("cron_changed", ({ action, job, agentId = job?.agentId }) => {
+      if (action === "removed" || !HEARTBEAT.test(job?.payload?.text?.trim() ?? "")) return;
+      api.runtime.system.enqueueSystemEvent(WITNESS, { sessionKey: "main", agentId, contextKey: "clawster:witness" });
+    });
     api.on("before_agent_reply", beat, { eligibleTriggers: ["cron", "heartbeat"] });
   }
 
@@ -23,10 +32,9 @@ export function registerEvents(api) {
     const lines = (REMINDER.exec(cleanedBody)?.[1] ?? "").split("\n").map((line) => line.trim()).filter(Boolean);
     if (!lines.some((line) => HEARTBEAT.test(line))) return undefined;
     await shared().node?.call("cluster.heartbeat", {}).catch((error) => api.logger.warn(`clawster: heartbeat failed: ${error.message}`));
-    const own = [...shared().told].filter(([, text]) => cleanedBody.includes(text));
-    const isOwn = (line) => HEARTBEAT.test(line) || /(^|\] )\[cluster\.\w+\] #\d+ /.test(line);
-    const others = cleanedBody.split("\n").filter((line) => line.startsWith("System:"));
-    if (![...lines, ...others].every(isOwn)) return undefined; // Somebody else's reminder needs the model.
+    const own = [...shared().told].filter(([, text]) => lines.includes(text));
+    const isOwn = (line) => HEARTBEAT.test(line) || line === WITNESS || /^\[cluster\.\w+\] #\d+ /.test(line);
+    if (!lines.includes(WITNESS) || !lines.every(isOwn)) return undefined; // Somebody else's reminder needs the model.
     // This turn takes the agent's own unread events out of the queue; another key keeps the new entry from being one of them.
     for (const [key, text] of own) tell(text, `${key}:${++shared().count}`, false);
     return { handled: true };

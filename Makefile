@@ -1,9 +1,9 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long bench release setup
+.PHONY: help demo test check fix long bench bench-tasks release setup
 
 help:                ## these lines
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
 
 demo:                ## a cluster at work: a private Redis, three nodes, a live view
 	@scripts/demo
@@ -23,6 +23,9 @@ long:                ## only the tests that take minutes: 10,000 messages per no
 
 bench:               ## start, memory, size, heartbeat and tick cost, each against its limit
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench limits
+
+bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; needs Node.js
+	@scripts/bench-tasks
 
 release:             ## the binary, in target/release
 	cargo build --release --locked

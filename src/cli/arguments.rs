@@ -65,6 +65,14 @@ Examples:
         #[arg(long)]
         stay: bool,
     },
+    /// Serve an MCP host, such as a coding agent: the cluster as tools, resources and messages
+    #[command(after_help = "\
+Attaches to the running node of this host, or runs one itself where there is none: all sessions of a host are one member.
+
+Examples:
+  clawster mcp                         what a host starts; it speaks MCP on standard input and output
+  clawster mcp --node gateway-2        on this node, where several run")]
+    Mcp,
     /// Show the cluster: who leads, who is there, whether Redis answers
     #[command(after_help = "\
 Asks the node of this host, or Redis itself where none runs. Never joins.
@@ -342,58 +350,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(std::iter::once("clawster").chain(line.split_whitespace()))
-    }
-
-    #[test]
-    fn the_definitions_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_shows_an_example() {
-        fn check(command: &clap::Command, path: &str) {
-            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-                let path = format!("{path} {}", sub.get_name());
-                if sub.has_subcommands() {
-                    check(sub, &path);
-                } else {
-                    let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-                    assert!(help.contains(&path), "{path} shows no example of itself");
-                }
-            }
-        }
-        check(&Arguments::command(), "clawster");
-    }
-
-    #[test]
-    fn global_options_stand_before_and_behind_the_command() {
-        for line in ["--node a --config /c status", "status --node a --config /c"] {
-            let global = parse(line).expect("parses").global;
-            assert_eq!((global.node.as_deref(), global.config), (Some("a"), Some("/c".into())));
-        }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
-            assert!(duration(bad).is_err(), "{bad:?} was taken");
-        }
-    }
-
-    #[test]
-    fn wrong_usage_is_refused() {
-        for bad in ["elect --canidate a", "demo --nodes 1", "join --label x", "config", "completions tcsh", "frob"] {
-            let error = parse(bad).expect_err(bad);
-            assert_eq!(error.exit_code(), 2, "{bad}");
-        }
-    }
-}
+mod tests;

@@ -13,6 +13,7 @@ use crate::cluster::ids::NodeId;
 use crate::config::Config;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::client::{CallError, Client, ClientError};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a node may take to answer a call that waits for nothing; the store's own deadlines are far shorter.
@@ -29,6 +30,8 @@ pub(super) enum Found {
     Running {
         /// Its id.
         node_id: NodeId,
+        /// Where it listens.
+        socket: PathBuf,
         /// The connection to it.
         client: Client,
     },
@@ -54,7 +57,7 @@ pub(super) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     if let Some(node_id) = wanted {
         let socket = folder.checked_socket(&node_id).map_err(|error| Failure::Failed(error.to_string()))?;
         return match Client::connect(&socket).await {
-            Ok(client) => Ok(Found::Running { node_id, client }),
+            Ok(client) => Ok(Found::Running { node_id, socket, client }),
             Err(ClientError::NoNode { .. }) => Ok(none(format!("no clawster node {node_id}"))),
             Err(error) => Err(error.into()),
         };
@@ -63,22 +66,22 @@ pub(super) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     for (node_id, socket) in folder.sockets() {
         // A socket that nobody answers on was left behind by a process that was killed.
         if let Ok(client) = Client::connect(&socket).await {
-            running.push((node_id, client));
+            running.push((node_id, socket, client));
         }
     }
     if running.len() > 1
         && let Some(own) = &config.node.id
-        && let Some(place) = running.iter().position(|(id, _)| id == own)
+        && let Some(place) = running.iter().position(|(id, ..)| id == own)
     {
         running = vec![running.swap_remove(place)];
     }
     if running.len() > 1 {
-        let ids: Vec<_> = running.iter().map(|(id, _)| id.as_str()).collect();
+        let ids: Vec<_> = running.iter().map(|(id, ..)| id.as_str()).collect();
         let ids = ids.join(", ");
         return Err(Failure::Usage(format!("several nodes run here ({ids}); choose one with --node ID")));
     }
     Ok(match running.pop() {
-        Some((node_id, client)) => Found::Running { node_id, client },
+        Some((node_id, socket, client)) => Found::Running { node_id, socket, client },
         None => none(format!("no clawster node of cluster {cluster}")),
     })
 }

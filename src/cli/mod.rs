@@ -15,12 +15,15 @@ mod doctor;
 
 mod documents;
 mod events;
+mod mcp;
 mod membership;
 mod messages;
 pub mod outcome;
+mod own_node;
 mod serve;
 mod settings;
 mod settle;
+mod signals;
 mod state;
 mod terminal;
 
@@ -114,7 +117,7 @@ fn tell(words: String) {
 fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
     let Arguments { global, command } = parsed;
     let mut builder = match command {
-        Command::Serve { .. } | Command::Demo { .. } => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve { .. } | Command::Mcp | Command::Demo { .. } => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     // More threads than this do not make a node faster, and each costs memory.
@@ -132,6 +135,7 @@ fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
 async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
+        Command::Mcp => mcp::run(session).await,
         Command::Status { form, fresh } => state::status(session, form, fresh).await,
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,

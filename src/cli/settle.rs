@@ -21,6 +21,18 @@ pub(super) struct SettledRedis {
     pub(super) trouble: Option<String>,
 }
 
+impl SettledRedis {
+    /// Puts what there is to tell into the log.
+    pub(super) fn tell(&self) {
+        if let Some(note) = &self.note {
+            tracing::info!("{note}");
+        }
+        if let Some(trouble) = &self.trouble {
+            tracing::error!("{trouble}");
+        }
+    }
+}
+
 /// Decides which Redis is used, starts the private one when it is that, and puts its address into the configuration.
 ///
 /// # Errors

@@ -207,6 +207,12 @@ impl Client {
         Self { next_id: AtomicU64::new(1), requests, shared, reader, writer }
     }
 
+    /// Whether the connection is lost; every call fails then.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.shared.lock().lost
+    }
+
     /// Calls a method; `params` is an object or a list, `()` for none.
     ///
     /// # Errors

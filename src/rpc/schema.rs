@@ -45,6 +45,7 @@ pub fn documents() -> Vec<(String, Value)> {
     for spec in &EVENTS {
         documents.push((format!("events/{}.json", spec.name), event_schema(spec)));
     }
+    documents.push(("mcp/tools.json".to_owned(), super::mcp::tools::document()));
     documents.push(("error.json".to_owned(), schema_of_output::<super::errors::ErrorData>()));
     documents.sort_by(|(a, _), (b, _)| a.cmp(b));
     documents

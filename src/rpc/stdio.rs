@@ -1,14 +1,15 @@
-//! JSON-RPC over this process's standard input and output.
+//! JSON-RPC, or MCP, over this process's standard input and output.
 //!
 //! 1. A read or write that blocks for ever holds up neither the runtime nor the end of the process: each of the two
 //!    streams has a thread of its own, which nobody waits for.
 //! 2. Nothing but lines of JSON is written to standard output; bytes are counted as written when the system took them.
 //! 3. Both hand-overs between thread and runtime are bounded.
 //!
-//! Not here: serving (`connection.rs`).
+//! Not here: serving (`connection.rs`, `mcp/`).
 
 use super::connection::{Ended, Limits, serve};
 use super::framing::{LineSink, one_line};
+use super::mcp;
 use super::module::Module;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -28,9 +29,29 @@ const NON_BLOCKING_PAUSE: Duration = Duration::from_millis(2);
 /// # Errors
 /// When standard input or output is closed from the start, or no thread can be started.
 pub async fn serve_stdio(module: &Module, limits: &Limits, stop: watch::Receiver<bool>) -> std::io::Result<Ended> {
+    let (input, output) = open()?;
+    Ok(serve(module, input, output, limits, stop).await)
+}
+
+/// Standard input and output as streams. Each may be opened once.
+fn open() -> std::io::Result<(ThreadReader, ThreadSink)> {
     let input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-    Ok(serve(module, ThreadReader::start(input)?, ThreadSink::start(output)?, limits, stop).await)
+    Ok((ThreadReader::start(input)?, ThreadSink::start(output)?))
+}
+
+/// Serves a host that speaks MCP on standard input and output; see [`mcp::serve`].
+///
+/// # Errors
+/// As [`serve_stdio`].
+pub async fn serve_mcp(
+    limits: &Limits,
+    attachment: watch::Receiver<mcp::Attachment>,
+    happenings: mpsc::Receiver<mcp::Happening>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<Ended> {
+    let (input, output) = open()?;
+    Ok(mcp::serve(input, output, limits, attachment, happenings, stop).await)
 }
 
 /// Whether an error is none. A host may share the stream's description with a program that made it non-blocking; then

@@ -19,6 +19,7 @@ mod failover;
 mod harness;
 mod input;
 mod lifecycle;
+mod mcp;
 mod membership;
 mod messages;
 mod outage;

@@ -1,4 +1,4 @@
-//! A `clawster serve` process over real pipes.
+//! A `clawster serve` process, or another one that talks JSON-RPC, over real pipes.
 //!
 //! 1. It sees nothing of the environment but what the test gives it.
 //! 2. It dies with the test: its input closes, and it is killed when dropped.
@@ -97,14 +97,20 @@ impl Launch {
         &self.env
     }
 
-    /// Starts the process.
+    /// Starts the node.
     #[track_caller]
     pub fn start(&self) -> Serve {
+        self.run(&["serve"])
+    }
+
+    /// Starts a command that talks over its pipes.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Serve {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clawster"));
-        command.arg("serve").env_clear().envs(&self.env).current_dir(&self.home);
+        command.args(args).env_clear().envs(&self.env).current_dir(&self.home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = stamp();
-        let mut child = command.spawn().expect("clawster serve starts");
+        let mut child = command.spawn().expect("clawster starts");
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (mailbox, stderr) = (Mailbox::default(), Arc::new(Mutex::new(Vec::new())));
         mailbox.fill_from(out);

@@ -86,7 +86,7 @@ pub(super) fn disk(config: &Config) -> Check {
 pub(super) async fn node(global: &Global, config: &Config) -> Check {
     const NAME: &str = "node";
     let (node_id, client) = match find(global, config).await {
-        Ok(Found::Running { node_id, client }) => (node_id, client),
+        Ok(Found::Running { node_id, client, .. }) => (node_id, client),
         Ok(Found::Absent(why)) => return Check::info(NAME, why),
         Err(failure) => return Check::info(NAME, failure.to_string()),
     };

@@ -87,8 +87,17 @@ impl StateError {
 /// The file that lists the ids generated on this host. It starts with a dot, which no node id does.
 const GENERATED: &str = ".generated-ids";
 
-/// How long to wait for another process that is choosing a generated id.
-const GENERATED_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait for another process that is choosing a generated id, or is starting a node.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// The name of the lock that a process holds while it looks for a node of this host and starts one where there is none.
+const STARTING: &str = ".starting.lock";
+
+/// The right to start a node where none runs, until it is dropped; see [`StateDir::turn_to_start`].
+#[derive(Debug)]
+pub struct StartingTurn {
+    _lock: NodeLock,
+}
 
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
@@ -148,7 +157,7 @@ impl StateDir {
     /// As [`Self::lock_node`]; [`StateError::InUse`] also when another process keeps the list of ids for seconds.
     pub fn lock_generated(&self, mut random: impl FnMut() -> [u8; 4]) -> Result<(NodeId, NodeStore), StateError> {
         let path = self.folder.join(GENERATED);
-        let _turn = self.wait_for_turn()?;
+        let _turn = self.wait_for_lock(&format!("{GENERATED}.lock"), "the list of generated node ids")?;
         let mut ids = self.generated(&path)?;
         for id in &ids {
             match self.lock_node(id) {
@@ -195,12 +204,27 @@ impl StateDir {
         Ok(ids)
     }
 
-    fn wait_for_turn(&self) -> Result<NodeLock, StateError> {
-        let path = self.folder.join(format!("{GENERATED}.lock"));
+    /// Whether an id was generated on this host.
+    #[must_use]
+    pub fn is_generated(&self, id: &NodeId) -> bool {
+        self.generated(&self.folder.join(GENERATED)).is_ok_and(|ids| ids.contains(id))
+    }
+
+    /// Waits for the turn to look for a running node of this host and to start one where there is none, so that processes
+    /// which do so at the same time end up with one. Blocks, for a few seconds at most.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] when another process keeps the turn for that long; else what the disk said.
+    pub fn turn_to_start(&self) -> Result<StartingTurn, StateError> {
+        self.wait_for_lock(STARTING, "the start of a node").map(|lock| StartingTurn { _lock: lock })
+    }
+
+    fn wait_for_lock(&self, name: &str, what: &str) -> Result<NodeLock, StateError> {
+        let path = self.folder.join(name);
         let started = crate::clock::now();
         loop {
-            match NodeLock::take(&path, "the list of generated node ids") {
-                Err(StateError::InUse { .. }) if crate::clock::now().since(started) < GENERATED_WAIT => {
+            match NodeLock::take(&path, what) {
+                Err(StateError::InUse { .. }) if crate::clock::now().since(started) < LOCK_WAIT => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 taken => return taken,

@@ -4,7 +4,7 @@
 //!
 //! Not here: the document (`crate::rpc::openrpc`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::openrpc;
@@ -18,6 +18,7 @@ impl Method for Discover {
     const SUMMARY: &'static str = "Describe all methods and events";
     const DESCRIPTION: &'static str = "Answers with an OpenRPC document.";
     const ERRORS: &'static [ErrorKind] = &[];
+    const EFFECT: Effect = Effect::READS;
     type Params = NoParams;
     type Result = Value;
 

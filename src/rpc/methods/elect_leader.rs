@@ -4,7 +4,7 @@
 //!
 //! Not here: the election (`crate::cluster`, `crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
@@ -19,6 +19,7 @@ impl Method for ElectLeader {
         leading.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::UnknownNode, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::CHANGES;
     type Params = ElectParams;
     type Result = ElectResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: how the view is kept current (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::state::{ClusterState, StateParams};
@@ -17,6 +17,7 @@ impl Method for GetClusterState {
     const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With fresh it \
         asks Redis, and fails while Redis does not answer.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::READS;
     type Params = StateParams;
     type Result = ClusterState;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: beats by the clock (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::NoParams;
@@ -18,6 +18,7 @@ impl Method for Heartbeat {
     const DESCRIPTION: &'static str = "Makes the node send a heartbeat now, with the configured retries, and tells \
         what it learned.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = NoParams;
     type Result = HeartbeatResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: who may hold an id (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::membership::{JoinParams, JoinResult};
@@ -17,6 +17,7 @@ impl Method for JoinCluster {
     const DESCRIPTION: &'static str = "Makes this node a member. Joining again under the same id updates the metadata; \
         under another id it is a rename. An id that another live process holds is refused unless force is given.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = JoinParams;
     type Result = JoinResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: what leaving does (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::NoParams;
@@ -18,6 +18,7 @@ impl Method for LeaveCluster {
     const DESCRIPTION: &'static str = "Takes this node out of the cluster. A leader resigns first, so that another one \
         can take over at once.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = NoParams;
     type Result = LeaveResult;
 

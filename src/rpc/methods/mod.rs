@@ -1,11 +1,12 @@
 //! The methods, one file each.
 //!
-//! 1. A method's file holds all of it: name, documentation, parameters, result, errors, handler. The list below is the
-//!    only other place that knows it; dispatch, positions, schemas and the OpenRPC document are derived.
+//! 1. A method's file holds all of it: name, documentation, parameters, result, errors, effect, handler. The list below is the
+//!    only other place that knows it; dispatch, positions, schemas, the OpenRPC document and the MCP tools are derived.
 //!
 //! Not here: the shapes (`super::wire`), the work (`crate::engine`).
 
 mod discover;
+mod effect;
 mod elect_leader;
 mod get_cluster_state;
 mod heartbeat;
@@ -19,6 +20,7 @@ use super::errors::{ErrorKind, RpcError};
 use super::module::{Call, Context, register};
 use super::schema::{schema_of_input, schema_of_output};
 use crate::engine::handle::Node;
+pub(crate) use effect::Effect;
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::RegisterMethodError;
 use schemars::JsonSchema;
@@ -36,6 +38,8 @@ pub(crate) trait Method: 'static {
     const DESCRIPTION: &'static str;
     /// What it may answer, beside wrong parameters and internal errors.
     const ERRORS: &'static [ErrorKind];
+    /// What a call does to the cluster. A method that says nothing counts as the most careful host would take it.
+    const EFFECT: Effect = Effect::CHANGES;
     /// Its parameters; the order of the members is that of the positions.
     type Params: DeserializeOwned + JsonSchema + Send;
     /// Its result.
@@ -58,6 +62,8 @@ pub(crate) struct Spec {
     pub(crate) description: &'static str,
     /// What it may answer.
     pub(crate) errors: &'static [ErrorKind],
+    /// What a call does to the cluster.
+    pub(crate) effect: Effect,
     /// The parameters' names in the order of their positions.
     pub(crate) positions: &'static [&'static str],
     /// The parameters' schema.
@@ -73,6 +79,7 @@ impl Spec {
             summary: M::SUMMARY,
             description: M::DESCRIPTION,
             errors: M::ERRORS,
+            effect: M::EFFECT,
             positions: super::params::names::<M::Params>(),
             params: schema_of_input::<M::Params>(),
             result: schema_of_output::<M::Result>(),

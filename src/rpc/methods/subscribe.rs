@@ -4,7 +4,7 @@
 //!
 //! Not here: filters and forwarding (`crate::rpc::subscription`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::cluster::ids::EventSeq;
 use crate::engine::handle::FeedOptions;
 use crate::engine::handle::Node;
@@ -22,6 +22,7 @@ impl Method for Subscribe {
         the event's name, with the subscription and the event as its params. Events that were missed come as one \
         cluster.gap event.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = SubscribeParams;
     type Result = u64;
 

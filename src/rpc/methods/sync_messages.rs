@@ -4,7 +4,7 @@
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
@@ -26,6 +26,7 @@ impl Method for SyncMessages {
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
     ];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = SyncParams;
     type Result = SyncResult;
 

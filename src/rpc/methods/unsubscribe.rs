@@ -4,7 +4,7 @@
 //!
 //! Not here: forwarding (`crate::rpc::subscription`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::subscription::unknown;
@@ -17,6 +17,7 @@ impl Method for Unsubscribe {
     const SUMMARY: &'static str = "Stop following events";
     const DESCRIPTION: &'static str = "Ends a subscription of this connection. No event of it follows the answer.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotFound];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = UnsubscribeParams;
     type Result = bool;
 

@@ -1,0 +1,72 @@
+//! The node's methods for hosts that speak the Model Context Protocol (MCP), on standard input and output.
+//!
+//! In reading order: `tools` makes tools of the table of methods, `link` calls the node, `record` keeps what happened and
+//! what the host wants to hear of it, `server` answers the host, `herald` tells it what happens, `transport` carries lines.
+//!
+//! 1. The node is reached through its socket only, whoever runs it: what its methods check, answer and refuse is the same here.
+//! 2. The session outlives its node: without one, calls wait for a moment and then fail with an error that invites another try.
+//! 3. Nothing that the host sends ends the session, but for the end of its input.
+//!
+//! Not here: which node that is, and running one (`crate::cli`).
+
+mod herald;
+mod link;
+mod record;
+mod server;
+pub mod tools;
+mod transport;
+
+pub use link::{Attachment, Link};
+pub use record::Happening;
+
+use super::connection::{Ended, Limits};
+use super::framing::LineSink;
+use record::Record;
+use rmcp::ServiceExt;
+use server::Server;
+use std::sync::Arc;
+use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, watch};
+use transport::Lines;
+
+/// How many happenings may wait for a host that reads slowly.
+pub const HAPPENINGS_QUEUED: usize = 256;
+
+/// Serves one host over a pair of streams until its input ends, its output fails, or `stop` becomes true. Answers in
+/// flight are then written for at most [`Limits::drain`].
+///
+/// `attachment` says where calls go, `happenings` what the node tells.
+pub async fn serve<R, S>(
+    input: R,
+    sink: S,
+    limits: &Limits,
+    attachment: watch::Receiver<Attachment>,
+    happenings: mpsc::Receiver<Happening>,
+    stop: watch::Receiver<bool>,
+) -> Ended
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    S: LineSink,
+{
+    let record = Arc::new(Record::default());
+    let (lines, ended) = Lines::new(input, sink, limits, stop);
+    let server = Server::new(attachment.clone(), Arc::clone(&record));
+    let serving = async {
+        match server.serve(lines).await {
+            Ok(running) => drop(running.waiting().await),
+            Err(error) => tracing::debug!(%error, "the host ended before it introduced itself"),
+        }
+    };
+    let telling = herald::tell(&record, &attachment, happenings);
+    tokio::pin!(serving);
+    tokio::select! {
+        () = &mut serving => {}
+        never = telling => match never {},
+        () = ended.happened() => {
+            if tokio::time::timeout(limits.drain, serving).await.is_err() {
+                tracing::debug!("the session ended with answers unwritten");
+            }
+        }
+    }
+    ended.why()
+}

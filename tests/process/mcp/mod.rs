@@ -1,0 +1,14 @@
+//! `clawster mcp` as its hosts see it.
+//!
+//! `protocol`: what a session says and answers. `sessions`: how several of them, and a `clawster serve`, share one node.
+
+mod protocol;
+mod sessions;
+
+use crate::support::{Launch, RedisServer};
+use std::path::Path;
+
+/// How a session of a host without a configured node id is started.
+fn anonymous(dir: &Path, redis: &RedisServer) -> Launch {
+    Launch::new(dir, "host").env("OPENCLAW_NODE_ID", "").redis(redis).brisk()
+}

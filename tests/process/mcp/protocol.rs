@@ -1,0 +1,248 @@
+//! What a session says and answers.
+
+use super::anonymous;
+use crate::support::cluster::{online, stage};
+use crate::support::mcp::{McpSession, NEWEST, checked};
+use crate::support::schema::problem;
+use crate::support::wait::secs;
+use crate::support::{Launch, RedisServer, eventually};
+use serde_json::{Value, json};
+
+#[test]
+fn each_version_of_the_protocol_is_answered() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = anonymous(dir.path(), &redis);
+    let versions = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST];
+    for (asked, answered) in
+        versions.iter().map(|v| (*v, *v)).chain([("2026-07-28", NEWEST), ("2099-01-01", NEWEST), ("1999", NEWEST)])
+    {
+        let session = McpSession::silent(&launch, &["mcp"]);
+        // How hosts of later versions ask first; refused, they introduce themselves as before.
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "a test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {}});
+        assert!(session.process.call("server/discover", json!({"_meta": meta})).is_err());
+        let said = session.introduce(asked);
+        assert_eq!(said["protocolVersion"], answered, "{said}");
+        assert_eq!(said["serverInfo"]["name"], "clawster");
+        assert!(said["instructions"].as_str().is_some_and(|text| text.contains("role")), "{said}");
+        let able = &said["capabilities"];
+        assert!(able["tools"].is_object() && able["logging"].is_object(), "{able}");
+        assert_eq!(able["resources"]["subscribe"], true);
+        session.ok("distributed_get_cluster_state", json!({}));
+        session.process.close_stdin();
+        session.process.exit_clean(secs(5.0));
+        session.process.assert_clean();
+    }
+}
+
+#[test]
+fn every_distributed_method_is_a_tool_with_schemas_that_answers_fit() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    session.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    let tools = session.process.ok("tools/list", json!({}))["tools"].clone();
+    let names: Vec<&str> = tools.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    let document: Value = serde_json::from_str(include_str!("../../../schemas/openrpc.json")).unwrap();
+    let methods = document["methods"].as_array().unwrap().iter().map(|method| method["name"].as_str().unwrap());
+    let wanted: Vec<String> =
+        methods.filter(|name| name.starts_with("distributed.")).map(|name| name.replace('.', "_")).collect();
+    assert_eq!(names, wanted);
+    let committed: Value = serde_json::from_str(include_str!("../../../schemas/mcp/tools.json")).unwrap();
+    assert_eq!(tools, committed["tools"]);
+    for tool in tools.as_array().unwrap() {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(tool["name"].as_str().is_some_and(|name| name.len() <= 64 && name.chars().all(allowed)), "{tool}");
+        assert!(tool["title"].is_string() && tool["description"].is_string() && tool["annotations"].is_object());
+        for schema in ["inputSchema", "outputSchema"] {
+            assert_eq!(tool[schema]["type"], "object", "{tool}");
+        }
+    }
+    let fits = |name: &str, content: &Value| {
+        let tool = tools.as_array().unwrap().iter().find(|tool| tool["name"] == name).unwrap();
+        assert_eq!(problem(&tool["outputSchema"], content, name), None);
+        // Of the result itself, not only of one of the two.
+        let failed = content.get("code").is_some();
+        assert_eq!(problem(&tool["outputSchema"]["anyOf"][usize::from(failed)], content, name), None);
+    };
+    for (name, arguments) in [
+        ("distributed_get_cluster_state", json!({"fresh": true})),
+        ("distributed_join_cluster", json!({"name": "Kitchen"})),
+        ("distributed_elect_leader", json!({})),
+        ("distributed_sync_messages", json!({"messages": [{"id": "m", "payload": [1, null]}]})),
+        ("distributed_leave_cluster", json!({})),
+    ] {
+        fits(name, &session.ok(name, arguments));
+    }
+    for (name, arguments, code, kind) in [
+        ("distributed_leave_cluster", json!({}), -32001, "not_joined"),
+        ("distributed_elect_leader", json!({"candidate": "nobody", "force": true}), -32004, "unknown_node"),
+        ("distributed_get_cluster_state", json!({"frech": true}), -32602, "invalid_params"),
+        ("distributed_sync_messages", json!({"limit": "many"}), -32602, "invalid_params"),
+    ] {
+        let error = session.refused(name, arguments);
+        fits(name, &error);
+        assert_eq!((&error["code"], &error["data"]["kind"]), (&json!(code), &json!(kind)), "{error}");
+        assert!(error["message"].is_string() && error["data"]["retryable"] == false, "{error}");
+    }
+    let unknown = session.call("distributed_frobnicate", json!({})).unwrap_err();
+    assert_eq!(unknown.code, -32602, "{unknown:?}");
+    assert!(session.process.call("tools/frobnicate", json!({})).is_err());
+}
+
+#[test]
+fn resources_are_read_and_followed_and_events_are_messages() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    session.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    let listed = session.process.ok("resources/list", json!({}));
+    let uris: Vec<&Value> = listed["resources"].as_array().unwrap().iter().map(|resource| &resource["uri"]).collect();
+    assert_eq!(uris, ["cluster://state", "cluster://events"]);
+    assert_eq!(session.read("cluster://state")["role"], "leader");
+    assert!(session.process.call("resources/read", json!({"uri": "cluster://nope"})).is_err());
+    for uri in &uris {
+        session.process.ok("resources/subscribe", json!({ "uri": uri }));
+    }
+    let second = Launch::new(dir.path(), "second").redis(&redis).brisk().start();
+    let is_join =
+        |id: &str, params: &Value| params["data"]["event"] == "cluster.node_joined" && params["data"]["node_id"] == id;
+    let joined = session.note("a message of the join", secs(20.0), |method, params| {
+        method == "notifications/message" && is_join("second", params)
+    });
+    assert_eq!((&joined["level"], &joined["logger"]), (&json!("info"), &json!("clawster")));
+    for uri in &uris {
+        session.note("an update", secs(5.0), |method, params| {
+            method == "notifications/resources/updated" && params["uri"] == **uri
+        });
+    }
+    let has = |events: Value, name: &str| events.as_array().unwrap().iter().any(|event| event["event"] == name);
+    assert!(has(session.read("cluster://events"), "cluster.leader_elected"), "what was before the session, too");
+    assert_eq!(online(&session.read("cluster://state")).len(), 2);
+
+    session.process.ok("logging/setLevel", json!({"level": "warning"}));
+    session.process.ok("resources/unsubscribe", json!({"uri": "cluster://state"}));
+    let third = Launch::new(dir.path(), "third").redis(&redis).brisk().start();
+    second.until("three are there", secs(20.0), |state| online(state).len() == 3);
+    third.kill9();
+    let gone = session.note("a warning of the death", secs(20.0), |_, params| {
+        params["data"]["event"] == "cluster.node_left" && params["data"]["node_id"] == "third"
+    });
+    assert_eq!((&gone["level"], &gone["data"]["reason"]), (&json!("warning"), &json!("process_died")));
+    assert_eq!(session.count(|method, params| method == "notifications/message" && is_join("third", params)), 0);
+    assert!(has(session.read("cluster://events"), "cluster.node_left"));
+    let (updates, of_state) = (|method: &str| method == "notifications/resources/updated", json!("cluster://state"));
+    let before = session.count(|method, params| updates(method) && params["uri"] == of_state);
+    session.ok("distributed_elect_leader", json!({"force": true, "candidate": "second"}));
+    session.until("the other one leads", secs(20.0), |state| state["leader_id"] == "second");
+    assert_eq!(session.count(|method, params| updates(method) && params["uri"] == of_state), before, "unsubscribed");
+}
+
+#[test]
+fn a_change_of_the_state_that_comes_with_no_event_is_told() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis).timing(0.5, 60.0, 3.0));
+    session.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    let second = Launch::new(dir.path(), "second").redis(&redis).brisk().start();
+    session.until("both are there", secs(20.0), |state| online(state).len() == 2);
+    session.process.ok("resources/subscribe", json!({"uri": "cluster://state"}));
+    let events = |method: &str, _: &Value| method == "notifications/message";
+    let before = session.count(events);
+    second.stop();
+    session.until("the frozen one is suspected", secs(20.0), |state| online(state).len() == 1);
+    session.note("it is told", secs(20.0), |method, _| method == "notifications/resources/updated");
+    assert_eq!(session.count(events), before, "by no event");
+    second.cont();
+}
+
+#[test]
+fn what_a_host_writes_never_ends_the_session() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::silent(&anonymous(dir.path(), &redis), &["mcp"]);
+    let noise: [&[u8]; 9] = [
+        b"what?\n\n\xff\xfe\n",
+        b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n",
+        b"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}\n",
+        b"{\"a\":1}\n[]\n[1,null]\n7\nnull\n",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}\n",
+        b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"initialize\",\"params\":[]}\n",
+        b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":[]}}\n",
+        b"{\"jsonrpc\":\"2.0\",\"id\":\"early\",\"method\":\"tools/call\",\"params\":{\"name\":3}}\n",
+        b"{\"jsonrpc\":\"2.0\",\"id\":\"odd\",\"method\":8}\n",
+    ];
+    let make_noise = || {
+        for bytes in noise {
+            session.process.send_raw(bytes).unwrap();
+        }
+        let long = [vec![b'x'; 5 << 20], b"\n".to_vec()].concat();
+        session.process.send_raw(&long).unwrap();
+    };
+    make_noise();
+    session.introduce(NEWEST);
+    make_noise();
+    session.ok("distributed_get_cluster_state", json!({}));
+    eventually("what has an id is refused under it", secs(10.0), || {
+        let refused = session.process.mailbox().look(|inbox| inbox.answers.get("\"odd\"").cloned());
+        refused.filter(|(_, answer)| answer["error"]["code"] == -32600).ok_or("nothing")
+    });
+    session.process.assert_clean();
+    assert!(session.process.memory_kb("VmHWM") < 200 << 10, "a long line is not held");
+    let batch = json!([{"jsonrpc": "2.0", "id": "b1", "method": "ping"}, {"jsonrpc": "2.0", "id": "b2", "method": "tools/list"}]);
+    session.process.send_raw(format!("{batch}\n").as_bytes()).unwrap();
+    eventually("both of a batch are answered", secs(10.0), || {
+        session.process.mailbox().look(|inbox| {
+            match inbox.answers.contains_key("\"b1\"") && inbox.answers.contains_key("\"b2\"") {
+                true => Ok(()),
+                false => Err("not yet"),
+            }
+        })
+    });
+}
+
+#[test]
+fn two_hundred_calls_at_once_are_all_answered() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    session.until("it is a member", secs(20.0), |state| online(state).len() == 1);
+    let calls: Vec<_> = (0..200)
+        .map(|n| match n % 4 {
+            0 => session.begin(
+                "distributed_sync_messages",
+                json!({"messages": [{"id": format!("c{n}"), "payload": n}], "limit": 0}),
+            ),
+            1 => session.begin("distributed_get_cluster_state", json!({"fresh": true})),
+            2 => session.begin("distributed_elect_leader", json!({"candidate": "nobody", "force": true})),
+            _ => session.begin("distributed_get_cluster_state", json!({})),
+        })
+        .collect();
+    for (n, call) in calls.into_iter().enumerate() {
+        let answer = call.wait(secs(60.0)).expect("an answer").result.expect("a result");
+        checked(&answer, n % 4 == 2);
+    }
+    session.process.assert_clean();
+}
+
+#[test]
+fn a_cancelled_call_leaves_the_messages_to_the_next_one() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    let sender = Launch::new(dir.path(), "sender").redis(&redis).brisk().start();
+    session.until("both are there", secs(20.0), |state| online(state).len() == 2);
+    let line = json!({"jsonrpc": "2.0", "id": "waits", "method": "tools/call", "params":
+        {"name": "distributed_sync_messages", "arguments": {"wait_ms": 600_000}}});
+    session.process.send_raw(format!("{line}\n").as_bytes()).unwrap();
+    session.ok("distributed_get_cluster_state", json!({}));
+    session.notify("notifications/cancelled", json!({"requestId": "waits", "reason": "the person went away"}));
+    session.ok("distributed_get_cluster_state", json!({}));
+    sender.ok("distributed.sync_messages", json!({"messages": [{"id": "m", "payload": "for whom?"}], "limit": 0}));
+    let next = session.begin("distributed_sync_messages", json!({"wait_ms": 10_000}));
+    let got = next.wait(secs(20.0)).expect("not held up by the cancelled one").result.unwrap();
+    assert_eq!(checked(&got, false)["received"][0]["payload"], "for whom?");
+    assert!(session.process.mailbox().look(|inbox| !inbox.answers.contains_key("\"waits\"")));
+}

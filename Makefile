@@ -1,9 +1,9 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long e2e bench release plugin setup
+.PHONY: help demo test check fix long e2e bench bench-tasks release plugin setup
 
 help:                ## these lines
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
 
 demo:                ## a cluster at work: a private Redis, three nodes, a live view
 	@scripts/demo
@@ -26,6 +26,9 @@ e2e:                 ## only the end-to-end test with two real OpenClaw gateways
 
 bench:               ## start, memory, size, heartbeat and tick cost, each against its limit
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench limits
+
+bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; needs Node.js
+	@scripts/bench-tasks
 
 release:             ## the binary, in target/release
 	cargo build --release --locked

@@ -7,6 +7,7 @@
 use super::Check;
 use super::server::text;
 use crate::cluster::ids::ClusterName;
+use crate::store::redis::Keys;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisError, Value};
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub(super) async fn checks(
     connection: &mut MultiplexedConnection,
     cluster: &ClusterName,
 ) -> Vec<Check> {
-    let place = format!("clawster:{{{cluster}}}:doctor");
+    let keys = Keys::new(cluster);
+    let place = keys.doctor();
     let mut refused = Vec::new();
     for (name, probe) in probes(&place) {
         let answer: Result<Value, RedisError> = probe.query_async(connection).await;
@@ -33,8 +35,8 @@ pub(super) async fn checks(
         return vec![Check::ok("permissions", "all commands that a node needs may be called")];
     }
     let fix = format!(
-        "give the user what it needs (ACL SETUSER NAME +@all -@dangerous +info ~clawster:{{{cluster}}}:* \
-         &clawster:{{{cluster}}}:*), or undo a rename-command"
+        "give the user what it needs (ACL SETUSER NAME +@all -@dangerous +info ~{all} &{all}), or undo a rename-command",
+        all = keys.pattern()
     );
     vec![Check::fail("permissions", format!("refused: {}", refused.join(", ")), fix)]
 }

@@ -56,6 +56,18 @@ impl Keys {
         &self.all[6]
     }
 
+    /// A place of no meaning for probes: as a key and as a channel.
+    #[must_use]
+    pub fn doctor(&self) -> String {
+        format!("{}doctor", self.prefix)
+    }
+
+    /// What every key and channel of the cluster matches, as ACL rules write it.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        format!("{}*", self.prefix)
+    }
+
     /// The channel that proves the life of the connection with this nonce.
     #[must_use]
     pub fn presence_channel(&self, nonce: &Nonce) -> String {

@@ -22,7 +22,7 @@ async function withClient(use) {
   const notes = { updated: [], messages: [] };
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => void notes.updated.push(params.uri));
   client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => void notes.messages.push(params));
-  await client.connect(new StdioClientTransport({ command: binary, args: ["mcp"], env: a.env, cwd: a.home }));
+  await client.connect(new StdioClientTransport({ command: binary, args: ["mcp"], env: a.env, cwd: a.home, stderr: "ignore" }));
   try {
     return await use(client, notes);
   } finally {

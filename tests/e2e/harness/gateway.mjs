@@ -14,7 +14,7 @@ import { alive, descendants, endNow, run, start } from "./processes.mjs";
 import { eventually } from "./wait.mjs";
 
 const START_MS = 180_000;
-const STOP_MS = 30_000;
+const STOP_MS = 60_000;
 const TAIL_LINES = 15;
 
 export class Gateway {

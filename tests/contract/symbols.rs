@@ -169,7 +169,7 @@ impl Symbols {
                 let leader = self.leader(r.leader.as_ref(), r.now);
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
-            Reply::Registered { .. } | Reply::Acknowledge(_) => format!("{reply:?}"),
+            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();
@@ -199,6 +199,8 @@ impl Symbols {
             ClusterFact::LeaderLost { leader_id, term, reason } => {
                 format!("{leader_id} lost {} {reason:?}", self.token(term.0))
             }
+            ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
+            ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
         };
         let mut all: Vec<String> = events.iter().map(told).collect();
         all.sort();

@@ -10,12 +10,17 @@ mod data_set;
 mod leader;
 mod membership;
 mod messages;
+mod task;
 
 pub use beat::{LeaseNews, Tick, TickReply};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
+pub use task::{
+    ClaimedTask, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
+    TaskSummary, Verdict,
+};
 
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::time::ServerTime;
@@ -81,6 +86,8 @@ pub enum Call {
         /// Up to here.
         seq: MessageSeq,
     },
+    /// See [`TaskCall`].
+    Task(Box<TaskCall>),
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -134,6 +141,8 @@ pub enum Reply {
     Publish(PublishReply),
     /// To [`Call::Acknowledge`].
     Acknowledge(Identity),
+    /// To [`Call::Task`].
+    Task(Box<TaskReply>),
 }
 
 /// Why a call has no answer.

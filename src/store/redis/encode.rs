@@ -74,6 +74,7 @@ pub(super) fn invocation(call: &Call) -> Invocation {
             let [id, incarnation] = life(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
+        Call::Task(_) => (&scripts::WATCH, Vec::new()),
     };
     Invocation { script, arguments }
 }

@@ -124,7 +124,7 @@ impl ClusterView {
     pub fn rank(&self, me: &NodeId) -> Option<usize> {
         let key = |m: &Member| (m.joined_at, m.node_id.clone());
         let stands = |m: &&Member| {
-            m.is_live()
+            m.status == StoredStatus::Online
                 && m.metadata.candidate
                 && m.presence == PresenceKind::Connection
                 && (m.node_id == *me || self.holder().is_none_or(|holder| holder.node_id != m.node_id))

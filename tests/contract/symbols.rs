@@ -170,6 +170,7 @@ impl Symbols {
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
             Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
+            Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_) => format!("{reply:?}"),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();

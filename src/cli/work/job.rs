@@ -143,7 +143,7 @@ impl Job {
         payload: &RawValue,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Finished, Ending> {
-        let group = Group::of(&child);
+        let mut group = Group::of(&child);
         let input = child.stdin.take();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let finish = async {
@@ -159,7 +159,8 @@ impl Job {
         };
         tokio::select! {
             finished = finish => {
-                // What it left running in its group is of no more use.
+                // It has ended: its number may be another's from now on.
+                group.0 = None;
                 finished.map_err(|error| Ending::Failed { error: format!("cannot wait for it: {error}"), retry: true })
             }
             why = self.keep() => {

@@ -8,6 +8,7 @@
 mod beat;
 mod data_set;
 mod leader;
+mod lease;
 mod membership;
 mod messages;
 mod task;
@@ -15,6 +16,10 @@ mod task;
 pub use beat::{LeaseNews, Tick, TickReply};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
+pub use lease::{
+    Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_ONCE, LONGEST_REQUEST_ID, LeaseCall,
+    LeaseRecord, LeaseReply, MOST_WAITERS, ONCE_KEYS, Once, OnceGrant, Owner, Refusal, Renewed, Served,
+};
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
 pub use task::{
@@ -88,6 +93,12 @@ pub enum Call {
     },
     /// See [`TaskCall`].
     Task(Box<TaskCall>),
+    /// See [`LeaseCall`].
+    Lease(Box<LeaseCall>),
+    /// See [`Once`].
+    Once(Box<Once>),
+    /// See [`Drain`].
+    Drain(Drain),
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -143,6 +154,12 @@ pub enum Reply {
     Acknowledge(Identity),
     /// To [`Call::Task`].
     Task(Box<TaskReply>),
+    /// To [`Call::Lease`].
+    Lease(LeaseReply),
+    /// To [`Call::Once`], a grant for each key.
+    Once(Vec<OnceGrant>),
+    /// To [`Call::Drain`].
+    Drain(DrainReply),
 }
 
 /// Why a call has no answer.

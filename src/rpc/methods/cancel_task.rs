@@ -21,6 +21,8 @@ impl Method for CancelTask {
     type Result = StateResult;
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<StateResult, RpcError> {
-        Ok(call.context.node.cancel(params.try_into()?).await?.into())
+        let task_id = params.task_id.clone();
+        let state = call.context.node.cancel(params.try_into()?).await?;
+        Ok(StateResult { task_id, state: state.into() })
     }
 }

@@ -23,7 +23,7 @@ impl Method for ClaimTasks {
     type Result = ClaimResult;
 
     async fn handle<N: Node>(call: Call<N>, params: ClaimParams) -> Result<ClaimResult, RpcError> {
-        let (result, handout) = ClaimResult::split(call.context.node.claim(params.try_into()?).await?);
+        let (result, handout) = ClaimResult::split(call.context.node.claim(params.try_into()?).await?)?;
         if let Some(handout) = handout {
             call.after_write(AfterWrite::Handed(handout));
         }

@@ -7,7 +7,7 @@
 use super::{Call, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::wire::task::{CompleteParams, StateResult};
+use crate::rpc::wire::task::{CompleteParams, StateResult, TokenParams};
 
 pub(super) struct CompleteTask;
 
@@ -21,6 +21,9 @@ impl Method for CompleteTask {
     type Result = StateResult;
 
     async fn handle<N: Node>(call: Call<N>, params: CompleteParams) -> Result<StateResult, RpcError> {
-        Ok(call.context.node.complete(params.try_into()?).await?.into())
+        let CompleteParams { task_id, token, result } = params;
+        let held = TokenParams { task_id: task_id.clone(), token }.try_into()?;
+        let state = call.context.node.complete(held, result).await?;
+        Ok(StateResult { task_id, state: state.into() })
     }
 }

@@ -20,6 +20,8 @@ impl Method for ExtendTask {
     type Result = ExtendResult;
 
     async fn handle<N: Node>(call: Call<N>, params: TokenParams) -> Result<ExtendResult, RpcError> {
-        Ok(call.context.node.extend(params.try_into()?).await?.into())
+        let task_id = params.task_id.clone();
+        let until = call.context.node.extend(params.try_into()?).await?;
+        Ok(ExtendResult { task_id, expires_at_ms: until.0 })
     }
 }

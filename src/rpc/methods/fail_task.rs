@@ -7,7 +7,7 @@
 use super::{Call, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::wire::task::{FailParams, StateResult};
+use crate::rpc::wire::task::{FailParams, StateResult, TokenParams};
 
 pub(super) struct FailTask;
 
@@ -16,11 +16,14 @@ impl Method for FailTask {
     const SUMMARY: &'static str = "Say that a task went wrong";
     const DESCRIPTION: &'static str = "With retry the task is tried again after a pause, as long as attempts are \
         left, and is dead after the last one. Without retry it has failed for good.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::StaleToken, ErrorKind::MessageTooLarge, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::StaleToken, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     type Params = FailParams;
     type Result = StateResult;
 
     async fn handle<N: Node>(call: Call<N>, params: FailParams) -> Result<StateResult, RpcError> {
-        Ok(call.context.node.fail(params.try_into()?).await?.into())
+        let FailParams { task_id, token, error, retry } = params;
+        let held = TokenParams { task_id: task_id.clone(), token }.try_into()?;
+        let state = call.context.node.fail(held, error, retry.unwrap_or(true)).await?;
+        Ok(StateResult { task_id, state: state.into() })
     }
 }

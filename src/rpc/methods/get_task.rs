@@ -21,6 +21,6 @@ impl Method for GetTask {
     type Result = TaskDetails;
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<TaskDetails, RpcError> {
-        Ok(call.context.node.task(params.try_into()?).await?.into())
+        call.context.node.task(params.try_into()?).await?.try_into()
     }
 }

@@ -7,7 +7,7 @@
 use super::{Call, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::wire::task::{ListParams, ListResult};
+use crate::rpc::wire::task::{ListParams, ListResult, ListedTask};
 
 pub(super) struct ListTasks;
 
@@ -20,6 +20,7 @@ impl Method for ListTasks {
     type Result = ListResult;
 
     async fn handle<N: Node>(call: Call<N>, params: ListParams) -> Result<ListResult, RpcError> {
-        Ok(call.context.node.tasks(params.try_into()?).await?.into())
+        let (tasks, more) = call.context.node.tasks(params.try_into()?).await?;
+        Ok(ListResult { tasks: tasks.into_iter().map(ListedTask::from).collect(), more })
     }
 }

@@ -20,6 +20,8 @@ impl Method for RedriveTask {
     type Result = StateResult;
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<StateResult, RpcError> {
-        Ok(call.context.node.redrive(params.try_into()?).await?.into())
+        let task_id = params.task_id.clone();
+        let state = call.context.node.redrive(params.try_into()?).await?;
+        Ok(StateResult { task_id, state: state.into() })
     }
 }

@@ -21,6 +21,8 @@ impl Method for ReleaseLease {
     type Result = ReleaseResult;
 
     async fn handle<N: Node>(call: Call<N>, params: HeldParams) -> Result<ReleaseResult, RpcError> {
-        Ok(call.context.node.release(params.try_into()?).await?.into())
+        let name = params.name.clone();
+        call.context.node.release(params.try_into()?).await?;
+        Ok(ReleaseResult { name, released: true })
     }
 }

@@ -21,6 +21,8 @@ impl Method for RenewLease {
     type Result = RenewResult;
 
     async fn handle<N: Node>(call: Call<N>, params: RenewParams) -> Result<RenewResult, RpcError> {
-        Ok(call.context.node.renew(params.try_into()?).await?.into())
+        let (held, ttl) = params.request()?;
+        let until = call.context.node.renew(held.clone(), ttl).await?;
+        Ok(RenewResult::new(held, until))
     }
 }

@@ -21,6 +21,7 @@ impl Method for SubmitTask {
     type Result = SubmitResult;
 
     async fn handle<N: Node>(call: Call<N>, params: SubmitParams) -> Result<SubmitResult, RpcError> {
-        Ok(call.context.node.submit(params.try_into()?).await?.into())
+        let (task_id, duplicate) = call.context.node.submit(params.try_into()?).await?;
+        Ok(SubmitResult { task_id: task_id.into(), duplicate })
     }
 }

@@ -4,6 +4,10 @@
 //!
 //! Not here: who is granted a lease (`crate::engine`, `crate::store`).
 
+use crate::cluster::ids::{LeaseName, Term};
+use crate::cluster::protocol::LONGEST_REQUEST_ID;
+use crate::cluster::time::ServerTime;
+use crate::engine::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +17,6 @@ use std::time::Duration;
 pub const TTL_MS: (u64, u64) = (100, 86_400_000);
 /// The longest wait for a lease, in milliseconds: an hour.
 pub const MAX_WAIT_MS: u64 = 3_600_000;
-/// The longest `request_id`, in bytes.
-pub const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The parameters of `distributed.acquire_lease`, in the order of their positions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +34,7 @@ pub struct AcquireParams {
     pub wait_ms: Option<u64>,
     /// Your name for this call: repeated, it gets the first grant again instead of another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 200))]
     pub request_id: Option<String>,
 }
 
@@ -105,31 +107,80 @@ pub struct CheckResult {
     pub valid: bool,
 }
 
+fn lease_name(text: String) -> Result<LeaseName, RpcError> {
+    LeaseName::new(text).map_err(|why| RpcError::parameter("name", why))
+}
+
+impl TryFrom<AcquireParams> for handle::AcquireRequest {
+    type Error = RpcError;
+
+    fn try_from(params: AcquireParams) -> Result<Self, RpcError> {
+        let AcquireParams { name, ttl_ms, wait_ms, request_id: id } = params;
+        let (name, ttl) = (lease_name(name)?, ttl(ttl_ms)?);
+        Ok(Self { name, ttl, wait: wait(wait_ms)?, request_id: request_id(id)? })
+    }
+}
+
+impl TryFrom<HeldParams> for handle::HeldLease {
+    type Error = RpcError;
+
+    fn try_from(HeldParams { name, token }: HeldParams) -> Result<Self, RpcError> {
+        Ok(Self { name: lease_name(name)?, token: Term(token) })
+    }
+}
+
+impl RenewParams {
+    /// The lease, and for how long.
+    pub(crate) fn request(self) -> Result<(handle::HeldLease, Option<Duration>), RpcError> {
+        let held = HeldParams { name: self.name, token: self.token }.try_into()?;
+        Ok((held, self.ttl_ms.map(ttl).transpose()?))
+    }
+}
+
+impl RenewResult {
+    /// A lease that is held on.
+    pub(crate) fn new(held: handle::HeldLease, until: ServerTime) -> Self {
+        Self { name: held.name.into(), token: held.token.0, expires_at_ms: until.0 }
+    }
+}
+
+impl AcquireResult {
+    /// Splits what the node answered into the result and what takes the grant back unless the result is written.
+    pub(crate) fn split(lease: handle::AcquiredLease) -> (Self, Option<handle::Handout>) {
+        let handle::AcquiredLease { name, acquired, held, handout } = lease;
+        let (mut holder, mut token, mut expires_at_ms) = (None, None, None);
+        if let Some((node, number, until)) = held {
+            (holder, token, expires_at_ms) = (Some(node.into()), Some(number.0), Some(until.0));
+        }
+        (Self { name: name.into(), acquired, token, holder, expires_at_ms }, handout)
+    }
+}
+
 /// Checks a lease's duration.
-pub(super) fn ttl(ttl_ms: u64) -> Result<Duration, RpcError> {
+fn ttl(ttl_ms: u64) -> Result<Duration, RpcError> {
     between("ttl_ms", ttl_ms, TTL_MS)?;
     Ok(Duration::from_millis(ttl_ms))
 }
 
 /// Checks a wait.
-pub(super) fn wait(wait_ms: Option<u64>) -> Result<Duration, RpcError> {
+pub(in crate::rpc::wire) fn wait(wait_ms: Option<u64>) -> Result<Duration, RpcError> {
     let wait_ms = wait_ms.unwrap_or(0);
     between("wait_ms", wait_ms, (0, MAX_WAIT_MS))?;
     Ok(Duration::from_millis(wait_ms))
 }
 
 /// Checks a client's name for its call.
-pub(super) fn request_id(text: Option<String>) -> Result<Option<String>, RpcError> {
+pub(in crate::rpc::wire) fn request_id(text: Option<String>) -> Result<Option<String>, RpcError> {
     let Some(text) = text else { return Ok(None) };
-    if text.is_empty() || text.len() > MAX_REQUEST_ID_BYTES || text.chars().any(char::is_control) {
-        let problem = format!("use 1 to {MAX_REQUEST_ID_BYTES} bytes without control characters");
+    if text.is_empty() || text.len() > LONGEST_REQUEST_ID || text.chars().any(char::is_control) {
+        let problem = format!("use 1 to {LONGEST_REQUEST_ID} bytes without control characters");
         return Err(RpcError::parameter("request_id", problem));
     }
     Ok(Some(text))
 }
 
 /// Checks that a number is within its bounds, both included.
-pub(super) fn between(parameter: &str, value: u64, (least, most): (u64, u64)) -> Result<(), RpcError> {
+pub(in crate::rpc::wire) fn between(parameter: &str, value: u64, (least, most): (u64, u64)) -> Result<(), RpcError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

@@ -31,7 +31,7 @@ pub struct OnceParams {
     pub ttl_ms: u64,
     /// Your name for this call: repeated by this node, it is granted what it was granted before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 200))]
     pub request_id: Option<String>,
     /// Several keys at once, at most 10,000, each for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

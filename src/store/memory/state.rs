@@ -114,6 +114,7 @@ impl MemoryState {
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(_) => Reply::Task(Box::new(TaskReply::Tasks(Vec::new()))),
+            Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
             Call::Acknowledge { life, epoch, seq } => Reply::Acknowledge(step.acknowledge(life, epoch, *seq)),
         }
     }

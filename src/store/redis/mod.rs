@@ -74,8 +74,8 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        if matches!(call, Call::Task(_)) {
-            return Err(Fault::Refused("tasks are not built yet".to_owned()));
+        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_) | Call::Task(_)) {
+            return Err(Fault::Refused("this store has no leases and tasks yet".to_owned()));
         }
         let encode::Invocation { script, arguments } = encode::invocation(&call);
         let mut invocation = script.prepare_invoke();

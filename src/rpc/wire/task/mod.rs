@@ -10,8 +10,7 @@ mod params;
 mod results;
 
 pub use params::{
-    ClaimParams, CompleteParams, FailParams, ListParams, MAX_CLAIM, MAX_LIST, Requires, SubmitParams, TaskIdParams,
-    TokenParams,
+    ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TokenParams,
 };
 pub use results::{
     ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails, TaskState,

@@ -5,6 +5,11 @@
 //! Not here: what callers give (`params.rs`).
 
 use super::params::Requires;
+use crate::cluster::protocol;
+use crate::cluster::task::{self, Requirements};
+use crate::cluster::time::millis;
+use crate::engine::handle;
+use crate::rpc::errors::{ErrorKind, RpcError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -98,6 +103,8 @@ pub struct ListedTask {
     pub requires: Requires,
     /// How long one try may take without an extension, in milliseconds.
     pub timeout_ms: u64,
+    /// The node that submitted it.
+    pub submitted_by: String,
     /// The node that has it, or had it last.
     pub node_id: Option<String>,
     /// Why the last try failed.
@@ -131,4 +138,101 @@ pub struct ListResult {
     pub tasks: Vec<ListedTask>,
     /// Whether there are more than the limit.
     pub more: bool,
+}
+
+impl From<task::TaskState> for TaskState {
+    fn from(state: task::TaskState) -> Self {
+        match state {
+            task::TaskState::Waiting => Self::Waiting,
+            task::TaskState::Delayed => Self::Delayed,
+            task::TaskState::Running => Self::Running,
+            task::TaskState::Done => Self::Done,
+            task::TaskState::Failed => Self::Failed,
+            task::TaskState::Dead => Self::Dead,
+        }
+    }
+}
+
+impl From<TaskState> for task::TaskState {
+    fn from(state: TaskState) -> Self {
+        match state {
+            TaskState::Waiting => Self::Waiting,
+            TaskState::Delayed => Self::Delayed,
+            TaskState::Running => Self::Running,
+            TaskState::Done => Self::Done,
+            TaskState::Failed => Self::Failed,
+            TaskState::Dead => Self::Dead,
+        }
+    }
+}
+
+impl From<Requirements> for Requires {
+    fn from(requirements: Requirements) -> Self {
+        let Requirements { capabilities, labels, node_id } = requirements;
+        Self {
+            capabilities: Some(capabilities.into_iter().collect()),
+            labels: Some(labels),
+            node_id: node_id.map(String::from),
+        }
+    }
+}
+
+/// Content as the store keeps it; it was JSON when it came in.
+fn content(text: String) -> Result<Box<RawValue>, RpcError> {
+    RawValue::from_string(text)
+        .map_err(|_| RpcError::new(ErrorKind::InternalError, "internal error: a task's content in Redis is no JSON"))
+}
+
+impl ClaimResult {
+    /// Splits what the node answered into the result and what gives the tasks back unless the result is written.
+    pub(crate) fn split(claimed: handle::Claimed) -> Result<(Self, Option<handle::Handout>), RpcError> {
+        let handle::Claimed { tasks, handout } = claimed;
+        let tasks = tasks.into_iter().map(ClaimedTask::try_from).collect::<Result<_, _>>()?;
+        Ok((Self { tasks }, handout))
+    }
+}
+
+impl TryFrom<protocol::ClaimedTask> for ClaimedTask {
+    type Error = RpcError;
+
+    fn try_from(task: protocol::ClaimedTask) -> Result<Self, RpcError> {
+        Ok(Self {
+            task_id: task.id.into(),
+            attempt: u64::from(task.attempt),
+            token: task.token.0,
+            kind: task.kind.into(),
+            payload: content(task.payload)?,
+            expires_at_ms: task.expires_at.0,
+        })
+    }
+}
+
+impl From<protocol::TaskSummary> for ListedTask {
+    fn from(task: protocol::TaskSummary) -> Self {
+        Self {
+            task_id: task.id.into(),
+            state: task.state.into(),
+            attempts: u64::from(task.attempts),
+            max_attempts: u64::from(task.max_attempts),
+            kind: task.kind.into(),
+            priority: task.priority.get(),
+            requires: task.requires.into(),
+            timeout_ms: millis(task.timeout),
+            submitted_by: task.submitted_by.into(),
+            node_id: task.node_id.map(String::from),
+            error: task.error,
+            created_at_ms: task.created_at.0,
+            changed_at_ms: task.changed_at.0,
+            due_at_ms: task.due_at.map(|at| at.0),
+        }
+    }
+}
+
+impl TryFrom<protocol::Task> for TaskDetails {
+    type Error = RpcError;
+
+    fn try_from(task: protocol::Task) -> Result<Self, RpcError> {
+        let protocol::Task { summary, payload, result } = task;
+        Ok(Self { task: summary.into(), payload: content(payload)?, result: result.map(content).transpose()? })
+    }
 }

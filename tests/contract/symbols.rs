@@ -169,8 +169,8 @@ impl Symbols {
                 let leader = self.leader(r.leader.as_ref(), r.now);
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
-            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
             Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_) => format!("{reply:?}"),
+            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();

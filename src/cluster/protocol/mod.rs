@@ -91,14 +91,14 @@ pub enum Call {
         /// Up to here.
         seq: MessageSeq,
     },
-    /// See [`TaskCall`].
-    Task(Box<TaskCall>),
     /// See [`LeaseCall`].
     Lease(Box<LeaseCall>),
     /// See [`Once`].
     Once(Box<Once>),
     /// See [`Drain`].
     Drain(Drain),
+    /// See [`TaskCall`].
+    Task(Box<TaskCall>),
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -152,14 +152,14 @@ pub enum Reply {
     Publish(PublishReply),
     /// To [`Call::Acknowledge`].
     Acknowledge(Identity),
-    /// To [`Call::Task`].
-    Task(Box<TaskReply>),
     /// To [`Call::Lease`].
     Lease(LeaseReply),
     /// To [`Call::Once`], a grant for each key.
     Once(Vec<OnceGrant>),
     /// To [`Call::Drain`].
     Drain(DrainReply),
+    /// To [`Call::Task`].
+    Task(Box<TaskReply>),
 }
 
 /// Why a call has no answer.

@@ -7,6 +7,7 @@
 
 use super::sorted::Sorted;
 use super::state::Step;
+use super::task_data::Tasks;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::{Member, PresenceKind, StoredStatus};
@@ -99,6 +100,7 @@ pub(super) struct Data {
     pub(super) producers: BTreeMap<Nonce, (u64, u64)>,
     /// Nodes that are away, by the cluster time at which they left.
     pub(super) away: Sorted,
+    pub(super) tasks: Tasks,
 }
 
 /// A number of the protocol as a score.
@@ -200,6 +202,7 @@ impl Step<'_> {
         let now = self.cluster_now();
         self.data.away.set(id, now);
         self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
+        self.release_tasks(id, reason);
     }
 
     /// Whether the caller is the life that the table knows; an empty epoch speaks of any data set.

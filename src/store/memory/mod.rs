@@ -9,6 +9,9 @@ mod join;
 mod sorted;
 mod state;
 mod sync;
+mod task;
+mod task_data;
+mod task_read;
 mod tick;
 
 pub use state::{Channel, MemoryState};
@@ -55,8 +58,8 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_) | Call::Task(_)) {
-            return Err(Fault::Refused("this store has no leases and tasks yet".to_owned()));
+        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
+            return Err(Fault::Refused("this store has no leases yet".to_owned()));
         }
         let mut inner = self.lock();
         let now = ServerTime(BOOT + millis(crate::clock::now().0 + inner.1));

@@ -8,7 +8,7 @@
 use super::data::Data;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Reply, ServerId, TaskReply, ViewReply};
+use crate::cluster::protocol::{Call, Entry, Reply, ServerId, ViewReply};
 use crate::cluster::time::ServerTime;
 use crate::store::Notice;
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl MemoryState {
                 Reply::Sweep { leads, gone }
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
-            Call::Task(_) => Reply::Task(Box::new(TaskReply::Tasks(Vec::new()))),
+            Call::Task(task) => Reply::Task(Box::new(step.task(task))),
             Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
             Call::Acknowledge { life, epoch, seq } => Reply::Acknowledge(step.acknowledge(life, epoch, *seq)),
         }

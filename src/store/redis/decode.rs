@@ -3,6 +3,7 @@
 //! Not here: the fields themselves (`fields.rs`), the streams (`streams.rs`).
 
 use super::fields::{Fields, Malformed};
+use super::task;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
@@ -63,7 +64,7 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
         Call::Publish(_) => Reply::Publish(publish(&mut f)?),
         Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
-        Call::Task(_) => return Err(Malformed("tasks are not built yet".to_owned())),
+        Call::Task(asked) => Reply::Task(Box::new(task::reply(asked, &mut f)?)),
     })
 }
 
@@ -71,7 +72,7 @@ fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {
     f.number("time").map(ServerTime)
 }
 
-fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
+pub(super) fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
     named_identity(&f.text("status")?)
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Not here: the replies (`decode.rs`).
 
-use super::scripts;
+use super::{scripts, task};
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{Call, Campaign, Join, Life, Publish, Rule, Tick};
+use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
 use redis::Script;
 
@@ -75,7 +76,7 @@ pub(super) fn invocation(call: &Call) -> Invocation {
             let [id, incarnation] = life(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
-        Call::Task(_) => (&scripts::WATCH, Vec::new()),
+        Call::Task(task) => task::invocation(task),
     };
     Invocation { script, arguments }
 }
@@ -131,6 +132,7 @@ fn tick_arguments(tick: &Tick) -> Vec<String> {
         text(tick.presence.as_ref()),
         seq(tick.acknowledged),
         tick.floor.to_string(),
+        Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
     ]
 }
 

@@ -13,6 +13,7 @@ mod presence;
 mod scripts;
 mod streams;
 mod target;
+mod task;
 
 pub use follow::{Follower, News};
 pub use keys::Keys;
@@ -74,8 +75,8 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_) | Call::Task(_)) {
-            return Err(Fault::Refused("this store has no leases and tasks yet".to_owned()));
+        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
+            return Err(Fault::Refused("this store has no leases yet".to_owned()));
         }
         let encode::Invocation { script, arguments } = encode::invocation(&call);
         let mut invocation = script.prepare_invoke();

@@ -1,7 +1,7 @@
 -- Shared opening of every script; it is put in front of each of them.
 --
 -- KEYS (all in one hash slot, the same list for every script):
---   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
+--   1 meta       hash    epoch, run_id (the last server process that wrote), task_seq, lane_seq, version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), trimmed
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
@@ -15,6 +15,18 @@
 --  11 producers  hash    producer -> "<producer seq> <message seq>" of its last accepted call
 --  12 away       zset    node id -> cluster time at which it left
 --  13 leases     zset    lease name -> cluster time at which it is over, or kept for no waiter any more
+--  14 running    zset    task id -> cluster time at which it is taken from its worker
+--  15 delayed    zset    task id -> cluster time at which it is ready
+--  16 done       list    "<cluster time> <task id>" of done tasks, oldest first
+--  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
+--  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
+--  19 dead       zset    task id -> cluster time at which its last attempt failed
+-- Beside them, named by what they belong to, in the same slot:
+--     task:<id>       hash  a task (see tasks.lua)
+--     lane:<number>   zset  ready task id -> minus priority times 10^12, plus its place in the order of submission
+--     held:<node id>  set   ids of the tasks that the node works on
+--     claimed:<node id>  hash  kinds -> the node's last claim of them (see task_claim.lua)
+--     announced       set   kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
 -- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
@@ -184,6 +196,9 @@ local function next_token()
   return int(meta.token)
 end
 
+-- What a life leaves of its tasks when it ends. `tasks.lua`, which every script that ends lives has behind this text, says how.
+local release_tasks
+
 -- Ends a life: the row stays as a memory of the node for seven days.
 local function end_life(id, row, status, reason)
   row.s = status
@@ -192,6 +207,7 @@ local function end_life(id, row, status, reason)
   call('HDEL', PRESENCE, id)
   call('ZADD', AWAY, int(cluster_now()), id)
   emit('node_left', id, 'incarnation', row.i, 'reason', reason)
+  release_tasks(id, reason)
 end
 
 -- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'

@@ -26,8 +26,7 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
     let (client, _) = require(session.global, session.environment).await?;
     match action {
         LeaseAction::Acquire { name, ttl, wait, request_id, quiet, form } => {
-            let params =
-                AcquireParams { name, ttl_ms: millis(ttl), wait_ms: wait.map(millis), request_id };
+            let params = AcquireParams { name, ttl_ms: millis(ttl), wait_ms: wait.map(millis), request_id };
             acquire(session, &client, params, quiet, form).await
         }
         LeaseAction::Renew { name, token, ttl, form } => {

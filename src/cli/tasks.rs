@@ -104,13 +104,13 @@ async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArg
         return Ok(session.output.json(&result)?);
     }
     let id = clean(&result.task_id, 128);
-    let text = if result.duplicate { format!("{id} was there already; nothing changed.") } else { format!("Submitted {id}.") };
+    let text =
+        if result.duplicate { format!("{id} was there already; nothing changed.") } else { format!("Submitted {id}.") };
     Ok(session.output.line(text)?)
 }
 
 async fn get(session: &mut Session<'_>, client: &Client, task_id: String, form: Form) -> Outcome {
-    let details: TaskDetails =
-        answer(ANSWER, client.call("distributed.get_task", TaskIdParams { task_id })).await?;
+    let details: TaskDetails = answer(ANSWER, client.call("distributed.get_task", TaskIdParams { task_id })).await?;
     if form.json {
         return Ok(session.output.json(&details)?);
     }
@@ -152,19 +152,23 @@ async fn list(session: &mut Session<'_>, client: &Client, params: ListParams, fo
     if result.tasks.is_empty() {
         return Ok(output.line("No tasks.")?);
     }
-    let rows: Vec<_> = result.tasks.iter().map(|task| {
-        let (tint, state) = word(task.state);
-        let plain = |text: String| (Tint::Plain, text);
-        vec![
-            plain(clean(&task.task_id, 40)),
-            plain(clean(&task.kind, 24)),
-            (tint, state.to_owned()),
-            plain(format!("{}/{}", task.attempts, task.max_attempts)),
-            plain(task.node_id.as_deref().map_or_else(|| "-".to_owned(), |node| clean(node, 24))),
-            plain(time_of_day(task.created_at_ms)),
-            plain(task.error.as_deref().map_or_else(String::new, |error| clean(error, 60))),
-        ]
-    }).collect();
+    let rows: Vec<_> = result
+        .tasks
+        .iter()
+        .map(|task| {
+            let (tint, state) = word(task.state);
+            let plain = |text: String| (Tint::Plain, text);
+            vec![
+                plain(clean(&task.task_id, 40)),
+                plain(clean(&task.kind, 24)),
+                (tint, state.to_owned()),
+                plain(format!("{}/{}", task.attempts, task.max_attempts)),
+                plain(task.node_id.as_deref().map_or_else(|| "-".to_owned(), |node| clean(node, 24))),
+                plain(time_of_day(task.created_at_ms)),
+                plain(task.error.as_deref().map_or_else(String::new, |error| clean(error, 60))),
+            ]
+        })
+        .collect();
     output.table(&["TASK", "KIND", "STATE", "TRIES", "NODE", "CREATED (UTC)", "ERROR"], &rows)?;
     if result.more {
         output.line("There are more; raise --limit or narrow the list.")?;

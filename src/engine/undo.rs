@@ -69,9 +69,7 @@ async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
     };
     match what {
         Undo::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
-        Undo::Lease(HeldLease { name, token }) => {
-            lease(LeaseCall::Release { name: name.clone(), token: *token }).await
-        }
+        Undo::Lease(HeldLease { name, token }) => lease(LeaseCall::Release { name: name.clone(), token: *token }).await,
         Undo::Tasks(tasks) => {
             let jitter = Jitter::from_text(nonce()?.as_str());
             let settlement = |held: &HeldTask| Settlement {

@@ -82,7 +82,9 @@ impl ErrorKind {
             Self::RedisUnavailable => (-32002, "redis_unavailable", "Redis does not answer"),
             Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),
             Self::UnknownNode => (-32004, "unknown_node", "No such live member"),
-            Self::MessageTooLarge => (-32005, "message_too_large", "A message, or a task's payload or result, is over 1 MiB"),
+            Self::MessageTooLarge => {
+                (-32005, "message_too_large", "A message, or a task's payload or result, is over 1 MiB")
+            }
             Self::Overloaded => (-32006, "overloaded", "A bound was reached"),
             Self::StaleToken => (-32007, "stale_token", "A lease or a task is not the caller's any more"),
             Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),

@@ -149,7 +149,8 @@ impl Node {
     /// The membership ended: who waits is refused, and a later life takes part in everything.
     pub(super) fn end_draining(&mut self, refusal: &Refusal) {
         let Draining { clients, resigning, .. } = std::mem::take(&mut self.draining);
-        let waiting = clients.into_iter().map(|(client, _)| client).chain(resigning.into_iter().map(|(client, ..)| client));
+        let waiting =
+            clients.into_iter().map(|(client, _)| client).chain(resigning.into_iter().map(|(client, ..)| client));
         for client in waiting {
             self.reply(client, Err(refusal.clone()));
         }

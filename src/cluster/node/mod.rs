@@ -181,10 +181,17 @@ impl Node {
     pub fn wake_at(&self, now: Moment) -> Moment {
         let far = now + Duration::from_secs(3600);
         let connected = self.presence.standing().is_some();
-        [self.beat.due(), self.join.due(connected), self.presence.due(self), self.leading.due(), self.requests.due(), self.draining.due(self)]
-            .into_iter()
-            .flatten()
-            .fold(far, Moment::min)
+        [
+            self.beat.due(),
+            self.join.due(connected),
+            self.presence.due(self),
+            self.leading.due(),
+            self.requests.due(),
+            self.draining.due(self),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(far, Moment::min)
     }
 
     /// The cluster as this node sees it.

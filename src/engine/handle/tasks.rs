@@ -87,12 +87,8 @@ pub trait Tasks: Send + Sync + 'static {
         result: Option<Box<RawValue>>,
     ) -> impl Future<Output = Result<TaskState, Error>> + Send;
     /// A task went wrong: where it stands now.
-    fn fail(
-        &self,
-        held: HeldTask,
-        error: String,
-        retry: bool,
-    ) -> impl Future<Output = Result<TaskState, Error>> + Send;
+    fn fail(&self, held: HeldTask, error: String, retry: bool)
+    -> impl Future<Output = Result<TaskState, Error>> + Send;
     /// Takes a task back: where it stands now.
     fn cancel(&self, id: TaskId) -> impl Future<Output = Result<TaskState, Error>> + Send;
     /// Makes a failed or dead task wait again: where it stands now.

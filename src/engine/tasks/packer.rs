@@ -18,7 +18,7 @@ const WAITING: usize = 1_024;
 const BATCH: (usize, usize) = (500, 2 << 20);
 
 /// A sort of calls that can be packed.
-pub(super) trait Pack: Send + Sync + 'static {
+pub(in crate::engine) trait Pack: Send + Sync + 'static {
     /// What one client asks.
     type Item: Clone + Send + Sync + 'static;
     /// What it is answered.
@@ -41,7 +41,7 @@ pub(super) struct Packer<P: Pack> {
 }
 
 /// The other side of the door.
-pub(super) struct Packing<P: Pack> {
+pub(in crate::engine) struct Packing<P: Pack> {
     queue: mpsc::Receiver<Entry<P>>,
     caller: Caller,
     sort: PhantomData<P>,
@@ -64,7 +64,7 @@ impl<P: Pack> Packer<P> {
 
 impl<P: Pack> Packing<P> {
     /// Packs and calls until the node is gone.
-    pub(super) async fn run(mut self) {
+    pub(in crate::engine) async fn run(mut self) {
         // An item that did not fit begins the next call.
         let mut next = self.queue.recv().await;
         while let Some(first) = next.take() {

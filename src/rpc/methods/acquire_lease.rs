@@ -20,7 +20,8 @@ impl Method for AcquireLease {
         refused. With wait_ms the caller waits in a queue in the order of arrival. The lease ends after ttl_ms unless \
         it is renewed, at once when it is released, and when the node's process dies. A repeated request_id gets the \
         first grant again. The lease named leader is the leadership.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     type Params = AcquireParams;
     type Result = AcquireResult;
 

@@ -16,7 +16,8 @@ impl Method for CancelTask {
     const SUMMARY: &'static str = "Take a task back";
     const DESCRIPTION: &'static str = "A task that has not ended fails with the error cancelled. A worker that has it \
         finds its token stale.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     type Params = TaskIdParams;
     type Result = StateResult;
 

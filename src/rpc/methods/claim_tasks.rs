@@ -18,7 +18,8 @@ impl Method for ClaimTasks {
     const DESCRIPTION: &'static str = "Gives the caller tasks that this node may do, each with a token. A task is the \
         caller's until expires_at_ms; extend_task moves that. A task whose node dies goes to another one. With wait_ms \
         the caller waits for the first task. A draining node gets none.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     type Params = ClaimParams;
     type Result = ClaimResult;
 

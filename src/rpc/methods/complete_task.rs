@@ -16,7 +16,15 @@ impl Method for CompleteTask {
     const SUMMARY: &'static str = "Say that a task is done";
     const DESCRIPTION: &'static str = "Ends a task with a result. The same call again, after a lost answer, gets the \
         same answer.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::StaleToken, ErrorKind::MessageTooLarge, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::NotFound,
+        ErrorKind::StaleToken,
+        ErrorKind::MessageTooLarge,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
     type Params = CompleteParams;
     type Result = StateResult;
 

@@ -15,7 +15,14 @@ impl Method for ExtendTask {
     const NAME: &'static str = "distributed.extend_task";
     const SUMMARY: &'static str = "Take longer over a task";
     const DESCRIPTION: &'static str = "Gives the task's whole timeout again from now on.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::StaleToken, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::NotFound,
+        ErrorKind::StaleToken,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
     type Params = TokenParams;
     type Result = ExtendResult;
 

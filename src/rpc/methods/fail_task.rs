@@ -16,7 +16,14 @@ impl Method for FailTask {
     const SUMMARY: &'static str = "Say that a task went wrong";
     const DESCRIPTION: &'static str = "With retry the task is tried again after a pause, as long as attempts are \
         left, and is dead after the last one. Without retry it has failed for good.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::StaleToken, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::NotFound,
+        ErrorKind::StaleToken,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
     type Params = FailParams;
     type Result = StateResult;
 

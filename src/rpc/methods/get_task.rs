@@ -16,7 +16,8 @@ impl Method for GetTask {
     const SUMMARY: &'static str = "Show a task";
     const DESCRIPTION: &'static str = "With its payload, and its result once it is done. Tasks that are done or \
         failed are kept for a day, dead ones for a week.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     type Params = TaskIdParams;
     type Result = TaskDetails;
 

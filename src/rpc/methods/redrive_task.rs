@@ -15,7 +15,8 @@ impl Method for RedriveTask {
     const NAME: &'static str = "distributed.redrive_task";
     const SUMMARY: &'static str = "Try a dead or failed task again";
     const DESCRIPTION: &'static str = "It waits again with all its attempts.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     type Params = TaskIdParams;
     type Result = StateResult;
 

@@ -16,7 +16,8 @@ impl Method for ReleaseLease {
     const SUMMARY: &'static str = "Give a lease back";
     const DESCRIPTION: &'static str = "Ends a lease that the token holds; who waits for it gets it at once. Releasing \
         it again is no error while nobody had it since.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     type Params = HeldParams;
     type Result = ReleaseResult;
 

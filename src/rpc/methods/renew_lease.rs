@@ -16,7 +16,8 @@ impl Method for RenewLease {
     const SUMMARY: &'static str = "Hold a lease for longer";
     const DESCRIPTION: &'static str = "Extends a lease that the token holds. Any member that knows the token may do \
         it.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     type Params = RenewParams;
     type Result = RenewResult;
 

@@ -17,14 +17,16 @@ impl Method for RunOnce {
     const DESCRIPTION: &'static str = "Grants a key to exactly one caller in the cluster until ttl_ms has passed. \
         With keys instead of key each of them is granted for itself. A request_id repeated by the same node is granted \
         what it was granted before.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     type Params = OnceParams;
     type Result = OnceResult;
 
     async fn handle<N: Node>(call: Call<N>, params: OnceParams) -> Result<OnceResult, RpcError> {
         let (request, one) = params.request()?;
         let answers = call.context.node.run_once(request).await?;
-        OnceResult::new(answers, one)
-            .ok_or_else(|| RpcError::new(ErrorKind::InternalError, "internal error: a key was not answered; see the log"))
+        OnceResult::new(answers, one).ok_or_else(|| {
+            RpcError::new(ErrorKind::InternalError, "internal error: a key was not answered; see the log")
+        })
     }
 }

@@ -16,7 +16,13 @@ impl Method for SubmitTask {
     const SUMMARY: &'static str = "Put a task up for any node to do";
     const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. An id that is there already makes it a \
         duplicate, which changes nothing. Without an id the node makes one up.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::MessageTooLarge, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::MessageTooLarge,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
     type Params = SubmitParams;
     type Result = SubmitResult;
 

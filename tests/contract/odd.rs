@@ -2,8 +2,8 @@
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
+use crate::lease_calls::*;
 use clawster::cluster::ids::{MessageSeq, Term};
-use crate::leases::*;
 use clawster::cluster::protocol::{
     Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, View,
 };
@@ -65,7 +65,10 @@ async fn a_key_of_another_type_is_an_error_and_breaks_nothing() {
         present(&mut f, "b", "p2").await;
         put(&f, publish_of(&a, vec![packed(1, 3)])).await;
         taken(&f, acquire_of(&a, "bot")).await;
-        assert!(matches!(acquire(&f, Acquire { wait: true, ..acquire_of(&a, "bot") }).await.outcome, Acquired::Queued { .. }));
+        assert!(matches!(
+            acquire(&f, Acquire { wait: true, ..acquire_of(&a, "bot") }).await.outcome,
+            Acquired::Queued { .. }
+        ));
         once(&f, once_of("a", &["key"])).await;
         f.server.cli(&["RENAME", &key(name), &key("aside")]);
         f.server.cli(&["SET", &key(name), "a text"]);

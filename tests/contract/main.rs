@@ -26,12 +26,16 @@ macro_rules! contract {
     };
 }
 
+mod bound;
 mod calls;
 mod differential;
+mod draining;
 mod election;
 mod fixture;
 mod handing;
 mod identity;
+mod lease_calls;
+mod leases;
 mod losses;
 mod membership;
 mod odd;

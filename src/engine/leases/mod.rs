@@ -136,7 +136,7 @@ impl Leases {
     /// Holds a lease for longer.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
         let HeldLease { name, token } = held.clone();
-        let call = LeaseCall::Renew { name, token, ttl, nonce: nonce()?, presence: None, holds: None };
+        let call = LeaseCall::Renew { name, token, ttl, nonce: nonce()?, owner: None, holds: false, grace: self.grace };
         let read = |reply| match reply {
             LeaseReply::Renewed { outcome, .. } => Some(outcome),
             _ => None,

@@ -1,6 +1,6 @@
-//! A sorted set, of nodes or of tasks: each has one score, and they are read by it.
+//! A sorted set of nodes or leases: each has one score, and they are read by it.
 //!
-//! 1. Those of one score come in the order of their ids, as in Redis.
+//! 1. Those of one score come in the order of their names, as in Redis.
 //!
 //! Not here: what the scores mean (`data.rs`).
 
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn nodes_come_by_score_then_by_id_and_have_one_score() {
-        let mut set = Sorted::default();
+        let mut set: Sorted = Sorted::default();
         for (name, score) in [("b", 2), ("c", 1), ("a", 2), ("c", 3)] {
             set.set(&id(name), score);
         }

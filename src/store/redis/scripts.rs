@@ -11,7 +11,12 @@ macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new(concat!(include_str!("scripts/prelude.lua"), $("\n", include_str!(concat!("scripts/", $file))),+))
+                Script::new(concat!(
+                    include_str!("scripts/prelude.lua"),
+                    "\n",
+                    include_str!("scripts/prelude_leases.lua"),
+                    $("\n", include_str!(concat!("scripts/", $file))),+
+                ))
             });
         )+
     };
@@ -37,4 +42,12 @@ scripts! {
     TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
     TASK_GET = "tasks.lua" & "task_get.lua",
     TASK_LIST = "tasks.lua" & "task_list.lua",
+    ACQUIRE = "acquire.lua",
+    RENEW = "renew.lua",
+    RELEASE = "release.lua",
+    CHECK = "check.lua",
+    FORGET = "forget.lua",
+    WATCH_LEASE = "watch_lease.lua",
+    ONCE = "once.lua",
+    DRAIN = "drain.lua",
 }

@@ -39,4 +39,7 @@ mod steps;
 mod support;
 mod symbols;
 mod sync;
+mod task_calls;
+mod task_ends;
+mod tasks;
 mod ticks;

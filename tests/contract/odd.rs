@@ -2,16 +2,17 @@
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
+use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
-use clawster::cluster::protocol::{Call, Fault, Identity, Join, Reply, Rule, View};
+use clawster::cluster::protocol::{Call, Fault, Identity, Join, Reply, Rule, TaskCall, View};
 use clawster::store::Store;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 18] = [
     "meta",
     "members",
     "beats",
     "changes",
-    "leader",
+    "lease:leader",
     "events",
     "messages",
     "presence",
@@ -19,7 +20,17 @@ const KEYS: [&str; 12] = [
     "cursors",
     "producers",
     "away",
+    "running",
+    "delayed",
+    "done",
+    "lanes",
+    "failed",
+    "dead",
 ];
+
+fn about(ask: TaskCall) -> Call {
+    Call::Task(Box::new(ask))
+}
 
 /// One call of every kind.
 fn every_call(node: &Node, term: Term) -> Vec<Call> {
@@ -38,6 +49,13 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Publish(Box::new(publish_of(node, vec![packed(100, 2)]))),
         Call::Acknowledge { life: life(), epoch: node.epoch.clone(), seq: MessageSeq(u64::MAX >> 12) },
         Call::Resign { life: life(), term: Term(1) },
+        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")] }),
+        about(TaskCall::Claim(claim_of(node, 9, fresh()))),
+        about(TaskCall::Settle { life: life(), settlements: Vec::new() }),
+        about(TaskCall::Cancel { id: tid("u") }),
+        about(TaskCall::Redrive { id: tid("u") }),
+        about(TaskCall::Get { id: tid("t") }),
+        about(TaskCall::List { state: None, kind: None, limit: 9 }),
     ]
 }
 
@@ -126,7 +144,7 @@ async fn a_broken_record_or_mark_is_an_error() {
     let ask = Call::Publish(Box::new(publish_of(&a, vec![packed(1, 1)])));
     assert!(matches!(f.store().call(ask).await, Err(Fault::Refused(_))));
     assert!(positions(&f).await.is_empty());
-    f.server.cli(&["HSET", &key("leader"), "term", "no number"]);
+    f.server.cli(&["HSET", &key("lease:leader"), "term", "no number"]);
     let Err(Fault::Refused(why)) = f.store().call(Call::Watch).await else { panic!("no error") };
     assert!(why.contains("term"), "{why}");
 }

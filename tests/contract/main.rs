@@ -43,4 +43,7 @@ mod steps;
 mod support;
 mod symbols;
 mod sync;
+mod task_calls;
+mod task_ends;
+mod tasks;
 mod ticks;

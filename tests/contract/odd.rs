@@ -3,13 +3,14 @@
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
 use crate::lease_calls::*;
+use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, View,
+    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, TaskCall, View,
 };
 use clawster::store::Store;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 23] = [
     "meta",
     "members",
     "beats",
@@ -27,7 +28,17 @@ const KEYS: [&str; 17] = [
     "queue:bot",
     "owned:a",
     "once:key",
+    "running",
+    "delayed",
+    "done",
+    "lanes",
+    "failed",
+    "dead",
 ];
+
+fn about(ask: TaskCall) -> Call {
+    Call::Task(Box::new(ask))
+}
 
 /// One call of every kind.
 fn every_call(node: &Node, term: Term) -> Vec<Call> {
@@ -54,6 +65,13 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Drain(Drain { life: life(), enabled: false }),
+        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")] }),
+        about(TaskCall::Claim(claim_of(node, 9, fresh()))),
+        about(TaskCall::Settle { life: life(), settlements: Vec::new() }),
+        about(TaskCall::Cancel { id: tid("u") }),
+        about(TaskCall::Redrive { id: tid("u") }),
+        about(TaskCall::Get { id: tid("t") }),
+        about(TaskCall::List { state: None, kind: None, limit: 9 }),
     ]
 }
 

@@ -118,8 +118,8 @@ impl ClusterView {
         self.members.get(id).is_some_and(Member::is_live)
     }
 
-    /// This node's place among those that would take over: live candidates with a process, but for the leader, in the
-    /// order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
+    /// This node's place among those that would take over: candidates with a process that do not drain, but for the
+    /// leader, in the order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
     #[must_use]
     pub fn rank(&self, me: &NodeId) -> Option<usize> {
         let key = |m: &Member| (m.joined_at, m.node_id.clone());

@@ -10,12 +10,14 @@ use crate::fixture::{Fixture, Memory, Redis};
 use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
+use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use clawster::cluster::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, Life, Numbers, Publish, Reply, Rule, Tick, View,
 };
 use clawster::cluster::settings::Timing;
+use clawster::cluster::time::ServerTime;
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -51,6 +53,7 @@ struct Driver<F: Fixture> {
     known: Numbers,
     empty: bool,
     copied: bool,
+    tasks: TaskMemo,
 }
 
 fn name(node: usize) -> String {
@@ -70,6 +73,7 @@ impl<F: Fixture> Driver<F> {
             known: Numbers::default(),
             empty: true,
             copied: false,
+            tasks: TaskMemo::default(),
         };
         driver.forget();
         driver
@@ -99,6 +103,7 @@ impl<F: Fixture> Driver<F> {
         self.known = Numbers::default();
         self.empty = true;
         self.copied = false;
+        self.tasks = TaskMemo::default();
     }
 
     /// Begins a new case on the same server.
@@ -179,7 +184,7 @@ impl<F: Fixture> Driver<F> {
                     known: if knows || self.empty { self.known } else { Numbers::default() },
                     fresh_epoch: nonce(&format!("epoch{at}")),
                     renew: renew.then_some(memo.term),
-                    nonce: fresh,
+                    nonce: patient(fresh.as_str()),
                     leads,
                     presence: memo.presence.as_deref().map(nonce),
                     acknowledged: acknowledge.then_some(self.last_message),
@@ -242,6 +247,7 @@ impl<F: Fixture> Driver<F> {
                 memo.node.cursor = seq;
                 Call::Acknowledge { life: memo.node.life.clone(), epoch, seq }
             }
+            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
             fault => {
                 self.fault(at, fault).await;
                 return None;
@@ -289,6 +295,9 @@ impl<F: Fixture> Driver<F> {
 
     /// What the calling node learns from the reply.
     fn learn(&mut self, step: &Step, reply: &Reply) {
+        if let Reply::Task(reply) = reply {
+            self.tasks.learn(reply);
+        }
         let node = match step {
             Step::Join { node, .. } | Step::Rename { node, .. } | Step::TakeOver { node } => *node,
             Step::Tick { node, .. } | Step::Campaign { node, .. } | Step::Sweep { node } => *node,
@@ -336,7 +345,9 @@ impl<F: Fixture> Driver<F> {
             self.last_message = MessageSeq(view.data.numbers.message);
             self.message_start = view.data.message_start;
         }
-        let mut told = vec![reply.map(|reply| self.symbols.reply(&reply)).unwrap_or_default()];
+        let now = if let Reply::View(view) = &state { view.now } else { ServerTime::default() };
+        let mut told = task_steps::told(reply.as_ref(), &self.symbols, now);
+        told.extend(task_steps::all(&self.f, &self.symbols, now).await);
         told.push(self.symbols.reply(&state));
         told.push(self.symbols.watch(&watch(&self.f).await));
         told.extend(self.symbols.events(&events(&self.f).await));

@@ -13,13 +13,15 @@ use crate::memo::{Memo, name};
 use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
-use clawster::cluster::ids::{MessageSeq, NodeId, Term};
+use crate::task_steps::{self, TaskMemo, patient};
+use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use clawster::cluster::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
     ServerId, Tick, View,
 };
 use clawster::cluster::settings::Timing;
+use clawster::cluster::time::ServerTime;
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -46,6 +48,7 @@ struct Driver<F: Fixture> {
     known: Numbers,
     empty: bool,
     copied: bool,
+    tasks: TaskMemo,
 }
 
 impl<F: Fixture> Driver<F> {
@@ -64,6 +67,7 @@ impl<F: Fixture> Driver<F> {
             known: Numbers::default(),
             empty: true,
             copied: false,
+            tasks: TaskMemo::default(),
         };
         driver.forget();
         driver
@@ -80,6 +84,7 @@ impl<F: Fixture> Driver<F> {
         self.known = Numbers::default();
         self.empty = true;
         self.copied = false;
+        self.tasks = TaskMemo::default();
     }
 
     /// Begins a new case on the same server.
@@ -160,7 +165,7 @@ impl<F: Fixture> Driver<F> {
                     known: if knows || self.empty { self.known } else { Numbers::default() },
                     fresh_epoch: nonce(&format!("epoch{at}")),
                     renew: renew.then_some(memo.term),
-                    nonce: fresh,
+                    nonce: patient(fresh.as_str()),
                     leads,
                     presence: memo.presence.as_deref().map(nonce),
                     acknowledged: acknowledge.then_some(self.last_message),
@@ -235,6 +240,7 @@ impl<F: Fixture> Driver<F> {
                 };
                 lease_call(at, &step, &known)
             }
+            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
             fault => {
                 self.fault(at, fault).await;
                 return None;
@@ -282,6 +288,9 @@ impl<F: Fixture> Driver<F> {
 
     /// What the calling node learns from the reply.
     fn learn(&mut self, step: &Step, reply: &Reply) {
+        if let Reply::Task(reply) = reply {
+            self.tasks.learn(reply);
+        }
         let node = match step {
             Step::Join { node, .. } | Step::Rename { node, .. } | Step::TakeOver { node } => *node,
             Step::Tick { node, .. } | Step::Campaign { node, .. } | Step::Sweep { node } => *node,
@@ -332,7 +341,9 @@ impl<F: Fixture> Driver<F> {
             self.last_message = MessageSeq(view.data.numbers.message);
             self.message_start = view.data.message_start;
         }
-        let mut told = vec![reply.map(|reply| self.symbols.reply(&reply)).unwrap_or_default()];
+        let now = if let Reply::View(view) = &state { view.now } else { ServerTime::default() };
+        let mut told = task_steps::told(reply.as_ref(), &self.symbols, now);
+        told.extend(task_steps::all(&self.f, &self.symbols, now).await);
         told.push(self.symbols.reply(&state));
         told.push(self.symbols.watch(&watch(&self.f).await));
         self.leases.clear();

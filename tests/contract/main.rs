@@ -47,5 +47,6 @@ mod symbols;
 mod sync;
 mod task_calls;
 mod task_ends;
+mod task_steps;
 mod tasks;
 mod ticks;

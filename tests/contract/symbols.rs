@@ -38,7 +38,7 @@ fn symbol(starts: &[u64], number: u64) -> String {
 }
 
 /// A time that is left: an odd number of seconds, more or less.
-fn left(time: Duration) -> u128 {
+pub fn left(time: Duration) -> u128 {
     time.as_millis() / 2000 * 2 + 1
 }
 

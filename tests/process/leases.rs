@@ -154,7 +154,9 @@ fn the_leadership_is_a_lease_that_is_not_given_to_those_who_ask() {
     leader.ok("distributed.renew_lease", json!(["leader", term]));
     other.refused(RELEASE, json!(["leader", term]), -32007);
     assert_eq!(leader.ok(RELEASE, json!(["leader", term]))["released"], true);
-    other.until("another term", secs(20.0), |state| state["term"].as_u64() > Some(term) && state["leader_id"].is_string());
+    other.until("another term", secs(20.0), |state| {
+        state["term"].as_u64() > Some(term) && state["leader_id"].is_string()
+    });
 }
 
 /// A trio whose node a reaches Redis through a network that loses replies.

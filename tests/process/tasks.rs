@@ -279,7 +279,9 @@ fn waiting_workers_cost_redis_next_to_nothing() {
     let without = each_second("calls without workers are counted for 10 s");
     let waiting: Vec<_> = nodes
         .iter()
-        .flat_map(|node| (0..10).map(|_| node.request(CLAIM, json!({"kinds": ["k"], "wait_ms": 120_000})).expect("sent")))
+        .flat_map(|node| {
+            (0..10).map(|_| node.request(CLAIM, json!({"kinds": ["k"], "wait_ms": 120_000})).expect("sent"))
+        })
         .collect();
     hold(secs(2.0), "all workers have asked once and wait");
     let with = each_second("calls with 100 workers that wait are counted for 10 s");
@@ -291,5 +293,8 @@ fn waiting_workers_cost_redis_next_to_nothing() {
         if got { Ok(()) } else { Err("nobody") }
     });
     println!("{} scripts for one task", redis.calls("evalsha") - scripts);
-    assert!(with < 50.0 && with < without + 10.0, "{with} calls a second while nothing happens, {without} without workers");
+    assert!(
+        with < 50.0 && with < without + 10.0,
+        "{with} calls a second while nothing happens, {without} without workers"
+    );
 }

@@ -14,7 +14,7 @@ use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskMemo, patient};
-use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
+use clawster::cluster::ids::{MessageSeq, NodeId, Term};
 use clawster::cluster::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,

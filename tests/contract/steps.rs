@@ -4,6 +4,7 @@
 //!
 //! Not here: which call a step is on a store (`differential.rs`).
 
+use crate::lease_steps::{LeaseStep, lease_step};
 use crate::task_steps::{TaskStep, task_step};
 use proptest::prelude::*;
 
@@ -31,6 +32,7 @@ pub enum Step {
     Copy,
     RestartOnCopy,
     Task(TaskStep),
+    Lease { node: usize, step: LeaseStep },
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -68,5 +70,6 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Copy),
         1 => Just(Step::RestartOnCopy),
         24 => task_step().prop_map(Step::Task),
+        40 => lease_step().prop_map(|(node, step)| Step::Lease { node, step }),
     ]
 }

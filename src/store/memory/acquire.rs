@@ -132,8 +132,10 @@ impl Step<'_> {
             return (self.grant(acquire, missing == 0), None);
         }
         let again = match &held {
-            Some(lease) if lease.by_presence().is_some() && lease.server.as_ref() != Some(&self.server.id) => missing,
-            Some(lease) => self.ends_at(lease) + 1 - now,
+            Some(lease) if lease.by_presence().is_none() => self.ends_at(lease) + 1 - now,
+            Some(lease) if lease.server.as_ref() != Some(&self.server.id) => missing,
+            // The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
+            Some(lease) => (self.ends_at(lease) + 1 - now).min((10 * me.grace).max(1000)),
             None if waits_for_server => {
                 self.keep_turn(acquire);
                 missing

@@ -118,7 +118,11 @@ end
 -- Why not yet: the lease is held, another process's holder may go on, or it is kept for another waiter.
 local again
 if held then
-  again = record.run_id ~= server and record.presence ~= '' and missing or ends_at(record) + 1 - cluster_now()
+  again = ends_at(record) + 1 - cluster_now()
+  if record.presence ~= '' then
+    -- The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
+    again = record.run_id ~= server and missing or math.min(again, math.max(1000, 10 * grace))
+  end
 elseif waits_for_server then
   again = missing
   if record and record.handing_to == ticket then

@@ -66,9 +66,10 @@ impl Step<'_> {
             return owner.presence.is_none().then(|| granted(record.term, record.expires));
         }
         let lease = self.lease(name)?;
-        let holder = lease.holder.as_ref()?;
-        let same = holder.node_id == owner.node_id && holder.incarnation == owner.incarnation;
-        let mine = same && lease.ticket.as_ref() == Some(&acquire.ticket) && self.cluster_now() <= lease.expires;
+        // Bound to another connection, it proves nothing of the caller's.
+        let mine = lease.holder.as_ref() == Some(owner)
+            && lease.ticket.as_ref() == Some(&acquire.ticket)
+            && self.cluster_now() <= lease.expires;
         mine.then(|| granted(lease.token, lease.expires))
     }
 

@@ -46,7 +46,9 @@ if name == 'leader' then
   end
   return refuse('leadership')
 end
-if record and record.holder == id and record.incarnation == incarnation and record.ticket == ticket and cluster_now() <= record.expires then
+-- Bound to another connection, it proves nothing of the caller's: the caller waits until its former one has been gone.
+if record and record.holder == id and record.incarnation == incarnation and record.presence == presence and record.ticket == ticket
+  and cluster_now() <= record.expires then
   return answer('granted', record.term, record.expires + meta.skew, 1, -1)
 end
 

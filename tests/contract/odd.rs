@@ -172,6 +172,39 @@ async fn a_broken_record_or_mark_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_lease_touches_nobody_else() {
+    let mut f = Redis::start();
+    let (a, b) = (member(&f, "a").await, present(&mut f, "b", "p2").await);
+    taken(&f, acquire_of(&a, "good")).await;
+    let waits = acquire_of(&b, "good");
+    queued(&f, &waits).await;
+    for name in ["text", "fields", "queue", "nothing"] {
+        taken(&f, acquire_of(&a, name)).await;
+        f.server.cli(&["ZADD", &key("leases"), "1", name]);
+    }
+    f.server.cli(&["SET", &key("lease:text"), "a text"]);
+    f.server.cli(&["HSET", &key("lease:fields"), "term", "x", "expires", "never", "holder", "no id!", "ttl", "-"]);
+    f.server.cli(&["SET", &key("queue:queue"), "a text"]);
+    f.server.cli(&["DEL", &key("lease:nothing")]);
+    f.server.cli(&["ZADD", &key("leases"), "1", "no name!"]);
+    f.server.cli(&["ZADD", &key("queue:good"), "-1", "no waiter"]);
+    f.server.cli(&["SADD", &key("owned:a"), "text", "no name!", "strange"]);
+    f.server.cli(&["SET", &key("once:odd"), "a text"]);
+    assert_eq!(tick(&f, &b).await.identity, Identity::Ok);
+    assert_eq!(drain(&f, &a, true).await.leases, 2, "good and queue");
+    let text = Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("text") }));
+    assert!(matches!(f.store().call(text).await, Err(Fault::Refused(_))));
+    assert!(once(&f, once_of("a", &["odd", "even"])).await.iter().all(|grant| grant.granted));
+    leave(&f, &a).await;
+    f.noticed("p2", clawster::store::Notice::Lease(waits.ticket.clone())).await;
+    taken(&f, waits).await;
+    for _ in 0..3 {
+        f.advance(secs(11));
+        assert_eq!(tick(&f, &b).await.identity, Identity::Ok);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_replica_counts_as_no_answer() {
     let f = Redis::start();
     let a = member(&f, "a").await;

@@ -125,10 +125,16 @@ impl Step<'_> {
 
     fn give_up(&mut self, name: &LeaseName, ticket: &Nonce) -> bool {
         self.guard_stall();
+        let first = self.data.queues.get(name).and_then(|queue| queue.first()).is_some_and(|w| w.ticket == *ticket);
         let waited = self.forget_waiter(name, ticket);
         let kept = |lease: &Lease| lease.holder.is_none() && lease.offered_to.as_ref() == Some(ticket);
         if waited && self.lease(name).is_some_and(kept) {
             self.offer(name);
+        } else if first
+            && self.lease(name).is_some_and(|lease| lease.by_presence().is_some())
+            && let Some(next) = self.first_waiter(name)
+        {
+            self.call_waiter(&next);
         }
         waited
     }

@@ -111,6 +111,23 @@ fn tasks_wait_for_their_time_and_for_a_node_that_fits() {
 }
 
 #[test]
+fn large_payloads_come_in_several_claims() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    for n in 0..9 {
+        submit(&trio.nodes[0], json!({"id": format!("t{n}"), "kind": "large", "payload": "x".repeat(900_000)}));
+    }
+    let mut got = Vec::new();
+    while got.len() < 9 {
+        let claimed = claim(&trio.nodes[1], "large", 100, 5_000);
+        assert!((1..=5).contains(&claimed.len()), "{} at once", claimed.len());
+        got.extend(claimed.iter().map(|task| (task["task_id"].clone(), task["attempt"].clone())));
+    }
+    let each = (0..9).map(|n| (json!(format!("t{n}")), json!(1)));
+    assert_eq!(got, each.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_task_of_a_killed_worker_goes_to_another_node() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);

@@ -18,14 +18,15 @@ fix:                 ## format, and what clippy can mend
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets
 	cargo fmt --all
 
-long:                ## only the tests that take minutes: 10,000 messages per node, Redis stopped for a minute, TLS
+long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, TLS
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process -- --ignored --test-threads 1
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
 	@scripts/e2e
 
-bench:               ## start, memory, size, heartbeat and tick cost, each against its limit
+bench:               ## start, memory, size, heartbeat and tick cost, checks and tasks a second, each against its limit
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench limits
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench work
 
 bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; needs Node.js
 	@scripts/bench-tasks

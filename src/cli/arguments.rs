@@ -3,12 +3,22 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
+//! `members.rs`, `leases.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//!
 //! Not here: what the commands do (one file per group beside this one).
+
+mod leases;
+mod members;
+mod tasks;
+mod values;
+
+pub use leases::LeaseAction;
+pub use members::{JoinArguments, RecvArguments, SendArguments};
+pub use tasks::{SubmitArguments, TasksAction, WorkArguments};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Turns several OpenClaw gateways into one cluster: membership, one leader, messages without loss.
 #[derive(Debug, Parser)]
@@ -181,6 +191,42 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// Take, hold and give back leases: one holder at a time for a name; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Lease {
+        /// What to do.
+        #[command(subcommand)]
+        action: LeaseAction,
+    },
+    /// Put up tasks and look after them; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Tasks {
+        /// What to do.
+        #[command(subcommand)]
+        action: TasksAction,
+    },
+    /// Run a command for each task of a kind; needs a running node
+    #[command(after_help = tasks::WORK_HELP)]
+    Work(WorkArguments),
+    /// Make this node take no new work, for a restart without loss; needs a running node
+    #[command(after_help = "\
+What runs goes on; leadership goes to another node. Draining ends with --off, and with the node's process.
+
+Examples:
+  clawster drain                       at once; prints what still runs
+  clawster drain --wait                until nothing runs any more
+  clawster drain --off                 take part in everything again")]
+    Drain {
+        /// Take part in everything again
+        #[arg(long, conflicts_with = "wait")]
+        off: bool,
+        /// Wait until no task runs and no lease is held on this node
+        #[arg(long)]
+        wait: bool,
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
@@ -254,99 +300,6 @@ pub enum ConfigAction {
         #[command(flatten)]
         form: Form,
     },
-}
-
-/// What a join may say.
-#[derive(Debug, Args)]
-pub struct JoinArguments {
-    /// The id to join under; another one than the member's renames it
-    pub id: Option<String>,
-    /// A name for people
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Where the gateway can be reached
-    #[arg(long)]
-    pub endpoint: Option<String>,
-    /// What the node can do; may be repeated
-    #[arg(long = "capability", value_name = "TEXT")]
-    pub capabilities: Vec<String>,
-    /// A label; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    /// Take the id even from a live process
-    #[arg(long)]
-    pub force: bool,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// What to send.
-#[derive(Debug, Args)]
-pub struct SendArguments {
-    /// The message; `-` or nothing: standard input
-    pub message: Option<String>,
-    /// Free text to sort by
-    #[arg(long)]
-    pub topic: Option<String>,
-    /// A member that it is for; may be repeated; without it all others
-    #[arg(long, value_name = "ID")]
-    pub to: Vec<String>,
-    /// Your id for it: the same id is sent once a day only
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// Send it as a string even when it is JSON
-    #[arg(long)]
-    pub text: bool,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// What to receive.
-#[derive(Debug, Args)]
-pub struct RecvArguments {
-    /// At most this many messages; 0: none
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// Wait so long for the first one, as in 500ms, 30s, 2m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub wait: Option<Duration>,
-    /// Do not acknowledge: they come again
-    #[arg(long)]
-    pub no_ack: bool,
-    /// First acknowledge everything up to this cursor
-    #[arg(long, value_name = "CURSOR")]
-    pub ack: Option<String>,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
-    }
-}
-
-/// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("use a unit of ms, s, m or h, as in 30s".to_owned()),
-    };
-    let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
-    let seconds = seconds * scale;
-    if seconds > 86_400.0 {
-        return Err("at most 24h are allowed".to_owned());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ mod direct;
 mod doctor;
 
 mod documents;
+mod drain;
 mod events;
+mod leases;
 mod mcp;
 mod membership;
 mod messages;
@@ -25,7 +27,9 @@ mod settings;
 mod settle;
 mod signals;
 mod state;
+mod tasks;
 mod terminal;
+mod work;
 
 use arguments::{Arguments, Command, ConfigAction, Global};
 use clap::Parser;
@@ -147,6 +151,10 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Events { follow, after, messages, form } => {
             events::run(session, events::Wish { follow, after, messages }, form).await
         }
+        Command::Lease { action } => leases::run(session, action).await,
+        Command::Tasks { action } => tasks::run(session, action).await,
+        Command::Work(arguments) => work::run(session, arguments).await,
+        Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,

@@ -39,16 +39,6 @@ fn global_options_stand_before_and_behind_the_command() {
 }
 
 #[test]
-fn durations_have_units() {
-    assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-    assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-    assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-    for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
-        assert!(duration(bad).is_err(), "{bad:?} was taken");
-    }
-}
-
-#[test]
 fn wrong_usage_is_refused() {
     for bad in ["elect --canidate a", "demo --nodes 1", "join --label x", "config", "completions tcsh", "frob"] {
         let error = parse(bad).expect_err(bad);

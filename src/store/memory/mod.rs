@@ -3,15 +3,21 @@
 //! 1. [`MemoryState`] does to the letter what the scripts in `store/redis/scripts` do, and is pure.
 //! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
 
+mod acquire;
+mod capability;
 mod data;
 mod election;
 mod join;
+mod leases;
 mod sorted;
 mod state;
 mod sync;
+mod task;
+mod task_data;
+mod task_read;
 mod tick;
 
-pub use state::{Channel, MemoryState};
+pub use state::{Channel, MemoryState, Posted};
 
 use super::{Answer, Store};
 use crate::cluster::event::ClusterEvent;

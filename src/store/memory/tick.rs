@@ -1,4 +1,4 @@
-//! The heartbeat: deadlines, overdue members, the lease, and the news.
+//! The heartbeat: deadlines, overdue members and leases, the leadership's lease, and the news.
 //!
 //! 1. The stall guard moves every deadline before the first one is judged.
 //! 2. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
@@ -9,10 +9,14 @@ use crate::cluster::event::LeftReason;
 use crate::cluster::ids::NodeId;
 use crate::cluster::member::StoredStatus;
 use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use crate::cluster::task::Jitter;
 use std::time::Duration;
 
 /// How many overdue members one tick ends.
 const OVERDUE: usize = 16;
+
+/// How many tasks of each sort one tick makes ready, takes from their workers, or forgets.
+const TASKS: usize = 16;
 
 /// How many members one tick forgets.
 const FORGOTTEN: usize = 4;
@@ -42,9 +46,15 @@ impl Step<'_> {
         for gone in self.data.away.below(now.saturating_sub(MEMORY).saturating_add(1), FORGOTTEN) {
             self.forget(&gone);
         }
+        let next_lease = self.sweep_leases();
+        let next_ready = self.promote_due(TASKS);
+        let next_overdue = self.end_overdue(TASKS, Jitter::from_text(tick.nonce.as_str()));
+        self.put_ready();
+        self.forget_old(TASKS);
         let lease = self.renew(tick, identity);
-        let first = self.data.beats.first();
-        let due = first.map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now).max(0));
+        let first = self.data.beats.first().map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now));
+        let others = [next_lease, next_ready, next_overdue].into_iter().flatten().map(|at| at.saturating_sub(now));
+        let due = others.fold(first, i64::min).max(0);
         TickReply {
             identity,
             now: self.now,

@@ -2,7 +2,7 @@
 //!
 //! 1. All keys of a cluster lie in one hash slot, by the tag `{<cluster>}`.
 //!
-//! Not here: what the keys hold (`scripts/prelude.lua`).
+//! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/prelude.lua`).
 
 use crate::cluster::ids::{ClusterName, Nonce};
 
@@ -10,16 +10,16 @@ use crate::cluster::ids::{ClusterName, Nonce};
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
-    all: [String; 12],
+    all: [String; 19],
 }
 
 /// Key names in the order in which every script gets them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 19] = [
     "meta",
     "members",
     "beats",
     "changes",
-    "leader",
+    "lease:leader",
     "events",
     "messages",
     "presence",
@@ -27,6 +27,13 @@ const NAMES: [&str; 12] = [
     "cursors",
     "producers",
     "away",
+    "leases",
+    "running",
+    "delayed",
+    "done",
+    "lanes",
+    "failed",
+    "dead",
 ];
 
 impl Keys {
@@ -40,7 +47,7 @@ impl Keys {
 
     /// The keys in the scripts' order.
     #[must_use]
-    pub fn all(&self) -> &[String; 12] {
+    pub fn all(&self) -> &[String; 19] {
         &self.all
     }
 
@@ -72,6 +79,12 @@ impl Keys {
     #[must_use]
     pub fn presence_channel(&self, nonce: &Nonce) -> String {
         format!("{}presence:{nonce}", self.prefix)
+    }
+
+    /// Who did what may be done once for a key.
+    #[must_use]
+    pub fn once(&self, key: &str) -> String {
+        format!("{}once:{key}", self.prefix)
     }
 
     /// The channel that every leader holds.

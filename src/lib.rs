@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod config;
 pub mod embedded;
 pub mod engine;
+pub mod guard;
 pub mod logging;
 pub mod rpc;
 pub mod store;

@@ -1,0 +1,188 @@
+//! The owner's end: starts a guardian with a command, gives it limits and orders, and cleans up after it.
+//!
+//! 1. Nothing here waits for a guardian that stands still: limits are replaced by newer ones, and orders that it does not
+//!    take are dropped with it.
+//! 2. Once [`Guarded::next`] has said how the command ended, or [`Guarded::end`] has returned, nothing of it is left.
+//!
+//! Not here: the guardian (`guardian.rs`).
+
+use super::guardian::prepare_owner;
+use super::words::{Ending, Order, Report};
+use super::{GUARD_COMMAND, handing, household};
+use crate::cluster::holding::Limits;
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as Socket;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How often what a killed guardian left behind is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// Orders that a guardian has not taken yet.
+const ORDERS: usize = 64;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables for it, besides the owner's own.
+    pub variables: Vec<(String, String)>,
+    /// How long it may take to end once it was asked to.
+    pub patience: Duration,
+}
+
+/// Why a command was not started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start the guardian of the command: {0}")]
+pub struct GuardError(#[from] io::Error);
+
+/// A command under guard.
+#[derive(Debug)]
+pub struct Guarded {
+    guardian: Child,
+    pid: Option<Pid>,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    limits: watch::Sender<Limits>,
+    orders: mpsc::Sender<Order>,
+    ended: Option<Ending>,
+    _writer: JoinSet<()>,
+}
+
+impl Guarded {
+    /// Makes this process one that can own commands: it inherits the orphans of its descendants. To be called once, before
+    /// the first start, on the thread that starts commands and lives as long as the process.
+    ///
+    /// # Errors
+    /// Of the system calls.
+    pub fn prepare() -> io::Result<()> {
+        prepare_owner()
+    }
+
+    /// Starts a command. Must be called on the thread that called [`Self::prepare`].
+    ///
+    /// # Errors
+    /// When the guardian cannot be started; that the command itself cannot is how it ends, with 126 or 127.
+    pub fn start(launch: &Launch, limits: Limits) -> Result<Self, GuardError> {
+        let (here, there) = Socket::pair()?;
+        let mut guardian = Command::new("/proc/self/exe");
+        guardian.arg0("clawster").arg(GUARD_COMMAND).arg(launch.patience.as_millis().to_string()).arg("--");
+        guardian.args(&launch.command).stdin(Stdio::from(OwnedFd::from(there)));
+        guardian.envs(launch.variables.iter().map(|(name, value)| (name, value)));
+        let child = guardian.spawn()?;
+        drop(guardian);
+        handing::hand(&here, io::stdin().as_fd())?;
+        here.set_nonblocking(true)?;
+        let (reader, writer) = UnixStream::from_std(here)?.into_split();
+        let (limits, changes) = watch::channel(limits);
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(write(writer, changes, taken));
+        let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let lines = BufReader::new(reader).lines();
+        Ok(Self { guardian: child, pid, lines, limits, orders, ended: None, _writer: tasks })
+    }
+
+    /// Gives the command more time, or less.
+    pub fn limit(&self, limits: Limits) {
+        self.limits.send_replace(limits);
+    }
+
+    /// Passes a signal on to the command's process group.
+    pub fn signal(&self, number: i32) {
+        self.order(Order::Signal(number));
+    }
+
+    /// Asks the command to end; it is killed after this time.
+    pub fn stop(&self, within: Duration) {
+        self.order(Order::Stop(within));
+    }
+
+    /// Kills the command and all its descendants.
+    pub fn kill(&self) {
+        self.order(Order::Kill);
+    }
+
+    /// Gives the command the terminal, if this process has it in its foreground.
+    pub fn to_foreground(&self) {
+        self.order(Order::Foreground);
+    }
+
+    fn order(&self, order: Order) {
+        // A guardian that was stopped takes it once it goes on; when it does not take even that, its limits end the command.
+        let _ = self.orders.try_send(order);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.guardian.id().is_some()
+            && let Some(pid) = self.pid
+        {
+            // It is this process's child and was not reaped, so nobody else has its number.
+            let _ = kill_process(pid, Signal::CONT);
+        }
+    }
+
+    /// The next report; a guardian that died without one is reported as the command's end, after nothing of it is left.
+    pub async fn next(&mut self) -> Report {
+        loop {
+            match self.lines.next_line().await {
+                Ok(Some(line)) => match Report::read(&line) {
+                    Some(Report::Ended { how, asked }) => {
+                        self.ended = Some(how);
+                        self.end().await;
+                        return Report::Ended { how, asked };
+                    }
+                    Some(report) => return report,
+                    None => {}
+                },
+                Ok(None) | Err(_) => {
+                    self.end().await;
+                    return Report::Ended { how: self.ended.unwrap_or(Ending::Signalled(9)), asked: true };
+                }
+            }
+        }
+    }
+
+    /// Kills whatever is left of guardian and command, and returns when nothing is.
+    pub async fn end(&mut self) {
+        if self.ended.is_none() {
+            // Its death kills the command itself; all others are inherited, and killed below.
+            let _ = self.guardian.start_kill();
+        }
+        // Fails only when it was reaped already.
+        let _ = self.guardian.wait().await;
+        while !household::kill_all_but(None) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Writes the newest limits and all orders for as long as the guardian takes them.
+async fn write(mut writer: OwnedWriteHalf, mut limits: watch::Receiver<Limits>, mut orders: mpsc::Receiver<Order>) {
+    limits.mark_changed();
+    loop {
+        let order = tokio::select! {
+            biased;
+            changed = limits.changed() => match changed {
+                Ok(()) => Order::Until(*limits.borrow_and_update()),
+                Err(_) => return,
+            },
+            order = orders.recv() => match order {
+                Some(order) => order,
+                None => return,
+            },
+        };
+        if writer.write_all(order.line().as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}

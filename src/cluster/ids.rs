@@ -1,6 +1,6 @@
 //! The names and numbers of the cluster, each a type of its own.
 //!
-//! 1. A `NodeId` or `ClusterName` that exists has been checked: it is safe in a Redis key, a file name and a log line.
+//! 1. A `NodeId`, `ClusterName` or `LeaseName` that exists has been checked: it is safe in a Redis key, a file name and a log line.
 //! 2. `Term`, `Incarnation`, `EventSeq` and `MessageSeq` stay below 2^53, so that JSON readers keep them exact.
 //!
 //! Not here: what the numbers mean for a leader (`leader.rs`) or a message (`message.rs`).
@@ -11,26 +11,29 @@ use std::fmt;
 /// Why a text is no valid id; the message names what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{what} {text:?} is not allowed: use 1 to {max} characters of a-z, A-Z, 0-9, '.', '_', '-' (not starting with '.' or '-')"
+    "{what} {text:?} is not allowed: use 1 to {max} characters of a-z, A-Z, 0-9, '.', '_', '-'{more} (not starting with '.' or '-')"
 )]
 pub struct InvalidId {
     what: &'static str,
     text: String,
     max: usize,
+    /// Further characters that are allowed.
+    more: &'static str,
 }
 
-fn check(what: &'static str, text: &str, max: usize) -> Result<(), InvalidId> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+fn check(what: &'static str, text: &str, max: usize, more: &'static str) -> Result<(), InvalidId> {
+    let further = |c: char| matches!(c, ':' | '/') && more.contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') || further(c);
     let good = !text.is_empty() && text.len() <= max && text.chars().all(allowed) && !text.starts_with(['.', '-']);
     if good {
         return Ok(());
     }
     let shown: String = text.chars().take(80).collect();
-    Err(InvalidId { what, text: shown, max })
+    Err(InvalidId { what, text: shown, max, more })
 }
 
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $more:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -43,7 +46,7 @@ macro_rules! checked_text {
             /// [`InvalidId`] when the text is empty, too long or holds a character that is not allowed.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
                 let text = text.into();
-                check($what, &text, $max)?;
+                check($what, &text, $max, $more)?;
                 Ok(Self(text))
             }
 
@@ -84,16 +87,31 @@ macro_rules! checked_text {
 
 checked_text!(
     /// The stable name of a node, at most 64 characters; it outlives restarts of the process.
-    NodeId, "node id", 64
+    NodeId, "node id", 64, ""
 );
 checked_text!(
     /// The name of a cluster, at most 64 characters; two clusters on one Redis differ by it.
-    ClusterName, "cluster name", 64
+    ClusterName, "cluster name", 64, ""
 );
 checked_text!(
     /// A random text of 1 to 64 characters that names one process, one presence connection, one producer or one renewal.
-    Nonce, "nonce", 64
+    Nonce, "nonce", 64, ""
 );
+checked_text!(
+    /// The name of a lease, at most 128 characters; `leader` is the leadership.
+    LeaseName, "lease name", 128, ", ':', '/'"
+);
+
+impl LeaseName {
+    /// The name of the leadership, which is granted by its own rules.
+    pub const LEADER: &'static str = "leader";
+
+    /// Whether it is the leadership.
+    #[must_use]
+    pub fn is_leadership(&self) -> bool {
+        self.0 == Self::LEADER
+    }
+}
 
 impl Nonce {
     /// A nonce of 32 hexadecimal digits from 16 random bytes.
@@ -183,6 +201,15 @@ mod tests {
         for good in ["a", "node-1", "gw.eu_west-2", &"x".repeat(64)] {
             assert_eq!(NodeId::new(good).map(String::from), Ok(good.to_owned()));
         }
+    }
+
+    #[test]
+    fn the_name_of_a_lease_may_have_parts() {
+        for bad in ["", "a b", "a,b", "a'b", "a{b}", "-a", &"x".repeat(129)] {
+            assert!(LeaseName::new(bad).is_err(), "{bad:?} was taken");
+        }
+        assert!(LeaseName::new("bot:telegram/main").is_ok_and(|name| !name.is_leadership()));
+        assert!(LeaseName::new("a b").is_err_and(|why| why.to_string().contains("'-', ':', '/' (not")));
     }
 
     #[test]

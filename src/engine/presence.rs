@@ -46,6 +46,7 @@ pub(super) async fn run(store: Arc<RedisStore>, mut commands: mpsc::Receiver<Com
                 notice = open.notices.next() => match notice {
                     Some(Notice::Register) => Some(Input::CalledToRegister),
                     Some(Notice::HandOver) => Some(Input::CalledToHandOver),
+                    Some(Notice::Lease(_) | Notice::Drain) => None,
                     None => standing.take().map(|open| Input::PresenceDown(open.nonce)),
                 },
             },

@@ -9,7 +9,7 @@ pub mod memory;
 pub mod redis;
 
 use crate::cluster::event::ClusterEvent;
-use crate::cluster::ids::{EventSeq, MessageSeq};
+use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use crate::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
 
 /// A reply, and which server process gave it.
@@ -21,13 +21,17 @@ pub struct Answer {
     pub server: ServerId,
 }
 
-/// What is called on the cluster's channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is called on the cluster's channel, or on one presence's.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// Somebody found an empty data set, or took an id over: beat at once.
+    /// To everybody: somebody found an empty data set, or took an id over: beat at once.
     Register,
-    /// The leader shall make room.
+    /// To everybody: the leader shall make room.
     HandOver,
+    /// To one presence: the waiter with this ticket shall ask again, because the lease is kept for it, or it is the first now.
+    Lease(Nonce),
+    /// To one presence: the node takes no new work, so the lease that is bound to this presence shall be given up.
+    Drain,
 }
 
 /// Where the cluster's state is kept.

@@ -169,6 +169,7 @@ impl Symbols {
                 let leader = self.leader(r.leader.as_ref(), r.now);
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
+            Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_) => format!("{reply:?}"),
             Reply::Registered { .. } | Reply::Acknowledge(_) => format!("{reply:?}"),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {

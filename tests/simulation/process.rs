@@ -136,6 +136,7 @@ impl World {
             }
             News::Notice(Notice::Register) => self.step(pid, Input::CalledToRegister),
             News::Notice(Notice::HandOver) => self.step(pid, Input::CalledToHandOver),
+            News::Notice(Notice::Lease(_) | Notice::Drain) => {}
             News::Event(event) => {
                 self.processes[pid].event = Some(event.seq);
                 self.checks.read(pid, &event);

@@ -133,7 +133,7 @@ impl World {
         let listens = |c: &Conn| c.server == sid && c.server_open && !c.channels.is_empty();
         let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| listens(&self.conns[*at])).collect();
         for conn in all {
-            self.send_down(conn, News::Notice(notice));
+            self.send_down(conn, News::Notice(notice.clone()));
         }
     }
 

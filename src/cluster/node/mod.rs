@@ -284,7 +284,8 @@ impl Node {
             Ok((Reply::Sweep { leads, gone }, _)) => self.swept(now, ticket, sent, leads, gone),
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
             Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
-            Ok((Reply::Publish(_) | Reply::Acknowledge(_), _)) => {}
+            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_), _)) => {
+            }
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

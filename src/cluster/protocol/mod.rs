@@ -8,12 +8,17 @@
 mod beat;
 mod data_set;
 mod leader;
+mod lease;
 mod membership;
 mod messages;
 
 pub use beat::{LeaseNews, Tick, TickReply};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
+pub use lease::{
+    Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_ONCE, LONGEST_REQUEST_ID, LeaseCall,
+    LeaseRecord, LeaseReply, MOST_WAITERS, ONCE_KEYS, Once, OnceGrant, Owner, Refusal, Renewed, Served,
+};
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
 
@@ -81,6 +86,12 @@ pub enum Call {
         /// Up to here.
         seq: MessageSeq,
     },
+    /// See [`LeaseCall`].
+    Lease(Box<LeaseCall>),
+    /// See [`Once`].
+    Once(Box<Once>),
+    /// See [`Drain`].
+    Drain(Drain),
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -134,6 +145,12 @@ pub enum Reply {
     Publish(PublishReply),
     /// To [`Call::Acknowledge`].
     Acknowledge(Identity),
+    /// To [`Call::Lease`].
+    Lease(LeaseReply),
+    /// To [`Call::Once`], a grant for each key.
+    Once(Vec<OnceGrant>),
+    /// To [`Call::Drain`].
+    Drain(DrainReply),
 }
 
 /// Why a call has no answer.

@@ -55,6 +55,9 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
+            return Err(Fault::Refused("this store has no leases yet".to_owned()));
+        }
         let mut inner = self.lock();
         let now = ServerTime(BOOT + millis(crate::clock::now().0 + inner.1));
         let reply = inner.0.apply(&call, now);

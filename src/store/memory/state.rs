@@ -113,6 +113,7 @@ impl MemoryState {
                 Reply::Sweep { leads, gone }
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
+            Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
             Call::Acknowledge { life, epoch, seq } => Reply::Acknowledge(step.acknowledge(life, epoch, *seq)),
         }
     }

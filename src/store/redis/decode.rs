@@ -61,6 +61,7 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
             Reply::Sweep { leads, gone }
         }
         Call::Publish(_) => Reply::Publish(publish(&mut f)?),
+        Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
     })
 }

@@ -70,6 +70,7 @@ pub(super) fn invocation(call: &Call) -> Invocation {
             (&scripts::SWEEP, arguments)
         }
         Call::Publish(publish) => (&scripts::PUBLISH, publish_arguments(publish)),
+        Call::Lease(_) | Call::Once(_) | Call::Drain(_) => (&scripts::WATCH, Vec::new()),
         Call::Acknowledge { life: who, epoch, seq } => {
             let [id, incarnation] = life(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])

@@ -10,16 +10,16 @@ use crate::cluster::ids::{ClusterName, Nonce};
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
-    all: [String; 12],
+    all: [String; 13],
 }
 
 /// Key names in the order in which every script gets them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "meta",
     "members",
     "beats",
     "changes",
-    "leader",
+    "lease:leader",
     "events",
     "messages",
     "presence",
@@ -27,6 +27,7 @@ const NAMES: [&str; 12] = [
     "cursors",
     "producers",
     "away",
+    "leases",
 ];
 
 impl Keys {
@@ -40,7 +41,7 @@ impl Keys {
 
     /// The keys in the scripts' order.
     #[must_use]
-    pub fn all(&self) -> &[String; 12] {
+    pub fn all(&self) -> &[String; 13] {
         &self.all
     }
 

@@ -74,6 +74,9 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
+            return Err(Fault::Refused("this store has no leases yet".to_owned()));
+        }
         let encode::Invocation { script, arguments } = encode::invocation(&call);
         let mut invocation = script.prepare_invoke();
         for key in self.keys.all() {

@@ -82,7 +82,13 @@ impl PresenceNotices {
             match message.get_payload_bytes() {
                 b"register" => return Some(Notice::Register),
                 b"handover" => return Some(Notice::HandOver),
-                _ => {}
+                b"drain" => return Some(Notice::Drain),
+                other => {
+                    let ticket = other.strip_prefix(b"lease ").and_then(|ticket| std::str::from_utf8(ticket).ok());
+                    if let Some(ticket) = ticket.and_then(|ticket| Nonce::new(ticket).ok()) {
+                        return Some(Notice::Lease(ticket));
+                    }
+                }
             }
         }
     }

@@ -6,7 +6,7 @@
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
---   5 leader     hash    the leader's record
+--   5 lease:leader hash  the leader's record
 --   6 events     stream  <event seq>-0
 --   7 messages   stream  <seq of the entry's last message>-0
 --   8 presence   hash    node id -> "<nonce> <run_id>"
@@ -14,11 +14,12 @@
 --  10 cursors    hash    node id -> acknowledged message seq
 --  11 producers  hash    producer -> "<producer seq> <message seq>" of its last accepted call
 --  12 away       zset    node id -> cluster time at which it left
+--  13 leases     zset    lease name -> cluster time at which it is over, or kept for no waiter any more
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
 -- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
 -- written with %.0f, because Lua and cjson would round their decimal form.
-local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY = unpack(KEYS)
+local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
 local PREFIX = string.sub(META, 1, -5)
 local call = redis.call
 

@@ -1,0 +1,342 @@
+//! Named leases: asked for, waited for, renewed, checked, given up; what runs once for a key; draining a node.
+//!
+//! 1. The token is the capability: who knows it renews, checks and releases the lease, whichever node asks.
+//! 2. A lease is bound to a member's life, or, by a presence of its own, to the process that holds that connection.
+//! 3. A call that came twice (a lost answer, a retry with its `request_id` or ticket) is granted once.
+//!
+//! Not here: the leader's own rules (`leader.rs`); when a waiter asks again (`crate::engine`).
+
+use super::data_set::{Identity, Life, Numbers, ServerId};
+use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
+use crate::cluster::time::ServerTime;
+use std::time::Duration;
+
+/// The shortest and the longest time that a lease may be asked for.
+pub const LEASE_TTL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24));
+
+/// How many may wait for one lease; one more is refused with [`Refusal::Overloaded`].
+pub const MOST_WAITERS: usize = 1000;
+
+/// How long a `request_id` may be, in bytes.
+pub const LONGEST_REQUEST_ID: usize = 200;
+
+/// The longest time for which something may have run once; the shortest is a millisecond.
+pub const LONGEST_ONCE: Duration = Duration::from_hours(24 * 30);
+
+/// How many keys one call of [`Once`] may hold, and how long each may be, in bytes; none may be empty.
+pub const ONCE_KEYS: (usize, usize) = (10_000, 512);
+
+/// Who holds a lease or waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The node's id; of a process that is no member, the id of the host's node, or one that it made up.
+    pub node_id: NodeId,
+    /// The life that the lease is bound to; 0 for a process that is no member.
+    pub incarnation: Incarnation,
+    /// The connection that the lease is bound to; `None`: to the member's life.
+    pub presence: Option<Nonce>,
+}
+
+/// For how long a caller has seen one server process with one data set, by its own clock. Every holder that proved its life
+/// to an earlier process lost that connection before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The process, as each [`crate::store::Answer`] names it.
+    pub server: ServerId,
+    /// The data set, as each answer to an acquisition names it.
+    pub epoch: String,
+    /// From the first answer that named both until this call is made.
+    pub span: Duration,
+}
+
+/// What a caller saw that ends another's lease, by its own clock; the store checks again that it is still so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The holder's presence was seen gone for the grace and 5 % more, on the server process where it is registered.
+    Presence {
+        /// The token of the record that was seen.
+        token: Term,
+        /// The presence that was gone.
+        presence: String,
+    },
+    /// The record was unchanged for its TTL and 5 % more.
+    Expired {
+        /// The token of the record that was seen.
+        token: Term,
+        /// The nonce of its last renewal, unchanged.
+        nonce: String,
+    },
+}
+
+/// Asks for a lease. The same call again, with the same ticket, goes on waiting, or tells once more what was granted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acquire {
+    /// Which.
+    pub name: LeaseName,
+    /// For whom.
+    pub owner: Owner,
+    /// A fresh text that names this attempt in the queue and in [`crate::store::Notice::Lease`].
+    pub ticket: Nonce,
+    /// The caller's own name for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none: its first grant is told
+    /// again for an hour (or the TTL, if that is longer), also after the lease has ended.
+    pub request_id: String,
+    /// For how long, within [`LEASE_TTL`].
+    pub ttl: Duration,
+    /// Whether to queue when it is not free.
+    pub wait: bool,
+    /// How long an offer to a waiter stands, and by when a holder whose presence is gone has stopped.
+    pub grace: Duration,
+    /// What the caller has seen.
+    pub claim: Option<Claim>,
+    /// The server process and the data set that the caller knows; without it, a lease that is bound to a presence waits until
+    /// the server itself is sure that no holder of an earlier process goes on.
+    pub served: Option<Served>,
+    /// The nonce of the grant, as of a renewal.
+    pub nonce: Nonce,
+    /// The highest numbers that the caller has seen; a process that knows only tokens leaves the others 0.
+    pub known: Numbers,
+    /// The name of the data set, should it be empty.
+    pub fresh_epoch: Nonce,
+}
+
+/// Why nothing was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another holds it, or it is kept for a waiter.
+    Held,
+    /// The caller's node takes no new work.
+    Draining,
+    /// The caller's presence is not subscribed on the server that was asked.
+    NoPresence,
+    /// A holder of an earlier server process may go on yet; ask again after [`AcquireReply::again`].
+    Unsettled,
+    /// As many wait as may.
+    Overloaded,
+    /// The caller is not the life that the member table knows.
+    NoMember(Identity),
+    /// The leadership is not granted to those who ask.
+    Leadership,
+}
+
+/// What came of an [`Acquire`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acquired {
+    /// The lease is the caller's.
+    Granted {
+        /// The fencing token.
+        token: Term,
+        /// When the lease ends unless it is renewed; of a grant that is told again, as it was told first.
+        expires_at: ServerTime,
+        /// Whether it is told again.
+        again: bool,
+    },
+    /// The caller waits; a [`crate::store::Notice::Lease`] on its presence calls it.
+    Queued {
+        /// How many wait before it. The first one watches a holder that is bound to a presence.
+        before: u64,
+    },
+    /// The caller does not wait.
+    Refused(Refusal),
+}
+
+/// A lease's record as the store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseRecord {
+    /// Who holds it; `None` when it is vacant.
+    pub holder: Option<Owner>,
+    /// The token of the last grant.
+    pub token: Term,
+    /// When the lease ends, or ended.
+    pub expires_at: ServerTime,
+    /// For how long it was asked for.
+    pub ttl: Duration,
+    /// A fresh text at every renewal.
+    pub nonce: String,
+    /// Whether the holder's presence is subscribed on the server that answers.
+    pub present: bool,
+    /// Whether this server process granted or confirmed it.
+    pub same_server: bool,
+    /// The waiter's ticket for which a vacant lease is kept.
+    pub offered_to: Option<String>,
+    /// How many wait.
+    pub waiters: u64,
+}
+
+/// The answer to [`Acquire`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct AcquireReply {
+    /// Server time.
+    pub now: ServerTime,
+    /// The data set.
+    pub epoch: String,
+    /// The token counter after the call.
+    pub token: u64,
+    /// What came of it.
+    pub outcome: Acquired,
+    /// When asking again may pay though nobody calls; `None` for a holder of the lease, and where only a call or a claim helps.
+    pub again: Option<Duration>,
+    /// The record after the call.
+    pub record: Option<LeaseRecord>,
+}
+
+/// What is asked of a lease.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LeaseCall {
+    /// See [`Acquire`].
+    Acquire(Acquire),
+    /// Moves the lease's end.
+    Renew {
+        /// Which.
+        name: LeaseName,
+        /// The token that was granted.
+        token: Term,
+        /// For how long from now; `None`: as before.
+        ttl: Option<Duration>,
+        /// The nonce of this renewal.
+        nonce: Nonce,
+        /// Of a lease that is bound to a presence: the connection that it is bound to from now on, subscribed on this server.
+        presence: Option<Nonce>,
+        /// Of a lease that is bound to a presence: the owner, who holds the lease at this instant by its own clock. Only such
+        /// a holder keeps its lease across a change of the server process, or of a data set that forgot it.
+        holds: Option<Owner>,
+    },
+    /// Gives the lease up.
+    Release {
+        /// Which.
+        name: LeaseName,
+        /// The token that was granted.
+        token: Term,
+    },
+    /// Asks whether a token is the lease's, and the lease not over. Changes nothing.
+    Check {
+        /// Which.
+        name: LeaseName,
+        /// The token.
+        token: Term,
+    },
+    /// A waiter gives up.
+    Forget {
+        /// Which.
+        name: LeaseName,
+        /// The waiter's ticket.
+        ticket: Nonce,
+    },
+    /// Looks at a lease. Changes nothing.
+    Watch {
+        /// Which.
+        name: LeaseName,
+    },
+}
+
+impl LeaseCall {
+    /// The lease that the call is about.
+    #[must_use]
+    pub fn name(&self) -> &LeaseName {
+        match self {
+            Self::Acquire(acquire) => &acquire.name,
+            Self::Renew { name, .. }
+            | Self::Release { name, .. }
+            | Self::Check { name, .. }
+            | Self::Forget { name, .. }
+            | Self::Watch { name } => name,
+        }
+    }
+}
+
+/// What came of a [`LeaseCall::Renew`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lease goes on until then.
+    Until(ServerTime),
+    /// The token is not the lease's any more.
+    Stale,
+    /// The presence is not subscribed on the server that was asked; nothing changed.
+    NoPresence,
+}
+
+/// The answer of the same name as its [`LeaseCall`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum LeaseReply {
+    /// To [`LeaseCall::Acquire`].
+    Acquired(Box<AcquireReply>),
+    /// To [`LeaseCall::Renew`].
+    Renewed {
+        /// Server time.
+        now: ServerTime,
+        /// What came of it.
+        outcome: Renewed,
+    },
+    /// To [`LeaseCall::Release`]; a second release of the same token is answered alike until somebody else gets the lease.
+    Released {
+        /// Whether it was the lease's token.
+        released: bool,
+    },
+    /// To [`LeaseCall::Check`].
+    Checked {
+        /// Whether the token is the lease's.
+        valid: bool,
+    },
+    /// To [`LeaseCall::Forget`].
+    Forgotten {
+        /// Whether that ticket waited.
+        waited: bool,
+    },
+    /// To [`LeaseCall::Watch`].
+    Watched {
+        /// Server time.
+        now: ServerTime,
+        /// The data set.
+        epoch: String,
+        /// The record.
+        record: Option<LeaseRecord>,
+    },
+}
+
+/// Grants each key to one caller until its time has passed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Once {
+    /// Who asks; no membership is needed.
+    pub by: NodeId,
+    /// The caller's own name for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none: a repeated one is
+    /// granted again.
+    pub request_id: String,
+    /// For how long a key stays granted, a millisecond to [`LONGEST_ONCE`].
+    pub ttl: Duration,
+    /// The keys, within [`ONCE_KEYS`].
+    pub keys: Vec<String>,
+}
+
+/// What came of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceGrant {
+    /// Whether it is the caller's.
+    pub granted: bool,
+    /// Whose it is.
+    pub by: NodeId,
+    /// When it was granted.
+    pub at: ServerTime,
+}
+
+/// Says whether a node takes new work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drain {
+    /// Whose life.
+    pub life: Life,
+    /// Whether it shall drain.
+    pub enabled: bool,
+}
+
+/// The answer to [`Drain`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainReply {
+    /// Whether the caller is known.
+    pub identity: Identity,
+    /// Server time.
+    pub now: ServerTime,
+    /// Whether a leadership was given up.
+    pub resigned: bool,
+    /// Tasks that this node runs.
+    pub running_tasks: u64,
+    /// Leases that are held under this node's id.
+    pub leases: u64,
+}

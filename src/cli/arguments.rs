@@ -3,12 +3,20 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
+//! `members.rs` and `running.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//!
 //! Not here: what the commands do (one file per group beside this one).
+
+mod members;
+mod running;
+mod values;
+
+pub use members::{JoinArguments, RecvArguments, SendArguments};
+pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Turns several OpenClaw gateways into one cluster: membership, one leader, messages without loss.
 #[derive(Debug, Parser)]
@@ -173,6 +181,34 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// Run a command only while this host holds a lease
+    #[command(after_help = "\
+One host at a time: the others wait in line, and the next one starts the command once the old one is gone for certain.
+CLAWSTER_LEASE_TOKEN holds the fencing token, which rises with every grant; CLAWSTER_LEASE_NAME the name. When the lease
+is lost, the command gets SIGTERM, then SIGKILL, with all its children. When it ends, the lease is released, and its exit
+code is this one's (128 + n for signal n). Without --no-wait or --wait it waits for ever. No node has to run.
+
+Examples:
+  clawster run --lease telegram-bot -- openclaw gateway run
+  clawster run --lease reports --no-wait -- ./reports.sh         exit code 4 when another host has it
+  clawster run --lease feed --ttl 10s --stop-timeout 30s -- ./feed")]
+    Run(RunArguments),
+    /// Run a command on exactly one host for a key, for cron lines that stand on all of them
+    #[command(after_help = "\
+The first host runs the command; the others say who did, and exit with 0 until the TTL has passed. A time pattern in the
+key makes all hosts agree on the window, by the clock of the Redis server: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
+week, %% a percent sign. Exit code 3, and no run, when Redis cannot be reached.
+
+Examples:
+  clawster once --key nightly-report-%Y-%m-%d --ttl 24h -- ./report.sh
+  0 * * * *  clawster once --key sweep-%Y-%m-%dT%H --ttl 2h --quiet -- ./sweep    (in a crontab: write \\% for %)")]
+    Once(OnceArguments),
+    /// The process that guards a command
+    #[command(hide = true)]
+    GuardCommand(GuardArguments),
+    /// The process that becomes a command
+    #[command(hide = true)]
+    LaunchCommand(LaunchArguments),
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
@@ -248,99 +284,6 @@ pub enum ConfigAction {
     },
 }
 
-/// What a join may say.
-#[derive(Debug, Args)]
-pub struct JoinArguments {
-    /// The id to join under; another one than the member's renames it
-    pub id: Option<String>,
-    /// A name for people
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Where the gateway can be reached
-    #[arg(long)]
-    pub endpoint: Option<String>,
-    /// What the node can do; may be repeated
-    #[arg(long = "capability", value_name = "TEXT")]
-    pub capabilities: Vec<String>,
-    /// A label; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    /// Take the id even from a live process
-    #[arg(long)]
-    pub force: bool,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// What to send.
-#[derive(Debug, Args)]
-pub struct SendArguments {
-    /// The message; `-` or nothing: standard input
-    pub message: Option<String>,
-    /// Free text to sort by
-    #[arg(long)]
-    pub topic: Option<String>,
-    /// A member that it is for; may be repeated; without it all others
-    #[arg(long, value_name = "ID")]
-    pub to: Vec<String>,
-    /// Your id for it: the same id is sent once a day only
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// Send it as a string even when it is JSON
-    #[arg(long)]
-    pub text: bool,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-/// What to receive.
-#[derive(Debug, Args)]
-pub struct RecvArguments {
-    /// At most this many messages; 0: none
-    #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
-    /// Wait so long for the first one, as in 500ms, 30s, 2m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub wait: Option<Duration>,
-    /// Do not acknowledge: they come again
-    #[arg(long)]
-    pub no_ack: bool,
-    /// First acknowledge everything up to this cursor
-    #[arg(long, value_name = "CURSOR")]
-    pub ack: Option<String>,
-    /// How to answer.
-    #[command(flatten)]
-    pub form: Form,
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
-    }
-}
-
-/// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let scale = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("use a unit of ms, s, m or h, as in 30s".to_owned()),
-    };
-    let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
-    let seconds = seconds * scale;
-    if seconds > 86_400.0 {
-        return Err("at most 24h are allowed".to_owned());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,7 +301,7 @@ mod tests {
     #[test]
     fn every_command_shows_an_example() {
         fn check(command: &clap::Command, path: &str) {
-            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
                 let path = format!("{path} {}", sub.get_name());
                 if sub.has_subcommands() {
                     check(sub, &path);
@@ -376,16 +319,6 @@ mod tests {
         for line in ["--node a --config /c status", "status --node a --config /c"] {
             let global = parse(line).expect("parses").global;
             assert_eq!((global.node.as_deref(), global.config), (Some("a"), Some("/c".into())));
-        }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
-            assert!(duration(bad).is_err(), "{bad:?} was taken");
         }
     }
 

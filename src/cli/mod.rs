@@ -17,7 +17,9 @@ mod documents;
 mod events;
 mod membership;
 mod messages;
+mod once;
 pub mod outcome;
+mod run;
 mod serve;
 mod settings;
 mod settle;
@@ -143,6 +145,10 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Events { follow, after, messages, form } => {
             events::run(session, events::Wish { follow, after, messages }, form).await
         }
+        Command::Run(arguments) => run::run(session, arguments).await,
+        Command::Once(arguments) => once::run(session, arguments).await,
+        Command::GuardCommand(arguments) => run::guard_command(arguments).await,
+        Command::LaunchCommand(arguments) => run::launch_command(&arguments),
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,

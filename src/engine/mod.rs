@@ -14,6 +14,7 @@ mod driver;
 pub mod error;
 pub mod fresh;
 pub mod handle;
+pub mod holder;
 pub mod hub;
 mod membership;
 pub mod oneshot;

@@ -2,11 +2,12 @@
 //!
 //! 1. Nothing here waits for a guardian that stands still: limits are replaced by newer ones, and orders that it does not
 //!    take are dropped with it.
-//! 2. Once [`Guarded::next`] has said how the command ended, or [`Guarded::end`] has returned, nothing of it is left.
+//! 2. Once [`Guarded::next`] has said how the command ended, nothing of it is left.
 //!
 //! Not here: the guardian (`guardian.rs`).
 
 use super::guardian::prepare_owner;
+use super::terminal::Terminal;
 use super::words::{Ending, Order, Report};
 use super::{GUARD_COMMAND, handing, household};
 use crate::cluster::holding::Limits;
@@ -53,7 +54,9 @@ pub struct Guarded {
     lines: Lines<BufReader<OwnedReadHalf>>,
     limits: watch::Sender<Limits>,
     orders: mpsc::Sender<Order>,
-    ended: Option<Ending>,
+    ended: Option<(Ending, bool)>,
+    terminal: Option<Terminal>,
+    leader: Option<Pid>,
     _writer: JoinSet<()>,
 }
 
@@ -88,7 +91,9 @@ impl Guarded {
         tasks.spawn(write(writer, changes, taken));
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let lines = BufReader::new(reader).lines();
-        Ok(Self { guardian: child, pid, lines, limits, orders, ended: None, _writer: tasks })
+        let terminal = Terminal::of(io::stdin().as_fd().try_clone_to_owned()?, io::stdout());
+        let (ended, leader) = (None, None);
+        Ok(Self { guardian: child, pid, lines, limits, orders, ended, terminal, leader, _writer: tasks })
     }
 
     /// Gives the command more time, or less.
@@ -132,36 +137,48 @@ impl Guarded {
     }
 
     /// The next report; a guardian that died without one is reported as the command's end, after nothing of it is left.
+    /// Nothing is lost when this is given up and called again.
     pub async fn next(&mut self) -> Report {
         loop {
+            if let Some((how, asked)) = self.ended {
+                self.end().await;
+                return Report::Ended { how, asked };
+            }
             match self.lines.next_line().await {
                 Ok(Some(line)) => match Report::read(&line) {
-                    Some(Report::Ended { how, asked }) => {
-                        self.ended = Some(how);
-                        self.end().await;
-                        return Report::Ended { how, asked };
+                    Some(Report::Ended { how, asked }) => self.ended = Some((how, asked)),
+                    Some(Report::Started(pid)) => {
+                        self.leader = Pid::from_raw(pid);
+                        return Report::Started(pid);
                     }
                     Some(report) => return report,
                     None => {}
                 },
                 Ok(None) | Err(_) => {
+                    // It is dead, or does not talk any more, which is as bad.
+                    self.force();
                     self.end().await;
-                    return Report::Ended { how: self.ended.unwrap_or(Ending::Signalled(9)), asked: true };
+                    self.ended = Some((Ending::Signalled(9), true));
                 }
             }
         }
     }
 
-    /// Kills whatever is left of guardian and command, and returns when nothing is.
-    pub async fn end(&mut self) {
-        if self.ended.is_none() {
-            // Its death kills the command itself; all others are inherited, and killed below.
-            let _ = self.guardian.start_kill();
-        }
+    /// Kills the guardian, and with it the command: for one that stands still. [`Self::next`] tells when all is gone.
+    pub fn force(&mut self) {
+        // Fails only when it has ended already.
+        let _ = self.guardian.start_kill();
+    }
+
+    /// Reaps the guardian, kills what it left behind, and takes the terminal back.
+    async fn end(&mut self) {
         // Fails only when it was reaped already.
         let _ = self.guardian.wait().await;
         while !household::kill_all_but(None) {
             tokio::time::sleep(LOOK).await;
+        }
+        if let (Some(terminal), Some(leader)) = (&self.terminal, self.leader) {
+            terminal.take_back(leader);
         }
     }
 }

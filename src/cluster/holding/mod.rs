@@ -16,6 +16,7 @@
 //!
 //! Not here: connections, processes and timers (`crate::engine::holder`), who is granted what (the store's scripts).
 
+mod hold;
 mod holder;
 mod leave;
 mod line;
@@ -177,6 +178,8 @@ pub enum News {
     Again(Term),
     /// The lease was given up.
     Released(Term),
+    /// Ctrl-Z was pressed; the command goes on, because its lease would not last.
+    NotSuspended,
 }
 
 /// Why a command may not go on.

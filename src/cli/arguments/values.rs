@@ -1,0 +1,47 @@
+//! Values on the command line that are more than a text.
+//!
+//! Not here: which option takes which.
+
+use std::time::Duration;
+
+/// Reads `KEY=VALUE`.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("use a unit of ms, s, m or h, as in 30s".to_owned()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
+    let seconds = seconds * scale;
+    if seconds > 86_400.0 {
+        return Err("at most 24h are allowed".to_owned());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
+            assert!(duration(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 use crate::support::{RedisOptions, RedisServer, eventually};
 use clawster::cluster::ids::{ClusterName, Nonce};
 use clawster::cluster::protocol::{Call, ServerId, View};
-use clawster::store::memory::{Channel, MemoryState, MemoryStore};
+use clawster::store::memory::{Channel, MemoryState, MemoryStore, Posted};
 use clawster::store::redis::{Address, PresenceNotices, PresenceSink, RedisStore, Target};
 use clawster::store::{Notice, Store};
 use std::collections::BTreeMap;
@@ -100,8 +100,10 @@ impl Fixture for Memory {
         self.store.with(|state| state.subscribe(&Channel::Leader));
     }
 
-    async fn noticed(&mut self, _nonce: &str, notice: Notice) {
-        assert!(self.store.with(MemoryState::take_notices).contains(&notice));
+    async fn noticed(&mut self, nonce: &str, notice: Notice) {
+        let posted = self.store.with(MemoryState::take_notices);
+        let heard = |p: &Posted| p.notice == notice && p.to.as_deref().is_none_or(|to| to == nonce);
+        assert!(posted.iter().any(heard), "{notice:?} to {nonce} is none of {posted:?}");
     }
 
     fn flush(&mut self) {
@@ -154,6 +156,12 @@ fn store_at(port: u16) -> RedisStore {
 pub fn key(name: &str) -> String {
     format!("clawster:{{test}}:{name}")
 }
+
+/// Brings the end of all keys that have one nearer.
+const SOONER: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local left = redis.call('PTTL', key)
+  if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[2]) end
+end";
 
 impl Redis {
     fn dir(&self) -> PathBuf {
@@ -279,5 +287,7 @@ impl Fixture for Redis {
                 self.server.cli(&["HINCRBY", &meta, field, &back]);
             }
         }
+        let by = by.as_millis().to_string();
+        self.server.cli(&["EVAL", SOONER, "0", &key("*"), &by]);
     }
 }

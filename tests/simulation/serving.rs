@@ -10,8 +10,7 @@ use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{Call, Fault, Reply};
-use clawster::store::Notice;
-use clawster::store::memory::Channel;
+use clawster::store::memory::{Channel, Posted};
 
 impl World {
     pub(crate) fn arrive(&mut self, conn: ConnId, job: Job) {
@@ -104,8 +103,8 @@ impl World {
         }
         self.checks.applied(call, &reply);
         self.look_at_events(sid);
-        for notice in notices {
-            self.publish(sid, notice);
+        for posted in &notices {
+            self.publish(sid, posted);
         }
         if let Some((loses, left)) = &mut self.swallow
             && *left > 0
@@ -129,11 +128,15 @@ impl World {
         self.send_down(conn, News::Answer(ticket, Box::new(Ok((reply, id)))));
     }
 
-    fn publish(&mut self, sid: usize, notice: Notice) {
-        let listens = |c: &Conn| c.server == sid && c.server_open && !c.channels.is_empty();
+    fn publish(&mut self, sid: usize, posted: &Posted) {
+        let meant = |c: &Conn| match &posted.to {
+            Some(nonce) => c.channels.iter().any(|held| matches!(held, Channel::Presence(n) if n.as_str() == nonce)),
+            None => !c.channels.is_empty(),
+        };
+        let listens = |c: &Conn| c.server == sid && c.server_open && meant(c);
         let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| listens(&self.conns[*at])).collect();
         for conn in all {
-            self.send_down(conn, News::Notice(notice.clone()));
+            self.send_down(conn, News::Notice(posted.notice.clone()));
         }
     }
 

@@ -194,11 +194,14 @@ pub enum LeaseCall {
         ttl: Option<Duration>,
         /// The nonce of this renewal.
         nonce: Nonce,
-        /// Of a lease that is bound to a presence: the connection that it is bound to from now on, subscribed on this server.
-        presence: Option<Nonce>,
-        /// Of a lease that is bound to a presence: the owner, who holds the lease at this instant by its own clock. Only such
-        /// a holder keeps its lease across a change of the server process, or of a data set that forgot it.
-        holds: Option<Owner>,
+        /// Of a lease that is bound to a presence: who holds it, with the connection that it is bound to from now on, which
+        /// must be subscribed on the server that is asked.
+        owner: Option<Owner>,
+        /// Whether the owner holds the lease at this instant by its own clock. Only such a holder keeps its lease across a
+        /// change of the server process, and gets it back with its token where the data were lost.
+        holds: bool,
+        /// By when a holder whose presence is gone has stopped.
+        grace: Duration,
     },
     /// Gives the lease up.
     Release {

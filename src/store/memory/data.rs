@@ -5,10 +5,13 @@
 //!
 //! Not here: the transitions (one file per family), what a server has beyond its data (`state.rs`).
 
+use super::acquire::Told;
+use super::capability::Done;
+use super::leases::{Lease, Waiter};
 use super::sorted::Sorted;
 use super::state::Step;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::{Member, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
 use crate::cluster::settings::Timing;
@@ -83,6 +86,8 @@ pub(super) struct Data {
     pub(super) last_tick: Option<i64>,
     pub(super) skew: i64,
     pub(super) stalled_at: i64,
+    /// The cluster time at which this server process first wrote, or the data set began.
+    pub(super) settled_at: i64,
     pub(super) members: BTreeMap<NodeId, Row>,
     /// Live nodes by deadline in cluster time.
     pub(super) beats: Sorted,
@@ -99,6 +104,15 @@ pub(super) struct Data {
     pub(super) producers: BTreeMap<Nonce, (u64, u64)>,
     /// Nodes that are away, by the cluster time at which they left.
     pub(super) away: Sorted,
+    pub(super) leases: BTreeMap<LeaseName, Lease>,
+    /// Leases by the cluster time at which they are over, or an offer of them is.
+    pub(super) due: Sorted<LeaseName>,
+    /// Who waits for a lease, in order of arrival.
+    pub(super) queues: BTreeMap<LeaseName, Vec<Waiter>>,
+    /// The first grant of each request.
+    pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
+    /// Who did what may be done once for a key.
+    pub(super) once: BTreeMap<String, Done>,
 }
 
 /// A number of the protocol as a score.
@@ -128,6 +142,7 @@ impl Step<'_> {
         self.data.event_start = self.data.numbers.event;
         self.data.message_start = self.data.numbers.message;
         self.data.floor = self.data.version;
+        self.begun = true;
         self.server.notice(Notice::Register);
     }
 
@@ -137,6 +152,7 @@ impl Step<'_> {
         let known = self.data.server.replace(self.server.id.clone());
         if known.is_some() && known != self.data.server {
             self.moved = true;
+            self.begun = true;
             let token = self.data.numbers.token.saturating_add(LIFT);
             self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
             self.data.version += LIFT;
@@ -162,6 +178,9 @@ impl Step<'_> {
         if silence < 0 || std::mem::take(&mut self.moved) || (ttl > 0 && silence.saturating_mul(2) > ttl) {
             self.data.skew = self.data.skew.saturating_add(silence);
             self.data.stalled_at = now;
+        }
+        if std::mem::take(&mut self.begun) {
+            self.data.settled_at = self.cluster_now();
         }
         self.data.last_tick = Some(now);
     }
@@ -190,7 +209,8 @@ impl Step<'_> {
         self.data.numbers.token
     }
 
-    /// Ends a life; the row stays as a memory of the node.
+    /// Ends a life; the row stays as a memory of the node. The leases that are bound to the life end with it, but not those
+    /// of a member that was only late: a frozen holder keeps them until they are over.
     pub(super) fn end_life(&mut self, id: &NodeId, mut row: Row, status: StoredStatus, reason: LeftReason) {
         let incarnation = row.incarnation;
         row.status = status;
@@ -200,6 +220,9 @@ impl Step<'_> {
         let now = self.cluster_now();
         self.data.away.set(id, now);
         self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
+        if reason != LeftReason::HeartbeatTimeout {
+            self.end_leases(id, incarnation);
+        }
     }
 
     /// Whether the caller is the life that the table knows; an empty epoch speaks of any data set.

@@ -68,7 +68,7 @@ impl Step<'_> {
         let Some(row) = self.row(candidate).filter(Row::is_live) else {
             return HandOver::Unknown;
         };
-        if !row.candidate || row.kind == PresenceKind::None {
+        if !row.candidate || row.kind == PresenceKind::None || row.status == StoredStatus::Draining {
             return HandOver::Barred;
         }
         let Some(record) = &mut self.data.leader else {
@@ -91,6 +91,7 @@ impl Step<'_> {
         let identity = self.identify(&campaign.life, "");
         let judged = match identity {
             Identity::Ok if stale => Err("stale data"),
+            Identity::Ok if self.is_draining(&campaign.life.node_id) => Err("draining"),
             Identity::Ok => self.judge(campaign),
             Identity::Unknown => Err("unknown"),
             Identity::Replaced => Err("replaced"),
@@ -98,7 +99,7 @@ impl Step<'_> {
             Identity::Epoch => Err("epoch"),
         };
         let (granted, refused) = match judged {
-            Ok(reason) => (Some(self.grant(campaign, reason)), String::new()),
+            Ok(reason) => (Some(self.elect(campaign, reason)), String::new()),
             Err(why) => (None, why.to_owned()),
         };
         let (leader, token) = (self.leader(), self.data.numbers.token);
@@ -154,7 +155,7 @@ impl Step<'_> {
         Ok(if mine { ElectedReason::Handover } else { reason })
     }
 
-    fn grant(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
+    fn elect(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
         let old = self.data.leader.clone();
         let holder = old.as_ref().and_then(|record| record.holder.clone());
         let since = score(self.now.0).saturating_sub(self.data.stalled_at);

@@ -3,15 +3,18 @@
 //! 1. [`MemoryState`] does to the letter what the scripts in `store/redis/scripts` do, and is pure.
 //! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
 
+mod acquire;
+mod capability;
 mod data;
 mod election;
 mod join;
+mod leases;
 mod sorted;
 mod state;
 mod sync;
 mod tick;
 
-pub use state::{Channel, MemoryState};
+pub use state::{Channel, MemoryState, Posted};
 
 use super::{Answer, Store};
 use crate::cluster::event::ClusterEvent;
@@ -55,9 +58,6 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
-            return Err(Fault::Refused("this store has no leases yet".to_owned()));
-        }
         let mut inner = self.lock();
         let now = ServerTime(BOOT + millis(crate::clock::now().0 + inner.1));
         let reply = inner.0.apply(&call, now);

@@ -1,33 +1,39 @@
-//! A sorted set of nodes: each has one score, and they are read by it.
+//! A sorted set of nodes or leases: each has one score, and they are read by it.
 //!
-//! 1. Nodes of one score come in the order of their ids, as in Redis.
+//! 1. Those of one score come in the order of their names, as in Redis.
 //!
 //! Not here: what the scores mean (`data.rs`).
 
 use crate::cluster::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Nodes by score.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sorted {
-    scores: BTreeMap<NodeId, i64>,
-    order: BTreeSet<(i64, NodeId)>,
+/// Nodes, or what has a name of another type, by score.
+#[derive(Debug, Clone)]
+pub(super) struct Sorted<T = NodeId> {
+    scores: BTreeMap<T, i64>,
+    order: BTreeSet<(i64, T)>,
 }
 
-impl Sorted {
-    pub(super) fn set(&mut self, id: &NodeId, score: i64) {
+impl<T> Default for Sorted<T> {
+    fn default() -> Self {
+        Self { scores: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<T: Clone + Ord> Sorted<T> {
+    pub(super) fn set(&mut self, id: &T, score: i64) {
         self.remove(id);
         self.scores.insert(id.clone(), score);
         self.order.insert((score, id.clone()));
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId) {
+    pub(super) fn remove(&mut self, id: &T) {
         if let Some(score) = self.scores.remove(id) {
             self.order.remove(&(score, id.clone()));
         }
     }
 
-    pub(super) fn score(&self, id: &NodeId) -> Option<i64> {
+    pub(super) fn score(&self, id: &T) -> Option<i64> {
         self.scores.get(id).copied()
     }
 
@@ -36,16 +42,16 @@ impl Sorted {
     }
 
     /// All of them, lowest score first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeId, i64)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&T, i64)> {
         self.order.iter().map(|(score, id)| (id, *score))
     }
 
-    pub(super) fn first(&self) -> Option<(NodeId, i64)> {
+    pub(super) fn first(&self) -> Option<(T, i64)> {
         self.order.first().map(|(score, id)| (id.clone(), *score))
     }
 
-    /// At most `limit` nodes whose score lies below `bound`, lowest first.
-    pub(super) fn below(&self, bound: i64, limit: usize) -> Vec<NodeId> {
+    /// At most `limit` of them whose score lies below `bound`, lowest first.
+    pub(super) fn below(&self, bound: i64, limit: usize) -> Vec<T> {
         self.order.iter().take_while(|(score, _)| *score < bound).take(limit).map(|(_, id)| id.clone()).collect()
     }
 }
@@ -60,7 +66,7 @@ mod tests {
 
     #[test]
     fn nodes_come_by_score_then_by_id_and_have_one_score() {
-        let mut set = Sorted::default();
+        let mut set: Sorted = Sorted::default();
         for (name, score) in [("b", 2), ("c", 1), ("a", 2), ("c", 3)] {
             set.set(&id(name), score);
         }

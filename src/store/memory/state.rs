@@ -33,7 +33,16 @@ pub(super) struct Server {
     pub(super) promoted: bool,
     presence: BTreeMap<String, u64>,
     leader: u64,
-    notices: Vec<Notice>,
+    notices: Vec<Posted>,
+}
+
+/// What was called, and to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// The nonce of the presence whose channel it was; `None`: the cluster's channel.
+    pub to: Option<String>,
+    /// What was called.
+    pub notice: Notice,
 }
 
 impl Server {
@@ -50,8 +59,19 @@ impl Server {
     }
 
     pub(super) fn notice(&mut self, notice: Notice) {
+        self.post(Posted { to: None, notice });
+    }
+
+    /// Calls the connection with this nonce, if it is there.
+    pub(super) fn notice_one(&mut self, nonce: &str, notice: Notice) {
+        if self.present(nonce) {
+            self.post(Posted { to: Some(nonce.to_owned()), notice });
+        }
+    }
+
+    fn post(&mut self, posted: Posted) {
         if self.notices.len() < NOTICES_KEPT {
-            self.notices.push(notice);
+            self.notices.push(posted);
         }
     }
 }
@@ -70,6 +90,8 @@ pub(super) struct Step<'a> {
     pub(super) now: ServerTime,
     /// It is the first write of its server process on data of another one.
     pub(super) moved: bool,
+    /// That, or it begins a data set.
+    pub(super) begun: bool,
 }
 
 impl MemoryState {
@@ -81,7 +103,7 @@ impl MemoryState {
 
     /// Makes one transition at `now` on the server's clock, which may jump.
     pub fn apply(&mut self, call: &Call, now: ServerTime) -> Reply {
-        let mut step = Step { data: &mut self.data, server: &mut self.server, now, moved: false };
+        let mut step = Step { data: &mut self.data, server: &mut self.server, now, moved: false, begun: false };
         match call {
             Call::Join(join) => Reply::Join(Box::new(step.join(join))),
             Call::Tick(tick) => Reply::Tick(Box::new(step.tick(tick))),
@@ -113,7 +135,9 @@ impl MemoryState {
                 Reply::Sweep { leads, gone }
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
-            Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
+            Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
+            Call::Once(once) => Reply::Once(step.once(once)),
+            Call::Drain(drain) => Reply::Drain(step.drain(drain)),
             Call::Acknowledge { life, epoch, seq } => Reply::Acknowledge(step.acknowledge(life, epoch, *seq)),
         }
     }
@@ -202,8 +226,8 @@ impl MemoryState {
         Self { data: self.data.clone(), server: Server::new(server, true) }
     }
 
-    /// Takes what was called on the cluster's channel since the last time, in order.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
+    /// Takes what was called since the last time, in order.
+    pub fn take_notices(&mut self) -> Vec<Posted> {
         std::mem::take(&mut self.server.notices)
     }
 }

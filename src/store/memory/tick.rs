@@ -1,4 +1,4 @@
-//! The heartbeat: deadlines, overdue members, the lease, and the news.
+//! The heartbeat: deadlines, overdue members and leases, the leadership's lease, and the news.
 //!
 //! 1. The stall guard moves every deadline before the first one is judged.
 //! 2. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
@@ -42,9 +42,11 @@ impl Step<'_> {
         for gone in self.data.away.below(now.saturating_sub(MEMORY).saturating_add(1), FORGOTTEN) {
             self.forget(&gone);
         }
+        let next_lease = self.sweep_leases();
         let lease = self.renew(tick, identity);
-        let first = self.data.beats.first();
-        let due = first.map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now).max(0));
+        let left = |deadline: i64| deadline.saturating_sub(now).max(0);
+        let first = self.data.beats.first().map_or(score(self.data.ttl), |(_, deadline)| left(deadline));
+        let due = next_lease.map_or(first, |at| first.min(left(at)));
         TickReply {
             identity,
             now: self.now,

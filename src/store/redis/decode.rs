@@ -1,7 +1,8 @@
 //! Script replies as the protocol's types, in the order of each script's header.
 //!
-//! Not here: the fields themselves (`fields.rs`), the streams (`streams.rs`).
+//! Not here: the fields themselves (`fields.rs`), leases (`decode_leases.rs`), the streams (`streams.rs`).
 
+use super::decode_leases;
 use super::fields::{Fields, Malformed};
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
@@ -61,20 +62,22 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
             Reply::Sweep { leads, gone }
         }
         Call::Publish(_) => Reply::Publish(publish(&mut f)?),
-        Call::Lease(_) | Call::Once(_) | Call::Drain(_) => Reply::Once(Vec::new()),
+        Call::Lease(lease) => Reply::Lease(decode_leases::reply(lease, &mut f)?),
+        Call::Once(once) => Reply::Once(decode_leases::once(once, &mut f)?),
+        Call::Drain(_) => Reply::Drain(decode_leases::drain(&mut f)?),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
     })
 }
 
-fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {
+pub(super) fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {
     f.number("time").map(ServerTime)
 }
 
-fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
+pub(super) fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
     named_identity(&f.text("status")?)
 }
 
-fn named_identity(status: &str) -> Result<Identity, Malformed> {
+pub(super) fn named_identity(status: &str) -> Result<Identity, Malformed> {
     Ok(match status {
         "ok" => Identity::Ok,
         "unknown" => Identity::Unknown,

@@ -2,16 +2,19 @@
 //!
 //! Not here: the replies (`decode.rs`).
 
+use super::keys::Keys;
 use super::scripts;
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
-use crate::cluster::protocol::{Call, Campaign, Join, Life, Publish, Rule, Tick};
+use crate::cluster::protocol::{Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, Owner, Publish, Rule, Tick};
 use crate::cluster::time::millis;
 use redis::Script;
 
 /// A script with its arguments.
 pub(super) struct Invocation {
     pub(super) script: &'static Script,
+    /// Keys behind those that every script gets.
+    pub(super) own_keys: Vec<String>,
     pub(super) arguments: Vec<String>,
 }
 
@@ -31,7 +34,7 @@ fn life(life: &Life) -> [String; 2] {
     [life.node_id.to_string(), life.incarnation.to_string()]
 }
 
-pub(super) fn invocation(call: &Call) -> Invocation {
+pub(super) fn invocation(call: &Call, keys: &Keys) -> Invocation {
     let (script, arguments): (&'static Script, Vec<String>) = match call {
         Call::Join(join) => (&scripts::JOIN, join_arguments(join)),
         Call::Tick(tick) => (&scripts::TICK, tick_arguments(tick)),
@@ -70,13 +73,81 @@ pub(super) fn invocation(call: &Call) -> Invocation {
             (&scripts::SWEEP, arguments)
         }
         Call::Publish(publish) => (&scripts::PUBLISH, publish_arguments(publish)),
-        Call::Lease(_) | Call::Once(_) | Call::Drain(_) => (&scripts::WATCH, Vec::new()),
+        Call::Lease(lease) => lease_invocation(lease),
+        Call::Once(once) => {
+            (&scripts::ONCE, vec![once.by.to_string(), once.request_id.clone(), millis(once.ttl).to_string()])
+        }
+        Call::Drain(drain) => {
+            let [id, incarnation] = life(&drain.life);
+            (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled)])
+        }
         Call::Acknowledge { life: who, epoch, seq } => {
             let [id, incarnation] = life(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
     };
-    Invocation { script, arguments }
+    let own_keys = match call {
+        Call::Once(once) => once.keys.iter().map(|key| keys.once(key)).collect(),
+        _ => Vec::new(),
+    };
+    Invocation { script, own_keys, arguments }
+}
+
+fn lease_invocation(call: &LeaseCall) -> (&'static Script, Vec<String>) {
+    let name = call.name().to_string();
+    match call {
+        LeaseCall::Acquire(acquire) => (&scripts::ACQUIRE, acquire_arguments(acquire)),
+        LeaseCall::Renew { token, ttl, nonce, owner, holds, grace, .. } => {
+            let [id, incarnation, presence] = owner.as_ref().map(parts).unwrap_or_default();
+            let ttl = ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default();
+            let (nonce, grace) = (nonce.to_string(), millis(*grace).to_string());
+            let token = token.to_string();
+            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace])
+        }
+        LeaseCall::Release { token, .. } => (&scripts::RELEASE, vec![name, token.to_string()]),
+        LeaseCall::Check { token, .. } => (&scripts::CHECK, vec![name, token.to_string()]),
+        LeaseCall::Forget { ticket, .. } => (&scripts::FORGET, vec![name, ticket.to_string()]),
+        LeaseCall::Watch { .. } => (&scripts::WATCH_LEASE, vec![name]),
+    }
+}
+
+fn parts(owner: &Owner) -> [String; 3] {
+    [owner.node_id.to_string(), owner.incarnation.to_string(), text(owner.presence.as_ref())]
+}
+
+fn acquire_arguments(acquire: &Acquire) -> Vec<String> {
+    let [id, incarnation, presence] = parts(&acquire.owner);
+    let (claim, token, seen) = match &acquire.claim {
+        None => ("", Term(0), String::new()),
+        Some(Claim::Presence { token, presence }) => ("presence", *token, presence.clone()),
+        Some(Claim::Expired { token, nonce }) => ("expired", *token, nonce.clone()),
+    };
+    let (server, epoch, span) = match &acquire.served {
+        None => (String::new(), String::new(), 0),
+        Some(served) => (served.server.0.clone(), served.epoch.clone(), millis(served.span)),
+    };
+    vec![
+        acquire.name.to_string(),
+        id,
+        incarnation,
+        presence,
+        acquire.ticket.to_string(),
+        acquire.request_id.clone(),
+        millis(acquire.ttl).to_string(),
+        flag(acquire.wait),
+        millis(acquire.grace).to_string(),
+        claim.to_owned(),
+        token.to_string(),
+        seen,
+        server,
+        epoch,
+        span.to_string(),
+        acquire.nonce.to_string(),
+        acquire.known.token.to_string(),
+        acquire.known.event.to_string(),
+        acquire.known.message.to_string(),
+        acquire.fresh_epoch.to_string(),
+    ]
 }
 
 fn join_arguments(join: &Join) -> Vec<String> {

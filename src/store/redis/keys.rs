@@ -2,7 +2,7 @@
 //!
 //! 1. All keys of a cluster lie in one hash slot, by the tag `{<cluster>}`.
 //!
-//! Not here: what the keys hold (`scripts/prelude.lua`).
+//! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/prelude.lua`).
 
 use crate::cluster::ids::{ClusterName, Nonce};
 
@@ -61,6 +61,12 @@ impl Keys {
     #[must_use]
     pub fn presence_channel(&self, nonce: &Nonce) -> String {
         format!("{}presence:{nonce}", self.prefix)
+    }
+
+    /// Who did what may be done once for a key.
+    #[must_use]
+    pub fn once(&self, key: &str) -> String {
+        format!("{}once:{key}", self.prefix)
     }
 
     /// The channel that every leader holds.

@@ -4,6 +4,7 @@
 //! 2. What Redis holds is never trusted: a reply of another shape is an error, not a panic.
 
 mod decode;
+mod decode_leases;
 mod encode;
 mod fields;
 mod follow;
@@ -74,12 +75,9 @@ impl RedisStore {
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        if matches!(call, Call::Lease(_) | Call::Once(_) | Call::Drain(_)) {
-            return Err(Fault::Refused("this store has no leases yet".to_owned()));
-        }
-        let encode::Invocation { script, arguments } = encode::invocation(&call);
+        let encode::Invocation { script, own_keys, arguments } = encode::invocation(&call, &self.keys);
         let mut invocation = script.prepare_invoke();
-        for key in self.keys.all() {
+        for key in self.keys.all().iter().chain(&own_keys) {
             invocation.key(key);
         }
         for argument in &arguments {

@@ -11,7 +11,13 @@ macro_rules! scripts {
     ($($name:ident = $file:literal),+ $(,)?) => {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new(concat!(include_str!("scripts/prelude.lua"), "\n", include_str!(concat!("scripts/", $file))))
+                Script::new(concat!(
+                    include_str!("scripts/prelude.lua"),
+                    "\n",
+                    include_str!("scripts/prelude_leases.lua"),
+                    "\n",
+                    include_str!(concat!("scripts/", $file))
+                ))
             });
         )+
     };
@@ -30,4 +36,12 @@ scripts! {
     SWEEP = "sweep.lua",
     PUBLISH = "publish.lua",
     ACKNOWLEDGE = "acknowledge.lua",
+    ACQUIRE = "acquire.lua",
+    RENEW = "renew.lua",
+    RELEASE = "release.lua",
+    CHECK = "check.lua",
+    FORGET = "forget.lua",
+    WATCH_LEASE = "watch_lease.lua",
+    ONCE = "once.lua",
+    DRAIN = "drain.lua",
 }

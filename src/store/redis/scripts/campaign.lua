@@ -17,7 +17,7 @@ local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
 load_meta()
 local stale = tonumber(ARGV[9]) > meta.token
 guard_stall()
-local status = identify(id, incarnation, '')
+local status, row = identify(id, incarnation, '')
 local leader = read_leader()
 local why = ''
 local reason = 'vacant'
@@ -31,6 +31,8 @@ if status ~= 'ok' then
 elseif stale then
   -- The caller has seen higher terms than this data set: a stale copy. Its next tick lifts the counter.
   why = 'stale data'
+elseif is_draining(row) then
+  why = 'draining'
 end
 if why ~= '' then
   return refused()
@@ -118,7 +120,7 @@ if presence ~= '' and subscribers(presence_channel(presence)) > 0 then
 end
 settle()
 local term = next_token()
-call('HMSET', LEADER, 'holder', id, 'incarnation', incarnation, 'term', term, 'expires', int(cluster_now() + meta.lease),
-  'nonce', nonce, 'presence', registered, 'run_id', server, 'handing_to', '', 'vacated', 0, 'previous', previous, 'lost', '')
+write_record('leader', { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + meta.lease, nonce = nonce,
+  presence = registered, run_id = server, previous = previous, ttl = meta.lease, ticket = '', grace = grace })
 emit('leader_elected', id, 'leader', id, 'term', term, 'previous', previous, 'reason', reason)
 return { status, int(now), 1, term, '', leader_reply(read_leader()), int(meta.token) }

@@ -2,8 +2,8 @@
 --
 -- ARGV: 1 candidate's node id
 -- Returns: [status, now, leader]; status 'asked', 'same' (it leads already), 'vacant' (there is none to ask; a record is
---   marked all the same), 'unknown' (no live member), 'barred' (it does not stand for leader, or no
---   process of it runs that could take over now)
+--   marked all the same), 'unknown' (no live member), 'barred' (it does not stand for leader, takes
+--   no new work, or no process of it runs that could take over now)
 -- Atomic, because the candidate must be alive when the mark is set.
 local candidate = ARGV[1]
 load_meta()
@@ -12,7 +12,7 @@ local leader = read_leader()
 local status = 'asked'
 if not row or not is_live(row) then
   status = 'unknown'
-elseif row.c ~= '1' or row.k == 'none' then
+elseif row.c ~= '1' or row.k == 'none' or is_draining(row) then
   status = 'barred'
 elseif not leader then
   status = 'vacant'

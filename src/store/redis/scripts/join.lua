@@ -74,7 +74,7 @@ if rename_from ~= '' and rename_from ~= id then
     end
     local leader = read_leader()
     if leader and leader.holder == rename_from and leader.incarnation == old.i then
-      vacate(leader, 'resigned')
+      vacate_leader(leader, 'resigned')
     end
     old.a, old.r = '', ''
     if is_live(old) then

@@ -15,7 +15,7 @@ if status == 'ok' then
   end
   local leader = read_leader()
   if leader and leader.holder == id and leader.incarnation == incarnation then
-    vacate(leader, 'resigned')
+    vacate_leader(leader, 'resigned')
     resigned = 1
   end
   end_life(id, row, 'left', 'left')

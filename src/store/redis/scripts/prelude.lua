@@ -1,8 +1,9 @@
--- Shared opening of every script; it is put in front of each of them.
+-- Shared opening of every script; it is put in front of each of them, and prelude_leases.lua behind it.
 --
--- KEYS (all in one hash slot, the same list for every script):
+-- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
---                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), trimmed
+--                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
+--                        process first wrote, or the data set began), trimmed
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -14,12 +15,20 @@
 --  10 cursors    hash    node id -> acknowledged message seq
 --  11 producers  hash    producer -> "<producer seq> <message seq>" of its last accepted call
 --  12 away       zset    node id -> cluster time at which it left
---  13 leases     zset    lease name -> cluster time at which it is over, or kept for no waiter any more
+--  13 leases     zset    lease name -> cluster time at which it is over, or an offer of it to a waiter
+-- Keys that scripts name themselves, by the same prefix:
+--   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
+--   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
+--   owned:<node id>   set     names of leases that were granted to this node id; the records decide
+--   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
+--   once:<key>        string  "<node id> <at, server time> <request id>"
+--   held:<node id>    set     ids of tasks that run there
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
 -- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
 -- written with %.0f, because Lua and cjson would round their decimal form.
 local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
+local FIXED_KEYS = 13
 local PREFIX = string.sub(META, 1, -5)
 local call = redis.call
 
@@ -66,13 +75,13 @@ end
 local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
-    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id')
+    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
     message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
-    run_id = v[15] or '',
+    run_id = v[15] or '', settled_at = number(v[16], 0),
   }
 end
 
@@ -83,7 +92,7 @@ local function settle()
     return
   end
   if meta.run_id ~= '' then
-    meta.moved = true
+    meta.moved, meta.begun = true, true
     meta.token = math.max(meta.token + 1000000, now_us)
     meta.version = meta.version + 1000000
     meta.floor = meta.version
@@ -112,7 +121,7 @@ local function open(known_token, known_event, known_message, fresh_epoch)
     meta[name] = math.max(top, now_us)
   end
   meta.epoch, meta.event_start, meta.message_start = fresh_epoch, meta.event_seq, meta.message_seq
-  meta.floor = meta.version
+  meta.floor, meta.begun = meta.version, true
   call('HMSET', META, 'epoch', meta.epoch, 'token', int(meta.token), 'event_seq', int(meta.event_seq), 'message_seq',
     int(meta.message_seq), 'event_start', int(meta.event_start), 'message_start', int(meta.message_start), 'floor',
     int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew))
@@ -136,6 +145,10 @@ local function guard_stall()
     meta.skew, meta.stalled_at = meta.skew + silence, now
     meta.moved = false
     call('HMSET', META, 'skew', int(meta.skew), 'stalled_at', int(now))
+  end
+  if meta.begun then
+    meta.settled_at, meta.begun = cluster_now(), false
+    call('HSET', META, 'settled_at', int(meta.settled_at))
   end
   call('HSET', META, 'last_tick', int(now))
 end
@@ -184,16 +197,6 @@ local function next_token()
   return int(meta.token)
 end
 
--- Ends a life: the row stays as a memory of the node for seven days.
-local function end_life(id, row, status, reason)
-  row.s = status
-  write_row(id, row)
-  call('ZREM', BEATS, id)
-  call('HDEL', PRESENCE, id)
-  call('ZADD', AWAY, int(cluster_now()), id)
-  emit('node_left', id, 'incarnation', row.i, 'reason', reason)
-end
-
 -- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
 -- (declared dead or left), 'epoch' (the caller speaks of another data set).
 local function identify(id, incarnation, epoch)
@@ -209,43 +212,6 @@ local function identify(id, incarnation, epoch)
     return 'gone', row
   end
   return 'ok', row
-end
-
--- The leader's record: holder ('' when vacant), incarnation, term, expires (cluster time), nonce (of the last renewal),
--- presence (nonce of the holder's registered connection), run_id (the server process that granted or confirmed it), handing_to,
--- vacated (cluster time), previous, lost ('resigned' or 'handover').
-local function read_leader()
-  local v = call('HMGET', LEADER, 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id', 'handing_to',
-    'vacated', 'previous', 'lost')
-  if not v[3] then
-    return nil
-  end
-  return {
-    holder = v[1] or '', incarnation = v[2] or '0', term = v[3], expires = number(v[4], 0), nonce = v[5] or '',
-    presence = v[6] or '', run_id = v[7] or '', handing_to = v[8] or '', vacated = number(v[9], 0),
-    previous = v[10] or '', lost = v[11] or '',
-  }
-end
-
--- The record as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
--- the holder's presence] or an empty list.
-local function leader_reply(leader)
-  if not leader then
-    return {}
-  end
-  local there = 0
-  if leader.presence ~= '' then
-    there = subscribers(presence_channel(leader.presence))
-  end
-  return { leader.holder, leader.incarnation, leader.term, int(leader.expires + meta.skew), leader.nonce, leader.presence,
-    leader.handing_to, there }
-end
-
--- The run_id stays: whether the record is the newest one is known only on the server process that granted or confirmed it.
-local function vacate(leader, reason)
-  call('HMSET', LEADER, 'holder', '', 'vacated', int(cluster_now()), 'previous', leader.holder, 'lost', reason, 'presence',
-    '', 'nonce', 'vacant-' .. leader.term)
-  emit('leader_lost', leader.holder, 'leader', leader.holder, 'term', leader.term, 'reason', reason)
 end
 
 -- The numbers of the data set as a reply.

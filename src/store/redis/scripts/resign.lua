@@ -10,7 +10,7 @@ local status = identify(id, incarnation, '')
 local leader = read_leader()
 local resigned = 0
 if leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term then
-  vacate(leader, leader.handing_to ~= '' and 'handover' or 'resigned')
+  vacate_leader(leader, leader.handing_to ~= '' and 'handover' or 'resigned')
   resigned = 1
 end
 return { status, int(now), resigned }

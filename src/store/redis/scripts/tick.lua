@@ -1,10 +1,11 @@
--- tick: one heartbeat. Refreshes the member's deadline, ends overdue members, renews the lease, and returns the news.
+-- tick: one heartbeat. Refreshes the member's deadline, ends overdue members and leases, renews the leader's lease, and returns
+-- the news.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
 --   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view
--- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline, members
---   alive]; status is one of identify()'s.
+-- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
+--   member or a lease, members alive]; status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -49,6 +50,7 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 60
   call('HSET', META, 'floor', int(meta.floor))
 end
 
+local next_lease = sweep_leases()
 local leader = read_leader()
 if term ~= '0' then
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
@@ -68,8 +70,8 @@ if term ~= '0' then
   elseif status == 'ok' and not leader and leads and presence ~= '' and subscribers(presence_channel(presence)) > 0 then
     -- The record was lost with the data, the leader was not: nobody else can have been granted a term, because
     -- candidates wait for the leader channel, which this connection holds.
-    call('HMSET', LEADER, 'holder', id, 'incarnation', incarnation, 'term', term, 'expires', int(cluster_now() + meta.lease),
-      'nonce', nonce, 'presence', presence, 'run_id', run_id(), 'handing_to', '', 'previous', '', 'lost', '', 'vacated', 0)
+    write_record('leader', { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + meta.lease, nonce = nonce,
+      presence = presence, run_id = run_id(), previous = '', ttl = meta.lease, ticket = '', grace = 0 })
     leader = read_leader()
     lease = 'renewed'
   else
@@ -79,5 +81,8 @@ end
 
 local first = call('ZRANGE', BEATS, 0, 0, 'WITHSCORES')
 local due = first[2] and math.max(0, tonumber(first[2]) - cluster_now()) or meta.ttl
+if next_lease then
+  due = math.max(0, math.min(due, next_lease - cluster_now()))
+end
 return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, tonumber(ARGV[14]), epoch, 128), beats_reply(32),
   int(due), call('ZCARD', BEATS) }

@@ -1,0 +1,175 @@
+//! What whoever knows a lease's token may do with it, giving up a place, what runs once for a key, and draining.
+//!
+//! 1. A token that is not the lease's changes nothing.
+
+use super::data::score;
+use super::leases::Lease;
+use super::state::Step;
+use crate::cluster::event::LostReason;
+use crate::cluster::ids::{LeaseName, NodeId, Nonce, Term};
+use crate::cluster::member::StoredStatus;
+use crate::cluster::protocol::{
+    Drain, DrainReply, Identity, LeaseCall, LeaseReply, Numbers, Once, OnceGrant, Owner, Renewed,
+};
+use crate::cluster::time::{ServerTime, millis};
+use crate::store::Notice;
+use std::time::Duration;
+
+/// Who did what may be done once for a key.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    by: NodeId,
+    at: ServerTime,
+    request_id: String,
+    /// On the server's clock.
+    until: ServerTime,
+}
+
+/// A renewal, taken apart.
+struct Renewal<'a> {
+    name: &'a LeaseName,
+    token: Term,
+    ttl: Option<Duration>,
+    nonce: &'a Nonce,
+    owner: Option<&'a Owner>,
+    holds: bool,
+    grace: Duration,
+}
+
+impl Step<'_> {
+    pub(super) fn lease_call(&mut self, call: &LeaseCall) -> LeaseReply {
+        match call {
+            LeaseCall::Acquire(acquire) => LeaseReply::Acquired(Box::new(self.acquire(acquire))),
+            LeaseCall::Renew { name, token, ttl, nonce, owner, holds, grace } => {
+                let owner = owner.as_ref();
+                let holds = *holds && owner.is_some_and(|owner| owner.presence.is_some());
+                let renewal = Renewal { name, token: *token, ttl: *ttl, nonce, owner, holds, grace: *grace };
+                LeaseReply::Renewed { outcome: self.renew_lease(&renewal), now: self.now }
+            }
+            LeaseCall::Release { name, token } => LeaseReply::Released { released: self.release(name, *token) },
+            LeaseCall::Check { name, token } => LeaseReply::Checked { valid: self.check(name, *token) },
+            LeaseCall::Forget { name, ticket } => LeaseReply::Forgotten { waited: self.give_up(name, ticket) },
+            LeaseCall::Watch { name } => {
+                LeaseReply::Watched { now: self.now, epoch: self.data.epoch.clone(), record: self.lease_record(name) }
+            }
+        }
+    }
+
+    fn renew_lease(&mut self, renewal: &Renewal<'_>) -> Renewed {
+        let (name, token) = (renewal.name, renewal.token);
+        if renewal.holds {
+            self.open(Numbers { token: token.0, event: 0, message: 0 }, renewal.nonce);
+        }
+        self.guard_stall();
+        if name.is_leadership() {
+            // Its holder renews it with each heartbeat.
+            let record = self.lease_record(name).filter(|record| record.holder.is_some() && record.token == token);
+            return record.map_or(Renewed::Stale, |record| Renewed::Until(record.expires_at));
+        }
+        let found = self.lease(name).cloned();
+        let lost = found.is_none() && renewal.holds && renewal.ttl.is_some() && token.0 < self.data.numbers.token;
+        let held = found.filter(|lease| lease.holder.is_some() && lease.token == token);
+        let mut lease = match held {
+            Some(lease) => lease,
+            None if lost => {
+                Lease { holder: renewal.owner.cloned(), token, grace: score(millis(renewal.grace)), ..Lease::vacant() }
+            }
+            None => return Renewed::Stale,
+        };
+        let now = self.cluster_now();
+        if lease.by_presence().is_some() {
+            let elsewhere = !lost && lease.server.as_ref() != Some(&self.server.id);
+            let over = !lost && now > lease.expires;
+            if !renewal.holds && (elsewhere || over) {
+                return Renewed::Stale;
+            }
+            let presence = renewal.owner.and_then(|owner| owner.presence.clone());
+            let Some(presence) = presence.filter(|nonce| self.server.present(nonce.as_str())) else {
+                return Renewed::NoPresence;
+            };
+            lease.server = Some(self.server.id.clone());
+            if let Some(holder) = &mut lease.holder {
+                holder.presence = Some(presence);
+            }
+        } else if now > lease.expires {
+            return Renewed::Stale;
+        }
+        lease.ttl = renewal.ttl.unwrap_or(lease.ttl);
+        lease.expires = now.saturating_add(score(millis(lease.ttl)));
+        lease.nonce = renewal.nonce.to_string();
+        let until = super::data::answered(lease.expires.saturating_add(self.data.skew));
+        self.grant_lease(name, lease);
+        Renewed::Until(until)
+    }
+
+    fn release(&mut self, name: &LeaseName, token: Term) -> bool {
+        self.guard_stall();
+        let Some(lease) = self.lease(name).filter(|lease| lease.token == token) else { return false };
+        if lease.holder.is_some() {
+            self.vacate_lease(name);
+        }
+        true
+    }
+
+    fn check(&self, name: &LeaseName, token: Term) -> bool {
+        let silence = score(self.now.0).saturating_sub(self.data.last_tick.unwrap_or(score(self.now.0)));
+        let ttl = score(self.data.ttl);
+        let stalled = silence < 0 || (ttl > 0 && silence.saturating_mul(2) > ttl);
+        let now = if stalled { self.cluster_now() - silence } else { self.cluster_now() };
+        if name.is_leadership() {
+            let record = self.data.leader.as_ref();
+            return record.is_some_and(|r| r.holder.is_some() && r.term == token && now <= r.expires);
+        }
+        self.lease(name).is_some_and(|lease| lease.holder.is_some() && lease.token == token && now <= lease.expires)
+    }
+
+    fn give_up(&mut self, name: &LeaseName, ticket: &Nonce) -> bool {
+        self.guard_stall();
+        let waited = self.forget_waiter(name, ticket);
+        let kept = |lease: &Lease| lease.holder.is_none() && lease.offered_to.as_ref() == Some(ticket);
+        if waited && self.lease(name).is_some_and(kept) {
+            self.offer(name);
+        }
+        waited
+    }
+
+    pub(super) fn once(&mut self, once: &Once) -> Vec<OnceGrant> {
+        let until = ServerTime(self.now.0.saturating_add(millis(once.ttl)));
+        let mut grants = Vec::with_capacity(once.keys.len());
+        for key in &once.keys {
+            let known = self.data.once.get(key).filter(|done| self.now < done.until);
+            grants.push(if let Some(done) = known {
+                let same = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
+                OnceGrant { granted: same, by: done.by.clone(), at: done.at }
+            } else {
+                let (by, at, request_id) = (once.by.clone(), self.now, once.request_id.clone());
+                self.data.once.insert(key.clone(), Done { by: by.clone(), at, request_id, until });
+                OnceGrant { granted: true, by, at }
+            });
+        }
+        grants
+    }
+
+    pub(super) fn drain(&mut self, drain: &Drain) -> DrainReply {
+        self.guard_stall();
+        let id = &drain.life.node_id;
+        let identity = self.identify(&drain.life, "");
+        let mut reply = DrainReply { identity, now: self.now, resigned: false, running_tasks: 0, leases: 0 };
+        let Some(mut row) = self.row(id).filter(|_| identity == Identity::Ok) else { return reply };
+        if drain.enabled != self.is_draining(id) {
+            row.status = if drain.enabled { StoredStatus::Draining } else { StoredStatus::Online };
+            self.write_row(id, row);
+        }
+        reply.resigned = drain.enabled && self.vacate_if_held(&drain.life, LostReason::Handover);
+        let now = self.cluster_now();
+        let mine = |lease: &&Lease| {
+            lease.holder.as_ref().is_some_and(|owner| owner.node_id == *id) && now <= self.ends_at(lease)
+        };
+        let held: Vec<Lease> = self.data.leases.values().filter(mine).cloned().collect();
+        reply.leases = held.len() as u64;
+        for presence in held.iter().filter(|_| drain.enabled).filter_map(Lease::by_presence) {
+            self.server.notice_one(presence.as_str(), Notice::Drain);
+        }
+        reply
+    }
+}

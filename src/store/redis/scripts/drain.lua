@@ -1,0 +1,34 @@
+-- drain: a member takes no new work any more, or takes it again.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0)
+-- Returns: [status, now, resigned (1|0), running tasks, leases held under this node id]
+-- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. What its processes
+-- hold by a presence of their own is called for; other leases stay until they are released or over.
+local id, incarnation, enabled = ARGV[1], ARGV[2], ARGV[3] == '1'
+load_meta()
+guard_stall()
+local status, row = identify(id, incarnation, '')
+if status ~= 'ok' then
+  return { status, int(now), 0, 0, 0 }
+end
+local resigned = 0
+if enabled ~= is_draining(row) then
+  row.s = enabled and 'draining' or 'online'
+  write_row(id, row)
+end
+local leader = read_leader()
+if enabled and leader and leader.holder == id and leader.incarnation == incarnation then
+  vacate_leader(leader, 'handover')
+  resigned = 1
+end
+local leases = 0
+for _, name in ipairs(try('SMEMBERS', owned_key(id)) or {}) do
+  local record = read_record(name, try)
+  if record and record.holder == id and cluster_now() <= ends_at(record) then
+    leases = leases + 1
+    if enabled and record.presence ~= '' then
+      call('PUBLISH', presence_channel(record.presence), 'drain')
+    end
+  end
+end
+return { status, int(now), resigned, try('SCARD', PREFIX .. 'held:' .. id) or 0, leases }

@@ -1,0 +1,262 @@
+-- Shared by every script, behind prelude.lua: the records of leases, and the end of a life, which ends leases, too.
+--
+-- A record: holder (node id, '' when vacant), incarnation ('0': a process that is no member), term (the token), expires (cluster
+-- time), nonce (of the last renewal), presence (nonce of the holder's registered connection), run_id (the server process that
+-- granted or confirmed it; '' when it was granted without knowing that it is the newest), handing_to (of the leadership the
+-- candidate's node id, else the ticket of the waiter that a vacancy is kept for), vacated (cluster time), previous, lost
+-- ('resigned' or 'handover'), ttl (ms), ticket (of the attempt that was granted), grace (ms, of the holder, then of the offer).
+-- The leadership is the lease named `leader`, with stricter rules (campaign.lua): it is in no zset and has no queue.
+--
+-- Why nobody gets a lease that is bound to a presence while its holder may go on. The holder stops when its last answered
+-- ping was sent a grace ago, and when its TTL (less 5 %) has passed since it sent its last confirmed renewal, by its own clock.
+--   * Its presence is gone (Claim::Presence): every answered ping was sent before that was seen, and the claimant has waited
+--     the grace and 5 % since, on its own clock, on the server process where this very nonce is registered.
+--   * The record was unchanged for the TTL and 5 % on the claimant's clock (Claim::Expired): the last renewal was sent before
+--     the claimant saw it. By the server's own clock a lease is over half a member TTL later than it says, because the stall
+--     guard takes shorter jumps of that clock for time.
+--   * Another server process answers than granted or confirmed the record: the last writes may be lost, so whatever this data
+--     set shows (another's record, a vacancy, nothing at all) proves nothing. But with the former process all connections
+--     broke, and whoever was granted anything by it stops within the grace. So the caller must have seen this process and
+--     data set for the grace and 5 % on its own clock, or the process must serve them for half a member TTL longer, by the
+--     server's. A promoted replica's former primary may live, and answer pings: there the same waits are a TTL long (one
+--     primary at a time takes writes, so no renewal is later than the promotion; one name is asked for with one TTL).
+--   * The holder itself goes on across a change of the process only while it holds the lease by its own clock: then none of
+--     these waits is over for anybody.
+
+-- A command on a key that somebody else may have broken: nil instead of an error, so that only that lease suffers.
+local function try(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err then
+    return nil
+  end
+  return answer
+end
+
+local function lease_key(name)
+  return PREFIX .. 'lease:' .. name
+end
+
+local function queue_key(name)
+  return PREFIX .. 'queue:' .. name
+end
+
+local function owned_key(id)
+  return PREFIX .. 'owned:' .. id
+end
+
+local function read_record(name, run)
+  local v = (run or call)('HMGET', lease_key(name), 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id',
+    'handing_to', 'vacated', 'previous', 'lost', 'ttl', 'ticket', 'grace')
+  if not v or not v[3] then
+    return nil
+  end
+  return {
+    name = name, holder = v[1] or '', incarnation = v[2] or '0', term = v[3], expires = number(v[4], 0), nonce = v[5] or '',
+    presence = v[6] or '', run_id = v[7] or '', handing_to = v[8] or '', vacated = number(v[9], 0),
+    previous = v[10] or '', lost = v[11] or '', ttl = number(v[12], 0), ticket = v[13] or '', grace = number(v[14], 0),
+  }
+end
+
+local function read_leader()
+  return read_record('leader')
+end
+
+-- Writes a grant. `record` has holder, incarnation, term, expires, nonce, presence, run_id, previous, ttl, ticket
+-- and grace.
+local function write_record(name, record)
+  call('HMSET', lease_key(name), 'holder', record.holder, 'incarnation', record.incarnation, 'term', record.term, 'expires',
+    int(record.expires), 'nonce', record.nonce, 'presence', record.presence, 'run_id', record.run_id, 'handing_to', '', 'vacated', 0,
+    'previous', record.previous, 'lost', '', 'ttl', int(record.ttl), 'ticket', record.ticket, 'grace', int(record.grace))
+end
+
+-- The run_id stays: whether the record is the newest one is known only on the server process that granted or confirmed it.
+local function vacate_record(record, lost)
+  record.previous, record.holder, record.presence, record.lost = record.holder, '', '', lost
+  record.vacated, record.nonce = cluster_now(), 'vacant-' .. record.term
+  call('HMSET', lease_key(record.name), 'holder', '', 'vacated', int(record.vacated), 'previous', record.previous, 'lost', lost,
+    'presence', '', 'nonce', record.nonce)
+end
+
+local function vacate_leader(leader, reason)
+  vacate_record(leader, reason)
+  emit('leader_lost', leader.previous, 'leader', leader.previous, 'term', leader.term, 'reason', reason)
+end
+
+-- The leadership as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
+-- the holder's presence] or an empty list.
+local function leader_reply(leader)
+  if not leader then
+    return {}
+  end
+  local there = 0
+  if leader.presence ~= '' then
+    there = subscribers(presence_channel(leader.presence))
+  end
+  return { leader.holder, leader.incarnation, leader.term, int(leader.expires + meta.skew), leader.nonce, leader.presence,
+    leader.handing_to, there }
+end
+
+-- A lease as a reply: [holder, incarnation, token, expires at (server time), nonce, presence, ttl, subscribers of that presence,
+-- this server process granted or confirmed it (1|0), ticket it is kept for, waiters] or an empty list.
+local function lease_reply(record)
+  if not record then
+    return {}
+  end
+  local there = record.presence ~= '' and subscribers(presence_channel(record.presence)) or 0
+  local kept = record.holder == '' and record.name ~= 'leader' and record.handing_to or ''
+  return { record.holder, record.incarnation, record.term, int(record.expires + meta.skew), record.nonce, record.presence,
+    int(record.ttl), there, record.run_id == run_id() and 1 or 0, kept, try('ZCARD', queue_key(record.name)) or 0 }
+end
+
+-- When the server's own word ends a lease: half a member TTL late where a presence holds it.
+local function ends_at(record)
+  return record.expires + (record.presence ~= '' and math.floor(meta.ttl / 2) or 0)
+end
+
+-- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
+-- granted a lease by an earlier one; `seen` is for how long the caller has seen both.
+local function unsettled(ttl, grace, seen)
+  local wait = is_promoted() and math.max(ttl, grace) or grace
+  local served = cluster_now() - meta.settled_at - math.floor(meta.ttl / 2)
+  return math.max(0, wait + math.ceil(wait / 20) - math.max(served, seen))
+end
+
+-- Whether a node's row lets its processes take leases: a member that drains does not.
+local function is_draining(row)
+  return row ~= nil and row.s == 'draining'
+end
+
+-- A waiter as its queue holds it; nil when somebody else put it there.
+local function read_waiter(text)
+  local ticket, node, incarnation, presence, grace = string.match(text, '^(%S+) (%S+) (%d+) (%S+) (%d+)$')
+  if not ticket then
+    return nil
+  end
+  return { ticket = ticket, node = node, incarnation = incarnation, presence = presence == '-' and '' or presence, grace = tonumber(grace) }
+end
+
+local function can_take(waiter)
+  local row = read_row(waiter.node)
+  if waiter.presence ~= '' then
+    return subscribers(presence_channel(waiter.presence)) > 0 and not (row and is_live(row) and is_draining(row))
+  end
+  return row ~= nil and is_live(row) and row.i == waiter.incarnation and not is_draining(row)
+end
+
+-- The first waiter that could take the lease; those before it are forgotten.
+local function first_waiter(name)
+  while true do
+    local first = try('ZRANGE', queue_key(name), 0, 0)
+    if not first or not first[1] then
+      return nil
+    end
+    local waiter = read_waiter(first[1])
+    if waiter and can_take(waiter) then
+      return waiter, first[1]
+    end
+    call('ZREM', queue_key(name), first[1])
+  end
+end
+
+local function call_waiter(waiter)
+  local nonce = waiter.presence ~= '' and waiter.presence or read_presence(waiter.node)
+  if nonce ~= '' then
+    call('PUBLISH', presence_channel(nonce), 'lease ' .. waiter.ticket)
+  end
+end
+
+-- Keeps a vacant lease for its first living waiter, and calls it. Without one, the record is forgotten after a day.
+local function offer(record)
+  local waiter = first_waiter(record.name)
+  record.handing_to = waiter and waiter.ticket or ''
+  if waiter then
+    record.vacated, record.grace = cluster_now(), waiter.grace
+    call('HMSET', lease_key(record.name), 'handing_to', waiter.ticket, 'vacated', int(record.vacated), 'grace', int(waiter.grace))
+    call('PERSIST', lease_key(record.name))
+    call('ZADD', LEASES, int(record.vacated + waiter.grace), record.name)
+    call_waiter(waiter)
+  else
+    call('HSET', lease_key(record.name), 'handing_to', '')
+    call('ZREM', LEASES, record.name)
+    call('PEXPIRE', lease_key(record.name), 86400000)
+  end
+end
+
+-- Writes the grant of a named lease.
+local function grant_lease(record)
+  -- First what may fail where somebody else broke a key, so that no grant is left of which nobody knows.
+  call('ZADD', LEASES, int(ends_at(record) + 1), record.name)
+  call('SADD', owned_key(record.holder), record.name)
+  write_record(record.name, record)
+  call('PERSIST', lease_key(record.name))
+end
+
+-- Ends a named lease.
+local function vacate_lease(record)
+  try('SREM', owned_key(record.holder), record.name)
+  vacate_record(record, '')
+  offer(record)
+end
+
+-- Forgets the waiter whose offer has lapsed, or that gave it up, and goes on with the next.
+local function pass_on(record)
+  for _, text in ipairs(try('ZRANGE', queue_key(record.name), 0, -1) or {}) do
+    if string.match(text, '^(%S+) ') == record.handing_to then
+      call('ZREM', queue_key(record.name), text)
+    end
+  end
+  offer(record)
+end
+
+-- Does what is due with at most 16 leases; returns the cluster time at which the next is due, or nil.
+local function sweep_leases()
+  local first = try('ZRANGE', LEASES, 0, 15, 'WITHSCORES') or {}
+  local swept = false
+  for at = 1, #first, 2 do
+    local name, due = first[at], number(first[at + 1], 0)
+    if due > cluster_now() then
+      return swept and number(call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2], nil) or due
+    end
+    swept = true
+    local record = name ~= 'leader' and read_record(name, try) or nil
+    if not record then
+      call('ZREM', LEASES, name)
+    elseif record.holder == '' then
+      if record.handing_to ~= '' then
+        pass_on(record)
+      else
+        call('ZREM', LEASES, name)
+      end
+    else
+      local wait = math.max(0, ends_at(record) - cluster_now() + 1)
+      if wait == 0 and record.presence ~= '' and record.run_id ~= run_id() then
+        wait = unsettled(record.ttl, record.grace, 0)
+      end
+      if wait > 0 then
+        call('ZADD', LEASES, int(cluster_now() + wait), name)
+      else
+        vacate_lease(record)
+      end
+    end
+  end
+  return swept and number(call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2], nil) or nil
+end
+
+-- Ends a life: the row stays as a memory of the node for seven days. The leases that are bound to the life end with it, but
+-- not those of a member that was only late: a frozen holder keeps them until they are over.
+local function end_life(id, row, status, reason)
+  row.s = status
+  write_row(id, row)
+  call('ZREM', BEATS, id)
+  call('HDEL', PRESENCE, id)
+  call('ZADD', AWAY, int(cluster_now()), id)
+  emit('node_left', id, 'incarnation', row.i, 'reason', reason)
+  if reason ~= 'heartbeat_timeout' then
+    for _, name in ipairs(try('SMEMBERS', owned_key(id)) or {}) do
+      local record = read_record(name, try)
+      if record and record.holder == id and record.incarnation == row.i and record.presence == '' then
+        vacate_lease(record)
+      end
+    end
+  end
+end

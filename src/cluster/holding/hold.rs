@@ -86,13 +86,13 @@ impl Holder {
         if self.call.is_some() || holding.renew_at > now {
             return;
         }
-        let standing = self.line.standing().cloned();
+        // Without a connection the store would refuse.
+        let Some(presence) = self.line.standing().cloned() else { return };
         let holds = holding.ping.is_some() && now < holding.over_at(&self.terms);
-        let owner = standing.clone().or_else(|| holding.registered.as_ref().map(|(nonce, ..)| nonce.clone()));
-        let (token, holds) = (holding.token, owner.filter(|_| holds).map(|nonce| self.owner(nonce)));
-        let nonce = self.name();
-        let (name, ttl) = (self.terms.name.clone(), Some(self.terms.ttl));
-        self.call(LeaseCall::Renew { name, token, ttl, nonce, presence: standing, holds });
+        let token = holding.token;
+        let (nonce, owner) = (self.name(), Some(self.owner(presence)));
+        let (name, ttl, grace) = (self.terms.name.clone(), Some(self.terms.ttl), self.terms.grace);
+        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, holds, grace });
     }
 
     pub(super) fn renewed(&mut self, now: Moment, sent: Moment, presence: Option<Nonce>, outcome: Renewed, server: ServerId) {

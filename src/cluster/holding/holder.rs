@@ -98,7 +98,7 @@ impl Holder {
         let phase = match &self.phase {
             Phase::Waiting(_) => self.waiting_due(),
             Phase::Holding(holding) => {
-                let call = self.call.is_none().then_some(holding.renew_at);
+                let call = (self.call.is_none() && self.line.standing().is_some()).then_some(holding.renew_at);
                 call.into_iter().chain([holding.over_at(&self.terms)]).min()
             }
             Phase::Leaving(leaving) => leaving.due(self.running, self.call.is_some()),
@@ -176,8 +176,8 @@ impl Holder {
             (LeaseCall::Watch { .. }, LeaseReply::Watched { now: at, record, .. }) => {
                 self.watched(now, at, record, &server);
             }
-            (LeaseCall::Renew { presence, .. }, LeaseReply::Renewed { outcome, .. }) => {
-                self.renewed(now, sent, presence, outcome, server);
+            (LeaseCall::Renew { owner, .. }, LeaseReply::Renewed { outcome, .. }) => {
+                self.renewed(now, sent, owner.and_then(|owner| owner.presence), outcome, server);
             }
             (LeaseCall::Release { .. }, LeaseReply::Released { .. })
             | (LeaseCall::Forget { .. }, LeaseReply::Forgotten { .. }) => self.settled(),

@@ -263,9 +263,9 @@ fn a_lost_connection_is_replaced_and_pings_on_the_new_one_count_once_the_store_k
     play.input(Input::PresenceDown(old.clone()));
     assert_ne!(play.line, Some(old), "another name");
     play.up();
-    let Some((_, LeaseCall::Renew { presence, holds, .. })) = &play.call else { panic!("{:?}", play.call) };
-    assert_eq!(presence, &play.line);
-    assert!(holds.is_some(), "it still holds, by its own clock");
+    let Some((_, LeaseCall::Renew { owner: Some(owner), holds, .. })) = &play.call else { panic!("{:?}", play.call) };
+    assert_eq!(owner.presence, play.line);
+    assert!(*holds, "it still holds, by its own clock");
     play.now = at(10_200);
     play.answer_of("s2", until());
     assert_eq!(play.ping, Some(at(10_200)));

@@ -39,6 +39,8 @@ const NAP: Duration = Duration::from_millis(250);
 const REAP_EVERY: Duration = Duration::from_secs(1);
 /// SIGTSTP, what Ctrl-Z sends.
 const STOPPED_BY_TERMINAL: i32 = 20;
+/// SIGTTIN and SIGTTOU, which stop whoever uses the terminal from the background.
+const STOPPED_IN_BACKGROUND: [i32; 2] = [21, 22];
 
 /// Guards a command until it and all its descendants are gone. `patience`: how long it may take to end once it was asked to.
 ///
@@ -62,6 +64,7 @@ pub async fn guard(patience: Duration, command: &[OsString]) -> io::Result<()> {
         terminal,
         owner: Some(writer),
         reaped_at: clock::now(),
+        wants_terminal: false,
     };
     drop(input);
     let started = Report::Started(guardian.leader.as_raw_nonzero().get());
@@ -120,6 +123,8 @@ struct Guardian {
     terminal: Option<Terminal>,
     owner: Option<OwnedWriteHalf>,
     reaped_at: Moment,
+    /// The command was stopped because it used the terminal from the background.
+    wants_terminal: bool,
 }
 
 impl Guardian {
@@ -200,10 +205,11 @@ impl Guardian {
         }
     }
 
-    fn to_foreground(&self) {
+    fn to_foreground(&mut self) {
         if let Some(terminal) = &self.terminal
             && terminal.lend(self.leader)
         {
+            self.wants_terminal = false;
             self.pass_on(Signal::CONT.as_raw());
         }
     }
@@ -215,6 +221,10 @@ impl Guardian {
         if self.watchman.ending().is_none() {
             self.look_at_leader().await;
             self.reap_orphans();
+            if self.wants_terminal {
+                // A shell that brings a running job to the foreground tells nobody.
+                self.to_foreground();
+            }
         }
         let Some((how, asked)) = self.watchman.ending() else { return false };
         let mut others = household::children();
@@ -260,6 +270,7 @@ impl Guardian {
     async fn look_whether_stopped(&mut self) {
         let stopped = waitid(WaitId::Pid(self.leader), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
         let Ok(Some(status)) = stopped else { return };
+        self.wants_terminal |= status.stopping_signal().is_some_and(|signal| STOPPED_IN_BACKGROUND.contains(&signal));
         let lent = self.terminal.as_ref().is_some_and(|terminal| terminal.is_lent_to(self.leader));
         if lent && status.stopping_signal() == Some(STOPPED_BY_TERMINAL) && !self.watchman.is_ending() {
             self.pass_on(Signal::CONT.as_raw());

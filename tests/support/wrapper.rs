@@ -6,7 +6,7 @@
 //! Not here: what the stamps must look like (`stamps.rs`).
 
 use super::stamps::Stamped;
-use super::wait::{eventually, secs, stamp};
+use super::wait::{eventually, stamp};
 use super::{Launch, RedisServer, Stamp};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
@@ -222,4 +222,4 @@ pub fn gone(pids: &[i32], within: Duration) -> Stamp {
 }
 
 /// How long a command may take to come up on a busy machine.
-pub const PATIENCE: Duration = secs(30.0);
+pub const PATIENCE: Duration = Duration::from_secs(30);

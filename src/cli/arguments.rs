@@ -3,16 +3,20 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
-//! `members.rs` and `running.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//! `members.rs`, `leases.rs`, `running.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
 //!
 //! Not here: what the commands do (one file per group beside this one).
 
+mod leases;
 mod members;
 mod running;
+mod tasks;
 mod values;
 
+pub use leases::LeaseAction;
 pub use members::{JoinArguments, RecvArguments, SendArguments};
 pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
+pub use tasks::{SubmitArguments, TasksAction, WorkArguments};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -182,26 +186,10 @@ Examples:
         form: Form,
     },
     /// Run a command only while this host holds a lease
-    #[command(after_help = "\
-One host at a time: the others wait in line, and the next one starts the command once the old one is gone for certain.
-CLAWSTER_LEASE_TOKEN holds the fencing token, which rises with every grant; CLAWSTER_LEASE_NAME the name. When the lease
-is lost, the command gets SIGTERM, then SIGKILL, with all its children. When it ends, the lease is released, and its exit
-code is this one's (128 + n for signal n). Without --no-wait or --wait it waits for ever. No node has to run.
-
-Examples:
-  clawster run --lease telegram-bot -- openclaw gateway run
-  clawster run --lease reports --no-wait -- ./reports.sh         exit code 4 when another host has it
-  clawster run --lease feed --ttl 10s --stop-timeout 30s -- ./feed")]
+    #[command(after_help = running::RUN_HELP)]
     Run(RunArguments),
     /// Run a command on exactly one host for a key, for cron lines that stand on all of them
-    #[command(after_help = "\
-The first host runs the command; the others say who did, and exit with 0 until the TTL has passed. A time pattern in the
-key makes all hosts agree on the window, by the clock of the Redis server: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
-week, %% a percent sign. Exit code 3, and no run, when Redis cannot be reached.
-
-Examples:
-  clawster once --key nightly-report-%Y-%m-%d --ttl 24h -- ./report.sh
-  0 * * * *  clawster once --key sweep-%Y-%m-%dT%H --ttl 2h --quiet -- ./sweep    (in a crontab: write \\% for %)")]
+    #[command(after_help = running::ONCE_HELP)]
     Once(OnceArguments),
     /// The process that guards a command
     #[command(hide = true)]
@@ -209,6 +197,42 @@ Examples:
     /// The process that becomes a command
     #[command(hide = true)]
     LaunchCommand(LaunchArguments),
+    /// Take, hold and give back leases: one holder at a time for a name; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Lease {
+        /// What to do.
+        #[command(subcommand)]
+        action: LeaseAction,
+    },
+    /// Put up tasks and look after them; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Tasks {
+        /// What to do.
+        #[command(subcommand)]
+        action: TasksAction,
+    },
+    /// Run a command for each task of a kind; needs a running node
+    #[command(after_help = tasks::WORK_HELP)]
+    Work(WorkArguments),
+    /// Make this node take no new work, for a restart without loss; needs a running node
+    #[command(after_help = "\
+What runs goes on; leadership goes to another node. Draining ends with --off, and with the node's process.
+
+Examples:
+  clawster drain                       at once; prints what still runs
+  clawster drain --wait                until nothing runs any more
+  clawster drain --off                 take part in everything again")]
+    Drain {
+        /// Take part in everything again
+        #[arg(long, conflicts_with = "wait")]
+        off: bool,
+        /// Wait until no task runs and no lease is held on this node
+        #[arg(long)]
+        wait: bool,
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {

@@ -111,6 +111,11 @@ pub(super) fn describe(event: &Value) -> (Tint, String) {
         "leader_lost" => {
             (Tint::Yellow, format!("{} leads no more: {} (term {})", text("leader_id"), reason(), text("term")))
         }
+        "task_available" => (Tint::Dim, format!("task {} ({}) can be claimed", text("task_id"), text("kind"))),
+        "task_dead" => (
+            Tint::Red,
+            format!("task {} ({}) is dead; last tried by {}", text("task_id"), text("kind"), text("node_id")),
+        ),
         "sync_complete" => {
             let (first, last) = (text("first_entry_id"), text("last_entry_id"));
             (Tint::Dim, format!("{} {} messages ({first} to {last})", text("direction"), text("count")))

@@ -145,7 +145,8 @@ fn random_id() -> Result<String, Failure> {
     Ok(Nonce::from_bytes(bytes).to_string())
 }
 
-fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {
+/// What a user wrote as a payload: JSON as it is, anything else as a string.
+pub(super) fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {
     let trimmed = content.trim();
     if !text && let Ok(json) = RawValue::from_string(trimmed.to_owned()) {
         return Ok(json);
@@ -153,7 +154,8 @@ fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {
     to_raw_value(content.trim_end_matches(['\r', '\n'])).map_err(|error| Failure::Failed(error.to_string()))
 }
 
-fn read_input() -> Result<String, Failure> {
+/// A payload from standard input.
+pub(super) fn read_input() -> Result<String, Failure> {
     let limit = u64::try_from(MAX_MESSAGE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().take(limit + 1).read_to_end(&mut bytes);

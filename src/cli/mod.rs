@@ -14,7 +14,9 @@ mod direct;
 mod doctor;
 
 mod documents;
+mod drain;
 mod events;
+mod leases;
 mod membership;
 mod messages;
 mod once;
@@ -24,7 +26,9 @@ mod serve;
 mod settings;
 mod settle;
 mod state;
+mod tasks;
 mod terminal;
+mod work;
 
 use arguments::{Arguments, Command, ConfigAction, Global};
 use clap::Parser;
@@ -149,6 +153,10 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Once(arguments) => once::run(session, arguments).await,
         Command::GuardCommand(arguments) => run::guard_command(arguments).await,
         Command::LaunchCommand(arguments) => run::launch_command(&arguments),
+        Command::Lease { action } => leases::run(session, action).await,
+        Command::Tasks { action } => tasks::run(session, action).await,
+        Command::Work(arguments) => work::run(session, arguments).await,
+        Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,

@@ -81,6 +81,8 @@ impl From<CallError> for Failure {
             ErrorKind::NodeIdInUse,
             ErrorKind::UnknownNode,
             ErrorKind::Overloaded,
+            ErrorKind::StaleToken,
+            ErrorKind::NotConfigured,
             ErrorKind::NotFound,
         ]) {
             Self::Refused(text)
@@ -113,6 +115,7 @@ mod tests {
         assert_eq!(code(ErrorKind::RedisUnavailable), 3);
         assert_eq!(code(ErrorKind::NodeIdInUse), 4);
         assert_eq!(code(ErrorKind::UnknownNode), 4);
+        assert_eq!(code(ErrorKind::StaleToken), 4);
         assert_eq!(code(ErrorKind::InvalidParams), 2);
         assert_eq!(code(ErrorKind::InternalError), 1);
         assert_eq!(Failure::from(CallError::Lost).code(), 1);

@@ -7,6 +7,7 @@
 
 use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use super::message::Received;
+use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,21 @@ pub enum ClusterFact {
         term: Term,
         /// Why.
         reason: LostReason,
+    },
+    /// Tasks of a kind can be claimed, of which workers found none before; it tells of the first one only. The node is its
+    /// submitter.
+    TaskAvailable {
+        /// The first one.
+        task_id: TaskId,
+        /// Of which kind.
+        kind: TaskKind,
+    },
+    /// All attempts of a task failed. The node is the last one that worked on it.
+    TaskDead {
+        /// Which.
+        task_id: TaskId,
+        /// Of which kind.
+        kind: TaskKind,
     },
 }
 

@@ -159,6 +159,11 @@ number!(
     MessageSeq
 );
 
+number!(
+    /// The number under which a task was handed out; rises at every claim, from the counter of the terms. 0: never.
+    TaskToken
+);
+
 macro_rules! entry_id {
     ($name:ident) => {
         impl $name {

@@ -12,5 +12,6 @@ pub mod node;
 pub mod packing;
 pub mod protocol;
 pub mod settings;
+pub mod task;
 pub mod time;
 pub mod view;

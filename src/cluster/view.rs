@@ -118,13 +118,13 @@ impl ClusterView {
         self.members.get(id).is_some_and(Member::is_live)
     }
 
-    /// This node's place among those that would take over: live candidates with a process, but for the leader, in the
-    /// order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
+    /// This node's place among those that would take over: candidates with a process that do not drain, but for the
+    /// leader, in the order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
     #[must_use]
     pub fn rank(&self, me: &NodeId) -> Option<usize> {
         let key = |m: &Member| (m.joined_at, m.node_id.clone());
         let stands = |m: &&Member| {
-            m.is_live()
+            m.status == StoredStatus::Online
                 && m.metadata.candidate
                 && m.presence == PresenceKind::Connection
                 && (m.node_id == *me || self.holder().is_none_or(|holder| holder.node_id != m.node_id))
@@ -164,6 +164,7 @@ impl ClusterView {
                         if *reason == LeftReason::Left { StoredStatus::Left } else { StoredStatus::Offline };
                 }
             }
+            ClusterFact::TaskAvailable { .. } | ClusterFact::TaskDead { .. } => {}
             ClusterFact::LeaderElected { leader_id, term, .. } => self.take_elected(leader_id, *term, event.at),
             ClusterFact::LeaderLost { term, .. } => {
                 if let Some(record) = self.leader.as_mut().filter(|record| record.term == *term) {

@@ -8,9 +8,11 @@
 use super::error::Error;
 use super::handle::StateView;
 use super::hub::Hub;
+use super::leases::Leases;
 use super::presence;
 use super::state_view;
 use super::sync::Sync;
+use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::{ClusterEvent, Event, LocalFact};
 use crate::cluster::ids::{ClusterName, NodeId};
@@ -43,6 +45,8 @@ pub(super) struct Status {
     pub(super) node_id: NodeId,
     pub(super) epoch: String,
     pub(super) numbers: Numbers,
+    /// The cluster's heartbeat interval.
+    pub(super) interval: Duration,
 }
 
 impl Status {
@@ -70,6 +74,8 @@ pub(super) struct Driver {
     pub(super) store: Arc<RedisStore>,
     pub(super) hub: Arc<Hub>,
     pub(super) sync: Arc<Sync>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) tasks: Arc<Tasks>,
     pub(super) presence: mpsc::Sender<presence::Command>,
     pub(super) status: watch::Sender<Status>,
     pub(super) inbox: mpsc::Receiver<Msg>,
@@ -103,6 +109,7 @@ impl Driver {
             Msg::Input(input) => self.step(input),
             Msg::News(event) => {
                 self.step(Input::Event(event.clone()));
+                self.tasks.heard(&event);
                 self.hub.publish(Event::Cluster(event));
             }
             Msg::Ask(request, client) => {
@@ -166,13 +173,20 @@ impl Driver {
                     let _ = client.send(*outcome);
                 }
             }
-            Effect::Joined(admission) => self.sync.admitted(&admission),
+            Effect::Joined(admission) => {
+                self.sync.admitted(&admission);
+                self.leases.call_all();
+                self.tasks.look_again();
+            }
             Effect::DataSet(data) => self.sync.data_set(&data),
             Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
             Effect::LinkChanged(up) => {
                 let fact = if up { LocalFact::Recovered } else { LocalFact::Degraded };
                 self.hub.publish_local(fact);
                 if up {
+                    // Calls and announcements may have been missed.
+                    self.leases.call_all();
+                    self.tasks.look_again();
                     tracing::info!("Redis answers again");
                 } else {
                     tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
@@ -202,6 +216,7 @@ impl Driver {
             node_id: self.node.node_id().clone(),
             epoch: view.epoch().to_owned(),
             numbers: self.node.known(),
+            interval: self.node.timing().heartbeat_interval,
         };
         self.status.send_if_modified(|known| {
             let changed = *known != status;

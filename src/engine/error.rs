@@ -45,6 +45,40 @@ pub enum Error {
         /// The bound.
         max: usize,
     },
+    /// A task's payload, result or error text is larger than it may be.
+    #[error("{what} has {bytes} bytes, {max} are allowed; pass a reference to the content instead")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A token does not hold what it was granted for any more.
+    #[error("token {token} does not hold {what} {name} any more; stop what it stands for")]
+    StaleToken {
+        /// `lease` or `task`.
+        what: &'static str,
+        /// Its name or id.
+        name: String,
+        /// The token that was given.
+        token: u64,
+    },
+    /// There is no such task.
+    #[error("there is no task {task_id}; it may have ended and been forgotten, see distributed.list_tasks")]
+    NoTask {
+        /// The id that was given.
+        task_id: String,
+    },
+    /// The configuration lacks what a request needs.
+    #[error("{what}; set {key}")]
+    NotConfigured {
+        /// What is missing.
+        what: String,
+        /// Which key of the configuration names it.
+        key: &'static str,
+    },
     /// A bound was reached.
     #[error("{what}; wait and call again")]
     Overloaded {

@@ -4,7 +4,15 @@
 //!    served one at a time.
 //! 2. Nothing here knows JSON-RPC; nothing here shows a Redis type.
 //!
-//! Not here: the work itself (`driver.rs`, `sync.rs`).
+//! `handle/leases.rs` and `handle/tasks.rs` are the parts of it that their names say.
+//!
+//! Not here: the work itself (`driver.rs`, `sync.rs`, `leases/`, `tasks/`).
+
+mod leases;
+mod tasks;
+
+pub use leases::{AcquireRequest, AcquiredLease, Drained, HeldLease, Leases, Once, OnceRequest};
+pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
 use super::error::Error;
 use super::hub::Hub;
@@ -205,6 +213,38 @@ impl Delivery {
     }
 }
 
+/// A grant that is taken back unless its answer is written.
+pub struct Handout {
+    take_back: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl std::fmt::Debug for Handout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handout").finish_non_exhaustive()
+    }
+}
+
+impl Handout {
+    /// A grant, and what takes it back; that must not wait for anything.
+    #[must_use]
+    pub fn new(take_back: impl FnOnce() + Send + 'static) -> Self {
+        Self { take_back: Some(Box::new(take_back)) }
+    }
+
+    /// The answer has been written to the client.
+    pub fn written(mut self) {
+        self.take_back = None;
+    }
+}
+
+impl Drop for Handout {
+    fn drop(&mut self) {
+        if let Some(take_back) = self.take_back.take() {
+            take_back();
+        }
+    }
+}
+
 /// What a heartbeat on request leads to.
 #[derive(Debug, Clone)]
 pub struct Beat {
@@ -316,7 +356,7 @@ impl Drop for Feed {
 }
 
 /// The methods of a running node, as the outer layers call them. The node implements it; tests may stand in for it.
-pub trait Node: Send + Sync + 'static {
+pub trait Node: Leases + Tasks {
     /// How events reach a subscriber.
     type Feed: EventFeed;
 

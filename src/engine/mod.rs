@@ -10,13 +10,16 @@
 //!            └─── sync (inbox) ◀───┘
 //! ```
 
+mod caller;
 mod driver;
 pub mod error;
 pub mod fresh;
 pub mod handle;
 pub mod holder;
 pub mod hub;
+mod leases;
 mod membership;
+mod nursery;
 pub mod oneshot;
 pub mod oneshot_state;
 pub mod outbox;
@@ -32,6 +35,9 @@ pub mod state_dir;
 mod state_view;
 mod submission;
 mod sync;
+mod tasks;
+mod undo;
+mod working;
 
 pub use running::RunningNode;
 pub use start::{Start, start};

@@ -6,6 +6,7 @@
 //! Not here: when to ping (`crate::cluster::node`), the connection itself (`crate::store::redis`).
 
 use super::driver::Msg;
+use super::leases::Leases;
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::node::Input;
@@ -30,7 +31,12 @@ struct Standing {
 }
 
 /// Serves the commands until the node is gone.
-pub(super) async fn run(store: Arc<RedisStore>, mut commands: mpsc::Receiver<Command>, node: mpsc::Sender<Msg>) {
+pub(super) async fn run(
+    store: Arc<RedisStore>,
+    mut commands: mpsc::Receiver<Command>,
+    node: mpsc::Sender<Msg>,
+    leases: Arc<Leases>,
+) {
     let mut standing: Option<Standing> = None;
     loop {
         let input = match standing.as_mut() {
@@ -46,7 +52,12 @@ pub(super) async fn run(store: Arc<RedisStore>, mut commands: mpsc::Receiver<Com
                 notice = open.notices.next() => match notice {
                     Some(Notice::Register) => Some(Input::CalledToRegister),
                     Some(Notice::HandOver) => Some(Input::CalledToHandOver),
-                    Some(Notice::Lease(_) | Notice::Drain) => None,
+                    Some(Notice::Lease(ticket)) => {
+                        leases.call(&ticket);
+                        None
+                    }
+                    // For processes that hold a lease by a presence of their own.
+                    Some(Notice::Drain) => None,
                     None => standing.take().map(|open| Input::PresenceDown(open.nonce)),
                 },
             },

@@ -13,6 +13,7 @@ use super::handle::{
     SyncRequest, Synced,
 };
 use super::hub::Hub;
+use super::leases::Leases;
 use super::outbox::{Accepted, NodeStore};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
@@ -20,6 +21,7 @@ use super::slot::Slot;
 use super::start::Supervised;
 use super::submission::{self, Sent};
 use super::sync::Sync;
+use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{EventSeq, NodeId};
@@ -50,6 +52,8 @@ pub struct RunningNode {
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
     pub(super) sync: Arc<Sync>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) work: Arc<Tasks>,
     pub(super) progress: Arc<Progress>,
     pub(super) accepted: Arc<Notify>,
     pub(super) settings: SyncSettings,
@@ -117,7 +121,7 @@ impl RunningNode {
         self.status.borrow().link
     }
 
-    async fn settled(&self) -> Status {
+    pub(super) async fn settled(&self) -> Status {
         let mut status = self.status.clone();
         match status.wait_for(|status| status.settled).await {
             Ok(status) => status.clone(),

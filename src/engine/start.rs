@@ -5,8 +5,11 @@
 //!
 //! Not here: what the node does while it runs (`running.rs`).
 
+use super::caller::Caller;
 use super::driver::{Driver, Msg, Status};
 use super::hub::Hub;
+use super::leases::Leases;
+use super::nursery::Nursery;
 use super::outbox::NodeStore;
 use super::progress::Progress;
 use super::publisher::Publisher;
@@ -14,7 +17,9 @@ use super::running::RunningNode;
 use super::slot::Slot;
 use super::state_dir::StateDir;
 use super::sync::Sync;
-use super::{presence, reader};
+use super::tasks::Tasks;
+use super::undo::{self, Undoing};
+use super::{nursery, presence, reader};
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
 use crate::cluster::node::{Node, Settings};
@@ -94,6 +99,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         node_id: start.node_id,
         epoch: String::new(),
         numbers: Numbers::default(),
+        interval: start.timing.heartbeat_interval,
     };
     let (status, status_reader) = watch::channel(status);
     let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
@@ -111,12 +117,20 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         Arc::clone(&progress),
     );
     let accepted = Arc::new(Notify::new());
+    let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
+    let (undoing, to_undo) = Undoing::new();
+    let (nursery, children) = Nursery::new();
+    let grace = start.leader.presence_grace;
+    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), grace);
+    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery);
     let driver = Driver {
         cluster: start.cluster.clone(),
         node,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
         sync: Arc::clone(&sync),
+        leases: Arc::clone(&leases),
+        tasks: Arc::clone(&work),
         presence: to_presence,
         status,
         inbox,
@@ -137,9 +151,13 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(driver.run());
-    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone()));
+    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
     tasks.spawn(reader::run(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&sync), inputs.clone()));
     tasks.spawn(publisher.run());
+    tasks.spawn(undo::run(to_undo, caller));
+    tasks.spawn(nursery::run(children));
+    tasks.spawn(submitting.run());
+    tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&slot), status_reader.clone()));
     let for_acks = Arc::clone(&sync);
     tasks.spawn(async move { for_acks.tell_acknowledged().await });
@@ -156,6 +174,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         slot,
         hub,
         sync,
+        leases,
+        work,
         progress,
         accepted,
         settings: start.sync,

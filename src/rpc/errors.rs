@@ -37,16 +37,20 @@ pub enum ErrorKind {
     NodeIdInUse,
     /// No such live member.
     UnknownNode,
-    /// A message over 1 MiB.
+    /// A message, or a task's payload or result, over 1 MiB.
     MessageTooLarge,
     /// A bound was reached.
     Overloaded,
-    /// No such subscription.
+    /// A lease or a task is not the caller's any more.
+    StaleToken,
+    /// The configuration lacks what this needs.
+    NotConfigured,
+    /// No such task or subscription.
     NotFound,
 }
 
 /// Every kind, in the order of the documentation.
-pub const ERROR_KINDS: [ErrorKind; 12] = [
+pub const ERROR_KINDS: [ErrorKind; 14] = [
     ErrorKind::ParseError,
     ErrorKind::InvalidRequest,
     ErrorKind::MethodNotFound,
@@ -58,6 +62,8 @@ pub const ERROR_KINDS: [ErrorKind; 12] = [
     ErrorKind::UnknownNode,
     ErrorKind::MessageTooLarge,
     ErrorKind::Overloaded,
+    ErrorKind::StaleToken,
+    ErrorKind::NotConfigured,
     ErrorKind::NotFound,
 ];
 
@@ -76,9 +82,13 @@ impl ErrorKind {
             Self::RedisUnavailable => (-32002, "redis_unavailable", "Redis does not answer"),
             Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),
             Self::UnknownNode => (-32004, "unknown_node", "No such live member"),
-            Self::MessageTooLarge => (-32005, "message_too_large", "A message is over 1 MiB"),
+            Self::MessageTooLarge => {
+                (-32005, "message_too_large", "A message, or a task's payload or result, is over 1 MiB")
+            }
             Self::Overloaded => (-32006, "overloaded", "A bound was reached"),
-            Self::NotFound => (-32009, "not_found", "No such subscription"),
+            Self::StaleToken => (-32007, "stale_token", "A lease or a task is not the caller's any more"),
+            Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),
+            Self::NotFound => (-32009, "not_found", "No such task or subscription"),
         }
     }
 
@@ -196,6 +206,14 @@ impl From<Error> for RpcError {
             Error::MessageTooLarge { index, bytes, max } => {
                 with(ErrorKind::MessageTooLarge, None, Some(json!({ "index": index, "bytes": bytes, "max": max })))
             }
+            Error::TooLarge { what, bytes, max } => {
+                with(ErrorKind::MessageTooLarge, None, Some(json!({ "what": what, "bytes": bytes, "max": max })))
+            }
+            Error::StaleToken { what: _, name, token } => {
+                with(ErrorKind::StaleToken, None, Some(json!({ "name": name, "token": token })))
+            }
+            Error::NoTask { task_id } => with(ErrorKind::NotFound, None, Some(json!({ "task_id": task_id }))),
+            Error::NotConfigured { what: _, key } => with(ErrorKind::NotConfigured, None, Some(json!({ "key": key }))),
             Error::Overloaded { what: _, retry_after } => with(ErrorKind::Overloaded, Some(retry_after), None),
             Error::InvalidParams(_) => with(ErrorKind::InvalidParams, None, None),
             Error::Internal(_) => with(ErrorKind::InternalError, None, None),

@@ -9,7 +9,7 @@ use super::errors::{ErrorKind, RpcError, shown};
 use super::methods;
 use super::subscription::Session;
 use crate::cluster::ids::ClusterName;
-use crate::engine::handle::{Delivery, Node};
+use crate::engine::handle::{Delivery, Handout, Node};
 use futures_util::FutureExt;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
@@ -42,6 +42,8 @@ pub(crate) struct Context<N> {
 pub(crate) enum AfterWrite {
     /// Messages that count as acknowledged then.
     Delivered(Delivery),
+    /// Leases or tasks that are given back unless it is.
+    Handed(Handout),
     /// A subscription that sends its first event then.
     Start(oneshot::Sender<()>),
 }
@@ -51,6 +53,7 @@ impl AfterWrite {
     pub(crate) fn written(self) {
         match self {
             Self::Delivered(delivery) => delivery.written(),
+            Self::Handed(handout) => handout.written(),
             // The subscription may have ended meanwhile.
             Self::Start(start) => drop(start.send(())),
         }

@@ -7,36 +7,30 @@
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Memory, Redis};
+use crate::lease_calls::{lease, lease_name};
+use crate::lease_steps::{Known, LEASES, lease_call};
+use crate::memo::{Memo, name};
 use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
+use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use clawster::cluster::member::PresenceKind;
 use clawster::cluster::protocol::{
-    Call, Campaign, Join, JoinReply, LeaderRecord, Life, Numbers, Publish, Reply, Rule, Tick, View,
+    Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
+    ServerId, Tick, View,
 };
 use clawster::cluster::settings::Timing;
+use clawster::cluster::time::ServerTime;
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Beyond this real time a case says no more, for it could touch a limit.
 const LONGEST: Duration = Duration::from_millis(900);
-
-/// What one node remembers.
-#[derive(Debug, Clone)]
-struct Memo {
-    node: Node,
-    version: u64,
-    floor: u64,
-    term: Term,
-    /// The place of its next message.
-    next_own: u64,
-    /// The nonce of its standing connection.
-    presence: Option<String>,
-}
 
 /// One store under test, with what its nodes remember.
 struct Driver<F: Fixture> {
@@ -44,6 +38,9 @@ struct Driver<F: Fixture> {
     symbols: Symbols,
     memos: Vec<Memo>,
     record: Option<LeaderRecord>,
+    leases: BTreeMap<String, LeaseRecord>,
+    server: ServerId,
+    epoch: String,
     gone: Vec<(NodeId, String)>,
     last_message: MessageSeq,
     message_start: MessageSeq,
@@ -51,10 +48,7 @@ struct Driver<F: Fixture> {
     known: Numbers,
     empty: bool,
     copied: bool,
-}
-
-fn name(node: usize) -> String {
-    format!("n{node}")
+    tasks: TaskMemo,
 }
 
 impl<F: Fixture> Driver<F> {
@@ -64,12 +58,16 @@ impl<F: Fixture> Driver<F> {
             symbols: Symbols::default(),
             memos: Vec::new(),
             record: None,
+            leases: BTreeMap::new(),
+            server: ServerId::default(),
+            epoch: String::new(),
             gone: Vec::new(),
             last_message: MessageSeq(0),
             message_start: MessageSeq(0),
             known: Numbers::default(),
             empty: true,
             copied: false,
+            tasks: TaskMemo::default(),
         };
         driver.forget();
         driver
@@ -77,28 +75,16 @@ impl<F: Fixture> Driver<F> {
 
     fn forget(&mut self) {
         self.symbols = Symbols::default();
-        let memo = |node| Memo {
-            node: Node {
-                life: Life { node_id: id(&name(node)), incarnation: Incarnation(0) },
-                epoch: String::new(),
-                known: Numbers::default(),
-                cursor: MessageSeq(0),
-                aliases: Vec::new(),
-            },
-            version: 0,
-            floor: 0,
-            term: Term(0),
-            next_own: 1,
-            presence: None,
-        };
-        self.memos = (0..NODES).map(memo).collect();
+        self.memos = (0..NODES).map(Memo::new).collect();
         self.record = None;
+        self.leases.clear();
         self.gone.clear();
         self.last_message = MessageSeq(0);
         self.message_start = MessageSeq(0);
         self.known = Numbers::default();
         self.empty = true;
         self.copied = false;
+        self.tasks = TaskMemo::default();
     }
 
     /// Begins a new case on the same server.
@@ -179,7 +165,7 @@ impl<F: Fixture> Driver<F> {
                     known: if knows || self.empty { self.known } else { Numbers::default() },
                     fresh_epoch: nonce(&format!("epoch{at}")),
                     renew: renew.then_some(memo.term),
-                    nonce: fresh,
+                    nonce: patient(fresh.as_str()),
                     leads,
                     presence: memo.presence.as_deref().map(nonce),
                     acknowledged: acknowledge.then_some(self.last_message),
@@ -242,6 +228,19 @@ impl<F: Fixture> Driver<F> {
                 memo.node.cursor = seq;
                 Call::Acknowledge { life: memo.node.life.clone(), epoch, seq }
             }
+            Step::Lease { node, step } => {
+                let memo = &self.memos[node];
+                let known = Known {
+                    node: &memo.node,
+                    presence: memo.presence.as_deref(),
+                    server: &self.server,
+                    epoch: &self.epoch,
+                    numbers: self.known,
+                    records: &self.leases,
+                };
+                lease_call(at, &step, &known)
+            }
+            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
             fault => {
                 self.fault(at, fault).await;
                 return None;
@@ -289,6 +288,9 @@ impl<F: Fixture> Driver<F> {
 
     /// What the calling node learns from the reply.
     fn learn(&mut self, step: &Step, reply: &Reply) {
+        if let Reply::Task(reply) = reply {
+            self.tasks.learn(reply);
+        }
         let node = match step {
             Step::Join { node, .. } | Step::Rename { node, .. } | Step::TakeOver { node } => *node,
             Step::Tick { node, .. } | Step::Campaign { node, .. } | Step::Sweep { node } => *node,
@@ -327,18 +329,32 @@ impl<F: Fixture> Driver<F> {
             self.learn(step, reply);
         }
         let look = Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 100, beats: 100 });
-        let state = call(&self.f, look).await;
+        let answer = self.f.store().call(look).await.expect("the store answers");
+        let state = answer.reply;
+        self.server = answer.server;
         if let Reply::View(view) = &state {
             self.symbols.learn(&view.data);
             self.known = self.known.max(view.data.numbers);
             self.empty = view.data.epoch.is_empty();
+            self.epoch.clone_from(&view.data.epoch);
             self.record.clone_from(&view.leader);
             self.last_message = MessageSeq(view.data.numbers.message);
             self.message_start = view.data.message_start;
         }
-        let mut told = vec![reply.map(|reply| self.symbols.reply(&reply)).unwrap_or_default()];
+        let now = if let Reply::View(view) = &state { view.now } else { ServerTime::default() };
+        let mut told = task_steps::told(reply.as_ref(), &self.symbols, now);
+        told.extend(task_steps::all(&self.f, &self.symbols, now).await);
         told.push(self.symbols.reply(&state));
         told.push(self.symbols.watch(&watch(&self.f).await));
+        self.leases.clear();
+        for name in LEASES {
+            let ask = LeaseCall::Watch { name: lease_name(name) };
+            let reply = lease(&self.f, ask).await;
+            told.push(self.symbols.lease(&reply));
+            if let LeaseReply::Watched { record: Some(record), .. } = reply {
+                self.leases.insert(name.to_owned(), record);
+            }
+        }
         told.extend(self.symbols.events(&events(&self.f).await));
         let entries = self.f.store().messages(MessageSeq(0), 10_000).await.expect("the store answers");
         told.extend(self.symbols.entries(&entries));

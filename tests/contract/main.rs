@@ -26,17 +26,27 @@ macro_rules! contract {
     };
 }
 
+mod bound;
 mod calls;
 mod differential;
+mod draining;
 mod election;
 mod fixture;
 mod handing;
 mod identity;
+mod lease_calls;
+mod lease_steps;
+mod leases;
 mod losses;
 mod membership;
+mod memo;
 mod odd;
 mod steps;
 mod support;
 mod symbols;
 mod sync;
+mod task_calls;
+mod task_ends;
+mod task_steps;
+mod tasks;
 mod ticks;

@@ -2,14 +2,15 @@
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
+use crate::lease_calls::*;
+use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
-use crate::leases::*;
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, View,
+    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, TaskCall, View,
 };
 use clawster::store::Store;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 23] = [
     "meta",
     "members",
     "beats",
@@ -27,7 +28,17 @@ const KEYS: [&str; 17] = [
     "queue:bot",
     "owned:a",
     "once:key",
+    "running",
+    "delayed",
+    "done",
+    "lanes",
+    "failed",
+    "dead",
 ];
+
+fn about(ask: TaskCall) -> Call {
+    Call::Task(Box::new(ask))
+}
 
 /// One call of every kind.
 fn every_call(node: &Node, term: Term) -> Vec<Call> {
@@ -54,6 +65,13 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Drain(Drain { life: life(), enabled: false }),
+        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")] }),
+        about(TaskCall::Claim(claim_of(node, 9, fresh()))),
+        about(TaskCall::Settle { life: life(), settlements: Vec::new() }),
+        about(TaskCall::Cancel { id: tid("u") }),
+        about(TaskCall::Redrive { id: tid("u") }),
+        about(TaskCall::Get { id: tid("t") }),
+        about(TaskCall::List { state: None, kind: None, limit: 9 }),
     ]
 }
 
@@ -65,7 +83,10 @@ async fn a_key_of_another_type_is_an_error_and_breaks_nothing() {
         present(&mut f, "b", "p2").await;
         put(&f, publish_of(&a, vec![packed(1, 3)])).await;
         taken(&f, acquire_of(&a, "bot")).await;
-        assert!(matches!(acquire(&f, Acquire { wait: true, ..acquire_of(&a, "bot") }).await.outcome, Acquired::Queued { .. }));
+        assert!(matches!(
+            acquire(&f, Acquire { wait: true, ..acquire_of(&a, "bot") }).await.outcome,
+            Acquired::Queued { .. }
+        ));
         once(&f, once_of("a", &["key"])).await;
         f.server.cli(&["RENAME", &key(name), &key("aside")]);
         f.server.cli(&["SET", &key(name), "a text"]);
@@ -148,6 +169,39 @@ async fn a_broken_record_or_mark_is_an_error() {
     f.server.cli(&["HSET", &key("lease:leader"), "term", "no number"]);
     let Err(Fault::Refused(why)) = f.store().call(Call::Watch).await else { panic!("no error") };
     assert!(why.contains("term"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_lease_touches_nobody_else() {
+    let mut f = Redis::start();
+    let (a, b) = (member(&f, "a").await, present(&mut f, "b", "p2").await);
+    taken(&f, acquire_of(&a, "good")).await;
+    let waits = acquire_of(&b, "good");
+    queued(&f, &waits).await;
+    for name in ["text", "fields", "queue", "nothing"] {
+        taken(&f, acquire_of(&a, name)).await;
+        f.server.cli(&["ZADD", &key("leases"), "1", name]);
+    }
+    f.server.cli(&["SET", &key("lease:text"), "a text"]);
+    f.server.cli(&["HSET", &key("lease:fields"), "term", "x", "expires", "never", "holder", "no id!", "ttl", "-"]);
+    f.server.cli(&["SET", &key("queue:queue"), "a text"]);
+    f.server.cli(&["DEL", &key("lease:nothing")]);
+    f.server.cli(&["ZADD", &key("leases"), "1", "no name!"]);
+    f.server.cli(&["ZADD", &key("queue:good"), "-1", "no waiter"]);
+    f.server.cli(&["SADD", &key("owned:a"), "text", "no name!", "strange"]);
+    f.server.cli(&["SET", &key("once:odd"), "a text"]);
+    assert_eq!(tick(&f, &b).await.identity, Identity::Ok);
+    assert_eq!(drain(&f, &a, true).await.leases, 2, "good and queue");
+    let text = Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("text") }));
+    assert!(matches!(f.store().call(text).await, Err(Fault::Refused(_))));
+    assert!(once(&f, once_of("a", &["odd", "even"])).await.iter().all(|grant| grant.granted));
+    leave(&f, &a).await;
+    f.noticed("p2", clawster::store::Notice::Lease(waits.ticket.clone())).await;
+    taken(&f, waits).await;
+    for _ in 0..3 {
+        f.advance(secs(11));
+        assert_eq!(tick(&f, &b).await.identity, Identity::Ok);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,8 @@
 //!
 //! Not here: which call a step is on a store (`differential.rs`).
 
+use crate::lease_steps::{LeaseStep, lease_step};
+use crate::task_steps::{TaskStep, task_step};
 use proptest::prelude::*;
 
 pub const NODES: usize = 4;
@@ -29,6 +31,8 @@ pub enum Step {
     Restart { keep: bool },
     Copy,
     RestartOnCopy,
+    Lease { node: usize, step: LeaseStep },
+    Task(TaskStep),
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -65,5 +69,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|keep| Step::Restart { keep }),
         1 => Just(Step::Copy),
         1 => Just(Step::RestartOnCopy),
+        40 => lease_step().prop_map(|(node, step)| Step::Lease { node, step }),
+        24 => task_step().prop_map(Step::Task),
     ]
 }

@@ -7,7 +7,8 @@
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, MessageSeq};
 use clawster::cluster::protocol::{
-    DataSet, Delta, Entry, JoinReply, LeaderRecord, Life, PublishReply, Reply, WatchReply,
+    Acquired, DataSet, Delta, DrainReply, Entry, JoinReply, LeaderRecord, LeaseRecord, LeaseReply, Life, OnceGrant,
+    PublishReply, Renewed, Reply, WatchReply,
 };
 use clawster::cluster::time::ServerTime;
 use std::cell::RefCell;
@@ -37,7 +38,7 @@ fn symbol(starts: &[u64], number: u64) -> String {
 }
 
 /// A time that is left: an odd number of seconds, more or less.
-fn left(time: Duration) -> u128 {
+pub fn left(time: Duration) -> u128 {
     time.as_millis() / 2000 * 2 + 1
 }
 
@@ -102,6 +103,48 @@ impl Symbols {
             record.handing_to,
             record.present
         )
+    }
+
+    fn lease_record(&self, record: Option<&LeaseRecord>, now: ServerTime) -> String {
+        let Some(record) = record else { return "no lease".to_owned() };
+        let holder = record
+            .holder
+            .as_ref()
+            .map(|owner| format!("{}#{} {:?}", owner.node_id, self.token(owner.incarnation.0), owner.presence));
+        let nonce = if record.nonce.starts_with("vacant-") { "vacant" } else { &record.nonce };
+        format!(
+            "lease {holder:?} {} {} s of {:?} {nonce} {} {} {:?} {}",
+            self.token(record.token.0),
+            left(record.expires_at.since(now)),
+            record.ttl,
+            record.present,
+            record.same_server,
+            record.offered_to,
+            record.waiters
+        )
+    }
+
+    pub fn lease(&self, reply: &LeaseReply) -> String {
+        match reply {
+            LeaseReply::Acquired(reply) => {
+                let outcome = match reply.outcome {
+                    // What was told stays, though the test puts what is stored back.
+                    Acquired::Granted { token, again: true, .. } => format!("granted {} again", self.token(token.0)),
+                    Acquired::Granted { token, expires_at, .. } => {
+                        format!("granted {} {}", self.token(token.0), left(expires_at.since(reply.now)))
+                    }
+                    other => format!("{other:?}"),
+                };
+                let record = self.lease_record(reply.record.as_ref(), reply.now);
+                format!("{outcome} {:?} {} {} {record}", reply.again.map(left), reply.epoch, self.token(reply.token))
+            }
+            LeaseReply::Renewed { now, outcome: Renewed::Until(until) } => format!("until {}", left(until.since(*now))),
+            LeaseReply::Renewed { outcome, .. } => format!("{outcome:?}"),
+            LeaseReply::Watched { now, epoch, record } => {
+                format!("{epoch} {}", self.lease_record(record.as_ref(), *now))
+            }
+            other => format!("{other:?}"),
+        }
     }
 
     fn delta(&self, delta: &Delta) -> String {
@@ -169,8 +212,15 @@ impl Symbols {
                 let leader = self.leader(r.leader.as_ref(), r.now);
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
-            Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_) => format!("{reply:?}"),
-            Reply::Registered { .. } | Reply::Acknowledge(_) => format!("{reply:?}"),
+            Reply::Lease(reply) => self.lease(reply),
+            Reply::Once(grants) => {
+                let told = |grant: &OnceGrant| format!("{} {}", grant.granted, grant.by);
+                format!("{:?}", grants.iter().map(told).collect::<Vec<_>>())
+            }
+            Reply::Drain(DrainReply { now: _, identity, resigned, running_tasks, leases }) => {
+                format!("{identity:?} {resigned} {running_tasks} {leases}")
+            }
+            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();
@@ -200,6 +250,8 @@ impl Symbols {
             ClusterFact::LeaderLost { leader_id, term, reason } => {
                 format!("{leader_id} lost {} {reason:?}", self.token(term.0))
             }
+            ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
+            ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
         };
         let mut all: Vec<String> = events.iter().map(told).collect();
         all.sort();

@@ -28,4 +28,5 @@ mod run;
 mod server;
 mod server_life;
 mod serving;
+mod task_model;
 mod world;

@@ -7,6 +7,28 @@ use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::time::Duration;
 
+/// The help of `run`.
+pub(super) const RUN_HELP: &str = "\
+One host at a time: the others wait in line, and the next one starts the command once the old one is gone for certain.
+CLAWSTER_LEASE_TOKEN holds the fencing token, which rises with every grant; CLAWSTER_LEASE_NAME the name. When the lease
+is lost, the command gets SIGTERM, then SIGKILL, with all its children. When it ends, the lease is released, and its exit
+code is this one's (128 + n for signal n). Without --no-wait or --wait it waits for ever. No node has to run.
+
+Examples:
+  clawster run --lease telegram-bot -- openclaw gateway run
+  clawster run --lease reports --no-wait -- ./reports.sh         exit code 4 when another host has it
+  clawster run --lease feed --ttl 10s --stop-timeout 30s -- ./feed";
+
+/// The help of `once`.
+pub(super) const ONCE_HELP: &str = "\
+The first host runs the command; the others say who did, and exit with 0 until the TTL has passed. A time pattern in the
+key makes all hosts agree on the window, by the clock of the Redis server: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
+week, %% a percent sign. Exit code 3, and no run, when Redis cannot be reached.
+
+Examples:
+  clawster once --key nightly-report-%Y-%m-%d --ttl 24h -- ./report.sh
+  0 * * * *  clawster once --key sweep-%Y-%m-%dT%H --ttl 2h --quiet -- ./sweep    (in a crontab: write \\% for %)";
+
 /// What to run under a lease.
 #[derive(Debug, Args)]
 pub struct RunArguments {

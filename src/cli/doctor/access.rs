@@ -76,6 +76,15 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("ZSCORE", command(&["ZSCORE", place, "member"])),
         ("ZRANGE", command(&["ZRANGE", place, "0", "0"])),
         ("ZRANGEBYSCORE", command(&["ZRANGEBYSCORE", place, "0", "0"])),
+        ("ZRANK", command(&["ZRANK", place, "member"])),
+        ("GET", command(&["GET", place])),
+        ("SET", command(&["SET", place, "value", "PX", "none"])),
+        ("PERSIST", command(&["PERSIST", place])),
+        ("PEXPIRE", command(&["PEXPIRE", place, "none"])),
+        ("SADD", command(&["SADD", place])),
+        ("SREM", command(&["SREM", place, "member"])),
+        ("SMEMBERS", command(&["SMEMBERS", place])),
+        ("SCARD", command(&["SCARD", place])),
     ]
 }
 

@@ -249,7 +249,12 @@ impl Node {
         if matches!(event.fact, ClusterFact::LeaderLost { .. } | ClusterFact::LeaderElected { .. }) {
             self.look_now(now);
         }
-        if !matches!(event.fact, ClusterFact::LeaderLost { .. }) {
+        // What changes no row needs no look at the rows; tasks come and go too often for one.
+        let rows = matches!(
+            event.fact,
+            ClusterFact::NodeJoined { .. } | ClusterFact::NodeLeft { .. } | ClusterFact::LeaderElected { .. }
+        );
+        if rows {
             self.refresh_view(now);
         }
     }

@@ -230,6 +230,7 @@ impl Node {
         self.join.waiting_for_view.extend(attempt.clients);
         self.effects.push(Effect::Joined(Box::new(admission)));
         self.presence.joined(stored);
+        self.drain_anew();
         self.beat.stop();
         self.beat_now(now);
     }

@@ -98,7 +98,8 @@ impl Node {
     fn act_campaign(&mut self, now: Moment) {
         self.leading.campaign_at = None;
         let idle = self.leading.campaign.is_none() && self.leadership.is_none() && self.join_is_quiet();
-        let stands = self.settings.leader.candidate && self.presence.standing().is_some() && self.link == Some(true);
+        let candidate = self.settings.leader.candidate && !self.drains();
+        let stands = candidate && self.presence.standing().is_some() && self.link == Some(true);
         if !idle || !stands {
             return;
         }
@@ -216,6 +217,10 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn resign_now(&mut self, now: Moment) {
+        self.leading.resign_at = Some(now);
     }
 
     fn act_resign(&mut self, now: Moment) {

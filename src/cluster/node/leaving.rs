@@ -88,6 +88,7 @@ impl Node {
             self.reply(client, Err(refusal.clone()));
         }
         self.refuse_waiting(&refusal);
+        self.end_draining(&refusal);
     }
 
     pub(super) fn leaving(&self) -> bool {

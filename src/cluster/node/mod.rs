@@ -9,11 +9,12 @@
 //! ```
 //!
 //! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the connection that proves life ·
-//! `leading.rs` winning, holding and giving up the leadership · `requests.rs` what clients ask.
+//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `requests.rs` what clients ask.
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
 
 mod beat;
+mod draining;
 mod exchange;
 mod joining;
 mod leading;
@@ -108,6 +109,7 @@ pub struct Node {
     given_up: super::ids::Term,
     leading: leading::Leading,
     requests: requests::Requests,
+    draining: draining::Draining,
     effects: Vec<Effect>,
 }
 
@@ -134,6 +136,7 @@ impl Node {
             given_up: super::ids::Term(0),
             leading: leading::Leading::default(),
             requests: requests::Requests::default(),
+            draining: draining::Draining::default(),
             effects: Vec::new(),
             settings,
         }
@@ -178,10 +181,17 @@ impl Node {
     pub fn wake_at(&self, now: Moment) -> Moment {
         let far = now + Duration::from_secs(3600);
         let connected = self.presence.standing().is_some();
-        [self.beat.due(), self.join.due(connected), self.presence.due(self), self.leading.due(), self.requests.due()]
-            .into_iter()
-            .flatten()
-            .fold(far, Moment::min)
+        [
+            self.beat.due(),
+            self.join.due(connected),
+            self.presence.due(self),
+            self.leading.due(),
+            self.requests.due(),
+            self.draining.due(self),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(far, Moment::min)
     }
 
     /// The cluster as this node sees it.
@@ -258,6 +268,7 @@ impl Node {
     fn act(&mut self, now: Moment) {
         self.act_presence(now);
         self.act_join(now);
+        self.act_drain(now);
         self.act_beat(now);
         self.act_leading(now);
         self.act_requests(now);
@@ -284,8 +295,8 @@ impl Node {
             Ok((Reply::Sweep { leads, gone }, _)) => self.swept(now, ticket, sent, leads, gone),
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
             Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
-            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Lease(_) | Reply::Once(_) | Reply::Drain(_), _)) => {
-            }
+            Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
+            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }
@@ -297,6 +308,7 @@ impl Node {
         self.leading_failed(now, ticket, fault);
         self.presence_failed(now, ticket);
         self.request_failed(now, ticket, fault);
+        self.drain_failed(now, ticket, fault);
     }
 
     fn set_link(&mut self, now: Moment, up: bool) {

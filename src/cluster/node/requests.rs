@@ -44,6 +44,10 @@ pub enum Request {
     },
     /// Beat now.
     Beat,
+    /// Take no new work, or take part again.
+    Drain(bool),
+    /// Give this term back.
+    Resign(Term),
 }
 
 /// What came of it.
@@ -87,6 +91,19 @@ pub enum Response {
         /// How many attempts it took.
         attempts: u32,
     },
+    /// The node takes no new work, or takes part again.
+    Drained {
+        /// Who.
+        node_id: NodeId,
+        /// Which of both.
+        draining: bool,
+        /// Tasks that run there.
+        running_tasks: u64,
+        /// Leases that are held under its id.
+        leases: u64,
+    },
+    /// This term is over; 0: the node did not hold the one that was named.
+    Resigned(Term),
 }
 
 /// Why nothing came of it.
@@ -155,12 +172,14 @@ impl Node {
                     self.reply(client, Err(refusal));
                 }
             }
+            Request::Drain(enabled) => self.asked_to_drain(client, enabled),
+            Request::Resign(term) => self.asked_to_resign(now, client, term),
             Request::Elect { candidate, force } => self.asked_to_elect(now, client, candidate, force),
         }
     }
 
     /// Why a node that is no member cannot do it.
-    fn unfit(&self) -> Refusal {
+    pub(super) fn unfit(&self) -> Refusal {
         match (&self.standing, self.link) {
             (Standing::Joining, Some(false)) => Refusal::Unavailable("Redis cannot be reached".to_owned()),
             _ => self.not_a_member(),

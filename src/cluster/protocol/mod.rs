@@ -11,6 +11,7 @@ mod leader;
 mod lease;
 mod membership;
 mod messages;
+mod task;
 
 pub use beat::{LeaseNews, Tick, TickReply};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
@@ -21,6 +22,10 @@ pub use lease::{
 };
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
+pub use task::{
+    ClaimedTask, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
+    TaskSummary, Verdict,
+};
 
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::time::ServerTime;
@@ -92,6 +97,8 @@ pub enum Call {
     Once(Box<Once>),
     /// See [`Drain`].
     Drain(Drain),
+    /// See [`TaskCall`].
+    Task(Box<TaskCall>),
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -151,6 +158,8 @@ pub enum Reply {
     Once(Vec<OnceGrant>),
     /// To [`Call::Drain`].
     Drain(DrainReply),
+    /// To [`Call::Task`].
+    Task(Box<TaskReply>),
 }
 
 /// Why a call has no answer.

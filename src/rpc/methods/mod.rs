@@ -5,12 +5,27 @@
 //!
 //! Not here: the shapes (`super::wire`), the work (`crate::engine`).
 
+mod acquire_lease;
+mod cancel_task;
+mod check_lease;
+mod claim_tasks;
+mod complete_task;
 mod discover;
+mod drain;
 mod elect_leader;
+mod extend_task;
+mod fail_task;
 mod get_cluster_state;
+mod get_task;
 mod heartbeat;
 mod join_cluster;
 mod leave_cluster;
+mod list_tasks;
+mod redrive_task;
+mod release_lease;
+mod renew_lease;
+mod run_once;
+mod submit_task;
 mod subscribe;
 mod sync_messages;
 mod unsubscribe;
@@ -101,6 +116,21 @@ table![
     get_cluster_state::GetClusterState,
     elect_leader::ElectLeader,
     sync_messages::SyncMessages,
+    acquire_lease::AcquireLease,
+    renew_lease::RenewLease,
+    release_lease::ReleaseLease,
+    check_lease::CheckLease,
+    run_once::RunOnce,
+    submit_task::SubmitTask,
+    claim_tasks::ClaimTasks,
+    extend_task::ExtendTask,
+    complete_task::CompleteTask,
+    fail_task::FailTask,
+    cancel_task::CancelTask,
+    get_task::GetTask,
+    list_tasks::ListTasks,
+    redrive_task::RedriveTask,
+    drain::Drain,
     subscribe::Subscribe,
     unsubscribe::Unsubscribe,
     heartbeat::Heartbeat,

@@ -7,6 +7,8 @@ mod methods;
 mod noise;
 mod protocol;
 mod subscriptions;
+mod work;
+mod work_stub;
 
 use super::connection::{Ended, Limits, serve};
 use super::framing::WriterSink;
@@ -36,6 +38,7 @@ pub(crate) struct Stub {
     pub(crate) inbox: Mutex<Vec<Received>>,
     pub(crate) receipts: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(crate) feeds: Mutex<Vec<(FeedOptions, mpsc::Sender<Event>)>>,
+    pub(crate) work: work_stub::Asked,
 }
 
 pub(crate) fn node_id(text: &str) -> NodeId {
@@ -157,6 +160,7 @@ pub(crate) fn module() -> (Arc<Stub>, Module) {
         inbox: Mutex::default(),
         receipts: Mutex::default(),
         feeds: Mutex::default(),
+        work: work_stub::Asked::default(),
     });
     let cluster = ClusterName::new("openclaw").unwrap();
     let info = ServerInfo { cluster, redis_mode: "standalone".into(), version: "9.9.9".into() };

@@ -127,6 +127,30 @@ pub struct LeaderLost {
     pub reason: LostWhy,
 }
 
+/// Tasks of a kind can be claimed, of which workers found none before; it tells of the first one only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskAvailable {
+    /// What all events have in common; the node is the task's submitter.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The task.
+    pub task_id: String,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// All attempts of a task failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskDead {
+    /// What all events have in common; the node is the last one that worked on the task.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The task.
+    pub task_id: String,
+    /// Its kind.
+    pub kind: String,
+}
+
 /// Which way messages went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -200,6 +224,8 @@ pub enum AnyEvent {
     NodeLeft(NodeLeft),
     LeaderElected(LeaderElected),
     LeaderLost(LeaderLost),
+    TaskAvailable(TaskAvailable),
+    TaskDead(TaskDead),
     SyncComplete(SyncComplete),
     Message(MessageCame),
     Degraded(Degraded),
@@ -228,11 +254,13 @@ const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventS
 }
 
 /// All events.
-pub const EVENTS: [EventSpec; 9] = [
+pub const EVENTS: [EventSpec; 11] = [
     row::<NodeJoined>("cluster.node_joined", "A node became a member"),
     row::<NodeLeft>("cluster.node_left", "A node is no live member any more"),
     row::<LeaderElected>("cluster.leader_elected", "A leader was granted a term"),
     row::<LeaderLost>("cluster.leader_lost", "Leadership became vacant"),
+    row::<TaskAvailable>("cluster.task_available", "Tasks of a kind can be claimed, of which there were none"),
+    row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
     row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
     row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
     row::<Degraded>("cluster.degraded", "Redis does not answer any more"),
@@ -249,6 +277,8 @@ pub fn name(event: &Event) -> &'static str {
             ClusterFact::NodeLeft { .. } => "cluster.node_left",
             ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
             ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
+            ClusterFact::TaskAvailable { .. } => "cluster.task_available",
+            ClusterFact::TaskDead { .. } => "cluster.task_dead",
         },
         Event::Local { fact, .. } => match fact {
             LocalFact::SyncComplete { .. } => "cluster.sync_complete",
@@ -301,6 +331,12 @@ impl AnyEvent {
             }
             ClusterFact::LeaderLost { leader_id, term, reason } => {
                 Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason: reason.into() })
+            }
+            ClusterFact::TaskAvailable { task_id, kind } => {
+                Self::TaskAvailable(TaskAvailable { head, task_id: task_id.into(), kind: kind.into() })
+            }
+            ClusterFact::TaskDead { task_id, kind } => {
+                Self::TaskDead(TaskDead { head, task_id: task_id.into(), kind: kind.into() })
             }
         }
     }

@@ -49,7 +49,8 @@ pub struct JoinParams {
     pub force: Option<bool>,
 }
 
-fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
+/// Checks a text of a member: its length, and that it is plain.
+pub(in crate::rpc::wire) fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
     if text.len() > max {
         let bytes = text.len();
         return Err(RpcError::parameter(parameter, format!("{what} has {bytes} bytes, at most {max} are allowed")));
@@ -60,14 +61,16 @@ fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(),
     Ok(())
 }
 
-fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), RpcError> {
+/// Checks a capability, or the key of a label.
+pub(in crate::rpc::wire) fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), RpcError> {
     if text.is_empty() {
         return Err(RpcError::parameter(parameter, format!("{what} is empty; use 1 to {MAX_TEXT_BYTES} bytes")));
     }
     check_text(parameter, what, text, MAX_TEXT_BYTES)
 }
 
-fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
+/// Checks how many of them there are.
+pub(in crate::rpc::wire) fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
     if count <= MAX_TAGS {
         return Ok(());
     }

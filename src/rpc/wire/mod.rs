@@ -6,14 +6,18 @@
 //!
 //! Not here: reading parameters with good error texts (`super::params`), what the methods do (`super::methods`).
 
+pub mod drain;
 pub mod election;
 pub mod event;
 pub mod heartbeat;
+pub mod lease;
 pub mod membership;
 pub mod node;
+pub mod once;
 pub mod state;
 pub mod subscription;
 pub mod sync;
+pub mod task;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

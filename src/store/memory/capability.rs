@@ -154,7 +154,8 @@ impl Step<'_> {
         self.guard_stall();
         let id = &drain.life.node_id;
         let identity = self.identify(&drain.life, "");
-        let mut reply = DrainReply { identity, now: self.now, resigned: false, running_tasks: 0, leases: 0 };
+        let mut reply =
+            DrainReply { identity, now: self.now, resigned: false, running_tasks: self.running_tasks(id), leases: 0 };
         let Some(mut row) = self.row(id).filter(|_| identity == Identity::Ok) else { return reply };
         if drain.enabled != self.is_draining(id) {
             row.status = if drain.enabled { StoredStatus::Draining } else { StoredStatus::Online };

@@ -10,6 +10,7 @@ use super::capability::Done;
 use super::leases::{Lease, Waiter};
 use super::sorted::Sorted;
 use super::state::Step;
+use super::task_data::Tasks;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::{Member, PresenceKind, StoredStatus};
@@ -104,6 +105,7 @@ pub(super) struct Data {
     pub(super) producers: BTreeMap<Nonce, (u64, u64)>,
     /// Nodes that are away, by the cluster time at which they left.
     pub(super) away: Sorted,
+    pub(super) tasks: Tasks,
     pub(super) leases: BTreeMap<LeaseName, Lease>,
     /// Leases by the cluster time at which they are over, or an offer of them is.
     pub(super) due: Sorted<LeaseName>,
@@ -220,6 +222,7 @@ impl Step<'_> {
         let now = self.cluster_now();
         self.data.away.set(id, now);
         self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
+        self.release_tasks(id, reason);
         if reason != LeftReason::HeartbeatTimeout {
             self.end_leases(id, incarnation);
         }

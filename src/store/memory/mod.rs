@@ -12,6 +12,9 @@ mod leases;
 mod sorted;
 mod state;
 mod sync;
+mod task;
+mod task_data;
+mod task_read;
 mod tick;
 
 pub use state::{Channel, MemoryState, Posted};

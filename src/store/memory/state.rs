@@ -135,6 +135,7 @@ impl MemoryState {
                 Reply::Sweep { leads, gone }
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
+            Call::Task(task) => Reply::Task(Box::new(step.task(task))),
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),

@@ -9,10 +9,14 @@ use crate::cluster::event::LeftReason;
 use crate::cluster::ids::NodeId;
 use crate::cluster::member::StoredStatus;
 use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use crate::cluster::task::Jitter;
 use std::time::Duration;
 
 /// How many overdue members one tick ends.
 const OVERDUE: usize = 16;
+
+/// How many tasks of each sort one tick makes ready, takes from their workers, or forgets.
+const TASKS: usize = 16;
 
 /// How many members one tick forgets.
 const FORGOTTEN: usize = 4;
@@ -42,11 +46,17 @@ impl Step<'_> {
         for gone in self.data.away.below(now.saturating_sub(MEMORY).saturating_add(1), FORGOTTEN) {
             self.forget(&gone);
         }
+        let next_ready = self.promote_due(TASKS);
+        let next_overdue = self.end_overdue(TASKS, Jitter::from_text(tick.nonce.as_str()));
+        self.put_ready();
+        self.forget_old(TASKS);
         let next_lease = self.sweep_leases();
         let lease = self.renew(tick, identity);
-        let left = |deadline: i64| deadline.saturating_sub(now).max(0);
-        let first = self.data.beats.first().map_or(score(self.data.ttl), |(_, deadline)| left(deadline));
-        let due = next_lease.map_or(first, |at| first.min(left(at)));
+        let first = self.data.beats.first();
+        let mut due = first.map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now).max(0));
+        for at in next_ready.into_iter().chain(next_overdue).chain(next_lease) {
+            due = due.min(at.saturating_sub(now)).max(0);
+        }
         TickReply {
             identity,
             now: self.now,

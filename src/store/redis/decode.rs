@@ -4,6 +4,7 @@
 
 use super::decode_leases;
 use super::fields::{Fields, Malformed};
+use super::task;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
@@ -66,6 +67,7 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
         Call::Once(once) => Reply::Once(decode_leases::once(once, &mut f)?),
         Call::Drain(_) => Reply::Drain(decode_leases::drain(&mut f)?),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
+        Call::Task(asked) => Reply::Task(Box::new(task::reply(asked, &mut f)?)),
     })
 }
 

@@ -3,10 +3,11 @@
 //! Not here: the replies (`decode.rs`).
 
 use super::keys::Keys;
-use super::scripts;
+use super::{scripts, task};
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, Owner, Publish, Rule, Tick};
+use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
 use redis::Script;
 
@@ -85,6 +86,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys) -> Invocation {
             let [id, incarnation] = life(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
+        Call::Task(task) => task::invocation(task),
     };
     let own_keys = match call {
         Call::Once(once) => once.keys.iter().map(|key| keys.once(key)).collect(),
@@ -201,6 +203,7 @@ fn tick_arguments(tick: &Tick) -> Vec<String> {
         text(tick.presence.as_ref()),
         seq(tick.acknowledged),
         tick.floor.to_string(),
+        Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
     ]
 }
 

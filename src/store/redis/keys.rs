@@ -10,11 +10,11 @@ use crate::cluster::ids::{ClusterName, Nonce};
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
-    all: [String; 13],
+    all: [String; 19],
 }
 
 /// Key names in the order in which every script gets them.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 19] = [
     "meta",
     "members",
     "beats",
@@ -28,6 +28,12 @@ const NAMES: [&str; 13] = [
     "producers",
     "away",
     "leases",
+    "running",
+    "delayed",
+    "done",
+    "lanes",
+    "failed",
+    "dead",
 ];
 
 impl Keys {
@@ -41,7 +47,7 @@ impl Keys {
 
     /// The keys in the scripts' order.
     #[must_use]
-    pub fn all(&self) -> &[String; 13] {
+    pub fn all(&self) -> &[String; 19] {
         &self.all
     }
 

@@ -14,6 +14,7 @@ mod presence;
 mod scripts;
 mod streams;
 mod target;
+mod task;
 
 pub use follow::{Follower, News};
 pub use keys::Keys;

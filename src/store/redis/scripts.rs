@@ -8,15 +8,14 @@ use redis::Script;
 use std::sync::LazyLock;
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),+ $(,)?) => {
+    ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
                 Script::new(concat!(
                     include_str!("scripts/prelude.lua"),
                     "\n",
                     include_str!("scripts/prelude_leases.lua"),
-                    "\n",
-                    include_str!(concat!("scripts/", $file))
+                    $("\n", include_str!(concat!("scripts/", $file))),+
                 ))
             });
         )+
@@ -24,18 +23,25 @@ macro_rules! scripts {
 }
 
 scripts! {
-    JOIN = "join.lua",
-    TICK = "tick.lua",
+    JOIN = "tasks.lua" & "join.lua",
+    TICK = "tasks.lua" & "tick.lua",
     VIEW = "view.lua",
-    LEAVE = "leave.lua",
+    LEAVE = "tasks.lua" & "leave.lua",
     RESIGN = "resign.lua",
     HAND_OVER = "hand_over.lua",
-    CAMPAIGN = "campaign.lua",
+    CAMPAIGN = "tasks.lua" & "campaign.lua",
     REGISTER = "register.lua",
     WATCH = "watch.lua",
-    SWEEP = "sweep.lua",
+    SWEEP = "tasks.lua" & "sweep.lua",
     PUBLISH = "publish.lua",
     ACKNOWLEDGE = "acknowledge.lua",
+    TASK_SUBMIT = "tasks.lua" & "task_submit.lua",
+    TASK_CLAIM = "tasks.lua" & "task_claim.lua",
+    TASK_SETTLE = "tasks.lua" & "task_settle.lua",
+    TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
+    TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
+    TASK_GET = "tasks.lua" & "task_get.lua",
+    TASK_LIST = "tasks.lua" & "task_list.lua",
     ACQUIRE = "acquire.lua",
     RENEW = "renew.lua",
     RELEASE = "release.lua",

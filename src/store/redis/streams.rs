@@ -8,6 +8,7 @@ use super::fields::{Fields, Malformed};
 use crate::cluster::event::{ClusterEvent, ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::protocol::Entry;
+use crate::cluster::task::{TaskId, TaskKind};
 use crate::cluster::time::ServerTime;
 use redis::Value;
 use serde::de::DeserializeOwned;
@@ -56,6 +57,11 @@ fn word<T: DeserializeOwned>(fields: &HashMap<String, String>, name: &str) -> Re
     serde_json::from_value(word).map_err(|why| Malformed(format!("field {name:?}: {why}")))
 }
 
+fn task(fields: &HashMap<String, String>) -> Result<(TaskId, TaskKind), Malformed> {
+    let bad = |why: crate::cluster::task::InvalidTask| Malformed(why.to_string());
+    Ok((TaskId::new(field(fields, "task")?).map_err(bad)?, TaskKind::new(field(fields, "kind")?).map_err(bad)?))
+}
+
 pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<ClusterEvent, Malformed> {
     let seq = EventSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is no event's")))?;
     let fact = match field(fields, "event")? {
@@ -79,6 +85,14 @@ pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<Cluste
             term: Term(number(fields, "term")?),
             reason: word::<LostReason>(fields, "reason")?,
         },
+        "task_available" => {
+            let (task_id, kind) = task(fields)?;
+            ClusterFact::TaskAvailable { task_id, kind }
+        }
+        "task_dead" => {
+            let (task_id, kind) = task(fields)?;
+            ClusterFact::TaskDead { task_id, kind }
+        }
         other => return Err(Malformed(format!("unknown event {other:?}"))),
     };
     Ok(ClusterEvent { seq, at: ServerTime(number(fields, "at")?), node_id: node(fields, "node")?, fact })

@@ -242,6 +242,9 @@ local function sweep_leases()
   return swept and number(call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2], nil) or nil
 end
 
+-- What a life leaves of its tasks when it ends. `tasks.lua`, which every script that ends lives has behind this text, says how.
+local release_tasks
+
 -- Ends a life: the row stays as a memory of the node for seven days. The leases that are bound to the life end with it, but
 -- not those of a member that was only late: a frozen holder keeps them until they are over.
 local function end_life(id, row, status, reason)
@@ -251,6 +254,7 @@ local function end_life(id, row, status, reason)
   call('HDEL', PRESENCE, id)
   call('ZADD', AWAY, int(cluster_now()), id)
   emit('node_left', id, 'incarnation', row.i, 'reason', reason)
+  release_tasks(id, reason)
   if reason ~= 'heartbeat_timeout' then
     for _, name in ipairs(try('SMEMBERS', owned_key(id)) or {}) do
       local record = read_record(name, try)

@@ -3,9 +3,9 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
---   member or a lease, members alive]; status is one of identify()'s.
+--   member, a lease or a task, members alive]; status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -50,6 +50,9 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 60
   call('HSET', META, 'floor', int(meta.floor))
 end
 
+local next_ready, next_overdue = promote_due(16), end_overdue(16, tonumber(ARGV[15]))
+put_ready()
+forget_old(16)
 local next_lease = sweep_leases()
 local leader = read_leader()
 if term ~= '0' then
@@ -81,8 +84,8 @@ end
 
 local first = call('ZRANGE', BEATS, 0, 0, 'WITHSCORES')
 local due = first[2] and math.max(0, tonumber(first[2]) - cluster_now()) or meta.ttl
-if next_lease then
-  due = math.max(0, math.min(due, next_lease - cluster_now()))
+for _, at in ipairs({ next_ready or false, next_overdue or false, next_lease or false }) do
+  due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
 return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, tonumber(ARGV[14]), epoch, 128), beats_reply(32),
   int(due), call('ZCARD', BEATS) }

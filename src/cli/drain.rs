@@ -1,0 +1,58 @@
+//! `drain`: the running node takes no new work, and the wait until nothing runs there any more.
+//!
+//! Not here: what a draining node refuses (`crate::engine`).
+
+use super::Session;
+use super::arguments::Form;
+use super::attach::{ANSWER, answer, require};
+use super::outcome::{Failure, Outcome};
+use super::work::Progress;
+use crate::rpc::client::Client;
+use crate::rpc::wire::drain::{DrainParams, DrainResult};
+use std::time::Duration;
+
+/// How often the wait looks again.
+const LOOK: Duration = Duration::from_millis(500);
+
+async fn ask(client: &Client, enabled: bool) -> Result<DrainResult, Failure> {
+    answer(ANSWER, client.call("distributed.drain", DrainParams { enabled })).await
+}
+
+fn left(drained: &DrainResult) -> String {
+    format!("{} tasks run, {} leases are held", drained.running_tasks, drained.leases)
+}
+
+/// Runs `drain`.
+///
+/// # Errors
+/// See [`Failure`].
+pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: Form) -> Outcome {
+    let (client, _) = require(session.global, session.environment).await?;
+    let mut drained = ask(&client, !off).await?;
+    if wait {
+        let mut progress = Progress::new(session.environment);
+        while drained.running_tasks + drained.leases > 0 {
+            progress.show(&format!("draining {}: {}", drained.node_id, left(&drained)));
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                signal = tokio::signal::ctrl_c() => {
+                    signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")))?;
+                    progress.clear();
+                    let text = format!("interrupted; {} goes on draining: {}", drained.node_id, left(&drained));
+                    return Err(Failure::Failed(text));
+                }
+            }
+            drained = ask(&client, true).await?;
+        }
+        progress.clear();
+    }
+    if form.json {
+        return Ok(session.output.json(&drained)?);
+    }
+    let node = &drained.node_id;
+    Ok(session.output.line(match drained.draining {
+        false => format!("{node} takes part in everything again."),
+        true if drained.running_tasks + drained.leases == 0 => format!("{node} is drained: nothing runs there."),
+        true => format!("{node} is draining: {}.", left(&drained)),
+    })?)
+}

@@ -1,0 +1,82 @@
+//! `lease`: leases under the running node's id.
+//!
+//! 1. A lease that is another's is no failure of the command but a refusal: exit code 4.
+//!
+//! Not here: who is granted a lease (`crate::engine`).
+
+use super::Session;
+use super::arguments::{Form, LeaseAction};
+use super::attach::{ANSWER, answer, require};
+use super::outcome::{Failure, Outcome};
+use super::terminal::clean;
+use crate::cluster::time::millis;
+use crate::rpc::client::Client;
+use crate::rpc::wire::lease::{
+    AcquireParams, AcquireResult, CheckResult, HeldParams, ReleaseResult, RenewParams, RenewResult,
+};
+
+/// The exit code of a refusal whose answer has been printed.
+const REFUSED: Failure = Failure::Said(4);
+
+/// Runs `lease`.
+///
+/// # Errors
+/// See [`Failure`].
+pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outcome {
+    let (client, _) = require(session.global, session.environment).await?;
+    match action {
+        LeaseAction::Acquire { name, ttl, wait, request_id, quiet, form } => {
+            let params = AcquireParams { name, ttl_ms: millis(ttl), wait_ms: wait.map(millis), request_id };
+            acquire(session, &client, params, quiet, form).await
+        }
+        LeaseAction::Renew { name, token, ttl, form } => {
+            let params = RenewParams { name, token, ttl_ms: ttl.map(millis) };
+            let renewed: RenewResult = answer(ANSWER, client.call("distributed.renew_lease", params)).await?;
+            if form.json {
+                return Ok(session.output.json(&renewed)?);
+            }
+            Ok(session.output.line(format!("{} is held on (token {}).", clean(&renewed.name, 128), renewed.token))?)
+        }
+        LeaseAction::Release { name, token, form } => {
+            let params = HeldParams { name, token };
+            let released: ReleaseResult = answer(ANSWER, client.call("distributed.release_lease", params)).await?;
+            if form.json {
+                return Ok(session.output.json(&released)?);
+            }
+            Ok(session.output.line(format!("{} is free.", clean(&released.name, 128)))?)
+        }
+        LeaseAction::Check { name, token, form } => {
+            let params = HeldParams { name: name.clone(), token };
+            let checked: CheckResult = answer(ANSWER, client.call("distributed.check_lease", params)).await?;
+            if form.json {
+                session.output.json(&checked)?;
+            } else {
+                let holds = if checked.valid { "holds" } else { "does not hold" };
+                session.output.line(format!("Token {token} {holds} {}.", clean(&name, 128)))?;
+            }
+            if checked.valid { Ok(()) } else { Err(REFUSED) }
+        }
+    }
+}
+
+async fn acquire(
+    session: &mut Session<'_>,
+    client: &Client,
+    params: AcquireParams,
+    quiet: bool,
+    form: Form,
+) -> Outcome {
+    let within = ANSWER.saturating_add(std::time::Duration::from_millis(params.wait_ms.unwrap_or(0)));
+    let lease: AcquireResult = answer(within, client.call("distributed.acquire_lease", params)).await?;
+    if form.json {
+        session.output.json(&lease)?;
+        return if lease.acquired { Ok(()) } else { Err(REFUSED) };
+    }
+    let name = clean(&lease.name, 128);
+    match (lease.acquired, lease.token, lease.holder) {
+        (true, Some(token), _) if quiet => Ok(session.output.line(token.to_string())?),
+        (true, Some(token), _) => Ok(session.output.line(format!("{name} is yours (token {token})."))?),
+        (_, _, Some(holder)) => Err(Failure::Refused(format!("{name} is held by {}", clean(&holder, 64)))),
+        (..) => Err(Failure::Refused(format!("{name} was not granted; others wait for it, or this node is draining"))),
+    }
+}

@@ -1,0 +1,277 @@
+//! One task: its command is run, its task extended meanwhile, its outcome told.
+//!
+//! 1. A command runs in a process group of its own, which is killed when the task is another's, or may be: at the end of the
+//!    last extension that was confirmed.
+//! 2. The outcome is told until the node has taken it, or says that the task is another's.
+//!
+//! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
+
+use super::door::Door;
+use super::output::{Tail, collect};
+use crate::clock;
+use crate::cluster::time::Moment;
+use crate::rpc::client::CallError;
+use crate::rpc::errors::ErrorKind;
+use crate::rpc::wire::task::{
+    ClaimedTask, CompleteParams, ExtendResult, FailParams, StateResult, TaskDetails, TaskIdParams, TokenParams,
+};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::value::{RawValue, to_raw_value};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// The largest result, in bytes.
+const MAX_RESULT: usize = 1 << 20;
+/// The exit code of a command that says that trying again makes no sense (EX_DATAERR).
+const FOR_GOOD: i32 = 65;
+/// How long a command runs before its task is looked up for its timeout: most have ended by then.
+const SHORT: Duration = Duration::from_millis(30);
+/// The pause before an answer that did not come is asked for again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// How far the worker wants to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Stop {
+    /// On and on.
+    No,
+    /// What runs is finished.
+    Finish,
+    /// What runs is killed.
+    Kill,
+}
+
+/// What came of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is done.
+    Done,
+    /// It failed; why, and whether it is tried again.
+    Failed { error: String, retry: bool },
+    /// It is another worker's, or was cancelled; why it is known.
+    Lost(String),
+}
+
+/// A task that has come to an end here.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) task_id: String,
+    pub(super) kind: String,
+    pub(super) attempt: u64,
+    pub(super) took: Duration,
+    pub(super) ending: Ending,
+}
+
+/// A command's process group; killed when dropped before the command has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self(pid)
+    }
+
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // Gone already is as good.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a task to its end.
+pub(super) async fn run(
+    door: Arc<Door>,
+    command: Arc<Vec<String>>,
+    task: ClaimedTask,
+    mut stop: watch::Receiver<Stop>,
+) -> Ended {
+    let began = clock::now();
+    let ClaimedTask { task_id, token, attempt, kind, payload, .. } = task;
+    let job = Job { door, task_id, token, began };
+    let ending = match job.spawn(&command, &kind, attempt) {
+        Ok(child) => job.attend(child, &payload, &mut stop).await,
+        Err(error) => Err(Ending::Failed { error, retry: true }),
+    };
+    let ending = match ending {
+        Ok((status, output, errors)) => judge(status, output, &errors),
+        Err(ending) => Judged::plain(ending),
+    };
+    let ending = job.tell(ending, &mut stop).await;
+    Ended { task_id: job.task_id, kind, attempt, took: clock::now().since(began), ending }
+}
+
+struct Job {
+    door: Arc<Door>,
+    task_id: String,
+    token: u64,
+    began: Moment,
+}
+
+type Finished = (ExitStatus, Tail, Tail);
+
+impl Job {
+    fn spawn(&self, command: &[String], kind: &str, attempt: u64) -> Result<Child, String> {
+        let (program, arguments) = command.split_first().ok_or("there is no command")?;
+        Command::new(program)
+            .args(arguments)
+            .env("CLAWSTER_TASK_ID", &self.task_id)
+            .env("CLAWSTER_TASK_KIND", kind)
+            .env("CLAWSTER_TASK_ATTEMPT", attempt.to_string())
+            .env("CLAWSTER_TASK_TOKEN", self.token.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("{program} cannot be started: {error}"))
+    }
+
+    /// Stays with the command until it has ended.
+    async fn attend(
+        &self,
+        mut child: Child,
+        payload: &RawValue,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<Finished, Ending> {
+        let mut group = Group::of(&child);
+        let input = child.stdin.take();
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let finish = async {
+            let feed = async {
+                if let Some(mut input) = input {
+                    // A command that does not read its input is free to do so.
+                    let _ = input.write_all(payload.get().as_bytes()).await;
+                }
+            };
+            let ((), output, errors, status) =
+                tokio::join!(feed, collect(stdout, MAX_RESULT, false), collect(stderr, 4_096, true), child.wait());
+            status.map(|status| (status, output, errors))
+        };
+        tokio::select! {
+            finished = finish => {
+                // It has ended: its number may be another's from now on.
+                group.0 = None;
+                finished.map_err(|error| Ending::Failed { error: format!("cannot wait for it: {error}"), retry: true })
+            }
+            why = self.keep() => {
+                drop(group);
+                Err(Ending::Lost(why))
+            }
+            _ = stop.wait_for(|stop| *stop == Stop::Kill) => {
+                drop(group);
+                Err(Ending::Failed { error: "the worker was stopped".to_owned(), retry: true })
+            }
+        }
+    }
+
+    /// Extends the task for as long as it is this worker's; then says why it is not.
+    async fn keep(&self) -> String {
+        tokio::time::sleep(SHORT).await;
+        let timeout = loop {
+            let id = TaskIdParams { task_id: self.task_id.clone() };
+            match self.door.call::<TaskDetails>("distributed.get_task", &id).await {
+                Ok(details) => break Duration::from_millis(details.task.timeout_ms.max(1)),
+                Err(error) if lost(&error) => return error.to_string(),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        let mut confirmed = self.began;
+        loop {
+            tokio::time::sleep((timeout / 3).saturating_sub(clock::now().since(confirmed))).await;
+            let sent = clock::now();
+            let params = TokenParams { task_id: self.task_id.clone(), token: self.token };
+            let left = timeout.saturating_sub(sent.since(confirmed));
+            let asking = self.door.call::<ExtendResult>("distributed.extend_task", &params);
+            match tokio::time::timeout(left, asking).await {
+                Ok(Ok(_)) => confirmed = sent,
+                Ok(Err(error)) if lost(&error) => return error.to_string(),
+                Ok(Err(_)) => tokio::time::sleep(AGAIN.min(left)).await,
+                Err(_) => {}
+            }
+            if clock::now().since(confirmed) >= timeout {
+                return "it could not be extended in time".to_owned();
+            }
+        }
+    }
+
+    /// Tells the node what came of it, again and again until it is taken.
+    async fn tell(&self, judged: Judged, stop: &mut watch::Receiver<Stop>) -> Ending {
+        let Judged { mut ending, result } = judged;
+        loop {
+            let told = match &ending {
+                Ending::Lost(_) => return ending,
+                Ending::Done => {
+                    let (task_id, token) = (self.task_id.clone(), self.token);
+                    let params = CompleteParams { task_id, token, result: result.clone() };
+                    self.door.call::<StateResult>("distributed.complete_task", &params).await
+                }
+                Ending::Failed { error, retry } => {
+                    let (task_id, token) = (self.task_id.clone(), self.token);
+                    let params = FailParams { task_id, token, error: error.clone(), retry: Some(*retry) };
+                    self.door.call::<StateResult>("distributed.fail_task", &params).await
+                }
+            };
+            match told {
+                Ok(_) => return ending,
+                Err(error) if lost(&error) => return Ending::Lost(error.to_string()),
+                Err(CallError::Rpc(refused)) if !refused.data.as_ref().is_some_and(|data| data.retryable) => {
+                    // The result cannot be taken as it is: that is the task's failure.
+                    if let Ending::Failed { .. } = ending {
+                        return Ending::Lost(refused.message);
+                    }
+                    ending = Ending::Failed { error: refused.message, retry: false };
+                }
+                Err(error) if *stop.borrow() == Stop::Kill => return Ending::Lost(error.to_string()),
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+}
+
+/// Whether an error says that the task is not this worker's any more.
+fn lost(error: &CallError) -> bool {
+    let codes = [ErrorKind::StaleToken.code(), ErrorKind::NotFound.code()];
+    matches!(error, CallError::Rpc(refused) if codes.contains(&refused.code))
+}
+
+/// An outcome, with the result of a task that is done.
+struct Judged {
+    ending: Ending,
+    result: Option<Box<RawValue>>,
+}
+
+impl Judged {
+    fn plain(ending: Ending) -> Self {
+        Self { ending, result: None }
+    }
+}
+
+/// What a command's end means.
+fn judge(status: ExitStatus, output: Tail, errors: &Tail) -> Judged {
+    if !status.success() {
+        let error = errors.last_lines().unwrap_or_else(|| format!("it ended with {status}"));
+        return Judged::plain(Ending::Failed { error, retry: status.code() != Some(FOR_GOOD) });
+    }
+    let Some(text) = output.whole() else {
+        let error = format!("it wrote over {MAX_RESULT} bytes of output; write a reference to the content instead");
+        return Judged::plain(Ending::Failed { error, retry: false });
+    };
+    let trimmed = text.trim();
+    let result = match RawValue::from_string(trimmed.to_owned()) {
+        _ if trimmed.is_empty() => None,
+        Ok(json) => Some(json),
+        // A string can always be written as JSON.
+        Err(_) => to_raw_value(text.trim_end_matches(['\r', '\n'])).ok(),
+    };
+    Judged { ending: Ending::Done, result }
+}

@@ -1,0 +1,158 @@
+//! Taking no new work, and giving up a term by request.
+//!
+//! 1. A leader stops leading before the store is told, and does not lead again under a term whose end the store may know.
+//! 2. A node that drains does not stand for leader. It goes on draining when data was lost and it joins again; only a new
+//!    process takes part in everything.
+//!
+//! Not here: leaving (`leaving.rs`), the work itself (`crate::engine`).
+
+use super::requests::{Refusal, Response};
+use super::{Node, Ticket};
+use crate::cluster::ids::Term;
+use crate::cluster::protocol::{Call, Drain, DrainReply, Fault, Identity};
+use crate::cluster::time::Moment;
+use std::time::Duration;
+
+#[derive(Debug, Default)]
+pub(super) struct Draining {
+    /// What was asked for last.
+    wanted: bool,
+    /// What the store of this data set was told.
+    told: bool,
+    call: Option<(Ticket, bool)>,
+    clients: Vec<(Ticket, bool)>,
+    /// Not before then is a call that failed made again.
+    after: Moment,
+    /// Who waits for the end of which term, and how long.
+    resigning: Vec<(Ticket, Term, Moment)>,
+}
+
+/// How soon a call that failed is made again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+impl Draining {
+    pub(super) fn due(&self, node: &Node) -> Option<Moment> {
+        let quiet = self.call.is_none() && !node.leaving() && node.link == Some(true);
+        let again = Some(self.after).filter(|_| self.wanted != self.told && quiet);
+        self.resigning.iter().map(|(.., until)| *until).chain(again).min()
+    }
+}
+
+impl Node {
+    /// Whether this node takes no new work.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        self.draining.wanted
+    }
+
+    pub(super) fn asked_to_drain(&mut self, client: Ticket, enabled: bool) {
+        if self.life().is_none() {
+            let refusal = self.unfit();
+            self.reply(client, Err(refusal));
+            return;
+        }
+        self.draining.wanted = enabled;
+        self.draining.clients.push((client, enabled));
+    }
+
+    /// Tells the store when it does not know yet, or when somebody asks for the counts.
+    pub(super) fn act_drain(&mut self, now: Moment) {
+        self.act_resigned(now);
+        let Draining { wanted, told, after, call, clients, .. } = &self.draining;
+        let wanted = *wanted;
+        let asked = !clients.is_empty() || (wanted != *told && *after <= now && self.link != Some(false));
+        if !asked || call.is_some() || self.leaving() {
+            return;
+        }
+        let Some(life) = self.life().cloned() else { return };
+        if wanted && let Some(leadership) = &mut self.leadership {
+            leadership.resigning = true;
+        }
+        let ticket = self.call(Call::Drain(Drain { life, enabled: wanted }));
+        self.draining.call = Some((ticket, wanted));
+    }
+
+    pub(super) fn asked_to_resign(&mut self, now: Moment, client: Ticket, term: Term) {
+        match &mut self.leadership {
+            Some(held) if held.term == term => {
+                held.resigning = true;
+                self.resign_now(now);
+                self.draining.resigning.push((client, term, now + self.timing.lease_ttl));
+            }
+            _ => self.reply(client, Ok(Response::Resigned(Term(0)))),
+        }
+    }
+
+    /// Answers those whose term has ended, or does not end in time.
+    fn act_resigned(&mut self, now: Moment) {
+        let held = self.leadership.as_ref().map(|held| held.term);
+        for (client, term, until) in std::mem::take(&mut self.draining.resigning) {
+            if held != Some(term) {
+                self.reply(client, Ok(Response::Resigned(term)));
+            } else if until <= now {
+                let why = "the leadership could not be given back in time".to_owned();
+                self.reply(client, Err(Refusal::Unavailable(why)));
+            } else {
+                self.draining.resigning.push((client, term, until));
+            }
+        }
+    }
+
+    pub(super) fn drain_answered(&mut self, now: Moment, ticket: Ticket, reply: &DrainReply) {
+        let Some((_, enabled)) = self.draining.call.take_if(|(t, _)| *t == ticket) else { return };
+        match reply.identity {
+            Identity::Ok => {}
+            Identity::Replaced => return self.replaced(),
+            // Data was lost: the next beat mends that, and the store is told then.
+            _ => {
+                self.beat_now(now);
+                self.drain_in_vain(now, "the membership is being renewed");
+                return;
+            }
+        }
+        self.draining.told = enabled;
+        if enabled && let Some(term) = self.leadership.as_ref().map(|held| held.term) {
+            self.step_down(now, term);
+        }
+        self.refresh_view(now);
+        for (client, wanted) in std::mem::take(&mut self.draining.clients) {
+            if wanted != enabled {
+                // Asked for meanwhile.
+                self.draining.clients.push((client, wanted));
+                continue;
+            }
+            let node_id = self.node_id().clone();
+            let (running_tasks, leases) = (reply.running_tasks, reply.leases);
+            self.reply(client, Ok(Response::Drained { node_id, draining: enabled, running_tasks, leases }));
+        }
+    }
+
+    pub(super) fn drain_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
+        if self.draining.call.take_if(|(t, _)| *t == ticket).is_some() {
+            self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
+            self.drain_in_vain(now, &fault.to_string());
+        }
+    }
+
+    fn drain_in_vain(&mut self, now: Moment, why: &str) {
+        self.draining.after = now + AGAIN;
+        for (client, _) in std::mem::take(&mut self.draining.clients) {
+            self.reply(client, Err(Refusal::Unavailable(why.to_owned())));
+        }
+    }
+
+    /// This life begins, or its data set does: no store knows of the draining.
+    pub(super) fn drain_anew(&mut self) {
+        self.draining.told = false;
+    }
+
+    /// The membership ended: who waits is refused, and a later life takes part in everything.
+    pub(super) fn end_draining(&mut self, refusal: &Refusal) {
+        let Draining { clients, resigning, .. } = std::mem::take(&mut self.draining);
+        let waiting =
+            clients.into_iter().map(|(client, _)| client).chain(resigning.into_iter().map(|(client, ..)| client));
+        for client in waiting {
+            self.reply(client, Err(refusal.clone()));
+        }
+    }
+}

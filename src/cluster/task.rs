@@ -1,0 +1,302 @@
+//! Tasks: pieces of work that one member of many does; the parts that need no store.
+//!
+//! 1. A [`TaskId`], [`TaskKind`], [`Priority`] or [`Jitter`] that exists has been checked; the first two are safe in a Redis key
+//!    and a log line, and hold no space.
+//! 2. `payload` and `result` are JSON text that was valid when it came in; nobody below `rpc` looks inside.
+//!
+//! Not here: the transitions of a task (`crate::cluster::protocol::task`).
+
+use super::ids::NodeId;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+/// The most bytes that a payload or a result may have.
+pub const CONTENT_MAX: usize = 1024 * 1024;
+
+/// The most bytes of a failure's text; callers cut what is longer.
+pub const ERROR_MAX: usize = 4096;
+
+/// The most tasks that one call submits, claims, settles or lists.
+pub const BATCH_MAX: u32 = 1000;
+
+/// How often a task may be handed out at most; a task chooses from 1 to this.
+pub const ATTEMPTS_MAX: u32 = 1000;
+
+/// The shortest time that a worker may be given.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
+/// The longest time that a worker may be given without extending it.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
+
+/// The longest delay of a new task.
+pub const DELAY_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// The most bytes of [`Requirements`] as text.
+pub const REQUIREMENTS_MAX: usize = 8192;
+
+/// Why a text or a number cannot be part of a task; the message names what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTask {
+    /// Not a name.
+    #[error("{what} {text:?} is not allowed: use 1 to 128 printable ASCII characters without spaces")]
+    Name {
+        /// Of what.
+        what: &'static str,
+        /// Its beginning.
+        text: String,
+    },
+    /// Not a priority.
+    #[error("priority {0} is not allowed: use -1000 to 1000")]
+    Priority(i64),
+}
+
+macro_rules! task_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks a text and takes it.
+            ///
+            /// # Errors
+            /// [`InvalidTask::Name`] when the text is empty, too long or holds a character that is not allowed.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidTask> {
+                let text = text.into();
+                if (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+                    return Ok(Self(text));
+                }
+                Err(InvalidTask::Name { what: $what, text: text.chars().take(80).collect() })
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidTask;
+            fn try_from(text: String) -> Result<Self, InvalidTask> {
+                Self::new(text)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidTask;
+            fn from_str(text: &str) -> Result<Self, InvalidTask> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+    };
+}
+
+task_name!(
+    /// The name of a task, unique in the cluster while the task is kept: 1 to 128 printable ASCII characters without spaces.
+    TaskId, "task id"
+);
+task_name!(
+    /// What sort of work a task is; workers claim by it. 1 to 128 printable ASCII characters without spaces.
+    TaskKind, "kind"
+);
+
+/// What a member must have to be handed a task; empty: nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requirements {
+    /// All of these.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub capabilities: BTreeSet<String>,
+    /// All of these, with exactly these values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// This id, or this former id of a member that was renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<NodeId>,
+}
+
+impl Requirements {
+    /// One text for equal requirements, as JSON; empty without any.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        if *self == Self::default() {
+            return String::new();
+        }
+        // A struct of texts always has a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads [`Requirements::canonical`] back; `None` when the text is none.
+    #[must_use]
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self::default()) } else { serde_json::from_str(text).ok() }
+    }
+}
+
+/// Which tasks come first: -1000 to 1000, higher ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Priority(i16);
+
+impl Priority {
+    /// Checks a number and takes it.
+    ///
+    /// # Errors
+    /// [`InvalidTask::Priority`] when it lies outside of -1000 to 1000.
+    pub fn new(number: i64) -> Result<Self, InvalidTask> {
+        match i16::try_from(number) {
+            Ok(small) if (-1000..=1000).contains(&small) => Ok(Self(small)),
+            _ => Err(InvalidTask::Priority(number)),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+impl TryFrom<i64> for Priority {
+    type Error = InvalidTask;
+    fn try_from(number: i64) -> Result<Self, InvalidTask> {
+        Self::new(number)
+    }
+}
+
+impl From<Priority> for i64 {
+    fn from(priority: Priority) -> i64 {
+        priority.get()
+    }
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Ready to be claimed.
+    Waiting,
+    /// Not ready yet: it was submitted with a delay, or failed and is tried again later.
+    Delayed,
+    /// A member works on it.
+    Running,
+    /// Completed.
+    Done,
+    /// Failed for good by its worker's word, or cancelled.
+    Failed,
+    /// All its attempts failed.
+    Dead,
+}
+
+impl TaskState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Waiting, Self::Delayed, Self::Running, Self::Done, Self::Failed, Self::Dead];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delayed => "delayed",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// The state of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// The random part of a backoff, in thousandths: 0 halves it, 1000 leaves it whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Jitter(u16);
+
+impl Jitter {
+    /// A jitter from any random number.
+    #[must_use]
+    pub fn from_random(random: u64) -> Self {
+        Self(u16::try_from(random % 1001).unwrap_or(0))
+    }
+
+    /// A jitter from the bytes of a random text.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self::from_random(text.bytes().fold(0, |sum, byte| (sum * 31 + u64::from(byte)) % 1_000_003))
+    }
+
+    /// The thousandths.
+    #[must_use]
+    pub fn thousandths(self) -> u16 {
+        self.0
+    }
+}
+
+/// How long a task waits after its failed attempt number `attempts`, in whole milliseconds: one second, doubled with every
+/// attempt up to a minute, times 0.5 to 1.
+#[must_use]
+pub fn backoff(attempts: u32, jitter: Jitter) -> Duration {
+    let whole =
+        1000u64.checked_shl(attempts.saturating_sub(1)).filter(|ms| attempts < 8 && *ms < 60_000).unwrap_or(60_000);
+    Duration::from_millis(whole * (1000 + u64::from(jitter.0)) / 2000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_printable_and_without_spaces() {
+        for bad in ["", "a b", "a\n", "ü", "\u{7f}", &"x".repeat(129)] {
+            assert!(TaskId::new(bad).is_err() && TaskKind::new(bad).is_err(), "{bad:?} was taken");
+        }
+        for good in ["a", "{mail}:42/x", "~!", &"x".repeat(128)] {
+            assert_eq!(TaskId::new(good).map(String::from), Ok(good.to_owned()));
+        }
+    }
+
+    #[test]
+    fn equal_requirements_have_one_text_and_none_has_none() {
+        assert_eq!(Requirements::default().canonical(), "");
+        let text = r#"{"capabilities":["b","a","a"],"labels":{"z":"1","y":"2"},"node_id":"n"}"#;
+        let read: Requirements = serde_json::from_str(text).unwrap();
+        let canonical = read.canonical();
+        assert_eq!(canonical, r#"{"capabilities":["a","b"],"labels":{"y":"2","z":"1"},"node_id":"n"}"#);
+        assert_eq!(Requirements::from_canonical(&canonical), Some(read));
+        assert_eq!(Requirements::from_canonical("{"), None);
+    }
+
+    #[test]
+    fn the_backoff_doubles_up_to_a_minute_and_is_at_most_halved() {
+        let ms = |attempts, random| backoff(attempts, Jitter::from_random(random)).as_millis();
+        let whole: Vec<u128> = (1..10).map(|attempts| ms(attempts, 1000)).collect();
+        assert_eq!(whole, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+        assert_eq!((ms(1, 0), ms(7, 0), ms(u32::MAX, 0), ms(0, 500)), (500, 30_000, 30_000, 750));
+    }
+
+    #[test]
+    fn priorities_have_bounds() {
+        assert!(Priority::new(1001).is_err() && Priority::new(-1001).is_err() && Priority::new(1 << 40).is_err());
+        assert_eq!(Priority::new(-1000).map(Priority::get), Ok(-1000));
+    }
+}

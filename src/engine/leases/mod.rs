@@ -1,0 +1,205 @@
+//! Leases and what runs once, for this node's clients.
+//!
+//! 1. Every acquisition has a request id, the client's or its own, so that a call whose answer was lost is granted once.
+//! 2. Who waits has one place in the queue, and one task here; both end when the wait ends, also when the client goes away.
+//! 3. A grant that nobody is told of, under a request id that nobody knows, is given back.
+//!
+//! `waiting.rs` is one acquisition from its first call to its end; `watch.rs` what a waiter sees of a holder.
+//!
+//! Not here: who is granted what (`crate::store`), the leadership's own rules (`crate::cluster::node`).
+
+mod waiting;
+mod watch;
+
+use super::caller::{Caller, PATIENCE, Verdict, gone, nonce};
+use super::error::Error;
+use super::handle::{AcquireRequest, AcquiredLease, HeldLease, Once, OnceRequest};
+use super::nursery::Nursery;
+use super::refusals::{RETRY_AFTER, unexpected};
+use super::undo::{Undo, Undoing};
+use crate::clock;
+use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Renewed, Reply, Served, ServerId};
+use crate::cluster::time::{Moment, ServerTime};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use waiting::Waiting;
+
+/// How many acquisitions may be under way.
+const MOST: usize = 10_000;
+
+/// See the module's text.
+pub(super) struct Leases {
+    caller: Caller,
+    undoing: Undoing,
+    grace: Duration,
+    /// Who is called by which ticket.
+    waiters: Mutex<HashMap<Nonce, Arc<Notify>>>,
+    nursery: Nursery,
+    /// The server and data set of the last answers, and since when.
+    served: Mutex<Option<(ServerId, String, Moment)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ticket's place among those that are called; gone with it.
+struct Place {
+    leases: Arc<Leases>,
+    ticket: Nonce,
+    called: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.leases.waiters).remove(&self.ticket);
+    }
+}
+
+impl Leases {
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, grace: Duration) -> Arc<Self> {
+        Arc::new(Self { caller, undoing, grace, waiters: Mutex::default(), nursery, served: Mutex::default() })
+    }
+
+    /// Waits for this node's membership, as far as that may help.
+    pub(super) async fn member(&self) -> Result<protocol::Life, Error> {
+        self.caller.life(clock::now() + PATIENCE).await
+    }
+
+    fn node_id(&self) -> NodeId {
+        self.caller.status.borrow().node_id.clone()
+    }
+
+    /// The waiter with this ticket shall ask again.
+    pub(super) fn call(&self, ticket: &Nonce) {
+        if let Some(called) = lock(&self.waiters).get(ticket) {
+            called.notify_one();
+        }
+    }
+
+    /// Every waiter shall ask again: calls may have been missed.
+    pub(super) fn call_all(&self) {
+        lock(&self.waiters).values().for_each(|called| called.notify_one());
+    }
+
+    fn place(self: &Arc<Self>, ticket: Nonce) -> Place {
+        let called = Arc::new(Notify::new());
+        lock(&self.waiters).insert(ticket.clone(), Arc::clone(&called));
+        Place { leases: Arc::clone(self), ticket, called }
+    }
+
+    /// Takes a lease, or waits for it.
+    pub(super) async fn acquire(self: &Arc<Self>, request: AcquireRequest) -> Result<AcquiredLease, Error> {
+        let own = request.request_id.is_none();
+        let request_id = match &request.request_id {
+            Some(text) => text.clone(),
+            None => nonce()?.to_string(),
+        };
+        let (client, answer) = oneshot::channel();
+        let end = clock::now() + request.wait;
+        let place = self.place(nonce()?);
+        if lock(&self.waiters).len() > MOST {
+            let what = format!("{MOST} acquisitions are under way on this node");
+            return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
+        }
+        let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };
+        // In a task of its own: what the store may have granted is not forgotten when the client goes away.
+        self.nursery.bring(waiting.run(client))?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// What the caller knows of the server that answers.
+    fn served(&self) -> Option<Served> {
+        let served = lock(&self.served);
+        let (server, epoch, since) = served.as_ref()?;
+        Some(Served { server: server.clone(), epoch: epoch.clone(), span: clock::now().since(*since) })
+    }
+
+    fn was_served(&self, by: &ServerId, epoch: &str) {
+        let mut served = lock(&self.served);
+        if served.as_ref().is_none_or(|(server, known, _)| server != by || known != epoch) {
+            *served = Some((by.clone(), epoch.to_owned(), clock::now()));
+        }
+    }
+
+    async fn ask<T>(&self, call: LeaseCall, read: impl Fn(LeaseReply) -> Option<T>) -> Result<T, Error> {
+        let judge = |reply| match reply {
+            Reply::Lease(reply) => read(reply).map_or(Verdict::Unexpected, Verdict::Done),
+            _ => Verdict::Unexpected,
+        };
+        self.caller.repeat(|_| Call::Lease(Box::new(call.clone())), judge).await
+    }
+
+    /// Holds a lease for longer.
+    pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
+        let HeldLease { name, token } = held.clone();
+        let call = LeaseCall::Renew { name, token, ttl, nonce: nonce()?, owner: None, holds: false, grace: self.grace };
+        let read = |reply| match reply {
+            LeaseReply::Renewed { outcome, .. } => Some(outcome),
+            _ => None,
+        };
+        match self.ask(call, read).await? {
+            Renewed::Until(at) => Ok(at),
+            Renewed::Stale => Err(stale(&held)),
+            Renewed::NoPresence => Err(unexpected()),
+        }
+    }
+
+    /// Gives a lease back.
+    pub(super) async fn release(&self, held: HeldLease) -> Result<(), Error> {
+        let HeldLease { name, token } = held.clone();
+        let read = |reply| match reply {
+            LeaseReply::Released { released } => Some(released),
+            _ => None,
+        };
+        let released = self.ask(LeaseCall::Release { name, token }, read).await?;
+        if released { Ok(()) } else { Err(stale(&held)) }
+    }
+
+    /// Whether a token still holds its lease.
+    pub(super) async fn check(&self, held: HeldLease) -> Result<bool, Error> {
+        let HeldLease { name, token } = held;
+        let read = |reply| match reply {
+            LeaseReply::Checked { valid } => Some(valid),
+            _ => None,
+        };
+        self.ask(LeaseCall::Check { name, token }, read).await
+    }
+
+    /// Grants each key to its first caller.
+    pub(super) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
+        let OnceRequest { keys, ttl, request_id } = request;
+        let request_id = match request_id {
+            Some(text) => text,
+            None => nonce()?.to_string(),
+        };
+        let call = |life: protocol::Life| {
+            let (request_id, keys) = (request_id.clone(), keys.clone());
+            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys }))
+        };
+        let judge = |reply| match reply {
+            Reply::Once(grants) if grants.len() == keys.len() => Verdict::Done(grants),
+            _ => Verdict::Unexpected,
+        };
+        let grants = self.caller.repeat(call, judge).await?;
+        let once = |(key, grant): (String, protocol::OnceGrant)| Once {
+            key,
+            granted: grant.granted,
+            by: grant.by,
+            at: grant.at,
+        };
+        Ok(keys.into_iter().zip(grants).map(once).collect())
+    }
+
+    fn undo(&self, what: Undo) {
+        self.undoing.later(what);
+    }
+}
+
+/// The token does not hold the lease.
+pub(super) fn stale(held: &HeldLease) -> Error {
+    Error::StaleToken { what: "lease", name: held.name.to_string(), token: held.token.0 }
+}

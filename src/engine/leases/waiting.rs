@@ -1,0 +1,228 @@
+//! One acquisition, from its first call to its end.
+//!
+//! 1. While it waits it asks again when it is called, when Redis is back, when the store says so, and once a heartbeat
+//!    interval for what nobody foresaw; only the first in the queue looks more often, at a holder that may die unheard.
+//! 2. It ends in a grant, in an answer that there is none, or with its client; then the store forgets its ticket.
+//! 3. No call is dropped before its answer: what it may have granted is told or given back.
+//!
+//! Not here: what is asked of a lease that is held (`mod.rs`).
+
+use super::watch::Sight;
+use super::{Leases, Place};
+use crate::clock;
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Owner, Refusal, Reply,
+};
+use crate::cluster::time::Moment;
+use crate::engine::caller::{PATIENCE, nonce};
+use crate::engine::error::Error;
+use crate::engine::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
+use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
+use crate::engine::undo::Undo;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The pause before a call that had no answer is made again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+type Outcome = Result<AcquiredLease, Error>;
+
+/// See the module's text.
+pub(super) struct Waiting {
+    pub(super) leases: Arc<Leases>,
+    pub(super) place: Place,
+    pub(super) request: AcquireRequest,
+    pub(super) request_id: String,
+    /// Whether nobody but this node knows the request id.
+    pub(super) own: bool,
+    pub(super) end: Moment,
+}
+
+/// What a waiter knows.
+#[derive(Default)]
+struct Known {
+    sight: Sight,
+    record: Option<LeaseRecord>,
+    /// It is the first in the queue.
+    first: bool,
+    /// Until when the store has nothing new, if it said so.
+    again: Option<Duration>,
+    /// Since when nothing was answered.
+    trouble: Option<Moment>,
+}
+
+impl Known {
+    fn see(&mut self, record: Option<LeaseRecord>) {
+        self.sight.see(clock::now(), record.as_ref());
+        self.record = record;
+    }
+
+    /// Whether nobody but the first in the queue would notice that the holder dies.
+    fn watches(&self) -> bool {
+        let holder = self.record.as_ref().and_then(|record| record.holder.as_ref());
+        self.first && holder.is_some_and(|owner| owner.presence.is_some())
+    }
+}
+
+/// Why a step led to nothing.
+enum Trouble {
+    /// It will lead to nothing again.
+    Lasting(Error),
+    /// It may lead to something soon.
+    Passing(Error),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable(why) => Self::Passing(unavailable(&why)),
+            Fault::Refused(why) => Self::Lasting(Error::Internal(why)),
+        }
+    }
+}
+
+impl Waiting {
+    /// Asks and waits; tells the client.
+    pub(super) async fn run(self, mut client: oneshot::Sender<Outcome>) {
+        let outcome = self.obtain(&mut client).await;
+        let granted = matches!(&outcome, Some(Ok(lease)) if lease.acquired);
+        if !granted && !self.request.wait.is_zero() {
+            let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
+            self.leases.undo(Undo::Wait { name, ticket });
+        }
+        if let Some(outcome) = outcome {
+            // A client that went away drops the answer, and with it the handout, which gives a grant back.
+            let _ = client.send(outcome);
+        }
+    }
+
+    /// Asks until there is an answer; `None`: nobody wants it any more.
+    async fn obtain(&self, client: &mut oneshot::Sender<Outcome>) -> Option<Outcome> {
+        let mut known = Known::default();
+        while !client.is_closed() {
+            let why = match self.step(&mut known).await {
+                Ok(Some(lease)) => return Some(Ok(lease)),
+                Ok(None) => {
+                    known.trouble = None;
+                    self.pause(&mut known, client).await;
+                    continue;
+                }
+                Err(Trouble::Lasting(why)) => return Some(Err(why)),
+                Err(Trouble::Passing(why)) => why,
+            };
+            let now = clock::now();
+            let since = *known.trouble.get_or_insert(now);
+            if now + AGAIN >= self.end.max(since + PATIENCE) {
+                return Some(Err(why));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = client.closed() => {}
+            }
+        }
+        None
+    }
+
+    /// Asks once; `None`: there is something to wait for.
+    async fn step(&self, known: &mut Known) -> Result<Option<AcquiredLease>, Trouble> {
+        let waits = clock::now() < self.end;
+        let AcquireReply { outcome, again, record, .. } = self.ask(known, waits).await?;
+        known.again = again;
+        known.first = matches!(outcome, Acquired::Queued { before: 0 });
+        known.see(record);
+        match outcome {
+            Acquired::Granted { token, expires_at, .. } => {
+                let name = self.request.name.clone();
+                let holder = known.record.as_ref().and_then(|record| record.holder.as_ref());
+                // A grant that is told again may be over, and the lease another's.
+                let holder = holder.map(|owner| owner.node_id.clone()).unwrap_or_else(|| self.leases.node_id());
+                let held = HeldLease { name: name.clone(), token };
+                let leases = Arc::clone(&self.leases);
+                let handout = self.own.then(|| Handout::new(move || leases.undo(Undo::Lease(held))));
+                Ok(Some(AcquiredLease { name, acquired: true, held: Some((holder, token, expires_at)), handout }))
+            }
+            Acquired::Queued { .. } if waits => Ok(None),
+            Acquired::Refused(Refusal::Held | Refusal::Unsettled | Refusal::NoPresence) if waits => Ok(None),
+            Acquired::Refused(Refusal::NoMember(identity)) => {
+                Err(Trouble::Passing(self.leases.caller.introduce(identity).await))
+            }
+            Acquired::Refused(Refusal::Overloaded) => {
+                let what = format!("as many wait for lease {} as may", self.request.name);
+                Err(Trouble::Lasting(Error::Overloaded { what, retry_after: RETRY_AFTER }))
+            }
+            Acquired::Queued { .. } | Acquired::Refused(_) => Ok(Some(self.not_granted(known))),
+        }
+    }
+
+    fn not_granted(&self, known: &Known) -> AcquiredLease {
+        let held = known.record.as_ref().and_then(|record| {
+            let holder = record.holder.as_ref()?;
+            Some((holder.node_id.clone(), record.token, record.expires_at))
+        });
+        AcquiredLease { name: self.request.name.clone(), acquired: false, held, handout: None }
+    }
+
+    async fn ask(&self, known: &Known, wait: bool) -> Result<AcquireReply, Trouble> {
+        let leases = &self.leases;
+        let life = leases.caller.life(clock::now() + PATIENCE).await.map_err(|why| match why {
+            Error::RedisUnavailable { .. } => Trouble::Passing(why),
+            lasting => Trouble::Lasting(lasting),
+        })?;
+        let ttl = known.record.as_ref().map_or(self.request.ttl, |record| record.ttl);
+        let acquire = Acquire {
+            name: self.request.name.clone(),
+            owner: Owner { node_id: life.node_id, incarnation: life.incarnation, presence: None },
+            ticket: self.place.ticket.clone(),
+            request_id: self.request_id.clone(),
+            ttl: self.request.ttl,
+            wait,
+            grace: leases.grace,
+            claim: known.sight.claim(clock::now(), leases.grace, ttl),
+            served: leases.served(),
+            nonce: nonce().map_err(Trouble::Lasting)?,
+            known: leases.caller.status.borrow().numbers,
+            fresh_epoch: nonce().map_err(Trouble::Lasting)?,
+        };
+        let (reply, server) = leases.caller.call(Call::Lease(Box::new(LeaseCall::Acquire(acquire)))).await?;
+        let Reply::Lease(LeaseReply::Acquired(reply)) = reply else {
+            return Err(Trouble::Lasting(unexpected()));
+        };
+        leases.was_served(&server, &reply.epoch);
+        Ok(*reply)
+    }
+
+    /// Waits until asking again makes sense.
+    async fn pause(&self, known: &mut Known, client: &mut oneshot::Sender<Outcome>) {
+        let slow = self.leases.caller.status.borrow().interval;
+        let began = clock::now();
+        let until = self.end.min(began + known.again.map_or(slow, |again| again.min(slow)).max(AGAIN / 10));
+        loop {
+            let now = clock::now();
+            let watches = known.watches();
+            let wake = if watches { until.min(now + self.leases.grace / 4) } else { until };
+            tokio::select! {
+                () = self.place.called.notified() => return,
+                () = client.closed() => return,
+                () = tokio::time::sleep(wake.since(now)) => {}
+            }
+            if clock::now() >= until {
+                return;
+            }
+            if watches && self.look(known).await {
+                return;
+            }
+        }
+    }
+
+    /// Looks at the lease; true when that gives a reason to ask.
+    async fn look(&self, known: &mut Known) -> bool {
+        let call = Call::Lease(Box::new(LeaseCall::Watch { name: self.request.name.clone() }));
+        let Ok((Reply::Lease(LeaseReply::Watched { record, .. }), _)) = self.leases.caller.call(call).await else {
+            return false;
+        };
+        known.see(record);
+        let ttl = known.record.as_ref().map_or(self.request.ttl, |record| record.ttl);
+        !known.watches() || known.sight.claim(clock::now(), self.leases.grace, ttl).is_some()
+    }
+}

@@ -1,0 +1,249 @@
+//! Claims of this node's clients: one call to the store is under way for all that want the same kinds.
+//!
+//! 1. What a claim brought goes to those who wait, in the order in which they came; what nobody takes is given back.
+//! 2. A claim without an answer is made again under its own nonce until it has one: no task is held by nobody.
+//! 3. Nobody asks Redis again and again: a claim that found too little waits until a task is announced, a new client comes,
+//!    Redis is back, or a heartbeat interval is over.
+//!
+//! Not here: which tasks a node gets (`crate::store`).
+
+use crate::clock;
+use crate::cluster::ids::Nonce;
+use crate::cluster::protocol::{Call, ClaimedTask, Identity, Life, Reply, TaskCall, TaskClaim, TaskReply};
+use crate::cluster::task::{BATCH_MAX, Jitter, TaskKind};
+use crate::cluster::time::Moment;
+use crate::engine::caller::{Caller, PATIENCE, Verdict, gone, nonce};
+use crate::engine::error::Error;
+use crate::engine::handle::{ClaimRequest, Claimed, Handout, HeldTask};
+use crate::engine::nursery::Nursery;
+use crate::engine::refusals::RETRY_AFTER;
+use crate::engine::undo::{Undo, Undoing};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, oneshot};
+
+/// How many clients may wait for one set of kinds, and how many such sets there may be.
+const MOST: (usize, usize) = (10_000, 1_000);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Waiter {
+    limit: u32,
+    end: Moment,
+    /// A claim was made since it came.
+    asked: bool,
+    client: oneshot::Sender<Result<Claimed, Error>>,
+}
+
+/// Those who want the same kinds.
+struct Group {
+    kinds: Vec<TaskKind>,
+    waiters: Mutex<VecDeque<Waiter>>,
+    poke: Notify,
+}
+
+/// See the module's text.
+pub(super) struct Claims {
+    caller: Caller,
+    undoing: Undoing,
+    groups: Mutex<HashMap<Vec<TaskKind>, Arc<Group>>>,
+    nursery: Nursery,
+}
+
+impl Claims {
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> Arc<Self> {
+        Arc::new(Self { caller, undoing, groups: Mutex::default(), nursery })
+    }
+
+    /// A task of this kind was announced.
+    pub(super) fn available(&self, kind: &TaskKind) {
+        let wants = |group: &&Arc<Group>| group.kinds.is_empty() || group.kinds.contains(kind);
+        lock(&self.groups).values().filter(wants).for_each(|group| group.poke.notify_one());
+    }
+
+    /// An announcement may have been missed.
+    pub(super) fn look_again(&self) {
+        lock(&self.groups).values().for_each(|group| group.poke.notify_one());
+    }
+
+    /// Takes tasks, or waits for them.
+    pub(super) async fn claim(self: &Arc<Self>, request: ClaimRequest) -> Result<Claimed, Error> {
+        let ClaimRequest { mut kinds, limit, wait } = request;
+        kinds.sort();
+        kinds.dedup();
+        let end = clock::now() + wait;
+        // A node that is no member says so at once, not at the end of the wait.
+        self.caller.life(clock::now() + PATIENCE).await?;
+        let (client, answer) = oneshot::channel();
+        let waiter = Waiter { limit: limit.clamp(1, BATCH_MAX), end, asked: false, client };
+        self.enter(kinds, waiter)?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn enter(self: &Arc<Self>, kinds: Vec<TaskKind>, waiter: Waiter) -> Result<(), Error> {
+        let full = |what: String| Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
+        let mut groups = lock(&self.groups);
+        if let Some(group) = groups.get(&kinds) {
+            let mut waiters = lock(&group.waiters);
+            if waiters.len() >= MOST.0 {
+                return full(format!("{} claims wait on this node", MOST.0));
+            }
+            waiters.push_back(waiter);
+            group.poke.notify_one();
+            return Ok(());
+        }
+        if groups.len() >= MOST.1 {
+            return full(format!("claims for {} different sets of kinds wait on this node", MOST.1));
+        }
+        let waiters = Mutex::new(VecDeque::from([waiter]));
+        let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });
+        let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None };
+        self.nursery.bring(claimer.run())?;
+        groups.insert(kinds, group);
+        Ok(())
+    }
+
+    fn give_back(&self, tasks: &[ClaimedTask]) {
+        if !tasks.is_empty() {
+            let held = tasks.iter().map(|task| HeldTask { id: task.id.clone(), token: task.token });
+            self.undoing.later(Undo::Tasks(held.collect()));
+        }
+    }
+}
+
+/// Serves one group for as long as anybody waits in it.
+struct Claimer {
+    claims: Arc<Claims>,
+    group: Arc<Group>,
+    /// A claim whose answer is not known: its nonce, and how many it asked for.
+    pending: Option<(Nonce, u32)>,
+}
+
+impl Claimer {
+    async fn run(mut self) {
+        while !self.is_done() {
+            match self.ask().await {
+                Ok((tasks, dry)) => {
+                    self.hand_out(tasks);
+                    self.dismiss(&Ok(()));
+                    if dry {
+                        self.wait().await;
+                    }
+                }
+                Err(why @ Error::RedisUnavailable { .. }) => {
+                    self.dismiss(&Err(why));
+                    self.wait().await;
+                }
+                Err(why) => {
+                    // This node claims nothing any more, and what it claimed is given to others.
+                    self.pending = None;
+                    lock(&self.group.waiters).drain(..).for_each(|w| drop(w.client.send(Err(why.clone()))));
+                }
+            }
+        }
+    }
+
+    /// Whether nobody waits any more; then the group is gone.
+    fn is_done(&self) -> bool {
+        let mut groups = lock(&self.claims.groups);
+        let mut waiters = lock(&self.group.waiters);
+        waiters.retain(|waiter| !waiter.client.is_closed());
+        let done = waiters.is_empty() && self.pending.is_none();
+        if done {
+            groups.remove(&self.group.kinds);
+        }
+        done
+    }
+
+    /// Makes one claim for all who wait; whether it found fewer than were asked for.
+    async fn ask(&mut self) -> Result<(Vec<ClaimedTask>, bool), Error> {
+        let repeated = self.pending.is_some();
+        let (nonce, limit) = match self.pending.take() {
+            Some(pending) => pending,
+            None => {
+                let mut waiters = lock(&self.group.waiters);
+                let sum = waiters.iter_mut().fold(0_u32, |sum, waiter| {
+                    waiter.asked = true;
+                    sum.saturating_add(waiter.limit)
+                });
+                (nonce()?, sum.min(BATCH_MAX))
+            }
+        };
+        self.pending = Some((nonce.clone(), limit));
+        let (kinds, jitter) = (self.group.kinds.clone(), Jitter::from_text(nonce.as_str()));
+        let call = |life: Life| {
+            let (kinds, nonce) = (kinds.clone(), nonce.clone());
+            Call::Task(Box::new(TaskCall::Claim(TaskClaim { life, kinds, limit, nonce, jitter })))
+        };
+        let judge = |reply| match reply {
+            Reply::Task(reply) => match *reply {
+                TaskReply::Claimed { identity: Identity::Ok, tasks } => Verdict::Done(tasks),
+                TaskReply::Claimed { identity, .. } => Verdict::Stranger(identity),
+                _ => Verdict::Unexpected,
+            },
+            _ => Verdict::Unexpected,
+        };
+        let tasks = self.claims.caller.repeat(call, judge).await?;
+        self.pending = None;
+        let dry = u32::try_from(tasks.len()).unwrap_or(u32::MAX) < limit;
+        Ok((tasks, dry && !repeated))
+    }
+
+    /// Gives the tasks to those who wait, the first ones first.
+    fn hand_out(&self, mut tasks: Vec<ClaimedTask>) {
+        let mut waiters = lock(&self.group.waiters);
+        while !tasks.is_empty() {
+            let Some(waiter) = waiters.pop_front() else { break };
+            let take = tasks.len().min(usize::try_from(waiter.limit).unwrap_or(1));
+            let rest = tasks.split_off(take);
+            let held: Vec<HeldTask> =
+                tasks.iter().map(|task| HeldTask { id: task.id.clone(), token: task.token }).collect();
+            let undoing = self.claims.undoing.clone();
+            let handout = Handout::new(move || undoing.later(Undo::Tasks(held)));
+            let claimed = Claimed { tasks, handout: Some(handout) };
+            tasks = rest;
+            if let Err(Ok(Claimed { tasks: refused, handout })) = waiter.client.send(Ok(claimed)) {
+                // Its client is gone: they are the next one's.
+                handout.into_iter().for_each(Handout::written);
+                tasks.splice(0..0, refused);
+            }
+        }
+        self.claims.give_back(&tasks);
+    }
+
+    /// Answers those whose time is over.
+    fn dismiss(&self, outcome: &Result<(), Error>) {
+        let now = clock::now();
+        let mut waiters = lock(&self.group.waiters);
+        let (over, rest) = waiters.drain(..).partition::<VecDeque<_>, _>(|w| w.asked && w.end <= now);
+        *waiters = rest;
+        for waiter in over {
+            let answer = outcome.clone().map(|()| Claimed { tasks: Vec::new(), handout: None });
+            // A client that is gone needs no answer.
+            drop(waiter.client.send(answer));
+        }
+    }
+
+    /// Waits until another claim makes sense.
+    async fn wait(&self) {
+        let until = clock::now() + self.claims.caller.status.borrow().interval;
+        loop {
+            let first = lock(&self.group.waiters).iter().map(|waiter| waiter.end).min();
+            if first.is_none() && self.pending.is_none() {
+                return;
+            }
+            let now = clock::now();
+            let wake = first.map_or(until, |first| first.min(until));
+            tokio::select! {
+                () = self.group.poke.notified() => return,
+                () = tokio::time::sleep(wake.since(now)) => {}
+            }
+            if clock::now() >= until {
+                return;
+            }
+            self.dismiss(&Ok(()));
+        }
+    }
+}

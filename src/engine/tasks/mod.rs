@@ -1,0 +1,232 @@
+//! Tasks, for this node's clients.
+//!
+//! 1. Submissions and settlements of many clients go out together, one call of each sort under way at a time (`packer.rs`).
+//! 2. Clients that wait for tasks of the same kinds share one claim (`claims.rs`).
+//!
+//! Not here: where a task stands and who gets it (`crate::store`).
+
+mod claims;
+mod packer;
+
+use super::caller::{Caller, Verdict, nonce};
+use super::error::Error;
+use super::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
+use super::nursery::Nursery;
+use super::refusals::{RETRY_AFTER, unexpected};
+use super::undo::Undoing;
+use crate::cluster::event::{ClusterEvent, ClusterFact};
+use crate::cluster::protocol::{
+    self, Call, Identity, Life, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskReply,
+    TaskSummary,
+};
+use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, TaskState};
+use crate::cluster::time::ServerTime;
+use claims::Claims;
+use packer::{Pack, Packer, Packing};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Submissions, packed.
+pub(super) struct Submissions;
+
+impl Pack for Submissions {
+    type Item = NewTask;
+    type Answer = Submitted;
+
+    fn bytes(item: &NewTask) -> usize {
+        item.payload.len()
+    }
+
+    fn call(life: Life, tasks: Vec<NewTask>) -> Call {
+        Call::Task(Box::new(TaskCall::Submit { life, tasks }))
+    }
+
+    fn judge(reply: Reply) -> Verdict<Vec<Submitted>> {
+        let Reply::Task(reply) = reply else { return Verdict::Unexpected };
+        match *reply {
+            TaskReply::Submitted { identity: Identity::Ok, results } => Verdict::Done(results),
+            TaskReply::Submitted { identity, .. } => Verdict::Stranger(identity),
+            _ => Verdict::Unexpected,
+        }
+    }
+}
+
+/// Settlements, packed.
+pub(super) struct Settlements;
+
+impl Pack for Settlements {
+    type Item = Settlement;
+    type Answer = Settled;
+
+    fn bytes(item: &Settlement) -> usize {
+        match &item.verdict {
+            protocol::Verdict::Extend => 0,
+            protocol::Verdict::Complete { result } => result.as_ref().map_or(0, String::len),
+            protocol::Verdict::Fail { error, .. } => error.len(),
+        }
+    }
+
+    fn call(life: Life, settlements: Vec<Settlement>) -> Call {
+        Call::Task(Box::new(TaskCall::Settle { life, settlements }))
+    }
+
+    fn judge(reply: Reply) -> Verdict<Vec<Settled>> {
+        let Reply::Task(reply) = reply else { return Verdict::Unexpected };
+        match *reply {
+            TaskReply::Settled { identity: Identity::Ok, results } => Verdict::Done(results),
+            TaskReply::Settled { identity, .. } => Verdict::Stranger(identity),
+            _ => Verdict::Unexpected,
+        }
+    }
+}
+
+/// See the module's text.
+pub(super) struct Tasks {
+    caller: Caller,
+    claims: Arc<Claims>,
+    submissions: Packer<Submissions>,
+    settlements: Packer<Settlements>,
+    /// The last event that came in.
+    heard: AtomicU64,
+}
+
+/// What works behind [`Tasks`], to be run as tasks of their own.
+pub(super) type Work = (Packing<Submissions>, Packing<Settlements>);
+
+impl Tasks {
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> (Arc<Self>, Work) {
+        let (submissions, submitting) = Packer::new(caller.clone());
+        let (settlements, settling) = Packer::new(caller.clone());
+        let claims = Claims::new(caller.clone(), undoing, nursery);
+        let heard = AtomicU64::new(0);
+        (Arc::new(Self { caller, claims, submissions, settlements, heard }), (submitting, settling))
+    }
+
+    /// An event came in; where there is a hole before it, an announcement may have been missed.
+    pub(super) fn heard(&self, event: &ClusterEvent) {
+        let before = self.heard.swap(event.seq.0, Ordering::Relaxed);
+        if event.seq.0 != before + 1 {
+            self.claims.look_again();
+        }
+        if let ClusterFact::TaskAvailable { kind, .. } = &event.fact {
+            self.claims.available(kind);
+        }
+    }
+
+    /// Events may have been missed.
+    pub(super) fn look_again(&self) {
+        self.claims.look_again();
+    }
+
+    /// Puts a task up: its id, and whether it was there already.
+    pub(super) async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
+        let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
+        check("payload", payload.get().len())?;
+        let generated = id.is_none();
+        let id = match id {
+            Some(id) => id,
+            None => TaskId::new(nonce()?.to_string()).map_err(|why| Error::Internal(why.to_string()))?,
+        };
+        let payload = payload.get().to_owned();
+        let task = NewTask { id: id.clone(), kind, payload, requires, priority, delay, max_attempts, timeout };
+        match self.submissions.ask(task).await? {
+            Submitted::New => Ok((id, false)),
+            // A generated id that is there already was put there by this call, whose answer was lost.
+            Submitted::Duplicate => Ok((id, !generated)),
+            Submitted::Overloaded => {
+                let what = "too many different kinds and requirements have tasks that wait".to_owned();
+                Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    /// Takes tasks to do.
+    pub(super) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
+        self.claims.claim(request).await
+    }
+
+    async fn settle(
+        &self,
+        held: HeldTask,
+        verdict: protocol::Verdict,
+    ) -> Result<(TaskState, Option<ServerTime>), Error> {
+        let HeldTask { id, token } = held;
+        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await? {
+            Settled::Accepted { state, due_at } => Ok((state, due_at)),
+            Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
+            Settled::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
+        }
+    }
+
+    /// Takes longer over a task.
+    pub(super) async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
+        let (_, until) = self.settle(held, protocol::Verdict::Extend).await?;
+        until.ok_or_else(unexpected)
+    }
+
+    /// A task is done.
+    pub(super) async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
+        check("result", result.as_ref().map_or(0, |result| result.get().len()))?;
+        let result = result.map(|result| result.get().to_owned());
+        self.settle(held, protocol::Verdict::Complete { result }).await.map(|(state, _)| state)
+    }
+
+    /// A task went wrong.
+    pub(super) async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
+        let error = error.get(..error.floor_char_boundary(ERROR_MAX)).unwrap_or_default().to_owned();
+        let jitter = Jitter::from_text(nonce()?.as_str());
+        self.settle(held, protocol::Verdict::Fail { error, retry, jitter }).await.map(|(state, _)| state)
+    }
+
+    async fn ask<T>(&self, call: TaskCall, read: impl Fn(TaskReply) -> Option<T>) -> Result<T, Error> {
+        let judge = |reply| match reply {
+            Reply::Task(reply) => read(*reply).map_or(Verdict::Unexpected, Verdict::Done),
+            _ => Verdict::Unexpected,
+        };
+        self.caller.repeat(|_| Call::Task(Box::new(call.clone())), judge).await
+    }
+
+    /// Cancels a task, or makes it wait again: where it stands then, changed or not.
+    pub(super) async fn change(&self, call: TaskCall, id: &TaskId) -> Result<TaskState, Error> {
+        let read = |reply| match reply {
+            TaskReply::Changed(change) => Some(change),
+            _ => None,
+        };
+        match self.ask(call, read).await? {
+            TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
+            TaskChange::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
+        }
+    }
+
+    /// A task with its contents.
+    pub(super) async fn get(&self, id: TaskId) -> Result<Task, Error> {
+        let read = |reply| match reply {
+            TaskReply::Task(task) => Some(task),
+            _ => None,
+        };
+        let found = self.ask(TaskCall::Get { id: id.clone() }, read).await?;
+        found.map(|task| *task).ok_or_else(|| Error::NoTask { task_id: id.to_string() })
+    }
+
+    /// Tasks, the newest first, and whether there are more.
+    pub(super) async fn list(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
+        let TaskQuery { state, kind, limit } = query;
+        let limit = limit.clamp(1, BATCH_MAX);
+        let read = |reply| match reply {
+            TaskReply::Tasks(tasks) => Some(tasks),
+            _ => None,
+        };
+        // One more than asked for tells whether there are more.
+        let asked = (limit + 1).min(BATCH_MAX);
+        let mut tasks = self.ask(TaskCall::List { state, kind, limit: asked }, read).await?;
+        let kept = usize::try_from(limit.min(BATCH_MAX - 1)).unwrap_or(usize::MAX);
+        let more = tasks.len() > kept;
+        tasks.truncate(kept);
+        Ok((tasks, more))
+    }
+}
+
+fn check(what: &'static str, bytes: usize) -> Result<(), Error> {
+    if bytes > CONTENT_MAX { Err(Error::TooLarge { what, bytes, max: CONTENT_MAX }) } else { Ok(()) }
+}

@@ -1,0 +1,29 @@
+//! `distributed.cancel_task`.
+//!
+//! 1. A task that has ended stays as it is.
+//!
+//! Not here: tasks themselves (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{StateResult, TaskIdParams};
+
+pub(super) struct CancelTask;
+
+impl Method for CancelTask {
+    const NAME: &'static str = "distributed.cancel_task";
+    const SUMMARY: &'static str = "Take a task back";
+    const DESCRIPTION: &'static str = "A task that has not ended fails with the error cancelled. A worker that has it \
+        finds its token stale.";
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    type Params = TaskIdParams;
+    type Result = StateResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<StateResult, RpcError> {
+        let task_id = params.task_id.clone();
+        let state = call.context.node.cancel(params.try_into()?).await?;
+        Ok(StateResult { task_id, state: state.into() })
+    }
+}

@@ -1,0 +1,27 @@
+//! `distributed.check_lease`.
+//!
+//! 1. The answer was true when Redis gave it; a write that depends on it carries the token along.
+//!
+//! Not here: leases themselves (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::lease::{CheckResult, HeldParams};
+
+pub(super) struct CheckLease;
+
+impl Method for CheckLease {
+    const NAME: &'static str = "distributed.check_lease";
+    const SUMMARY: &'static str = "Ask whether a token still holds its lease";
+    const DESCRIPTION: &'static str = "Asks Redis, never a local view. For the lease named leader the token is the \
+        term.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    type Params = HeldParams;
+    type Result = CheckResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: HeldParams) -> Result<CheckResult, RpcError> {
+        let valid = call.context.node.check(params.try_into()?).await?;
+        Ok(CheckResult { valid })
+    }
+}

@@ -1,0 +1,34 @@
+//! `distributed.extend_task`.
+//!
+//! 1. Only the token of the latest claim extends.
+//!
+//! Not here: deadlines (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{ExtendResult, TokenParams};
+
+pub(super) struct ExtendTask;
+
+impl Method for ExtendTask {
+    const NAME: &'static str = "distributed.extend_task";
+    const SUMMARY: &'static str = "Take longer over a task";
+    const DESCRIPTION: &'static str = "Gives the task's whole timeout again from now on.";
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::NotFound,
+        ErrorKind::StaleToken,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
+    type Params = TokenParams;
+    type Result = ExtendResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: TokenParams) -> Result<ExtendResult, RpcError> {
+        let task_id = params.task_id.clone();
+        let until = call.context.node.extend(params.try_into()?).await?;
+        Ok(ExtendResult { task_id, expires_at_ms: until.0 })
+    }
+}

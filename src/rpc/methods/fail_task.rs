@@ -1,0 +1,36 @@
+//! `distributed.fail_task`.
+//!
+//! 1. Only the token of the latest claim fails it.
+//!
+//! Not here: how long the pause is (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{FailParams, StateResult, TokenParams};
+
+pub(super) struct FailTask;
+
+impl Method for FailTask {
+    const NAME: &'static str = "distributed.fail_task";
+    const SUMMARY: &'static str = "Say that a task went wrong";
+    const DESCRIPTION: &'static str = "With retry the task is tried again after a pause, as long as attempts are \
+        left, and is dead after the last one. Without retry it has failed for good.";
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::NotFound,
+        ErrorKind::StaleToken,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
+    type Params = FailParams;
+    type Result = StateResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: FailParams) -> Result<StateResult, RpcError> {
+        let FailParams { task_id, token, error, retry } = params;
+        let held = TokenParams { task_id: task_id.clone(), token }.try_into()?;
+        let state = call.context.node.fail(held, error, retry.unwrap_or(true)).await?;
+        Ok(StateResult { task_id, state: state.into() })
+    }
+}

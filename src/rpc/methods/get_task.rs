@@ -1,0 +1,27 @@
+//! `distributed.get_task`.
+//!
+//! 1. Asks Redis, never a local view.
+//!
+//! Not here: tasks themselves (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{TaskDetails, TaskIdParams};
+
+pub(super) struct GetTask;
+
+impl Method for GetTask {
+    const NAME: &'static str = "distributed.get_task";
+    const SUMMARY: &'static str = "Show a task";
+    const DESCRIPTION: &'static str = "With its payload, and its result once it is done. Tasks that are done or \
+        failed are kept for a day, dead ones for a week.";
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    type Params = TaskIdParams;
+    type Result = TaskDetails;
+
+    async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<TaskDetails, RpcError> {
+        call.context.node.task(params.try_into()?).await?.try_into()
+    }
+}

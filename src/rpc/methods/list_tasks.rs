@@ -1,0 +1,26 @@
+//! `distributed.list_tasks`.
+//!
+//! 1. Asks Redis, never a local view.
+//!
+//! Not here: tasks themselves (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{ListParams, ListResult, ListedTask};
+
+pub(super) struct ListTasks;
+
+impl Method for ListTasks {
+    const NAME: &'static str = "distributed.list_tasks";
+    const SUMMARY: &'static str = "List tasks";
+    const DESCRIPTION: &'static str = "The newest first, without payloads and results.";
+    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    type Params = ListParams;
+    type Result = ListResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: ListParams) -> Result<ListResult, RpcError> {
+        let (tasks, more) = call.context.node.tasks(params.try_into()?).await?;
+        Ok(ListResult { tasks: tasks.into_iter().map(ListedTask::from).collect(), more })
+    }
+}

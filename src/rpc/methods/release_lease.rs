@@ -1,0 +1,29 @@
+//! `distributed.release_lease`.
+//!
+//! 1. A lease that another one has by now is left alone.
+//!
+//! Not here: who is next (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::lease::{HeldParams, ReleaseResult};
+
+pub(super) struct ReleaseLease;
+
+impl Method for ReleaseLease {
+    const NAME: &'static str = "distributed.release_lease";
+    const SUMMARY: &'static str = "Give a lease back";
+    const DESCRIPTION: &'static str = "Ends a lease that the token holds; who waits for it gets it at once. Releasing \
+        it again is no error while nobody had it since.";
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    type Params = HeldParams;
+    type Result = ReleaseResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: HeldParams) -> Result<ReleaseResult, RpcError> {
+        let name = params.name.clone();
+        call.context.node.release(params.try_into()?).await?;
+        Ok(ReleaseResult { name, released: true })
+    }
+}

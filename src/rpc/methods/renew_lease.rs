@@ -1,0 +1,29 @@
+//! `distributed.renew_lease`.
+//!
+//! 1. The token does not change.
+//!
+//! Not here: what a token proves (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::lease::{RenewParams, RenewResult};
+
+pub(super) struct RenewLease;
+
+impl Method for RenewLease {
+    const NAME: &'static str = "distributed.renew_lease";
+    const SUMMARY: &'static str = "Hold a lease for longer";
+    const DESCRIPTION: &'static str = "Extends a lease that the token holds. Any member that knows the token may do \
+        it.";
+    const ERRORS: &'static [ErrorKind] =
+        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    type Params = RenewParams;
+    type Result = RenewResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: RenewParams) -> Result<RenewResult, RpcError> {
+        let (held, ttl) = params.request()?;
+        let until = call.context.node.renew(held.clone(), ttl).await?;
+        Ok(RenewResult::new(held, until))
+    }
+}

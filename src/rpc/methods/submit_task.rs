@@ -1,0 +1,33 @@
+//! `distributed.submit_task`.
+//!
+//! 1. It is answered when Redis has the task.
+//!
+//! Not here: who gets it (`crate::store`).
+
+use super::{Call, Method};
+use crate::engine::handle::Node;
+use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::wire::task::{SubmitParams, SubmitResult};
+
+pub(super) struct SubmitTask;
+
+impl Method for SubmitTask {
+    const NAME: &'static str = "distributed.submit_task";
+    const SUMMARY: &'static str = "Put a task up for any node to do";
+    const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. An id that is there already makes it a \
+        duplicate, which changes nothing. Without an id the node makes one up.";
+    const ERRORS: &'static [ErrorKind] = &[
+        ErrorKind::NotJoined,
+        ErrorKind::NodeIdInUse,
+        ErrorKind::MessageTooLarge,
+        ErrorKind::Overloaded,
+        ErrorKind::RedisUnavailable,
+    ];
+    type Params = SubmitParams;
+    type Result = SubmitResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: SubmitParams) -> Result<SubmitResult, RpcError> {
+        let (task_id, duplicate) = call.context.node.submit(params.try_into()?).await?;
+        Ok(SubmitResult { task_id: task_id.into(), duplicate })
+    }
+}

@@ -1,0 +1,266 @@
+//! The parameters of the tasks' methods.
+//!
+//! 1. Every bound is checked here; the error names the parameter and what is allowed.
+//!
+//! Not here: what is answered (`results.rs`).
+
+use super::results::TaskState;
+use crate::cluster::ids::{NodeId, TaskToken};
+use crate::cluster::task::{
+    ATTEMPTS_MAX, BATCH_MAX, DELAY_MAX, Priority, REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId,
+    TaskKind,
+};
+use crate::cluster::time::millis;
+use crate::engine::handle;
+use crate::rpc::errors::RpcError;
+use crate::rpc::wire::lease::{between, wait};
+use crate::rpc::wire::membership::{check_count, check_tag, check_text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often a task is tried, and how long one try may take, unless the caller says otherwise.
+const DEFAULTS: (u64, u64) = (3, 30_000);
+/// The most kinds of one claim.
+const MAX_KINDS: usize = 100;
+/// How many tasks a list shows unless the caller says otherwise.
+const DEFAULT_LIST: u64 = 100;
+
+/// What a node must be or have to get a task; all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requires {
+    /// What the node must be able to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub capabilities: Option<Vec<String>>,
+    /// Labels that the node must have, with these values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// The only node that may get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
+    pub node_id: Option<String>,
+}
+
+/// The parameters of `distributed.submit_task`, in the order of their positions.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitParams {
+    /// Your id for it, 1 to 128 printable characters without blanks: submitted again, it is a duplicate. Generated when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// What kind of work it is, 1 to 128 printable characters without blanks: workers claim by kind.
+    #[schemars(length(min = 1, max = 128))]
+    pub kind: String,
+    /// What the worker gets: any JSON value, at most 1 MiB.
+    #[schemars(with = "serde_json::Value")]
+    pub payload: Box<RawValue>,
+    /// What a node must be or have to get it; any node when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires: Option<Requires>,
+    /// Higher ones first; among equals the older one first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1_000, max = 1_000), extend("default" = 0))]
+    pub priority: Option<i64>,
+    /// Not before so many milliseconds from now, at most 365 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 31_536_000_000_u64), extend("default" = 0))]
+    pub delay_ms: Option<u64>,
+    /// How often it is tried before it is dead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 3))]
+    pub max_attempts: Option<u64>,
+    /// How long one attempt may take without an extension, in milliseconds, at most 7 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 100, max = 604_800_000), extend("default" = 30_000))]
+    pub timeout_ms: Option<u64>,
+}
+
+/// The parameters of `distributed.claim_tasks`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimParams {
+    /// Which kinds; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub kinds: Option<Vec<String>>,
+    /// How many at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 1))]
+    pub limit: Option<u64>,
+    /// How long to wait for the first one, in milliseconds, at most an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 3_600_000), extend("default" = 0))]
+    pub wait_ms: Option<u64>,
+}
+
+/// The parameters of `distributed.extend_task`, in the order of their positions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenParams {
+    /// The task.
+    pub task_id: String,
+    /// The token that it was claimed with.
+    pub token: u64,
+}
+
+/// The parameters of `distributed.complete_task`, in the order of their positions.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteParams {
+    /// The task.
+    pub task_id: String,
+    /// The token that it was claimed with.
+    pub token: u64,
+    /// What came of it: any JSON value, at most 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub result: Option<Box<RawValue>>,
+}
+
+/// The parameters of `distributed.fail_task`, in the order of their positions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailParams {
+    /// The task.
+    pub task_id: String,
+    /// The token that it was claimed with.
+    pub token: u64,
+    /// Why it failed; what is longer than 4 KiB is cut.
+    pub error: String,
+    /// Whether it is tried again, after a pause, as long as attempts are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = true))]
+    pub retry: Option<bool>,
+}
+
+/// The parameters of `distributed.get_task`, `distributed.cancel_task` and `distributed.redrive_task`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskIdParams {
+    /// The task.
+    pub task_id: String,
+}
+
+/// The parameters of `distributed.list_tasks`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<TaskState>,
+    /// How many at most, the newest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 100))]
+    pub limit: Option<u64>,
+    /// Only those of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub kind: Option<String>,
+}
+
+fn task_id(parameter: &str, text: String) -> Result<TaskId, RpcError> {
+    TaskId::new(text).map_err(|why| RpcError::parameter(parameter, why))
+}
+
+fn kind(parameter: &str, text: String) -> Result<TaskKind, RpcError> {
+    TaskKind::new(text).map_err(|why| RpcError::parameter(parameter, why))
+}
+
+/// A number that has been checked to be small.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl TryFrom<Requires> for Requirements {
+    type Error = RpcError;
+
+    fn try_from(requires: Requires) -> Result<Self, RpcError> {
+        let Requires { capabilities, labels, node_id } = requires;
+        let (capabilities, labels) = (capabilities.unwrap_or_default(), labels.unwrap_or_default());
+        check_count("requires", capabilities.len().max(labels.len()))?;
+        capabilities.iter().try_for_each(|text| check_tag("requires", "a capability", text))?;
+        labels.keys().try_for_each(|key| check_tag("requires", "a label's key", key))?;
+        labels.values().try_for_each(|value| check_text("requires", "a label's value", value, 256))?;
+        let node_id = node_id.map(NodeId::new).transpose().map_err(|why| RpcError::parameter("requires", why))?;
+        let requirements = Self { capabilities: capabilities.into_iter().collect(), labels, node_id };
+        if requirements.canonical().len() > REQUIREMENTS_MAX {
+            let problem = format!("it has more than {REQUIREMENTS_MAX} bytes; require less");
+            return Err(RpcError::parameter("requires", problem));
+        }
+        Ok(requirements)
+    }
+}
+
+impl TryFrom<SubmitParams> for handle::TaskDraft {
+    type Error = RpcError;
+
+    fn try_from(params: SubmitParams) -> Result<Self, RpcError> {
+        let SubmitParams { id, kind: sort, payload, requires, priority, delay_ms, max_attempts, timeout_ms } = params;
+        let (delay_ms, max_attempts) = (delay_ms.unwrap_or(0), max_attempts.unwrap_or(DEFAULTS.0));
+        let timeout_ms = timeout_ms.unwrap_or(DEFAULTS.1);
+        between("delay_ms", delay_ms, (0, millis(DELAY_MAX)))?;
+        between("max_attempts", max_attempts, (1, u64::from(ATTEMPTS_MAX)))?;
+        between("timeout_ms", timeout_ms, (millis(TIMEOUT_MIN), millis(TIMEOUT_MAX)))?;
+        let priority = Priority::new(priority.unwrap_or(0)).map_err(|why| RpcError::parameter("priority", why))?;
+        Ok(Self {
+            id: id.map(|id| task_id("id", id)).transpose()?,
+            kind: kind("kind", sort)?,
+            payload,
+            requires: requires.unwrap_or_default().try_into()?,
+            priority,
+            delay: Duration::from_millis(delay_ms),
+            max_attempts: small(max_attempts),
+            timeout: Duration::from_millis(timeout_ms),
+        })
+    }
+}
+
+impl TryFrom<ClaimParams> for handle::ClaimRequest {
+    type Error = RpcError;
+
+    fn try_from(params: ClaimParams) -> Result<Self, RpcError> {
+        let ClaimParams { kinds, limit, wait_ms } = params;
+        if kinds.as_ref().is_some_and(|kinds| kinds.is_empty() || kinds.len() > MAX_KINDS) {
+            let problem = format!("name 1 to {MAX_KINDS} kinds, or leave it out for any");
+            return Err(RpcError::parameter("kinds", problem));
+        }
+        let limit = limit.unwrap_or(1);
+        between("limit", limit, (1, u64::from(BATCH_MAX)))?;
+        let kinds = kinds.unwrap_or_default().into_iter().map(|text| kind("kinds", text)).collect::<Result<_, _>>()?;
+        Ok(Self { kinds, limit: small(limit), wait: wait(wait_ms)? })
+    }
+}
+
+impl TryFrom<TokenParams> for handle::HeldTask {
+    type Error = RpcError;
+
+    fn try_from(TokenParams { task_id: id, token }: TokenParams) -> Result<Self, RpcError> {
+        Ok(Self { id: task_id("task_id", id)?, token: TaskToken(token) })
+    }
+}
+
+impl TryFrom<TaskIdParams> for TaskId {
+    type Error = RpcError;
+
+    fn try_from(params: TaskIdParams) -> Result<Self, RpcError> {
+        task_id("task_id", params.task_id)
+    }
+}
+
+impl TryFrom<ListParams> for handle::TaskQuery {
+    type Error = RpcError;
+
+    fn try_from(params: ListParams) -> Result<Self, RpcError> {
+        let ListParams { state, limit, kind: sort } = params;
+        let limit = limit.unwrap_or(DEFAULT_LIST);
+        between("limit", limit, (1, u64::from(BATCH_MAX)))?;
+        let kind = sort.map(|text| kind("kind", text)).transpose()?;
+        Ok(Self { state: state.map(Into::into), kind, limit: small(limit) })
+    }
+}

@@ -1,0 +1,31 @@
+-- task_cancel: ends a task that has not ended; its worker, if it has one, is told so when it settles the task.
+--
+-- ARGV: 1 task id
+-- Returns: [outcome ('yes'|'no'|'none'), state]
+-- Atomic, because a completion and a cancellation of one task must not both happen.
+local id = ARGV[1]
+load_meta()
+guard_stall()
+local what, is = read_task(id)
+if not what then
+  return { 'none', '' }
+elseif is.how == 'cancelled' then
+  return { 'yes', is.state }
+elseif is.state == 'waiting' then
+  local number = call('HGET', LANES, what.lane)
+  local lane = PREFIX .. 'lane:' .. (number or '0')
+  call('ZREM', lane, id)
+  if call('EXISTS', lane) == 0 then
+    call('HDEL', LANES, what.lane)
+  end
+elseif is.state == 'delayed' then
+  call('ZREM', DELAYED, id)
+elseif is.state == 'running' then
+  call('ZREM', RUNNING, id)
+  call('SREM', PREFIX .. 'held:' .. is.node, id)
+else
+  return { 'no', is.state }
+end
+end_task(id, what, is, 'failed', 'cancelled', 'cancelled')
+forget_most(16)
+return { 'yes', 'failed' }

@@ -1,0 +1,192 @@
+-- task_claim: hands out the best ready tasks that the caller can do.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), then kinds, sorted (none: any)
+-- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]
+-- Atomic, because no task may be handed out twice, and each has a token of its own. `claimed:<node>` remembers the last claim
+-- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
+local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local KINDS = 6
+load_meta()
+guard_stall()
+local status, row = identify(id, incarnation, '')
+if status ~= 'ok' then
+  return { status, {} }
+end
+local kinds = table.concat(ARGV, ' ', KINDS)
+local claimed = PREFIX .. 'claimed:' .. id
+local reply = {}
+
+local function hand_out(task, token, attempt, kind, payload, due)
+  local at = #reply
+  reply[at + 1], reply[at + 2], reply[at + 3], reply[at + 4], reply[at + 5] = task, token, attempt, kind, payload
+  reply[at + 6] = due + meta.skew
+end
+
+local last_nonce, last_token, last_ids = string.match(call('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
+if last_nonce == nonce then
+  local token = tonumber(last_token)
+  for task in string.gmatch(last_ids, '%S+') do
+    local what, is = read_task(task)
+    if what and is.state == 'running' and is.token == int(token) and is.node == id and is.incarnation == incarnation then
+      hand_out(task, is.token, is.attempts, what.kind, call('HGET', TASK .. task, 'payload') or '', tonumber(is.due))
+    end
+    token = token + 1
+  end
+  return { status, reply }
+end
+if row.s == 'draining' then
+  return { status, reply }
+end
+
+promote_due(100)
+end_overdue(100, jitter)
+put_ready()
+forget_most(16)
+
+-- What the caller can do, read when the first lane asks for it.
+local has
+local function abilities()
+  local good, metadata = pcall(cjson.decode, row.m)
+  metadata = good and type(metadata) == 'table' and metadata or {}
+  has = { capabilities = {}, labels = type(metadata.labels) == 'table' and metadata.labels or {}, ids = { [id] = true } }
+  for _, capability in ipairs(type(metadata.capabilities) == 'table' and metadata.capabilities or {}) do
+    has.capabilities[capability] = true
+  end
+  -- A name from before a rename, unless somebody else goes by it now.
+  for alias in string.gmatch(row.a, '%S+') do
+    local other = read_row(alias)
+    has.ids[alias] = not (other and is_live(other))
+  end
+end
+
+local function can_do(requires)
+  local good, needs = pcall(cjson.decode, requires)
+  if not good or type(needs) ~= 'table' then
+    return false
+  end
+  if not has then
+    abilities()
+  end
+  for _, capability in ipairs(type(needs.capabilities) == 'table' and needs.capabilities or {}) do
+    if not has.capabilities[capability] then
+      return false
+    end
+  end
+  for label, value in pairs(type(needs.labels) == 'table' and needs.labels or {}) do
+    if has.labels[label] ~= value then
+      return false
+    end
+  end
+  return needs.node_id == nil or has.ids[needs.node_id] == true
+end
+
+local asked = #ARGV < KINDS
+local wanted = {}
+for at = KINDS, #ARGV do
+  wanted[ARGV[at]] = true
+end
+local lanes = {}
+local all = call('HGETALL', LANES)
+for at = 1, #all, 2 do
+  local kind, requires = string.match(all[at], '^(%S+) ?(.*)$')
+  if kind and (asked or wanted[kind]) and (requires == '' or can_do(requires)) then
+    lanes[#lanes + 1] = { text = all[at], key = PREFIX .. 'lane:' .. all[at + 1], taken = 0, at = 1 }
+  end
+end
+
+-- The best of several lanes: each is read in pages, and they stand in the order of their next task.
+local page = #lanes == 1 and limit or math.min(limit, math.ceil(2 * limit / math.max(1, #lanes)))
+local function refill(lane)
+  lane.tasks = call('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES')
+  lane.at, lane.ends = 1, #lane.tasks < 2 * page
+  lane.score = tonumber(lane.tasks[2] or false)
+end
+local order, finished = {}, {}
+for _, lane in ipairs(lanes) do
+  refill(lane)
+  if lane.score then
+    order[#order + 1] = lane
+  else
+    finished[#finished + 1] = lane
+  end
+end
+table.sort(order, function(a, b)
+  return a.score < b.score
+end)
+
+-- The parts of the picked tasks, side by side.
+local ids, kind_of, attempts, timeouts, payloads = {}, {}, {}, {}, {}
+local count = 0
+while count < limit and order[1] do
+  local lane = order[1]
+  local task = lane.tasks[lane.at]
+  lane.taken, lane.at = lane.taken + 1, lane.at + 2
+  local texts = redis.pcall('HMGET', TASK .. task, 'what', 'is', 'payload')
+  -- Its three parts are there and as they should be, and it is waiting: in two matches, because this is the busiest place.
+  if texts[1] and texts[2] and texts[3] then
+    local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ (%S+)')
+    local before = string.match(texts[2], '^waiting %d+ %S+ %d+ (%d+) 0 %d+ %l+$')
+    if timeout and before then
+      count = count + 1
+      ids[count], kind_of[count], attempts[count], timeouts[count], payloads[count] = task, kind, before + 1, timeout, texts[3]
+    end
+  end
+  if not lane.tasks[lane.at] and not lane.ends then
+    refill(lane)
+  end
+  lane.score = tonumber(lane.tasks[lane.at + 1] or false)
+  if not lane.score then
+    table.remove(order, 1)
+    finished[#finished + 1] = lane
+  else
+    local place = 1
+    while order[place + 1] and order[place + 1].score < lane.score do
+      order[place] = order[place + 1]
+      place = place + 1
+    end
+    order[place] = lane
+  end
+end
+for _, lane in ipairs(lanes) do
+  if lane.taken > 0 then
+    call('ZREMRANGEBYRANK', lane.key, 0, lane.taken - 1)
+  end
+end
+for _, lane in ipairs(finished) do
+  call('HDEL', LANES, lane.text)
+end
+
+if count > 0 then
+  -- One block of tokens, so that the memory of the claim needs to hold only the first.
+  meta.token = call('HINCRBY', META, 'token', count)
+  local token = meta.token - count
+  local deadlines, due_texts = {}, {}
+  local of = ' ' .. id .. ' ' .. incarnation .. ' '
+  local rest = ' ' .. time .. ' none'
+  for at = 1, count do
+    local due = cluster_now() + timeouts[at]
+    local due_text = due_texts[due]
+    if not due_text then
+      due_text = int(due)
+      due_texts[due] = due_text
+    end
+    call('HSET', TASK .. ids[at], 'is', 'running ' .. int(token + at) .. of .. attempts[at] .. ' ' .. due_text .. rest)
+    deadlines[2 * at - 1], deadlines[2 * at] = due_text, ids[at]
+    hand_out(ids[at], token + at, attempts[at], kind_of[at], payloads[at], due)
+  end
+  call('ZADD', RUNNING, unpack(deadlines))
+  call('SADD', PREFIX .. 'held:' .. id, unpack(ids))
+  local memory = nonce .. ' ' .. int(token + 1) .. ' ' .. table.concat(ids, ' ')
+  if call('HSET', claimed, kinds, memory) == 1 and call('HLEN', claimed) > 64 then
+    call('DEL', claimed)
+  end
+end
+if count < limit then
+  -- The caller waits for more: the next task of these kinds is told of.
+  if asked then
+    call('DEL', ANNOUNCED)
+  else
+    call('SREM', ANNOUNCED, unpack(ARGV, KINDS))
+  end
+end
+return { status, reply }

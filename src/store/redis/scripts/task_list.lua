@@ -1,0 +1,65 @@
+-- task_list: reads tasks without their contents, those that were submitted last first. Changes nothing.
+--
+-- ARGV: 1 state or '' (any), 2 kind or '' (any), 3 how many
+-- Returns: [skew, [id, what, is, error or '', ...]]
+-- Atomic, because a task must not be seen in two states, or in none. It looks at 5,000 tasks at most, from the end of each set, so
+-- that a long list holds nobody up: of more than that it shows those that the end of the set holds.
+local state, kind, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local budget, PAGE = 5000, 250
+load_meta()
+local found = {}
+
+local function last_of(key, from, size)
+  if key ~= DONE then
+    return call('ZREVRANGE', key, from, from + size - 1)
+  end
+  local entries, ids = call('LRANGE', DONE, -from - size, -from - 1), {}
+  for at = #entries, 1, -1 do
+    ids[#ids + 1] = string.match(entries[at], ' (.*)$') or ''
+  end
+  return ids
+end
+
+local function look(key)
+  local from, matched = 0, 0
+  while budget > 0 and matched < limit do
+    local size = math.min(PAGE, budget)
+    local ids = last_of(key, from, size)
+    for _, id in ipairs(ids) do
+      local texts = redis.pcall('HMGET', TASK .. id, 'what', 'is', 'error')
+      local what, is = read_what(texts[1]), read_is(texts[2])
+      if what and is and (state == '' or is.state == state) and (kind == '' or what.kind == kind) and matched < limit then
+        matched = matched + 1
+        found[#found + 1] = { what.seq, id, texts[1], texts[2], texts[3] or '' }
+      end
+    end
+    from, budget = from + size, budget - #ids
+    if #ids < size then
+      return
+    end
+  end
+end
+
+for _, set in ipairs({ { 'running', RUNNING }, { 'dead', DEAD }, { 'failed', FAILED }, { 'delayed', DELAYED }, { 'done', DONE } }) do
+  if state == '' or state == set[1] then
+    look(set[2])
+  end
+end
+if state == '' or state == 'waiting' then
+  local all = call('HGETALL', LANES)
+  for at = 1, #all, 2 do
+    if kind == '' or string.match(all[at], '^%S+') == kind then
+      look(PREFIX .. 'lane:' .. all[at + 1])
+    end
+  end
+end
+table.sort(found, function(a, b)
+  return a[1] > b[1]
+end)
+local reply = {}
+for at = 1, math.min(limit, #found) do
+  for part = 2, 5 do
+    reply[#reply + 1] = found[at][part]
+  end
+end
+return { int(meta.skew), reply }

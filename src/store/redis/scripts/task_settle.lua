@@ -1,0 +1,91 @@
+-- task_settle: the worker says how tasks go that it claimed.
+--
+-- ARGV: 1 node id, 2 incarnation, then per task: id, token, verdict ('extend', 'complete', 'result' (complete with one), 'retry',
+--   'fail'), text (the result or the error), jitter (thousandths)
+-- Returns: [status, [state or 'stale' or 'none', due (server time) or 0, ...]]
+-- Atomic, because a task may be completed once: only a running task, by the token of its last claim, from the life that claimed.
+-- A verdict that was accepted already is answered again with the task's state.
+local id, incarnation = ARGV[1], ARGV[2]
+local FIRST, EACH = 3, 5
+load_meta()
+guard_stall()
+local status = identify(id, incarnation, '')
+if status ~= 'ok' then
+  return { status, {} }
+end
+local results, ids, done = {}, {}, {}
+local stamp = int(cluster_now()) .. ' '
+-- What a verdict leaves behind when it was accepted.
+local LEAVES = { complete = 'completed', result = 'completed', retry = 'failed', fail = 'failed' }
+
+local function answer(state, due)
+  results[#results + 1] = state
+  results[#results + 1] = due == 0 and 0 or due + meta.skew
+end
+
+-- Every other case.
+local function settle_other(task, key, is, token, verdict, text, jitter)
+  if not is then
+    return answer('none', 0)
+  elseif is.token ~= token then
+    return answer('stale', 0)
+  elseif is.state ~= 'running' then
+    if is.how == LEAVES[verdict] then
+      return answer(is.state, tonumber(is.due))
+    end
+    return answer('stale', 0)
+  elseif is.node ~= id or is.incarnation ~= incarnation then
+    return answer('stale', 0)
+  end
+  local what = read_what(call('HGET', key, 'what'))
+  if not what then
+    return answer('none', 0)
+  elseif verdict == 'extend' then
+    local due = cluster_now() + what.timeout
+    call('HSET', key, 'is', is_text('running', is, due, 'none'))
+    call('ZADD', RUNNING, due, task)
+    return answer('running', due)
+  end
+  ids[#ids + 1] = task
+  if verdict == 'retry' then
+    return answer(fail_attempt(task, what, is, text, 'failed', tonumber(jitter)))
+  end
+  end_task(task, what, is, 'failed', 'failed', text)
+  return answer('failed', 0)
+end
+
+local of = ' ' .. id .. ' ' .. incarnation .. ' '
+local completed = ' 0 ' .. time .. ' completed'
+for at = FIRST, #ARGV, EACH do
+  local task, token, verdict = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local text, jitter = ARGV[at + 3], ARGV[at + 4]
+  local key = TASK .. task
+  local stored = redis.pcall('HGET', key, 'is')
+  local mine = token .. of
+  if type(stored) == 'string' and string.sub(stored, 9, 8 + #mine) == mine and string.sub(stored, 1, 8) == 'running '
+    and LEAVES[verdict] == 'completed' then
+    -- The busiest case by itself: it is the life's own, and done.
+    local attempts = string.match(stored, '^%d+', 9 + #mine) or '1'
+    if verdict == 'result' then
+      call('HSET', key, 'is', 'done ' .. mine .. attempts .. completed, 'result', text)
+    else
+      call('HSET', key, 'is', 'done ' .. mine .. attempts .. completed)
+    end
+    ids[#ids + 1] = task
+    done[#done + 1] = stamp .. task
+    answer('done', 0)
+  else
+    settle_other(task, key, read_is(stored), token, verdict, text, jitter)
+  end
+end
+if #ids > 0 then
+  call('ZREM', RUNNING, unpack(ids))
+  call('SREM', PREFIX .. 'held:' .. id, unpack(ids))
+end
+if #done > 0 then
+  call('RPUSH', DONE, unpack(done))
+end
+if #ids > 0 then
+  forget_most(#ids + 16)
+end
+return { status, results }

@@ -1,0 +1,244 @@
+-- Shared by the scripts of tasks and by those that end lives or watch deadlines; it stands between the prelude and each of
+-- them.
+--
+-- A task is a hash, `task:<id>`, of few texts, so that a transition costs few commands and no JSON:
+--   what     "<seq> <priority> <attempts at most> <timeout, ms> <created, server time> <submitter> <kind> <requirements>";
+--            never changes. seq: its place in the order of submission. Requirements: canonical JSON, or nothing.
+--   is       "<state> <token> <node> <incarnation> <attempts> <due> <changed, server time> <how>"; node '-': none yet. due: cluster
+--            time at which it is taken from its worker or is ready again, else 0. how: what ended the last attempt or led to the
+--            state: 'none', 'completed', 'failed' (by its worker's word), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
+--   payload, result (JSON texts), error
+-- A lane holds the ready tasks of one kind with one set of requirements; it exists while it holds some.
+--
+-- What a set names is compared with the task's own state before anything is done: a task that somebody else broke counts as
+-- none, and costs nobody but its owner.
+local RUNNING, DELAYED, DONE, LANES, FAILED, DEAD = unpack(KEYS, 14, 19)
+local ANNOUNCED = PREFIX .. 'announced'
+local TASK = PREFIX .. 'task:'
+
+-- How long and how many ended tasks are kept.
+local ENDED_KEPT, ENDED_FOR, DEAD_FOR = 10000, 86400000, 604800000
+
+-- The time of this call as every script of tasks writes it.
+local time = int(now)
+
+local function read_is(text)
+  if type(text) ~= 'string' then
+    return nil
+  end
+  local state, token, node, incarnation, attempts, due, how =
+    string.match(text, '^(%l+) (%d+) (%S+) (%d+) (%d+) (%-?%d+) %d+ (%l+)$')
+  return state and { state = state, token = token, node = node, incarnation = incarnation, attempts = attempts, due = due,
+    how = how }
+end
+
+local function read_what(text)
+  if type(text) ~= 'string' then
+    return nil
+  end
+  local seq, priority, most, timeout, submitter, lane =
+    string.match(text, '^(%d+) (%-?%d+) (%d+) (%d+) %d+ (%S+) (%S+.*)$')
+  return seq and { seq = tonumber(seq), priority = tonumber(priority), most = tonumber(most), timeout = tonumber(timeout),
+    submitter = submitter, lane = lane, kind = string.match(lane, '^%S+') }
+end
+
+-- Both halves of a task, or nil.
+local function read_task(id)
+  local texts = redis.pcall('HMGET', TASK .. id, 'what', 'is')
+  local what, is = read_what(texts[1]), read_is(texts[2])
+  if what and is then
+    return what, is
+  end
+end
+
+local function is_text(state, is, due, how)
+  return state .. ' ' .. is.token .. ' ' .. is.node .. ' ' .. is.incarnation .. ' ' .. is.attempts .. ' ' .. int(due) .. ' '
+    .. time .. ' ' .. how
+end
+
+-- Tasks that became ready in this call: { lane, ... } in order of their first task, and for each lane { score, id, ... }.
+local ready_lanes, ready = {}, {}
+local ready_first = {}
+
+local function make_ready(id, what)
+  local list = ready[what.lane]
+  if not list then
+    list = {}
+    ready[what.lane] = list
+    ready_lanes[#ready_lanes + 1] = what.lane
+    ready_first[what.lane] = { id, what.submitter, what.kind }
+  end
+  list[#list + 1] = -what.priority * 1e12 + what.seq
+  list[#list + 1] = id
+end
+
+-- Puts them into their lanes, and tells of the first one of each kind whose workers found nothing since the last time.
+local function put_ready()
+  for _, lane in ipairs(ready_lanes) do
+    local number = call('HGET', LANES, lane)
+    if not number then
+      number = int(call('HINCRBY', META, 'lane_seq', 1))
+      call('HSET', LANES, lane, number)
+    end
+    call('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
+  end
+  for _, lane in ipairs(ready_lanes) do
+    local id, submitter, kind = unpack(ready_first[lane])
+    if call('SADD', ANNOUNCED, kind) == 1 then
+      emit('task_available', submitter, 'task', id, 'kind', kind)
+      if call('SCARD', ANNOUNCED) > 10000 then
+        -- Kinds that nobody ever claims must not pile up; at worst one of them is told of once more.
+        call('DEL', ANNOUNCED)
+      end
+    end
+  end
+  ready_lanes, ready, ready_first = {}, {}, {}
+end
+
+-- Ends a task without success: 'failed' or 'dead'.
+local function end_task(id, what, is, state, how, error)
+  call('HSET', TASK .. id, 'is', is_text(state, is, 0, how), 'error', error)
+  if state == 'dead' then
+    call('ZADD', DEAD, cluster_now(), id)
+    emit('task_dead', is.node ~= '-' and is.node or what.submitter, 'task', id, 'kind', what.kind)
+  else
+    call('ZADD', FAILED, cluster_now(), id)
+  end
+end
+
+-- A failed attempt: another one after a pause, or the end. Returns the state and when it is ready again, in cluster time.
+local function fail_attempt(id, what, is, error, how, jitter)
+  local attempts = tonumber(is.attempts)
+  if attempts >= what.most then
+    end_task(id, what, is, 'dead', how, error)
+    return 'dead', 0
+  end
+  local whole = math.min(60000, 1000 * 2 ^ math.min(attempts - 1, 16))
+  local due = cluster_now() + math.floor(whole * (1000 + jitter) / 2000)
+  call('HSET', TASK .. id, 'is', is_text('delayed', is, due, how), 'error', error)
+  call('ZADD', DELAYED, due, id)
+  return 'delayed', due
+end
+
+-- The members of a set whose time has come, at most `most`, and the time of the first one if it is still to come.
+local function take_due(key, most)
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local due = first[2] and tonumber(first[2])
+  if not due or due > cluster_now() then
+    return {}, due
+  end
+  local ids = call('ZRANGEBYSCORE', key, '-inf', cluster_now(), 'LIMIT', 0, most)
+  call('ZREM', key, unpack(ids))
+  return ids, cluster_now()
+end
+
+-- Makes delayed tasks ready whose time has come. Returns when the next one's comes, or nil.
+local function promote_due(most)
+  local ids, due = take_due(DELAYED, most)
+  for _, id in ipairs(ids) do
+    local what, is = read_task(id)
+    if what and is.state == 'delayed' then
+      call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, is.how))
+      make_ready(id, what)
+    end
+  end
+  return due
+end
+
+-- Takes overdue tasks from their workers. Returns when the next one is overdue, or nil.
+local function end_overdue(most, jitter)
+  local ids, due = take_due(RUNNING, most)
+  for _, id in ipairs(ids) do
+    local what, is = read_task(id)
+    if what and is.state == 'running' then
+      call('SREM', PREFIX .. 'held:' .. is.node, id)
+      fail_attempt(id, what, is, 'timed out', 'lost', jitter)
+    end
+  end
+  return due
+end
+
+local function forget_tasks(key, ids)
+  if #ids > 0 then
+    local names = {}
+    for at, id in ipairs(ids) do
+      names[at] = TASK .. id
+    end
+    call('ZREM', key, unpack(ids))
+    call('DEL', unpack(names))
+  end
+end
+
+-- The list of done tasks holds "<cluster time> <id>", oldest first: a done task never changes again, and a list is cheap.
+local function forget_done(entries)
+  if #entries > 0 then
+    local names = {}
+    for at, entry in ipairs(entries) do
+      names[at] = TASK .. (string.match(entry, ' (.*)$') or '')
+    end
+    call('LTRIM', DONE, #entries, -1)
+    call('DEL', unpack(names))
+  end
+end
+
+-- Forgets ended tasks beyond those that are kept, at most `most` of each sort.
+local function forget_most(most)
+  local over = math.min(most, call('LLEN', DONE) - ENDED_KEPT)
+  if over > 0 then
+    forget_done(call('LRANGE', DONE, 0, over - 1))
+  end
+  for _, key in ipairs({ FAILED, DEAD }) do
+    over = math.min(most, call('ZCARD', key) - ENDED_KEPT)
+    if over > 0 then
+      forget_tasks(key, call('ZRANGE', key, 0, over - 1))
+    end
+  end
+end
+
+-- Forgets ended tasks that were kept for long enough, at most `most` of each sort.
+local function forget_old(most)
+  local oldest, old = call('LINDEX', DONE, 0), {}
+  if oldest and number(string.match(oldest, '^%-?%d+'), 0) <= cluster_now() - ENDED_FOR then
+    for _, entry in ipairs(call('LRANGE', DONE, 0, most - 1)) do
+      if number(string.match(entry, '^%-?%d+'), 0) > cluster_now() - ENDED_FOR then
+        break
+      end
+      old[#old + 1] = entry
+    end
+  end
+  forget_done(old)
+  forget_tasks(FAILED, call('ZRANGEBYSCORE', FAILED, '-inf', cluster_now() - ENDED_FOR, 'LIMIT', 0, most))
+  forget_tasks(DEAD, call('ZRANGEBYSCORE', DEAD, '-inf', cluster_now() - DEAD_FOR, 'LIMIT', 0, most))
+end
+
+-- What a life worked on is ready again at once, or dead if that was the last attempt. What is more than a thousand tasks
+-- waits for its timeout.
+release_tasks = function(node, reason)
+  call('DEL', PREFIX .. 'claimed:' .. node)
+  local ids = call('SPOP', PREFIX .. 'held:' .. node, 1000)
+  if #ids == 0 then
+    return
+  end
+  call('ZREM', RUNNING, unpack(ids))
+  local tasks = {}
+  for _, id in ipairs(ids) do
+    local what, is = read_task(id)
+    if what and is.state == 'running' and is.node == node then
+      tasks[#tasks + 1] = { id, what, is }
+    end
+  end
+  table.sort(tasks, function(a, b)
+    return a[2].seq < b[2].seq
+  end)
+  local error = 'its node ' .. node .. ' ended: ' .. reason
+  for _, task in ipairs(tasks) do
+    local id, what, is = unpack(task)
+    if tonumber(is.attempts) >= what.most then
+      end_task(id, what, is, 'dead', 'lost', error)
+    else
+      call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, 'lost'), 'error', error)
+      make_ready(id, what)
+    end
+  end
+  put_ready()
+end

@@ -12,9 +12,11 @@ use super::outcome::{Failure, Outcome};
 use super::{Session, direct, settings, settle};
 use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Call, Fault, LONGEST_ONCE, ONCE_KEYS, Once, Reply};
+use crate::cluster::settings::Retry;
 use crate::cluster::time::{ServerTime, millis};
 use crate::config::Config;
 use crate::rpc::client::Client;
+use crate::rpc::wire::once::OnceParams;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use jiff::Timestamp;
@@ -47,7 +49,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
     check_ttl(arguments.ttl)?;
     let config = settings::load(session.global, session.environment)?;
     let (key, granted) = match find(session.global, &config).await? {
-        Found::Running { client, .. } => by_node(&client, &arguments).await?,
+        Found::Running { client, .. } => by_node(&client, config.node.retry, &arguments).await?,
         Found::Absent(_) => directly(session, config, &arguments).await?,
     };
     if granted.granted {
@@ -64,7 +66,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
 }
 
 /// Asks the running node of this host.
-async fn by_node(client: &Client, arguments: &OnceArguments) -> Result<(String, Granted), Failure> {
+async fn by_node(client: &Client, retry: Retry, arguments: &OnceArguments) -> Result<(String, Granted), Failure> {
     #[derive(Deserialize)]
     struct State {
         as_of_ms: u64,
@@ -76,10 +78,25 @@ async fn by_node(client: &Client, arguments: &OnceArguments) -> Result<(String, 
         at = ServerTime(state.as_of_ms);
     }
     let key = expand(&arguments.key, at)?;
-    let random = direct::random()?;
-    let params = json!({"key": key, "ttl_ms": millis(arguments.ttl), "request_id": random.as_str()});
-    let granted = answer(ANSWER, client.call("distributed.run_once", params)).await?;
-    Ok((key, granted))
+    let params = OnceParams {
+        key: Some(key.clone()),
+        ttl_ms: millis(arguments.ttl),
+        request_id: Some(direct::random()?.to_string()),
+        keys: None,
+    };
+    let mut left = retry.count;
+    loop {
+        let asked: Result<Granted, Failure> = answer(ANSWER, client.call("distributed.run_once", params.clone())).await;
+        match asked {
+            // It may have been granted, and the answer lost: the same request asks for it again.
+            Err(Failure::RedisUnreachable(_)) if left > 0 => left -= 1,
+            Err(Failure::RedisUnreachable(why)) => {
+                return Err(Failure::RedisUnreachable(format!("{why}; the command was not run")));
+            }
+            asked => return Ok((key, asked?)),
+        }
+        tokio::time::sleep(retry.delay).await;
+    }
 }
 
 /// Asks Redis itself, under this host's id, without joining.

@@ -9,7 +9,7 @@
 
 use super::household::{self, inherit_orphans};
 use super::signals::Signals;
-use super::terminal::{self, Terminal};
+use super::terminal::Terminal;
 use super::watchman::{Act, Watchman};
 use super::words::{Ending, Order, Report};
 use super::{LAUNCH_COMMAND, handing};
@@ -177,9 +177,8 @@ impl Guardian {
             }
             Some(Act::Kill) => {
                 self.signal(Signal::KILL);
-                let spared = self.watchman.ending().map(|_| self.leader);
-                if spared.is_some() {
-                    household::kill_all_but(spared);
+                if self.watchman.ending().is_some() {
+                    household::kill_all_but(&[self.leader]);
                 }
             }
         }
@@ -237,11 +236,8 @@ impl Guardian {
         }
         household::reap(self.leader);
         // Whoever was not seen because it moved while the list was read.
-        if !household::kill_all_but(None) {
+        while !household::kill_all_but(&[]) {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            while !household::kill_all_but(None) {
-                tokio::time::sleep(LOOK).await;
-            }
         }
         self.tell(Report::Ended { how, asked }).await;
         true
@@ -290,13 +286,4 @@ impl Guardian {
             }
         }
     }
-}
-
-/// Prepares an owner: it inherits what a guardian that is killed leaves behind, and touches the terminal from the background.
-///
-/// # Errors
-/// Of the system calls.
-pub(super) fn prepare_owner() -> io::Result<()> {
-    inherit_orphans()?;
-    terminal::block_background_stops()
 }

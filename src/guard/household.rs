@@ -61,9 +61,9 @@ pub(super) fn reap(pid: Pid) -> bool {
     !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None) | Err(Errno::INTR))
 }
 
-/// Kills and reaps all children but `spared`, and those that they leave behind. True once there are none.
-pub(super) fn kill_all_but(spared: Option<Pid>) -> bool {
-    let left: Vec<Child> = children().into_iter().filter(|child| Some(child.pid) != spared).collect();
+/// Kills and reaps all children but these, and those that they leave behind. True once there are none.
+pub(super) fn kill_all_but(spared: &[Pid]) -> bool {
+    let left: Vec<Child> = children().into_iter().filter(|child| !spared.contains(&child.pid)).collect();
     for child in &left {
         if !child.ended {
             signal(*child, Signal::KILL);

@@ -6,10 +6,9 @@
 //!
 //! Not here: the guardian (`guardian.rs`).
 
-use super::guardian::prepare_owner;
 use super::terminal::Terminal;
 use super::words::{Ending, Order, Report};
-use super::{GUARD_COMMAND, handing, household};
+use super::{GUARD_COMMAND, handing, household, terminal};
 use crate::cluster::holding::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -46,9 +45,30 @@ pub struct Launch {
 #[error("cannot start the guardian of the command: {0}")]
 pub struct GuardError(#[from] io::Error);
 
+/// A process that can own commands.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// Children that were there before (a script that started something and became this process): nobody's command.
+    spared: Vec<Pid>,
+}
+
+impl Owner {
+    /// Makes this process one: it inherits the orphans of its descendants, and may touch the terminal from the background.
+    /// To be called before the first start, on the thread that starts commands and lives as long as the process.
+    ///
+    /// # Errors
+    /// Of the system calls.
+    pub fn prepare() -> io::Result<Self> {
+        household::inherit_orphans()?;
+        terminal::block_background_stops()?;
+        Ok(Self { spared: household::children().iter().map(|child| child.pid).collect() })
+    }
+}
+
 /// A command under guard.
 #[derive(Debug)]
 pub struct Guarded {
+    owner: Owner,
     guardian: Child,
     pid: Option<Pid>,
     lines: Lines<BufReader<OwnedReadHalf>>,
@@ -61,20 +81,11 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Makes this process one that can own commands: it inherits the orphans of its descendants. To be called once, before
-    /// the first start, on the thread that starts commands and lives as long as the process.
-    ///
-    /// # Errors
-    /// Of the system calls.
-    pub fn prepare() -> io::Result<()> {
-        prepare_owner()
-    }
-
-    /// Starts a command. Must be called on the thread that called [`Self::prepare`].
+    /// Starts a command. Must be called on the thread that called [`Owner::prepare`].
     ///
     /// # Errors
     /// When the guardian cannot be started; that the command itself cannot is how it ends, with 126 or 127.
-    pub fn start(launch: &Launch, limits: Limits) -> Result<Self, GuardError> {
+    pub fn start(owner: &Owner, launch: &Launch, limits: Limits) -> Result<Self, GuardError> {
         let (here, there) = Socket::pair()?;
         let mut guardian = Command::new("/proc/self/exe");
         guardian.arg0("clawster").arg(GUARD_COMMAND).arg(launch.patience.as_millis().to_string()).arg("--");
@@ -93,7 +104,8 @@ impl Guarded {
         let lines = BufReader::new(reader).lines();
         let terminal = Terminal::of(io::stdin().as_fd().try_clone_to_owned()?, io::stdout());
         let (ended, leader) = (None, None);
-        Ok(Self { guardian: child, pid, lines, limits, orders, ended, terminal, leader, _writer: tasks })
+        let owner = owner.clone();
+        Ok(Self { owner, guardian: child, pid, lines, limits, orders, ended, terminal, leader, _writer: tasks })
     }
 
     /// Gives the command more time, or less.
@@ -174,7 +186,7 @@ impl Guarded {
     async fn end(&mut self) {
         // Fails only when it was reaped already.
         let _ = self.guardian.wait().await;
-        while !household::kill_all_but(None) {
+        while !household::kill_all_but(&self.owner.spared) {
             tokio::time::sleep(LOOK).await;
         }
         if let (Some(terminal), Some(leader)) = (&self.terminal, self.leader) {

@@ -25,7 +25,7 @@ mod watchman;
 mod words;
 
 pub use guardian::guard;
-pub use keeper::{Guarded, GuardError, Launch};
+pub use keeper::{GuardError, Guarded, Launch, Owner};
 pub use launcher::launch;
 pub use signals::{Forwarded, Signals};
 pub use terminal::Terminal;

@@ -140,8 +140,13 @@ mod tests {
     fn what_is_said_is_understood() {
         let at = |nanos| Moment(Duration::from_nanos(nanos));
         let limits = Limits { terminate_at: at(1_234_567_890_123), kill_at: at(u64::MAX) };
-        let orders =
-            [Order::Until(limits), Order::Signal(15), Order::Stop(Duration::from_secs(10)), Order::Kill, Order::Foreground];
+        let orders = [
+            Order::Until(limits),
+            Order::Signal(15),
+            Order::Stop(Duration::from_secs(10)),
+            Order::Kill,
+            Order::Foreground,
+        ];
         for order in orders {
             assert_eq!(Order::read(&order.line()), Some(order));
         }
@@ -154,7 +159,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_nothing() {
-        for line in ["", "until", "until 1", "until -1 2", "until 1 2 3", "stop x", "signal", "die", "ended flown 1 asked"] {
+        for line in
+            ["", "until", "until 1", "until -1 2", "until 1 2 3", "stop x", "signal", "die", "ended flown 1 asked"]
+        {
             assert_eq!((Order::read(line), Report::read(line)), (None, None), "{line}");
         }
     }

@@ -69,6 +69,23 @@ fn the_others_say_who_did_it_and_the_exit_code_is_the_commands() {
 }
 
 #[test]
+fn a_running_node_is_asked_and_named() {
+    let redis = RedisServer::start();
+    let dir = tempfile::tempdir().expect("a folder");
+    let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
+    let node = launch.start();
+    node.until("it is a member", secs(20.0), |state| state["role"] != "observer");
+    // Nobody told the command which node it is but the node itself.
+    let unnamed = launch.clone().env("OPENCLAW_NODE_ID", "");
+    let arguments = ["once", "--key", "k-%Y-%m-%d", "--ttl", "10m", "--", "echo", "ran"];
+    assert_eq!(clawster(&unnamed, &arguments).expect(0).stdout, "ran\n");
+    let again = clawster(&unnamed, &arguments).expect(0);
+    assert!(again.stdout.is_empty() && again.stderr.contains("already done by a at "), "{}", again.stderr);
+    let other = Launch::new(dir.path(), "b").redis(&redis);
+    assert_eq!(clawster(&other, &arguments).expect(0).stdout, "", "with and without a node it is the same key");
+}
+
+#[test]
 fn nothing_runs_while_redis_is_away() {
     let _turn = crate::support::turn::beside();
     let dir = tempfile::tempdir().expect("a folder");

@@ -6,7 +6,7 @@ use crate::support::proxy::Mode;
 use crate::support::stamps::one_after_the_other;
 use crate::support::wait::secs;
 use crate::support::wrapper::{PATIENCE, gone, send};
-use crate::support::{Proxy, RedisOptions, RedisServer, Stamps, Wrapper, hold, stamp};
+use crate::support::{Proxy, RedisOptions, RedisServer, Stamps, Wrapper, clawster, hold, stamp};
 use rustix::process::Signal;
 
 /// How much later than promised a busy machine may show it.
@@ -167,4 +167,27 @@ fn a_wrapper_without_redis_waits_for_it_or_ends_with_3() {
     send(patient.pid(), Signal::TERM);
     assert_eq!(patient.exit(PATIENCE).code(), Some(143));
     assert!(stamps.read().is_empty());
+}
+
+#[test]
+fn a_draining_node_gives_its_command_up_and_takes_none_until_it_is_back() {
+    let redis = RedisServer::start();
+    let stamps = Stamps::new();
+    let launch = stamps.launch(&redis, "a").brisk();
+    let node = launch.start();
+    node.until("it is a member", secs(20.0), |state| state["role"] != "observer");
+    let wrapper = Wrapper::stamping(&launch, &[]);
+    let first = stamps.after("it runs", stamp() - secs(60.0), PATIENCE, |_| true);
+    let waiter = Wrapper::stamping(&stamps.launch(&redis, "b"), &[]);
+    waiter.says("a holds lease bot", PATIENCE);
+    let at = stamp();
+    clawster(&launch, &["drain"]).expect(0);
+    gone(&[first.pid], secs(10.0));
+    wrapper.says("until it does not any more", PATIENCE);
+    stamps.after("the other host runs it", at, PATIENCE, |s| s.wrapper == "b");
+    clawster(&launch, &["drain", "--off"]).expect(0);
+    wrapper.says("b holds lease bot", PATIENCE);
+    let ended = waiter.signal(Signal::TERM);
+    stamps.after("the first host runs it again", ended, PATIENCE, |s| s.wrapper == "a");
+    assert_eq!(proper(&stamps), 3);
 }

@@ -18,7 +18,7 @@ use crate::cluster::protocol::LEASE_TTL;
 use crate::config::Config;
 use crate::engine::holder;
 use crate::engine::state_dir::StateDir;
-use crate::guard::{Guarded, Launch, Signals, guard, launch};
+use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
 use say::Say;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot prepare to guard a command: {error}"));
     let signals = Signals::listen().map_err(failed)?;
     // After the private server was started: it shall be nobody's orphan here.
-    Guarded::prepare().map_err(failed)?;
+    let owner = Owner::prepare().map_err(failed)?;
     let wait = match arguments.wait {
         _ if arguments.no_wait => Wait::Not,
         Some(time) => Wait::Until(clock::now() + time),
@@ -68,7 +68,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let launch = Launch { command: arguments.command, variables, patience: arguments.stop_timeout };
     let store = Arc::new(RedisStore::new(settings::target(&config), &config.cluster));
     let target = store.target().to_string();
-    let held = holder::hold(store, terms, launch, signals, |news| say.news(news)).await;
+    let held = holder::hold(owner, store, terms, launch, signals, |news| say.news(news)).await;
     say.end();
     // Held until here, so that the private server outlives the lease.
     drop(redis);

@@ -104,7 +104,9 @@ fn object_of(lease: &LeaseName, news: &News) -> String {
 
 fn sentence(lease: &LeaseName, news: &News) -> String {
     match news {
-        News::Waiting { holder: Some(holder), before: 0 } => format!("{holder} holds lease {lease}; waiting, next in line"),
+        News::Waiting { holder: Some(holder), before: 0 } => {
+            format!("{holder} holds lease {lease}; waiting, next in line")
+        }
         News::Waiting { holder: Some(holder), before } => {
             format!("{holder} holds lease {lease}; waiting, {before} before this one")
         }
@@ -113,7 +115,9 @@ fn sentence(lease: &LeaseName, news: &News) -> String {
         News::Away(why) => format!("Redis cannot be used: {why}; trying again"),
         News::Granted(token) => format!("got lease {lease} (token {token})"),
         News::Started(token) => format!("starting the command under lease {lease} (token {token})"),
-        News::Again(token) => format!("Redis answers again; starting the command again under lease {lease} (token {token})"),
+        News::Again(token) => {
+            format!("Redis answers again; starting the command again under lease {lease} (token {token})")
+        }
         News::Stopping(Why::Silence) => format!("stopping the command: Redis did not confirm lease {lease} in time"),
         News::Stopping(Why::Lost) => format!("stopping the command: lease {lease} was lost"),
         News::Stopping(Why::Drained) => "stopping the command: the node drains".to_owned(),

@@ -43,7 +43,13 @@ pub(super) struct Holding {
 
 impl Holder {
     /// The lease is this process's. `confirmed`: when what granted it was sent, at the earliest.
-    pub(super) fn granted(&mut self, now: Moment, token: Term, confirmed: Moment, registered: Option<(Nonce, ServerId)>) {
+    pub(super) fn granted(
+        &mut self,
+        now: Moment,
+        token: Term,
+        confirmed: Moment,
+        registered: Option<(Nonce, ServerId)>,
+    ) {
         self.effects.push(Effect::Say(News::Granted(token)));
         let renew_at = if registered.is_some() { confirmed + self.terms.ttl / 3 } else { now };
         self.phase = Phase::Holding(Holding {
@@ -95,7 +101,14 @@ impl Holder {
         self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, holds, grace });
     }
 
-    pub(super) fn renewed(&mut self, now: Moment, sent: Moment, presence: Option<Nonce>, outcome: Renewed, server: ServerId) {
+    pub(super) fn renewed(
+        &mut self,
+        now: Moment,
+        sent: Moment,
+        presence: Option<Nonce>,
+        outcome: Renewed,
+        server: ServerId,
+    ) {
         let Phase::Holding(holding) = &mut self.phase else { return };
         match outcome {
             Renewed::Until(_) => {
@@ -195,9 +208,6 @@ impl Holding {
             let by_lease = self.confirmed + terms.ttl.mul_f64(lease).saturating_sub(SAFETY);
             by_lease.min(ping + terms.grace.mul_f64(grace))
         };
-        Some(Limits {
-            terminate_at: at(GRACE_PARTS.0, LEASE_PARTS.0),
-            kill_at: at(GRACE_PARTS.1, LEASE_PARTS.1),
-        })
+        Some(Limits { terminate_at: at(GRACE_PARTS.0, LEASE_PARTS.0), kill_at: at(GRACE_PARTS.1, LEASE_PARTS.1) })
     }
 }

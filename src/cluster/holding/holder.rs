@@ -4,10 +4,10 @@
 //!
 //! Not here: holding (`hold.rs`), waiting (`wait.rs`), giving up (`leave.rs`), the connection (`line.rs`).
 
+use super::hold::Holding;
 use super::leave::{Leaving, Then};
 use super::line::Line;
 use super::wait::Waiting;
-use super::hold::Holding;
 use super::{Effect, End, Input, Terms};
 use crate::cluster::ids::{Incarnation, Nonce};
 use crate::cluster::protocol::{Fault, LeaseCall, LeaseReply, Owner, ServerId};
@@ -86,7 +86,7 @@ impl Holder {
             Input::Drained => self.drained(),
             Input::Terminating => self.terminating(),
             Input::Ended { code, asked } => self.ended(now, code, asked),
-            Input::Quit { code } => self.quit = self.quit.or(Some(code)),
+            Input::Quit { code } => self.quit(code),
         }
         self.act(now);
         std::mem::take(&mut self.effects)
@@ -111,6 +111,14 @@ impl Holder {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
+    }
+
+    /// A signal asks for the end; a second one does not wait for Redis.
+    fn quit(&mut self, code: u8) {
+        let again = self.quit.replace(code).is_some();
+        if again && !self.running && !self.is_over() {
+            self.finish(End::Code(code));
+        }
     }
 
     pub(super) fn name(&mut self) -> Nonce {

@@ -42,7 +42,13 @@ impl Line {
     }
 
     /// Opens or pings, as it is due.
-    pub(super) fn act(&mut self, now: Moment, grace: Duration, holds: bool, name: impl FnOnce() -> Nonce) -> Option<Effect> {
+    pub(super) fn act(
+        &mut self,
+        now: Moment,
+        grace: Duration,
+        holds: bool,
+        name: impl FnOnce() -> Nonce,
+    ) -> Option<Effect> {
         match &self.state {
             State::Closed if self.reopen_at <= now => {
                 let nonce = name();

@@ -13,7 +13,7 @@ use super::leave::Then;
 use super::{Effect, End, News, Wait};
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, ServerId, Served,
+    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
 };
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
@@ -90,9 +90,8 @@ impl Waiting {
             self.sight = None;
             return;
         };
-        let same = |old: &Sight| {
-            old.server == *server && old.record.token == record.token && old.record.nonce == record.nonce
-        };
+        let same =
+            |old: &Sight| old.server == *server && old.record.token == record.token && old.record.nonce == record.nonce;
         let before = self.sight.take();
         let unchanged_since = before.as_ref().filter(|old| same(old)).map_or(now, |old| old.unchanged_since);
         let presence = record.holder.as_ref().and_then(|holder| holder.presence.as_ref());
@@ -112,9 +111,10 @@ impl Sight {
         let token = self.record.token;
         let by_lease = (self.unchanged_since + self.record.ttl.mul_f64(FAST)).max(self.over_at);
         let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() });
-        let by_presence = self.gone.clone().map(|(presence, since)| {
-            (since + grace.mul_f64(FAST), Claim::Presence { token, presence })
-        });
+        let by_presence = self
+            .gone
+            .clone()
+            .map(|(presence, since)| (since + grace.mul_f64(FAST), Claim::Presence { token, presence }));
         by_presence.into_iter().fold(by_lease, |lease, presence| if presence.0 < lease.0 { presence } else { lease })
     }
 

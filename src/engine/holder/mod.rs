@@ -13,7 +13,7 @@ use crate::cluster::holding::{Effect, End, Holder, Input, News, Terms};
 use crate::cluster::ids::Term;
 use crate::cluster::protocol::{Call, Fault, LeaseCall, Reply};
 use crate::cluster::time::Moment;
-use crate::guard::{Forwarded, GuardError, Guarded, Launch, Report, Signals};
+use crate::guard::{Forwarded, GuardError, Guarded, Launch, Owner, Report, Signals};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::collections::VecDeque;
@@ -30,11 +30,12 @@ const TOKEN: &str = "CLAWSTER_LEASE_TOKEN";
 type Answered = (Moment, Result<(Reply, crate::cluster::protocol::ServerId), Fault>);
 
 /// Runs the command for as long as this process holds the lease, until it has ended by itself or nothing more is wanted. To be
-/// called on the thread that called [`Guarded::prepare`].
+/// called on the thread that called [`Owner::prepare`].
 ///
 /// # Errors
 /// When no guardian can be started; the lease is released then.
 pub async fn hold(
+    owner: Owner,
     store: Arc<RedisStore>,
     terms: Terms,
     launch: Launch,
@@ -48,6 +49,7 @@ pub async fn hold(
     let grace = terms.grace;
     let mut work = Work {
         holder: Holder::new(terms),
+        owner,
         store,
         line: commands,
         calls: JoinSet::new(),
@@ -100,6 +102,7 @@ fn answer((sent, answered): Answered) -> Option<Input> {
 
 struct Work<S> {
     holder: Holder,
+    owner: Owner,
     store: Arc<RedisStore>,
     line: mpsc::Sender<line::Command>,
     calls: JoinSet<Answered>,
@@ -131,7 +134,7 @@ impl<S: FnMut(&News)> Work<S> {
             Effect::Ping(nonce, deadline) => self.tell_line(line::Command::Ping(nonce, deadline)).await,
             Effect::Start { token, limits } => {
                 let launch = self.launch_with(token);
-                match Guarded::start(&launch, limits) {
+                match Guarded::start(&self.owner, &launch, limits) {
                     Ok(guarded) => self.guarded = Some(guarded),
                     Err(error) => {
                         self.broken = Some(error);

@@ -47,7 +47,8 @@ impl Play {
         };
         change(&mut terms);
         let now = at(10_000);
-        let mut play = Self { holder: Holder::new(terms), now, call: None, line: None, ping: None, effects: Vec::new() };
+        let mut play =
+            Self { holder: Holder::new(terms), now, call: None, line: None, ping: None, effects: Vec::new() };
         play.input(Input::Wake);
         play
     }

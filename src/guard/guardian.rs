@@ -3,7 +3,8 @@
 //! 1. It starts the command only under limits that have not passed, and signals it when they do, whatever the owner is doing.
 //! 2. The command's process id is not reaped before all of its descendants are gone, so its group's number is not reused.
 //! 3. Signals that reach the guardian itself end nothing: the owner passes on what is meant for the command.
-//! 4. When the owner dies while the guardian is stopped, the kernel continues the guardian.
+//! 4. It is in a process group of its own: whoever stops the owner's group (a shell, a terminal) does not stop it.
+//! 5. When the owner dies while the guardian is stopped, the kernel continues the guardian.
 //!
 //! Not here: when to signal (`watchman.rs`), which processes there are (`household.rs`).
 
@@ -42,11 +43,12 @@ const STOPPED_BY_TERMINAL: i32 = 20;
 /// SIGTTIN and SIGTTOU, which stop whoever uses the terminal from the background.
 const STOPPED_IN_BACKGROUND: [i32; 2] = [21, 22];
 
-/// Guards a command until it and all its descendants are gone. `patience`: how long it may take to end once it was asked to.
+/// Guards a command until it and all its descendants are gone. `patience`: how long it may take to end once it was asked to;
+/// `home`: the owner's process group.
 ///
 /// # Errors
 /// When this process was not started by an owner, or the command cannot be started.
-pub async fn guard(patience: Duration, command: &[OsString]) -> io::Result<()> {
+pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::Result<()> {
     inherit_orphans()?;
     set_parent_process_death_signal(Some(Signal::CONT))?;
     let mut swallowed = Signals::listen()?;
@@ -57,7 +59,9 @@ pub async fn guard(patience: Duration, command: &[OsString]) -> io::Result<()> {
     let (reader, writer) = UnixStream::from_std(socket)?.into_split();
     let mut lines = BufReader::new(reader).lines();
     let Some(limits) = first_limits(&mut lines).await else { return Ok(()) };
-    let terminal = Terminal::of(input.try_clone()?, io::stdout());
+    let home = Pid::from_raw(home);
+    let terminal = home.map(|home| Ok::<_, io::Error>(Terminal::of(input.try_clone()?, io::stdout(), home)));
+    let terminal = terminal.transpose()?.flatten();
     let mut guardian = Guardian {
         leader: start(command, &input, terminal.as_ref())?,
         watchman: Watchman::new(limits, patience),

@@ -10,7 +10,7 @@ use super::terminal::Terminal;
 use super::words::{Ending, Order, Report};
 use super::{GUARD_COMMAND, handing, household, terminal};
 use crate::cluster::holding::Limits;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -88,7 +88,9 @@ impl Guarded {
     pub fn start(owner: &Owner, launch: &Launch, limits: Limits) -> Result<Self, GuardError> {
         let (here, there) = Socket::pair()?;
         let mut guardian = Command::new("/proc/self/exe");
-        guardian.arg0("clawster").arg(GUARD_COMMAND).arg(launch.patience.as_millis().to_string()).arg("--");
+        let (patience, home) = (launch.patience.as_millis().to_string(), getpgrp());
+        guardian.arg0("clawster").args([GUARD_COMMAND, &patience, &home.as_raw_nonzero().to_string(), "--"]);
+        guardian.process_group(0);
         guardian.args(&launch.command).stdin(Stdio::from(OwnedFd::from(there)));
         guardian.envs(launch.variables.iter().map(|(name, value)| (name, value)));
         let child = guardian.spawn()?;
@@ -102,7 +104,7 @@ impl Guarded {
         tasks.spawn(write(writer, changes, taken));
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let lines = BufReader::new(reader).lines();
-        let terminal = Terminal::of(io::stdin().as_fd().try_clone_to_owned()?, io::stdout());
+        let terminal = Terminal::of(io::stdin().as_fd().try_clone_to_owned()?, io::stdout(), home);
         let (ended, leader) = (None, None);
         let owner = owner.clone();
         Ok(Self { owner, guardian: child, pid, lines, limits, orders, ended, terminal, leader, _writer: tasks })

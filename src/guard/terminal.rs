@@ -1,6 +1,6 @@
 //! The terminal, lent to the command while it runs in the foreground.
 //!
-//! 1. It is lent only when standard input and output are both that terminal and this process is in its foreground: a part
+//! 1. It is lent only when standard input and output are both that terminal and the owner is in its foreground: a part
 //!    of a pipeline takes it from nobody.
 //! 2. SIGTTOU is blocked in owner and guardian, so that they can take the terminal back from the background; the launcher
 //!    unblocks it for the command.
@@ -8,7 +8,7 @@
 //! Not here: who lends it (`guardian.rs`).
 
 use nix::sys::signal::{SigSet, Signal};
-use rustix::process::{Pid, getpgrp};
+use rustix::process::Pid;
 use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
@@ -17,6 +17,8 @@ use std::os::fd::OwnedFd;
 #[derive(Debug)]
 pub struct Terminal {
     file: OwnedFd,
+    /// The process group that lends it.
+    home: Pid,
 }
 
 fn background_output() -> SigSet {
@@ -36,15 +38,15 @@ pub(super) fn unblock_background_stops() -> io::Result<()> {
 }
 
 impl Terminal {
-    /// The terminal of these two files, when they are one and this process may lend it.
+    /// The terminal of these two files, when they are one; `home` is the process group of the owner, which may lend it.
     #[must_use]
-    pub fn of(input: OwnedFd, output: impl IsTerminal) -> Option<Self> {
-        (input.is_terminal() && output.is_terminal()).then_some(Self { file: input })
+    pub fn of(input: OwnedFd, output: impl IsTerminal, home: Pid) -> Option<Self> {
+        (input.is_terminal() && output.is_terminal()).then_some(Self { file: input, home })
     }
 
-    /// Lends it to the command's process group. Nothing happens while this process's own group is not in the foreground.
+    /// Lends it to the command's process group. Nothing happens while the owner's group is not in the foreground.
     pub(super) fn lend(&self, group: Pid) -> bool {
-        let mine = tcgetpgrp(&self.file).is_ok_and(|foreground| foreground == getpgrp());
+        let mine = tcgetpgrp(&self.file).is_ok_and(|foreground| foreground == self.home);
         mine && tcsetpgrp(&self.file, group).is_ok()
     }
 
@@ -57,7 +59,7 @@ impl Terminal {
     pub(super) fn take_back(&self, group: Pid) {
         if self.is_lent_to(group) {
             // Where the terminal is gone there is nothing to take back.
-            let _ = tcsetpgrp(&self.file, getpgrp());
+            let _ = tcsetpgrp(&self.file, self.home);
         }
     }
 }

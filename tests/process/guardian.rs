@@ -4,7 +4,7 @@ use crate::support::stamps::one_after_the_other;
 use crate::support::wait::secs;
 use crate::support::wrapper::{PATIENCE, children, gone, runs, send, stamping};
 use crate::support::{RedisServer, Stamps, Wrapper, eventually, hold, stamp};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How much later than promised a busy machine may show it.
 const SLACK: f64 = 0.35;
@@ -53,6 +53,18 @@ fn a_stopped_wrapper_loses_its_command_within_the_grace_and_its_lease_at_the_end
     hold(secs(1.5), "what the first one does when it wakes");
     wrapper.says("stopping", secs(5.0));
     proper(&stamps);
+}
+
+#[test]
+fn a_wrapper_whose_whole_process_group_is_stopped_loses_its_command_within_the_grace() {
+    let redis = RedisServer::alone();
+    let stamps = Stamps::new();
+    let wrapper = Wrapper::stamping(&stamps.launch(&redis, "a"), &[]);
+    let first = stamps.after("it runs", stamp() - secs(60.0), PATIENCE, |_| true);
+    let at = stamp();
+    kill_process_group(Pid::from_raw(wrapper.pid()).unwrap(), Signal::STOP).expect("as a shell's `kill -STOP %1`");
+    let dead = gone(&[first.pid], secs(5.0));
+    assert!(dead - at <= secs(0.8 + SLACK), "0.8 of the grace, but {:?}", dead - at);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::wait::{eventually, stamp};
 use super::{Launch, RedisServer, Stamp};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -107,7 +108,7 @@ impl Wrapper {
     pub fn start(launch: &Launch, options: &[&str], command: &[&str]) -> Self {
         let mut wrapper = Command::new(env!("CARGO_BIN_EXE_clawster"));
         wrapper.args(["run", "--lease", "bot"]).args(options).arg("--").args(command);
-        wrapper.env_clear().envs(launch.environment()).current_dir(&launch.home);
+        wrapper.env_clear().envs(launch.environment()).current_dir(&launch.home).process_group(0);
         let mut child = wrapper
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

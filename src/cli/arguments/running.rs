@@ -96,6 +96,8 @@ pub struct LaunchArguments {
 pub struct GuardArguments {
     /// How long the command may take to end, in milliseconds
     pub patience: u64,
+    /// The process group of whoever runs the command
+    pub home: i32,
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<OsString>,

@@ -83,7 +83,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
 /// # Errors
 /// When it was not started by `run`, or the command cannot be started.
 pub(super) async fn guard_command(arguments: GuardArguments) -> Outcome {
-    let guarded = guard(Duration::from_millis(arguments.patience), &arguments.command).await;
+    let guarded = guard(Duration::from_millis(arguments.patience), arguments.home, &arguments.command).await;
     guarded.map_err(|error| Failure::Failed(format!("cannot guard the command (this is a part of `run`): {error}")))
 }
 

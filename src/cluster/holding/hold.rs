@@ -70,7 +70,8 @@ impl Holder {
         if !self.running && (holding.giving_up || self.quit.is_some()) {
             let token = holding.token;
             let then = self.quit.map_or(Then::Wait, |code| Then::Exit(End::Code(code)));
-            return self.leave(now, Some(token), None, then);
+            self.leave(now, Some(token), None, then);
+            return self.act_leaving(now);
         }
         if !self.running
             && holding.registered.is_some()

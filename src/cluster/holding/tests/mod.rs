@@ -192,7 +192,7 @@ fn each_answered_ping_moves_the_limits_and_a_late_one_is_followed_at_once() {
     let mut play = Play::running(|_| {});
     play.until(10_400);
     let sent = play.ping.expect("a ping each third of the grace");
-    assert_eq!(sent, at(10_333));
+    assert_eq!(sent, at(10_000) + GRACE / 3);
     play.now = at(10_800);
     play.pong();
     let limits = Limits { terminate_at: sent + GRACE / 2, kill_at: sent + GRACE.mul_f64(0.8) };
@@ -245,13 +245,13 @@ fn a_lease_that_is_not_renewed_ends_though_pings_are_answered() {
 #[test]
 fn what_was_stopped_within_the_grace_starts_again_under_the_same_token() {
     let mut play = Play::running(|_| {});
-    play.until(10_600);
+    play.until(10_900);
     play.input(Input::Terminating);
     play.input(Input::Ended { code: 143, asked: true });
     assert!(!play.has(|effect| matches!(effect, Effect::Start { .. })), "not before an answer");
     play.pong();
     assert!(!play.has(|effect| matches!(effect, Effect::Start { .. })), "the answer is too old to start anything");
-    play.now = at(10_620);
+    play.now = at(10_920);
     play.pong();
     assert!(play.has(|effect| matches!(effect, Effect::Start { token: Term(7), .. })), "{:?}", play.effects);
 }

@@ -154,7 +154,7 @@ impl Guardian {
             Some(Order::Stop(within)) => self.watchman.stop(clock::now(), within),
             Some(Order::Kill) => self.watchman.kill(),
             Some(Order::Foreground) => {
-                self.to_foreground();
+                self.lend_terminal();
                 None
             }
             None => None,
@@ -208,7 +208,7 @@ impl Guardian {
         }
     }
 
-    fn to_foreground(&mut self) {
+    fn lend_terminal(&mut self) {
         if let Some(terminal) = &self.terminal
             && terminal.lend(self.leader)
         {
@@ -226,7 +226,7 @@ impl Guardian {
             self.reap_orphans();
             if self.wants_terminal {
                 // A shell that brings a running job to the foreground tells nobody.
-                self.to_foreground();
+                self.lend_terminal();
             }
         }
         let Some((how, asked)) = self.watchman.ending() else { return false };

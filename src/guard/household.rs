@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_child_is_seen_and_reaped_once_it_has_ended() {
-        let child = std::process::Command::new("true").spawn().expect("true runs");
+        let mut child = std::process::Command::new("true").spawn().expect("true runs");
         let pid = Pid::from_child(&child);
         let end = crate::clock::now() + std::time::Duration::from_secs(20);
         while !children().iter().any(|known| known.pid == pid && known.ended) {
@@ -93,5 +93,6 @@ mod tests {
         }
         assert!(reap(pid));
         assert!(!children().iter().any(|known| known.pid == pid));
+        assert!(child.wait().is_err(), "nothing is left to wait for");
     }
 }

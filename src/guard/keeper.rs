@@ -131,7 +131,7 @@ impl Guarded {
     }
 
     /// Gives the command the terminal, if this process has it in its foreground.
-    pub fn to_foreground(&self) {
+    pub fn foreground(&self) {
         self.order(Order::Foreground);
     }
 

@@ -28,3 +28,4 @@ mod outage;
 mod run_lease;
 mod settings;
 mod sync_rules;
+mod terminal;

@@ -38,7 +38,7 @@ pub struct Holder {
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    Waiting(Waiting),
+    Waiting(Box<Waiting>),
     Holding(Holding),
     Leaving(Leaving),
     Over,
@@ -61,7 +61,7 @@ impl Holder {
             effects: Vec::new(),
             names: 0,
         };
-        holder.phase = Phase::Waiting(Waiting::new(holder.name()));
+        holder.phase = Phase::Waiting(Box::new(Waiting::new(holder.name())));
         holder
     }
 
@@ -133,7 +133,7 @@ impl Holder {
 
     pub(super) fn call(&mut self, call: LeaseCall) {
         self.call = Some(call.clone());
-        self.effects.push(Effect::Call(call));
+        self.effects.push(Effect::Call(Box::new(call)));
     }
 
     pub(super) fn finish(&mut self, end: End) {

@@ -90,7 +90,7 @@ impl Holder {
                 Then::Exit(end) => self.finish(end),
                 Then::Wait => {
                     let ticket = self.name();
-                    self.phase = Phase::Waiting(Waiting::new(ticket));
+                    self.phase = Phase::Waiting(Box::new(Waiting::new(ticket)));
                     self.act_waiting(now);
                 }
             }

@@ -128,7 +128,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Make a call; [`Input::Answered`] brings its end.
-    Call(LeaseCall),
+    Call(Box<LeaseCall>),
     /// Open a presence connection of this name.
     OpenPresence(Nonce),
     /// Close it.

@@ -128,7 +128,7 @@ impl<S: FnMut(&News)> Work<S> {
 
     async fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
-            Effect::Call(call) => self.call(call),
+            Effect::Call(call) => self.call(*call),
             Effect::OpenPresence(nonce) => self.tell_line(line::Command::Open(nonce)).await,
             Effect::ClosePresence => self.tell_line(line::Command::Close).await,
             Effect::Ping(nonce, deadline) => self.tell_line(line::Command::Ping(nonce, deadline)).await,
@@ -203,7 +203,7 @@ impl<S: FnMut(&News)> Work<S> {
     fn signalled(&mut self, signal: Forwarded) -> Option<Input> {
         match (signal, &self.guarded) {
             (Forwarded::Signal(number), Some(guarded)) => guarded.signal(number),
-            (Forwarded::Continued, Some(guarded)) => guarded.to_foreground(),
+            (Forwarded::Continued, Some(guarded)) => guarded.foreground(),
             (_, None) => {}
         }
         match signal {

@@ -58,7 +58,7 @@ impl Play {
             match &effect {
                 Effect::Call(call) => {
                     assert!(self.call.is_none(), "two calls at a time");
-                    self.call = Some((self.now, call.clone()));
+                    self.call = Some((self.now, LeaseCall::clone(call)));
                 }
                 Effect::OpenPresence(nonce) => self.line = Some(nonce.clone()),
                 Effect::ClosePresence => self.line = None,

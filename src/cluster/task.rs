@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The most bytes that a payload or a result may have.
 pub const CONTENT_MAX: usize = 1024 * 1024;
 
+/// A claim stops once its payloads have so many bytes, whatever else waits.
+pub const CLAIM_BYTES: usize = 4 * 1024 * 1024;
+
 /// The most bytes of a failure's text; callers cut what is longer.
 pub const ERROR_MAX: usize = 4096;
 

@@ -14,7 +14,7 @@
 use super::batch::{self, Outgoing};
 use super::budget::Budget;
 use super::errors::{ErrorKind, RpcError};
-use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink};
+use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink, push_line};
 use super::module::{AfterWrite, Module};
 use super::request::{self, Incoming};
 use super::subscription::Session;
@@ -27,6 +27,8 @@ use tokio::task::JoinSet;
 /// How many lines wait to be written.
 const LINES_QUEUED: usize = 64;
 
+/// Lines are written together up to this many bytes.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// How many bytes of lines are worked on at a time; a longer line is worked on alone.
 const HELD_INPUT_BYTES: usize = 32 << 20;
 /// How many bytes of answers and events wait to be written. What is made beyond it is refused.
@@ -152,13 +154,23 @@ fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
     }
 }
 
+/// Writes what waits, several lines at once where several wait.
 async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
-    while let Some(Outgoing { text, after, held }) = queue.recv().await {
-        if let Err(error) = sink.write_line(&text).await {
+    while let Some(first) = queue.recv().await {
+        let (mut lines, mut told) = (Vec::with_capacity(first.text.len() + 1), Vec::new());
+        let mut next = Some(first);
+        while let Some(Outgoing { text, after, held }) = next {
+            push_line(&mut lines, &text);
+            told.push((after, held));
+            next = if lines.len() < WRITTEN_AT_ONCE { queue.try_recv().ok() } else { None };
+        }
+        if let Err(error) = sink.write_lines(lines).await {
             tracing::debug!(%error, "a client cannot be written to any more");
             return;
         }
-        drop((text, held));
-        after.into_iter().for_each(AfterWrite::written);
+        for (after, held) in told {
+            drop(held);
+            after.into_iter().for_each(AfterWrite::written);
+        }
     }
 }

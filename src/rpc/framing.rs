@@ -122,13 +122,29 @@ pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
+/// Puts a JSON text behind others as a line of its own.
+pub(crate) fn push_line(lines: &mut Vec<u8>, json: &str) {
+    lines.extend_from_slice(one_line(json).as_bytes());
+    lines.push(b'\n');
+}
+
 /// Where lines go. A line counts as written when the other side can read it.
 pub trait LineSink: Send + 'static {
+    /// Writes whole lines and flushes them.
+    ///
+    /// # Errors
+    /// What the output reports; nothing more can be written then.
+    fn write_lines(&mut self, lines: Vec<u8>) -> impl Future<Output = std::io::Result<()>> + Send;
+
     /// Writes one JSON text as a line and flushes it.
     ///
     /// # Errors
     /// What the output reports; nothing more can be written then.
-    fn write_line(&mut self, json: &str) -> impl Future<Output = std::io::Result<()>> + Send;
+    fn write_line(&mut self, json: &str) -> impl Future<Output = std::io::Result<()>> + Send {
+        let mut lines = Vec::with_capacity(json.len() + 1);
+        push_line(&mut lines, json);
+        self.write_lines(lines)
+    }
 }
 
 /// Lines into any asynchronous writer.
@@ -136,10 +152,8 @@ pub trait LineSink: Send + 'static {
 pub struct WriterSink<W>(pub W);
 
 impl<W: AsyncWrite + Unpin + Send + 'static> LineSink for WriterSink<W> {
-    async fn write_line(&mut self, json: &str) -> std::io::Result<()> {
-        let mut bytes = one_line(json).into_owned().into_bytes();
-        bytes.push(b'\n');
-        self.0.write_all(&bytes).await?;
+    async fn write_lines(&mut self, lines: Vec<u8>) -> std::io::Result<()> {
+        self.0.write_all(&lines).await?;
         self.0.flush().await
     }
 }

@@ -8,7 +8,7 @@
 //! Not here: serving (`connection.rs`).
 
 use super::connection::{Ended, Limits, serve};
-use super::framing::{LineSink, one_line};
+use super::framing::LineSink;
 use super::module::Module;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -133,12 +133,10 @@ impl ThreadSink {
 }
 
 impl LineSink for ThreadSink {
-    async fn write_line(&mut self, json: &str) -> std::io::Result<()> {
+    async fn write_lines(&mut self, lines: Vec<u8>) -> std::io::Result<()> {
         let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        let mut line = one_line(json).into_owned().into_bytes();
-        line.push(b'\n');
         let (written, outcome) = oneshot::channel();
-        self.lines.send((line, written)).await.map_err(|_| closed())?;
+        self.lines.send((lines, written)).await.map_err(|_| closed())?;
         outcome.await.map_err(|_| closed())?
     }
 }

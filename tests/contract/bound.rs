@@ -130,6 +130,28 @@ async fn only_the_first_waiter_takes_it<F: Fixture>(mut f: F) {
     taken(&f, third).await;
 }
 
+async fn a_grant_is_not_told_again_to_another_connection<F: Fixture>(mut f: F) {
+    let ask = ready(&mut f, "n", "w1").await;
+    let token = taken(&f, ask.clone()).await;
+    assert_eq!(taken(&f, ask.clone()).await, token);
+    f.hang_up("w1").await;
+    let later = Acquire { ticket: ask.ticket.clone(), ..ready(&mut f, "n", "w2").await };
+    assert_eq!(denied(&f, later.clone()).await, Refusal::Held, "its former connection may hold it yet");
+    assert!(taken(&f, Acquire { claim: gone(token, "w1"), ..later }).await > token);
+}
+
+async fn who_becomes_the_first_is_told_to_watch<F: Fixture>(mut f: F) {
+    let held = ready(&mut f, "n", "w1").await;
+    taken(&f, held).await;
+    let (first, second) = (ready(&mut f, "m", "w2").await, ready(&mut f, "m", "w3").await);
+    queued(&f, &first).await;
+    queued(&f, &second).await;
+    assert!(forget(&f, &first).await);
+    f.noticed("w3", Notice::Lease(second.ticket.clone())).await;
+    let reply = acquire(&f, Acquire { wait: true, ..second }).await;
+    assert_eq!((reply.outcome, reply.again), (Acquired::Queued { before: 0 }, Some(secs(10))));
+}
+
 async fn another_server_process_waits_for_the_holder<F: Fixture>(mut f: F) {
     let held = ready(&mut f, "n", "w1").await;
     let token = taken(&f, held.clone()).await;
@@ -262,6 +284,8 @@ contract!(
     a_presence_that_is_gone_ends_it,
     an_unchanged_record_ends_it,
     only_the_first_waiter_takes_it,
+    a_grant_is_not_told_again_to_another_connection,
+    who_becomes_the_first_is_told_to_watch,
     another_server_process_waits_for_the_holder,
     a_vacancy_of_another_server_process_proves_nothing,
     a_promoted_replica_waits_for_a_ttl,

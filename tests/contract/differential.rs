@@ -14,14 +14,13 @@ use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskMemo, patient};
-use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
+use clawster::cluster::ids::{MessageSeq, NodeId, Term};
 use clawster::cluster::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
     ServerId, Tick, View,
 };
 use clawster::cluster::settings::Timing;
-use clawster::cluster::time::ServerTime;
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -228,6 +227,7 @@ impl<F: Fixture> Driver<F> {
                 memo.node.cursor = seq;
                 Call::Acknowledge { life: memo.node.life.clone(), epoch, seq }
             }
+            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
             Step::Lease { node, step } => {
                 let memo = &self.memos[node];
                 let known = Known {
@@ -240,7 +240,6 @@ impl<F: Fixture> Driver<F> {
                 };
                 lease_call(at, &step, &known)
             }
-            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
             fault => {
                 self.fault(at, fault).await;
                 return None;
@@ -288,9 +287,7 @@ impl<F: Fixture> Driver<F> {
 
     /// What the calling node learns from the reply.
     fn learn(&mut self, step: &Step, reply: &Reply) {
-        if let Reply::Task(reply) = reply {
-            self.tasks.learn(reply);
-        }
+        self.tasks.learn(reply);
         let node = match step {
             Step::Join { node, .. } | Step::Rename { node, .. } | Step::TakeOver { node } => *node,
             Step::Tick { node, .. } | Step::Campaign { node, .. } | Step::Sweep { node } => *node,
@@ -341,9 +338,7 @@ impl<F: Fixture> Driver<F> {
             self.last_message = MessageSeq(view.data.numbers.message);
             self.message_start = view.data.message_start;
         }
-        let now = if let Reply::View(view) = &state { view.now } else { ServerTime::default() };
-        let mut told = task_steps::told(reply.as_ref(), &self.symbols, now);
-        told.extend(task_steps::all(&self.f, &self.symbols, now).await);
+        let mut told = task_steps::told(&self.f, reply.as_ref(), &state, &self.symbols).await;
         told.push(self.symbols.reply(&state));
         told.push(self.symbols.watch(&watch(&self.f).await));
         self.leases.clear();

@@ -31,8 +31,8 @@ pub enum Step {
     Restart { keep: bool },
     Copy,
     RestartOnCopy,
-    Lease { node: usize, step: LeaseStep },
     Task(TaskStep),
+    Lease { node: usize, step: LeaseStep },
 }
 
 pub fn step() -> impl Strategy<Value = Step> {
@@ -69,7 +69,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|keep| Step::Restart { keep }),
         1 => Just(Step::Copy),
         1 => Just(Step::RestartOnCopy),
-        40 => lease_step().prop_map(|(node, step)| Step::Lease { node, step }),
         24 => task_step().prop_map(Step::Task),
+        40 => lease_step().prop_map(|(node, step)| Step::Lease { node, step }),
     ]
 }

@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 use crate::task_calls::*;
 use clawster::cluster::ids::{TaskToken, Term};
 use clawster::cluster::protocol::{
-    Call, Identity, Join, NewTask, Rule, Settled, Settlement, TaskCall, TaskChange, TaskReply, Verdict,
+    Call, Drain, Identity, Join, NewTask, Reply, Rule, Settled, Settlement, TaskCall, TaskChange, TaskReply, Verdict,
 };
 use clawster::cluster::task::{Jitter, TaskState};
 use std::time::Duration;
@@ -279,6 +279,28 @@ async fn a_cancelled_task_is_nobodys<F: Fixture>(mut f: F) {
     assert_eq!(cancel(&f, "delayed").await, TaskChange::No(TaskState::Done));
 }
 
+async fn a_draining_member_gets_no_tasks_and_finishes_what_it_has<F: Fixture>(f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    add(&f, &a, vec![new("t"), new("u")]).await;
+    let ask = claim_of(&b, 1, fresh());
+    let got = send_claim(&f, ask.clone()).await.1;
+    let drain = async |enabled| {
+        let ask = Call::Drain(Drain { life: b.life.clone(), enabled });
+        let Reply::Drain(reply) = call(&f, ask).await else { panic!("no answer") };
+        reply.running_tasks
+    };
+    assert_eq!(drain(true).await, 1);
+    assert_eq!(send_claim(&f, ask).await.1, got, "what it has it may ask for again");
+    assert_eq!(names(&f, &b, 9).await, Vec::<String>::new());
+    add(&f, &a, vec![new("v")]).await;
+    assert_eq!(told(&f).await.len(), 1, "it does not wait for tasks either");
+    assert_eq!(complete(&f, &b, "t", got[0].token).await, DONE);
+    assert_eq!(drain(true).await, 0);
+    assert_eq!(names(&f, &a, 1).await, ["u"]);
+    assert_eq!(drain(false).await, 0);
+    assert_eq!(names(&f, &b, 9).await, ["v"]);
+}
+
 async fn ended_tasks_are_kept_for_a_day_and_dead_ones_for_a_week<F: Fixture>(mut f: F) {
     let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
     let once = |id: &str| NewTask { max_attempts: 1, ..new(id) };
@@ -361,6 +383,7 @@ contract!(
     tasks_of_a_dead_worker_are_ready_at_once,
     tasks_of_a_leader_that_died_are_ready_with_the_next_one,
     a_cancelled_task_is_nobodys,
+    a_draining_member_gets_no_tasks_and_finishes_what_it_has,
     ended_tasks_are_kept_for_a_day_and_dead_ones_for_a_week,
     ten_thousand_done_tasks_are_kept,
     after_a_loss_of_data_tasks_are_gone_and_tokens_go_on_rising,

@@ -114,8 +114,10 @@ impl TaskMemo {
         }))
     }
 
-    pub fn learn(&mut self, reply: &TaskReply) {
-        if let TaskReply::Claimed { tasks, .. } = reply {
+    pub fn learn(&mut self, reply: &Reply) {
+        if let Reply::Task(reply) = reply
+            && let TaskReply::Claimed { tasks, .. } = &**reply
+        {
             self.claimed.extend(tasks.iter().map(|task| (task.id.clone(), task.token)));
         }
     }
@@ -127,17 +129,16 @@ fn summary(task: &TaskSummary, now: ServerTime) -> String {
     format!("{} {} {:?} {who:?} {due:?} {:?} {:?}", task.id, task.kind, task.state, task.error, task.requires)
 }
 
-/// A reply as a text that is the same on every store.
-pub fn told(reply: Option<&Reply>, symbols: &Symbols, now: ServerTime) -> Vec<String> {
-    match reply {
+/// A reply and all tasks of the store as texts that are the same on every store; `view` was asked for right after the reply.
+pub async fn told<F: Fixture>(f: &F, reply: Option<&Reply>, view: &Reply, symbols: &Symbols) -> Vec<String> {
+    let now = if let Reply::View(view) = view { view.now } else { ServerTime::default() };
+    let mut told = match reply {
         Some(Reply::Task(reply)) => about_tasks(reply, symbols, now),
         reply => vec![reply.map(|reply| symbols.reply(reply)).unwrap_or_default()],
-    }
-}
-
-/// All tasks of a store.
-pub async fn all<F: Fixture>(f: &F, symbols: &Symbols, now: ServerTime) -> Vec<String> {
-    about_tasks(&task_call(f, TaskCall::List { state: None, kind: None, limit: 50 }).await, symbols, now)
+    };
+    let list = task_call(f, TaskCall::List { state: None, kind: None, limit: 50 }).await;
+    told.extend(about_tasks(&list, symbols, now));
+    told
 }
 
 fn about_tasks(reply: &TaskReply, symbols: &Symbols, now: ServerTime) -> Vec<String> {

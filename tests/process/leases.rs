@@ -154,7 +154,9 @@ fn the_leadership_is_a_lease_that_is_not_given_to_those_who_ask() {
     leader.ok("distributed.renew_lease", json!(["leader", term]));
     other.refused(RELEASE, json!(["leader", term]), -32007);
     assert_eq!(leader.ok(RELEASE, json!(["leader", term]))["released"], true);
-    other.until("another term", secs(20.0), |state| state["term"].as_u64() > Some(term) && state["leader_id"].is_string());
+    other.until("another term", secs(20.0), |state| {
+        state["term"].as_u64() > Some(term) && state["leader_id"].is_string()
+    });
 }
 
 /// A trio whose node a reaches Redis through a network that loses replies.
@@ -246,6 +248,21 @@ fn a_waiter_survives_an_outage_and_redis_that_is_away_is_told() {
     trio.nodes[1].ok(RELEASE, json!(["out", held]));
     let answer = pending.wait(secs(20.0)).expect("it goes on waiting");
     token(&answer.result.expect("granted"));
+}
+
+#[test]
+fn a_grant_whose_answer_was_lost_for_good_is_given_back() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    // The call lies in the server's buffer while it stands still for longer than the node tries.
+    redis.pause();
+    trio.nodes[0].refused(ACQUIRE, json!(["unheard", 600_000]), -32002);
+    redis.resume();
+    eventually("the server has granted it", secs(10.0), || {
+        let granted = redis.cli(&["HGET", "clawster:{openclaw}:lease:unheard", "term"]);
+        if granted == "(nil)" { Err(granted) } else { Ok(()) }
+    });
+    token(&acquire(&trio.nodes[1], "unheard", 1_000, 20_000));
 }
 
 #[test]

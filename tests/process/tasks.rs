@@ -111,6 +111,23 @@ fn tasks_wait_for_their_time_and_for_a_node_that_fits() {
 }
 
 #[test]
+fn large_payloads_come_in_several_claims() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    for n in 0..9 {
+        submit(&trio.nodes[0], json!({"id": format!("t{n}"), "kind": "large", "payload": "x".repeat(900_000)}));
+    }
+    let mut got = Vec::new();
+    while got.len() < 9 {
+        let claimed = claim(&trio.nodes[1], "large", 100, 5_000);
+        assert!((1..=5).contains(&claimed.len()), "{} at once", claimed.len());
+        got.extend(claimed.iter().map(|task| (task["task_id"].clone(), task["attempt"].clone())));
+    }
+    let each = (0..9).map(|n| (json!(format!("t{n}")), json!(1)));
+    assert_eq!(got, each.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_task_of_a_killed_worker_goes_to_another_node() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);
@@ -279,7 +296,9 @@ fn waiting_workers_cost_redis_next_to_nothing() {
     let without = each_second("calls without workers are counted for 10 s");
     let waiting: Vec<_> = nodes
         .iter()
-        .flat_map(|node| (0..10).map(|_| node.request(CLAIM, json!({"kinds": ["k"], "wait_ms": 120_000})).expect("sent")))
+        .flat_map(|node| {
+            (0..10).map(|_| node.request(CLAIM, json!({"kinds": ["k"], "wait_ms": 120_000})).expect("sent"))
+        })
         .collect();
     hold(secs(2.0), "all workers have asked once and wait");
     let with = each_second("calls with 100 workers that wait are counted for 10 s");
@@ -291,5 +310,8 @@ fn waiting_workers_cost_redis_next_to_nothing() {
         if got { Ok(()) } else { Err("nobody") }
     });
     println!("{} scripts for one task", redis.calls("evalsha") - scripts);
-    assert!(with < 50.0 && with < without + 10.0, "{with} calls a second while nothing happens, {without} without workers");
+    assert!(
+        with < 50.0 && with < without + 10.0,
+        "{with} calls a second while nothing happens, {without} without workers"
+    );
 }

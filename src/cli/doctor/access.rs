@@ -1,6 +1,6 @@
 //! Whether the user of Redis may call what a node calls.
 //!
-//! 1. Every probe reads, removes what is not there, or is wrong in a way that Redis finds only after it has checked the
+//! 1. Every probe reads, removes what is not there, takes back what it wrote, or is wrong in a way that Redis finds only after it has checked the
 //!    permission; none leaves anything behind.
 //! 2. The probes use keys and channels under the cluster's own prefix, where the permission is needed.
 
@@ -47,6 +47,8 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         });
         command
     };
+    // What no wrong argument keeps from writing is taken back by the same script, which nobody sees in between.
+    let passing = |write: &str| command(&["EVAL", &format!("{write} return redis.call('DEL', KEYS[1])"), "1", place]);
     let nothing = "0000000000000000000000000000000000000000";
     // What the scripts call with arguments of no use: nothing is written, and what is permitted is told all the same.
     let script = "redis.call('TIME') redis.call('INFO', 'server') return redis.call('ZCARD', KEYS[1])";
@@ -81,10 +83,21 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("SET", command(&["SET", place, "value", "PX", "none"])),
         ("PERSIST", command(&["PERSIST", place])),
         ("PEXPIRE", command(&["PEXPIRE", place, "none"])),
-        ("SADD", command(&["SADD", place])),
+        ("SADD", passing("redis.call('SADD', KEYS[1], 'member')")),
         ("SREM", command(&["SREM", place, "member"])),
         ("SMEMBERS", command(&["SMEMBERS", place])),
         ("SCARD", command(&["SCARD", place])),
+        ("SPOP", command(&["SPOP", place])),
+        ("DEL", command(&["DEL", place])),
+        ("EXISTS", command(&["EXISTS", place])),
+        ("HLEN", command(&["HLEN", place])),
+        ("ZREVRANGE", command(&["ZREVRANGE", place, "0", "0"])),
+        ("ZREMRANGEBYRANK", command(&["ZREMRANGEBYRANK", place, "0", "0"])),
+        ("RPUSH", passing("redis.call('RPUSH', KEYS[1], 'entry')")),
+        ("LRANGE", command(&["LRANGE", place, "0", "0"])),
+        ("LTRIM", command(&["LTRIM", place, "0", "0"])),
+        ("LLEN", command(&["LLEN", place])),
+        ("LINDEX", command(&["LINDEX", place, "0"])),
     ]
 }
 

@@ -78,7 +78,8 @@ pub struct Acquire {
     /// A fresh text that names this attempt in the queue and in [`crate::store::Notice::Lease`].
     pub ticket: Nonce,
     /// The caller's own name for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none: its first grant is told
-    /// again for an hour (or the TTL, if that is longer), also after the lease has ended.
+    /// again for an hour (or the TTL, if that is longer), also after the lease has ended. Whoever asks by a presence renews
+    /// with it before it counts on what was told again, for the lease may be bound to another connection.
     pub request_id: String,
     /// For how long, within [`LEASE_TTL`].
     pub ttl: Duration,

@@ -85,27 +85,54 @@ impl From<Fault> for Trouble {
 impl Waiting {
     /// Asks and waits; tells the client.
     pub(super) async fn run(self, mut client: oneshot::Sender<Outcome>) {
-        let outcome = self.obtain(&mut client).await;
+        let mut known = Known::default();
+        let outcome = self.obtain(&mut known, &mut client).await;
         let granted = matches!(&outcome, Some(Ok(lease)) if lease.acquired);
-        if !granted && !self.request.wait.is_zero() {
-            let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-            self.leases.undo(Undo::Wait { name, ticket });
-        }
         if let Some(outcome) = outcome {
             // A client that went away drops the answer, and with it the handout, which gives a grant back.
             let _ = client.send(outcome);
         }
+        if !granted && self.own && known.trouble.is_some() {
+            self.settle(&mut known).await;
+        } else if !granted && !self.request.wait.is_zero() {
+            self.forget();
+        }
+    }
+
+    fn forget(&self) {
+        let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
+        self.leases.undo(Undo::Wait { name, ticket });
+    }
+
+    /// Finds out whether a call that was not answered was granted, and gives the lease back then: its client was told that
+    /// Redis cannot be used, and nobody else knows the request id. A lease that is over by itself needs no giving back.
+    async fn settle(&self, known: &mut Known) {
+        let end = clock::now() + self.request.ttl;
+        while clock::now() < end {
+            match self.ask(known, false).await {
+                Ok(AcquireReply { outcome: Acquired::Granted { token, .. }, .. }) => {
+                    let name = self.request.name.clone();
+                    return self.leases.undo(Undo::Lease(HeldLease { name, token }));
+                }
+                Ok(_) => return self.forget(),
+                Err(Trouble::Lasting(_)) => return,
+                Err(Trouble::Passing(_)) => {
+                    let slow = self.leases.caller.status.borrow().interval;
+                    // Called when Redis is back.
+                    let _ = tokio::time::timeout(slow, self.place.called.notified()).await;
+                }
+            }
+        }
     }
 
     /// Asks until there is an answer; `None`: nobody wants it any more.
-    async fn obtain(&self, client: &mut oneshot::Sender<Outcome>) -> Option<Outcome> {
-        let mut known = Known::default();
+    async fn obtain(&self, known: &mut Known, client: &mut oneshot::Sender<Outcome>) -> Option<Outcome> {
         while !client.is_closed() {
-            let why = match self.step(&mut known).await {
+            let why = match self.step(known).await {
                 Ok(Some(lease)) => return Some(Ok(lease)),
                 Ok(None) => {
                     known.trouble = None;
-                    self.pause(&mut known, client).await;
+                    self.pause(known, client).await;
                     continue;
                 }
                 Err(Trouble::Lasting(why)) => return Some(Err(why)),

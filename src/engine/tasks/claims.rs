@@ -10,7 +10,7 @@
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::{Call, ClaimedTask, Identity, Life, Reply, TaskCall, TaskClaim, TaskReply};
-use crate::cluster::task::{BATCH_MAX, Jitter, TaskKind};
+use crate::cluster::task::{BATCH_MAX, CLAIM_BYTES, Jitter, TaskKind};
 use crate::cluster::time::Moment;
 use crate::engine::caller::{Caller, PATIENCE, Verdict, gone, nonce};
 use crate::engine::error::Error;
@@ -99,7 +99,7 @@ impl Claims {
         }
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });
-        let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None };
+        let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None, outcome: Ok(()) };
         self.nursery.bring(claimer.run())?;
         groups.insert(kinds, group);
         Ok(())
@@ -119,6 +119,8 @@ struct Claimer {
     group: Arc<Group>,
     /// A claim whose answer is not known: its nonce, and how many it asked for.
     pending: Option<(Nonce, u32)>,
+    /// What the last claim ended in.
+    outcome: Result<(), Error>,
 }
 
 impl Claimer {
@@ -127,13 +129,15 @@ impl Claimer {
             match self.ask().await {
                 Ok((tasks, dry)) => {
                     self.hand_out(tasks);
-                    self.dismiss(&Ok(()));
+                    self.outcome = Ok(());
+                    self.dismiss();
                     if dry {
                         self.wait().await;
                     }
                 }
                 Err(why @ Error::RedisUnavailable { .. }) => {
-                    self.dismiss(&Err(why));
+                    self.outcome = Err(why);
+                    self.dismiss();
                     self.wait().await;
                 }
                 Err(why) => {
@@ -187,7 +191,8 @@ impl Claimer {
         };
         let tasks = self.claims.caller.repeat(call, judge).await?;
         self.pending = None;
-        let dry = u32::try_from(tasks.len()).unwrap_or(u32::MAX) < limit;
+        let bytes: usize = tasks.iter().map(|task| task.payload.len()).sum();
+        let dry = u32::try_from(tasks.len()).unwrap_or(u32::MAX) < limit && bytes < CLAIM_BYTES;
         Ok((tasks, dry && !repeated))
     }
 
@@ -214,13 +219,13 @@ impl Claimer {
     }
 
     /// Answers those whose time is over.
-    fn dismiss(&self, outcome: &Result<(), Error>) {
+    fn dismiss(&self) {
         let now = clock::now();
         let mut waiters = lock(&self.group.waiters);
         let (over, rest) = waiters.drain(..).partition::<VecDeque<_>, _>(|w| w.asked && w.end <= now);
         *waiters = rest;
         for waiter in over {
-            let answer = outcome.clone().map(|()| Claimed { tasks: Vec::new(), handout: None });
+            let answer = self.outcome.clone().map(|()| Claimed { tasks: Vec::new(), handout: None });
             // A client that is gone needs no answer.
             drop(waiter.client.send(answer));
         }
@@ -243,7 +248,7 @@ impl Claimer {
             if clock::now() >= until {
                 return;
             }
-            self.dismiss(&Ok(()));
+            self.dismiss();
         }
     }
 }

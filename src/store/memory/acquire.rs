@@ -66,9 +66,10 @@ impl Step<'_> {
             return owner.presence.is_none().then(|| granted(record.term, record.expires));
         }
         let lease = self.lease(name)?;
-        let holder = lease.holder.as_ref()?;
-        let same = holder.node_id == owner.node_id && holder.incarnation == owner.incarnation;
-        let mine = same && lease.ticket.as_ref() == Some(&acquire.ticket) && self.cluster_now() <= lease.expires;
+        // Bound to another connection, it proves nothing of the caller's.
+        let mine = lease.holder.as_ref() == Some(owner)
+            && lease.ticket.as_ref() == Some(&acquire.ticket)
+            && self.cluster_now() <= lease.expires;
         mine.then(|| granted(lease.token, lease.expires))
     }
 
@@ -132,8 +133,10 @@ impl Step<'_> {
             return (self.grant(acquire, missing == 0), None);
         }
         let again = match &held {
-            Some(lease) if lease.by_presence().is_some() && lease.server.as_ref() != Some(&self.server.id) => missing,
-            Some(lease) => self.ends_at(lease) + 1 - now,
+            Some(lease) if lease.by_presence().is_none() => self.ends_at(lease) + 1 - now,
+            Some(lease) if lease.server.as_ref() != Some(&self.server.id) => missing,
+            // The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
+            Some(lease) => (self.ends_at(lease) + 1 - now).min((10 * me.grace).max(1000)),
             None if waits_for_server => {
                 self.keep_turn(acquire);
                 missing

@@ -125,10 +125,16 @@ impl Step<'_> {
 
     fn give_up(&mut self, name: &LeaseName, ticket: &Nonce) -> bool {
         self.guard_stall();
+        let first = self.data.queues.get(name).and_then(|queue| queue.first()).is_some_and(|w| w.ticket == *ticket);
         let waited = self.forget_waiter(name, ticket);
         let kept = |lease: &Lease| lease.holder.is_none() && lease.offered_to.as_ref() == Some(ticket);
         if waited && self.lease(name).is_some_and(kept) {
             self.offer(name);
+        } else if first
+            && self.lease(name).is_some_and(|lease| lease.by_presence().is_some())
+            && let Some(next) = self.first_waiter(name)
+        {
+            self.call_waiter(&next);
         }
         waited
     }
@@ -154,8 +160,7 @@ impl Step<'_> {
         self.guard_stall();
         let id = &drain.life.node_id;
         let identity = self.identify(&drain.life, "");
-        let mut reply =
-            DrainReply { identity, now: self.now, resigned: false, running_tasks: self.running_tasks(id), leases: 0 };
+        let mut reply = DrainReply { identity, now: self.now, resigned: false, running_tasks: 0, leases: 0 };
         let Some(mut row) = self.row(id).filter(|_| identity == Identity::Ok) else { return reply };
         if drain.enabled != self.is_draining(id) {
             row.status = if drain.enabled { StoredStatus::Draining } else { StoredStatus::Online };
@@ -167,6 +172,7 @@ impl Step<'_> {
             lease.holder.as_ref().is_some_and(|owner| owner.node_id == *id) && now <= self.ends_at(lease)
         };
         let held: Vec<Lease> = self.data.leases.values().filter(mine).cloned().collect();
+        reply.running_tasks = self.data.tasks.held.get(&drain.life.node_id).map_or(0, |held| held.len() as u64);
         reply.leases = held.len() as u64;
         for presence in held.iter().filter(|_| drain.enabled).filter_map(Lease::by_presence) {
             self.server.notice_one(presence.as_str(), Notice::Drain);

@@ -222,10 +222,10 @@ impl Step<'_> {
         let now = self.cluster_now();
         self.data.away.set(id, now);
         self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
-        self.release_tasks(id, reason);
         if reason != LeftReason::HeartbeatTimeout {
             self.end_leases(id, incarnation);
         }
+        self.release_tasks(id, reason);
     }
 
     /// Whether the caller is the life that the table knows; an empty epoch speaks of any data set.

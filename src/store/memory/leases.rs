@@ -20,6 +20,9 @@ const SWEPT: usize = 16;
 /// How long a vacant record for which nobody waits is remembered, in milliseconds of the server's clock.
 const MEMORY: u64 = 86_400_000;
 
+/// The default of a member's TTL, in milliseconds.
+const TTL: u64 = 30_000;
+
 /// A lease's record.
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
@@ -123,9 +126,15 @@ impl Step<'_> {
         })
     }
 
+    /// Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the
+    /// first member.
+    fn half_ttl(&self) -> i64 {
+        score(if self.data.ttl > 0 { self.data.ttl } else { TTL } / 2)
+    }
+
     /// When the server's own word ends a lease: half a member TTL late where a presence holds it.
     pub(super) fn ends_at(&self, lease: &Lease) -> i64 {
-        let late = if lease.by_presence().is_some() { score(self.data.ttl / 2) } else { 0 };
+        let late = if lease.by_presence().is_some() { self.half_ttl() } else { 0 };
         lease.expires.saturating_add(late)
     }
 
@@ -133,7 +142,7 @@ impl Step<'_> {
     /// goes on who was granted a lease by an earlier one.
     pub(super) fn unsettled(&self, ttl: Duration, grace: i64, seen: Duration) -> i64 {
         let wait = if self.server.promoted { score(millis(ttl)).max(grace) } else { grace };
-        let served = self.cluster_now() - self.data.settled_at - score(self.data.ttl / 2);
+        let served = self.cluster_now() - self.data.settled_at - self.half_ttl();
         (wait + (wait + 19) / 20 - served.max(score(millis(seen)))).max(0)
     }
 

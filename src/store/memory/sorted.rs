@@ -1,4 +1,4 @@
-//! A sorted set of nodes or leases: each has one score, and they are read by it.
+//! A sorted set of nodes, leases or tasks: each has one score, and they are read by it.
 //!
 //! 1. Those of one score come in the order of their names, as in Redis.
 //!
@@ -7,33 +7,33 @@
 use crate::cluster::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ids by score.
+/// Nodes, or what has a name of another type, by score.
 #[derive(Debug, Clone)]
-pub(super) struct Sorted<Id = NodeId> {
-    scores: BTreeMap<Id, i64>,
-    order: BTreeSet<(i64, Id)>,
+pub(super) struct Sorted<T = NodeId> {
+    scores: BTreeMap<T, i64>,
+    order: BTreeSet<(i64, T)>,
 }
 
-impl<Id> Default for Sorted<Id> {
+impl<T> Default for Sorted<T> {
     fn default() -> Self {
         Self { scores: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 
-impl<Id: Ord + Clone> Sorted<Id> {
-    pub(super) fn set(&mut self, id: &Id, score: i64) {
+impl<T: Clone + Ord> Sorted<T> {
+    pub(super) fn set(&mut self, id: &T, score: i64) {
         self.remove(id);
         self.scores.insert(id.clone(), score);
         self.order.insert((score, id.clone()));
     }
 
-    pub(super) fn remove(&mut self, id: &Id) {
+    pub(super) fn remove(&mut self, id: &T) {
         if let Some(score) = self.scores.remove(id) {
             self.order.remove(&(score, id.clone()));
         }
     }
 
-    pub(super) fn score(&self, id: &Id) -> Option<i64> {
+    pub(super) fn score(&self, id: &T) -> Option<i64> {
         self.scores.get(id).copied()
     }
 
@@ -42,16 +42,16 @@ impl<Id: Ord + Clone> Sorted<Id> {
     }
 
     /// All of them, lowest score first.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&Id, i64)> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&T, i64)> {
         self.order.iter().map(|(score, id)| (id, *score))
     }
 
-    pub(super) fn first(&self) -> Option<(Id, i64)> {
+    pub(super) fn first(&self) -> Option<(T, i64)> {
         self.order.first().map(|(score, id)| (id.clone(), *score))
     }
 
-    /// At most `limit` of those whose score lies below `bound`, lowest first.
-    pub(super) fn below(&self, bound: i64, limit: usize) -> Vec<Id> {
+    /// At most `limit` of them whose score lies below `bound`, lowest first.
+    pub(super) fn below(&self, bound: i64, limit: usize) -> Vec<T> {
         self.order.iter().take_while(|(score, _)| *score < bound).take(limit).map(|(_, id)| id.clone()).collect()
     }
 }

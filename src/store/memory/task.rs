@@ -14,7 +14,7 @@ use crate::cluster::protocol::{
     ClaimedTask, Identity, Life, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
     Verdict,
 };
-use crate::cluster::task::{Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::millis;
 
 /// How many lanes there may be before no new one is begun by a submission.
@@ -136,7 +136,8 @@ impl Step<'_> {
         }
         let tasks: Vec<ClaimedTask> =
             got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect();
-        let short = u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit;
+        let full = tasks.iter().map(|task| task.payload.len()).sum::<usize>() >= CLAIM_BYTES;
+        let short = u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit && !full;
         if short && kinds.is_empty() {
             self.data.tasks.announced.clear();
         } else if short {
@@ -165,12 +166,13 @@ impl Step<'_> {
         };
         let fits = |lane: &&Lane| (kinds.is_empty() || kinds.contains(&lane.0)) && able(&lane.1);
         let lanes: Vec<Lane> = self.data.tasks.lanes.keys().filter(fits).cloned().collect();
-        let mut picked = Vec::new();
-        while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+        let (mut picked, mut bytes) = (Vec::new(), 0);
+        while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) && bytes < CLAIM_BYTES {
             let tasks = &mut self.data.tasks;
             let head = |lane: &Lane| tasks.lanes.get(lane).and_then(super::sorted::Sorted::first);
             let best = lanes.iter().filter_map(|lane| head(lane).map(|(id, place)| (place, id, lane))).min();
             let Some((_, task, lane)) = best else { break };
+            bytes += tasks.all.get(&task).map_or(0, |task| task.payload.len());
             self.take_from_lane(lane, &task);
             picked.push(task);
         }

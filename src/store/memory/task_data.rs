@@ -230,11 +230,6 @@ impl Step<'_> {
         self.forget_tasks(&ids);
     }
 
-    /// How many tasks run on a node.
-    pub(super) fn running_tasks(&self, node: &NodeId) -> u64 {
-        self.data.tasks.held.get(node).map_or(0, |held| held.len() as u64)
-    }
-
     /// What a life worked on is ready again at once, or dead if that was the last attempt.
     pub(super) fn release_tasks(&mut self, node: &NodeId, reason: LeftReason) {
         let tasks = &mut self.data.tasks;

@@ -46,17 +46,15 @@ impl Step<'_> {
         for gone in self.data.away.below(now.saturating_sub(MEMORY).saturating_add(1), FORGOTTEN) {
             self.forget(&gone);
         }
+        let next_lease = self.sweep_leases();
         let next_ready = self.promote_due(TASKS);
         let next_overdue = self.end_overdue(TASKS, Jitter::from_text(tick.nonce.as_str()));
         self.put_ready();
         self.forget_old(TASKS);
-        let next_lease = self.sweep_leases();
         let lease = self.renew(tick, identity);
-        let first = self.data.beats.first();
-        let mut due = first.map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now).max(0));
-        for at in next_ready.into_iter().chain(next_overdue).chain(next_lease) {
-            due = due.min(at.saturating_sub(now)).max(0);
-        }
+        let first = self.data.beats.first().map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now));
+        let others = [next_lease, next_ready, next_overdue].into_iter().flatten().map(|at| at.saturating_sub(now));
+        let due = others.fold(first, i64::min).max(0);
         TickReply {
             identity,
             now: self.now,

@@ -46,7 +46,9 @@ if name == 'leader' then
   end
   return refuse('leadership')
 end
-if record and record.holder == id and record.incarnation == incarnation and record.ticket == ticket and cluster_now() <= record.expires then
+-- Bound to another connection, it proves nothing of the caller's: the caller waits until its former one has been gone.
+if record and record.holder == id and record.incarnation == incarnation and record.presence == presence and record.ticket == ticket
+  and cluster_now() <= record.expires then
   return answer('granted', record.term, record.expires + meta.skew, 1, -1)
 end
 
@@ -118,7 +120,11 @@ end
 -- Why not yet: the lease is held, another process's holder may go on, or it is kept for another waiter.
 local again
 if held then
-  again = record.run_id ~= server and record.presence ~= '' and missing or ends_at(record) + 1 - cluster_now()
+  again = ends_at(record) + 1 - cluster_now()
+  if record.presence ~= '' then
+    -- The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
+    again = record.run_id ~= server and missing or math.min(again, math.max(1000, 10 * grace))
+  end
 elseif waits_for_server then
   again = missing
   if record and record.handing_to == ticket then

@@ -1,9 +1,9 @@
 -- Shared opening of every script; it is put in front of each of them, and prelude_leases.lua behind it.
 --
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
---   1 meta       hash    epoch, run_id (the last server process that wrote), task_seq, lane_seq, version, floor, token, event_seq, message_seq, event_start, message_start,
+--   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
---                        process first wrote, or the data set began), trimmed
+--                        process first wrote, or the data set began), trimmed, task_seq, lane_seq
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -22,17 +22,17 @@
 --  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
 --  19 dead       zset    task id -> cluster time at which its last attempt failed
--- Beside them, named by what they belong to, in the same slot:
---     task:<id>       hash  a task (see tasks.lua)
---     lane:<number>   zset  ready task id -> minus priority times 10^12, plus its place in the order of submission
---     held:<node id>  set   ids of the tasks that the node works on
---     claimed:<node id>  hash  kinds -> the node's last claim of them (see task_claim.lua)
---     announced       set   kinds whose ready tasks were told of since a claim of them came back short
---     lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
---     queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
---     owned:<node id>   set     names of leases that were granted to this node id; the records decide
---     request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
---     once:<key>        string  "<node id> <at, server time> <request id>"
+-- Keys that scripts name themselves, by the same prefix:
+--   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
+--   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
+--   owned:<node id>   set     names of leases that were granted to this node id; the records decide
+--   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
+--   once:<key>        string  "<node id> <at, server time> <request id>"
+--   task:<id>         hash    a task (see tasks.lua)
+--   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
+--   held:<node id>    set     ids of tasks that run there
+--   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)
+--   announced         set     kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
 -- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and

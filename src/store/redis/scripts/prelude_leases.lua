@@ -108,16 +108,21 @@ local function lease_reply(record)
     int(record.ttl), there, record.run_id == run_id() and 1 or 0, kept, try('ZCARD', queue_key(record.name)) or 0 }
 end
 
+-- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
+local function half_ttl()
+  return math.floor((meta.ttl > 0 and meta.ttl or 30000) / 2)
+end
+
 -- When the server's own word ends a lease: half a member TTL late where a presence holds it.
 local function ends_at(record)
-  return record.expires + (record.presence ~= '' and math.floor(meta.ttl / 2) or 0)
+  return record.expires + (record.presence ~= '' and half_ttl() or 0)
 end
 
 -- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
 -- granted a lease by an earlier one; `seen` is for how long the caller has seen both.
 local function unsettled(ttl, grace, seen)
   local wait = is_promoted() and math.max(ttl, grace) or grace
-  local served = cluster_now() - meta.settled_at - math.floor(meta.ttl / 2)
+  local served = cluster_now() - meta.settled_at - half_ttl()
   return math.max(0, wait + math.ceil(wait / 20) - math.max(served, seen))
 end
 
@@ -254,7 +259,6 @@ local function end_life(id, row, status, reason)
   call('HDEL', PRESENCE, id)
   call('ZADD', AWAY, int(cluster_now()), id)
   emit('node_left', id, 'incarnation', row.i, 'reason', reason)
-  release_tasks(id, reason)
   if reason ~= 'heartbeat_timeout' then
     for _, name in ipairs(try('SMEMBERS', owned_key(id)) or {}) do
       local record = read_record(name, try)
@@ -263,4 +267,5 @@ local function end_life(id, row, status, reason)
       end
     end
   end
+  release_tasks(id, reason)
 end

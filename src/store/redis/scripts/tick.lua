@@ -50,10 +50,11 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 60
   call('HSET', META, 'floor', int(meta.floor))
 end
 
+local next_lease = sweep_leases()
 local next_ready, next_overdue = promote_due(16), end_overdue(16, tonumber(ARGV[15]))
 put_ready()
 forget_old(16)
-local next_lease = sweep_leases()
+
 local leader = read_leader()
 if term ~= '0' then
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
@@ -84,7 +85,7 @@ end
 
 local first = call('ZRANGE', BEATS, 0, 0, 'WITHSCORES')
 local due = first[2] and math.max(0, tonumber(first[2]) - cluster_now()) or meta.ttl
-for _, at in ipairs({ next_ready or false, next_overdue or false, next_lease or false }) do
+for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or false }) do
   due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
 return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, tonumber(ARGV[14]), epoch, 128), beats_reply(32),

@@ -18,7 +18,7 @@ fix:                 ## format, and what clippy can mend
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets
 	cargo fmt --all
 
-long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, TLS
+long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, a fight for a lease, TLS
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process -- --ignored --test-threads 1
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e

@@ -8,7 +8,7 @@
 //! - [`rpc`]: JSON-RPC over stdio and a unix socket.
 //! - [`cli`]: the commands.
 //!
-//! Beside them stand [`config`], [`embedded`] (a private Redis server) and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
+//! Beside them stand [`config`], [`embedded`] (a private Redis server), [`guard`] (a command that may run only so long) and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
 
 pub mod cli;
 pub mod clock;
@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod config;
 pub mod embedded;
 pub mod engine;
+pub mod guard;
 pub mod logging;
 pub mod rpc;
 pub mod store;

@@ -3,17 +3,19 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
-//! `members.rs`, `leases.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//! `members.rs`, `leases.rs`, `running.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
 //!
 //! Not here: what the commands do (one file per group beside this one).
 
 mod leases;
 mod members;
+mod running;
 mod tasks;
 mod values;
 
 pub use leases::LeaseAction;
 pub use members::{JoinArguments, RecvArguments, SendArguments};
+pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
 pub use tasks::{SubmitArguments, TasksAction, WorkArguments};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -191,6 +193,18 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// Run a command only while this host holds a lease
+    #[command(after_help = running::RUN_HELP)]
+    Run(RunArguments),
+    /// Run a command on exactly one host for a key, for cron lines that stand on all of them
+    #[command(after_help = running::ONCE_HELP)]
+    Once(OnceArguments),
+    /// The process that guards a command
+    #[command(hide = true)]
+    GuardCommand(GuardArguments),
+    /// The process that becomes a command
+    #[command(hide = true)]
+    LaunchCommand(LaunchArguments),
     /// Take, hold and give back leases: one holder at a time for a name; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Lease {

@@ -143,7 +143,8 @@ async fn attempts(
     Err(Failure::Failed("no heartbeat was attempted".to_owned()))
 }
 
-fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStore), Failure> {
+/// Holds a node id of this host: the configured one, else a generated one that no process holds.
+pub(super) fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStore), Failure> {
     let taken = |error: StateError| match error {
         StateError::InUse { .. } => Failure::Refused(error.to_string()),
         other => Failure::Failed(other.to_string()),
@@ -165,7 +166,8 @@ fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStor
     Ok((id, store))
 }
 
-fn random() -> Result<Nonce, Failure> {
+/// A name that no other process has.
+pub(super) fn random() -> Result<Nonce, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
     Ok(Nonce::from_bytes(bytes))

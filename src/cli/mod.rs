@@ -20,8 +20,10 @@ mod leases;
 mod mcp;
 mod membership;
 mod messages;
+mod once;
 pub mod outcome;
 mod own_node;
+mod run;
 mod serve;
 mod settings;
 mod settle;
@@ -151,6 +153,10 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Events { follow, after, messages, form } => {
             events::run(session, events::Wish { follow, after, messages }, form).await
         }
+        Command::Run(arguments) => run::run(session, arguments).await,
+        Command::Once(arguments) => once::run(session, arguments).await,
+        Command::GuardCommand(arguments) => run::guard_command(arguments).await,
+        Command::LaunchCommand(arguments) => run::launch_command(&arguments),
         Command::Lease { action } => leases::run(session, action).await,
         Command::Tasks { action } => tasks::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,

@@ -2,6 +2,7 @@
 
 pub mod election;
 pub mod event;
+pub mod holding;
 pub mod ids;
 pub mod inbox;
 pub mod leadership;

@@ -18,10 +18,12 @@ pub mod resp;
 pub mod sampler;
 pub mod schema;
 pub mod serve;
+pub mod stamps;
 pub mod traffic;
 pub mod turn;
 pub mod wait;
 pub mod wire;
+pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::clawster;
@@ -30,3 +32,4 @@ pub use redis_server::{RedisOptions, RedisServer};
 pub use serve::{Launch, Serve};
 pub use wait::{Stamp, eventually, hold, stamp};
 pub use wire::Note;
+pub use wrapper::{Stamps, Wrapper};

@@ -1,0 +1,228 @@
+//! `once`: runs a command on exactly one host for a key and its time.
+//!
+//! 1. The grant is asked for under one request id, so that a lost answer grants nothing to anybody else.
+//! 2. The command takes this process's place: its exit code, its signals and its streams are its own.
+//! 3. Nothing runs when Redis did not say so.
+//!
+//! Not here: who is granted (the store's script).
+
+use super::arguments::OnceArguments;
+use super::attach::{ANSWER, Found, answer, find};
+use super::outcome::{Failure, Outcome};
+use super::{Session, direct, settings, settle};
+use crate::cluster::ids::NodeId;
+use crate::cluster::protocol::{Call, Fault, LONGEST_ONCE, ONCE_KEYS, Once, Reply};
+use crate::cluster::settings::Retry;
+use crate::cluster::time::{ServerTime, millis};
+use crate::config::Config;
+use crate::rpc::client::Client;
+use crate::rpc::wire::once::OnceParams;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::json;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long the private server may take to start.
+const SETTLE_WITHIN: Duration = Duration::from_secs(15);
+
+/// What came of the question.
+#[derive(Debug, Deserialize)]
+struct Granted {
+    granted: bool,
+    by: String,
+    at_ms: u64,
+}
+
+/// Runs `once`.
+///
+/// # Errors
+/// [`Failure::RedisUnreachable`] when nobody can say whether the command shall run; the command's own exit code replaces
+/// this process's.
+pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> Outcome {
+    // A pattern that is none is found before anything is asked.
+    expand(&arguments.key, ServerTime(0))?;
+    check_ttl(arguments.ttl)?;
+    let config = settings::load(session.global, session.environment)?;
+    let (key, granted) = match find(session.global, &config).await? {
+        Found::Running { client, .. } => by_node(&client, config.node.retry, &arguments).await?,
+        Found::Absent(_) => directly(session, config, &arguments).await?,
+    };
+    if granted.granted {
+        return Err(become_command(&arguments));
+    }
+    if !arguments.quiet {
+        let text = match arguments.json {
+            true => json!({"event": "already_done", "key": key, "by": granted.by, "at_ms": granted.at_ms}).to_string(),
+            false => format!("clawster: {key}: already done by {} at {}", granted.by, stamp(granted.at_ms)),
+        };
+        super::tell(format!("{text}\n"));
+    }
+    Ok(())
+}
+
+/// Asks the running node of this host.
+async fn by_node(client: &Client, retry: Retry, arguments: &OnceArguments) -> Result<(String, Granted), Failure> {
+    #[derive(Deserialize)]
+    struct State {
+        as_of_ms: u64,
+    }
+    let mut at = ServerTime(0);
+    if is_pattern(&arguments.key) {
+        let asking = client.call("distributed.get_cluster_state", json!({"fresh": true}));
+        let state: State = answer(ANSWER, asking).await?;
+        at = ServerTime(state.as_of_ms);
+    }
+    let key = expand(&arguments.key, at)?;
+    let params = OnceParams {
+        key: Some(key.clone()),
+        ttl_ms: millis(arguments.ttl),
+        request_id: Some(direct::random()?.to_string()),
+        keys: None,
+    };
+    let mut left = retry.count;
+    loop {
+        let asked: Result<Granted, Failure> = answer(ANSWER, client.call("distributed.run_once", params.clone())).await;
+        match asked {
+            // It may have been granted, and the answer lost: the same request asks for it again.
+            Err(Failure::RedisUnreachable(_)) if left > 0 => left -= 1,
+            Err(Failure::RedisUnreachable(why)) => {
+                return Err(Failure::RedisUnreachable(format!("{why}; the command was not run")));
+            }
+            asked => return Ok((key, asked?)),
+        }
+        tokio::time::sleep(retry.delay).await;
+    }
+}
+
+/// Asks Redis itself, under this host's id, without joining.
+async fn directly(
+    session: &Session<'_>,
+    mut config: Config,
+    arguments: &OnceArguments,
+) -> Result<(String, Granted), Failure> {
+    let by = super::run::node_id(session.global, &config).await?;
+    let seek = settings::seek(&config, session.environment);
+    let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
+    let store = RedisStore::new(settings::target(&config), &config.cluster);
+    let request_id = direct::random()?.to_string();
+    let mut failed = String::new();
+    for attempt in 0..=config.node.retry.count {
+        if attempt > 0 {
+            tokio::time::sleep(config.node.retry.delay).await;
+        }
+        match ask(&store, &by, &request_id, arguments).await {
+            Ok(asked) => {
+                // Held until here, so that the private server outlives the question.
+                drop(redis);
+                return asked;
+            }
+            Err(Fault::Unavailable(why) | Fault::Refused(why)) => failed = why,
+        }
+    }
+    Err(Failure::RedisUnreachable(format!(
+        "Redis at {} cannot be used: {failed}; the command was not run. Check the redis section of the configuration, or run \
+         clawster doctor",
+        store.target()
+    )))
+}
+
+async fn ask(
+    store: &RedisStore,
+    by: &NodeId,
+    request_id: &str,
+    arguments: &OnceArguments,
+) -> Result<Result<(String, Granted), Failure>, Fault> {
+    let surprised = || Fault::Refused("a call was answered with something else".to_owned());
+    let mut at = ServerTime(0);
+    if is_pattern(&arguments.key) {
+        let Reply::Watch(watched) = store.call(Call::Watch).await?.reply else { return Err(surprised()) };
+        at = watched.now;
+    }
+    let key = match expand(&arguments.key, at) {
+        Ok(key) => key,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let once = Once { by: by.clone(), request_id: request_id.to_owned(), ttl: arguments.ttl, keys: vec![key.clone()] };
+    let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(surprised()) };
+    let grant = grants.into_iter().next().ok_or_else(surprised)?;
+    Ok(Ok((key, Granted { granted: grant.granted, by: grant.by.to_string(), at_ms: grant.at.0 })))
+}
+
+/// Returns only when the command cannot be run.
+fn become_command(arguments: &OnceArguments) -> Failure {
+    let Some((program, rest)) = arguments.command.split_first() else {
+        return Failure::Usage("no command was given".to_owned());
+    };
+    let error = Command::new(program).args(rest).exec();
+    super::tell(format!("clawster: cannot run {}: {error}\n", program.display()));
+    Failure::Said(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+}
+
+fn is_pattern(key: &str) -> bool {
+    key.contains('%')
+}
+
+fn utc(at_ms: u64) -> jiff::Zoned {
+    let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
+}
+
+fn stamp(at_ms: u64) -> String {
+    utc(at_ms).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The key with the time in its pattern.
+fn expand(key: &str, at: ServerTime) -> Result<String, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("--key: {why}"));
+    let expanded = match is_pattern(key) {
+        true => jiff::fmt::strtime::format(key, &utc(at.0))
+            .map_err(|error| wrong(format!("{error}; see `clawster once --help` for what may stand behind a %")))?,
+        false => key.to_owned(),
+    };
+    if (1..=ONCE_KEYS.1).contains(&expanded.len()) {
+        return Ok(expanded);
+    }
+    Err(wrong(format!("use 1 to {} bytes", ONCE_KEYS.1)))
+}
+
+fn check_ttl(ttl: Duration) -> Result<(), Failure> {
+    if (Duration::from_millis(1)..=LONGEST_ONCE).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Failure::Usage("--ttl: use 1ms to 30d, as in 10m, 24h or 7d".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_hold_the_servers_time_in_utc() {
+        let at = ServerTime(1_700_000_000_123);
+        let expanded = |key| expand(key, at).map_err(|why| why.code());
+        assert_eq!(expanded("report-%Y-%m-%d").as_deref(), Ok("report-2023-11-14"));
+        assert_eq!(expanded("%Y-%m-%dT%H:%M|%j|%G-W%V").as_deref(), Ok("2023-11-14T22:13|318|2023-W46"));
+        assert_eq!(expanded("100%%").as_deref(), Ok("100%"));
+        assert_eq!(expanded("plain").as_deref(), Ok("plain"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_or_too_long_is_wrong_usage() {
+        let long = "x".repeat(ONCE_KEYS.1 + 1);
+        for key in ["%", "a-%", "%!", "%E", "%&x", "", &long] {
+            assert_eq!(expand(key, ServerTime(0)).map_err(|why| why.code()), Err(2), "{key}");
+        }
+        assert!(check_ttl(Duration::ZERO).is_err());
+        assert!(check_ttl(LONGEST_ONCE).is_ok());
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        assert_eq!(stamp(1_700_000_000_123), "2023-11-14 22:13:20 UTC");
+    }
+}

@@ -1,0 +1,267 @@
+//! The holder's state, and who takes which input.
+//!
+//! 1. What has expired by the clock has expired before an input is looked at.
+//!
+//! Not here: holding (`hold.rs`), waiting (`wait.rs`), giving up (`leave.rs`), the connection (`line.rs`).
+
+use super::hold::Holding;
+use super::leave::{Leaving, Then};
+use super::line::Line;
+use super::wait::Waiting;
+use super::{Effect, End, Input, Terms};
+use crate::cluster::ids::{Incarnation, Nonce};
+use crate::cluster::protocol::{Fault, LeaseCall, LeaseReply, Owner, ServerId};
+use crate::cluster::time::Moment;
+use std::time::Duration;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Holder {
+    pub(super) terms: Terms,
+    pub(super) phase: Phase,
+    pub(super) line: Line,
+    /// The call under way.
+    pub(super) call: Option<LeaseCall>,
+    /// A command was started, and its end was not told yet.
+    pub(super) running: bool,
+    /// The server process and the data set that answered last, and since when.
+    pub(super) served: Option<(ServerId, String, Moment)>,
+    /// The highest token that was seen.
+    pub(super) token: u64,
+    /// This process was asked to end, with this exit code.
+    pub(super) quit: Option<u8>,
+    /// People were told that Redis does not answer.
+    pub(super) away: bool,
+    pub(super) effects: Vec<Effect>,
+    names: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Phase {
+    Waiting(Box<Waiting>),
+    Holding(Holding),
+    Leaving(Leaving),
+    Over,
+}
+
+impl Holder {
+    /// A process that wants a lease.
+    #[must_use]
+    pub fn new(terms: Terms) -> Self {
+        let mut holder = Self {
+            terms,
+            phase: Phase::Over,
+            line: Line::default(),
+            call: None,
+            running: false,
+            served: None,
+            token: 0,
+            quit: None,
+            away: false,
+            effects: Vec::new(),
+            names: 0,
+        };
+        holder.phase = Phase::Waiting(Box::new(Waiting::new(holder.name())));
+        holder
+    }
+
+    /// Takes what happened at `now`; returns what is to be done, in this order.
+    pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
+        self.expire(now);
+        match input {
+            Input::Wake => {}
+            Input::Answered { sent, answer } => self.answered(now, sent, answer),
+            Input::PresenceUp(nonce) => {
+                self.line.up(now, &nonce);
+                self.ask_now(now);
+            }
+            Input::PresenceDown(nonce) => self.presence_down(now, &nonce),
+            Input::PresenceRefused { nonce, error } => {
+                self.presence_down(now, &nonce);
+                self.unanswered(&error);
+            }
+            Input::Pong { nonce, sent } => self.pong(now, &nonce, sent),
+            Input::Called(ticket) => self.called(now, &ticket),
+            Input::CalledToRegister => self.renew_now(now),
+            Input::Drained => self.drained(),
+            Input::Terminating => self.terminating(),
+            Input::Ended { code, asked } => self.ended(now, code, asked),
+            Input::Quit { code } => self.quit(code),
+        }
+        self.act(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the next [`Input::Wake`] is due, at the latest.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Moment> {
+        let phase = match &self.phase {
+            Phase::Waiting(_) => self.waiting_due(),
+            Phase::Holding(holding) => {
+                let call = (self.call.is_none() && self.line.standing().is_some()).then_some(holding.renew_at);
+                call.into_iter().chain([holding.over_at(&self.terms)]).min()
+            }
+            Phase::Leaving(leaving) => leaving.due(self.running, self.call.is_some()),
+            Phase::Over => return None,
+        };
+        phase.into_iter().chain(self.line.due()).min()
+    }
+
+    /// Whether all is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// A signal asks for the end; a second one does not wait for Redis.
+    fn quit(&mut self, code: u8) {
+        let again = self.quit.replace(code).is_some();
+        if again && !self.running && !self.is_over() {
+            self.finish(End::Code(code));
+        }
+    }
+
+    pub(super) fn name(&mut self) -> Nonce {
+        self.names += 1;
+        // The random part is short enough for this to be a nonce.
+        Nonce::new(format!("{}-{}", self.terms.random, self.names)).unwrap_or_else(|_| self.terms.random.clone())
+    }
+
+    pub(super) fn owner(&self, presence: Nonce) -> Owner {
+        Owner { node_id: self.terms.node_id.clone(), incarnation: Incarnation(0), presence: Some(presence) }
+    }
+
+    pub(super) fn call(&mut self, call: LeaseCall) {
+        self.call = Some(call.clone());
+        self.effects.push(Effect::Call(Box::new(call)));
+    }
+
+    pub(super) fn finish(&mut self, end: End) {
+        self.phase = Phase::Over;
+        self.effects.push(Effect::ClosePresence);
+        self.effects.push(Effect::Finish(end));
+    }
+
+    /// Redis did not answer: people are told once.
+    pub(super) fn unanswered(&mut self, why: &str) {
+        if !self.away {
+            self.away = true;
+            self.effects.push(Effect::Say(super::News::Away(why.to_owned())));
+        }
+        self.waited_in_vain(why);
+    }
+
+    fn act(&mut self, now: Moment) {
+        if self.is_over() {
+            return;
+        }
+        let holds = matches!(self.phase, Phase::Holding(_));
+        let name = self.name();
+        let effect = self.line.act(now, self.terms.grace, holds, || name);
+        self.effects.extend(effect);
+        match &self.phase {
+            Phase::Waiting(_) => self.act_waiting(now),
+            Phase::Holding(_) => self.act_holding(now),
+            Phase::Leaving(_) => self.act_leaving(now),
+            Phase::Over => {}
+        }
+    }
+
+    fn answered(&mut self, now: Moment, sent: Moment, answer: Result<(LeaseReply, ServerId), Fault>) {
+        let Some(call) = self.call.take() else { return };
+        let (reply, server) = match answer {
+            Ok(answered) => answered,
+            Err(fault) => {
+                let (Fault::Unavailable(why) | Fault::Refused(why)) = fault;
+                self.call_failed(now, sent, &call);
+                return self.unanswered(&why);
+            }
+        };
+        self.away = false;
+        self.see_server(now, &server, &reply);
+        match (call, reply) {
+            (LeaseCall::Acquire(asked), LeaseReply::Acquired(reply)) => self.acquired(now, sent, asked, *reply, server),
+            (LeaseCall::Watch { .. }, LeaseReply::Watched { now: at, record, .. }) => {
+                self.watched(now, at, record, &server);
+            }
+            (LeaseCall::Renew { owner, .. }, LeaseReply::Renewed { outcome, .. }) => {
+                self.renewed(now, sent, owner.and_then(|owner| owner.presence), outcome, server);
+            }
+            (LeaseCall::Release { .. }, LeaseReply::Released { .. })
+            | (LeaseCall::Forget { .. }, LeaseReply::Forgotten { .. }) => self.settled(),
+            (call, _) => self.call_failed(now, sent, &call),
+        }
+    }
+
+    fn see_server(&mut self, now: Moment, server: &ServerId, reply: &LeaseReply) {
+        let epoch = match reply {
+            LeaseReply::Acquired(reply) => {
+                self.token = self.token.max(reply.token);
+                Some(&reply.epoch)
+            }
+            LeaseReply::Watched { epoch, .. } => Some(epoch),
+            _ => None,
+        };
+        if let Some(epoch) = epoch
+            && !self.served.as_ref().is_some_and(|(known, data, _)| known == server && data == epoch)
+        {
+            self.served = Some((server.clone(), epoch.clone(), now));
+        }
+        // A connection that another server process confirmed, say a primary that was demoted, proves nothing to this one.
+        if let Phase::Holding(holding) = &mut self.phase
+            && holding.registered.take_if(|(_, _, known)| known != server).is_some()
+        {
+            let close = self.line.give_up(now);
+            self.effects.extend(close);
+        }
+    }
+
+    fn call_failed(&mut self, now: Moment, sent: Moment, call: &LeaseCall) {
+        let retry = (self.terms.grace / 4).max(Duration::from_millis(50));
+        match &mut self.phase {
+            Phase::Holding(holding) => holding.renew_at = now + retry,
+            Phase::Waiting(waiting) => waiting.failed(now, sent, matches!(call, LeaseCall::Acquire(_))),
+            Phase::Leaving(leaving) => leaving.retry(now),
+            Phase::Over => {}
+        }
+    }
+
+    fn presence_down(&mut self, now: Moment, nonce: &Nonce) {
+        if !self.line.down(now, nonce) {
+            return;
+        }
+        if let Phase::Holding(holding) = &mut self.phase {
+            // What its answered pings allow stays allowed.
+            holding.registered = None;
+        }
+    }
+
+    fn renew_now(&mut self, now: Moment) {
+        if let Phase::Holding(holding) = &mut self.phase {
+            holding.renew_at = holding.renew_at.min(now);
+        }
+        self.ask_now(now);
+    }
+
+    /// A new connection stands: the store has to know it.
+    fn ask_now(&mut self, now: Moment) {
+        match &mut self.phase {
+            Phase::Holding(holding) => holding.renew_at = holding.renew_at.min(now),
+            Phase::Waiting(waiting) => waiting.ask_now(now),
+            Phase::Leaving(_) | Phase::Over => {}
+        }
+    }
+
+    fn ended(&mut self, now: Moment, code: u8, asked: bool) {
+        self.running = false;
+        let for_good = !asked || self.quit.is_some();
+        match &mut self.phase {
+            Phase::Holding(holding) if for_good => {
+                let token = holding.token;
+                self.leave(now, Some(token), None, Then::Exit(End::Code(code)));
+            }
+            Phase::Leaving(leaving) if for_good => leaving.then(Then::Exit(End::Code(code))),
+            _ => {}
+        }
+    }
+}

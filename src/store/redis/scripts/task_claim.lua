@@ -22,7 +22,7 @@ local function hand_out(task, token, attempt, kind, payload, due)
   reply[at + 6] = due + meta.skew
 end
 
-local last_nonce, last_token, last_ids = string.match(call('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
+local last_nonce, last_token, last_ids = string.match(try('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
 if last_nonce == nonce then
   local token = tonumber(last_token)
   for task in string.gmatch(last_ids, '%S+') do
@@ -97,7 +97,7 @@ end
 -- The best of several lanes: each is read in pages, and they stand in the order of their next task.
 local page = #lanes == 1 and limit or math.min(limit, math.ceil(2 * limit / math.max(1, #lanes)))
 local function refill(lane)
-  lane.tasks = call('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES')
+  lane.tasks = try('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES') or {}
   lane.at, lane.ends = 1, #lane.tasks < 2 * page
   lane.score = tonumber(lane.tasks[2] or false)
 end
@@ -175,9 +175,14 @@ if count > 0 then
     hand_out(ids[at], token + at, attempts[at], kind_of[at], payloads[at], due)
   end
   call('ZADD', RUNNING, unpack(deadlines))
-  call('SADD', PREFIX .. 'held:' .. id, unpack(ids))
+  local held = PREFIX .. 'held:' .. id
+  if not try('SADD', held, unpack(ids)) then
+    call('DEL', held)
+    call('SADD', held, unpack(ids))
+  end
   local memory = nonce .. ' ' .. int(token + 1) .. ' ' .. table.concat(ids, ' ')
-  if call('HSET', claimed, kinds, memory) == 1 and call('HLEN', claimed) > 64 then
+  local added = try('HSET', claimed, kinds, memory)
+  if not added or (added == 1 and call('HLEN', claimed) > 64) then
     call('DEL', claimed)
   end
 end
@@ -186,7 +191,7 @@ if count < limit then
   if asked then
     call('DEL', ANNOUNCED)
   else
-    call('SREM', ANNOUNCED, unpack(ARGV, KINDS))
+    try('SREM', ANNOUNCED, unpack(ARGV, KINDS))
   end
 end
 return { status, reply }

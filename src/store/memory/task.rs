@@ -14,7 +14,7 @@ use crate::cluster::protocol::{
     ClaimedTask, Identity, Life, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
     Verdict,
 };
-use crate::cluster::task::{Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::millis;
 
 /// How many lanes there may be before no new one is begun by a submission.
@@ -127,7 +127,7 @@ impl Step<'_> {
         self.put_ready();
         self.forget_most(FORGOTTEN);
 
-        let picked = self.pick(id, &row, &kinds, claim.limit);
+        let (picked, exhausted) = self.pick(id, &row, &kinds, claim.limit);
         let mut got = Vec::with_capacity(picked.len());
         for task in picked {
             let token = TaskToken(self.next_token());
@@ -136,7 +136,7 @@ impl Step<'_> {
         }
         let tasks: Vec<ClaimedTask> =
             got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect();
-        let short = u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit;
+        let short = exhausted && u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit;
         if short && kinds.is_empty() {
             self.data.tasks.announced.clear();
         } else if short {
@@ -152,8 +152,8 @@ impl Step<'_> {
         (identity, tasks)
     }
 
-    /// Takes the best ready tasks out of the lanes that the node can do.
-    fn pick(&mut self, id: &NodeId, row: &Row, kinds: &[TaskKind], limit: u32) -> Vec<TaskId> {
+    /// Takes the best ready tasks out of the lanes that the node can do; and whether there are no more of them.
+    fn pick(&mut self, id: &NodeId, row: &Row, kinds: &[TaskKind], limit: u32) -> (Vec<TaskId>, bool) {
         let metadata: Metadata = serde_json::from_str(&row.metadata).unwrap_or_default();
         let able = |needs: &Requirements| {
             let called = |name: &NodeId| {
@@ -165,16 +165,18 @@ impl Step<'_> {
         };
         let fits = |lane: &&Lane| (kinds.is_empty() || kinds.contains(&lane.0)) && able(&lane.1);
         let lanes: Vec<Lane> = self.data.tasks.lanes.keys().filter(fits).cloned().collect();
-        let mut picked = Vec::new();
-        while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+        let (mut picked, mut bytes) = (Vec::new(), 0);
+        while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) && bytes < CLAIM_BYTES {
             let tasks = &mut self.data.tasks;
             let head = |lane: &Lane| tasks.lanes.get(lane).and_then(super::sorted::Sorted::first);
             let best = lanes.iter().filter_map(|lane| head(lane).map(|(id, place)| (place, id, lane))).min();
             let Some((_, task, lane)) = best else { break };
+            bytes += tasks.all.get(&task).map_or(0, |task| task.payload.len());
             self.take_from_lane(lane, &task);
             picked.push(task);
         }
-        picked
+        let exhausted = lanes.iter().all(|lane| !self.data.tasks.lanes.contains_key(lane));
+        (picked, exhausted)
     }
 
     fn take_from_lane(&mut self, lane: &Lane, id: &TaskId) {

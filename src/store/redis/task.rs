@@ -12,7 +12,7 @@ use crate::cluster::protocol::{
     ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
     TaskSummary, Verdict,
 };
-use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::{ServerTime, millis};
 use redis::Script;
 use std::time::Duration;
@@ -61,6 +61,7 @@ fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
         claim.limit.to_string(),
         claim.nonce.to_string(),
         claim.jitter.thousandths().to_string(),
+        CLAIM_BYTES.to_string(),
     ];
     arguments.extend(kinds);
     arguments

@@ -1,11 +1,12 @@
 -- task_claim: hands out the best ready tasks that the caller can do.
 --
--- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), then kinds, sorted (none: any)
+-- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), 6 bytes of payload after which no
+--   further task is taken, then kinds, sorted (none: any)
 -- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]
 -- Atomic, because no task may be handed out twice, and each has a token of its own. `claimed:<node>` remembers the last claim
 -- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
 local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local KINDS = 6
+local KINDS, most_bytes = 7, tonumber(ARGV[6])
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')
@@ -116,8 +117,8 @@ end)
 
 -- The parts of the picked tasks, side by side.
 local ids, kind_of, attempts, timeouts, payloads = {}, {}, {}, {}, {}
-local count = 0
-while count < limit and order[1] do
+local count, bytes = 0, 0
+while count < limit and bytes < most_bytes and order[1] do
   local lane = order[1]
   local task = lane.tasks[lane.at]
   lane.taken, lane.at = lane.taken + 1, lane.at + 2
@@ -127,7 +128,7 @@ while count < limit and order[1] do
     local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ (%S+)')
     local before = string.match(texts[2], '^waiting %d+ %S+ %d+ (%d+) 0 %d+ %l+$')
     if timeout and before then
-      count = count + 1
+      count, bytes = count + 1, bytes + #texts[3]
       ids[count], kind_of[count], attempts[count], timeouts[count], payloads[count] = task, kind, before + 1, timeout, texts[3]
     end
   end
@@ -186,7 +187,7 @@ if count > 0 then
     call('DEL', claimed)
   end
 end
-if count < limit then
+if count < limit and not order[1] then
   -- The caller waits for more: the next task of these kinds is told of.
   if asked then
     call('DEL', ANNOUNCED)

@@ -120,7 +120,7 @@ fn large_payloads_come_in_several_claims() {
     let mut got = Vec::new();
     while got.len() < 9 {
         let claimed = claim(&trio.nodes[1], "large", 100, 5_000);
-        assert!((1..=5).contains(&claimed.len()), "{} at once", claimed.len());
+        assert!((1..=3).contains(&claimed.len()), "{} at once", claimed.len());
         got.extend(claimed.iter().map(|task| (task["task_id"].clone(), task["attempt"].clone())));
     }
     let each = (0..9).map(|n| (json!(format!("t{n}")), json!(1)));

@@ -15,14 +15,14 @@ use std::time::Duration;
 /// The most bytes that a payload or a result may have.
 pub const CONTENT_MAX: usize = 1024 * 1024;
 
-/// A claim stops once its payloads have so many bytes, whatever else waits.
-pub const CLAIM_BYTES: usize = 4 * 1024 * 1024;
-
 /// The most bytes of a failure's text; callers cut what is longer.
 pub const ERROR_MAX: usize = 4096;
 
 /// The most tasks that one call submits, claims, settles or lists.
 pub const BATCH_MAX: u32 = 1000;
+
+/// A claim takes no further task once those that it has hold so many bytes of payload, so that no answer is too long.
+pub const CLAIM_BYTES: usize = 2 * CONTENT_MAX;
 
 /// How often a task may be handed out at most; a task chooses from 1 to this.
 pub const ATTEMPTS_MAX: u32 = 1000;

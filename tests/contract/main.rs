@@ -47,6 +47,7 @@ mod symbols;
 mod sync;
 mod task_calls;
 mod task_ends;
+mod task_odd;
 mod task_steps;
 mod tasks;
 mod ticks;

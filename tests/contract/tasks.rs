@@ -209,6 +209,20 @@ async fn a_kind_is_told_of_once_until_a_claim_comes_back_short<F: Fixture>(f: F)
     assert_eq!(told(&f).await[6..], ["a offers sun mail"], "a task that nobody can do silences no other");
 }
 
+async fn a_claim_of_long_payloads_stops_and_goes_on<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let long = |n: usize| NewTask { payload: format!("\"{}\"", "x".repeat(900_000)), ..new(&format!("t{n}")) };
+    for n in 0..5 {
+        add(&f, &a, vec![long(n)]).await;
+    }
+    assert_eq!(names(&f, &a, 9).await, ["t0", "t1", "t2"]);
+    add(&f, &a, vec![new("u")]).await;
+    assert_eq!(told(&f).await.len(), 1, "there were more, so nobody is told");
+    assert_eq!(names(&f, &a, 9).await, ["t3", "t4", "u"]);
+    add(&f, &a, vec![new("v")]).await;
+    assert_eq!(told(&f).await.len(), 2);
+}
+
 async fn tasks_are_listed_newest_first<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
     assert_eq!(listed(&f, None, None, 9).await, Vec::<String>::new());
@@ -252,5 +266,6 @@ contract!(
     a_delayed_task_is_ready_when_its_time_has_come,
     a_repeated_claim_gets_the_same_tasks,
     a_kind_is_told_of_once_until_a_claim_comes_back_short,
+    a_claim_of_long_payloads_stops_and_goes_on,
     tasks_are_listed_newest_first,
 );

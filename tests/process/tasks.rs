@@ -120,7 +120,7 @@ fn large_payloads_come_in_several_claims() {
     let mut got = Vec::new();
     while got.len() < 9 {
         let claimed = claim(&trio.nodes[1], "large", 100, 5_000);
-        assert!((1..=5).contains(&claimed.len()), "{} at once", claimed.len());
+        assert!((1..=3).contains(&claimed.len()), "{} at once", claimed.len());
         got.extend(claimed.iter().map(|task| (task["task_id"].clone(), task["attempt"].clone())));
     }
     let each = (0..9).map(|n| (json!(format!("t{n}")), json!(1)));
@@ -245,7 +245,8 @@ fn done_though_workers_die(count: usize, workers: usize, every: Duration) {
             let list = boss.ok("distributed.list_tasks", json!({"state": state, "limit": 1_000, "kind": "job"}));
             list["tasks"].as_array().unwrap().len()
         };
-        while left("waiting") + left("running") + left("delayed") > 0 {
+        // A task may change its state between two lists, and be in neither: only the dead tell that all is over.
+        while left("waiting") + left("running") + left("delayed") > 0 || left("dead") < poisoned {
             assert!(stamp() < end, "{} of {count} done", completed.load(Ordering::SeqCst));
             hold(every, "between the deaths of two workers");
             victim = victim % workers + 1;
@@ -263,7 +264,11 @@ fn done_though_workers_die(count: usize, workers: usize, every: Duration) {
     // A completion whose answer died with its worker counts as well: Redis has it.
     let unheard: Vec<&String> = all.iter().filter(|id| !accepted.contains_key(*id)).collect();
     for id in unheard {
-        assert_eq!(state_of(&boss, id)["state"], "done", "{id}");
+        match boss.call("distributed.get_task", json!([id])) {
+            Ok(task) => assert_eq!(task["state"], "done", "{task}"),
+            // Of those that are done, only the newest 10,000 are kept.
+            Err(error) => assert!(count > 10_000 && error.code == -32009, "{id}: {error:?}"),
+        }
     }
 }
 

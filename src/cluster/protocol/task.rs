@@ -71,7 +71,9 @@ pub enum TaskReply {
     Claimed {
         /// Whether the caller is known; otherwise nothing happened.
         identity: Identity,
-        /// The tasks, best first; fewer than asked for: there are no more that the caller can do now.
+        /// The tasks, best first; fewer than asked for: there are no more that the caller can do now, or these hold
+        /// [`crate::cluster::task::CLAIM_BYTES`]. Who still wants some after it got some asks again, until nothing comes: only
+        /// a claim that found no more is told of the next one.
         tasks: Vec<ClaimedTask>,
     },
     /// To [`TaskCall::Settle`].

@@ -217,12 +217,11 @@ impl Tasks {
             TaskReply::Tasks(tasks) => Some(tasks),
             _ => None,
         };
-        // One more than asked for tells whether there are more.
+        // One more than asked for tells whether there are more; at the most that a call may ask for, a full answer does.
         let asked = (limit + 1).min(BATCH_MAX);
         let mut tasks = self.ask(TaskCall::List { state, kind, limit: asked }, read).await?;
-        let kept = usize::try_from(limit.min(BATCH_MAX - 1)).unwrap_or(usize::MAX);
-        let more = tasks.len() > kept;
-        tasks.truncate(kept);
+        let more = u32::try_from(tasks.len()).unwrap_or(u32::MAX) >= asked;
+        tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok((tasks, more))
     }
 }

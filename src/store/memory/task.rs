@@ -127,7 +127,7 @@ impl Step<'_> {
         self.put_ready();
         self.forget_most(FORGOTTEN);
 
-        let picked = self.pick(id, &row, &kinds, claim.limit);
+        let (picked, exhausted) = self.pick(id, &row, &kinds, claim.limit);
         let mut got = Vec::with_capacity(picked.len());
         for task in picked {
             let token = TaskToken(self.next_token());
@@ -136,8 +136,7 @@ impl Step<'_> {
         }
         let tasks: Vec<ClaimedTask> =
             got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect();
-        let full = tasks.iter().map(|task| task.payload.len()).sum::<usize>() >= CLAIM_BYTES;
-        let short = u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit && !full;
+        let short = exhausted && u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit;
         if short && kinds.is_empty() {
             self.data.tasks.announced.clear();
         } else if short {
@@ -153,8 +152,8 @@ impl Step<'_> {
         (identity, tasks)
     }
 
-    /// Takes the best ready tasks out of the lanes that the node can do.
-    fn pick(&mut self, id: &NodeId, row: &Row, kinds: &[TaskKind], limit: u32) -> Vec<TaskId> {
+    /// Takes the best ready tasks out of the lanes that the node can do; and whether there are no more of them.
+    fn pick(&mut self, id: &NodeId, row: &Row, kinds: &[TaskKind], limit: u32) -> (Vec<TaskId>, bool) {
         let metadata: Metadata = serde_json::from_str(&row.metadata).unwrap_or_default();
         let able = |needs: &Requirements| {
             let called = |name: &NodeId| {
@@ -176,7 +175,8 @@ impl Step<'_> {
             self.take_from_lane(lane, &task);
             picked.push(task);
         }
-        picked
+        let exhausted = lanes.iter().all(|lane| !self.data.tasks.lanes.contains_key(lane));
+        (picked, exhausted)
     }
 
     fn take_from_lane(&mut self, lane: &Lane, id: &TaskId) {

@@ -12,7 +12,7 @@ use crate::cluster::protocol::{
     ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
     TaskSummary, Verdict,
 };
-use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::{ServerTime, millis};
 use redis::Script;
 use std::time::Duration;
@@ -61,6 +61,7 @@ fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
         claim.limit.to_string(),
         claim.nonce.to_string(),
         claim.jitter.thousandths().to_string(),
+        CLAIM_BYTES.to_string(),
     ];
     arguments.extend(kinds);
     arguments
@@ -180,9 +181,9 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
     let requires = Requirements::from_canonical(what.next().unwrap_or_default())?;
     let mut is = is.split(' ');
     let state = TaskState::from_word(is.next()?)?;
-    let (_token, node, _incarnation) = (is.next()?, is.next()?, is.next()?);
-    let mut number = || is.next()?.parse::<i64>().ok();
-    let (attempts, due, changed) = (number()?, number()?, number()?);
+    let number = |text: Option<&str>| text?.parse::<i64>().ok();
+    let (_token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
+    let (attempts, due, changed, _how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
     let time = |at: i64| ServerTime(u64::try_from(at).unwrap_or(0));
     Some(TaskSummary {
         id,

@@ -14,7 +14,7 @@ elseif is.how == 'cancelled' then
 elseif is.state == 'waiting' then
   local number = call('HGET', LANES, what.lane)
   local lane = PREFIX .. 'lane:' .. (number or '0')
-  call('ZREM', lane, id)
+  try('ZREM', lane, id)
   if call('EXISTS', lane) == 0 then
     call('HDEL', LANES, what.lane)
   end
@@ -22,7 +22,7 @@ elseif is.state == 'delayed' then
   call('ZREM', DELAYED, id)
 elseif is.state == 'running' then
   call('ZREM', RUNNING, id)
-  call('SREM', PREFIX .. 'held:' .. is.node, id)
+  try('SREM', PREFIX .. 'held:' .. is.node, id)
 else
   return { 'no', is.state }
 end

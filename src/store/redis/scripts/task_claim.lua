@@ -1,11 +1,12 @@
 -- task_claim: hands out the best ready tasks that the caller can do.
 --
--- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), then kinds, sorted (none: any)
--- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]; it stops at 4 MiB of payloads.
+-- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), 6 bytes of payload after which no
+--   further task is taken, then kinds, sorted (none: any)
+-- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]
 -- Atomic, because no task may be handed out twice, and each has a token of its own. `claimed:<node>` remembers the last claim
 -- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
 local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local KINDS = 6
+local KINDS, most_bytes = 7, tonumber(ARGV[6])
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')
@@ -22,7 +23,7 @@ local function hand_out(task, token, attempt, kind, payload, due)
   reply[at + 6] = due + meta.skew
 end
 
-local last_nonce, last_token, last_ids = string.match(call('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
+local last_nonce, last_token, last_ids = string.match(try('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
 if last_nonce == nonce then
   local token = tonumber(last_token)
   for task in string.gmatch(last_ids, '%S+') do
@@ -97,7 +98,7 @@ end
 -- The best of several lanes: each is read in pages, and they stand in the order of their next task.
 local page = #lanes == 1 and limit or math.min(limit, math.ceil(2 * limit / math.max(1, #lanes)))
 local function refill(lane)
-  lane.tasks = call('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES')
+  lane.tasks = try('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES') or {}
   lane.at, lane.ends = 1, #lane.tasks < 2 * page
   lane.score = tonumber(lane.tasks[2] or false)
 end
@@ -117,7 +118,7 @@ end)
 -- The parts of the picked tasks, side by side.
 local ids, kind_of, attempts, timeouts, payloads = {}, {}, {}, {}, {}
 local count, bytes = 0, 0
-while count < limit and bytes < 4194304 and order[1] do
+while count < limit and bytes < most_bytes and order[1] do
   local lane = order[1]
   local task = lane.tasks[lane.at]
   lane.taken, lane.at = lane.taken + 1, lane.at + 2
@@ -175,18 +176,23 @@ if count > 0 then
     hand_out(ids[at], token + at, attempts[at], kind_of[at], payloads[at], due)
   end
   call('ZADD', RUNNING, unpack(deadlines))
-  call('SADD', PREFIX .. 'held:' .. id, unpack(ids))
+  local held = PREFIX .. 'held:' .. id
+  if not try('SADD', held, unpack(ids)) then
+    call('DEL', held)
+    call('SADD', held, unpack(ids))
+  end
   local memory = nonce .. ' ' .. int(token + 1) .. ' ' .. table.concat(ids, ' ')
-  if call('HSET', claimed, kinds, memory) == 1 and call('HLEN', claimed) > 64 then
+  local added = try('HSET', claimed, kinds, memory)
+  if not added or (added == 1 and call('HLEN', claimed) > 64) then
     call('DEL', claimed)
   end
 end
-if count < limit and bytes < 4194304 then
+if count < limit and not order[1] then
   -- The caller waits for more: the next task of these kinds is told of.
   if asked then
     call('DEL', ANNOUNCED)
   else
-    call('SREM', ANNOUNCED, unpack(ARGV, KINDS))
+    try('SREM', ANNOUNCED, unpack(ARGV, KINDS))
   end
 end
 return { status, reply }

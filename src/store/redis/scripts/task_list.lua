@@ -11,7 +11,7 @@ local found = {}
 
 local function last_of(key, from, size)
   if key ~= DONE then
-    return call('ZREVRANGE', key, from, from + size - 1)
+    return try('ZREVRANGE', key, from, from + size - 1) or {}
   end
   local entries, ids = call('LRANGE', DONE, -from - size, -from - 1), {}
   for at = #entries, 1, -1 do

@@ -80,7 +80,7 @@ for at = FIRST, #ARGV, EACH do
 end
 if #ids > 0 then
   call('ZREM', RUNNING, unpack(ids))
-  call('SREM', PREFIX .. 'held:' .. id, unpack(ids))
+  try('SREM', PREFIX .. 'held:' .. id, unpack(ids))
 end
 if #done > 0 then
   call('RPUSH', DONE, unpack(done))

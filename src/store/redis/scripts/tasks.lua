@@ -11,7 +11,8 @@
 -- A lane holds the ready tasks of one kind with one set of requirements; it exists while it holds some.
 --
 -- What a set names is compared with the task's own state before anything is done: a task that somebody else broke counts as
--- none, and costs nobody but its owner.
+-- none, and costs nobody but its owner. A lane or a node's set that is broken is begun anew; its tasks come back by their timeouts,
+-- or are there to be redriven.
 local RUNNING, DELAYED, DONE, LANES, FAILED, DEAD = unpack(KEYS, 14, 19)
 local ANNOUNCED = PREFIX .. 'announced'
 local TASK = PREFIX .. 'task:'
@@ -76,17 +77,18 @@ end
 local function put_ready()
   for _, lane in ipairs(ready_lanes) do
     local number = call('HGET', LANES, lane)
-    if not number then
+    if not number or not try('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane])) then
       number = int(call('HINCRBY', META, 'lane_seq', 1))
       call('HSET', LANES, lane, number)
+      call('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
     end
-    call('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
   end
   for _, lane in ipairs(ready_lanes) do
     local id, submitter, kind = unpack(ready_first[lane])
-    if call('SADD', ANNOUNCED, kind) == 1 then
+    local told = try('SADD', ANNOUNCED, kind)
+    if told ~= 0 then
       emit('task_available', submitter, 'task', id, 'kind', kind)
-      if call('SCARD', ANNOUNCED) > 10000 then
+      if not told or call('SCARD', ANNOUNCED) > 10000 then
         -- Kinds that nobody ever claims must not pile up; at worst one of them is told of once more.
         call('DEL', ANNOUNCED)
       end
@@ -151,7 +153,7 @@ local function end_overdue(most, jitter)
   for _, id in ipairs(ids) do
     local what, is = read_task(id)
     if what and is.state == 'running' then
-      call('SREM', PREFIX .. 'held:' .. is.node, id)
+      try('SREM', PREFIX .. 'held:' .. is.node, id)
       fail_attempt(id, what, is, 'timed out', 'lost', jitter)
     end
   end
@@ -215,8 +217,11 @@ end
 -- waits for its timeout.
 release_tasks = function(node, reason)
   call('DEL', PREFIX .. 'claimed:' .. node)
-  local ids = call('SPOP', PREFIX .. 'held:' .. node, 1000)
-  if #ids == 0 then
+  local ids = try('SPOP', PREFIX .. 'held:' .. node, 1000)
+  if not ids then
+    call('DEL', PREFIX .. 'held:' .. node)
+  end
+  if not ids or #ids == 0 then
     return
   end
   call('ZREM', RUNNING, unpack(ids))

@@ -1,8 +1,10 @@
 //! The way to the node: which one the session is attached to, and calls to it.
 //!
 //! 1. A call is sent once. When the node goes away before it answered, the caller is told so and decides.
-//! 2. A call that may wait for long has a connection of its own, so that giving it up closes that connection, which ends the
-//!    call at the node as well: what it would have been given stays unacknowledged, and keeps nobody else waiting.
+//! 2. A call that receives, or may wait for long, has a connection of its own, so that giving it up closes that connection,
+//!    which ends the call at the node as well: what it would have been given stays unacknowledged, and keeps nobody else
+//!    waiting. Beyond [`OWN_CONNECTIONS`] of them, further ones are refused after a moment.
+//! 3. When the node is given up on, every call that waits for it is told.
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
@@ -19,8 +21,10 @@ use tokio::sync::{Semaphore, watch};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// When another try makes sense.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The most connections of their own that calls have at a time; further ones share one.
+/// The most connections of their own that calls have at a time.
 const OWN_CONNECTIONS: usize = 32;
+/// How long a call waits for one of them. Short, as the host's next requests may wait behind such calls.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where the calls of a session go.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +44,7 @@ pub struct Link {
     socket: PathBuf,
     shared: Client,
     own: Semaphore,
+    given_up: watch::Sender<bool>,
 }
 
 impl Link {
@@ -49,7 +54,12 @@ impl Link {
     /// See [`Client::connect`].
     pub async fn connect(socket: &Path) -> Result<Self, ClientError> {
         let shared = Client::connect(socket).await?;
-        Ok(Self { socket: socket.to_owned(), shared, own: Semaphore::new(OWN_CONNECTIONS) })
+        Ok(Self {
+            socket: socket.to_owned(),
+            shared,
+            own: Semaphore::new(OWN_CONNECTIONS),
+            given_up: watch::Sender::new(false),
+        })
     }
 
     /// The connection that short calls share. It must not be subscribed on.
@@ -58,15 +68,39 @@ impl Link {
         &self.shared
     }
 
-    async fn call(&self, method: &str, arguments: &Value) -> Result<Value, CallError> {
-        if arguments.get("wait_ms").and_then(Value::as_f64).is_some_and(|wait| wait > 0.0)
-            && let Ok(_slot) = self.own.try_acquire()
-            && let Ok(client) = Client::connect(&self.socket).await
-        {
-            return client.call_raw(method, arguments).await;
-        }
-        self.shared.call_raw(method, arguments).await
+    /// Says that the node does not answer any more, to every call that waits for it.
+    pub fn give_up(&self) {
+        self.given_up.send_replace(true);
     }
+
+    fn is_lost(&self) -> bool {
+        self.shared.is_lost() || *self.given_up.borrow()
+    }
+
+    async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Failure> {
+        let mut given_up = self.given_up.subscribe();
+        let answer = async {
+            if !receives_or_waits(method, arguments) {
+                return told(self.shared.call_raw(method, arguments).await);
+            }
+            let Ok(_slot) = tokio::time::timeout(TURN_WITHIN, self.own.acquire()).await else { return Err(crowded()) };
+            match Client::connect(&self.socket).await {
+                Ok(client) => told(client.call_raw(method, arguments).await),
+                Err(_) => Err(away("no_node", "the node of this host cannot be reached; it is looked for, call again")),
+            }
+        };
+        tokio::select! {
+            answer = answer => answer,
+            _ = given_up.wait_for(|given_up| *given_up) => told(Err(CallError::Lost)),
+        }
+    }
+}
+
+/// Whether a call is given something that is lost when nobody takes it, or may wait for long.
+fn receives_or_waits(method: &str, arguments: &Value) -> bool {
+    let number = |name: &str| arguments.get(name).and_then(Value::as_f64);
+    number("wait_ms").is_some_and(|wait| wait > 0.0)
+        || (method == "distributed.sync_messages" && number("limit").is_none_or(|limit| limit > 0.0))
 }
 
 /// Calls a method of the node that the session is attached to.
@@ -75,8 +109,11 @@ pub(super) async fn call(
     method: &str,
     arguments: &Value,
 ) -> Result<Value, Failure> {
-    let link = attached(attachment).await?;
-    match link.call(method, arguments).await {
+    attached(attachment).await?.call(method, arguments).await
+}
+
+fn told(outcome: Result<Value, CallError>) -> Result<Value, Failure> {
+    match outcome {
         Ok(result) => Ok(result),
         Err(CallError::Rpc(RpcFailure { code, message, data })) => Err(Failure { code, message, data }),
         Err(CallError::Lost) => Err(away(
@@ -91,17 +128,30 @@ pub(super) async fn call(
 /// The node's connection; waits for it, but not for ever.
 async fn attached(attachment: &watch::Receiver<Attachment>) -> Result<Arc<Link>, Failure> {
     let mut attachment = attachment.clone();
-    let live = |now: &Attachment| matches!(now, Attachment::Node(link) if !link.shared.is_lost());
+    let live = |now: &Attachment| matches!(now, Attachment::Node(link) if !link.is_lost());
     // Whether it holds in the end is asked below; a sender that is gone means that the session ends.
     let _ = tokio::time::timeout(PATIENCE, attachment.wait_for(live)).await;
     let now = attachment.borrow().clone();
     match now {
-        Attachment::Node(link) if !link.shared.is_lost() => Ok(link),
+        Attachment::Node(link) if !link.is_lost() => Ok(link),
         Attachment::Trouble(why) => Err(away("no_node", &why)),
         Attachment::Seeking | Attachment::Node(_) => {
             Err(away("no_node", "no node of this host answers yet; it is being started or looked for, call again"))
         }
     }
+}
+
+fn crowded() -> Failure {
+    let data = ErrorData {
+        kind: ErrorKind::Overloaded,
+        retryable: true,
+        retry_after_ms: Some(crate::cluster::time::millis(RETRY_AFTER)),
+        detail: Some(json!({ "max": OWN_CONNECTIONS })),
+    };
+    let message = format!(
+        "{OWN_CONNECTIONS} calls of this session wait or receive already; wait for one of them or cancel it, then call again"
+    );
+    Failure { code: ErrorKind::Overloaded.code(), message, data: Some(data) }
 }
 
 fn away(reason: &str, message: &str) -> Failure {

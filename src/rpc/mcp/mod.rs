@@ -70,3 +70,57 @@ where
     }
     ended.why()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::Semaphore;
+
+    /// A host that reads as many lines as there are permits.
+    struct Reluctant {
+        permits: Arc<Semaphore>,
+        read: mpsc::Sender<String>,
+    }
+
+    impl LineSink for Reluctant {
+        async fn write_line(&mut self, json: &str) -> std::io::Result<()> {
+            self.permits.acquire().await.unwrap().forget();
+            self.read.send(json.to_owned()).await.unwrap();
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_does_not_read_is_not_read_from_for_ever_and_gets_every_answer_later() {
+        const ASKED: usize = 3_000;
+        let hello = r#"{"jsonrpc":"2.0","id":"hello","method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a test","version":"1"}}}"#;
+        let (mut host, input) = tokio::io::duplex(1 << 10);
+        let permits = Arc::new(Semaphore::new(1));
+        let (read, mut lines) = mpsc::channel(1);
+        let (_stop, stopped) = watch::channel(false);
+        let (_attachment, attached) = watch::channel(Attachment::Seeking);
+        let (_tell, happenings) = mpsc::channel(1);
+        let (sink, limits) = (Reluctant { permits: Arc::clone(&permits), read }, Limits::default());
+        let mut session = tokio::task::JoinSet::new();
+        session.spawn(async move { serve(input, sink, &limits, attached, happenings, stopped).await });
+        host.write_all(format!("{hello}\n").as_bytes()).await.unwrap();
+        assert!(lines.recv().await.unwrap().contains("serverInfo"));
+        let mut asking = tokio::task::JoinSet::new();
+        asking.spawn(async move {
+            host.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n").await.unwrap();
+            for id in 0..ASKED {
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/list\"}}\n");
+                host.write_all(line.as_bytes()).await.unwrap();
+            }
+            host
+        });
+        let early = tokio::time::timeout(Duration::from_secs(2), asking.join_next()).await;
+        assert!(early.is_err(), "every request was taken, though no answer was read");
+        permits.add_permits(ASKED);
+        for _ in 0..ASKED {
+            assert!(lines.recv().await.unwrap().contains("distributed_sync_messages"));
+        }
+    }
+}

@@ -23,6 +23,10 @@ use tokio::sync::watch;
 /// The newest version of the protocol that is spoken; a host that names another one gets this.
 const NEWEST: ProtocolVersion = ProtocolVersion::V_2025_11_25;
 
+/// The requests with parameters that are answered.
+const TAKEN: [&str; 6] =
+    ["tools/list", "tools/call", "resources/read", "resources/subscribe", "resources/unsubscribe", "logging/setLevel"];
+
 /// What a model should know before it calls a tool.
 const INSTRUCTIONS: &str = "\
 clawster is a cluster of OpenClaw gateways; this session is one member of it. Before doing something that only one \
@@ -103,6 +107,21 @@ impl ServerHandler for Server {
     async fn set_level(&self, request: SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), McpError> {
         self.record.set_level(request.level);
         Ok(())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, McpError> {
+        let method = request.method;
+        if TAKEN.contains(&method.as_str()) {
+            // The library takes a request whose parameters it does not understand for one of an unknown method.
+            let text = format!("the parameters of {method} are not of the form that the protocol gives them");
+            return Err(McpError::invalid_params(text, None));
+        }
+        let text = format!("there is no method {}; this server has tools, resources and logging", shown(&method));
+        Err(McpError::new(ErrorCode::METHOD_NOT_FOUND, text, None))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

@@ -3,12 +3,13 @@
 //! 1. A line that is no JSON is passed over. One that is JSON but no message, or too long, is refused, under its id where
 //!    it has one that can be used; nothing else happens.
 //! 2. At most [`Limits::in_flight`] requests, and so many bytes of them, are worked on at a time; beyond that, reading pauses.
+//!    It also pauses while many bytes of answers wait to be written, so a host that does not read does not fill the memory.
 //! 3. Before the host has introduced itself, what is no request is passed over: it would end the session.
 //! 4. Receiving is cancel safe: what was read stays here until it is handed over.
 //!
 //! Not here: what messages mean (`server.rs`).
 
-use crate::rpc::budget::Budget;
+use crate::rpc::budget::{Budget, Held};
 use crate::rpc::connection::{Ended, Limits};
 use crate::rpc::framing::{Line, LineReader, LineSink};
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, GetExtensions, JsonRpcMessage, ServerJsonRpcMessage};
@@ -19,11 +20,13 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// How many bytes of requests are worked on at a time; a longer one is worked on alone.
 const HELD_BYTES: usize = 32 << 20;
+/// How many bytes of answers may wait to be written before reading pauses.
+const UNWRITTEN_BYTES: usize = 4 << 20;
 /// How many refusals may wait to be written before reading pauses.
 const REFUSALS: usize = 16;
 /// The protocol's number for what is no request.
@@ -57,6 +60,7 @@ pub(super) struct Lines<R, S> {
     refusals: JoinSet<()>,
     slots: Arc<Semaphore>,
     held: Arc<Budget>,
+    unwritten: Arc<Budget>,
     max_bytes: usize,
 }
 
@@ -73,6 +77,7 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
             refusals: JoinSet::new(),
             slots: Arc::new(Semaphore::new(limits.in_flight)),
             held: Budget::new(HELD_BYTES),
+            unwritten: Budget::new(UNWRITTEN_BYTES),
             max_bytes: limits.max_line_bytes,
         };
         (lines, EndOfLines(end))
@@ -118,6 +123,24 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
             }
         }
         Ok(())
+    }
+
+    /// Waits until one more request can be worked on: the first of the messages that wait.
+    async fn room(&mut self) -> Result<(OwnedSemaphorePermit, Held), Ended> {
+        let size = self.waiting.front().map_or(0, |(_, size)| *size);
+        let (slots, mut broken) = (Arc::clone(&self.slots), self.ended.subscribe());
+        let room = async {
+            let slot = slots.acquire_owned().await.ok()?;
+            let held = self.held.take(size).await;
+            self.unwritten.half_free().await;
+            Some((slot, held))
+        };
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
+            _ = broken.wait_for(Option::is_some) => Err(Ended::OutputClosed),
+            room = room => room.ok_or(Ended::Stopped),
+        }
     }
 
     /// The first of the messages that wait; `None`: it is none, or not for now.
@@ -171,10 +194,12 @@ impl<R: AsyncRead + Unpin + Send + 'static, S: LineSink> Transport<RoleServer> f
         message: ServerJsonRpcMessage,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let (sink, ended) = (Arc::clone(&self.sink), self.ended.clone());
+        let text = serde_json::to_string(&message);
+        // Counted at once: the next request may be asked for before this future is polled.
+        let held = self.unwritten.take_anyway(text.as_ref().map_or(0, String::len));
         async move {
-            let text = serde_json::to_string(&message)?;
-            drop(message);
-            write(sink, ended, text).await;
+            write(sink, ended, text?).await;
+            drop(held);
             Ok(())
         }
     }
@@ -190,11 +215,15 @@ impl<R: AsyncRead + Unpin + Send + 'static, S: LineSink> Transport<RoleServer> f
                 continue;
             };
             if let JsonRpcMessage::Request(request) = &mut message {
-                let size = self.waiting.front().map_or(0, |(_, size)| *size);
-                let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-                // Both are given back when the request's own extensions are dropped, with its handler.
-                let held = self.held.take(size).await;
-                request.request.extensions_mut().insert(Arc::new((slot, held)));
+                let room = match self.room().await {
+                    Ok(room) => room,
+                    Err(why) => {
+                        self.end(why);
+                        return None;
+                    }
+                };
+                // Given back when the request's own extensions are dropped, with its handler.
+                request.request.extensions_mut().insert(Arc::new(room));
             }
             self.waiting.pop_front();
             return Some(message);

@@ -246,3 +246,66 @@ fn a_cancelled_call_leaves_the_messages_to_the_next_one() {
     assert_eq!(checked(&got, false)["received"][0]["payload"], "for whom?");
     assert!(session.process.mailbox().look(|inbox| !inbox.answers.contains_key("\"waits\"")));
 }
+
+fn wait_for_messages(session: &McpSession, id: &str, arguments: Value) {
+    let params = json!({"name": "distributed_sync_messages", "arguments": arguments});
+    let line = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+    session.process.send_raw(format!("{line}\n").as_bytes()).unwrap();
+    // An answer to a later call says that the earlier one is on its way.
+    session.ok("distributed_get_cluster_state", json!({}));
+}
+
+#[test]
+fn a_cancelled_call_that_waits_for_its_turn_takes_no_message() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    let sender = Launch::new(dir.path(), "sender").redis(&redis).brisk().start();
+    session.until("both are there", secs(20.0), |state| online(state).len() == 2);
+    wait_for_messages(&session, "first", json!({"wait_ms": 600_000, "limit": 1}));
+    wait_for_messages(&session, "cancelled", json!({}));
+    session.notify("notifications/cancelled", json!({"requestId": "cancelled"}));
+    session.ok("distributed_get_cluster_state", json!({}));
+    sender.ok("distributed.sync_messages", json!({"messages": ["one", "two"], "limit": 0}));
+    let next = session.ok("distributed_sync_messages", json!({"wait_ms": 10_000}));
+    let first = session.process.mailbox().look(|inbox| inbox.answers.get("\"first\"").cloned()).expect("an answer").1;
+    assert_eq!(first["result"]["structuredContent"]["received"][0]["payload"], "one", "{first}");
+    assert_eq!(next["received"][0]["payload"], "two", "{next}");
+}
+
+#[test]
+fn masses_of_calls_that_wait_hold_up_neither_others_nor_the_end() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    session.until("it is a member", secs(20.0), |state| online(state).len() == 1);
+    let mut waiting: Vec<_> =
+        (0..400).map(|_| session.begin("distributed_sync_messages", json!({"wait_ms": 600_000}))).collect();
+    let pong = session.process.request("ping", json!({})).expect("the session reads");
+    pong.wait(secs(20.0)).expect("an answer").result.expect("a result");
+    let last = waiting.pop().unwrap().wait(secs(20.0)).expect("an answer");
+    let error = checked(&last.result.unwrap(), true);
+    assert_eq!((&error["code"], &error["data"]["retryable"]), (&json!(-32006), &json!(true)), "{error}");
+    session.process.close_stdin();
+    session.process.exit_clean(secs(5.0));
+}
+
+#[test]
+fn wrong_parameters_are_told_from_unknown_methods() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let session = McpSession::start(&anonymous(dir.path(), &redis));
+    for (method, params) in [
+        ("tools/call", json!({"name": 3})),
+        ("tools/call", json!({"name": "distributed_get_cluster_state", "arguments": []})),
+        ("logging/setLevel", json!({"level": "loud"})),
+        ("resources/read", json!({})),
+        ("resources/subscribe", json!({"uri": 1})),
+    ] {
+        let error = session.process.refused(method, params, -32602);
+        assert!(error.message.contains(method), "{error:?}");
+    }
+    session.process.refused("nonsense", json!({}), -32601);
+    session.process.refused("prompts/list", json!({}), -32601);
+    session.process.refused("resources/read", json!({"uri": "cluster://nowhere"}), -32002);
+}

@@ -174,3 +174,28 @@ fn without_redis_a_session_answers_and_says_what_is_missing() {
     let error = session.refused("distributed_get_cluster_state", json!({"fresh": true}));
     assert_eq!((&error["data"]["kind"], &error["data"]["retryable"]), (&json!("redis_unavailable"), &json!(true)));
 }
+
+#[test]
+fn a_call_to_a_frozen_node_does_not_hang_and_the_session_goes_on_with_it() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = anonymous(dir.path(), &redis);
+    let first = McpSession::start(&launch);
+    let id = own_id(&first);
+    let second = McpSession::start(&launch);
+    assert_eq!(own_id(&second), id);
+    first.process.stop();
+    let late = McpSession::start(&launch);
+    for session in [&second, &late] {
+        let hangs = session.begin("distributed_sync_messages", json!({"wait_ms": 600_000}));
+        let error = checked(&hangs.wait(secs(30.0)).expect("an answer").result.unwrap(), true);
+        assert_eq!(error["data"]["retryable"], true, "{error}");
+    }
+    let error = second.refused("distributed_get_cluster_state", json!({}));
+    assert!(error["message"].as_str().unwrap().contains("does not answer"), "{error}");
+    first.process.cont();
+    for session in [&second, &late] {
+        let state = session.until("it answers again", secs(30.0), |state| online(state) == [id.clone()]);
+        assert_eq!(state["node_id"], json!(id));
+    }
+}

@@ -1,6 +1,6 @@
 // Which clawster program runs, with which settings: the service and the commands must mean the same node.
 import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, isAbsolute, join } from "node:path";
 import { resolveStateDir } from "openclaw/plugin-sdk/state-paths";
 
 export const settings = (api) => api.pluginConfig ?? {};
@@ -15,11 +15,11 @@ export const noteOfNode = () => join(folder(), "node-id");
 export function launch(api, nodeId = settings(api).nodeId) {
   const { binary, configDir } = settings(api);
   const platform = `${process.platform}-${process.arch}`;
-  const onPath = (process.env.PATH ?? "").split(delimiter).map((place) => join(place, "clawster"));
+  const onPath = (process.env.PATH ?? "").split(delimiter).filter(isAbsolute).map((place) => join(place, "clawster"));
   const places = binary ? [api.resolvePath(binary)] : [join(api.rootDir, "bin", platform, "clawster"), ...onPath];
   const program = places.find((place) => existsSync(place));
   if (!program && binary) throw new Error(`there is no program ${places[0]}: correct the plugin's setting "binary", or remove it`);
-  if (!program) throw new Error(`the plugin has no clawster program for ${platform}, nor has PATH: build one and name it in the plugin's setting "binary"`);
+  if (!program) throw new Error(`the plugin has no clawster program for ${platform}, nor has PATH: install clawster (Linux or macOS) and name it in the plugin's setting "binary"`);
   mkdirSync(folder(), { recursive: true });
   link(program, join(folder(), "clawster"));
   const env = { ...process.env };

@@ -49,22 +49,18 @@ export function registerEvents(api) {
     take(event, ctx) {
       const state = shared();
       if (event.id) state.seen = event.id;
-      try {
-        ctx.gatewayEvents?.emit(event.event.replace("cluster.", ""), event, { scope: "operator.read" });
-        if (session === "off") return;
-        const { id, seq, cluster, event: name, ...facts } = event;
-        const said = Object.entries(facts).filter(([, value]) => value !== null).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-        const text = `[${name}] #${++state.count} ${said.join(" ")}`;
-        // One unread text per event and node: OpenClaw keeps 20 in all, and those of others must not be pushed out.
-        const key = `clawster:${name}:${event.node_id}`;
-        state.told.delete(key);
-        state.told.set(key, text);
-        if (state.told.size > 200) state.told.delete(state.told.keys().next().value);
-        tell(text, key, true);
-        if (woken.has(name)) api.runtime.system.requestHeartbeat({ source: "other", intent: "immediate", reason: "wake", ...(agentId && target) });
-      } catch (error) {
-        ctx.logger.warn(`clawster: event ${event.event} was not passed on: ${error.message}`);
-      }
+      ctx.gatewayEvents?.emit(event.event.replace("cluster.", ""), event, { scope: "operator.read" });
+      if (session === "off") return;
+      const { id, seq, cluster, event: name, ...facts } = event;
+      const said = Object.entries(facts).filter(([, value]) => value !== null).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+      const text = `[${name}] #${++state.count} ${said.join(" ")}`;
+      // One unread text per event and node: OpenClaw keeps 20 in all, and those of others must not be pushed out.
+      const key = `clawster:${name}:${event.node_id}`;
+      state.told.delete(key);
+      state.told.set(key, text);
+      if (state.told.size > 200) state.told.delete(state.told.keys().next().value);
+      tell(text, key, true);
+      if (woken.has(name)) api.runtime.system.requestHeartbeat({ source: "other", intent: "immediate", reason: "wake", ...(agentId && target) });
     },
   };
 }

@@ -1,7 +1,7 @@
 // The OpenClaw plugin: starts this gateway's node and hands its methods, events and commands to OpenClaw.
 // Nothing here knows the cluster's rules; names, descriptions and parameters of the tools are generated (tools.json).
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import { registerEvents } from "./events.js";
@@ -21,26 +21,28 @@ export default definePluginEntry({
     const names = tools.flatMap(({ name }) => [name, underscored(name)]);
     api.registerTool((ctx) => tools.map((tool) => asTool(api, tool, ctx)), { names });
     const events = registerEvents(api); // In every mode: turns of agents use the hooks of a registry of their own.
-    if (api.registrationMode === "full") api.registerService({ id: "clawster", start: (ctx) => start(api, ctx, events), stop: () => stop() });
+    if (api.registrationMode === "full") api.registerService(service(api, events));
   },
 });
 
-async function start(api, ctx, events) {
-  await stop(); // A reload that did not stop the old one must not leave two.
-  const node = new Node({
-    launch: () => launch(api),
-    logger: ctx.logger,
-    onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
-    onEvent: (event) => events.take(event, ctx),
-  });
-  shared().node = node;
-  node.start();
-}
-
-async function stop() {
-  const { node } = shared();
-  shared().node = undefined;
-  await node?.stop();
+function service(api, events) {
+  let node;
+  return {
+    id: "clawster",
+    async start(ctx) {
+      await shared().node?.stop(); // A reload that did not stop the old one must not leave two.
+      shared().node = node = new Node({
+        launch: () => launch(api),
+        logger: ctx.logger,
+        onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
+        onEvent: (event) => events.take(event, ctx),
+      });
+    },
+    async stop() {
+      if (shared().node === node) shared().node = undefined; // Else a newer service has replaced it already.
+      await node?.stop();
+    },
+  };
 }
 
 const note = async (node) => writeFileSync(noteOfNode(), (await node.call("distributed.get_cluster_state", {})).node_id);
@@ -94,11 +96,14 @@ function registerCommands(api) {
 
 /** Runs a command of the program in this terminal; the exit code. */
 function run(api, name, words) {
-  let nodeId;
   try {
-    nodeId = readFileSync(noteOfNode(), "utf8").trim();
-  } catch {} // No gateway has run here: the settings say which node.
-  const { status, error } = spawnSync("clawster", [name, ...words], { ...launch(api, nodeId || undefined), stdio: "inherit" });
-  if (error) console.error(`cannot run clawster: ${error.message}`);
-  return status ?? 1;
+    const nodeId = existsSync(noteOfNode()) ? readFileSync(noteOfNode(), "utf8").trim() : ""; // None: no gateway has run here.
+    const { program, ...options } = launch(api, nodeId || undefined);
+    const { status, error } = spawnSync(program, [name, ...words], { ...options, stdio: "inherit" });
+    if (error) throw error;
+    return status ?? 1;
+  } catch (error) {
+    console.error(`clawster: cannot run ${name}: ${error.message}`);
+    return 1;
+  }
 }

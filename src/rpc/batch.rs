@@ -61,6 +61,28 @@ pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: In
     }
 }
 
+/// Refuses all that a line asks for; `None` when nothing is to be answered.
+pub(crate) fn refuse(session: &Session, incoming: Incoming, error: &RpcError) -> Option<Outgoing> {
+    let (items, single) = match incoming {
+        Incoming::Refused(error) => return Some(Outgoing::refusal(error)),
+        Incoming::Single(item) => (vec![item], true),
+        Incoming::Batch(items) => (items, false),
+    };
+    let refused = items.into_iter().filter_map(|item| match item {
+        Item::Invalid(id, error) => Some((id, error)),
+        Item::Call(call) => call.id.map(|id| (id, error.clone())),
+    });
+    let mut line = Outgoing::new("");
+    for (id, error) in refused {
+        line.text.push_str(if line.text.is_empty() { "" } else { "," });
+        push(session, &mut line, Answered::refused(session, id, Outcome::error(error)));
+    }
+    if !single {
+        line.text = format!("[{}]", line.text);
+    }
+    (!line.held.is_empty()).then_some(line)
+}
+
 async fn batch(module: &Module, session: &Arc<Session>, items: Vec<Item>) -> Option<Outgoing> {
     let mut outcomes = stream::iter(items).map(|item| run(module, session, item)).buffered(BATCH_PARALLEL);
     let mut line = Outgoing::new("[");

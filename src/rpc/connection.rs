@@ -1,6 +1,7 @@
 //! Serving one client, over whatever carries its lines.
 //!
-//! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses.
+//! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses. When none of them
+//!    has ended for [`ALL_BUSY`], further lines are refused instead, so that the end of the input is not overlooked.
 //! 2. One task writes. What waits for an answer to be written is told only after the sink has flushed it.
 //! 3. Every queue is bounded, in number and in bytes. A client that does not read holds up only its own connection:
 //!    no further line is begun while more than half of what may be held unwritten is.
@@ -27,6 +28,9 @@ use tokio::task::JoinSet;
 /// How many lines wait to be written.
 const LINES_QUEUED: usize = 64;
 
+/// How long a line waits while no call ends: a little longer than calls wait for a silent Redis, and short enough for the
+/// node to end in time when the client has gone meanwhile.
+const ALL_BUSY: Duration = Duration::from_millis(3_500);
 /// Lines are written together up to this many bytes.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// How many bytes of lines are worked on at a time; a longer line is worked on alone.
@@ -77,6 +81,7 @@ where
     let session = Arc::new(Session::new(out.clone(), Arc::clone(&unwritten)));
     let mut reader = LineReader::new(input, limits.max_line_bytes);
     let slots = Arc::new(Semaphore::new(limits.in_flight));
+    let mut patience = ALL_BUSY;
 
     let ended = loop {
         while let Some(done) = work.try_join_next() {
@@ -85,7 +90,9 @@ where
         // The line first, then the slot for it: so the end of the input is seen also while every slot is taken.
         let next = async {
             let line = reader.next().await.ok().flatten()?;
-            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+            let slot = tokio::time::timeout(patience, Arc::clone(&slots).acquire_owned()).await.ok();
+            // Whoever has waited in vain has waited for all that come next.
+            patience = if slot.is_some() { ALL_BUSY } else { Duration::ZERO };
             let held = held_input.take(line.bytes()).await;
             // What was begun gets on first, so that quick answers are counted before more of them are asked for.
             tokio::task::yield_now().await;
@@ -103,7 +110,8 @@ where
         let max_bytes = limits.max_line_bytes;
         work.spawn(async move {
             let answer = match understand(line, max_bytes) {
-                Some(incoming) => batch::answer(&module, &session, incoming).await,
+                Some(incoming) if slot.0.is_some() => batch::answer(&module, &session, incoming).await,
+                Some(incoming) => batch::refuse(&session, incoming, &all_busy()),
                 None => None,
             };
             if let Some(answer) = answer {
@@ -127,6 +135,10 @@ where
         tracing::debug!("a connection ended with answers unwritten");
     }
     ended
+}
+
+fn all_busy() -> RpcError {
+    RpcError::overloaded("as many calls as a connection may have are waiting; let some end, or use another connection")
 }
 
 /// Makes a failed task heard.

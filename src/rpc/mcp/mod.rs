@@ -85,9 +85,11 @@ mod tests {
     }
 
     impl LineSink for Reluctant {
-        async fn write_line(&mut self, json: &str) -> std::io::Result<()> {
-            self.permits.acquire().await.unwrap().forget();
-            self.read.send(json.to_owned()).await.unwrap();
+        async fn write_lines(&mut self, lines: Vec<u8>) -> std::io::Result<()> {
+            for line in String::from_utf8(lines).unwrap().lines() {
+                self.permits.acquire().await.unwrap().forget();
+                self.read.send(line.to_owned()).await.unwrap();
+            }
             Ok(())
         }
     }

@@ -96,7 +96,7 @@ impl Step<'_> {
     fn refuse(&mut self, acquire: &Acquire, why: Refusal) -> Acquired {
         let name = &acquire.name;
         if !name.is_leadership() {
-            self.forget_waiter(name, &acquire.ticket);
+            self.leave_queue(name, &Waiter::of(acquire));
             let kept = |lease: &Lease| lease.holder.is_none() && lease.offered_to.as_ref() == Some(&acquire.ticket);
             if self.lease(name).is_some_and(kept) {
                 self.offer(name);
@@ -123,11 +123,7 @@ impl Step<'_> {
             self.pass_on(name);
             first = self.first_waiter(name);
         }
-        let me = Waiter {
-            ticket: acquire.ticket.clone(),
-            owner: acquire.owner.clone(),
-            grace: score(millis(acquire.grace)),
-        };
+        let me = Waiter::of(acquire);
         let mine = first.as_ref().is_none_or(|first| *first == me);
         if held.is_none() && !waits_for_server && mine {
             return (self.grant(acquire, missing == 0), None);
@@ -206,7 +202,7 @@ impl Step<'_> {
     fn queue(&mut self, acquire: &Acquire, me: Waiter, waits_for_server: bool) -> Acquired {
         let name = &acquire.name;
         if !acquire.wait {
-            self.forget_waiter(name, &acquire.ticket);
+            self.leave_queue(name, &me);
             return Acquired::Refused(if waits_for_server { Refusal::Unsettled } else { Refusal::Held });
         }
         let queue = self.data.queues.entry(name.clone()).or_default();
@@ -223,7 +219,7 @@ impl Step<'_> {
     fn grant(&mut self, acquire: &Acquire, newest: bool) -> Acquired {
         let name = &acquire.name;
         let token = Term(self.next_token());
-        self.forget_waiter(name, &acquire.ticket);
+        self.leave_queue(name, &Waiter::of(acquire));
         let expires = self.cluster_now().saturating_add(score(millis(acquire.ttl)));
         let expires_at = answered(expires.saturating_add(self.data.skew));
         let lease = Lease {

@@ -9,7 +9,7 @@ use super::data::{answered, score};
 use super::state::Step;
 use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
 use crate::cluster::member::StoredStatus;
-use crate::cluster::protocol::{LeaseRecord, Owner, ServerId};
+use crate::cluster::protocol::{Acquire, LeaseRecord, Owner, ServerId};
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::Notice;
 use std::time::Duration;
@@ -76,6 +76,13 @@ pub(super) struct Waiter {
     pub(super) owner: Owner,
     /// Milliseconds.
     pub(super) grace: i64,
+}
+
+impl Waiter {
+    /// The place in the queue that a caller asks for.
+    pub(super) fn of(acquire: &Acquire) -> Self {
+        Self { ticket: acquire.ticket.clone(), owner: acquire.owner.clone(), grace: score(millis(acquire.grace)) }
+    }
 }
 
 impl Step<'_> {
@@ -165,9 +172,19 @@ impl Step<'_> {
             if self.can_take(&first) {
                 return Some(first);
             }
-            self.forget_waiter(name, &first.ticket);
+            self.leave_queue(name, &first);
         }
         None
+    }
+
+    /// Takes one place out of the queue. Another place of the same ticket, by an earlier connection, goes when it is its turn.
+    pub(super) fn leave_queue(&mut self, name: &LeaseName, place: &Waiter) {
+        if let Some(queue) = self.data.queues.get_mut(name) {
+            queue.retain(|waiter| waiter != place);
+            if queue.is_empty() {
+                self.data.queues.remove(name);
+            }
+        }
     }
 
     /// Takes every place of a ticket out of the queue; whether there was one.

@@ -8,24 +8,22 @@
 //!
 //! Not here: when to signal (`watchman.rs`), which processes there are (`household.rs`).
 
+use super::handing;
 use super::household::{self, inherit_orphans};
+use super::launcher::launcher;
 use super::signals::Signals;
 use super::terminal::Terminal;
 use super::watchman::{Act, Watchman};
 use super::words::{Ending, Order, Report};
-use super::{LAUNCH_COMMAND, handing};
 use crate::clock;
 use crate::cluster::holding::Limits;
 use crate::cluster::time::Moment;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, set_parent_process_death_signal, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, set_parent_process_death_signal, waitid,
 };
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as Socket;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::UnixStream;
@@ -107,13 +105,8 @@ async fn next_line(lines: &mut Lines<BufReader<OwnedReadHalf>>, open: bool) -> O
 
 /// Starts the launcher in a process group of its own, lends it the terminal, and hands it its standard input.
 fn start(command: &[OsString], input: &OwnedFd, terminal: Option<&Terminal>) -> io::Result<Pid> {
-    let (here, there) = Socket::pair()?;
-    // Also when the program was replaced since it started.
-    let mut launcher = Command::new("/proc/self/exe");
-    launcher.arg0("clawster").arg(LAUNCH_COMMAND).arg(getpid().to_string()).arg("--").args(command);
-    launcher.stdin(Stdio::from(OwnedFd::from(there))).process_group(0);
-    let launcher = launcher.spawn()?;
-    let pid = Pid::from_child(&launcher);
+    let (mut process, here) = launcher(command)?;
+    let pid = Pid::from_child(&process.spawn()?);
     if let Some(terminal) = terminal {
         terminal.lend(pid);
     }

@@ -1,18 +1,44 @@
 //! The process that becomes the command.
 //!
-//! 1. It asks the kernel to be killed with the guardian before it becomes the command, and becomes it only if the guardian
-//!    still lives by then.
+//! 1. It asks the kernel to be killed with the process that started it before it becomes the command, and becomes it
+//!    only if that one still lives by then.
 //! 2. It waits for its standard input, which comes once the terminal is its own.
 //! 3. It ends with 127 when there is no such command and 126 when it cannot be run, as shells do.
 //!
-//! Not here: who watches it from then on (`guardian.rs`).
+//! Not here: who watches it from then on (`guardian.rs`, or whoever ties a command to itself).
 
-use super::{handing, terminal};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use super::{LAUNCH_COMMAND, handing, terminal};
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, PipeWriter};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Socket;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+/// A process to be started that becomes the command, in a process group of its own, once its standard input is handed to it
+/// over the socket.
+pub(super) fn launcher(command: &[OsString]) -> io::Result<(Command, Socket)> {
+    let (here, there) = Socket::pair()?;
+    // Also when the program was replaced since it started.
+    let mut launcher = Command::new("/proc/self/exe");
+    launcher.arg0("clawster").arg(LAUNCH_COMMAND).arg(getpid().to_string()).arg("--").args(command);
+    launcher.stdin(Stdio::from(OwnedFd::from(there))).process_group(0);
+    Ok((launcher, here))
+}
+
+/// A command to be started that the kernel kills when the thread that starts it has ended, in a process group of its own;
+/// and what it reads. All but its standard input is the caller's to set.
+///
+/// # Errors
+/// Of the system calls; that the command itself cannot be started is how it ends, with 126 or 127.
+pub fn tied(command: &[OsString]) -> io::Result<(Command, PipeWriter)> {
+    let (launcher, socket) = launcher(command)?;
+    let (reader, writer) = io::pipe()?;
+    // It waits in the socket until the launcher takes it.
+    handing::hand(&socket, &reader)?;
+    Ok((launcher, writer))
+}
 
 /// Becomes the command; returns only when that failed, with the exit code and what to say.
 #[must_use]

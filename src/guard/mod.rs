@@ -26,7 +26,7 @@ mod words;
 
 pub use guardian::guard;
 pub use keeper::{GuardError, Guarded, Launch, Owner};
-pub use launcher::launch;
+pub use launcher::{launch, tied};
 pub use signals::{Forwarded, Signals};
 pub use terminal::Terminal;
 pub use words::{Ending, Report};

@@ -28,6 +28,7 @@ pub fn new(id: &str) -> NewTask {
         delay: secs(0),
         max_attempts: 3,
         timeout: secs(9),
+        nonce: fresh(),
     }
 }
 

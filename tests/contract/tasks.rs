@@ -49,6 +49,20 @@ async fn an_id_is_submitted_once<F: Fixture>(f: F) {
     assert_eq!(names(&f, &a, 9).await, ["u"]);
 }
 
+async fn a_submission_that_comes_again_is_answered_as_before<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let later = NewTask { delay: secs(9), ..needing("later", r#"{"capabilities":["gpu"]}"#) };
+    let both = vec![new("t"), later];
+    assert_eq!(submit(&f, &a, both.clone()).await.1, [Submitted::New; 2]);
+    assert_eq!(submit(&f, &a, both.clone()).await.1, [Submitted::New; 2], "its first answer was lost");
+    assert_eq!(submit(&f, &a, vec![new("t"), new("later")]).await.1, [Submitted::Duplicate; 2], "another submission");
+    let token = take(&f, &a, "t").await;
+    assert_eq!(submit(&f, &a, both.clone()).await.1, [Submitted::New; 2], "running");
+    complete(&f, &a, "t", token).await;
+    assert_eq!(submit(&f, &a, both.clone()).await.1, [Submitted::New; 2], "done");
+    assert_eq!(names(&f, &a, 9).await, [""; 0], "it was not put up again");
+}
+
 async fn only_members_submit_and_claim<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
     leave(&f, &a).await;
@@ -258,6 +272,7 @@ async fn tasks_are_listed_newest_first<F: Fixture>(mut f: F) {
 contract!(
     a_task_goes_from_its_submission_to_its_result,
     an_id_is_submitted_once,
+    a_submission_that_comes_again_is_answered_as_before,
     only_members_submit_and_claim,
     tasks_come_by_priority_then_by_arrival,
     a_claim_gets_the_kinds_that_it_names,

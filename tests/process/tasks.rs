@@ -165,7 +165,11 @@ fn a_lost_reply_loses_no_task_and_doubles_none() {
     let mut lost = 0;
     for round in 0..15 {
         proxy.drop_replies(1);
-        let id = submit(node, json!({"kind": "k", "payload": round}));
+        let draft = json!({"id": format!("t{round}"), "kind": "k", "payload": round});
+        let submitted = node.ok(SUBMIT, draft.clone());
+        let id = &submitted["task_id"];
+        assert_eq!(submitted["duplicate"], false, "round {round}: the node's own repeat is no duplicate");
+        assert_eq!(node.ok(SUBMIT, draft)["duplicate"], true, "round {round}: the client's is");
         proxy.drop_replies(1);
         let claimed = claim(node, "k", 10, 10_000);
         assert_eq!(claimed.len(), 1, "round {round}: one task, claimed once: {claimed:?}");

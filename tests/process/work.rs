@@ -134,6 +134,29 @@ fn a_signal_lets_what_runs_finish_and_claims_no_more() {
 }
 
 #[test]
+fn a_killed_worker_takes_its_command_with_it() {
+    let redis = RedisServer::start();
+    let s = two(&redis);
+    let marker = s.launch.home.join("alive");
+    let script = format!("echo $$ > {}; exec sleep 600", marker.display());
+    let long = submit(&s.other, json!({"kind": "k", "payload": 1, "timeout_ms": 1_500}));
+    let mut child = worker(&s.launch, &["--kind", "k", "--", "sh", "-c", &script]);
+    let sleeper: i32 = eventually("the command runs", secs(20.0), || {
+        std::fs::read_to_string(&marker).unwrap_or_default().trim().parse().map_err(|error| format!("{error}"))
+    });
+    let lives = || std::fs::read_to_string(format!("/proc/{sleeper}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    assert!(lives());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the command is killed", secs(10.0), || if lives() { Err("it lives") } else { Ok(()) });
+    assert_eq!(task(&s.node, &long)["attempts"], 1, "before the task is another's");
+    let again = eventually("the task is handed out again", secs(20.0), || {
+        s.other.ok("distributed.claim_tasks", json!({"wait_ms": 1_000}))["tasks"].get(0).cloned().ok_or("none")
+    });
+    assert_eq!((&again["task_id"], &again["attempt"]), (&json!(long), &json!(2)));
+}
+
+#[test]
 fn a_worker_goes_on_when_its_node_comes_back() {
     let redis = RedisServer::start();
     let s = two(&redis);

@@ -84,7 +84,7 @@ pub struct OnceArguments {
 /// The process that becomes a command.
 #[derive(Debug, Args)]
 pub struct LaunchArguments {
-    /// The guardian's process id
+    /// The id of the process that starts it, and whose end is its own
     pub guardian: i32,
     /// The command and its arguments
     #[arg(last = true, required = true)]

@@ -1,7 +1,7 @@
 //! One task: its command is run, its task extended meanwhile, its outcome told.
 //!
 //! 1. A command runs in a process group of its own, which is killed when the task is another's, or may be: at the end of the
-//!    last extension that was confirmed.
+//!    last extension that was confirmed. The kernel kills the command with the worker.
 //! 2. The outcome is told until the node has taken it, or says that the task is another's.
 //!
 //! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
@@ -10,6 +10,7 @@ use super::door::Door;
 use super::output::{Tail, collect};
 use crate::clock;
 use crate::cluster::time::Moment;
+use crate::guard::tied;
 use crate::rpc::client::CallError;
 use crate::rpc::errors::ErrorKind;
 use crate::rpc::wire::task::{
@@ -17,10 +18,13 @@ use crate::rpc::wire::task::{
 };
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::value::{RawValue, to_raw_value};
+use std::ffi::OsString;
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
@@ -91,7 +95,7 @@ impl Drop for Group {
 /// Runs a task to its end.
 pub(super) async fn run(
     door: Arc<Door>,
-    command: Arc<Vec<String>>,
+    command: Arc<Vec<OsString>>,
     task: ClaimedTask,
     mut stop: watch::Receiver<Stop>,
 ) -> Ended {
@@ -99,7 +103,7 @@ pub(super) async fn run(
     let ClaimedTask { task_id, token, attempt, kind, payload, .. } = task;
     let job = Job { door, task_id, token, began };
     let ending = match job.spawn(&command, &kind, attempt) {
-        Ok(child) => job.attend(child, &payload, &mut stop).await,
+        Ok((child, input)) => job.attend(child, input, &payload, &mut stop).await,
         Err(error) => Err(Ending::Failed { error, retry: true }),
     };
     let ending = match ending {
@@ -120,38 +124,40 @@ struct Job {
 type Finished = (ExitStatus, Tail, Tail);
 
 impl Job {
-    fn spawn(&self, command: &[String], kind: &str, attempt: u64) -> Result<Child, String> {
-        let (program, arguments) = command.split_first().ok_or("there is no command")?;
-        Command::new(program)
-            .args(arguments)
+    fn spawn(&self, command: &[OsString], kind: &str, attempt: u64) -> Result<(Child, Sender), String> {
+        let start = || {
+            let (process, input) = tied(command)?;
+            Ok((self.start(process, kind, attempt)?, Sender::from_owned_fd(input.into())?))
+        };
+        start().map_err(|error: io::Error| format!("its command cannot be started: {error}"))
+    }
+
+    fn start(&self, process: std::process::Command, kind: &str, attempt: u64) -> io::Result<Child> {
+        Command::from(process)
             .env("CLAWSTER_TASK_ID", &self.task_id)
             .env("CLAWSTER_TASK_KIND", kind)
             .env("CLAWSTER_TASK_ATTEMPT", attempt.to_string())
             .env("CLAWSTER_TASK_TOKEN", self.token.to_string())
-            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
             .spawn()
-            .map_err(|error| format!("{program} cannot be started: {error}"))
     }
 
     /// Stays with the command until it has ended.
     async fn attend(
         &self,
         mut child: Child,
+        mut input: Sender,
         payload: &RawValue,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Finished, Ending> {
         let mut group = Group::of(&child);
-        let input = child.stdin.take();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let finish = async {
             let feed = async {
-                if let Some(mut input) = input {
-                    // A command that does not read its input is free to do so.
-                    let _ = input.write_all(payload.get().as_bytes()).await;
-                }
+                // A command that does not read its input is free to do so.
+                let _ = input.write_all(payload.get().as_bytes()).await;
+                drop(input);
             };
             let ((), output, errors, status) =
                 tokio::join!(feed, collect(stdout, MAX_RESULT, false), collect(stderr, 4_096, true), child.wait());

@@ -27,6 +27,7 @@ use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
 use door::Door;
 use job::{Ended, Ending, Stop};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: WorkArguments) -> 
     let worker = Worker {
         claims: door.another(),
         door,
-        command: Arc::new(arguments.command),
+        command: Arc::new(arguments.command.into_iter().map(OsString::from).collect()),
         kinds: arguments.kinds,
         jobs: usize::from(arguments.jobs),
         once: arguments.once,
@@ -92,7 +93,7 @@ struct Worker {
     /// A connection for claims alone: closed when the work shall end, which ends a claim that waits.
     claims: Door,
     door: Arc<Door>,
-    command: Arc<Vec<String>>,
+    command: Arc<Vec<OsString>>,
     kinds: Vec<String>,
     jobs: usize,
     once: bool,

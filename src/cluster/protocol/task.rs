@@ -111,14 +111,16 @@ pub struct NewTask {
     /// How long a worker has for it, unless extended: from [`crate::cluster::task::TIMEOUT_MIN`] to
     /// [`crate::cluster::task::TIMEOUT_MAX`].
     pub timeout: Duration,
+    /// The submission's own nonce: the same task again with the same nonce is the same submission, and answered as it was.
+    pub nonce: Nonce,
 }
 
 /// What became of a [`NewTask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitted {
-    /// It was added.
+    /// It was added, now or already by an earlier call with the same nonce.
     New,
-    /// A task of this id exists; it was left as it is.
+    /// A task of this id exists from another submission; it was left as it is.
     Duplicate,
     /// There are too many different pairs of kind and requirements with ready tasks: nothing was added.
     Overloaded,

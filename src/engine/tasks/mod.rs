@@ -123,17 +123,17 @@ impl Tasks {
     pub(super) async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
         let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
         check("payload", payload.get().len())?;
-        let generated = id.is_none();
+        // What makes a repeat whose first answer was lost known as the same submission.
+        let nonce = nonce()?;
         let id = match id {
             Some(id) => id,
-            None => TaskId::new(nonce()?.to_string()).map_err(|why| Error::Internal(why.to_string()))?,
+            None => TaskId::new(nonce.to_string()).map_err(|why| Error::Internal(why.to_string()))?,
         };
         let payload = payload.get().to_owned();
-        let task = NewTask { id: id.clone(), kind, payload, requires, priority, delay, max_attempts, timeout };
+        let task = NewTask { id: id.clone(), kind, payload, requires, priority, delay, max_attempts, timeout, nonce };
         match self.submissions.ask(task).await? {
             Submitted::New => Ok((id, false)),
-            // A generated id that is there already was put there by this call, whose answer was lost.
-            Submitted::Duplicate => Ok((id, !generated)),
+            Submitted::Duplicate => Ok((id, true)),
             Submitted::Overloaded => {
                 let what = "too many different kinds and requirements have tasks that wait".to_owned();
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })

@@ -4,7 +4,7 @@
 //!
 //! Not here: who is granted a lease (`crate::engine`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
@@ -22,6 +22,7 @@ impl Method for AcquireLease {
         first grant again. The lease named leader is the leadership.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = AcquireParams;
     type Result = AcquireResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: tasks themselves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{StateResult, TaskIdParams};
@@ -18,6 +18,7 @@ impl Method for CancelTask {
         finds its token stale.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = TaskIdParams;
     type Result = StateResult;
 

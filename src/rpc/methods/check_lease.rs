@@ -4,7 +4,7 @@
 //!
 //! Not here: leases themselves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::lease::{CheckResult, HeldParams};
@@ -17,6 +17,7 @@ impl Method for CheckLease {
     const DESCRIPTION: &'static str = "Asks Redis, never a local view. For the lease named leader the token is the \
         term.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::READS;
     type Params = HeldParams;
     type Result = CheckResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: which tasks a node may do (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
@@ -20,6 +20,7 @@ impl Method for ClaimTasks {
         the caller waits for the first task. A draining node gets none.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = ClaimParams;
     type Result = ClaimResult;
 

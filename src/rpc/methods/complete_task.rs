@@ -4,7 +4,7 @@
 //!
 //! Not here: what a token proves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{CompleteParams, StateResult, TokenParams};
@@ -25,6 +25,7 @@ impl Method for CompleteTask {
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
     ];
+    const EFFECT: Effect = Effect::ADDS_ONCE;
     type Params = CompleteParams;
     type Result = StateResult;
 

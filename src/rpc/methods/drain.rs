@@ -4,7 +4,7 @@
 //!
 //! Not here: what a draining node refuses (`crate::engine`, `crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
@@ -17,6 +17,7 @@ impl Method for Drain {
     const DESCRIPTION: &'static str = "A draining node gives leadership up, claims no tasks and acquires no leases; \
         what runs there goes on. The answer comes at once and counts what still runs; call it again to see it shrink.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = DrainParams;
     type Result = DrainResult;
 

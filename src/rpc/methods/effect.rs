@@ -20,6 +20,8 @@ impl Effect {
     pub(crate) const READS: Self = Self { reads: true, destroys: false, repeatable: true };
     /// Adds something, and takes nothing from anybody.
     pub(crate) const ADDS: Self = Self { reads: false, destroys: false, repeatable: false };
+    /// Adds something; the same call a second time adds nothing more.
+    pub(crate) const ADDS_ONCE: Self = Self { reads: false, destroys: false, repeatable: true };
     /// May take something away; a second time, too.
     pub(crate) const CHANGES: Self = Self { reads: false, destroys: true, repeatable: false };
     /// May take something away; a second time changes nothing more.

@@ -4,7 +4,7 @@
 //!
 //! Not here: deadlines (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{ExtendResult, TokenParams};
@@ -23,6 +23,7 @@ impl Method for ExtendTask {
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
     ];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = TokenParams;
     type Result = ExtendResult;
 

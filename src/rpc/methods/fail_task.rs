@@ -4,7 +4,7 @@
 //!
 //! Not here: how long the pause is (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{FailParams, StateResult, TokenParams};
@@ -24,6 +24,7 @@ impl Method for FailTask {
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
     ];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = FailParams;
     type Result = StateResult;
 

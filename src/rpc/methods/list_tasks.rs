@@ -4,7 +4,7 @@
 //!
 //! Not here: tasks themselves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{ListParams, ListResult, ListedTask};
@@ -16,6 +16,7 @@ impl Method for ListTasks {
     const SUMMARY: &'static str = "List tasks";
     const DESCRIPTION: &'static str = "The newest first, without payloads and results.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::READS;
     type Params = ListParams;
     type Result = ListResult;
 

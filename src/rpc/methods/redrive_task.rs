@@ -4,7 +4,7 @@
 //!
 //! Not here: tasks themselves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{StateResult, TaskIdParams};
@@ -17,6 +17,7 @@ impl Method for RedriveTask {
     const DESCRIPTION: &'static str = "It waits again with all its attempts.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = TaskIdParams;
     type Result = StateResult;
 

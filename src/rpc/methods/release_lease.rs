@@ -4,7 +4,7 @@
 //!
 //! Not here: who is next (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::lease::{HeldParams, ReleaseResult};
@@ -18,6 +18,7 @@ impl Method for ReleaseLease {
         it again is no error while nobody had it since.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::SETTLES;
     type Params = HeldParams;
     type Result = ReleaseResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: what a token proves (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::lease::{RenewParams, RenewResult};
@@ -18,6 +18,7 @@ impl Method for RenewLease {
         it.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = RenewParams;
     type Result = RenewResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: who was first (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::once::{OnceParams, OnceResult};
@@ -19,6 +19,7 @@ impl Method for RunOnce {
         what it was granted before.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = OnceParams;
     type Result = OnceResult;
 

@@ -4,7 +4,7 @@
 //!
 //! Not here: who gets it (`crate::store`).
 
-use super::{Call, Method};
+use super::{Call, Effect, Method};
 use crate::engine::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{SubmitParams, SubmitResult};
@@ -23,6 +23,7 @@ impl Method for SubmitTask {
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
     ];
+    const EFFECT: Effect = Effect::ADDS;
     type Params = SubmitParams;
     type Result = SubmitResult;
 

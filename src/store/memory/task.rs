@@ -58,8 +58,9 @@ impl Step<'_> {
         let mut results = Vec::with_capacity(new.len());
         for task in new {
             let lane = (task.kind.clone(), task.requires.clone());
-            results.push(if self.data.tasks.all.contains_key(&task.id) {
-                Submitted::Duplicate
+            let there = self.data.tasks.all.get(&task.id);
+            results.push(if let Some(there) = there {
+                if there.nonce == task.nonce { Submitted::New } else { Submitted::Duplicate }
             } else if !room && !self.data.tasks.lanes.contains_key(&lane) {
                 Submitted::Overloaded
             } else {
@@ -84,6 +85,7 @@ impl Step<'_> {
             timeout: new.timeout,
             created: self.now,
             submitter: life.node_id.clone(),
+            nonce: new.nonce.clone(),
             payload: new.payload.clone(),
             state: if delayed { TaskState::Delayed } else { TaskState::Waiting },
             token: TaskToken(0),

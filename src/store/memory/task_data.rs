@@ -52,6 +52,8 @@ pub(super) struct Stored {
     pub(super) timeout: Duration,
     pub(super) created: ServerTime,
     pub(super) submitter: NodeId,
+    /// Of its submission.
+    pub(super) nonce: Nonce,
     pub(super) payload: String,
     pub(super) state: TaskState,
     pub(super) token: TaskToken,

@@ -34,7 +34,7 @@ pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
 }
 
 fn submit_arguments(life: &Life, tasks: &[NewTask]) -> Vec<String> {
-    let mut arguments = Vec::with_capacity(2 + 8 * tasks.len());
+    let mut arguments = Vec::with_capacity(2 + 9 * tasks.len());
     arguments.extend([life.node_id.to_string(), life.incarnation.to_string()]);
     for task in tasks {
         arguments.extend([
@@ -46,6 +46,7 @@ fn submit_arguments(life: &Life, tasks: &[NewTask]) -> Vec<String> {
             task.max_attempts.to_string(),
             millis(task.timeout).to_string(),
             task.payload.clone(),
+            task.nonce.to_string(),
         ]);
     }
     arguments
@@ -173,10 +174,10 @@ fn task(id: &TaskId, skew: i64, f: &mut Fields) -> Result<Option<Task>, Malforme
 
 /// The two packed texts of a task, as `scripts/tasks.lua` describes them.
 fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
-    let mut what = what.splitn(8, ' ');
+    let mut what = what.splitn(9, ' ');
     let mut number = || what.next()?.parse::<i64>().ok();
     let (_seq, priority, most, timeout, created) = (number()?, number()?, number()?, number()?, number()?);
-    let submitted_by = NodeId::new(what.next()?).ok()?;
+    let (submitted_by, _nonce) = (NodeId::new(what.next()?).ok()?, what.next()?);
     let kind = TaskKind::new(what.next()?).ok()?;
     let requires = Requirements::from_canonical(what.next().unwrap_or_default())?;
     let mut is = is.split(' ');

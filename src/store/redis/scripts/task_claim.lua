@@ -125,7 +125,7 @@ while count < limit and bytes < most_bytes and order[1] do
   local texts = redis.pcall('HMGET', TASK .. task, 'what', 'is', 'payload')
   -- Its three parts are there and as they should be, and it is waiting: in two matches, because this is the busiest place.
   if texts[1] and texts[2] and texts[3] then
-    local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ (%S+)')
+    local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ %S+ (%S+)')
     local before = string.match(texts[2], '^waiting %d+ %S+ %d+ (%d+) 0 %d+ %l+$')
     if timeout and before then
       count, bytes = count + 1, bytes + #texts[3]

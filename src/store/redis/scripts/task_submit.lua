@@ -1,11 +1,11 @@
--- task_submit: adds tasks; one whose id exists is left as it is.
+-- task_submit: adds tasks; one whose id exists is left as it is. One that this submission added already is no other's.
 --
 -- ARGV: 1 node id, 2 incarnation, then per task: id, kind, requirements (canonical JSON or ''), priority, delay (ms), attempts
---   at most, timeout (ms), payload
--- Returns: [status, results]; a result per task: 1 added, 0 there is one of this id, -1 too many lanes
+--   at most, timeout (ms), payload, the submission's nonce
+-- Returns: [status, results]; a result per task: 1 added, now or earlier with this nonce, 0 there is another one of this id, -1 too many lanes
 -- Atomic, because two submissions of one id must not both find it free, and because a task must lie in its lane.
 local id, incarnation = ARGV[1], ARGV[2]
-local FIRST, EACH, LANES_MOST = 3, 8, 4096
+local FIRST, EACH, LANES_MOST = 3, 9, 4096
 load_meta()
 guard_stall()
 local status = identify(id, incarnation, '')
@@ -24,14 +24,16 @@ for at = FIRST, #ARGV, EACH do
   end
   local key = TASK .. task
   if call('EXISTS', key) == 1 then
-    results[#results + 1] = 0
+    local there = read_what(try('HGET', key, 'what'))
+    results[#results + 1] = there and there.nonce == ARGV[at + 8] and 1 or 0
   elseif not room[lane] then
     results[#results + 1] = -1
   else
     results[#results + 1] = 1
     seq = seq + 1
     local delay = tonumber(ARGV[at + 4])
-    local what = seq .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 5] .. ' ' .. ARGV[at + 6] .. ' ' .. time .. ' ' .. id .. ' ' .. lane
+    local what = seq .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 5] .. ' ' .. ARGV[at + 6] .. ' ' .. time .. ' ' .. id .. ' '
+      .. ARGV[at + 8] .. ' ' .. lane
     if delay > 0 then
       local due = cluster_now() + delay
       call('HSET', key, 'what', what, 'is', 'delayed 0 - 0 0 ' .. int(due) .. ' ' .. time .. ' none', 'payload', ARGV[at + 7])

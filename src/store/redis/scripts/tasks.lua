@@ -2,8 +2,8 @@
 -- them.
 --
 -- A task is a hash, `task:<id>`, of few texts, so that a transition costs few commands and no JSON:
---   what     "<seq> <priority> <attempts at most> <timeout, ms> <created, server time> <submitter> <kind> <requirements>";
---            never changes. seq: its place in the order of submission. Requirements: canonical JSON, or nothing.
+--   what     "<seq> <priority> <attempts at most> <timeout, ms> <created, server time> <submitter> <nonce> <kind>
+--            <requirements>"; never changes. seq: its place in the order of submission. nonce: the submission's. Requirements: canonical JSON, or nothing.
 --   is       "<state> <token> <node> <incarnation> <attempts> <due> <changed, server time> <how>"; node '-': none yet. due: cluster
 --            time at which it is taken from its worker or is ready again, else 0. how: what ended the last attempt or led to the
 --            state: 'none', 'completed', 'failed' (by its worker's word), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
@@ -37,10 +37,10 @@ local function read_what(text)
   if type(text) ~= 'string' then
     return nil
   end
-  local seq, priority, most, timeout, submitter, lane =
-    string.match(text, '^(%d+) (%-?%d+) (%d+) (%d+) %d+ (%S+) (%S+.*)$')
+  local seq, priority, most, timeout, submitter, nonce, lane =
+    string.match(text, '^(%d+) (%-?%d+) (%d+) (%d+) %d+ (%S+) (%S+) (%S+.*)$')
   return seq and { seq = tonumber(seq), priority = tonumber(priority), most = tonumber(most), timeout = tonumber(timeout),
-    submitter = submitter, lane = lane, kind = string.match(lane, '^%S+') }
+    submitter = submitter, nonce = nonce, lane = lane, kind = string.match(lane, '^%S+') }
 end
 
 -- Both halves of a task, or nil.

@@ -211,6 +211,29 @@ fn a_request_id_is_granted_once() {
 }
 
 #[test]
+fn what_is_remembered_of_a_request_without_an_id_is_soon_forgotten() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let remembered = || {
+        let keys = redis.cli(&["KEYS", "*:request:*"]);
+        keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..5 {
+        let held = acquire(&trio.nodes[0], "brief", 200, 0);
+        trio.nodes[0].ok(RELEASE, json!(["brief", token(&held)]));
+    }
+    eventually("nothing is left of them", secs(5.0), || {
+        let keys = remembered();
+        if keys.is_empty() { Ok(()) } else { Err(keys.join(" ")) }
+    });
+    trio.nodes[0].ok(ACQUIRE, json!({"name": "brief", "ttl_ms": 200, "request_id": "mine"}));
+    let keys = remembered();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let kept: u64 = redis.cli(&["PTTL", &keys[0]]).trim().parse().expect("a time");
+    assert!(kept > 3_000_000, "{kept}");
+}
+
+#[test]
 fn each_key_runs_once_in_the_cluster() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);

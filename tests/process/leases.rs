@@ -200,12 +200,37 @@ fn a_request_id_is_granted_once() {
     let trio = Trio::brisk(&redis);
     let params = json!({"name": "r", "ttl_ms": 60_000, "request_id": "deploy-7"});
     let first = trio.nodes[0].ok(ACQUIRE, params.clone());
-    let again = trio.nodes[0].ok(ACQUIRE, params);
-    assert_eq!(token(&first), token(&again));
+    assert_eq!(trio.nodes[0].ok(ACQUIRE, params.clone()), first);
+    trio.nodes[0].ok(RELEASE, json!(["r", token(&first)]));
+    acquire(&trio.nodes[1], "r", 60_000, 0);
+    assert_eq!(trio.nodes[0].ok(ACQUIRE, params), first, "the first answer, whoever holds the lease now");
     let key = json!({"key": "k", "ttl_ms": 60_000, "request_id": "deploy-7"});
     let first = trio.nodes[0].ok(ONCE, key.clone());
     assert_eq!(trio.nodes[0].ok(ONCE, key.clone()), first, "granted again, with the first time");
     assert_eq!(trio.nodes[1].ok(ONCE, key)["granted"], false);
+}
+
+#[test]
+fn what_is_remembered_of_a_request_without_an_id_is_soon_forgotten() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let remembered = || {
+        let keys = redis.cli(&["KEYS", "*:request:*"]);
+        keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..5 {
+        let held = acquire(&trio.nodes[0], "brief", 200, 0);
+        trio.nodes[0].ok(RELEASE, json!(["brief", token(&held)]));
+    }
+    eventually("nothing is left of them", secs(5.0), || {
+        let keys = remembered();
+        if keys.is_empty() { Ok(()) } else { Err(keys.join(" ")) }
+    });
+    trio.nodes[0].ok(ACQUIRE, json!({"name": "brief", "ttl_ms": 200, "request_id": "mine"}));
+    let keys = remembered();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let kept: u64 = redis.cli(&["PTTL", &keys[0]]).trim().parse().expect("a time");
+    assert!(kept > 3_000_000, "{kept}");
 }
 
 #[test]

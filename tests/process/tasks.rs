@@ -90,6 +90,24 @@ fn a_failed_task_is_tried_again_and_dies_after_its_last_try() {
 }
 
 #[test]
+fn what_is_due_between_two_beats_does_not_wait_for_the_next() {
+    let redis = RedisServer::start();
+    let trio = Trio::with(|launch| launch.redis(&redis).timing(20.0, 60.0, 60.0));
+    let [a, b, c] = [&trio.nodes[0], &trio.nodes[1], &trio.nodes[2]];
+    let begun = stamp();
+    let delayed = submit(a, json!({"kind": "soon", "payload": 1, "delay_ms": 300}));
+    let task = claim(b, "soon", 1, 30_000);
+    assert_eq!(task[0]["task_id"], json!(delayed));
+    settle(b, "distributed.fail_task", &task[0], json!({"error": "no luck"}));
+    assert_eq!(claim(c, "soon", 1, 30_000)[0]["attempt"], 2, "tried again after its pause");
+    let silent = submit(a, json!({"kind": "silent", "payload": 1, "timeout_ms": 300}));
+    assert_eq!(claim(b, "silent", 1, 0)[0]["task_id"], json!(silent));
+    assert_eq!(claim(c, "silent", 1, 30_000)[0]["attempt"], 2, "taken from its silent worker");
+    let took = stamp() - begun;
+    assert!(took < secs(8.0), "{took:?}");
+}
+
+#[test]
 fn tasks_wait_for_their_time_and_for_a_node_that_fits() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);

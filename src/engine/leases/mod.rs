@@ -94,13 +94,10 @@ impl Leases {
     /// Takes a lease, or waits for it.
     pub(super) async fn acquire(self: &Arc<Self>, request: AcquireRequest) -> Result<AcquiredLease, Error> {
         let own = request.request_id.is_none();
-        let request_id = match &request.request_id {
-            Some(text) => text.clone(),
-            None => nonce()?.to_string(),
-        };
+        let place = self.place(nonce()?);
+        let request_id = request.request_id.clone().unwrap_or_else(|| place.ticket.to_string());
         let (client, answer) = oneshot::channel();
         let end = clock::now() + request.wait;
-        let place = self.place(nonce()?);
         if lock(&self.waiters).len() > MOST {
             let what = format!("{MOST} acquisitions are under way on this node");
             return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });

@@ -161,9 +161,8 @@ impl Waiting {
         match outcome {
             Acquired::Granted { token, expires_at, .. } => {
                 let name = self.request.name.clone();
-                let holder = known.record.as_ref().and_then(|record| record.holder.as_ref());
-                // A grant that is told again may be over, and the lease another's.
-                let holder = holder.map(|owner| owner.node_id.clone()).unwrap_or_else(|| self.leases.node_id());
+                // Not the record's: a grant that is told again may be over, and the lease another's.
+                let holder = self.leases.node_id();
                 let held = HeldLease { name: name.clone(), token };
                 let leases = Arc::clone(&self.leases);
                 let handout = self.own.then(|| Handout::new(move || leases.undo(Undo::Lease(held))));

@@ -1,7 +1,7 @@
 -- acquire: asks for a named lease, or for the place in its queue.
 --
--- ARGV: 1 name, 2 node id, 3 incarnation, 4 presence nonce or '' (bound to the member's life), 5 ticket, 6 request id or '',
---   7 ttl (ms), 8 wait (1|0), 9 grace (ms), 10 claim ('', 'presence' or 'expired'), 11 token seen, 12 presence or nonce seen,
+-- ARGV: 1 name, 2 node id, 3 incarnation, 4 presence nonce or '' (bound to the member's life), 5 ticket, 6 request id or ''
+--   (the ticket where the client has none), 7 ttl (ms), 8 wait (1|0), 9 grace (ms), 10 claim ('', 'presence' or 'expired'), 11 token seen, 12 presence or nonce seen,
 --   13 server process that the caller knows or '', 14 data set that it knows, 15 for how long it has seen both (ms), 16 nonce of
 --   the grant, 17 known token, 18 known event seq, 19 known message seq, 20 fresh epoch
 -- Returns: [now, epoch, token counter, outcome, number, expires at (server time), told again (1|0), ms after which asking again
@@ -107,7 +107,8 @@ if not held and not waits_for_server and (not first or first_text == place) then
     ticket = ticket, grace = grace }
   grant_lease(record)
   if request ~= '' then
-    local kept = math.min(math.max(ttl, 3600000), 86400000)
+    -- One that is the ticket is nobody's but this attempt's, and is not asked for again once the attempt is over.
+    local kept = request == ticket and math.min(ttl, 60000) or math.min(math.max(ttl, 3600000), 86400000)
     call('SET', request_key, token .. ' ' .. int(record.expires + meta.skew), 'PX', int(kept))
   end
   local next_one = presence ~= '' and first_waiter(name)

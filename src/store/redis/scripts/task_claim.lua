@@ -166,6 +166,7 @@ if count > 0 then
   local rest = ' ' .. time .. ' none'
   for at = 1, count do
     local due = cluster_now() + timeouts[at]
+    earliest = math.min(earliest, due)
     local due_text = due_texts[due]
     if not due_text then
       due_text = int(due)
@@ -195,4 +196,5 @@ if count < limit and not order[1] then
     try('SREM', ANNOUNCED, unpack(ARGV, KINDS))
   end
 end
+call_leader()
 return { status, reply }

@@ -44,6 +44,7 @@ local function settle_other(task, key, is, token, verdict, text, jitter)
     local due = cluster_now() + what.timeout
     call('HSET', key, 'is', is_text('running', is, due, 'none'))
     call('ZADD', RUNNING, due, task)
+    earliest = math.min(earliest, due)
     return answer('running', due)
   end
   ids[#ids + 1] = task
@@ -88,4 +89,5 @@ end
 if #ids > 0 then
   forget_most(#ids + 16)
 end
+call_leader()
 return { status, results }

@@ -97,6 +97,26 @@ local function put_ready()
   ready_lanes, ready, ready_first = {}, {}, {}
 end
 
+-- The earliest deadline that this call has set, in cluster time.
+local earliest = math.huge
+
+-- The leader looks for what is due when its last beat said so. It is called when something is due before that: a set's first
+-- deadline is this call's, and its next beat may come too late. Without a leader everybody is, for the first in rank looks then.
+local function call_leader()
+  if earliest - cluster_now() >= meta.interval then
+    return
+  end
+  for _, key in ipairs({ RUNNING, DELAYED }) do
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] and tonumber(first[2]) == earliest then
+      local leader = read_leader()
+      local nonce = leader and leader.holder ~= '' and read_presence(leader.holder) or ''
+      call('PUBLISH', nonce ~= '' and presence_channel(nonce) or PREFIX .. 'all', 'register')
+      return
+    end
+  end
+end
+
 -- Ends a task without success: 'failed' or 'dead'.
 local function end_task(id, what, is, state, how, error)
   call('HSET', TASK .. id, 'is', is_text(state, is, 0, how), 'error', error)
@@ -119,6 +139,7 @@ local function fail_attempt(id, what, is, error, how, jitter)
   local due = cluster_now() + math.floor(whole * (1000 + jitter) / 2000)
   call('HSET', TASK .. id, 'is', is_text('delayed', is, due, how), 'error', error)
   call('ZADD', DELAYED, due, id)
+  earliest = math.min(earliest, due)
   return 'delayed', due
 end
 

@@ -2,6 +2,7 @@
 //!
 //! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses. When none of them
 //!    has ended for [`ALL_BUSY`], further lines are refused instead, so that the end of the input is not overlooked.
+//!    Lines that ask to wait are counted apart, and refused at once beyond as many: they hold up no release of what they wait for.
 //! 2. One task writes. What waits for an answer to be written is told only after the sink has flushed it.
 //! 3. Every queue is bounded, in number and in bytes. A client that does not read holds up only its own connection:
 //!    no further line is begun while more than half of what may be held unwritten is.
@@ -43,7 +44,7 @@ pub(super) const UNWRITTEN_BYTES: usize = 32 << 20;
 pub struct Limits {
     /// The longest line taken, in bytes. Default 4 MiB.
     pub max_line_bytes: usize,
-    /// How many lines are worked on at a time. Default 256.
+    /// How many lines are worked on at a time, and how many more that ask to wait. Default 256.
     pub in_flight: usize,
     /// How long the end of a connection may take. Default 1 s.
     pub drain: Duration,
@@ -81,6 +82,7 @@ where
     let session = Arc::new(Session::new(out.clone(), Arc::clone(&unwritten)));
     let mut reader = LineReader::new(input, limits.max_line_bytes);
     let slots = Arc::new(Semaphore::new(limits.in_flight));
+    let waiting = Arc::new(Semaphore::new(limits.in_flight));
     let mut patience = ALL_BUSY;
 
     let ended = loop {
@@ -90,9 +92,14 @@ where
         // The line first, then the slot for it: so the end of the input is seen also while every slot is taken.
         let next = async {
             let line = reader.next().await.ok().flatten()?;
-            let slot = tokio::time::timeout(patience, Arc::clone(&slots).acquire_owned()).await.ok();
-            // Whoever has waited in vain has waited for all that come next.
-            patience = if slot.is_some() { ALL_BUSY } else { Duration::ZERO };
+            let slot = if asks_to_wait(&line) {
+                Arc::clone(&waiting).try_acquire_owned().ok()
+            } else {
+                let slot = tokio::time::timeout(patience, Arc::clone(&slots).acquire_owned()).await;
+                // Whoever has waited in vain has waited for all that come next.
+                patience = if slot.is_ok() { ALL_BUSY } else { Duration::ZERO };
+                slot.ok().and_then(Result::ok)
+            };
             let held = held_input.take(line.bytes()).await;
             // What was begun gets on first, so that quick answers are counted before more of them are asked for.
             tokio::task::yield_now().await;
@@ -135,6 +142,13 @@ where
         tracing::debug!("a connection ended with answers unwritten");
     }
     ended
+}
+
+/// Whether a line names the parameter by which calls wait; one that only mentions it is counted with them.
+fn asks_to_wait(line: &Line) -> bool {
+    const NAME: &[u8] = b"\"wait_ms\"";
+    let (Line::Complete(bytes) | Line::Unfinished(bytes)) = line else { return false };
+    bytes.windows(NAME.len()).any(|window| window == NAME)
 }
 
 fn all_busy() -> RpcError {

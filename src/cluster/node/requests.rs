@@ -283,7 +283,7 @@ impl Node {
             }
             (HandOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
             (HandOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
-                "node {id} cannot be handed the leadership (leader.candidate is false there, or only one-shot heartbeats keep it); choose another candidate"
+                "node {id} cannot be handed the leadership (it drains, leader.candidate is false there, or only one-shot heartbeats keep it); choose another candidate"
             ))),
             _ => return,
         };

@@ -1,14 +1,15 @@
 // BullMQ doing the same jobs as benches/tasks.rs: one process submits, several work, on a Redis that is given.
 //
-//   node peer.mjs PORT JOBS WORKERS BATCH
+//   node peer.mjs PORT JOBS WORKERS BATCH IN_FLIGHT
 //
 // Prints one JSON line: {"jobs", "seconds"}, from the first submission to the last completion.
-// Each worker is a process of its own, as each node of clawster is, and works on BATCH jobs at a time.
+// Each worker is a process of its own, as each node of clawster is, and works on BATCH jobs at a time;
+// IN_FLIGHT batches are on their way to be submitted.
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Queue, Worker } from "bullmq";
 
-const [port, jobs, workers, batch] = process.argv.slice(2).map(Number);
+const [port, jobs, workers, batch, inFlight] = process.argv.slice(2).map(Number);
 const connection = { host: "127.0.0.1", port, maxRetriesPerRequest: null };
 const name = "bench";
 
@@ -58,10 +59,13 @@ async function lead() {
   await up;
   const queue = new Queue(name, { connection });
   await queue.waitUntilReady();
+  const unanswered = [];
   const start = process.hrtime.bigint();
   for (let first = 0; first < jobs; first += batch) {
     const count = Math.min(batch, jobs - first);
-    await queue.addBulk(Array.from({ length: count }, (_, at) => ({ name, data: { n: first + at } })));
+    const adding = queue.addBulk(Array.from({ length: count }, (_, at) => ({ name, data: { n: first + at } })));
+    unanswered.push(adding.catch(fail));
+    if (unanswered.length === inFlight) await unanswered.shift();
   }
   await finished;
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;

@@ -24,7 +24,7 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// What an answer has around its id and its outcome.
 const FRAME_BYTES: usize = r#",{"jsonrpc":"2.0","id":,"#.len();
 /// How many requests of one batch run at a time.
-const BATCH_PARALLEL: usize = 32;
+const BATCH_PARALLEL: usize = 128;
 
 /// A line on its way to the client.
 pub(crate) struct Outgoing {

@@ -1,7 +1,7 @@
 //! Serving one client, over whatever carries its lines.
 //!
 //! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses. When none of them
-//!    has ended for [`ALL_BUSY`], further lines are refused instead, so that the end of the input is not overlooked.
+//!    has ended for a while, further lines are refused instead, so that the end of the input is not overlooked.
 //!    Lines that ask to wait are counted apart, and refused at once beyond as many: they hold up no release of what they wait for.
 //! 2. One task writes. What waits for an answer to be written is told only after the sink has flushed it.
 //! 3. Every queue is bounded, in number and in bytes. A client that does not read holds up only its own connection:

@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::cluster::{settled, stage};
 use support::wait::secs;
@@ -26,7 +27,7 @@ const NODES: usize = 2;
 /// How many calls a client has under way at most: the node reads no more of one connection.
 const PIPELINE: usize = 256;
 
-fn main() {
+fn main() -> ExitCode {
     let (redis, dir) = (RedisServer::alone(), stage());
     let launches: Vec<Launch> = (0..NODES).map(|n| Launch::new(dir.path(), &format!("n{n}")).redis(&redis)).collect();
     let nodes: Vec<Serve> = launches.iter().map(Launch::start).collect();
@@ -46,8 +47,7 @@ fn main() {
     let began = stamp();
     work(&sockets);
     show("claim_tasks of 100 and complete_task, 8 workers", rate(TASKS, began), 30_000.0);
-    drop(nodes);
-    std::process::exit(i32::from(broken));
+    ExitCode::from(u8::from(broken))
 }
 
 fn rate(count: usize, began: support::Stamp) -> f64 {

@@ -2,6 +2,7 @@
 
 pub mod election;
 pub mod event;
+pub mod history;
 pub mod holding;
 pub mod ids;
 pub mod inbox;

@@ -194,6 +194,7 @@ impl Oneshot<'_> {
             leads: false,
             presence: None,
             acknowledged: None,
+            samples: Vec::new(),
         };
         match self.store.call(Call::Tick(Box::new(tick))).await?.reply {
             Reply::Tick(reply) => Ok((sent, *reply)),

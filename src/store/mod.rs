@@ -5,6 +5,7 @@
 //!
 //! Two stores exist: `redis` for clusters, `memory` for the simulator; one contract suite runs on both.
 
+pub mod history;
 pub mod memory;
 pub mod redis;
 

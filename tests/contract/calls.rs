@@ -115,6 +115,7 @@ pub fn tick_of(node: &Node) -> Tick {
         leads: false,
         presence: None,
         acknowledged: None,
+        samples: Vec::new(),
     }
 }
 

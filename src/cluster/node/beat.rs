@@ -71,6 +71,7 @@ impl Node {
                 leads: self.leads(now),
                 presence: self.registered_presence().cloned(),
                 acknowledged: self.acknowledged,
+                samples: Vec::new(),
             };
             self.beat.scheduled = now;
             let ticket = self.call(Call::Tick(Box::new(tick)));

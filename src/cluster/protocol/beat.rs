@@ -4,6 +4,7 @@
 
 use super::data_set::{DataSet, Delta, Identity, Life, Numbers};
 use super::leader::LeaderRecord;
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Tick {
     pub presence: Option<Nonce>,
     /// What the caller acknowledged.
     pub acknowledged: Option<MessageSeq>,
+    /// Its earlier beats that history does not have yet, where Redis keeps it; the same one may be brought again.
+    pub samples: Vec<Sample>,
 }
 
 /// What became of the lease in a tick.

@@ -1,0 +1,140 @@
+//! A spread of durations in buckets, which can be added up.
+//!
+//! 1. A quantile is at most 10 % off, between 0.1 ms and about 28 hours.
+//! 2. Adding two histograms gives that of all their durations.
+//!
+//! There are four buckets for each doubling; the idea is that of HdrHistogram, with a fixed relative width.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Buckets per doubling.
+const STEPS: f64 = 4.0;
+/// Where the first bucket ends.
+const FIRST: Duration = Duration::from_micros(100);
+/// How many buckets there are; the last one takes all that is longer.
+const BUCKETS: u16 = 120;
+
+/// See the module's text. Buckets without a duration take no room.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Histogram {
+    /// How many durations lie in which bucket.
+    counts: BTreeMap<u16, u64>,
+}
+
+impl Histogram {
+    /// Adds a duration.
+    pub fn add(&mut self, duration: Duration) {
+        *self.counts.entry(bucket(duration)).or_default() += 1;
+    }
+
+    /// Adds all durations of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        for (bucket, count) in &other.counts {
+            let sum = self.counts.entry(*bucket).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+
+    /// How many durations it holds.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The duration that the share `quantile` (0 to 1) of all does not exceed; `None`: it holds none.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
+        let count = self.count();
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let wanted = ((count as f64 * quantile.clamp(0.0, 1.0)).ceil() as u64).max(1);
+        let mut seen = 0_u64;
+        for (bucket, count) in &self.counts {
+            seen = seen.saturating_add(*count);
+            if seen >= wanted {
+                return Some(middle(*bucket));
+            }
+        }
+        None
+    }
+
+    /// The counts by bucket, for a store to keep.
+    pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.counts.iter().map(|(bucket, count)| (*bucket, *count))
+    }
+
+    /// A histogram as a store kept it; buckets that do not exist are put into the last one.
+    #[must_use]
+    pub fn from_buckets(buckets: impl IntoIterator<Item = (u16, u64)>) -> Self {
+        let mut counts = BTreeMap::new();
+        for (bucket, count) in buckets {
+            let sum: &mut u64 = counts.entry(bucket.min(BUCKETS - 1)).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        counts.retain(|_, count| *count > 0);
+        Self { counts }
+    }
+}
+
+/// The bucket of a duration: 0 up to [`FIRST`], then [`STEPS`] for each doubling.
+fn bucket(duration: Duration) -> u16 {
+    let ratio = duration.as_secs_f64() / FIRST.as_secs_f64();
+    if ratio <= 1.0 {
+        return 0;
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let index = (ratio.log2() * STEPS).ceil() as u16;
+    index.min(BUCKETS - 1)
+}
+
+/// The duration in the middle of a bucket, by ratio.
+fn middle(bucket: u16) -> Duration {
+    FIRST.mul_f64(((f64::from(bucket) - 0.5).max(0.0) / STEPS).exp2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_quantile_is_a_tenth_off_at_most(mut micros in prop::collection::vec(100_u64..100_000_000_000, 1..200), q in 0.0..1.0_f64) {
+            let mut histogram = Histogram::default();
+            for micros in &micros {
+                histogram.add(Duration::from_micros(*micros));
+            }
+            micros.sort_unstable();
+            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let at = ((micros.len() as f64 * q).ceil() as usize).max(1) - 1;
+            let exact = Duration::from_micros(micros[at]).as_secs_f64();
+            let told = histogram.quantile(q).expect("not empty").as_secs_f64();
+            prop_assert!((told / exact - 1.0).abs() <= 0.1, "{told} for {exact}");
+        }
+
+        #[test]
+        fn a_sum_is_the_histogram_of_all(a in prop::collection::vec(0_u64..10_000_000, 0..50), b in prop::collection::vec(0_u64..10_000_000, 0..50)) {
+            let of = |micros: &[u64]| {
+                let mut histogram = Histogram::default();
+                micros.iter().for_each(|micros| histogram.add(Duration::from_micros(*micros)));
+                histogram
+            };
+            let mut sum = of(&a);
+            sum.merge(&of(&b));
+            prop_assert_eq!(&sum, &of(&[a, b].concat()));
+            prop_assert_eq!(Histogram::from_buckets(sum.buckets()), sum);
+        }
+    }
+
+    #[test]
+    fn an_empty_one_has_no_quantile_and_the_ends_are_taken() {
+        assert_eq!(Histogram::default().quantile(0.5), None);
+        let mut histogram = Histogram::default();
+        histogram.add(Duration::ZERO);
+        histogram.add(Duration::MAX);
+        assert_eq!((histogram.count(), histogram.quantile(0.0)), (2, Some(FIRST)));
+        assert!(histogram.quantile(1.0) > Some(Duration::from_secs(24 * 3600)));
+    }
+}

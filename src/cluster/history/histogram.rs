@@ -1,6 +1,6 @@
 //! A spread of durations in buckets, which can be added up.
 //!
-//! 1. A quantile is at most 10 % off, between 0.1 ms and about 28 hours.
+//! 1. A quantile is at most 10 % off, between 0.1 ms and two days.
 //! 2. Adding two histograms gives that of all their durations.
 //!
 //! There are four buckets for each doubling; the idea is that of HdrHistogram, with a fixed relative width.
@@ -14,7 +14,7 @@ const STEPS: f64 = 4.0;
 /// Where the first bucket ends.
 const FIRST: Duration = Duration::from_micros(100);
 /// How many buckets there are; the last one takes all that is longer.
-const BUCKETS: u16 = 120;
+const BUCKETS: u16 = 128;
 
 /// See the module's text. Buckets without a duration take no room.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -11,7 +11,7 @@
 //! Not here: batches, order and the spool (`crate::engine`).
 
 use super::faults::{DUPLICATE, answered, code, is_before_sending, only_duplicates};
-use super::{MongoHistory, rows};
+use super::{MongoHistory, rows, summaries};
 use crate::clock;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{Sample, Summary};
@@ -197,9 +197,9 @@ impl MongoHistory {
         }
     }
 
-    async fn write_summaries(&self, database: &Database, summaries: &[Summary]) -> Result<(), HistoryFault> {
-        let mut updates = Vec::with_capacity(summaries.len());
-        for document in summaries.iter().filter_map(|summary| rows::summary_document(&self.cluster, summary)) {
+    async fn write_summaries(&self, database: &Database, list: &[Summary]) -> Result<(), HistoryFault> {
+        let mut updates = Vec::with_capacity(list.len());
+        for document in list.iter().map(|summary| summaries::document(&self.cluster, summary)) {
             // Where a newer one stands, nothing matches, and the insertion that follows fails for the name.
             let older = doc! {"_id": document.get("_id"), "last_number": {"$lte": document.get("last_number")}};
             updates.push(doc! {"q": older, "u": document, "upsert": true});

@@ -22,10 +22,10 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use load::{EffectiveValue, Loaded, load};
+pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
-    RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
+    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;

@@ -195,6 +195,7 @@ impl Driver {
                     tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
                 }
             }
+            Effect::Beaten(beaten) => self.metrics.beat(beaten.round_trip, beaten.delay),
             Effect::Note(note) => {
                 if matches!(note, Note::BeatFailed { .. }) {
                     self.metrics.beat_failed();

@@ -154,6 +154,7 @@ impl Oneshot<'_> {
                         boot_id: boot_id.to_owned(),
                         incarnation,
                         proc: process,
+                        beats: before.filter(|b| b.incarnation == incarnation).map(|b| b.beats).unwrap_or_default(),
                         lease: None,
                         numbers: known.max(data.numbers),
                         observed: None,

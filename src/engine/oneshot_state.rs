@@ -20,6 +20,9 @@ pub struct OneshotState {
     pub incarnation: Incarnation,
     /// The name of the "process" that the runs together stand for.
     pub proc: Nonce,
+    /// How many beats this life has made.
+    #[serde(default)]
+    pub beats: u64,
     /// The leadership that this node holds, if any.
     #[serde(default)]
     pub lease: Option<HeldLease>,

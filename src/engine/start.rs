@@ -23,7 +23,7 @@ use super::undo::{self, Undoing};
 use super::{nursery, presence, reader};
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
-use crate::cluster::node::{Node, Settings};
+use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
 use crate::store::Meter;
@@ -61,8 +61,8 @@ pub struct Start {
     pub retry: Retry,
     /// Bounds of the message sync.
     pub sync: SyncSettings,
-    /// A one-shot process of this host whose membership this node takes over.
-    pub former: Option<Nonce>,
+    /// One-shot processes of this host whose membership this node takes over.
+    pub former: Option<Former>,
 }
 
 /// Starts a node; must be called within a runtime.

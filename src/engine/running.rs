@@ -9,9 +9,10 @@ use super::driver::{Msg, Status};
 use super::error::Error;
 use super::fresh;
 use super::handle::{
-    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
+    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, HistoryAnswer, HistoryRequest, JoinRequest, Joined, Left, Node, Past, Role, StateView,
     SyncRequest, Synced,
 };
+use super::history::History;
 use super::hub::Hub;
 use super::leases::Leases;
 use super::metrics::Metrics;
@@ -25,6 +26,7 @@ use super::sync::Sync;
 use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::Event;
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{EventSeq, NodeId};
 use crate::cluster::node::{Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
@@ -41,6 +43,8 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long the history has at the end, whatever the rest took.
+const LAST_MOMENT: Duration = Duration::from_millis(150);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -53,6 +57,7 @@ pub struct RunningNode {
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) history: Arc<History>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) work: Arc<Tasks>,
@@ -95,6 +100,9 @@ impl RunningNode {
                 Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
             }
         }
+        // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
+        let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
+        self.history.finish(self.carried().await, left).await;
         let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
@@ -117,6 +125,14 @@ impl RunningNode {
         if failed.wait_for(|failed| *failed).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// The samples that the node still carries.
+    async fn carried(&self) -> Vec<Sample> {
+        let (answer, outcome) = oneshot::channel();
+        // A node that has stopped carries none.
+        let _ = self.node.send(Msg::Carried(answer)).await;
+        outcome.await.unwrap_or_default()
     }
 
     fn is_linked(&self) -> bool {
@@ -186,6 +202,12 @@ impl RunningNode {
             names = unknown(&self.state(true).await?);
         }
         if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
+    }
+}
+
+impl Past for RunningNode {
+    async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
+        self.history.read(request, self.hub.server_time(), self.carried().await).await
     }
 }
 

@@ -14,7 +14,7 @@ use super::handle::{
 };
 use super::hub::Hub;
 use super::leases::Leases;
-use super::metrics::Metrics;
+use super::metrics::{Counted, Metrics};
 use super::outbox::{Accepted, NodeStore};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
@@ -53,6 +53,7 @@ pub struct RunningNode {
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) counted: Arc<Counted>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) work: Arc<Tasks>,

@@ -181,6 +181,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         slot,
         hub,
         metrics,
+        counted: Arc::default(),
         sync,
         leases,
         work,

@@ -10,7 +10,7 @@ use super::handle::StateView;
 use super::history::{self, History};
 use super::hub::Hub;
 use super::leases::Leases;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, memory_bytes};
 use super::presence;
 use super::state_view;
 use super::sync::Sync;

@@ -31,6 +31,7 @@ mod publisher;
 mod reader;
 mod refusals;
 mod running;
+mod sight;
 mod slot;
 mod start;
 pub mod state_dir;

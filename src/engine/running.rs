@@ -9,13 +9,13 @@ use super::driver::{Msg, Status};
 use super::error::Error;
 use super::fresh;
 use super::handle::{
-    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, HistoryAnswer, HistoryRequest, JoinRequest, Joined, Left, Node, Past, Role, StateView,
+    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
     SyncRequest, Synced,
 };
 use super::history::History;
 use super::hub::Hub;
 use super::leases::Leases;
-use super::metrics::Metrics;
+use super::metrics::{Counted, Metrics};
 use super::outbox::{Accepted, NodeStore};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
@@ -26,7 +26,6 @@ use super::sync::Sync;
 use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::Event;
-use crate::cluster::history::Sample;
 use crate::cluster::ids::{EventSeq, NodeId};
 use crate::cluster::node::{Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
@@ -58,6 +57,7 @@ pub struct RunningNode {
     pub(super) hub: Arc<Hub>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) history: Arc<History>,
+    pub(super) counted: Arc<Counted>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) work: Arc<Tasks>,
@@ -127,14 +127,6 @@ impl RunningNode {
         }
     }
 
-    /// The samples that the node still carries.
-    async fn carried(&self) -> Vec<Sample> {
-        let (answer, outcome) = oneshot::channel();
-        // A node that has stopped carries none.
-        let _ = self.node.send(Msg::Carried(answer)).await;
-        outcome.await.unwrap_or_default()
-    }
-
     fn is_linked(&self) -> bool {
         self.status.borrow().link
     }
@@ -202,12 +194,6 @@ impl RunningNode {
             names = unknown(&self.state(true).await?);
         }
         if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
-    }
-}
-
-impl Past for RunningNode {
-    async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
-        self.history.read(request, self.hub.server_time(), self.carried().await).await
     }
 }
 

@@ -201,6 +201,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         hub,
         metrics,
         history,
+        counted: Arc::default(),
         sync,
         leases,
         work,

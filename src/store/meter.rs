@@ -106,6 +106,7 @@ pub fn name_of(call: &Call) -> &'static str {
             TaskCall::Get { .. } => "task_get",
             TaskCall::List { .. } => "task_list",
         },
+        Call::Census => "census",
     }
 }
 

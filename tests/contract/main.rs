@@ -28,6 +28,7 @@ macro_rules! contract {
 
 mod bound;
 mod calls;
+mod census;
 mod differential;
 mod draining;
 mod election;

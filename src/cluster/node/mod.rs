@@ -302,7 +302,9 @@ impl Node {
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
             Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
-            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _)) => {}
+            // Asked for beside the node.
+            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
+            | Ok((Reply::Census(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

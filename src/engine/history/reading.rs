@@ -5,7 +5,9 @@
 //! Not here: recording (`recorder.rs`).
 
 use super::super::error::Error;
-use super::super::handle::{HistoryAnswer, HistoryRequest};
+use super::super::driver::Msg;
+use super::super::handle::{HistoryAnswer, HistoryRequest, Past};
+use super::super::running::RunningNode;
 use super::super::refusals::{RETRY_AFTER, unavailable};
 use super::History;
 use crate::cluster::history::{HistoryPage, HistoryQuery, Sample};
@@ -13,13 +15,30 @@ use crate::cluster::time::ServerTime;
 use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long the store may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+impl Past for RunningNode {
+    async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
+        self.history.read(request, self.hub.server_time(), self.carried().await).await
+    }
+}
+
+impl RunningNode {
+    /// The samples that the node still carries.
+    pub(in super::super) async fn carried(&self) -> Vec<Sample> {
+        let (answer, outcome) = oneshot::channel();
+        // A node that has stopped carries none.
+        let _ = self.node.send(Msg::Carried(answer)).await;
+        outcome.await.unwrap_or_default()
+    }
+}
+
 impl History {
     /// Answers a question at the server's time `now`; `carried`: samples that the node still carries.
-    pub(in super::super) async fn read(
+    async fn read(
         &self,
         request: HistoryRequest,
         now: ServerTime,

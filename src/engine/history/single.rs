@@ -51,3 +51,41 @@ impl OneBeat {
         }
     }
 }
+
+/// Records a one-shot heartbeat. `summary`: what its ten minutes add up to with it; `process`: a name that no other process has.
+pub async fn record_one(store: &Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
+    let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };
+    if store.source() == Source::Redis {
+        match tokio::time::timeout(PATIENCE, store.record(&batch)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::warn!(%why, "this heartbeat is missing in the history"),
+            Err(_) => tracing::warn!("this heartbeat is missing in the history: Redis did not take it within 2 s"),
+        }
+        return;
+    }
+    let (dir, process) = (dir.clone(), process.to_owned());
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut spool = Spool::new(&dir, &process);
+        spool.take_over();
+        let kept = spool.append(batch);
+        (spool, kept)
+    });
+    let Ok((mut spool, kept)) = opened.await else { return };
+    let bring = async {
+        while let Some(portion) = spool.front(PORTION) {
+            store.record(&portion.batch).await?;
+            spool.confirm(portion.entries);
+        }
+        Ok::<(), crate::store::history::HistoryFault>(())
+    };
+    let why = match tokio::time::timeout(PATIENCE, bring).await {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(why.to_string()),
+        Err(_) => Some("no answer within 2 s".to_owned()),
+    };
+    if let Some(why) = why {
+        let waiting = spool.on_disk();
+        tracing::warn!(kept, waiting, "MongoDB did not take this heartbeat: {why}; the next process of this host brings what waits");
+    }
+    spool.close();
+}

@@ -6,6 +6,7 @@ use super::Metrics;
 use super::snapshot::Snapshot;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
+use serde_json::Number;
 use std::collections::BTreeMap;
 
 impl Metrics {
@@ -27,15 +28,26 @@ impl Metrics {
     }
 
     /// The samples of that text by their names, labels included.
-    pub(in crate::engine) fn samples(&self, snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    pub(in crate::engine) fn samples(&self, snapshot: &Snapshot) -> BTreeMap<String, Number> {
         let text = self.text(snapshot);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = samples.filter_map(|line| line.rsplit_once(' '));
-        pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+        pairs.filter_map(|(name, value)| Some((name.to_owned(), number(value)?))).collect()
+    }
+
+    /// The text of what was counted, without what must be asked of a node.
+    #[must_use]
+    pub fn counters(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
     /// How many lines the log dropped.
     pub(in crate::engine) fn dropped_lines(&self) -> u64 {
         self.log_lines_dropped.get().map_or(0, |read| read())
     }
+}
+
+/// A sample's number; what JSON has no number for is none.
+fn number(text: &str) -> Option<Number> {
+    text.parse::<u64>().map(Number::from).ok().or_else(|| Number::from_f64(text.parse().ok()?))
 }

@@ -4,16 +4,21 @@
 //! 2. No label takes a value that a client or the cluster invents: methods, calls, events and states come from closed tables.
 //! 3. Counters are counted where things happen; gauges are read from the node when somebody asks (`snapshot.rs`).
 //!
-//! `calls.rs` calls to Redis · `requests.rs` requests of clients · `exposition.rs` the text, and the same as a map.
+//! `calls.rs` calls to Redis · `census.rs` the cluster's leases and tasks · `requests.rs` requests of clients · `exposition.rs` the text, and the same as a map.
 //!
-//! Not here: serving them (`crate::rpc`).
+//! Not here: reading the gauges off the node (`crate::engine::sight`), serving all of it (`crate::rpc`).
 
 mod calls;
+mod census;
 mod exposition;
+mod process;
 mod requests;
 mod snapshot;
 
+pub(in crate::engine) use census::Counted;
+pub(in crate::engine) use process::memory_bytes;
 pub use requests::RequestMeter;
+pub(in crate::engine) use snapshot::Snapshot;
 
 use crate::cluster::event::ClusterFact;
 use calls::CallMeters;

@@ -83,6 +83,8 @@ impl Claim {
             retry: config.node.retry,
             sync: config.sync,
             former,
+            history: settings::history(config)?,
+            recent: config.history.recent,
         });
         node.map(Arc::new).map_err(|error| Failure::Failed(format!("cannot start the node: {error}")))
     }

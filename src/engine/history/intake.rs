@@ -121,7 +121,10 @@ impl Intake {
             waiting.told = Some(now);
             std::mem::take(&mut waiting.dropped)
         };
-        tracing::warn!(dropped = told, "heartbeats are missing in the history: there is no room left for those that wait");
+        tracing::warn!(
+            dropped = told,
+            "heartbeats are missing in the history: there is no room left for those that wait"
+        );
     }
 }
 

@@ -141,7 +141,8 @@ impl History {
                 brought.ending.send_replace(Some(clock::now() + patience));
                 let mut ended = brought.ended.clone();
                 // A disk that hangs must not hold up the end; what is on it stays there.
-                let _ = tokio::time::timeout(patience + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
+                let _ =
+                    tokio::time::timeout(patience + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
             }
         }
     }

@@ -4,11 +4,11 @@
 //!
 //! Not here: recording (`recorder.rs`).
 
-use super::super::error::Error;
 use super::super::driver::Msg;
+use super::super::error::Error;
 use super::super::handle::{HistoryAnswer, HistoryRequest, Past};
-use super::super::running::RunningNode;
 use super::super::refusals::{RETRY_AFTER, unavailable};
+use super::super::running::RunningNode;
 use super::History;
 use crate::cluster::history::{HistoryPage, HistoryQuery, Sample};
 use crate::cluster::time::ServerTime;

@@ -67,7 +67,7 @@ struct Course {
 
 impl<S: HistoryStore> Recorder<S> {
     /// Runs as long as the node does.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         let mut course = Course::default();
         self.with(Spool::take_over).await;
         self.depart(&mut course).await;
@@ -134,7 +134,9 @@ impl<S: HistoryStore> Recorder<S> {
         if course.flight.is_some() || course.next_try > clock::now() {
             return;
         }
-        let Some(Some(Portion { batch, entries, lost })) = self.with(|spool| spool.front(PORTION)).await else { return };
+        let Some(Some(Portion { batch, entries, lost })) = self.with(|spool| spool.front(PORTION)).await else {
+            return;
+        };
         self.intake.dropped(lost as u64);
         course.flight = Some(Flight { entries, samples: batch.samples.clone(), sent: clock::now() });
         let store = Arc::clone(&self.store);
@@ -171,7 +173,9 @@ impl<S: HistoryStore> Recorder<S> {
 
     fn lose(&self, course: &mut Course, why: &str) {
         if !std::mem::replace(&mut course.lost, true) {
-            tracing::warn!("the history cannot be recorded now: {why}; heartbeats wait on this host's disk and are recorded later");
+            tracing::warn!(
+                "the history cannot be recorded now: {why}; heartbeats wait on this host's disk and are recorded later"
+            );
         }
     }
 
@@ -194,7 +198,13 @@ impl<S: HistoryStore> Recorder<S> {
         let (waiting, on_disk) = self.count();
         if waiting > 0 {
             let took_ms = millis(left);
-            tracing::warn!(waiting, on_disk, in_time, took_ms, "heartbeats wait to be recorded by the next process of this host");
+            tracing::warn!(
+                waiting,
+                on_disk,
+                in_time,
+                took_ms,
+                "heartbeats wait to be recorded by the next process of this host"
+            );
         }
         self.with(Spool::close).await;
         self.ended.send_replace(true);

@@ -31,6 +31,15 @@ pub struct OneBeat {
 }
 
 impl OneBeat {
+    /// Adds it to the summary of its ten minutes.
+    pub fn sum_up(&self, summary: &mut Option<Summary>) {
+        let sample = self.sample();
+        if !summary.as_mut().is_some_and(|summary| summary.add(&sample)) {
+            let previous = summary.take().filter(|s| s.incarnation == sample.incarnation).map(|s| s.last_at);
+            *summary = Some(Summary::of(&sample, previous));
+        }
+    }
+
     fn sample(&self) -> Sample {
         let Beat { node_id, incarnation, role, term, leader_id, at, round_trip, attempts } = self.beat.clone();
         Sample {
@@ -85,7 +94,11 @@ pub async fn record_one(store: &Stores, dir: &StateDir, process: &str, beat: &On
     };
     if let Some(why) = why {
         let waiting = spool.on_disk();
-        tracing::warn!(kept, waiting, "MongoDB did not take this heartbeat: {why}; the next process of this host brings what waits");
+        tracing::warn!(
+            kept,
+            waiting,
+            "MongoDB did not take this heartbeat: {why}; the next process of this host brings what waits"
+        );
     }
     spool.close();
 }

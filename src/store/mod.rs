@@ -7,6 +7,7 @@
 
 pub mod history;
 pub mod memory;
+pub mod mongodb;
 pub mod redis;
 
 use crate::cluster::event::ClusterEvent;

@@ -28,6 +28,7 @@ mod progress;
 mod publisher;
 mod reader;
 mod refusals;
+pub mod retrospect;
 mod running;
 mod slot;
 mod start;

@@ -12,8 +12,8 @@ use super::problem::Findings;
 use super::redis::{SOCKET, check_host};
 use super::schema::Index;
 use super::settings::{
-    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
-    RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
+    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::member::Metadata;
@@ -109,6 +109,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         },
         redis,
         mongodb,
+        history: HistoryConfig { recent: Duration::from_hours(u64::from(raw.history.recent_hours)) },
         logging,
         metrics,
         rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },

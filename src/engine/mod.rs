@@ -15,6 +15,7 @@ mod driver;
 pub mod error;
 pub mod fresh;
 pub mod handle;
+pub mod history;
 pub mod holder;
 pub mod hub;
 mod leases;

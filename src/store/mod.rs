@@ -8,6 +8,7 @@
 pub mod history;
 pub mod memory;
 mod meter;
+pub mod mongodb;
 pub mod redis;
 
 pub use meter::{CALLS, Ended, Meter, name_of};

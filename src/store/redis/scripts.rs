@@ -24,7 +24,8 @@ macro_rules! scripts {
 
 scripts! {
     JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks.lua" & "tick.lua",
+    TICK = "tasks.lua" & "history.lua" & "tick.lua",
+    RECORD = "history.lua" & "record.lua",
     VIEW = "view.lua",
     LEAVE = "tasks.lua" & "leave.lua",
     RESIGN = "resign.lua",

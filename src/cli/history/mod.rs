@@ -68,7 +68,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
         if !arguments.form.json {
             let nodes = words::many(read.report.nodes.len(), "node");
-            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::lasting(arguments.since));
+            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::window(arguments.since));
             session.output.line(told)?;
         }
     }

@@ -133,8 +133,8 @@ fn night() -> Sketch {
     Sketch::of(24 * HOUR)
         .node("gw-berlin", 24 * HOUR, &[(11 * HOUR, 9 * HOUR, Gone::ProcessDied)])
         .named("Berlin office")
-        .gap(3 * HOUR, 3 * HOUR - 20)
         .gap(6 * HOUR, 6 * HOUR - 1_500)
+        .gap(3 * HOUR, 3 * HOUR - 20)
         .node(
             "gw-oslo",
             24 * HOUR,

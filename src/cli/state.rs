@@ -45,7 +45,7 @@ async fn read(session: &Session<'_>, fresh: bool) -> Result<ClusterState, Failur
     let config = settings::load(session.global, session.environment)?;
     match find(session.global, &config).await? {
         Found::Running { client, .. } => {
-            let params = StateParams { fresh: fresh.then_some(true) };
+            let params = StateParams { fresh: fresh.then_some(true), metrics: None };
             answer(ANSWER, client.call("distributed.get_cluster_state", params)).await
         }
         Found::Absent(why) if session.global.node.is_some() => Err(Failure::Usage(why)),

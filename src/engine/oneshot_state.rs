@@ -6,6 +6,7 @@
 //! Not here: what a run does with it (`crate::cli`).
 
 use super::state_dir::{StateDir, StateError, private_file};
+use crate::cluster::history::Summary;
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub struct OneshotState {
     pub incarnation: Incarnation,
     /// The name of the "process" that the runs together stand for.
     pub proc: Nonce,
+    /// How many beats this life has made.
+    #[serde(default)]
+    pub beats: u64,
+    /// What its last ten minutes add up to.
+    #[serde(default)]
+    pub summary: Option<Summary>,
     /// The leadership that this node holds, if any.
     #[serde(default)]
     pub lease: Option<HeldLease>,

@@ -12,6 +12,7 @@ mod checker_tests;
 pub mod cluster;
 pub mod command;
 pub mod mcp;
+pub mod mongod;
 pub mod proxy;
 pub mod redis_server;
 pub mod resp;
@@ -27,6 +28,7 @@ pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::clawster;
+pub use mongod::Mongod;
 pub use proxy::Proxy;
 pub use redis_server::{RedisOptions, RedisServer};
 pub use serve::{Launch, Serve};

@@ -170,7 +170,7 @@ impl<'a> Row<'a> {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
             if inside(reign, terms, (b - a).max(2.0)).is_none() {
-                self.label(svg, f64::midpoint(a, b), &terms.write(reign.term), look::LEADS, labels);
+                self.label(svg, a + 3.0, &terms.write(reign.term), look::LEADS, labels);
             }
         }
     }
@@ -209,7 +209,7 @@ impl<'a> Row<'a> {
             }
             let texts = [format!("{word} {lasting}: {reason}"), format!("{word} {lasting}"), word.to_owned()];
             for text in &texts {
-                if self.within(svg, x, width, text) || self.label(svg, x + width / 2.0, text, look::DOWN, labels) {
+                if self.within(svg, x, width, text) || self.label(svg, x + 4.0, text, look::DOWN, labels) {
                     break;
                 }
             }
@@ -272,10 +272,10 @@ impl<'a> Row<'a> {
         true
     }
 
-    /// Writes a text above the band, centred there, where it has room.
+    /// Writes a text above the band, from there to the right, where it has room.
     fn label(&self, svg: &mut Svg, x: f64, text: &str, fill: &str, labels: &mut Lanes) -> bool {
         let width = bold(text, look::SMALL);
-        let a = (x - width / 2.0).min(self.frame.right - width).max(self.frame.left);
+        let a = x.min(self.frame.right - width).max(self.frame.left);
         let placed = labels.place(a, a + width).is_some();
         if placed {
             strong(svg, a, self.band - 4.5, text, fill);
@@ -307,7 +307,7 @@ impl<'a> Row<'a> {
                 [("class", &"gap"), ("d", &path), ("fill", &"none"), ("stroke", &look::GAP), ("stroke-width", &2.0)];
             svg.told("path", &attributes, &title);
             let text = format!("{missed} missed");
-            let begin = b.max(middle + 2.0) + 5.0;
+            let begin = b.max(middle + 2.0) + 8.0;
             let end = begin + width_of(&text, look::SMALL);
             if end < self.frame.right && below.place(begin, end).is_some() {
                 let (x, y) = (Px(begin), Px(top + 8.0));
@@ -363,12 +363,12 @@ fn inside(reign: &Reign, terms: &Terms, width: f64) -> Option<String> {
 
 /// A text, cut to a width.
 fn fit(text: &str, size: f64, room: f64) -> String {
-    if width_of(text, size) <= room {
+    if bold(text, size) <= room {
         return text.to_owned();
     }
     let mut cut = String::new();
     for c in text.chars() {
-        if width_of(&cut, size) + 1.6 * size > room {
+        if bold(&cut, size) + 1.6 * size > room {
             break;
         }
         cut.push(c);

@@ -72,6 +72,17 @@ pub(super) fn target(config: &Config) -> Target {
     }
 }
 
+/// The store of the history that the configuration means; `None`: none is kept. Nothing is connected yet.
+///
+/// # Errors
+/// [`Failure::Failed`] when `mongodb.uri` is no connection string.
+pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
+    if config.mongodb.uri.is_none() && config.history.recent.is_zero() {
+        return Ok(None);
+    }
+    Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
+}
+
 /// The Redis that the configuration means, for those who only look: the private one of this host where that is in use, running
 /// or not.
 #[must_use]
@@ -85,17 +96,6 @@ pub(super) fn observed_target(config: &Config) -> Target {
         config.redis.use_private(embedded::socket_path(&config.state_dir));
     }
     target(&config)
-}
-
-/// The store of the history that the configuration means; `None`: none is kept. Nothing is connected yet.
-///
-/// # Errors
-/// [`Failure::Failed`] when `mongodb.uri` is no connection string.
-pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
-    if config.mongodb.uri.is_none() && config.history.recent.is_zero() {
-        return Ok(None);
-    }
-    Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
 }
 
 /// What the node says of itself, with what is not configured filled in.

@@ -10,6 +10,7 @@ pub mod drain;
 pub mod election;
 pub mod event;
 pub mod heartbeat;
+pub mod history;
 pub mod history_entry;
 pub mod history_report;
 pub mod lease;

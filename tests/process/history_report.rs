@@ -162,6 +162,9 @@ fn what_cannot_be_done_is_said() {
     clawster(&nowhere, &["history", "--since", "5y"]).expect(2);
     let redis = RedisServer::start();
     let launch = Launch::new(folder.path(), "b").redis(&redis);
+    let without = Launch::new(folder.path(), "c").redis(&redis).env("MONGODB_URI", "mongodb://u:hush@127.0.0.1:1/");
+    let failed = clawster_with(&without, &["history"], b"", secs(30.0)).expect(1);
+    assert!(failed.stderr.contains("MongoDB") && !failed.stderr.contains("hush"), "{failed:?}");
     let path = "missing/folder/history.svg";
     let failed = clawster(&launch, &["history", "--svg", path]).expect(1);
     assert!(failed.stderr.contains(path) && failed.stderr.contains("cannot write"), "{failed:?}");

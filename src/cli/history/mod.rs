@@ -20,6 +20,7 @@ use super::{Session, settings};
 use crate::cluster::history::report::Report;
 use crate::cluster::ids::NodeId;
 use crate::config::Config;
+use crate::rpc::wire::history::HistorySource;
 use crate::rpc::wire::history_entry::HistoryEntry;
 use crate::rpc::wire::history_report::HistoryReport;
 use crate::store::history::Source;
@@ -34,7 +35,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, Serialize)]
 struct Answer {
     cluster: String,
-    source: &'static str,
+    source: HistorySource,
     entries: Vec<HistoryEntry>,
     more: bool,
     report: HistoryReport,
@@ -73,13 +74,9 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         }
     }
     if arguments.form.json {
-        let source = match read.source {
-            Source::Mongodb => "mongodb",
-            Source::Redis => "redis",
-        };
         let answer = Answer {
             cluster: config.cluster.as_str().to_owned(),
-            source,
+            source: read.source.into(),
             entries: read.beats.samples.iter().map(HistoryEntry::from).collect(),
             more: read.beats.more,
             report: HistoryReport::new(&read.report, MOST),

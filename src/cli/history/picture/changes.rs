@@ -89,7 +89,7 @@ pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repor
     for flag in flags {
         let change = flag.change;
         let (x, colour) = (frame.x(change.at), colour(change));
-        if let Some(since) = change.vacant_since.or(change.last_beat) {
+        if let Some(since) = change.vacant_since.or(change.last_sign) {
             let a = frame.x(since);
             if x - a >= 2.0 {
                 let height = frame.bottom() - frame.top;

@@ -25,14 +25,18 @@ const MOST_BYTES: usize = 3 << 20;
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
     /// Only the heartbeats of this node. Default: of all nodes.
-    #[schemars(length(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
     pub node_id: Option<String>,
     /// Only what happened within this many milliseconds before now. Default: as far back as history is kept; a report: a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
     /// At most so many heartbeats, the newest; 1 to 10000. Default 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub limit: Option<u64>,
     /// Whether to tell, too, what the time adds up to: availability, gaps, flaps, leaders, failovers. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<bool>,
 }
 

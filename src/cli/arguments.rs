@@ -3,16 +3,19 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
-//! `members.rs`, `leases.rs`, `running.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//! `members.rs`, `leases.rs`, `running.rs`, `tasks.rs` and `history.rs` hold the arguments of larger commands, `values.rs` reads
+//! their values.
 //!
 //! Not here: what the commands do (one file per group beside this one).
 
+mod history;
 mod leases;
 mod members;
 mod running;
 mod tasks;
 mod values;
 
+pub use history::HistoryArguments;
 pub use leases::LeaseAction;
 pub use members::{JoinArguments, RecvArguments, SendArguments};
 pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
@@ -91,7 +94,12 @@ Asks the node of this host, or Redis itself where none runs. Never joins.
 
 Examples:
   clawster status
-  clawster status --fresh --json | jq .leader_id")]
+  clawster status --fresh --json | jq .leader_id
+  clawster status --metrics            the node's numbers as well
+  clawster status --check              for probes: one line; 0 healthy, 1 not, 3 Redis does not answer
+
+With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Where no node runs, it is \
+healthy only while one-shot heartbeats keep a member alive.")]
     Status {
         /// How to answer.
         #[command(flatten)]
@@ -99,6 +107,12 @@ Examples:
         /// Ask Redis now instead of taking the node's view
         #[arg(long)]
         fresh: bool,
+        /// Print the node's numbers, too
+        #[arg(long)]
+        metrics: bool,
+        /// Say in one line whether this host's node is well, for probes
+        #[arg(long, conflicts_with_all = ["fresh", "metrics"])]
+        check: bool,
     },
     /// List the members
     #[command(after_help = "\
@@ -241,6 +255,9 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// Show who was there, who led and what failed, as a table, as JSON, or as a picture
+    #[command(after_help = history::HISTORY_HELP)]
+    History(HistoryArguments),
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {

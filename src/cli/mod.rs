@@ -7,6 +7,7 @@
 
 pub mod arguments;
 mod attach;
+mod check;
 mod config_check;
 
 mod demo;
@@ -16,6 +17,7 @@ mod doctor;
 mod documents;
 mod drain;
 mod events;
+mod history;
 mod leases;
 mod mcp;
 mod membership;
@@ -142,7 +144,8 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
         Command::Mcp => mcp::run(session).await,
-        Command::Status { form, fresh } => state::status(session, form, fresh).await,
+        Command::Status { form, check: true, .. } => check::run(session, form).await,
+        Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,
@@ -161,6 +164,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Tasks { action } => tasks::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
+        Command::History(arguments) => history::run(session, arguments).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,

@@ -9,8 +9,9 @@ use super::arguments::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
 use crate::cluster::member::Metadata;
-use crate::config::{self, Config, Loaded, Problems, RedisAddress, Sources};
-use crate::embedded::Seek;
+use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Sources};
+use crate::embedded::{self, Remembered, Seek};
+use crate::store::history::Stores;
 use crate::store::redis::{Address, Target};
 
 /// Loads the configuration with everything that is known about it.
@@ -69,6 +70,32 @@ pub(super) fn target(config: &Config) -> Target {
         username: redis.username.clone(),
         password: redis.password.as_ref().map(|password| password.expose().to_owned()),
     }
+}
+
+/// The store of the history that the configuration means; `None`: none is kept. Nothing is connected yet.
+///
+/// # Errors
+/// [`Failure::Failed`] when `mongodb.uri` is no connection string.
+pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
+    if config.mongodb.uri.is_none() && config.history.recent.is_zero() {
+        return Ok(None);
+    }
+    Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
+}
+
+/// The Redis that the configuration means, for those who only look: the private one of this host where that is in use, running
+/// or not.
+#[must_use]
+pub(super) fn observed_target(config: &Config) -> Target {
+    let mut config = config.clone();
+    let private = match config.redis.mode {
+        RedisMode::Embedded => true,
+        _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
+    };
+    if private {
+        config.redis.use_private(embedded::socket_path(&config.state_dir));
+    }
+    target(&config)
 }
 
 /// What the node says of itself, with what is not configured filled in.

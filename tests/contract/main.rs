@@ -47,6 +47,7 @@ macro_rules! history_contract {
 
 mod bound;
 mod calls;
+mod census;
 mod differential;
 mod draining;
 mod election;

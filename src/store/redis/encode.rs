@@ -7,7 +7,9 @@ use super::samples::Recent;
 use super::{scripts, task};
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
-use crate::cluster::protocol::{Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, Owner, Publish, Rule, Tick};
+use crate::cluster::protocol::{
+    Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
+};
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
 use redis::Script;
@@ -88,6 +90,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
         Call::Task(task) => task::invocation(task),
+        Call::Census => (&scripts::CENSUS, vec![MOST_LANES.to_string()]),
     };
     let own_keys = match call {
         Call::Once(once) => once.keys.iter().map(|key| keys.once(key)).collect(),

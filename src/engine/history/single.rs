@@ -1,0 +1,112 @@
+//! The sample of a one-shot heartbeat, recorded by its own process.
+//!
+//! 1. It takes [`PATIENCE`] at most, after the heartbeat is done.
+//! 2. What MongoDB does not take in that time waits on this host's disk for the next process; what Redis does not take is lost.
+//!
+//! Not here: the heartbeat (`super::super::oneshot`).
+
+use super::super::handle::{Beat, Role};
+use super::super::state_dir::StateDir;
+use super::spool::Spool;
+use crate::clock;
+use crate::cluster::history::{Sample, Summary};
+use crate::store::history::{Batch, HistoryFault, HistoryStore, Source, Stores};
+use crate::store::mongodb::Patience;
+use std::time::Duration;
+
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What a process waits for that has no time. A write of an earlier one that still lies in a frozen server is waited for only shortly:
+/// at worst that one heartbeat is recorded twice.
+const HURRIED: Patience =
+    Patience { write: PATIENCE, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
+/// How many samples of earlier processes are brought along at most.
+const PORTION: usize = 500;
+
+/// What a one-shot heartbeat knows of itself.
+#[derive(Debug, Clone)]
+pub struct OneBeat {
+    /// The heartbeat.
+    pub beat: Beat,
+    /// Its place among those of its life.
+    pub number: u64,
+    /// From the process's first attempt to the answer.
+    pub delay: Duration,
+    /// The interval that governs the cluster.
+    pub interval: Duration,
+}
+
+impl OneBeat {
+    /// Adds it to the summary of its ten minutes.
+    pub fn sum_up(&self, summary: &mut Option<Summary>) {
+        let sample = self.sample();
+        if !summary.as_mut().is_some_and(|summary| summary.add(&sample)) {
+            let previous = summary.take().filter(|s| s.incarnation == sample.incarnation).map(|s| s.last_at);
+            *summary = Some(Summary::of(&sample, previous));
+        }
+    }
+
+    fn sample(&self) -> Sample {
+        let Beat { node_id, incarnation, role, term, leader_id, at, round_trip, attempts } = self.beat.clone();
+        Sample {
+            node_id,
+            incarnation,
+            number: self.number,
+            at,
+            leads: role == Role::Leader,
+            term,
+            leader_id,
+            round_trip,
+            attempts,
+            delay: self.delay,
+            lag: 0,
+            memory: 0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            interval: self.interval,
+        }
+    }
+}
+
+/// Records a one-shot heartbeat. `summary`: what its ten minutes add up to with it; `process`: a name that no other process has.
+pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
+    let source = store.source();
+    let store = match store {
+        Stores::Mongodb(store) => Stores::Mongodb(store.with_patience(HURRIED)),
+        other @ Stores::Redis(_) => other,
+    };
+    let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };
+    let end = clock::now() + PATIENCE;
+    let why = match tokio::time::timeout(PATIENCE, store.record(&batch)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(why)) => Some(why.to_string()),
+        Err(_) => Some("no answer within 2 s".to_owned()),
+    };
+    if source == Source::Redis {
+        if let Some(why) = why {
+            tracing::warn!("this heartbeat is missing in the history: {why}");
+        }
+        return;
+    }
+    let mut spool = Spool::new(dir, process);
+    match why {
+        Some(why) => {
+            let kept = spool.append(Batch { unsure: true, ..batch }) && spool.on_disk() > 0;
+            let then =
+                if kept { "the next process of this host brings it" } else { "and it could not be kept on disk" };
+            tracing::warn!("MongoDB did not take this heartbeat ({why}); {then}");
+        }
+        None => {
+            spool.take_over();
+            let bring = async {
+                while let Some(portion) = spool.front(PORTION) {
+                    store.record(&portion.batch).await?;
+                    spool.confirm(portion.entries);
+                }
+                Ok::<(), HistoryFault>(())
+            };
+            // What is not brought in time stays on disk.
+            let _ = tokio::time::timeout(end.since(clock::now()), bring).await;
+        }
+    }
+    spool.close();
+}

@@ -21,7 +21,8 @@ use clawster::store::history::{Batch, HistoryStore};
 use clawster::store::mongodb::MongoHistory;
 use clawster::store::redis::{Address, RedisHistory, Target};
 use std::time::Duration;
-use support::{Mongod, RedisServer, stamp};
+use support::mongod::Mongod;
+use support::{RedisServer, stamp};
 
 const NODES: u64 = 100;
 const BEATS: u64 = 8_640;

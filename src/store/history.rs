@@ -96,9 +96,9 @@ pub trait HistoryStore: Send + Sync + 'static {
 #[derive(Debug)]
 pub enum Stores {
     /// MongoDB is configured.
-    Mongodb(MongoHistory),
+    Mongodb(Box<MongoHistory>),
     /// It is not.
-    Redis(RedisHistory),
+    Redis(Box<RedisHistory>),
 }
 
 impl Stores {
@@ -108,8 +108,11 @@ impl Stores {
     /// [`HistoryFault::Refused`] when `mongodb.uri` is no connection string; the text shows nothing of it.
     pub fn new(config: &Config, redis: &Target) -> Result<Self, HistoryFault> {
         match MongoHistory::new(&config.mongodb, &config.cluster)? {
-            Some(mongodb) => Ok(Self::Mongodb(mongodb)),
-            None => Ok(Self::Redis(RedisHistory::new(redis.clone(), &config.cluster, config.history.recent))),
+            Some(mongodb) => Ok(Self::Mongodb(Box::new(mongodb))),
+            None => {
+                let redis = RedisHistory::new(redis.clone(), &config.cluster, config.history.recent);
+                Ok(Self::Redis(Box::new(redis)))
+            }
         }
     }
 }

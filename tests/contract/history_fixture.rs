@@ -136,7 +136,7 @@ pub fn beat(node: &str, life: u64, number: u64) -> Sample {
         term: Term(1_700_000_000_000_000 + life),
         leader_id: (node != "alone").then(|| id("a")),
         round_trip: Duration::from_micros(431 + number),
-        attempts: 1 + u32::from(number % 5 == 0),
+        attempts: 1 + u32::from(number.is_multiple_of(5)),
         delay: Duration::from_micros(1_234_567 + number),
         lag: number % 3,
         memory: 18_350_080,

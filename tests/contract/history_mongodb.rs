@@ -23,8 +23,8 @@ fn about(kept: &InMongodb, collection: &str) -> Document {
 fn ttl(kept: &InMongodb, collection: &str) -> Option<i64> {
     let answer = kept.server.command(&kept.config.db, doc! {"listIndexes": collection}).unwrap();
     let indexes = answer.get_document("cursor").unwrap().get_array("firstBatch").unwrap().clone();
-    let indexes = indexes.into_iter().map(|index| index.as_document().unwrap().clone());
-    let found = indexes.filter(|index| index.get_str("name").unwrap() == "clawster_ttl").next()?;
+    let mut indexes = indexes.into_iter().map(|index| index.as_document().unwrap().clone());
+    let found = indexes.find(|index| index.get_str("name").unwrap() == "clawster_ttl")?;
     number(&found, "expireAfterSeconds")
 }
 

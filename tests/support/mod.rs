@@ -29,7 +29,6 @@ pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::clawster;
-pub use mongod::Mongod;
 pub use proxy::Proxy;
 pub use redis_server::{RedisOptions, RedisServer};
 pub use serve::{Launch, Serve};

@@ -146,7 +146,7 @@ impl Setup<'_> {
             index.insert("partialFilterExpression", only);
         }
         let made = self.database.run_command(doc! {"createIndexes": name, "indexes": [index]}).await;
-        match made.as_ref().map_err(|error| code(error)) {
+        match made.as_ref().map_err(code) {
             Err(Some(code)) if DIFFERS.contains(&code) => {
                 let change = doc! {"collMod": name, "index": {"name": TTL, "expireAfterSeconds": self.seconds}};
                 self.attempt(name, "the retention of the collection was not changed", change).await

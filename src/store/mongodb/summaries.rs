@@ -138,7 +138,7 @@ mod tests {
 
     fn summary() -> Summary {
         let mut delays = Histogram::default();
-        [1, 1, 70, 4_000].map(|millis| delays.add(Duration::from_millis(millis)));
+        [1, 1, 70, 4_000].into_iter().for_each(|millis| delays.add(Duration::from_millis(millis)));
         Summary {
             node_id: NodeId::new("a").expect("an id"),
             incarnation: Incarnation(7),

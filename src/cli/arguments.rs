@@ -94,7 +94,12 @@ Asks the node of this host, or Redis itself where none runs. Never joins.
 
 Examples:
   clawster status
-  clawster status --fresh --json | jq .leader_id")]
+  clawster status --fresh --json | jq .leader_id
+  clawster status --metrics            the node's numbers as well
+  clawster status --check              for probes: one line; 0 healthy, 1 not, 3 Redis does not answer
+
+With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Where no node runs, it is \
+healthy only while one-shot heartbeats keep a member alive.")]
     Status {
         /// How to answer.
         #[command(flatten)]
@@ -102,6 +107,12 @@ Examples:
         /// Ask Redis now instead of taking the node's view
         #[arg(long)]
         fresh: bool,
+        /// Print the node's numbers, too
+        #[arg(long)]
+        metrics: bool,
+        /// Say in one line whether this host's node is well, for probes
+        #[arg(long, conflicts_with_all = ["fresh", "metrics"])]
+        check: bool,
     },
     /// List the members
     #[command(after_help = "\

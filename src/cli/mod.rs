@@ -7,6 +7,7 @@
 
 pub mod arguments;
 mod attach;
+mod check;
 mod config_check;
 
 mod demo;
@@ -143,7 +144,8 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
         Command::Mcp => mcp::run(session).await,
-        Command::Status { form, fresh } => state::status(session, form, fresh).await,
+        Command::Status { form, check: true, .. } => check::run(session, form).await,
+        Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,

@@ -309,7 +309,7 @@ pub(super) enum FormatKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct MetricsKeys {
-    /// The address (ip:port) that metrics are served on, or "off". This version does not serve them yet.
+    /// The address (ip:port) that a node serves /metrics, /healthz and /readyz on, or "off". Nobody has to prove who they are: prefer 127.0.0.1.
     #[schemars(length(min = 1, max = 100))]
     pub(super) listen: String,
 }

@@ -210,6 +210,8 @@ pub struct LoggingConfig {
 pub struct MetricsConfig {
     /// Where they are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// The file or variable that says so, for messages.
+    pub place: String,
 }
 
 /// The JSON-RPC server.

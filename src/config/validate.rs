@@ -20,6 +20,7 @@ use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::member::Metadata;
 use crate::cluster::settings::{LeaderMode, LeaderSettings, Retry, SyncSettings, Timing};
 use serde_json::{Map, Value};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -329,19 +330,24 @@ fn metrics(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> Metrics
     let place = values.source("metrics.listen").to_string();
     let listen = match raw.metrics.listen.as_str() {
         "off" => None,
-        text => match text.parse() {
+        text => match text.parse::<SocketAddr>() {
             Ok(address) => {
-                findings.warn(format!("{place}: metrics.listen is set, but this version does not serve metrics yet"));
+                if !address.ip().to_canonical().is_loopback() {
+                    findings.warn(format!(
+                        "{place}: metrics.listen {address} can be reached from other hosts, and nobody has to prove who they are; \
+                         let only your monitoring through to it"
+                    ));
+                }
                 Some(address)
             }
             Err(_) => {
-                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464";
-                findings.problem(place, "metrics.listen", text);
+                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464 or [::1]:9464";
+                findings.problem(&place, "metrics.listen", text);
                 None
             }
         },
     };
-    MetricsConfig { listen }
+    MetricsConfig { listen, place }
 }
 
 fn logging(raw: &ConfigFile, state_dir: &Path) -> LoggingConfig {

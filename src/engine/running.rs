@@ -26,7 +26,7 @@ use super::sync::Sync;
 use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::Event;
-use crate::cluster::ids::{EventSeq, NodeId};
+use crate::cluster::ids::{ClusterName, EventSeq, NodeId};
 use crate::cluster::node::{Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
 use crate::cluster::time::millis;
@@ -50,6 +50,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// See the module's text. Dropping its last clone ends its tasks at once, without leaving the cluster.
 #[derive(Clone)]
 pub struct RunningNode {
+    pub(super) cluster: ClusterName,
     pub(super) node: mpsc::Sender<Msg>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) store: Arc<RedisStore>,

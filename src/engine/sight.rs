@@ -56,6 +56,8 @@ impl RunningNode {
             ..Snapshot::default()
         };
         let status = self.status.borrow().clone();
+        snapshot.cluster = self.cluster.to_string();
+        snapshot.node_id = status.node_id.to_string();
         snapshot.member = status.life().is_some();
         snapshot.redis = status.link;
         if snapshot.member {

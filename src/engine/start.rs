@@ -194,6 +194,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (failing, failure) = watch::channel(false);
     let supervisor = tokio::spawn(supervise(tasks, failing));
     Ok(RunningNode {
+        cluster: start.cluster,
         node: inputs,
         status: status_reader,
         store,

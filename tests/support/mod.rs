@@ -11,6 +11,7 @@ pub mod checker;
 mod checker_tests;
 pub mod cluster;
 pub mod command;
+pub mod exposition;
 pub mod mcp;
 pub mod mongod;
 pub mod proxy;

@@ -14,6 +14,8 @@ mod exposition;
 mod process;
 mod requests;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::engine) use census::Counted;
 pub(in crate::engine) use process::memory_bytes;

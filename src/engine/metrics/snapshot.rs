@@ -12,6 +12,10 @@ use std::time::Duration;
 /// What a node is like at one moment.
 #[derive(Debug, Clone, Default)]
 pub(in crate::engine) struct Snapshot {
+    /// The cluster's name.
+    pub(in crate::engine) cluster: String,
+    /// The id that it has.
+    pub(in crate::engine) node_id: String,
     /// Whether it is a member.
     pub(in crate::engine) member: bool,
     /// Whether it leads.
@@ -47,13 +51,18 @@ impl Snapshot {
     /// The gauges, and the counters that are kept elsewhere, as Prometheus' families.
     pub(super) fn families(&self) -> Vec<MetricFamily> {
         let flag = |value: bool| number(u64::from(value));
-        let nodes = self.nodes.iter().map(|(status, count)| (Some(("status", *status)), number(*count)));
-        let version = (Some(("version", env!("CARGO_PKG_VERSION"))), 1.0);
+        let nodes = self.nodes.iter().map(|(status, count)| (vec![("status", *status)], number(*count)));
+        let labels = vec![
+            ("cluster", self.cluster.as_str()),
+            ("node_id", &self.node_id),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        let about = "Which node of which cluster this is, and the version of clawster that it runs.";
         let mut all = vec![
+            of("clawster_info", about, MetricType::GAUGE, vec![(labels, 1.0)]),
             gauge("clawster_up", "Whether this node is a member of the cluster.", flag(self.member)),
             gauge("clawster_leader", "Whether this node leads.", flag(self.leads)),
             gauge("clawster_redis_up", "Whether Redis answers this node.", flag(self.redis)),
-            of("clawster_info", "The version of clawster that this node runs.", MetricType::GAUGE, vec![version]),
             of(
                 "clawster_nodes",
                 "Nodes of the cluster by status, as this node sees them.",
@@ -84,7 +93,7 @@ impl Snapshot {
         if let Some(census) = &self.census {
             let leases = "Named leases of the cluster that are held or kept for a waiter.";
             all.extend(census.leases.map(|count| gauge("clawster_leases", leases, number(count))));
-            let states = census.tasks.iter().map(|(state, count)| (Some(("state", state.word())), number(*count)));
+            let states = census.tasks.iter().map(|(state, count)| (vec![("state", state.word())], number(*count)));
             let tasks = "Tasks of the cluster by state; ended ones as long as they are kept.";
             all.push(of("clawster_tasks", tasks, MetricType::GAUGE, states.collect()));
         }
@@ -92,28 +101,31 @@ impl Snapshot {
     }
 }
 
+/// A sample: its labels, and its value.
+type Sample<'a> = (Vec<(&'a str, &'a str)>, f64);
+
 fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
-    of(name, help, MetricType::GAUGE, vec![(None, value)])
+    of(name, help, MetricType::GAUGE, vec![(Vec::new(), value)])
 }
 
 fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
-    of(name, help, MetricType::COUNTER, vec![(None, value)])
+    of(name, help, MetricType::COUNTER, vec![(Vec::new(), value)])
 }
 
-/// A family of samples, each with at most one label.
-fn of(name: &str, help: &str, kind: MetricType, samples: Vec<(Option<(&str, &str)>, f64)>) -> MetricFamily {
+fn label((name, value): (&str, &str)) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn of(name: &str, help: &str, kind: MetricType, samples: Vec<Sample<'_>>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(name.to_owned());
     family.set_help(help.to_owned());
     family.set_field_type(kind);
-    let metrics = samples.into_iter().map(|(label, value)| {
-        let label = label.map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name(name.to_owned());
-            pair.set_value(value.to_owned());
-            pair
-        });
-        let mut metric = Metric::from_label(label.into_iter().collect());
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let mut metric = Metric::from_label(labels.into_iter().map(label).collect());
         if kind == MetricType::COUNTER {
             let mut counter = Counter::default();
             counter.set_value(value);

@@ -91,7 +91,7 @@ impl RedisStore {
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not stand in time.
     pub async fn presence(&self, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
-        presence::open(&self.target, self.keys.clone(), nonce).await
+        presence::open(&self.target, self.keys.clone(), nonce, self.meter.clone()).await
     }
 
     /// Where this store is, without credentials.

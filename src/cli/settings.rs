@@ -24,7 +24,7 @@ pub(super) fn load_all(global: &Global, environment: &Environment) -> Result<Loa
         env: environment.variables.clone(),
         cwd: environment.folder.clone(),
     };
-    config::load(&sources)
+    config::load_with(&sources, crate::store::mongodb::check_uri)
 }
 
 /// Loads the configuration.

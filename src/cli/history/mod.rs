@@ -20,6 +20,7 @@ use super::{Session, settings};
 use crate::cluster::history::report::Report;
 use crate::cluster::ids::NodeId;
 use crate::config::Config;
+use crate::rpc::wire::history::HistorySource;
 use crate::rpc::wire::history_entry::HistoryEntry;
 use crate::rpc::wire::history_report::HistoryReport;
 use crate::store::history::Source;
@@ -34,7 +35,7 @@ const MOST: usize = 10_000;
 #[derive(Debug, Serialize)]
 struct Answer {
     cluster: String,
-    source: &'static str,
+    source: HistorySource,
     entries: Vec<HistoryEntry>,
     more: bool,
     report: HistoryReport,
@@ -68,18 +69,14 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
         if !arguments.form.json {
             let nodes = words::many(read.report.nodes.len(), "node");
-            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::lasting(arguments.since));
+            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::window(arguments.since));
             session.output.line(told)?;
         }
     }
     if arguments.form.json {
-        let source = match read.source {
-            Source::Mongodb => "mongodb",
-            Source::Redis => "redis",
-        };
         let answer = Answer {
             cluster: config.cluster.as_str().to_owned(),
-            source,
+            source: read.source.into(),
             entries: read.beats.samples.iter().map(HistoryEntry::from).collect(),
             more: read.beats.more,
             report: HistoryReport::new(&read.report, MOST),

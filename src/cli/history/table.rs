@@ -36,7 +36,7 @@ pub(super) fn print(output: &mut Output<'_>, read: &Read, config: &Config) -> st
     let report = &read.report;
     let (from, to) = (report.window.from, report.window.to);
     let span = format!("{} to {} UTC", words::time(from, "%Y-%m-%d %H:%M"), words::time(to, "%Y-%m-%d %H:%M"));
-    let length = words::lasting(report.window.length());
+    let length = words::window(report.window.length());
     output.line(format!("History    {}, the last {length}: {span}, from {}", config.cluster, store(read.source)))?;
     for note in notes(read, config) {
         output.line(format!("           {note}"))?;

@@ -31,11 +31,24 @@ pub(super) fn lasting(duration: Duration) -> String {
     };
     match seconds {
         0 => format!("{millis} ms"),
-        1..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        1..10 if duration.subsec_millis() >= 100 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        1..10 => format!("{seconds} s"),
         10..60 => format!("{seconds} s"),
         60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
         3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
         _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+/// The length of a window: `90 min`, `24 h`, `7 d`.
+pub(super) fn window(length: Duration) -> String {
+    let hours = length.as_secs() / 3_600;
+    match length.as_secs() % 3_600 {
+        0 if (1..=48).contains(&hours) => format!("{hours} h"),
+        _ if length < Duration::from_hours(2) && length.as_secs().is_multiple_of(60) => {
+            format!("{} min", length.as_secs() / 60)
+        }
+        _ => lasting(length),
     }
 }
 
@@ -104,7 +117,9 @@ mod tests {
         let of = |millis| lasting(Duration::from_millis(millis));
         assert_eq!([of(350), of(4_250), of(58_900)], ["350 ms", "4.2 s", "58 s"]);
         assert_eq!([of(63_000), of(3_600_000), of(7_500_000)], ["1 min 3 s", "1 h", "2 h 5 min"]);
-        assert_eq!(of(3 * 86_400_000 + 4 * 3_600_000), "3 d 4 h");
+        assert_eq!([of(3 * 86_400_000 + 4 * 3_600_000), of(8_040)], ["3 d 4 h", "8 s"]);
+        let window = |seconds| window(Duration::from_secs(seconds));
+        assert_eq!([window(86_400), window(5_400), window(7 * 86_400), window(40)], ["24 h", "90 min", "7 d", "40 s"]);
         assert_eq!([delay(Duration::from_micros(4_240)), delay(Duration::from_millis(17))], ["4.2 ms", "17 ms"]);
     }
 

@@ -212,10 +212,11 @@ pub struct Failover {
     pub planned: bool,
     /// How long there was no leader, where the cluster told when the old one stopped; else null.
     pub vacant_ms: Option<u64>,
-    /// The old leader's last recorded heartbeat as the leader; null: none is recorded.
-    pub last_beat_ms: Option<u64>,
-    /// How long there was no leader at most: from that heartbeat to the election. It equals `vacant_ms` where that is known;
-    /// null: neither is.
+    /// The last sign of the old leader as the leader: its last recorded heartbeat, or its election where that was just before;
+    /// null: none is recorded.
+    pub last_sign_ms: Option<u64>,
+    /// How long there was no leader at most: from that sign to the election. It equals `vacant_ms` where that is known; null:
+    /// neither is.
     pub vacant_at_most_ms: Option<u64>,
 }
 
@@ -329,7 +330,7 @@ impl From<&report::Failover> for Failover {
             reason: reason.into(),
             planned: change.is_planned(),
             vacant_ms,
-            last_beat_ms: change.last_beat.map(|at| at.0),
+            last_sign_ms: change.last_sign.map(|at| at.0),
             vacant_at_most_ms,
         }
     }

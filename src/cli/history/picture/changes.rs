@@ -7,7 +7,7 @@
 
 use super::frame::Frame;
 use super::look;
-use super::svg::{Attribute, Lanes, Px, Svg, width_of};
+use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
 use crate::cli::history::words;
 use crate::cluster::event::ElectedReason;
 use crate::cluster::history::report::{Failover, Report, Vacancy};
@@ -24,27 +24,34 @@ pub(super) struct Flag<'a> {
     label: Option<(String, f64, usize)>,
 }
 
-/// Finds places for the labels; and how many lanes they take.
+/// Finds places for the labels; and how many lanes they take. All of them say as much as there is room for.
 pub(super) fn flags<'a>(frame: &Frame, report: &'a Report) -> (Vec<Flag<'a>>, usize) {
-    let mut lanes = Lanes::new(LANES);
-    let few = report.failovers.len() <= 6;
     // Failovers first: where room is short, it is theirs.
     let mut order: Vec<&Failover> = report.failovers.iter().collect();
     order.sort_by_key(|change| change.is_planned());
-    let flags: Vec<Flag<'_>> = order
-        .into_iter()
-        .map(|change| {
-            let x = frame.x(change.at);
-            let label = texts(change).into_iter().skip(usize::from(!few)).find_map(|text| {
-                let width = width_of(&text, look::SMALL) + 14.0;
-                let a = (x - width / 2.0).min(frame.right - width).max(frame.left);
-                lanes.place(a, a + width).map(|lane| (text, a, lane))
-            });
-            Flag { change, label }
-        })
-        .collect();
+    let mut flags = Vec::new();
+    for (shorter, lanes) in [(0, 2), (1, 3), (2, LANES), (3, LANES)] {
+        flags = place(frame, &order, shorter, lanes);
+        if flags.iter().all(|flag| flag.label.is_some()) {
+            break;
+        }
+    }
     let used = flags.iter().filter_map(|flag| flag.label.as_ref()).map(|(_, _, lane)| lane + 1).max().unwrap_or(0);
     (flags, used)
+}
+
+fn place<'a>(frame: &Frame, order: &[&'a Failover], shorter: usize, lanes: usize) -> Vec<Flag<'a>> {
+    let mut lanes = Lanes::new(lanes);
+    let flag = |change: &&'a Failover| {
+        let x = frame.x(change.at);
+        let texts = texts(change);
+        let text = texts.get(shorter.min(texts.len() - 1)).cloned().unwrap_or_default();
+        let width = bold(&text, look::SMALL) + 14.0;
+        let a = (x - width / 2.0).min(frame.right - width).max(frame.left);
+        let label = lanes.place(a, a + width).map(|lane| (text, a, lane));
+        Flag { change, label }
+    };
+    order.iter().map(flag).collect()
 }
 
 /// What a label may say, the longest first.
@@ -82,7 +89,7 @@ pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repor
     for flag in flags {
         let change = flag.change;
         let (x, colour) = (frame.x(change.at), colour(change));
-        if let Some(since) = change.vacant_since.or(change.last_beat) {
+        if let Some(since) = change.vacant_since.or(change.last_sign) {
             let a = frame.x(since);
             if x - a >= 2.0 {
                 let height = frame.bottom() - frame.top;
@@ -146,7 +153,7 @@ pub(super) fn draw_labels(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repo
             arrow(svg, frame, x, from, to, colour);
         }
         let Some((text, a, lane)) = &flag.label else { continue };
-        let (y, width) = (lane_top(frame, *lane), width_of(text, look::SMALL) + 14.0);
+        let (y, width) = (lane_top(frame, *lane), bold(text, look::SMALL) + 14.0);
         let (fill, ink) = if change.is_planned() { (look::PAPER, colour) } else { (colour, look::PAPER) };
         let pill: [Attribute<'_>; 8] = [
             ("class", &"flag"),
@@ -185,7 +192,7 @@ fn arrow(svg: &mut Svg, frame: &Frame, x: f64, from: usize, to: usize, colour: &
         ("x2", &Px(x)),
         ("y2", &Px(b + back)),
         ("stroke", &colour),
-        ("stroke-width", &3.0),
+        ("stroke-width", &if frame.row > 20.0 { 3.0 } else { 2.0 }),
     ];
     svg.leaf("line", &line);
     svg.leaf("circle", &[("cx", &Px(x)), ("cy", &Px(a)), ("r", &Px(size * 0.8)), ("fill", &colour)]);

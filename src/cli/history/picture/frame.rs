@@ -3,7 +3,7 @@
 //! Not here: what stands there.
 
 use super::look;
-use super::svg::width_of;
+use super::svg::{bold, width_of};
 use crate::cluster::history::report::{Report, Window};
 use crate::cluster::time::ServerTime;
 
@@ -51,10 +51,10 @@ impl Frame {
             _ => 18.0,
         };
         let widest = |wide: f64, node: &crate::cluster::history::report::NodeReport| {
-            let id = width_of(node.node_id.as_str(), look::LABEL);
+            let id = bold(node.node_id.as_str(), look::LABEL);
             wide.max(id).max(width_of(&node.name, look::SMALL))
         };
-        let names = report.nodes.iter().fold(60.0, widest).min(look::NAMES);
+        let names = report.nodes.iter().fold(84.0, widest).min(look::NAMES);
         let left = look::MARGIN + names + 14.0;
         #[allow(clippy::cast_precision_loss)]
         let top = header + lanes as f64 * look::LANE + look::AXIS;

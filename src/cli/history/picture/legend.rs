@@ -37,7 +37,7 @@ fn hatch(svg: &mut Svg, id: &str, paper: &str, ink: &str, path: &str, width: f64
 
 /// Title, what it is about, and the legend.
 pub(super) fn head(svg: &mut Svg, report: &Report, caption: &Caption) {
-    let length = words::lasting(report.window.length());
+    let length = words::window(report.window.length());
     let title = format!("Cluster {}, the last {length}", caption.cluster);
     svg.text("title", &[], &title);
     svg.text("desc", &[], &summary(report).join(", "));
@@ -59,16 +59,13 @@ fn summary(report: &Report) -> Vec<String> {
     let failovers = report.failovers.iter().filter(|change| !change.is_planned()).count();
     let handovers = report.failovers.len() - failovers;
     let down = report.nodes.iter().flat_map(|node| &node.away).filter(|absence| absence.is_down()).count();
-    let flaps = report.nodes.iter().map(|node| node.flaps()).sum();
-    let mut all = vec![
-        words::many(report.nodes.len(), "node"),
-        words::many(failovers, "failover"),
-        words::many(down, "outage") + " of nodes",
-        words::many(flaps, "flap"),
-    ];
+    let flaps: usize = report.nodes.iter().map(|node| node.flaps()).sum();
+    let mut all = vec![words::many(report.nodes.len(), "node"), words::many(failovers, "failover")];
     if handovers > 0 {
-        all.insert(2, words::many(handovers, "planned change"));
+        all.push(words::many(handovers, "planned change"));
     }
+    let flaps = if flaps > 0 { format!(" ({})", words::many(flaps, "flap")) } else { String::new() };
+    all.push(format!("{}{flaps}", words::many(down, "outage")));
     all
 }
 
@@ -143,7 +140,8 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
     let mut said: Option<String> = None;
     for tick in frame.ticks() {
         let x = frame.x(tick.at);
-        let (stroke, width) = if tick.midnight { (look::QUIET, 1.2) } else { (look::GRID, 1.0) };
+        let (stroke, width) =
+            if tick.midnight && tick.pattern != "%d %b" { (look::DAY, 1.2) } else { (look::GRID, 1.0) };
         let line: [Attribute<'_>; 6] = [
             ("x1", &Px(x)),
             ("y1", &Px(top - 5.0)),
@@ -187,7 +185,7 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
     }
     let heading = |svg: &mut Svg, x: f64, text: &str| {
         let attributes: [Attribute<'_>; 4] =
-            [("x", &Px(x)), ("y", &Px(top - 9.0)), ("font-size", &look::SMALL), ("fill", &look::QUIET)];
+            [("x", &Px(x)), ("y", &Px(top - 24.0)), ("font-size", &look::SMALL), ("fill", &look::QUIET)];
         svg.text("text", &attributes, text);
     };
     heading(svg, look::MARGIN, "node");

@@ -30,6 +30,8 @@ pub(super) const INK: &str = "#1b1f24";
 /// Less important text.
 pub(super) const QUIET: &str = "#57606a";
 pub(super) const GRID: &str = "#d5d9de";
+/// Where a day begins.
+pub(super) const DAY: &str = "#a3abb5";
 pub(super) const LEADS: &str = "#0b3d6b";
 pub(super) const ONLINE: &str = "#9fcbe6";
 pub(super) const ONLINE_EDGE: &str = "#6fa8c9";

@@ -8,7 +8,7 @@
 
 use super::frame::Frame;
 use super::look;
-use super::svg::{Lanes, Px, Svg, width_of};
+use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
 use crate::cli::history::words;
 use crate::cluster::history::Between;
 use crate::cluster::history::report::{Absence, Gap, NodeReport, Reign, ReignEnd, Report, Standing};
@@ -27,12 +27,12 @@ pub(super) fn draw(svg: &mut Svg, frame: &Frame, report: &Report) {
         svg.open("g", &[("class", &"node"), ("data-node", &node.node_id)]);
         row.name(svg, node);
         row.stays(svg, node);
-        let mut labels = Lanes::new(usize::from(frame.is_roomy()));
+        let [mut labels, mut below] = [(); 2].map(|()| Lanes::new(usize::from(frame.is_roomy())));
         let reigns: Vec<&Reign> = report.reigns.iter().filter(|reign| reign.node_id == node.node_id).collect();
         row.reigns(svg, &reigns, &terms);
-        row.absences(svg, node, &mut labels);
+        row.absences(svg, node, &mut labels, &mut below);
         row.terms(svg, &reigns, &terms, &mut labels);
-        row.gaps(svg, node);
+        row.gaps(svg, node, &mut below);
         row.figures(svg, node);
         svg.close();
     }
@@ -76,7 +76,6 @@ fn end(number: &str, digits: usize) -> &str {
 /// Where a row's parts stand.
 struct Row<'a> {
     frame: &'a Frame,
-    top: f64,
     /// Where the band begins, and how high it is.
     band: f64,
     height: f64,
@@ -90,7 +89,7 @@ impl<'a> Row<'a> {
             row if row > 20.0 => (8.0, 16.0),
             _ => (3.0, 10.0),
         };
-        Self { frame, top, band: top + band, height }
+        Self { frame, band: top + band, height }
     }
 
     fn middle(&self) -> f64 {
@@ -113,7 +112,7 @@ impl<'a> Row<'a> {
         let (size, weight) = if self.frame.row > 20.0 { (look::LABEL, "600") } else { (look::SMALL, "400") };
         let y = if self.frame.is_roomy() && !below.is_empty() { self.middle() - 2.0 } else { self.middle() + 4.5 };
         let id = fit(node.node_id.as_str(), size, room);
-        let attributes: [super::svg::Attribute<'_>; 5] =
+        let attributes: [Attribute<'_>; 5] =
             [("x", &Px(at)), ("y", &Px(y)), ("font-size", &size), ("font-weight", &weight), ("fill", &look::INK)];
         svg.text("text", &attributes, &id);
         if self.frame.is_roomy() && !below.is_empty() {
@@ -130,7 +129,7 @@ impl<'a> Row<'a> {
             let (a, b) = self.span((stay.from, stay.to));
             let title = format!("{} online for {}", node.node_id, words::lasting(stay.to.since(stay.from)));
             let (y, width) = (self.middle() - height / 2.0, (b - a).max(1.0));
-            let attributes: [super::svg::Attribute<'_>; 7] = [
+            let attributes: [Attribute<'_>; 7] = [
                 ("class", &"online"),
                 ("x", &Px(a)),
                 ("y", &Px(y)),
@@ -150,7 +149,7 @@ impl<'a> Row<'a> {
             let lasting = words::lasting(reign.until.since(reign.from));
             let term = reign.term.map_or_else(|| "not kept".to_owned(), |term| term.to_string());
             let title = format!("{} leads for {lasting}, term {term}", reign.node_id);
-            let attributes: [super::svg::Attribute<'_>; 6] = [
+            let attributes: [Attribute<'_>; 6] = [
                 ("class", &"leads"),
                 ("x", &Px(a)),
                 ("y", &Px(self.band)),
@@ -171,13 +170,12 @@ impl<'a> Row<'a> {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
             if inside(reign, terms, (b - a).max(2.0)).is_none() {
-                let text = format!("leads, {}", terms.write(reign.term));
-                self.label(svg, (a + b) / 2.0, &[text, terms.write(reign.term)], look::LEADS, labels);
+                self.label(svg, a + 3.0, &terms.write(reign.term), look::LEADS, labels);
             }
         }
     }
 
-    fn absences(&self, svg: &mut Svg, node: &NodeReport, labels: &mut Lanes) {
+    fn absences(&self, svg: &mut Svg, node: &NodeReport, labels: &mut Lanes, below: &mut Lanes) {
         let mut drawn = f64::NEG_INFINITY;
         for absence in &node.away {
             let (a, b) = self.span((absence.from, absence.to));
@@ -194,7 +192,7 @@ impl<'a> Row<'a> {
             let (lasting, reason) = (words::lasting(absence.to.since(absence.from)), words::gone(absence.reason));
             let word = if absence.flap { "flap" } else { "down" };
             let class = if absence.flap { "down flap" } else { "down" };
-            let attributes: [super::svg::Attribute<'_>; 8] = [
+            let attributes: [Attribute<'_>; 8] = [
                 ("class", &class),
                 ("x", &Px(x)),
                 ("y", &Px(self.band)),
@@ -207,11 +205,13 @@ impl<'a> Row<'a> {
             svg.told("rect", &attributes, &format!("{} {word} for {lasting}: {reason}", node.node_id));
             if absence.flap {
                 self.flap(svg, x + width / 2.0);
+                below.place(x - 4.0, x + width + 4.0);
             }
-            let long = format!("{word} {lasting}: {reason}");
-            let texts = [long, format!("{word} {lasting}"), word.to_owned()];
-            if !self.within(svg, x, width, &texts) {
-                self.label(svg, x + width / 2.0, &texts, look::DOWN, labels);
+            let texts = [format!("{word} {lasting}: {reason}"), format!("{word} {lasting}"), word.to_owned()];
+            for text in &texts {
+                if self.within(svg, x, width, text) || self.label(svg, x + 4.0, text, look::DOWN, labels) {
+                    break;
+                }
             }
         }
     }
@@ -220,7 +220,7 @@ impl<'a> Row<'a> {
     fn goodbye(&self, svg: &mut Svg, node: &NodeReport, absence: &Absence, a: f64, b: f64) {
         let y = Px(self.middle());
         let title = format!("{} left, for {}", node.node_id, words::lasting(absence.to.since(absence.from)));
-        let attributes: [super::svg::Attribute<'_>; 8] = [
+        let attributes: [Attribute<'_>; 8] = [
             ("class", &"left"),
             ("x1", &Px(a + 2.0)),
             ("y1", &y),
@@ -254,47 +254,36 @@ impl<'a> Row<'a> {
         svg.leaf("polygon", &[("class", &"flap-mark"), ("points", &points), ("fill", &look::DOWN)]);
     }
 
-    /// Writes the first of these texts that has room within a box; false: none has.
-    fn within(&self, svg: &mut Svg, x: f64, width: f64, texts: &[String]) -> bool {
-        let fits = |text: &&String| self.height > 12.0 && width_of(text, look::SMALL) + 16.0 < width;
-        let Some(text) = texts.iter().take(2).find(fits) else { return false };
-        let (room, height) = (width_of(text, look::SMALL) + 8.0, self.height - 4.0);
-        let ground: [super::svg::Attribute<'_>; 5] = [
+    /// Writes a text within a box, where it has room.
+    fn within(&self, svg: &mut Svg, x: f64, width: f64, text: &str) -> bool {
+        let room = bold(text, look::SMALL) + 8.0;
+        if self.height < 12.0 || room + 8.0 > width {
+            return false;
+        }
+        let ground: [Attribute<'_>; 5] = [
             ("x", &Px(x + 4.0)),
             ("y", &Px(self.band + 2.0)),
             ("width", &Px(room)),
-            ("height", &Px(height)),
+            ("height", &Px(self.height - 4.0)),
             ("fill", &look::DOWN_PAPER),
         ];
         svg.leaf("rect", &ground);
-        let (x, y) = (Px(x + 8.0), Px(self.middle() + 4.0));
-        let weight = "600";
-        let size = look::SMALL;
-        svg.text(
-            "text",
-            &[("x", &x), ("y", &y), ("font-size", &size), ("font-weight", &weight), ("fill", &look::DOWN)],
-            text,
-        );
+        strong(svg, x + 8.0, self.middle() + 4.0, text, look::DOWN);
         true
     }
 
-    /// Writes the first of these texts that has room above the band, centred there; none where there is no room.
-    fn label(&self, svg: &mut Svg, x: f64, texts: &[String], fill: &str, labels: &mut Lanes) {
-        for text in texts {
-            let width = width_of(text, look::SMALL);
-            let a = (x - width / 2.0).min(self.frame.right - width).max(self.frame.left);
-            if labels.place(a, a + width).is_some() {
-                let y = Px(self.band - 4.5);
-                let weight = "600";
-                let attributes: [super::svg::Attribute<'_>; 5] =
-                    [("x", &Px(a)), ("y", &y), ("font-size", &look::SMALL), ("font-weight", &weight), ("fill", &fill)];
-                svg.text("text", &attributes, text);
-                return;
-            }
+    /// Writes a text above the band, from there to the right, where it has room.
+    fn label(&self, svg: &mut Svg, x: f64, text: &str, fill: &str, labels: &mut Lanes) -> bool {
+        let width = bold(text, look::SMALL);
+        let a = x.min(self.frame.right - width).max(self.frame.left);
+        let placed = labels.place(a, a + width).is_some();
+        if placed {
+            strong(svg, a, self.band - 4.5, text, fill);
         }
+        placed
     }
 
-    fn gaps(&self, svg: &mut Svg, node: &NodeReport) {
+    fn gaps(&self, svg: &mut Svg, node: &NodeReport, below: &mut Lanes) {
         let top = self.band + self.height + 2.0;
         let depth = if self.frame.row > 20.0 { 6.0 } else { 3.0 };
         let mut drawn = f64::NEG_INFINITY;
@@ -305,6 +294,8 @@ impl<'a> Row<'a> {
             }
             drawn = b;
             let middle = f64::midpoint(a, b);
+            // A label never covers a mark; marks may cover each other.
+            below.place(a, b);
             let path = if b - a < 3.0 {
                 format!("M{} {} v{depth}", Px(middle), Px(top))
             } else {
@@ -312,14 +303,16 @@ impl<'a> Row<'a> {
             };
             let lasting = words::lasting(to.since(*from));
             let title = format!("{}: about {missed} heartbeats missing in {lasting}", node.node_id);
-            let attributes: [super::svg::Attribute<'_>; 5] =
+            let attributes: [Attribute<'_>; 5] =
                 [("class", &"gap"), ("d", &path), ("fill", &"none"), ("stroke", &look::GAP), ("stroke-width", &2.0)];
             svg.told("path", &attributes, &title);
             let text = format!("{missed} missed");
-            if self.frame.is_roomy() && width_of(&text, look::SMALL) + 6.0 < b - a {
-                let (x, y) = (Px(middle), Px(top + 13.0));
-                let attributes: [super::svg::Attribute<'_>; 5] =
-                    [("x", &x), ("y", &y), ("font-size", &10.5), ("text-anchor", &"middle"), ("fill", &look::GAP)];
+            let begin = b.max(middle + 2.0) + 8.0;
+            let end = begin + width_of(&text, look::SMALL);
+            if end < self.frame.right && below.place(begin, end).is_some() {
+                let (x, y) = (Px(begin), Px(top + 8.0));
+                let attributes: [Attribute<'_>; 4] =
+                    [("x", &x), ("y", &y), ("font-size", &look::SMALL), ("fill", &look::GAP)];
                 svg.text("text", &attributes, &text);
             }
         }
@@ -337,21 +330,28 @@ impl<'a> Row<'a> {
         let below = self.frame.is_roomy() && !counts.is_empty();
         let y = if below { self.middle() - 2.0 } else { self.middle() + 4.5 };
         let weight = if node.availability().is_some_and(|share| share < 1.0) { "700" } else { "400" };
-        let attributes: [super::svg::Attribute<'_>; 5] =
+        let attributes: [Attribute<'_>; 5] =
             [("x", &Px(x)), ("y", &Px(y)), ("font-size", &size), ("font-weight", &weight), ("fill", &look::INK)];
         svg.text("text", &attributes, &words::share(node.availability()));
         if let Some(delay) = node.delays.quantile(0.95) {
-            let attributes: [super::svg::Attribute<'_>; 4] =
+            let attributes: [Attribute<'_>; 4] =
                 [("x", &Px(x + 72.0)), ("y", &Px(y)), ("font-size", &size), ("fill", &look::INK)];
             svg.text("text", &attributes, &words::delay(delay));
         }
         if below {
             let y = Px(self.middle() + 13.0);
-            let attributes: [super::svg::Attribute<'_>; 4] =
+            let attributes: [Attribute<'_>; 4] =
                 [("x", &Px(x)), ("y", &y), ("font-size", &look::SMALL), ("fill", &look::QUIET)];
             svg.text("text", &attributes, &counts.join(", "));
         }
     }
+}
+
+/// A short text that is looked for.
+fn strong(svg: &mut Svg, x: f64, y: f64, text: &str, fill: &str) {
+    let attributes: [Attribute<'_>; 5] =
+        [("x", &Px(x)), ("y", &Px(y)), ("font-size", &look::SMALL), ("font-weight", &"600"), ("fill", &fill)];
+    svg.text("text", &attributes, text);
 }
 
 /// What stands within the band of a reign, where it has room for its term.
@@ -363,12 +363,12 @@ fn inside(reign: &Reign, terms: &Terms, width: f64) -> Option<String> {
 
 /// A text, cut to a width.
 fn fit(text: &str, size: f64, room: f64) -> String {
-    if width_of(text, size) <= room {
+    if bold(text, size) <= room {
         return text.to_owned();
     }
     let mut cut = String::new();
     for c in text.chars() {
-        if width_of(&cut, size) + 1.6 * size > room {
+        if bold(&cut, size) + 1.6 * size > room {
             break;
         }
         cut.push(c);

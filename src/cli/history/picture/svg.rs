@@ -119,10 +119,15 @@ pub(super) fn width_of(text: &str, size: f64) -> f64 {
             'm' | 'w' | 'M' | 'W' | '→' | '…' | '%' => 0.95,
             'A'..='Z' => 0.7,
             c if u32::from(c) >= 0x1100 => 1.05,
-            _ => 0.61,
+            _ => 0.635,
         })
         .sum();
     ems * size
+}
+
+/// The same of a bold text.
+pub(super) fn bold(text: &str, size: f64) -> f64 {
+    width_of(text, size) * 1.13
 }
 
 /// Rows for labels, of which none may cover another one.

@@ -105,21 +105,64 @@ impl Sketch {
         let before = self.0.reigns.iter().rev().find(|reign| reign.node_id == id(from)).cloned();
         let lost = before.as_ref().filter(|reign| matches!(reign.end, ReignEnd::Lost(_))).map(|reign| reign.until);
         let (at, term) = (ago(at), Term(TERM + at * 1_001));
-        let last_beat = before.map(|reign| reign.until);
+        let last_sign = before.map(|reign| reign.until);
         let (previous, node_id) = (id(from), id(to));
-        self.0.failovers.push(Failover { at, node_id, term, previous, reason, vacant_since: lost, last_beat });
+        self.0.failovers.push(Failover { at, node_id, term, previous, reason, vacant_since: lost, last_sign });
         self
     }
 
-    /// Draws it, checks it, and writes it where somebody wants to look at it.
+    /// Draws it, checks that it is XML whose parts lie within it, and writes it where somebody wants to look at it.
     fn draw(&self, name: &str) -> String {
         let drawn = draw(&self.0, &Caption { cluster: "openclaw".to_owned(), store: "Redis" });
         if let Some(folder) = std::env::var_os("CLAWSTER_PICTURES") {
             std::fs::create_dir_all(&folder).expect("a folder");
             std::fs::write(std::path::Path::new(&folder).join(format!("{name}.svg")), &drawn).expect("writes");
         }
+        check(&drawn);
         drawn
     }
+}
+
+/// Fails unless it is well-formed, stands alone, and everything in it lies within it.
+fn check(drawn: &str) {
+    let document = roxmltree::Document::parse(drawn).unwrap_or_else(|why| panic!("{why}: {drawn}"));
+    let root = document.root_element();
+    assert!(root.has_tag_name(("http://www.w3.org/2000/svg", "svg")));
+    let height: f64 = root.attribute("height").and_then(|text| text.parse().ok()).expect("a height");
+    for element in document.descendants().filter(roxmltree::Node::is_element) {
+        let name = element.tag_name().name();
+        assert!(!["script", "style", "image", "use", "a", "foreignObject"].contains(&name), "{name}");
+        assert!(element.attributes().all(|a| !a.name().starts_with("on") && !a.name().contains("href")), "{name}");
+        for (key, most) in [("x", look::WIDTH), ("x1", look::WIDTH), ("x2", look::WIDTH), ("y", height), ("y2", height)]
+        {
+            let Some(value) = element.attribute(key) else { continue };
+            let value: f64 = value.parse().unwrap_or_else(|_| panic!("{key} is {value:?}"));
+            assert!((0.0..=most).contains(&value), "{name} {key}={value} in {drawn}");
+        }
+        for key in ["width", "height"] {
+            let value = element.attribute(key).map_or(1.0, |value| value.parse::<f64>().expect("a number"));
+            assert!(value > 0.0, "{name} {key}={value}");
+        }
+    }
+}
+
+/// How many elements of a class there are below a node's row, and in all.
+fn count(drawn: &str, row: Option<&str>, class: &str) -> usize {
+    let document = roxmltree::Document::parse(drawn).expect("XML");
+    let within = |element: &roxmltree::Node<'_, '_>| {
+        row.is_none_or(|row| element.ancestors().any(|above| above.attribute("data-node") == Some(row)))
+    };
+    let has = |element: &roxmltree::Node<'_, '_>| {
+        element.attribute("class").is_some_and(|classes| classes.split(' ').any(|one| one == class))
+    };
+    document.descendants().filter(|element| has(element) && within(element)).count()
+}
+
+/// All texts, in the order of the document.
+fn texts(drawn: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(drawn).expect("XML");
+    let texts = document.descendants().filter(|element| element.has_tag_name("text"));
+    texts.filter_map(|element| element.text().map(str::to_owned)).collect()
 }
 
 fn ago(seconds: u64) -> ServerTime {
@@ -133,8 +176,8 @@ fn night() -> Sketch {
     Sketch::of(24 * HOUR)
         .node("gw-berlin", 24 * HOUR, &[(11 * HOUR, 9 * HOUR, Gone::ProcessDied)])
         .named("Berlin office")
-        .gap(3 * HOUR, 3 * HOUR - 20)
         .gap(6 * HOUR, 6 * HOUR - 1_500)
+        .gap(3 * HOUR, 3 * HOUR - 20)
         .node(
             "gw-oslo",
             24 * HOUR,
@@ -149,8 +192,91 @@ fn night() -> Sketch {
 }
 
 #[test]
-fn a_night() {
-    night().draw("night");
+fn a_night_shows_its_failover_its_outage_its_flaps_and_its_goodbye() {
+    let drawn = night().draw("night");
+    let row = |node, class| count(&drawn, Some(node), class);
+    assert_eq!([row("gw-berlin", "down"), row("gw-berlin", "flap"), row("gw-berlin", "gap")], [1, 0, 2]);
+    assert_eq!([row("gw-oslo", "down"), row("gw-oslo", "flap-mark"), row("gw-oslo", "left")], [1, 1, 1]);
+    assert_eq!([row("gw-paris", "online"), row("gw-paris", "leads"), row("gw-oslo", "leads")], [2, 1, 1]);
+    assert_eq!(["failover", "handover", "moved", "flag"].map(|class| count(&drawn, None, class)), [1, 1, 2, 2]);
+    let texts = texts(&drawn);
+    for said in [
+        "Cluster openclaw, the last 24 h",
+        "failover: gw-berlin → gw-oslo, at most 8 s without a leader",
+        "flap 58 s: heartbeat timeout",
+        "down 2 h: process died",
+        "leads, term …6459",
+        "Berlin office",
+        "91.66 %",
+        "22 Nov 2026",
+        "06:00",
+        "flap: down and back within 5 min",
+    ] {
+        assert!(texts.iter().any(|text| text == said), "{said:?} is not among {texts:#?}");
+    }
+    assert!(texts.iter().any(|text| text.contains("UTC") && text.contains("3 outages (2 flaps)")), "{texts:#?}");
+}
+
+#[test]
+fn the_parts_stand_in_a_fixed_order() {
+    let drawn = Sketch::of(600)
+        .node("a", 600, &[(300, 240, Gone::ProcessDied)])
+        .led("a", 1, 600, 303, ReignEnd::Gone)
+        .draw("order");
+    let document = roxmltree::Document::parse(&drawn).expect("XML");
+    let row = document.descendants().find(|element| element.attribute("data-node") == Some("a")).expect("a row");
+    let parts: Vec<_> = row
+        .children()
+        .filter(roxmltree::Node::is_element)
+        .map(|part| part.attribute("class").unwrap_or(part.tag_name().name()))
+        .collect();
+    // Names, then bands, then what lies on them, then figures.
+    let expected =
+        ["text", "online", "online", "leads", "text", "down flap", "flap-mark", "text", "text", "text", "text"];
+    assert_eq!(parts, expected);
+}
+
+#[test]
+fn every_name_is_safe_in_it() {
+    for name in [
+        "<script>alert(1)</script>",
+        "a&b \"c\" 'd'",
+        "\u{0}\u{1b}[31m\u{202e}x\u{ffff}",
+        "台北のゲートウェイ、とても長い名前の",
+        "]]>",
+        "",
+    ] {
+        let sketch = Sketch::of(600).node("a", 600, &[]).named(name);
+        let drawn = sketch.draw("name");
+        assert!(!drawn.contains("<script") && !drawn.contains('\u{1b}'), "{drawn}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_report_can_be_drawn(
+        length in 1_u64..40_000_000,
+        spans in proptest::collection::vec((0_u64..1_000, 0_u64..1_000, 0_usize..6), 0..12),
+        changes in proptest::collection::vec((0_u64..1_000, proptest::bool::ANY), 0..30),
+        nodes in 0_usize..40,
+    ) {
+        let reasons = [Gone::Left, Gone::HeartbeatTimeout, Gone::ProcessDied, Gone::Replaced, Gone::Silent, Gone::Unknown];
+        let share = |part: u64| length * part / 1_000;
+        let mut sketch = Sketch::of(length);
+        for number in 0..nodes {
+            let mut ends: Vec<u64> = spans.iter().flat_map(|(a, b, _)| [share(*a), share(*b)]).collect();
+            ends.sort_unstable_by(|a, b| b.cmp(a));
+            let away: Vec<_> = ends.chunks(2).zip(&spans).map(|(pair, span)| (pair[0], pair[1], reasons[span.2])).collect();
+            sketch = sketch.node(&format!("n{number}"), length, &away).gap(share(500), share(400));
+        }
+        for (number, (at, planned)) in changes.iter().enumerate() {
+            let reason = if *planned { ElectedReason::Handover } else { ElectedReason::Expired };
+            let (from, to) = (format!("n{}", number % 7), format!("n{}", number % 5));
+            let at = share(*at);
+            sketch = sketch.led(&from, number as u64, at.saturating_add(share(50)), at, ReignEnd::Followed).change(at, &from, &to, reason);
+        }
+        sketch.draw("any");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! Not here: whether the leader's node lives (`lives.rs`).
 
 use super::lives::Life;
-use super::{Evidence, Failover, Reign, ReignEnd, Window};
+use super::{Evidence, Failover, Reign, ReignEnd, SILENT, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LostReason};
 use crate::cluster::history::Between;
 use crate::cluster::ids::{NodeId, Term};
@@ -132,7 +132,14 @@ fn last_end(
 }
 
 /// The changes of the leader within the window.
-pub(super) fn failovers(window: Window, events: &[ClusterEvent], reigns: &[Reign]) -> Vec<Failover> {
+pub(super) fn failovers(
+    window: Window,
+    evidence: &Evidence<'_>,
+    events: &[ClusterEvent],
+    reigns: &[Reign],
+) -> Vec<Failover> {
+    // A leader that died so soon had no time to get a heartbeat recorded.
+    let soon = evidence.interval.unwrap_or_default().mul_f64(SILENT);
     let mut changes = Vec::new();
     for event in events {
         let ClusterFact::LeaderElected { leader_id, term, previous_leader_id, reason } = &event.fact else { continue };
@@ -142,6 +149,7 @@ pub(super) fn failovers(window: Window, events: &[ClusterEvent], reigns: &[Reign
         let before = reigns.iter().rev().find(|reign| reign.term.is_none_or(|before| before < *term));
         let Some(previous) = previous_leader_id.as_ref().or(before.map(|reign| &reign.node_id)) else { continue };
         let before = before.filter(|reign| reign.node_id == *previous);
+        let elected = before.map(|reign| reign.from).filter(|from| event.at.since(*from) <= soon);
         changes.push(Failover {
             at: event.at,
             node_id: leader_id.clone(),
@@ -149,7 +157,7 @@ pub(super) fn failovers(window: Window, events: &[ClusterEvent], reigns: &[Reign
             previous: previous.clone(),
             reason: *reason,
             vacant_since: before.filter(|reign| matches!(reign.end, ReignEnd::Lost(_))).map(|reign| reign.until),
-            last_beat: before.and_then(|reign| reign.last_beat).map(|beat| beat.min(event.at)),
+            last_sign: before.and_then(|reign| reign.last_beat).or(elected).map(|sign| sign.min(event.at)),
         });
     }
     changes

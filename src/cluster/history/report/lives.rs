@@ -5,7 +5,7 @@
 //!
 //! Not here: the window (spans may begin before it), what the lives add up to (`node.rs`).
 
-use super::{Evidence, Gone, SILENT, Window};
+use super::{Evidence, Gone, SILENT, Summaries, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::member::{Member, StoredStatus};
@@ -33,7 +33,12 @@ struct Traces {
 }
 
 /// The lives of every node that there is any trace of, in the order of time.
-pub(super) fn lives(window: Window, evidence: &Evidence<'_>, events: &[ClusterEvent]) -> BTreeMap<NodeId, Vec<Life>> {
+pub(super) fn lives(
+    window: Window,
+    evidence: &Evidence<'_>,
+    summaries: &Summaries<'_>,
+    events: &[ClusterEvent],
+) -> BTreeMap<NodeId, Vec<Life>> {
     let mut nodes: BTreeMap<&NodeId, BTreeMap<Incarnation, Vec<Traces>>> = BTreeMap::new();
     for event in events {
         match event.fact {
@@ -66,7 +71,14 @@ pub(super) fn lives(window: Window, evidence: &Evidence<'_>, events: &[ClusterEv
         }
     }
     let record = events.first().map(|event| event.at);
-    nodes.into_iter().map(|(id, lives)| (id.clone(), settle(window, evidence, record, id, lives))).collect()
+    let interval = |id| {
+        let newest = summaries.get(id).into_iter().flatten().max_by_key(|summary| summary.last_at);
+        newest.map(|summary| summary.interval).or(evidence.interval)
+    };
+    nodes
+        .into_iter()
+        .map(|(id, lives)| (id.clone(), settle(window, evidence, record, interval(id), (id, lives))))
+        .collect()
 }
 
 /// Adds beats to the parts of a life: each to the last part that began before it.
@@ -88,8 +100,8 @@ fn settle(
     window: Window,
     evidence: &Evidence<'_>,
     record: Option<ServerTime>,
-    id: &NodeId,
-    lives: BTreeMap<Incarnation, Vec<Traces>>,
+    interval: Option<Duration>,
+    (id, lives): (&NodeId, BTreeMap<Incarnation, Vec<Traces>>),
 ) -> Vec<Life> {
     let row = evidence.members.unwrap_or_default().iter().find(|row| row.node_id == *id);
     let all: Vec<(Incarnation, Traces)> = lives
@@ -116,7 +128,7 @@ fn settle(
         let row = rows.get(at).copied().flatten();
         let (to, end) = match begins.get(at + 1) {
             Some(next) => ended(traces, *next),
-            None => last_end(window, evidence, id, from, traces, row),
+            None => last_end(window, evidence, interval, from, traces, row),
         };
         settled.push(Life { incarnation: *incarnation, from, to: to.max(from).min(window.to), end });
     }
@@ -151,7 +163,7 @@ fn ended(traces: &Traces, next: ServerTime) -> (ServerTime, Option<Gone>) {
 fn last_end(
     window: Window,
     evidence: &Evidence<'_>,
-    id: &NodeId,
+    interval: Option<Duration>,
     from: ServerTime,
     traces: &Traces,
     row: Option<&Member>,
@@ -165,15 +177,13 @@ fn last_end(
         (_, Some(row)) if !row.is_live() => (sign, Some(Gone::Unknown)),
         // The cluster does not know it any more.
         (_, None) if evidence.members.is_some() => (sign, Some(Gone::Unknown)),
-        _ if window.to.since(sign) > patience(evidence, id, seen.or(beat).is_some()) => (sign, Some(Gone::Silent)),
+        _ if window.to.since(sign) > patience(interval, seen.or(beat).is_some()) => (sign, Some(Gone::Silent)),
         _ => (window.to, None),
     }
 }
 
 /// How long after its last sign a member is believed to live.
-fn patience(evidence: &Evidence<'_>, id: &NodeId, signs: bool) -> Duration {
-    let newest = evidence.summaries.iter().filter(|summary| summary.node_id == *id).max_by_key(|s| s.last_at);
-    let interval = newest.map(|summary| summary.interval).or(evidence.interval);
+fn patience(interval: Option<Duration>, signs: bool) -> Duration {
     // Where nothing shows when it was last heard of, silence proves nothing.
     interval.filter(|_| signs).map_or(Duration::MAX, |interval| interval.mul_f64(SILENT))
 }

@@ -21,7 +21,11 @@ use crate::cluster::event::{ClusterEvent, ElectedReason, LostReason};
 use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::member::Member;
 use crate::cluster::time::ServerTime;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The summaries of each node.
+type Summaries<'a> = BTreeMap<&'a NodeId, Vec<&'a Summary>>;
 
 /// A node flaps when it is gone without a goodbye, and back within this time.
 pub const FLAP: Duration = Duration::from_mins(5);
@@ -98,10 +102,18 @@ impl Report {
     #[must_use]
     pub fn of(window: Window, evidence: &Evidence<'_>) -> Self {
         let order::Ordered { events, unrecorded, data_lost, set_back } = order::ordered(window, evidence.events);
-        let lives = lives::lives(window, evidence, &events);
+        let mut summaries: Summaries<'_> = BTreeMap::new();
+        for summary in evidence.summaries {
+            summaries.entry(&summary.node_id).or_default().push(summary);
+        }
+        let lives = lives::lives(window, evidence, &summaries, &events);
         let reigns = leading::reigns(window, evidence, &events, &lives);
-        let failovers = leading::failovers(window, &events, &reigns);
-        let nodes = lives.iter().filter_map(|(id, lives)| node::report(window, id, lives, evidence, &events)).collect();
+        let failovers = leading::failovers(window, evidence, &events, &reigns);
+        let told = |(id, lives): (&NodeId, &Vec<lives::Life>)| {
+            let own = summaries.get(id).map(Vec::as_slice).unwrap_or_default();
+            node::report(window, id, lives, own, evidence, &events)
+        };
+        let nodes = lives.iter().filter_map(told).collect();
         let reigns = reigns.into_iter().filter_map(|reign| reign.within(window)).collect();
         let beats_since = evidence.summaries.iter().map(|summary| summary.first_at).min();
         Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers }
@@ -296,8 +308,8 @@ pub struct Failover {
     pub reason: ElectedReason,
     /// Since when nobody led, where the cluster told.
     pub vacant_since: Option<ServerTime>,
-    /// The old leader's last heartbeat as the leader, where it is recorded.
-    pub last_beat: Option<ServerTime>,
+    /// The last sign of the old leader as the leader: its last recorded heartbeat, or its election where that was just before.
+    pub last_sign: Option<ServerTime>,
 }
 
 /// How long there was no leader.
@@ -305,7 +317,7 @@ pub struct Failover {
 pub enum Vacancy {
     /// So long.
     Exactly(Duration),
-    /// Not longer than this: from the old leader's last heartbeat to the election. It may have led on after that heartbeat.
+    /// Not longer than this: from the last sign of the old leader to the election. It may have led on after that sign.
     AtMost(Duration),
     /// Neither is recorded.
     Unknown,
@@ -315,9 +327,9 @@ impl Failover {
     /// How long there was no leader.
     #[must_use]
     pub fn vacancy(&self) -> Vacancy {
-        match (self.vacant_since, self.last_beat) {
+        match (self.vacant_since, self.last_sign) {
             (Some(since), _) => Vacancy::Exactly(self.at.since(since)),
-            (None, Some(beat)) => Vacancy::AtMost(self.at.since(beat)),
+            (None, Some(sign)) => Vacancy::AtMost(self.at.since(sign)),
             (None, None) => Vacancy::Unknown,
         }
     }

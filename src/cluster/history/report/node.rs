@@ -20,6 +20,7 @@ pub(super) fn report(
     window: Window,
     id: &NodeId,
     lives: &[Life],
+    summaries: &[&Summary],
     evidence: &Evidence<'_>,
     events: &[ClusterEvent],
 ) -> Option<NodeReport> {
@@ -31,7 +32,7 @@ pub(super) fn report(
     if online.is_empty() && !away.iter().any(|absence| absence.back || absence.is_down() && !forgotten) {
         return None;
     }
-    let mut summaries: Vec<&Summary> = evidence.summaries.iter().filter(|summary| summary.node_id == *id).collect();
+    let mut summaries: Vec<&Summary> = summaries.to_vec();
     summaries.sort_by_key(|summary| (summary.incarnation, summary.last_number, summary.from));
     let mut delays = Histogram::default();
     let mut round_trips = Histogram::default();

@@ -167,6 +167,19 @@ fn a_leader_that_died_alone_leaves_nobody() {
 }
 
 #[test]
+fn a_leader_that_dies_at_once_led_at_its_election() {
+    let elected = |second| {
+        Story::default()
+            .joined(0, "b", 2)
+            .elected(second, "a", 3, "", ElectedReason::Vacant)
+            .elected(100, "b", 4, "a", ElectedReason::ProcessDied)
+            .report(0, 200)
+    };
+    assert_eq!(elected(95).failovers[0].vacancy(), Vacancy::AtMost(Duration::from_secs(5)));
+    assert_eq!(elected(50).failovers[0].vacancy(), Vacancy::Unknown, "that would say nothing");
+}
+
+#[test]
 fn the_name_is_the_newest_one_and_the_id_where_there_is_none() {
     let mut story = Story::default().joined(0, "a", 1).joined(0, "b", 2);
     story.events[0].fact =

@@ -159,7 +159,8 @@ Examples:
     },
     /// Beat once now: by the running node, or without one on its own (for schedulers)
     #[command(after_help = "\
-Exit code 3 when all attempts failed.
+Exit code 3 when all attempts failed. Without a running node the heartbeat is then recorded in the history, within 2 s;
+what MongoDB does not take in that time waits in the state directory for the next process of this host.
 
 Examples:
   clawster heartbeat

@@ -83,6 +83,7 @@ pub(super) struct Made {
     process: Nonce,
     /// Held until it is recorded: the private server may be this process's.
     _redis: settle::SettledRedis,
+    _log: logging::Guard,
 }
 
 impl Made {
@@ -101,7 +102,7 @@ impl Made {
 pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Result<Made, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = config.clone();
-    let _log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
+    let log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
     let seek = settings::seek(&config, environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     if let Some(trouble) = &redis.trouble {
@@ -140,6 +141,7 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
         dir,
         process,
         _redis: redis,
+        _log: log,
     })
 }
 

@@ -127,7 +127,6 @@ impl HistoryStore for Fake {
 
 /// A recorder of a process on a host.
 struct Bench {
-    store: Arc<Fake>,
     intake: Arc<Intake>,
     metrics: Arc<Metrics>,
     ending: watch::Sender<Option<Moment>>,
@@ -153,7 +152,7 @@ impl Bench {
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(recorder.run());
-        Self { store: Arc::clone(store), intake, metrics, ending, ended, tasks }
+        Self { intake, metrics, ending, ended, tasks }
     }
 
     fn put(&self, numbers: std::ops::RangeInclusive<u64>) {

@@ -99,7 +99,7 @@ impl Frame {
         };
         let first = (self.window.from.0 / 1_000).div_ceil(step) * step;
         let last = self.window.to.0 / 1_000;
-        let tick = |at: u64| Tick { at: ServerTime(at * 1_000), pattern, midnight: at % DAY == 0 };
+        let tick = |at: u64| Tick { at: ServerTime(at * 1_000), pattern, midnight: at.is_multiple_of(DAY) };
         (first..=last).step_by(usize::try_from(step).unwrap_or(1)).map(tick).collect()
     }
 }

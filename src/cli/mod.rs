@@ -17,6 +17,7 @@ mod documents;
 mod drain;
 mod events;
 mod leases;
+mod link;
 mod mcp;
 mod membership;
 mod messages;
@@ -24,6 +25,7 @@ mod once;
 pub mod outcome;
 mod own_node;
 mod run;
+mod screen;
 mod serve;
 mod settings;
 mod settle;
@@ -31,6 +33,8 @@ mod signals;
 mod state;
 mod tasks;
 mod terminal;
+mod top;
+mod watch;
 mod work;
 
 use arguments::{Arguments, Command, ConfigAction, Global};
@@ -142,7 +146,12 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
         Command::Mcp => mcp::run(session).await,
-        Command::Status { form, fresh } => state::status(session, form, fresh).await,
+        Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
+        Command::Status { form, fresh, .. } => state::status(session, form, fresh).await,
+        Command::Top { interval } => top::run(session, interval).await,
+        Command::KeepScreen => {
+            screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))
+        }
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,

@@ -4,7 +4,7 @@
 //!
 //! Not here: what any view knows of a cluster (`crate::cli::screen`), drawing (`view.rs`), asking the nodes (`nodes.rs`).
 
-use crate::cli::screen::{Picture, Row};
+use crate::cli::screen::Picture;
 use crate::cluster::time::Moment;
 use crate::rpc::wire::node::Status;
 use crate::rpc::wire::state::ClusterState;
@@ -74,8 +74,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(ids: impl IntoIterator<Item = String>) -> Self {
         let processes: BTreeMap<String, Process> = ids.into_iter().map(|id| (id, Process::default())).collect();
-        let rows = processes.keys().map(|id| (id.clone(), Row::default())).collect();
-        Self { picture: Picture { rows, ..Picture::default() }, processes, note: String::new() }
+        Self { picture: Picture::of(processes.keys().cloned()), processes, note: String::new() }
     }
 
     /// Takes an input in; true when it is news for a reader of lines.

@@ -14,7 +14,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Gauge, Paragraph};
+use ratatui::widgets::{Block, Borders, Paragraph};
 use std::time::Duration;
 
 /// The longest id that is shown in a sentence.
@@ -61,18 +61,28 @@ impl Theme {
     }
 }
 
-/// Draws the leader's lease as a bar.
+/// Draws the leader's lease as a bar: how much of it is left.
 pub(in crate::cli) fn lease_line(frame: &mut Frame<'_>, area: Rect, picture: &Picture, now: Moment, theme: Theme) {
+    const TITLE: &str = " lease ";
     let left = picture.lease_left(now).unwrap_or_default();
     let whole = picture.lease_span.max(Duration::from_millis(1));
-    let label = match (&picture.leader, left.is_zero()) {
-        (None, _) => "no leader".to_owned(),
-        (Some(_), true) => "lease over".to_owned(),
-        (Some(_), false) => format!("lease: {:.1} s left", left.as_secs_f64()),
+    let (tint, words) = match (&picture.leader, left.is_zero()) {
+        (None, _) => (Tint::Red, "no leader".to_owned()),
+        (Some(_), true) => (Tint::Red, "is over".to_owned()),
+        // The leader renews it at each beat, long before half of it is gone.
+        (Some(_), false) if left < whole / 2 => (Tint::Yellow, format!("{:.1} s left", left.as_secs_f64())),
+        (Some(_), false) => (Tint::Green, format!("{:.1} s left", left.as_secs_f64())),
     };
-    let ratio = (left.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 1.0);
-    let style = if theme.colour { Style::new().fg(Color::Blue).bg(Color::Black) } else { Style::new() };
-    frame.render_widget(Gauge::default().ratio(ratio).label(label).gauge_style(style), area);
+    let room = usize::from(area.width).saturating_sub(TITLE.len() + words.len() + 2);
+    let full =
+        usize::try_from(left.as_millis().saturating_mul(room as u128) / whole.as_millis()).unwrap_or(0).min(room);
+    let line = vec![
+        theme.span(Tint::Dim, TITLE),
+        theme.span(tint, "█".repeat(full)),
+        theme.span(Tint::Dim, "░".repeat(room - full)),
+        Span::raw(format!(" {words}")),
+    ];
+    frame.render_widget(Line::from(line), area);
 }
 
 /// The last change of leaders in a sentence.

@@ -85,9 +85,10 @@ pub(in crate::cli) struct Picture {
     pub(in crate::cli) lease_ends_ms: Option<u64>,
     /// The longest that the lease of this term was seen to stand: the whole of its bar.
     pub(in crate::cli) lease_span: Duration,
+    /// When the last state was true, in milliseconds of the Redis server's clock.
     pub(in crate::cli) as_of_ms: u64,
-    /// When `as_of_ms` came in, to go on from there.
-    pub(in crate::cli) as_of: Moment,
+    /// A time on the Redis server's clock, and when it came in, to go on from there.
+    clock: (u64, Moment),
     pub(in crate::cli) redis_ok: bool,
     pub(in crate::cli) redis_mode: String,
     pub(in crate::cli) events: Events,
@@ -97,6 +98,11 @@ pub(in crate::cli) struct Picture {
 }
 
 impl Picture {
+    /// Nothing is known yet but that there will be these nodes.
+    pub(in crate::cli) fn of(ids: impl IntoIterator<Item = String>) -> Self {
+        Self { rows: ids.into_iter().map(|id| (id, Row::default())).collect(), ..Self::default() }
+    }
+
     /// Takes a state in, with all its nodes and no others.
     pub(in crate::cli) fn take_state(&mut self, state: &ClusterState, now: Moment) {
         let known = std::mem::take(&mut self.rows);
@@ -121,7 +127,12 @@ impl Picture {
     fn take_rest(&mut self, state: &ClusterState, now: Moment) {
         self.redis_ok = state.redis.status == RedisStatus::Ok;
         self.redis_mode.clone_from(&state.redis.mode);
-        (self.as_of_ms, self.as_of) = (state.as_of_ms, now);
+        // A clock that goes back is another server's, or was set.
+        if state.as_of_ms < self.as_of_ms {
+            self.clock = (0, now);
+        }
+        self.as_of_ms = state.as_of_ms;
+        self.hear_clock(state.as_of_ms, now);
         if state.term < self.term {
             self.mark_leader();
             return;
@@ -138,6 +149,14 @@ impl Picture {
         }
     }
 
+    /// What is heard of the server's clock is never ahead of it, but often behind, as a node's view gets older between two
+    /// beats: what is furthest ahead is nearest to it.
+    fn hear_clock(&mut self, at_ms: u64, now: Moment) {
+        if at_ms > self.server_now_ms(now) {
+            self.clock = (at_ms, now);
+        }
+    }
+
     fn mark_leader(&mut self) {
         for (id, row) in &mut self.rows {
             row.leads = self.leader.as_ref() == Some(id);
@@ -151,6 +170,7 @@ impl Picture {
         }
         let text = |name: &str| event.get(name).and_then(Value::as_str);
         let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or(0);
+        self.hear_clock(number("at_ms"), now);
         match (text("event"), text("leader_id")) {
             (Some("cluster.leader_lost"), Some(leader)) => self.vacant = Some((leader.to_owned(), number("at_ms"))),
             (Some("cluster.leader_elected"), Some(leader)) => {
@@ -208,7 +228,8 @@ impl Picture {
 
     /// The time on Redis's clock, as far as known.
     pub(in crate::cli) fn server_now_ms(&self, now: Moment) -> u64 {
-        self.as_of_ms.saturating_add(millis(now.since(self.as_of)))
+        let (at_ms, heard) = self.clock;
+        if at_ms == 0 { 0 } else { at_ms.saturating_add(millis(now.since(heard))) }
     }
 
     /// How long the leader's lease still stands.
@@ -253,6 +274,20 @@ pub(in crate::cli) mod tests {
         assert_eq!(picture.lease_left(at(1_100)), Some(Duration::from_secs(29)));
         assert_eq!(picture.lease_left(at(99_000)), Some(Duration::ZERO));
         assert_eq!(picture.lease_span, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn the_clock_goes_on_while_a_view_gets_older() {
+        let mut picture = Picture::default();
+        assert_eq!(picture.server_now_ms(at(50)), 0, "nothing was heard of it");
+        for later in [0, 1_000, 2_000] {
+            picture.take_state(&state("a", 5, 10_000, &["a"]), at(later));
+        }
+        assert_eq!(picture.server_now_ms(at(2_000)), 12_000);
+        picture.take_event(&elected("a", 5, 1, None, 13_000), at(2_000));
+        assert_eq!(picture.server_now_ms(at(2_500)), 13_500, "an event told better");
+        picture.take_state(&state("a", 5, 9_000, &["a"]), at(3_000));
+        assert_eq!(picture.server_now_ms(at(3_000)), 9_000, "another server");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::cli::screen::{Column, Picture, Row};
 use crate::cli::state::{is_alive, role, status_word};
 use crate::cli::terminal::Tint;
 use crate::cluster::time::Moment;
-use crate::rpc::wire::node::Role;
+use crate::rpc::wire::node::{Role, Status};
 use std::cmp::Ordering;
 
 /// The columns that rows can be sorted by, in the order in which the keys go through them.
@@ -265,6 +265,15 @@ impl Model {
     pub(super) fn alive(&self) -> (usize, usize) {
         let rows = &self.sight().picture.rows;
         (rows.values().filter(|row| row.status.is_some_and(is_alive)).count(), rows.len())
+    }
+
+    /// How many nodes are not simply online, by status; those that said goodbye are no worry.
+    pub(super) fn unwell(&self) -> impl Iterator<Item = (Status, usize)> {
+        let of = |status| self.sight().picture.rows.values().filter(|row| row.status == Some(status)).count();
+        [Status::Draining, Status::Suspect, Status::Offline]
+            .into_iter()
+            .map(move |status| (status, of(status)))
+            .filter(|(_, count)| *count > 0)
     }
 }
 

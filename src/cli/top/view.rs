@@ -9,7 +9,7 @@ use super::keys::HELP;
 use super::model::{Act, Focus, Mode, Model, SORTABLE, Sight};
 use crate::cli::link::Source;
 use crate::cli::screen::{Column, NodeTable, Theme, event_list, key_line, lease_line, takeover_line};
-use crate::cli::state::role;
+use crate::cli::state::{role, status_word};
 use crate::cli::terminal::{Tint, clean, span, time_of_day};
 use crate::cluster::time::Moment;
 use ratatui::Frame;
@@ -18,11 +18,11 @@ use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-const KEYS: &str = " ? help  / filter  s sort  r reverse  d drain  u undrain  l lead  p pause  q quit ";
+const KEYS: &str = " ? help  / filter  s r sort  d drain  u undrain  l lead  p pause  q quit ";
 /// The lines above the nodes, without a banner.
 const HEAD: u16 = 4;
 /// How wide the lease's bar is.
-const BAR: u16 = 28;
+const BAR: u16 = 36;
 /// The most lines that what came of something may take.
 const NEWS: u16 = 3;
 /// The longest id or name in a line of text.
@@ -132,28 +132,25 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     let picture = &sight.picture;
     let clock = time_of_day(picture.server_now_ms(now));
     let clock =
-        if model.is_paused() { "PAUSED ".to_owned() } else { format!("{} UTC ", clock.get(..8).unwrap_or_default()) };
+        if model.is_paused() { " PAUSED ".to_owned() } else { format!(" {} UTC ", clock.get(..8).unwrap_or_default()) };
     let width = u16::try_from(clock.len()).unwrap_or(u16::MAX);
     let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(first);
-    let this = match (&sight.this, &sight.source) {
+    let via = match (&sight.this, &sight.source) {
         (Some((id, part)), _) => format!("{} ({})", clean(id, SHOWN), role(*part)),
         (None, Some(Source::Node(id))) => format!("{} (no member)", clean(id, SHOWN)),
-        (None, _) => "none (observer)".to_owned(),
+        (None, _) => "no node".to_owned(),
     };
     let redis = if picture.redis_ok { theme.span(Tint::Green, "ok") } else { theme.span(Tint::Red, "LOST") };
-    let title = vec![
+    let mut title = vec![
         theme.span(Tint::Bold, " clawster top  "),
         theme.span(Tint::Bold, clean(&sight.cluster, SHOWN)),
-        theme.span(Tint::Dim, "  this node "),
-        Span::raw(this),
         theme.span(Tint::Dim, "  Redis "),
         redis,
-        Span::raw(if picture.redis_mode.is_empty() {
-            String::new()
-        } else {
-            format!(", {}", clean(&picture.redis_mode, 16))
-        }),
     ];
+    if !picture.redis_mode.is_empty() {
+        title.push(Span::raw(format!(", {}", clean(&picture.redis_mode, 16))));
+    }
+    title.extend([theme.span(Tint::Dim, "  via "), Span::raw(via)]);
     frame.render_widget(Line::from(title), left);
     let paused = if model.is_paused() {
         theme.style(Tint::Yellow).add_modifier(Modifier::REVERSED)
@@ -162,7 +159,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     };
     frame.render_widget(Line::from(clock).style(paused).alignment(Alignment::Right), right);
 
-    let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(BAR + 1)]).areas(second);
+    let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(BAR)]).areas(second);
     let leader = match &picture.leader {
         Some(leader) => theme.span(Tint::Bold, clean(leader, SHOWN)),
         None => theme.span(Tint::Red, "none"),
@@ -174,8 +171,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
         Span::raw(picture.term.to_string()),
     ];
     frame.render_widget(Line::from(leads), left);
-    let bar = Rect { width: right.width.min(BAR), ..right };
-    lease_line(frame, bar, picture, now, theme);
+    lease_line(frame, right, picture, now, theme);
 
     let (alive, all) = model.alive();
     let tint = if alive == all { Tint::Plain } else { Tint::Yellow };
@@ -199,6 +195,10 @@ fn nodes(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: T
     if visible.len() < model.shown.len() {
         let (from, to) = (model.first + 1, model.first + visible.len());
         title.push(theme.span(Tint::Dim, format!("{from}–{to} of {} ", model.shown.len())));
+    }
+    for (status, count) in model.unwell() {
+        let (tint, word) = status_word(status);
+        title.push(theme.span(tint, format!("· {count} {word} ")));
     }
     if !model.filter.is_empty() || model.mode == Mode::Filter {
         let text = format!("· {} match \"{}\" ", model.shown.len(), clean(&model.filter, SHOWN));

@@ -46,8 +46,13 @@ fn three_nodes_in_a_small_terminal() {
     model.take(News::Event(elected("node-002", 7, 4, Some("node-003"), 99_990)), at(2_000));
     let shown = screen(&mut model, 80, 24);
     let all = shown.join("\n");
-    assert_eq!(shown[0], " clawster top  openclaw  this node node-002 (follower)  Redis ok, standal 00:01:42 UTC");
-    assert!(shown[1].starts_with(" leader node-002  term 7") && shown[1].contains("lease: 28.0 s left"), "{all}");
+    assert_eq!(shown[0], " clawster top  openclaw  Redis ok, standalone  via node-002 (followe 00:01:42 UTC");
+    assert!(
+        shown[1].starts_with(" leader node-002  term 7")
+            && shown[1].contains(" lease ███")
+            && shown[1].ends_with(" 28.0 s left"),
+        "{all}"
+    );
     assert!(shown[2].starts_with(" alive 3 of 3  sent -  received -  lag -  outbox -  leases -"), "{all}");
     assert!(shown[3].starts_with(" tasks  waiting -"), "{all}");
     assert!(shown[5].starts_with("NODE▲    STATUS    ROLE      SEEN       LATENCY   UP      VERSION"), "{all}");

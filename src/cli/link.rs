@@ -149,7 +149,7 @@ impl Link {
                     let observer = observer.get_or_insert_with(|| Observer::new(&self.config));
                     let began = clock::now();
                     let ended = self.directly(observer, &news).await;
-                    tokio::time::sleep(self.pause(clock::now().since(began))).await;
+                    tokio::time::sleep(self.pause(clock::now().since(began)).min(PATIENCE.max(self.pace))).await;
                     ended
                 }
                 Err(failure) => tell(&news, failure.to_string()).await,
@@ -186,7 +186,9 @@ impl Link {
                 _ = states.tick() => {
                     let began = clock::now();
                     let asked = tokio::time::timeout(PATIENCE, self.state(client)).await;
-                    states.reset_after(self.pause(clock::now().since(began)));
+                    // What was not answered does not say how much work it is.
+                    let took = if asked.is_ok() { clock::now().since(began) } else { Duration::ZERO };
+                    states.reset_after(self.pause(took));
                     match asked {
                         Ok(Ok((state, numbers))) => {
                             nodes = state.nodes.len();

@@ -39,7 +39,7 @@ fn it_shows_the_cluster_at_every_size_and_follows_it() {
         top.shows("read from Redis itself");
     }
     let all = top.shows(&format!(" took over from {id} (process died) "));
-    assert!(all.contains(" after its last heartbeat, term "), "{all}");
+    assert!(all.contains(" in at most "), "{all}");
     top.until("the dead node is shown as such", |shown| lines(shown, &[&format!("{id}        offline")]) == 1);
     top.keys(b"q");
     assert_eq!(top.ends().code(), Some(0));
@@ -130,7 +130,7 @@ fn nodes_are_drained_and_leadership_is_handed_over_after_a_question() {
 
 fn leaves(launch: &Launch, leave: impl FnOnce(&mut Pty)) -> ExitStatus {
     let mut top = Pty::clawster(launch, &["top"], 80, 24);
-    assert!(top.shows("via ").contains("online"), "{}", top.shown());
+    top.shows("online    LEADER");
     assert!(top.is_taken(), "{}", top.shown());
     leave(&mut top);
     let status = top.ends();
@@ -227,6 +227,6 @@ fn without_a_terminal_or_a_cluster_it_says_what_to_do() {
     assert!(outcome.stderr.contains("`clawster status --watch`") && outcome.stdout.is_empty(), "{outcome:?}");
     let mut top = Pty::clawster(&launch, &["top"], 80, 24);
     assert_eq!(top.ends().code(), Some(3));
-    assert!(top.shows("Redis at 127.0.0.1:1").contains("clawster doctor"), "{}", top.shown());
+    assert!(top.shows("cannot be used: connection refused").contains("clawster doctor"), "{}", top.shown());
     assert!(top.is_usable());
 }

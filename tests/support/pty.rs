@@ -100,10 +100,12 @@ impl Pty {
         })
     }
 
-    /// Waits until a text stands on the screen.
+    /// Waits until a text stands on the screen, on one line or wrapped.
     #[track_caller]
     pub fn shows(&self, text: &str) -> String {
-        self.until(&format!("{text:?} is shown"), |shown| shown.contains(text))
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = squeezed(text);
+        self.until(&format!("{text:?} is shown"), |shown| shown.contains(text) || squeezed(shown).contains(&wanted))
     }
 
     /// Signals the command.

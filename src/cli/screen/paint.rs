@@ -67,6 +67,7 @@ pub(in crate::cli) fn lease_line(frame: &mut Frame<'_>, area: Rect, picture: &Pi
     let left = picture.lease_left(now).unwrap_or_default();
     let whole = picture.lease_span.max(Duration::from_millis(1));
     let (tint, words) = match (&picture.leader, left.is_zero()) {
+        (None, _) if picture.as_of_ms == 0 => (Tint::Dim, "?".to_owned()),
         (None, _) => (Tint::Red, "no leader".to_owned()),
         (Some(_), true) => (Tint::Red, "is over".to_owned()),
         // The leader renews it at each beat, long before half of it is gone.
@@ -96,11 +97,12 @@ pub(in crate::cli) fn takeover_line(takeover: &Takeover) -> String {
         return format!("{leader} took over after {took} ms (term {term})");
     }
     let took = match took {
-        Took::Exactly(took) => format!("after {}", fine(*took)),
-        Took::AtMost(took) => format!("{} after its last heartbeat", fine(*took)),
-        Took::Unknown => "in a time nobody here saw".to_owned(),
+        Took::Exactly(took) => format!(" after {}", fine(*took)),
+        Took::AtMost(took) => format!(" in at most {}", fine(*took)),
+        Took::Unknown => "; nobody here saw for how long nobody led".to_owned(),
     };
-    format!("{} {leader} took over from {from} ({how}) {took}, term {term}", time_of_day(*at_ms))
+    let at = time_of_day(*at_ms);
+    format!("{} {leader} took over from {from} ({how}){took}", at.get(..8).unwrap_or_default())
 }
 
 /// A short duration with a digit more than [`span`] has.
@@ -154,10 +156,7 @@ mod tests {
         assert_eq!(takeover_line(&takeover), "b took over after 1234 ms (term 6)");
         (takeover.begun, takeover.how) = (None, "process died".to_owned());
         takeover.to = Some(("b".to_owned(), 6, Took::AtMost(Duration::from_millis(8_250))));
-        assert_eq!(
-            takeover_line(&takeover),
-            "01:02:03.004 b took over from a\u{fffd} (process died) 8.2 s after its last heartbeat, term 6"
-        );
+        assert_eq!(takeover_line(&takeover), "01:02:03 b took over from a\u{fffd} (process died) in at most 8.2 s");
     }
 
     #[test]

@@ -10,7 +10,9 @@ use crate::cli::outcome::Failure;
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
 use crossterm::style::ResetColor;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use std::io::{self, Stdout};
@@ -52,9 +54,9 @@ impl Screen {
         let keeper = Keeper::start().ok();
         enable_raw_mode().map_err(failed)?;
         TAKEN.store(true, Ordering::SeqCst);
-        let opened = execute!(io::stdout(), EnterAlternateScreen, Hide)
-            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())))
-            .and_then(|mut terminal| terminal.clear().map(|()| terminal));
+        // Nothing here asks the terminal for an answer: it would come between the keys, and some give none.
+        let opened = execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All), Hide)
+            .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())));
         match opened {
             Ok(terminal) => Ok(Self { terminal, _keeper: keeper }),
             Err(error) => {

@@ -140,7 +140,14 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
         (None, Some(Source::Node(id))) => format!("{} (no member)", clean(id, SHOWN)),
         (None, _) => "no node".to_owned(),
     };
-    let redis = if picture.redis_ok { theme.span(Tint::Green, "ok") } else { theme.span(Tint::Red, "LOST") };
+    let nothing = picture.as_of_ms == 0;
+    let redis = if nothing {
+        theme.span(Tint::Dim, "?")
+    } else if picture.redis_ok {
+        theme.span(Tint::Green, "ok")
+    } else {
+        theme.span(Tint::Red, "LOST")
+    };
     let mut title = vec![
         theme.span(Tint::Bold, " clawster top  "),
         theme.span(Tint::Bold, clean(&sight.cluster, SHOWN)),
@@ -162,6 +169,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(BAR)]).areas(second);
     let leader = match &picture.leader {
         Some(leader) => theme.span(Tint::Bold, clean(leader, SHOWN)),
+        None if nothing => theme.span(Tint::Dim, "?"),
         None => theme.span(Tint::Red, "none"),
     };
     let leads = vec![
@@ -217,7 +225,7 @@ fn nodes(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: T
         own: &|_, _| String::new(),
     };
     table.draw(frame, area, now);
-    if visible.is_empty() && area.height > 2 {
+    if visible.is_empty() && area.height > 2 && picture.as_of_ms > 0 {
         let text =
             if picture.rows.is_empty() { " no node has joined yet" } else { " no node matches; Esc shows all again" };
         frame.render_widget(theme.span(Tint::Dim, text), Rect { y: area.y + 2, height: 1, ..area });

@@ -20,9 +20,10 @@ fn it_shows_the_cluster_at_every_size_and_follows_it() {
     let leader = trio.settled(secs(20.0));
     let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "0.2"], 80, 24);
     let rows = ["a        online", "b        online", "c        online"];
-    let all = top.until("three nodes", |shown| lines(shown, &rows) == 3 && shown.contains("LEADER"));
+    // A screen is written in pieces: the last thing to come is waited for.
+    let drawn = |shown: &str| shown.contains("LEADER") && shown.contains("c joined (incarnation ");
+    let all = top.until("three nodes, and events that were before", |shown| lines(shown, &rows) == 3 && drawn(shown));
     assert!(all.contains("Redis ok, standalone  via a (") && all.contains(" lease █"), "{all}");
-    assert!(all.contains("c joined (incarnation "), "events that were before it\n{all}");
     assert!(all.lines().last().is_some_and(|line| line.contains("q quit")) && all.lines().count() == 24, "{all}");
     for (columns, rows) in [(200, 50), (10, 4), (1, 1), (300, 9), (80, 24)] {
         top.resize(columns, rows);

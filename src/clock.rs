@@ -23,3 +23,11 @@ pub fn wall() -> std::time::SystemTime {
     #[allow(clippy::disallowed_methods)]
     std::time::SystemTime::now()
 }
+
+/// The processor time that this process has used.
+#[must_use]
+pub fn cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}

@@ -95,7 +95,12 @@ Examples:
   clawster status
   clawster status --fresh --json | jq .leader_id
   clawster status --watch              again whenever something changes, until Ctrl-C; for terminals, pipes and logs
-  clawster status --watch --json       one object a line")]
+  clawster status --watch --json       one object a line
+  clawster status --metrics            the node's numbers as well
+  clawster status --check              for probes: one line; 0 healthy, 1 not, 3 Redis does not answer
+
+With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Where no node runs, it is \
+healthy only while one-shot heartbeats keep a member alive.")]
     Status {
         /// How to answer.
         #[command(flatten)]
@@ -103,8 +108,14 @@ Examples:
         /// Ask Redis now instead of taking the node's view
         #[arg(long)]
         fresh: bool,
+        /// Print the node's numbers, too
+        #[arg(long)]
+        metrics: bool,
+        /// Say in one line whether this host's node is well, for probes
+        #[arg(long, conflicts_with_all = ["fresh", "metrics"])]
+        check: bool,
         /// Print it again whenever something changes, until Ctrl-C
-        #[arg(long, short, conflicts_with = "fresh")]
+        #[arg(long, short, conflicts_with_all = ["fresh", "metrics", "check"])]
         watch: bool,
         /// With --watch: print it at least this often
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::pace, requires = "watch")]

@@ -10,12 +10,14 @@ use super::outcome::Failure;
 use super::{settings, settle};
 use crate::clock;
 use crate::cluster::event::Event;
+use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId, Nonce};
 use crate::cluster::protocol::Fault;
 use crate::cluster::time::millis;
 use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Remembered};
 use crate::engine::fresh;
+use crate::engine::history::{OneBeat, record_one};
 use crate::engine::oneshot::{self, Oneshot};
 use crate::engine::oneshot_state::{OneshotState, boot_id};
 use crate::engine::outbox::NodeStore;
@@ -25,6 +27,7 @@ use crate::rpc::wire::event::AnyEvent;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
 use crate::store::Store;
+use crate::store::history::Stores;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
 
@@ -103,11 +106,32 @@ fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
     }
 }
 
+/// A heartbeat that was made, and what is needed to record it once it was told.
+pub(super) struct Made {
+    pub(super) result: HeartbeatResult,
+    beat: OneBeat,
+    summary: Option<Summary>,
+    history: Option<Stores>,
+    dir: StateDir,
+    process: Nonce,
+    /// Held until it is recorded: the private server may be this process's.
+    _redis: settle::SettledRedis,
+}
+
+impl Made {
+    /// Records the heartbeat in the history, within 2 s.
+    pub(super) async fn record(self) {
+        if let Some(history) = &self.history {
+            record_one(history, &self.dir, self.process.as_str(), &self.beat, self.summary).await;
+        }
+    }
+}
+
 /// Beats once without a node: joins when needed, keeps incarnation and lease in the state directory.
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when all attempts failed, [`Failure::Refused`] when a live process holds the id.
-pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Result<HeartbeatResult, Failure> {
+pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Result<Made, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = config.clone();
     let _log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
@@ -131,13 +155,25 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
         known: kept.saved().numbers,
         random: random()?,
     };
+    let history = settings::history(&config)?;
+    let process = oneshot.random.clone();
     let outcome = attempts(&oneshot, &boot, &mut state, &config).await;
+    if let (Ok(beat), Some(state)) = (&outcome, &mut state) {
+        beat.sum_up(&mut state.summary);
+    }
     if let Some(state) = &state {
         state.store(&dir, &node_id).map_err(|error| failed(&error))?;
     }
-    // Held until here, so that the private server outlives the beat.
-    drop(redis);
-    outcome
+    let beat = outcome?;
+    Ok(Made {
+        result: beat.beat.clone().into(),
+        beat,
+        summary: state.and_then(|state| state.summary),
+        history,
+        dir,
+        process,
+        _redis: redis,
+    })
 }
 
 async fn attempts(
@@ -145,16 +181,18 @@ async fn attempts(
     boot: &str,
     state: &mut Option<OneshotState>,
     config: &Config,
-) -> Result<HeartbeatResult, Failure> {
+) -> Result<OneBeat, Failure> {
     let retry = config.node.retry;
+    let first = clock::now();
     let of = retry.count + 1;
     for attempt in 1..=of {
         let before = state.clone();
         let began = clock::now();
         let error = match oneshot.beat(boot, state).await {
             Ok(mut beat) => {
-                beat.attempts = attempt;
-                return Ok(beat.into());
+                beat.beat.attempts = attempt;
+                beat.delay = clock::now().since(first);
+                return Ok(beat);
             }
             Err(oneshot::Failure::InUse(id)) => {
                 let why = format!("node id {id} is in use by another live process; stop it or choose another id");

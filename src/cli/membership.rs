@@ -85,16 +85,27 @@ pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome 
     // A configured id is the node that shall beat, whatever else runs here.
     let mut global = session.global.clone();
     global.node = global.node.or_else(|| config.node.id.as_ref().map(ToString::to_string));
-    let beat: HeartbeatResult = match find(&global, &config).await? {
-        Found::Running { client, .. } => answer(beats(&config), client.call("cluster.heartbeat", NoParams {})).await?,
-        Found::Absent(_) => direct::beat_once(&config, session.environment).await?,
-    };
+    match find(&global, &config).await? {
+        Found::Running { client, .. } => {
+            let beat = answer(beats(&config), client.call("cluster.heartbeat", NoParams {})).await?;
+            tell_heartbeat(session, &form, &beat)
+        }
+        Found::Absent(_) => {
+            let made = direct::beat_once(&config, session.environment).await?;
+            let told = tell_heartbeat(session, &form, &made.result);
+            made.record().await;
+            told
+        }
+    }
+}
+
+fn tell_heartbeat(session: &mut Session<'_>, form: &Form, beat: &HeartbeatResult) -> Outcome {
     if form.json {
         // One line, as schedulers collect lines.
-        return Ok(session.output.json_line(&beat)?);
+        return Ok(session.output.json_line(beat)?);
     }
     let leader = beat.leader_id.as_deref().unwrap_or("none");
-    let HeartbeatResult { node_id, term, round_trip_ms, attempts, .. } = &beat;
+    let HeartbeatResult { node_id, term, round_trip_ms, attempts, .. } = beat;
     let tries = if *attempts > 1 { format!(", {attempts} attempts") } else { String::new() };
     let text = format!(
         "{node_id} beat in {round_trip_ms:.1} ms{tries}; it is {}; leader: {leader} (term {term}).",

@@ -7,6 +7,7 @@
 
 pub mod arguments;
 mod attach;
+mod check;
 mod config_check;
 
 mod demo;
@@ -146,8 +147,9 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
         Command::Mcp => mcp::run(session).await,
+        Command::Status { form, check: true, .. } => check::run(session, form).await,
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
-        Command::Status { form, fresh, .. } => state::status(session, form, fresh).await,
+        Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
         Command::Top { interval } => top::run(session, interval).await,
         Command::KeepScreen => {
             screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))

@@ -11,6 +11,7 @@ use crate::cluster::ids::NodeId;
 use crate::cluster::member::Metadata;
 use crate::config::{self, Config, Loaded, Problems, RedisAddress, Sources};
 use crate::embedded::Seek;
+use crate::store::history::Stores;
 use crate::store::redis::{Address, Target};
 
 /// Loads the configuration with everything that is known about it.
@@ -69,6 +70,17 @@ pub(super) fn target(config: &Config) -> Target {
         username: redis.username.clone(),
         password: redis.password.as_ref().map(|password| password.expose().to_owned()),
     }
+}
+
+/// The store of the history that the configuration means; `None`: none is kept. Nothing is connected yet.
+///
+/// # Errors
+/// [`Failure::Failed`] when `mongodb.uri` is no connection string.
+pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
+    if config.mongodb.uri.is_none() && config.history.recent.is_zero() {
+        return Ok(None);
+    }
+    Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
 }
 
 /// What the node says of itself, with what is not configured filled in.

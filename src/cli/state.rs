@@ -17,12 +17,13 @@ use std::time::Duration;
 ///
 /// # Errors
 /// See [`Failure`]; with the node's view while Redis is away it is none.
-pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
-    let state = read(session, fresh).await?;
+pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, metrics: bool) -> Outcome {
+    let state = read(session, fresh, metrics).await?;
     if form.json {
         session.output.json(&state)?;
     } else {
         print_status(&mut session.output, &state)?;
+        print_metrics(&mut session.output, &state)?;
     }
     Ok(())
 }
@@ -32,7 +33,7 @@ pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool) -
 /// # Errors
 /// See [`Failure`].
 pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
-    let state = read(session, fresh).await?;
+    let state = read(session, fresh, false).await?;
     if form.json {
         session.output.json(&state.nodes)?;
     } else {
@@ -41,14 +42,14 @@ pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) ->
     Ok(())
 }
 
-async fn read(session: &Session<'_>, fresh: bool) -> Result<ClusterState, Failure> {
+async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<ClusterState, Failure> {
     let config = settings::load(session.global, session.environment)?;
     match find(session.global, &config).await? {
         Found::Running { client, .. } => {
-            let params = StateParams { fresh: fresh.then_some(true) };
+            let params = StateParams { fresh: fresh.then_some(true), metrics: metrics.then_some(true) };
             answer(ANSWER, client.call("distributed.get_cluster_state", params)).await
         }
-        Found::Absent(why) if session.global.node.is_some() => Err(Failure::Usage(why)),
+        Found::Absent(why) if session.global.node.is_some() || metrics => Err(Failure::Usage(why)),
         Found::Absent(_) => direct::read_state(&config).await,
     }
 }
@@ -86,6 +87,16 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     }
     output.line("")?;
     print_nodes(output, state)
+}
+
+fn print_metrics(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
+    let Some(metrics) = &state.metrics else { return Ok(()) };
+    output.line("")?;
+    let rows: Vec<Vec<(Tint, String)>> = metrics
+        .iter()
+        .map(|(name, value)| vec![(Tint::Plain, name.clone()), (Tint::Plain, value.to_string())])
+        .collect();
+    output.table(&["METRIC", "VALUE"], &rows)
 }
 
 fn print_nodes(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {

@@ -6,6 +6,9 @@
 //!
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
 
+mod history;
+
+use history::{HistoryKeys, MongoKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -34,6 +37,8 @@ pub(super) struct ConfigFile {
     pub(super) redis: RedisKeys,
     /// Where heartbeats are recorded; off without `mongodb.uri` in secrets.json.
     pub(super) mongodb: MongoKeys,
+    /// Recent history in Redis, without MongoDB.
+    pub(super) history: HistoryKeys,
     /// Logs.
     pub(super) logging: LoggingKeys,
     /// Metrics for Prometheus.
@@ -239,27 +244,6 @@ pub(super) enum WaitReplicasKey {
     All,
 }
 
-/// `mongodb.*` of config.json
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct MongoKeys {
-    /// The database.
-    #[schemars(length(min = 1, max = 63))]
-    pub(super) db: String,
-    /// The collection.
-    #[schemars(length(min = 1, max = 120))]
-    pub(super) collection: String,
-    /// Days after which a recorded heartbeat is deleted.
-    #[schemars(range(min = 1, max = 36_500))]
-    pub(super) retention_days: u32,
-}
-
-impl Default for MongoKeys {
-    fn default() -> Self {
-        Self { db: "openclaw".to_owned(), collection: "heartbeat".to_owned(), retention_days: 30 }
-    }
-}
-
 /// `logging.*`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -325,7 +309,7 @@ pub(super) enum FormatKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct MetricsKeys {
-    /// The address (ip:port) that metrics are served on, or "off". This version does not serve them yet.
+    /// The address (ip:port) that a node serves /metrics, /healthz and /readyz on, or "off". Nobody has to prove who they are: prefer 127.0.0.1.
     #[schemars(length(min = 1, max = 100))]
     pub(super) listen: String,
 }

@@ -25,7 +25,7 @@ mod tests;
 pub use load::{EffectiveValue, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
-    RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
+    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;

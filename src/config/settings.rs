@@ -11,6 +11,7 @@ use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that a node is told from outside.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// Where heartbeats are recorded.
     pub mongodb: MongoConfig,
+    /// Recent history, where no MongoDB is configured.
+    pub history: HistoryConfig,
     /// Logs.
     pub logging: LoggingConfig,
     /// Metrics.
@@ -154,6 +157,13 @@ pub struct MongoConfig {
     pub retention_days: u32,
 }
 
+/// Recent history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// How long Redis keeps heartbeats where no MongoDB is configured, at most a week; zero: not at all.
+    pub recent: Duration,
+}
+
 /// The least severe lines that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
@@ -200,6 +210,8 @@ pub struct LoggingConfig {
 pub struct MetricsConfig {
     /// Where they are served; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// The file or variable that says so, for messages.
+    pub place: String,
 }
 
 /// The JSON-RPC server.

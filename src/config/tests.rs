@@ -332,12 +332,32 @@ fn variables_are_read_by_the_type_of_their_key() {
 
 #[test]
 fn what_this_version_cannot_do_yet_is_a_warning_where_nothing_breaks() {
-    let config = json!({"metrics": {"listen": "127.0.0.1:9464"}});
-    let loaded = good(&config, &[("MONGODB_URI", "mongodb://u:hush@h")]);
-    assert!(loaded.warnings.iter().any(|text| text.contains("does not serve metrics yet")));
+    let loaded = good(&json!({}), &[("MONGODB_URI", "mongodb://u:hush@h")]);
     assert!(loaded.warnings.iter().any(|text| text.contains("does not record history yet")));
-    assert_eq!(loaded.config.metrics.listen, "127.0.0.1:9464".parse().ok());
     assert!(!format!("{loaded:?}").contains("hush"));
+}
+
+#[test]
+fn an_address_for_metrics_that_others_reach_is_warned_about_once() {
+    for (address, warned) in [
+        ("127.0.0.1:9464", false),
+        ("[::1]:9464", false),
+        ("[::ffff:127.0.0.1]:9464", false),
+        ("off", false),
+        ("0.0.0.0:9464", true),
+        ("[::]:9464", true),
+        ("192.0.2.7:9464", true),
+    ] {
+        let loaded = good(&json!({"metrics": {"listen": address}}), &[]);
+        let about = |text: &&String| text.contains("metrics.listen");
+        assert_eq!(loaded.warnings.iter().filter(about).count(), usize::from(warned), "{address}");
+        assert_eq!(loaded.config.metrics.listen, address.parse().ok());
+        assert!(loaded.config.metrics.place.contains("config.json") || address == "off", "{:?}", loaded.config.metrics);
+    }
+    for wrong in ["9464", "localhost:9464", "127.0.0.1", "127.0.0.1:99999", "::1:9464", ""] {
+        let problem = bad(&json!({"metrics": {"listen": wrong}}), &[]);
+        assert!(problem.contains("metrics.listen: "), "{wrong}: {problem}");
+    }
 }
 
 #[test]

@@ -12,13 +12,14 @@ use super::problem::Findings;
 use super::redis::{SOCKET, check_host};
 use super::schema::Index;
 use super::settings::{
-    Config, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
-    RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
+    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::member::Metadata;
 use crate::cluster::settings::{LeaderMode, LeaderSettings, Retry, SyncSettings, Timing};
 use serde_json::{Map, Value};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,6 +109,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         },
         redis,
         mongodb,
+        history: HistoryConfig { recent: Duration::from_hours(u64::from(raw.history.recent_hours)) },
         logging,
         metrics,
         rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },
@@ -317,19 +319,24 @@ fn metrics(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> Metrics
     let place = values.source("metrics.listen").to_string();
     let listen = match raw.metrics.listen.as_str() {
         "off" => None,
-        text => match text.parse() {
+        text => match text.parse::<SocketAddr>() {
             Ok(address) => {
-                findings.warn(format!("{place}: metrics.listen is set, but this version does not serve metrics yet"));
+                if !address.ip().to_canonical().is_loopback() {
+                    findings.warn(format!(
+                        "{place}: metrics.listen {address} can be reached from other hosts, and nobody has to prove who they are; \
+                         let only your monitoring through to it"
+                    ));
+                }
                 Some(address)
             }
             Err(_) => {
-                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464";
-                findings.problem(place, "metrics.listen", text);
+                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464 or [::1]:9464";
+                findings.problem(&place, "metrics.listen", text);
                 None
             }
         },
     };
-    MetricsConfig { listen }
+    MetricsConfig { listen, place }
 }
 
 fn logging(raw: &ConfigFile, state_dir: &Path) -> LoggingConfig {

@@ -7,16 +7,19 @@
 
 use super::error::Error;
 use super::handle::StateView;
+use super::history::{self, History};
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::{Metrics, memory_bytes};
 use super::presence;
 use super::state_view;
 use super::sync::Sync;
 use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::{ClusterEvent, Event, LocalFact};
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, NodeId};
-use crate::cluster::node::{Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
+use crate::cluster::node::{Beaten, Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
 use crate::cluster::protocol::{Fault, Life, Numbers, Reply, ServerId};
 use crate::cluster::time::Moment;
 use crate::store::Store;
@@ -32,6 +35,8 @@ pub(super) enum Msg {
     Input(Input),
     Ask(Request, oneshot::Sender<Result<Response, Refusal>>),
     State(oneshot::Sender<(StateView, Moment)>),
+    /// Which samples the node still carries.
+    Carried(oneshot::Sender<Vec<Sample>>),
     /// An event, and how many were missed before it.
     News(ClusterEvent),
 }
@@ -42,6 +47,7 @@ pub(super) struct Status {
     pub(super) standing: Standing,
     pub(super) settled: bool,
     pub(super) link: bool,
+    pub(super) leads: bool,
     pub(super) node_id: NodeId,
     pub(super) epoch: String,
     pub(super) numbers: Numbers,
@@ -73,6 +79,10 @@ pub(super) struct Driver {
     pub(super) node: Node,
     pub(super) store: Arc<RedisStore>,
     pub(super) hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) history: Arc<History>,
+    /// Samples for the node to carry, once the step that they come from is done.
+    pub(super) brought: Vec<Sample>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) tasks: Arc<Tasks>,
@@ -110,6 +120,7 @@ impl Driver {
             Msg::News(event) => {
                 self.step(Input::Event(event.clone()));
                 self.tasks.heard(&event);
+                self.metrics.event(&event.fact);
                 self.hub.publish(Event::Cluster(event));
             }
             Msg::Ask(request, client) => {
@@ -124,6 +135,10 @@ impl Driver {
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
                 // A client that is gone needs no answer.
                 let _ = client.send((state_view::of(&self.cluster, &self.node, now), until));
+            }
+            Msg::Carried(client) => {
+                // A client that is gone needs no answer.
+                let _ = client.send(self.node.unrecorded());
             }
         }
     }
@@ -148,6 +163,9 @@ impl Driver {
         let effects = self.node.step(clock::now(), input);
         for effect in effects {
             self.carry_out(effect);
+        }
+        while let Some(sample) = self.brought.pop() {
+            self.step(Input::Record(Box::new(sample)));
         }
         self.publish_status();
     }
@@ -192,8 +210,22 @@ impl Driver {
                     tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
                 }
             }
-            Effect::Note(note) => log(&note),
+            Effect::Beaten(beaten) => self.beaten(*beaten),
+            Effect::Note(note) => {
+                if matches!(note, Note::BeatFailed { .. }) {
+                    self.metrics.beat_failed();
+                }
+                log(&note);
+            }
         }
+    }
+
+    /// A heartbeat was taken: it is counted, and becomes history.
+    fn beaten(&mut self, beaten: Beaten) {
+        self.metrics.beat(beaten.round_trip, beaten.delay);
+        let lag = self.node.known().message.saturating_sub(self.sync.cursor().0);
+        let memory = memory_bytes().unwrap_or_default();
+        self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
     }
 
     /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
@@ -213,6 +245,7 @@ impl Driver {
             standing: self.node.standing().clone(),
             settled: self.node.settled(),
             link: self.node.link().unwrap_or(false),
+            leads: self.node.leads(clock::now()),
             node_id: self.node.node_id().clone(),
             epoch: view.epoch().to_owned(),
             numbers: self.node.known(),

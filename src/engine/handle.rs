@@ -4,14 +4,18 @@
 //!    served one at a time.
 //! 2. Nothing here knows JSON-RPC; nothing here shows a Redis type.
 //!
-//! `handle/leases.rs` and `handle/tasks.rs` are the parts of it that their names say.
+//! `handle/leases.rs`, `handle/tasks.rs`, `handle/history.rs` and `handle/observed.rs` are the parts that their names say.
 //!
 //! Not here: the work itself (`driver.rs`, `sync.rs`, `leases/`, `tasks/`).
 
+mod history;
 mod leases;
+mod observed;
 mod tasks;
 
+pub use history::{HistoryAnswer, HistoryRequest, Past};
 pub use leases::{AcquireRequest, AcquiredLease, Drained, HeldLease, Leases, Once, OnceRequest};
+pub use observed::{Health, Observed};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
 use super::error::Error;
@@ -356,7 +360,7 @@ impl Drop for Feed {
 }
 
 /// The methods of a running node, as the outer layers call them. The node implements it; tests may stand in for it.
-pub trait Node: Leases + Tasks {
+pub trait Node: Leases + Tasks + Observed + Past {
     /// How events reach a subscriber.
     type Feed: EventFeed;
 

@@ -70,7 +70,7 @@ impl Hub {
     }
 
     /// The server's time at this moment, as far as it can be told.
-    fn server_time(&self) -> ServerTime {
+    pub(super) fn server_time(&self) -> ServerTime {
         match self.log().server_time {
             Some((at, read)) => at.plus(clock::now().since(read)),
             None => ServerTime::default(),

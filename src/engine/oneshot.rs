@@ -11,6 +11,7 @@
 
 use super::fresh;
 use super::handle::{Beat, Role};
+use super::history::OneBeat;
 use super::oneshot_state::{HeldLease, ObservedRecord, OneshotState};
 use crate::clock;
 use crate::cluster::election::{Observation, Sight};
@@ -70,7 +71,7 @@ impl Oneshot<'_> {
     ///
     /// # Errors
     /// [`Failure`]; `state` stays usable.
-    pub async fn beat(&self, boot_id: &str, state: &mut Option<OneshotState>) -> Result<Beat, Failure> {
+    pub async fn beat(&self, boot_id: &str, state: &mut Option<OneshotState>) -> Result<OneBeat, Failure> {
         let known = state.as_ref().map_or(self.known, |s| s.numbers.max(self.known));
         let mut current = match state.take() {
             Some(state) => state,
@@ -82,6 +83,7 @@ impl Oneshot<'_> {
             (sent, reply) = self.tick(&current).await?;
         }
         let round_trip = clock::now().since(sent);
+        current.beats += 1;
         current.numbers = current.numbers.max(reply.data.numbers);
         let timing = reply.data.timing.unwrap_or(self.timing);
         self.take_lease(&mut current, &reply, sent, timing);
@@ -94,8 +96,9 @@ impl Oneshot<'_> {
             beat.leader_id = Some(self.node_id.clone());
             beat.role = Role::Leader;
         }
+        let number = current.beats;
         *state = Some(current);
-        Ok(beat)
+        Ok(OneBeat { beat, number, delay: round_trip, interval: timing.heartbeat_interval })
     }
 
     fn beat_of(&self, state: &OneshotState, reply: &TickReply, round_trip: Duration) -> Beat {
@@ -154,6 +157,8 @@ impl Oneshot<'_> {
                         boot_id: boot_id.to_owned(),
                         incarnation,
                         proc: process,
+                        summary: before.filter(|b| b.incarnation == incarnation).and_then(|b| b.summary.clone()),
+                        beats: before.filter(|b| b.incarnation == incarnation).map(|b| b.beats).unwrap_or_default(),
                         lease: None,
                         numbers: known.max(data.numbers),
                         observed: None,

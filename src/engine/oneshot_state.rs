@@ -6,10 +6,14 @@
 //! Not here: what a run does with it (`crate::cli`).
 
 use super::state_dir::{StateDir, StateError, private_file};
+use crate::cluster::history::Summary;
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// How the names of the files end.
+const ENDING: &str = ".heartbeat.json";
 
 /// What one run leaves for the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +24,12 @@ pub struct OneshotState {
     pub incarnation: Incarnation,
     /// The name of the "process" that the runs together stand for.
     pub proc: Nonce,
+    /// How many beats this life has made.
+    #[serde(default)]
+    pub beats: u64,
+    /// What its last ten minutes add up to.
+    #[serde(default)]
+    pub summary: Option<Summary>,
     /// The leadership that this node holds, if any.
     #[serde(default)]
     pub lease: Option<HeldLease>,
@@ -88,6 +98,18 @@ impl OneshotState {
         private_file::replace(&path, &json)
     }
 
+    /// The nodes for which heartbeats of this boot left something, by id.
+    #[must_use]
+    pub fn kept(dir: &StateDir, boot_id: &str) -> Vec<NodeId> {
+        let files = std::fs::read_dir(dir.folder()).into_iter().flatten().flatten();
+        let mut ids: Vec<NodeId> = files
+            .filter_map(|file| NodeId::new(file.file_name().to_str()?.strip_suffix(ENDING)?).ok())
+            .filter(|id| Self::load(dir, id, boot_id).is_some())
+            .collect();
+        ids.sort();
+        ids
+    }
+
     /// Removes what was kept, as after leaving the cluster.
     ///
     /// # Errors
@@ -112,5 +134,5 @@ pub fn boot_id() -> Result<String, StateError> {
 }
 
 fn path(dir: &StateDir, id: &NodeId) -> PathBuf {
-    dir.folder().join(format!("{id}.heartbeat.json"))
+    dir.folder().join(format!("{id}{ENDING}"))
 }

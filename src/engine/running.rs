@@ -12,8 +12,10 @@ use super::handle::{
     Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
     SyncRequest, Synced,
 };
+use super::history::History;
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::{Counted, Metrics};
 use super::outbox::{Accepted, NodeStore};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
@@ -24,7 +26,7 @@ use super::sync::Sync;
 use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::Event;
-use crate::cluster::ids::{EventSeq, NodeId};
+use crate::cluster::ids::{ClusterName, EventSeq, NodeId};
 use crate::cluster::node::{Request, Response, Standing};
 use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
 use crate::cluster::time::millis;
@@ -40,17 +42,23 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long the history has at the end, whatever the rest took.
+const LAST_MOMENT: Duration = Duration::from_millis(150);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
 /// See the module's text. Dropping its last clone ends its tasks at once, without leaving the cluster.
 #[derive(Clone)]
 pub struct RunningNode {
+    pub(super) cluster: ClusterName,
     pub(super) node: mpsc::Sender<Msg>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) store: Arc<RedisStore>,
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) history: Arc<History>,
+    pub(super) counted: Arc<Counted>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) work: Arc<Tasks>,
@@ -93,6 +101,9 @@ impl RunningNode {
                 Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
             }
         }
+        // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
+        let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
+        self.history.finish(self.carried().await, left).await;
         let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");

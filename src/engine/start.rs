@@ -7,8 +7,10 @@
 
 use super::caller::Caller;
 use super::driver::{Driver, Msg, Status};
+use super::history::{History, Surroundings};
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::Metrics;
 use super::nursery::Nursery;
 use super::outbox::NodeStore;
 use super::progress::Progress;
@@ -22,9 +24,11 @@ use super::undo::{self, Undoing};
 use super::{nursery, presence, reader};
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
-use crate::cluster::node::{Node, Settings};
+use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
+use crate::store::Meter;
+use crate::store::history::Stores;
 use crate::store::redis::{RedisStore, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,8 +63,12 @@ pub struct Start {
     pub retry: Retry,
     /// Bounds of the message sync.
     pub sync: SyncSettings,
-    /// A one-shot process of this host whose membership this node takes over.
-    pub former: Option<Nonce>,
+    /// One-shot processes of this host whose membership this node takes over.
+    pub former: Option<Former>,
+    /// Where the history of its heartbeats is kept; `None`: nowhere.
+    pub history: Option<Stores>,
+    /// How long Redis keeps heartbeats, where it is that store.
+    pub recent: Duration,
 }
 
 /// Starts a node; must be called within a runtime.
@@ -96,6 +104,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         standing: node.standing().clone(),
         settled: node.settled(),
         link: false,
+        leads: false,
         node_id: start.node_id,
         epoch: String::new(),
         numbers: Numbers::default(),
@@ -104,9 +113,22 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (status, status_reader) = watch::channel(status);
     let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
     let (to_presence, presence_commands) = mpsc::channel(16);
-    let store = Arc::new(RedisStore::new(start.target, &start.cluster));
-    let slot = Slot::new(start.state_dir, kept);
+    let metrics = Metrics::new()?;
+    let meter: Arc<dyn Meter> = Arc::<Metrics>::clone(&metrics);
+    let store = Arc::new(RedisStore::new(start.target, &start.cluster).counted(meter).keep_history(start.recent));
     let hub = Hub::new();
+    let mut tasks = JoinSet::new();
+    let process = Nonce::from_bytes(random);
+    let around = Surroundings {
+        state_dir: &start.state_dir,
+        process: process.as_str(),
+        metrics: &metrics,
+        redis: &store,
+        hub: &hub,
+        status: &status_reader,
+    };
+    let history = History::begin(start.history, &around, &mut tasks);
+    let slot = Slot::new(start.state_dir, kept);
     let progress = Arc::new(Progress::default());
     let sync = Sync::new(
         Arc::clone(&slot),
@@ -115,6 +137,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         inputs.downgrade(),
         status_reader.clone(),
         Arc::clone(&progress),
+        Arc::clone(&metrics),
     );
     let accepted = Arc::new(Notify::new());
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
@@ -128,6 +151,9 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         node,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
+        history: Arc::clone(&history),
+        brought: Vec::new(),
         sync: Arc::clone(&sync),
         leases: Arc::clone(&leases),
         tasks: Arc::clone(&work),
@@ -143,13 +169,13 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         store: Arc::clone(&store),
         slot: Arc::clone(&slot),
         hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
         progress: Arc::clone(&progress),
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
         node: inputs.clone(),
         keep: start.sync.max_stream_length,
     };
-    let mut tasks = JoinSet::new();
     tasks.spawn(driver.run());
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
     tasks.spawn(reader::run(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&sync), inputs.clone()));
@@ -168,11 +194,15 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (failing, failure) = watch::channel(false);
     let supervisor = tokio::spawn(supervise(tasks, failing));
     Ok(RunningNode {
+        cluster: start.cluster,
         node: inputs,
         status: status_reader,
         store,
         slot,
         hub,
+        metrics,
+        history,
+        counted: Arc::default(),
         sync,
         leases,
         work,

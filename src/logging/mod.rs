@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
 pub(crate) use line::is_unsafe;
 use line::{Context, Line, Style};
+pub use queue::dropped_lines;
 use queue::{Queue, Sink};
 use rotate::RotatedFile;
 use std::fs::File;

@@ -19,6 +19,15 @@ const CAPACITY: usize = 4096;
 /// How long a flush waits for a sink that does not get on.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many lines all queues of this process have dropped.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines found a full queue since the process began; one that was meant for two queues may count twice.
+#[must_use]
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 /// Where lines end up.
 pub(super) trait Sink: Send + 'static {
     /// Writes a line; what goes wrong is the sink's to handle.
@@ -43,6 +52,7 @@ impl Sender {
     pub(super) fn send(&self, line: &Arc<Line>) {
         if let Err(TrySendError::Full(_)) = self.items.try_send(Item::Line(Arc::clone(line))) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -155,5 +165,6 @@ mod tests {
             lines.iter().find_map(|line| line.split_once(" log lines were dropped")?.0.parse().ok()).unwrap();
         assert_eq!(lines.len() as u64 - 1 + lost, 100);
         assert_eq!(lines[0], "line 0");
+        assert!(dropped_lines() >= lost);
     }
 }

@@ -5,16 +5,19 @@
 //!
 //! Not here: which methods there are (`methods/`), ids and batches (`batch.rs`).
 
-use super::errors::{ErrorKind, RpcError, shown};
+use super::errors::{ERROR_KINDS, ErrorKind, RpcError, shown};
 use super::methods;
 use super::subscription::Session;
+use crate::clock;
 use crate::cluster::ids::ClusterName;
 use crate::engine::handle::{Delivery, Handout, Node};
+use crate::engine::metrics::RequestMeter;
 use futures_util::FutureExt;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
 use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, RpcModule};
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
@@ -123,6 +126,14 @@ impl Outcome {
         Self { tail, after: Vec::new() }
     }
 
+    /// The word for the error that it is; `None`: it is a result.
+    fn error_kind(&self) -> Option<&'static str> {
+        let code = self.tail.strip_prefix(r#""error":{"code":"#)?;
+        let code = code.split_once(',').map_or(code, |(code, _)| code);
+        let known = ERROR_KINDS.iter().find(|kind| kind.code().to_string() == code);
+        Some(known.map_or("other", |kind| kind.name()))
+    }
+
     /// The answer under an id, as JSON text.
     pub(crate) fn under(&self, id: &RawValue) -> String {
         format!(r#"{{"jsonrpc":"2.0","id":{},{}"#, id.get(), self.tail)
@@ -133,6 +144,14 @@ impl Outcome {
 #[derive(Debug, Clone)]
 pub struct Module {
     methods: Methods,
+    meters: Arc<Meters>,
+}
+
+/// Where requests are counted, by method; the names that do not exist count as one.
+#[derive(Debug)]
+struct Meters {
+    by_method: HashMap<&'static str, RequestMeter>,
+    unknown: RequestMeter,
 }
 
 impl Module {
@@ -141,13 +160,25 @@ impl Module {
     /// # Errors
     /// When two methods have the same name, which is a defect of the table in `methods/`.
     pub fn new<N: Node>(node: Arc<N>, info: ServerInfo) -> Result<Self, RegisterMethodError> {
+        let metrics = Arc::clone(node.meters());
         let mut module = RpcModule::new(Context { node, info });
         methods::register_all(&mut module)?;
-        Ok(Self { methods: module.into() })
+        let methods = Methods::from(module);
+        let by_method = methods.method_names().map(|name| (name, metrics.requests_of(name))).collect();
+        let meters = Arc::new(Meters { by_method, unknown: metrics.requests_of("unknown") });
+        Ok(Self { methods, meters })
     }
 
-    /// Runs one call.
+    /// Runs one call, and counts it.
     pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<Box<RawValue>>) -> Outcome {
+        let began = clock::now();
+        let outcome = self.run(session, method, params).await;
+        let meter = self.meters.by_method.get(method).unwrap_or(&self.meters.unknown);
+        meter.count(clock::now().since(began), outcome.error_kind());
+        outcome
+    }
+
+    async fn run(&self, session: &Arc<Session>, method: &str, params: Option<Box<RawValue>>) -> Outcome {
         let Some((name, callback)) = self.methods.method_with_name(method) else {
             let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
             return Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text));

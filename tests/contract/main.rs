@@ -1,4 +1,5 @@
-//! The contract of the cluster's shared state, run on every store: the one in memory and a real Redis.
+//! The contract of the cluster's shared state, run on every store: the one in memory and a real Redis; and that of the
+//! history, on a real Redis and a real MongoDB.
 //!
 //! 1. Each behaviour is one generic function, and one test for each store.
 //! 2. Time is put forward, never waited for.
@@ -26,13 +27,39 @@ macro_rules! contract {
     };
 }
 
+/// The same for the stores of history.
+macro_rules! history_contract {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                super::$behaviour(<crate::history_fixture::InRedis as crate::history_fixture::Kept>::start()).await;
+            })+
+        }
+        mod on_mongodb {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                super::$behaviour(<crate::history_fixture::InMongodb as crate::history_fixture::Kept>::start()).await;
+            })+
+        }
+    };
+}
+
 mod bound;
 mod calls;
+mod census;
 mod differential;
 mod draining;
 mod election;
 mod fixture;
 mod handing;
+mod history;
+mod history_day;
+mod history_faults;
+mod history_fixture;
+mod history_mongodb;
+mod history_redis;
+mod history_rights;
 mod identity;
 mod lease_calls;
 mod lease_steps;

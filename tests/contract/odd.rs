@@ -46,6 +46,7 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
     vec![
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 10, beats: 10 }),
         Call::Watch,
+        Call::Census,
         Call::Join(Box::new(join_of("new"))),
         Call::Join(Box::new(join_of("a"))),
         Call::Tick(Box::new(tick_of(node))),

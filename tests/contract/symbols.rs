@@ -220,7 +220,9 @@ impl Symbols {
             Reply::Drain(DrainReply { now: _, identity, resigned, running_tasks, leases }) => {
                 format!("{identity:?} {resigned} {running_tasks} {leases}")
             }
-            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) => format!("{reply:?}"),
+            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Census(_) => {
+                format!("{reply:?}")
+            }
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();

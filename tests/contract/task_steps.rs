@@ -4,7 +4,7 @@
 //!
 //! Not here: all other steps (`steps.rs`, `differential.rs`).
 
-use crate::calls::{nonce, secs};
+use crate::calls::{call, nonce, secs};
 use crate::fixture::Fixture;
 use crate::steps::NODES;
 use crate::symbols::{Symbols, left};
@@ -138,6 +138,7 @@ pub async fn told<F: Fixture>(f: &F, reply: Option<&Reply>, view: &Reply, symbol
     };
     let list = task_call(f, TaskCall::List { state: None, kind: None, limit: 50 }).await;
     told.extend(about_tasks(&list, symbols, now));
+    told.push(format!("{:?}", call(f, Call::Census).await));
     told
 }
 

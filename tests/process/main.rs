@@ -26,6 +26,7 @@ mod lifecycle;
 mod mcp;
 mod membership;
 mod messages;
+mod metrics;
 mod once;
 mod outage;
 mod run_lease;

@@ -6,11 +6,12 @@
 //! 3. M1: events have one order without holes, and every process reads the same.
 //! 4. M2: a process that only Redis kept from beating is never declared dead.
 //! 5. M3: a life belongs to one process.
+//! 6. H1: the beats of a life are numbered without a hole, and none is due after its answer.
 
 use crate::clock::SECOND;
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use clawster::cluster::node::Standing;
+use clawster::cluster::node::{Beaten, Standing};
 use clawster::cluster::protocol::{Call, DataSet, JoinReply, Life, Reply};
 use clawster::cluster::settings::LeaderMode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,8 @@ pub(crate) struct Checks {
     starts: BTreeSet<u64>,
     reads: BTreeMap<usize, Vec<ClusterEvent>>,
     lives: BTreeMap<(String, u64), usize>,
+    /// The number of the last beat of each life.
+    beats: BTreeMap<(String, u64), u64>,
 }
 
 impl Checks {
@@ -45,6 +48,7 @@ impl Checks {
             starts: BTreeSet::new(),
             reads: BTreeMap::new(),
             lives: BTreeMap::new(),
+            beats: BTreeMap::new(),
         }
     }
 
@@ -80,6 +84,16 @@ impl Checks {
 
     fn follows(&self, before: u64, next: u64) -> bool {
         next == before + 1 || self.starts.contains(&(next - 1))
+    }
+
+    /// A process's heartbeat was taken.
+    pub(crate) fn beaten(&mut self, pid: usize, beaten: &Beaten) {
+        let last = self.beats.entry((beaten.life.node_id.to_string(), beaten.life.incarnation.0)).or_default();
+        *last += 1;
+        if beaten.number != *last || beaten.delay < beaten.round_trip {
+            let what = format!("H1: p{pid} tells of beat {beaten:?}, {last} is next");
+            self.violated(what);
+        }
     }
 
     /// A process was told that it is a member.

@@ -93,6 +93,7 @@ impl World {
             }
             Effect::Departed => self.note(|| format!("-- p{pid} departed")),
             Effect::LinkChanged(up) => self.note(|| format!("-- p{pid} link {up}")),
+            Effect::Beaten(beaten) => self.checks.beaten(pid, &beaten),
             Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
         }
     }

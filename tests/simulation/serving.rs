@@ -71,7 +71,7 @@ impl World {
 
     fn serve_call(&mut self, conn: ConnId, sid: usize, ticket: Ticket, call: &Call) {
         let now = self.now;
-        let reads = matches!(call, Call::View(_) | Call::Watch);
+        let reads = matches!(call, Call::View(_) | Call::Watch | Call::Census);
         if self.servers[sid].read_only && !reads {
             let fault = Fault::Unavailable("this Redis is a read-only replica now".to_owned());
             self.send_down(conn, News::Answer(ticket, Box::new(Err(fault))));

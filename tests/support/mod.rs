@@ -11,7 +11,9 @@ pub mod checker;
 mod checker_tests;
 pub mod cluster;
 pub mod command;
+pub mod exposition;
 pub mod mcp;
+pub mod mongod;
 pub mod proxy;
 pub mod pty;
 pub mod redis_server;
@@ -28,6 +30,7 @@ pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::clawster;
+pub use mongod::Mongod;
 pub use proxy::Proxy;
 pub use pty::Pty;
 pub use redis_server::{RedisOptions, RedisServer};

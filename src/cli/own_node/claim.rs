@@ -6,7 +6,8 @@
 
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
-use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::ids::NodeId;
+use crate::cluster::node::Former;
 use crate::config::Config;
 use crate::engine::oneshot_state::{OneshotState, boot_id};
 use crate::engine::outbox::NodeStore;
@@ -82,17 +83,19 @@ impl Claim {
             retry: config.node.retry,
             sync: config.sync,
             former,
+            history: settings::history(config)?,
+            recent: config.history.recent,
         });
         node.map(Arc::new).map_err(|error| Failure::Failed(format!("cannot start the node: {error}")))
     }
 }
 
 /// The one-shot heartbeats of this id on this host: the node goes on as the member that they kept alive.
-fn former(state: &StateDir, node_id: &NodeId) -> Option<Nonce> {
+fn former(state: &StateDir, node_id: &NodeId) -> Option<Former> {
     let boot = boot_id().ok()?;
     let kept = OneshotState::load(state, node_id, &boot)?;
     if let Err(error) = OneshotState::remove(state, node_id) {
         tracing::warn!(%error, "the state of earlier one-shot heartbeats stays behind");
     }
-    Some(kept.proc)
+    Some(Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats })
 }

@@ -1,7 +1,8 @@
 //! The node that this process runs: put together, reachable through its socket, ended in time.
 //!
 //! 1. While the node is up its socket is open, under the id that the node has.
-//! 2. The end takes at most [`LEAVE_WITHIN`], whatever Redis does.
+//! 2. Nothing is started when the address for metrics is taken.
+//! 3. The end takes at most [`LEAVE_WITHIN`], whatever Redis does.
 //!
 //! Not here: which Redis it uses (`super::settle`), the host's pipes (`super::serve`, `super::mcp`), the node (`crate::engine`).
 
@@ -17,10 +18,14 @@ use super::settle::SettledRedis;
 use crate::cluster::ids::NodeId;
 use crate::config::{Config, RedisMode};
 use crate::engine::RunningNode;
+use crate::engine::handle::Observed;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
+use crate::rpc::http::HttpListener;
 use crate::rpc::module::{Module, ServerInfo};
 use door::{Door, listen};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +59,8 @@ impl OwnNode {
     pub(super) fn start(claim: Claim, config: &Config, redis: &SettledRedis) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
         let refused = claim.refused();
+        let watched = config.metrics.listen.map(|address| listen_for_watchers(address, &config.metrics.place));
+        let watched = watched.transpose()?;
         let state = claim.state().clone();
         let node = claim.start(config)?;
         let info = ServerInfo {
@@ -75,6 +82,11 @@ impl OwnNode {
         tasks.spawn(door.keep_open(listener, limits.clone(), stopped));
         if let Some(server) = redis.server.clone() {
             keeper.spawn(private_redis::keep_running(server, redis.trouble.clone()));
+        }
+        node.meters().read_dropped_lines(crate::logging::dropped_lines);
+        if let Some(listener) = watched {
+            tracing::info!(address = %listener.address(), "metrics are served");
+            tasks.spawn(listener.serve(Arc::clone(&node), stop.subscribe()));
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), id = %node.node_id(), "the node is up");
         Ok(Self { node, state, module, limits, stop, tasks, keeper })
@@ -133,6 +145,21 @@ impl OwnNode {
         };
         tokio::join!(drain, leave);
     }
+}
+
+/// Takes the address for metrics and probes.
+fn listen_for_watchers(address: SocketAddr, place: &str) -> Result<HttpListener, Failure> {
+    HttpListener::bind(address).map_err(|error| {
+        let what = match error.kind() {
+            ErrorKind::AddrInUse => {
+                "another process listens there; choose another port, or stop that process".to_owned()
+            }
+            ErrorKind::AddrNotAvailable => "this host has no such address".to_owned(),
+            ErrorKind::PermissionDenied => "this user may not listen there; choose a port above 1023".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::Failed(format!("{place}: metrics.listen: cannot listen on {address}: {what}"))
+    })
 }
 
 /// The bounds of a connection, as configured.

@@ -19,6 +19,8 @@ const ROWS: u64 = 500;
 pub(super) struct Beating {
     next: Option<Moment>,
     scheduled: Moment,
+    /// When the beat under way was due, its failed attempts included.
+    pub(super) was_due: Moment,
     attempt: u32,
     pending: Option<Pending>,
     again: bool,
@@ -57,7 +59,9 @@ impl Node {
 
     pub(super) fn act_beat(&mut self, now: Moment) {
         let Some(life) = self.life().cloned() else { return self.act_observer(now) };
-        if self.beat.pending.is_none() && self.beat.next.is_some_and(|at| at <= now) {
+        if self.beat.pending.is_none()
+            && let Some(due) = self.beat.next.filter(|at| *at <= now)
+        {
             let renew = self.leadership().filter(|l| !l.resigning).map(|l| l.term);
             let tick = Tick {
                 life,
@@ -71,8 +75,11 @@ impl Node {
                 leads: self.leads(now),
                 presence: self.registered_presence().cloned(),
                 acknowledged: self.acknowledged,
-                samples: Vec::new(),
+                samples: self.recording.carry(),
             };
+            if self.beat.attempt == 0 {
+                self.beat.was_due = due;
+            }
             self.beat.scheduled = now;
             let ticket = self.call(Call::Tick(Box::new(tick)));
             self.beat.pending = Some(Pending { ticket, renewed: renew });
@@ -123,6 +130,7 @@ impl Node {
             Identity::Ok => {
                 self.renewal_answered(now, sent, &pending, reply.lease);
                 self.look_for_overdue(now, reply.due);
+                self.beaten(now, sent, reply.now, attempts);
                 self.beat_done(now, sent, reply.now, attempts);
             }
             Identity::Replaced => self.replaced(),

@@ -2,9 +2,11 @@
 //!
 //! Not here: what the node makes of it (`mod.rs` and its parts).
 
+use super::recording::Beaten;
 use super::requests::{Refusal, Request, Response};
 use super::{Numbers, Ticket};
 use crate::cluster::event::ClusterEvent;
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::message::Producer;
 use crate::cluster::protocol::{Call, DataSet, Fault, Life, Reply, ServerId};
@@ -65,6 +67,8 @@ pub enum Input {
     },
     /// This node acknowledged messages up to here, in the data set of this name.
     Acknowledged(MessageSeq, String),
+    /// A sample of a beat of this node, for the next tick to carry into Redis' history.
+    Record(Box<Sample>),
 }
 
 /// What a node wants done.
@@ -90,6 +94,8 @@ pub enum Effect {
     Departed,
     /// Redis does not answer any more (false), or again (true).
     LinkChanged(bool),
+    /// A heartbeat was taken.
+    Beaten(Box<Beaten>),
     /// Something for the log.
     Note(Note),
 }

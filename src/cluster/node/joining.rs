@@ -175,7 +175,7 @@ impl Node {
             producer: self.settings.producer.clone(),
             cursor: self.settings.cursor.clone(),
             rename_from: attempt.rename_from.clone(),
-            former: self.settings.former.clone(),
+            former: self.settings.former.as_ref().map(|former| former.process.clone()),
         };
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
@@ -223,7 +223,7 @@ impl Node {
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
         self.settings.metadata = attempt.metadata;
-        self.settings.former = None;
+        self.recording.admitted(&life, self.settings.former.take().as_ref());
         self.incarnation = life.incarnation;
         self.joined_at = admission.joined_at;
         self.standing = Standing::Member(life);

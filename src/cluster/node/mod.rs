@@ -9,7 +9,8 @@
 //! ```
 //!
 //! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the connection that proves life ·
-//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `requests.rs` what clients ask.
+//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `recording.rs` history ·
+//! `requests.rs` what clients ask.
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
 
@@ -20,9 +21,11 @@ mod joining;
 mod leading;
 mod leaving;
 mod presence;
+mod recording;
 mod requests;
 
 pub use exchange::{Admission, Effect, Input, Note};
+pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{JoinAsk, Refusal, Request, Response};
 
 use super::election::Observation;
@@ -63,8 +66,8 @@ pub struct Settings {
     pub known: Numbers,
     /// Where receiving stopped, and in which data set.
     pub cursor: Option<(MessageSeq, String)>,
-    /// A one-shot process of this host whose membership this process takes over.
-    pub former: Option<Nonce>,
+    /// One-shot processes of this host whose membership this process takes over.
+    pub former: Option<Former>,
 }
 
 /// Whether the node is a member.
@@ -110,6 +113,7 @@ pub struct Node {
     leading: leading::Leading,
     requests: requests::Requests,
     draining: draining::Draining,
+    recording: recording::Recording,
     effects: Vec<Effect>,
 }
 
@@ -137,6 +141,7 @@ impl Node {
             leading: leading::Leading::default(),
             requests: requests::Requests::default(),
             draining: draining::Draining::default(),
+            recording: recording::Recording::default(),
             effects: Vec::new(),
             settings,
         }
@@ -162,6 +167,7 @@ impl Node {
             Input::CalledToHandOver => self.look_now(now),
             Input::Event(event) => self.event(now, &event),
             Input::Asked(ticket, request) => self.asked(now, ticket, request),
+            Input::Record(sample) => self.recording.take(*sample),
             Input::Resumed { producer, known, cursor } => {
                 self.settings.producer = producer;
                 self.known = self.known.max(known);
@@ -296,7 +302,9 @@ impl Node {
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
             Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
-            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _)) => {}
+            // Asked for beside the node.
+            Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
+            | Ok((Reply::Census(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

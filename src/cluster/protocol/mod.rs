@@ -6,6 +6,7 @@
 //! Not here: how a store does it (`crate::store`), when a node asks (`node/`).
 
 mod beat;
+mod census;
 mod data_set;
 mod leader;
 mod lease;
@@ -14,6 +15,7 @@ mod messages;
 mod task;
 
 pub use beat::{LeaseNews, Tick, TickReply};
+pub use census::{Census, MOST_LANES};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
 pub use lease::{
@@ -99,6 +101,8 @@ pub enum Call {
     Drain(Drain),
     /// See [`TaskCall`].
     Task(Box<TaskCall>),
+    /// Counts leases and tasks; see [`struct@Census`].
+    Census,
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -160,6 +164,8 @@ pub enum Reply {
     Drain(DrainReply),
     /// To [`Call::Task`].
     Task(Box<TaskReply>),
+    /// To [`Call::Census`].
+    Census(Census),
 }
 
 /// Why a call has no answer.

@@ -127,6 +127,8 @@ fn a_one_shot_state_comes_back_unless_the_host_rebooted_or_it_is_garbage() {
         boot_id: boot.clone(),
         incarnation: Incarnation(2),
         proc: Nonce::from_bytes([1; 16]),
+        beats: 4,
+        summary: None,
         lease: Some(HeldLease { term: Term(4), deadline_ms: 99 }),
         numbers: Default::default(),
         observed: None,

@@ -15,7 +15,8 @@ impl Method for GetClusterState {
     const NAME: &'static str = "distributed.get_cluster_state";
     const SUMMARY: &'static str = "Show the members, the leader and this node's part";
     const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With fresh it \
-        asks Redis, and fails while Redis does not answer.";
+        asks Redis, and fails while Redis does not answer. With metrics the answer also has the numbers that the \
+        node counts.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = StateParams;
@@ -23,6 +24,10 @@ impl Method for GetClusterState {
 
     async fn handle<N: Node>(call: Call<N>, params: StateParams) -> Result<ClusterState, RpcError> {
         let view = call.context.node.state(params.fresh.unwrap_or(false)).await?;
-        Ok(ClusterState::new(view, &call.context.info.redis_mode))
+        let mut state = ClusterState::new(view, &call.context.info.redis_mode);
+        if params.metrics == Some(true) {
+            state.metrics = Some(call.context.node.samples().await);
+        }
+        Ok(state)
     }
 }

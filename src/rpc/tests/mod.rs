@@ -5,6 +5,7 @@ mod golden;
 mod hand_over;
 mod methods;
 mod noise;
+mod observed;
 mod protocol;
 mod subscriptions;
 mod work;
@@ -20,6 +21,7 @@ use crate::cluster::message::Received;
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::handle::*;
+use crate::engine::metrics::Metrics;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,6 +41,8 @@ pub(crate) struct Stub {
     pub(crate) receipts: Mutex<Vec<oneshot::Receiver<()>>>,
     pub(crate) feeds: Mutex<Vec<(FeedOptions, mpsc::Sender<Event>)>>,
     pub(crate) work: work_stub::Asked,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Mutex<Health>,
 }
 
 pub(crate) fn node_id(text: &str) -> NodeId {
@@ -161,6 +165,8 @@ pub(crate) fn module() -> (Arc<Stub>, Module) {
         receipts: Mutex::default(),
         feeds: Mutex::default(),
         work: work_stub::Asked::default(),
+        metrics: Metrics::new().unwrap(),
+        health: Mutex::default(),
     });
     let cluster = ClusterName::new("openclaw").unwrap();
     let info = ServerInfo { cluster, redis_mode: "standalone".into(), version: "9.9.9".into() };

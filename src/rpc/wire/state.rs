@@ -8,6 +8,8 @@ use super::node::{Node, Role, nodes};
 use crate::engine::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use std::collections::BTreeMap;
 
 /// The parameters of `distributed.get_cluster_state`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +19,10 @@ pub struct StateParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub fresh: Option<bool>,
+    /// Also return the numbers that the node counts: heartbeats, messages, tasks, requests and calls to Redis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("default" = false))]
+    pub metrics: Option<bool>,
 }
 
 /// Whether Redis answers.
@@ -59,6 +65,9 @@ pub struct ClusterState {
     pub redis: RedisInfo,
     /// When the view was true, in milliseconds of the Redis server's clock.
     pub as_of_ms: u64,
+    /// With `metrics`: the node's numbers, by the names that Prometheus reads them under, labels included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<BTreeMap<String, Number>>,
 }
 
 impl ClusterState {
@@ -76,6 +85,7 @@ impl ClusterState {
             nodes: nodes(view.nodes),
             redis: RedisInfo { status, mode: redis_mode.to_owned() },
             as_of_ms: view.as_of.0,
+            metrics: None,
         }
     }
 }

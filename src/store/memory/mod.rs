@@ -5,6 +5,7 @@
 
 mod acquire;
 mod capability;
+mod census;
 mod data;
 mod election;
 mod join;

@@ -136,6 +136,7 @@ impl MemoryState {
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(task) => Reply::Task(Box::new(step.task(task))),
+            Call::Census => Reply::Census(step.census()),
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),

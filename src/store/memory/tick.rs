@@ -1,7 +1,8 @@
 //! The heartbeat: deadlines, overdue members and leases, the leadership's lease, and the news.
 //!
 //! 1. The stall guard moves every deadline before the first one is judged.
-//! 2. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
+//! 2. Samples for the history are taken no notice of: what the simulator looks at is the cluster's state.
+//! 3. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
 
 use super::data::{Record, score};
 use super::state::Step;

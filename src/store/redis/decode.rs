@@ -8,13 +8,15 @@ use super::task;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
-    Call, CampaignReply, DataSet, Delta, HandOver, Identity, JoinReply, LeaderRecord, LeaseNews, Life, Numbers,
+    Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, JoinReply, LeaderRecord, LeaseNews, Life, Numbers,
     PublishReply, Reply, TickReply, ViewReply, WatchReply,
 };
 use crate::cluster::settings::Timing;
+use crate::cluster::task::TaskState;
 use crate::cluster::time::ServerTime;
 use redis::Value;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
@@ -67,8 +69,20 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
         Call::Once(once) => Reply::Once(decode_leases::once(once, &mut f)?),
         Call::Drain(_) => Reply::Drain(decode_leases::drain(&mut f)?),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
+        Call::Census => Reply::Census(census(&mut f)?),
         Call::Task(asked) => Reply::Task(Box::new(task::reply(asked, &mut f)?)),
     })
+}
+
+fn census(f: &mut Fields) -> Result<Census, Malformed> {
+    let leases = u64::try_from(f.signed("leases")?).ok();
+    let order = ["waiting", "delayed", "running", "done", "failed", "dead"];
+    let mut tasks = BTreeMap::new();
+    for state in order {
+        let count = u64::try_from(f.signed(state)?).ok();
+        tasks.extend(TaskState::from_word(state).zip(count));
+    }
+    Ok(Census { leases, tasks })
 }
 
 pub(super) fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {

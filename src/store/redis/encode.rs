@@ -3,10 +3,13 @@
 //! Not here: the replies (`decode.rs`).
 
 use super::keys::Keys;
+use super::samples::Recent;
 use super::{scripts, task};
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
-use crate::cluster::protocol::{Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, Owner, Publish, Rule, Tick};
+use crate::cluster::protocol::{
+    Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
+};
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
 use redis::Script;
@@ -35,10 +38,10 @@ fn life(life: &Life) -> [String; 2] {
     [life.node_id.to_string(), life.incarnation.to_string()]
 }
 
-pub(super) fn invocation(call: &Call, keys: &Keys) -> Invocation {
+pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation {
     let (script, arguments): (&'static Script, Vec<String>) = match call {
         Call::Join(join) => (&scripts::JOIN, join_arguments(join)),
-        Call::Tick(tick) => (&scripts::TICK, tick_arguments(tick)),
+        Call::Tick(tick) => (&scripts::TICK, tick_arguments(tick, recent)),
         Call::View(view) => (
             &scripts::VIEW,
             vec![
@@ -87,6 +90,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys) -> Invocation {
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
         Call::Task(task) => task::invocation(task),
+        Call::Census => (&scripts::CENSUS, vec![MOST_LANES.to_string()]),
     };
     let own_keys = match call {
         Call::Once(once) => once.keys.iter().map(|key| keys.once(key)).collect(),
@@ -186,9 +190,9 @@ fn join_arguments(join: &Join) -> Vec<String> {
     ]
 }
 
-fn tick_arguments(tick: &Tick) -> Vec<String> {
+fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
     let [id, incarnation] = life(&tick.life);
-    vec![
+    let mut arguments = vec![
         id,
         incarnation,
         tick.epoch.clone(),
@@ -204,7 +208,9 @@ fn tick_arguments(tick: &Tick) -> Vec<String> {
         seq(tick.acknowledged),
         tick.floor.to_string(),
         Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
-    ]
+    ];
+    arguments.extend(recent.arguments(&tick.samples));
+    arguments
 }
 
 fn campaign_arguments(campaign: &Campaign) -> Vec<String> {

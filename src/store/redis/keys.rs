@@ -4,7 +4,7 @@
 //!
 //! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/prelude.lua`).
 
-use crate::cluster::ids::{ClusterName, Nonce};
+use crate::cluster::ids::{ClusterName, NodeId, Nonce};
 
 /// The keys and channels of one cluster.
 #[derive(Debug, Clone)]
@@ -51,6 +51,12 @@ impl Keys {
         &self.all
     }
 
+    /// The numbers of the data set.
+    #[must_use]
+    pub fn meta(&self) -> &str {
+        &self.all[0]
+    }
+
     /// The stream of events.
     #[must_use]
     pub fn events(&self) -> &str {
@@ -61,6 +67,18 @@ impl Keys {
     #[must_use]
     pub fn messages(&self) -> &str {
         &self.all[6]
+    }
+
+    /// The stream of a node's newest heartbeats.
+    #[must_use]
+    pub fn history(&self, node: &NodeId) -> String {
+        format!("{}history:{node}", self.prefix)
+    }
+
+    /// The nodes that have such a stream.
+    #[must_use]
+    pub fn histories(&self) -> String {
+        format!("{}histories", self.prefix)
     }
 
     /// A place of no meaning for probes: as a key and as a channel.

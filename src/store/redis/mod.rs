@@ -8,38 +8,74 @@ mod decode_leases;
 mod encode;
 mod fields;
 mod follow;
+mod history;
 mod keys;
 mod link;
 mod presence;
+mod samples;
 mod scripts;
 mod streams;
 mod target;
 mod task;
 
 pub use follow::{Follower, News};
+pub use history::RedisHistory;
 pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
 pub use target::{Address, DEADLINE, Target};
 
 pub use super::Notice;
-use super::{Answer, Store};
+use super::{Answer, Ended, Meter, Store, name_of};
+use crate::clock;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Fault};
+use crate::cluster::protocol::{Call, Entry, Fault, ServerId};
+use crate::cluster::time::Moment;
 use redis::Value;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
     target: Target,
     keys: Keys,
     link: link::Link,
+    meter: Option<Arc<dyn Meter>>,
+    recent: samples::Recent,
 }
 
 impl RedisStore {
     /// A store that connects when it is first used.
     #[must_use]
     pub fn new(target: Target, cluster: &ClusterName) -> Self {
-        Self { keys: Keys::new(cluster), link: link::Link::new(target.clone()), target }
+        Self {
+            keys: Keys::new(cluster),
+            link: link::Link::new(target.clone()),
+            target,
+            meter: None,
+            recent: samples::Recent::default(),
+        }
+    }
+
+    /// The same store, whose calls are counted.
+    #[must_use]
+    pub fn counted(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
+    /// How long the heartbeats that ticks bring are kept, instead of a day; zero: not at all.
+    #[must_use]
+    pub fn keep_history(mut self, window: Duration) -> Self {
+        self.recent = samples::Recent(window);
+        self
+    }
+
+    /// Counts a call that began at `began`.
+    fn count<T>(&self, call: &'static str, began: Moment, outcome: &Result<T, Fault>) {
+        if let Some(meter) = &self.meter {
+            meter.count(call, clock::now().since(began), Ended::of(outcome));
+        }
     }
 
     /// Opens a reader of both streams.
@@ -55,7 +91,7 @@ impl RedisStore {
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not stand in time.
     pub async fn presence(&self, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
-        presence::open(&self.target, self.keys.clone(), nonce).await
+        presence::open(&self.target, self.keys.clone(), nonce, self.meter.clone()).await
     }
 
     /// Where this store is, without credentials.
@@ -64,40 +100,58 @@ impl RedisStore {
         &self.target
     }
 
-    async fn range(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
-        let mut standing = self.link.get().await?;
+    async fn range(&self, name: &'static str, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
+        let began = clock::now();
         // The position behind `after`: entry ids end in -0, so -1 lies between two of them.
         let mut range = redis::cmd("XRANGE");
         range.arg(key).arg(format!("{after}-1")).arg("+").arg("COUNT").arg(count);
-        let outcome = range.query_async::<Value>(&mut standing.connection).await;
+        let outcome = self.ask(&range).await;
+        self.count(name, began, &outcome);
+        outcome
+    }
+
+    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Fault> {
+        let mut standing = self.link.get().await?;
+        let outcome = command.query_async::<Value>(&mut standing.connection).await;
         self.link.judge(&standing, outcome).await
+    }
+
+    async fn run(&self, invocation: &encode::Invocation) -> Result<(Value, ServerId), Fault> {
+        let mut prepared = invocation.script.prepare_invoke();
+        for key in self.keys.all().iter().chain(&invocation.own_keys) {
+            prepared.key(key);
+        }
+        for argument in &invocation.arguments {
+            prepared.arg(argument);
+        }
+        let mut standing = self.link.get().await?;
+        let outcome = prepared.invoke_async::<Value>(&mut standing.connection).await;
+        let value = self.link.judge(&standing, outcome).await?;
+        Ok((value, (*standing.server).clone()))
+    }
+
+    async fn invoke(&self, call: &Call) -> Result<Answer, Fault> {
+        let (value, server) = self.run(&encode::invocation(call, &self.keys, self.recent)).await?;
+        let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
+        Ok(Answer { reply, server })
     }
 }
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        let encode::Invocation { script, own_keys, arguments } = encode::invocation(&call, &self.keys);
-        let mut invocation = script.prepare_invoke();
-        for key in self.keys.all().iter().chain(&own_keys) {
-            invocation.key(key);
-        }
-        for argument in &arguments {
-            invocation.arg(argument);
-        }
-        let mut standing = self.link.get().await?;
-        let outcome = invocation.invoke_async::<Value>(&mut standing.connection).await;
-        let value = self.link.judge(&standing, outcome).await?;
-        let reply = decode::reply(&call, value).map_err(|why| Fault::Refused(why.to_string()))?;
-        Ok(Answer { reply, server: (*standing.server).clone() })
+        let began = clock::now();
+        let outcome = self.invoke(&call).await;
+        self.count(name_of(&call), began, &outcome);
+        outcome
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
-        let value = self.range(self.keys.events(), after.0, count).await?;
+        let value = self.range("events", self.keys.events(), after.0, count).await?;
         streams::entries(value, streams::event).map_err(|why| Fault::Refused(why.to_string()))
     }
 
     async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
-        let value = self.range(self.keys.messages(), after.0, count).await?;
+        let value = self.range("messages", self.keys.messages(), after.0, count).await?;
         streams::entries(value, streams::message).map_err(|why| Fault::Refused(why.to_string()))
     }
 }

@@ -7,12 +7,14 @@
 
 use super::keys::Keys;
 use super::target::{DEADLINE, Target, fault};
+use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::Fault;
-use crate::store::Notice;
+use crate::store::{Ended, Meter, Notice};
 use futures_util::StreamExt;
 use redis::Value;
 use redis::aio::{PubSubSink, PubSubStream};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -20,6 +22,7 @@ use tokio::time::timeout;
 pub struct PresenceSink {
     sink: PubSubSink,
     keys: Keys,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 /// The receiving half: notices.
@@ -31,7 +34,12 @@ pub struct PresenceNotices {
 ///
 /// # Errors
 /// [`Fault::Unavailable`] when it does not stand within the deadline.
-pub(super) async fn open(target: &Target, keys: Keys, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
+pub(super) async fn open(
+    target: &Target,
+    keys: Keys,
+    nonce: &Nonce,
+    meter: Option<Arc<dyn Meter>>,
+) -> Result<(PresenceSink, PresenceNotices), Fault> {
     let client = target.client()?;
     let opening = async {
         let mut pubsub = client.get_async_pubsub().await?;
@@ -41,7 +49,7 @@ pub(super) async fn open(target: &Target, keys: Keys, nonce: &Nonce) -> Result<(
     };
     let pubsub = within(DEADLINE, opening).await?;
     let (sink, stream) = pubsub.split();
-    Ok((PresenceSink { sink, keys }, PresenceNotices { stream }))
+    Ok((PresenceSink { sink, keys, meter }, PresenceNotices { stream }))
 }
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Fault> {
@@ -57,7 +65,12 @@ impl PresenceSink {
     /// # Errors
     /// [`Fault::Unavailable`] when none came within `deadline`; the connection is of no more use then.
     pub async fn ping(&mut self, deadline: Duration) -> Result<(), Fault> {
-        within(deadline, self.sink.ping::<Value>()).await.map(|_| ())
+        let began = clock::now();
+        let outcome = within(deadline, self.sink.ping::<Value>()).await.map(|_| ());
+        if let Some(meter) = &self.meter {
+            meter.count("ping", clock::now().since(began), Ended::of(&outcome));
+        }
+        outcome
     }
 
     /// Takes or gives back the leader channel.

@@ -24,7 +24,8 @@ macro_rules! scripts {
 
 scripts! {
     JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks.lua" & "tick.lua",
+    TICK = "tasks.lua" & "history.lua" & "tick.lua",
+    RECORD = "history.lua" & "record.lua",
     VIEW = "view.lua",
     LEAVE = "tasks.lua" & "leave.lua",
     RESIGN = "resign.lua",
@@ -49,5 +50,6 @@ scripts! {
     TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
     TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
     TASK_GET = "tasks.lua" & "task_get.lua",
+    CENSUS = "tasks.lua" & "census.lua",
     TASK_LIST = "tasks.lua" & "task_list.lua",
 }

@@ -32,6 +32,8 @@
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)
+--   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see history.lua)
+--   histories         zset    node id -> server time at which its history ends
 --   announced         set     kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow

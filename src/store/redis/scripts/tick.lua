@@ -3,7 +3,8 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths)
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 and on: the caller's
+--   earlier beats for the history, as keep_samples takes them (see history.lua)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
 --   member, a lease or a task, members alive]; status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
@@ -54,6 +55,10 @@ local next_lease = sweep_leases()
 local next_ready, next_overdue = promote_due(16), end_overdue(16, tonumber(ARGV[15]))
 put_ready()
 forget_old(16)
+
+if ARGV[18] then
+  keep_samples(16)
+end
 
 local leader = read_leader()
 if term ~= '0' then

@@ -1,0 +1,349 @@
+//! The node's part in history: its beats are numbered, each one that was taken is told, and samples of them are carried along.
+//!
+//! 1. The beats of a life are numbered from 1 without a hole; a life that a one-shot process began goes on where that one stopped.
+//! 2. A beat counts once, when its answer is in; one that failed has no number.
+//! 3. Samples that are brought back wait for the next tick, at most [`CARRIED`]; they go when a tick that carried them was answered.
+//!
+//! Not here: what a sample holds besides (`crate::engine`), where it is kept (`crate::store`).
+
+use super::{Effect, Node};
+use crate::cluster::history::Sample;
+use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
+use crate::cluster::protocol::Life;
+use crate::cluster::time::{Moment, ServerTime};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many samples wait for a tick at most; of more, the oldest go.
+pub const CARRIED: usize = 16;
+
+/// One-shot processes whose membership a node takes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    /// The name that they went by.
+    pub process: Nonce,
+    /// Their life.
+    pub incarnation: Incarnation,
+    /// How many beats of it they made.
+    pub beats: u64,
+}
+
+/// A heartbeat that Redis took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beaten {
+    /// Who beat, in which life.
+    pub life: Life,
+    /// Its place among the beats of that life, from 1.
+    pub number: u64,
+    /// When Redis took it.
+    pub at: ServerTime,
+    /// Whether the node led when the answer was in.
+    pub leads: bool,
+    /// The highest term that it knew.
+    pub term: Term,
+    /// Who held the leader's lease, as far as it knew.
+    pub leader_id: Option<NodeId>,
+    /// From sending the attempt that succeeded to its answer.
+    pub round_trip: Duration,
+    /// How many attempts it took, at least 1.
+    pub attempts: u32,
+    /// From the instant at which it was due to its answer.
+    pub delay: Duration,
+    /// The interval that governed it.
+    pub interval: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    life: Option<Life>,
+    number: u64,
+    /// Counts the samples that came in, so that each can be named.
+    taken: u64,
+    waiting: VecDeque<(u64, Sample)>,
+    /// The last one that the tick under way carries.
+    carried: u64,
+}
+
+impl Recording {
+    /// A life begins or goes on.
+    pub(super) fn admitted(&mut self, life: &Life, former: Option<&Former>) {
+        if self.life.as_ref() != Some(life) {
+            let beats = former.filter(|former| former.incarnation == life.incarnation).map(|former| former.beats);
+            self.number = beats.unwrap_or_default();
+            self.life = Some(life.clone());
+        }
+    }
+
+    pub(super) fn take(&mut self, sample: Sample) {
+        if self.waiting.len() >= CARRIED {
+            self.waiting.pop_front();
+        }
+        self.taken += 1;
+        self.waiting.push_back((self.taken, sample));
+    }
+
+    /// What a tick carries that is sent now.
+    pub(super) fn carry(&mut self) -> Vec<Sample> {
+        self.carried = self.taken;
+        self.samples()
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        self.waiting.iter().map(|(_, sample)| sample.clone()).collect()
+    }
+
+    fn delivered(&mut self) {
+        let carried = self.carried;
+        self.waiting.retain(|(taken, _)| *taken > carried);
+    }
+}
+
+impl Node {
+    /// Samples that were brought back and that no answered tick has carried yet, oldest first.
+    #[must_use]
+    pub fn unrecorded(&self) -> Vec<Sample> {
+        self.recording.samples()
+    }
+
+    /// A tick was taken: it is a beat.
+    pub(super) fn beaten(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
+        self.recording.delivered();
+        let Some(life) = self.life().cloned() else { return };
+        self.recording.number += 1;
+        let holder = self.view.leader.as_ref().and_then(|record| record.holder.as_ref());
+        let beaten = Beaten {
+            number: self.recording.number,
+            at,
+            leads: self.leads(now),
+            term: self.view.term,
+            leader_id: holder.map(|life| life.node_id.clone()),
+            round_trip: now.since(sent),
+            attempts,
+            delay: now.since(self.beat.was_due),
+            interval: self.timing.heartbeat_interval,
+            life,
+        };
+        self.effects.push(Effect::Beaten(Box::new(beaten)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::{EventSeq, MessageSeq};
+    use crate::cluster::member::Metadata;
+    use crate::cluster::node::{Input, Request, Settings, Ticket};
+    use crate::cluster::protocol::{
+        Call, DataSet, Delta, Fault, Identity, JoinReply, LeaseNews, Numbers, Reply, ServerId, Tick, TickReply,
+    };
+    use crate::cluster::settings::{LeaderSettings, Retry, Timing};
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// A node whose calls are answered by hand.
+    struct Bench {
+        node: Node,
+        now: Moment,
+        calls: Vec<(Ticket, Call)>,
+        beats: Vec<Beaten>,
+        life: u64,
+    }
+
+    impl Bench {
+        fn new(former: Option<Former>) -> Self {
+            let settings = Settings {
+                node_id: NodeId::new("a").expect("an id"),
+                metadata: Metadata::default(),
+                auto_join: true,
+                leader: LeaderSettings { candidate: false, ..LeaderSettings::default() },
+                timing: Timing::default(),
+                retry: Retry::default(),
+                process: Nonce::new("p").expect("a nonce"),
+                producer: Nonce::new("o").expect("a nonce"),
+                known: Numbers::default(),
+                cursor: None,
+                former,
+            };
+            let now = Moment(Duration::from_secs(100));
+            Self { node: Node::new(settings), now, calls: Vec::new(), beats: Vec::new(), life: 7 }
+        }
+
+        fn step(&mut self, input: Input) {
+            for effect in self.node.step(self.now, input) {
+                match effect {
+                    Effect::Call(ticket, call) => self.calls.push((ticket, call)),
+                    Effect::Beaten(beaten) => self.beats.push(*beaten),
+                    Effect::OpenPresence(nonce) => self.step(Input::PresenceUp(nonce)),
+                    _ => {}
+                }
+            }
+        }
+
+        /// Answers whatever is asked, a tick with `identity`, or not at all.
+        fn answer(&mut self, took: Duration, identity: Option<Identity>) {
+            let sent = self.now;
+            self.now = self.now + took;
+            for (ticket, call) in std::mem::take(&mut self.calls) {
+                let reply = match (call, identity) {
+                    (_, None) => Err(Fault::Unavailable("gone".to_owned())),
+                    (Call::Join(_), _) => Ok(self.joined()),
+                    (Call::Tick(_), Some(identity)) => Ok(self.ticked(identity)),
+                    _ => continue,
+                };
+                let outcome = reply.map(|reply| (reply, ServerId("r".to_owned())));
+                self.step(Input::Answered { ticket, sent, outcome });
+            }
+        }
+
+        fn at(&self) -> ServerTime {
+            ServerTime(crate::cluster::time::millis(self.now.0))
+        }
+
+        fn joined(&self) -> Reply {
+            Reply::Join(Box::new(JoinReply::Joined {
+                now: self.at(),
+                incarnation: Incarnation(self.life),
+                joined_at: self.at(),
+                cursor: MessageSeq(0),
+                aliases: Vec::new(),
+                data: data(),
+                registered: true,
+            }))
+        }
+
+        fn ticked(&self, identity: Identity) -> Reply {
+            Reply::Tick(Box::new(TickReply {
+                identity,
+                now: self.at(),
+                data: data(),
+                lease: LeaseNews::None,
+                leader: None,
+                delta: Delta::default(),
+                beats: Vec::new(),
+                due: Duration::from_secs(3600),
+                alive: 1,
+            }))
+        }
+
+        fn tick(&self) -> &Tick {
+            let tick = self.calls.iter().find_map(|(_, call)| match call {
+                Call::Tick(tick) => Some(&**tick),
+                _ => None,
+            });
+            tick.expect("a tick is under way")
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.now = self.now + time;
+            self.step(Input::Wake);
+        }
+
+        fn member(former: Option<Former>) -> Self {
+            let mut bench = Self::new(former);
+            bench.step(Input::Wake);
+            bench.answer(Duration::ZERO, Some(Identity::Ok));
+            bench
+        }
+
+        fn numbers(&self) -> Vec<u64> {
+            self.beats.iter().map(|beat| beat.number).collect()
+        }
+
+        fn record(&mut self, number: u64) {
+            let beat = self.beats.last().expect("a beat").clone();
+            self.step(Input::Record(Box::new(Sample {
+                node_id: beat.life.node_id,
+                incarnation: beat.life.incarnation,
+                number,
+                at: beat.at,
+                leads: false,
+                term: beat.term,
+                leader_id: None,
+                round_trip: beat.round_trip,
+                attempts: beat.attempts,
+                delay: beat.delay,
+                lag: 0,
+                memory: 0,
+                version: String::new(),
+                interval: beat.interval,
+            })));
+        }
+    }
+
+    fn data() -> DataSet {
+        DataSet {
+            epoch: "e".to_owned(),
+            numbers: Numbers::default(),
+            event_start: EventSeq(0),
+            message_start: MessageSeq(0),
+            timing: Some(Timing::default()),
+        }
+    }
+
+    #[test]
+    fn a_beat_that_failed_has_no_number_and_counts_as_delay_of_the_one_that_succeeds() {
+        let mut bench = Bench::member(None);
+        bench.answer(Duration::from_millis(3), Some(Identity::Ok));
+        assert_eq!(bench.numbers(), [1]);
+        assert_eq!(bench.beats[0].delay, Duration::from_millis(3));
+        bench.wait(INTERVAL - Duration::from_millis(3));
+        bench.answer(Duration::from_secs(2), None);
+        bench.wait(Duration::from_secs(1));
+        bench.answer(Duration::from_millis(5), Some(Identity::Ok));
+        let beat = &bench.beats[1];
+        assert_eq!((beat.number, beat.attempts, beat.round_trip), (2, 2, Duration::from_millis(5)));
+        assert_eq!(beat.delay, Duration::from_millis(3_005));
+        assert_eq!(beat.interval, INTERVAL);
+    }
+
+    #[test]
+    fn beats_on_request_are_beats_and_unknown_ones_are_none() {
+        let mut bench = Bench::member(None);
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        bench.step(Input::Asked(Ticket(1 << 62), Request::Beat));
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        assert_eq!(bench.numbers(), [1, 2]);
+        bench.wait(INTERVAL);
+        bench.answer(Duration::ZERO, Some(Identity::Unknown));
+        assert_eq!(bench.numbers(), [1, 2]);
+        // It comes back in the same life, and goes on counting.
+        bench.wait(Duration::from_secs(1));
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        assert_eq!(bench.numbers(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_life_goes_on_where_a_one_shot_process_stopped_and_another_one_begins_anew() {
+        let former = |incarnation| Former {
+            process: Nonce::new("f").expect("a nonce"),
+            incarnation: Incarnation(incarnation),
+            beats: 5,
+        };
+        for (incarnation, first) in [(7, 6), (8, 1)] {
+            let mut bench = Bench::member(Some(former(incarnation)));
+            bench.answer(Duration::ZERO, Some(Identity::Ok));
+            assert_eq!(bench.numbers(), [first]);
+        }
+    }
+
+    #[test]
+    fn samples_go_when_the_tick_that_carried_them_was_answered() {
+        let mut bench = Bench::member(None);
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        for number in 1..=20 {
+            bench.record(number);
+        }
+        assert_eq!(bench.node.unrecorded().len(), CARRIED);
+        bench.wait(INTERVAL);
+        let carried: Vec<u64> = bench.tick().samples.iter().map(|sample| sample.number).collect();
+        assert_eq!(carried, (5..=20).collect::<Vec<_>>());
+        bench.answer(Duration::ZERO, None);
+        assert_eq!(bench.node.unrecorded().len(), CARRIED, "nobody knows whether they are recorded");
+        bench.wait(Duration::from_secs(1));
+        bench.record(21);
+        bench.answer(Duration::ZERO, Some(Identity::Ok));
+        let left: Vec<u64> = bench.node.unrecorded().iter().map(|sample| sample.number).collect();
+        assert_eq!(left, [21]);
+    }
+}

@@ -1,0 +1,42 @@
+//! The keys of the history: `mongodb.*` and `history.*` of config.json.
+//!
+//! Not here: `mongodb.uri`, which is a key of secrets.json (`keys.rs`).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `mongodb.*` of config.json
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct MongoKeys {
+    /// The database.
+    #[schemars(length(min = 1, max = 63))]
+    pub(in crate::config) db: String,
+    /// The collection.
+    #[schemars(length(min = 1, max = 120))]
+    pub(in crate::config) collection: String,
+    /// Days after which a recorded heartbeat is deleted.
+    #[schemars(range(min = 1, max = 36_500))]
+    pub(in crate::config) retention_days: u32,
+}
+
+impl Default for MongoKeys {
+    fn default() -> Self {
+        Self { db: "openclaw".to_owned(), collection: "heartbeat".to_owned(), retention_days: 30 }
+    }
+}
+
+/// `history.*`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct HistoryKeys {
+    /// Hours for which Redis keeps the heartbeats of each node, at most 10,000 of them; 0: none are kept. Without meaning once `mongodb.uri` is set.
+    #[schemars(range(min = 0, max = 168))]
+    pub(in crate::config) recent_hours: u32,
+}
+
+impl Default for HistoryKeys {
+    fn default() -> Self {
+        Self { recent_hours: 24 }
+    }
+}

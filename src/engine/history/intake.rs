@@ -1,0 +1,137 @@
+//! Where the node puts its samples, without waiting for anything.
+//!
+//! 1. Bounded: what comes while [`MOST`] samples wait is dropped, counted, and told to the log once a minute.
+//! 2. A sample counts as unrecorded until a store confirmed it.
+//!
+//! Not here: what becomes of them (`recorder.rs`).
+
+use super::super::metrics::Metrics;
+use crate::clock;
+use crate::cluster::history::{Sample, Summary};
+use crate::cluster::time::Moment;
+use crate::store::history::Batch;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How many samples wait for the recorder at most.
+const MOST: usize = 10_000;
+/// How many unrecorded samples are remembered for those who read the history.
+const REMEMBERED: usize = 1_000;
+/// How often the log is told of dropped samples.
+const TELL_EVERY: Duration = Duration::from_mins(1);
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Sample>,
+    unrecorded: VecDeque<Sample>,
+    /// The last summary, which the next sample may belong to.
+    summary: Option<Summary>,
+    dropped: u64,
+    told: Option<Moment>,
+}
+
+/// See the module's text.
+pub(super) struct Intake {
+    waiting: Mutex<Waiting>,
+    came: Notify,
+    metrics: Arc<Metrics>,
+}
+
+impl Intake {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::default(), came: Notify::new(), metrics })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a sample.
+    pub(super) fn put(&self, sample: Sample) {
+        let mut waiting = self.waiting();
+        if waiting.queue.len() >= MOST {
+            drop(waiting);
+            return self.dropped(1);
+        }
+        if waiting.unrecorded.len() >= REMEMBERED {
+            waiting.unrecorded.pop_front();
+        }
+        waiting.unrecorded.push_back(sample.clone());
+        waiting.queue.push_back(sample);
+        let count = waiting.queue.len();
+        drop(waiting);
+        self.metrics.history_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.came.notify_one();
+    }
+
+    /// Resolves when a sample waits.
+    pub(super) async fn some(&self) {
+        while self.waiting().queue.is_empty() {
+            self.came.notified().await;
+        }
+    }
+
+    /// Takes the oldest samples out, with the summaries that they belong to; `None`: none wait.
+    pub(super) fn take(&self, most: usize) -> Option<Batch> {
+        let mut waiting = self.waiting();
+        let count = waiting.queue.len().min(most);
+        let samples: Vec<Sample> = waiting.queue.drain(..count).collect();
+        let mut summaries: Vec<Summary> = Vec::new();
+        for sample in &samples {
+            let known = waiting.summary.as_mut().is_some_and(|summary| summary.add(sample));
+            if !known {
+                let same_life = |s: &&Summary| s.node_id == sample.node_id && s.incarnation == sample.incarnation;
+                let previous = waiting.summary.as_ref().filter(same_life).map(|summary| summary.last_at);
+                // Its ten minutes are over.
+                summaries.extend(waiting.summary.take().filter(|summary| holds(summary, &samples)));
+                waiting.summary = Some(Summary::of(sample, previous));
+            }
+        }
+        summaries.extend(waiting.summary.clone().filter(|_| count > 0));
+        self.metrics.history_waiting.set(i64::try_from(waiting.queue.len()).unwrap_or(i64::MAX));
+        (count > 0).then_some(Batch { samples, summaries, unsure: false })
+    }
+
+    /// A store has these samples.
+    pub(super) fn recorded(&self, samples: &[Sample]) {
+        let names: std::collections::BTreeSet<_> = samples.iter().map(super::name).collect();
+        self.waiting().unrecorded.retain(|known| !names.contains(&super::name(known)));
+    }
+
+    /// The samples that no store has confirmed, oldest first; of very many, the newest.
+    pub(super) fn unrecorded(&self) -> Vec<Sample> {
+        self.waiting().unrecorded.iter().cloned().collect()
+    }
+
+    /// Samples were given up.
+    pub(super) fn dropped(&self, samples: u64) {
+        if samples == 0 {
+            return;
+        }
+        self.metrics.history_dropped.inc_by(samples);
+        let now = clock::now();
+        let told = {
+            let mut waiting = self.waiting();
+            waiting.dropped += samples;
+            if waiting.told.is_some_and(|told| now.since(told) < TELL_EVERY) {
+                return;
+            }
+            waiting.told = Some(now);
+            std::mem::take(&mut waiting.dropped)
+        };
+        tracing::warn!(
+            dropped = told,
+            "heartbeats are missing in the history: there is no room left for those that wait"
+        );
+    }
+}
+
+/// Whether the last one of a summary's beats is among these samples.
+fn holds(summary: &Summary, samples: &[Sample]) -> bool {
+    samples.iter().any(|sample| {
+        (&sample.node_id, sample.incarnation, sample.number)
+            == (&summary.node_id, summary.incarnation, summary.last_number)
+    })
+}

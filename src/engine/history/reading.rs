@@ -1,0 +1,95 @@
+//! Answers questions about the history, from the store and from what this node has not recorded yet.
+//!
+//! 1. An answer takes [`PATIENCE`] at most, whatever the store does, and holds up no other.
+//!
+//! Not here: recording (`recorder.rs`).
+
+use super::super::driver::Msg;
+use super::super::error::Error;
+use super::super::handle::{HistoryAnswer, HistoryRequest, Past};
+use super::super::refusals::{RETRY_AFTER, unavailable};
+use super::super::running::RunningNode;
+use super::History;
+use crate::cluster::history::{HistoryPage, HistoryQuery, Sample};
+use crate::cluster::time::ServerTime;
+use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long the store may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Past for RunningNode {
+    async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
+        self.history.read(request, self.hub.server_time(), self.carried().await).await
+    }
+}
+
+impl RunningNode {
+    /// The samples that the node still carries.
+    pub(in super::super) async fn carried(&self) -> Vec<Sample> {
+        let (answer, outcome) = oneshot::channel();
+        // A node that has stopped carries none.
+        let _ = self.node.send(Msg::Carried(answer)).await;
+        outcome.await.unwrap_or_default()
+    }
+}
+
+impl History {
+    /// Answers a question at the server's time `now`; `carried`: samples that the node still carries.
+    async fn read(
+        &self,
+        request: HistoryRequest,
+        now: ServerTime,
+        carried: Vec<Sample>,
+    ) -> Result<HistoryAnswer, Error> {
+        let store = self.store().ok_or_else(off)?;
+        let since = request.since.map(|since| ServerTime(now.0.saturating_sub(crate::cluster::time::millis(since))));
+        let query = HistoryQuery { node_id: request.node_id, since, limit: request.limit };
+        let page = within(store, store.samples(&query)).await?;
+        let own = self.unrecorded().into_iter().chain(carried);
+        let page = merged(page, own, &query);
+        Ok(HistoryAnswer { source: store.source(), samples: page.samples, more: page.more })
+    }
+}
+
+fn off() -> Error {
+    let what = "no history is kept".to_owned();
+    Error::NotConfigured { what, key: "history.recent_hours above 0, or mongodb.uri" }
+}
+
+async fn within<T>(store: &Stores, reading: impl Future<Output = Result<T, HistoryFault>>) -> Result<T, Error> {
+    let outcome = tokio::time::timeout(PATIENCE, reading).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(HistoryFault::Unavailable("no answer for 5 s".to_owned())));
+    outcome.map_err(|fault| match (store.source(), fault) {
+        (Source::Redis, HistoryFault::Unavailable(why)) => unavailable(&why),
+        (Source::Redis, HistoryFault::Refused(why)) => Error::Internal(why),
+        (Source::Mongodb, HistoryFault::Unavailable(why)) => {
+            Error::Overloaded { what: format!("MongoDB does not answer ({why})"), retry_after: RETRY_AFTER }
+        }
+        (Source::Mongodb, HistoryFault::Refused(why)) => {
+            let what = format!("MongoDB refuses to read the history ({why})");
+            Error::NotConfigured { what, key: "mongodb.uri to a user and database that may be read" }
+        }
+    })
+}
+
+/// A store's page with samples that the store may lack.
+fn merged(mut page: HistoryPage, own: impl Iterator<Item = Sample>, query: &HistoryQuery) -> HistoryPage {
+    let known: BTreeSet<_> = page.samples.iter().map(|s| (s.node_id.clone(), s.incarnation, s.number)).collect();
+    // Of a page that is not the whole answer, what is older than its first one was left out on purpose.
+    let oldest = page.samples.first().filter(|_| page.more).map(|sample| sample.at);
+    let wanted = |sample: &Sample| {
+        query.node_id.as_ref().is_none_or(|id| *id == sample.node_id)
+            && sample.at >= query.since.unwrap_or_default().max(oldest.unwrap_or_default())
+            && !known.contains(&(sample.node_id.clone(), sample.incarnation, sample.number))
+    };
+    page.samples.extend(own.filter(wanted));
+    page.samples.sort_by(|a, b| (a.at, super::name(a)).cmp(&(b.at, super::name(b))));
+    page.samples.dedup_by(|a, b| super::name(a) == super::name(b));
+    let beyond = page.samples.len().saturating_sub(query.limit);
+    page.samples.drain(..beyond);
+    page.more |= beyond > 0;
+    page
+}

@@ -1,0 +1,234 @@
+//! From the node's samples to the store: taken in batches, kept in the spool, recorded in order, confirmed.
+//!
+//! ```text
+//!  node ──▶ intake (memory) ──▶ spool (disk) ──▶ store ──▶ confirmed, gone from the spool
+//! ```
+//!
+//! 1. At most one batch is taken in a second, and at most one is on its way to the store; nobody waits for either.
+//! 2. A batch whose fate is unknown goes again as unsure, and stays in the spool until the store confirmed it.
+//! 3. The log is told once when the store is lost, and once when it is back.
+//!
+//! Not here: which samples a store has already (`crate::store::mongodb`), events (`chronicle.rs`).
+
+use super::super::metrics::Metrics;
+use super::intake::Intake;
+use super::spool::{Portion, Spool};
+use crate::clock;
+use crate::cluster::history::Sample;
+use crate::cluster::time::{Moment, millis};
+use crate::store::history::{HistoryFault, HistoryStore};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How many samples go to the store at once.
+const PORTION: usize = 500;
+/// The pause between two batches that are taken in.
+const PACE: Duration = Duration::from_secs(1);
+/// The first pause after a failure; it doubles.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// After this time without an answer the store counts as lost; the call goes on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// See the module's text.
+pub(super) struct Recorder<S> {
+    pub(super) store: Arc<S>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) spool: Arc<Mutex<Spool>>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Set when the node ends: until when there is time.
+    pub(super) ending: watch::Receiver<Option<Moment>>,
+    /// Becomes true when the recorder has done what it could by then.
+    pub(super) ended: watch::Sender<bool>,
+}
+
+/// A batch on its way.
+struct Flight {
+    entries: usize,
+    samples: Vec<Sample>,
+    sent: Moment,
+}
+
+type Landed = Result<(), HistoryFault>;
+
+/// What the recorder knows of the store.
+#[derive(Default)]
+struct Course {
+    flight: Option<Flight>,
+    carrier: JoinSet<Landed>,
+    lost: bool,
+    failures: u32,
+    next_try: Moment,
+    next_take: Moment,
+}
+
+impl<S: HistoryStore> Recorder<S> {
+    /// Runs as long as the node does.
+    pub(super) async fn run(self) {
+        let mut course = Course::default();
+        self.with(Spool::take_over).await;
+        self.depart(&mut course).await;
+        loop {
+            let now = clock::now();
+            let waits = course.flight.is_none() && self.count().0 > 0;
+            let patience = course.flight.as_ref().filter(|_| !course.lost).map(|flight| flight.sent + PATIENCE);
+            let mut ending = self.ending.clone();
+            tokio::select! {
+                () = wait(course.next_take, now, self.intake.some()) => {
+                    course.next_take = clock::now() + PACE;
+                    self.take_in().await;
+                    self.depart(&mut course).await;
+                }
+                Some(landed) = course.carrier.join_next() => {
+                    self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
+                    self.depart(&mut course).await;
+                }
+                () = tokio::time::sleep(course.next_try.since(now)), if waits => self.depart(&mut course).await,
+                () = pause_until(patience, now) => self.lose(&mut course, "no answer for 5 s"),
+                Ok(end) = until_ending(&mut ending) => return self.finish(course, end).await,
+            }
+        }
+    }
+
+    /// Works on the spool beside the loop.
+    async fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> R + Send + 'static) -> Option<R> {
+        let spool = Arc::clone(&self.spool);
+        let working = tokio::task::spawn_blocking(move || {
+            let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+            let outcome = work(&mut spool);
+            (outcome, spool.waiting(), spool.on_disk())
+        });
+        match working.await {
+            Ok((outcome, _, on_disk)) => {
+                self.metrics.history_spooled.set(i64::try_from(on_disk).unwrap_or(i64::MAX));
+                Some(outcome)
+            }
+            Err(error) => {
+                tracing::error!(%error, "work on the history's spool broke down");
+                None
+            }
+        }
+    }
+
+    /// How many samples wait behind the intake.
+    fn count(&self) -> (usize, usize) {
+        // Nobody holds it now: the loop waits for each piece of work.
+        let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
+        (spool.waiting(), spool.on_disk())
+    }
+
+    async fn take_in(&self) {
+        while let Some(batch) = self.intake.take(PORTION) {
+            let samples = batch.samples.len() as u64;
+            if self.with(move |spool| spool.append(batch)).await != Some(true) {
+                self.intake.dropped(samples);
+            }
+        }
+    }
+
+    /// Sends the next portion, if it is time.
+    async fn depart(&self, course: &mut Course) {
+        if course.flight.is_some() || course.next_try > clock::now() {
+            return;
+        }
+        let Some(Some(Portion { batch, entries, lost })) = self.with(|spool| spool.front(PORTION)).await else {
+            return;
+        };
+        self.intake.dropped(lost as u64);
+        course.flight = Some(Flight { entries, samples: batch.samples.clone(), sent: clock::now() });
+        let store = Arc::clone(&self.store);
+        course.carrier.spawn(async move {
+            match batch.samples.is_empty() {
+                true => Ok(()),
+                false => store.record(&batch).await,
+            }
+        });
+    }
+
+    async fn landed(&self, course: &mut Course, landed: Landed) {
+        let Some(Flight { entries, samples, .. }) = course.flight.take() else { return };
+        match landed {
+            Ok(()) => {
+                self.with(move |spool| spool.confirm(entries)).await;
+                self.intake.recorded(&samples);
+                self.metrics.history_recorded.inc_by(samples.len() as u64);
+                course.failures = 0;
+                if std::mem::take(&mut course.lost) {
+                    let waiting = self.count().0;
+                    tracing::info!(waiting, "the history is recorded again; what waited is brought now");
+                }
+            }
+            Err(fault) => {
+                self.with(move |spool| spool.doubt(entries)).await;
+                let pause = PAUSE.saturating_mul(1 << course.failures.min(3)).min(LONGEST_PAUSE);
+                course.failures += 1;
+                course.next_try = clock::now() + pause;
+                self.lose(course, &fault.to_string());
+            }
+        }
+    }
+
+    fn lose(&self, course: &mut Course, why: &str) {
+        if !std::mem::replace(&mut course.lost, true) {
+            tracing::warn!(
+                "the history cannot be recorded now: {why}; heartbeats wait on this host's disk and are recorded later"
+            );
+        }
+    }
+
+    /// The node ends: what waits is recorded within the time that is left, else it stays on disk.
+    async fn finish(self, mut course: Course, end: Moment) {
+        self.take_in().await;
+        let left = end.since(clock::now());
+        let bring = async {
+            while !course.lost {
+                if let Some(landed) = course.carrier.join_next().await {
+                    self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
+                }
+                self.depart(&mut course).await;
+                if course.flight.is_none() {
+                    break;
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(left, bring).await.is_ok();
+        let (waiting, on_disk) = self.count();
+        if waiting > 0 {
+            let took_ms = millis(left);
+            tracing::warn!(
+                waiting,
+                on_disk,
+                in_time,
+                took_ms,
+                "heartbeats wait to be recorded by the next process of this host"
+            );
+        }
+        self.with(Spool::close).await;
+        self.ended.send_replace(true);
+        std::future::pending::<()>().await;
+    }
+}
+
+fn broke_down(error: tokio::task::JoinError) -> Landed {
+    Err(HistoryFault::Unavailable(format!("recording broke down: {error}")))
+}
+
+async fn wait(until: Moment, now: Moment, what: impl Future<Output = ()>) {
+    tokio::time::sleep(until.since(now)).await;
+    what.await;
+}
+
+async fn pause_until(at: Option<Moment>, now: Moment) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(now)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until_ending(ending: &mut watch::Receiver<Option<Moment>>) -> Result<Moment, watch::error::RecvError> {
+    let end = ending.wait_for(Option::is_some).await?;
+    Ok(end.unwrap_or_default())
+}

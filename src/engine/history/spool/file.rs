@@ -1,0 +1,218 @@
+//! One spool file: a head, then records one behind the other, each with its length and a checksum.
+//!
+//! ```text
+//! "clawsp01" · where the first unconfirmed record begins (8 bytes, twice) │ length (4) · checksum (4) · JSON │ …
+//! ```
+//!
+//! 1. A file belongs to the process that has it locked; the lock ends with that process, however it dies.
+//! 2. No content of a file makes the process panic: what does not read back ends the file, and the file is set aside.
+//! 3. A record is in the page cache when `append` returns: it survives the death of the process, not a power cut.
+//!
+//! Not here: which files there are, and what is in the records (`mod.rs`).
+
+use super::super::super::state_dir::{StateError, private_file};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 8] = b"clawsp01";
+/// Where the first record begins.
+const BODY: u64 = 24;
+/// Length and checksum.
+const HEAD: u64 = 8;
+/// The longest record that is believed.
+const LONGEST: u64 = 16 << 20;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct SpoolFile {
+    path: PathBuf,
+    file: File,
+    end: u64,
+    /// Something behind the last good record does not read back.
+    damaged: bool,
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    offset: u64,
+    length: u64,
+}
+
+impl Place {
+    fn end(self) -> u64 {
+        self.offset + HEAD + self.length
+    }
+}
+
+impl SpoolFile {
+    /// Opens a file, or begins one. `None`: another process has it, or had it and removed it.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, StateError> {
+        let file = private_file::open(path)?;
+        if file.try_lock().is_err() {
+            return Ok(None);
+        }
+        let failed = |error: io::Error| StateError::io(path, &error);
+        let found = file.metadata().map_err(failed)?;
+        if std::fs::metadata(path).map(|named| named.ino()).ok() != Some(found.ino()) {
+            return Ok(None);
+        }
+        let mut opened = Self { path: path.to_owned(), file, end: found.len(), damaged: false };
+        if found.len() == 0 {
+            opened.clear()?;
+        }
+        Ok(Some(opened))
+    }
+
+    /// The unconfirmed records, each given to `take`, which says whether it makes sense. What is behind the last good one
+    /// is not looked at any more.
+    pub(super) fn load(&mut self, mut take: impl FnMut(Place, &[u8]) -> bool) -> Result<(), StateError> {
+        let Some(mut offset) = self.begin().map_err(|error| StateError::io(&self.path, &error))? else {
+            self.damaged = true;
+            return Ok(());
+        };
+        while offset < self.end {
+            match self.record_at(offset) {
+                Ok(Found::Record(place, bytes)) if take(place, &bytes) => offset = place.end(),
+                // A process that dies while it writes leaves half a record at the end; that one was never promised.
+                Ok(Found::Half) => {
+                    self.end = offset;
+                    return self.file.set_len(offset).map_err(|error| StateError::io(&self.path, &error));
+                }
+                Ok(_) | Err(_) => {
+                    self.damaged = true;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the first unconfirmed record begins; `None`: this is no spool file.
+    fn begin(&self) -> io::Result<Option<u64>> {
+        let mut head = [0; 24];
+        match self.file.read_exact_at(&mut head, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        let number = |at: usize| head.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+        if head.get(..8) != Some(MAGIC.as_slice()) {
+            return Ok(None);
+        }
+        let (first, again) = (number(8), number(16));
+        // Half a head: everything is there still, and whoever has a record already is asked before it is brought again.
+        Ok(Some(if first == again && (BODY..=self.end).contains(&first) { first } else { BODY }))
+    }
+
+    fn record_at(&self, offset: u64) -> io::Result<Found> {
+        if self.end - offset < HEAD {
+            return Ok(Found::Half);
+        }
+        let mut head = [0; 8];
+        self.file.read_exact_at(&mut head, offset)?;
+        let word = |at: usize| head.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let (length, sum) = (u64::from(word(0)), word(4));
+        if length > LONGEST {
+            return Ok(Found::Nonsense);
+        }
+        if self.end - offset - HEAD < length {
+            return Ok(Found::Half);
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        self.file.read_exact_at(&mut bytes, offset + HEAD)?;
+        if checksum(&bytes) != sum {
+            return Ok(Found::Nonsense);
+        }
+        Ok(Found::Record(Place { offset, length }, bytes))
+    }
+
+    /// Adds a record; on failure the file is as it was before.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<Place> {
+        let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let mut record = Vec::with_capacity(bytes.len() + 8);
+        record.extend(length.to_le_bytes());
+        record.extend(checksum(bytes).to_le_bytes());
+        record.extend(bytes);
+        let place = Place { offset: self.end, length: u64::from(length) };
+        if let Err(error) = self.file.write_all_at(&record, place.offset) {
+            // Where this fails too, half a record stays at the end, which the next process cuts off, and this one writes over.
+            let _ = self.file.set_len(self.end);
+            return Err(error);
+        }
+        self.end = place.end();
+        Ok(place)
+    }
+
+    /// Reads a record back; `None`: it is not what was written.
+    pub(super) fn read(&self, place: Place) -> Option<Vec<u8>> {
+        match self.record_at(place.offset) {
+            Ok(Found::Record(found, bytes)) if found == place => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// All records up to this one are confirmed.
+    pub(super) fn confirm(&self, last: Place) -> io::Result<()> {
+        let begin = last.end().to_le_bytes();
+        self.file.write_all_at(&[begin, begin].concat(), 8)
+    }
+
+    /// Nothing in it is needed any more.
+    pub(super) fn clear(&mut self) -> Result<(), StateError> {
+        let failed = |error: io::Error| StateError::io(&self.path, &error);
+        let begin = BODY.to_le_bytes();
+        self.file.set_len(0).map_err(failed)?;
+        self.file.write_all_at(&[*MAGIC, begin, begin].concat(), 0).map_err(failed)?;
+        self.end = BODY;
+        Ok(())
+    }
+
+    /// How long the file is, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn damaged(&self) -> bool {
+        self.damaged
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the file: removes it, or sets a damaged one aside; where to.
+    pub(super) fn end(self) -> Result<Option<PathBuf>, StateError> {
+        if self.damaged {
+            return private_file::set_aside(&self.path, "corrupt").map(Some);
+        }
+        std::fs::remove_file(&self.path).map_err(|error| StateError::io(&self.path, &error))?;
+        Ok(None)
+    }
+}
+
+enum Found {
+    Record(Place, Vec<u8>),
+    /// The file ends before the record does.
+    Half,
+    Nonsense,
+}
+
+/// CRC-32 with the polynomial of Ethernet.
+fn checksum(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_known_one() {
+        assert_eq!(checksum(b"123456789"), 0xCBF4_3926);
+    }
+}

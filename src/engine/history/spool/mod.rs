@@ -1,0 +1,318 @@
+//! What waits to be recorded, in order: on disk, so that it outlives the process, and in memory where the disk refuses.
+//!
+//! 1. What is taken in is confirmed in the same order; nothing is confirmed twice.
+//! 2. The files of this host together take [`MOST_BYTES`] at most, what waits in memory alone [`MOST_IN_MEMORY`] samples;
+//!    what does not fit is refused, and its number told.
+//! 3. Files that other processes left behind are taken over at the start, and come first. Whether their samples were
+//!    recorded is not known.
+//! 4. Every call blocks on the disk and runs on a blocking thread.
+//!
+//! Not here: the files (`file.rs`), when something is recorded (`super::recorder`).
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use super::super::state_dir::{StateDir, StateError, private_file};
+use crate::cluster::history::{Sample, Summary};
+use crate::store::history::Batch;
+use file::{Place, SpoolFile};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+/// How many bytes the spool files take at most.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
+/// At this size the next file is begun, so that room becomes free file by file.
+const FILE_BYTES: u64 = 8 << 20;
+/// How many samples wait in memory when the disk refuses them.
+pub(super) const MOST_IN_MEMORY: usize = 10_000;
+/// How the files' names end.
+const ENDING: &str = "spool";
+
+/// A record on disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    samples: Vec<Sample>,
+    summaries: Vec<Summary>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// In which file, by its number, and where.
+    place: Option<(u64, Place)>,
+    /// Only what is not on disk.
+    batch: Option<Batch>,
+    samples: usize,
+    unsure: bool,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Spool {
+    folder: PathBuf,
+    name: String,
+    limit: u64,
+    /// How many files were begun or taken over.
+    count: u64,
+    files: VecDeque<(u64, SpoolFile)>,
+    /// The file that is written to, the last one of `files`.
+    own: Option<u64>,
+    entries: VecDeque<Entry>,
+    trouble: bool,
+}
+
+/// The oldest of what waits.
+#[derive(Debug)]
+pub(super) struct Portion {
+    /// To be recorded.
+    pub(super) batch: Batch,
+    /// How many entries it is made of, for [`Spool::confirm`].
+    pub(super) entries: usize,
+    /// How many samples could not be read back.
+    pub(super) lost: usize,
+}
+
+impl Spool {
+    /// The spool of a process, which goes by `name`; it touches the disk when it is first used.
+    pub(super) fn new(dir: &StateDir, name: &str) -> Self {
+        Self::within(&dir.folder().join("history"), name, MOST_BYTES)
+    }
+
+    fn within(folder: &Path, name: &str, limit: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            limit,
+            count: 0,
+            files: VecDeque::new(),
+            own: None,
+            entries: VecDeque::new(),
+            trouble: false,
+        }
+    }
+
+    /// Takes over what ended processes of this host left.
+    pub(super) fn take_over(&mut self) {
+        if let Err(error) = private_file::guarded_folder(&self.folder).and_then(|()| self.adopt_all()) {
+            self.complain(&error);
+        }
+    }
+
+    fn adopt_all(&mut self) -> Result<(), StateError> {
+        let failed = |error: std::io::Error| StateError::io(&self.folder, &error);
+        let mut paths: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(&self.folder)
+            .map_err(failed)?
+            .filter_map(Result::ok)
+            .filter(|found| found.path().extension().is_some_and(|ending| ending == ENDING))
+            .filter_map(|found| Some((found.metadata().ok()?.modified().ok()?, found.path())))
+            .collect();
+        paths.sort();
+        for (_, path) in paths {
+            // One that cannot be used must not keep the others waiting.
+            if let Err(error) = self.adopt(&path) {
+                tracing::warn!(%error, "a spool file of an earlier process cannot be used");
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, path: &Path) -> Result<(), StateError> {
+        let Some(mut file) = SpoolFile::open(path)? else { return Ok(()) };
+        let number = self.next();
+        let mut entries = Vec::new();
+        file.load(|place, bytes| {
+            let kept = serde_json::from_slice::<Kept>(bytes);
+            let samples = kept.as_ref().map_or(0, |kept| kept.samples.len());
+            entries.push(Entry { place: Some((number, place)), batch: None, samples, unsure: true });
+            kept.is_ok() || entries.pop().is_none()
+        })?;
+        if file.damaged() {
+            tracing::error!(
+                path = %path.display(), readable = entries.len(),
+                "a spool file of the history is damaged; what can be read of it is recorded, then it is set aside"
+            );
+        }
+        let samples: usize = entries.iter().map(|entry| entry.samples).sum();
+        self.files.push_back((number, file));
+        if entries.is_empty() {
+            self.release(number);
+        } else {
+            tracing::info!(samples, "heartbeats that an earlier process of this host could not record are taken over");
+        }
+        self.entries.extend(entries);
+        Ok(())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// How many samples wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.entries.iter().map(|entry| entry.samples).sum()
+    }
+
+    /// How many of them are on disk.
+    pub(super) fn on_disk(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.place.is_some()).map(|entry| entry.samples).sum()
+    }
+
+    /// Takes a batch in; false: there is no room for it, neither on disk nor in memory.
+    pub(super) fn append(&mut self, batch: Batch) -> bool {
+        let (samples, unsure) = (batch.samples.len(), batch.unsure);
+        let kept = Kept { samples: batch.samples, summaries: batch.summaries };
+        let entry = match self.write(&kept) {
+            Ok(place) => {
+                self.trouble = false;
+                Entry { place: Some(place), batch: None, samples, unsure }
+            }
+            Err(error) => {
+                if let Some(error) = error {
+                    self.complain(&error);
+                }
+                let in_memory = self.waiting() - self.on_disk();
+                if in_memory + samples > MOST_IN_MEMORY {
+                    return false;
+                }
+                let Kept { samples: all, summaries } = kept;
+                Entry { place: None, batch: Some(Batch { samples: all, summaries, unsure }), samples, unsure }
+            }
+        };
+        self.entries.push_back(entry);
+        true
+    }
+
+    /// `Err(None)`: the files are as long as they may be.
+    fn write(&mut self, kept: &Kept) -> Result<(u64, Place), Option<StateError>> {
+        let failed = |path: &Path, error: std::io::Error| Some(StateError::io(path, &error));
+        let bytes = serde_json::to_vec(kept).map_err(|error| failed(&self.folder, error.into()))?;
+        let used: u64 = self.files.iter().map(|(_, file)| file.bytes()).sum();
+        if used + bytes.len() as u64 > self.limit {
+            return Err(None);
+        }
+        let number = match self.own {
+            Some(number) if self.files.back().is_some_and(|(_, file)| file.bytes() < FILE_BYTES) => number,
+            _ => self.begin().map_err(Some)?,
+        };
+        let Some((_, file)) = self.files.back_mut() else { return Err(None) };
+        let place = file.append(&bytes).map_err(|error| failed(file.path(), error))?;
+        Ok((number, place))
+    }
+
+    fn begin(&mut self) -> Result<u64, StateError> {
+        private_file::guarded_folder(&self.folder)?;
+        let number = self.next();
+        let path = self.folder.join(format!("{}-{number}.{ENDING}", self.name));
+        let taken = || StateError::InUse { what: path.display().to_string(), holder: "another process".to_owned() };
+        let file = SpoolFile::open(&path)?.ok_or_else(taken)?;
+        self.files.push_back((number, file));
+        self.own = Some(number);
+        Ok(number)
+    }
+
+    /// The oldest of what waits, up to about `most` samples; `None`: nothing waits.
+    pub(super) fn front(&self, most: usize) -> Option<Portion> {
+        let mut portion = Portion { batch: Batch::default(), entries: 0, lost: 0 };
+        for entry in &self.entries {
+            if portion.entries > 0 && portion.batch.samples.len() + entry.samples > most {
+                break;
+            }
+            portion.entries += 1;
+            let Some(Batch { samples, summaries, .. }) = self.content(entry) else {
+                portion.lost += entry.samples;
+                continue;
+            };
+            portion.batch.samples.extend(samples);
+            for summary in summaries {
+                let same = |known: &Summary| {
+                    (&known.node_id, known.incarnation, known.from)
+                        == (&summary.node_id, summary.incarnation, summary.from)
+                };
+                match portion.batch.summaries.iter_mut().find(|known| same(known)) {
+                    Some(known) => *known = summary,
+                    None => portion.batch.summaries.push(summary),
+                }
+            }
+            portion.batch.unsure |= entry.unsure;
+        }
+        (portion.entries > 0).then_some(portion)
+    }
+
+    fn content(&self, entry: &Entry) -> Option<Batch> {
+        let Some((number, place)) = entry.place else { return entry.batch.clone() };
+        let (_, file) = self.files.iter().find(|(known, _)| *known == number)?;
+        let kept: Kept = serde_json::from_slice(&file.read(place)?).ok()?;
+        Some(Batch { samples: kept.samples, summaries: kept.summaries, unsure: entry.unsure })
+    }
+
+    /// Nobody knows whether the first entries are recorded.
+    pub(super) fn doubt(&mut self, entries: usize) {
+        self.entries.iter_mut().take(entries).for_each(|entry| entry.unsure = true);
+    }
+
+    /// The first entries are recorded, or given up.
+    pub(super) fn confirm(&mut self, entries: usize) {
+        let mut last = None;
+        for _ in 0..entries {
+            let place = self.entries.pop_front().and_then(|entry| entry.place);
+            if let (Some((before, at)), Some((number, _))) = (last, place)
+                && before != number
+            {
+                self.reach(before, at);
+            }
+            last = place.or(last);
+        }
+        if let Some((number, at)) = last {
+            self.reach(number, at);
+        }
+    }
+
+    /// A file is confirmed up to a place.
+    fn reach(&mut self, number: u64, last: Place) {
+        if !self.entries.iter().any(|entry| entry.place.is_some_and(|(known, _)| known == number)) {
+            return self.release(number);
+        }
+        if let Some((_, file)) = self.files.iter().find(|(known, _)| *known == number)
+            && let Err(error) = file.confirm(last)
+        {
+            tracing::debug!(%error, "what is recorded could not be noted in the spool; it is looked up again");
+        }
+    }
+
+    /// No entry lies in this file any more.
+    fn release(&mut self, number: u64) {
+        let Some(at) = self.files.iter().position(|(known, _)| *known == number) else { return };
+        let own = self.own == Some(number);
+        let Some((_, file)) = self.files.get_mut(at) else { return };
+        if own && file.clear().is_ok() {
+            return;
+        }
+        let Some((_, file)) = self.files.remove(at) else { return };
+        if own {
+            self.own = None;
+        }
+        match file.end() {
+            Ok(None) => {}
+            Ok(Some(aside)) => tracing::error!(aside = %aside.display(), "a damaged spool file was set aside"),
+            Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
+        }
+    }
+
+    /// Ends the spool: files in which nothing waits are removed.
+    pub(super) fn close(&mut self) {
+        if let Some(own) = self.own.take()
+            && !self.entries.iter().any(|entry| entry.place.is_some_and(|(known, _)| known == own))
+        {
+            self.release(own);
+        }
+    }
+
+    /// Tells the log once, until writing succeeds again.
+    fn complain(&mut self, error: &StateError) {
+        if !std::mem::replace(&mut self.trouble, true) {
+            tracing::warn!(%error, "heartbeats that wait to be recorded cannot be kept on disk; they wait in memory");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The gauges: what the node is like at the moment of asking.
+//!
+//! 1. What is not known is left out; no number stands for "unknown".
+//!
+//! Not here: reading it off the node (`crate::engine::sight`).
+
+use crate::cluster::protocol::Census;
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a node is like at one moment.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct Snapshot {
+    /// The cluster's name.
+    pub(in crate::engine) cluster: String,
+    /// The id that it has.
+    pub(in crate::engine) node_id: String,
+    /// Whether it is a member.
+    pub(in crate::engine) member: bool,
+    /// Whether it leads.
+    pub(in crate::engine) leads: bool,
+    /// The highest term known.
+    pub(in crate::engine) term: Option<u64>,
+    /// How much is left of the leader's lease.
+    pub(in crate::engine) lease: Option<Duration>,
+    /// Members by status.
+    pub(in crate::engine) nodes: BTreeMap<&'static str, u64>,
+    /// Whether Redis answers.
+    pub(in crate::engine) redis: bool,
+    /// Messages of the stream behind the node's cursor.
+    pub(in crate::engine) lag: Option<u64>,
+    /// Messages that wait to be sent, and their bytes.
+    pub(in crate::engine) outbox: Option<(u64, u64)>,
+    /// The cluster's leases and tasks.
+    pub(in crate::engine) census: Option<Census>,
+    /// Lines that were not logged.
+    pub(in crate::engine) dropped_lines: u64,
+    /// Resident memory of the process in bytes.
+    pub(in crate::engine) memory: Option<u64>,
+    /// Processor time of the process.
+    pub(in crate::engine) cpu: Duration,
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+impl Snapshot {
+    /// The gauges, and the counters that are kept elsewhere, as Prometheus' families.
+    pub(super) fn families(&self) -> Vec<MetricFamily> {
+        let flag = |value: bool| number(u64::from(value));
+        let nodes = self.nodes.iter().map(|(status, count)| (vec![("status", *status)], number(*count)));
+        let labels = vec![
+            ("cluster", self.cluster.as_str()),
+            ("node_id", &self.node_id),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ];
+        let about = "Which node of which cluster this is, and the version of clawster that it runs.";
+        let mut all = vec![
+            of("clawster_info", about, MetricType::GAUGE, vec![(labels, 1.0)]),
+            gauge("clawster_up", "Whether this node is a member of the cluster.", flag(self.member)),
+            gauge("clawster_leader", "Whether this node leads.", flag(self.leads)),
+            gauge("clawster_redis_up", "Whether Redis answers this node.", flag(self.redis)),
+            of(
+                "clawster_nodes",
+                "Nodes of the cluster by status, as this node sees them.",
+                MetricType::GAUGE,
+                nodes.collect(),
+            ),
+            counter(
+                "clawster_log_lines_dropped_total",
+                "Lines that the log had no room for.",
+                number(self.dropped_lines),
+            ),
+            counter("clawster_cpu_seconds_total", "Processor time that this process used.", self.cpu.as_secs_f64()),
+        ];
+        let lag = "Messages of the stream that this node has not acknowledged.";
+        let unsent = "Messages that wait on this node's disk to be sent.";
+        let bytes = "Bytes of the messages that wait on this node's disk to be sent.";
+        let optional = [
+            self.term.map(|term| gauge("clawster_term", "The highest term that this node knows.", number(term))),
+            self.lease.map(|left| {
+                gauge("clawster_lease_seconds", "How much is left of the leader's lease.", left.as_secs_f64())
+            }),
+            self.memory.map(|bytes| gauge("clawster_memory_bytes", "Resident memory of this process.", number(bytes))),
+            self.lag.map(|count| gauge("clawster_message_lag", lag, number(count))),
+            self.outbox.map(|(messages, _)| gauge("clawster_outbox_messages", unsent, number(messages))),
+            self.outbox.map(|(_, size)| gauge("clawster_outbox_bytes", bytes, number(size))),
+        ];
+        all.extend(optional.into_iter().flatten());
+        if let Some(census) = &self.census {
+            let leases = "Named leases of the cluster that are held or kept for a waiter.";
+            all.extend(census.leases.map(|count| gauge("clawster_leases", leases, number(count))));
+            let states = census.tasks.iter().map(|(state, count)| (vec![("state", state.word())], number(*count)));
+            let tasks = "Tasks of the cluster by state; ended ones as long as they are kept.";
+            all.push(of("clawster_tasks", tasks, MetricType::GAUGE, states.collect()));
+        }
+        all
+    }
+}
+
+/// A sample: its labels, and its value.
+type Sample<'a> = (Vec<(&'a str, &'a str)>, f64);
+
+fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
+    of(name, help, MetricType::GAUGE, vec![(Vec::new(), value)])
+}
+
+fn counter(name: &str, help: &str, value: f64) -> MetricFamily {
+    of(name, help, MetricType::COUNTER, vec![(Vec::new(), value)])
+}
+
+fn label((name, value): (&str, &str)) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+fn of(name: &str, help: &str, kind: MetricType, samples: Vec<Sample<'_>>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    let metrics = samples.into_iter().map(|(labels, value)| {
+        let mut metric = Metric::from_label(labels.into_iter().map(label).collect());
+        if kind == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        metric
+    });
+    family.set_metric(metrics.collect());
+    family
+}

@@ -1,0 +1,125 @@
+//! HTTP for those who watch the node: its numbers for Prometheus, and two probes.
+//!
+//! 1. It only tells; no request changes anything, and none is longer than its first [`HEAD_BYTES`].
+//! 2. A connection carries one request and ends within [`WITHIN`]. Beyond [`CONNECTIONS`] of them the oldest is closed: whoever
+//!    holds connections open keeps nobody else out.
+//! 3. Nobody has to prove who they are, so the address is off by default and told of when others than this host reach it.
+//!
+//! Not here: the numbers (`crate::engine::metrics`), which pages there are (`pages.rs`).
+
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use crate::engine::handle::Observed;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+/// How many connections are served at a time.
+const CONNECTIONS: usize = 64;
+/// How long a connection may take, from its beginning to the last byte of the answer.
+const WITHIN: Duration = Duration::from_secs(10);
+/// How long the head of its request may take.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// The most bytes of that head.
+const HEAD_BYTES: usize = 16 << 10;
+/// How long answers under way are waited for at the end.
+const DRAIN: Duration = Duration::from_millis(250);
+/// The pause after the system had no connection to give.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// An address that is taken and served later.
+#[derive(Debug)]
+pub struct HttpListener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl HttpListener {
+    /// Takes an address; must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] when another process has it, or this host does not.
+    pub fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener: TcpListener::from_std(listener)?, address })
+    }
+
+    /// The address that it has.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` becomes true, or its sender is dropped.
+    pub async fn serve<N: Observed>(self, node: Arc<N>, mut stop: watch::Receiver<bool>) {
+        // In a set, so that nothing goes on when this future is dropped.
+        let mut connections = JoinSet::new();
+        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(ended) = connections.join_next() => {
+                    report(ended);
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    open.retain(|connection| !connection.is_finished());
+                    if open.len() >= CONNECTIONS
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    open.push_back(connections.spawn(serve_one(stream, Arc::clone(&node))));
+                }
+                Err(error) => {
+                    // Of the client that went away, or there are no files left: then others need a moment, too.
+                    tracing::debug!(%error, "a connection for metrics was not taken");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        let ending = async { while connections.join_next().await.is_some() {} };
+        // What is not answered by then is cut off with its set.
+        let _ = tokio::time::timeout(DRAIN, ending).await;
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("answering a request for metrics failed unexpectedly");
+    }
+}
+
+async fn serve_one<N: Observed>(stream: TcpStream, node: Arc<N>) {
+    let service = service_fn(|request| {
+        let node = Arc::clone(&node);
+        async move { Ok::<_, Infallible>(pages::answer(&*node, &request).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).keep_alive(false).max_buf_size(HEAD_BYTES);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(WITHIN, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection for metrics ended early"),
+        Err(_) => tracing::debug!("a connection for metrics took too long"),
+    }
+}

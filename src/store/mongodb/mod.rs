@@ -1,0 +1,178 @@
+//! History in MongoDB.
+//!
+//! 1. A heartbeat is recorded once: a collection with a unique `_id` sees to it; in a time-series collection, which can have none,
+//!    whatever may be there already is looked up before it is written (`write.rs`).
+//! 2. Nothing connects before the store is used, and everything has a deadline.
+//! 3. No credential leaves this module: the `Debug` form shows database and collection only, and every error is a sentence of ours
+//!    that quotes neither the connection string nor the driver's text.
+//!
+//! `uri.rs` the connection string · `setup.rs` collections and indexes · `rows.rs` documents · `write.rs` · `read.rs` ·
+//! `faults.rs` what errors mean. Of the whole program, only these files name the driver.
+//!
+//! Collections: `<collection>` a document for each heartbeat, time-series where the server has them · `<collection>_summaries` one for
+//! each node, life and ten minutes · `<collection>_events` one for each event of the cluster. Several clusters can share them.
+//!
+//! Not here: when something is recorded (`crate::engine`).
+
+mod faults;
+mod read;
+mod rows;
+mod setup;
+mod uri;
+mod write;
+
+pub use read::{Plan, Question};
+pub use uri::check as check_uri;
+
+use super::history::{Batch, HistoryFault, HistoryStore, Source};
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::history::{HistoryPage, HistoryQuery, Summary};
+use crate::cluster::ids::{ClusterName, EventSeq};
+use crate::cluster::time::ServerTime;
+use crate::config::{MongoConfig, Secret};
+use mongodb::{Client, Database};
+use std::time::Duration;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
+use write::Written;
+
+/// How long the store waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For the answer to a write. It is long, so that a server which froze for a while answers in the end.
+    pub write: Duration,
+    /// How long the server must have answered, after a write without an answer, until that write counts as carried out or lost.
+    pub calm: Duration,
+    /// For everything else.
+    pub answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { write: Duration::from_mins(1), calm: Duration::from_secs(5), answer: Duration::from_secs(10) }
+    }
+}
+
+/// The history of a cluster in MongoDB.
+pub struct MongoHistory {
+    uri: Secret,
+    cluster: ClusterName,
+    names: Names,
+    retention: Duration,
+    patience: Patience,
+    database: OnceCell<Database>,
+    /// Set once the collections were found or made.
+    prepared: OnceCell<()>,
+    written: Mutex<Written>,
+}
+
+/// What the database and its collections are called.
+#[derive(Debug, Clone)]
+struct Names {
+    database: String,
+    beats: String,
+    summaries: String,
+    events: String,
+}
+
+impl std::fmt::Debug for MongoHistory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Names { database, beats, .. } = &self.names;
+        f.debug_struct("MongoHistory").field("database", database).field("collection", beats).finish_non_exhaustive()
+    }
+}
+
+impl MongoHistory {
+    /// The history that a configuration means, `None` where it means none; connects when it is first used.
+    ///
+    /// # Errors
+    /// [`HistoryFault::Refused`] when the URI is no connection string.
+    pub fn new(config: &MongoConfig, cluster: &ClusterName) -> Result<Option<Self>, HistoryFault> {
+        let Some(uri) = &config.uri else { return Ok(None) };
+        check_uri(uri.expose()).map_err(|why| HistoryFault::Refused(format!("mongodb.uri {why}")))?;
+        let names = Names {
+            database: config.db.clone(),
+            beats: config.collection.clone(),
+            summaries: format!("{}_summaries", config.collection),
+            events: format!("{}_events", config.collection),
+        };
+        Ok(Some(Self {
+            uri: uri.clone(),
+            cluster: cluster.clone(),
+            names,
+            retention: Duration::from_hours(24 * u64::from(config.retention_days)),
+            patience: Patience::default(),
+            database: OnceCell::new(),
+            prepared: OnceCell::new(),
+            written: Mutex::default(),
+        }))
+    }
+
+    /// The same with other waits.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// The database; the first use resolves the names of `mongodb+srv`.
+    async fn database(&self) -> Result<&Database, HistoryFault> {
+        let opening = self.database.get_or_try_init(|| async {
+            let options = uri::options(self.uri.expose()).await.map_err(|error| self.fault(&error))?;
+            let client = Client::with_options(options).map_err(|error| self.fault(&error))?;
+            Ok(client.database(&self.names.database))
+        });
+        self.in_time(self.patience.answer, opening).await
+    }
+
+    /// The database with its collections and indexes.
+    async fn prepared(&self) -> Result<&Database, HistoryFault> {
+        let database = self.database().await?;
+        let preparing = self.prepared.get_or_try_init(|| setup::prepare(self, database));
+        self.in_time(3 * self.patience.answer, preparing).await?;
+        Ok(database)
+    }
+
+    async fn in_time<T>(
+        &self,
+        wait: Duration,
+        work: impl Future<Output = Result<T, HistoryFault>>,
+    ) -> Result<T, HistoryFault> {
+        let late = |_| HistoryFault::Unavailable(format!("MongoDB did not answer within {} s", wait.as_secs_f64()));
+        timeout(wait, work).await.map_err(late)?
+    }
+
+    fn fault(&self, error: &mongodb::error::Error) -> HistoryFault {
+        faults::fault(error, &self.names.database)
+    }
+}
+
+impl HistoryStore for MongoHistory {
+    fn source(&self) -> Source {
+        Source::Mongodb
+    }
+
+    async fn record(&self, batch: &Batch) -> Result<(), HistoryFault> {
+        self.write(batch).await
+    }
+
+    async fn record_events(&self, epoch: &str, events: &[ClusterEvent]) -> Result<(), HistoryFault> {
+        self.write_events(epoch, events).await
+    }
+
+    async fn last_event(&self, epoch: &str) -> Result<EventSeq, HistoryFault> {
+        self.read_last_event(epoch).await
+    }
+
+    async fn samples(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryFault> {
+        self.read_samples(query).await
+    }
+
+    async fn summaries(&self, since: ServerTime) -> Result<Vec<Summary>, HistoryFault> {
+        self.read_summaries(since).await
+    }
+
+    async fn events(&self, since: ServerTime) -> Result<Vec<ClusterEvent>, HistoryFault> {
+        self.read_events(since).await
+    }
+}

@@ -1,0 +1,211 @@
+//! Reading: each question is one command with an index, the same one that is run and explained.
+//!
+//! 1. Memory is bounded: samples by the question's limit, events and summaries by a number of their own.
+//! 2. A document that cannot be read counts as none.
+//!
+//! Not here: what a report makes of it (`crate::cluster::history`).
+
+use super::faults::code;
+use super::{MongoHistory, rows};
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::history::{HistoryPage, HistoryQuery, MAX_HISTORY_LIMIT, SPAN, Summary};
+use crate::cluster::ids::EventSeq;
+use crate::cluster::time::{ServerTime, millis};
+use crate::store::history::HistoryFault;
+use mongodb::Database;
+use mongodb::bson::{Bson, Document, RawDocument, doc};
+
+/// The largest number of events that one answer holds; of more, the newest.
+const MOST_EVENTS: usize = 100_000;
+/// The largest number of summaries that one answer holds: 14 days of 100 nodes.
+const MOST_SUMMARIES: usize = 200_000;
+/// How many documents one reply holds.
+const PAGE: i32 = 10_000;
+/// There is no such index as the command names.
+const NO_INDEX: i32 = 2;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// The newest samples.
+    Samples(HistoryQuery),
+    /// Summaries that end behind this time.
+    Summaries(ServerTime),
+    /// Events since this time.
+    Events(ServerTime),
+    /// The last event of a data set.
+    LastEvent(String),
+}
+
+/// How MongoDB answers a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The index that it uses; `None`: it looks at all documents.
+    pub index: Option<String>,
+    /// How many stored documents it looked at; those of a time-series collection hold many samples each.
+    pub examined: u64,
+    /// Whether it had to sort all of them.
+    pub sorted: bool,
+}
+
+/// The key of the index for one node's samples.
+pub(super) fn by_node() -> Document {
+    doc! {"meta.cluster": 1, "meta.node_id": 1, "at": -1}
+}
+
+/// The key of the index for the samples of all nodes.
+pub(super) fn by_time() -> Document {
+    doc! {"meta.cluster": 1, "at": -1}
+}
+
+impl MongoHistory {
+    /// Asks MongoDB how it answers a question, which it does for that.
+    ///
+    /// # Errors
+    /// [`HistoryFault`].
+    pub async fn explain(&self, question: &Question) -> Result<Plan, HistoryFault> {
+        let database = self.database().await?;
+        let command = doc! {"explain": self.command(question), "verbosity": "executionStats"};
+        let explaining = async { database.run_command(command).await.map_err(|error| self.fault(&error)) };
+        let answer = Bson::Document(self.in_time(self.patience.answer, explaining).await?);
+        let mut plan = Plan { index: None, examined: 0, sorted: false };
+        walk(&answer, &mut plan);
+        Ok(plan)
+    }
+
+    /// The command of a question.
+    fn command(&self, question: &Question) -> Document {
+        let cluster = self.cluster.as_str();
+        let mut command = match question {
+            Question::Samples(query) => {
+                let mut filter = doc! {"meta.cluster": cluster};
+                if let Some(node) = &query.node_id {
+                    filter.insert("meta.node_id", node.as_str());
+                }
+                if let Some(since) = query.since {
+                    filter.insert("at", doc! {"$gte": rows::date(since)});
+                }
+                let hint = if query.node_id.is_some() { by_node() } else { by_time() };
+                // One more than was asked for tells whether there are more.
+                let limit = count(query.limit.clamp(1, MAX_HISTORY_LIMIT) + 1);
+                doc! {"find": &self.names.beats, "filter": filter, "sort": {"at": -1}, "limit": limit, "hint": hint}
+            }
+            Question::Summaries(since) => {
+                let behind = ServerTime(since.0.saturating_sub(millis(SPAN)));
+                let filter = doc! {"cluster": cluster, "at": {"$gt": rows::date(behind)}};
+                let limit = count(MOST_SUMMARIES + 1);
+                doc! {"find": &self.names.summaries, "filter": filter, "limit": limit, "hint": {"cluster": 1, "at": 1}}
+            }
+            Question::Events(since) => {
+                let filter = doc! {"cluster": cluster, "at": {"$gte": rows::date(*since)}};
+                let hint = doc! {"cluster": 1, "at": 1};
+                doc! {"find": &self.names.events, "filter": filter, "sort": {"at": -1}, "limit": count(MOST_EVENTS), "hint": hint}
+            }
+            Question::LastEvent(epoch) => {
+                let filter = doc! {"cluster": cluster, "epoch": epoch};
+                let hint = doc! {"cluster": 1, "epoch": 1, "seq": -1};
+                doc! {"find": &self.names.events, "filter": filter, "sort": {"seq": -1}, "limit": 1, "hint": hint}
+            }
+        };
+        command.insert("batchSize", PAGE);
+        command.insert("maxTimeMS", i64::try_from(millis(self.patience.answer)).unwrap_or(i64::MAX));
+        command
+    }
+
+    async fn ask<T: Send>(
+        &self,
+        question: &Question,
+        read: impl Fn(&RawDocument) -> Option<T> + Send + Sync,
+    ) -> Result<Vec<T>, HistoryFault> {
+        let database = self.database().await?;
+        let mut command = self.command(question);
+        let mut again = true;
+        let asking = async {
+            loop {
+                match answers(database, command.clone(), &read).await {
+                    // An administrator who gives no right to make indexes may have made none.
+                    Err(error) if code(&error) == Some(NO_INDEX) && command.remove("hint").is_some() => {}
+                    // A connection that stood since before the server was started again.
+                    Err(error) if code(&error).is_none() && std::mem::take(&mut again) => {}
+                    outcome => return outcome.map_err(|error| self.fault(&error)),
+                }
+            }
+        };
+        self.in_time(self.patience.answer, asking).await
+    }
+
+    pub(super) async fn read_samples(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryFault> {
+        let mut samples = self.ask(&Question::Samples(query.clone()), rows::sample).await?;
+        samples.sort_by(|a, b| (b.at, &b.node_id, b.number).cmp(&(a.at, &a.node_id, a.number)));
+        samples.dedup_by(|a, b| (&a.node_id, a.incarnation, a.number) == (&b.node_id, b.incarnation, b.number));
+        let limit = query.limit.clamp(1, MAX_HISTORY_LIMIT);
+        let more = samples.len() > limit;
+        samples.truncate(limit);
+        samples.reverse();
+        Ok(HistoryPage { samples, more })
+    }
+
+    pub(super) async fn read_summaries(&self, since: ServerTime) -> Result<Vec<Summary>, HistoryFault> {
+        let mut summaries = self.ask(&Question::Summaries(since), rows::summary).await?;
+        if summaries.len() > MOST_SUMMARIES {
+            return Err(HistoryFault::Refused("that is too long a time for so many nodes; ask for less".to_owned()));
+        }
+        summaries.sort_by(|a, b| (&a.node_id, a.incarnation, a.from).cmp(&(&b.node_id, b.incarnation, b.from)));
+        Ok(summaries)
+    }
+
+    pub(super) async fn read_events(&self, since: ServerTime) -> Result<Vec<ClusterEvent>, HistoryFault> {
+        let mut events = self.ask(&Question::Events(since), rows::event).await?;
+        events.sort_by_key(|event| (event.at, event.seq));
+        Ok(events)
+    }
+
+    pub(super) async fn read_last_event(&self, epoch: &str) -> Result<EventSeq, HistoryFault> {
+        let read = |raw: &RawDocument| rows::seq(&raw.try_into().ok()?);
+        let found = self.ask(&Question::LastEvent(epoch.to_owned()), read).await?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+}
+
+async fn answers<T>(
+    database: &Database,
+    command: Document,
+    read: &(impl Fn(&RawDocument) -> Option<T> + Sync),
+) -> mongodb::error::Result<Vec<T>> {
+    let asked = database.run_cursor_command(command).batch_size(PAGE.unsigned_abs());
+    let asked = match database.selection_criteria() {
+        Some(criteria) => asked.selection_criteria(criteria.clone()),
+        None => asked,
+    };
+    let mut cursor = asked.await?;
+    let mut all = Vec::new();
+    while cursor.advance().await? {
+        all.extend(read(cursor.current()));
+    }
+    Ok(all)
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Looks for what is told of the plan that won.
+fn walk(value: &Bson, plan: &mut Plan) {
+    match value {
+        Bson::Document(document) => {
+            for (key, value) in document {
+                match (key.as_str(), value) {
+                    ("rejectedPlans" | "allPlansExecution" | "command", _) => {}
+                    ("indexName", Bson::String(name)) => plan.index = Some(name.clone()),
+                    ("totalDocsExamined", Bson::Int32(number)) => plan.examined += u64::from(number.unsigned_abs()),
+                    ("totalDocsExamined", Bson::Int64(number)) => plan.examined += number.unsigned_abs(),
+                    ("stage", Bson::String(stage)) if stage == "SORT" => plan.sorted = true,
+                    ("$sort", _) => plan.sorted = true,
+                    (_, value) => walk(value, plan),
+                }
+            }
+        }
+        Bson::Array(values) => values.iter().for_each(|value| walk(value, plan)),
+        _ => {}
+    }
+}

@@ -1,0 +1,132 @@
+//! Heartbeats as entries of their nodes' history streams.
+//!
+//! 1. An entry's id is `<at>-<number>`; the rest is one text of numbers and words between spaces, so that a day of many nodes
+//!    is read quickly: a field of its own for each value would make a reply of twelve times as many parts.
+//! 2. What a stream holds is never trusted: an entry that does not read as a sample counts as none.
+//!
+//! Not here: reading the streams (`history.rs`), what bounds them (`scripts/history.lua`).
+
+use super::fields::Malformed;
+use crate::cluster::history::Sample;
+use crate::cluster::ids::{Incarnation, NodeId, Term};
+use crate::cluster::time::{ServerTime, millis};
+use std::time::Duration;
+
+/// The largest number of entries in one stream, about.
+const MOST: u64 = 10_000;
+/// What stands for no leader; it cannot be a node's id.
+const NOBODY: &str = "-";
+
+/// How long a node's heartbeats are kept in Redis; zero: not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recent(pub(super) Duration);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(Duration::from_hours(24))
+    }
+}
+
+impl Recent {
+    /// The arguments of `keep_samples`.
+    pub(super) fn arguments(self, samples: &[Sample]) -> Vec<String> {
+        let least = samples.iter().map(|sample| sample.interval).min().unwrap_or(Duration::ZERO);
+        let fitting = self.0.as_micros().div_ceil(least.as_micros().max(1));
+        let most = u64::try_from(fitting).unwrap_or(MOST).clamp(1, MOST);
+        let mut arguments = vec![millis(self.0).to_string(), most.to_string()];
+        for sample in samples {
+            arguments.push(sample.node_id.to_string());
+            arguments.push(format!("{}-{}", sample.at.0, sample.number));
+            arguments.push(text(sample));
+        }
+        arguments
+    }
+}
+
+/// Incarnation, leads, term, leader, round trip (µs), attempts, delay (µs), lag, memory, interval (µs), version.
+fn text(sample: &Sample) -> String {
+    format!(
+        "{} {} {} {} {} {} {} {} {} {} {}",
+        sample.incarnation,
+        u8::from(sample.leads),
+        sample.term,
+        sample.leader_id.as_ref().map_or(NOBODY, NodeId::as_str),
+        sample.round_trip.as_micros(),
+        sample.attempts,
+        sample.delay.as_micros(),
+        sample.lag,
+        sample.memory,
+        sample.interval.as_micros(),
+        sample.version,
+    )
+}
+
+/// The sample of an entry in the stream of `node`.
+pub(super) fn read(node: &NodeId, id: &str, text: &str) -> Result<Sample, Malformed> {
+    let odd = || Malformed("it is no sample of a heartbeat".to_owned());
+    let (at, number) = id.split_once('-').ok_or_else(odd)?;
+    let mut parts = text.splitn(11, ' ');
+    let mut word = || parts.next().ok_or_else(odd);
+    let whole = |word: &str| word.parse::<u64>().map_err(|_| odd());
+    let micros = |word: &str| whole(word).map(Duration::from_micros);
+    Ok(Sample {
+        node_id: node.clone(),
+        at: ServerTime(whole(at)?),
+        number: whole(number)?,
+        incarnation: Incarnation(whole(word()?)?),
+        leads: word()? == "1",
+        term: Term(whole(word()?)?),
+        leader_id: match word()? {
+            NOBODY => None,
+            id => Some(NodeId::new(id).map_err(|_| odd())?),
+        },
+        round_trip: micros(word()?)?,
+        attempts: word()?.parse().map_err(|_| odd())?,
+        delay: micros(word()?)?,
+        lag: whole(word()?)?,
+        memory: whole(word()?)?,
+        interval: micros(word()?)?,
+        version: word()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_sample_is_refused() {
+        let node = NodeId::new("a").expect("an id");
+        let good = "7 1 3 a 1500 1 2500 0 4096 10000000 1.0 beta";
+        let sample = read(&node, "1000-4", good).expect("a sample");
+        assert_eq!((sample.version.as_str(), sample.number, sample.at), ("1.0 beta", 4, ServerTime(1000)));
+        assert_eq!(text(&sample), good);
+        for (id, text) in [
+            ("1000", good),
+            ("x-4", good),
+            ("1000--4", good),
+            ("1000-4", ""),
+            ("1000-4", "7 1 3 a 1500 1 2500 0 4096 10000000"),
+            ("1000-4", "7 1 3 .. 1500 1 2500 0 4096 10000000 1.0"),
+            ("1000-4", "7 1 3 a 1500 -1 2500 0 4096 10000000 1.0"),
+            ("1000-4", "7 1 3 a 99999999999999999999 1 2500 0 4096 10000000 1.0"),
+        ] {
+            assert!(read(&node, id, text).is_err(), "{id} {text}");
+        }
+    }
+
+    #[test]
+    fn a_stream_holds_as_many_entries_as_its_window_has_heartbeats() {
+        let node = NodeId::new("a").expect("an id");
+        let mut sample = read(&node, "1000-4", "7 1 3 a 1 1 2 0 4096 10000000 1.0").expect("a sample");
+        let most = |recent: u64, sample: &Sample| {
+            Recent(Duration::from_hours(recent)).arguments(std::slice::from_ref(sample))[1].clone()
+        };
+        assert_eq!(most(24, &sample), "8640");
+        assert_eq!(most(168, &sample), "10000");
+        sample.interval = Duration::from_hours(100);
+        assert_eq!(most(1, &sample), "1");
+        sample.interval = Duration::ZERO;
+        assert_eq!(most(1, &sample), "10000");
+    }
+}

@@ -169,6 +169,8 @@ impl Link {
 
     /// Follows a node until it is gone.
     async fn through(&mut self, client: &Client, socket: &Path, news: &mpsc::Sender<News>) -> End {
+        // The node may be another version than the one before it.
+        (self.has_numbers, self.has_history) = (true, true);
         let feed = match self.subscribe(socket).await {
             Ok(feed) => feed,
             Err(failure) => return tell(news, failure.to_string()).await,

@@ -19,14 +19,15 @@ fix:                 ## format, and what clippy can mend
 	cargo fmt --all
 
 long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, a fight for a lease, TLS
-	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process -- --ignored --test-threads 1
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
 	@scripts/e2e
 
-bench:               ## start, memory, size, heartbeat and tick cost, checks and tasks a second, each against its limit
-	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench limits
-	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo bench --locked --bench work
+bench:               ## start, memory, size, heartbeat and tick cost, checks, tasks and history, each against its limit
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo bench --locked --bench limits
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo bench --locked --bench work
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo bench --locked --bench history
 
 bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; needs Node.js
 	@scripts/bench-tasks
@@ -38,5 +39,5 @@ release:             ## the binary, in target/release
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
 	@scripts/plugin
 
-setup:               ## install redis-server and what else is missing
+setup:               ## install redis-server, a mongod for the tests, and what else is missing
 	@scripts/setup

@@ -3,7 +3,8 @@
 //! 1. Dependencies point one way: cluster, store, engine, rpc, cli, main; config, embedded, guard, logging and clock stand beside them.
 //! 2. The pure core knows no runtime, no clock, no randomness and no Redis.
 //! 3. The keys and commands of Redis are spelled in `store/redis` only, and in the doctor, which looks at Redis itself.
-//! 4. Every file says what it is for and is short enough to be read in one go; the length goes for tests and benches, too.
+//! 4. The driver of MongoDB is named in `store/mongodb` only.
+//! 5. Every file says what it is for and is short enough to be read in one go; the length goes for tests and benches, too.
 //!
 //! Not here: lints, which live in `Cargo.toml` and `clippy.toml`.
 
@@ -185,7 +186,7 @@ fn only_the_redis_store_speaks_redis() {
                 ["redis.call", "redis.pcall", "clawster:{", "redis::"].into_iter().filter(|word| line.contains(word))
             {
                 // A path of this crate that ends in `redis::` is the store's own module, not the library.
-                if word == "redis::" && (hidden || !names_the_library(line)) {
+                if word == "redis::" && (hidden || !names_the_library(line, word)) {
                     continue;
                 }
                 problems.push(format!("src/{}:{number}: {word}", source.path));
@@ -195,11 +196,25 @@ fn only_the_redis_store_speaks_redis() {
     verdict("Redis is spelled outside store/redis", &problems);
 }
 
-fn names_the_library(line: &str) -> bool {
-    line.match_indices("redis::").any(|(at, _)| {
+/// Whether a line names a library: its name and two colons, with nothing in front that makes it a module of this crate.
+fn names_the_library(line: &str, path: &str) -> bool {
+    line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c == ':' || c == '_' || c.is_alphanumeric())
-    }) && !line.contains("mod redis")
+    })
+}
+
+#[test]
+fn only_the_mongodb_store_names_its_driver() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| !source.path.starts_with("store/mongodb")) {
+        for (number, line) in source.code() {
+            if names_the_library(line, "mongodb::") || names_the_library(line, "bson::") {
+                problems.push(format!("src/{}:{number}: {line}", source.path));
+            }
+        }
+    }
+    verdict("the driver of MongoDB is named outside store/mongodb", &problems);
 }
 
 #[test]
@@ -245,6 +260,8 @@ fn the_scanner_sees_what_it_must() {
     assert_eq!(named_modules("use crate::{cluster::{ids, time}, store};"), ["cluster", "store"]);
     assert_eq!(named_modules("let x = crate::cli::run(crate::engine::go());"), ["cli", "engine"]);
     assert_eq!(named_modules("use mycrate::rpc;"), [""; 0]);
-    assert!(names_the_library("use redis::Client;"));
-    assert!(!names_the_library("use crate::store::redis::Keys;"));
+    assert!(names_the_library("use redis::Client;", "redis::"));
+    assert!(!names_the_library("use crate::store::redis::Keys;", "redis::"));
+    assert!(names_the_library("let x = mongodb::Client::y();", "mongodb::"));
+    assert!(!names_the_library("use super::mongodb::MongoHistory;", "mongodb::"));
 }

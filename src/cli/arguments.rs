@@ -3,16 +3,19 @@
 //! 1. What parses here is not checked against a cluster; the commands do that.
 //! 2. Every command shows examples in its `--help`.
 //!
-//! `members.rs`, `leases.rs`, `running.rs` and `tasks.rs` hold the arguments of larger commands, `values.rs` reads their values.
+//! `members.rs`, `leases.rs`, `running.rs`, `tasks.rs` and `history.rs` hold the arguments of larger commands, `values.rs` reads
+//! their values.
 //!
 //! Not here: what the commands do (one file per group beside this one).
 
+mod history;
 mod leases;
 mod members;
 mod running;
 mod tasks;
 mod values;
 
+pub use history::HistoryArguments;
 pub use leases::LeaseAction;
 pub use members::{JoinArguments, RecvArguments, SendArguments};
 pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
@@ -280,6 +283,9 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// Show who was there, who led and what failed, as a table, as JSON, or as a picture
+    #[command(after_help = history::HISTORY_HELP)]
+    History(HistoryArguments),
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {

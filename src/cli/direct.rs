@@ -121,7 +121,7 @@ pub(super) struct Made {
 impl Made {
     /// Records the heartbeat in the history, within 2 s.
     pub(super) async fn record(self) {
-        if let Some(history) = &self.history {
+        if let Some(history) = self.history {
             record_one(history, &self.dir, self.process.as_str(), &self.beat, self.summary).await;
         }
     }

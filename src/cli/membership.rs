@@ -111,5 +111,5 @@ fn tell_heartbeat(session: &mut Session<'_>, form: &Form, beat: &HeartbeatResult
         "{node_id} beat in {round_trip_ms:.1} ms{tries}; it is {}; leader: {leader} (term {term}).",
         role(beat.role)
     );
-    Ok(session.output.line(text)?)
+    Ok(session.output.raw(format!("{text}\n").as_bytes())?)
 }

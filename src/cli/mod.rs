@@ -17,6 +17,7 @@ mod doctor;
 mod documents;
 mod drain;
 mod events;
+mod history;
 mod leases;
 mod link;
 mod mcp;
@@ -172,6 +173,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Tasks { action } => tasks::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
+        Command::History(arguments) => history::run(session, arguments).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,

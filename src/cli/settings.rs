@@ -9,8 +9,8 @@ use super::arguments::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
 use crate::cluster::member::Metadata;
-use crate::config::{self, Config, Loaded, Problems, RedisAddress, Sources};
-use crate::embedded::Seek;
+use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Sources};
+use crate::embedded::{self, Remembered, Seek};
 use crate::store::history::Stores;
 use crate::store::redis::{Address, Target};
 
@@ -24,7 +24,7 @@ pub(super) fn load_all(global: &Global, environment: &Environment) -> Result<Loa
         env: environment.variables.clone(),
         cwd: environment.folder.clone(),
     };
-    config::load(&sources)
+    config::load_with(&sources, crate::store::mongodb::check_uri)
 }
 
 /// Loads the configuration.
@@ -81,6 +81,21 @@ pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
         return Ok(None);
     }
     Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
+}
+
+/// The Redis that the configuration means, for those who only look: the private one of this host where that is in use, running
+/// or not.
+#[must_use]
+pub(super) fn observed_target(config: &Config) -> Target {
+    let mut config = config.clone();
+    let private = match config.redis.mode {
+        RedisMode::Embedded => true,
+        _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
+    };
+    if private {
+        config.redis.use_private(embedded::socket_path(&config.state_dir));
+    }
+    target(&config)
 }
 
 /// What the node says of itself, with what is not configured filled in.

@@ -15,6 +15,8 @@ use std::time::Duration;
 pub(super) struct Output<'a> {
     writer: Box<dyn Write + Send + 'a>,
     colour: bool,
+    /// It goes to a terminal.
+    terminal: bool,
 }
 
 impl std::fmt::Debug for Output<'_> {
@@ -58,14 +60,23 @@ impl<'a> Output<'a> {
     #[must_use]
     pub(super) fn stdout(environment: &Environment) -> Self {
         let stdout = std::io::stdout();
-        let colour = stdout.is_terminal() && environment.get("NO_COLOR").is_none();
-        Self { writer: Box::new(stdout), colour }
+        let terminal = stdout.is_terminal();
+        let colour = terminal && environment.get("NO_COLOR").is_none();
+        Self { writer: Box::new(stdout), colour, terminal }
     }
 
     /// Any writer, without colours.
     #[cfg(test)]
     pub(super) fn plain(writer: impl Write + Send + 'a) -> Self {
-        Self { writer: Box::new(writer), colour: false }
+        Self { writer: Box::new(writer), colour: false, terminal: false }
+    }
+
+    /// Where the terminal ends, in columns; `None`: this is no terminal.
+    #[must_use]
+    pub(super) fn width(&self) -> Option<usize> {
+        let stdout = std::io::stdout();
+        let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| self.terminal)?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
     }
 
     /// Writes a line.

@@ -42,11 +42,23 @@ pub struct EffectiveValue {
     pub source: String,
 }
 
-/// Reads everything and makes a configuration of it.
+/// Says what is wrong with a connection string, as the rest of a sentence that begins with its key, and shows nothing of it.
+pub type UriCheck = fn(&str) -> Result<(), String>;
+
+/// Reads everything and makes a configuration of it; `mongodb.uri` is only looked at from outside.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    load_with(sources, |_| Ok(()))
+}
+
+/// Reads everything and makes a configuration of it. `mongodb_uri`: what the driver says to a connection string, because this module
+/// knows none.
 ///
 /// # Errors
 /// [`Problems`]: every value that cannot be used, every unknown key, every file that cannot be read.
-pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Problems> {
     let mut findings = Findings::default();
     let place = sources::find(sources, &mut findings);
     let (mut config, legacy) = match &place.config {
@@ -78,6 +90,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         config_dir: place.dir,
         // A bare name is looked for in the PATH, like any command.
         redis_server: redis_server.map(|text| if text.contains('/') { sources.cwd.join(text) } else { text.into() }),
+        mongodb_uri,
     };
     match validate::config(&values, around, &mut findings) {
         Some(config) if findings.problems.is_empty() => {

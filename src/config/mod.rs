@@ -22,7 +22,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use load::{EffectiveValue, Loaded, load};
+pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,

@@ -8,6 +8,7 @@
 use super::check::may_be_shown;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
+use super::load::UriCheck;
 use super::problem::Findings;
 use super::redis::{SOCKET, check_host};
 use super::schema::Index;
@@ -37,6 +38,7 @@ pub(super) struct Surroundings {
     pub(super) state_dir: PathBuf,
     pub(super) config_dir: Option<PathBuf>,
     pub(super) redis_server: Option<PathBuf>,
+    pub(super) mongodb_uri: UriCheck,
 }
 
 /// The Config, or nothing when a problem was found (here or before).
@@ -67,7 +69,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         }
     };
     let redis = redis(&raw.redis, values, findings);
-    let mongodb = mongodb(&raw, values, findings);
+    let mongodb = mongodb(&raw, values, around.mongodb_uri, findings);
     let metrics = metrics(&raw, values, findings);
     let logging = logging(&raw, &around.state_dir);
     if !findings.problems.is_empty() {
@@ -297,15 +299,24 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
     }
 }
 
-fn mongodb(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> MongoConfig {
+fn mongodb(raw: &ConfigFile, values: &Layer, check: UriCheck, findings: &mut Findings) -> MongoConfig {
+    let mut refuse = |key: &str, text: &str| findings.problem(values.source(key).to_string(), key, text);
     let uri = values.text("mongodb.uri").filter(|text| !text.is_empty());
     if let Some(text) = uri {
-        let place = values.source("mongodb.uri").to_string();
-        if text.starts_with("mongodb://") || text.starts_with("mongodb+srv://") {
-            findings.warn(format!("{place}: mongodb.uri is set, but this version does not record history yet"));
+        let checked = if text.starts_with("mongodb://") || text.starts_with("mongodb+srv://") {
+            check(text)
         } else {
-            findings.problem(place, "mongodb.uri", "must start with mongodb:// or mongodb+srv://");
+            Err("must start with mongodb:// or mongodb+srv://".to_owned())
+        };
+        if let Err(text) = checked {
+            refuse("mongodb.uri", &text);
         }
+    }
+    if raw.mongodb.db.contains(['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?']) {
+        refuse("mongodb.db", "holds a character that a database's name cannot have: one of /\\. \"$*<>:|?");
+    }
+    if raw.mongodb.collection.contains('$') || raw.mongodb.collection.starts_with("system.") {
+        refuse("mongodb.collection", "cannot be a collection's name: it must not hold $ or begin with system.");
     }
     MongoConfig {
         uri: uri.map(Secret::new),

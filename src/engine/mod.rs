@@ -30,6 +30,7 @@ mod progress;
 mod publisher;
 mod reader;
 mod refusals;
+pub mod retrospect;
 mod running;
 mod sight;
 mod slot;

@@ -35,6 +35,10 @@ async fn what_is_brought_again_is_there_once<K: Kept>(kept: K) {
     let another = kept.store("test");
     another.record(&batch(first.clone())).await.expect("sure, by another process");
     another.record(&unsure(beats("a", 7, 11..=30))).await.expect("half of it is new");
+    another.record(&batch(first.clone())).await.expect("sure, by a process that brought a part of it");
+    let third = kept.store("test");
+    third.record(&batch(beats("a", 7, 5..=6))).await.expect("a part of it");
+    third.record(&batch(beats("a", 7, 7..=30))).await.expect("what stands behind that part");
     let twice = [beats("a", 7, 31..=35), beats("a", 7, 31..=35)].concat();
     another.record(&batch(twice)).await.expect("twice in one batch");
     assert_eq!(all(&store).await, beats("a", 7, 1..=35));

@@ -20,6 +20,7 @@ mod failover;
 mod fight;
 mod guardian;
 mod harness;
+mod history_report;
 mod input;
 mod leases;
 mod lifecycle;

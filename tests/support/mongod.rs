@@ -131,9 +131,9 @@ impl Mongod {
         let mut body = vec![0; length as usize - header.len()];
         stream.read_exact(&mut body)?;
         let answer: Document = bson::deserialize_from_slice(&body).map_err(Error::other)?;
-        match answer.get_f64("ok") {
-            Ok(ok) if ok > 0.0 => Ok(answer),
-            _ => Err(Error::new(ErrorKind::InvalidData, answer.to_string())),
+        match answer.get("ok").is_some_and(|ok| ok.as_f64() == Some(1.0) || ok.as_i32() == Some(1)) {
+            true => Ok(answer),
+            false => Err(Error::new(ErrorKind::InvalidData, answer.to_string())),
         }
     }
 

@@ -3,11 +3,13 @@
 //! 1. A sample is named by its node, that node's life and its number in that life; two records of one name are one heartbeat.
 //! 2. All times are the Redis server's; how long something took was measured on the clock of the node that did it.
 //!
-//! `histogram.rs` spreads of durations · `summary.rs` the samples of one node over ten minutes, which reports are made of.
+//! `histogram.rs` spreads of durations · `summary.rs` the samples of one node over ten minutes, which reports are made of ·
+//! `report/` what a window of all this says.
 //!
-//! Not here: where history is kept (`crate::store`), when it is written (`crate::engine`), what a report says (`report/`).
+//! Not here: where history is kept (`crate::store`), when it is written (`crate::engine`).
 
 mod histogram;
+pub mod report;
 mod summary;
 
 pub use histogram::Histogram;

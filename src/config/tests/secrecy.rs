@@ -30,6 +30,23 @@ fn debug_output_names_variables_and_shows_no_values() {
 }
 
 #[test]
+fn a_connection_string_is_checked_by_its_driver_and_never_shown() {
+    let home = Home::new(None, Some("{\"mongodb\": {\"uri\": \"mongodb://u:hunter2@h\"}}"));
+    let loaded =
+        load_with(&home.sources(&[]), |text| if text.ends_with("@h") { Ok(()) } else { Err("is odd".to_owned()) });
+    let loaded = loaded.expect("the driver takes it");
+    assert_eq!(loaded.config.mongodb.uri, Some(Secret::new("mongodb://u:hunter2@h")));
+    assert!(!format!("{loaded:?} {:?}", loaded.effective()).contains("hunter2"));
+    assert!(!loaded.warnings.iter().any(|text| text.contains("mongodb")), "{:?}", loaded.warnings);
+    let refused =
+        |env: &[(&str, &str)]| load_with(&home.sources(env), |_| Err("is odd".to_owned())).unwrap_err().to_string();
+    assert!(refused(&[]).contains("config/secrets.json: mongodb.uri: is odd"), "{}", refused(&[]));
+    let by_variable = refused(&[("MONGODB_URI", "mongodb://u:hunter2@x")]);
+    assert!(by_variable.contains("environment MONGODB_URI: mongodb.uri"), "{by_variable}");
+    assert!(!by_variable.contains("hunter2"));
+}
+
+#[test]
 fn a_folder_that_cannot_be_looked_into_is_a_problem_and_not_passed_over() {
     let home = Home::new(None, None);
     std::fs::remove_dir(home.path("config")).unwrap();

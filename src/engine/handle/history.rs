@@ -3,6 +3,7 @@
 //! Not here: answering it (`crate::engine::history`).
 
 use crate::cluster::history::Sample;
+use crate::cluster::history::report::Report;
 use crate::cluster::ids::NodeId;
 use crate::engine::error::Error;
 use crate::store::history::Source;
@@ -17,10 +18,12 @@ pub struct HistoryRequest {
     pub since: Option<Duration>,
     /// At most so many heartbeats, the newest; 1 to [`crate::cluster::history::MAX_HISTORY_LIMIT`].
     pub limit: usize,
+    /// Whether what the time adds up to is asked for, too.
+    pub report: bool,
 }
 
 /// What there is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct HistoryAnswer {
     /// Which store answered.
     pub source: Source,
@@ -28,6 +31,8 @@ pub struct HistoryAnswer {
     pub samples: Vec<Sample>,
     /// Whether older ones were left out.
     pub more: bool,
+    /// What the time adds up to, for all nodes; a day, where no time was given.
+    pub report: Option<Report>,
 }
 
 /// What a running node can tell of the past.

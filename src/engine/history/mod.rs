@@ -147,7 +147,7 @@ impl History {
         }
     }
 
-    fn store(&self) -> Option<&Stores> {
+    pub(super) fn store(&self) -> Option<&Stores> {
         match self {
             Self::Off => None,
             Self::Carried(store) => Some(store),

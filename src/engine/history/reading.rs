@@ -6,23 +6,43 @@
 
 use super::super::driver::Msg;
 use super::super::error::Error;
-use super::super::handle::{HistoryAnswer, HistoryRequest, Past};
+use super::super::handle::{HistoryAnswer, HistoryRequest, Node, Past};
 use super::super::refusals::{RETRY_AFTER, unavailable};
+use super::super::retrospect::{self, Present};
 use super::super::running::RunningNode;
-use super::History;
+use crate::clock;
 use crate::cluster::history::{HistoryPage, HistoryQuery, Sample};
-use crate::cluster::time::ServerTime;
-use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
+use crate::cluster::time::{ServerTime, millis};
+use crate::store::history::{HistoryFault, HistoryStore, Source};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long the store may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How far back a report looks that says nothing else.
+const A_DAY: Duration = Duration::from_hours(24);
 
 impl Past for RunningNode {
     async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
-        self.history.read(request, self.hub.server_time(), self.carried().await).await
+        let store = self.history.store().ok_or_else(off)?;
+        let now = self.server_time();
+        let since = request.since.map(|since| ServerTime(now.0.saturating_sub(millis(since))));
+        let query = HistoryQuery { node_id: request.node_id, since, limit: request.limit };
+        let reading = async {
+            let samples = store.samples(&query);
+            if !request.report {
+                return Ok((samples.await?, None));
+            }
+            let present = self.present(now).await;
+            let report = retrospect::report(store, request.since.unwrap_or(A_DAY), &present);
+            let (page, report) = futures_util::try_join!(samples, report)?;
+            Ok((page, Some(report)))
+        };
+        let (page, report) = within(store.source(), reading).await?;
+        let own = self.history.unrecorded().into_iter().chain(self.carried().await);
+        let HistoryPage { samples, more } = merged(page, own, &query);
+        Ok(HistoryAnswer { source: store.source(), samples, more, report })
     }
 }
 
@@ -34,23 +54,27 @@ impl RunningNode {
         let _ = self.node.send(Msg::Carried(answer)).await;
         outcome.await.unwrap_or_default()
     }
-}
 
-impl History {
-    /// Answers a question at the server's time `now`; `carried`: samples that the node still carries.
-    async fn read(
-        &self,
-        request: HistoryRequest,
-        now: ServerTime,
-        carried: Vec<Sample>,
-    ) -> Result<HistoryAnswer, Error> {
-        let store = self.store().ok_or_else(off)?;
-        let since = request.since.map(|since| ServerTime(now.0.saturating_sub(crate::cluster::time::millis(since))));
-        let query = HistoryQuery { node_id: request.node_id, since, limit: request.limit };
-        let page = within(store, store.samples(&query)).await?;
-        let own = self.unrecorded().into_iter().chain(carried);
-        let page = merged(page, own, &query);
-        Ok(HistoryAnswer { source: store.source(), samples: page.samples, more: page.more })
+    /// The server's time at this moment; before Redis answered for the first time, this host's.
+    fn server_time(&self) -> ServerTime {
+        match self.hub.server_time() {
+            ServerTime(0) => ServerTime(clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0)),
+            known => known,
+        }
+    }
+
+    /// The cluster as this node sees it.
+    async fn present(&self, now: ServerTime) -> Present {
+        let interval = Some(self.status.borrow().interval);
+        let nothing = Present { as_of: now, interval, ..Present::default() };
+        match self.state(false).await {
+            Ok(state) if state.redis_ok => Present {
+                leader: state.leader_id.map(|id| (id, state.term)),
+                members: Some(state.nodes.into_iter().map(|node| node.member).collect()),
+                ..nothing
+            },
+            _ => nothing,
+        }
     }
 }
 
@@ -59,10 +83,10 @@ fn off() -> Error {
     Error::NotConfigured { what, key: "history.recent_hours above 0, or mongodb.uri" }
 }
 
-async fn within<T>(store: &Stores, reading: impl Future<Output = Result<T, HistoryFault>>) -> Result<T, Error> {
+async fn within<T>(source: Source, reading: impl Future<Output = Result<T, HistoryFault>>) -> Result<T, Error> {
     let outcome = tokio::time::timeout(PATIENCE, reading).await;
     let outcome = outcome.unwrap_or_else(|_| Err(HistoryFault::Unavailable("no answer for 5 s".to_owned())));
-    outcome.map_err(|fault| match (store.source(), fault) {
+    outcome.map_err(|fault| match (source, fault) {
         (Source::Redis, HistoryFault::Unavailable(why)) => unavailable(&why),
         (Source::Redis, HistoryFault::Refused(why)) => Error::Internal(why),
         (Source::Mongodb, HistoryFault::Unavailable(why)) => {

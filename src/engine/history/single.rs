@@ -8,12 +8,18 @@
 use super::super::handle::{Beat, Role};
 use super::super::state_dir::StateDir;
 use super::spool::Spool;
+use crate::clock;
 use crate::cluster::history::{Sample, Summary};
-use crate::store::history::{Batch, HistoryStore, Source, Stores};
+use crate::store::history::{Batch, HistoryFault, HistoryStore, Source, Stores};
+use crate::store::mongodb::Patience;
 use std::time::Duration;
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What a process waits for that has no time. A write of an earlier one that still lies in a frozen server is waited for only shortly:
+/// at worst that one heartbeat is recorded twice.
+const HURRIED: Patience =
+    Patience { write: PATIENCE, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
 /// How many samples of earlier processes are brought along at most.
 const PORTION: usize = 500;
 
@@ -62,43 +68,45 @@ impl OneBeat {
 }
 
 /// Records a one-shot heartbeat. `summary`: what its ten minutes add up to with it; `process`: a name that no other process has.
-pub async fn record_one(store: &Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
-    let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };
-    if store.source() == Source::Redis {
-        match tokio::time::timeout(PATIENCE, store.record(&batch)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => tracing::warn!(%why, "this heartbeat is missing in the history"),
-            Err(_) => tracing::warn!("this heartbeat is missing in the history: Redis did not take it within 2 s"),
-        }
-        return;
-    }
-    let (dir, process) = (dir.clone(), process.to_owned());
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut spool = Spool::new(&dir, &process);
-        spool.take_over();
-        let kept = spool.append(batch);
-        (spool, kept)
-    });
-    let Ok((mut spool, kept)) = opened.await else { return };
-    let bring = async {
-        while let Some(portion) = spool.front(PORTION) {
-            store.record(&portion.batch).await?;
-            spool.confirm(portion.entries);
-        }
-        Ok::<(), crate::store::history::HistoryFault>(())
+pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
+    let source = store.source();
+    let store = match store {
+        Stores::Mongodb(store) => Stores::Mongodb(store.with_patience(HURRIED)),
+        other @ Stores::Redis(_) => other,
     };
-    let why = match tokio::time::timeout(PATIENCE, bring).await {
+    let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };
+    let end = clock::now() + PATIENCE;
+    let why = match tokio::time::timeout(PATIENCE, store.record(&batch)).await {
         Ok(Ok(())) => None,
         Ok(Err(why)) => Some(why.to_string()),
         Err(_) => Some("no answer within 2 s".to_owned()),
     };
-    if let Some(why) = why {
-        let waiting = spool.on_disk();
-        tracing::warn!(
-            kept,
-            waiting,
-            "MongoDB did not take this heartbeat: {why}; the next process of this host brings what waits"
-        );
+    if source == Source::Redis {
+        if let Some(why) = why {
+            tracing::warn!("this heartbeat is missing in the history: {why}");
+        }
+        return;
+    }
+    let mut spool = Spool::new(dir, process);
+    match why {
+        Some(why) => {
+            let kept = spool.append(Batch { unsure: true, ..batch }) && spool.on_disk() > 0;
+            let then =
+                if kept { "the next process of this host brings it" } else { "and it could not be kept on disk" };
+            tracing::warn!("MongoDB did not take this heartbeat ({why}); {then}");
+        }
+        None => {
+            spool.take_over();
+            let bring = async {
+                while let Some(portion) = spool.front(PORTION) {
+                    store.record(&portion.batch).await?;
+                    spool.confirm(portion.entries);
+                }
+                Ok::<(), HistoryFault>(())
+            };
+            // What is not brought in time stays on disk.
+            let _ = tokio::time::timeout(end.since(clock::now()), bring).await;
+        }
     }
     spool.close();
 }

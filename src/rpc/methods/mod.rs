@@ -17,6 +17,7 @@ mod elect_leader;
 mod extend_task;
 mod fail_task;
 mod get_cluster_state;
+mod get_history;
 mod get_task;
 mod heartbeat;
 mod join_cluster;
@@ -138,6 +139,7 @@ table![
     list_tasks::ListTasks,
     redrive_task::RedriveTask,
     drain::Drain,
+    get_history::GetHistory,
     subscribe::Subscribe,
     unsubscribe::Unsubscribe,
     heartbeat::Heartbeat,

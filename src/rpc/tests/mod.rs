@@ -3,6 +3,7 @@
 mod delivery;
 mod golden;
 mod hand_over;
+mod history;
 mod methods;
 mod noise;
 mod observed;
@@ -43,6 +44,7 @@ pub(crate) struct Stub {
     pub(crate) work: work_stub::Asked,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Mutex<Health>,
+    pub(crate) past: history::Asked,
 }
 
 pub(crate) fn node_id(text: &str) -> NodeId {
@@ -167,6 +169,7 @@ pub(crate) fn module() -> (Arc<Stub>, Module) {
         work: work_stub::Asked::default(),
         metrics: Metrics::new().unwrap(),
         health: Mutex::default(),
+        past: history::Asked::default(),
     });
     let cluster = ClusterName::new("openclaw").unwrap();
     let info = ServerInfo { cluster, redis_mode: "standalone".into(), version: "9.9.9".into() };

@@ -6,7 +6,7 @@
 //! 3. No credential leaves this module: the `Debug` form shows database and collection only, and every error is a sentence of ours
 //!    that quotes neither the connection string nor the driver's text.
 //!
-//! `uri.rs` the connection string · `setup.rs` collections and indexes · `rows.rs` documents · `write.rs` · `read.rs` ·
+//! `uri.rs` the connection string · `setup.rs` collections and indexes · `rows.rs`, `summaries.rs` documents · `write.rs` · `read.rs` ·
 //! `faults.rs` what errors mean. Of the whole program, only these files name the driver.
 //!
 //! Collections: `<collection>` a document for each heartbeat, time-series where the server has them · `<collection>_summaries` one for
@@ -18,6 +18,7 @@ mod faults;
 mod read;
 mod rows;
 mod setup;
+mod summaries;
 mod uri;
 mod write;
 

@@ -6,7 +6,7 @@
 //! Not here: what a report makes of it (`crate::cluster::history`).
 
 use super::faults::code;
-use super::{MongoHistory, rows};
+use super::{MongoHistory, rows, summaries};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{HistoryPage, HistoryQuery, MAX_HISTORY_LIMIT, SPAN, Summary};
 use crate::cluster::ids::EventSeq;
@@ -146,7 +146,7 @@ impl MongoHistory {
     }
 
     pub(super) async fn read_summaries(&self, since: ServerTime) -> Result<Vec<Summary>, HistoryFault> {
-        let mut summaries = self.ask(&Question::Summaries(since), rows::summary).await?;
+        let mut summaries = self.ask(&Question::Summaries(since), summaries::read).await?;
         if summaries.len() > MOST_SUMMARIES {
             return Err(HistoryFault::Refused("that is too long a time for so many nodes; ask for less".to_owned()));
         }

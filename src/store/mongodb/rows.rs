@@ -4,10 +4,10 @@
 //! 2. Durations are milliseconds with a fraction down to the microsecond; times are dates.
 //! 3. What a collection holds is never trusted: a document of another shape counts as none.
 //!
-//! Not here: which documents are asked for (`read.rs`).
+//! Not here: summaries (`summaries.rs`), which documents are asked for (`read.rs`).
 
 use crate::cluster::event::{ClusterEvent, ClusterFact};
-use crate::cluster::history::{Between, Histogram, Sample, Summary};
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, EventSeq, Incarnation, NodeId, Term};
 use crate::cluster::time::ServerTime;
 use mongodb::bson::{self, Bson, DateTime, Document, RawDocument};
@@ -42,63 +42,29 @@ pub(super) struct BeatRow {
     interval_ms: f64,
 }
 
-/// A span, or with a term a reign.
-#[derive(Debug, Serialize, Deserialize)]
-struct SpanRow {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    term: Option<i64>,
-    from: DateTime,
-    to: DateTime,
-}
-
-/// Ten minutes of a life.
-#[derive(Debug, Serialize, Deserialize)]
-struct SummaryRow {
-    #[serde(rename = "_id")]
-    id: String,
-    cluster: String,
-    node_id: String,
-    incarnation: i64,
-    /// When the ten minutes begin.
-    at: DateTime,
-    first_at: DateTime,
-    last_at: DateTime,
-    last_number: i64,
-    beats: i64,
-    retried: i64,
-    /// Bucket, count, bucket, count, …
-    delays: Vec<i64>,
-    longest_delay_ms: f64,
-    round_trips: Vec<i64>,
-    gaps: Vec<SpanRow>,
-    reigns: Vec<SpanRow>,
-    interval_ms: f64,
-    version: String,
-}
-
 pub(super) fn date(at: ServerTime) -> DateTime {
     DateTime::from_millis(signed(at.0))
 }
 
-fn time(date: DateTime) -> ServerTime {
+pub(super) fn time(date: DateTime) -> ServerTime {
     ServerTime(unsigned(date.timestamp_millis()))
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
 #[allow(clippy::cast_precision_loss)] // A century of microseconds is exact.
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, and takes what is no number for zero.
-fn duration(millis: f64) -> Duration {
+pub(super) fn duration(millis: f64) -> Duration {
     Duration::from_micros((millis * 1000.0).round() as u64)
 }
 
@@ -145,67 +111,6 @@ pub(super) fn sample(raw: &RawDocument) -> Option<Sample> {
         memory: unsigned(row.memory_bytes),
         version: row.version,
         interval: duration(row.interval_ms),
-    })
-}
-
-fn buckets(histogram: &Histogram) -> Vec<i64> {
-    histogram.buckets().flat_map(|(bucket, count)| [i64::from(bucket), signed(count)]).collect()
-}
-
-fn histogram(flat: &[i64]) -> Histogram {
-    let pairs = flat.as_chunks::<2>().0.iter();
-    Histogram::from_buckets(pairs.map(|[bucket, count]| (u16::try_from(*bucket).unwrap_or(u16::MAX), unsigned(*count))))
-}
-
-fn span(term: Option<Term>, (from, to): Between) -> SpanRow {
-    SpanRow { term: term.map(|term| signed(term.0)), from: date(from), to: date(to) }
-}
-
-/// A summary as a document.
-pub(super) fn summary_document(cluster: &ClusterName, summary: &Summary) -> Option<Document> {
-    let row = SummaryRow {
-        id: format!("{cluster}/{}/{}/{}", summary.node_id, summary.incarnation, summary.from.0),
-        cluster: cluster.to_string(),
-        node_id: summary.node_id.to_string(),
-        incarnation: signed(summary.incarnation.0),
-        at: date(summary.from),
-        first_at: date(summary.first_at),
-        last_at: date(summary.last_at),
-        last_number: signed(summary.last_number),
-        beats: signed(summary.beats),
-        retried: signed(summary.retried),
-        delays: buckets(&summary.delays),
-        longest_delay_ms: millis(summary.longest_delay),
-        round_trips: buckets(&summary.round_trips),
-        gaps: summary.gaps.iter().map(|gap| span(None, *gap)).collect(),
-        reigns: summary.reigns.iter().map(|(term, from, to)| span(Some(*term), (*from, *to))).collect(),
-        interval_ms: millis(summary.interval),
-        version: summary.version.clone(),
-    };
-    bson::serialize_to_document(&row).ok()
-}
-
-/// The summary of a document; `None`: it is none.
-pub(super) fn summary(raw: &RawDocument) -> Option<Summary> {
-    let row: SummaryRow = bson::deserialize_from_slice(raw.as_bytes()).ok()?;
-    let between = |span: &SpanRow| (time(span.from), time(span.to));
-    let reign = |span: &SpanRow| (Term(unsigned(span.term.unwrap_or(0))), time(span.from), time(span.to));
-    Some(Summary {
-        node_id: NodeId::new(row.node_id).ok()?,
-        incarnation: Incarnation(unsigned(row.incarnation)),
-        from: time(row.at),
-        first_at: time(row.first_at),
-        last_at: time(row.last_at),
-        last_number: unsigned(row.last_number),
-        beats: unsigned(row.beats),
-        retried: unsigned(row.retried),
-        delays: histogram(&row.delays),
-        longest_delay: duration(row.longest_delay_ms),
-        round_trips: histogram(&row.round_trips),
-        gaps: row.gaps.iter().map(between).collect(),
-        reigns: row.reigns.iter().map(reign).collect(),
-        interval: duration(row.interval_ms),
-        version: row.version,
     })
 }
 

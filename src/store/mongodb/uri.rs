@@ -74,6 +74,10 @@ const OPTIONS: [&str; 41] = [
 pub fn check(text: &str) -> std::result::Result<(), String> {
     let rest = text.strip_prefix("mongodb://").or_else(|| text.strip_prefix("mongodb+srv://"));
     let Some(rest) = rest else { return Err("must start with mongodb:// or mongodb+srv://".to_owned()) };
+    // The driver cuts texts between bytes, and panics where that is inside of a character.
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("holds a character that must be percent-encoded; {FORM}"));
+    }
     let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
     // A password with a question mark in it would have its end taken for options, and its beginning for a host.
     if options.contains('@') && !place.contains('@') {
@@ -169,6 +173,7 @@ mod tests {
             ("mongodb://hush:hu/sh@h/x", "percent-encoded"),
             ("mongodb://hush:hu@sh@h/x", "percent-encoded"),
             ("mongodb://hush:hu%sh@h/x", "percent-encoded"),
+            ("mongodb://hush:%ࠀ@h/x", "must be percent-encoded"),
             ("mongodb://h:hush", "percent-encoded"),
             ("mongodb://hush:hush@h/?w=-1&hush=hush", "option w "),
             ("mongodb://h/?hush", "an option that is none"),

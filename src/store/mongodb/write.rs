@@ -2,7 +2,7 @@
 //!
 //! 1. A time-series collection takes a second document of the same `_id`. So what may be there already is looked up before it is
 //!    written: all that the caller is not sure of, the first samples of a life that this store sees, everything that is not above
-//!    what was confirmed of its life, and everything behind a write whose fate is unknown.
+//!    what was confirmed of its life, a life of which another process wrote, and everything behind a write whose fate is unknown.
 //! 2. A write without an answer may still be carried out, while it lies in the socket of a frozen server. Before anything is looked up
 //!    behind it, the server must have answered for a while: what was sent before has been carried out by then, or is lost.
 //! 3. Nobody but this store repeats a write; the driver's own retries are off.
@@ -11,7 +11,7 @@
 //! Not here: batches, order and the spool (`crate::engine`).
 
 use super::faults::{DUPLICATE, answered, code, is_before_sending, only_duplicates};
-use super::{MongoHistory, rows};
+use super::{MongoHistory, rows, summaries};
 use crate::clock;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{Sample, Summary};
@@ -37,11 +37,20 @@ const NO_REPLICA_SET: i32 = 123;
 /// What is known of what was written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// The highest number of each life that was confirmed; all below it was, too.
-    confirmed: BTreeMap<(NodeId, Incarnation), u64>,
+    /// What was confirmed of which life.
+    confirmed: BTreeMap<(NodeId, Incarnation), Confirmed>,
     doubt: Doubt,
     /// Whether the server was once seen to be calm, so that nothing of an earlier process lies in its sockets.
     calm: bool,
+}
+
+/// What was confirmed of a life.
+#[derive(Debug, Default)]
+struct Confirmed {
+    /// Its highest number.
+    number: u64,
+    /// Whether another process wrote of it, which may have got further.
+    shared: bool,
 }
 
 /// What may have been written unnoticed.
@@ -59,8 +68,16 @@ enum Doubt {
 impl Written {
     /// Whether a sample may be there already.
     fn may_hold(&self, sample: &Sample) -> bool {
-        let confirmed = self.confirmed.get(&(sample.node_id.clone(), sample.incarnation));
-        self.doubt != Doubt::None || confirmed.is_none_or(|number| sample.number <= *number)
+        let known = self.confirmed.get(&(sample.node_id.clone(), sample.incarnation));
+        self.doubt != Doubt::None || known.is_none_or(|known| known.shared || sample.number <= known.number)
+    }
+
+    /// Takes notice of a sample that was found. One that this store did not write tells of another process.
+    fn found(&mut self, sample: &Sample) {
+        if self.doubt == Doubt::None {
+            let known = self.confirmed.entry((sample.node_id.clone(), sample.incarnation)).or_default();
+            known.shared |= sample.number > known.number;
+        }
     }
 
     fn confirm(&mut self, samples: &[&Sample]) {
@@ -68,8 +85,8 @@ impl Written {
             self.confirmed.clear();
         }
         for sample in samples {
-            let number = self.confirmed.entry((sample.node_id.clone(), sample.incarnation)).or_default();
-            *number = sample.number.max(*number);
+            let known = self.confirmed.entry((sample.node_id.clone(), sample.incarnation)).or_default();
+            known.number = sample.number.max(known.number);
         }
     }
 }
@@ -111,8 +128,10 @@ impl MongoHistory {
         let (open, new): (Vec<&Sample>, Vec<&Sample>) =
             samples.iter().copied().partition(|sample| unsure || written.may_hold(sample));
         let there = self.in_time(self.patience.answer, self.look_up(database, &open)).await?;
-        let missing = open.into_iter().filter(|sample| !there.contains(&rows::beat_id(&self.cluster, sample)));
-        let rows: Vec<_> = missing.chain(new).map(|sample| rows::beat(&self.cluster, sample)).collect();
+        let (found, missing): (Vec<&Sample>, Vec<&Sample>) =
+            open.into_iter().partition(|sample| there.contains(&rows::beat_id(&self.cluster, sample)));
+        found.iter().for_each(|sample| written.found(sample));
+        let rows: Vec<_> = missing.into_iter().chain(new).map(|sample| rows::beat(&self.cluster, sample)).collect();
         if !rows.is_empty() {
             let beats = database.collection(&self.names.beats);
             let inserting = beats.insert_many(rows).ordered(false);
@@ -178,9 +197,9 @@ impl MongoHistory {
         }
     }
 
-    async fn write_summaries(&self, database: &Database, summaries: &[Summary]) -> Result<(), HistoryFault> {
-        let mut updates = Vec::with_capacity(summaries.len());
-        for document in summaries.iter().filter_map(|summary| rows::summary_document(&self.cluster, summary)) {
+    async fn write_summaries(&self, database: &Database, list: &[Summary]) -> Result<(), HistoryFault> {
+        let mut updates = Vec::with_capacity(list.len());
+        for document in list.iter().map(|summary| summaries::document(&self.cluster, summary)) {
             // Where a newer one stands, nothing matches, and the insertion that follows fails for the name.
             let older = doc! {"_id": document.get("_id"), "last_number": {"$lte": document.get("last_number")}};
             updates.push(doc! {"q": older, "u": document, "upsert": true});

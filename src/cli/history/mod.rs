@@ -1,0 +1,123 @@
+//! `history`: who was there, who led, and what failed, from the store that keeps it.
+//!
+//! 1. The table, the JSON and the picture show one report.
+//! 2. A history without anything in it says why.
+//!
+//! `read.rs` where it comes from · `table.rs` for terminals · `picture/` the timeline · `file.rs` how that is written · `words.rs`
+//! durations and reasons.
+//!
+//! Not here: what the report says (`crate::cluster::history::report`).
+
+mod file;
+mod picture;
+mod read;
+mod table;
+mod words;
+
+use super::arguments::HistoryArguments;
+use super::outcome::{Failure, Outcome};
+use super::{Session, settings};
+use crate::cluster::history::report::Report;
+use crate::cluster::ids::NodeId;
+use crate::config::Config;
+use crate::rpc::wire::history::HistorySource;
+use crate::rpc::wire::history_entry::HistoryEntry;
+use crate::rpc::wire::history_report::HistoryReport;
+use crate::store::history::Source;
+use read::{Read, Wish};
+use serde::Serialize;
+use std::path::Path;
+
+/// How many entries the lists of `--json` hold.
+const MOST: usize = 10_000;
+
+/// What `--json` prints: the shape of `distributed.get_history` with its report.
+#[derive(Debug, Serialize)]
+struct Answer {
+    cluster: String,
+    source: HistorySource,
+    entries: Vec<HistoryEntry>,
+    more: bool,
+    report: HistoryReport,
+}
+
+/// Runs `history`.
+///
+/// # Errors
+/// See [`read::read`]; [`Failure::Refused`] for a node that was no member.
+pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) -> Outcome {
+    let to_stdout = arguments.svg.as_deref() == Some(Path::new("-"));
+    if to_stdout && arguments.form.json {
+        return Err(Failure::Usage("--json and --svg - cannot both write to standard output; name a file".to_owned()));
+    }
+    let config = settings::load(session.global, session.environment)?;
+    let node_id = session.global.node.is_some().then(|| config.node.id.clone()).flatten();
+    // What is asked for with the picture alone is not read.
+    let listed = if to_stdout { None } else { arguments.beats };
+    let beats = listed.and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
+    let wish = Wish { since: arguments.since, beats, node_id: node_id.as_ref() };
+    let mut read = read::read(&config, wish).await?;
+    if let Some(id) = &node_id {
+        narrow(&mut read.report, id)?;
+    }
+    if let Some(path) = &arguments.svg {
+        let drawn = picture::draw(&read.report, &caption(&config, &read));
+        if to_stdout {
+            return Ok(session.output.raw(drawn.as_bytes())?);
+        }
+        let path = session.environment.folder.join(path);
+        file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
+        if !arguments.form.json {
+            let nodes = words::many(read.report.nodes.len(), "node");
+            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::window(arguments.since));
+            session.output.line(told)?;
+        }
+    }
+    if arguments.form.json {
+        let answer = Answer {
+            cluster: config.cluster.as_str().to_owned(),
+            source: read.source.into(),
+            entries: read.beats.samples.iter().map(HistoryEntry::from).collect(),
+            more: read.beats.more,
+            report: HistoryReport::new(&read.report, MOST),
+        };
+        return Ok(session.output.json(&answer)?);
+    }
+    if arguments.svg.is_none() {
+        table::print(&mut session.output, &read, &config)?;
+    }
+    if listed.is_some() {
+        table::print_beats(&mut session.output, &read.beats, arguments.svg.is_none())?;
+    }
+    Ok(())
+}
+
+/// Leaves what concerns one node.
+///
+/// # Errors
+/// [`Failure::Refused`] when it was no member within the window.
+fn narrow(report: &mut Report, id: &NodeId) -> Outcome {
+    if report.nodes.iter().all(|node| node.node_id != *id) {
+        let known: Vec<&str> = report.nodes.iter().map(|node| node.node_id.as_str()).take(20).collect();
+        let known =
+            if known.is_empty() { "no node was".to_owned() } else { format!("members were {}", known.join(", ")) };
+        return Err(Failure::Refused(format!("{id} was no member within this window ({known}); see clawster nodes")));
+    }
+    report.nodes.retain(|node| node.node_id == *id);
+    report.reigns.retain(|reign| reign.node_id == *id);
+    report.failovers.retain(|change| change.node_id == *id || change.previous == *id);
+    Ok(())
+}
+
+/// What stands over the picture.
+fn caption(config: &Config, read: &Read) -> picture::Caption {
+    picture::Caption { cluster: config.cluster.as_str().to_owned(), store: store(read.source) }
+}
+
+/// A store's name for people.
+fn store(source: Source) -> &'static str {
+    match source {
+        Source::Mongodb => "MongoDB",
+        Source::Redis => "Redis",
+    }
+}

@@ -1,0 +1,62 @@
+//! The timeline: a picture of the report that one looks at rather than reads.
+//!
+//! 1. It stands alone: SVG 1.1 without scripts, style sheets, links and fonts of its own.
+//! 2. Everything in it is in the table and the JSON too; what has no room for a label has a title that shows when one points at it.
+//!
+//! `frame.rs` where things stand · `look.rs` sizes and colours · `legend.rs` the head, the legend and the axis · `rows.rs` a row for
+//! each node · `changes.rs` what goes across · `svg.rs` writes it down.
+//!
+//! Not here: the report (`crate::cluster::history::report`), the file (`super::file`).
+
+mod changes;
+mod frame;
+mod legend;
+mod look;
+mod rows;
+mod svg;
+
+use crate::cluster::history::report::Report;
+use frame::Frame;
+use svg::{Px, Svg};
+
+/// What the picture says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Caption {
+    /// The cluster's name.
+    pub(super) cluster: String,
+    /// The name of the store that answered.
+    pub(super) store: &'static str,
+}
+
+/// Draws a report.
+pub(super) fn draw(report: &Report, caption: &Caption) -> String {
+    let header = legend::height();
+    let (flags, lanes) = changes::flags(&Frame::new(report, header, 0), report);
+    let frame = Frame::new(report, header, lanes);
+    let height = frame.bottom() + look::AXIS + 26.0;
+    let mut svg = Svg::default();
+    let view = format!("0 0 {} {}", look::WIDTH, Px(height));
+    svg.open(
+        "svg",
+        &[
+            ("xmlns", &"http://www.w3.org/2000/svg"),
+            ("viewBox", &view),
+            ("width", &look::WIDTH),
+            ("height", &Px(height)),
+            ("font-family", &look::FONT),
+            ("role", &"img"),
+        ],
+    );
+    legend::patterns(&mut svg);
+    svg.leaf("rect", &[("width", &look::WIDTH), ("height", &Px(height)), ("fill", &look::PAPER)]);
+    legend::head(&mut svg, report, caption);
+    legend::ground(&mut svg, &frame, report);
+    changes::draw_lines(&mut svg, &frame, &flags, report);
+    rows::draw(&mut svg, &frame, report);
+    changes::draw_labels(&mut svg, &frame, &flags, report);
+    legend::foot(&mut svg, &frame, height);
+    svg.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! Where `history` reads from: the store of history, and Redis for who is there now.
+//!
+//! 1. Nothing is joined, started or written.
+//! 2. With MongoDB, history is shown also while Redis is away.
+//!
+//! Not here: what is shown of it.
+
+use crate::cli::outcome::Failure;
+use crate::cli::settings;
+use crate::clock;
+use crate::cluster::history::report::Report;
+use crate::cluster::history::{HistoryPage, HistoryQuery};
+use crate::cluster::ids::NodeId;
+use crate::cluster::protocol::Fault;
+use crate::cluster::time::{ServerTime, millis};
+use crate::config::Config;
+use crate::engine::fresh;
+use crate::engine::retrospect::{self, Present};
+use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
+use crate::store::redis::RedisStore;
+use std::time::Duration;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// Which store answered.
+    pub(super) source: Source,
+    /// The report of the window, of all nodes.
+    pub(super) report: Report,
+    /// The newest heartbeats, where they were asked for.
+    pub(super) beats: HistoryPage,
+    /// Why Redis did not tell who is there now, when it did not.
+    pub(super) without_redis: Option<String>,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish<'a> {
+    /// How far back.
+    pub(super) since: Duration,
+    /// How many heartbeats; none: zero.
+    pub(super) beats: usize,
+    /// Of which node the heartbeats are; all: `None`.
+    pub(super) node_id: Option<&'a NodeId>,
+}
+
+/// Reads a window of history.
+///
+/// # Errors
+/// [`Failure::RedisUnreachable`] when Redis keeps the history and does not answer, [`Failure::Failed`] for MongoDB.
+pub(super) async fn read(config: &Config, wish: Wish<'_>) -> Result<Read, Failure> {
+    let target = settings::observed_target(config);
+    let redis = RedisStore::new(target.clone(), &config.cluster);
+    let store = Stores::new(config, &target).map_err(|fault| Failure::Failed(fault.to_string()))?;
+    let source = store.source();
+    let (present, without_redis) = match present(&redis).await {
+        Ok(present) => (present, None),
+        Err(fault) if source == Source::Redis => return Err(unreachable_redis(&redis, &fault)),
+        // The window ends by this host's clock then; nothing but its edge rests on it.
+        Err(fault) => (Present { as_of: wall_clock(), ..Present::default() }, Some(fault.to_string())),
+    };
+    let failed = |fault: HistoryFault| failure(source, &redis, fault);
+    let report = retrospect::report(&store, wish.since, &present).await.map_err(failed)?;
+    let beats = match wish.beats {
+        0 => HistoryPage::default(),
+        limit => {
+            let since = Some(ServerTime(present.as_of.0.saturating_sub(millis(wish.since))));
+            let query = HistoryQuery { node_id: wish.node_id.cloned(), since, limit };
+            store.samples(&query).await.map_err(failed)?
+        }
+    };
+    Ok(Read { source, report, beats, without_redis })
+}
+
+async fn present(redis: &RedisStore) -> Result<Present, Fault> {
+    let view = fresh::view(redis).await?;
+    Ok(Present {
+        as_of: view.as_of,
+        leader: view.leader.as_ref().and_then(|record| Some((record.holder.as_ref()?.node_id.clone(), record.term))),
+        interval: view.data.as_ref().and_then(|data| data.timing).map(|timing| timing.heartbeat_interval),
+        members: Some(view.members.into_values().collect()),
+    })
+}
+
+fn wall_clock() -> ServerTime {
+    let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    ServerTime(millis(since_epoch))
+}
+
+fn unreachable_redis(redis: &RedisStore, fault: &Fault) -> Failure {
+    let target = redis.target();
+    match fault {
+        Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
+            "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
+        )),
+        Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
+    }
+}
+
+fn failure(source: Source, redis: &RedisStore, fault: HistoryFault) -> Failure {
+    match (source, fault) {
+        (Source::Redis, HistoryFault::Unavailable(why)) => Failure::RedisUnreachable(format!(
+            "{why} (at {}); check the redis section of the configuration, or run clawster doctor",
+            redis.target()
+        )),
+        (_, fault) => Failure::Failed(format!("the history cannot be read: {fault}")),
+    }
+}

@@ -24,6 +24,7 @@ pub use tasks::{SubmitArguments, TasksAction, WorkArguments};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Turns several OpenClaw gateways into one cluster: membership, one leader, messages without loss.
 #[derive(Debug, Parser)]
@@ -35,6 +36,7 @@ Examples:
   clawster demo                       see a cluster of three nodes, nothing to configure
   clawster serve                      run this gateway's node (JSON-RPC on standard input and output)
   clawster status                     who leads, who is there
+  clawster top                        the same as a live view
   clawster doctor                     what is wrong, and how to mend it")]
 pub struct Arguments {
     /// What all commands share.
@@ -95,6 +97,8 @@ Asks the node of this host, or Redis itself where none runs. Never joins.
 Examples:
   clawster status
   clawster status --fresh --json | jq .leader_id
+  clawster status --watch              again whenever something changes, until Ctrl-C; for terminals, pipes and logs
+  clawster status --watch --json       one object a line
   clawster status --metrics            the node's numbers as well
   clawster status --check              for probes: one line; 0 healthy, 1 not, 3 Redis does not answer
 
@@ -113,7 +117,31 @@ healthy only while one-shot heartbeats keep a member alive.")]
         /// Say in one line whether this host's node is well, for probes
         #[arg(long, conflicts_with_all = ["fresh", "metrics"])]
         check: bool,
+        /// Print it again whenever something changes, until Ctrl-C
+        #[arg(long, short, conflicts_with_all = ["fresh", "metrics", "check"])]
+        watch: bool,
+        /// With --watch: print it at least this often
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::pace, requires = "watch")]
+        every: Duration,
     },
+    /// Watch the cluster in a terminal: nodes, leader, lease, numbers and events as they come
+    #[command(after_help = "\
+Keys: ? lists them; s and r sort, / filters, d and u drain, l hands leadership over, p pauses, q quits.
+Shows what the node of this host knows; where none runs it reads Redis itself. Never joins.
+
+Examples:
+  clawster top
+  clawster top --node gateway-2        through this node, where several run
+  clawster top --interval 5s           ask less often
+  clawster status --watch              where there is no terminal, or a very plain one")]
+    Top {
+        /// How often to ask for the state; events come at once
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::pace)]
+        interval: Duration,
+    },
+    /// The process that restores the terminal when a view was killed
+    #[command(hide = true)]
+    KeepScreen,
     /// List the members
     #[command(after_help = "\
 Examples:

@@ -9,8 +9,9 @@ use super::Environment;
 use super::outcome::Failure;
 use super::{settings, settle};
 use crate::clock;
+use crate::cluster::event::Event;
 use crate::cluster::history::Summary;
-use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::ids::{ClusterName, EventSeq, NodeId, Nonce};
 use crate::cluster::protocol::Fault;
 use crate::cluster::time::millis;
 use crate::config::{Config, RedisMode};
@@ -22,8 +23,10 @@ use crate::engine::oneshot_state::{OneshotState, boot_id};
 use crate::engine::outbox::NodeStore;
 use crate::engine::state_dir::{StateDir, StateError};
 use crate::logging;
+use crate::rpc::wire::event::AnyEvent;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
+use crate::store::Store;
 use crate::store::history::Stores;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
@@ -31,24 +34,54 @@ use std::time::Duration;
 /// How long a heartbeat waits for the private server to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
+/// Looks at the cluster from outside, for those who look more than once: the connection is kept.
+pub(super) struct Observer {
+    store: RedisStore,
+    cluster: ClusterName,
+    mode: &'static str,
+}
+
+impl Observer {
+    /// The Redis that the configuration means; nothing is connected yet.
+    pub(super) fn new(config: &Config) -> Self {
+        let mut config = config.clone();
+        let private = match config.redis.mode {
+            RedisMode::Embedded => true,
+            _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
+        };
+        if private {
+            config.redis.use_private(embedded::socket_path(&config.state_dir));
+        }
+        let store = RedisStore::new(settings::target(&config), &config.cluster);
+        Self { store, cluster: config.cluster, mode: if private { "embedded" } else { "standalone" } }
+    }
+
+    /// Reads the cluster's state; this host is an observer in it.
+    ///
+    /// # Errors
+    /// [`Failure::RedisUnreachable`] when Redis does not answer.
+    pub(super) async fn state(&self) -> Result<ClusterState, Failure> {
+        let state = fresh::observe(&self.store, &self.cluster).await;
+        let state = state.map_err(|fault| unreachable_redis(&self.store, &fault))?;
+        Ok(ClusterState::new(state, self.mode))
+    }
+
+    /// The kept events behind `after`, at most `count`, in order.
+    ///
+    /// # Errors
+    /// As [`Self::state`].
+    pub(super) async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<AnyEvent>, Failure> {
+        let events = self.store.events(after, count).await.map_err(|fault| unreachable_redis(&self.store, &fault))?;
+        Ok(events.into_iter().map(|event| AnyEvent::new(Event::Cluster(event), &self.cluster, None)).collect())
+    }
+}
+
 /// Reads the cluster's state from Redis; this host is an observer in it.
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis does not answer.
 pub(super) async fn read_state(config: &Config) -> Result<ClusterState, Failure> {
-    let mut config = config.clone();
-    let private = match config.redis.mode {
-        RedisMode::Embedded => true,
-        _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
-    };
-    if private {
-        config.redis.use_private(embedded::socket_path(&config.state_dir));
-    }
-    let target = settings::target(&config);
-    let store = RedisStore::new(target, &config.cluster);
-    let state = fresh::observe(&store, &config.cluster).await;
-    let state = state.map_err(|fault| unreachable_redis(&store, &fault))?;
-    Ok(ClusterState::new(state, if private { "embedded" } else { "standalone" }))
+    Observer::new(config).state().await
 }
 
 fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {

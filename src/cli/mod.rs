@@ -19,6 +19,7 @@ mod drain;
 mod events;
 mod history;
 mod leases;
+mod link;
 mod mcp;
 mod membership;
 mod messages;
@@ -26,6 +27,7 @@ mod once;
 pub mod outcome;
 mod own_node;
 mod run;
+mod screen;
 mod serve;
 mod settings;
 mod settle;
@@ -33,6 +35,8 @@ mod signals;
 mod state;
 mod tasks;
 mod terminal;
+mod top;
+mod watch;
 mod work;
 
 use arguments::{Arguments, Command, ConfigAction, Global};
@@ -145,7 +149,12 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Serve { stay } => serve::run(session, stay).await,
         Command::Mcp => mcp::run(session).await,
         Command::Status { form, check: true, .. } => check::run(session, form).await,
+        Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
+        Command::Top { interval } => top::run(session, interval).await,
+        Command::KeepScreen => {
+            screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))
+        }
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,

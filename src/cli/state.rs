@@ -54,7 +54,11 @@ async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<Clust
     }
 }
 
-fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
+/// Prints the status for people.
+///
+/// # Errors
+/// Of the writer.
+pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
     let redis = match state.redis.status {
         RedisStatus::Ok => output.paint(Tint::Green, "ok"),
         RedisStatus::Unavailable => output.paint(Tint::Red, "unavailable (this is the last view)"),

@@ -28,7 +28,7 @@ pub use guardian::guard;
 pub use keeper::{GuardError, Guarded, Launch, Owner};
 pub use launcher::{launch, tied};
 pub use signals::{Forwarded, Signals};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, block_background_stops};
 pub use words::{Ending, Report};
 
 /// The hidden subcommand that is the guardian.

@@ -28,7 +28,7 @@ fn background_output() -> SigSet {
 }
 
 /// Keeps this thread, and all that it starts, from being stopped for touching the terminal from the background.
-pub(super) fn block_background_stops() -> io::Result<()> {
+pub fn block_background_stops() -> io::Result<()> {
     background_output().thread_block().map_err(io::Error::from)
 }
 

@@ -36,4 +36,6 @@ mod settings;
 mod sync_rules;
 mod tasks;
 mod terminal;
+mod top;
+mod watch;
 mod work;

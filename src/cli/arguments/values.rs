@@ -31,9 +31,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// Reads how often something is asked or said: a duration of 200 ms or more.
+pub(super) fn pace(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    if every < Duration::from_millis(200) { Err("at least 200ms".to_owned()) } else { Ok(every) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pace_has_a_limit() {
+        assert_eq!(pace("0.2"), Ok(Duration::from_millis(200)));
+        assert!(pace("199ms").is_err());
+    }
 
     #[test]
     fn durations_have_units() {

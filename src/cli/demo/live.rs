@@ -1,24 +1,21 @@
-//! The demo in a terminal: the picture, the keys, and the way back to the shell.
+//! The demo in a terminal: what its keys do to the nodes.
 //!
-//! 1. The terminal is restored on every way out: a key, a signal, an error, a panic.
-//! 2. The thread that reads keys ends with the demo.
+//! 1. Whatever ends it, the nodes are ended, and after them their Redis.
+//!
+//! Not here: the terminal (`crate::cli::screen`), the picture (`view.rs`).
 
 use super::model::{Input, Model};
 use super::nodes::{Nodes, ids};
 use super::view;
 use crate::cli::Environment;
-use crate::cli::outcome::{Failure, Outcome};
+use crate::cli::outcome::Outcome;
+use crate::cli::screen::{Happening, Signals, Stage, Theme};
 use crate::clock;
-use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use ratatui::DefaultTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 const REDRAW: Duration = Duration::from_millis(100);
-const KEY_WAIT: Duration = Duration::from_millis(50);
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,48 +24,16 @@ enum Wish {
     Terminate,
     Message,
     Restart,
-    Redraw,
     Quit,
-}
-
-/// The screen, given back when this is dropped; a panic gives it back before it is told of.
-struct Screen(DefaultTerminal);
-
-impl Screen {
-    fn open() -> Result<Self, Failure> {
-        let opened = ratatui::try_init();
-        opened.map(Self).map_err(|error| {
-            Failure::Failed(format!("this terminal cannot show the view: {error}; use `clawster demo --plain`"))
-        })
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
-}
-
-/// Tells the thread that reads keys to end.
-struct Keys(Arc<AtomicBool>);
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Runs the live view.
 ///
 /// # Errors
-/// See [`Failure`].
+/// See [`crate::cli::outcome::Failure`].
 pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
-    let failed = Failure::Output;
-    let mut signals = [
-        signal(SignalKind::terminate()).map_err(failed)?,
-        signal(SignalKind::interrupt()).map_err(Failure::Output)?,
-        signal(SignalKind::hangup()).map_err(Failure::Output)?,
-    ];
+    // Before the nodes: a signal that comes while they start must not leave them behind.
+    let signals = Signals::listen()?;
     let (reports, inputs) = mpsc::channel(1_024);
     // Before the screen changes: what goes wrong here is told in the shell.
     let mut nodes = Nodes::prepare(environment, reports).await?;
@@ -80,8 +45,8 @@ pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
             return Err(failure);
         }
     }
-    let outcome = match Screen::open() {
-        Ok(mut screen) => show(&mut screen, &mut nodes, inputs, &mut signals, &names).await,
+    let outcome = match Stage::open(signals, "clawster demo --plain") {
+        Ok(mut stage) => show(&mut stage, &mut nodes, inputs, &names, Theme::of(environment)).await,
         Err(failure) => {
             drop(inputs);
             Err(failure)
@@ -92,15 +57,13 @@ pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
 }
 
 async fn show(
-    screen: &mut Screen,
+    stage: &mut Stage,
     nodes: &mut Nodes,
     mut inputs: mpsc::Receiver<Input>,
-    [terminate, interrupt, hangup]: &mut [Signal; 3],
     names: &[String],
+    theme: Theme,
 ) -> Outcome {
     let mut model = Model::new(names.iter().cloned());
-    let (keys, mut wishes) = mpsc::channel(16);
-    let _keys = read_keys(keys)?;
     let mut redraw = tokio::time::interval(REDRAW);
     loop {
         for input in nodes.news() {
@@ -114,25 +77,27 @@ async fn show(
             }
             _ = redraw.tick() => {
                 nodes.reap();
-                screen.0.draw(|frame| view::draw(frame, &model, clock::now()))?;
+                stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
             }
-            wish = wishes.recv() => match wish {
-                None | Some(Wish::Quit) => return Ok(()),
-                Some(wish) => {
-                    if let Err(failure) = fulfil(wish, nodes, &mut model, names).await {
-                        model.take(Input::Note(failure.to_string()), clock::now());
+            happened = stage.next() => match happened? {
+                Happening::End(code) => return Happening::outcome(code),
+                Happening::Redraw => redraw.reset_immediately(),
+                Happening::Key(key) => match wish(key) {
+                    Some(Wish::Quit) => return Ok(()),
+                    Some(wish) => {
+                        if let Err(failure) = fulfil(wish, nodes, &mut model, names).await {
+                            model.take(Input::Note(failure.to_string()), clock::now());
+                        }
                     }
-                }
+                    None => {}
+                },
             },
-            _ = terminate.recv() => return Err(Failure::Said(143)),
-            _ = interrupt.recv() => return Err(Failure::Said(130)),
-            _ = hangup.recv() => return Err(Failure::Said(129)),
         }
     }
 }
 
 async fn fulfil(wish: Wish, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
-    let leader = model.leader.clone().filter(|leader| nodes.is_running(leader));
+    let leader = model.picture.leader.clone().filter(|leader| nodes.is_running(leader));
     let mut note = String::new();
     match (wish, leader) {
         (Wish::Kill, Some(leader)) => {
@@ -158,43 +123,15 @@ async fn fulfil(wish: Wish, nodes: &mut Nodes, model: &mut Model, names: &[Strin
                 }
             }
         }
-        (Wish::Redraw | Wish::Quit, _) => {}
+        (Wish::Quit, _) => {}
     }
     model.take(Input::Note(note), clock::now());
     Ok(())
 }
 
-/// Reads keys on a thread of its own, as reading blocks.
-fn read_keys(keys: mpsc::Sender<Wish>) -> Result<Keys, Failure> {
-    let over = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&over);
-    let read = move || {
-        while !seen.load(Ordering::Relaxed) {
-            let wish = match event::poll(KEY_WAIT) {
-                Ok(false) => continue,
-                Ok(true) => event::read().map_or(Some(Wish::Quit), |event| wish(&event)),
-                // The terminal is gone.
-                Err(_) => Some(Wish::Quit),
-            };
-            if let Some(wish) = wish
-                && keys.blocking_send(wish).is_err()
-            {
-                return;
-            }
-        }
-    };
-    let started = std::thread::Builder::new().name("keys".to_owned()).spawn(read);
-    started.map(|_| Keys(over)).map_err(|error| Failure::Failed(format!("cannot read keys: {error}")))
-}
-
-fn wish(event: &Event) -> Option<Wish> {
-    let key = match event {
-        Event::Resize(..) => return Some(Wish::Redraw),
-        Event::Key(key) if key.kind == KeyEventKind::Press => key,
-        _ => return None,
-    };
+fn wish(key: KeyEvent) -> Option<Wish> {
     match key.code {
-        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
+        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
         KeyCode::Char('k') => Some(Wish::Kill),
         KeyCode::Char('t') => Some(Wish::Terminate),
         KeyCode::Char('m') => Some(Wish::Message),
@@ -207,18 +144,15 @@ fn wish(event: &Event) -> Option<Wish> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossterm::event::KeyEvent;
 
     #[test]
     fn keys_mean_what_the_last_line_says() {
-        let pressed = |code, modifiers| wish(&Event::Key(KeyEvent::new(code, modifiers)));
-        let plain = |c| pressed(KeyCode::Char(c), KeyModifiers::NONE);
+        let plain = |c| wish(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
         assert_eq!(plain('k'), Some(Wish::Kill));
         assert_eq!(plain('t'), Some(Wish::Terminate));
         assert_eq!(plain('m'), Some(Wish::Message));
         assert_eq!(plain('r'), Some(Wish::Restart));
         assert_eq!(plain('q'), Some(Wish::Quit));
         assert_eq!(plain('x'), None);
-        assert_eq!(pressed(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::Quit));
     }
 }

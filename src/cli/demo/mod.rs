@@ -15,13 +15,16 @@ mod view;
 
 use super::Session;
 use super::outcome::Outcome;
-use std::io::IsTerminal;
+use super::screen::Stage;
 
 /// Runs `demo`.
 ///
 /// # Errors
 /// See [`super::outcome::Failure`].
 pub(super) async fn run(session: &mut Session<'_>, plain: bool, count: usize) -> Outcome {
-    let seen = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    if plain || !seen { plain::run(session, count).await } else { live::run(session.environment, count).await }
+    if plain || !Stage::is_possible() {
+        plain::run(session, count).await
+    } else {
+        live::run(session.environment, count).await
+    }
 }

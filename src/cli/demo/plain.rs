@@ -7,6 +7,7 @@ use super::model::{Input, Model};
 use super::nodes::{Nodes, ids, until};
 use crate::cli::Session;
 use crate::cli::outcome::{Failure, Outcome};
+use crate::cli::screen::takeover_line;
 use crate::cli::terminal::Output;
 use crate::clock;
 use crate::cluster::time::Moment;
@@ -61,35 +62,32 @@ impl Story<'_, '_> {
         }
         self.catch_up(nodes);
         self.wait("all nodes to join and elect a leader", Model::is_complete).await?;
-        let leader = self.model.leader.clone().unwrap_or_default();
-        self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.term))?;
+        let leader = self.model.picture.leader.clone().unwrap_or_default();
+        self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.picture.term))?;
 
         self.wait("every node to hear every other", Model::all_heard_all).await?;
         let totals: Vec<String> =
-            self.model.rows.iter().map(|(id, row)| format!("{id} {}", row.received_in_all())).collect();
+            self.model.processes.iter().map(|(id, process)| format!("{id} {}", process.received_in_all())).collect();
         self.say(&format!("Messages reach everyone; received so far: {}.", totals.join(", ")))?;
 
         self.say(&format!("Killing {leader}, the leader (kill -9)."))?;
         self.model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
         nodes.kill(&leader).await;
         self.catch_up(nodes);
-        self.wait("another node to take over", |model| {
-            model.takeover.as_ref().is_some_and(|takeover| takeover.to.is_some())
-        })
-        .await?;
-        let text = self.model.takeover_text().unwrap_or_default();
+        self.wait("another node to take over", Model::is_taken_over).await?;
+        let text = self.model.picture.takeover.as_ref().map(takeover_line).unwrap_or_default();
         self.say(&format!("{text}."))?;
 
         self.say(&format!("Restarting {leader}."))?;
-        let before = self.model.rows.get(&leader).map_or(0, |row| row.incarnation);
+        let before = self.model.picture.rows.get(&leader).map_or(0, |row| row.incarnation);
         nodes.start(&leader).await?;
         self.catch_up(nodes);
         let id = leader.clone();
         self.wait("the restarted node to join again", move |model| {
-            model.is_complete() && model.rows.get(&id).is_some_and(|row| row.incarnation > before)
+            model.is_complete() && model.picture.rows.get(&id).is_some_and(|row| row.incarnation > before)
         })
         .await?;
-        let row = self.model.rows.get(&leader).cloned().unwrap_or_default();
+        let row = self.model.picture.rows.get(&leader).cloned().unwrap_or_default();
         let role = if row.leads { "leader" } else { "follower" };
         self.say(&format!("{leader} joined again as a {role} (incarnation {}).", row.incarnation))
     }
@@ -114,9 +112,9 @@ impl Story<'_, '_> {
             }
             let Ok(Some(input)) = tokio::time::timeout(left, self.inputs.recv()).await else { return false };
             if self.model.take(input, clock::now())
-                && let Some((_, _, text)) = self.model.events.back()
+                && let Some(line) = self.model.picture.events.last()
             {
-                let text = format!("event: {text}");
+                let text = format!("event: {}", line.text);
                 written = self.say(&text);
             }
             written.is_err()

@@ -2,133 +2,98 @@
 //!
 //! 1. Drawing changes nothing and asks nothing: it shows a [`Model`] at an instant, at any size.
 //!
-//! Not here: keys and the terminal itself (`live.rs`).
+//! Not here: the parts that all views share (`crate::cli::screen`), keys and the terminal itself (`live.rs`).
 
 use super::model::Model;
-use crate::cli::state::status_word;
-use crate::cli::terminal::{Tint, age, time_of_day};
+use crate::cli::screen::{Column, NodeTable, Theme, event_list, key_line, lease_line, takeover_line};
+use crate::cli::terminal::Tint;
 use crate::cluster::time::Moment;
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Table};
-use std::time::Duration;
+use ratatui::layout::{Constraint, Layout};
+use ratatui::text::Line;
 
-const LEASE: Duration = Duration::from_secs(30);
 const KEYS: &str = " k kill the leader (-9)   t end the leader   m send a message   r restart dead nodes   q quit ";
+const COLUMNS: [(Column, Constraint); 7] = [
+    (Column::Node, Constraint::Length(8)),
+    (Column::Status, Constraint::Length(9)),
+    (Column::Role, Constraint::Length(9)),
+    (Column::Seen, Constraint::Length(9)),
+    (Column::Own(0, "SENT", 6), Constraint::Length(6)),
+    (Column::Own(1, "RECEIVED", 8), Constraint::Length(8)),
+    (Column::Own(2, "FROM", 0), Constraint::Fill(1)),
+];
 
 /// Draws the model as it is at `now`.
-pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment) {
-    let members = u16::try_from(model.rows.len()).unwrap_or(9) + 3;
+pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment, theme: Theme) {
+    let ids: Vec<String> = model.processes.keys().cloned().collect();
     let [head, lease, table, news, events, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
-        Constraint::Length(members),
+        Constraint::Length(u16::try_from(ids.len()).unwrap_or(9) + 2),
         Constraint::Length(1),
-        Constraint::Min(3),
+        Constraint::Min(2),
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    frame.render_widget(header(model), head);
-    draw_lease(frame, lease, model, now);
-    frame.render_widget(member_table(model, now), table);
-    frame.render_widget(headline(model), news);
-    frame.render_widget(event_list(model, events), events);
-    frame.render_widget(Paragraph::new(KEYS).style(Style::new().add_modifier(Modifier::REVERSED)), keys);
+    frame.render_widget(header(model, theme), head);
+    lease_line(frame, lease, &model.picture, now, theme);
+    let nodes = NodeTable {
+        picture: &model.picture,
+        columns: &COLUMNS,
+        ids: &ids,
+        marked: None,
+        sorted: None,
+        title: Line::from(" nodes "),
+        theme,
+        word: &|id| word(model, id),
+        own: &|id, place| own(model, id, place),
+    };
+    nodes.draw(frame, table, now);
+    frame.render_widget(headline(model, theme), news);
+    event_list(frame, events, &model.picture.events, 0, Line::from(" events "), theme);
+    key_line(frame, keys, KEYS);
 }
 
-fn style(tint: Tint) -> Style {
-    match tint {
-        Tint::Plain => Style::new(),
-        Tint::Green => Style::new().fg(Color::Green),
-        Tint::Yellow => Style::new().fg(Color::Yellow),
-        Tint::Red => Style::new().fg(Color::Red),
-        Tint::Dim => Style::new().add_modifier(Modifier::DIM),
-        Tint::Bold => Style::new().add_modifier(Modifier::BOLD),
-    }
-}
-
-fn header(model: &Model) -> Line<'_> {
-    let leader = model.leader.as_deref().unwrap_or("none");
-    let redis =
-        if model.redis_ok { Span::styled("ok", style(Tint::Green)) } else { Span::styled("?", style(Tint::Red)) };
+fn header(model: &Model, theme: Theme) -> Line<'_> {
+    let leader = model.picture.leader.as_deref().unwrap_or("none");
+    let redis = if model.picture.redis_ok { theme.span(Tint::Green, "ok") } else { theme.span(Tint::Red, "?") };
     Line::from(vec![
-        Span::styled(" clawster demo ", style(Tint::Bold)),
-        Span::raw("  leader "),
-        Span::styled(leader, style(Tint::Bold)),
-        Span::raw(format!("  term {}  Redis ", model.term)),
+        theme.span(Tint::Bold, " clawster demo "),
+        theme.span(Tint::Plain, "  leader "),
+        theme.span(Tint::Bold, leader),
+        theme.span(Tint::Plain, format!("  term {}  Redis ", model.picture.term)),
         redis,
     ])
 }
 
-fn draw_lease(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment) {
-    let left = model.lease_left(now).unwrap_or_default();
-    let ratio = (left.as_secs_f64() / LEASE.as_secs_f64()).clamp(0.0, 1.0);
-    let label = match model.leader {
-        Some(_) => format!("lease: {:.1} s left", left.as_secs_f64()),
-        None => "no leader".to_owned(),
-    };
-    frame.render_widget(Gauge::default().ratio(ratio).label(label).gauge_style(Style::new().fg(Color::Blue)), area);
+/// The demo knows which processes it killed before the cluster does.
+fn word(model: &Model, id: &str) -> Option<(Tint, &'static str)> {
+    let running = model.processes.get(id).is_some_and(|process| process.running);
+    let known = model.picture.rows.get(id).is_some_and(|row| row.status.is_some());
+    match (running, known) {
+        (false, _) => Some((Tint::Red, "dead")),
+        (true, false) => Some((Tint::Dim, "starting")),
+        (true, true) => None,
+    }
 }
 
-fn member_table(model: &Model, now: Moment) -> Table<'_> {
-    let server_now = model.server_now_ms(now);
-    let rows = model.rows.iter().map(|(id, row)| {
-        let (tint, word) = match (row.running, row.status) {
-            (false, _) => (Tint::Red, "dead"),
-            (true, None) => (Tint::Dim, "starting"),
-            (true, Some(status)) => status_word(status),
-        };
-        let seen = match row.last_seen_ms {
-            0 => "-".to_owned(),
-            at => age(Duration::from_millis(server_now.saturating_sub(at))),
-        };
-        let from: Vec<String> = row.received.iter().map(|(from, count)| format!("{from} {count}")).collect();
-        Row::new(vec![
-            Cell::from(id.as_str()),
-            Cell::from(Span::styled(word, style(tint))),
-            Cell::from(if row.leads { Span::styled("LEADER", style(Tint::Bold)) } else { Span::raw("follower") }),
-            Cell::from(seen),
-            Cell::from(row.sent.to_string()),
-            Cell::from(row.received_in_all().to_string()),
-            Cell::from(from.join(", ")),
-        ])
-    });
-    let widths = [
-        Constraint::Length(8),
-        Constraint::Length(9),
-        Constraint::Length(9),
-        Constraint::Length(9),
-        Constraint::Length(6),
-        Constraint::Length(8),
-        Constraint::Fill(1),
-    ];
-    let heading = Row::new(["NODE", "STATUS", "ROLE", "SEEN", "SENT", "RECEIVED", "FROM"]).style(style(Tint::Dim));
-    Table::new(rows, widths).header(heading).block(Block::bordered().title(" members "))
+fn own(model: &Model, id: &str, place: usize) -> String {
+    let Some(process) = model.processes.get(id) else { return String::new() };
+    match place {
+        0 => process.sent.to_string(),
+        1 => process.received_in_all().to_string(),
+        _ => {
+            let from: Vec<String> = process.received.iter().map(|(from, count)| format!("{from} {count}")).collect();
+            from.join(", ")
+        }
+    }
 }
 
-fn headline(model: &Model) -> Line<'_> {
-    let takeover = model.takeover_text().map(|text| Span::styled(format!(" {text}"), style(Tint::Green)));
-    let note = (!model.note.is_empty()).then(|| Span::styled(format!("  {}", model.note), style(Tint::Yellow)));
+fn headline(model: &Model, theme: Theme) -> Line<'_> {
+    let takeover = model.picture.takeover.as_ref();
+    let takeover = takeover.map(|takeover| theme.span(Tint::Green, format!(" {}", takeover_line(takeover))));
+    let note = (!model.note.is_empty()).then(|| theme.span(Tint::Yellow, format!("  {}", model.note)));
     Line::from_iter(takeover.into_iter().chain(note))
-}
-
-fn event_list(model: &Model, area: Rect) -> Paragraph<'_> {
-    let room = usize::from(area.height.saturating_sub(2));
-    let first = model.events.len().saturating_sub(room);
-    let lines: Vec<Line<'_>> = model
-        .events
-        .iter()
-        .skip(first)
-        .map(|(at, tint, text)| {
-            Line::from(vec![
-                Span::styled(format!("{} ", time_of_day(*at)), style(Tint::Dim)),
-                Span::styled(text.as_str(), style(*tint)),
-            ])
-        })
-        .collect();
-    Paragraph::new(lines).block(Block::bordered().title(" events "))
 }
 
 #[cfg(test)]
@@ -141,7 +106,7 @@ mod tests {
 
     fn screen(model: &Model, width: u16, height: u16) -> Vec<String> {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("terminal");
-        terminal.draw(|frame| draw(frame, model, at(1_100))).expect("draws");
+        terminal.draw(|frame| draw(frame, model, at(1_100), Theme { colour: true })).expect("draws");
         let buffer = terminal.backend().buffer();
         (0..height)
             .map(|y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned())
@@ -165,12 +130,12 @@ mod tests {
     fn a_small_terminal_shows_all_parts() {
         let screen = screen(&busy(), 80, 24);
         assert_eq!(screen[0], " clawster demo   leader node-a  term 5  Redis ok");
-        assert!(screen[1].contains("lease: 29.0 s left"), "{}", screen[1]);
+        assert!(screen[1].starts_with(" lease ██") && screen[1].ends_with(" 29.0 s left"), "{}", screen[1]);
         assert!(screen[4].contains("node-a   online    LEADER    1 s ago   3      0"), "{}", screen[4]);
         assert!(screen[5].contains("node-b") && screen[5].contains("node-a 3"), "{}", screen[5]);
         assert!(screen[6].contains("dead"), "{}", screen[6]);
-        assert!(screen[8].contains("node-c was killed; who takes over?"), "{}", screen[8]);
-        assert!(screen[10].contains("00:00:01.000 node-c joined (incarnation 1)"), "{}", screen[10]);
+        assert!(screen[7].contains("node-c was killed; who takes over?"), "{}", screen[7]);
+        assert!(screen[9].contains("00:00:01.000 node-c joined (incarnation 1)"), "{}", screen[9]);
         assert!(screen[23].contains("k kill the leader"), "{}", screen[23]);
     }
 

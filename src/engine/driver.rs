@@ -9,6 +9,7 @@ use super::error::Error;
 use super::handle::StateView;
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::Metrics;
 use super::presence;
 use super::state_view;
 use super::sync::Sync;
@@ -73,6 +74,7 @@ pub(super) struct Driver {
     pub(super) node: Node,
     pub(super) store: Arc<RedisStore>,
     pub(super) hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) tasks: Arc<Tasks>,
@@ -110,6 +112,7 @@ impl Driver {
             Msg::News(event) => {
                 self.step(Input::Event(event.clone()));
                 self.tasks.heard(&event);
+                self.metrics.event(&event.fact);
                 self.hub.publish(Event::Cluster(event));
             }
             Msg::Ask(request, client) => {
@@ -192,7 +195,12 @@ impl Driver {
                     tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
                 }
             }
-            Effect::Note(note) => log(&note),
+            Effect::Note(note) => {
+                if matches!(note, Note::BeatFailed { .. }) {
+                    self.metrics.beat_failed();
+                }
+                log(&note);
+            }
         }
     }
 

@@ -19,6 +19,7 @@ pub mod holder;
 pub mod hub;
 mod leases;
 mod membership;
+pub mod metrics;
 mod nursery;
 pub mod oneshot;
 pub mod oneshot_state;

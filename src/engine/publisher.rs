@@ -7,6 +7,7 @@
 
 use super::driver::{Msg, Status};
 use super::hub::Hub;
+use super::metrics::Metrics;
 use super::progress::Progress;
 use super::slot::Slot;
 use crate::cluster::event::{Direction, LocalFact};
@@ -32,6 +33,7 @@ pub(super) struct Publisher {
     pub(super) store: Arc<RedisStore>,
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) progress: Arc<Progress>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) accepted: Arc<Notify>,
@@ -136,6 +138,7 @@ impl Publisher {
     async fn written(&self, assigned: Vec<(u64, MessageSeq)>) {
         let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
         self.progress.set_sent(&assigned);
+        self.metrics.messages_sent.inc_by(assigned.len() as u64);
         let fact = LocalFact::SyncComplete {
             direction: Direction::Sent,
             count: assigned.len() as u64,

@@ -14,6 +14,7 @@ use super::handle::{
 };
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::Metrics;
 use super::outbox::{Accepted, NodeStore};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
@@ -51,6 +52,7 @@ pub struct RunningNode {
     pub(super) store: Arc<RedisStore>,
     pub(super) slot: Arc<Slot>,
     pub(super) hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) sync: Arc<Sync>,
     pub(super) leases: Arc<Leases>,
     pub(super) work: Arc<Tasks>,

@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::driver::{Driver, Msg, Status};
 use super::hub::Hub;
 use super::leases::Leases;
+use super::metrics::Metrics;
 use super::nursery::Nursery;
 use super::outbox::NodeStore;
 use super::progress::Progress;
@@ -25,6 +26,7 @@ use crate::cluster::member::Metadata;
 use crate::cluster::node::{Node, Settings};
 use crate::cluster::protocol::Numbers;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
+use crate::store::Meter;
 use crate::store::redis::{RedisStore, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,7 +106,9 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (status, status_reader) = watch::channel(status);
     let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
     let (to_presence, presence_commands) = mpsc::channel(16);
-    let store = Arc::new(RedisStore::new(start.target, &start.cluster));
+    let metrics = Metrics::new()?;
+    let meter: Arc<dyn Meter> = Arc::<Metrics>::clone(&metrics);
+    let store = Arc::new(RedisStore::new(start.target, &start.cluster).counted(meter));
     let slot = Slot::new(start.state_dir, kept);
     let hub = Hub::new();
     let progress = Arc::new(Progress::default());
@@ -115,6 +119,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         inputs.downgrade(),
         status_reader.clone(),
         Arc::clone(&progress),
+        Arc::clone(&metrics),
     );
     let accepted = Arc::new(Notify::new());
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
@@ -128,6 +133,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         node,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
         sync: Arc::clone(&sync),
         leases: Arc::clone(&leases),
         tasks: Arc::clone(&work),
@@ -143,6 +149,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         store: Arc::clone(&store),
         slot: Arc::clone(&slot),
         hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
         progress: Arc::clone(&progress),
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
@@ -173,6 +180,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         store,
         slot,
         hub,
+        metrics,
         sync,
         leases,
         work,

@@ -9,6 +9,7 @@
 use super::driver::{Msg, Status};
 use super::error::Error;
 use super::hub::Hub;
+use super::metrics::Metrics;
 use super::outbox::SavedChange;
 use super::progress::Progress;
 use super::reader;
@@ -43,6 +44,7 @@ pub(super) struct Sync {
     acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
     vacated: Notify,
     progress: Arc<Progress>,
+    metrics: Arc<Metrics>,
     /// Held from reading the cursor until it is on disk, so that an older one never overwrites a newer.
     saving: tokio::sync::Mutex<()>,
     /// The disk has not been told the newest cursor.
@@ -58,6 +60,7 @@ impl Sync {
         node: mpsc::WeakSender<Msg>,
         status: watch::Receiver<Status>,
         progress: Arc<Progress>,
+        metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new(Self {
             inbox: Mutex::new(None),
@@ -73,6 +76,7 @@ impl Sync {
             acknowledged: watch::Sender::new(None),
             vacated: Notify::new(),
             progress,
+            metrics,
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
@@ -196,6 +200,7 @@ impl Sync {
                 fresh.extend(inbox.take(entry));
             }
         }
+        self.metrics.messages_received.inc_by(fresh.len() as u64);
         self.arrived.notify_waiters();
         if self.hub.wants_messages() {
             for received in fresh {

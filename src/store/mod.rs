@@ -7,7 +7,10 @@
 
 pub mod history;
 pub mod memory;
+mod meter;
 pub mod redis;
+
+pub use meter::{CALLS, Ended, Meter, name_of};
 
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};

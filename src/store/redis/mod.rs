@@ -22,24 +22,42 @@ pub use presence::{PresenceNotices, PresenceSink};
 pub use target::{Address, DEADLINE, Target};
 
 pub use super::Notice;
-use super::{Answer, Store};
+use super::{Answer, Ended, Meter, Store, name_of};
+use crate::clock;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, Nonce};
 use crate::cluster::protocol::{Call, Entry, Fault};
+use crate::cluster::time::Moment;
 use redis::Value;
+use std::sync::Arc;
 
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
     target: Target,
     keys: Keys,
     link: link::Link,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 impl RedisStore {
     /// A store that connects when it is first used.
     #[must_use]
     pub fn new(target: Target, cluster: &ClusterName) -> Self {
-        Self { keys: Keys::new(cluster), link: link::Link::new(target.clone()), target }
+        Self { keys: Keys::new(cluster), link: link::Link::new(target.clone()), target, meter: None }
+    }
+
+    /// The same store, whose calls are counted.
+    #[must_use]
+    pub fn counted(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
+    /// Counts a call that began at `began`.
+    fn count<T>(&self, call: &'static str, began: Moment, outcome: &Result<T, Fault>) {
+        if let Some(meter) = &self.meter {
+            meter.count(call, clock::now().since(began), Ended::of(outcome));
+        }
     }
 
     /// Opens a reader of both streams.
@@ -64,7 +82,14 @@ impl RedisStore {
         &self.target
     }
 
-    async fn range(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
+    async fn range(&self, name: &'static str, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
+        let began = clock::now();
+        let outcome = self.range_uncounted(key, after, count).await;
+        self.count(name, began, &outcome);
+        outcome
+    }
+
+    async fn range_uncounted(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
         let mut standing = self.link.get().await?;
         // The position behind `after`: entry ids end in -0, so -1 lies between two of them.
         let mut range = redis::cmd("XRANGE");
@@ -72,11 +97,9 @@ impl RedisStore {
         let outcome = range.query_async::<Value>(&mut standing.connection).await;
         self.link.judge(&standing, outcome).await
     }
-}
 
-impl Store for RedisStore {
-    async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        let encode::Invocation { script, own_keys, arguments } = encode::invocation(&call, &self.keys);
+    async fn invoke(&self, call: &Call) -> Result<Answer, Fault> {
+        let encode::Invocation { script, own_keys, arguments } = encode::invocation(call, &self.keys);
         let mut invocation = script.prepare_invoke();
         for key in self.keys.all().iter().chain(&own_keys) {
             invocation.key(key);
@@ -87,17 +110,26 @@ impl Store for RedisStore {
         let mut standing = self.link.get().await?;
         let outcome = invocation.invoke_async::<Value>(&mut standing.connection).await;
         let value = self.link.judge(&standing, outcome).await?;
-        let reply = decode::reply(&call, value).map_err(|why| Fault::Refused(why.to_string()))?;
+        let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
         Ok(Answer { reply, server: (*standing.server).clone() })
+    }
+}
+
+impl Store for RedisStore {
+    async fn call(&self, call: Call) -> Result<Answer, Fault> {
+        let began = clock::now();
+        let outcome = self.invoke(&call).await;
+        self.count(name_of(&call), began, &outcome);
+        outcome
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
-        let value = self.range(self.keys.events(), after.0, count).await?;
+        let value = self.range("events", self.keys.events(), after.0, count).await?;
         streams::entries(value, streams::event).map_err(|why| Fault::Refused(why.to_string()))
     }
 
     async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
-        let value = self.range(self.keys.messages(), after.0, count).await?;
+        let value = self.range("messages", self.keys.messages(), after.0, count).await?;
         streams::entries(value, streams::message).map_err(|why| Fault::Refused(why.to_string()))
     }
 }

@@ -1,0 +1,229 @@
+//! The numbers of a running node, as Prometheus reads them.
+//!
+//! 1. Counting is an atomic addition; it never waits, and nothing of the node waits for whoever reads.
+//! 2. No label takes a value that a client or the cluster invents: methods, calls, events and states come from closed tables.
+//! 3. Counters are counted where things happen; gauges are read from the node when somebody asks (`snapshot.rs`).
+//!
+//! `calls.rs` calls to Redis · `requests.rs` requests of clients · `exposition.rs` the text, and the same as a map.
+//!
+//! Not here: serving them (`crate::rpc`).
+
+mod calls;
+mod exposition;
+mod requests;
+mod snapshot;
+
+pub use requests::RequestMeter;
+
+use crate::cluster::event::ClusterFact;
+use calls::CallMeters;
+use prometheus::core::Collector;
+use prometheus::{Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Bounds of the buckets of what Redis answers, in seconds.
+const ROUND_TRIP_BUCKETS: [f64; 13] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+/// Bounds of the buckets of how late a heartbeat is, in seconds.
+const DELAY_BUCKETS: [f64; 13] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds of the buckets of requests, which may wait for something, in seconds.
+const REQUEST_BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// See the module's text.
+pub struct Metrics {
+    registry: Registry,
+    /// Heartbeats that Redis took.
+    beats_ok: IntCounter,
+    /// Attempts of heartbeats that failed.
+    beats_failed: IntCounter,
+    delay: Histogram,
+    round_trip: Histogram,
+    leader_changes: IntCounter,
+    events: IntCounterVec,
+    /// Messages of this node that are in the stream now.
+    pub(in crate::engine) messages_sent: IntCounter,
+    /// Messages of other nodes that this node took from the stream.
+    pub(in crate::engine) messages_received: IntCounter,
+    /// Samples that the history's store confirmed.
+    pub(in crate::engine) history_recorded: IntCounter,
+    /// Samples that were given up.
+    pub(in crate::engine) history_dropped: IntCounter,
+    /// Samples that wait in memory to be recorded.
+    pub(in crate::engine) history_waiting: IntGauge,
+    /// Samples that wait on disk to be recorded.
+    pub(in crate::engine) history_spooled: IntGauge,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    calls: CallMeters,
+    log_lines_dropped: OnceLock<fn() -> u64>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// All numbers at their beginning.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] when two of them have one name, which is a defect of this module.
+    pub fn new() -> std::io::Result<Arc<Self>> {
+        let made =
+            Self::registered().map_err(|error| std::io::Error::other(format!("the metrics do not fit: {error}")));
+        made.map(Arc::new)
+    }
+
+    fn registered() -> Result<Self, Error> {
+        let registry = Registry::new();
+        let beats = "Heartbeats of this node: ok, taken by Redis; failed, attempts that had no answer.";
+        let beats = labelled(&registry, "clawster_heartbeats_total", beats, &["outcome"])?;
+        let events = "Events of the cluster that this node saw.";
+        let events = labelled(&registry, "clawster_events_total", events, &["event"])?;
+        for name in EVENTS {
+            events.get_metric_with_label_values(&[name])?;
+        }
+        let requests = "Requests of clients by method; outcome is ok or the kind of the error.";
+        let request_seconds = "How long requests of clients took, waiting included.";
+        Ok(Self {
+            beats_ok: beats.get_metric_with_label_values(&["ok"])?,
+            beats_failed: beats.get_metric_with_label_values(&["failed"])?,
+            delay: spread(
+                &registry,
+                "clawster_heartbeat_delay_seconds",
+                "From the instant at which a heartbeat was due to its answer.",
+                &DELAY_BUCKETS,
+            )?,
+            round_trip: spread(
+                &registry,
+                "clawster_heartbeat_round_trip_seconds",
+                "From sending the heartbeat that Redis took to its answer.",
+                &ROUND_TRIP_BUCKETS,
+            )?,
+            leader_changes: counter(
+                &registry,
+                "clawster_leader_changes_total",
+                "Elections of another leader than the one before that this node saw.",
+            )?,
+            events,
+            messages_sent: counter(
+                &registry,
+                "clawster_messages_sent_total",
+                "Messages of this node that were written to the stream.",
+            )?,
+            messages_received: counter(
+                &registry,
+                "clawster_messages_received_total",
+                "Messages for this node that were read from the stream.",
+            )?,
+            history_recorded: counter(
+                &registry,
+                "clawster_history_recorded_total",
+                "Heartbeats of this node that were recorded in the history.",
+            )?,
+            history_dropped: counter(
+                &registry,
+                "clawster_history_dropped_total",
+                "Heartbeats of this node that were not recorded, because the spool on disk was full or broken.",
+            )?,
+            history_waiting: gauge(
+                &registry,
+                "clawster_history_waiting",
+                "Heartbeats that wait in memory to be recorded.",
+            )?,
+            history_spooled: gauge(
+                &registry,
+                "clawster_history_spooled",
+                "Heartbeats that wait on disk to be recorded.",
+            )?,
+            requests: labelled(&registry, "clawster_requests_total", requests, &["method", "outcome"])?,
+            request_seconds: spreads(
+                &registry,
+                "clawster_request_seconds",
+                request_seconds,
+                &REQUEST_BUCKETS,
+                "method",
+            )?,
+            calls: CallMeters::registered(&registry)?,
+            log_lines_dropped: OnceLock::new(),
+            registry,
+        })
+    }
+
+    /// Where the number of log lines that were dropped is read.
+    pub fn read_dropped_lines(&self, read: fn() -> u64) {
+        // The first one stays: a process has one log.
+        let _ = self.log_lines_dropped.set(read);
+    }
+
+    /// A heartbeat was taken by Redis.
+    pub(in crate::engine) fn beat(&self, round_trip: Duration, delay: Duration) {
+        self.beats_ok.inc();
+        self.round_trip.observe(round_trip.as_secs_f64());
+        self.delay.observe(delay.as_secs_f64());
+    }
+
+    /// An attempt of a heartbeat had no answer.
+    pub(in crate::engine) fn beat_failed(&self) {
+        self.beats_failed.inc();
+    }
+
+    /// An event of the cluster came in.
+    pub(in crate::engine) fn event(&self, fact: &ClusterFact) {
+        let name = event_name(fact);
+        if let Ok(counter) = self.events.get_metric_with_label_values(&[name]) {
+            counter.inc();
+        }
+        if let ClusterFact::LeaderElected { leader_id, previous_leader_id, .. } = fact
+            && previous_leader_id.as_ref() != Some(leader_id)
+        {
+            self.leader_changes.inc();
+        }
+    }
+
+    /// The counters of one method; `method` must come from a closed table.
+    #[must_use]
+    pub fn requests_of(&self, method: &'static str) -> RequestMeter {
+        RequestMeter::new(method, &self.requests, &self.request_seconds)
+    }
+}
+
+/// The events that are counted.
+const EVENTS: [&str; 6] = ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead"];
+
+fn event_name(fact: &ClusterFact) -> &'static str {
+    match fact {
+        ClusterFact::NodeJoined { .. } => EVENTS[0],
+        ClusterFact::NodeLeft { .. } => EVENTS[1],
+        ClusterFact::LeaderElected { .. } => EVENTS[2],
+        ClusterFact::LeaderLost { .. } => EVENTS[3],
+        ClusterFact::TaskAvailable { .. } => EVENTS[4],
+        ClusterFact::TaskDead { .. } => EVENTS[5],
+    }
+}
+
+fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> Result<M, Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, Error> {
+    add(registry, IntCounter::new(name, help)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, Error> {
+    add(registry, IntGauge::new(name, help)?)
+}
+
+fn labelled(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    add(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn spread(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+    add(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+}
+
+fn spreads(registry: &Registry, name: &str, help: &str, buckets: &[f64], label: &str) -> Result<HistogramVec, Error> {
+    add(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label])?)
+}

@@ -1,0 +1,124 @@
+//! Counting what a store is asked for.
+//!
+//! 1. Names come from [`CALLS`]; nothing of a call's content is seen.
+//!
+//! Not here: what becomes of the counts (`crate::engine`).
+
+use crate::cluster::protocol::{Call, Fault, LeaseCall, TaskCall};
+use std::time::Duration;
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With an answer.
+    Answered,
+    /// With an error of the store.
+    Refused,
+    /// Without an answer.
+    Unavailable,
+}
+
+impl Ended {
+    /// How an outcome counts.
+    #[must_use]
+    pub fn of<T>(outcome: &Result<T, Fault>) -> Self {
+        match outcome {
+            Ok(_) => Self::Answered,
+            Err(Fault::Refused(_)) => Self::Refused,
+            Err(Fault::Unavailable(_)) => Self::Unavailable,
+        }
+    }
+}
+
+/// Whoever counts calls.
+pub trait Meter: Send + Sync + 'static {
+    /// A call ended. `call` is one of [`CALLS`].
+    fn count(&self, call: &'static str, took: Duration, ended: Ended);
+}
+
+/// Every name of a call; the last ones are reads, and the ping on the connection that proves a node's life.
+pub const CALLS: [&str; 31] = [
+    "join",
+    "tick",
+    "view",
+    "leave",
+    "resign",
+    "hand_over",
+    "campaign",
+    "register",
+    "watch",
+    "sweep",
+    "publish",
+    "acknowledge",
+    "lease_acquire",
+    "lease_renew",
+    "lease_release",
+    "lease_check",
+    "lease_forget",
+    "lease_watch",
+    "once",
+    "drain",
+    "task_submit",
+    "task_claim",
+    "task_settle",
+    "task_cancel",
+    "task_redrive",
+    "task_get",
+    "task_list",
+    "events",
+    "messages",
+    "census",
+    "ping",
+];
+
+/// The name of a call.
+#[must_use]
+pub fn name_of(call: &Call) -> &'static str {
+    match call {
+        Call::Join(_) => "join",
+        Call::Tick(_) => "tick",
+        Call::View(_) => "view",
+        Call::Leave { .. } => "leave",
+        Call::Resign { .. } => "resign",
+        Call::HandOver { .. } => "hand_over",
+        Call::Campaign(_) => "campaign",
+        Call::Register { .. } => "register",
+        Call::Watch => "watch",
+        Call::Sweep { .. } => "sweep",
+        Call::Publish(_) => "publish",
+        Call::Acknowledge { .. } => "acknowledge",
+        Call::Lease(call) => match &**call {
+            LeaseCall::Acquire(_) => "lease_acquire",
+            LeaseCall::Renew { .. } => "lease_renew",
+            LeaseCall::Release { .. } => "lease_release",
+            LeaseCall::Check { .. } => "lease_check",
+            LeaseCall::Forget { .. } => "lease_forget",
+            LeaseCall::Watch { .. } => "lease_watch",
+        },
+        Call::Once(_) => "once",
+        Call::Drain(_) => "drain",
+        Call::Task(call) => match &**call {
+            TaskCall::Submit { .. } => "task_submit",
+            TaskCall::Claim(_) => "task_claim",
+            TaskCall::Settle { .. } => "task_settle",
+            TaskCall::Cancel { .. } => "task_cancel",
+            TaskCall::Redrive { .. } => "task_redrive",
+            TaskCall::Get { .. } => "task_get",
+            TaskCall::List { .. } => "task_list",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_and_read_has_a_name_of_its_own() {
+        let mut names = CALLS.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CALLS.len());
+        assert!(CALLS.contains(&name_of(&Call::Watch)));
+    }
+}

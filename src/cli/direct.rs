@@ -24,6 +24,7 @@ use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a heartbeat waits for the private server to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
@@ -118,7 +119,8 @@ async fn attempts(
     for attempt in 1..=of {
         let before = state.clone();
         let began = clock::now();
-        let error = match oneshot.beat(boot, state).await {
+        let span = tracing::debug_span!("heartbeat", attempt, node_id = %oneshot.node_id);
+        let error = match oneshot.beat(boot, state).instrument(span).await {
             Ok(mut beat) => {
                 beat.attempts = attempt;
                 return Ok(beat.into());

@@ -7,6 +7,7 @@
 //!
 //! Not here: what is logged, and at which level (the modules themselves).
 
+mod collect;
 mod line;
 mod queue;
 mod rotate;
@@ -111,7 +112,7 @@ fn build(
     }
     let senders = queues.iter().map(Queue::sender).collect();
     let filter = filter(config.level);
-    Ok((tracing_subscriber::registry().with(filter).with(line::Collect { senders }), Guard { queues }))
+    Ok((tracing_subscriber::registry().with(filter).with(collect::Collect { senders }), Guard { queues }))
 }
 
 /// clawster at its level, the libraries at warn (or above it, where that is less).

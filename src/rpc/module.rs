@@ -7,6 +7,7 @@
 
 use super::errors::{ErrorKind, RpcError, shown};
 use super::methods;
+use super::request;
 use super::subscription::Session;
 use crate::cluster::ids::ClusterName;
 use crate::engine::handle::{Delivery, Handout, Node};
@@ -16,8 +17,11 @@ use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
 use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, RpcModule};
 use serde_json::value::RawValue;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
 
 /// What the methods tell of the process and do not learn from the node.
 #[derive(Debug, Clone)]
@@ -123,6 +127,18 @@ impl Outcome {
         Self { tail, after: Vec::new() }
     }
 
+    /// Says in the request's span how it ended.
+    pub(crate) fn tell(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
+        }
+        let failed = self.tail.starts_with(r#""error""#);
+        span.record("outcome", if failed { "error" } else { "ok" });
+        if failed {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+
     /// The answer under an id, as JSON text.
     pub(crate) fn under(&self, id: &RawValue) -> String {
         format!(r#"{{"jsonrpc":"2.0","id":{},{}"#, id.get(), self.tail)
@@ -133,7 +149,12 @@ impl Outcome {
 #[derive(Debug, Clone)]
 pub struct Module {
     methods: Methods,
+    /// What its clients come by, for the log.
+    connection: &'static str,
 }
+
+/// The requests of this process, numbered for the log.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 impl Module {
     /// The methods over a node.
@@ -143,7 +164,27 @@ impl Module {
     pub fn new<N: Node>(node: Arc<N>, info: ServerInfo) -> Result<Self, RegisterMethodError> {
         let mut module = RpcModule::new(Context { node, info });
         methods::register_all(&mut module)?;
-        Ok(Self { methods: module.into() })
+        Ok(Self { methods: module.into(), connection: "socket" })
+    }
+
+    /// The same methods for clients that come by something else than the socket.
+    pub(crate) fn over(&self, connection: &'static str) -> Self {
+        Self { methods: self.methods.clone(), connection }
+    }
+
+    /// The span of a request. Of what its client wrote it holds the method, if there is one, and of which kind the id is.
+    pub(crate) fn span(&self, call: &request::Call) -> Span {
+        debug_span!(
+            parent: None,
+            "request",
+            request = REQUESTS.fetch_add(1, Ordering::Relaxed),
+            method = self.methods.method_with_name(&call.method).map_or("unknown", |(name, _)| name),
+            connection = self.connection,
+            id_kind = call.id_kind(),
+            outcome = Empty,
+            otel.kind = "server",
+            otel.status_code = Empty,
+        )
     }
 
     /// Runs one call.

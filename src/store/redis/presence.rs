@@ -15,6 +15,7 @@ use redis::Value;
 use redis::aio::{PubSubSink, PubSubStream};
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::{Instrument, debug_span, trace_span};
 
 /// The sending half: pings and subscriptions.
 pub struct PresenceSink {
@@ -39,7 +40,7 @@ pub(super) async fn open(target: &Target, keys: Keys, nonce: &Nonce) -> Result<(
         pubsub.subscribe(keys.all_channel()).await?;
         Ok(pubsub)
     };
-    let pubsub = within(DEADLINE, opening).await?;
+    let pubsub = within(DEADLINE, opening).instrument(debug_span!("redis_call", call = "presence")).await?;
     let (sink, stream) = pubsub.split();
     Ok((PresenceSink { sink, keys }, PresenceNotices { stream }))
 }
@@ -57,7 +58,8 @@ impl PresenceSink {
     /// # Errors
     /// [`Fault::Unavailable`] when none came within `deadline`; the connection is of no more use then.
     pub async fn ping(&mut self, deadline: Duration) -> Result<(), Fault> {
-        within(deadline, self.sink.ping::<Value>()).await.map(|_| ())
+        let span = trace_span!("redis_call", call = "ping");
+        within(deadline, self.sink.ping::<Value>()).instrument(span).await.map(|_| ())
     }
 
     /// Takes or gives back the leader channel.

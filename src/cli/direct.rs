@@ -78,7 +78,7 @@ fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
 pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Result<HeartbeatResult, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let mut config = config.clone();
-    let _log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
+    let log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
     let seek = settings::seek(&config, environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     if let Some(trouble) = &redis.trouble {
@@ -86,6 +86,7 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
     }
     let dir = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
     let (node_id, kept) = claim(config.node.id.clone(), &dir)?;
+    log.node_is(config.cluster.as_str(), node_id.as_str());
     let boot = boot_id().map_err(|error| failed(&error))?;
     let mut state = OneshotState::load(&dir, &node_id, &boot);
     let store = RedisStore::new(settings::target(&config), &config.cluster);

@@ -110,7 +110,8 @@ impl Publisher {
         let publish = Publish { life, epoch: status.epoch, producer, keep: self.keep, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
-        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply else {
+        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply
+        else {
             return Err(Fault::Refused("a publish was answered with something else".to_owned()));
         };
         match reply {

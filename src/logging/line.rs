@@ -48,7 +48,14 @@ impl Line {
     /// A line of the log about itself.
     pub(super) fn warning(message: String) -> Arc<Self> {
         let target = module_path!();
-        Arc::new(Self { at: crate::clock::wall(), level: Level::WARN, target, message, fields: Vec::new(), spans: Vec::new() })
+        Arc::new(Self {
+            at: crate::clock::wall(),
+            level: Level::WARN,
+            target,
+            message,
+            fields: Vec::new(),
+            spans: Vec::new(),
+        })
     }
 
     /// The line, its line feed included.

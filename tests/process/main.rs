@@ -33,4 +33,5 @@ mod settings;
 mod sync_rules;
 mod tasks;
 mod terminal;
+mod tracing;
 mod work;

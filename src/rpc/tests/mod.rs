@@ -6,6 +6,7 @@ mod hand_over;
 mod methods;
 mod noise;
 mod protocol;
+mod spans;
 mod subscriptions;
 mod work;
 mod work_stub;

@@ -30,12 +30,12 @@ fn a_request_can_be_followed_to_redis_and_back() {
     settled(&[&node], secs(20.0));
 
     // A call that is the request's own.
-    node.refused("distributed.get_task", json!({"task_id": "hunter2"}), -32011);
+    node.refused("distributed.get_task", json!({"task_id": "hunter2"}), -32009);
     let request = ended(&node, "request", |line| line["fields"]["method"] == "distributed.get_task");
     let fields = &request["fields"];
     assert_eq!(
         (&fields["connection"], &fields["id_kind"], &fields["outcome"]),
-        (&json!("stdio"), &json!("text"), &json!("error"))
+        (&json!("stdio"), &json!("number"), &json!("error"))
     );
     let call = ended(&node, "redis_call", |line| line["spans"][0]["request"] == fields["request"]);
     assert_eq!(
@@ -52,8 +52,8 @@ fn a_request_can_be_followed_to_redis_and_back() {
     ended(&node, "redis_call", |line| line["fields"]["call"] == "task_submit" && line["spans"][0]["span"] == "packed");
 
     // Beats, those that a request asks for among them.
-    node.ok("distributed.heartbeat", json!({}));
-    let tick = ended(&node, "tick", |line| line["spans"][0]["method"] == "distributed.heartbeat");
+    node.ok("cluster.heartbeat", json!({}));
+    let tick = ended(&node, "tick", |line| line["spans"][0]["method"] == "cluster.heartbeat");
     assert_eq!((&tick["fields"]["attempt"], &tick["fields"]["node_id"]), (&json!(1), &json!("a")));
     ended(&node, "redis_call", |line| line["fields"]["call"] == "tick" && line["spans"][0]["span"] == "tick");
     ended(&node, "tick", |line| line["spans"].is_null());
@@ -65,7 +65,7 @@ fn at_the_level_info_nothing_is_said_of_requests() {
     let (redis, dir) = (RedisServer::start(), stage());
     let node = Launch::new(dir.path(), "a").redis(&redis).brisk().start();
     settled(&[&node], secs(20.0));
-    node.ok("distributed.heartbeat", json!({}));
+    node.ok("cluster.heartbeat", json!({}));
     node.state();
     assert!(!node.stderr().contains(" ended"), "{}", node.stderr());
 }

@@ -71,10 +71,13 @@ impl<P: Pack> Packing<P> {
         // An item that did not fit begins the next call.
         let mut next = self.queue.recv().await;
         while let Some(first) = next.take() {
-            let mut bytes = P::bytes(&first.0);
+            let (item, client, request) = first;
+            let mut bytes = P::bytes(&item);
             let span = debug_span!(parent: None, "packed", count = Empty);
-            span.follows_from(&first.2);
-            let (mut items, mut clients) = (vec![first.0], vec![first.1]);
+            span.follows_from(&request);
+            // It ends when its request does, not when the next one comes.
+            drop(request);
+            let (mut items, mut clients) = (vec![item], vec![client]);
             while items.len() < BATCH.0
                 && next.is_none()
                 && let Ok(entry) = self.queue.try_recv()

@@ -8,32 +8,59 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Which characters a name may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    /// Letters, digits, `.`, `_` and `-`, the last three not at the beginning but for `_`.
+    Plain,
+    /// Those, and `:` and `/` behind the beginning.
+    Path,
+    /// All that ASCII prints, but for the space.
+    Graphic,
+}
+
+impl Alphabet {
+    fn holds(self, text: &str) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        match self {
+            Self::Plain => text.chars().all(plain) && !text.starts_with(['.', '-']),
+            Self::Path => text.chars().all(|c| plain(c) || matches!(c, ':' | '/')) && !text.starts_with(['.', '-']),
+            Self::Graphic => text.bytes().all(|b| b.is_ascii_graphic()),
+        }
+    }
+}
+
+impl fmt::Display for Alphabet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "characters of a-z, A-Z, 0-9, '.', '_', '-' (not starting with '.' or '-')",
+            Self::Path => "characters of a-z, A-Z, 0-9, '.', '_', '-', ':', '/' (not starting with '.' or '-')",
+            Self::Graphic => "printable ASCII characters without spaces",
+        })
+    }
+}
+
 /// Why a text is no valid id; the message names what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{what} {text:?} is not allowed: use 1 to {max} characters of a-z, A-Z, 0-9, '.', '_', '-'{more} (not starting with '.' or '-')"
-)]
+#[error("{what} {text:?} is not allowed: use 1 to {max} {alphabet}")]
 pub struct InvalidId {
     what: &'static str,
     text: String,
     max: usize,
-    /// Further characters that are allowed.
-    more: &'static str,
+    alphabet: Alphabet,
 }
 
-fn check(what: &'static str, text: &str, max: usize, more: &'static str) -> Result<(), InvalidId> {
-    let further = |c: char| matches!(c, ':' | '/') && more.contains(c);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') || further(c);
-    let good = !text.is_empty() && text.len() <= max && text.chars().all(allowed) && !text.starts_with(['.', '-']);
-    if good {
+pub(super) fn check(what: &'static str, text: &str, max: usize, alphabet: Alphabet) -> Result<(), InvalidId> {
+    if !text.is_empty() && text.len() <= max && alphabet.holds(text) {
         return Ok(());
     }
     let shown: String = text.chars().take(80).collect();
-    Err(InvalidId { what, text: shown, max, more })
+    Err(InvalidId { what, text: shown, max, alphabet })
 }
 
+/// A text that has been checked once and for all.
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $more:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $alphabet:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -43,10 +70,10 @@ macro_rules! checked_text {
             /// Checks a text and takes it.
             ///
             /// # Errors
-            /// [`InvalidId`] when the text is empty, too long or holds a character that is not allowed.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidId> {
+            /// [`InvalidId`](crate::cluster::ids::InvalidId) when the text is empty, too long or holds a character that is not allowed.
+            pub fn new(text: impl Into<String>) -> Result<Self, $crate::cluster::ids::InvalidId> {
                 let text = text.into();
-                check($what, &text, $max, $more)?;
+                $crate::cluster::ids::check($what, &text, $max, $crate::cluster::ids::Alphabet::$alphabet)?;
                 Ok(Self(text))
             }
 
@@ -57,22 +84,22 @@ macro_rules! checked_text {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
+            type Error = $crate::cluster::ids::InvalidId;
+            fn try_from(text: String) -> Result<Self, $crate::cluster::ids::InvalidId> {
                 Self::new(text)
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = InvalidId;
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
+            type Err = $crate::cluster::ids::InvalidId;
+            fn from_str(text: &str) -> Result<Self, $crate::cluster::ids::InvalidId> {
                 Self::new(text)
             }
         }
@@ -85,21 +112,23 @@ macro_rules! checked_text {
     };
 }
 
+pub(super) use checked_text;
+
 checked_text!(
     /// The stable name of a node, at most 64 characters; it outlives restarts of the process.
-    NodeId, "node id", 64, ""
+    NodeId, "node id", 64, Plain
 );
 checked_text!(
     /// The name of a cluster, at most 64 characters; two clusters on one Redis differ by it.
-    ClusterName, "cluster name", 64, ""
+    ClusterName, "cluster name", 64, Plain
 );
 checked_text!(
     /// A random text of 1 to 64 characters that names one process, one presence connection, one producer or one renewal.
-    Nonce, "nonce", 64, ""
+    Nonce, "nonce", 64, Plain
 );
 checked_text!(
     /// The name of a lease, at most 128 characters; `leader` is the leadership.
-    LeaseName, "lease name", 128, ", ':', '/'"
+    LeaseName, "lease name", 128, Path
 );
 
 impl LeaseName {

@@ -6,10 +6,9 @@
 //!
 //! Not here: the transitions of a task (`crate::cluster::protocol::task`).
 
-use super::ids::NodeId;
+use super::ids::{NodeId, checked_text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::time::Duration;
 
 /// The most bytes that a payload or a result may have.
@@ -39,84 +38,18 @@ pub const DELAY_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The most bytes of [`Requirements`] as text.
 pub const REQUIREMENTS_MAX: usize = 8192;
 
-/// Why a text or a number cannot be part of a task; the message names what is allowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTask {
-    /// Not a name.
-    #[error("{what} {text:?} is not allowed: use 1 to 128 printable ASCII characters without spaces")]
-    Name {
-        /// Of what.
-        what: &'static str,
-        /// Its beginning.
-        text: String,
-    },
-    /// Not a priority.
-    #[error("priority {0} is not allowed: use -1000 to 1000")]
-    Priority(i64),
-}
+/// Why a number is no priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("priority {0} is not allowed: use -1000 to 1000")]
+pub struct InvalidPriority(i64);
 
-macro_rules! task_name {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Checks a text and takes it.
-            ///
-            /// # Errors
-            /// [`InvalidTask::Name`] when the text is empty, too long or holds a character that is not allowed.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidTask> {
-                let text = text.into();
-                if (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
-                    return Ok(Self(text));
-                }
-                Err(InvalidTask::Name { what: $what, text: text.chars().take(80).collect() })
-            }
-
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidTask;
-            fn try_from(text: String) -> Result<Self, InvalidTask> {
-                Self::new(text)
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = InvalidTask;
-            fn from_str(text: &str) -> Result<Self, InvalidTask> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
-    };
-}
-
-task_name!(
+checked_text!(
     /// The name of a task, unique in the cluster while the task is kept: 1 to 128 printable ASCII characters without spaces.
-    TaskId, "task id"
+    TaskId, "task id", 128, Graphic
 );
-task_name!(
+checked_text!(
     /// What sort of work a task is; workers claim by it. 1 to 128 printable ASCII characters without spaces.
-    TaskKind, "kind"
+    TaskKind, "kind", 128, Graphic
 );
 
 /// What a member must have to be handed a task; empty: nothing.
@@ -161,11 +94,11 @@ impl Priority {
     /// Checks a number and takes it.
     ///
     /// # Errors
-    /// [`InvalidTask::Priority`] when it lies outside of -1000 to 1000.
-    pub fn new(number: i64) -> Result<Self, InvalidTask> {
+    /// [`InvalidPriority`] when it lies outside of -1000 to 1000.
+    pub fn new(number: i64) -> Result<Self, InvalidPriority> {
         match i16::try_from(number) {
             Ok(small) if (-1000..=1000).contains(&small) => Ok(Self(small)),
-            _ => Err(InvalidTask::Priority(number)),
+            _ => Err(InvalidPriority(number)),
         }
     }
 
@@ -177,8 +110,8 @@ impl Priority {
 }
 
 impl TryFrom<i64> for Priority {
-    type Error = InvalidTask;
-    fn try_from(number: i64) -> Result<Self, InvalidTask> {
+    type Error = InvalidPriority;
+    fn try_from(number: i64) -> Result<Self, InvalidPriority> {
         Self::new(number)
     }
 }

@@ -150,7 +150,7 @@ mod tests {
             incarnation: Incarnation(7),
             number,
             at: ServerTime(at),
-            leads: number % 2 == 0,
+            leads: number.is_multiple_of(2),
             term: Term(3),
             leader_id: None,
             round_trip: Duration::from_millis(1),

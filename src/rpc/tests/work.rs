@@ -149,6 +149,11 @@ async fn wrong_parameters_of_work_are_named() {
             json!({"kind": "a", "payload": 1, "requires": {"gpu": 1}}),
             "parameter requires: unknown field",
         ),
+        (
+            "submit_task",
+            json!({"kind": "a", "payload": 1, "requires": []}),
+            "parameter requires: invalid type: sequence",
+        ),
         ("claim_tasks", json!({"kinds": []}), "parameter kinds: name 1 to 100"),
         ("claim_tasks", json!({"limit": 1_001}), "parameter limit: it is 1001"),
         ("list_tasks", json!({"state": "lost"}), "parameter state: unknown variant"),

@@ -58,7 +58,7 @@ fn word<T: DeserializeOwned>(fields: &HashMap<String, String>, name: &str) -> Re
 }
 
 fn task(fields: &HashMap<String, String>) -> Result<(TaskId, TaskKind), Malformed> {
-    let bad = |why: crate::cluster::task::InvalidTask| Malformed(why.to_string());
+    let bad = |why: crate::cluster::ids::InvalidId| Malformed(why.to_string());
     Ok((TaskId::new(field(fields, "task")?).map_err(bad)?, TaskKind::new(field(fields, "kind")?).map_err(bad)?))
 }
 

@@ -61,7 +61,7 @@ pub struct SubmitParams {
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
     /// What a node must be or have to get it; any node when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "requires_object", skip_serializing_if = "Option::is_none")]
     pub requires: Option<Requires>,
     /// Higher ones first; among equals the older one first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,6 +162,12 @@ pub struct ListParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub kind: Option<String>,
+}
+
+/// Only an object: a list would be taken for the fields in their order.
+fn requires_object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Requires>, D::Error> {
+    let object = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    object.map(|object| Requires::deserialize(object).map_err(serde::de::Error::custom)).transpose()
 }
 
 fn task_id(parameter: &str, text: String) -> Result<TaskId, RpcError> {

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long e2e bench bench-tasks release plugin setup
+.PHONY: help demo test check fix long e2e otel bench bench-tasks release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -23,6 +23,11 @@ long:                ## only the tests that take minutes: 10,000 messages per no
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
 	@scripts/e2e
+
+otel:                ## only what the feature otel adds: lints, and spans on their way to a collector
+	cargo clippy --locked --all-targets --features otel -- -D warnings
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --features otel --test otel
+	cargo test --locked --features otel --lib logging::
 
 bench:               ## start, memory, size, heartbeat and tick cost, checks, tasks and history, each against its limit
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo bench --locked --bench limits

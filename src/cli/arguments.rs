@@ -72,6 +72,8 @@ pub enum Command {
     /// Run this gateway's node until standard input ends or a signal comes
     #[command(after_help = "\
 Standard output carries nothing but JSON-RPC answers and events; logs go to standard error and the log file.
+At the log level debug they tell of each request, each heartbeat and each call to Redis when it ends. A build with the
+feature otel sends these spans to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 
 Examples:
   clawster serve                      as a gateway's child process

@@ -30,6 +30,7 @@ use crate::store::Store;
 use crate::store::history::Stores;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// How long a heartbeat waits for the private server to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
@@ -143,6 +144,7 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
     }
     let dir = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
     let (node_id, kept) = claim(config.node.id.clone(), &dir)?;
+    log.node_is(config.cluster.as_str(), node_id.as_str());
     let boot = boot_id().map_err(|error| failed(&error))?;
     let mut state = OneshotState::load(&dir, &node_id, &boot);
     let store = RedisStore::new(settings::target(&config), &config.cluster);
@@ -190,7 +192,8 @@ async fn attempts(
     for attempt in 1..=of {
         let before = state.clone();
         let began = clock::now();
-        let error = match oneshot.beat(boot, state).await {
+        let span = tracing::debug_span!("heartbeat", attempt, node_id = %oneshot.node_id);
+        let error = match oneshot.beat(boot, state).instrument(span).await {
             Ok(mut beat) => {
                 beat.beat.attempts = attempt;
                 beat.delay = clock::now().since(first);

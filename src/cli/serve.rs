@@ -30,13 +30,14 @@ pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 /// See [`Failure`]: a configuration that cannot be used, no private Redis; never a Redis that is away.
 pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     let mut signals = Signals::listen()?;
-    let (mut config, _log) = prepare(session, "serve")?;
+    let (mut config, log) = prepare(session, "serve")?;
     let seek = settings::seek(&config, session.environment);
     let (redis, wanted) = settle_unless_asked_to_end(&mut config, seek, &mut signals).await?;
     redis.tell();
     let served = match wanted {
         true => {
             let claim = Claim::take(&config, config.node.id.clone())?;
+            log.node_is(config.cluster.as_str(), claim.id().as_str());
             serve(OwnNode::start(claim, &config, &redis)?, stay, &mut signals).await
         }
         false => Ok(()),

@@ -80,10 +80,12 @@ impl Caller {
         judge: impl Fn(Reply) -> Verdict<T>,
     ) -> Result<T, Error> {
         let end = clock::now() + PATIENCE;
+        let mut attempt = 0;
         loop {
             let life = self.life(end).await?;
-            let why = match self.call(call(life.clone())).await {
-                Ok((reply, _)) => match judge(reply) {
+            attempt += 1;
+            let why = match self.store.attempt(call(life), attempt).await {
+                Ok(answer) => match judge(answer.reply) {
                     Verdict::Done(answer) => return Ok(answer),
                     Verdict::Unexpected => return Err(unexpected()),
                     Verdict::Stranger(identity) => self.introduce(identity).await,

@@ -20,20 +20,21 @@ use crate::cluster::event::{ClusterEvent, Event, LocalFact};
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::node::{Beaten, Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
-use crate::cluster::protocol::{Fault, Life, Numbers, Reply, ServerId};
+use crate::cluster::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
 use crate::cluster::time::Moment;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span, debug_span};
 
 /// What reaches the loop.
 pub(super) enum Msg {
     Input(Input),
-    Ask(Request, oneshot::Sender<Result<Response, Refusal>>),
+    /// A client asks, in the span of its request.
+    Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
     State(oneshot::Sender<(StateView, Moment)>),
     /// Which samples the node still carries.
     Carried(oneshot::Sender<Vec<Sample>>),
@@ -123,12 +124,13 @@ impl Driver {
                 self.metrics.event(&event.fact);
                 self.hub.publish(Event::Cluster(event));
             }
-            Msg::Ask(request, client) => {
+            Msg::Ask(request, client, span) => {
                 // Far above the node's own tickets, so that the two never meet.
                 self.tickets += 1;
                 let ticket = Ticket((1 << 62) + self.tickets);
                 self.clients.insert(ticket, client);
-                self.step(Input::Asked(ticket, request));
+                // The calls that it leads to at once are the request's.
+                span.in_scope(|| self.step(Input::Asked(ticket, request)));
             }
             Msg::State(client) => {
                 let now = clock::now();
@@ -175,10 +177,18 @@ impl Driver {
             Effect::Call(ticket, call) => {
                 let store = Arc::clone(&self.store);
                 let sent = clock::now();
-                let handle = self.calls.spawn(async move {
-                    let outcome = store.call(call).await.map(|answer| (answer.reply, answer.server));
+                let (attempt, span) = match &call {
+                    Call::Tick(tick) => {
+                        let attempt = self.node.beat_attempt();
+                        (attempt, debug_span!("tick", attempt, node_id = %tick.life.node_id, leads = tick.leads))
+                    }
+                    _ => (1, Span::current()),
+                };
+                let calling = async move {
+                    let outcome = store.attempt(call, attempt).await.map(|answer| (answer.reply, answer.server));
                     (ticket, sent, outcome)
-                });
+                };
+                let handle = self.calls.spawn(calling.instrument(span));
                 self.running.insert(handle.id(), (ticket, sent));
             }
             Effect::OpenPresence(nonce) => self.tell_presence(presence::Command::Open(nonce)),

@@ -21,6 +21,7 @@ use crate::store::redis::RedisStore;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
+use tracing::{Instrument, debug_span};
 
 /// How many messages, and how many bytes of them, one write carries.
 const BATCH: (usize, usize) = (4096, 2 << 20);
@@ -107,7 +108,10 @@ impl Publisher {
         };
         let entries = pack(batch);
         let publish = Publish { life, epoch: status.epoch, producer, keep: self.keep, entries };
-        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).await?.reply else {
+        let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
+        let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
+        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply
+        else {
             return Err(Fault::Refused("a publish was answered with something else".to_owned()));
         };
         match reply {

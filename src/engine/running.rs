@@ -143,7 +143,7 @@ impl RunningNode {
     pub(super) async fn ask(&self, request: Request) -> Result<Response, Error> {
         let (answer, outcome) = oneshot::channel();
         let gone = || Error::Internal("the node has stopped".to_owned());
-        self.node.send(Msg::Ask(request, answer)).await.map_err(|_| gone())?;
+        self.node.send(Msg::Ask(request, answer, tracing::Span::current())).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?.map_err(error)
     }
 
@@ -173,7 +173,9 @@ impl RunningNode {
             Accepted::New { producer_seq } => Some(*producer_seq),
             Accepted::Duplicate { .. } => None,
         });
-        if let Some(last) = last.max().filter(|_| self.is_linked()) {
+        let last = last.max();
+        tracing::debug!(last_message = last, "messages were accepted");
+        if let Some(last) = last.filter(|_| self.is_linked()) {
             self.progress.reach(last, PATIENCE).await;
         }
         Ok(Sent::of(&accepted, &self.progress))

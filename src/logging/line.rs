@@ -1,22 +1,14 @@
 //! One event as one line.
 //!
 //! 1. A rendered line holds exactly one line feed, at its end, and no other control character but our own colours.
-//! 2. A line has at most [`MAX_LINE_CHARS`] characters of message and as many of each field.
-//! 3. Only events are written; the spans around them are not.
 //!
-//! Not here: where lines go (`queue.rs`).
+//! Not here: what becomes a line (`collect.rs`), where lines go (`queue.rs`).
 
-use super::queue::Sender;
 use serde_json::{Map, Value};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::layer::{Context as LayerContext, Layer};
-
-/// Longer texts are cut.
-const MAX_LINE_CHARS: usize = 16 * 1024;
+use tracing::Level;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy)]
@@ -37,21 +29,33 @@ pub(super) struct Context {
     pub(super) pid: u32,
 }
 
+/// What an event or a span says, by name.
+pub(super) type Said = Vec<(&'static str, Value)>;
+
 /// An event, taken apart.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    at: SystemTime,
+    pub(super) at: SystemTime,
     pub(super) level: Level,
-    target: &'static str,
-    message: String,
-    fields: Vec<(&'static str, Value)>,
+    pub(super) target: &'static str,
+    pub(super) message: String,
+    pub(super) fields: Said,
+    /// The spans around it, with what they say, the innermost first.
+    pub(super) spans: Vec<(&'static str, Said)>,
 }
 
 impl Line {
     /// A line of the log about itself.
     pub(super) fn warning(message: String) -> Arc<Self> {
         let target = module_path!();
-        Arc::new(Self { at: crate::clock::wall(), level: Level::WARN, target, message, fields: Vec::new() })
+        Arc::new(Self {
+            at: crate::clock::wall(),
+            level: Level::WARN,
+            target,
+            message,
+            fields: Vec::new(),
+            spans: Vec::new(),
+        })
     }
 
     /// The line, its line feed included.
@@ -62,10 +66,14 @@ impl Line {
         }
     }
 
-    /// Message and fields.
+    /// Message and fields, then those of the spans around; of fields with the same name only the innermost.
     pub(super) fn body(&self) -> String {
         let mut out = escape(&self.message);
-        for (name, value) in &self.fields {
+        let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, said)| said)).collect();
+        for (at, (name, value)) in all.iter().enumerate() {
+            if all.iter().take(at).any(|(before, _)| before == name) {
+                continue;
+            }
             let text = match value {
                 Value::String(text) if is_plain(text) => text.clone(),
                 Value::String(text) => format!("\"{}\"", escape(text).replace('"', "\\\"")),
@@ -102,6 +110,13 @@ impl Line {
             let fields = self.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
             object.insert("fields".into(), Value::Object(fields.collect()));
         }
+        if !self.spans.is_empty() {
+            let span = |(name, said): &(&'static str, Said)| {
+                let fields = said.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+                Value::Object(std::iter::once(("span".to_owned(), Value::from(*name))).chain(fields).collect())
+            };
+            object.insert("spans".into(), self.spans.iter().map(span).collect());
+        }
         // serde_json escapes only the first 32 characters; the others that are unsafe can stand only inside texts.
         let mut out = String::new();
         for c in Value::Object(object).to_string().chars() {
@@ -109,92 +124,6 @@ impl Line {
         }
         out.push('\n');
         out
-    }
-}
-
-/// Turns events into lines and hands them to every queue.
-pub(super) struct Collect {
-    pub(super) senders: Vec<Sender>,
-}
-
-impl<S: Subscriber> Layer<S> for Collect {
-    fn on_event(&self, event: &Event<'_>, _context: LayerContext<'_, S>) {
-        let metadata = event.metadata();
-        let mut fields = Fields { message: String::new(), fields: Vec::new() };
-        event.record(&mut fields);
-        let line = Arc::new(Line {
-            at: crate::clock::wall(),
-            level: *metadata.level(),
-            target: metadata.target(),
-            message: fields.message,
-            fields: fields.fields,
-        });
-        self.senders.iter().for_each(|sender| sender.send(&line));
-    }
-}
-
-struct Fields {
-    message: String,
-    fields: Vec<(&'static str, Value)>,
-}
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::String(text)) => self.message = text,
-            (name, value) => self.fields.push((name, value)),
-        }
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Bounded { text: String::new(), room: MAX_LINE_CHARS };
-        // An error means that the room is used up; what fitted is kept.
-        if write!(text, "{value:?}").is_err() {
-            text.text.push('…');
-        }
-        self.put(field, text.text.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let mut text: String = value.chars().take(MAX_LINE_CHARS).collect();
-        if text.len() < value.len() {
-            text.push('…');
-        }
-        self.put(field, text.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
-    }
-}
-
-/// A text that takes so many characters and no more.
-struct Bounded {
-    text: String,
-    room: usize,
-}
-
-impl Write for Bounded {
-    fn write_str(&mut self, more: &str) -> fmt::Result {
-        let count = more.chars().count();
-        self.text.extend(more.chars().take(self.room));
-        let fits = count <= self.room;
-        self.room = self.room.saturating_sub(count);
-        if fits { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -276,6 +205,7 @@ mod tests {
             target: "clawster",
             message: nasty.into(),
             fields: vec![("field", nasty.into()), ("n", 3.into())],
+            spans: vec![("request", vec![("method", nasty.into())])],
         };
         for style in [Style::Text { colour: false }, Style::Json] {
             let text = line.render(style, &context);
@@ -285,5 +215,6 @@ mod tests {
         let json: Value = serde_json::from_str(&line.render(Style::Json, &context)).unwrap();
         assert_eq!(json["message"], nasty, "JSON gives the text back unchanged");
         assert_eq!(json["fields"]["n"], 3);
+        assert_eq!(json["spans"][0]["span"], "request");
     }
 }

@@ -7,7 +7,10 @@
 //!
 //! Not here: what is logged, and at which level (the modules themselves).
 
+mod collect;
 mod line;
+#[cfg(feature = "otel")]
+mod otel;
 mod queue;
 mod rotate;
 mod syslog;
@@ -48,11 +51,14 @@ pub enum InitError {
 /// How long the end of the process waits for all sinks together.
 const END_PATIENCE: Duration = Duration::from_millis(300);
 
-/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 300 ms in total.
+/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 300 ms in total; where spans are exported,
+/// it waits at most a second for that before.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]
 pub struct Guard {
     queues: Vec<Queue>,
+    #[cfg(feature = "otel")]
+    export: Option<otel::Export>,
 }
 
 impl Guard {
@@ -60,10 +66,22 @@ impl Guard {
     pub fn flush(&self) {
         self.queues.iter().for_each(Queue::flush);
     }
+
+    /// Says whose spans are exported: they carry the cluster's name and the node's id from then on.
+    pub fn node_is(&self, cluster: &str, node_id: &str) {
+        tracing::debug!(cluster, node_id, "the node has an id");
+        #[cfg(feature = "otel")]
+        if let Some(export) = &self.export {
+            export.node_is(cluster, node_id);
+        }
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        // What it complains of is still logged.
+        #[cfg(feature = "otel")]
+        drop(self.export.take());
         // The file first: its complaints go to the console.
         let begun = clock::now();
         for queue in self.queues.iter().rev() {
@@ -112,7 +130,22 @@ fn build(
     }
     let senders = queues.iter().map(Queue::sender).collect();
     let filter = filter(config.level);
-    Ok((tracing_subscriber::registry().with(filter).with(line::Collect { senders }), Guard { queues }))
+    let collect = collect::Collect { senders };
+    #[cfg(not(feature = "otel"))]
+    return Ok((tracing_subscriber::registry().with(filter).with(collect), Guard { queues }));
+    #[cfg(feature = "otel")]
+    {
+        let (layer, export) = match otel::layer(component, config.level) {
+            Ok(made) => made.unzip(),
+            Err(why) => {
+                let why = format!("spans are not exported: {why}; correct the OTEL_ variables, or unset them");
+                queues.iter().map(Queue::sender).for_each(|queue| queue.send(&Line::warning(why.clone())));
+                (None, None)
+            }
+        };
+        let collect = tracing_subscriber::Layer::with_filter(collect, filter);
+        Ok((tracing_subscriber::registry().with(collect).with(layer), Guard { queues, export }))
+    }
 }
 
 /// clawster at its level, the libraries at warn (or above it, where that is less).

@@ -110,3 +110,32 @@ fn an_end_does_not_wait_for_a_console_that_nobody_reads() {
     assert!(clock::now().since(begun) < Duration::from_millis(1_500));
     drop(open);
 }
+
+#[test]
+fn a_span_is_one_line_when_it_ends_and_is_named_by_what_happens_within() {
+    let work = || {
+        let request =
+            tracing::debug_span!("request", request = 7, outcome = tracing::field::Empty, otel.kind = "server");
+        request.in_scope(|| {
+            let call = tracing::debug_span!("redis_call", call = "tick", request = 8);
+            call.in_scope(|| tracing::warn!("late"));
+        });
+        let packed = tracing::debug_span!(parent: None, "packed");
+        packed.follows_from(&request);
+        request.record("outcome", "ok");
+    };
+    let text = logged(&config(LogLevel::Debug, LogFormat::Text, None), false, work);
+    let bodies: Vec<&str> = text.lines().filter_map(|line| line.split_once("tests: ")).map(|(_, body)| body).collect();
+    assert_eq!(bodies[0], "late call=tick request=8", "the inner one's field counts");
+    assert!(bodies[1].starts_with("redis_call ended call=tick request=8 took_us="), "{text}");
+    assert!(bodies[2].starts_with("packed ended took_us=") && bodies[2].ends_with(" requests=[7]"), "{text}");
+    assert!(bodies[3].starts_with("request ended request=7 outcome=ok took_us="), "{text}");
+    assert_eq!(bodies.len(), 4);
+    let quiet = logged(&config(LogLevel::Info, LogFormat::Text, None), false, work);
+    assert!(quiet.lines().count() == 1 && quiet.trim_end().ends_with(" late"), "{quiet}");
+    let json = logged(&config(LogLevel::Debug, LogFormat::Json, None), false, work);
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["spans"][0], serde_json::json!({"span": "redis_call", "call": "tick", "request": 8}));
+    assert_eq!(first["spans"][1]["span"], "request");
+    assert!(!json.contains("otel."), "{json}");
+}

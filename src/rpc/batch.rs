@@ -17,6 +17,7 @@ use super::subscription::Session;
 use futures_util::{StreamExt, stream};
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// The longest answer line, in bytes. Received messages take up to 4 MiB of it and the places of sent ones about 2 MiB;
 /// the rest is for the state of a cluster whose members carry many labels.
@@ -140,7 +141,9 @@ async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answ
     match item {
         Item::Invalid(id, error) => Some(Answered::new(session, id, Outcome::error(error))),
         Item::Call(call) => {
-            let outcome = module.call(session, &call.method, call.params).await;
+            let span = module.span(&call);
+            let outcome = module.call(session, &call.method, call.params).instrument(span.clone()).await;
+            outcome.tell(&span);
             call.id.map(|id| Answered::new(session, id, outcome))
         }
     }

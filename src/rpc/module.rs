@@ -7,6 +7,7 @@
 
 use super::errors::{ERROR_KINDS, ErrorKind, RpcError, shown};
 use super::methods;
+use super::request;
 use super::subscription::Session;
 use crate::clock;
 use crate::cluster::ids::ClusterName;
@@ -19,8 +20,11 @@ use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Method
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
 
 /// What the methods tell of the process and do not learn from the node.
 #[derive(Debug, Clone)]
@@ -134,6 +138,18 @@ impl Outcome {
         Some(known.map_or("other", |kind| kind.name()))
     }
 
+    /// Says in the request's span how it ended.
+    pub(crate) fn tell(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
+        }
+        let failed = self.tail.starts_with(r#""error""#);
+        span.record("outcome", if failed { "error" } else { "ok" });
+        if failed {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+
     /// The answer under an id, as JSON text.
     pub(crate) fn under(&self, id: &RawValue) -> String {
         format!(r#"{{"jsonrpc":"2.0","id":{},{}"#, id.get(), self.tail)
@@ -145,6 +161,8 @@ impl Outcome {
 pub struct Module {
     methods: Methods,
     meters: Arc<Meters>,
+    /// What its clients come by, for the log.
+    connection: &'static str,
 }
 
 /// Where requests are counted, by method; the names that do not exist count as one.
@@ -153,6 +171,9 @@ struct Meters {
     by_method: HashMap<&'static str, RequestMeter>,
     unknown: RequestMeter,
 }
+
+/// The requests of this process, numbered for the log.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 impl Module {
     /// The methods over a node.
@@ -166,7 +187,27 @@ impl Module {
         let methods = Methods::from(module);
         let by_method = methods.method_names().map(|name| (name, metrics.requests_of(name))).collect();
         let meters = Arc::new(Meters { by_method, unknown: metrics.requests_of("unknown") });
-        Ok(Self { methods, meters })
+        Ok(Self { methods, meters, connection: "socket" })
+    }
+
+    /// The same methods for clients that come by something else than the socket.
+    pub(crate) fn over(&self, connection: &'static str) -> Self {
+        Self { connection, ..self.clone() }
+    }
+
+    /// The span of a request. Of what its client wrote it holds the method, if there is one, and of which kind the id is.
+    pub(crate) fn span(&self, call: &request::Call) -> Span {
+        debug_span!(
+            parent: None,
+            "request",
+            request = REQUESTS.fetch_add(1, Ordering::Relaxed),
+            method = self.methods.method_with_name(&call.method).map_or("unknown", |(name, _)| name),
+            connection = self.connection,
+            id_kind = call.id_kind(),
+            outcome = Empty,
+            otel.kind = "server",
+            otel.status_code = Empty,
+        )
     }
 
     /// Runs one call, and counts it.

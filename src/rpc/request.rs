@@ -47,6 +47,18 @@ pub(crate) struct Call {
     pub(crate) params: Option<Box<RawValue>>,
 }
 
+impl Call {
+    /// Of which kind the id is, for the log: an id may be whatever its client likes, also something secret.
+    pub(crate) fn id_kind(&self) -> &'static str {
+        match self.id.as_ref().and_then(|id| id.get().as_bytes().first()) {
+            None => "none",
+            Some(b'"') => "text",
+            Some(b'n') => "null",
+            Some(_) => "number",
+        }
+    }
+}
+
 /// Reads a line.
 pub(crate) fn parse(line: &[u8]) -> Incoming {
     let Ok(text) = std::str::from_utf8(line) else {

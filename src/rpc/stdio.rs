@@ -30,7 +30,7 @@ const NON_BLOCKING_PAUSE: Duration = Duration::from_millis(2);
 /// When standard input or output is closed from the start, or no thread can be started.
 pub async fn serve_stdio(module: &Module, limits: &Limits, stop: watch::Receiver<bool>) -> std::io::Result<Ended> {
     let (input, output) = open()?;
-    Ok(serve(module, input, output, limits, stop).await)
+    Ok(serve(&module.over("stdio"), input, output, limits, stop).await)
 }
 
 /// Standard input and output as streams. Each may be opened once.

@@ -37,5 +37,6 @@ mod sync_rules;
 mod tasks;
 mod terminal;
 mod top;
+mod tracing;
 mod watch;
 mod work;

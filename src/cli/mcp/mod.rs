@@ -34,7 +34,10 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// See [`Failure`]: a configuration that cannot be used, several nodes and no choice, a node that cannot be started at first.
 pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
     let mut signals = Signals::listen()?;
-    let (config, _log) = prepare(session, "mcp")?;
+    let (config, log) = prepare(session, "mcp")?;
+    if let Some(id) = &config.node.id {
+        log.node_is(config.cluster.as_str(), id.as_str());
+    }
     // What is wrong with the command is told before the host is answered.
     attach::find(session.global, &config).await?;
     let (attachment, attached) = watch::channel(Attachment::Seeking);

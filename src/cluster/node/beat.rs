@@ -57,6 +57,12 @@ impl Node {
         }
     }
 
+    /// Which attempt of a beat is under way or comes next, from 1.
+    #[must_use]
+    pub fn beat_attempt(&self) -> u32 {
+        self.beat.attempt + 1
+    }
+
     pub(super) fn act_beat(&mut self, now: Moment) {
         let Some(life) = self.life().cloned() else { return self.act_observer(now) };
         if self.beat.pending.is_none()

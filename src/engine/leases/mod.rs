@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+use tracing::Instrument;
 use waiting::Waiting;
 
 /// How many acquisitions may be under way.
@@ -104,7 +105,7 @@ impl Leases {
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };
         // In a task of its own: what the store may have granted is not forgotten when the client goes away.
-        self.nursery.bring(waiting.run(client))?;
+        self.nursery.bring(waiting.run(client).in_current_span())?;
         answer.await.map_err(|_| gone())?
     }
 

@@ -21,6 +21,8 @@ use crate::engine::undo::{Undo, Undoing};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 /// How many clients may wait for one set of kinds, and how many such sets there may be.
 const MOST: (usize, usize) = (10_000, 1_000);
@@ -35,6 +37,8 @@ struct Waiter {
     /// A claim was made since it came.
     asked: bool,
     client: oneshot::Sender<Result<Claimed, Error>>,
+    /// The request's.
+    span: Span,
 }
 
 /// Those who want the same kinds.
@@ -77,7 +81,8 @@ impl Claims {
         // A node that is no member says so at once, not at the end of the wait.
         self.caller.life(clock::now() + PATIENCE).await?;
         let (client, answer) = oneshot::channel();
-        let waiter = Waiter { limit: limit.clamp(1, BATCH_MAX), end, asked: false, client };
+        let span = Span::current();
+        let waiter = Waiter { limit: limit.clamp(1, BATCH_MAX), end, asked: false, client, span };
         self.enter(kinds, waiter)?;
         answer.await.map_err(|_| gone())?
     }
@@ -164,12 +169,14 @@ impl Claimer {
     /// Makes one claim for all who wait; whether it found fewer than were asked for.
     async fn ask(&mut self) -> Result<(Vec<ClaimedTask>, bool), Error> {
         let repeated = self.pending.is_some();
+        let span = debug_span!(parent: None, "packed", limit = Empty);
         let (nonce, limit) = match self.pending.take() {
             Some(pending) => pending,
             None => {
                 let mut waiters = lock(&self.group.waiters);
                 let sum = waiters.iter_mut().fold(0_u32, |sum, waiter| {
                     waiter.asked = true;
+                    span.follows_from(&waiter.span);
                     sum.saturating_add(waiter.limit)
                 });
                 (nonce()?, sum.min(BATCH_MAX))
@@ -189,7 +196,8 @@ impl Claimer {
             },
             _ => Verdict::Unexpected,
         };
-        let tasks = self.claims.caller.repeat(call, judge).await?;
+        span.record("limit", limit);
+        let tasks = self.claims.caller.repeat(call, judge).instrument(span).await?;
         self.pending = None;
         let bytes: usize = tasks.iter().map(|task| task.payload.len()).sum();
         let dry = u32::try_from(tasks.len()).unwrap_or(u32::MAX) < limit && bytes < CLAIM_BYTES;

@@ -3,6 +3,7 @@
 //! 1. Every item gets one answer: its own, or the error of the call that carried it.
 //! 2. Nothing waits while no call is under way; what comes meanwhile goes out together, in the order in which it came.
 //! 3. The queue is bounded: who finds it full waits for room.
+//! 4. A packed call is no request's part; its span names those that it works for.
 //!
 //! Not here: what is packed (`mod.rs`), messages (`crate::engine::publisher`).
 
@@ -11,6 +12,8 @@ use crate::engine::caller::{Caller, Verdict, gone};
 use crate::engine::error::Error;
 use std::marker::PhantomData;
 use tokio::sync::{mpsc, oneshot};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 /// How many items wait at most.
 const WAITING: usize = 1_024;
@@ -33,7 +36,7 @@ pub(in crate::engine) trait Pack: Send + Sync + 'static {
 }
 
 type Client<P> = oneshot::Sender<Result<<P as Pack>::Answer, Error>>;
-type Entry<P> = (<P as Pack>::Item, Client<P>);
+type Entry<P> = (<P as Pack>::Item, Client<P>, Span);
 
 /// The door for clients.
 pub(super) struct Packer<P: Pack> {
@@ -57,7 +60,7 @@ impl<P: Pack> Packer<P> {
     /// Asks one thing.
     pub(super) async fn ask(&self, item: P::Item) -> Result<P::Answer, Error> {
         let (client, answer) = oneshot::channel();
-        self.queue.send((item, client)).await.map_err(|_| gone())?;
+        self.queue.send((item, client, Span::current())).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -68,8 +71,13 @@ impl<P: Pack> Packing<P> {
         // An item that did not fit begins the next call.
         let mut next = self.queue.recv().await;
         while let Some(first) = next.take() {
-            let mut bytes = P::bytes(&first.0);
-            let (mut items, mut clients) = (vec![first.0], vec![first.1]);
+            let (item, client, request) = first;
+            let mut bytes = P::bytes(&item);
+            let span = debug_span!(parent: None, "packed", count = Empty);
+            span.follows_from(&request);
+            // It ends when its request does, not when the next one comes.
+            drop(request);
+            let (mut items, mut clients) = (vec![item], vec![client]);
             while items.len() < BATCH.0
                 && next.is_none()
                 && let Ok(entry) = self.queue.try_recv()
@@ -78,11 +86,13 @@ impl<P: Pack> Packing<P> {
                 if bytes > BATCH.1 {
                     next = Some(entry);
                 } else {
+                    span.follows_from(&entry.2);
                     items.push(entry.0);
                     clients.push(entry.1);
                 }
             }
-            self.one(items, clients, &mut next).await;
+            span.record("count", items.len());
+            self.one(items, clients, &mut next).instrument(span).await;
             if next.is_none() {
                 next = self.queue.recv().await;
             }
@@ -107,7 +117,7 @@ impl<P: Pack> Packing<P> {
                 if matches!(why, Error::RedisUnavailable { .. }) {
                     // Whoever came meanwhile has waited as well, and would fare no better.
                     let waiting = next.take().into_iter().chain(std::iter::from_fn(|| self.queue.try_recv().ok()));
-                    waiting.for_each(|(_, client)| drop(client.send(Err(why.clone()))));
+                    waiting.for_each(|(_, client, _)| drop(client.send(Err(why.clone()))));
                 }
             }
         }

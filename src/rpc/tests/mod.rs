@@ -8,6 +8,7 @@ mod methods;
 mod noise;
 mod observed;
 mod protocol;
+mod spans;
 mod subscriptions;
 mod work;
 mod work_stub;

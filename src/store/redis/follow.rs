@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::{Instrument, trace_span};
 
 /// What came in.
 #[derive(Debug, Default)]
@@ -66,7 +67,8 @@ impl Follower {
         if let Some(messages) = messages {
             read.arg(messages.entry_id());
         }
-        let answer = timeout(wait + DEADLINE, read.query_async::<Value>(&mut self.connection)).await;
+        let reading = read.query_async::<Value>(&mut self.connection);
+        let answer = timeout(wait + DEADLINE, reading.instrument(trace_span!("redis_call", call = "follow"))).await;
         let value =
             answer.map_err(|_| Fault::Unavailable("no answer in time".to_owned()))?.map_err(|why| fault(&why))?;
         self.news(value).map_err(|why| Fault::Refused(why.to_string()))

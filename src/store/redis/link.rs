@@ -55,6 +55,7 @@ impl Link {
                 return Err(fault);
             }
         };
+        tracing::debug!(number, "a connection to Redis stands");
         let standing = Standing { connection, server: Arc::new(server), number };
         *guard = (number, Some(standing.clone()));
         Ok(standing)

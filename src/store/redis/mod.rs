@@ -2,6 +2,7 @@
 //!
 //! 1. Every transition is one script over one hash slot.
 //! 2. What Redis holds is never trusted: a reply of another shape is an error, not a panic.
+//! 3. Every call is a span `redis_call` with its name, its attempt and what became of it; never with what it carries.
 
 mod decode;
 mod decode_leases;
@@ -34,6 +35,8 @@ use crate::cluster::time::Moment;
 use redis::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, debug_span};
 
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
@@ -71,6 +74,29 @@ impl RedisStore {
         self
     }
 
+    /// Makes a call that its caller made before, for the `attempt`th time. See [`Store::call`].
+    ///
+    /// # Errors
+    /// As [`Store::call`].
+    pub async fn attempt(&self, call: Call, attempt: u32) -> Result<Answer, Fault> {
+        self.watched(name_of(&call), attempt, self.invoke(&call)).await
+    }
+
+    /// Runs a call in its span, and counts it.
+    async fn watched<T>(
+        &self,
+        call: &'static str,
+        attempt: u32,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let span = redis_call(call, attempt);
+        let began = clock::now();
+        let outcome = work.instrument(span.clone()).await;
+        self.count(call, began, &outcome);
+        ended(&span, &outcome);
+        outcome
+    }
+
     /// Counts a call that began at `began`.
     fn count<T>(&self, call: &'static str, began: Moment, outcome: &Result<T, Fault>) {
         if let Some(meter) = &self.meter {
@@ -101,13 +127,14 @@ impl RedisStore {
     }
 
     async fn range(&self, name: &'static str, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
-        let began = clock::now();
+        self.watched(name, 1, self.read_range(key, after, count)).await
+    }
+
+    async fn read_range(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
         // The position behind `after`: entry ids end in -0, so -1 lies between two of them.
         let mut range = redis::cmd("XRANGE");
         range.arg(key).arg(format!("{after}-1")).arg("+").arg("COUNT").arg(count);
-        let outcome = self.ask(&range).await;
-        self.count(name, began, &outcome);
-        outcome
+        self.ask(&range).await
     }
 
     async fn ask(&self, command: &redis::Cmd) -> Result<Value, Fault> {
@@ -137,12 +164,29 @@ impl RedisStore {
     }
 }
 
+fn redis_call(call: &'static str, attempt: u32) -> Span {
+    debug_span!("redis_call", call, attempt, outcome = Empty, otel.kind = "client", otel.status_code = Empty)
+}
+
+/// Says in a call's span what became of it; why it failed is said by whoever judges that.
+fn ended<T>(span: &Span, outcome: &Result<T, Fault>) {
+    if span.is_disabled() {
+        return;
+    }
+    let word = match Ended::of(outcome) {
+        Ended::Answered => "ok",
+        Ended::Refused => "refused",
+        Ended::Unavailable => "unavailable",
+    };
+    span.record("outcome", word);
+    if outcome.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        let began = clock::now();
-        let outcome = self.invoke(&call).await;
-        self.count(name_of(&call), began, &outcome);
-        outcome
+        self.attempt(call, 1).await
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {

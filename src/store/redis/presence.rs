@@ -17,6 +17,7 @@ use redis::aio::{PubSubSink, PubSubStream};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::{Instrument, debug_span, trace_span};
 
 /// The sending half: pings and subscriptions.
 pub struct PresenceSink {
@@ -47,7 +48,7 @@ pub(super) async fn open(
         pubsub.subscribe(keys.all_channel()).await?;
         Ok(pubsub)
     };
-    let pubsub = within(DEADLINE, opening).await?;
+    let pubsub = within(DEADLINE, opening).instrument(debug_span!("redis_call", call = "presence")).await?;
     let (sink, stream) = pubsub.split();
     Ok((PresenceSink { sink, keys, meter }, PresenceNotices { stream }))
 }
@@ -66,7 +67,8 @@ impl PresenceSink {
     /// [`Fault::Unavailable`] when none came within `deadline`; the connection is of no more use then.
     pub async fn ping(&mut self, deadline: Duration) -> Result<(), Fault> {
         let began = clock::now();
-        let outcome = within(deadline, self.sink.ping::<Value>()).await.map(|_| ());
+        let span = trace_span!("redis_call", call = "ping");
+        let outcome = within(deadline, self.sink.ping::<Value>()).instrument(span).await.map(|_| ());
         if let Some(meter) = &self.meter {
             meter.count("ping", clock::now().since(began), Ended::of(&outcome));
         }

@@ -53,6 +53,11 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
+-- A number as a reply: an integer, which costs a third of a text, unless it is none that Redis could make an integer of.
+local function whole(number)
+  return number > -9e15 and number < 9e15 and number or int(number)
+end
+
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
@@ -116,16 +121,13 @@ end
 
 local function open(known_token, known_event, known_message, fresh_epoch)
   load_meta()
-  local known = { token = tonumber(known_token), event_seq = tonumber(known_event), message_seq = tonumber(known_message) }
-  local stale = meta.epoch == ''
-  for name, value in pairs(known) do
-    stale = stale or value > meta[name]
-  end
+  local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
+  local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq
   settle()
   if not stale then
     return
   end
-  for name, value in pairs(known) do
+  for name, value in pairs({ token = token, event_seq = event_seq, message_seq = message_seq }) do
     local top = math.max(value, meta[name])
     if top > 0 then
       top = top + 1000000
@@ -162,7 +164,7 @@ local function guard_stall()
     meta.settled_at, meta.begun = cluster_now(), false
     call('HSET', META, 'settled_at', int(meta.settled_at))
   end
-  call('HSET', META, 'last_tick', int(now))
+  call('HSET', META, 'last_tick', now)
 end
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
@@ -228,8 +230,8 @@ end
 
 -- The numbers of the data set as a reply.
 local function numbers_reply()
-  return { meta.epoch, int(meta.token), int(meta.event_seq), int(meta.message_seq), int(meta.event_start),
-    int(meta.message_start), int(meta.interval), int(meta.ttl), int(meta.lease) }
+  return { meta.epoch, whole(meta.token), whole(meta.event_seq), whole(meta.message_seq), whole(meta.event_start),
+    whole(meta.message_start), whole(meta.interval), whole(meta.ttl), whole(meta.lease) }
 end
 
 -- What changed in the member table behind `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks
@@ -242,7 +244,7 @@ local function delta_reply(version, floor, epoch, limit)
     version = 0
   end
   if version == meta.version then
-    return { reset, int(version), 0, int(meta.floor), {} }
+    return { reset, whole(version), 0, whole(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
   local rows = {}
@@ -258,11 +260,11 @@ local function delta_reply(version, floor, epoch, limit)
   if more == 0 then
     version = meta.version
   end
-  return { reset, int(version), more, int(meta.floor), rows }
+  return { reset, whole(version), more, whole(meta.floor), rows }
 end
 
 -- Members by their last beat, oldest first: [what makes a deadline the server time of the last beat when added, [id,
 -- deadline, ...]], at most `limit`. The reader adds it up, because 32 sums here cost as much as half a tick.
 local function beats_reply(limit)
-  return { int(meta.skew - meta.ttl), limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {} }
+  return { whole(meta.skew - meta.ttl), limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {} }
 end

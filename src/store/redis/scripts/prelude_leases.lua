@@ -83,16 +83,13 @@ local function vacate_leader(leader, reason)
 end
 
 -- The leadership as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
--- the holder's presence] or an empty list.
-local function leader_reply(leader)
+-- the holder's presence] or an empty list. `there`: those subscribers, where they were counted already.
+local function leader_reply(leader, there)
   if not leader then
     return {}
   end
-  local there = 0
-  if leader.presence ~= '' then
-    there = subscribers(presence_channel(leader.presence))
-  end
-  return { leader.holder, leader.incarnation, leader.term, int(leader.expires + meta.skew), leader.nonce, leader.presence,
+  there = there or leader.presence ~= '' and subscribers(presence_channel(leader.presence)) or 0
+  return { leader.holder, leader.incarnation, leader.term, whole(leader.expires + meta.skew), leader.nonce, leader.presence,
     leader.handing_to, there }
 end
 

@@ -12,6 +12,15 @@
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local term, nonce, leads, presence = ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12]
 
+-- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and the
+-- connection of a nonce goes to one process for ever. So where it is subscribed, the process is known without INFO, whose text is long.
+-- Nothing below changes the leader's record before it is looked at.
+local leader = read_leader()
+local leader_there = leader and leader.presence ~= '' and subscribers(presence_channel(leader.presence)) or 0
+if leader_there > 0 and leader.run_id ~= '' then
+  own_run_id = leader.run_id
+end
+
 open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 
 guard_stall()
@@ -19,24 +28,31 @@ guard_stall()
 local status = identify(id, incarnation, '')
 local lease = 'none'
 if status == 'ok' then
-  call('ZADD', BEATS, int(cluster_now() + meta.ttl), id)
+  call('ZADD', BEATS, cluster_now() + meta.ttl, id)
   if ARGV[13] ~= '' and epoch == meta.epoch and tonumber(ARGV[13]) > number(call('HGET', CURSORS, id), 0) then
     call('HSET', CURSORS, id, ARGV[13])
     call('ZADD', ACKS, ARGV[13], id)
   end
 end
 
-for _, late in ipairs(call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. int(cluster_now()), 'LIMIT', 0, 16)) do
-  local other = read_row(late)
-  if other then
-    end_life(late, other, 'offline', 'heartbeat_timeout')
-  else
-    call('ZREM', BEATS, late)
+-- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
+local beats = beats_reply(32)
+local first = beats[2][2] and tonumber(beats[2][2])
+if first and first < cluster_now() then
+  for _, late in ipairs(call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. int(cluster_now()), 'LIMIT', 0, 16)) do
+    local other = read_row(late)
+    if other then
+      end_life(late, other, 'offline', 'heartbeat_timeout')
+    else
+      call('ZREM', BEATS, late)
+    end
   end
+  beats = beats_reply(32)
+  first = beats[2][2] and tonumber(beats[2][2])
 end
 
 -- A member that was away for seven days is forgotten, cursor and all.
-for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 604800000), 'LIMIT', 0, 4)) do
+for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', cluster_now() - 604800000, 'LIMIT', 0, 4)) do
   local other = read_row(gone)
   if other and other.r ~= '' then
     call('HDEL', PRODUCERS, other.r)
@@ -52,15 +68,15 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', int(cluster_now() - 60
 end
 
 local next_lease = sweep_leases()
-local next_ready, next_overdue = promote_due(16), end_overdue(16, tonumber(ARGV[15]))
-put_ready()
-forget_old(16)
+local next_ready, next_overdue
+if call('EXISTS', unpack(KEYS, 14, 19)) > 0 then
+  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]))
+end
 
 if ARGV[18] then
   keep_samples(16)
 end
 
-local leader = read_leader()
 if term ~= '0' then
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
   if held and leader.run_id ~= run_id() then
@@ -68,13 +84,13 @@ if term ~= '0' then
     -- Only a holder that leads at this instant knows that nobody was.
     held = leads
     if held then
-      leader.run_id, leader.presence = run_id(), ''
+      leader.run_id, leader.presence, leader_there = run_id(), '', 0
       call('HMSET', LEADER, 'run_id', leader.run_id, 'presence', '')
     end
   end
   if held then
     leader.expires, leader.nonce = cluster_now() + meta.lease, nonce
-    call('HMSET', LEADER, 'expires', int(leader.expires), 'nonce', nonce)
+    call('HMSET', LEADER, 'expires', leader.expires, 'nonce', nonce)
     lease = 'renewed'
   elseif status == 'ok' and not leader and leads and presence ~= '' and subscribers(presence_channel(presence)) > 0 then
     -- The record was lost with the data, the leader was not: nobody else can have been granted a term, because
@@ -82,16 +98,16 @@ if term ~= '0' then
     write_record('leader', { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + meta.lease, nonce = nonce,
       presence = presence, run_id = run_id(), previous = '', ttl = meta.lease, ticket = '', grace = 0 })
     leader = read_leader()
+    leader_there = subscribers(presence_channel(presence))
     lease = 'renewed'
   else
     lease = 'lost'
   end
 end
 
-local first = call('ZRANGE', BEATS, 0, 0, 'WITHSCORES')
-local due = first[2] and math.max(0, tonumber(first[2]) - cluster_now()) or meta.ttl
+local due = first and math.max(0, first - cluster_now()) or meta.ttl
 for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or false }) do
   due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
-return { status, int(now), numbers_reply(), lease, leader_reply(leader), delta_reply(version, tonumber(ARGV[14]), epoch, 128), beats_reply(32),
-  int(due), call('ZCARD', BEATS) }
+return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV[14]), epoch, 128),
+  beats, whole(due), call('ZCARD', BEATS) }

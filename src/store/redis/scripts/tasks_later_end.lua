@@ -1,0 +1,18 @@
+-- The end of what tasks_later.lua begins: what a tick needs of tasks.lua.
+  look_at_tasks = function(most, jitter)
+    local next_ready, next_overdue = promote_due(most), end_overdue(most, jitter)
+    put_ready()
+    forget_old(most)
+    return next_ready, next_overdue
+  end
+end
+
+look_at_tasks = function(...)
+  with_tasks()
+  return look_at_tasks(...)
+end
+
+release_tasks = function(...)
+  with_tasks()
+  return release_tasks(...)
+end

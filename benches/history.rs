@@ -30,8 +30,14 @@ const BEATS: u64 = 8_640;
 /// A bound on a figure in milliseconds; without one, it is only told.
 type Limit = Option<f64>;
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+/// The servers have ended by the time the process does, also when a limit is broken.
+fn main() -> std::process::ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    std::process::ExitCode::from(u8::from(runtime.block_on(measure())))
+}
+
+/// Whether a limit is broken.
+async fn measure() -> bool {
     let mongod = Mongod::start();
     let redis = RedisServer::start();
     let cluster = ClusterName::new("bench").unwrap();
@@ -57,7 +63,7 @@ async fn main() {
     broken |= read("MongoDB", in_mongodb(), start, Some(1_000.0)).await;
     // A report over Redis reads every heartbeat of the day; its limit is the store's own.
     broken |= read("Redis", in_redis(), start, Some(30_000.0)).await;
-    std::process::exit(i32::from(broken));
+    broken
 }
 
 fn beat(node: u64, number: u64, start: u64) -> Sample {

@@ -71,7 +71,7 @@ impl OneBeat {
 pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
     let source = store.source();
     let store = match store {
-        Stores::Mongodb(store) => Stores::Mongodb(store.with_patience(HURRIED)),
+        Stores::Mongodb(store) => Stores::Mongodb(Box::new(store.with_patience(HURRIED))),
         other @ Stores::Redis(_) => other,
     };
     let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };

@@ -7,8 +7,9 @@ mod faults;
 mod recent;
 mod recording;
 
+use crate::support::mongod::Mongod;
 use crate::support::wait::secs;
-use crate::support::{Launch, Mongod, Serve, eventually};
+use crate::support::{Launch, Serve, eventually};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

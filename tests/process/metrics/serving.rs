@@ -92,7 +92,10 @@ fn a_session_of_mcp_that_runs_the_node_serves_metrics_too() {
     let session = watched(Launch::new(dir.path(), "a").redis(&redis).brisk()).run(&["mcp"]);
     let at = address(&session);
     becomes(at, "/readyz", 200);
-    assert_eq!(scrape(at).of("clawster_leader"), 1.0);
+    eventually("it leads", secs(20.0), || {
+        let seen = scrape(at);
+        if seen.of("clawster_leader") == 1.0 { Ok(()) } else { Err(seen.text) }
+    });
 }
 
 #[test]

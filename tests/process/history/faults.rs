@@ -72,6 +72,9 @@ fn ten_heartbeats_a_second_for_a_minute_are_there_once_and_none_is_late_for_it()
         // What a node does before it has settled is another matter.
         for pair in life.windows(2).skip(20) {
             let apart = pair[1].at_ms - pair[0].at_ms;
+            if apart > 120 {
+                println!("late: {apart} ms, {} s behind the kill: {:?}", (pair[1].at_ms - from) as f64 / 1e3, pair[1]);
+            }
             if (from..until).contains(&pair[1].at_ms) { fault.push(apart) } else { control.push(apart) }
         }
     }

@@ -94,6 +94,7 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("DEL", command(&["DEL", place])),
         ("EXISTS", command(&["EXISTS", place])),
         ("HLEN", command(&["HLEN", place])),
+        ("HVALS", command(&["HVALS", place])),
         ("ZREVRANGE", command(&["ZREVRANGE", place, "0", "0"])),
         ("ZREMRANGEBYRANK", command(&["ZREMRANGEBYRANK", place, "0", "0"])),
         ("ZREMRANGEBYSCORE", command(&["ZREMRANGEBYSCORE", place, "0", "0"])),

@@ -148,4 +148,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_user_that_the_readme_shows_may_call_all_of_them() {
+        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let text = std::fs::read_to_string(readme).expect("the README");
+        let line = text.lines().find(|line| line.starts_with("ACL SETUSER clawster on")).expect("the user");
+        let allowed: Vec<&str> = line.split(' ').collect();
+        for (name, _) in probes("place") {
+            let word = format!("+{}", name.to_lowercase().replace(' ', "|"));
+            assert!(allowed.contains(&word.as_str()), "{word} is missing");
+        }
+    }
 }

@@ -27,7 +27,6 @@ struct Beat {
     life: i64,
     number: i64,
     at_ms: i64,
-    delay_ms: f64,
 }
 
 fn number(document: &Document, field: &str) -> f64 {
@@ -72,7 +71,6 @@ impl<'a> Kept<'a> {
             life: found.get_i64("incarnation").unwrap(),
             number: found.get_i64("number").unwrap(),
             at_ms: found.get_datetime("at").unwrap().timestamp_millis(),
-            delay_ms: number(found, "delay_ms"),
         };
         Some(self.find("heartbeat")?.iter().map(beat).collect())
     }

@@ -104,7 +104,7 @@ fn unknown_methods_and_parameters_are_refused() {
     node.refused("distributed.no_such", Value::Null, -32601);
     node.refused("distributed.get_cluster_state", json!({"frsh": true}), -32602);
     node.refused("distributed.get_cluster_state", json!({"fresh": "yes"}), -32602);
-    node.refused("distributed.get_cluster_state", json!([true, true]), -32602);
+    node.refused("distributed.get_cluster_state", json!([true, true, true]), -32602);
     node.refused("distributed.join_cluster", json!({"node_id": "no/slashes"}), -32602);
     node.refused("distributed.join_cluster", json!({"capabilities": "gpu"}), -32602);
     node.refused("distributed.leave_cluster", json!({"node_id": "a"}), -32602);

@@ -177,6 +177,7 @@ fn it_stops_and_goes_on_as_a_job_of_a_shell() {
             shell.signal_foreground(Signal::TSTP)
         }
         shell.comes_back();
+        prompts(&shell);
         shell.keys(b"echo sh''ell\n");
         shell.shows("shell");
         shell.keys(b"fg\n");
@@ -186,12 +187,18 @@ fn it_stops_and_goes_on_as_a_job_of_a_shell() {
     // Killed under a shell, too: the shell goes on as if it had ended well.
     shell.signal_foreground(Signal::KILL);
     shell.comes_back();
+    prompts(&shell);
     shell.keys(b"echo al''ive\n");
     shell.shows("alive");
     eventually("no process of it is left", secs(10.0), || {
         let left = keepers(&dir.path().display().to_string());
         if left == 0 { Ok(()) } else { Err(left) }
     });
+}
+
+/// Waits until the shell reads: what is typed before that may be thrown away.
+fn prompts(shell: &Pty) {
+    shell.until("a prompt", |shown| shown.trim_end().ends_with('$'));
 }
 
 /// How many processes that keep a screen have this text in their environment.

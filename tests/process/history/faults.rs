@@ -52,7 +52,7 @@ fn now(redis: &RedisServer) -> i64 {
 #[test]
 fn every_heartbeat_is_there_once_though_mongodb_is_killed_and_frozen() {
     let (redis, server) = (RedisServer::start(), Mongod::start());
-    Script { interval: 0.2, calm: 2.0, dead: 4.0, between: 4.0, frozen: 4.0 }.play(&redis, &server);
+    Script { interval: 0.2, calm: 2.0, dead: 8.0, between: 4.0, frozen: 4.0 }.play(&redis, &server);
 }
 
 /// How far each heartbeat lies behind the one before it, of those between two times. What a node does before it has settled

@@ -14,9 +14,11 @@ use crate::cluster::ids::ClusterName;
 use crate::engine::handle::{Delivery, Handout, Node};
 use crate::engine::metrics::RequestMeter;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
 use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, RpcModule};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -93,22 +95,35 @@ impl<N> Call<N> {
     }
 }
 
+/// What a handler's outcome comes as: JSON text, so that all handlers have one type and the library's part exists once.
+type Handling = BoxFuture<'static, Result<Box<RawValue>, ErrorObjectOwned>>;
+
 /// Adds one method to a module: its parameters are read, its handler is run, its outcome is turned into JSON.
 pub(crate) fn register<N: Node, M: methods::Method>(
     module: &mut RpcModule<Context<N>>,
 ) -> Result<(), RegisterMethodError> {
-    module.register_async_method(M::NAME, |params, context, extensions| async move {
-        let call = Call::new(context, &extensions);
-        let parsed = super::params::parse::<M::Params>(params.as_str());
-        // A call may wait for long; its text is not needed for that.
-        drop(params);
-        let outcome = match parsed {
-            Ok(params) => M::handle(call, params).await,
-            Err(error) => Err(error),
-        };
-        outcome.map_err(ErrorObjectOwned::from)
-    })?;
+    let handle: fn(Params<'static>, Arc<Context<N>>, Extensions) -> Handling = |params, context, extensions| {
+        Box::pin(async move {
+            let call = Call::new(context, &extensions);
+            let parsed = super::params::parse::<M::Params>(params.as_str());
+            // A call may wait for long; its text is not needed for that.
+            drop(params);
+            let outcome = match parsed {
+                Ok(params) => M::handle(call, params).await,
+                Err(error) => Err(error),
+            };
+            outcome.and_then(|result| text_of(M::NAME, &result)).map_err(ErrorObjectOwned::from)
+        })
+    };
+    module.register_async_method(M::NAME, handle)?;
     Ok(())
+}
+
+fn text_of(method: &'static str, result: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
+    serde_json::value::to_raw_value(result).map_err(|error| {
+        tracing::error!(method, %error, "a result cannot be written as JSON");
+        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
+    })
 }
 
 /// What a call ended in.

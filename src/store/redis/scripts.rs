@@ -7,16 +7,16 @@
 use redis::Script;
 use std::sync::LazyLock;
 
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+const PRELUDE_LEASES: &str = include_str!("scripts/prelude_leases.lua");
+
+// Put together when they are first needed, since the program would hold the preludes thirty times otherwise.
 macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new(concat!(
-                    include_str!("scripts/prelude.lua"),
-                    "\n",
-                    include_str!("scripts/prelude_leases.lua"),
-                    $("\n", include_str!(concat!("scripts/", $file))),+
-                ))
+                let parts = [PRELUDE, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
+                Script::new(&parts.join("\n"))
             });
         )+
     };

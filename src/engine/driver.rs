@@ -233,6 +233,7 @@ impl Driver {
     /// A heartbeat was taken: it is counted, and becomes history.
     fn beaten(&mut self, beaten: Beaten) {
         self.metrics.beat(beaten.round_trip, beaten.delay);
+        self.metrics.history_recorded.inc_by(beaten.recorded);
         let lag = self.sync.lag(MessageSeq(self.node.known().message));
         let memory = memory_bytes().unwrap_or_default();
         self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));

@@ -80,6 +80,8 @@ pub struct Inbox {
     ids: Vec<NodeId>,
     producer: Producer,
     epoch: String,
+    /// What lies up to here was lost with an earlier data set.
+    begins: MessageSeq,
     read: MessageSeq,
     acknowledged: MessageSeq,
     offered: MessageSeq,
@@ -105,6 +107,7 @@ impl Inbox {
             ids,
             producer,
             epoch: data.epoch.clone(),
+            begins: data.message_start,
             read: cursor,
             acknowledged: cursor,
             offered: cursor,
@@ -134,6 +137,13 @@ impl Inbox {
     #[must_use]
     pub fn acknowledged(&self) -> MessageSeq {
         self.acknowledged
+    }
+
+    /// How many messages of this data set up to `newest` are not acknowledged. What lies before its beginning is lost and
+    /// no message: between two data sets the numbers jump by as much as the clock.
+    #[must_use]
+    pub fn lag(&self, newest: MessageSeq) -> u64 {
+        newest.0.saturating_sub(self.acknowledged.max(self.begins).0)
     }
 
     /// Whether reading should pause.
@@ -172,6 +182,7 @@ impl Inbox {
     pub fn begin_epoch(&mut self, data: &DataSet) {
         if self.epoch != data.epoch {
             self.epoch.clone_from(&data.epoch);
+            self.begins = data.message_start;
             self.skip_to(data.message_start);
         }
     }

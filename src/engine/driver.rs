@@ -18,7 +18,7 @@ use super::tasks::Tasks;
 use crate::clock;
 use crate::cluster::event::{ClusterEvent, Event, LocalFact};
 use crate::cluster::history::Sample;
-use crate::cluster::ids::{ClusterName, NodeId};
+use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
 use crate::cluster::node::{Beaten, Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
 use crate::cluster::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
 use crate::cluster::time::Moment;
@@ -233,7 +233,8 @@ impl Driver {
     /// A heartbeat was taken: it is counted, and becomes history.
     fn beaten(&mut self, beaten: Beaten) {
         self.metrics.beat(beaten.round_trip, beaten.delay);
-        let lag = self.node.known().message.saturating_sub(self.sync.cursor().0);
+        self.metrics.history_recorded.inc_by(beaten.recorded);
+        let lag = self.sync.lag(MessageSeq(self.node.known().message));
         let memory = memory_bytes().unwrap_or_default();
         self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
     }

@@ -10,6 +10,7 @@ use super::handle::{Health, Observed, Role, StateView};
 use super::metrics::{Metrics, Snapshot, memory_bytes};
 use super::running::RunningNode;
 use crate::clock;
+use crate::cluster::ids::MessageSeq;
 use crate::cluster::member::Status;
 use crate::cluster::node::Standing;
 use crate::cluster::time::Moment;
@@ -61,8 +62,7 @@ impl RunningNode {
         snapshot.member = status.life().is_some();
         snapshot.redis = status.link;
         if snapshot.member {
-            let newest = status.numbers.message.max(self.sync.highest().0);
-            snapshot.lag = Some(newest.saturating_sub(self.sync.cursor().0));
+            snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));
         }
         if let Some((view, leads_until)) = seen {
             // Judged at the last moment: this process may have stood still since the node answered.

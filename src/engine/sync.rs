@@ -281,6 +281,12 @@ impl Sync {
         self.inbox().as_ref().map(Inbox::acknowledged).unwrap_or_default()
     }
 
+    /// How many messages up to the newest that is known, by the node or here, clients have not acknowledged.
+    pub(super) fn lag(&self, known: MessageSeq) -> u64 {
+        let newest = self.progress.newest().max(known);
+        self.inbox().as_ref().map_or(0, |inbox| inbox.lag(newest.max(inbox.read())))
+    }
+
     /// Acknowledges, on disk first, in Redis soon.
     pub(super) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
         let saving = self.saving.lock().await;

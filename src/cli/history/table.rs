@@ -8,8 +8,8 @@
 use super::read::Read;
 use super::{store, words};
 use crate::cli::terminal::{Output, Tint, clean};
+use crate::cluster::history::HistoryPage;
 use crate::cluster::history::report::{NodeReport, ReignEnd, Report, Standing};
-use crate::cluster::history::{Histogram, HistoryPage};
 use crate::cluster::time::ServerTime;
 use crate::config::Config;
 use crate::store::history::Source;
@@ -110,7 +110,7 @@ fn nodes(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         cells: report.nodes.iter().map(cell).collect(),
     };
     let plain = |text: String| (Tint::Plain, text);
-    let spread = |histogram: &Histogram, share: f64| plain(histogram.quantile(share).map_or_else(dash, words::delay));
+    let spread = |delay: Option<Duration>| plain(delay.map_or_else(dash, words::delay));
     let columns = [
         column("NODE", 1, &|node| plain(clean(node.node_id.as_str(), 64))),
         column("NOW", 1, &|node| standing(node.now)),
@@ -123,13 +123,13 @@ fn nodes(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         column("GAPS", 2, &|node| gaps(node)),
         column("BEATS", 5, &|node| plain(node.beats.to_string())),
         column("RETRIED", 6, &|node| plain(node.retried.to_string())),
-        column("DELAY p50", 4, &|node| spread(&node.delays, 0.5)),
-        column("p95", 3, &|node| spread(&node.delays, 0.95)),
-        column("p99", 4, &|node| spread(&node.delays, 0.99)),
+        column("DELAY p50", 4, &|node| spread(node.delay(0.5))),
+        column("p95", 3, &|node| spread(node.delay(0.95))),
+        column("p99", 4, &|node| spread(node.delay(0.99))),
         column("max", 5, &|node| {
             plain(if node.delays.count() == 0 { dash() } else { words::delay(node.longest_delay) })
         }),
-        column("ROUND TRIP p95", 6, &|node| spread(&node.round_trips, 0.95)),
+        column("ROUND TRIP p95", 6, &|node| spread(node.round_trips.quantile(0.95))),
         column("VERSION", 7, &|node| plain(clean(&node.versions.join(" → "), 24))),
         column("NAME", 8, &|node| {
             plain(if node.name == node.node_id.as_str() { dash() } else { clean(&node.name, 24) })

@@ -79,6 +79,8 @@ pub(super) struct Sight {
     pub(super) trouble: Option<String>,
     /// Since when Redis has not answered.
     pub(super) redis_lost: Option<Moment>,
+    /// When the last news came.
+    taken: Moment,
 }
 
 /// See the module's text.
@@ -115,6 +117,11 @@ impl Model {
         self.frozen.is_some()
     }
 
+    /// The moment that is shown: a picture that stands still does not age.
+    pub(super) fn moment(&self, now: Moment) -> Moment {
+        self.frozen.as_ref().map_or(now, |sight| sight.taken)
+    }
+
     /// What is true by now, also while the picture stands still.
     pub(super) fn source(&self) -> Option<&Source> {
         self.sight.source.as_ref()
@@ -127,6 +134,7 @@ impl Model {
 
     /// Takes news in.
     pub(super) fn take(&mut self, news: News, now: Moment) {
+        self.sight.taken = now;
         match news {
             News::Source(source) => {
                 let is_other = self.sight.source.as_ref().is_some_and(|known| *known != source);

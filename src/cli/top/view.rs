@@ -68,12 +68,13 @@ fn lines(text: &str, width: u16) -> u16 {
 
 /// Tells the model how many rows and events are in sight.
 pub(super) fn fit(model: &mut Model, width: u16, height: u16, now: Moment) {
-    let parts = Parts::of(Rect::new(0, 0, width, height), model, now);
+    let parts = Parts::of(Rect::new(0, 0, width, height), model, model.moment(now));
     model.fit(NodeTable::room(parts.nodes.height), usize::from(parts.events.height.saturating_sub(1)));
 }
 
 /// Draws the model as it is at `now`; see [`fit`].
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment, theme: Theme) {
+    let now = model.moment(now);
     let parts = Parts::of(frame.area(), model, now);
     head(frame, parts.head, model, now, theme);
     if let Some((tint, text)) = banner(model, now) {

@@ -124,6 +124,22 @@ fn gaps_that_touch_are_one_and_an_unknown_length_stays_unknown() {
 }
 
 #[test]
+fn what_was_lost_with_a_data_set_is_no_lag() {
+    let mut inbox = inbox(4);
+    assert_eq!((inbox.lag(MessageSeq(4)), inbox.lag(MessageSeq(6)), inbox.lag(MessageSeq(3))), (0, 2, 0));
+    inbox.begin_epoch(&data("e2", 1_000_000, 1_000_000));
+    assert_eq!((inbox.lag(MessageSeq(1_000_000)), inbox.lag(MessageSeq(1_000_003))), (0, 3));
+    all(&mut inbox);
+    acknowledge(&mut inbox, 5);
+    assert_eq!(inbox.lag(MessageSeq(1_000_003)), 3, "a gap that is acknowledged in part");
+    acknowledge(&mut inbox, 1_000_000);
+    assert_eq!(inbox.lag(MessageSeq(1_000_003)), 3);
+    let data = data("e3", 2_000_000, 2_000_001);
+    let restarted = Inbox::new(vec![id("me")], producer("out-me"), MessageSeq(4), &data, BTreeMap::new());
+    assert_eq!(restarted.lag(MessageSeq(2_000_001)), 1);
+}
+
+#[test]
 fn gaps_with_own_messages_between_them_stay_two_and_count_only_what_is_missing() {
     let mut inbox = inbox(0);
     inbox.take(&entry(4, "me", 1, 2));

@@ -51,6 +51,8 @@ pub struct Beaten {
     pub delay: Duration,
     /// The interval that governed it.
     pub interval: Duration,
+    /// How many samples of earlier beats it carried to Redis.
+    pub recorded: u64,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +62,8 @@ pub(super) struct Recording {
     /// Counts the samples that came in, so that each can be named.
     taken: u64,
     waiting: VecDeque<(u64, Sample)>,
-    /// The last one that the tick under way carries.
-    carried: u64,
+    /// The last one that the tick under way carries, and how many it carries.
+    carried: (u64, u64),
 }
 
 impl Recording {
@@ -84,7 +86,7 @@ impl Recording {
 
     /// What a tick carries that is sent now.
     pub(super) fn carry(&mut self) -> Vec<Sample> {
-        self.carried = self.taken;
+        self.carried = (self.taken, self.waiting.len() as u64);
         self.samples()
     }
 
@@ -92,9 +94,11 @@ impl Recording {
         self.waiting.iter().map(|(_, sample)| sample.clone()).collect()
     }
 
-    fn delivered(&mut self) {
-        let carried = self.carried;
-        self.waiting.retain(|(taken, _)| *taken > carried);
+    /// The tick was answered: what it carried waits no more. Returns how many those were.
+    fn delivered(&mut self) -> u64 {
+        let (last, count) = std::mem::take(&mut self.carried);
+        self.waiting.retain(|(taken, _)| *taken > last);
+        count
     }
 }
 
@@ -107,7 +111,7 @@ impl Node {
 
     /// A tick was taken: it is a beat.
     pub(super) fn beaten(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
-        self.recording.delivered();
+        let recorded = self.recording.delivered();
         let Some(life) = self.life().cloned() else { return };
         self.recording.number += 1;
         let holder = self.view.leader.as_ref().and_then(|record| record.holder.as_ref());
@@ -121,6 +125,7 @@ impl Node {
             attempts,
             delay: now.since(self.beat.was_due),
             interval: self.timing.heartbeat_interval,
+            recorded,
             life,
         };
         self.effects.push(Effect::Beaten(Box::new(beaten)));
@@ -345,5 +350,7 @@ mod tests {
         bench.answer(Duration::ZERO, Some(Identity::Ok));
         let left: Vec<u64> = bench.node.unrecorded().iter().map(|sample| sample.number).collect();
         assert_eq!(left, [21]);
+        let recorded: Vec<u64> = bench.beats.iter().map(|beat| beat.recorded).collect();
+        assert_eq!(recorded, [0, 16], "told once, by the beat that was answered");
     }
 }

@@ -88,6 +88,10 @@ fn messages_requests_tasks_and_leases_are_counted_as_they_happen() {
     for (state, count) in [("waiting", 1.0), ("delayed", 1.0), ("running", 1.0), ("failed", 0.0), ("dead", 1.0)] {
         assert_eq!(seen.of(&format!(r#"clawster_tasks{{state="{state}"}}"#)), count, "{state}");
     }
+    until(at, "each beat but the newest is recorded in Redis by the next", |seen| {
+        let recorded = seen.of("clawster_history_recorded_total");
+        recorded >= 1.0 && recorded < seen.of(r#"clawster_heartbeats_total{outcome="ok"}"#)
+    });
     let seen = scrape(at);
     let requests = |method: &str, outcome: &str| {
         seen.of(&format!(r#"clawster_requests_total{{method="distributed.{method}",outcome="{outcome}"}}"#))

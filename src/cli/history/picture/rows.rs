@@ -333,7 +333,7 @@ impl<'a> Row<'a> {
         let attributes: [Attribute<'_>; 5] =
             [("x", &Px(x)), ("y", &Px(y)), ("font-size", &size), ("font-weight", &weight), ("fill", &look::INK)];
         svg.text("text", &attributes, &words::share(node.availability()));
-        if let Some(delay) = node.delays.quantile(0.95) {
+        if let Some(delay) = node.delay(0.95) {
             let attributes: [Attribute<'_>; 4] =
                 [("x", &Px(x + 72.0)), ("y", &Px(y)), ("font-size", &size), ("fill", &look::INK)];
             svg.text("text", &attributes, &words::delay(delay));

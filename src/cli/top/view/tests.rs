@@ -146,6 +146,20 @@ fn questions_the_filter_and_the_keys_are_shown() {
 }
 
 #[test]
+fn a_picture_that_stands_still_does_not_age() {
+    let mut model = many(3);
+    typed(&mut model, "p");
+    let shown = |model: &Model, now| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
+        terminal.draw(|frame| draw(frame, model, now, PLAIN)).expect("draws");
+        terminal.backend().clone()
+    };
+    let begun = shown(&model, at(1_000));
+    model.take(News::RedisLost, at(90_000));
+    assert_eq!(shown(&model, at(99_000)), begun, "the lease is not over, and nobody is late");
+}
+
+#[test]
 fn what_came_of_something_is_told_in_full() {
     let mut model = many(3);
     let text =

@@ -161,6 +161,13 @@ pub struct NodeReport {
 }
 
 impl NodeReport {
+    /// The delay that the share (0 to 1) of its beats did not exceed; `None`: no beats. Never more than the longest, which
+    /// is known exactly, while the histogram knows the middle of a bucket.
+    #[must_use]
+    pub fn delay(&self, share: f64) -> Option<Duration> {
+        self.delays.quantile(share).map(|delay| delay.min(self.longest_delay))
+    }
+
     /// How long it was a live member.
     #[must_use]
     pub fn online_for(&self) -> Duration {

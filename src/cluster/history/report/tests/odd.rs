@@ -20,6 +20,16 @@ fn one_beat_is_a_node_that_was_there() {
 }
 
 #[test]
+fn no_percentile_passes_the_longest_delay() {
+    let mut story = Story::default().beats("a", 1, 95..=95, 1);
+    // Below the middle of its bucket.
+    let delay = Duration::from_micros(1_010);
+    story.samples[0].delay = delay;
+    let report = story.report(0, 100);
+    assert_eq!((node(&report, "a").delay(0.5), node(&report, "a").delay(0.99)), (Some(delay), Some(delay)));
+}
+
+#[test]
 fn members_that_were_there_long_before_need_no_event() {
     let mut story =
         Story::default().member("a", 1, StoredStatus::Online, 0, 995).member("b", 2, StoredStatus::Draining, 100, 995);

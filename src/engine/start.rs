@@ -22,6 +22,7 @@ use super::sync::Sync;
 use super::tasks::Tasks;
 use super::undo::{self, Undoing};
 use super::{nursery, presence, reader};
+use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
 use crate::cluster::node::{Former, Node, Settings};
@@ -65,6 +66,8 @@ pub struct Start {
     pub sync: SyncSettings,
     /// One-shot processes of this host whose membership this node takes over.
     pub former: Option<Former>,
+    /// What their heartbeats of the ten minutes that run add up to; this node's own are added to it.
+    pub summary: Option<Summary>,
     /// Where the history of its heartbeats is kept; `None`: nowhere.
     pub history: Option<Stores>,
     /// How long Redis keeps heartbeats, where it is that store.
@@ -127,7 +130,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         hub: &hub,
         status: &status_reader,
     };
-    let history = History::begin(start.history, &around, &mut tasks);
+    let history = History::begin(start.history, start.summary, &around, &mut tasks);
     let slot = Slot::new(start.state_dir, kept);
     let progress = Arc::new(Progress::default());
     let sync = Sync::new(

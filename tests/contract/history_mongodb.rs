@@ -2,6 +2,7 @@
 
 use crate::calls::id;
 use crate::history_fixture::*;
+
 use clawster::cluster::history::{HistoryQuery, Sample};
 use clawster::cluster::time::ServerTime;
 use clawster::config::{MongoConfig, Secret};
@@ -188,4 +189,18 @@ async fn a_server_that_is_not_there_is_said_to_be_away_and_no_password_is_shown(
     }
     assert!(!said.contains("hunter2") && !said.contains("ter2") && !said.contains("bot"), "{said}");
     assert_eq!(store.record(&Batch::default()).await, Ok(()), "nothing needs no server");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_comes_back_empty_gets_its_collections_again() {
+    let kept = InMongodb::on(std::sync::Arc::new(crate::support::Mongod::start()));
+    let store = kept.store("test");
+    store.record(&batch(beats("a", 7, 1..=3))).await.expect("it is recorded");
+    kept.server.kill9();
+    store.record(&batch(beats("a", 7, 4..=4))).await.expect_err("nobody answers");
+    kept.server.restart();
+    kept.server.command(&kept.config.db, doc! {"dropDatabase": 1}).unwrap();
+    store.record(&batch(beats("a", 7, 4..=5))).await.expect("it is recorded");
+    assert_eq!(about(&kept, "heartbeat").get_str("type").unwrap(), "timeseries");
+    assert_eq!(ttl(&kept, "heartbeat_summaries"), Some(30 * 86_400));
 }

@@ -6,6 +6,7 @@
 
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
+use crate::cluster::history::Summary;
 use crate::cluster::ids::NodeId;
 use crate::cluster::node::Former;
 use crate::config::Config;
@@ -69,7 +70,8 @@ impl Claim {
     /// Starts a node under the id.
     pub(super) fn start(self, config: &Config) -> Result<Arc<RunningNode>, Failure> {
         let Self { state, node_id, store } = self;
-        let former = former(&state, &node_id);
+        let (former, summary) = former(&state, &node_id).unzip();
+        let summary = summary.flatten();
         let node = crate::engine::start(Start {
             cluster: config.cluster.clone(),
             target: settings::target(config),
@@ -83,6 +85,7 @@ impl Claim {
             retry: config.node.retry,
             sync: config.sync,
             former,
+            summary,
             history: settings::history(config)?,
             recent: config.history.recent,
         });
@@ -91,11 +94,12 @@ impl Claim {
 }
 
 /// The one-shot heartbeats of this id on this host: the node goes on as the member that they kept alive.
-fn former(state: &StateDir, node_id: &NodeId) -> Option<Former> {
+fn former(state: &StateDir, node_id: &NodeId) -> Option<(Former, Option<Summary>)> {
     let boot = boot_id().ok()?;
     let kept = OneshotState::load(state, node_id, &boot)?;
     if let Err(error) = OneshotState::remove(state, node_id) {
         tracing::warn!(%error, "the state of earlier one-shot heartbeats stays behind");
     }
-    Some(Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats })
+    let former = Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats };
+    Some((former, kept.summary))
 }

@@ -40,8 +40,10 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { waiting: Mutex::default(), came: Notify::new(), metrics })
+    /// `summary`: what went before in the life that the samples go on with.
+    pub(super) fn new(metrics: Arc<Metrics>, summary: Option<Summary>) -> Arc<Self> {
+        let waiting = Mutex::new(Waiting { summary, ..Waiting::default() });
+        Arc::new(Self { waiting, came: Notify::new(), metrics })
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

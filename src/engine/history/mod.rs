@@ -29,7 +29,7 @@ use super::hub::Hub;
 use super::metrics::Metrics;
 use super::state_dir::StateDir;
 use crate::clock;
-use crate::cluster::history::Sample;
+use crate::cluster::history::{Sample, Summary};
 use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::node::Beaten;
 use crate::cluster::time::Moment;
@@ -81,13 +81,18 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl History {
-    /// The history of a node that runs, with its tasks.
-    pub(super) fn begin(store: Option<Stores>, around: &Surroundings<'_>, tasks: &mut JoinSet<()>) -> Arc<Self> {
+    /// The history of a node that runs, with its tasks. `summary`: of the life that it goes on with.
+    pub(super) fn begin(
+        store: Option<Stores>,
+        summary: Option<Summary>,
+        around: &Surroundings<'_>,
+        tasks: &mut JoinSet<()>,
+    ) -> Arc<Self> {
         let Some(store) = store.map(Arc::new) else { return Arc::new(Self::Off) };
         if store.source() == Source::Redis {
             return Arc::new(Self::Carried(store));
         }
-        let intake = Intake::new(Arc::clone(around.metrics));
+        let intake = Intake::new(Arc::clone(around.metrics), summary);
         let (ending, to_end) = watch::channel(None);
         let (told, ended) = watch::channel(false);
         let spool = Arc::new(Mutex::new(Spool::new(around.state_dir, around.process)));

@@ -90,6 +90,7 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
     let mut spool = Spool::new(dir, process);
     match why {
         Some(why) => {
+            spool.go_on();
             let kept = spool.append(Batch { unsure: true, ..batch }) && spool.on_disk() > 0;
             let then =
                 if kept { "the next process of this host brings it" } else { "and it could not be kept on disk" };

@@ -139,7 +139,7 @@ impl Bench {
         let cluster = crate::cluster::ids::ClusterName::new("c").expect("a name");
         let dir = StateDir::open(host, &cluster).expect("opens");
         let metrics = Metrics::new().expect("metrics");
-        let intake = Intake::new(Arc::clone(&metrics));
+        let intake = Intake::new(Arc::clone(&metrics), None);
         let (ending, to_end) = watch::channel(None);
         let (told, ended) = watch::channel(false);
         let recorder = Recorder {
@@ -266,14 +266,14 @@ async fn at_the_end_what_a_lost_store_does_not_take_stays_on_disk() {
 #[tokio::test]
 async fn a_flood_is_bounded_and_counted() {
     let metrics = Metrics::new().expect("metrics");
-    let intake = Intake::new(Arc::clone(&metrics));
+    let intake = Intake::new(Arc::clone(&metrics), None);
     (1..=10_050).for_each(|number| intake.put(sample(number)));
     assert_eq!((metrics.history_waiting.get(), metrics.history_dropped.get()), (10_000, 50));
 }
 
 #[test]
 fn a_summary_goes_on_from_batch_to_batch() {
-    let intake = Intake::new(Metrics::new().expect("metrics"));
+    let intake = Intake::new(Metrics::new().expect("metrics"), None);
     let at = |number: u64, at: u64| Sample { at: ServerTime(at), ..sample(number) };
     intake.put(at(1, 1_000));
     intake.put(at(2, 1_100));
@@ -287,4 +287,14 @@ fn a_summary_goes_on_from_batch_to_batch() {
     intake.put(at(5, 700_100));
     assert_eq!(beats(&intake.take(10).expect("a batch")), [2]);
     assert!(intake.take(10).is_none());
+}
+
+#[test]
+fn a_summary_that_single_heartbeats_began_goes_on() {
+    let began = Summary::of_all(&(1..=5).map(sample).collect::<Vec<_>>()).pop();
+    let intake = Intake::new(Metrics::new().expect("metrics"), began);
+    intake.put(sample(6));
+    let batch = intake.take(10).expect("a batch");
+    let counts: Vec<_> = batch.summaries.iter().map(|summary| (summary.beats, summary.last_number)).collect();
+    assert_eq!(counts, [(6, 6)]);
 }

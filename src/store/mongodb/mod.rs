@@ -26,16 +26,20 @@ pub use read::{Plan, Question};
 pub use uri::check as check_uri;
 
 use super::history::{Batch, HistoryFault, HistoryStore, Source};
+use crate::clock;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{HistoryPage, HistoryQuery, Summary};
 use crate::cluster::ids::{ClusterName, EventSeq};
-use crate::cluster::time::ServerTime;
+use crate::cluster::time::{Moment, ServerTime};
 use crate::config::{MongoConfig, Secret};
 use mongodb::{Client, Database};
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 use write::Written;
+
+/// After a refusal the collections are looked at again if that was done longer ago.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long the store waits for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +66,8 @@ pub struct MongoHistory {
     retention: Duration,
     patience: Patience,
     database: OnceCell<Database>,
-    /// Set once the collections were found or made.
-    prepared: OnceCell<()>,
+    /// When the collections were found or made; nobody knows after a failure: the server may come back without them.
+    prepared: Mutex<Option<Moment>>,
     written: Mutex<Written>,
 }
 
@@ -104,7 +108,7 @@ impl MongoHistory {
             retention: Duration::from_hours(24 * u64::from(config.retention_days)),
             patience: Patience::default(),
             database: OnceCell::new(),
-            prepared: OnceCell::new(),
+            prepared: Mutex::default(),
             written: Mutex::default(),
         }))
     }
@@ -129,9 +133,22 @@ impl MongoHistory {
     /// The database with its collections and indexes.
     async fn prepared(&self) -> Result<&Database, HistoryFault> {
         let database = self.database().await?;
-        let preparing = self.prepared.get_or_try_init(|| setup::prepare(self, database));
-        self.in_time(3 * self.patience.answer, preparing).await?;
+        let mut prepared = self.prepared.lock().await;
+        if prepared.is_none() {
+            self.in_time(3 * self.patience.answer, setup::prepare(self, database)).await?;
+            *prepared = Some(clock::now());
+        }
         Ok(database)
+    }
+
+    /// A write failed: before the next one the collections are looked at again, so that MongoDB makes none by itself, which would
+    /// have no indexes and forget nothing. After refusals, which may be many, that is done once in a while.
+    async fn failed(&self, fault: &HistoryFault) {
+        let mut prepared = self.prepared.lock().await;
+        let long_ago = prepared.is_some_and(|at| clock::now().since(at) > LOOK_AGAIN);
+        if long_ago || matches!(fault, HistoryFault::Unavailable(_)) {
+            *prepared = None;
+        }
     }
 
     async fn in_time<T>(
@@ -154,7 +171,11 @@ impl HistoryStore for MongoHistory {
     }
 
     async fn record(&self, batch: &Batch) -> Result<(), HistoryFault> {
-        self.write(batch).await
+        let outcome = self.write(batch).await;
+        if let Err(fault) = &outcome {
+            self.failed(fault).await;
+        }
+        outcome
     }
 
     async fn record_events(&self, epoch: &str, events: &[ClusterEvent]) -> Result<(), HistoryFault> {

@@ -3,8 +3,8 @@
 //! 1. What is taken in is confirmed in the same order; nothing is confirmed twice.
 //! 2. The files of this host together take [`MOST_BYTES`] at most, what waits in memory alone [`MOST_IN_MEMORY`] samples;
 //!    what does not fit is refused, and its number told.
-//! 3. Files that other processes left behind are taken over at the start, and come first. Whether their samples were
-//!    recorded is not known.
+//! 3. Files that other processes left behind are taken over, [`MOST_OPEN`] at a time, and come first. Whether their samples
+//!    were recorded is not known.
 //! 4. Every call blocks on the disk and runs on a blocking thread.
 //!
 //! Not here: the files (`file.rs`), when something is recorded (`super::recorder`).
@@ -18,11 +18,16 @@ use crate::cluster::history::{Sample, Summary};
 use crate::store::history::Batch;
 use file::{Place, SpoolFile};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// How many bytes the spool files take at most.
 pub(super) const MOST_BYTES: u64 = 64 << 20;
+/// How many files of other processes are open at once: each takes one of the few that a process may have open.
+const MOST_OPEN: usize = 32;
+/// Up to this size a process that runs only shortly goes on with a file that another one left behind.
+const SHORT_BYTES: u64 = 1 << 20;
 /// At this size the next file is begun, so that room becomes free file by file.
 const FILE_BYTES: u64 = 8 << 20;
 /// How many samples wait in memory when the disk refuses them.
@@ -59,6 +64,10 @@ pub(super) struct Spool {
     /// The file that is written to, the last one of `files`.
     own: Option<u64>,
     entries: VecDeque<Entry>,
+    /// Whether there are more files to take over, when there is room for them.
+    more: bool,
+    /// Files that cannot be used.
+    refused: BTreeSet<PathBuf>,
     trouble: bool,
 }
 
@@ -71,6 +80,18 @@ pub(super) struct Portion {
     pub(super) entries: usize,
     /// How many samples could not be read back.
     pub(super) lost: usize,
+}
+
+/// A file that was taken over: its number, and what waits in it.
+type Adopted = (u64, SpoolFile, Vec<Entry>);
+
+/// Nothing waits in this file any more.
+fn end(file: SpoolFile) {
+    match file.end() {
+        Ok(None) => {}
+        Ok(Some(aside)) => tracing::error!(aside = %aside.display(), "a damaged spool file was set aside"),
+        Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
+    }
 }
 
 impl Spool {
@@ -88,6 +109,8 @@ impl Spool {
             files: VecDeque::new(),
             own: None,
             entries: VecDeque::new(),
+            more: false,
+            refused: BTreeSet::new(),
             trouble: false,
         }
     }
@@ -99,26 +122,79 @@ impl Spool {
         }
     }
 
-    fn adopt_all(&mut self) -> Result<(), StateError> {
+    /// Writes on behind what an ended process left, where that is little, so that many short processes leave few files.
+    pub(super) fn go_on(&mut self) {
+        let Ok(mut paths) = self.left() else { return };
+        // The newest one: it is the one that still has room.
+        while let Some((_, path, bytes)) = paths.pop() {
+            match self.adopt(&path) {
+                Ok(Some((number, file, entries))) if bytes < SHORT_BYTES && !file.damaged() => {
+                    self.files.push_back((number, file));
+                    self.entries.extend(entries);
+                    self.own = Some(number);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The spool files in the folder, the oldest first, with their lengths.
+    fn left(&self) -> Result<Vec<(SystemTime, PathBuf, u64)>, StateError> {
         let failed = |error: std::io::Error| StateError::io(&self.folder, &error);
-        let mut paths: Vec<(std::time::SystemTime, PathBuf)> = std::fs::read_dir(&self.folder)
+        let mut paths: Vec<(SystemTime, PathBuf, u64)> = std::fs::read_dir(&self.folder)
             .map_err(failed)?
             .filter_map(Result::ok)
             .filter(|found| found.path().extension().is_some_and(|ending| ending == ENDING))
-            .filter_map(|found| Some((found.metadata().ok()?.modified().ok()?, found.path())))
+            .filter_map(|found| {
+                let about = found.metadata().ok()?;
+                Some((about.modified().ok()?, found.path(), about.len()))
+            })
             .collect();
         paths.sort();
-        for (_, path) in paths {
-            // One that cannot be used must not keep the others waiting.
-            if let Err(error) = self.adopt(&path) {
-                tracing::warn!(%error, "a spool file of an earlier process cannot be used");
+        Ok(paths)
+    }
+
+    fn adopt_all(&mut self) -> Result<(), StateError> {
+        self.more = false;
+        let mut taken = Vec::new();
+        let mut samples = 0;
+        for (_, path, _) in self.left()? {
+            if taken.len() >= MOST_OPEN {
+                self.more = true;
+                break;
             }
+            if self.refused.contains(&path) {
+                continue;
+            }
+            match self.adopt(&path) {
+                Ok(Some((_, file, entries))) if entries.is_empty() => end(file),
+                Ok(Some(found)) => {
+                    samples += found.2.iter().map(|entry| entry.samples).sum::<usize>();
+                    taken.push(found);
+                }
+                Ok(None) => {}
+                // One that cannot be used must not keep the others waiting.
+                Err(error) => {
+                    tracing::warn!(%error, "a spool file of an earlier process cannot be used");
+                    self.refused.insert(path);
+                }
+            }
+        }
+        if samples > 0 {
+            tracing::info!(samples, "heartbeats that earlier processes of this host could not record are taken over");
+        }
+        // Before all that waits already, in their own order.
+        for (number, file, entries) in taken.into_iter().rev() {
+            self.files.push_front((number, file));
+            entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
         }
         Ok(())
     }
 
-    fn adopt(&mut self, path: &Path) -> Result<(), StateError> {
-        let Some(mut file) = SpoolFile::open(path)? else { return Ok(()) };
+    /// Takes a file over; `None`: another process has it.
+    fn adopt(&mut self, path: &Path) -> Result<Option<Adopted>, StateError> {
+        let Some(mut file) = SpoolFile::open(path)? else { return Ok(None) };
         let number = self.next();
         let mut entries = Vec::new();
         file.load(|place, bytes| {
@@ -133,15 +209,7 @@ impl Spool {
                 "a spool file of the history is damaged; what can be read of it is recorded, then it is set aside"
             );
         }
-        let samples: usize = entries.iter().map(|entry| entry.samples).sum();
-        self.files.push_back((number, file));
-        if entries.is_empty() {
-            self.release(number);
-        } else {
-            tracing::info!(samples, "heartbeats that an earlier process of this host could not record are taken over");
-        }
-        self.entries.extend(entries);
-        Ok(())
+        Ok(Some((number, file, entries)))
     }
 
     fn next(&mut self) -> u64 {
@@ -194,15 +262,20 @@ impl Spool {
         }
         let number = match self.own {
             Some(number) if self.files.back().is_some_and(|(_, file)| file.bytes() < FILE_BYTES) => number,
-            _ => self.begin().map_err(Some)?,
+            _ => self.begin(bytes.len() as u64)?,
         };
         let Some((_, file)) = self.files.back_mut() else { return Err(None) };
         let place = file.append(&bytes).map_err(|error| failed(file.path(), error))?;
         Ok((number, place))
     }
 
-    fn begin(&mut self) -> Result<u64, StateError> {
+    /// Begins a file for a record; `Err(None)`: there is no room for it beside the files of other processes.
+    fn begin(&mut self, record: u64) -> Result<u64, Option<StateError>> {
         private_file::guarded_folder(&self.folder)?;
+        let used: u64 = self.left()?.iter().map(|(_, _, bytes)| bytes).sum();
+        if used + record > self.limit {
+            return Err(None);
+        }
         let number = self.next();
         let path = self.folder.join(format!("{}-{number}.{ENDING}", self.name));
         let taken = || StateError::InUse { what: path.display().to_string(), holder: "another process".to_owned() };
@@ -212,8 +285,11 @@ impl Spool {
         Ok(number)
     }
 
-    /// The oldest of what waits, up to about `most` samples; `None`: nothing waits.
-    pub(super) fn front(&self, most: usize) -> Option<Portion> {
+    /// The oldest of what waits, up to about `most` samples; `None`: nothing waits. What it names stays in front until the next call.
+    pub(super) fn front(&mut self, most: usize) -> Option<Portion> {
+        if self.more && self.files.iter().all(|(number, _)| Some(*number) == self.own) {
+            self.take_over();
+        }
         let mut portion = Portion { batch: Batch::default(), entries: 0, lost: 0 };
         for entry in &self.entries {
             if portion.entries > 0 && portion.batch.samples.len() + entry.samples > most {
@@ -293,11 +369,7 @@ impl Spool {
         if own {
             self.own = None;
         }
-        match file.end() {
-            Ok(None) => {}
-            Ok(Some(aside)) => tracing::error!(aside = %aside.display(), "a damaged spool file was set aside"),
-            Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
-        }
+        end(file);
     }
 
     /// Ends the spool: files in which nothing waits are removed.

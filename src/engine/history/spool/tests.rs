@@ -135,6 +135,59 @@ fn room_is_bounded_and_comes_back() {
 }
 
 #[test]
+fn many_files_are_taken_over_a_few_at_a_time() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("history");
+    let many = 3 * MOST_OPEN as u64;
+    for n in 1..=many {
+        assert!(Spool::within(&folder, &format!("p{n:04}"), MOST_BYTES).append(batch(n..=n)));
+    }
+    let mut next = Spool::within(&folder, "q", MOST_BYTES);
+    assert!(next.append(batch(many + 1..=many + 1)));
+    next.take_over();
+    let mut all = Vec::new();
+    while let Some(portion) = next.front(10) {
+        assert!(next.files.len() <= MOST_OPEN + 1, "{} files are open", next.files.len());
+        all.extend(numbers(&portion));
+        next.confirm(portion.entries);
+    }
+    all.sort_unstable();
+    assert_eq!(all, (1..=many + 1).collect::<Vec<_>>());
+    assert!(next.append(batch(1..=1)) && next.on_disk() == 1);
+    assert_eq!(drain(&mut next), [1]);
+    next.close();
+    assert_eq!(files(&folder), Vec::<String>::new());
+}
+
+#[test]
+fn short_processes_share_a_file_and_the_room() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("history");
+    let short = |n: u64, limit: u64| {
+        let mut spool = Spool::within(&folder, &format!("p{n}"), limit);
+        spool.go_on();
+        assert!(spool.append(batch(n..=n)));
+        let kept = spool.on_disk() == spool.waiting();
+        spool.close();
+        kept
+    };
+    (1..=20).for_each(|n| assert!(short(n, MOST_BYTES)));
+    assert_eq!(files(&folder).len(), 1);
+    assert!(!short(21, 1_000), "the others' files fill the room");
+    assert!(!Spool::within(&folder, "r", 1_000).append_to_disk(22), "also without going on with one");
+    let mut next = taken_over(&folder, "q");
+    assert_eq!(drain(&mut next), (1..=20).collect::<Vec<_>>());
+    next.close();
+    assert_eq!(files(&folder), Vec::<String>::new());
+}
+
+impl Spool {
+    fn append_to_disk(&mut self, number: u64) -> bool {
+        self.append(batch(number..=number)) && self.on_disk() == 1
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_used_costs_no_sample() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = dir.path().join("history");

@@ -76,6 +76,7 @@ async fn show(
             }
             _ = redraw.tick() => {
                 let (width, height) = stage.size()?;
+                model.age(clock::now());
                 view::fit(&mut model, width, height, clock::now());
                 stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
             }

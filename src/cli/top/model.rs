@@ -14,6 +14,7 @@ use crate::cli::terminal::Tint;
 use crate::cluster::time::Moment;
 use crate::rpc::wire::node::{Role, Status};
 use std::cmp::Ordering;
+use std::time::Duration;
 
 /// The columns that rows can be sorted by, in the order in which the keys go through them.
 pub(super) const SORTABLE: [Column; 8] = [
@@ -102,11 +103,31 @@ pub(super) struct Model {
     room: (usize, usize),
     /// How many of the newest events are below the part in sight.
     pub(super) events_back: usize,
-    /// What came of the last thing that was done.
+    /// What came of the last thing that was done, or what happened by itself.
     pub(super) note: Option<(Tint, String)>,
+    /// Until when a note of what happened by itself is shown; it hides the last takeover meanwhile.
+    passing: Option<(Moment, String)>,
 }
 
+/// How long it is shown what happened by itself.
+const PASSING: Duration = Duration::from_secs(10);
+
 impl Model {
+    /// Tells what happened by itself.
+    fn mention(&mut self, tint: Tint, text: String, now: Moment) {
+        self.passing = Some((now + PASSING, text.clone()));
+        self.note = Some((tint, text));
+    }
+
+    /// Takes back what was mentioned and is old by now.
+    pub(super) fn age(&mut self, now: Moment) {
+        if let Some((_, text)) = self.passing.take_if(|(until, _)| *until <= now)
+            && self.note.as_ref().is_some_and(|(_, noted)| *noted == text)
+        {
+            self.note = None;
+        }
+    }
+
     /// What is to be shown.
     pub(super) fn sight(&self) -> &Sight {
         self.frozen.as_deref().unwrap_or(&self.sight)
@@ -139,10 +160,11 @@ impl Model {
             News::Source(source) => {
                 let is_other = self.sight.source.as_ref().is_some_and(|known| *known != source);
                 if is_other || self.sight.trouble.is_some() {
-                    self.note = Some(match &source {
+                    let (tint, text) = match &source {
                         Source::Node(id) => (Tint::Green, format!("connected to node {id}")),
                         Source::Redis(_) => (Tint::Yellow, "reading Redis directly from here on".to_owned()),
-                    });
+                    };
+                    self.mention(tint, text, now);
                 }
                 (self.sight.source, self.sight.trouble) = (Some(source), None);
                 self.sight.counters.take(None, now);
@@ -184,7 +206,7 @@ impl Model {
         match (self.sight.picture.redis_ok, self.sight.redis_lost) {
             (true, Some(since)) => {
                 let away = now.since(since).as_secs_f64();
-                self.note = Some((Tint::Green, format!("Redis answers again; it was away for {away:.1} s")));
+                self.mention(Tint::Green, format!("Redis answers again; it was away for {away:.1} s"), now);
                 self.sight.redis_lost = None;
             }
             (false, None) => self.sight.redis_lost = Some(now),

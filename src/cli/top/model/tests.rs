@@ -192,6 +192,10 @@ fn a_lost_redis_and_its_return_are_told() {
     model.take(seen("node-002", vec![node("node-002", true, 1)]), at(7_500));
     assert_eq!(model.sight().redis_lost, None);
     assert_eq!(model.note.clone().map(|(_, text)| text), Some("Redis answers again; it was away for 5.5 s".to_owned()));
+    model.age(at(17_400));
+    assert!(model.note.is_some(), "too early");
+    model.age(at(17_500));
+    assert_eq!(model.note, None, "it makes room for the last takeover");
     model.take(News::Trouble("node a is gone".to_owned()), at(8_000));
     assert!(model.sight().trouble.is_some());
     model.take(News::Source(Source::Node("a".to_owned())), at(9_000));

@@ -1,7 +1,7 @@
 //! HTTP for those who watch the node: its numbers for Prometheus, and two probes.
 //!
-//! 1. It only tells; no request changes anything, and none is longer than its first [`HEAD_BYTES`].
-//! 2. A connection carries one request and ends within [`WITHIN`]. Beyond [`CONNECTIONS`] of them the oldest is closed: whoever
+//! 1. It only tells; no request changes anything, and none is longer than its first `HEAD_BYTES`.
+//! 2. A connection carries one request and ends within `WITHIN`. Beyond `CONNECTIONS` of them the oldest is closed: whoever
 //!    holds connections open keeps nobody else out.
 //! 3. Nobody has to prove who they are, so the address is off by default and told of when others than this host reach it.
 //!

@@ -12,6 +12,7 @@ mod keys;
 mod layer;
 mod legacy;
 mod load;
+mod plaintext;
 mod problem;
 mod redis;
 pub mod schema;
@@ -23,6 +24,7 @@ mod validate;
 mod tests;
 
 pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
+pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,

@@ -38,5 +38,6 @@ mod tasks;
 mod terminal;
 mod top;
 mod tracing;
+mod transport;
 mod watch;
 mod work;

@@ -26,6 +26,7 @@ mod messages;
 mod once;
 pub mod outcome;
 mod own_node;
+mod program;
 mod run;
 mod screen;
 mod serve;

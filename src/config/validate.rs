@@ -39,6 +39,7 @@ pub(super) struct Surroundings {
     pub(super) state_dir: PathBuf,
     pub(super) config_dir: Option<PathBuf>,
     pub(super) redis_server: Option<PathBuf>,
+    pub(super) secret_variables: Vec<String>,
     pub(super) mongodb_uri: UriCheck,
 }
 
@@ -120,6 +121,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         state_dir: around.state_dir,
         config_dir: around.config_dir,
         redis_server: around.redis_server,
+        secret_variables: around.secret_variables,
     })
 }
 

@@ -65,7 +65,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
         random: direct::random()?,
     };
     let variables = vec![(NAME.to_owned(), name.to_string())];
-    let launch = Launch { command: arguments.command, variables, patience: arguments.stop_timeout };
+    let hidden = config.secret_variables.clone();
+    let launch = Launch { command: arguments.command, variables, hidden, patience: arguments.stop_timeout };
     let store = Arc::new(RedisStore::new(settings::target(&config), &config.cluster));
     let target = store.target().to_string();
     let held = holder::hold(owner, store, terms, launch, signals, |news| say.news(news)).await;

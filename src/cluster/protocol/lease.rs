@@ -308,6 +308,9 @@ pub struct Once {
     pub ttl: Duration,
     /// The keys, within [`ONCE_KEYS`].
     pub keys: Vec<String>,
+    /// Instead of asking for the keys, frees those that this very request was granted: what they were for never began. `granted` says
+    /// which ones; a key that is free or another request's stays as it is.
+    pub give_back: bool,
 }
 
 /// What came of one key.

@@ -32,11 +32,8 @@ fn tls_once_asked_for_stays_on_when_only_the_host_changes() {
     let old = json!({"cluster": {"redis": {"host": "a", "password": "pw"}}, "redis": {"tls": true}});
     assert!(good(&old, &[("REDIS_HOST", "b")]).config.redis.tls);
     // By way of a unix socket and back to a host.
-    let redis = with_secrets(
-        &json!({"redis": {"tls": true}}),
-        &json!({"redis": {"url": "unix:///s"}}),
-        &[("REDIS_HOST", "b")],
-    );
+    let redis =
+        with_secrets(&json!({"redis": {"tls": true}}), &json!({"redis": {"url": "unix:///s"}}), &[("REDIS_HOST", "b")]);
     assert!(redis.unwrap().config.redis.tls);
 }
 

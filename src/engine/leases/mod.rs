@@ -176,7 +176,7 @@ impl Leases {
         };
         let call = |life: protocol::Life| {
             let (request_id, keys) = (request_id.clone(), keys.clone());
-            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys }))
+            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys, give_back: false }))
         };
         let judge = |reply| match reply {
             Reply::Once(grants) if grants.len() == keys.len() => Verdict::Done(grants),

@@ -60,7 +60,10 @@ impl Post {
         let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
         let secret = ["authorization", "x-api-key", "api-key"].iter().any(|name| request.headers().contains_key(*name));
         if secret && !secure && !is_this_host(host) && !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(host, "credentials go to the OpenTelemetry collector without TLS; use https:// in its endpoint");
+            tracing::warn!(
+                host,
+                "credentials go to the OpenTelemetry collector without TLS; use https:// in its endpoint"
+            );
         }
         let stream = Bounded { stream: connect(host, port, end)?, end };
         let status = if secure {

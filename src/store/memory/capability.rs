@@ -146,7 +146,15 @@ impl Step<'_> {
             let known = self.data.once.get(key).filter(|done| self.now < done.until);
             grants.push(if let Some(done) = known {
                 let same = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
-                OnceGrant { granted: same, by: done.by.clone(), at: done.at }
+                let (by, at) = (done.by.clone(), done.at);
+                if same && once.give_back {
+                    self.data.once.remove(key);
+                    OnceGrant { granted: true, by, at: self.now }
+                } else {
+                    OnceGrant { granted: same, by, at }
+                }
+            } else if once.give_back {
+                OnceGrant { granted: false, by: once.by.clone(), at: self.now }
             } else {
                 let (by, at, request_id) = (once.by.clone(), self.now, once.request_id.clone());
                 self.data.once.insert(key.clone(), Done { by: by.clone(), at, request_id, until });

@@ -79,7 +79,8 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         Call::Publish(publish) => (&scripts::PUBLISH, publish_arguments(publish)),
         Call::Lease(lease) => lease_invocation(lease),
         Call::Once(once) => {
-            (&scripts::ONCE, vec![once.by.to_string(), once.request_id.clone(), millis(once.ttl).to_string()])
+            let (by, request) = (once.by.to_string(), once.request_id.clone());
+            (&scripts::ONCE, vec![by, request, millis(once.ttl).to_string(), flag(once.give_back)])
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);

@@ -8,7 +8,7 @@
 use super::check;
 use super::layer::{Layer, Source};
 use super::problem::Findings;
-use super::redis;
+use super::redis as addresses;
 use super::schema::{Index, is_secret};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ pub(super) fn secret_names(
         None => Some(name.strip_prefix(PREFIX)?.to_lowercase().replacen("__", ".", 1)),
     };
     let is_secret = |(name, text): &(&String, &String)| match key_of(name).as_deref() {
-        Some("redis.url") => redis::parse(text).map_or_else(|_| text.contains('@'), |url| url.password.is_some()),
+        Some("redis.url") => addresses::parse(text).map_or_else(|_| text.contains('@'), |url| url.password.is_some()),
         Some(key) => keys.get(key).is_some_and(is_secret),
         None => false,
     };

@@ -25,7 +25,7 @@ mod tests;
 
 pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
 pub use plaintext::is_this_host;
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, is_unsafe};
 pub use settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,

@@ -82,7 +82,8 @@ fn a_task_ends_with_its_command_and_not_with_its_output() {
     // One child stays in the command's process group, one leaves it; both keep its output open for longer than the test waits.
     let pids = dir.path().join("pids");
     let script = format!(
-        "sleep 600 & echo $! >> {0}; setsid sh -c 'echo $$ >> {0}; exec sleep 600' & until [ $(wc -l < {0}) -ge 2 ]; do :; done; echo ok",
+        "p={}-$CLAWSTER_TASK_ID; sleep 600 & echo $! >> $p; setsid sh -c \"echo \\$\\$ >> $p; exec sleep 600\" & \
+         until [ $(wc -l < $p) -ge 2 ]; do :; done; echo ok",
         pids.display()
     );
     let mut worker = worker(&launch, &script);
@@ -93,7 +94,8 @@ fn a_task_ends_with_its_command_and_not_with_its_output() {
         let task = done(&node, id);
         assert_eq!((&task["result"], &task["attempts"]), (&json!("ok"), &json!(1)), "{task}");
     }
-    let text = std::fs::read_to_string(&pids).expect("the numbers");
+    let read = |id: &str| std::fs::read_to_string(format!("{}-{id}", pids.display())).expect("the numbers");
+    let text = read("1") + &read("2");
     let numbers: Vec<&str> = text.lines().collect();
     assert_eq!(numbers.len(), 4, "{text}");
     let running = || {

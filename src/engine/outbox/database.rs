@@ -13,6 +13,7 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::message::Producer;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const CHECKED_BYTES: u64 = 32 << 20;
 struct Slot {
     path: PathBuf,
     database: Option<Database>,
+    /// The file once more, without the library: it shows whether the file is still in its place, and holds its content where not.
+    witness: Option<File>,
 }
 
 /// The file, open or to be opened again.
@@ -41,7 +44,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            slot: RwLock::new(Slot { path: path.to_owned(), database: None }),
+            slot: RwLock::new(Slot { path: path.to_owned(), database: None, witness: None }),
             #[cfg(test)]
             faults: None,
         }
@@ -93,6 +96,31 @@ impl Disk {
         drop(slot.database.take());
         let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
         slot.database = Some(opened);
+        slot.witness = File::open(&slot.path).ok();
+        Ok(())
+    }
+
+    /// Whether the file is not in its place any more.
+    pub(super) fn is_astray(&self) -> bool {
+        let slot = self.slot();
+        slot.witness.as_ref().is_some_and(|witness| private_file::is_astray(witness, &slot.path))
+    }
+
+    /// Closes the file that was removed, puts its content in its place, and goes on there; what was not durable is as after
+    /// [`Self::reopen`].
+    pub(super) fn put_back(&self) -> Result<(), StateError> {
+        let mut slot = self.slot_mut();
+        let Some(witness) = slot.witness.take() else { return Ok(()) };
+        drop(slot.database.take());
+        let put = private_file::put_back(&witness, &slot.path);
+        if put.is_err() {
+            // The only place where the content is: it is tried again.
+            slot.witness = Some(witness);
+        }
+        put?;
+        let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
+        slot.database = Some(opened);
+        slot.witness = File::open(&slot.path).ok();
         Ok(())
     }
 
@@ -115,6 +143,7 @@ impl Disk {
             Ok(database) => {
                 slot.path = target.to_owned();
                 slot.database = Some(database);
+                slot.witness = File::open(target).ok();
                 Ok(())
             }
             Err(error) => {
@@ -136,6 +165,7 @@ impl Disk {
             }
         };
         slot.database = Some(database);
+        slot.witness = File::open(&slot.path).ok();
         Ok(loaded)
     }
 

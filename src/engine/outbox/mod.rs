@@ -4,7 +4,9 @@
 //! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
 //! 3. Producer sequences are contiguous from 1 and never used twice.
 //! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames.
-//! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
+//! 5. A file that somebody removed under the node is put back with everything in it, before anything else is accepted and every
+//!    [`writer::LOOK_AFTER`].
+//! 6. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //!
 //! All calls block. Not here: sending (`super::sync`), the place of the file (`super::state_dir`).
 
@@ -21,7 +23,7 @@ pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
 use super::state_dir::lock::NodeLock;
-use super::state_dir::{StateDir, StateError, private_file};
+use super::state_dir::{StateDir, StateError, make_folder, note_generated, private_file};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::message::{Outgoing, Producer};
 use database::Disk;
@@ -83,11 +85,38 @@ struct Shared {
     outbox_bytes: u64,
     /// Set when something failed: the file must be opened again before the next use.
     suspect: AtomicBool,
+    /// Whether the id was generated on this host, and is to be listed as such.
+    generated: AtomicBool,
+    /// Declared last, so that it is freed after the file is closed.
+    lock: Mutex<NodeLock>,
 }
 
 impl Shared {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, NodeLock> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the store back in its place where somebody removed it, with everything in it. Answers whether it had to.
+    fn come_back(&self) -> Result<bool, StateError> {
+        let path = self.disk.path();
+        if !self.disk.is_astray() {
+            return Ok(false);
+        }
+        let Some(folder) = path.parent() else { return Ok(false) };
+        make_folder(folder)?;
+        // Another process may have taken the id meanwhile, in the new folder.
+        self.lock().renew()?;
+        self.disk.put_back()?;
+        if self.generated.load(Ordering::Relaxed)
+            && let Some(id) = path.file_stem().and_then(|name| name.to_str())
+        {
+            note_generated(folder, id)?;
+        }
+        Ok(true)
     }
 }
 
@@ -97,8 +126,6 @@ pub struct NodeStore {
     shared: Arc<Shared>,
     jobs: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
-    /// Declared last, so that it is freed after the file is closed.
-    lock: NodeLock,
 }
 
 impl NodeStore {
@@ -108,8 +135,9 @@ impl NodeStore {
 
     fn open_on(disk: Disk, lock: NodeLock, outbox_bytes: u64) -> Result<Self, StateError> {
         let (producer, memory) = disk.open_or_begin()?;
-        let suspect = AtomicBool::new(false);
-        let shared = Arc::new(Shared { disk, memory: Mutex::new(memory), producer, outbox_bytes, suspect });
+        let (suspect, generated) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (memory, lock) = (Mutex::new(memory), Mutex::new(lock));
+        let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, suspect, generated, lock });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -117,7 +145,13 @@ impl NodeStore {
             .stack_size(512 << 10)
             .spawn(move || writer::run(&for_writer, &waiting))
             .map_err(|error| StateError::io(&shared.disk.path(), &error))?;
-        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer), lock })
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    /// The same store, of an id that was generated on this host.
+    pub(super) fn generated(self) -> Self {
+        self.shared.generated.store(true, Ordering::Relaxed);
+        self
     }
 
     /// The identity of this outbox.
@@ -211,7 +245,7 @@ impl NodeStore {
     /// # Errors
     /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
     #[allow(clippy::result_large_err)]
-    pub fn rename(mut self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
+    pub fn rename(self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
         let target = dir.database_path(new_id);
         if target == self.shared.disk.path() {
             return Ok(self);
@@ -227,7 +261,8 @@ impl NodeStore {
         });
         match moved {
             Ok(lock) => {
-                self.lock = lock;
+                *self.shared.lock() = lock;
+                self.shared.generated.store(false, Ordering::Relaxed);
                 Ok(self)
             }
             Err(error) => Err((self, error)),

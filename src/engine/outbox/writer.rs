@@ -2,7 +2,8 @@
 //!
 //! 1. A call is answered only after the commit that holds it.
 //! 2. After a failed commit the file is opened again and brought back to what was answered, before anything else is written.
-//! 3. What was not made durable at once becomes so within about a second; an idle writer sleeps.
+//! 3. What was not made durable at once becomes so within about a second; an idle writer looks every [`LOOK_AFTER`] whether its file is
+//!    still there, and else sleeps.
 //!
 //! Not here: what a call does to the tables (`transaction.rs`).
 
@@ -18,6 +19,9 @@ use redb::{Database, Durability};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
+
+/// How often an idle writer looks whether its file is still in its place.
+pub(super) const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// How long something may stay undurable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -57,18 +61,21 @@ struct Writer<'s> {
     dirty_since: Option<Moment>,
     /// Whether the file was opened again and is behind memory.
     behind: bool,
+    /// Why the file could not be put back in its place, as far as it was told.
+    astray: Option<StateError>,
 }
 
 /// Serves calls until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false };
+    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray: None };
     loop {
         let first = match writer.dirty_since {
-            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => jobs.recv_timeout(LOOK_AFTER),
             Some(since) => jobs.recv_timeout(FLUSH_AFTER.saturating_sub(clock::now().since(since))),
         };
         match first {
             Ok(first) => writer.serve(collect(first, jobs)),
+            Err(RecvTimeoutError::Timeout) if writer.dirty_since.is_none() => writer.look(),
             Err(RecvTimeoutError::Timeout) => writer.flush_in_background(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -153,7 +160,38 @@ impl Writer<'_> {
         Ok(accepts)
     }
 
+    /// Looks whether the file is still there, and puts it back. That it cannot be is told by then.
+    fn look(&mut self) {
+        if self.come_back().is_ok() && self.behind {
+            self.flush_in_background();
+        }
+    }
+
+    fn come_back(&mut self) -> Result<(), StateError> {
+        match self.shared.come_back() {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                self.behind = true;
+                self.astray = None;
+                tracing::warn!(
+                    path = %self.shared.disk.path().display(),
+                    "somebody removed the store of this node; it is put back with everything in it. Keep cleaners of temporary files away \
+                     from the state directory"
+                );
+                Ok(())
+            }
+            Err(error) => {
+                if self.astray.as_ref() != Some(&error) {
+                    tracing::error!(%error, "somebody removed the store of this node, and it cannot be put back: no message is accepted");
+                    self.astray = Some(error.clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
     fn heal(&mut self) -> Result<(), StateError> {
+        self.come_back()?;
         if self.shared.disk.is_open() && !self.shared.suspect.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -1,19 +1,22 @@
 //! A lock on a name that ends with the process that holds it.
 //!
 //! 1. The operating system's file lock decides, the process id in the file is only told to people: a stale one fools nobody.
-//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name.
+//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name. One that somebody else deleted is made
+//!    again ([`NodeLock::renew`]).
 //!
 //! Not here: what is locked (`super::StateDir`).
 
 use super::{StateError, private_file};
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct NodeLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    what: String,
 }
 
 impl NodeLock {
@@ -31,7 +34,16 @@ impl NodeLock {
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
             tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file, path: path.to_owned(), what: what.to_owned() })
+    }
+
+    /// Takes the lock again where its file was removed, so that others see it; fails when another process was faster.
+    pub(crate) fn renew(&mut self) -> Result<(), StateError> {
+        if !private_file::is_astray(&self.file, &self.path) {
+            return Ok(());
+        }
+        *self = Self::take(&self.path, &self.what)?;
+        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! 1. The folder belongs to this user alone (mode 0700), and so does every file in it (mode 0600).
 //! 2. A node id is held by one live process, by a lock of the operating system that ends with the process, however it dies.
-//! 3. A damaged file is set aside, never deleted and never a reason to stay down.
+//! 3. A state directory that another user could change is refused or warned of (`trust.rs`).
+//! 4. A damaged file is set aside, never deleted and never a reason to stay down.
 //!
 //! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
 //! (`super::oneshot_state`).
@@ -12,6 +13,7 @@ pub(super) mod private_file;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use super::outbox::NodeStore;
 use crate::cluster::ids::{ClusterName, NodeId};
@@ -99,6 +101,24 @@ pub struct StartingTurn {
     _lock: NodeLock,
 }
 
+/// Makes the folder of a cluster where it is missing, and checks it and the state directory around it.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
+    match folder.parent().map(trust::state_root).transpose()? {
+        None | Some(trust::Trust::Own) => private_file::private_folder(folder),
+        Some(trust::Trust::Shared(owner)) => trust::own_folder(folder, owner),
+    }
+}
+
+/// Adds an id to the list of generated ones where it is missing.
+pub(super) fn note_generated(folder: &Path, id: &str) -> Result<(), StateError> {
+    let path = folder.join(GENERATED);
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    if known.lines().any(|line| line == id) {
+        return Ok(());
+    }
+    private_file::replace(&path, format!("{known}{id}\n").as_bytes())
+}
+
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -108,6 +128,15 @@ pub struct StateDir {
 }
 
 impl StateDir {
+    /// Checks a state directory before anything is put into it, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// [`StateError::Unsafe`] when another user could change what is in it; else what the disk said.
+    pub fn check_root(root: &Path) -> Result<(), StateError> {
+        let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
+        trust::state_root(&root).map(drop)
+    }
+
     /// Opens `<root>/<cluster>/` and creates it where it is missing.
     ///
     /// # Errors
@@ -115,7 +144,7 @@ impl StateDir {
     pub fn open(root: &Path, cluster: &ClusterName) -> Result<Self, StateError> {
         let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
         let folder = root.join(cluster.as_str());
-        private_file::private_folder(&folder)?;
+        make_folder(&folder)?;
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|text| !text.is_empty()).map(PathBuf::from);
         Ok(Self { folder, runtime, outbox_bytes: SyncSettings::default().outbox_bytes })
     }
@@ -161,7 +190,7 @@ impl StateDir {
         let mut ids = self.generated(&path)?;
         for id in &ids {
             match self.lock_node(id) {
-                Ok(store) => return Ok((id.clone(), store)),
+                Ok(store) => return Ok((id.clone(), store.generated())),
                 Err(StateError::InUse { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -176,7 +205,7 @@ impl StateDir {
             ids.push(id.clone());
             let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
             private_file::replace(&path, text.as_bytes())?;
-            return Ok((id, store));
+            return Ok((id, store.generated()));
         }
         Err(StateError::Io {
             path,

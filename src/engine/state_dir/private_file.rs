@@ -17,6 +17,11 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let found = std::fs::metadata(path).map_err(failed)?;
     let me = rustix::process::geteuid();
+    let link = std::fs::symlink_metadata(path).map_err(failed)?;
+    if link.is_symlink() && !super::trust::is_trusted(link.uid()) {
+        let detail = format!("the link to a folder was made by user {}", link.uid());
+        return Err(StateError::Unsafe { path: path.to_owned(), detail });
+    }
     if found.uid() != me.as_raw() && !me.is_root() {
         return Err(StateError::Unsafe {
             path: path.to_owned(),
@@ -95,6 +100,35 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StateError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StateError::io(folder, &error))
+}
+
+/// Whether another file, or none, stands under the path of an open file: it was removed or moved away. False where that cannot be seen.
+pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
+    let Ok(ours) = file.metadata() else { return false };
+    match path.metadata() {
+        Ok(named) => (named.dev(), named.ino()) != (ours.dev(), ours.ino()),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    }
+}
+
+/// Puts the whole content of an open file under a path, in place of what may lie there.
+pub(crate) fn put_back(file: &File, path: &Path) -> Result<(), StateError> {
+    let failed = |error: io::Error| StateError::io(path, &error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let mut options = OpenOptions::new();
+    let copied = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(|mut copy| {
+        let mut from = file.try_clone()?;
+        io::Seek::seek(&mut from, io::SeekFrom::Start(0))?;
+        io::copy(&mut from, &mut copy)?;
+        copy.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    copied.map_err(failed)?;
+    sync_folder(path)
 }
 
 /// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.

@@ -85,10 +85,12 @@ fn the_end_of_input_ends_a_node_in_time_while_a_silent_private_redis_starts() {
     let real = std::env::var("CLAWSTER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     // One never becomes a daemon, one does and stands still.
     let hangs = program(dir.path(), "redis-hangs", "#!/bin/sh\nexec sleep 600\n");
-    let stands = format!("#!/bin/sh\n{real} \"$@\" || exit\nuntil [ -s redis.pid ]; do :; done\nkill -STOP $(cat redis.pid)\n");
+    let stands =
+        format!("#!/bin/sh\n{real} \"$@\" || exit\nuntil [ -s redis.pid ]; do :; done\nkill -STOP $(cat redis.pid)\n");
     let stands = program(dir.path(), "redis-stands", &stands);
     for (id, server) in [("a", &hangs), ("b", &stands)] {
-        let launch = Launch::new(dir.path(), id).env("CLAWSTER__REDIS__MODE", "embedded").env("CLAWSTER_REDIS_SERVER", server);
+        let launch =
+            Launch::new(dir.path(), id).env("CLAWSTER__REDIS__MODE", "embedded").env("CLAWSTER_REDIS_SERVER", server);
         let node = launch.start();
         let closed = stamp();
         node.close_stdin();

@@ -141,7 +141,11 @@ fn a_log_link_that_another_user_planted_is_not_followed() {
 const NASTY: &str = "a\u{1b}[2J\u{7f}\u{9b}31m\u{202e}b\u{2066}\u{200b}\u{2028}c";
 
 fn is_clean(text: &str) -> bool {
-    !text.chars().any(|c| c != '\n' && (c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')))
+    !text.chars().any(|c| {
+        c != '\n'
+            && (c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
+    })
 }
 
 #[test]
@@ -171,7 +175,11 @@ fn texts_from_elsewhere_reach_a_terminal_escaped() {
     let state = clawster(&second, &["nodes", "--json"]).expect(0).stdout;
     assert!(state.contains("\\u009b") && state.contains("\\u202e") && state.contains("\\u007f"), "{state}");
     // Words of the command line come back in errors.
-    for args in [&["status", "--node", NASTY][..], &["run", "--lease", NASTY, "--", "true"], &["once", "--key", "k", "--ttl", "1m", "--", NASTY]] {
+    for args in [
+        &["status", "--node", NASTY][..],
+        &["run", "--lease", NASTY, "--", "true"],
+        &["once", "--key", "k", "--ttl", "1m", "--", NASTY],
+    ] {
         let outcome = clawster(&second, args);
         assert!(outcome.code != Some(0) && is_clean(&outcome.stderr), "{args:?}: {:?}", outcome.stderr);
     }

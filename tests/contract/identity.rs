@@ -4,7 +4,7 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, Nonce};
 use clawster::cluster::member::PresenceKind;
-use clawster::cluster::protocol::{Identity, Join, JoinReply};
+use clawster::cluster::protocol::{Identity, Join, JoinReply, Tick};
 use clawster::store::Notice;
 
 /// Another process that wants the id.
@@ -47,6 +47,36 @@ async fn a_replaced_process_does_not_fight_back<F: Fixture>(mut f: F) {
     assert_eq!(join(&f, Join { force: true, ..back.clone() }).await, JoinReply::Replaced);
     leave(&f, &taker).await;
     assert_eq!(join(&f, back).await, JoinReply::Replaced, "nor when the other one has left");
+}
+
+async fn a_later_life_replaces_the_row_of_an_earlier_one<F: Fixture>(mut f: F) {
+    let (earlier, b) = (member(&f, "a").await, member(&f, "b").await);
+    f.keep_copy();
+    let later = admitted(&f, Join { force: true, ..rival("a") }).await;
+    let known = tick(&f, &later).await.data.numbers;
+    f.restart_on_copy().await;
+    let met = send_tick(&f, Tick { known, ..tick_of(&later) }).await;
+    assert_eq!(met.identity, Identity::Unknown, "an earlier life replaces nobody");
+    let own = later.life.incarnation;
+    let back = admitted(&f, Join { own, known, ..rival("a") }).await;
+    assert_eq!(back.life, later.life);
+    assert_eq!(story(&f).await[2..], ["a left Replaced", "a back"]);
+    assert_eq!(tick(&f, &later).await.identity, Identity::Ok);
+    assert_eq!(tick(&f, &earlier).await.identity, Identity::Replaced);
+    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    leave(&f, &back).await;
+    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    tick(&f, &b).await;
+}
+
+async fn a_life_that_was_taken_over_is_found_again_by_its_number<F: Fixture>(mut f: F) {
+    let once = admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
+    f.keep_copy();
+    let node = admitted(&f, Join { former: Some(join_of("a").process), ..rival("a") }).await;
+    assert_eq!(node.life, once.life);
+    f.restart_on_copy().await;
+    let back = admitted(&f, Join { own: node.life.incarnation, ..rival("a") }).await;
+    assert_eq!(back.life, node.life, "it is this life's row, whoever wrote it");
 }
 
 async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
@@ -159,6 +189,8 @@ async fn a_rename_drops_aliases_of_an_earlier_owner_of_the_id<F: Fixture>(f: F) 
 contract!(
     an_id_of_a_live_process_is_held,
     a_replaced_process_does_not_fight_back,
+    a_later_life_replaces_the_row_of_an_earlier_one,
+    a_life_that_was_taken_over_is_found_again_by_its_number,
     a_dead_process_frees_its_id_by_its_presence,
     a_presence_of_another_server_proves_no_death,
     an_overdue_process_frees_its_id,

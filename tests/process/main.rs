@@ -33,6 +33,7 @@ mod once;
 mod outage;
 mod run_lease;
 mod settings;
+mod stale_copy;
 mod sync_rules;
 mod tasks;
 mod terminal;

@@ -235,7 +235,9 @@ impl Step<'_> {
         }
         match self.data.members.get(&life.node_id) {
             None => Identity::Unknown,
-            Some(row) if row.incarnation != life.incarnation => Identity::Replaced,
+            Some(row) if row.incarnation > life.incarnation => Identity::Replaced,
+            // An earlier life, as a stale copy has it.
+            Some(row) if row.incarnation < life.incarnation => Identity::Unknown,
             Some(row) if !row.is_live() => Identity::Gone,
             Some(_) => Identity::Ok,
         }

@@ -27,16 +27,23 @@ impl Step<'_> {
         }
         self.guard_stall();
         let mut row = self.row(&join.node_id);
-        let mine = row.as_ref().is_some_and(|r| r.process == join.process || Some(&r.process) == join.former.as_ref());
+        let mine = row.as_ref().is_some_and(|r| {
+            r.process == join.process || Some(&r.process) == join.former.as_ref() || r.incarnation == join.own
+        });
         if let Some(other) = row.clone().filter(|_| !mine) {
-            if other.is_live() {
-                if let Some(refusal) = self.contest(join, other) {
-                    return refusal;
+            if join.own > other.incarnation {
+                // A stale copy of the data: that life was over before this one began.
+                if other.is_live() {
+                    self.end_life(&join.node_id, other, StoredStatus::Offline, LeftReason::Replaced);
                 }
-                row = self.row(&join.node_id);
-            } else if join.own.0 != 0 && other.incarnation != join.own {
+            } else if join.own.0 != 0 {
                 return JoinReply::Replaced;
+            } else if other.is_live()
+                && let Some(refusal) = self.contest(join, other)
+            {
+                return refusal;
             }
+            row = self.row(&join.node_id);
         }
         self.admit(join, row, mine)
     }
@@ -50,9 +57,6 @@ impl Step<'_> {
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
         let presence = held.map(|(nonce, _)| nonce);
         let died = presence.is_some() && presence == join.dead_presence && !present && same_server;
-        if join.own.0 != 0 {
-            return Some(JoinReply::Replaced);
-        }
         if join.force {
             self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
             self.server.notice(Notice::Register);

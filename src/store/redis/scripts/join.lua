@@ -27,19 +27,26 @@ end
 guard_stall()
 
 local row = read_row(id)
-local mine = row and (row.p == process or (former ~= '' and row.p == former))
+local mine = row and (row.p == process or (former ~= '' and row.p == former) or row.i == own)
+-- The row of an earlier life than the caller's: a stale copy of the data. That life was over before this one began.
+local outlived = row and not mine and own ~= '0' and number(row.i, 0) < number(own, 0)
 local server = run_id()
 
-if row and not mine and is_live(row) then
+if outlived then
+  if is_live(row) then
+    end_life(id, row, 'offline', 'replaced')
+    row = read_row(id)
+  end
+elseif row and not mine and own ~= '0' then
+  -- A life that was replaced does not fight back.
+  return { 'replaced', int(now) }
+elseif row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
   local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same
-  if own ~= '0' then
-    -- A life that was replaced does not fight back.
-    return { 'replaced', int(now) }
-  elseif force then
+  if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')
   elseif died then
@@ -50,8 +57,6 @@ if row and not mine and is_live(row) then
     return { 'held', int(now), row.i, held_nonce, there, same and 1 or 0, int(left), row.m }
   end
   row = read_row(id)
-elseif row and not mine and own ~= '0' and row.i ~= own then
-  return { 'replaced', int(now) }
 end
 
 local known = row ~= nil or call('HEXISTS', CURSORS, id) == 1

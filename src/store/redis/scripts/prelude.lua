@@ -211,8 +211,8 @@ local function next_token()
   return int(meta.token)
 end
 
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
--- (declared dead or left), 'epoch' (the caller speaks of another data set).
+-- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
+-- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
 local function identify(id, incarnation, epoch)
   if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
     return 'epoch'
@@ -221,7 +221,8 @@ local function identify(id, incarnation, epoch)
   if not row then
     return 'unknown'
   elseif row.i ~= incarnation then
-    return 'replaced', row
+    -- Incarnations come from the one counter, which only rises, also across a loss of data.
+    return number(row.i, 0) > number(incarnation, 0) and 'replaced' or 'unknown', row
   elseif not is_live(row) then
     return 'gone', row
   end

@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, Nonce};
-use clawster::cluster::member::PresenceKind;
+use clawster::cluster::member::{Member, PresenceKind, StoredStatus};
 use clawster::cluster::protocol::{Identity, Join, JoinReply, Tick};
 use clawster::store::Notice;
 
@@ -14,6 +14,12 @@ fn rival(name: &str) -> Join {
 
 fn dead(presence: &str) -> Join {
     Join { dead_presence: Some(presence.to_owned()), ..rival("a") }
+}
+
+/// What the table says of a member.
+async fn row<F: Fixture>(f: &F, name: &str) -> Member {
+    let rows = view(f).await.delta.rows;
+    rows.into_iter().find(|row| row.node_id == id(name)).expect("it is in the table")
 }
 
 fn is_held(reply: &JoinReply) -> bool {
@@ -77,6 +83,43 @@ async fn a_life_that_was_taken_over_is_found_again_by_its_number<F: Fixture>(mut
     f.restart_on_copy().await;
     let back = admitted(&f, Join { own: node.life.incarnation, ..rival("a") }).await;
     assert_eq!(back.life, node.life, "it is this life's row, whoever wrote it");
+}
+
+async fn a_row_older_than_the_nodes_own_word_is_noticed<F: Fixture>(mut f: F) {
+    let said = |revision, draining| Join { revision, draining, ..join_of("a") };
+    let a = admitted(&f, said(1, Some(false))).await;
+    let heard = |told| Tick { revision: told, ..tick_of(&a) };
+    assert!(!send_tick(&f, heard(1)).await.outdated);
+    f.keep_copy();
+    let news = Join { metadata: r#"{"name":"new"}"#.to_owned(), ..said(2, Some(true)) };
+    admitted(&f, news.clone()).await;
+    assert!(!send_tick(&f, heard(2)).await.outdated);
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Draining);
+    f.restart_on_copy().await;
+    let met = send_tick(&f, heard(2)).await;
+    assert!(met.outdated && met.identity == Identity::Ok, "{met:?}");
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Online);
+    let own = a.life.incarnation;
+    assert_eq!(admitted(&f, Join { own, ..news }).await.life, a.life);
+    assert!(!send_tick(&f, heard(2)).await.outdated);
+    assert_eq!((row(&f, "a").await.status, row(&f, "a").await.metadata.name.as_str()), (StoredStatus::Draining, "new"));
+    admitted(&f, said(1, Some(false))).await;
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Draining, "an earlier word that comes late changes nothing");
+}
+
+async fn a_forgotten_rename_is_made_again<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    f.keep_copy();
+    let b = admitted(&f, renamed("a", "b")).await;
+    let known = tick(&f, &b).await.data.numbers;
+    f.restart_on_copy().await;
+    let again = Join { own: b.life.incarnation, known, aliases: vec![id("a")], rename_from: None, ..renamed("a", "b") };
+    let back = admitted(&f, again).await;
+    assert_eq!((back.life, back.aliases), (b.life, vec![id("a")]));
+    assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
+    let other = Join { process: nonce("other"), aliases: vec![id("b")], ..join_of("c") };
+    admitted(&f, other).await;
+    assert_eq!(row(&f, "b").await.status, StoredStatus::Online, "nobody says that of another process's id");
 }
 
 async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
@@ -191,6 +234,8 @@ contract!(
     a_replaced_process_does_not_fight_back,
     a_later_life_replaces_the_row_of_an_earlier_one,
     a_life_that_was_taken_over_is_found_again_by_its_number,
+    a_row_older_than_the_nodes_own_word_is_noticed,
+    a_forgotten_rename_is_made_again,
     a_dead_process_frees_its_id_by_its_presence,
     a_presence_of_another_server_proves_no_death,
     an_overdue_process_frees_its_id,

@@ -5,10 +5,10 @@
 //!    this node's clock, and only while nothing about it changed.
 //! 3. A life that was replaced does not fight back: it stays out until a client asks it to join.
 
+use super::attempt::{Attempt, describe};
 use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
-use crate::cluster::ids::{Incarnation, NodeId, Nonce};
-use crate::cluster::member::Metadata;
+use crate::cluster::ids::{Incarnation, Nonce};
 use crate::cluster::protocol::{Call, Fault, Join, JoinReply, Life, ServerId};
 use crate::cluster::time::Moment;
 use std::collections::VecDeque;
@@ -20,26 +20,6 @@ const POLL: Duration = Duration::from_millis(150);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How often a holder that is present is asked about: its process may have died this instant.
 const PRESENT_POLLS: u32 = 2;
-
-/// A join that is under way.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt {
-    node_id: NodeId,
-    metadata: Metadata,
-    force: bool,
-    pub(super) rename_from: Option<NodeId>,
-    pub(super) clients: Vec<Ticket>,
-    automatic: bool,
-    next: Option<Moment>,
-    pub(super) ticket: Option<Ticket>,
-    seen_present: u32,
-    gone: Option<(String, Moment)>,
-    left: Option<Duration>,
-    /// It may have happened: a call was sent, and no answer said otherwise.
-    unsettled: bool,
-    /// A call of it was lost, and may happen at any later time.
-    lost: bool,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -63,33 +43,6 @@ impl Joining {
     /// When the next attempt is due; without a presence connection none is.
     pub(super) fn due(&self, connected: bool) -> Option<Moment> {
         self.attempt.as_ref().filter(|a| connected && self.leave.is_none() && a.ticket.is_none()).and_then(|a| a.next)
-    }
-}
-
-impl Attempt {
-    fn of(settings: &Settings, ask: Option<&JoinAsk>, now: Moment) -> Self {
-        let mut metadata = settings.metadata.clone();
-        if let Some(ask) = ask {
-            metadata.name = ask.name.clone().unwrap_or(metadata.name);
-            metadata.endpoint = ask.endpoint.clone().or(metadata.endpoint);
-            metadata.capabilities = ask.capabilities.clone().unwrap_or(metadata.capabilities);
-            metadata.labels = ask.labels.clone().unwrap_or(metadata.labels);
-        }
-        Self {
-            node_id: ask.and_then(|a| a.node_id.clone()).unwrap_or_else(|| settings.node_id.clone()),
-            metadata,
-            force: ask.is_some_and(|a| a.force),
-            rename_from: None,
-            clients: Vec::new(),
-            automatic: ask.is_none(),
-            next: Some(now),
-            ticket: None,
-            seen_present: 0,
-            gone: None,
-            left: None,
-            unsettled: false,
-            lost: false,
-        }
     }
 }
 
@@ -141,6 +94,13 @@ impl Node {
         self.beat.stop();
     }
 
+    /// The store has an older statement of this node about itself: a stale copy. The node says it again, and beats on.
+    pub(super) fn say_again(&mut self, now: Moment) {
+        if self.join.attempt.is_none() {
+            self.join.attempt = Some(Attempt::of(&self.settings, None, now));
+        }
+    }
+
     pub(super) fn act_join(&mut self, now: Moment) {
         self.act_leave();
         self.take_up(now);
@@ -159,6 +119,9 @@ impl Node {
                 leadership.resigning = true;
             }
         }
+        let news = attempt.metadata != self.settings.metadata;
+        self.revision += u64::from(news);
+        let revision = self.revision;
         let join = Join {
             node_id: attempt.node_id.clone(),
             process: self.settings.process.clone(),
@@ -176,11 +139,15 @@ impl Node {
             cursor: self.settings.cursor.clone(),
             rename_from: attempt.rename_from.clone(),
             former: self.settings.former.as_ref().map(|former| former.process.clone()),
+            draining: Some(self.draining.wanted()),
+            revision,
+            aliases: self.aliases.clone(),
         };
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
             attempt.ticket = Some(ticket);
             attempt.unsettled = true;
+            attempt.revision = revision;
         }
     }
 
@@ -223,6 +190,8 @@ impl Node {
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
         self.settings.metadata = attempt.metadata;
+        self.told = self.told.max(attempt.revision);
+        self.aliases.clone_from(&admission.aliases);
         self.recording.admitted(&life, self.settings.former.take().as_ref());
         self.incarnation = life.incarnation;
         self.joined_at = admission.joined_at;
@@ -372,17 +341,4 @@ impl Node {
             self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
         }
     }
-}
-
-fn describe(node_id: &NodeId, incarnation: Incarnation, metadata: &str) -> String {
-    let metadata: Metadata = serde_json::from_str(metadata).unwrap_or_default();
-    let mut text = format!("another live process (incarnation {incarnation}");
-    if !metadata.name.is_empty() && metadata.name != node_id.as_str() {
-        text.push_str(&format!(", name {:?}", metadata.name));
-    }
-    if let Some(endpoint) = &metadata.endpoint {
-        text.push_str(&format!(", endpoint {endpoint:?}"));
-    }
-    text.push(')');
-    text
 }

@@ -76,6 +76,7 @@ impl Node {
 
     pub(super) fn depart(&mut self, standing: Standing) {
         self.leadership = None;
+        self.aliases.clear();
         self.standing = standing;
         self.join.settled = true;
         self.beat.stop();

@@ -42,6 +42,8 @@ pub(super) struct Row {
     pub(super) aliases: Vec<NodeId>,
     /// JSON text.
     pub(super) metadata: String,
+    /// Which of the node's statements about itself this is.
+    pub(super) revision: u64,
 }
 
 impl Row {

@@ -168,7 +168,8 @@ local function guard_stall()
 end
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
+-- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
 -- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
@@ -180,6 +181,7 @@ local function read_row(id)
       return nil
     end
   end
+  row.v = type(row.v) == 'string' and row.v or nil
   return row
 end
 

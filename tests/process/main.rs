@@ -12,6 +12,7 @@ mod support;
 
 mod commands;
 mod cost;
+mod cursors;
 mod data_loss;
 mod drain;
 mod election;

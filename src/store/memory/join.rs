@@ -184,12 +184,12 @@ impl Step<'_> {
         self.data.acks.remove(from);
     }
 
-    /// Where receiving goes on: the acknowledged position; behind a loss of data the one the node kept itself, so that
-    /// what was lost shows as a gap; for a node the cluster does not know, the newest message.
+    /// Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the
+    /// only one, so that what was lost shows as a gap; where neither knows any, the newest message.
     fn cursor(&self, join: &Join, stored: Option<u64>) -> u64 {
         let own = join.cursor.as_ref().and_then(|(seq, epoch)| {
             if *epoch == self.data.epoch {
-                stored.map(|_| seq.0)
+                Some(seq.0)
             } else {
                 // Of an earlier data set: nothing of this one may be skipped for it.
                 (!epoch.is_empty()).then(|| seq.0.min(self.data.message_start))

@@ -111,12 +111,12 @@ if remembered ~= '' then
   end
 end
 
--- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher; for a
--- node the cluster does not know, the newest message. A position of an earlier data set counts, so that what was lost
+-- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the only
+-- one; where neither knows any, the newest message. A position of an earlier data set counts, so that what was lost
 -- shows as a gap and what a stale copy still holds does not come twice, but skips nothing of this data set.
 local kept
 if own_cursor ~= '' and cursor_epoch == meta.epoch then
-  kept = cursor and tonumber(own_cursor)
+  kept = tonumber(own_cursor)
 elseif own_cursor ~= '' and cursor_epoch ~= '' then
   kept = math.min(tonumber(own_cursor), meta.message_start)
 end

@@ -81,3 +81,38 @@ fn what_was_read_in_a_new_data_set_before_registering_there_is_gone_on_with() {
     let rest = next(&pair.b, 100);
     assert!(received(&rest) == ["m2", "m3", "m4"] || rest["gap"].is_object(), "{rest}");
 }
+
+#[test]
+fn an_acknowledgement_before_the_join_holds() {
+    let mut pair = Pair::start();
+    pair.send(&["pay"]);
+    let delivered = next(&pair.b, 1);
+    assert_eq!(received(&delivered), ["pay"]);
+    // The client has done the work, and acknowledges at the next process, while Redis is away.
+    pair.b.sigterm();
+    pair.b.exit_clean(secs(10.0));
+    pair.redis.pause();
+    pair.b = pair.launch.start();
+    pair.b.ok("distributed.sync_messages", json!({"ack": delivered["cursor"], "limit": 0}));
+    pair.redis.resume();
+    pair.b.until("b is a member", secs(20.0), |state| state["role"] != "observer");
+    pair.send(&["after"]);
+    assert_eq!(received(&next(&pair.b, 100)), ["after"]);
+}
+
+#[test]
+fn an_acknowledgement_that_nobody_can_judge_yet_is_asked_for_again() {
+    let mut pair = Pair::start();
+    pair.send(&["m"]);
+    let delivered = next(&pair.b, 1);
+    pair.b.sigterm();
+    pair.b.exit_clean(secs(10.0));
+    pair.redis.pause();
+    pair.b = pair.launch.start();
+    let error = pair.b.refused("distributed.sync_messages", json!({"ack": "9007199254740000-0", "limit": 0}), -32002);
+    assert_eq!(error.data["retryable"], true, "{error:?}");
+    pair.redis.resume();
+    pair.b.until("b is a member", secs(20.0), |state| state["role"] != "observer");
+    pair.b.refused("distributed.sync_messages", json!({"ack": "9007199254740000-0", "limit": 0}), -32602);
+    assert_eq!(next(&pair.b, 1)["cursor"], delivered["cursor"]);
+}

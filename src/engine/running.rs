@@ -218,7 +218,7 @@ impl Node for RunningNode {
     }
 
     async fn leave(&self) -> Result<Left, Error> {
-        self.settled().await;
+        // The node itself waits for the first attempt to join, but not for the end of an earlier holder of the id.
         match self.ask(Request::Leave).await? {
             Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
             _ => Err(unexpected()),

@@ -60,29 +60,52 @@ impl Node {
     }
 
     pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
-        self.join.asked.push_back((client, ask));
+        // A forced one waits for nothing that another client asked for.
+        let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
+        let at = if ask.force { forced } else { self.join.asked.len() };
+        self.join.asked.insert(at, (client, ask));
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
         }
     }
 
     /// Takes up the next client's wish, once no earlier join is under way. An automatic attempt that has not been sent, or
-    /// is known not to have happened, gives way.
+    /// is known not to have happened, gives way; any that waits for the id's holder gives way to a forced one.
     fn take_up(&mut self, now: Moment) {
+        let forced = self.join.asked.front().is_some_and(|(_, ask)| ask.force);
         let free = match &self.join.attempt {
             None => true,
-            Some(attempt) => attempt.ticket.is_none() && attempt.automatic && !attempt.unsettled,
+            Some(attempt) if attempt.ticket.is_some() || attempt.unsettled => false,
+            Some(attempt) => attempt.automatic || (forced && !attempt.force),
         };
         if !free || self.leaving() {
             return;
         }
         let Some((client, ask)) = self.join.asked.pop_front() else { return };
+        self.overtake(
+            now,
+            "a forced join was made first; look at the cluster's state, and join again if that is still wanted",
+        );
         let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
         attempt.clients.push(client);
         attempt.rename_from = self.life().map(|life| life.node_id.clone()).filter(|id| *id != attempt.node_id);
         self.join.attempt = Some(attempt);
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
+        }
+    }
+
+    /// A join that waits for the id's holder is given up: `why` says for what.
+    pub(super) fn overtake(&mut self, now: Moment, why: &str) {
+        let Some(attempt) = self.join.attempt.take() else { return };
+        let holder = format!("its earlier process, for whose end this join was waiting; {why}");
+        for client in attempt.clients {
+            let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
+            self.reply(client, Err(refusal));
+        }
+        if attempt.rename_from.is_some() {
+            // The rename had put the leadership aside.
+            self.lead_again(now, attempt.lost);
         }
     }
 
@@ -102,7 +125,7 @@ impl Node {
     }
 
     pub(super) fn act_join(&mut self, now: Moment) {
-        self.act_leave();
+        self.act_leave(now);
         self.take_up(now);
         let Some(presence) = self.presence.standing().cloned() else { return };
         let Some(attempt) = &self.join.attempt else { return };

@@ -1,0 +1,60 @@
+//! Who may end what: a token is shown to everybody, and proves nothing.
+
+use crate::support::wait::secs;
+use crate::support::wrapper::PATIENCE;
+use crate::support::{RedisServer, Serve, Stamps, Trio, Wrapper, stamp};
+use serde_json::json;
+
+const ACQUIRE: &str = "distributed.acquire_lease";
+const RENEW: &str = "distributed.renew_lease";
+const RELEASE: &str = "distributed.release_lease";
+const CHECK: &str = "distributed.check_lease";
+
+/// Asks for a lease that another holds; the token that the refusal shows.
+fn shown(node: &Serve, name: &str) -> u64 {
+    let lease = node.ok(ACQUIRE, json!({"name": name, "ttl_ms": 60_000}));
+    assert_eq!(lease["acquired"], false, "{lease}");
+    assert!(lease["holder"].is_string(), "{lease}");
+    lease["token"].as_u64().expect("the holder's token")
+}
+
+#[test]
+fn a_token_that_is_shown_ends_no_lease_of_another_node() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let [a, b, _] = [&trio.nodes[0], &trio.nodes[1], &trio.nodes[2]];
+    let held = a.ok(ACQUIRE, json!({"name": "bot", "ttl_ms": 60_000}));
+    let token = shown(b, "bot");
+    assert_eq!(held["token"], token);
+    assert_eq!(b.refused(RELEASE, json!(["bot", token]), -32007).data["kind"], "stale_token");
+    assert_eq!(b.refused(RENEW, json!(["bot", token]), -32007).data["kind"], "stale_token");
+    assert_eq!(b.ok(CHECK, json!(["bot", token]))["valid"], true, "everybody may ask");
+    assert_eq!(shown(b, "bot"), token, "it is still a's");
+    a.ok(RENEW, json!(["bot", token]));
+    a.ok(RELEASE, json!(["bot", token]));
+    a.ok(RELEASE, json!(["bot", token]));
+    b.refused(RELEASE, json!(["bot", token]), -32007);
+    assert_eq!(b.ok(ACQUIRE, json!({"name": "bot", "ttl_ms": 60_000}))["acquired"], true);
+}
+
+#[test]
+fn a_token_that_is_shown_does_not_end_a_command_under_a_lease() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let stamps = Stamps::new();
+    // Under the id of a node that runs: its other clients are not the command's holder either.
+    let mut holder = Wrapper::stamping(&stamps.launch(&redis, "a"), &[]);
+    let first = stamps.after("it runs", stamp() - secs(60.0), PATIENCE, |_| true);
+    for node in &trio.nodes {
+        let token = shown(node, "bot");
+        node.refused(RELEASE, json!(["bot", token]), -32007);
+        node.refused(RENEW, json!(["bot", token]), -32007);
+        assert_eq!(node.ok(CHECK, json!(["bot", token]))["valid"], true);
+    }
+    let later = stamps.after("it goes on", stamp(), PATIENCE, |_| true);
+    assert_eq!((later.token, later.pid), (first.token, first.pid));
+    holder.signal(rustix::process::Signal::TERM);
+    holder.exit(PATIENCE);
+    let freed = trio.nodes[1].ok(ACQUIRE, json!({"name": "bot", "ttl_ms": 60_000, "wait_ms": 10_000}));
+    assert_eq!(freed["acquired"], true, "the process itself gave it up: {freed}");
+}

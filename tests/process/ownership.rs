@@ -58,3 +58,19 @@ fn a_token_that_is_shown_does_not_end_a_command_under_a_lease() {
     let freed = trio.nodes[1].ok(ACQUIRE, json!({"name": "bot", "ttl_ms": 60_000, "wait_ms": 10_000}));
     assert_eq!(freed["acquired"], true, "the process itself gave it up: {freed}");
 }
+
+#[test]
+fn a_lease_of_an_earlier_life_is_not_granted_again_by_its_request_id() {
+    let redis = RedisServer::start();
+    let mut trio = Trio::brisk(&redis);
+    let ask = json!({"name": "bot", "ttl_ms": 600_000, "request_id": "mine"});
+    let first = trio.nodes[0].ok(ACQUIRE, ask.clone());
+    assert_eq!(first["acquired"], true);
+    trio.nodes[0].kill9();
+    let taken = trio.nodes[1].ok(ACQUIRE, json!({"name": "bot", "ttl_ms": 600_000, "wait_ms": 60_000}));
+    assert_eq!(taken["acquired"], true, "it ended with the life: {taken}");
+    trio.nodes[0] = trio.launches[0].start();
+    let again = trio.nodes[0].ok(ACQUIRE, ask);
+    assert_eq!((&again["acquired"], &again["holder"]), (&json!(false), &json!("b")), "{again}");
+    trio.nodes[0].refused(RELEASE, json!(["bot", first["token"]]), -32007);
+}

@@ -3,12 +3,13 @@
 use crate::support::wait::secs;
 use crate::support::wrapper::PATIENCE;
 use crate::support::{RedisServer, Serve, Stamps, Trio, Wrapper, stamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ACQUIRE: &str = "distributed.acquire_lease";
 const RENEW: &str = "distributed.renew_lease";
 const RELEASE: &str = "distributed.release_lease";
 const CHECK: &str = "distributed.check_lease";
+const COMPLETE: &str = "distributed.complete_task";
 
 /// Asks for a lease that another holds; the token that the refusal shows.
 fn shown(node: &Serve, name: &str) -> u64 {
@@ -73,4 +74,31 @@ fn a_lease_of_an_earlier_life_is_not_granted_again_by_its_request_id() {
     let again = trio.nodes[0].ok(ACQUIRE, ask);
     assert_eq!((&again["acquired"], &again["holder"]), (&json!(false), &json!("b")), "{again}");
     trio.nodes[0].refused(RELEASE, json!(["bot", first["token"]]), -32007);
+}
+
+#[test]
+fn a_task_is_settled_only_by_the_node_that_claimed_it() {
+    let redis = RedisServer::start();
+    let trio = Trio::brisk(&redis);
+    let [a, b, _] = [&trio.nodes[0], &trio.nodes[1], &trio.nodes[2]];
+    a.ok("distributed.submit_task", json!({"id": "t", "kind": "k", "payload": 1}));
+    let claimed = a.ok("distributed.claim_tasks", json!({"kinds": ["k"], "wait_ms": 10_000}));
+    let task = b.ok("distributed.get_task", json!(["t"]));
+    assert_eq!((&task["node_id"], &task["token"]), (&json!("a"), &claimed["tasks"][0]["token"]), "shown to everybody");
+    let token = &task["token"];
+    let tries = |when: &str| {
+        for (method, more) in [
+            (COMPLETE, json!({})),
+            ("distributed.fail_task", json!({"error": "no"})),
+            ("distributed.extend_task", json!({})),
+        ] {
+            let mut params = json!({"task_id": "t", "token": token});
+            more.as_object().into_iter().flatten().for_each(|(key, value): (_, &Value)| params[key] = value.clone());
+            assert_eq!(b.refused(method, params, -32007).data["kind"], "stale_token", "{when}: {method}");
+        }
+    };
+    tries("while it runs");
+    assert_eq!(a.ok(COMPLETE, json!(["t", token]))["state"], "done");
+    assert_eq!(a.ok(COMPLETE, json!(["t", token]))["state"], "done", "its answer was lost");
+    tries("once it is done");
 }

@@ -65,6 +65,7 @@ mod lease_calls;
 mod lease_steps;
 mod leases;
 mod losses;
+mod lost_keys;
 mod membership;
 mod memo;
 mod odd;

@@ -52,6 +52,7 @@ mod differential;
 mod draining;
 mod election;
 mod fixture;
+mod foreign;
 mod handing;
 mod history;
 mod history_day;

@@ -69,6 +69,7 @@ fn all_agreed_names_are_there() {
         "history_waiting",
         "history_spooled",
         "log_lines_dropped_total",
+        "unreadable_total",
         "memory_bytes",
         "cpu_seconds_total",
     ];

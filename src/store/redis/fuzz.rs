@@ -4,6 +4,8 @@
 
 #![allow(clippy::expect_used, reason = "a fuzz target fails by a panic")]
 
+use super::streams::Page;
+use super::unreadable::What;
 use super::{decode, streams};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::inbox::Inbox;
@@ -40,8 +42,10 @@ pub(crate) fn replies(data: &[u8]) {
 /// Entries of any shape are taken or passed over, and the inbox moves on behind them.
 pub(crate) fn entries(data: &[u8]) {
     let Ok(value) = redis::parse_redis_value(data) else { return };
-    drop(streams::entries(value.clone(), streams::event));
-    let Ok(entries) = streams::entries(value, streams::message) else { return };
+    drop(Page::read(value.clone(), What::Event, streams::event));
+    let Ok(mut page) = Page::read(value, What::Message, streams::message) else { return };
+    page.cut(1 << 53);
+    let entries = page.into_items();
     let data = DataSet {
         epoch: "e".to_owned(),
         numbers: Numbers::default(),

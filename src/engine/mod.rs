@@ -15,6 +15,8 @@ mod driver;
 mod early;
 pub mod error;
 pub mod fresh;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod handle;
 pub mod history;
 pub mod holder;

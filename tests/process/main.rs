@@ -35,6 +35,7 @@ mod outage;
 mod ownership;
 mod run_lease;
 mod settings;
+mod slow;
 mod sync_rules;
 mod tasks;
 mod terminal;

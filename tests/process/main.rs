@@ -33,6 +33,7 @@ mod once;
 mod outage;
 mod ownership;
 mod run_lease;
+mod schedules;
 mod settings;
 mod sync_rules;
 mod tasks;

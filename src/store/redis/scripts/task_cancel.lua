@@ -16,7 +16,7 @@ elseif is.state == 'waiting' then
   local lane = PREFIX .. 'lane:' .. (number or '0')
   try('ZREM', lane, id)
   if call('EXISTS', lane) == 0 then
-    call('HDEL', LANES, what.lane)
+    count_lanes(-call('HDEL', LANES, what.lane))
   end
 elseif is.state == 'delayed' then
   no_delay(id)

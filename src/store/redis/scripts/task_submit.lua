@@ -45,7 +45,7 @@ for at = FIRST, #ARGV, EACH do
     end
   end
 end
-delay(delayed)
+delay_tasks(delayed)
 put_ready()
 call_leader()
 return { status, results }

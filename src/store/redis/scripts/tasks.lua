@@ -79,13 +79,31 @@ local function make_ready(id, what)
   list[#list + 1] = id
 end
 
+-- Keeps count of the lanes, by which a tick notices that `lanes` was lost (see mend_tasks.lua).
+local function count_lanes(more)
+  if more ~= 0 then
+    call('HINCRBY', META, 'open_lanes', more)
+  end
+end
+
+-- A lane that is listed holds tasks. One that does not was lost, and its tasks are not: the next ticks look for them.
+local function start_walk()
+  if meta.walk_at == '' then
+    meta.walk_at = '0'
+    call('HSET', META, 'walk_at', 0)
+  end
+end
+
 -- Puts them into their lanes, and tells of the first one of each kind whose workers found nothing since the last time.
 local function put_ready()
   for _, lane in ipairs(ready_lanes) do
     local number = call('HGET', LANES, lane)
-    if not number or not try('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane])) then
+    local added = number and try('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
+    if added and added > 0 and call('ZCARD', PREFIX .. 'lane:' .. number) == added then
+      start_walk()
+    elseif not added then
       number = int(call('HINCRBY', META, 'lane_seq', 1))
-      call('HSET', LANES, lane, number)
+      count_lanes(call('HSET', LANES, lane, number))
       call('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
     end
   end
@@ -134,10 +152,12 @@ local function end_task(id, what, is, state, how, error)
   end
 end
 
--- Notes when delayed tasks are ready: { due in cluster time, id, ... }.
-local function delay(tasks)
+-- Notes when delayed tasks are ready: { due in cluster time, id, ... }. That there are some is noted, too, so that a tick notices when all
+-- of them are lost.
+local function delay_tasks(tasks)
   if #tasks > 0 then
     call('ZADD', DELAYED, unpack(tasks))
+    call('HSET', META, 'has_delayed', 1)
     for at = 1, #tasks, 2 do
       earliest = math.min(earliest, tasks[at])
       tasks[at] = tasks[at] + meta.skew
@@ -149,9 +169,16 @@ local function delay(tasks)
   end
 end
 
+local function note_delayed()
+  if call('EXISTS', DELAYED) == 0 then
+    call('HDEL', META, 'has_delayed')
+  end
+end
+
 local function no_delay(id)
   call('ZREM', DELAYED, id)
   try('ZREM', SCHEDULED, id)
+  note_delayed()
 end
 
 -- A failed attempt: another one after a pause, or the end. Returns the state and when it is ready again, in cluster time.
@@ -164,7 +191,7 @@ local function fail_attempt(id, what, is, error, how, jitter)
   local whole = math.min(60000, 1000 * 2 ^ math.min(attempts - 1, 16))
   local due = cluster_now() + math.floor(whole * (1000 + jitter) / 2000)
   call('HSET', TASK .. id, 'is', is_text('delayed', is, due, how), 'error', error)
-  delay({ due, id })
+  delay_tasks({ due, id })
   return 'delayed', due
 end
 
@@ -193,6 +220,9 @@ local function promote_due(most)
         call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, is.how))
         make_ready(id, what)
       end
+    end
+    if ids[1] then
+      note_delayed()
     end
     at = at and at - by[2] + cluster_now()
     due = at and due and math.min(at, due) or at or due

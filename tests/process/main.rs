@@ -12,6 +12,7 @@ mod support;
 
 mod commands;
 mod cost;
+mod cursors;
 mod data_loss;
 mod drain;
 mod election;
@@ -36,6 +37,7 @@ mod ownership;
 mod run_lease;
 mod schedules;
 mod settings;
+mod stale_copy;
 mod sync_rules;
 mod tasks;
 mod terminal;

@@ -9,6 +9,8 @@ mod decode_leases;
 mod encode;
 mod fields;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod history;
 mod keys;
 mod link;

@@ -174,7 +174,8 @@ local function guard_stall()
 end
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
+-- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
 -- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
@@ -186,6 +187,7 @@ local function read_row(id)
       return nil
     end
   end
+  row.v = type(row.v) == 'string' and row.v or nil
   return row
 end
 
@@ -280,8 +282,8 @@ local function next_token()
   return int(meta.token)
 end
 
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
--- (declared dead or left), 'epoch' (the caller speaks of another data set).
+-- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
+-- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
 local function identify(id, incarnation, epoch)
   if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
     return 'epoch'
@@ -290,7 +292,8 @@ local function identify(id, incarnation, epoch)
   if not row then
     return 'unknown'
   elseif row.i ~= incarnation then
-    return 'replaced', row
+    -- Incarnations come from the one counter, which only rises, also across a loss of data.
+    return number(row.i, 0) > number(incarnation, 0) and 'replaced' or 'unknown', row
   elseif not is_live(row) then
     return 'gone', row
   end

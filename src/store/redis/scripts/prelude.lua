@@ -18,7 +18,7 @@
 --  12 away       zset    node id -> cluster time at which it left
 --  13 leases     zset    lease name -> cluster time at which it is over, or an offer of it to a waiter
 --  14 running    zset    task id -> cluster time at which it is taken from its worker
---  15 delayed    zset    task id -> cluster time at which it is ready
+--  15 delayed    zset    task id -> cluster time at which it is ready at the latest
 --  16 done       list    "<cluster time> <task id>" of done tasks, oldest first
 --  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
@@ -30,6 +30,7 @@
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>"
 --   task:<id>         hash    a task (see tasks.lua)
+--   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)
@@ -38,7 +39,9 @@
 --   announced         set     kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
--- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
+-- jumps of the clock, so that a silence of Redis never makes a live node late. It is the clock of liveness: of deadlines, leases, and of
+-- what a worker has time for. Schedules go by the server's own clock: what must wait for a time (delays and pauses of tasks) or is
+-- forgotten after one (`once` keys, requests, vacant records). Numbers above 2^31 are kept as texts and
 -- written with %.0f, because Lua and cjson would round their decimal form.
 local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
 local FIXED_KEYS = 19
@@ -316,16 +319,22 @@ local function delta_reply(version, floor, epoch, limit)
     return { reset, whole(version), 0, whole(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local rows = {}
+  local rows, bytes = {}, 0
+  local more = #ids == 2 * limit and 1 or 0
   for at = 1, #ids, 2 do
     local row = call('HGET', MEMBERS, ids[at])
     if row then
       rows[#rows + 1] = ids[at]
       rows[#rows + 1] = row
+      bytes = bytes + #row
     end
     version = tonumber(ids[at + 1])
+    if bytes > 262144 and at + 1 < #ids then
+      -- Large rows: a page must come in time also over a slow link.
+      more = 1
+      break
+    end
   end
-  local more = #ids == 2 * limit and 1 or 0
   if more == 0 then
     version = meta.version
   end

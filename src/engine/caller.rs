@@ -114,9 +114,9 @@ impl Caller {
     }
 }
 
-/// The node has stopped.
+/// The node does not answer any more: it is being stopped.
 pub(super) fn gone() -> Error {
-    Error::Internal("the node has stopped".to_owned())
+    Error::Stopping
 }
 
 /// A text that nobody else uses.

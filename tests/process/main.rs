@@ -37,6 +37,7 @@ mod ownership;
 mod run_lease;
 mod schedules;
 mod settings;
+mod slow;
 mod stale_copy;
 mod sync_rules;
 mod tasks;

@@ -107,6 +107,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         standing: node.standing().clone(),
         settled: node.settled(),
         link: false,
+        well: false,
         leads: false,
         node_id: start.node_id,
         epoch: String::new(),

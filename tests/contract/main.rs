@@ -52,6 +52,7 @@ mod differential;
 mod draining;
 mod election;
 mod fixture;
+mod full;
 mod handing;
 mod history;
 mod history_day;

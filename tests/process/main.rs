@@ -31,6 +31,7 @@ mod messages;
 mod metrics;
 mod once;
 mod outage;
+mod refusals;
 mod run_lease;
 mod settings;
 mod sync_rules;

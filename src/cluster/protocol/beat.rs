@@ -70,4 +70,6 @@ pub struct TickReply {
     pub due: Duration,
     /// How many members are alive.
     pub alive: u64,
+    /// The store took this beat, but refuses what needs more memory.
+    pub full: bool,
 }

@@ -187,15 +187,34 @@ pub struct MessageCame {
     pub message: Received,
 }
 
-/// Redis does not answer any more.
+/// Why Redis is not well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedWhy {
+    /// It does not answer.
+    #[default]
+    Unreachable,
+    /// It answers, but refuses the heartbeats of this node.
+    RefusesWrites,
+    /// It takes heartbeats, but nothing that needs more memory.
+    Full,
+}
+
+/// Redis is not well any more. One outage is one such event, and one `cluster.recovered` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// What all events have in common.
     #[serde(flatten)]
     pub head: Head,
+    /// Why, in one word.
+    #[serde(default)]
+    pub reason: DegradedWhy,
+    /// What is wrong and what to do, in one sentence.
+    #[serde(default)]
+    pub detail: String,
 }
 
-/// Redis answers again.
+/// Redis took a heartbeat of this node again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovered {
     /// What all events have in common.
@@ -263,8 +282,8 @@ pub const EVENTS: [EventSpec; 11] = [
     row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
     row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
     row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
-    row::<Degraded>("cluster.degraded", "Redis does not answer any more"),
-    row::<Recovered>("cluster.recovered", "Redis answers again"),
+    row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
+    row::<Recovered>("cluster.recovered", "Redis takes heartbeats again"),
     row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
@@ -283,7 +302,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::Local { fact, .. } => match fact {
             LocalFact::SyncComplete { .. } => "cluster.sync_complete",
             LocalFact::Message(_) => MESSAGE,
-            LocalFact::Degraded => "cluster.degraded",
+            LocalFact::Degraded { .. } => "cluster.degraded",
             LocalFact::Recovered => "cluster.recovered",
             LocalFact::Gap { .. } => GAP,
         },
@@ -352,7 +371,14 @@ impl AnyEvent {
                 Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
-            LocalFact::Degraded => Self::Degraded(Degraded { head }),
+            LocalFact::Degraded { reason, detail } => {
+                let reason = match reason {
+                    "full" => DegradedWhy::Full,
+                    "refuses_writes" => DegradedWhy::RefusesWrites,
+                    _ => DegradedWhy::Unreachable,
+                };
+                Self::Degraded(Degraded { head, reason, detail })
+            }
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })

@@ -66,6 +66,8 @@ impl Step<'_> {
             beats: self.beats(32),
             due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
             alive: self.data.beats.len() as u64,
+            // Memory is not bounded here.
+            full: false,
         }
     }
 

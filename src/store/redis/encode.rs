@@ -4,7 +4,8 @@
 
 use super::keys::Keys;
 use super::samples::Recent;
-use super::{scripts, task};
+use super::scripts::{self, Script};
+use super::task;
 use crate::cluster::ids::{MessageSeq, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{
@@ -12,7 +13,6 @@ use crate::cluster::protocol::{
 };
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
-use redis::Script;
 
 /// A script with its arguments.
 pub(super) struct Invocation {

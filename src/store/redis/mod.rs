@@ -7,6 +7,7 @@
 mod decode;
 mod decode_leases;
 mod encode;
+mod faults;
 mod fields;
 mod follow;
 mod history;
@@ -144,15 +145,9 @@ impl RedisStore {
     }
 
     async fn run(&self, invocation: &encode::Invocation) -> Result<(Value, ServerId), Fault> {
-        let mut prepared = invocation.script.prepare_invoke();
-        for key in self.keys.all().iter().chain(&invocation.own_keys) {
-            prepared.key(key);
-        }
-        for argument in &invocation.arguments {
-            prepared.arg(argument);
-        }
+        let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
         let mut standing = self.link.get().await?;
-        let outcome = prepared.invoke_async::<Value>(&mut standing.connection).await;
+        let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
         let value = self.link.judge(&standing, outcome).await?;
         Ok((value, (*standing.server).clone()))
     }

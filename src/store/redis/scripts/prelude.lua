@@ -87,6 +87,19 @@ local function number(value, otherwise)
   return tonumber(value or false) or otherwise
 end
 
+-- A full Redis refuses a script's first write when that may need memory, and no write behind one that needs none (tried on
+-- 5.0, 7.0 and Valkey 9). What keeps a cluster a cluster needs little, so it makes way for itself: beats, elections,
+-- acknowledgements, and whatever frees memory.
+local function make_way()
+  call('HDEL', META, '')
+end
+
+-- Whether Redis is full; to be asked before the first write. It writes nothing.
+local function is_full()
+  local refused = redis.pcall('SET', PREFIX .. 'full', '', 'XX')
+  return type(refused) == 'table' and refused.err ~= nil and string.find(refused.err, 'OOM', 1, true) ~= nil
+end
+
 -- Opens the data set. An empty one, or one that knows less than the caller (a stale copy), begins a new epoch whose
 -- numbers lie above everything that anyone has seen.
 local meta

@@ -43,7 +43,8 @@ async fn membership_and_election_survive_a_full_redis() {
 async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_ones() {
     let mut f = Redis::start();
     let (a, _) = leader(&mut f, "a", "p1").await;
-    let token = taken(&f, acquire_of(&a, "old")).await;
+    let old = acquire_of(&a, "old");
+    let token = taken(&f, old.clone()).await;
     add(&f, &a, vec![new("t")]).await;
     fill(&f);
     let before = f.server.cli(&["DBSIZE"]);
@@ -57,7 +58,7 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{ask:?}: {fault:?}");
     }
     assert_eq!(f.server.cli(&["DBSIZE"]), before, "nothing of them is left");
-    assert!(release(&f, "old", token).await);
+    assert!(release(&f, &old, "old", token).await);
     empty(&f);
     put(&f, publish_of(&a, vec![packed(1, 1)])).await;
 }

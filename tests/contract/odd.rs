@@ -6,7 +6,7 @@ use crate::lease_calls::*;
 use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, TaskCall, View,
+    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Owner, Reply, Rule, TaskCall, View,
 };
 use clawster::store::Store;
 
@@ -69,7 +69,12 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(node, "other")))),
         Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("bot") })),
         Call::Lease(Box::new(LeaseCall::Check { name: lease_name("bot"), token: Term(1) })),
-        Call::Lease(Box::new(LeaseCall::Release { name: lease_name("bot"), token: Term(1) })),
+        Call::Lease(Box::new(LeaseCall::Release {
+            name: lease_name("bot"),
+            token: Term(1),
+            owner: Owner::of(life()),
+            ticket: None,
+        })),
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Drain(Drain { life: life(), enabled: false }),

@@ -31,6 +31,7 @@ mod messages;
 mod metrics;
 mod once;
 mod outage;
+mod ownership;
 mod refusals;
 mod run_lease;
 mod settings;

@@ -182,7 +182,7 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
     let mut is = is.split(' ');
     let state = TaskState::from_word(is.next()?)?;
     let number = |text: Option<&str>| text?.parse::<i64>().ok();
-    let (_token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
+    let (token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
     let (attempts, due, changed, _how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
     let time = |at: i64| ServerTime(u64::try_from(at).unwrap_or(0));
     Some(TaskSummary {
@@ -196,6 +196,7 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
         timeout: Duration::from_millis(u64::try_from(timeout).ok()?),
         submitted_by,
         node_id: NodeId::new(node).ok(),
+        token: u64::try_from(token).ok().filter(|token| *token > 0).map(TaskToken),
         created_at: time(created),
         changed_at: time(changed),
         due_at: matches!(state, TaskState::Delayed | TaskState::Running).then(|| time(due.saturating_add(skew))),

@@ -57,6 +57,19 @@ local function read_record(name, run)
   }
 end
 
+-- Whether the caller is what the lease was granted to: the member's life, or the process that asked for it by a presence, which
+-- shows that connection or the ticket of the attempt. The token is no proof, because everybody may see it. Of a vacant record: whether
+-- it was the caller's last.
+local function is_own(record, id, incarnation, presence, ticket)
+  local holder = record.holder ~= '' and record.holder or record.previous
+  if holder ~= id or record.incarnation ~= incarnation then
+    return false
+  elseif presence == '' then
+    return record.presence == ''
+  end
+  return record.presence == presence or ticket ~= '' and record.ticket == ticket
+end
+
 local function read_leader()
   return read_record('leader')
 end

@@ -29,6 +29,9 @@ use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 
 /// How much of messages one answer carries.
 const ANSWER_BYTES: usize = 4 << 20;
+/// How long the cursor waits before it moves over messages that are not for this node, so that many are one write.
+const PASS_OVER: Duration = Duration::from_millis(500);
+
 /// See the module's text.
 pub(super) struct Sync {
     inbox: Mutex<Option<Inbox>>,
@@ -50,6 +53,8 @@ pub(super) struct Sync {
     /// The disk has not been told the newest cursor.
     behind: AtomicBool,
     began: Notify,
+    /// Entries were read.
+    read: Notify,
 }
 
 impl Sync {
@@ -80,6 +85,7 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            read: Notify::new(),
         })
     }
 
@@ -200,6 +206,7 @@ impl Sync {
                 fresh.extend(inbox.take(entry));
             }
         }
+        self.read.notify_one();
         self.metrics.messages_received.inc_by(fresh.len() as u64);
         self.arrived.notify_waiters();
         if self.hub.wants_messages() {
@@ -309,6 +316,29 @@ impl Sync {
             let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
         }
         Ok(())
+    }
+
+    /// Moves the cursor over what is not for this node, on disk and in Redis, now and then.
+    pub(super) async fn pass_over(&self) {
+        loop {
+            self.read.notified().await;
+            tokio::time::sleep(PASS_OVER).await;
+            let saving = self.saving.lock().await;
+            let passed = self
+                .inbox()
+                .as_mut()
+                .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
+            let Some(passed) = passed else { continue };
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::debug!(%why, "the cursor is not kept on disk yet");
+            }
+            drop(saving);
+            self.acknowledged.send_replace(Some(passed.clone()));
+            if let Some(node) = self.node.upgrade() {
+                // The node is gone only when the process ends.
+                let _ = node.send(Msg::Input(Input::Acknowledged(passed.0, passed.1))).await;
+            }
+        }
     }
 
     /// Puts the cursor and the marks on disk; whoever calls holds `saving`.

@@ -5,7 +5,7 @@ use crate::fixture::{Fixture, Redis};
 use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::MessageSeq;
-use clawster::cluster::protocol::{Call, Fault, Identity, LeaseCall, LeaseNews, Rule, TaskCall, Tick};
+use clawster::cluster::protocol::{Call, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick};
 use clawster::store::Store;
 
 fn fill(f: &Redis) {
@@ -49,7 +49,6 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
     fill(&f);
     let before = f.server.cli(&["DBSIZE"]);
     for ask in [
-        Call::Publish(Box::new(publish_of(&a, vec![packed(1, 1)]))),
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(&a, "new")))),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Task(Box::new(TaskCall::Submit { life: a.life.clone(), tasks: vec![new("u")] })),
@@ -57,6 +56,8 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
         let fault = f.store().call(ask.clone()).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{ask:?}: {fault:?}");
     }
+    let refused = publish(&f, publish_of(&a, vec![packed(1, 1)])).await;
+    assert!(matches!(refused, PublishReply::Full { bound: None, .. }), "{refused:?}");
     assert_eq!(f.server.cli(&["DBSIZE"]), before, "nothing of them is left");
     assert!(release(&f, &old, "old", token).await);
     empty(&f);

@@ -69,6 +69,7 @@ mod losses;
 mod membership;
 mod memo;
 mod odd;
+mod room;
 mod steps;
 mod support;
 mod symbols;

@@ -33,6 +33,7 @@ mod once;
 mod outage;
 mod ownership;
 mod refusals;
+mod room;
 mod run_lease;
 mod settings;
 mod sync_rules;

@@ -5,8 +5,10 @@
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
+mod why;
+
 use super::sync::Received;
-use crate::cluster::event::{ClusterFact, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason};
+use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
@@ -372,50 +374,13 @@ impl AnyEvent {
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
             LocalFact::Degraded { reason, detail } => {
-                let reason = match reason {
-                    "full" => DegradedWhy::Full,
-                    "refuses_writes" => DegradedWhy::RefusesWrites,
-                    _ => DegradedWhy::Unreachable,
-                };
+                let reason = DegradedWhy::of(reason);
                 Self::Degraded(Degraded { head, reason, detail })
             }
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })
             }
-        }
-    }
-}
-
-impl From<LeftReason> for LeftWhy {
-    fn from(reason: LeftReason) -> Self {
-        match reason {
-            LeftReason::Left => Self::Left,
-            LeftReason::HeartbeatTimeout => Self::HeartbeatTimeout,
-            LeftReason::ProcessDied => Self::ProcessDied,
-            LeftReason::Replaced => Self::Replaced,
-        }
-    }
-}
-
-impl From<ElectedReason> for ElectedWhy {
-    fn from(reason: ElectedReason) -> Self {
-        match reason {
-            ElectedReason::Vacant => Self::Vacant,
-            ElectedReason::Expired => Self::Expired,
-            ElectedReason::ProcessDied => Self::ProcessDied,
-            ElectedReason::Handover => Self::Handover,
-            ElectedReason::Resigned => Self::Resigned,
-        }
-    }
-}
-
-impl From<LostReason> for LostWhy {
-    fn from(reason: LostReason) -> Self {
-        match reason {
-            LostReason::Handover => Self::Handover,
-            LostReason::Resigned => Self::Resigned,
-            LostReason::Replaced => Self::Replaced,
         }
     }
 }

@@ -244,6 +244,7 @@ fn publish_arguments(publish: &Publish) -> Vec<String> {
     let [id, incarnation] = life(&publish.life);
     let mut arguments =
         vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
+    arguments.push(publish.max_bytes.to_string());
     for entry in &publish.entries {
         arguments.push(entry.first.to_string());
         arguments.push(entry.count.to_string());

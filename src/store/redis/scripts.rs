@@ -80,7 +80,7 @@ macro_rules! scripts {
 
 scripts! {
     JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks_later.lua" & "tasks.lua" & "tasks_later_end.lua" & "history.lua" & "tick.lua",
+    TICK = "tasks_later.lua" & "tasks.lua" & "tasks_later_end.lua" & "history.lua" & "trim.lua" & "tick.lua",
     RECORD = "history.lua" & "record.lua",
     VIEW = "view.lua",
     LEAVE = "tasks.lua" & "leave.lua",
@@ -90,7 +90,7 @@ scripts! {
     REGISTER = "register.lua",
     WATCH = "watch.lua",
     SWEEP = "tasks.lua" & "sweep.lua",
-    PUBLISH = "publish.lua",
+    PUBLISH = "trim.lua" & "publish.lua",
     ACKNOWLEDGE = "acknowledge.lua",
     ACQUIRE = "acquire.lua",
     RENEW = "renew.lua",

@@ -3,7 +3,8 @@
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
---                        process first wrote, or the data set began), trimmed, task_seq, lane_seq
+--                        process first wrote, or the data set began), trimmed, task_seq, lane_seq, memory ("<asked, server time> <maxmemory>"),
+--                        stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -23,6 +24,8 @@
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
 --  19 dead       zset    task id -> cluster time at which its last attempt failed
 -- Keys that scripts name themselves, by the same prefix:
+--   sizes             list    how many bytes the stream of messages holds (see trim.lua)
+--   sent              hash    producer -> bytes of it
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide

@@ -37,6 +37,11 @@ if status == 'ok' then
   end
 end
 
+if full then
+  -- So that reading is enough to make a full Redis well again, whoever sends.
+  trim_acknowledged()
+end
+
 -- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
 local beats = beats_reply(32)
 local first = beats[2][2] and tonumber(beats[2][2])

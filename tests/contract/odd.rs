@@ -165,16 +165,24 @@ async fn what_is_no_id_and_no_entry_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broken_record_or_mark_is_an_error() {
+async fn a_broken_record_or_mark_is_written_again() {
     let mut f = Redis::start();
-    let (a, _) = leader(&mut f, "a", "p1").await;
+    let (a, term) = leader(&mut f, "a", "p1").await;
     f.server.cli(&["HSET", &key("producers"), "producer-a", "no mark"]);
-    let ask = Call::Publish(Box::new(publish_of(&a, vec![packed(1, 1)])));
-    assert!(matches!(f.store().call(ask).await, Err(Fault::Refused(_))));
-    assert!(positions(&f).await.is_empty());
-    f.server.cli(&["HSET", &key("lease:leader"), "term", "no number"]);
-    let Err(Fault::Refused(why)) = f.store().call(Call::Watch).await else { panic!("no error") };
-    assert!(why.contains("term"), "{why}");
+    put(&f, publish_of(&a, vec![packed(1, 1)])).await;
+    assert_eq!(positions(&f).await.len(), 1);
+    for (field, value) in [("term", "no number"), ("holder", "no id!"), ("incarnation", "")] {
+        f.server.cli(&["HSET", &key("lease:leader"), field, value]);
+        assert_eq!(watch(&f).await.leader, None, "{field}");
+        let ask = clawster::cluster::protocol::Tick {
+            renew: Some(term),
+            leads: true,
+            presence: Some(nonce("p1")),
+            ..tick_of(&a)
+        };
+        send_tick(&f, ask).await;
+        assert_eq!(record(&f).await.term, term, "{field}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

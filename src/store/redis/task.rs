@@ -7,6 +7,7 @@
 use super::decode::identity;
 use super::fields::{Fields, Malformed};
 use super::scripts::{self, Script};
+use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::protocol::{
     ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
@@ -150,8 +151,8 @@ fn claimed(f: &mut Fields) -> Result<Option<ClaimedTask>, Malformed> {
     let attempt = u32::try_from(f.number("attempt")?).unwrap_or(u32::MAX);
     let (kind, payload) = (f.text("kind")?, f.text("payload")?);
     let expires_at = ServerTime(f.number("expires at")?);
-    let names = TaskId::new(id).and_then(|id| Ok((id, TaskKind::new(kind)?)));
-    let named = names.inspect_err(|why| tracing::warn!(%why, "a task in Redis is left out")).ok();
+    let names = TaskId::new(id.as_str()).and_then(|id| Ok((id, TaskKind::new(kind)?)));
+    let named = names.inspect_err(|why| What::Task.left_out(&id, why)).ok();
     Ok(named.map(|(id, kind)| ClaimedTask { id, token, attempt, kind, payload, expires_at }))
 }
 

@@ -70,8 +70,13 @@ local function is_own(record, id, incarnation, presence, ticket)
   return record.presence == presence or ticket ~= '' and record.ticket == ticket
 end
 
+-- One that somebody else broke is none: its holder writes it again while it leads, and nobody follows before the leader channel
+-- has been free for the grace.
 local function read_leader()
-  return read_record('leader')
+  local record = read_record('leader')
+  if record and string.find(record.term, '^%d+$') and string.find(record.incarnation, '^%d+$') and string.find(record.holder, '^[%w._:/-]*$') then
+    return record
+  end
 end
 
 -- Writes a grant. `record` has holder, incarnation, term, expires, nonce, presence, run_id, previous, ttl, ticket

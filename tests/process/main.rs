@@ -12,6 +12,7 @@ mod support;
 
 mod commands;
 mod cost;
+mod cursors;
 mod data_loss;
 mod drain;
 mod election;
@@ -36,7 +37,9 @@ mod ownership;
 mod refusals;
 mod room;
 mod run_lease;
+mod schedules;
 mod settings;
+mod stale_copy;
 mod sync_rules;
 mod tasks;
 mod terminal;

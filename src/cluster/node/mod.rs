@@ -14,6 +14,7 @@
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
 
+mod attempt;
 mod beat;
 mod draining;
 mod exchange;
@@ -104,6 +105,11 @@ pub struct Node {
     seen: Moment,
     known: Numbers,
     acknowledged: Option<MessageSeq>,
+    /// How many statements this node made about itself, and the last that the store confirmed.
+    revision: u64,
+    told: u64,
+    /// Ids that it had before renames.
+    aliases: Vec<NodeId>,
     link: Link,
     timing: Timing,
     counter: u64,
@@ -134,6 +140,9 @@ impl Node {
             seen: Moment::default(),
             known: settings.known,
             acknowledged: None,
+            revision: 1,
+            told: 0,
+            aliases: Vec::new(),
             link: Link::default(),
             timing: settings.timing,
             counter: 0,

@@ -335,16 +335,22 @@ local function delta_reply(version, floor, epoch, limit)
     return { reset, whole(version), 0, whole(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local rows = {}
+  local rows, bytes = {}, 0
+  local more = #ids == 2 * limit and 1 or 0
   for at = 1, #ids, 2 do
     local row = call('HGET', MEMBERS, ids[at])
     if row then
       rows[#rows + 1] = ids[at]
       rows[#rows + 1] = row
+      bytes = bytes + #row
     end
     version = tonumber(ids[at + 1])
+    if bytes > 262144 and at + 1 < #ids then
+      -- Large rows: a page must come in time also over a slow link.
+      more = 1
+      break
+    end
   end
-  local more = #ids == 2 * limit and 1 or 0
   if more == 0 then
     version = meta.version
   end

@@ -91,7 +91,7 @@ impl Caller {
                     Verdict::Stranger(identity) => self.introduce(identity).await,
                 },
                 Err(Fault::Refused(why)) => return Err(Error::Internal(why)),
-                Err(Fault::Unavailable(why)) => unavailable(&why),
+                Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => unavailable(&why),
             };
             if clock::now() + AGAIN >= end {
                 return Err(why);

@@ -35,6 +35,8 @@ mod once;
 mod outage;
 mod own_ids;
 mod ownership;
+mod refusals;
+mod room;
 mod run_lease;
 mod schedules;
 mod settings;

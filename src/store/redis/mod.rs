@@ -166,7 +166,10 @@ impl RedisStore {
             prepared.arg(argument);
         }
         let link = if bulky { &self.bulk } else { &self.link };
-        let mut standing = link.get().await?;
+        let mut standing = self.link.get().await?;
+        if bulky {
+            standing = self.bulk.get_beside(&standing).await?;
+        }
         let outcome = if bulky {
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
             standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));

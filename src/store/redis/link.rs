@@ -6,7 +6,8 @@
 //!
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have connections of their own.
 
-use super::target::{DEADLINE, Target, fault};
+use super::faults::{at, breaks, fault};
+use super::target::{DEADLINE, Target};
 use crate::clock;
 use crate::cluster::protocol::{Fault, ServerId};
 use crate::cluster::time::Moment;
@@ -85,13 +86,13 @@ impl Link {
             Ok(value) => Ok(value),
             Err(error) => {
                 let fault = fault(&error);
-                if matches!(fault, Fault::Unavailable(_)) {
+                if breaks(&error, &fault) {
                     let mut guard = self.standing.lock().await;
                     if guard.0 == used.number {
                         guard.1 = None;
                     }
                 }
-                Err(fault)
+                Err(at(fault, &self.target))
             }
         }
     }

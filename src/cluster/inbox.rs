@@ -8,6 +8,10 @@
 //!
 //! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
 
+mod passed;
+
+pub use passed::{Passed, Place};
+
 use super::ids::{MessageSeq, NodeId};
 use super::message::{Gap, Message, Producer, Received};
 use super::protocol::{DataSet, Entry};
@@ -89,6 +93,12 @@ pub struct Inbox {
     earlier: Option<MessageSeq>,
     items: VecDeque<Item>,
     bytes: usize,
+    /// Where receiving began under these ids.
+    began: MessageSeq,
+    passed: Vec<Passed>,
+    before: Option<passed::Before>,
+    /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
+    unmarked: MessageSeq,
     read_marks: BTreeMap<Producer, u64>,
     fresh_marks: BTreeMap<Producer, u64>,
 }
@@ -114,6 +124,10 @@ impl Inbox {
             earlier: Some(MessageSeq(data.numbers.message)),
             items: VecDeque::new(),
             bytes: 0,
+            began: cursor,
+            passed: Vec::new(),
+            before: None,
+            unmarked: MessageSeq(0),
             read_marks: marks,
             fresh_marks: BTreeMap::new(),
         };
@@ -220,6 +234,15 @@ impl Inbox {
         entry.last.0.saturating_sub(entry.count) <= self.read.0
     }
 
+    /// The entry at `last` cannot be read: its messages are lost for this node, and that is told.
+    pub fn lose(&mut self, last: MessageSeq) {
+        if last > self.read {
+            let count = last.0 - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: last, count: Some(count) });
+            self.read = last;
+        }
+    }
+
     /// Takes an entry of the stream; returns the messages in it that are new and for this node.
     pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
         if entry.last <= self.read {
@@ -234,9 +257,7 @@ impl Inbox {
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Not what clawster writes: its positions are lost, and that is said.
-            let count = entry.last.0 - self.read.0;
-            self.push_gap(Gap { from: self.read.next(), to: entry.last, count: Some(count) });
-            self.read = entry.last;
+            self.lose(entry.last);
             return Vec::new();
         }
         let mut fresh = Vec::new();
@@ -254,11 +275,11 @@ impl Inbox {
 
     fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
         let mark = self.read_marks.entry(entry.producer.clone()).or_default();
-        if own <= *mark {
+        if own <= *mark && seq > self.unmarked {
             return None;
         }
-        *mark = own;
-        if seq <= self.acknowledged {
+        *mark = own.max(*mark);
+        if seq <= self.acknowledged || self.has_passed(seq, &message) {
             let mark = self.fresh_marks.entry(entry.producer.clone()).or_default();
             *mark = own.max(*mark);
             return None;
@@ -320,6 +341,9 @@ impl Inbox {
         if cursor <= self.acknowledged {
             return Ok(false);
         }
+        if cursor > self.offered && self.acknowledge_before(cursor) {
+            return Ok(true);
+        }
         if cursor > self.offered && self.earlier.is_none_or(|head| cursor > head) {
             return Err(BeyondOffered { asked: cursor, offered: self.offered });
         }
@@ -339,9 +363,21 @@ impl Inbox {
             gap.from = cursor.next();
             gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
         }
+        self.forget_passed();
         // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
         // marks of those messages are not missed, and takes nothing that is acknowledged already.
         Ok(true)
+    }
+
+    /// Where nothing waits for this node, what was read needs no acknowledgement: its own messages and those for others. So a
+    /// sender that never receives is not waited for. True when the cursor moved.
+    pub fn pass_over(&mut self) -> bool {
+        let moves = self.items.is_empty() && self.read > self.acknowledged;
+        if moves {
+            self.acknowledged = self.read;
+            self.offered = self.offered.max(self.read);
+        }
+        moves
     }
 
     /// Takes marks back that could not be kept.

@@ -12,8 +12,11 @@
 
 mod caller;
 mod driver;
+mod early;
 pub mod error;
 pub mod fresh;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod handle;
 pub mod history;
 pub mod holder;

@@ -147,6 +147,11 @@ impl Oneshot<'_> {
                 cursor: None,
                 rename_from: None,
                 former: None,
+                draining: None,
+                revision: 0,
+                aliases: Vec::new(),
+                stood: None,
+                elsewhere: false,
             };
             let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
                 return Err(surprised());
@@ -199,6 +204,7 @@ impl Oneshot<'_> {
             leads: false,
             presence: None,
             acknowledged: None,
+            revision: 0,
             samples: Vec::new(),
         };
         match self.store.call(Call::Tick(Box::new(tick))).await?.reply {

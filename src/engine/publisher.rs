@@ -8,11 +8,14 @@
 use super::driver::{Msg, Status};
 use super::hub::Hub;
 use super::metrics::Metrics;
+use super::outbox::NodeStore;
 use super::progress::Progress;
 use super::slot::Slot;
+use super::state_dir::StateError;
+use crate::cluster::appetite::Appetite;
 use crate::cluster::event::{Direction, LocalFact};
-use crate::cluster::ids::MessageSeq;
-use crate::cluster::message::Outgoing;
+use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::message::{Outgoing, Producer};
 use crate::cluster::node::Input;
 use crate::cluster::packing::pack;
 use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
@@ -23,8 +26,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, debug_span};
 
-/// How many messages, and how many bytes of them, one write carries.
-const BATCH: (usize, usize) = (4096, 2 << 20);
+/// How many messages one write carries, and how many bytes for each entry that its appetite allows: 2 MiB in all.
+const BATCH: (usize, usize) = (4096, 128 << 10);
 /// How often the outbox is looked at without a call.
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause before a write that failed is tried again.
@@ -39,21 +42,35 @@ pub(super) struct Publisher {
     pub(super) status: watch::Receiver<Status>,
     pub(super) accepted: Arc<Notify>,
     pub(super) node: mpsc::Sender<Msg>,
-    pub(super) keep: u64,
+    /// How many messages the stream keeps, and how many bytes it may hold.
+    pub(super) keep: (u64, u64),
+    /// The stream was full the last time.
+    pub(super) held_up: bool,
+}
+
+/// What one write carries.
+#[derive(Default)]
+struct Batch {
+    /// Whose sequences the messages have; `None` without a store.
+    producer: Option<Producer>,
+    /// They were taken over from another store.
+    adopted: bool,
+    messages: Vec<Outgoing>,
 }
 
 impl Publisher {
     /// Publishes until the node is gone.
     pub(super) async fn run(mut self) {
+        let mut appetite = Appetite::default();
         loop {
             // Asked for before looking, so that what arrives meanwhile is not missed.
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
-            let Some(batch) = self.next_batch().await else {
+            let Some(batch) = self.next_batch(appetite.count()).await else {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             };
-            if batch.is_empty() {
+            if batch.messages.is_empty() {
                 // Woken by every accepted message; the bound is for what nobody foresaw.
                 let _ = tokio::time::timeout(LOOK, woken).await;
                 continue;
@@ -66,8 +83,12 @@ impl Publisher {
                 continue;
             }
             match self.publish(&batch).await {
-                Ok(()) => self.progress.set_down(false),
+                Ok(()) => {
+                    appetite.fed(appetite.count());
+                    self.progress.set_down(false);
+                }
                 Err(why) => {
+                    appetite.failed();
                     tracing::debug!(%why, "messages stay in the outbox");
                     self.progress.set_down(true);
                     if !self.pause().await {
@@ -78,17 +99,23 @@ impl Publisher {
         }
     }
 
-    /// What waits to be sent; `None` when the outbox could not be read.
-    async fn next_batch(&self) -> Option<Vec<Outgoing>> {
+    /// What waits to be sent, first what was taken over from another store; `None` when the outbox could not be read.
+    async fn next_batch(&self, entries: usize) -> Option<Batch> {
         let after = self.progress.sent();
-        let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1)).await;
-        match read {
+        let read = move |store: &NodeStore| -> Result<Batch, StateError> {
+            if let Some(adopted) = store.next_adopted(BATCH.0, BATCH.1 * entries)? {
+                return Ok(Batch { producer: Some(adopted.producer), adopted: true, messages: adopted.messages });
+            }
+            let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
+            Ok(Batch { producer: Some(store.producer().clone()), adopted: false, messages })
+        };
+        match self.slot.with(read).await {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
                 tracing::error!(%error, "the outbox cannot be read");
                 None
             }
-            None => Some(Vec::new()),
+            None => Some(Batch::default()),
         }
     }
 
@@ -100,14 +127,16 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), Fault> {
+    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
+        let batch = waiting.messages.as_slice();
         let status = self.status.borrow_and_update().clone();
         let Some(life) = status.life().cloned() else { return Ok(()) };
-        let Some(producer) = self.slot.peek(|store| store.producer().clone()) else {
+        let Some(producer) = waiting.producer.clone() else {
             return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
         };
         let entries = pack(batch);
-        let publish = Publish { life, epoch: status.epoch, producer, keep: self.keep, entries };
+        let publish =
+            Publish { life, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply
@@ -115,9 +144,13 @@ impl Publisher {
             return Err(Fault::Refused("a publish was answered with something else".to_owned()));
         };
         match reply {
+            PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
+                if std::mem::take(&mut self.held_up) {
+                    tracing::info!("the message stream has room again; messages are sent");
+                }
                 let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
-                self.written(assigned).await;
+                self.written(waiting, assigned).await;
                 Ok(())
             }
             PublishReply::Marked { producer_seq, seq } => {
@@ -126,7 +159,7 @@ impl Publisher {
                 let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
                 let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
                 let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
-                self.written(assigned).await;
+                self.written(waiting, assigned).await;
                 Ok(())
             }
             PublishReply::Refused(identity) => {
@@ -139,9 +172,27 @@ impl Publisher {
         }
     }
 
-    async fn written(&self, assigned: Vec<(u64, MessageSeq)>) {
+    /// Says once that messages wait in the outbox, and for whom.
+    fn no_room(&mut self, held: u64, bound: Option<u64>, slowest: Option<&NodeId>) -> Fault {
+        let who = slowest.map_or("a member", NodeId::as_str);
+        let why = match bound {
+            Some(bound) => format!(
+                "the message stream holds {held} of {bound} bytes that {who} has not read; read there, or raise sync.max_stream_bytes \
+                 and Redis' maxmemory"
+            ),
+            None => "Redis is full; raise maxmemory, or remove data from it".to_owned(),
+        };
+        if !std::mem::replace(&mut self.held_up, true) {
+            tracing::warn!(held, bound, slowest = who, "messages wait in the outbox: {why}");
+        }
+        Fault::Unwritable(why)
+    }
+
+    async fn written(&self, batch: &Batch, assigned: Vec<(u64, MessageSeq)>) {
         let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
-        self.progress.set_sent(&assigned);
+        if !batch.adopted {
+            self.progress.set_sent(&assigned);
+        }
         self.metrics.messages_sent.inc_by(assigned.len() as u64);
         let fact = LocalFact::SyncComplete {
             direction: Direction::Sent,
@@ -150,7 +201,12 @@ impl Publisher {
             last: last.1,
         };
         self.hub.publish_local(fact);
-        let removal = self.slot.with(move |store| assigned.chunks(100).try_for_each(|chunk| store.sent(chunk))).await;
+        let adopted = batch.producer.clone().filter(|_| batch.adopted);
+        let remove = move |store: &NodeStore| match adopted {
+            Some(producer) => store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect()),
+            None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
+        };
+        let removal = self.slot.with(remove).await;
         if let Some(Err(error)) = removal {
             tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
         }

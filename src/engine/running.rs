@@ -5,6 +5,7 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
+use super::caller::gone;
 use super::driver::{Msg, Status};
 use super::error::Error;
 use super::fresh;
@@ -16,7 +17,7 @@ use super::history::History;
 use super::hub::Hub;
 use super::leases::Leases;
 use super::metrics::{Counted, Metrics};
-use super::outbox::{Accepted, NodeStore};
+use super::outbox::{Accepted, NodeStore, SavedChange};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use super::slot::Slot;
@@ -44,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long the history has at the end, whatever the rest took.
 const LAST_MOMENT: Duration = Duration::from_millis(150);
+/// How long a subscriber that goes on behind an event waits until the node has begun to read events.
+const BEGIN: Duration = Duration::from_secs(2);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -108,6 +111,13 @@ impl RunningNode {
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
         }
+        // The next process judges by it what clients acknowledge before it has joined.
+        let numbers = self.status.borrow().numbers;
+        let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
+        let keeping = self.slot.with(move |store| store.save(&change));
+        if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
+            tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
+        }
         self.hub.close();
         self.tasks.supervisor.abort();
         // Closing writes what is pending; a broken disk must not hold up the end.
@@ -142,7 +152,6 @@ impl RunningNode {
 
     pub(super) async fn ask(&self, request: Request) -> Result<Response, Error> {
         let (answer, outcome) = oneshot::channel();
-        let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::Ask(request, answer, tracing::Span::current())).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?.map_err(error)
     }
@@ -211,7 +220,7 @@ impl Node for RunningNode {
     }
 
     async fn leave(&self) -> Result<Left, Error> {
-        self.settled().await;
+        // The node itself waits for the first attempt to join, but not for the end of an earlier holder of the id.
         match self.ask(Request::Leave).await? {
             Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
             _ => Err(unexpected()),
@@ -222,7 +231,6 @@ impl Node for RunningNode {
         // It needs no membership, but the first answer of a fresh node should know one.
         let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
         let (answer, outcome) = oneshot::channel();
-        let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
         let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
         if fresh {
@@ -330,6 +338,9 @@ impl Node for RunningNode {
         };
         if let Some(feed) = self.hub.feed_after(after, options.messages) {
             return Ok(feed);
+        }
+        if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
+            return Err(unavailable("the events cannot be read yet"));
         }
         // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
         let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);

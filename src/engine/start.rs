@@ -15,13 +15,14 @@ use super::nursery::Nursery;
 use super::outbox::NodeStore;
 use super::progress::Progress;
 use super::publisher::Publisher;
+use super::reader::Reader;
 use super::running::RunningNode;
 use super::slot::Slot;
 use super::state_dir::StateDir;
 use super::sync::Sync;
 use super::tasks::Tasks;
 use super::undo::{self, Undoing};
-use super::{nursery, presence, reader};
+use super::{nursery, presence};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::member::Metadata;
@@ -96,7 +97,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         process: Nonce::from_bytes(random),
         producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
         known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
-        cursor: resumed.and_then(|r| r.cursor),
+        cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
+        cursor_of: resumed.and_then(|r| r.cursor_of),
         former: start.former,
     };
     let node = match holder {
@@ -107,6 +109,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         standing: node.standing().clone(),
         settled: node.settled(),
         link: false,
+        well: false,
         leads: false,
         node_id: start.node_id,
         epoch: String::new(),
@@ -177,11 +180,14 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
         node: inputs.clone(),
-        keep: start.sync.max_stream_length,
+        keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
+        held_up: false,
     };
     tasks.spawn(driver.run());
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
-    tasks.spawn(reader::run(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&sync), inputs.clone()));
+    let reader = || Reader { store: Arc::clone(&store), sync: Arc::clone(&sync), node: inputs.clone() };
+    tasks.spawn(reader().events(Arc::clone(&hub)));
+    tasks.spawn(reader().messages());
     tasks.spawn(publisher.run());
     tasks.spawn(undo::run(to_undo, caller));
     tasks.spawn(nursery::run(children));
@@ -194,6 +200,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
     let for_beginnings = Arc::clone(&sync);
     tasks.spawn(async move { for_beginnings.keep_beginnings().await });
+    let for_passing = Arc::clone(&sync);
+    tasks.spawn(async move { for_passing.pass_over().await });
     let (failing, failure) = watch::channel(false);
     let supervisor = tokio::spawn(supervise(tasks, failing));
     Ok(RunningNode {
@@ -245,6 +253,7 @@ pub(super) struct Resumed {
     pub(super) producer: Nonce,
     pub(super) known: Numbers,
     pub(super) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
+    pub(super) cursor_of: Option<crate::cluster::ids::NodeId>,
 }
 
 impl Resumed {
@@ -253,7 +262,8 @@ impl Resumed {
         let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
         let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
         let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
-        Self { producer: store.producer().clone(), known, cursor }
+        let cursor_of = saved.place.map(|place| place.owner);
+        Self { producer: store.producer().clone(), known, cursor, cursor_of }
     }
 }
 

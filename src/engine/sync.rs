@@ -6,29 +6,33 @@
 //!
 //! Not here: sending (`publisher.rs`), reading the stream (`reader.rs`), what is offered (`crate::cluster::inbox`).
 
+mod reading;
+
 use super::driver::{Msg, Status};
 use super::error::Error;
 use super::hub::Hub;
 use super::metrics::Metrics;
 use super::outbox::SavedChange;
 use super::progress::Progress;
-use super::reader;
 use super::slot::Slot;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::inbox::{Inbox, Offer};
 use crate::cluster::message::Received;
 use crate::cluster::node::{Admission, Input};
-use crate::cluster::protocol::{Call, DataSet, Entry, Fault, Life};
+use crate::cluster::protocol::{Call, DataSet, Life};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 
 /// How much of messages one answer carries.
 const ANSWER_BYTES: usize = 4 << 20;
+/// How long the cursor waits before it moves over messages that are not for this node, so that many are one write.
+const PASS_OVER: Duration = Duration::from_millis(500);
+
 /// See the module's text.
 pub(super) struct Sync {
     inbox: Mutex<Option<Inbox>>,
@@ -36,11 +40,11 @@ pub(super) struct Sync {
     arrived: Notify,
     receiving: Arc<tokio::sync::Mutex<()>>,
     delivering: Arc<tokio::sync::Mutex<()>>,
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     hub: Arc<Hub>,
     store: Arc<RedisStore>,
     node: mpsc::WeakSender<Msg>,
-    status: watch::Receiver<Status>,
+    pub(super) status: watch::Receiver<Status>,
     acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
     vacated: Notify,
     progress: Arc<Progress>,
@@ -50,6 +54,13 @@ pub(super) struct Sync {
     /// The disk has not been told the newest cursor.
     behind: AtomicBool,
     began: Notify,
+    /// Entries were read.
+    read: Notify,
+    /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
+    pub(super) early: Mutex<Option<(MessageSeq, String)>>,
+    moved: Notify,
+    /// The newest message that was waited for in vain.
+    never_came: AtomicU64,
 }
 
 impl Sync {
@@ -80,6 +91,10 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            read: Notify::new(),
+            early: Mutex::default(),
+            moved: Notify::new(),
+            never_came: AtomicU64::new(0),
         })
     }
 
@@ -98,22 +113,12 @@ impl Sync {
 
     /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
     pub(super) fn admitted(&self, admission: &Admission) {
-        let mut ids = vec![admission.life.node_id.clone()];
-        ids.extend(admission.aliases.iter().cloned());
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let known = owner.replace(admission.life.node_id.clone());
         drop(owner);
-        let mut inbox = self.inbox();
-        let goes_on = known.is_some_and(|id| ids.contains(&id));
-        if let Some(inbox) = inbox.as_mut().filter(|_| goes_on) {
-            inbox.set_ids(ids);
-            inbox.begin_epoch(&admission.data);
-        } else {
-            let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
-            let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
-            *inbox = Some(Inbox::new(ids, producer, admission.cursor, &admission.data, marks));
+        if self.begin(&mut self.inbox(), known.as_ref(), admission) {
+            self.moved.notify_one();
         }
-        drop(inbox);
         self.behind.store(true, Ordering::Release);
         self.began.notify_one();
         self.arrived.notify_waiters();
@@ -178,61 +183,6 @@ impl Sync {
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
-    /// Takes entries of the stream. Before a hole the data set is asked for, because it may be a new one.
-    pub(super) async fn take_entries(
-        &self,
-        store: &RedisStore,
-        asked: MessageSeq,
-        entries: &[Entry],
-    ) -> Result<(), Fault> {
-        let holes = {
-            let inbox = self.inbox();
-            inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first))
-        };
-        let data = if holes { Some(reader::data_set(store).await?) } else { None };
-        let mut fresh = Vec::new();
-        // An inbox that began anew meanwhile, further back, has not asked for these.
-        if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
-            if let Some(data) = &data {
-                inbox.begin_epoch(data);
-            }
-            for entry in entries {
-                fresh.extend(inbox.take(entry));
-            }
-        }
-        self.metrics.messages_received.inc_by(fresh.len() as u64);
-        self.arrived.notify_waiters();
-        if self.hub.wants_messages() {
-            for received in fresh {
-                self.hub.publish_local(LocalFact::Message(received));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads what is in the stream now, up to `limit` messages, unless enough waits already.
-    async fn pull(&self, limit: usize) {
-        for _ in 0..64 {
-            let Some(at) = self.wants() else { return };
-            if self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit) || !self.is_linked() {
-                return;
-            }
-            match self.store.messages(at, reader::COUNT).await {
-                Ok(entries) if entries.is_empty() => return,
-                Ok(entries) => {
-                    if let Err(why) = self.take_entries(&self.store, at, &entries).await {
-                        tracing::debug!(%why, "reading messages was interrupted");
-                        return;
-                    }
-                }
-                Err(why) => {
-                    tracing::debug!(%why, "reading messages was interrupted");
-                    return;
-                }
-            }
-        }
-    }
-
     /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
     pub(super) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
@@ -246,7 +196,7 @@ impl Sync {
 
     /// Offers messages, waiting up to `wait` for the first one.
     pub(super) async fn receive(&self, limit: usize, wait: Duration) -> Option<Offer> {
-        self.pull(limit).await;
+        self.catch_up(limit).await;
         let waiting = async {
             loop {
                 let arrived = self.arrived.notified();
@@ -290,25 +240,55 @@ impl Sync {
     /// Acknowledges, on disk first, in Redis soon.
     pub(super) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
         let saving = self.saving.lock().await;
-        let epoch = {
-            let mut inbox = self.inbox();
-            let Some(inbox) = inbox.as_mut() else { return Ok(()) };
-            match inbox.acknowledge(cursor) {
-                Ok(true) => self.behind.store(true, Ordering::Release),
-                Ok(false) if self.behind.load(Ordering::Acquire) => {}
-                Ok(false) => return Ok(()),
-                Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+        let judged = match self.inbox().as_mut() {
+            Some(inbox) => {
+                match inbox.acknowledge(cursor) {
+                    Ok(true) => self.behind.store(true, Ordering::Release),
+                    Ok(false) if self.behind.load(Ordering::Acquire) => {}
+                    Ok(false) => return Ok(()),
+                    Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+                }
+                Ok(inbox.epoch().to_owned())
             }
-            inbox.epoch().to_owned()
+            // Judged while the inbox is locked, so that the one that the next join begins knows it.
+            None => Err(self.take_early(cursor)?),
+        };
+        let epoch = match judged {
+            Ok(epoch) => epoch,
+            Err(change) => return self.keep_early(change).await,
         };
         self.save_cursor(true).await?;
         drop(saving);
+        self.tell(cursor, epoch).await;
+        Ok(())
+    }
+
+    /// Tells the node of an acknowledgement, and Redis soon.
+    pub(super) async fn tell(&self, cursor: MessageSeq, epoch: String) {
         self.acknowledged.send_replace(Some((cursor, epoch.clone())));
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
         }
-        Ok(())
+    }
+
+    /// Moves the cursor over what is not for this node, on disk and in Redis, now and then.
+    pub(super) async fn pass_over(&self) {
+        loop {
+            self.read.notified().await;
+            tokio::time::sleep(PASS_OVER).await;
+            let saving = self.saving.lock().await;
+            let passed = self
+                .inbox()
+                .as_mut()
+                .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
+            let Some(passed) = passed else { continue };
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::debug!(%why, "the cursor is not kept on disk yet");
+            }
+            drop(saving);
+            self.tell(passed.0, passed.1).await;
+        }
     }
 
     /// Puts the cursor and the marks on disk; whoever calls holds `saving`.
@@ -316,6 +296,7 @@ impl Sync {
         let change = match self.inbox().as_mut() {
             Some(inbox) => SavedChange {
                 cursor: Some(inbox.acknowledged()),
+                place: inbox.place(),
                 epoch: Nonce::new(inbox.epoch()).ok(),
                 marks: inbox.take_marks(),
                 durable,

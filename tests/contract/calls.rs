@@ -68,6 +68,11 @@ pub fn join_of(name: &str) -> Join {
         cursor: None,
         rename_from: None,
         former: None,
+        draining: None,
+        revision: 0,
+        aliases: Vec::new(),
+        stood: None,
+        elsewhere: false,
     }
 }
 
@@ -115,6 +120,7 @@ pub fn tick_of(node: &Node) -> Tick {
         leads: false,
         presence: None,
         acknowledged: None,
+        revision: 0,
         samples: Vec::new(),
     }
 }
@@ -232,7 +238,7 @@ pub fn packed(first: u64, count: u64) -> Packed {
 
 pub fn publish_of(node: &Node, entries: Vec<Packed>) -> Publish {
     let producer = nonce(&format!("producer-{}", node.life.node_id));
-    Publish { life: node.life.clone(), epoch: node.epoch.clone(), producer, keep: 10_000, entries }
+    Publish { life: node.life.clone(), epoch: node.epoch.clone(), producer, keep: 10_000, max_bytes: 1 << 40, entries }
 }
 
 pub async fn publish<F: Fixture>(f: &F, publish: Publish) -> PublishReply {
@@ -278,6 +284,7 @@ pub async fn story<F: Fixture>(f: &F) -> Vec<String> {
         ClusterFact::LeaderLost { leader_id, reason, .. } => format!("{leader_id} lost {reason:?}"),
         ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
         ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
+        ClusterFact::Other { name, .. } => format!("{} {name}", event.node_id),
     };
     events(f).await.iter().map(told).collect()
 }

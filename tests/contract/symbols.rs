@@ -232,6 +232,7 @@ impl Symbols {
             Reply::Publish(reply) => match reply {
                 PublishReply::Written { first, .. } => format!("written {}", self.message(*first)),
                 PublishReply::Marked { producer_seq, seq } => format!("marked {producer_seq} {}", self.message(*seq)),
+                PublishReply::Full { held, bound, slowest } => format!("full {held} {bound:?} {slowest:?}"),
                 PublishReply::Refused(identity) => format!("refused {identity:?}"),
             },
         }
@@ -254,6 +255,7 @@ impl Symbols {
             }
             ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
             ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
+            ClusterFact::Other { name, .. } => format!("{} {name}", event.node_id),
         };
         let mut all: Vec<String> = events.iter().map(told).collect();
         all.sort();

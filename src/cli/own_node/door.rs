@@ -1,7 +1,8 @@
 //! The node's socket, for the other programs of this user.
 //!
 //! 1. It follows the node's id: after a rename the new one is open before the old one closes.
-//! 2. A socket whose file somebody removed is opened again.
+//! 2. A rename ends nobody's connection: clients that came by the old path are served on.
+//! 3. A socket whose file somebody removed is opened again.
 //!
 //! Not here: serving its clients (`crate::rpc::socket`).
 
@@ -12,13 +13,25 @@ use crate::engine::RunningNode;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
 use crate::rpc::module::Module;
-use crate::rpc::socket::{Listener, Place};
+use crate::rpc::socket::{Listener, Place, Places};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The pause before a socket that cannot be opened is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether the socket's file is still there.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Waits until the file of a socket is gone; for ever where there is none.
+async fn gone(place: Option<&Place>) {
+    let Some(place) = place else { return std::future::pending().await };
+    while place.is_there() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
 
 /// Opens the socket of a node id.
 pub(super) fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure> {
@@ -51,74 +64,55 @@ impl Door {
                 Err(failure) => tracing::error!("{failure}"),
             }
         }
-        let mut told = String::new();
+        let (places, mut open) = (Places::default(), JoinSet::new());
+        let mut kept = None;
         loop {
-            let (close, closed) = watch::channel(false);
-            let current = listener.take();
-            let place = current.as_ref().map(Listener::place);
-            let serving = async {
-                match current {
-                    Some(listener) => listener.serve(self.module.clone(), limits.clone(), closed).await,
-                    None => std::future::pending().await,
+            let (close, closed) = match kept.take() {
+                Some(close) => (close, watch::channel(true).1),
+                None => watch::channel(false),
+            };
+            let mut place = None;
+            if let Some(listener) = listener.take() {
+                place = Some(listener.place());
+                let (module, limits, places) = (self.module.clone(), limits.clone(), places.clone());
+                let stopped = stopped.clone();
+                open.spawn(async move { listener.serve(module, limits, places, closed, stopped).await });
+            }
+            let renamed = tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => None,
+                renamed = self.node.renamed(&id) => renamed,
+                () = gone(place.as_ref()) => {
+                    tracing::warn!(node_id = %id, "the socket of this node was removed; it is opened again");
+                    Some(id.clone())
                 }
             };
-            tokio::pin!(serving);
-            let next = tokio::select! {
-                () = &mut serving => return,
-                _ = stopped.wait_for(|stopped| *stopped) => Next::End,
-                renamed = self.node.renamed(&id) => renamed.map_or(Next::End, Next::Renamed),
-                () = gone(place.as_ref()) => Next::Again,
-            };
-            let early = match &next {
-                Next::Renamed(renamed) => {
-                    id.clone_from(renamed);
-                    // Before the old one closes: whoever asked for the rename may look for the new one at once.
-                    Some(listen(&self.state, &id))
-                }
-                Next::End | Next::Again => None,
-            };
-            close.send_replace(true);
-            // Without a listener there is nothing to wait for; with one, its answers in flight are written.
-            if place.is_some() {
-                let _ = tokio::time::timeout(DRAIN + DRAIN / 2, serving).await;
-            }
-            if matches!(next, Next::End) {
-                return;
-            }
-            // In the same place only once the old one, and its lock, are gone.
-            match early.unwrap_or_else(|| listen(&self.state, &id)) {
+            let Some(renamed) = renamed else { break };
+            // Before the old one closes: whoever asked for the rename may look for the new one at once.
+            match self.listen_again(&renamed).await {
                 Ok(fresh) => {
-                    if matches!(next, Next::Again) {
-                        tracing::warn!(%id, "somebody removed the socket of this node; it is opened again");
-                    }
-                    told.clear();
                     listener = Some(fresh);
+                    close.send_replace(true);
                 }
                 Err(failure) => {
-                    let text = failure.to_string();
-                    if told != text {
-                        tracing::error!("{text}");
-                        told = text;
-                    }
+                    tracing::error!("{failure}; clients reach this node by its earlier path");
+                    kept = Some(close);
                 }
             }
+            id = renamed;
+            while open.try_join_next().is_some() {}
         }
+        // The answers in flight of every connection are written.
+        let _ = tokio::time::timeout(DRAIN + DRAIN / 2, async { while open.join_next().await.is_some() {} }).await;
     }
-}
 
-/// What comes after a listener.
-enum Next {
-    End,
-    Renamed(NodeId),
-    Again,
-}
-
-/// Resolves once a socket's file is gone; without a socket, when it is time to try again.
-async fn gone(place: Option<&Place>) {
-    loop {
-        tokio::time::sleep(LOOK_AFTER).await;
-        if place.is_none_or(|place| !place.is_there()) {
-            return;
+    /// Opens the socket of a new id. After a rename back to an earlier one, that one's listener may be closing still.
+    async fn listen_again(&self, id: &NodeId) -> Result<Listener, Failure> {
+        for _ in 0..20 {
+            if let Ok(fresh) = listen(&self.state, id) {
+                return Ok(fresh);
+            }
+            tokio::time::sleep(AGAIN).await;
         }
+        listen(&self.state, id)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what the node makes of it (`mod.rs` and its parts).
 
+use super::link::Trouble;
 use super::recording::Beaten;
 use super::requests::{Refusal, Request, Response};
 use super::{Numbers, Ticket};
@@ -64,6 +65,8 @@ pub enum Input {
         known: Numbers,
         /// Where receiving stopped, and in which data set.
         cursor: Option<(MessageSeq, String)>,
+        /// Under which id that was; `None`: under this one.
+        cursor_of: Option<NodeId>,
     },
     /// This node acknowledged messages up to here, in the data set of this name.
     Acknowledged(MessageSeq, String),
@@ -92,8 +95,12 @@ pub enum Effect {
     DataSet(Box<DataSet>),
     /// The node is no member any more.
     Departed,
-    /// Redis does not answer any more (false), or again (true).
-    LinkChanged(bool),
+    /// Redis is not well any more.
+    Degraded(Trouble),
+    /// Redis is well again.
+    Recovered,
+    /// Redis takes this node's writes again: what was called and announced meanwhile may have been missed.
+    Reconnected,
     /// A heartbeat was taken.
     Beaten(Box<Beaten>),
     /// Something for the log.
@@ -107,6 +114,8 @@ pub struct Admission {
     pub life: Life,
     /// Where receiving goes on.
     pub cursor: MessageSeq,
+    /// Where receiving stood under the id that a rename took, when that was a known one.
+    pub stood: Option<MessageSeq>,
     /// Ids that it had before.
     pub aliases: Vec<NodeId>,
     /// Since when.
@@ -156,6 +165,8 @@ pub enum Note {
     SteppedDown(Term),
     /// The cluster has other times than this node's configuration.
     TimingAdopted(Timing),
+    /// Redis is not well still, for another reason than before.
+    StillDegraded(Trouble),
     /// A call was refused.
     CallRefused {
         /// Which.

@@ -167,6 +167,7 @@ mod tests {
                 producer: Nonce::new("o").expect("a nonce"),
                 known: Numbers::default(),
                 cursor: None,
+                cursor_of: None,
                 former,
             };
             let now = Moment(Duration::from_secs(100));
@@ -213,6 +214,7 @@ mod tests {
                 aliases: Vec::new(),
                 data: data(),
                 registered: true,
+                stood: None,
             }))
         }
 
@@ -227,6 +229,8 @@ mod tests {
                 beats: Vec::new(),
                 due: Duration::from_secs(3600),
                 alive: 1,
+                outdated: false,
+                full: false,
             }))
         }
 

@@ -5,8 +5,8 @@
 //! Not here: membership's own steps (`joining.rs`), messages (`crate::engine`).
 
 use super::{Effect, Node, Standing, Ticket};
-use crate::cluster::ids::{NodeId, Term};
-use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life};
+use crate::cluster::ids::{MessageSeq, NodeId, Term};
+use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life, Numbers};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +26,10 @@ pub struct JoinAsk {
     pub labels: Option<BTreeMap<String, String>>,
     /// Take the id from a live process.
     pub force: bool,
+    /// Where receiving under that id stopped, and in which data set, as a store of this host says.
+    pub stood: Option<(MessageSeq, String)>,
+    /// The highest numbers that store knows.
+    pub known: Numbers,
 }
 
 /// What a client asks.
@@ -180,8 +184,8 @@ impl Node {
 
     /// Why a node that is no member cannot do it.
     pub(super) fn unfit(&self) -> Refusal {
-        match (&self.standing, self.link) {
-            (Standing::Joining, Some(false)) => Refusal::Unavailable("Redis cannot be reached".to_owned()),
+        match (&self.standing, self.link.trouble()) {
+            (Standing::Joining, Some(trouble)) => Refusal::Unavailable(trouble.to_string()),
             _ => self.not_a_member(),
         }
     }
@@ -298,7 +302,7 @@ impl Node {
             let election = &mut self.requests.elections[at];
             election.call = None;
             election.again = now + Duration::from_millis(500);
-            if self.link == Some(false) {
+            if self.link.is_down() {
                 let client = election.client;
                 self.requests.elections.remove(at);
                 self.reply(client, Err(Refusal::Unavailable(fault.to_string())));

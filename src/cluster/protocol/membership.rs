@@ -45,6 +45,16 @@ pub struct Join {
     pub rename_from: Option<NodeId>,
     /// A one-shot process of this host whose membership this process takes over.
     pub former: Option<Nonce>,
+    /// Whether the node takes no new work; `None` leaves it as it is.
+    pub draining: Option<bool>,
+    /// Which of its statements about itself this is: it rises whenever the node says something new.
+    pub revision: u64,
+    /// Ids that this process had before renames, as it remembers them.
+    pub aliases: Vec<NodeId>,
+    /// Where receiving under this very id stopped, and in which data set, as this host kept it beside the node's own.
+    pub stood: Option<(MessageSeq, String)>,
+    /// Whether `cursor` was kept under another id than the one to join under.
+    pub elsewhere: bool,
 }
 
 /// The answer to [`Join`].
@@ -66,6 +76,8 @@ pub enum JoinReply {
         data: DataSet,
         /// Whether the presence was stored.
         registered: bool,
+        /// Where receiving stood under the id that a rename took, when that was a known one.
+        stood: Option<MessageSeq>,
     },
     /// Another process holds the id.
     Held {

@@ -34,6 +34,8 @@ pub(in crate::engine) struct Snapshot {
     pub(in crate::engine) outbox: Option<(u64, u64)>,
     /// The cluster's leases and tasks.
     pub(in crate::engine) census: Option<Census>,
+    /// Things in Redis that could not be read, by kind.
+    pub(in crate::engine) unreadable: Vec<(&'static str, u64)>,
     /// Lines that were not logged.
     pub(in crate::engine) dropped_lines: u64,
     /// Resident memory of the process in bytes.
@@ -62,7 +64,11 @@ impl Snapshot {
             of("clawster_info", about, MetricType::GAUGE, vec![(labels, 1.0)]),
             gauge("clawster_up", "Whether this node is a member of the cluster.", flag(self.member)),
             gauge("clawster_leader", "Whether this node leads.", flag(self.leads)),
-            gauge("clawster_redis_up", "Whether Redis answers this node.", flag(self.redis)),
+            gauge(
+                "clawster_redis_up",
+                "Whether Redis took this node's last heartbeat and has room for more.",
+                flag(self.redis),
+            ),
             of(
                 "clawster_nodes",
                 "Nodes of the cluster by status, as this node sees them.",
@@ -73,6 +79,12 @@ impl Snapshot {
                 "clawster_log_lines_dropped_total",
                 "Lines that the log had no room for.",
                 number(self.dropped_lines),
+            ),
+            of(
+                "clawster_unreadable_total",
+                "Things in Redis that this version could not read and skipped, by kind.",
+                MetricType::COUNTER,
+                self.unreadable.iter().map(|(kind, count)| (vec![("kind", *kind)], number(*count))).collect(),
             ),
             counter("clawster_cpu_seconds_total", "Processor time that this process used.", self.cpu.as_secs_f64()),
         ];

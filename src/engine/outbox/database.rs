@@ -12,7 +12,7 @@ use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
 use crate::cluster::ids::Nonce;
 use crate::cluster::message::Producer;
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,12 +25,15 @@ const CACHE_BYTES: usize = 1 << 20;
 /// Up to this size every page is checked when the file is opened, which takes some tens of milliseconds.
 const CHECKED_BYTES: u64 = 32 << 20;
 
+/// Below this progress of a repair the library rolls the last write back; a repair without that begins at 0.6.
+const WENT_BACK: f64 = 0.5;
+
 #[derive(Debug)]
 struct Slot {
     path: PathBuf,
+    /// The open file once more, to see whether it still stands under its path.
+    file: Option<File>,
     database: Option<Database>,
-    /// The file once more, without the library: it shows whether the file is still in its place, and holds its content where not.
-    witness: Option<File>,
 }
 
 /// The file, open or to be opened again.
@@ -38,13 +41,13 @@ struct Slot {
 pub(super) struct Disk {
     slot: RwLock<Slot>,
     #[cfg(test)]
-    pub(super) faults: Option<std::sync::Arc<super::tests::faults::Faults>>,
+    pub(super) faults: Option<std::sync::Arc<dyn super::tests::faults::Media>>,
 }
 
 impl Disk {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            slot: RwLock::new(Slot { path: path.to_owned(), database: None, witness: None }),
+            slot: RwLock::new(Slot { path: path.to_owned(), file: None, database: None }),
             #[cfg(test)]
             faults: None,
         }
@@ -60,6 +63,12 @@ impl Disk {
 
     pub(super) fn path(&self) -> PathBuf {
         self.slot().path.clone()
+    }
+
+    /// Whether somebody removed or replaced the file while it was open.
+    pub(super) fn is_removed(&self) -> bool {
+        let slot = self.slot();
+        slot.file.as_ref().is_some_and(|file| private_file::is_astray(file, &slot.path))
     }
 
     /// Whether the file is open.
@@ -96,31 +105,7 @@ impl Disk {
         drop(slot.database.take());
         let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
         slot.database = Some(opened);
-        slot.witness = File::open(&slot.path).ok();
-        Ok(())
-    }
-
-    /// Whether the file is not in its place any more.
-    pub(super) fn is_astray(&self) -> bool {
-        let slot = self.slot();
-        slot.witness.as_ref().is_some_and(|witness| private_file::is_astray(witness, &slot.path))
-    }
-
-    /// Closes the file that was removed, puts its content in its place, and goes on there; what was not durable is as after
-    /// [`Self::reopen`].
-    pub(super) fn put_back(&self) -> Result<(), StateError> {
-        let mut slot = self.slot_mut();
-        let Some(witness) = slot.witness.take() else { return Ok(()) };
-        drop(slot.database.take());
-        let put = private_file::put_back(&witness, &slot.path);
-        if put.is_err() {
-            // The only place where the content is: it is tried again.
-            slot.witness = Some(witness);
-        }
-        put?;
-        let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
-        slot.database = Some(opened);
-        slot.witness = File::open(&slot.path).ok();
+        slot.file = File::open(&slot.path).ok();
         Ok(())
     }
 
@@ -143,7 +128,7 @@ impl Disk {
             Ok(database) => {
                 slot.path = target.to_owned();
                 slot.database = Some(database);
-                slot.witness = File::open(target).ok();
+                slot.file = File::open(target).ok();
                 Ok(())
             }
             Err(error) => {
@@ -165,24 +150,40 @@ impl Disk {
             }
         };
         slot.database = Some(database);
-        slot.witness = File::open(&slot.path).ok();
+        slot.file = File::open(&slot.path).ok();
         Ok(loaded)
     }
 
     fn open_file(&self, path: &Path) -> Result<Database, Problem> {
         let file = private_file::open(path).map_err(Problem::Refused)?;
-        let length = file.metadata().map_err(|error| Problem::Refused(StateError::io(path, &error)))?.len();
-        contained(|| {
-            let mut builder = Builder::new();
-            builder.set_cache_size(CACHE_BYTES);
-            builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
-            #[cfg(test)]
-            if let Some(faults) = &self.faults {
-                return Ok(builder.create_with_backend(faults.backend(file)?)?);
-            }
-            Ok(builder.create_with_backend(FileBackend::new(file)?)?)
-        })
+        #[cfg(test)]
+        if let Some(media) = &self.faults {
+            let backend = media.backend(file).map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+            return open_on(path, backend);
+        }
+        let backend = contained(|| Ok(FileBackend::new(file)?))?;
+        open_on(path, backend)
     }
+}
+
+fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Problem> {
+    let length = backend.len().map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+    let shown = path.to_owned();
+    contained(|| {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
+        builder.set_repair_callback(move |session| {
+            // The library reports its first step only where it had to go back to the write before the last one.
+            if session.progress() < WENT_BACK {
+                tracing::warn!(
+                    path = %shown.display(),
+                    "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
+                );
+            }
+        });
+        Ok(builder.create_with_backend(backend)?)
+    })
 }
 
 /// Makes the tables and the producer id where they are missing.
@@ -224,7 +225,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
             None => Default::default(),
         };
-        let mut memory = Memory { unsent: load_unsent(&transaction)?, facts, ..Memory::default() };
+        let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
+        let mut memory = Memory { unsent, adopted, facts, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();

@@ -4,12 +4,11 @@
 //! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
 //! 3. Producer sequences are contiguous from 1 and never used twice.
 //! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames.
-//! 5. A file that somebody removed under the node is put back with everything in it, before anything else is accepted and every
-//!    [`writer::LOOK_AFTER`].
-//! 6. One thread writes; calls that wait at the same time share one transaction and one fsync.
+//! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //!
 //! All calls block. Not here: sending (`super::sync`), the place of the file (`super::state_dir`).
 
+mod adopted;
 mod database;
 mod memory;
 mod prepared;
@@ -19,12 +18,13 @@ mod tests;
 mod transaction;
 mod writer;
 
+pub use adopted::AdoptedBatch;
 pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
+use super::state_dir::StateError;
 use super::state_dir::lock::NodeLock;
-use super::state_dir::{StateDir, StateError, make_folder, note_generated, private_file};
-use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::{Outgoing, Producer};
 use database::Disk;
 use memory::Memory;
@@ -85,38 +85,11 @@ struct Shared {
     outbox_bytes: u64,
     /// Set when something failed: the file must be opened again before the next use.
     suspect: AtomicBool,
-    /// Whether the id was generated on this host, and is to be listed as such.
-    generated: AtomicBool,
-    /// Declared last, so that it is freed after the file is closed.
-    lock: Mutex<NodeLock>,
 }
 
 impl Shared {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, NodeLock> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the store back in its place where somebody removed it, with everything in it. Answers whether it had to.
-    fn come_back(&self) -> Result<bool, StateError> {
-        let path = self.disk.path();
-        if !self.disk.is_astray() {
-            return Ok(false);
-        }
-        let Some(folder) = path.parent() else { return Ok(false) };
-        make_folder(folder)?;
-        // Another process may have taken the id meanwhile, in the new folder.
-        self.lock().renew()?;
-        self.disk.put_back()?;
-        if self.generated.load(Ordering::Relaxed)
-            && let Some(id) = path.file_stem().and_then(|name| name.to_str())
-        {
-            note_generated(folder, id)?;
-        }
-        Ok(true)
     }
 }
 
@@ -126,6 +99,8 @@ pub struct NodeStore {
     shared: Arc<Shared>,
     jobs: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
+    /// Declared last, so that it is freed after the file is closed.
+    lock: NodeLock,
 }
 
 impl NodeStore {
@@ -135,9 +110,8 @@ impl NodeStore {
 
     fn open_on(disk: Disk, lock: NodeLock, outbox_bytes: u64) -> Result<Self, StateError> {
         let (producer, memory) = disk.open_or_begin()?;
-        let (suspect, generated) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (memory, lock) = (Mutex::new(memory), Mutex::new(lock));
-        let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, suspect, generated, lock });
+        let suspect = AtomicBool::new(false);
+        let shared = Arc::new(Shared { disk, memory: Mutex::new(memory), producer, outbox_bytes, suspect });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -145,13 +119,7 @@ impl NodeStore {
             .stack_size(512 << 10)
             .spawn(move || writer::run(&for_writer, &waiting))
             .map_err(|error| StateError::io(&shared.disk.path(), &error))?;
-        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
-    }
-
-    /// The same store, of an id that was generated on this host.
-    pub(super) fn generated(self) -> Self {
-        self.shared.generated.store(true, Ordering::Relaxed);
-        self
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer), lock })
     }
 
     /// The identity of this outbox.
@@ -171,6 +139,7 @@ impl NodeStore {
         }
         let messages = prepared::prepare(&drafts, &self.shared.disk.path())?;
         drop(drafts);
+        self.check_place()?;
         self.check_headroom(&messages)?;
         let (reply, answer) = sync_channel(1);
         self.give(Job::Accept { messages, now_wall_ms, reply })?;
@@ -239,34 +208,20 @@ impl NodeStore {
         self.ask(|reply| Job::Flush { reply })
     }
 
-    /// Takes the whole store along to another node id. A store of that id that no process holds is set aside as
-    /// `<name>.replaced-<n>`.
-    ///
-    /// # Errors
-    /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
-    #[allow(clippy::result_large_err)]
-    pub fn rename(self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
-        let target = dir.database_path(new_id);
-        if target == self.shared.disk.path() {
-            return Ok(self);
+    /// Refuses messages once the file was removed under the running node: they would be gone with the process.
+    fn check_place(&self) -> Result<(), StateError> {
+        if !self.shared.disk.is_removed() {
+            return Ok(());
         }
-        let moved = dir.take_lock(new_id).and_then(|lock| {
-            self.flush()?;
-            if target.exists() {
-                let aside = private_file::set_aside(&target, "replaced")?;
-                tracing::warn!(path = %aside.display(), "an older store of the node id was set aside by a rename");
-            }
-            self.shared.disk.move_to(&target)?;
-            Ok(lock)
-        });
-        match moved {
-            Ok(lock) => {
-                *self.shared.lock() = lock;
-                self.shared.generated.store(false, Ordering::Relaxed);
-                Ok(self)
-            }
-            Err(error) => Err((self, error)),
-        }
+        let path = self.shared.disk.path();
+        tracing::error!(path = %path.display(), "the store of this node was removed; new messages are refused until the node is restarted");
+        Err(StateError::Io {
+            path,
+            detail: "the file was removed while the node runs, so that new messages would be lost with the process"
+                .to_owned(),
+            remedy: "restart the node, and keep cleaners of temporary folders away from its state directory",
+            full: true,
+        })
     }
 
     /// Refuses a call that would fill the disk: removing what was sent needs room, too, so a store that had filled its disk

@@ -2,26 +2,24 @@
 //!
 //! 1. A call is answered only after the commit that holds it.
 //! 2. After a failed commit the file is opened again and brought back to what was answered, before anything else is written.
-//! 3. What was not made durable at once becomes so within about a second; an idle writer looks every [`LOOK_AFTER`] whether its file is
-//!    still there, and else sleeps.
+//! 3. What was not made durable at once becomes so within about a second; an idle writer sleeps.
 //!
 //! Not here: what a call does to the tables (`transaction.rs`).
 
+use super::adopted::Part;
 use super::memory::SavedChange;
 use super::prepared::Prepared;
 use super::transaction::{Change, Outcome};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
 use crate::cluster::ids::MessageSeq;
+use crate::cluster::message::Producer;
 use crate::cluster::time::Moment;
 use crate::engine::state_dir::StateError;
 use redb::{Database, Durability};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
-
-/// How often an idle writer looks whether its file is still in its place.
-pub(super) const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// How long something may stay undurable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -41,6 +39,8 @@ pub(super) enum Job {
     Accept { messages: Vec<Prepared>, now_wall_ms: u64, reply: Reply<Vec<Accepted>, AcceptError> },
     Sent { assigned: Vec<(u64, MessageSeq)>, reply: Reply<()> },
     Save { change: Box<SavedChange>, reply: Reply<()> },
+    Adopt { part: Box<Part>, reply: Reply<()> },
+    AdoptedSent { producer: Producer, seqs: Vec<u64>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
 
@@ -61,21 +61,18 @@ struct Writer<'s> {
     dirty_since: Option<Moment>,
     /// Whether the file was opened again and is behind memory.
     behind: bool,
-    /// Why the file could not be put back in its place, as far as it was told.
-    astray: Option<StateError>,
 }
 
 /// Serves calls until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray: None };
+    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false };
     loop {
         let first = match writer.dirty_since {
-            None => jobs.recv_timeout(LOOK_AFTER),
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(since) => jobs.recv_timeout(FLUSH_AFTER.saturating_sub(clock::now().since(since))),
         };
         match first {
             Ok(first) => writer.serve(collect(first, jobs)),
-            Err(RecvTimeoutError::Timeout) if writer.dirty_since.is_none() => writer.look(),
             Err(RecvTimeoutError::Timeout) => writer.flush_in_background(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -125,7 +122,11 @@ impl Writer<'_> {
                     let failed = || result.as_ref().err().cloned().unwrap_or(StateError::Closed);
                     let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
-                Job::Sent { reply, .. } | Job::Save { reply, .. } | Job::Flush { reply } => {
+                Job::Sent { reply, .. }
+                | Job::Save { reply, .. }
+                | Job::Adopt { reply, .. }
+                | Job::AdoptedSent { reply, .. }
+                | Job::Flush { reply } => {
                     let _ = reply.send(result.clone());
                 }
             }
@@ -160,38 +161,7 @@ impl Writer<'_> {
         Ok(accepts)
     }
 
-    /// Looks whether the file is still there, and puts it back. That it cannot be is told by then.
-    fn look(&mut self) {
-        if self.come_back().is_ok() && self.behind {
-            self.flush_in_background();
-        }
-    }
-
-    fn come_back(&mut self) -> Result<(), StateError> {
-        match self.shared.come_back() {
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                self.behind = true;
-                self.astray = None;
-                tracing::warn!(
-                    path = %self.shared.disk.path().display(),
-                    "somebody removed the store of this node; it is put back with everything in it. Keep cleaners of temporary files away \
-                     from the state directory"
-                );
-                Ok(())
-            }
-            Err(error) => {
-                if self.astray.as_ref() != Some(&error) {
-                    tracing::error!(%error, "somebody removed the store of this node, and it cannot be put back: no message is accepted");
-                    self.astray = Some(error.clone());
-                }
-                Err(error)
-            }
-        }
-    }
-
     fn heal(&mut self) -> Result<(), StateError> {
-        self.come_back()?;
         if self.shared.disk.is_open() && !self.shared.suspect.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -226,6 +196,11 @@ impl Writer<'_> {
                     durable |= saved.durable;
                     change.save(saved, &memory);
                 }
+                Job::Adopt { part, .. } => {
+                    durable = true;
+                    change.adopt(part)?;
+                }
+                Job::AdoptedSent { producer, seqs, .. } => change.adopted_sent(producer, seqs)?,
                 Job::Flush { .. } => durable = true,
             }
         }

@@ -1,25 +1,27 @@
 //! A lock on a name that ends with the process that holds it.
 //!
 //! 1. The operating system's file lock decides, the process id in the file is only told to people: a stale one fools nobody.
-//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name. One that somebody else deleted is made
-//!    again ([`NodeLock::renew`]).
+//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name.
 //!
 //! Not here: what is locked (`super::StateDir`).
 
 use super::{StateError, private_file};
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct NodeLock {
-    file: File,
-    path: PathBuf,
-    what: String,
+    _file: Option<File>,
 }
 
 impl NodeLock {
+    /// No lock: for a file whose lock is held elsewhere.
+    pub(crate) fn none() -> Self {
+        Self { _file: None }
+    }
+
     /// Takes the lock, or says at once who holds it.
     pub(crate) fn take(path: &Path, what: &str) -> Result<Self, StateError> {
         let mut file = private_file::open(path)?;
@@ -34,16 +36,7 @@ impl NodeLock {
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
             tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
         }
-        Ok(Self { file, path: path.to_owned(), what: what.to_owned() })
-    }
-
-    /// Takes the lock again where its file was removed, so that others see it; fails when another process was faster.
-    pub(crate) fn renew(&mut self) -> Result<(), StateError> {
-        if !private_file::is_astray(&self.file, &self.path) {
-            return Ok(());
-        }
-        *self = Self::take(&self.path, &self.what)?;
-        Ok(())
+        Ok(Self { _file: Some(file) })
     }
 }
 

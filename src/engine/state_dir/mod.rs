@@ -8,7 +8,9 @@
 //! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
 //! (`super::oneshot_state`).
 
+pub(crate) mod checksum;
 pub(super) mod lock;
+mod moved;
 pub(super) mod private_file;
 mod sockets;
 #[cfg(test)]
@@ -109,16 +111,6 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Adds an id to the list of generated ones where it is missing.
-pub(super) fn note_generated(folder: &Path, id: &str) -> Result<(), StateError> {
-    let path = folder.join(GENERATED);
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    if known.lines().any(|line| line == id) {
-        return Ok(());
-    }
-    private_file::replace(&path, format!("{known}{id}\n").as_bytes())
-}
-
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -176,7 +168,21 @@ impl StateDir {
     /// [`StateError::InUse`] when another live process holds the id; else what the disk said.
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
+        self.bring_back(id)?;
         NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)
+    }
+
+    /// Opens the store of an id that a rename is to take, with its lock; `None` in its place where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::lock_node`].
+    pub(super) fn lock_existing(&self, id: &NodeId) -> Result<(NodeLock, Option<NodeStore>), StateError> {
+        let lock = self.take_lock(id)?;
+        let path = self.database_path(id);
+        if !path.exists() {
+            return Ok((lock, None));
+        }
+        NodeStore::open(&path, NodeLock::none(), self.outbox_bytes).map(|store| (lock, Some(store)))
     }
 
     /// Opens the store of the first id generated on this host that no process holds; where there is none, of a new
@@ -190,7 +196,7 @@ impl StateDir {
         let mut ids = self.generated(&path)?;
         for id in &ids {
             match self.lock_node(id) {
-                Ok(store) => return Ok((id.clone(), store.generated())),
+                Ok(store) => return Ok((id.clone(), store)),
                 Err(StateError::InUse { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -205,7 +211,7 @@ impl StateDir {
             ids.push(id.clone());
             let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
             private_file::replace(&path, text.as_bytes())?;
-            return Ok((id, store.generated()));
+            return Ok((id, store));
         }
         Err(StateError::Io {
             path,

@@ -111,26 +111,6 @@ pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Puts the whole content of an open file under a path, in place of what may lie there.
-pub(crate) fn put_back(file: &File, path: &Path) -> Result<(), StateError> {
-    let failed = |error: io::Error| StateError::io(path, &error);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let mut options = OpenOptions::new();
-    let copied = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).and_then(|mut copy| {
-        let mut from = file.try_clone()?;
-        io::Seek::seek(&mut from, io::SeekFrom::Start(0))?;
-        io::copy(&mut from, &mut copy)?;
-        copy.sync_all()?;
-        std::fs::rename(&temporary, path)
-    });
-    if copied.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    copied.map_err(failed)?;
-    sync_folder(path)
-}
-
 /// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.
 pub(crate) fn set_aside(path: &Path, why: &str) -> Result<PathBuf, StateError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

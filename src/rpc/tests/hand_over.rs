@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rpc::client::{CallError, Client, ClientError, SubscriptionId};
-use crate::rpc::socket::{Listener, MAX_CLIENTS};
+use crate::rpc::socket::{Listener, MAX_CLIENTS, Places};
 use crate::rpc::wire::state::ClusterState;
 use crate::rpc::wire::subscription::SubscribeParams;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +12,7 @@ struct Served {
     node: Arc<Stub>,
     path: PathBuf,
     stop: watch::Sender<bool>,
+    _close: watch::Sender<bool>,
     server: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -22,8 +23,9 @@ fn served() -> Served {
     let (node, module) = module();
     let (stop, stopped) = watch::channel(false);
     let listener = Listener::bind(&path).unwrap();
-    let server = tokio::spawn(listener.serve(module, Limits::default(), stopped));
-    Served { node, path, stop, server, _folder: folder }
+    let (close, open) = watch::channel(false);
+    let server = tokio::spawn(listener.serve(module, Limits::default(), Places::default(), open, stopped));
+    Served { node, path, stop, _close: close, server, _folder: folder }
 }
 
 #[tokio::test]
@@ -48,7 +50,12 @@ async fn calls_errors_and_events_reach_the_client() {
 
     let (id, mut events) = client.subscribe(SubscribeParams::default()).await.unwrap();
     let (_, feed) = served.node.feeds.lock().unwrap().pop().unwrap();
-    feed.send(Event::Local { at: ServerTime(1), fact: crate::cluster::event::LocalFact::Degraded }).await.unwrap();
+    feed.send(Event::Local {
+        at: ServerTime(1),
+        fact: crate::cluster::event::LocalFact::Degraded { reason: "unreachable", detail: String::new() },
+    })
+    .await
+    .unwrap();
     let event = tokio::time::timeout(DEADLINE, events.recv()).await.unwrap().unwrap();
     assert_eq!((event.method.as_str(), &event.result["event"]), ("cluster.degraded", &json!("cluster.degraded")));
     assert_eq!(client.unsubscribe(id).await, Ok(true));

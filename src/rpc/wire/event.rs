@@ -1,16 +1,20 @@
 //! Events as subscribers see them.
 //!
-//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it.
+//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it. What only a newer
+//!    version knows stands in none of them, and is seen by those who ask for everything.
 //! 2. A local event and a gap have `id` and `seq` null; a fact of the cluster has both.
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
+pub use super::reasons::{DegradedWhy, ElectedWhy, LeftWhy, LostWhy};
 use super::sync::Received;
-use crate::cluster::event::{ClusterFact, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason};
+use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What all events have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,20 +47,6 @@ pub struct NodeJoined {
     pub rejoined: bool,
 }
 
-/// Why a node is no longer a live member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LeftWhy {
-    /// It said goodbye.
-    Left,
-    /// Its deadline passed.
-    HeartbeatTimeout,
-    /// Its process died.
-    ProcessDied,
-    /// Another process took its id over.
-    Replaced,
-}
-
 /// A node is no live member any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLeft {
@@ -67,22 +57,6 @@ pub struct NodeLeft {
     pub incarnation: u64,
     /// Why.
     pub reason: LeftWhy,
-}
-
-/// Why a leader was elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ElectedWhy {
-    /// There was no leader.
-    Vacant,
-    /// The old leader's lease ran out.
-    Expired,
-    /// The old leader's process died.
-    ProcessDied,
-    /// Leadership was handed over by request.
-    Handover,
-    /// The old leader left.
-    Resigned,
 }
 
 /// A leader was granted a term.
@@ -99,18 +73,6 @@ pub struct LeaderElected {
     pub previous_leader_id: Option<String>,
     /// Why.
     pub reason: ElectedWhy,
-}
-
-/// Why leadership became vacant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LostWhy {
-    /// The leader makes room for another by request.
-    Handover,
-    /// The leader left.
-    Resigned,
-    /// Another process took the leader's node id over.
-    Replaced,
 }
 
 /// Leadership became vacant.
@@ -187,15 +149,21 @@ pub struct MessageCame {
     pub message: Received,
 }
 
-/// Redis does not answer any more.
+/// Redis is not well any more. One outage is one such event, and one `cluster.recovered` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// What all events have in common.
     #[serde(flatten)]
     pub head: Head,
+    /// Why, in one word.
+    #[serde(default)]
+    pub reason: DegradedWhy,
+    /// What is wrong and what to do, in one sentence.
+    #[serde(default)]
+    pub detail: String,
 }
 
-/// Redis answers again.
+/// Redis took a heartbeat of this node again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovered {
     /// What all events have in common.
@@ -215,6 +183,17 @@ pub struct GapSeen {
     pub to_seq: u64,
 }
 
+/// An event that only a newer version knows, under its own name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherEvent {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Its other fields, as texts.
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, String>,
+}
+
 /// Any event.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
@@ -226,6 +205,7 @@ pub enum AnyEvent {
     LeaderLost(LeaderLost),
     TaskAvailable(TaskAvailable),
     TaskDead(TaskDead),
+    Other(OtherEvent),
     SyncComplete(SyncComplete),
     Message(MessageCame),
     Degraded(Degraded),
@@ -263,38 +243,40 @@ pub const EVENTS: [EventSpec; 11] = [
     row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
     row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
     row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
-    row::<Degraded>("cluster.degraded", "Redis does not answer any more"),
-    row::<Recovered>("cluster.recovered", "Redis answers again"),
+    row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
+    row::<Recovered>("cluster.recovered", "Redis takes heartbeats again"),
     row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
 /// The name of an event.
 #[must_use]
-pub fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Cluster(event) => match event.fact {
+pub fn name(event: &Event) -> Cow<'static, str> {
+    let name = match event {
+        Event::Cluster(event) => match &event.fact {
             ClusterFact::NodeJoined { .. } => "cluster.node_joined",
             ClusterFact::NodeLeft { .. } => "cluster.node_left",
             ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
             ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
             ClusterFact::TaskAvailable { .. } => "cluster.task_available",
             ClusterFact::TaskDead { .. } => "cluster.task_dead",
+            ClusterFact::Other { name, .. } => return format!("cluster.{name}").into(),
         },
         Event::Local { fact, .. } => match fact {
             LocalFact::SyncComplete { .. } => "cluster.sync_complete",
             LocalFact::Message(_) => MESSAGE,
-            LocalFact::Degraded => "cluster.degraded",
+            LocalFact::Degraded { .. } => "cluster.degraded",
             LocalFact::Recovered => "cluster.recovered",
             LocalFact::Gap { .. } => GAP,
         },
-    }
+    };
+    name.into()
 }
 
 impl AnyEvent {
     /// Converts an event; `this` is the node that local events are about.
     #[must_use]
     pub fn new(event: Event, cluster: &ClusterName, this: Option<&NodeId>) -> Self {
-        let name = name(&event).to_owned();
+        let name = name(&event).into_owned();
         let cluster = cluster.as_str().to_owned();
         match event {
             Event::Cluster(event) => {
@@ -338,6 +320,7 @@ impl AnyEvent {
             ClusterFact::TaskDead { task_id, kind } => {
                 Self::TaskDead(TaskDead { head, task_id: task_id.into(), kind: kind.into() })
             }
+            ClusterFact::Other { fields, .. } => Self::Other(OtherEvent { head, fields }),
         }
     }
 
@@ -352,44 +335,14 @@ impl AnyEvent {
                 Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
-            LocalFact::Degraded => Self::Degraded(Degraded { head }),
+            LocalFact::Degraded { reason, detail } => {
+                let reason = DegradedWhy::of(reason);
+                Self::Degraded(Degraded { head, reason, detail })
+            }
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })
             }
-        }
-    }
-}
-
-impl From<LeftReason> for LeftWhy {
-    fn from(reason: LeftReason) -> Self {
-        match reason {
-            LeftReason::Left => Self::Left,
-            LeftReason::HeartbeatTimeout => Self::HeartbeatTimeout,
-            LeftReason::ProcessDied => Self::ProcessDied,
-            LeftReason::Replaced => Self::Replaced,
-        }
-    }
-}
-
-impl From<ElectedReason> for ElectedWhy {
-    fn from(reason: ElectedReason) -> Self {
-        match reason {
-            ElectedReason::Vacant => Self::Vacant,
-            ElectedReason::Expired => Self::Expired,
-            ElectedReason::ProcessDied => Self::ProcessDied,
-            ElectedReason::Handover => Self::Handover,
-            ElectedReason::Resigned => Self::Resigned,
-        }
-    }
-}
-
-impl From<LostReason> for LostWhy {
-    fn from(reason: LostReason) -> Self {
-        match reason {
-            LostReason::Handover => Self::Handover,
-            LostReason::Resigned => Self::Resigned,
-            LostReason::Replaced => Self::Replaced,
         }
     }
 }

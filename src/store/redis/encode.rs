@@ -4,15 +4,15 @@
 
 use super::keys::Keys;
 use super::samples::Recent;
-use super::{scripts, task};
-use crate::cluster::ids::{MessageSeq, Nonce, Term};
+use super::scripts::{self, Script};
+use super::task;
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{
     Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
 };
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
-use redis::Script;
 
 /// A script with its arguments.
 pub(super) struct Invocation {
@@ -84,7 +84,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);
-            (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled)])
+            (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled), drain.revision.to_string()])
         }
         Call::Acknowledge { life: who, epoch, seq } => {
             let [id, incarnation] = life(who);
@@ -104,14 +104,17 @@ fn lease_invocation(call: &LeaseCall) -> (&'static Script, Vec<String>) {
     let name = call.name().to_string();
     match call {
         LeaseCall::Acquire(acquire) => (&scripts::ACQUIRE, acquire_arguments(acquire)),
-        LeaseCall::Renew { token, ttl, nonce, owner, holds, grace, .. } => {
-            let [id, incarnation, presence] = owner.as_ref().map(parts).unwrap_or_default();
+        LeaseCall::Renew { token, ttl, nonce, owner, ticket, holds, grace, .. } => {
+            let [id, incarnation, presence] = parts(owner);
             let ttl = ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default();
             let (nonce, grace) = (nonce.to_string(), millis(*grace).to_string());
-            let token = token.to_string();
-            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace])
+            let (token, ticket) = (token.to_string(), text(ticket.as_ref()));
+            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace, ticket])
         }
-        LeaseCall::Release { token, .. } => (&scripts::RELEASE, vec![name, token.to_string()]),
+        LeaseCall::Release { token, owner, ticket, .. } => {
+            let [id, incarnation, presence] = parts(owner);
+            (&scripts::RELEASE, vec![name, token.to_string(), id, incarnation, presence, text(ticket.as_ref())])
+        }
         LeaseCall::Check { token, .. } => (&scripts::CHECK, vec![name, token.to_string()]),
         LeaseCall::Forget { ticket, .. } => (&scripts::FORGET, vec![name, ticket.to_string()]),
         LeaseCall::Watch { .. } => (&scripts::WATCH_LEASE, vec![name]),
@@ -188,6 +191,12 @@ fn join_arguments(join: &Join) -> Vec<String> {
         cursor_epoch,
         join.rename_from.as_ref().map(ToString::to_string).unwrap_or_default(),
         text(join.former.as_ref()),
+        join.draining.map(flag).unwrap_or_default(),
+        join.revision.to_string(),
+        join.aliases.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" "),
+        join.stood.as_ref().map(|(seq, _)| seq.to_string()).unwrap_or_default(),
+        join.stood.as_ref().map(|(_, epoch)| epoch.clone()).unwrap_or_default(),
+        flag(join.elsewhere),
     ]
 }
 
@@ -209,6 +218,7 @@ fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
         seq(tick.acknowledged),
         tick.floor.to_string(),
         Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
+        tick.revision.to_string(),
     ];
     arguments.extend(recent.arguments(&tick.samples));
     arguments
@@ -242,6 +252,7 @@ fn publish_arguments(publish: &Publish) -> Vec<String> {
     let [id, incarnation] = life(&publish.life);
     let mut arguments =
         vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
+    arguments.push(publish.max_bytes.to_string());
     for entry in &publish.entries {
         arguments.push(entry.first.to_string());
         arguments.push(entry.count.to_string());

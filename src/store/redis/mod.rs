@@ -7,8 +7,11 @@
 mod decode;
 mod decode_leases;
 mod encode;
+mod faults;
 mod fields;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod history;
 mod keys;
 mod link;
@@ -18,12 +21,16 @@ mod scripts;
 mod streams;
 mod target;
 mod task;
+mod unreadable;
 
-pub use follow::{Follower, News};
+pub use follow::Follower;
 pub use history::RedisHistory;
 pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
+pub use streams::{Page, Place};
 pub use target::{Address, DEADLINE, Target};
+use unreadable::What;
+pub use unreadable::unreadable;
 
 pub use super::Notice;
 use super::{Answer, Ended, Meter, Store, name_of};
@@ -38,11 +45,18 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
+/// The slowest link on which messages are sent, in bytes a second.
+const SLOWEST: u64 = 32 << 10;
+/// How many pages of events that nobody can read are passed over in one reading.
+const MOST_UNREADABLE_PAGES: usize = 64;
+
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
     target: Target,
     keys: Keys,
     link: link::Link,
+    /// Messages go out on a connection of their own: whatever they take on a slow link, heartbeats do not wait behind them.
+    bulk: link::Link,
     meter: Option<Arc<dyn Meter>>,
     recent: samples::Recent,
 }
@@ -54,6 +68,7 @@ impl RedisStore {
         Self {
             keys: Keys::new(cluster),
             link: link::Link::new(target.clone()),
+            bulk: link::Link::new(target.clone()),
             target,
             meter: None,
             recent: samples::Recent::default(),
@@ -104,7 +119,7 @@ impl RedisStore {
         }
     }
 
-    /// Opens a reader of both streams.
+    /// Opens a reader of a stream.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not stand in time.
@@ -143,22 +158,23 @@ impl RedisStore {
         self.link.judge(&standing, outcome).await
     }
 
-    async fn run(&self, invocation: &encode::Invocation) -> Result<(Value, ServerId), Fault> {
-        let mut prepared = invocation.script.prepare_invoke();
-        for key in self.keys.all().iter().chain(&invocation.own_keys) {
-            prepared.key(key);
-        }
-        for argument in &invocation.arguments {
-            prepared.arg(argument);
-        }
+    async fn run(&self, invocation: &encode::Invocation, bulky: bool) -> Result<(Value, ServerId), Fault> {
+        let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
+        let link = if bulky { &self.bulk } else { &self.link };
         let mut standing = self.link.get().await?;
-        let outcome = prepared.invoke_async::<Value>(&mut standing.connection).await;
-        let value = self.link.judge(&standing, outcome).await?;
+        if bulky {
+            standing = self.bulk.get_beside(&standing).await?;
+            let bytes: usize = invocation.arguments.iter().map(String::len).sum();
+            standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
+        }
+        let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
+        let value = link.judge(&standing, outcome).await?;
         Ok((value, (*standing.server).clone()))
     }
 
     async fn invoke(&self, call: &Call) -> Result<Answer, Fault> {
-        let (value, server) = self.run(&encode::invocation(call, &self.keys, self.recent)).await?;
+        let (value, server) =
+            self.run(&encode::invocation(call, &self.keys, self.recent), matches!(call, Call::Publish(_))).await?;
         let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
         Ok(Answer { reply, server })
     }
@@ -190,12 +206,24 @@ impl Store for RedisStore {
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
-        let value = self.range("events", self.keys.events(), after.0, count).await?;
-        streams::entries(value, streams::event).map_err(|why| Fault::Refused(why.to_string()))
+        let (mut after, mut pages) = (after.0, 0);
+        loop {
+            let value = self.range("events", self.keys.events(), after, count).await?;
+            let page = Page::read(value, What::Event, streams::event).map_err(|why| Fault::Refused(why.to_string()))?;
+            let end = page.entries.last().map(|(place, _)| place.seq);
+            let events = page.into_items();
+            pages += 1;
+            match end {
+                // A whole page of what nobody can read must not hide what stands behind it.
+                Some(end) if events.is_empty() && pages < MOST_UNREADABLE_PAGES => after = end.max(after + 1),
+                _ => return Ok(events),
+            }
+        }
     }
 
     async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
         let value = self.range("messages", self.keys.messages(), after.0, count).await?;
-        streams::entries(value, streams::message).map_err(|why| Fault::Refused(why.to_string()))
+        let page = Page::read(value, What::Message, streams::message);
+        page.map(Page::into_items).map_err(|why| Fault::Refused(why.to_string()))
     }
 }

@@ -6,7 +6,8 @@
 
 use super::decode::identity;
 use super::fields::{Fields, Malformed};
-use super::scripts;
+use super::scripts::{self, Script};
+use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::protocol::{
     ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
@@ -14,7 +15,6 @@ use crate::cluster::protocol::{
 };
 use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::{ServerTime, millis};
-use redis::Script;
 use std::time::Duration;
 
 pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
@@ -134,11 +134,12 @@ pub(super) fn reply(call: &TaskCall, f: &mut Fields) -> Result<TaskReply, Malfor
         TaskCall::List { .. } => {
             let skew = f.signed("skew")?;
             let mut list = f.list("tasks")?;
-            let mut tasks = Vec::with_capacity(list.len() / 4);
+            let mut tasks = Vec::with_capacity(list.len() / 5);
             while list.len() > 0 {
                 let id = list.text("task id")?;
                 let (what, is, error) = (list.text("what")?, list.text("is")?, list.optional("error")?);
-                tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, skew, &what, &is, error)));
+                let clocks = (skew, list.number("ready at")?);
+                tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, clocks, &what, &is, error)));
             }
             TaskReply::Tasks(tasks)
         }
@@ -151,8 +152,8 @@ fn claimed(f: &mut Fields) -> Result<Option<ClaimedTask>, Malformed> {
     let attempt = u32::try_from(f.number("attempt")?).unwrap_or(u32::MAX);
     let (kind, payload) = (f.text("kind")?, f.text("payload")?);
     let expires_at = ServerTime(f.number("expires at")?);
-    let names = TaskId::new(id).and_then(|id| Ok((id, TaskKind::new(kind)?)));
-    let named = names.inspect_err(|why| tracing::warn!(%why, "a task in Redis is left out")).ok();
+    let names = TaskId::new(id.as_str()).and_then(|id| Ok((id, TaskKind::new(kind)?)));
+    let named = names.inspect_err(|why| What::Task.left_out(&id, why)).ok();
     Ok(named.map(|(id, kind)| ClaimedTask { id, token, attempt, kind, payload, expires_at }))
 }
 
@@ -169,11 +170,14 @@ fn task(id: &TaskId, skew: i64, f: &mut Fields) -> Result<Option<Task>, Malforme
     let (what, is) = (f.text("what")?, f.text("is")?);
     let (payload, error, result) = (f.text("payload")?, f.optional("error")?, f.text("result")?);
     let result = f.flag("has a result")?.then_some(result);
-    Ok(summary(id.clone(), skew, &what, &is, error).map(|summary| Task { summary, payload, result }))
+    let clocks = (skew, f.number("ready at")?);
+    Ok(summary(id.clone(), clocks, &what, &is, error).map(|summary| Task { summary, payload, result }))
 }
 
-/// The two packed texts of a task, as `scripts/tasks.lua` describes them.
-fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
+/// The two packed texts of a task, as `scripts/tasks.lua` describes them. `clocks`: what makes cluster time server time, and when a
+/// delayed task is ready by the server's clock, 0 where that is not known.
+fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
+    let (skew, scheduled) = clocks;
     let mut what = what.splitn(9, ' ');
     let mut number = || what.next()?.parse::<i64>().ok();
     let (_seq, priority, most, timeout, created) = (number()?, number()?, number()?, number()?, number()?);
@@ -183,7 +187,7 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
     let mut is = is.split(' ');
     let state = TaskState::from_word(is.next()?)?;
     let number = |text: Option<&str>| text?.parse::<i64>().ok();
-    let (_token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
+    let (token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
     let (attempts, due, changed, _how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
     let time = |at: i64| ServerTime(u64::try_from(at).unwrap_or(0));
     Some(TaskSummary {
@@ -197,9 +201,14 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
         timeout: Duration::from_millis(u64::try_from(timeout).ok()?),
         submitted_by,
         node_id: NodeId::new(node).ok(),
+        token: u64::try_from(token).ok().filter(|token| *token > 0).map(TaskToken),
         created_at: time(created),
         changed_at: time(changed),
-        due_at: matches!(state, TaskState::Delayed | TaskState::Running).then(|| time(due.saturating_add(skew))),
+        due_at: match (state, time(due.saturating_add(skew))) {
+            (TaskState::Delayed, due) if scheduled > 0 => Some(due.min(ServerTime(scheduled))),
+            (TaskState::Delayed | TaskState::Running, due) => Some(due),
+            _ => None,
+        },
         error,
     })
 }

@@ -1,12 +1,15 @@
 //! The store as the engine uses it, through restarts, kills and a failing disk.
 
+mod crashes;
 pub(super) mod faults;
+mod image;
 
 use super::*;
-use crate::cluster::ids::{ClusterName, Incarnation, Nonce};
+use crate::cluster::ids::{ClusterName, Incarnation, NodeId, Nonce};
 use crate::cluster::message::Message;
 use crate::cluster::protocol::Numbers;
-use faults::Faults;
+use crate::engine::state_dir::StateDir;
+use faults::{Faults, FaultyFile};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -120,6 +123,7 @@ fn what_was_saved_comes_back_and_marks_and_numbers_only_rise() {
         incarnation: Some(Incarnation(3)),
         epoch: Some(p(9)),
         cursor: Some(MessageSeq(40)),
+        place: None,
         numbers: Some(Numbers { token: 5, event: 6, message: 7 }),
         marks: BTreeMap::from([(p(1), 10), (p(2), 20)]),
         durable: true,
@@ -174,7 +178,7 @@ fn a_rename_takes_everything_along_and_respects_a_live_holder() {
     let store = store.rename(&dir, &id("b")).unwrap();
     assert_eq!(*store.producer(), producer);
     assert_eq!(seqs(&store), [1, 2, 3, 4]);
-    assert!(dir.folder().join("b.redb.replaced-1").exists());
+    assert!(!dir.folder().join("b.redb.adopted-1").exists(), "all of it was taken over");
     assert!(matches!(dir.lock_node(&id("b")), Err(StateError::InUse { .. })));
     assert_ne!(*dir.lock_node(&id("a")).unwrap().producer(), producer, "the old id is free and begins anew");
     drop(store);
@@ -185,7 +189,7 @@ fn faulty_store(root: &tempfile::TempDir) -> (NodeStore, Arc<Faults>) {
     let dir = dir(root);
     let faults = Arc::new(Faults::default());
     let mut disk = Disk::new(&dir.database_path(&id("a")));
-    disk.faults = Some(Arc::clone(&faults));
+    disk.faults = Some(Arc::new(FaultyFile(Arc::clone(&faults))));
     (NodeStore::open_on(disk, dir.take_lock(&id("a")).unwrap(), 256 << 20).unwrap(), faults)
 }
 

@@ -3,7 +3,9 @@
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
---                        process first wrote, or the data set began), trimmed, task_seq, lane_seq
+--                        process first wrote, or the data set began), trimmed, task_seq, lane_seq; and what mend.lua and
+--                        mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
+--                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -17,18 +19,21 @@
 --  12 away       zset    node id -> cluster time at which it left
 --  13 leases     zset    lease name -> cluster time at which it is over, or an offer of it to a waiter
 --  14 running    zset    task id -> cluster time at which it is taken from its worker
---  15 delayed    zset    task id -> cluster time at which it is ready
+--  15 delayed    zset    task id -> cluster time at which it is ready at the latest
 --  16 done       list    "<cluster time> <task id>" of done tasks, oldest first
 --  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
 --  19 dead       zset    task id -> cluster time at which its last attempt failed
 -- Keys that scripts name themselves, by the same prefix:
+--   sizes             list    how many bytes the stream of messages holds (see trim.lua)
+--   sent              hash    producer -> bytes of it
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>"
 --   task:<id>         hash    a task (see tasks.lua)
+--   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)
@@ -37,7 +42,9 @@
 --   announced         set     kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
--- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
+-- jumps of the clock, so that a silence of Redis never makes a live node late. It is the clock of liveness: of deadlines, leases, and of
+-- what a worker has time for. Schedules go by the server's own clock: what must wait for a time (delays and pauses of tasks) or is
+-- forgotten after one (`once` keys, requests, vacant records). Numbers above 2^31 are kept as texts and
 -- written with %.0f, because Lua and cjson would round their decimal form.
 local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
 local FIXED_KEYS = 19
@@ -87,18 +94,33 @@ local function number(value, otherwise)
   return tonumber(value or false) or otherwise
 end
 
+-- A full Redis refuses a script's first write when that may need memory, and no write behind one that needs none (tried on
+-- 5.0, 7.0 and Valkey 9). What keeps a cluster a cluster needs little, so it makes way for itself: beats, elections,
+-- acknowledgements, and whatever frees memory.
+local function make_way()
+  call('HDEL', META, '')
+end
+
+-- Whether Redis is full; to be asked before the first write. It writes nothing.
+local function is_full()
+  local refused = redis.pcall('SET', PREFIX .. 'full', '', 'XX')
+  return type(refused) == 'table' and refused.err ~= nil and string.find(refused.err, 'OOM', 1, true) ~= nil
+end
+
 -- Opens the data set. An empty one, or one that knows less than the caller (a stale copy), begins a new epoch whose
 -- numbers lie above everything that anyone has seen.
 local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
-    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at')
+    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
+    'open_lanes', 'has_delayed', 'ended', 'walk_at')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
     message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
-    run_id = v[15] or '', settled_at = number(v[16], 0),
+    run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
+    ended = v[19] or '', walk_at = v[20] or '',
   }
 end
 
@@ -168,7 +190,8 @@ local function guard_stall()
 end
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
+-- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
 -- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
@@ -180,6 +203,7 @@ local function read_row(id)
       return nil
     end
   end
+  row.v = type(row.v) == 'string' and row.v or nil
   return row
 end
 
@@ -199,10 +223,73 @@ local function is_live(row)
   return row.s == 'online' or row.s == 'draining'
 end
 
+-- Writes a stream anew without what lies behind `last`: its newest entries, at most 4,096 of them or 64 MiB. What is older
+-- is lost and shows as a gap.
+local function rewrite_stream(key, last)
+  local anew, first, count, bytes = key .. ':anew', nil, 0, 0
+  local top = int(last)
+  repeat
+    local page = call('XREVRANGE', key, top .. '-0', '-', 'COUNT', 16)
+    for _, entry in ipairs(page) do
+      for _, text in ipairs(entry[2]) do
+        bytes = bytes + #text
+      end
+      count = count + 1
+      if count > 4096 or bytes > 67108864 then
+        page = {}
+        break
+      end
+      first = string.match(entry[1], '^%d+')
+    end
+    top = first and int(tonumber(first) - 1)
+  until #page < 16 or tonumber(top) < 1
+  call('DEL', anew)
+  while first do
+    local page = call('XRANGE', key, first .. '-0', int(last) .. '-0', 'COUNT', 16)
+    for _, entry in ipairs(page) do
+      first = string.match(entry[1], '^(%d+)%-0$') or first
+      if entry[1] == first .. '-0' then
+        call('XADD', anew, entry[1], unpack(entry[2]))
+      end
+    end
+    first = #page == 16 and int(tonumber(first) + 1) or nil
+  end
+  if call('EXISTS', anew) == 1 then
+    call('RENAME', anew, key)
+  else
+    call('DEL', key)
+  end
+end
+
+-- Removes what somebody else put behind `last`, the last entry that this data set counts: the server takes no entry below
+-- it, and readers would find it for ever. Newer servers do not forget the highest entry that was ever removed: there the
+-- stream is written anew.
+local function remove_foreign(key, last)
+  for _, entry in ipairs(call('XRANGE', key, int(last + 1) .. '-0', '+', 'COUNT', 100)) do
+    call('XDEL', key, entry[1])
+  end
+  local reset = redis.pcall('XSETID', key, int(last) .. '-0')
+  if type(reset) == 'table' and reset.err then
+    rewrite_stream(key, last)
+  end
+end
+
+-- Adds the entry `seq` to a stream whose last entry is `last`.
+local function append(key, last, ...)
+  local added = redis.pcall('XADD', key, ...)
+  if type(added) == 'table' and added.err then
+    if string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true) then
+      remove_foreign(key, last)
+    end
+    -- Whatever else stands in the way is an error of this script.
+    call('XADD', key, ...)
+  end
+end
+
 local function emit(event, node, ...)
   -- The entry first: where it cannot be added, no number is used up.
+  append(EVENTS, meta.event_seq, 'MAXLEN', '~', 10000, int(meta.event_seq + 1) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
   meta.event_seq = meta.event_seq + 1
-  call('XADD', EVENTS, 'MAXLEN', '~', 10000, int(meta.event_seq) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
   call('HSET', META, 'event_seq', int(meta.event_seq))
 end
 
@@ -211,8 +298,8 @@ local function next_token()
   return int(meta.token)
 end
 
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
--- (declared dead or left), 'epoch' (the caller speaks of another data set).
+-- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
+-- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
 local function identify(id, incarnation, epoch)
   if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
     return 'epoch'
@@ -221,7 +308,8 @@ local function identify(id, incarnation, epoch)
   if not row then
     return 'unknown'
   elseif row.i ~= incarnation then
-    return 'replaced', row
+    -- Incarnations come from the one counter, which only rises, also across a loss of data.
+    return number(row.i, 0) > number(incarnation, 0) and 'replaced' or 'unknown', row
   elseif not is_live(row) then
     return 'gone', row
   end
@@ -247,16 +335,22 @@ local function delta_reply(version, floor, epoch, limit)
     return { reset, whole(version), 0, whole(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local rows = {}
+  local rows, bytes = {}, 0
+  local more = #ids == 2 * limit and 1 or 0
   for at = 1, #ids, 2 do
     local row = call('HGET', MEMBERS, ids[at])
     if row then
       rows[#rows + 1] = ids[at]
       rows[#rows + 1] = row
+      bytes = bytes + #row
     end
     version = tonumber(ids[at + 1])
+    if bytes > 262144 and at + 1 < #ids then
+      -- Large rows: a page must come in time also over a slow link.
+      more = 1
+      break
+    end
   end
-  local more = #ids == 2 * limit and 1 or 0
   if more == 0 then
     version = meta.version
   end

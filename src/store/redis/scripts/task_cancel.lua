@@ -4,6 +4,7 @@
 -- Returns: [outcome ('yes'|'no'|'none'), state]
 -- Atomic, because a completion and a cancellation of one task must not both happen.
 local id = ARGV[1]
+make_way()
 load_meta()
 guard_stall()
 local what, is = read_task(id)
@@ -16,10 +17,10 @@ elseif is.state == 'waiting' then
   local lane = PREFIX .. 'lane:' .. (number or '0')
   try('ZREM', lane, id)
   if call('EXISTS', lane) == 0 then
-    call('HDEL', LANES, what.lane)
+    count_lanes(-call('HDEL', LANES, what.lane))
   end
 elseif is.state == 'delayed' then
-  call('ZREM', DELAYED, id)
+  no_delay(id)
 elseif is.state == 'running' then
   call('ZREM', RUNNING, id)
   try('SREM', PREFIX .. 'held:' .. is.node, id)

@@ -7,6 +7,7 @@
 -- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
 local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local KINDS, most_bytes = 7, tonumber(ARGV[6])
+make_way()
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')
@@ -153,9 +154,14 @@ for _, lane in ipairs(lanes) do
     call('ZREMRANGEBYRANK', lane.key, 0, lane.taken - 1)
   end
 end
+local gone = 0
 for _, lane in ipairs(finished) do
-  call('HDEL', LANES, lane.text)
+  gone = gone + call('HDEL', LANES, lane.text)
+  if lane.taken == 0 then
+    start_walk()
+  end
 end
+count_lanes(-gone)
 
 if count > 0 then
   -- One block of tokens, so that the memory of the claim needs to hold only the first.

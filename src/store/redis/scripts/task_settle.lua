@@ -4,9 +4,18 @@
 --   'fail'), text (the result or the error), jitter (thousandths)
 -- Returns: [status, [state or 'stale' or 'none', due (server time) or 0, ...]]
 -- Atomic, because a task may be completed once: only a running task, by the token of its last claim, from the life that claimed.
--- A verdict that was accepted already is answered again with the task's state.
+-- A verdict that was accepted already is answered again with the task's state, to the node that it was accepted from: a later
+-- life of it may not have heard the answer.
 local id, incarnation = ARGV[1], ARGV[2]
 local FIRST, EACH = 3, 5
+local texts = 0
+for at = FIRST + 3, #ARGV, EACH do
+  texts = texts + #ARGV[at]
+end
+if texts <= 16384 then
+  -- That a task is over may be said to a full Redis; a large result may not.
+  make_way()
+end
 load_meta()
 guard_stall()
 local status = identify(id, incarnation, '')
@@ -30,7 +39,7 @@ local function settle_other(task, key, is, token, verdict, text, jitter)
   elseif is.token ~= token then
     return answer('stale', 0)
   elseif is.state ~= 'running' then
-    if is.how == LEAVES[verdict] then
+    if is.how == LEAVES[verdict] and is.node == id then
       return answer(is.state, tonumber(is.due))
     end
     return answer('stale', 0)

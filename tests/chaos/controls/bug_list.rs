@@ -135,7 +135,7 @@ pub const BUGS: [Bug; 22] = [
     Bug {
         name: "join-at-newest",
         breaks: "S1",
-        swaps: &[("cursor = int(math.max(number(cursor, -1), kept or -1))", "cursor = int(meta.message_seq)")],
+        swaps: &[("cursor = int(cursor)", "cursor = int(meta.message_seq)")],
         schedule: "2000:kill:1:2500:0,6000:kill:2:2500:0",
         wrappers: 0,
     },

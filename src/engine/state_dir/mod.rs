@@ -10,6 +10,7 @@
 pub(crate) mod checksum;
 pub(super) mod lock;
 pub(super) mod private_file;
+mod shared;
 mod sockets;
 #[cfg(test)]
 mod tests;

@@ -165,6 +165,8 @@ impl Oneshot<'_> {
                 draining: None,
                 revision: 0,
                 aliases: Vec::new(),
+                stood: None,
+                elsewhere: false,
             };
             let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
                 return Err(surprised());

@@ -99,7 +99,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         process: Nonce::from_bytes(random),
         producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
         known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
-        cursor: resumed.and_then(|r| r.cursor),
+        cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
+        cursor_of: resumed.and_then(|r| r.cursor_of),
         former: start.former,
     };
     let node = match holder {
@@ -256,6 +257,7 @@ pub(super) struct Resumed {
     pub(super) producer: Nonce,
     pub(super) known: Numbers,
     pub(super) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
+    pub(super) cursor_of: Option<crate::cluster::ids::NodeId>,
 }
 
 impl Resumed {
@@ -264,7 +266,8 @@ impl Resumed {
         let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
         let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
         let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
-        Self { producer: store.producer().clone(), known, cursor }
+        let cursor_of = saved.place.map(|place| place.owner);
+        Self { producer: store.producer().clone(), known, cursor, cursor_of }
     }
 }
 

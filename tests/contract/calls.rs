@@ -83,6 +83,8 @@ pub fn join_of(name: &str) -> Join {
         draining: None,
         revision: 0,
         aliases: Vec::new(),
+        stood: None,
+        elsewhere: false,
     }
 }
 

@@ -33,6 +33,7 @@ mod messages;
 mod metrics;
 mod once;
 mod outage;
+mod own_ids;
 mod ownership;
 mod refusals;
 mod room;

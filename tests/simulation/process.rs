@@ -54,6 +54,7 @@ impl World {
             process,
             known: h.known,
             cursor: None,
+            cursor_of: None,
             former: None,
         };
         let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());

@@ -2,6 +2,7 @@
 //!
 //! Not here: random streams and restarts (`tests/streams.rs`).
 
+mod renames;
 mod streams;
 
 use super::*;

@@ -65,6 +65,8 @@ pub enum Input {
         known: Numbers,
         /// Where receiving stopped, and in which data set.
         cursor: Option<(MessageSeq, String)>,
+        /// Under which id that was; `None`: under this one.
+        cursor_of: Option<NodeId>,
     },
     /// This node acknowledged messages up to here, in the data set of this name.
     Acknowledged(MessageSeq, String),
@@ -114,6 +116,8 @@ pub struct Admission {
     pub life: Life,
     /// Where receiving goes on.
     pub cursor: MessageSeq,
+    /// Where receiving stood under the id that a rename took, when that was a known one.
+    pub stood: Option<MessageSeq>,
     /// Ids that it had before.
     pub aliases: Vec<NodeId>,
     /// Since when.

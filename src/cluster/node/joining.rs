@@ -65,6 +65,7 @@ impl Node {
     }
 
     pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
+        self.known = self.known.max(ask.known);
         // A forced one waits for nothing that another client asked for.
         let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
         let at = if ask.force { forced } else { self.join.asked.len() };
@@ -170,6 +171,8 @@ impl Node {
             draining: Some(self.draining.wanted()),
             revision,
             aliases: self.aliases.clone(),
+            stood: attempt.stood.clone(),
+            elsewhere: self.settings.cursor_of.as_ref().unwrap_or(&self.settings.node_id) != &attempt.node_id,
         };
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
@@ -184,12 +187,12 @@ impl Node {
         attempt.ticket = None;
         attempt.unsettled = false;
         match reply {
-            JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered } => {
+            JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered, stood } => {
                 let life = Life { node_id: attempt.node_id.clone(), incarnation };
                 (self.view.as_of, self.seen) = (at, now);
                 self.known = self.known.max(data.numbers);
                 self.adopt(now, &data);
-                let admission = Admission { life: life.clone(), cursor, aliases, joined_at, data: data.clone() };
+                let admission = Admission { life: life.clone(), cursor, stood, aliases, joined_at, data: data.clone() };
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));
                 }
@@ -218,6 +221,11 @@ impl Node {
         self.join.failures = 0;
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
+        if self.settings.cursor_of.as_ref() != Some(&life.node_id) {
+            // What was kept under another id has done its part.
+            self.settings.cursor = Some((admission.cursor, admission.data.epoch.clone()));
+            self.settings.cursor_of = Some(life.node_id.clone());
+        }
         self.settings.metadata = attempt.metadata;
         self.told = self.told.max(attempt.revision);
         self.aliases.clone_from(&admission.aliases);

@@ -72,6 +72,8 @@ pub struct Settings {
     pub known: Numbers,
     /// Where receiving stopped, and in which data set.
     pub cursor: Option<(MessageSeq, String)>,
+    /// Under which id that was; `None`: under this one.
+    pub cursor_of: Option<NodeId>,
     /// One-shot processes of this host whose membership this process takes over.
     pub former: Option<Former>,
 }
@@ -193,10 +195,11 @@ impl Node {
             Input::Event(event) => self.event(now, &event),
             Input::Asked(ticket, request) => self.asked(now, ticket, request),
             Input::Record(sample) => self.recording.take(*sample),
-            Input::Resumed { producer, known, cursor } => {
+            Input::Resumed { producer, known, cursor, cursor_of } => {
                 self.settings.producer = producer;
                 self.known = self.known.max(known);
                 self.settings.cursor = cursor;
+                self.settings.cursor_of = cursor_of;
             }
             Input::Acknowledged(seq, epoch) => {
                 self.acknowledged = self.acknowledged.max(Some(seq));

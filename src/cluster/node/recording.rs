@@ -168,6 +168,7 @@ mod tests {
                 producer: Nonce::new("o").expect("a nonce"),
                 known: Numbers::default(),
                 cursor: None,
+                cursor_of: None,
                 former,
             };
             let now = Moment(Duration::from_secs(100));
@@ -214,6 +215,7 @@ mod tests {
                 aliases: Vec::new(),
                 data: data(),
                 registered: true,
+                stood: None,
             }))
         }
 

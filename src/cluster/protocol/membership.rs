@@ -53,6 +53,10 @@ pub struct Join {
     pub revision: u64,
     /// Ids that this process had before renames, as it remembers them.
     pub aliases: Vec<NodeId>,
+    /// Where receiving under this very id stopped, and in which data set, as this host kept it beside the node's own.
+    pub stood: Option<(MessageSeq, String)>,
+    /// Whether `cursor` was kept under another id than the one to join under.
+    pub elsewhere: bool,
 }
 
 /// The answer to [`Join`].
@@ -74,6 +78,8 @@ pub enum JoinReply {
         data: DataSet,
         /// Whether the presence was stored.
         registered: bool,
+        /// Where receiving stood under the id that a rename took, when that was a known one.
+        stood: Option<MessageSeq>,
     },
     /// Another process holds the id.
     Held {

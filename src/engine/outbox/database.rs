@@ -213,7 +213,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
             None => Default::default(),
         };
-        let mut memory = Memory { unsent: load_unsent(&transaction)?, facts, ..Memory::default() };
+        let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
+        let mut memory = Memory { unsent, adopted, facts, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();

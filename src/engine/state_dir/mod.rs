@@ -9,6 +9,7 @@
 
 pub(crate) mod checksum;
 pub(super) mod lock;
+mod moved;
 pub(super) mod private_file;
 mod shared;
 mod sockets;
@@ -149,7 +150,21 @@ impl StateDir {
     /// [`StateError::InUse`] when another live process holds the id; else what the disk said.
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
+        self.bring_back(id)?;
         NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)
+    }
+
+    /// Opens the store of an id that a rename is to take, with its lock; `None` in its place where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::lock_node`].
+    pub(super) fn lock_existing(&self, id: &NodeId) -> Result<(NodeLock, Option<NodeStore>), StateError> {
+        let lock = self.take_lock(id)?;
+        let path = self.database_path(id);
+        if !path.exists() {
+            return Ok((lock, None));
+        }
+        NodeStore::open(&path, NodeLock::none(), self.outbox_bytes).map(|store| (lock, Some(store)))
     }
 
     /// Opens the store of the first id generated on this host that no process holds; where there is none, of a new

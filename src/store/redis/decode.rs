@@ -252,7 +252,9 @@ fn join(f: &mut Fields) -> Result<JoinReply, Malformed> {
             let aliases = f.text("aliases")?;
             let aliases = aliases.split_whitespace().filter_map(|id| NodeId::new(id).ok()).collect();
             let data = data_set(f)?;
-            JoinReply::Joined { now, incarnation, joined_at, cursor, aliases, data, registered: f.flag("registered")? }
+            let registered = f.flag("registered")?;
+            let stood = f.optional("stood")?.and_then(|seq| seq.parse().ok()).map(MessageSeq);
+            JoinReply::Joined { now, incarnation, joined_at, cursor, aliases, data, registered, stood }
         }
         "held" => JoinReply::Held {
             incarnation: Incarnation(f.number("incarnation")?),

@@ -213,6 +213,9 @@ fn join_arguments(join: &Join) -> Vec<String> {
         join.draining.map(flag).unwrap_or_default(),
         join.revision.to_string(),
         join.aliases.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" "),
+        join.stood.as_ref().map(|(seq, _)| seq.to_string()).unwrap_or_default(),
+        join.stood.as_ref().map(|(_, epoch)| epoch.clone()).unwrap_or_default(),
+        flag(join.elsewhere),
     ]
 }
 

@@ -161,8 +161,9 @@ impl RedisStore {
     async fn run(&self, invocation: &encode::Invocation, bulky: bool) -> Result<(Value, ServerId), Fault> {
         let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
         let link = if bulky { &self.bulk } else { &self.link };
-        let mut standing = link.get().await?;
+        let mut standing = self.link.get().await?;
         if bulky {
+            standing = self.bulk.get_beside(&standing).await?;
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
             standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
         }

@@ -9,6 +9,7 @@ pub mod arguments;
 mod attach;
 mod check;
 mod config_check;
+mod config_push;
 
 mod demo;
 mod direct;
@@ -189,6 +190,9 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
         Command::History(arguments) => history::run(session, arguments).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
+        Command::Config { action: ConfigAction::Push { dry_run, form } } => {
+            config_push::run(session, dry_run, form).await
+        }
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),

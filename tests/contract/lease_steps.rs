@@ -126,6 +126,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
             ticket: shown(lease, *bound && *shows),
             holds: *holds && !known.epoch.is_empty(),
             grace: GRACE,
+            stated: 1,
         },
         LeaseStep::Release { lease, other, bound, shows } => LeaseCall::Release {
             name: name(lease),

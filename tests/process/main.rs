@@ -43,6 +43,7 @@ mod room;
 mod run_lease;
 mod schedules;
 mod settings;
+mod shared_settings;
 mod slow;
 mod stale_copy;
 mod strangers;

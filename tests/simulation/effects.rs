@@ -96,6 +96,7 @@ impl World {
             Effect::Recovered => self.note(|| format!("-- p{pid} recovered")),
             Effect::Reconnected => self.note(|| format!("-- p{pid} reconnected")),
             Effect::Beaten(beaten) => self.checks.beaten(pid, &beaten),
+            Effect::Settings(_) => {}
             Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
         }
     }

@@ -48,6 +48,7 @@ impl World {
             auto_join: true,
             leader: clawster::cluster::settings::LeaderSettings { candidate: h.candidate, ..self.setup.leader },
             timing: self.setup.timing,
+            remembered: None,
             retry: self.retry,
             producer: Nonce::new(format!("out{host}")).expect("a nonce"),
             process,

@@ -36,6 +36,7 @@ fn data(epoch: &str, start: u64, head: u64) -> DataSet {
         event_start: crate::cluster::ids::EventSeq(0),
         message_start: MessageSeq(start),
         timing: None,
+        settings: None,
     }
 }
 

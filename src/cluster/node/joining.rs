@@ -138,9 +138,8 @@ impl Node {
         if self.leaving() || attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
             return;
         }
-        let grace = self.settings.leader.presence_grace.mul_f64(1.05);
-        let dead =
-            attempt.gone.as_ref().filter(|(_, since)| now.since(*since) >= grace).map(|(nonce, _)| nonce.clone());
+        // Whether it has been gone for long enough, the store says: the grace is the cluster's, which this node may not know yet.
+        let (dead, dead_for) = attempt.gone.clone().map(|(nonce, since)| (nonce, now.since(since))).unzip();
         let same_life = attempt.rename_from.is_none() && attempt.node_id == self.settings.node_id;
         if attempt.rename_from.is_some() {
             // The old id gives up its leadership in the same transition: stop leading before the store is told.
@@ -157,11 +156,12 @@ impl Node {
             kind: self.kind(),
             metadata: serde_json::to_string(&attempt.metadata).unwrap_or_else(|_| "{}".to_owned()),
             candidate: attempt.metadata.candidate,
-            timing: self.settings.timing,
+            settings: self.shared(),
             known: self.known,
             fresh_epoch: Nonce::new(format!("{}-e{}", self.settings.process, self.counter)).unwrap_or(presence.clone()),
             force: attempt.force,
             dead_presence: dead,
+            dead_for: dead_for.unwrap_or_default(),
             own: if same_life { self.incarnation } else { Incarnation(0) },
             presence: Some(presence),
             producer: self.settings.producer.clone(),
@@ -191,6 +191,7 @@ impl Node {
                 let life = Life { node_id: attempt.node_id.clone(), incarnation };
                 (self.view.as_of, self.seen) = (at, now);
                 self.known = self.known.max(data.numbers);
+                self.adopt(now, &data);
                 let admission = Admission { life: life.clone(), cursor, stood, aliases, joined_at, data: data.clone() };
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));

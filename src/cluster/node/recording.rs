@@ -162,6 +162,7 @@ mod tests {
                 auto_join: true,
                 leader: LeaderSettings { candidate: false, ..LeaderSettings::default() },
                 timing: Timing::default(),
+                remembered: None,
                 retry: Retry::default(),
                 process: Nonce::new("p").expect("a nonce"),
                 producer: Nonce::new("o").expect("a nonce"),
@@ -286,6 +287,7 @@ mod tests {
             event_start: EventSeq(0),
             message_start: MessageSeq(0),
             timing: Some(Timing::default()),
+            settings: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod checksum;
 pub(super) mod lock;
 mod moved;
 pub(super) mod private_file;
+mod shared;
 mod sockets;
 #[cfg(test)]
 mod tests;

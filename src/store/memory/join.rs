@@ -4,7 +4,7 @@
 //! 2. A process whose life was replaced does not fight back.
 //! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership.
 
-use super::data::{Row, score};
+use super::data::{Record, Row, covers, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
@@ -20,11 +20,7 @@ const ALIASES_LENGTH: usize = 1000;
 impl Step<'_> {
     pub(super) fn join(&mut self, join: &Join) -> JoinReply {
         self.open(join.known, &join.fresh_epoch);
-        if self.data.interval == 0 {
-            self.data.interval = millis(join.timing.heartbeat_interval);
-            self.data.ttl = millis(join.timing.heartbeat_ttl);
-            self.data.lease = millis(join.timing.lease_ttl);
-        }
+        self.take_settings(&join.settings);
         self.guard_stall();
         let mut row = self.row(&join.node_id);
         let mine = row.as_ref().is_some_and(|r| {
@@ -56,7 +52,11 @@ impl Step<'_> {
         let present = held.as_ref().is_some_and(|(nonce, _)| self.server.present(nonce));
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
         let presence = held.map(|(nonce, _)| nonce);
-        let died = presence.is_some() && presence == join.dead_presence && !present && same_server;
+        // The cluster's grace, and what it promised if it leads: not what the caller's file says.
+        let leads = |record: &&Record| record.holder.as_ref().is_some_and(|life| life.node_id == *id);
+        let promised = self.data.leader.as_ref().filter(leads).map_or(0, |record| millis(record.promise.grace));
+        let ripe = covers(join.dead_for, score(self.data.grace.max(promised)));
+        let died = presence.is_some() && presence == join.dead_presence && !present && same_server && ripe;
         if join.force {
             self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
             self.server.notice(Notice::Register);

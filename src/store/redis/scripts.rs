@@ -117,6 +117,7 @@ scripts! {
     TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
     TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
     TASK_GET = "tasks.lua" & "task_get.lua",
+    SETTINGS = "settings.lua",
     CENSUS = "tasks.lua" & "census.lua",
     TASK_LIST = "tasks.lua" & "task_list.lua",
 }

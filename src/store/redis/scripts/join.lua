@@ -1,8 +1,8 @@
 -- join: makes a node a member, updates its metadata, or renames it.
 --
--- ARGV: 1 node id, 2 process, 3 presence kind (connection|none), 4 metadata (JSON), 5 candidate (1|0), 6 interval, 7 ttl,
---   8 lease (ms), 9 known token, 10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce
---   (the presence that the caller has seen gone for the grace time, or ''), 15 own incarnation (0: a new life),
+-- ARGV: 1 node id, 2 process, 3 presence kind (connection|none), 4 metadata (JSON), 5 candidate (1|0), 6 version of the
+--   settings that the caller knows, 7 those settings, 8 for how long it has seen the dead nonce (14) gone (ms), 9 known token,
+--   10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce (the presence that the caller sees gone, or ''), 15 own incarnation (0: a new life),
 --   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
 --   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or '', 22 draining (1|0) or ''
 --   (as it is), 23 which of the node's statements about itself this is, 24 aliases that the process remembers,
@@ -25,10 +25,7 @@ end
 
 make_way()
 open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
-if meta.interval == 0 then
-  meta.interval, meta.ttl, meta.lease = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-  call('HMSET', META, 'interval', ARGV[6], 'ttl', ARGV[7], 'lease', ARGV[8])
-end
+take_settings(ARGV[6], ARGV[7])
 guard_stall()
 
 local row = read_row(id)
@@ -50,7 +47,10 @@ elseif row and not mine and is_live(row) then
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
-  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same
+  -- The cluster's grace, and what it promised if it leads: not what the caller's file says.
+  local leader = read_leader()
+  local grace = math.max(meta.grace, leader and leader.holder == id and leader.grace or 0)
+  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV[8]), grace)
   if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')

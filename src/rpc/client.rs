@@ -44,9 +44,7 @@ pub enum ClientError {
         path: String,
     },
     /// A process of another user listens there: nothing it says is believed, and nothing is told to it.
-    #[error(
-        "{path} belongs to another user's process, which is not trusted; choose another state directory, or remove that file"
-    )]
+    #[error("{path} belongs to another user's process, which is not trusted; choose another state directory")]
     Foreign {
         /// The socket's path.
         path: String,

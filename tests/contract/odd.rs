@@ -104,7 +104,8 @@ async fn a_key_of_another_type_is_an_error_and_breaks_nothing() {
                 Err(Fault::Unavailable(why)) => panic!("{name}: {ask:?}: {why}"),
             }
         }
-        assert!(faults > 0 || ["away", "once:key"].contains(&name), "{name}");
+        // Where another key tells the same, or the key is begun anew, no call fails.
+        assert!(faults > 0 || ["away", "delayed", "once:key"].contains(&name), "{name}");
         f.server.cli(&["DEL", &key(name)]);
         f.server.cli(&["RENAME", &key("aside"), &key(name)]);
         for ask in every_call(&a, term) {

@@ -157,6 +157,8 @@ fn nobody_takes_over_a_living_leader_after_flushall() {
             && campaign.rule == Rule::Absent
         {
             campaign.rule = Rule::AbsentLease;
+            // The store judges what the candidate says that it saw; this one lies about that, too.
+            campaign.seen_for = Duration::from_mins(10);
         }
     }
     fn unheld(_: &World, _: usize, reply: &mut Reply) {

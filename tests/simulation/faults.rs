@@ -2,7 +2,7 @@
 
 use crate::clock::{MS, SECOND, Time};
 use crate::world::{CALM, Due, Weather, World};
-use clawster::cluster::ids::{EventSeq, NodeId};
+use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
 use clawster::cluster::protocol::ServerId;
 use clawster::store::memory::MemoryState;
@@ -141,6 +141,8 @@ impl World {
             self.checks.tail_lost = true;
         }
         self.checks.forgotten(last.unwrap_or(0));
+        let last = data.messages(MessageSeq(0), usize::MAX).last().map_or(0, |entry| entry.last.0);
+        self.streams.forgotten(last);
     }
 
     fn fault_of_the_network(&mut self) {
@@ -191,7 +193,7 @@ impl World {
             5 => Request::Leave,
             6 | 7 => Request::Join(JoinAsk::default()),
             8 => {
-                let name = format!("{}r{}", self.hosts[host].id, self.rng.below(3));
+                let name = format!("n{host}r{}", self.rng.below(3));
                 Request::Join(JoinAsk { node_id: NodeId::new(name).ok(), ..JoinAsk::default() })
             }
             9 => {

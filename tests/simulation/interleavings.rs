@@ -2,6 +2,7 @@
 //! caught.
 
 use crate::clock::{MS, SECOND, Time};
+use crate::load::Load;
 use crate::world::{Due, Setup, World, Wrong};
 use clawster::cluster::event::{ClusterFact, LeftReason};
 use clawster::cluster::ids::{EventSeq, Term};
@@ -16,7 +17,7 @@ const GRACE: Time = SECOND;
 
 /// A cluster that is well, with its leader: beats every 10 s, a lease of 30 s, a grace of 1 s.
 pub(crate) fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
-    let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true };
+    let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true, load: Load::default() };
     let mut world = World::new(7, setup, true);
     for host in 0..nodes {
         world.hosts[host].candidate = true;
@@ -319,7 +320,7 @@ fn a_leader_that_ignores_its_deadline_is_caught() {
 fn a_takeover_within_the_grace_is_caught() {
     let story = |mode| {
         let leader = LeaderSettings { mode, presence_grace: Duration::from_secs(3), ..LeaderSettings::default() };
-        let setup = Setup { nodes: 3, timing: Timing::default(), leader, true_clocks: true };
+        let setup = Setup { nodes: 3, timing: Timing::default(), leader, true_clocks: true, load: Load::default() };
         let mut world = World::new(11, setup, true);
         world.checks = crate::checks::Checks::new(LeaderMode::Exclusive);
         for host in 0..3 {

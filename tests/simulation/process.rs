@@ -5,7 +5,9 @@
 //! Not here: how the effects of a step are carried out (`effects.rs`).
 
 use crate::clock::{MS, SECOND, Time};
+use crate::messages::Mail;
 use crate::network::{ConnId, Job, Kind, News};
+use crate::side::Side;
 use crate::world::{Due, World};
 use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
 use clawster::cluster::member::Metadata;
@@ -30,6 +32,10 @@ pub(crate) struct Process {
     /// The last event that it was given, once it follows.
     pub(crate) event: Option<EventSeq>,
     pub(crate) pending: BTreeMap<Ticket, (Moment, ConnId)>,
+    /// What calls beside the node's own are for.
+    pub(crate) side: BTreeMap<Ticket, Side>,
+    pub(crate) mail: Mail,
+    pub(crate) read: Option<ConnId>,
     wake: u64,
     pub(crate) asked: BTreeMap<Ticket, Request>,
     pub(crate) ids: Vec<NodeId>,
@@ -56,8 +62,11 @@ impl World {
             former: None,
         };
         let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());
-        let settings = Settings { node_id: node_id.clone(), ..settings };
         let pid = self.processes.len();
+        let disk = self.disks.get(&(host, node_id.clone())).filter(|disk| disk.holder.is_none());
+        let producer = disk.map_or(settings.producer.clone(), |disk| disk.producer.clone());
+        let cursor = disk.and_then(|disk| disk.cursor.clone());
+        let settings = Settings { node_id: node_id.clone(), producer, cursor, ..settings };
         self.processes.push(Process {
             host,
             node: Node::new(settings),
@@ -71,12 +80,19 @@ impl World {
             follow: None,
             event: None,
             pending: BTreeMap::new(),
+            side: BTreeMap::new(),
+            mail: Mail::default(),
+            read: None,
             wake: 0,
             asked: BTreeMap::new(),
             ids: vec![node_id],
             steps: (0, 0),
         });
         self.note(|| format!("!! p{pid} starts on host {host}"));
+        if self.setup.load.messages {
+            let id = self.processes[pid].node.node_id().clone();
+            self.resume_disk(pid, &id);
+        }
         self.step(pid, Input::Wake);
     }
 
@@ -148,6 +164,10 @@ impl World {
                 }
             }
             News::Reopen => self.follow(pid),
+            News::ReadAgain => self.reads_again(pid),
+            News::Entries(asked, entries) => self.entries_arrived(pid, asked, entries),
+            News::PublishAgain => self.publish_on(pid),
+            News::Wish(wish) => self.fulfil(pid, wish),
             News::Wake(number) => {
                 if self.processes[pid].wake == number {
                     self.step(pid, Input::Wake);
@@ -177,6 +197,8 @@ impl World {
                 }
             }
             Kind::Presence(_) => self.presence_lost(pid, conn),
+            Kind::Read if self.processes[pid].read == Some(conn) => self.read_lost(pid),
+            Kind::Read => {}
             Kind::Follow => {
                 self.processes[pid].follow = None;
                 self.later(self.now + 100 * MS, Due::Deliver(pid, None, News::Reopen));
@@ -204,7 +226,10 @@ impl World {
         outcome: Result<(clawster::cluster::protocol::Reply, clawster::cluster::protocol::ServerId), Fault>,
     ) {
         if let Some((sent, _)) = self.processes[pid].pending.remove(&ticket) {
-            self.step(pid, Input::Answered { ticket, sent, outcome });
+            match self.processes[pid].side.remove(&ticket) {
+                Some(side) => self.side_answered(pid, side, sent, outcome),
+                None => self.step(pid, Input::Answered { ticket, sent, outcome }),
+            }
         }
     }
 
@@ -218,6 +243,8 @@ impl World {
         let woken = matches!(input, Input::Wake);
         let led = self.processes[pid].node.leads(now);
         let process = &mut self.processes[pid];
+        let highest = process.mail.highest();
+        process.node.saw_message(highest);
         let effects = process.node.step(now, input);
         let known = process.node.known();
         let wake_at = process.node.wake_at(now);
@@ -288,6 +315,8 @@ impl World {
         process.alive = false;
         process.asked.clear();
         process.inbox.clear();
+        process.mail.inbox = None;
+        self.release_disk(pid, true);
         for conn in 0..self.conns.len() {
             if self.conns[conn].pid == pid && self.conns[conn].client_open {
                 self.conns[conn].client_open = false;

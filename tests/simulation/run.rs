@@ -1,12 +1,17 @@
 //! One run of a seed: a cluster comes up, faults come and go, and all must be well.
 
 use crate::clock::{MS, SECOND, Time, micros};
+use crate::coverage::Coverage;
+use crate::load::Load;
 use crate::rng::Rng;
 use crate::world::{Due, Setup, World};
 use clawster::cluster::member::Member;
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 /// The shape of a seed's cluster.
@@ -21,7 +26,11 @@ pub(crate) fn setup(seed: u64) -> Setup {
     let mode = if rng.chance(100) { LeaderMode::Fenced } else { LeaderMode::Exclusive };
     let presence_grace = Duration::from_millis(if rng.chance(500) { 1000 } else { rng.range(100, 800) });
     let leader = LeaderSettings { candidate: true, mode, presence_grace };
-    Setup { nodes: 3 + rng.below(4), timing, leader, true_clocks: rng.chance(100) }
+    let nodes = 3 + rng.below(4);
+    let true_clocks = rng.chance(100);
+    let keep = if rng.chance(300) { rng.range(1, 5) } else { 10_000 };
+    let load = Load { messages: !rng.chance(200), keep };
+    Setup { nodes, timing, leader, true_clocks, load }
 }
 
 impl World {
@@ -37,6 +46,18 @@ impl World {
             self.run_until((self.now + 20 * MS).min(until));
             self.stop_if_violated();
         }
+    }
+
+    /// What of the clients' work is not done; `None` when everything is.
+    pub(crate) fn unfinished(&self) -> Option<String> {
+        if self.setup.load.messages {
+            for pid in (0..self.processes.len()).filter(|pid| self.is_member(*pid)) {
+                if !self.mail_is_done(pid) {
+                    return Some(format!("p{pid} has messages to send or to read"));
+                }
+            }
+        }
+        None
     }
 
     /// Why the cluster is not well; `None` when it is.
@@ -80,6 +101,7 @@ fn run(world: &mut World) {
     world.faults_until = length;
     let first = world.rng.range(0, 15 * SECOND);
     world.later(first, Due::Fault);
+    world.later(SECOND, Due::Load);
     world.watch_until(length);
 
     world.heal();
@@ -90,13 +112,17 @@ fn run(world: &mut World) {
         world.ask_the_missing();
         world.watch_until(next);
         let answered = world.processes.iter().all(|p| !p.alive || p.asked.is_empty());
-        if answered && world.now > length + 10 * SECOND && world.unwell().is_none() && world.rng.chance(300) {
+        if answered && world.now > length + 10 * SECOND && world.unwell().is_none() && world.unfinished().is_none() && world.rng.chance(300) {
             break;
         }
     }
     if let Some(why) = world.unwell() {
         panic!("not well {} s after the faults ended: {why}", (world.now - length) / SECOND);
     }
+    if let Some(why) = world.unfinished() {
+        panic!("not finished {} s after the faults ended: {why}", (world.now - length) / SECOND);
+    }
+    world.check_delivery();
     for process in world.processes.iter().filter(|p| p.alive) {
         let node = &process.node;
         let row = node.view().members.get(node.node_id());
@@ -108,37 +134,95 @@ fn run(world: &mut World) {
     world.stop_if_violated();
 }
 
+/// What became of a seed.
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    pub(crate) failed: Option<String>,
+    pub(crate) coverage: Coverage,
+}
+
 /// Runs a seed and says what went wrong, with the end of the trace if asked for.
-pub(crate) fn outcome(seed: u64, traced: bool) -> Result<(), String> {
+pub(crate) fn outcome(seed: u64, traced: bool) -> Outcome {
     let mut world = World::new(seed, setup(seed), traced);
-    let result = catch_unwind(AssertUnwindSafe(|| run(&mut world)));
+    let result = quietly(|| run(&mut world));
+    let failed = result.err().map(|text| format!("{text}\n{:?}\n{}", world.setup, world.tail()));
+    Outcome { seed, failed, coverage: world.coverage }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something whose panics are told by the caller; those of other tests are told as ever.
+fn quietly(body: impl FnOnce()) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |what| {
+            if !QUIET.get() {
+                before(what);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body));
+    QUIET.set(false);
     result.map_err(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
-        format!("{text}\n{:?}\n{}", world.setup, world.tail())
+        text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
     })
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok())
+}
+
+/// How many seeds `cargo test` tries, and from how many on everything that is listed must have been seen.
+const SEEDS: u64 = 300;
+const LARGE: u64 = 20_000;
+
 #[test]
 fn seeds() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("CLAWSTER_SEED") {
-        if let Err(why) = outcome(seed, true) {
+        if let Some(why) = outcome(seed, true).failed {
             panic!("seed {seed}: {why}");
         }
         return;
     }
     let first = number("CLAWSTER_FIRST").unwrap_or(0);
-    let count = number("CLAWSTER_SEEDS").unwrap_or(300);
-    std::panic::set_hook(Box::new(|_| {}));
-    let failed: Vec<(u64, String)> =
-        (first..first + count).filter_map(|seed| outcome(seed, false).err().map(|why| (seed, why))).collect();
-    let _ = std::panic::take_hook();
-    for (seed, why) in &failed {
-        eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
+    let count = number("CLAWSTER_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
+    let found = Mutex::new((Vec::new(), Coverage::default()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let outcome = outcome(seed, false);
+                    let mut found = found.lock().unwrap();
+                    if let Some(why) = outcome.failed {
+                        eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
+                        found.0.push(outcome.seed);
+                    }
+                    found.1.take_in(outcome.coverage);
+                    if (seed - first + 1).is_multiple_of(5000) {
+                        eprintln!("{} seeds, {} failed", seed - first + 1, found.0.len());
+                    }
+                }
+            });
+        }
+    });
+    let (mut failed, coverage) = found.into_inner().unwrap();
+    eprintln!("{count} seeds\n{}", coverage.table());
+    failed.sort_unstable();
+    if let Some(seed) = failed.first() {
+        let why = outcome(*seed, true).failed.unwrap_or_default();
+        panic!("{} of {count} seeds fail ({failed:?}); CLAWSTER_SEED={seed} replays this one: {why}", failed.len());
     }
-    if let Some((seed, _)) = failed.first() {
-        let why = outcome(*seed, true).err().unwrap_or_default();
-        panic!("{} of {count} seeds fail; CLAWSTER_SEED={seed} replays this one: {why}", failed.len());
-    }
+    let missing = coverage.missing();
+    assert!(count < LARGE || missing.is_empty(), "never seen in {count} seeds: {missing:?}");
 }

@@ -20,6 +20,8 @@ pub(crate) struct Server {
     /// It was a primary once: it answers what only reads, and pings.
     pub(crate) read_only: bool,
     pub(crate) backlog: Vec<(ConnId, Job)>,
+    /// Connections to it, some of which may be closed.
+    pub(crate) open: Vec<ConnId>,
     /// What its disk holds, and what a replica has: both may lag behind.
     pub(crate) disk: MemoryState,
     pub(crate) replica: MemoryState,
@@ -47,6 +49,7 @@ impl Server {
             last_tick: ServerTime::default(),
             held_back: Duration::ZERO,
             backlog: Vec::new(),
+            open: Vec::new(),
         }
     }
 

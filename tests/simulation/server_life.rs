@@ -65,12 +65,11 @@ impl World {
     fn stop_server(&mut self, sid: usize) {
         self.servers[sid].alive = false;
         self.servers[sid].backlog.clear();
-        for conn in 0..self.conns.len() {
-            if self.conns[conn].server == sid && self.conns[conn].server_open {
-                self.conns[conn].server_open = false;
-                self.conns[conn].channels.clear();
-                self.send_down(conn, News::Lost);
-            }
+        for conn in self.open_conns(sid) {
+            self.conns[conn].server_open = false;
+            self.conns[conn].waiting = None;
+            self.conns[conn].channels.clear();
+            self.send_down(conn, News::Lost);
         }
     }
 
@@ -82,8 +81,8 @@ impl World {
         let state = data.fork(self.next_server_id(next));
         self.servers[old].read_only = true;
         // A server that becomes a replica ends the reads that block on it.
-        for conn in 0..self.conns.len() {
-            if self.conns[conn].server == old && self.conns[conn].kind == Kind::Follow {
+        for conn in self.open_conns(old) {
+            if matches!(self.conns[conn].kind, Kind::Follow | Kind::Read) {
                 self.send_down(conn, News::Lost);
                 self.server_closes(conn);
             }

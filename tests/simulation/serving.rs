@@ -57,6 +57,7 @@ impl World {
                 self.conns[conn].followed = Some(after);
                 self.tell_follower(conn);
             }
+            Job::Read(after) => self.serve_read(conn, after),
             Job::Close => self.server_closes(conn),
         }
     }
@@ -64,6 +65,7 @@ impl World {
     pub(crate) fn server_closes(&mut self, conn: ConnId) {
         let sid = self.conns[conn].server;
         self.conns[conn].server_open = false;
+        self.conns[conn].waiting = None;
         for channel in std::mem::take(&mut self.conns[conn].channels) {
             self.servers[sid].state.unsubscribe(&channel);
         }
@@ -102,7 +104,11 @@ impl World {
             self.note(|| format!("   s{sid} p{pid} {} -> {}", brief::call(call), brief::reply(&reply)));
         }
         self.checks.applied(call, &reply);
+        self.look_at_work(call, &reply);
         self.look_at_events(sid);
+        if matches!(reply, Reply::Publish(_)) {
+            self.wake_readers(sid);
+        }
         for posted in &notices {
             self.publish(sid, posted);
         }
@@ -128,13 +134,20 @@ impl World {
         self.send_down(conn, News::Answer(ticket, Box::new(Ok((reply, id)))));
     }
 
+    /// The checks of messages, leases and tasks see the call.
+    fn look_at_work(&mut self, call: &Call, reply: &Reply) {
+        if let (Call::Publish(publish), Reply::Publish(reply)) = (call, reply) {
+            self.check_publish(publish, reply);
+        }
+    }
+
     fn publish(&mut self, sid: usize, posted: &Posted) {
         let meant = |c: &Conn| match &posted.to {
             Some(nonce) => c.channels.iter().any(|held| matches!(held, Channel::Presence(n) if n.as_str() == nonce)),
             None => !c.channels.is_empty(),
         };
-        let listens = |c: &Conn| c.server == sid && c.server_open && meant(c);
-        let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| listens(&self.conns[*at])).collect();
+        let open = self.open_conns(sid);
+        let all: Vec<ConnId> = open.into_iter().filter(|at| meant(&self.conns[*at])).collect();
         for conn in all {
             self.send_down(conn, News::Notice(posted.notice.clone()));
         }
@@ -149,8 +162,8 @@ impl World {
             self.note(|| format!("** s{sid} {event:?}"));
         }
         self.check_events(&events);
-        let follows = |c: &Conn| c.server == sid && c.server_open && c.kind == Kind::Follow;
-        let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| follows(&self.conns[*at])).collect();
+        let open = self.open_conns(sid);
+        let all: Vec<ConnId> = open.into_iter().filter(|at| self.conns[*at].kind == Kind::Follow).collect();
         for conn in all {
             self.tell_follower(conn);
         }

@@ -8,6 +8,10 @@
 
 use crate::checks::Checks;
 use crate::clock::{Clock, MS, SECOND, Time, micros};
+use crate::coverage::Coverage;
+use crate::disk::{Disk, DiskKey};
+use crate::load::Load;
+use crate::message_checks::Streams;
 use crate::network::{Conn, ConnId, Job, News};
 use crate::process::Process;
 use crate::rng::Rng;
@@ -31,6 +35,10 @@ pub(crate) enum Due {
     StartServer,
     /// The next random fault.
     Fault,
+    /// The next thing that a client does.
+    Load,
+    /// A read that waits for messages ends without any.
+    ReadIsOver(ConnId, u64),
 }
 
 /// A host: what outlives its processes.
@@ -63,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) leader: LeaderSettings,
     /// Every clock runs true.
     pub(crate) true_clocks: bool,
+    /// What clients do besides.
+    pub(crate) load: Load,
 }
 
 /// What a control experiment does wrong, so that the checks can be seen to catch it.
@@ -98,6 +108,13 @@ pub(crate) struct World {
     pub(crate) conns: Vec<Conn>,
     pub(crate) weather: Weather,
     pub(crate) checks: Checks,
+    pub(crate) coverage: Coverage,
+    pub(crate) disks: BTreeMap<DiskKey, Disk>,
+    pub(crate) streams: Streams,
+    /// How many messages clients gave, how many calls were made beside nodes, and how many reads waited.
+    pub(crate) messages: u64,
+    pub(crate) sides: u64,
+    pub(crate) reads: u64,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
@@ -136,6 +153,12 @@ impl World {
             conns: Vec::new(),
             weather: CALM,
             checks: Checks::new(setup.leader.mode),
+            coverage: Coverage::default(),
+            disks: BTreeMap::new(),
+            streams: Streams::default(),
+            messages: 0,
+            sides: 0,
+            reads: 0,
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
@@ -204,6 +227,8 @@ impl World {
             Due::StartProcess(host) => self.start(host, None),
             Due::StartServer => self.start_server_again(),
             Due::Fault => self.fault(),
+            Due::Load => self.load(),
+            Due::ReadIsOver(conn, number) => self.read_is_over(conn, number),
         }
     }
 

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check fix long e2e otel bench bench-tasks release plugin setup
+.PHONY: help demo test check audit fix long e2e otel bench bench-tasks release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -43,6 +43,9 @@ release:             ## the binary, in target/release
 
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
 	@scripts/plugin
+
+audit:               ## licences, sources and known advisories of all dependencies, with cargo-deny
+	@scripts/audit
 
 setup:               ## install redis-server, a mongod for the tests, and what else is missing
 	@scripts/setup

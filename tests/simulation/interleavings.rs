@@ -17,7 +17,12 @@ const GRACE: Time = SECOND;
 
 /// A cluster that is well, with its leader: beats every 10 s, a lease of 30 s, a grace of 1 s.
 pub(crate) fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
-    let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true, load: Load::default() };
+    loaded(nodes, wrong, Load::default())
+}
+
+/// The same, with clients.
+pub(crate) fn loaded(nodes: usize, wrong: Wrong, load: Load) -> (World, usize) {
+    let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true, load };
     let mut world = World::new(7, setup, true);
     for host in 0..nodes {
         world.hosts[host].candidate = true;
@@ -34,7 +39,7 @@ pub(crate) fn no_violation(world: &World) {
     assert!(world.checks.violations.is_empty(), "{:?}\n{}", world.checks.violations, world.tail());
 }
 
-fn caught(world: &World, what: &str) {
+pub(crate) fn caught(world: &World, what: &str) {
     let found = &world.checks.violations;
     assert!(found.iter().any(|v| v.starts_with(what)), "{what} was not caught: {found:?}\n{}", world.tail());
 }

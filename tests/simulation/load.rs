@@ -4,10 +4,11 @@
 //!
 //! Not here: faults (`faults.rs`), how a process carries it out (`messages.rs` and its siblings).
 
-use crate::clock::{MS, SECOND};
+use crate::clock::{MS, SECOND, Time};
 use crate::network::News;
 use crate::world::{Due, World};
-use clawster::cluster::ids::NodeId;
+use clawster::cluster::ids::{LeaseName, NodeId};
+use std::time::Duration;
 
 /// What the clients of a run do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +17,12 @@ pub(crate) struct Load {
     pub(crate) messages: bool,
     /// How many messages the stream keeps.
     pub(crate) keep: u64,
+    /// They ask for leases, by their node's life and by processes of their own.
+    pub(crate) leases: bool,
+    /// They submit tasks and work on them.
+    pub(crate) tasks: bool,
+    /// How many hosts without a running node beat by a timer.
+    pub(crate) timers: usize,
 }
 
 /// What one client wants of one process.
@@ -24,22 +31,63 @@ pub(crate) enum Wish {
     Give(u64, Option<NodeId>),
     Receive(usize, bool),
     AcknowledgeLate,
+    Lease(LeaseName, Duration, Time),
+    Once(Vec<String>),
+    Submit(usize),
+    Claim,
+    Change(bool),
+    List,
 }
 
 impl World {
     /// A client does something; the next one follows.
     pub(crate) fn load(&mut self) {
-        let calm = self.now > self.faults_until + 10 * SECOND;
-        let pause = if self.rng.chance(300) { self.rng.range(0, 20 * MS) } else { self.rng.range(0, 600 * MS) };
+        let calm = self.calm();
+        let pause =
+            if self.rng.chance(300) && !calm { self.rng.range(0, 20 * MS) } else { self.rng.range(0, 600 * MS) };
         self.later(self.now + pause, Due::Load);
         let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
         if alive.is_empty() {
             return;
         }
+        if calm && self.setup.load.messages {
+            for pid in alive.clone() {
+                self.later(self.now, Due::Deliver(pid, None, News::Wish(Wish::Receive(100, true))));
+            }
+        }
         let pid = alive[self.rng.below(alive.len())];
         if self.setup.load.messages {
             let wish = self.wish_for_messages(calm);
             self.later(self.now, Due::Deliver(pid, None, News::Wish(wish)));
+        }
+        if self.setup.load.leases && self.rng.chance(300) {
+            let wish = self.wish_for_leases();
+            self.later(self.now, Due::Deliver(pid, None, News::Wish(wish)));
+        }
+        if self.setup.load.tasks {
+            let wish = self.wish_for_tasks(calm);
+            self.later(self.now, Due::Deliver(pid, None, News::Wish(wish)));
+        }
+    }
+
+    fn wish_for_leases(&mut self) -> Wish {
+        if self.rng.chance(250) {
+            let key = self.rng.range(0, 40);
+            return Wish::Once(vec![format!("key{key}"), format!("key{}", key + 1)]);
+        }
+        // Some names are wanted by processes of their own, too.
+        let name = LeaseName::new(format!("l{}", self.rng.below(4))).expect("a name");
+        let ttl = Duration::from_millis(self.rng.range(500, 8000));
+        let wait = if self.rng.chance(300) { 0 } else { self.rng.range(SECOND, 20 * SECOND) };
+        Wish::Lease(name, ttl, wait)
+    }
+
+    fn wish_for_tasks(&mut self, calm: bool) -> Wish {
+        match self.rng.below(12) {
+            0..=2 if !calm => Wish::Submit(1 + self.rng.below(4)),
+            3 if !calm => Wish::Change(self.rng.chance(500)),
+            4 if self.healed.is_none_or(|at| self.now < at + 15 * SECOND) => Wish::List,
+            _ => Wish::Claim,
         }
     }
 
@@ -66,6 +114,12 @@ impl World {
             Wish::Give(count, to) => self.give_messages(pid, count, to.as_ref()),
             Wish::Receive(limit, acknowledges) => self.receive(pid, limit, acknowledges),
             Wish::AcknowledgeLate => self.acknowledge_late(pid),
+            Wish::Lease(name, ttl, wait) => self.want_lease(pid, name, ttl, wait),
+            Wish::Once(keys) => self.want_once(pid, keys),
+            Wish::Submit(count) => self.submit(pid, count),
+            Wish::Claim => self.claim(pid),
+            Wish::Change(redrive) => self.change_task(pid, redrive),
+            Wish::List => self.list_tasks(pid),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Given {
     /// When, as whom and where it was put into the stream.
     pub(crate) written: Option<(Time, NodeId)>,
     pub(crate) positions: Vec<u64>,
-    /// A server came back without it, or without what it was behind.
+    /// A server came back without it, or it stands where a message stood that was lost so.
     pub(crate) lost: bool,
 }
 
@@ -54,8 +54,15 @@ pub(crate) struct Streams {
     at: BTreeMap<u64, u64>,
     /// The furthest acknowledgement under each id.
     acknowledged: BTreeMap<NodeId, u64>,
-    /// A server came back without messages that it had.
-    pub(crate) tail_lost: bool,
+    /// Positions of messages without which a server came back: they may be given a second time.
+    gone: BTreeSet<u64>,
+}
+
+impl Log {
+    /// Whether the client was told of a gap.
+    pub(crate) fn was_told(&self) -> bool {
+        !self.covered.is_empty()
+    }
 }
 
 fn number(message: &Message) -> u64 {
@@ -65,8 +72,8 @@ fn number(message: &Message) -> u64 {
 impl Streams {
     /// A server came back without what it had behind this position.
     pub(crate) fn forgotten(&mut self, last: u64) {
-        for message in self.at.split_off(&(last + 1)).into_values() {
-            self.tail_lost = true;
+        for (at, message) in self.at.split_off(&(last + 1)) {
+            self.gone.insert(at);
             if let Some(given) = self.given.get_mut(&message) {
                 given.lost = true;
             }
@@ -88,17 +95,21 @@ impl World {
             }
             for message in messages {
                 let number = number(&message);
+                let twice = self.streams.gone.contains(&at);
+                if twice {
+                    self.coverage.see("message: a position given twice after the loss of a server's tail");
+                }
                 if self.streams.at.insert(at, number).is_some() {
                     wrong = Some(format!("S3: position {at} was given twice"));
                 }
                 let given = self.streams.given.get_mut(&number).expect("a client gave it");
                 given.written.get_or_insert((now, publish.life.node_id.clone()));
                 given.positions.push(at);
-                given.lost = false;
+                given.lost = twice;
                 at += 1;
             }
         }
-        if let Some(wrong) = wrong.filter(|_| !self.streams.tail_lost) {
+        if let Some(wrong) = wrong {
             self.checks.violated(wrong);
         }
     }
@@ -108,6 +119,10 @@ impl World {
         let now = self.now;
         let by_others = ids.iter().filter_map(|id| self.streams.acknowledged.get(id)).max().copied().unwrap_or(0);
         let log = &mut self.disks.get_mut(key).expect("it is held").log;
+        // A join under another id that is no rename makes another member of it.
+        if log.named.as_ref().is_some_and(|(known, _)| !ids.contains(known)) {
+            log.since = None;
+        }
         if log.named.as_ref().is_none_or(|(known, _)| *known != ids[0]) {
             log.named = Some((ids[0].clone(), now));
         }
@@ -147,7 +162,8 @@ impl World {
             } else {
                 self.coverage.see("message: delivered");
             }
-            if self.streams.at.get(&at).is_some_and(|known| *known != number) && !self.streams.tail_lost {
+            let another = self.streams.at.get(&at).is_some_and(|known| *known != number);
+            if another && !self.streams.gone.contains(&at) {
                 found.push(format!("S3: p{pid} is handed {number} at {at}, the stream has another there"));
             }
         }
@@ -194,8 +210,7 @@ impl World {
                 let Some((written, from)) = &given.written else { continue };
                 let mine = given.producer == disk.producer || ids.contains(from);
                 let meant = given.to.as_ref().is_none_or(|to| to == id && given.accepted > *named);
-                let covered =
-                    |at: &u64| disk.log.covered.iter().any(|(first, last)| (*first..=*last).contains(at));
+                let covered = |at: &u64| disk.log.covered.iter().any(|(first, last)| (*first..=*last).contains(at));
                 if mine || !meant || *written <= since || disk.log.delivered.contains_key(number) {
                     continue;
                 }

@@ -6,10 +6,10 @@
 //!
 //! Not here: what must hold (`message_checks.rs`), when clients act (`load.rs`).
 
-use crate::clock::{MS, SECOND};
+use crate::clock::MS;
 use crate::disk::{Disk, DiskKey};
 use crate::message_checks::Given;
-use crate::network::{Job, Kind, News};
+use crate::network::News;
 use crate::side::Side;
 use crate::world::{Due, World};
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
@@ -17,11 +17,9 @@ use clawster::cluster::inbox::Inbox;
 use clawster::cluster::message::{Message, Outgoing};
 use clawster::cluster::node::{Admission, Input, Standing};
 use clawster::cluster::packing::pack;
-use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply, View};
+use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
 
-/// How many entries one read takes.
-const COUNT: usize = 16;
 /// How many messages one write carries.
 const BATCH: usize = 200;
 
@@ -35,11 +33,11 @@ pub(crate) struct Mail {
     publishing: Option<Vec<Outgoing>>,
     sent: u64,
     newest: MessageSeq,
-    reading: bool,
+    pub(crate) reading: bool,
     /// A pause before the next read runs.
-    again: bool,
+    pub(crate) again: bool,
     /// Entries behind a hole, which wait for an answer about the data set.
-    held: Option<(MessageSeq, Vec<Entry>)>,
+    pub(crate) held: Option<(MessageSeq, Vec<Entry>)>,
 }
 
 impl Mail {
@@ -124,6 +122,7 @@ impl World {
             mail.inbox = Some(Inbox::new(ids.clone(), producer, admission.cursor, &admission.data, marks));
         }
         let cursor = mail.inbox.as_ref().map(Inbox::acknowledged).unwrap_or_default();
+        self.note(|| format!("-- p{pid} receives as {ids:?} from {cursor}, goes on: {goes_on}"));
         if let Some(key) = key {
             self.check_begin(&key, &ids, cursor);
         }
@@ -249,75 +248,21 @@ impl World {
         self.later(now + 250 * MS, Due::Deliver(pid, None, News::PublishAgain));
     }
 
-    /// Asks for what stands behind what was read, unless a read is under way.
-    pub(crate) fn read_on(&mut self, pid: usize) {
-        let process = &self.processes[pid];
-        let member = matches!(process.node.standing(), Standing::Member(_));
-        let wants = process.mail.inbox.as_ref().filter(|inbox| member && !inbox.is_full()).map(Inbox::read);
-        let Some(after) = wants.filter(|_| !process.mail.reading && process.mail.held.is_none()) else { return };
-        let Some(conn) = process.read.or_else(|| self.connect(pid, Kind::Read)) else {
-            return self.read_again(pid);
-        };
-        self.processes[pid].read = Some(conn);
-        self.processes[pid].mail.reading = true;
-        self.send_up(conn, Job::Read(after));
-    }
-
-    fn read_again(&mut self, pid: usize) {
-        if !std::mem::replace(&mut self.processes[pid].mail.again, true) {
-            self.later(self.now + 100 * MS, Due::Deliver(pid, None, News::ReadAgain));
-        }
-    }
-
-    pub(crate) fn reads_again(&mut self, pid: usize) {
-        self.processes[pid].mail.again = false;
-        self.read_on(pid);
-    }
-
-    pub(crate) fn read_lost(&mut self, pid: usize) {
-        self.processes[pid].read = None;
-        self.processes[pid].mail.reading = false;
-        self.read_again(pid);
-    }
-
-    pub(crate) fn entries_arrived(&mut self, pid: usize, asked: MessageSeq, entries: Vec<Entry>) {
-        self.processes[pid].mail.reading = false;
-        let mail = &mut self.processes[pid].mail;
-        let holes = mail.inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first));
-        if holes {
-            mail.held = Some((asked, entries));
-            let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
-            return self.side_call(pid, Side::DataSet, Call::View(view));
-        }
-        self.take_entries(pid, None, asked, &entries);
-    }
-
-    pub(crate) fn data_set_told(&mut self, pid: usize, outcome: Result<Reply, Fault>) {
-        let Some((asked, entries)) = self.processes[pid].mail.held.take() else { return };
-        match outcome {
-            Ok(Reply::View(view)) => self.take_entries(pid, Some(&view.data), asked, &entries),
-            _ => self.read_again(pid),
-        }
-    }
-
-    fn take_entries(&mut self, pid: usize, data: Option<&DataSet>, asked: MessageSeq, entries: &[Entry]) {
-        if let Some(inbox) = self.processes[pid].mail.inbox.as_mut().filter(|inbox| inbox.read() >= asked) {
-            if let Some(data) = data {
-                inbox.begin_epoch(data);
-            }
-            for entry in entries {
-                inbox.take(entry);
-            }
-        }
-        self.read_on(pid);
-    }
-
     /// A client receives, and may acknowledge what it got at once.
     pub(crate) fn receive(&mut self, pid: usize, limit: usize, acknowledges: bool) {
         let ids = self.processes[pid].ids.clone();
         let mail = &mut self.processes[pid].mail;
         let Some(inbox) = &mut mail.inbox else { return };
         let offer = inbox.offer(limit, 4 << 20);
+        self.note(|| {
+            format!(
+                "-- p{pid} is handed {} up to {}, gap {:?}, acknowledges: {acknowledges}",
+                offer.received.len(),
+                offer.cursor,
+                offer.gap
+            )
+        });
+        let mail = &mut self.processes[pid].mail;
         if let Some(key) = mail.disk.clone() {
             self.check_offer(pid, &key, &ids, &offer);
             self.disks.get_mut(&key).expect("it is held").log.offered = Some(offer.cursor);
@@ -365,37 +310,8 @@ impl World {
         let mail = &self.processes[pid].mail;
         let sent = mail.disk.as_ref().is_none_or(|key| self.disks[key].unsent.is_empty());
         let state = &self.servers[self.primary].state;
-        let read = mail.inbox.as_ref().is_some_and(|inbox| inbox.is_empty() && state.messages(inbox.read(), 1).is_empty());
+        let read =
+            mail.inbox.as_ref().is_some_and(|inbox| inbox.is_empty() && state.messages(inbox.read(), 1).is_empty());
         sent && read
-    }
-
-    /// A read that found nothing for a while ends.
-    pub(crate) fn read_is_over(&mut self, conn: usize, number: u64) {
-        let after = self.conns[conn].waiting.take_if(|(_, own)| *own == number);
-        if let Some((after, _)) = after {
-            self.send_down(conn, News::Entries(after, Vec::new()));
-        }
-    }
-
-    /// A server answers a read, or lets it wait.
-    pub(crate) fn serve_read(&mut self, conn: usize, after: MessageSeq) {
-        let entries = self.servers[self.conns[conn].server].state.messages(after, COUNT);
-        if entries.is_empty() {
-            self.reads += 1;
-            self.conns[conn].waiting = Some((after, self.reads));
-            self.later(self.now + 5 * SECOND, Due::ReadIsOver(conn, self.reads));
-        } else {
-            self.conns[conn].waiting = None;
-            self.send_down(conn, News::Entries(after, entries));
-        }
-    }
-
-    /// New messages: whoever waits for some gets them.
-    pub(crate) fn wake_readers(&mut self, sid: usize) {
-        for conn in self.open_conns(sid) {
-            if let Some((after, _)) = self.conns[conn].waiting.take() {
-                self.serve_read(conn, after);
-            }
-        }
     }
 }

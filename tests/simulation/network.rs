@@ -6,8 +6,11 @@
 
 use crate::clock::Time;
 use crate::load::Wish;
+use crate::oneshot::TIMERS;
 use crate::world::{Due, World};
+use crate::wrapper::WRAPPERS;
 use clawster::cluster::event::ClusterEvent;
+use clawster::cluster::holding;
 use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use clawster::cluster::node::{Effect, Input, Ticket};
 use clawster::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
@@ -81,6 +84,13 @@ pub(crate) enum News {
     OpenLate(Nonce),
     Reopen,
     PublishAgain,
+    LeaseOn(u64),
+    OnceOn(u64),
+    SubmitOn(u64),
+    ClaimOn,
+    SettleOn(u64),
+    /// For a wrapper.
+    Hold(Box<holding::Input>),
     ReadAgain,
     /// A client wants something.
     Wish(Wish),
@@ -104,7 +114,11 @@ impl World {
         if !self.servers[server].alive {
             return None;
         }
-        let hole_until = self.processes[pid].hole_until;
+        let hole_until = match pid.checked_sub(WRAPPERS) {
+            _ if pid >= TIMERS => 0,
+            Some(at) => self.wrappers[at].hole_until,
+            None => self.processes[pid].hole_until,
+        };
         self.conns.push(Conn {
             pid,
             server,

@@ -5,10 +5,14 @@
 //! Not here: how the effects of a step are carried out (`effects.rs`).
 
 use crate::clock::{MS, SECOND, Time};
+use crate::lease_client::Leases;
 use crate::messages::Mail;
 use crate::network::{ConnId, Job, Kind, News};
+use crate::oneshot::TIMERS;
 use crate::side::Side;
+use crate::task_client::Work;
 use crate::world::{Due, World};
+use crate::wrapper::WRAPPERS;
 use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
 use clawster::cluster::member::Metadata;
 use clawster::cluster::node::{Input, Node, Request, Settings, Standing, Ticket};
@@ -35,6 +39,8 @@ pub(crate) struct Process {
     /// What calls beside the node's own are for.
     pub(crate) side: BTreeMap<Ticket, Side>,
     pub(crate) mail: Mail,
+    pub(crate) leases: Leases,
+    pub(crate) work: Work,
     pub(crate) read: Option<ConnId>,
     wake: u64,
     pub(crate) asked: BTreeMap<Ticket, Request>,
@@ -82,6 +88,8 @@ impl World {
             pending: BTreeMap::new(),
             side: BTreeMap::new(),
             mail: Mail::default(),
+            leases: Leases::default(),
+            work: Work::default(),
             read: None,
             wake: 0,
             asked: BTreeMap::new(),
@@ -98,6 +106,12 @@ impl World {
 
     /// Something reaches a process.
     pub(crate) fn deliver(&mut self, pid: usize, conn: Option<ConnId>, news: News) {
+        if let Some(at) = pid.checked_sub(TIMERS) {
+            return self.timer_deliver(at, conn, news);
+        }
+        if let Some(at) = pid.checked_sub(WRAPPERS) {
+            return self.wrapper_deliver(at, conn, news);
+        }
         let process = &mut self.processes[pid];
         if !process.alive {
             return;
@@ -152,7 +166,13 @@ impl World {
             }
             News::Notice(Notice::Register) => self.step(pid, Input::CalledToRegister),
             News::Notice(Notice::HandOver) => self.step(pid, Input::CalledToHandOver),
-            News::Notice(Notice::Lease(_) | Notice::Drain) => {}
+            News::Notice(Notice::Lease(ticket)) => self.lease_called(pid, &ticket),
+            News::Notice(Notice::Drain) | News::Hold(_) => {}
+            News::LeaseOn(id) => self.lease_on(pid, id),
+            News::OnceOn(id) => self.once_on(pid, id),
+            News::SubmitOn(id) => self.submit_on(pid, id),
+            News::ClaimOn => self.claim_on(pid),
+            News::SettleOn(id) => self.settle_on(pid, id),
             News::Event(event) => {
                 self.processes[pid].event = Some(event.seq);
                 self.checks.read(pid, &event);
@@ -284,6 +304,7 @@ impl World {
     }
 
     pub(crate) fn pause(&mut self, pid: usize, length: Time) {
+        self.coverage.see("fault: process stopped");
         let until = self.now + length;
         let process = &mut self.processes[pid];
         process.paused_until = process.paused_until.max(until);
@@ -310,6 +331,7 @@ impl World {
 
     /// The process is gone. Its connections end with it, unless the whole host died: then nobody tells the server.
     pub(crate) fn kill(&mut self, pid: usize, with_host: bool) {
+        self.coverage.see(if with_host { "fault: host dies" } else { "fault: process killed" });
         self.note(|| format!("!! p{pid} killed, with its host: {with_host}"));
         let process = &mut self.processes[pid];
         process.alive = false;
@@ -330,6 +352,7 @@ impl World {
     /// Nothing passes between this process and any server for a while.
     pub(crate) fn black_hole(&mut self, pid: usize, length: Time, presence_only: bool) {
         let until = self.now + length;
+        self.coverage.see(if presence_only { "fault: black hole, presence only" } else { "fault: black hole" });
         self.note(|| format!("!! p{pid} black hole for {} ms, presence only: {presence_only}", length / MS));
         let process = &mut self.processes[pid];
         process.hurt = process.hurt.max(until);

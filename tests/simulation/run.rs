@@ -3,8 +3,10 @@
 use crate::clock::{MS, SECOND, Time, micros};
 use crate::coverage::Coverage;
 use crate::load::Load;
+use crate::oneshot::TIMERS;
 use crate::rng::Rng;
 use crate::world::{Due, Setup, World};
+use clawster::cluster::ids::LeaseName;
 use clawster::cluster::member::Member;
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
 use std::cell::Cell;
@@ -29,7 +31,13 @@ pub(crate) fn setup(seed: u64) -> Setup {
     let nodes = 3 + rng.below(4);
     let true_clocks = rng.chance(100);
     let keep = if rng.chance(300) { rng.range(1, 5) } else { 10_000 };
-    let load = Load { messages: !rng.chance(200), keep };
+    let load = Load {
+        messages: !rng.chance(200),
+        keep,
+        leases: !rng.chance(300),
+        tasks: !rng.chance(300),
+        timers: if rng.chance(250) { 1 + rng.below(2) } else { 0 },
+    };
     Setup { nodes, timing, leader, true_clocks, load }
 }
 
@@ -49,7 +57,15 @@ impl World {
     }
 
     /// What of the clients' work is not done; `None` when everything is.
-    pub(crate) fn unfinished(&self) -> Option<String> {
+    pub(crate) fn unfinished(&mut self) -> Option<String> {
+        if let Some(why) = self.waits_for_lease() {
+            return Some(why);
+        }
+        if self.setup.load.tasks
+            && let Some(open) = self.open_task()
+        {
+            return Some(open);
+        }
         if self.setup.load.messages {
             for pid in (0..self.processes.len()).filter(|pid| self.is_member(*pid)) {
                 if !self.mail_is_done(pid) {
@@ -67,15 +83,20 @@ impl World {
             return Some(format!("{leaders:?} lead"));
         }
         let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
-        let ids: BTreeSet<_> = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone()).collect();
-        for id in &ids {
+        let of_processes = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone());
+        let own: BTreeSet<_> = of_processes.collect();
+        let ids: BTreeSet<_> = own.iter().cloned().chain(self.timers.iter().map(|timer| timer.id.clone())).collect();
+        for id in &own {
             let of_id = alive.iter().filter(|pid| self.processes[**pid].node.node_id() == id);
             let members: Vec<_> = of_id.filter(|pid| self.is_member(**pid)).collect();
             if members.len() != 1 {
                 return Some(format!("{members:?} are members as {id}"));
             }
         }
-        let leader = self.processes[leaders[0]].node.node_id();
+        let leader = match leaders[0].checked_sub(TIMERS) {
+            Some(at) => &self.timers[at].id,
+            None => self.processes[leaders[0]].node.node_id(),
+        };
         for pid in alive.iter().filter(|pid| self.is_member(**pid)) {
             let view = self.processes[*pid].node.view();
             let live: BTreeSet<_> =
@@ -102,6 +123,17 @@ fn run(world: &mut World) {
     let first = world.rng.range(0, 15 * SECOND);
     world.later(first, Due::Fault);
     world.later(SECOND, Due::Load);
+    for at in 0..world.setup.load.timers {
+        world.add_timer(at % world.hosts.len());
+    }
+    if world.setup.load.leases {
+        for number in 0..world.rng.range(2, 7) {
+            let name = LeaseName::new(format!("l{}", number % 2)).expect("a name");
+            let host = world.rng.below(world.hosts.len());
+            let at = world.rng.range(0, 8 * SECOND);
+            world.later(at, Due::StartWrapper(host, name));
+        }
+    }
     world.watch_until(length);
 
     world.heal();
@@ -112,7 +144,12 @@ fn run(world: &mut World) {
         world.ask_the_missing();
         world.watch_until(next);
         let answered = world.processes.iter().all(|p| !p.alive || p.asked.is_empty());
-        if answered && world.now > length + 10 * SECOND && world.unwell().is_none() && world.unfinished().is_none() && world.rng.chance(300) {
+        if answered
+            && world.now > length + 10 * SECOND
+            && world.unwell().is_none()
+            && world.unfinished().is_none()
+            && world.rng.chance(300)
+        {
             break;
         }
     }

@@ -25,6 +25,9 @@ pub(crate) struct Server {
     /// What its disk holds, and what a replica has: both may lag behind.
     pub(crate) disk: MemoryState,
     pub(crate) replica: MemoryState,
+    /// When these copies were made.
+    pub(crate) disk_at: Time,
+    pub(crate) replica_at: Time,
     /// How far events were handed to followers.
     pub(crate) told: EventSeq,
     /// For a control: a stall guard outside the state.
@@ -40,6 +43,8 @@ impl Server {
         Self {
             disk: state.clone(),
             replica: state.clone(),
+            disk_at: 0,
+            replica_at: 0,
             told: state.events(EventSeq(0), usize::MAX).last().map(|e| e.seq).unwrap_or_default(),
             state,
             clock,

@@ -15,6 +15,7 @@ impl World {
     pub(crate) fn pause_server(&mut self, length: Time) {
         let sid = self.primary;
         if self.servers[sid].alive {
+            self.coverage.see("fault: server stopped");
             self.servers[sid].paused_until = self.now + length;
             self.later(self.now + length, Due::ResumeServer(sid));
             self.note(|| format!("!! s{sid} paused for {} ms", length / MS));
@@ -77,7 +78,9 @@ impl World {
     pub(crate) fn promote(&mut self, data: MemoryState, old_stops: bool) {
         let old = self.primary;
         let next = self.servers.len();
-        let clock = self.servers[old].clock + i64::try_from(self.rng.range(0, 100)).unwrap_or(0) - 50;
+        let ahead = self.rng.range(0, 100);
+        self.jumped += ahead * MS;
+        let clock = self.servers[old].clock + i64::try_from(ahead).unwrap_or(0) - 50;
         let state = data.fork(self.next_server_id(next));
         self.servers[old].read_only = true;
         // A server that becomes a replica ends the reads that block on it.

@@ -9,7 +9,7 @@ use crate::brief;
 use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
-use clawster::cluster::protocol::{Call, Fault, Reply};
+use clawster::cluster::protocol::{Call, Fault, Reply, View};
 use clawster::store::memory::{Channel, Posted};
 
 impl World {
@@ -85,6 +85,9 @@ impl World {
             change(self, pid, &mut call);
         }
         let call = &call;
+        if self.wrong.fast_server {
+            self.servers[sid].clock += 1000;
+        }
         let server = &mut self.servers[sid];
         let mut at = server.time(now);
         if self.wrong.stall_at_quarter {
@@ -104,8 +107,8 @@ impl World {
             self.note(|| format!("   s{sid} p{pid} {} -> {}", brief::call(call), brief::reply(&reply)));
         }
         self.checks.applied(call, &reply);
-        self.look_at_work(call, &reply);
         self.look_at_events(sid);
+        self.look_at_work(call, &reply);
         if matches!(reply, Reply::Publish(_)) {
             self.wake_readers(sid);
         }
@@ -125,6 +128,7 @@ impl World {
             self.lossy_at = now;
         }
         if self.rng.chance(weather.lost_answers) {
+            self.coverage.see("fault: answer lost");
             self.note(|| format!("   s{sid} p{pid} answer lost"));
             if self.rng.chance(500) {
                 self.cut(conn);
@@ -136,9 +140,19 @@ impl World {
 
     /// The checks of messages, leases and tasks see the call.
     fn look_at_work(&mut self, call: &Call, reply: &Reply) {
-        if let (Call::Publish(publish), Reply::Publish(reply)) = (call, reply) {
-            self.check_publish(publish, reply);
+        match (call, reply) {
+            (Call::Publish(publish), Reply::Publish(reply)) => self.check_publish(publish, reply),
+            (Call::Lease(lease), Reply::Lease(reply)) => self.check_lease(lease, reply),
+            (Call::Once(once), Reply::Once(grants)) => self.check_once(once, grants),
+            (Call::Task(task), Reply::Task(reply)) => self.check_tasks(task, reply),
+            (Call::Campaign(_), Reply::Campaign(reply)) => {
+                if let Some(term) = reply.granted {
+                    self.check_number("term", term.0);
+                }
+            }
+            _ => {}
         }
+        self.cover_call(call, reply);
     }
 
     fn publish(&mut self, sid: usize, posted: &Posted) {
@@ -161,7 +175,20 @@ impl World {
         for event in &events {
             self.note(|| format!("** s{sid} {event:?}"));
         }
+        if events.first().is_some_and(|first| !self.checks.is_next(first.seq.0)) {
+            // A new data set began, perhaps with a call whose answer does not say so.
+            let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
+            let at = self.servers[sid].time(self.now);
+            if let Reply::View(view) = self.servers[sid].state.apply(&Call::View(view), at) {
+                self.checks.data_set(&view.data);
+            }
+        }
         self.check_events(&events);
+        for event in &events {
+            self.leases_end(event);
+            self.tasks_end(event);
+            self.cover_event(event);
+        }
         let open = self.open_conns(sid);
         let all: Vec<ConnId> = open.into_iter().filter(|at| self.conns[*at].kind == Kind::Follow).collect();
         for conn in all {

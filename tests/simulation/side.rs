@@ -21,6 +21,13 @@ pub(crate) enum Side {
     Publish,
     DataSet,
     Acknowledge,
+    Lease(u64),
+    Once(u64),
+    Submit(u64),
+    Claim,
+    Settle(u64),
+    Change,
+    List,
 }
 
 impl World {
@@ -64,12 +71,21 @@ impl World {
         _sent: Moment,
         outcome: Result<(Reply, ServerId), Fault>,
     ) {
-        let outcome = outcome.map(|(reply, _)| reply);
+        let (outcome, server) = match outcome {
+            Ok((reply, server)) => (Ok(reply), Some(server)),
+            Err(fault) => (Err(fault), None),
+        };
         match side {
             Side::Publish => self.published(pid, outcome),
             Side::DataSet => self.data_set_told(pid, outcome),
             // The next beat carries it.
-            Side::Acknowledge => {}
+            Side::Acknowledge | Side::Change => {}
+            Side::Lease(id) => self.lease_answered(pid, id, outcome.map(|reply| (reply, server.unwrap_or_default()))),
+            Side::Once(id) => self.once_answered(pid, id, outcome),
+            Side::Submit(id) => self.submit_answered(pid, id, outcome),
+            Side::Claim => self.claim_answered(pid, outcome),
+            Side::Settle(id) => self.settle_answered(pid, id, outcome),
+            Side::List => self.listed(pid, outcome),
         }
     }
 }

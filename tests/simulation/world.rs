@@ -10,13 +10,17 @@ use crate::checks::Checks;
 use crate::clock::{Clock, MS, SECOND, Time, micros};
 use crate::coverage::Coverage;
 use crate::disk::{Disk, DiskKey};
+use crate::lease_checks::Granted;
 use crate::load::Load;
 use crate::message_checks::Streams;
 use crate::network::{Conn, ConnId, Job, News};
+use crate::oneshot::Timer;
 use crate::process::Process;
 use crate::rng::Rng;
 use crate::server::Server;
-use clawster::cluster::ids::NodeId;
+use crate::task_checks::Tasks;
+use crate::wrapper::Wrapper;
+use clawster::cluster::ids::{LeaseName, NodeId};
 use clawster::cluster::protocol::{Call, Numbers, Reply, ServerId};
 use clawster::cluster::settings::{LeaderSettings, Retry, Timing};
 use clawster::store::memory::MemoryState;
@@ -39,6 +43,14 @@ pub(crate) enum Due {
     Load,
     /// A read that waits for messages ends without any.
     ReadIsOver(ConnId, u64),
+    StartWrapper(usize, LeaseName),
+    ResumeWrapper(usize),
+    /// The timer of a host without a running node goes off.
+    Timer(usize),
+    /// A guardian looks at its command, by its number.
+    Guard(usize, u64),
+    /// A command ends; whether it was asked to.
+    CommandEnds(usize, u64, bool),
 }
 
 /// A host: what outlives its processes.
@@ -86,6 +98,10 @@ pub(crate) struct Wrong {
     pub(crate) stall_at_quarter: bool,
     /// A server process has the identity of the one before.
     pub(crate) same_server_id: bool,
+    /// The server's clock runs ahead with every call.
+    pub(crate) fast_server: bool,
+    /// Guardians end no command.
+    pub(crate) guardians_sleep: bool,
     /// A candidate acquires as soon as the server's clock says that the lease is over.
     pub(crate) acquire_by_server_clock: bool,
 }
@@ -115,6 +131,18 @@ pub(crate) struct World {
     pub(crate) messages: u64,
     pub(crate) sides: u64,
     pub(crate) reads: u64,
+    pub(crate) tasks: u64,
+    pub(crate) commands: u64,
+    pub(crate) wrappers: Vec<Wrapper>,
+    pub(crate) timers: Vec<Timer>,
+    pub(crate) granted: Granted,
+    pub(crate) task_book: Tasks,
+    /// How far the servers' clocks jumped forward in all.
+    pub(crate) jumped: Time,
+    /// When data were lost.
+    pub(crate) losses: Vec<Time>,
+    /// When the faults were over.
+    pub(crate) healed: Option<Time>,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
@@ -159,6 +187,15 @@ impl World {
             messages: 0,
             sides: 0,
             reads: 0,
+            tasks: 0,
+            commands: 0,
+            wrappers: Vec::new(),
+            timers: Vec::new(),
+            granted: Granted::default(),
+            task_book: Tasks::default(),
+            jumped: 0,
+            losses: Vec::new(),
+            healed: None,
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
@@ -229,7 +266,17 @@ impl World {
             Due::Fault => self.fault(),
             Due::Load => self.load(),
             Due::ReadIsOver(conn, number) => self.read_is_over(conn, number),
+            Due::StartWrapper(host, name) => self.start_wrapper(host, &name),
+            Due::ResumeWrapper(at) => self.resume_wrapper(at),
+            Due::Timer(at) => self.timer(at),
+            Due::Guard(at, number) => self.guard(at, number),
+            Due::CommandEnds(at, number, asked) => self.command_ends(at, number, asked),
         }
+    }
+
+    /// The faults are over, and everything had a while to settle.
+    pub(crate) fn calm(&self) -> bool {
+        self.healed.is_some_and(|at| self.now > at + 5 * SECOND)
     }
 
     pub(crate) fn lease(&self) -> Time {

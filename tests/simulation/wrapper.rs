@@ -246,7 +246,9 @@ impl World {
                 // It ends by itself some time.
                 let length = if self.rng.chance(300) { SECOND } else { 20 * SECOND };
                 let end = self.now + self.rng.range(MS, length);
-                self.later(end, Due::CommandEnds(at, number, false));
+                if !self.wrong.guardians_sleep {
+                    self.later(end, Due::CommandEnds(at, number, false));
+                }
                 self.guard(at, number);
             }
             Effect::Limit(limits) => {

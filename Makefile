@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fix long e2e otel bench bench-tasks release plugin setup
+.PHONY: help demo test check audit fuzz fix long e2e otel bench bench-tasks release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -43,6 +43,9 @@ release:             ## the binary, in target/release
 
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
 	@scripts/plugin
+
+fuzz:                ## fuzz what comes in from outside, a minute for each of 8 targets; SECONDS and TARGETS change that
+	@scripts/fuzz $${SECONDS:-60} $${TARGETS:-}
 
 audit:               ## licences, sources and known advisories of all dependencies, with cargo-deny
 	@scripts/audit

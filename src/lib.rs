@@ -16,6 +16,8 @@ pub mod cluster;
 pub mod config;
 pub mod embedded;
 pub mod engine;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod guard;
 pub mod logging;
 pub mod rpc;

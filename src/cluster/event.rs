@@ -10,6 +10,7 @@ use super::message::Received;
 use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Why a node is no longer a live member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub enum LeftReason {
     ProcessDied,
     /// Another process took its id over.
     Replaced,
+    /// A reason that only a newer version knows.
+    #[serde(other)]
+    Other,
 }
 
 /// Why a leader was elected.
@@ -39,6 +43,9 @@ pub enum ElectedReason {
     Handover,
     /// The old leader left.
     Resigned,
+    /// A reason that only a newer version knows.
+    #[serde(other)]
+    Other,
 }
 
 /// Why leadership became vacant.
@@ -51,6 +58,9 @@ pub enum LostReason {
     Resigned,
     /// Another process took the leader's node id over.
     Replaced,
+    /// A reason that only a newer version knows.
+    #[serde(other)]
+    Other,
 }
 
 /// What happened, in the cluster's one order.
@@ -108,6 +118,21 @@ pub enum ClusterFact {
         /// Of which kind.
         kind: TaskKind,
     },
+    /// What only a newer version knows: subscribers get it as it is, nothing here acts on it, and the history leaves it out.
+    #[serde(skip)]
+    Other {
+        /// The event's name without `cluster.`, as [`is_event_word`] allows it.
+        name: String,
+        /// The other fields of the entry, as texts.
+        fields: BTreeMap<String, String>,
+    },
+}
+
+/// Whether a text may name an event, or a field of one: lower-case letters, digits and `_`, a letter first, at most 64.
+#[must_use]
+pub fn is_event_word(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(plain)
 }
 
 /// A fact with its place in the order.

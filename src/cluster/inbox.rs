@@ -220,6 +220,15 @@ impl Inbox {
         entry.last.0.saturating_sub(entry.count) <= self.read.0
     }
 
+    /// The entry at `last` cannot be read: its messages are lost for this node, and that is told.
+    pub fn lose(&mut self, last: MessageSeq) {
+        if last > self.read {
+            let count = last.0 - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: last, count: Some(count) });
+            self.read = last;
+        }
+    }
+
     /// Takes an entry of the stream; returns the messages in it that are new and for this node.
     pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
         if entry.last <= self.read {
@@ -234,9 +243,7 @@ impl Inbox {
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Not what clawster writes: its positions are lost, and that is said.
-            let count = entry.last.0 - self.read.0;
-            self.push_gap(Gap { from: self.read.next(), to: entry.last, count: Some(count) });
-            self.read = entry.last;
+            self.lose(entry.last);
             return Vec::new();
         }
         let mut fresh = Vec::new();

@@ -8,6 +8,8 @@
 
 mod check;
 mod environment;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod keys;
 mod layer;
 mod legacy;

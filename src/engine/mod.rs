@@ -14,6 +14,8 @@ mod caller;
 mod driver;
 pub mod error;
 pub mod fresh;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod handle;
 pub mod history;
 pub mod holder;

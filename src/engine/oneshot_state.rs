@@ -1,11 +1,11 @@
 //! What a one-shot heartbeat keeps from one run to the next.
 //!
 //! 1. It is void after a reboot: its times are of the boot clock, which starts anew.
-//! 2. A file that makes no sense counts as absent.
+//! 2. A file that makes no sense, or does not fit its checksum, counts as absent.
 //!
 //! Not here: what a run does with it (`crate::cli`).
 
-use super::state_dir::{StateDir, StateError, private_file};
+use super::state_dir::{StateDir, StateError, checksum, private_file};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use crate::cluster::protocol::Numbers;
@@ -66,15 +66,19 @@ impl OneshotState {
     #[must_use]
     pub fn load(dir: &StateDir, id: &NodeId, boot_id: &str) -> Option<Self> {
         let path = path(dir, id);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat cannot be read; starting anew");
                 return None;
             }
         };
-        match serde_json::from_slice::<Self>(&bytes) {
+        if !checksum::is_intact(&text) {
+            tracing::warn!(path = %path.display(), "the state of the last heartbeat is damaged; starting anew");
+            return None;
+        }
+        match serde_json::from_str::<Self>(&text) {
             Ok(state) if state.boot_id == boot_id => Some(state),
             Ok(_) => {
                 tracing::debug!(path = %path.display(), "the state of the last heartbeat is from before a reboot");
@@ -93,9 +97,9 @@ impl OneshotState {
     /// [`StateError`] when the disk refuses; what was kept before is still there then.
     pub fn store(&self, dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
         let path = path(dir, id);
-        let mut json = serde_json::to_vec(self).map_err(|error| StateError::io(&path, &error.into()))?;
-        json.push(b'\n');
-        private_file::replace(&path, &json)
+        let json = serde_json::to_string(self).map_err(|error| StateError::io(&path, &error.into()))?;
+        let line = format!("{}\n", checksum::seal(&json));
+        private_file::replace(&path, line.as_bytes())
     }
 
     /// The nodes for which heartbeats of this boot left something, by id.
@@ -135,4 +139,43 @@ pub fn boot_id() -> Result<String, StateError> {
 
 fn path(dir: &StateDir, id: &NodeId) -> PathBuf {
     dir.folder().join(format!("{id}{ENDING}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::ClusterName;
+
+    #[test]
+    fn a_damaged_file_counts_as_absent_and_one_of_the_version_before_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(root.path(), &ClusterName::new("c").unwrap()).unwrap();
+        let id = NodeId::new("a").unwrap();
+        let state = OneshotState {
+            boot_id: "boot".to_owned(),
+            incarnation: Incarnation(1_234_567),
+            proc: Nonce::from_bytes([7; 16]),
+            beats: 3,
+            summary: None,
+            lease: Some(HeldLease { term: Term(41), deadline_ms: 123_456 }),
+            numbers: Numbers { token: 1, event: 2, message: 3 },
+            observed: None,
+        };
+        state.store(&dir, &id).unwrap();
+        assert_eq!(OneshotState::load(&dir, &id, "boot").as_ref(), Some(&state));
+        let good = std::fs::read(path(&dir, &id)).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(path(&dir, &id), &bad).unwrap();
+            let loaded = OneshotState::load(&dir, &id, "boot");
+            assert!(loaded.as_ref().is_none_or(|loaded| *loaded == state), "bit {bit}: {loaded:?}");
+        }
+        for length in 0..good.len() - 1 {
+            std::fs::write(path(&dir, &id), &good[..length]).unwrap();
+            assert_eq!(OneshotState::load(&dir, &id, "boot"), None, "{length} bytes");
+        }
+        std::fs::write(path(&dir, &id), serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!(OneshotState::load(&dir, &id, "boot"), Some(state));
+    }
 }

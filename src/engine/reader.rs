@@ -1,46 +1,43 @@
-//! Follows both streams on a connection of its own: events to the node and its subscribers, messages to the inbox.
+//! Follows the streams, each on a connection of its own: events to the node and its subscribers, messages to the inbox.
 //!
 //! 1. Events are handed on in the stream's order, none twice.
-//! 2. Messages are read only while the inbox has room.
+//! 2. Messages are read only while the inbox has room; whatever they are like, events do not wait for them.
+//! 3. What cannot be read is passed over, and what stands behind everything that the data set counts is nobody's: the next
+//!    beat removes it.
 //!
 //! Not here: what is missing between two events (`hub.rs` tells it as a gap).
 
 use super::driver::Msg;
 use super::hub::Hub;
 use super::sync::Sync;
-use crate::cluster::ids::EventSeq;
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::ids::{EventSeq, MessageSeq};
+use crate::cluster::node::Input;
 use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
 use crate::store::Store;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{DEADLINE, Page, Place, RedisStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long one read waits for news.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long one read waits while the inbox is full.
+/// How often a full inbox is looked at.
 const SHORT: Duration = Duration::from_millis(200);
-/// How many entries of each stream one read takes.
-///
-/// Few, because an entry may hold 256 KiB or one large message: a read must be answered within its deadline also over a
-/// slow link.
-pub(super) const COUNT: usize = 16;
+/// How many events one read takes.
+const EVENTS: usize = 64;
+/// How many entries of messages one read takes.
+const ENTRIES: usize = 16;
 /// The pauses between attempts to connect: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// The pause after something was read that the data set does not count.
+const FOREIGN: Duration = Duration::from_millis(250);
 
-/// Reads until the node is gone.
-pub(super) async fn run(store: Arc<RedisStore>, hub: Arc<Hub>, sync: Arc<Sync>, node: mpsc::Sender<Msg>) {
-    let mut position: Option<EventSeq> = None;
-    let mut pause = BACKOFF.0;
-    loop {
-        let began = follow(&store, &hub, &sync, &node, &mut position).await;
-        match began {
-            Ok(()) => return,
-            Err(why) => tracing::debug!(%why, "following the streams was interrupted"),
-        }
-        tokio::time::sleep(pause).await;
-        pause = if sync.is_linked() { BACKOFF.0 } else { (pause * 2).min(BACKOFF.1) };
-    }
+/// What both readers need.
+pub(super) struct Reader {
+    pub(super) store: Arc<RedisStore>,
+    pub(super) sync: Arc<Sync>,
+    pub(super) node: mpsc::Sender<Msg>,
 }
 
 /// What the data set looks like now.
@@ -52,40 +49,104 @@ pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
     }
 }
 
-async fn follow(
-    store: &RedisStore,
-    hub: &Hub,
-    sync: &Sync,
-    node: &mpsc::Sender<Msg>,
-    position: &mut Option<EventSeq>,
-) -> Result<(), Fault> {
-    let mut follower = store.follow().await?;
-    let mut at = match *position {
-        Some(at) => at,
-        None => EventSeq(data_set(store).await?.numbers.event),
-    };
-    *position = Some(at);
-    hub.begin(at);
-    loop {
-        let messages = sync.wants();
-        let wait = if messages.is_some() || !sync.is_member() { WAIT } else { SHORT };
-        let news = tokio::select! {
-            news = follower.next(at, messages, COUNT, wait) => news?,
-            // Membership brings messages: read both streams from now on, on a connection that waits for nothing else.
-            () = sync.member(), if !sync.is_member() => return Err(Fault::Unavailable("a member now".to_owned())),
-        };
-        for event in news.events {
-            if event.seq <= at {
-                continue;
-            }
-            at = event.seq;
-            *position = Some(at);
-            if node.send(Msg::News(event)).await.is_err() {
-                return Ok(());
-            }
-        }
-        if let Some(asked) = messages.filter(|_| !news.messages.is_empty()) {
-            sync.take_entries(store, asked, &news.messages).await?;
+impl Reader {
+    /// Reads events until the node is gone.
+    pub(super) async fn events(self, hub: Arc<Hub>) {
+        let mut position = None;
+        let mut pause = BACKOFF.0;
+        while let Err(why) = self.follow_events(&hub, &mut position).await {
+            tracing::debug!(%why, "following the events was interrupted");
+            self.rest(&mut pause).await;
         }
     }
+
+    /// Reads messages while the node is a member, until it is gone.
+    pub(super) async fn messages(self) {
+        let mut pause = BACKOFF.0;
+        loop {
+            self.sync.member().await;
+            if let Err(why) = self.follow_messages().await {
+                tracing::debug!(%why, "following the messages was interrupted");
+                self.rest(&mut pause).await;
+            }
+        }
+    }
+
+    async fn rest(&self, pause: &mut Duration) {
+        tokio::time::sleep(*pause).await;
+        *pause = if self.sync.is_linked() { BACKOFF.0 } else { (*pause * 2).min(BACKOFF.1) };
+    }
+
+    async fn follow_events(&self, hub: &Hub, position: &mut Option<Place>) -> Result<(), Fault> {
+        let mut follower = self.store.follow().await?;
+        let mut at = match *position {
+            Some(at) => at,
+            None => Place::of(data_set(&self.store).await?.numbers.event),
+        };
+        *position = Some(at);
+        hub.begin(EventSeq(at.seq));
+        loop {
+            let mut page = follower.events(at, EVENTS, WAIT).await?;
+            let foreign = is_odd(&page, at.seq) && page.cut(data_set(&self.store).await?.numbers.event);
+            for (place, event) in page.entries {
+                at = place;
+                *position = Some(place);
+                if let Some(event) = event
+                    && self.node.send(Msg::News(event)).await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+            if foreign {
+                self.call_for_a_beat().await;
+            }
+        }
+    }
+
+    async fn follow_messages(&self) -> Result<(), Fault> {
+        let mut follower = self.store.follow().await?;
+        // Up to which entry was read when the inbox asked from a position: what it could not take is not read again.
+        let mut passed: Option<(MessageSeq, Place)> = None;
+        while self.sync.is_member() {
+            let Some(asked) = self.sync.wants() else {
+                tokio::time::sleep(SHORT).await;
+                continue;
+            };
+            let from = match passed {
+                Some((before, place)) if before <= asked && place.seq >= asked.0 => place,
+                _ => Place::of(asked.0),
+            };
+            let page = tokio::select! {
+                page = follower.messages(from, ENTRIES, WAIT, DEADLINE) => page?,
+                // The connection still waits at the old place.
+                () = self.sync.moved() => return Ok(()),
+            };
+            if page.entries.is_empty() {
+                continue;
+            }
+            let taken = self.sync.take_entries(&self.store, asked, page).await?;
+            passed = Some((asked, taken.end.unwrap_or(from)));
+            if taken.foreign {
+                self.call_for_a_beat().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next beat of a member removes what somebody else put behind the end of a stream.
+    async fn call_for_a_beat(&self) {
+        // The node is gone only when this task is ended, too.
+        let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
+        tokio::time::sleep(FOREIGN).await;
+    }
+}
+
+/// Whether events do not simply follow what was read: then the data set says what belongs to it.
+fn is_odd(page: &Page<ClusterEvent>, read: u64) -> bool {
+    let mut next = read + 1;
+    page.entries.iter().any(|(place, event)| {
+        let follows = place.seq == next && event.is_some();
+        next += 1;
+        !follows
+    })
 }

@@ -51,6 +51,7 @@ impl RunningNode {
         let mut snapshot = Snapshot {
             outbox: self.slot.peek(|store| store.unsent()).map(|unsent| (unsent.messages, unsent.bytes)),
             census,
+            unreadable: crate::store::redis::unreadable().to_vec(),
             dropped_lines: self.metrics.dropped_lines(),
             memory: memory_bytes(),
             cpu: clock::cpu(),

@@ -6,23 +6,24 @@
 //!
 //! Not here: sending (`publisher.rs`), reading the stream (`reader.rs`), what is offered (`crate::cluster::inbox`).
 
+mod reading;
+
 use super::driver::{Msg, Status};
 use super::error::Error;
 use super::hub::Hub;
 use super::metrics::Metrics;
 use super::outbox::SavedChange;
 use super::progress::Progress;
-use super::reader;
 use super::slot::Slot;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::inbox::{Inbox, Offer};
 use crate::cluster::message::Received;
 use crate::cluster::node::{Admission, Input};
-use crate::cluster::protocol::{Call, DataSet, Entry, Fault, Life};
+use crate::cluster::protocol::{Call, DataSet, Life};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
@@ -50,6 +51,9 @@ pub(super) struct Sync {
     /// The disk has not been told the newest cursor.
     behind: AtomicBool,
     began: Notify,
+    moved: Notify,
+    /// The newest message that was waited for in vain.
+    never_came: AtomicU64,
 }
 
 impl Sync {
@@ -80,6 +84,8 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            moved: Notify::new(),
+            never_came: AtomicU64::new(0),
         })
     }
 
@@ -114,6 +120,9 @@ impl Sync {
             *inbox = Some(Inbox::new(ids, producer, admission.cursor, &admission.data, marks));
         }
         drop(inbox);
+        if !goes_on {
+            self.moved.notify_one();
+        }
         self.behind.store(true, Ordering::Release);
         self.began.notify_one();
         self.arrived.notify_waiters();
@@ -178,61 +187,6 @@ impl Sync {
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
-    /// Takes entries of the stream. Before a hole the data set is asked for, because it may be a new one.
-    pub(super) async fn take_entries(
-        &self,
-        store: &RedisStore,
-        asked: MessageSeq,
-        entries: &[Entry],
-    ) -> Result<(), Fault> {
-        let holes = {
-            let inbox = self.inbox();
-            inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first))
-        };
-        let data = if holes { Some(reader::data_set(store).await?) } else { None };
-        let mut fresh = Vec::new();
-        // An inbox that began anew meanwhile, further back, has not asked for these.
-        if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
-            if let Some(data) = &data {
-                inbox.begin_epoch(data);
-            }
-            for entry in entries {
-                fresh.extend(inbox.take(entry));
-            }
-        }
-        self.metrics.messages_received.inc_by(fresh.len() as u64);
-        self.arrived.notify_waiters();
-        if self.hub.wants_messages() {
-            for received in fresh {
-                self.hub.publish_local(LocalFact::Message(received));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads what is in the stream now, up to `limit` messages, unless enough waits already.
-    async fn pull(&self, limit: usize) {
-        for _ in 0..64 {
-            let Some(at) = self.wants() else { return };
-            if self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit) || !self.is_linked() {
-                return;
-            }
-            match self.store.messages(at, reader::COUNT).await {
-                Ok(entries) if entries.is_empty() => return,
-                Ok(entries) => {
-                    if let Err(why) = self.take_entries(&self.store, at, &entries).await {
-                        tracing::debug!(%why, "reading messages was interrupted");
-                        return;
-                    }
-                }
-                Err(why) => {
-                    tracing::debug!(%why, "reading messages was interrupted");
-                    return;
-                }
-            }
-        }
-    }
-
     /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
     pub(super) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
@@ -246,7 +200,7 @@ impl Sync {
 
     /// Offers messages, waiting up to `wait` for the first one.
     pub(super) async fn receive(&self, limit: usize, wait: Duration) -> Option<Offer> {
-        self.pull(limit).await;
+        self.catch_up(limit).await;
         let waiting = async {
             loop {
                 let arrived = self.arrived.notified();

@@ -9,7 +9,7 @@ use super::caller::{Caller, Verdict, nonce};
 use super::error::Error;
 use super::handle::{HeldLease, HeldTask};
 use crate::cluster::ids::{LeaseName, Nonce};
-use crate::cluster::protocol::{self, Call, LeaseCall, Reply, Settlement, TaskCall, TaskReply};
+use crate::cluster::protocol::{self, Call, LeaseCall, Life, Owner, Reply, Settlement, TaskCall, TaskReply};
 use crate::cluster::task::Jitter;
 use tokio::sync::mpsc;
 
@@ -21,8 +21,8 @@ const NOTED: usize = 4_096;
 pub(super) enum Undo {
     /// A place in the queue of a lease.
     Wait { name: LeaseName, ticket: Nonce },
-    /// A lease.
-    Lease(HeldLease),
+    /// A lease, with the life that was granted it.
+    Lease(HeldLease, Life),
     /// Tasks that were claimed.
     Tasks(Vec<HeldTask>),
 }
@@ -69,7 +69,10 @@ async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
     };
     match what {
         Undo::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
-        Undo::Lease(HeldLease { name, token }) => lease(LeaseCall::Release { name: name.clone(), token: *token }).await,
+        Undo::Lease(HeldLease { name, token }, life) => {
+            let owner = Owner::of(life.clone());
+            lease(LeaseCall::Release { name: name.clone(), token: *token, owner, ticket: None }).await
+        }
         Undo::Tasks(tasks) => {
             let jitter = Jitter::from_text(nonce()?.as_str());
             let settlement = |held: &HeldTask| Settlement {

@@ -14,6 +14,8 @@ pub mod client;
 pub mod connection;
 pub mod errors;
 pub mod framing;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod http;
 pub mod mcp;
 mod methods;

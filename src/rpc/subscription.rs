@@ -37,20 +37,23 @@ const NAME_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     names: BTreeSet<&'static str>,
+    /// Also what only a newer version knows.
+    all: bool,
 }
 
 impl Filter {
     /// Reads a filter: names of events, or `cluster.*` (or `*`) for all but the messages.
     pub(crate) fn new(texts: Option<&[String]>) -> Result<Self, RpcError> {
         let all = || EVENTS.iter().map(|spec| spec.name).filter(|name| *name != event::MESSAGE);
-        let Some(texts) = texts else { return Ok(Self { names: all().collect() }) };
+        let Some(texts) = texts else { return Ok(Self { names: all().collect(), all: true }) };
         if texts.is_empty() || texts.len() > MAX_NAMES {
             return Err(RpcError::parameter("events", format!("name 1 to {MAX_NAMES} events, or leave it out")));
         }
-        let mut names = BTreeSet::new();
+        let (mut names, mut everything) = (BTreeSet::new(), false);
         for text in texts {
             if matches!(text.as_str(), "cluster.*" | "*") {
                 names.extend(all());
+                everything = true;
                 continue;
             }
             let Some(spec) = EVENTS.iter().find(|spec| spec.name == text) else {
@@ -60,7 +63,7 @@ impl Filter {
             };
             names.insert(spec.name);
         }
-        Ok(Self { names })
+        Ok(Self { names, all: everything })
     }
 
     /// Whether messages are to be seen.
@@ -69,7 +72,7 @@ impl Filter {
     }
 
     fn takes(&self, name: &str) -> bool {
-        name == event::GAP || self.names.contains(name)
+        name == event::GAP || self.names.contains(name) || (self.all && EVENTS.iter().all(|spec| spec.name != name))
     }
 }
 
@@ -204,7 +207,7 @@ impl<N: Node> Forwarder<N> {
         while let Some(event) = self.feed.next().await {
             let name = event::name(&event);
             self.note_departure(&event);
-            if !self.filter.takes(name) {
+            if !self.filter.takes(&name) {
                 continue;
             }
             if matches!(event, Event::Local { .. }) && self.this.is_none() {
@@ -212,8 +215,8 @@ impl<N: Node> Forwarder<N> {
             }
             let result = AnyEvent::new(event, &self.context.info.cluster, self.this.as_ref());
             let params = EventParams { subscription: self.id, result };
-            let Ok(text) = serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: name, params }) else {
-                tracing::error!(event = name, "an event cannot be written as JSON; it was left out");
+            let Ok(text) = serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: &name, params }) else {
+                tracing::error!(event = %name, "an event cannot be written as JSON; it was left out");
                 continue;
             };
             let held = vec![self.unwritten.take(text.len()).await];

@@ -45,6 +45,26 @@ async fn a_presence_must_be_subscribed<F: Fixture>(mut f: F) {
     assert!(lease_record(&f, "bot").await.unwrap().present, "it is bound to the new connection");
 }
 
+async fn only_the_process_that_was_granted_it_ends_a_lease<F: Fixture>(mut f: F) {
+    let n = member(&f, "n").await;
+    let held = ready(&mut f, "n", "w1").await;
+    let token = taken(&f, held.clone()).await;
+    let process = ready(&mut f, "n", "w2").await;
+    for foreign in [&n as &dyn Claimant, &process] {
+        assert!(!release(&f, foreign, "bot", token).await, "{:?}", foreign.proof());
+        assert_eq!(prolong(&f, foreign, "bot", token, None).await, Renewed::Stale, "{:?}", foreign.proof());
+    }
+    assert_eq!(hold_on(&f, &process, token, "w2", true).await, Renewed::Stale, "another process of the same host");
+    assert!(lease_record(&f, "bot").await.unwrap().present, "it is still bound to the first connection");
+    assert!(matches!(hold_on(&f, &held, token, "w1", true).await, Renewed::Until(_)));
+    f.hang_up("w1").await;
+    assert!(!release(&f, &process, "bot", token).await);
+    let elsewhere = Acquire { owner: process.owner, ..held };
+    assert!(release(&f, &elsewhere, "bot", token).await, "the ticket proves it over any connection");
+    assert!(release(&f, &elsewhere, "bot", token).await);
+    assert!(!release(&f, &n, "bot", token).await);
+}
+
 async fn a_new_server_process_grants_nothing_at_once<F: Fixture>(mut f: F) {
     let n = member(&f, "n").await;
     f.subscribe("w1").await;
@@ -70,7 +90,7 @@ async fn a_new_server_process_grants_nothing_at_once<F: Fixture>(mut f: F) {
     }
     taken(&f, acquire_of(&n, "members")).await;
     let token = taken(&f, Acquire { served: known, ..ask.clone() }).await;
-    release(&f, "bot", token).await;
+    release(&f, &ask, "bot", token).await;
     taken(&f, ask.clone()).await;
     for _ in 0..2 {
         f.advance(secs(9));
@@ -121,11 +141,11 @@ async fn only_the_first_waiter_takes_it<F: Fixture>(mut f: F) {
         "it ends the lease for the first"
     );
     f.noticed("w2", Notice::Lease(first.ticket.clone())).await;
-    let next = taken(&f, first).await;
+    let next = taken(&f, first.clone()).await;
     f.noticed("w3", Notice::Lease(second.ticket.clone())).await;
     assert_eq!(queued(&f, &second).await, 0, "who is the first now watches");
     f.hang_up("w3").await;
-    release(&f, "bot", next).await;
+    release(&f, &first, "bot", next).await;
     f.noticed("w4", Notice::Lease(third.ticket.clone())).await;
     taken(&f, third).await;
 }
@@ -181,8 +201,8 @@ async fn another_server_process_waits_for_the_holder<F: Fixture>(mut f: F) {
 
 async fn a_vacancy_of_another_server_process_proves_nothing<F: Fixture>(mut f: F) {
     let first = ready(&mut f, "n", "w1").await;
-    let token = taken(&f, first).await;
-    release(&f, "bot", token).await;
+    let token = taken(&f, first.clone()).await;
+    release(&f, &first, "bot", token).await;
     f.restart(true).await;
     f.subscribe("w2").await;
     let ask = wrapper("m", "bot", "w2");
@@ -239,7 +259,7 @@ async fn a_flushed_lease_stays_its_holders<F: Fixture>(mut f: F) {
     assert_eq!(refused.outcome, Acquired::Refused(Refusal::Unsettled), "another data set than it knew");
     f.noticed("w1", Notice::Register).await;
     assert!(matches!(hold_on(&f, &held, token, "w1", true).await, Renewed::Until(_)));
-    assert!(release(&f, "bot", token).await);
+    assert!(release(&f, &held, "bot", token).await);
     assert!(taken(&f, ask).await > token);
     f.flush();
     let held = Acquire { name: lease_name("first"), ..held };
@@ -280,6 +300,7 @@ async fn a_members_end_leaves_what_a_presence_holds<F: Fixture>(mut f: F) {
 
 contract!(
     a_presence_must_be_subscribed,
+    only_the_process_that_was_granted_it_ends_a_lease,
     a_new_server_process_grants_nothing_at_once,
     a_presence_that_is_gone_ends_it,
     an_unchanged_record_ends_it,

@@ -278,6 +278,7 @@ pub async fn story<F: Fixture>(f: &F) -> Vec<String> {
         ClusterFact::LeaderLost { leader_id, reason, .. } => format!("{leader_id} lost {reason:?}"),
         ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
         ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
+        ClusterFact::Other { name, .. } => format!("{} {name}", event.node_id),
     };
     events(f).await.iter().map(told).collect()
 }

@@ -45,7 +45,7 @@ async fn each_task_and_lease_is_counted_in_its_state<F: Fixture>(f: F) {
     let before = view(&f).await.data.numbers;
     assert_eq!(counts(&census(&f).await), [2, 3, 1, 1, 1, 1, 1].map(Some));
     assert_eq!(view(&f).await.data.numbers, before, "counting changes nothing");
-    assert!(release(&f, "bot", token).await);
+    assert!(release(&f, &a, "bot", token).await);
     assert_eq!(census(&f).await.leases, Some(1));
 }
 
@@ -54,7 +54,7 @@ async fn a_lease_that_is_over_or_kept_for_a_waiter_counts_until_a_heartbeat<F: F
     let token = taken(&f, acquire_of(&a, "bot")).await;
     let waits = Acquire { wait: true, ..acquire_of(&b, "bot") };
     queued(&f, &waits).await;
-    assert!(release(&f, "bot", token).await);
+    assert!(release(&f, &a, "bot", token).await);
     assert_eq!(census(&f).await.leases, Some(1), "kept for the waiter");
     for _ in 0..3 {
         f.advance(GRACE);

@@ -58,8 +58,8 @@ async fn a_draining_node_gets_nothing_and_keeps_what_it_has<F: Fixture>(mut f: F
     assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
     assert_eq!(denied(&f, acquire_of(&a, "free")).await, Refusal::Draining);
     assert_eq!(denied(&f, Acquire { name: lease_name("free"), ..held.clone() }).await, Refusal::Draining);
-    assert!(matches!(prolong(&f, "bot", token, None).await, Renewed::Until(_)), "what runs finishes");
-    release(&f, "bot", token).await;
+    assert!(matches!(prolong(&f, &a, "bot", token, None).await, Renewed::Until(_)), "what runs finishes");
+    release(&f, &a, "bot", token).await;
     taken(&f, waits).await;
     let again = drain(&f, &a, true).await;
     assert_eq!(again.leases, 1);

@@ -2,7 +2,7 @@
 
 use crate::calls::*;
 use crate::fixture::Fixture;
-use clawster::cluster::ids::{Incarnation, LeaseName, Term};
+use clawster::cluster::ids::{Incarnation, LeaseName, Nonce, Term};
 use clawster::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Call, Drain, DrainReply, LeaseCall, LeaseRecord, LeaseReply, Numbers, Once,
     OnceGrant, Owner, Refusal, Renewed, Reply, Served,
@@ -93,25 +93,43 @@ pub async fn denied<F: Fixture>(f: &F, ask: Acquire) -> Refusal {
     }
 }
 
-/// A renewal for a member's life.
-pub async fn prolong<F: Fixture>(f: &F, name: &str, token: Term, ttl: Option<Duration>) -> Renewed {
-    let name = lease_name(name);
-    let ask = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner: None, holds: false, grace: GRACE };
+/// Who says that a lease is its own, and by which ticket.
+pub trait Claimant: Sync {
+    fn proof(&self) -> (Owner, Option<Nonce>);
+}
+
+impl Claimant for Node {
+    fn proof(&self) -> (Owner, Option<Nonce>) {
+        (Owner::of(self.life.clone()), None)
+    }
+}
+
+impl Claimant for Acquire {
+    fn proof(&self) -> (Owner, Option<Nonce>) {
+        (self.owner.clone(), self.owner.presence.as_ref().map(|_| self.ticket.clone()))
+    }
+}
+
+/// A renewal by whom a lease was granted to.
+pub async fn prolong<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Term, ttl: Option<Duration>) -> Renewed {
+    let (name, (owner, ticket)) = (lease_name(name), by.proof());
+    let ask = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds: false, grace: GRACE };
     let LeaseReply::Renewed { outcome, .. } = lease(f, ask).await else { panic!("no answer") };
     outcome
 }
 
 /// A renewal by a presence.
 pub async fn hold_on<F: Fixture>(f: &F, ask: &Acquire, token: Term, presence: &str, holds: bool) -> Renewed {
-    let owner = Some(Owner { presence: Some(nonce(presence)), ..ask.owner.clone() });
+    let (owner, ticket) = (Owner { presence: Some(nonce(presence)), ..ask.owner.clone() }, Some(ask.ticket.clone()));
     let (name, ttl) = (ask.name.clone(), Some(ask.ttl));
-    let call = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, holds, grace: GRACE };
+    let call = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds, grace: GRACE };
     let LeaseReply::Renewed { outcome, .. } = lease(f, call).await else { panic!("no answer") };
     outcome
 }
 
-pub async fn release<F: Fixture>(f: &F, name: &str, token: Term) -> bool {
-    let ask = LeaseCall::Release { name: lease_name(name), token };
+pub async fn release<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Term) -> bool {
+    let (owner, ticket) = by.proof();
+    let ask = LeaseCall::Release { name: lease_name(name), token, owner, ticket };
     let LeaseReply::Released { released } = lease(f, ask).await else { panic!("no answer") };
     released
 }

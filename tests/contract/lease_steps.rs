@@ -22,8 +22,8 @@ const TTLS: [Duration; 2] = [Duration::from_millis(9700), Duration::from_millis(
 #[derive(Debug, Clone)]
 pub enum LeaseStep {
     Acquire { lease: usize, bound: bool, wait: bool, claim: u8, served: bool, knows: bool, ttl: usize, request: u8 },
-    Renew { lease: usize, bound: bool, holds: bool, ttl: usize, other: bool },
-    Release { lease: usize, other: bool },
+    Renew { lease: usize, bound: bool, holds: bool, ttl: usize, other: bool, shows: bool },
+    Release { lease: usize, other: bool, bound: bool, shows: bool },
     Check { lease: usize, other: bool },
     Forget { lease: usize },
     Once { keys: Vec<u8>, request: u8 },
@@ -51,10 +51,12 @@ pub fn lease_step() -> impl Strategy<Value = (usize, LeaseStep)> {
                 lease, bound, wait, claim, served, knows, ttl, request
             }
         ),
-        3 => (lease(), often(), often(), ttl(), rarely()).prop_map(|(lease, bound, holds, ttl, other)| LeaseStep::Renew {
-            lease, bound, holds, ttl, other
+        5 => (lease(), any::<bool>(), often(), ttl(), rarely(), often()).prop_map(
+            |(lease, bound, holds, ttl, other, shows)| LeaseStep::Renew { lease, bound, holds, ttl, other, shows }
+        ),
+        5 => (lease(), rarely(), any::<bool>(), often()).prop_map(|(lease, other, bound, shows)| LeaseStep::Release {
+            lease, other, bound, shows
         }),
-        3 => (lease(), rarely()).prop_map(|(lease, other)| LeaseStep::Release { lease, other }),
         1 => (lease(), rarely()).prop_map(|(lease, other)| LeaseStep::Check { lease, other }),
         1 => lease().prop_map(|lease| LeaseStep::Forget { lease }),
         1 => (prop::collection::vec(0..4u8, 1..4), 0..3u8).prop_map(|(keys, request)| LeaseStep::Once { keys, request }),
@@ -83,6 +85,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
         incarnation: if bound { Incarnation(0) } else { life.incarnation },
         presence: bound.then(|| nonce(known.presence.unwrap_or("nobody"))),
     };
+    let shown = |lease: &usize, shows: bool| shows.then(|| ticket(known.node, *lease, true));
     Call::Lease(Box::new(match step {
         LeaseStep::Acquire { lease, bound, wait, claim, served, knows, ttl, request } => {
             let seen = record(lease);
@@ -113,16 +116,22 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
                 ..acquire_of(known.node, LEASES[*lease])
             })
         }
-        LeaseStep::Renew { lease, bound, holds, ttl, other } => LeaseCall::Renew {
+        LeaseStep::Renew { lease, bound, holds, ttl, other, shows } => LeaseCall::Renew {
             name: name(lease),
             token: token(lease, *other),
             ttl: (*ttl > 0).then(|| TTLS[*ttl]),
             nonce: nonce_of("k"),
-            owner: bound.then(|| owner(true)),
+            owner: owner(*bound),
+            ticket: shown(lease, *bound && *shows),
             holds: *holds && !known.epoch.is_empty(),
             grace: GRACE,
         },
-        LeaseStep::Release { lease, other } => LeaseCall::Release { name: name(lease), token: token(lease, *other) },
+        LeaseStep::Release { lease, other, bound, shows } => LeaseCall::Release {
+            name: name(lease),
+            token: token(lease, *other),
+            owner: owner(*bound),
+            ticket: shown(lease, *bound && *shows),
+        },
         LeaseStep::Check { lease, other } => LeaseCall::Check { name: name(lease), token: token(lease, *other) },
         LeaseStep::Forget { lease } => {
             LeaseCall::Forget { name: name(lease), ticket: ticket(known.node, *lease, true) }

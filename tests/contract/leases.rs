@@ -21,7 +21,7 @@ async fn a_lease_has_one_holder<F: Fixture>(f: F) {
     assert_eq!((record.holder.unwrap().node_id, record.token, record.waiters), (id("a"), token, 0));
     assert!(check(&f, "bot", token).await);
     taken(&f, acquire_of(&b, "bot:2/other")).await;
-    assert!(release(&f, "bot", token).await);
+    assert!(release(&f, &a, "bot", token).await);
     let next = taken(&f, acquire_of(&b, "bot")).await;
     assert!(next > token);
     assert!(!check(&f, "bot", token).await && check(&f, "bot", next).await);
@@ -34,7 +34,7 @@ async fn waiters_take_turns_by_arrival<F: Fixture>(mut f: F) {
     let (first, second) = (acquire_of(&b, "bot"), acquire_of(&c, "bot"));
     assert_eq!((queued(&f, &first).await, queued(&f, &second).await), (0, 1));
     assert_eq!((queued(&f, &second).await, queued(&f, &first).await), (1, 0), "asking again keeps the place");
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     f.noticed("p2", called(&first)).await;
     let kept = lease_record(&f, "bot").await.unwrap();
     assert_eq!((kept.holder, kept.offered_to.as_deref(), kept.waiters), (None, Some(first.ticket.as_str()), 2));
@@ -42,7 +42,7 @@ async fn waiters_take_turns_by_arrival<F: Fixture>(mut f: F) {
     assert_eq!(queued(&f, &second).await, 1);
     let next = taken(&f, first).await;
     assert_eq!(queued(&f, &second).await, 0);
-    release(&f, "bot", next).await;
+    release(&f, &b, "bot", next).await;
     f.noticed("p3", called(&second)).await;
     assert!(taken(&f, second).await > next);
 }
@@ -54,7 +54,7 @@ async fn an_offer_that_is_not_taken_passes_on<F: Fixture>(mut f: F) {
     for ask in [&first, &second, &third] {
         queued(&f, ask).await;
     }
-    release(&f, "bot", token).await;
+    release(&f, &b, "bot", token).await;
     let due = tick(&f, &b).await.due;
     assert!(due <= GRACE, "{due:?}");
     f.advance(GRACE);
@@ -80,7 +80,7 @@ async fn who_cannot_take_it_is_passed_over<F: Fixture>(mut f: F) {
     leave(&f, &b).await;
     member(&f, "b").await;
     drain(&f, &c, true).await;
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     f.noticed("p4", called(&last)).await;
     assert_eq!(lease_record(&f, "bot").await.unwrap().waiters, 1);
     assert_eq!(denied(&f, Acquire { wait: true, ..drains }).await, Refusal::Draining);
@@ -98,7 +98,7 @@ async fn a_waiter_gives_up<F: Fixture>(mut f: F) {
     assert!(!forget(&f, &first).await);
     queued(&f, &first).await;
     queued(&f, &second).await;
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     assert!(forget(&f, &first).await && !forget(&f, &first).await);
     f.noticed("p2", called(&second)).await;
     assert!(forget(&f, &second).await);
@@ -135,7 +135,7 @@ async fn the_end_of_a_life_ends_its_leases<F: Fixture>(mut f: F) {
     f.hang_up("p3").await;
     sweep(&f, &leads, term, &[("c", "p3")]).await;
     f.noticed("pw", called(&ask)).await;
-    assert_eq!(prolong(&f, "died", token, None).await, Renewed::Stale);
+    assert_eq!(prolong(&f, &c, "died", token, None).await, Renewed::Stale);
     taken(&f, ask).await;
 }
 
@@ -167,11 +167,11 @@ async fn a_stall_of_the_server_ends_no_lease<F: Fixture>(mut f: F) {
     f.advance(secs(3600));
     assert!(check(&f, "bot", token).await);
     assert_eq!(denied(&f, acquire_of(&b, "bot")).await, Refusal::Held);
-    assert!(matches!(prolong(&f, "bot", token, Some(secs(10))).await, Renewed::Until(_)));
+    assert!(matches!(prolong(&f, &a, "bot", token, Some(secs(10))).await, Renewed::Until(_)));
     f.advance(secs(8));
     assert_eq!(denied(&f, acquire_of(&b, "bot")).await, Refusal::Held);
     f.advance(secs(3));
-    assert_eq!(prolong(&f, "bot", token, None).await, Renewed::Stale);
+    assert_eq!(prolong(&f, &a, "bot", token, None).await, Renewed::Stale);
     assert!(taken(&f, acquire_of(&b, "bot")).await > token, "whoever asks finds it over");
 }
 
@@ -184,16 +184,16 @@ async fn a_repeated_request_gets_its_first_grant<F: Fixture>(mut f: F) {
     let told = Acquired::Granted { token, expires_at, again: true };
     assert_eq!(acquire(&f, asked(&a, "bot")).await.outcome, told);
     assert_eq!(denied(&f, asked(&b, "bot")).await, Refusal::Held, "another node's request is another one");
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     assert_eq!(acquire(&f, asked(&a, "bot")).await.outcome, told, "also after its end");
     leave(&f, &a).await;
-    let a = member(&f, "a").await;
-    assert_eq!(acquire(&f, asked(&a, "bot")).await.outcome, told, "also to another life");
     let next = taken(&f, asked(&b, "bot")).await;
     assert!(next > token, "a refusal is not remembered");
+    let a = member(&f, "a").await;
+    assert_eq!(denied(&f, asked(&a, "bot")).await, Refusal::Held, "it ended with the life that was granted it");
     assert!(taken(&f, asked(&a, "other")).await > next);
     f.advance(secs(3700));
-    release(&f, "bot", next).await;
+    release(&f, &b, "bot", next).await;
     let a = admitted(&f, Join { force: true, ..join_of("a") }).await;
     assert!(taken(&f, asked(&a, "bot")).await > next, "after an hour it is another one");
 }
@@ -204,7 +204,7 @@ async fn a_lost_answer_is_told_again_by_its_ticket<F: Fixture>(f: F) {
     let token = taken(&f, ask.clone()).await;
     let again = acquire(&f, ask.clone()).await;
     assert!(matches!(again.outcome, Acquired::Granted { token: told, again: true, .. } if told == token));
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     assert!(taken(&f, ask).await > token);
 }
 
@@ -219,7 +219,7 @@ async fn tokens_rise_for_ever<F: Fixture>(mut f: F) {
     higher(token.0);
     higher(elect(&f, &a).await.0);
     higher(taken(&f, acquire_of(&a, "other")).await.0);
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     higher(taken(&f, acquire_of(&a, "bot")).await.0);
     let known = tick(&f, &a).await.data.numbers;
     f.flush();
@@ -236,19 +236,37 @@ async fn tokens_rise_for_ever<F: Fixture>(mut f: F) {
 
 async fn a_stale_token_is_refused<F: Fixture>(f: F) {
     let (a, b) = (member(&f, "a").await, member(&f, "b").await);
-    assert_eq!(prolong(&f, "bot", Term(1), None).await, Renewed::Stale);
-    assert!(!release(&f, "bot", Term(1)).await && !check(&f, "bot", Term(1)).await);
+    assert_eq!(prolong(&f, &a, "bot", Term(1), None).await, Renewed::Stale);
+    assert!(!release(&f, &a, "bot", Term(1)).await && !check(&f, "bot", Term(1)).await);
     let token = taken(&f, acquire_of(&a, "bot")).await;
-    let Renewed::Until(until) = prolong(&f, "bot", token, Some(secs(600))).await else { panic!("not renewed") };
+    let Renewed::Until(until) = prolong(&f, &a, "bot", token, Some(secs(600))).await else { panic!("not renewed") };
     assert!(until.since(view(&f).await.now) > secs(590));
-    assert!(release(&f, "bot", token).await);
-    assert!(release(&f, "bot", token).await, "a second release is answered alike");
-    assert_eq!(prolong(&f, "bot", token, None).await, Renewed::Stale);
+    assert!(release(&f, &a, "bot", token).await);
+    assert!(release(&f, &a, "bot", token).await, "a second release is answered alike");
+    assert_eq!(prolong(&f, &a, "bot", token, None).await, Renewed::Stale);
     assert!(!check(&f, "bot", token).await);
     let next = taken(&f, acquire_of(&b, "bot")).await;
-    assert!(!release(&f, "bot", token).await, "somebody else was granted it since");
-    assert_eq!(prolong(&f, "bot", token, None).await, Renewed::Stale);
+    assert!(!release(&f, &a, "bot", token).await, "somebody else was granted it since");
+    assert_eq!(prolong(&f, &a, "bot", token, None).await, Renewed::Stale);
     assert!(check(&f, "bot", next).await);
+}
+
+async fn only_the_life_that_was_granted_it_ends_a_lease<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let token = taken(&f, acquire_of(&a, "bot")).await;
+    f.subscribe("w1").await;
+    let process = wrapper("a", "bot", "w1");
+    let mut other_life = a.clone();
+    other_life.life.incarnation.0 += 1;
+    for foreign in [&b as &dyn Claimant, &other_life, &process] {
+        assert!(!release(&f, foreign, "bot", token).await, "{:?}", foreign.proof());
+        assert_eq!(prolong(&f, foreign, "bot", token, None).await, Renewed::Stale, "{:?}", foreign.proof());
+    }
+    assert!(check(&f, "bot", token).await, "everybody may ask");
+    assert!(matches!(prolong(&f, &a, "bot", token, None).await, Renewed::Until(_)));
+    assert!(release(&f, &a, "bot", token).await && release(&f, &a, "bot", token).await);
+    assert!(!release(&f, &b, "bot", token).await, "it was never b's");
+    assert!(!release(&f, &process, "bot", token).await);
 }
 
 async fn the_leadership_is_the_lease_named_leader<F: Fixture>(mut f: F) {
@@ -260,8 +278,9 @@ async fn the_leadership_is_the_lease_named_leader<F: Fixture>(mut f: F) {
     let held = reply.record.unwrap();
     assert_eq!((held.holder.unwrap().node_id, held.token, held.present, held.ttl), (id("a"), term, true, TTL));
     assert!(check(&f, "leader", term).await && !check(&f, "leader", Term(term.0 - 1)).await);
-    assert!(matches!(prolong(&f, "leader", term, None).await, Renewed::Until(_)));
-    assert!(!release(&f, "leader", term).await, "it is resigned");
+    assert!(matches!(prolong(&f, &a, "leader", term, None).await, Renewed::Until(_)));
+    assert_eq!(prolong(&f, &b, "leader", term, None).await, Renewed::Stale, "it is another's");
+    assert!(!release(&f, &a, "leader", term).await, "it is resigned");
     resign(&f, &a, term).await;
     assert!(!check(&f, "leader", term).await);
     assert_eq!(denied(&f, acquire_of(&a, "leader")).await, Refusal::Leadership);
@@ -290,14 +309,14 @@ async fn at_most_a_thousand_wait<F: Fixture>(f: F) {
         assert_eq!(queued(&f, &acquire_of(&a, "bot")).await, n);
     }
     assert_eq!(denied(&f, Acquire { wait: true, ..acquire_of(&a, "bot") }).await, Refusal::Overloaded);
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     assert_eq!(lease_record(&f, "bot").await.unwrap().waiters, 1000);
 }
 
 async fn a_vacant_record_is_forgotten_after_a_day<F: Fixture>(mut f: F) {
     let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
     let token = taken(&f, acquire_of(&a, "bot")).await;
-    release(&f, "bot", token).await;
+    release(&f, &a, "bot", token).await;
     f.advance(secs(80_000));
     assert!(lease_record(&f, "bot").await.is_some());
     taken(&f, acquire_of(&a, "bot")).await;
@@ -322,6 +341,7 @@ contract!(
     a_lost_answer_is_told_again_by_its_ticket,
     tokens_rise_for_ever,
     a_stale_token_is_refused,
+    only_the_life_that_was_granted_it_ends_a_lease,
     the_leadership_is_the_lease_named_leader,
     only_live_members_ask_for_their_life,
     at_most_a_thousand_wait,

@@ -6,7 +6,7 @@ use crate::lease_calls::*;
 use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Reply, Rule, TaskCall, View,
+    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Owner, Reply, Rule, TaskCall, View,
 };
 use clawster::store::Store;
 
@@ -69,7 +69,12 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(node, "other")))),
         Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("bot") })),
         Call::Lease(Box::new(LeaseCall::Check { name: lease_name("bot"), token: Term(1) })),
-        Call::Lease(Box::new(LeaseCall::Release { name: lease_name("bot"), token: Term(1) })),
+        Call::Lease(Box::new(LeaseCall::Release {
+            name: lease_name("bot"),
+            token: Term(1),
+            owner: Owner::of(life()),
+            ticket: None,
+        })),
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Drain(Drain { life: life(), enabled: false }),
@@ -160,16 +165,24 @@ async fn what_is_no_id_and_no_entry_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broken_record_or_mark_is_an_error() {
+async fn a_broken_record_or_mark_is_written_again() {
     let mut f = Redis::start();
-    let (a, _) = leader(&mut f, "a", "p1").await;
+    let (a, term) = leader(&mut f, "a", "p1").await;
     f.server.cli(&["HSET", &key("producers"), "producer-a", "no mark"]);
-    let ask = Call::Publish(Box::new(publish_of(&a, vec![packed(1, 1)])));
-    assert!(matches!(f.store().call(ask).await, Err(Fault::Refused(_))));
-    assert!(positions(&f).await.is_empty());
-    f.server.cli(&["HSET", &key("lease:leader"), "term", "no number"]);
-    let Err(Fault::Refused(why)) = f.store().call(Call::Watch).await else { panic!("no error") };
-    assert!(why.contains("term"), "{why}");
+    put(&f, publish_of(&a, vec![packed(1, 1)])).await;
+    assert_eq!(positions(&f).await.len(), 1);
+    for (field, value) in [("term", "no number"), ("holder", "no id!"), ("incarnation", "")] {
+        f.server.cli(&["HSET", &key("lease:leader"), field, value]);
+        assert_eq!(watch(&f).await.leader, None, "{field}");
+        let ask = clawster::cluster::protocol::Tick {
+            renew: Some(term),
+            leads: true,
+            presence: Some(nonce("p1")),
+            ..tick_of(&a)
+        };
+        send_tick(&f, ask).await;
+        assert_eq!(record(&f).await.term, term, "{field}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -254,6 +254,7 @@ impl Symbols {
             }
             ClusterFact::TaskAvailable { task_id, kind } => format!("{} offers {task_id} {kind}", event.node_id),
             ClusterFact::TaskDead { task_id, kind } => format!("{} buries {task_id} {kind}", event.node_id),
+            ClusterFact::Other { name, .. } => format!("{} {name}", event.node_id),
         };
         let mut all: Vec<String> = events.iter().map(told).collect();
         all.sort();

@@ -21,6 +21,7 @@ async fn a_task_is_completed_once<F: Fixture>(mut f: F) {
     assert_eq!(complete(&f, &a, "t", other).await, Settled::Stale, "the token of another task");
     assert_eq!(complete(&f, &a, "t", token).await, DONE);
     assert_eq!(complete(&f, &a, "t", token).await, DONE, "its answer was lost");
+    assert_eq!(complete(&f, &b, "t", token).await, Settled::Stale, "another node's word, also once it is done");
     assert_eq!(settle(&f, &a, "t", token, failed(true)).await, Settled::Stale);
     assert_eq!(settle(&f, &a, "t", token, Verdict::Extend).await, Settled::Stale);
     f.advance(secs(10));
@@ -49,7 +50,12 @@ async fn another_life_of_the_node_does_not_settle<F: Fixture>(f: F) {
     };
     let TaskReply::Settled { identity, results } = task_call(&f, ask).await else { panic!("no answer") };
     assert_eq!((identity, results), (Identity::Replaced, vec![]));
-    assert_eq!(names(&f, &b, 1).await, ["t"]);
+    let token = take(&f, &next, "t").await;
+    assert_eq!(complete(&f, &next, "t", token).await, DONE);
+    leave(&f, &next).await;
+    let last = member(&f, "a").await;
+    assert_eq!(complete(&f, &last, "t", token).await, DONE, "its answer was lost with the life");
+    assert_eq!(complete(&f, &b, "t", token).await, Settled::Stale);
 }
 
 async fn several_settlements_are_judged_one_by_one<F: Fixture>(f: F) {

@@ -123,9 +123,10 @@ impl TaskMemo {
     }
 }
 
-fn summary(task: &TaskSummary, now: ServerTime) -> String {
+fn summary(task: &TaskSummary, symbols: &Symbols, now: ServerTime) -> String {
     let due = task.due_at.map(|at| left(at.since(now)));
-    let who = (&task.submitted_by, &task.node_id, task.priority.get(), task.attempts, task.max_attempts);
+    let token = task.token.map(|token| symbols.token(token.0));
+    let who = (&task.submitted_by, token, &task.node_id, task.priority.get(), task.attempts, task.max_attempts);
     format!("{} {} {:?} {who:?} {due:?} {:?} {:?}", task.id, task.kind, task.state, task.error, task.requires)
 }
 
@@ -159,7 +160,7 @@ fn about_tasks(reply: &TaskReply, symbols: &Symbols, now: ServerTime) -> Vec<Str
             };
             vec![format!("{identity:?} {:?}", results.iter().map(told).collect::<Vec<_>>())]
         }
-        TaskReply::Tasks(tasks) => tasks.iter().map(|task| summary(task, now)).collect(),
+        TaskReply::Tasks(tasks) => tasks.iter().map(|task| summary(task, symbols, now)).collect(),
         other => vec![format!("{other:?}")],
     }
 }

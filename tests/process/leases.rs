@@ -130,7 +130,7 @@ fn a_lease_ends_by_itself_unless_it_is_renewed() {
     let held = token(&acquire(&trio.nodes[0], "short", 1_000, 0));
     for _ in 0..4 {
         hold(secs(0.5), "half of the lease passes before each renewal");
-        trio.nodes[1].ok("distributed.renew_lease", json!(["short", held]));
+        trio.nodes[0].ok("distributed.renew_lease", json!(["short", held]));
     }
     let next = acquire(&trio.nodes[2], "short", 1_000, 10_000);
     assert!(token(&next) > held);
@@ -300,8 +300,10 @@ fn leases_from_the_command_line() {
     let refused = clawster(b, &["lease", "acquire", "deploy"]).expect(4);
     assert!(refused.stderr.contains("held by a"), "{}", refused.stderr);
     clawster(b, &["lease", "check", "deploy", token]).expect(0);
-    clawster(b, &["lease", "renew", "deploy", token, "--ttl", "2m", "--json"]).expect(0);
-    clawster(b, &["lease", "release", "deploy", token]).expect(0);
+    clawster(b, &["lease", "renew", "deploy", token, "--ttl", "2m", "--json"]).expect(4);
+    clawster(b, &["lease", "release", "deploy", token]).expect(4);
+    clawster(a, &["lease", "renew", "deploy", token, "--ttl", "2m", "--json"]).expect(0);
+    clawster(a, &["lease", "release", "deploy", token]).expect(0);
     clawster(b, &["lease", "check", "deploy", token]).expect(4);
     let json = clawster(b, &["lease", "acquire", "deploy", "--wait", "5s", "--json"]).expect(0).json();
     assert_eq!((&json["acquired"], &json["holder"]), (&json!(true), &json!("b")), "{json}");

@@ -30,6 +30,7 @@ pub struct Launch {
     /// The directory that holds the node's `state` and `config`.
     pub home: PathBuf,
     env: BTreeMap<String, String>,
+    program: PathBuf,
 }
 
 impl Launch {
@@ -40,7 +41,15 @@ impl Launch {
             std::fs::create_dir_all(home.join(part)).expect("the node's directories are made");
         }
         let env = super::command::clean_environment(&home);
-        Self { label: id.to_owned(), home, env }.env("OPENCLAW_NODE_ID", id)
+        let program = env!("CARGO_BIN_EXE_clawster").into();
+        Self { label: id.to_owned(), home, env, program }.env("OPENCLAW_NODE_ID", id)
+    }
+
+    /// Runs another program instead of the one that was built.
+    #[must_use]
+    pub fn program(mut self, path: &std::ffi::OsStr) -> Self {
+        self.program = path.into();
+        self
     }
 
     /// Points it at a Redis server.
@@ -106,7 +115,7 @@ impl Launch {
     /// Starts a command that talks over its pipes.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> Serve {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clawster"));
+        let mut command = Command::new(&self.program);
         command.args(args).env_clear().envs(&self.env).current_dir(&self.home);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = stamp();

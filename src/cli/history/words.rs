@@ -90,6 +90,7 @@ pub(super) fn elected(reason: ElectedReason) -> &'static str {
         ElectedReason::ProcessDied => "process died",
         ElectedReason::Handover => "handover",
         ElectedReason::Resigned => "resigned",
+        ElectedReason::Other => "other",
     }
 }
 

@@ -27,6 +27,8 @@ const SAFETY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) token: Term,
+    /// Of the attempt that was granted: the proof that the lease is this process's.
+    ticket: Nonce,
     /// When the last confirmed grant or renewal was sent.
     confirmed: Moment,
     /// The connection that the store knows, since when, and the server process that confirmed it.
@@ -47,6 +49,7 @@ impl Holder {
         &mut self,
         now: Moment,
         token: Term,
+        ticket: Nonce,
         confirmed: Moment,
         registered: Option<(Nonce, ServerId)>,
     ) {
@@ -54,6 +57,7 @@ impl Holder {
         let renew_at = if registered.is_some() { confirmed + self.terms.ttl / 3 } else { now };
         self.phase = Phase::Holding(Holding {
             token,
+            ticket,
             confirmed,
             registered: registered.map(|(nonce, server)| (nonce, now, server)),
             ping: None,
@@ -68,9 +72,9 @@ impl Holder {
     pub(super) fn act_holding(&mut self, now: Moment) {
         let Phase::Holding(holding) = &mut self.phase else { return };
         if !self.running && (holding.giving_up || self.quit.is_some()) {
-            let token = holding.token;
+            let (token, ticket) = holding.grant();
             let then = self.quit.map_or(Then::Wait, |code| Then::Exit(End::Code(code)));
-            self.leave(now, Some(token), None, then);
+            self.leave(now, Some(token), Some(ticket), then);
             return self.act_leaving(now);
         }
         if !self.running
@@ -96,10 +100,10 @@ impl Holder {
         // Without a connection the store would refuse.
         let Some(presence) = self.line.standing().cloned() else { return };
         let holds = holding.ping.is_some() && now < holding.over_at(&self.terms);
-        let token = holding.token;
-        let (nonce, owner) = (self.name(), Some(self.owner(presence)));
+        let (token, ticket) = holding.grant();
+        let (nonce, owner, ticket) = (self.name(), self.owner(presence), Some(ticket));
         let (name, ttl, grace) = (self.terms.name.clone(), Some(self.terms.ttl), self.terms.grace);
-        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, holds, grace });
+        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace });
     }
 
     pub(super) fn renewed(
@@ -186,17 +190,22 @@ impl Holder {
 
     pub(super) fn lose(&mut self, now: Moment, why: Why) {
         let Phase::Holding(holding) = &self.phase else { return };
-        let token = holding.token;
+        let (token, ticket) = holding.grant();
         if self.running {
             self.effects.push(Effect::Say(News::Stopping(why)));
             self.effects.push(Effect::Kill);
         }
         let then = if self.terms.exit_when_lost { Then::Exit(End::Lost(why)) } else { Then::Wait };
-        self.leave(now, Some(token), None, then);
+        self.leave(now, Some(token), Some(ticket), then);
     }
 }
 
 impl Holding {
+    /// What this process gives the lease up by: its token, and the proof that it is its own.
+    pub(super) fn grant(&self) -> (Term, Nonce) {
+        (self.token, self.ticket.clone())
+    }
+
     /// The moment at which the lease counts as lost unless something confirms it again.
     pub(super) fn over_at(&self, terms: &Terms) -> Moment {
         let present = self.ping.map_or(self.confirm_by, |sent| sent + terms.grace.mul_f64(SLOW));

@@ -185,7 +185,7 @@ impl Holder {
                 self.watched(now, at, record, &server);
             }
             (LeaseCall::Renew { owner, .. }, LeaseReply::Renewed { outcome, .. }) => {
-                self.renewed(now, sent, owner.and_then(|owner| owner.presence), outcome, server);
+                self.renewed(now, sent, owner.presence, outcome, server);
             }
             (LeaseCall::Release { .. }, LeaseReply::Released { .. })
             | (LeaseCall::Forget { .. }, LeaseReply::Forgotten { .. }) => self.settled(),
@@ -257,8 +257,8 @@ impl Holder {
         let for_good = !asked || self.quit.is_some();
         match &mut self.phase {
             Phase::Holding(holding) if for_good => {
-                let token = holding.token;
-                self.leave(now, Some(token), None, Then::Exit(End::Code(code)));
+                let (token, ticket) = holding.grant();
+                self.leave(now, Some(token), Some(ticket), Then::Exit(End::Code(code)));
             }
             Phase::Leaving(leaving) if for_good => leaving.then(Then::Exit(End::Code(code))),
             _ => {}

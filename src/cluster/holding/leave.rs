@@ -58,7 +58,7 @@ impl Leaving {
 }
 
 impl Holder {
-    /// Gives up what this process has: a lease by its token, or a place in the queue by its ticket.
+    /// Gives up what this process has: a lease by its token and the ticket that was granted, or a place in the queue by its ticket.
     pub(super) fn leave(&mut self, now: Moment, token: Option<Term>, ticket: Option<Nonce>, then: Then) {
         let settled = token.is_none() && ticket.is_none();
         let leaving = Leaving { token, ticket, then, settled, retry_at: now, give_up_at: None };
@@ -96,8 +96,13 @@ impl Holder {
             }
         } else if self.call.is_none() && leaving.retry_at <= now {
             let name = self.terms.name.clone();
-            let call = match (leaving.token, leaving.ticket.clone()) {
-                (Some(token), _) => LeaseCall::Release { name, token },
+            let (token, ticket) = (leaving.token, leaving.ticket.clone());
+            let call = match (token, ticket) {
+                (Some(token), ticket) => {
+                    // Any connection's name will do: the ticket is the proof.
+                    let presence = self.name();
+                    LeaseCall::Release { name, token, owner: self.owner(presence), ticket }
+                }
                 (None, Some(ticket)) => LeaseCall::Forget { name, ticket },
                 (None, None) => return,
             };

@@ -218,7 +218,7 @@ impl Holder {
                 // A grant that is told again may have been made by the first call whose answer was lost.
                 let confirmed = if again { waiting.unanswered.unwrap_or(sent).min(sent) } else { sent };
                 let standing = asked.owner.presence.filter(|nonce| !again && self.line.standing() == Some(nonce));
-                self.granted(now, token, confirmed, standing.map(|nonce| (nonce, server)));
+                self.granted(now, token, asked.ticket, confirmed, standing.map(|nonce| (nonce, server)));
             }
             Acquired::Queued { before } => {
                 waiting.unanswered = None;

@@ -1,6 +1,7 @@
 //! Named leases: asked for, waited for, renewed, checked, given up; what runs once for a key; draining a node.
 //!
-//! 1. The token is the capability: who knows it renews, checks and releases the lease, whichever node asks.
+//! 1. A token is shown to everybody and proves nothing: only what was granted the lease renews and releases it, the member's life or the
+//!    process with the presence. Everybody may check a token.
 //! 2. A lease is bound to a member's life, or, by a presence of its own, to the process that holds that connection.
 //! 3. A call that came twice (a lost answer, a retry with its `request_id` or ticket) is granted once.
 //!
@@ -35,6 +36,14 @@ pub struct Owner {
     pub incarnation: Incarnation,
     /// The connection that the lease is bound to; `None`: to the member's life.
     pub presence: Option<Nonce>,
+}
+
+impl Owner {
+    /// A member, for its life.
+    #[must_use]
+    pub fn of(life: Life) -> Self {
+        Self { node_id: life.node_id, incarnation: life.incarnation, presence: None }
+    }
 }
 
 /// For how long a caller has seen one server process with one data set, by its own clock. Every holder that proved its life
@@ -78,8 +87,9 @@ pub struct Acquire {
     /// A fresh text that names this attempt in the queue and in [`crate::store::Notice::Lease`].
     pub ticket: Nonce,
     /// The caller's own name for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none: its first grant is told
-    /// again for an hour (or the TTL, if that is longer), also after the lease has ended. Whoever asks by a presence renews
-    /// with it before it counts on what was told again, for the lease may be bound to another connection.
+    /// again for an hour (or the TTL, if that is longer), also after the lease has ended, but not to a later life of the node,
+    /// with whose predecessor it ended. Whoever asks by a presence renews with it before it counts on what was told again, for
+    /// the lease may be bound to another connection.
     pub request_id: String,
     /// For how long, within [`LEASE_TTL`].
     pub ttl: Duration,
@@ -195,9 +205,12 @@ pub enum LeaseCall {
         ttl: Option<Duration>,
         /// The nonce of this renewal.
         nonce: Nonce,
-        /// Of a lease that is bound to a presence: who holds it, with the connection that it is bound to from now on, which
+        /// Who renews. Of a lease that is bound to a presence: with the connection that it is bound to from now on, which
         /// must be subscribed on the server that is asked.
-        owner: Option<Owner>,
+        owner: Owner,
+        /// The ticket of the attempt that was granted, by which a process proves that the lease is its own over another connection
+        /// than the record names.
+        ticket: Option<Nonce>,
         /// Whether the owner holds the lease at this instant by its own clock. Only such a holder keeps its lease across a
         /// change of the server process, and gets it back with its token where the data were lost.
         holds: bool,
@@ -210,6 +223,10 @@ pub enum LeaseCall {
         name: LeaseName,
         /// The token that was granted.
         token: Term,
+        /// Who gives it up.
+        owner: Owner,
+        /// As in [`LeaseCall::Renew`].
+        ticket: Option<Nonce>,
     },
     /// Asks whether a token is the lease's, and the lease not over. Changes nothing.
     Check {
@@ -252,7 +269,7 @@ impl LeaseCall {
 pub enum Renewed {
     /// The lease goes on until then.
     Until(ServerTime),
-    /// The token is not the lease's any more.
+    /// The token is not the lease's any more, or the lease is not the caller's.
     Stale,
     /// The presence is not subscribed on the server that was asked; nothing changed.
     NoPresence,
@@ -270,9 +287,9 @@ pub enum LeaseReply {
         /// What came of it.
         outcome: Renewed,
     },
-    /// To [`LeaseCall::Release`]; a second release of the same token is answered alike until somebody else gets the lease.
+    /// To [`LeaseCall::Release`]; a second release by the same caller is answered alike until somebody else gets the lease.
     Released {
-        /// Whether it was the lease's token.
+        /// Whether it was the lease's token, and the lease the caller's.
         released: bool,
     },
     /// To [`LeaseCall::Check`].

@@ -241,6 +241,8 @@ pub struct TaskSummary {
     pub submitted_by: NodeId,
     /// Who works on it, or worked on it last.
     pub node_id: Option<NodeId>,
+    /// The token of its last claim.
+    pub token: Option<TaskToken>,
     /// When it was submitted.
     pub created_at: ServerTime,
     /// When its state changed last.

@@ -18,7 +18,7 @@ mod intake;
 mod reading;
 mod recorder;
 mod single;
-mod spool;
+pub(super) mod spool;
 #[cfg(test)]
 mod tests;
 

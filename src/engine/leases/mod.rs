@@ -15,11 +15,11 @@ use super::caller::{Caller, PATIENCE, Verdict, gone, nonce};
 use super::error::Error;
 use super::handle::{AcquireRequest, AcquiredLease, HeldLease, Once, OnceRequest};
 use super::nursery::Nursery;
-use super::refusals::{RETRY_AFTER, unexpected};
+use super::refusals::RETRY_AFTER;
 use super::undo::{Undo, Undoing};
 use crate::clock;
-use crate::cluster::ids::{NodeId, Nonce};
-use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Renewed, Reply, Served, ServerId};
+use crate::cluster::ids::Nonce;
+use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,10 +68,6 @@ impl Leases {
     /// Waits for this node's membership, as far as that may help.
     pub(super) async fn member(&self) -> Result<protocol::Life, Error> {
         self.caller.life(clock::now() + PATIENCE).await
-    }
-
-    fn node_id(&self) -> NodeId {
-        self.caller.status.borrow().node_id.clone()
     }
 
     /// The waiter with this ticket shall ask again.
@@ -123,37 +119,56 @@ impl Leases {
         }
     }
 
-    async fn ask<T>(&self, call: LeaseCall, read: impl Fn(LeaseReply) -> Option<T>) -> Result<T, Error> {
+    /// Makes a call for this node's life until it is answered.
+    async fn ask<T>(
+        &self,
+        call: impl Fn(protocol::Life) -> LeaseCall,
+        read: impl Fn(LeaseReply) -> Option<T>,
+    ) -> Result<T, Error> {
         let judge = |reply| match reply {
             Reply::Lease(reply) => read(reply).map_or(Verdict::Unexpected, Verdict::Done),
             _ => Verdict::Unexpected,
         };
-        self.caller.repeat(|_| Call::Lease(Box::new(call.clone())), judge).await
+        self.caller.repeat(|life| Call::Lease(Box::new(call(life))), judge).await
     }
 
     /// Holds a lease for longer.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
-        let HeldLease { name, token } = held.clone();
-        let call = LeaseCall::Renew { name, token, ttl, nonce: nonce()?, owner: None, holds: false, grace: self.grace };
+        let (nonce, grace) = (nonce()?, self.grace);
+        let call = |life| LeaseCall::Renew {
+            name: held.name.clone(),
+            token: held.token,
+            ttl,
+            nonce: nonce.clone(),
+            owner: Owner::of(life),
+            ticket: None,
+            holds: false,
+            grace,
+        };
         let read = |reply| match reply {
             LeaseReply::Renewed { outcome, .. } => Some(outcome),
             _ => None,
         };
         match self.ask(call, read).await? {
             Renewed::Until(at) => Ok(at),
-            Renewed::Stale => Err(stale(&held)),
-            Renewed::NoPresence => Err(unexpected()),
+            // What a presence holds is not this node's, whose life asks.
+            Renewed::Stale | Renewed::NoPresence => Err(stale(&held)),
         }
     }
 
     /// Gives a lease back.
     pub(super) async fn release(&self, held: HeldLease) -> Result<(), Error> {
-        let HeldLease { name, token } = held.clone();
+        let call = |life| LeaseCall::Release {
+            name: held.name.clone(),
+            token: held.token,
+            owner: Owner::of(life),
+            ticket: None,
+        };
         let read = |reply| match reply {
             LeaseReply::Released { released } => Some(released),
             _ => None,
         };
-        let released = self.ask(LeaseCall::Release { name, token }, read).await?;
+        let released = self.ask(call, read).await?;
         if released { Ok(()) } else { Err(stale(&held)) }
     }
 
@@ -164,7 +179,7 @@ impl Leases {
             LeaseReply::Checked { valid } => Some(valid),
             _ => None,
         };
-        self.ask(LeaseCall::Check { name, token }, read).await
+        self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
     }
 
     /// Grants each key to its first caller.

@@ -11,7 +11,7 @@ use super::watch::Sight;
 use super::{Leases, Place};
 use crate::clock;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Owner, Refusal, Reply,
+    Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Life, Owner, Refusal, Reply,
 };
 use crate::cluster::time::Moment;
 use crate::engine::caller::{PATIENCE, nonce};
@@ -110,9 +110,9 @@ impl Waiting {
         let end = clock::now() + self.request.ttl;
         while clock::now() < end {
             match self.ask(known, false).await {
-                Ok(AcquireReply { outcome: Acquired::Granted { token, .. }, .. }) => {
+                Ok((AcquireReply { outcome: Acquired::Granted { token, .. }, .. }, life)) => {
                     let name = self.request.name.clone();
-                    return self.leases.undo(Undo::Lease(HeldLease { name, token }));
+                    return self.leases.undo(Undo::Lease(HeldLease { name, token }, life));
                 }
                 Ok(_) => return self.forget(),
                 Err(Trouble::Lasting(_)) => return,
@@ -154,7 +154,7 @@ impl Waiting {
     /// Asks once; `None`: there is something to wait for.
     async fn step(&self, known: &mut Known) -> Result<Option<AcquiredLease>, Trouble> {
         let waits = clock::now() < self.end;
-        let AcquireReply { outcome, again, record, .. } = self.ask(known, waits).await?;
+        let (AcquireReply { outcome, again, record, .. }, life) = self.ask(known, waits).await?;
         known.again = again;
         known.first = matches!(outcome, Acquired::Queued { before: 0 });
         known.see(record);
@@ -162,10 +162,10 @@ impl Waiting {
             Acquired::Granted { token, expires_at, .. } => {
                 let name = self.request.name.clone();
                 // Not the record's: a grant that is told again may be over, and the lease another's.
-                let holder = self.leases.node_id();
+                let holder = life.node_id.clone();
                 let held = HeldLease { name: name.clone(), token };
                 let leases = Arc::clone(&self.leases);
-                let handout = self.own.then(|| Handout::new(move || leases.undo(Undo::Lease(held))));
+                let handout = self.own.then(|| Handout::new(move || leases.undo(Undo::Lease(held, life))));
                 Ok(Some(AcquiredLease { name, acquired: true, held: Some((holder, token, expires_at)), handout }))
             }
             Acquired::Queued { .. } if waits => Ok(None),
@@ -189,7 +189,8 @@ impl Waiting {
         AcquiredLease { name: self.request.name.clone(), acquired: false, held, handout: None }
     }
 
-    async fn ask(&self, known: &Known, wait: bool) -> Result<AcquireReply, Trouble> {
+    /// Makes one call; its answer, and the life that it was made for.
+    async fn ask(&self, known: &Known, wait: bool) -> Result<(AcquireReply, Life), Trouble> {
         let leases = &self.leases;
         let life = leases.caller.life(clock::now() + PATIENCE).await.map_err(|why| match why {
             Error::RedisUnavailable { .. } => Trouble::Passing(why),
@@ -198,7 +199,7 @@ impl Waiting {
         let ttl = known.record.as_ref().map_or(self.request.ttl, |record| record.ttl);
         let acquire = Acquire {
             name: self.request.name.clone(),
-            owner: Owner { node_id: life.node_id, incarnation: life.incarnation, presence: None },
+            owner: Owner::of(life.clone()),
             ticket: self.place.ticket.clone(),
             request_id: self.request_id.clone(),
             ttl: self.request.ttl,
@@ -215,7 +216,7 @@ impl Waiting {
             return Err(Trouble::Lasting(unexpected()));
         };
         leases.was_served(&server, &reply.epoch);
-        Ok(*reply)
+        Ok((*reply, life))
     }
 
     /// Waits until asking again makes sense.

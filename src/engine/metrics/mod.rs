@@ -197,7 +197,8 @@ impl Metrics {
 }
 
 /// The events that are counted.
-const EVENTS: [&str; 6] = ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead"];
+const EVENTS: [&str; 7] =
+    ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead", "other"];
 
 fn event_name(fact: &ClusterFact) -> &'static str {
     match fact {
@@ -207,6 +208,7 @@ fn event_name(fact: &ClusterFact) -> &'static str {
         ClusterFact::LeaderLost { .. } => EVENTS[3],
         ClusterFact::TaskAvailable { .. } => EVENTS[4],
         ClusterFact::TaskDead { .. } => EVENTS[5],
+        ClusterFact::Other { .. } => EVENTS[6],
     }
 }
 

@@ -34,6 +34,8 @@ pub(in crate::engine) struct Snapshot {
     pub(in crate::engine) outbox: Option<(u64, u64)>,
     /// The cluster's leases and tasks.
     pub(in crate::engine) census: Option<Census>,
+    /// Things in Redis that could not be read, by kind.
+    pub(in crate::engine) unreadable: Vec<(&'static str, u64)>,
     /// Lines that were not logged.
     pub(in crate::engine) dropped_lines: u64,
     /// Resident memory of the process in bytes.
@@ -73,6 +75,12 @@ impl Snapshot {
                 "clawster_log_lines_dropped_total",
                 "Lines that the log had no room for.",
                 number(self.dropped_lines),
+            ),
+            of(
+                "clawster_unreadable_total",
+                "Things in Redis that this version could not read and skipped, by kind.",
+                MetricType::COUNTER,
+                self.unreadable.iter().map(|(kind, count)| (vec![("kind", *kind)], number(*count))).collect(),
             ),
             counter("clawster_cpu_seconds_total", "Processor time that this process used.", self.cpu.as_secs_f64()),
         ];

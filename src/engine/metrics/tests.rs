@@ -24,6 +24,7 @@ fn everything() -> (Arc<Metrics>, Snapshot) {
         lag: Some(1),
         outbox: Some((2, 300)),
         census: Some(Census { leases: Some(4), tasks: TaskState::ALL.map(|state| (state, 5)).into() }),
+        unreadable: vec![("event", 0)],
         memory: Some(1 << 24),
         ..Snapshot::default()
     };
@@ -69,6 +70,7 @@ fn all_agreed_names_are_there() {
         "history_waiting",
         "history_spooled",
         "log_lines_dropped_total",
+        "unreadable_total",
         "memory_bytes",
         "cpu_seconds_total",
     ];

@@ -12,7 +12,7 @@ use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
 use crate::cluster::ids::Nonce;
 use crate::cluster::message::Producer;
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ const CACHE_BYTES: usize = 1 << 20;
 
 /// Up to this size every page is checked when the file is opened, which takes some tens of milliseconds.
 const CHECKED_BYTES: u64 = 32 << 20;
+
+/// Below this progress of a repair the library rolls the last write back; a repair without that begins at 0.6.
+const WENT_BACK: f64 = 0.5;
 
 #[derive(Debug)]
 struct Slot {
@@ -35,7 +38,7 @@ struct Slot {
 pub(super) struct Disk {
     slot: RwLock<Slot>,
     #[cfg(test)]
-    pub(super) faults: Option<std::sync::Arc<super::tests::faults::Faults>>,
+    pub(super) faults: Option<std::sync::Arc<dyn super::tests::faults::Media>>,
 }
 
 impl Disk {
@@ -141,18 +144,34 @@ impl Disk {
 
     fn open_file(&self, path: &Path) -> Result<Database, Problem> {
         let file = private_file::open(path).map_err(Problem::Refused)?;
-        let length = file.metadata().map_err(|error| Problem::Refused(StateError::io(path, &error)))?.len();
-        contained(|| {
-            let mut builder = Builder::new();
-            builder.set_cache_size(CACHE_BYTES);
-            builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
-            #[cfg(test)]
-            if let Some(faults) = &self.faults {
-                return Ok(builder.create_with_backend(faults.backend(file)?)?);
-            }
-            Ok(builder.create_with_backend(FileBackend::new(file)?)?)
-        })
+        #[cfg(test)]
+        if let Some(media) = &self.faults {
+            let backend = media.backend(file).map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+            return open_on(path, backend);
+        }
+        let backend = contained(|| Ok(FileBackend::new(file)?))?;
+        open_on(path, backend)
     }
+}
+
+fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Problem> {
+    let length = backend.len().map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+    let shown = path.to_owned();
+    contained(|| {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
+        builder.set_repair_callback(move |session| {
+            // The library reports its first step only where it had to go back to the write before the last one.
+            if session.progress() < WENT_BACK {
+                tracing::warn!(
+                    path = %shown.display(),
+                    "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
+                );
+            }
+        });
+        Ok(builder.create_with_backend(backend)?)
+    })
 }
 
 /// Makes the tables and the producer id where they are missing.

@@ -7,6 +7,7 @@
 //! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
 //! (`super::oneshot_state`).
 
+pub(crate) mod checksum;
 pub(super) mod lock;
 pub(super) mod private_file;
 mod sockets;

@@ -9,6 +9,8 @@
 //!
 //! Not here: which node that is, and running one (`crate::cli`).
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod herald;
 mod link;
 mod record;

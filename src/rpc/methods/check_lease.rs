@@ -14,7 +14,7 @@ pub(super) struct CheckLease;
 impl Method for CheckLease {
     const NAME: &'static str = "distributed.check_lease";
     const SUMMARY: &'static str = "Ask whether a token still holds its lease";
-    const DESCRIPTION: &'static str = "Asks Redis, never a local view. For the lease named leader the token is the \
+    const DESCRIPTION: &'static str = "Asks Redis, never a local view. Any node may ask about any token. For the lease named leader the token is the \
         term.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;

@@ -111,6 +111,21 @@ macro_rules! table {
             Ok(())
         }
 
+        /// Every method's name.
+        #[cfg(any(test, feature = "fuzz"))]
+        pub(crate) fn specs_names() -> Vec<&'static str> {
+            vec![$(<$method>::NAME),+]
+        }
+
+        /// What reading the parameters of a method comes to; `None`: there is no such method.
+        #[cfg(any(test, feature = "fuzz"))]
+        pub(crate) fn read_parameters(method: &str, params: Option<&str>) -> Option<Result<(), RpcError>> {
+            match method {
+                $(<$method>::NAME => Some(super::params::parse::<<$method as Method>::Params>(params).map(drop)),)+
+                _ => None,
+            }
+        }
+
         /// Every method, for the documentation.
         pub(crate) fn specs() -> Vec<Spec> {
             vec![$(Spec::of::<$method>()),+]

@@ -14,8 +14,9 @@ pub(super) struct ReleaseLease;
 impl Method for ReleaseLease {
     const NAME: &'static str = "distributed.release_lease";
     const SUMMARY: &'static str = "Give a lease back";
-    const DESCRIPTION: &'static str = "Ends a lease that the token holds; who waits for it gets it at once. Releasing \
-        it again is no error while nobody had it since.";
+    const DESCRIPTION: &'static str = "Ends a lease that this node holds under the token; the first waiter gets it at \
+        once. Only the node that was granted the lease can do it; a token of another node's lease is refused as stale. \
+        Releasing it again is no error while nobody was granted it since.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;

@@ -14,8 +14,8 @@ pub(super) struct RenewLease;
 impl Method for RenewLease {
     const NAME: &'static str = "distributed.renew_lease";
     const SUMMARY: &'static str = "Hold a lease for longer";
-    const DESCRIPTION: &'static str = "Extends a lease that the token holds. Any member that knows the token may do \
-        it.";
+    const DESCRIPTION: &'static str = "Extends a lease that this node holds under the token. Only the node that was granted \
+        the lease can do it; a token of another node's lease is refused as stale.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;

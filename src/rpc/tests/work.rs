@@ -101,7 +101,7 @@ async fn tasks_are_settled_shown_and_listed() {
     assert_eq!((error(&ghost).0, error(&ghost).1), (-32009, "not_found"));
     let listed = json!({
         "task_id": "t1", "state": "dead", "attempts": 3, "max_attempts": 3, "kind": "mail", "priority": -7,
-        "requires": {"capabilities": [], "labels": {}}, "timeout_ms": 30_000, "submitted_by": "a", "node_id": "b",
+        "requires": {"capabilities": [], "labels": {}}, "timeout_ms": 30_000, "submitted_by": "a", "node_id": "b", "token": 41,
         "error": "no", "created_at_ms": 1, "changed_at_ms": 2, "due_at_ms": null,
     });
     let list = host.ask("distributed.list_tasks", json!(["dead", 1])).await;

@@ -83,6 +83,7 @@ fn summary(id: TaskId) -> TaskSummary {
         timeout: Duration::from_secs(30),
         submitted_by: node_id("a"),
         node_id: Some(node_id("b")),
+        token: Some(TaskToken(41)),
         created_at: ServerTime(1),
         changed_at: ServerTime(2),
         due_at: None,

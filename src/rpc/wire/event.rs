@@ -1,16 +1,20 @@
 //! Events as subscribers see them.
 //!
-//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it.
+//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it. What only a newer
+//!    version knows stands in none of them, and is seen by those who ask for everything.
 //! 2. A local event and a gap have `id` and `seq` null; a fact of the cluster has both.
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
+pub use super::reasons::{ElectedWhy, LeftWhy, LostWhy};
 use super::sync::Received;
-use crate::cluster::event::{ClusterFact, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason};
+use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What all events have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,20 +47,6 @@ pub struct NodeJoined {
     pub rejoined: bool,
 }
 
-/// Why a node is no longer a live member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LeftWhy {
-    /// It said goodbye.
-    Left,
-    /// Its deadline passed.
-    HeartbeatTimeout,
-    /// Its process died.
-    ProcessDied,
-    /// Another process took its id over.
-    Replaced,
-}
-
 /// A node is no live member any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLeft {
@@ -67,22 +57,6 @@ pub struct NodeLeft {
     pub incarnation: u64,
     /// Why.
     pub reason: LeftWhy,
-}
-
-/// Why a leader was elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ElectedWhy {
-    /// There was no leader.
-    Vacant,
-    /// The old leader's lease ran out.
-    Expired,
-    /// The old leader's process died.
-    ProcessDied,
-    /// Leadership was handed over by request.
-    Handover,
-    /// The old leader left.
-    Resigned,
 }
 
 /// A leader was granted a term.
@@ -99,18 +73,6 @@ pub struct LeaderElected {
     pub previous_leader_id: Option<String>,
     /// Why.
     pub reason: ElectedWhy,
-}
-
-/// Why leadership became vacant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LostWhy {
-    /// The leader makes room for another by request.
-    Handover,
-    /// The leader left.
-    Resigned,
-    /// Another process took the leader's node id over.
-    Replaced,
 }
 
 /// Leadership became vacant.
@@ -215,6 +177,17 @@ pub struct GapSeen {
     pub to_seq: u64,
 }
 
+/// An event that only a newer version knows, under its own name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherEvent {
+    /// What all events have in common.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Its other fields, as texts.
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, String>,
+}
+
 /// Any event.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
@@ -226,6 +199,7 @@ pub enum AnyEvent {
     LeaderLost(LeaderLost),
     TaskAvailable(TaskAvailable),
     TaskDead(TaskDead),
+    Other(OtherEvent),
     SyncComplete(SyncComplete),
     Message(MessageCame),
     Degraded(Degraded),
@@ -270,15 +244,16 @@ pub const EVENTS: [EventSpec; 11] = [
 
 /// The name of an event.
 #[must_use]
-pub fn name(event: &Event) -> &'static str {
-    match event {
-        Event::Cluster(event) => match event.fact {
+pub fn name(event: &Event) -> Cow<'static, str> {
+    let name = match event {
+        Event::Cluster(event) => match &event.fact {
             ClusterFact::NodeJoined { .. } => "cluster.node_joined",
             ClusterFact::NodeLeft { .. } => "cluster.node_left",
             ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
             ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
             ClusterFact::TaskAvailable { .. } => "cluster.task_available",
             ClusterFact::TaskDead { .. } => "cluster.task_dead",
+            ClusterFact::Other { name, .. } => return format!("cluster.{name}").into(),
         },
         Event::Local { fact, .. } => match fact {
             LocalFact::SyncComplete { .. } => "cluster.sync_complete",
@@ -287,14 +262,15 @@ pub fn name(event: &Event) -> &'static str {
             LocalFact::Recovered => "cluster.recovered",
             LocalFact::Gap { .. } => GAP,
         },
-    }
+    };
+    name.into()
 }
 
 impl AnyEvent {
     /// Converts an event; `this` is the node that local events are about.
     #[must_use]
     pub fn new(event: Event, cluster: &ClusterName, this: Option<&NodeId>) -> Self {
-        let name = name(&event).to_owned();
+        let name = name(&event).into_owned();
         let cluster = cluster.as_str().to_owned();
         match event {
             Event::Cluster(event) => {
@@ -338,6 +314,7 @@ impl AnyEvent {
             ClusterFact::TaskDead { task_id, kind } => {
                 Self::TaskDead(TaskDead { head, task_id: task_id.into(), kind: kind.into() })
             }
+            ClusterFact::Other { fields, .. } => Self::Other(OtherEvent { head, fields }),
         }
     }
 
@@ -357,39 +334,6 @@ impl AnyEvent {
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })
             }
-        }
-    }
-}
-
-impl From<LeftReason> for LeftWhy {
-    fn from(reason: LeftReason) -> Self {
-        match reason {
-            LeftReason::Left => Self::Left,
-            LeftReason::HeartbeatTimeout => Self::HeartbeatTimeout,
-            LeftReason::ProcessDied => Self::ProcessDied,
-            LeftReason::Replaced => Self::Replaced,
-        }
-    }
-}
-
-impl From<ElectedReason> for ElectedWhy {
-    fn from(reason: ElectedReason) -> Self {
-        match reason {
-            ElectedReason::Vacant => Self::Vacant,
-            ElectedReason::Expired => Self::Expired,
-            ElectedReason::ProcessDied => Self::ProcessDied,
-            ElectedReason::Handover => Self::Handover,
-            ElectedReason::Resigned => Self::Resigned,
-        }
-    }
-}
-
-impl From<LostReason> for LostWhy {
-    fn from(reason: LostReason) -> Self {
-        match reason {
-            LostReason::Handover => Self::Handover,
-            LostReason::Resigned => Self::Resigned,
-            LostReason::Replaced => Self::Replaced,
         }
     }
 }

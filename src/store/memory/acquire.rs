@@ -52,7 +52,9 @@ impl Step<'_> {
         let request = (acquire.owner.node_id.clone(), name.clone(), acquire.request_id.clone());
         let told =
             self.data.requests.get(&request).filter(|told| !acquire.request_id.is_empty() && self.now < told.until);
-        if let Some(told) = told {
+        // What an earlier life was granted ended with it; its token is lower than the incarnation of a later one.
+        let lives = |told: &&Told| acquire.owner.presence.is_some() || told.token.0 > acquire.owner.incarnation.0;
+        if let Some(told) = told.filter(lives) {
             return Some(Acquired::Granted { token: told.token, expires_at: told.expires_at, again: true });
         }
         let granted = |token, expires: i64| {

@@ -1,6 +1,6 @@
-//! What whoever knows a lease's token may do with it, giving up a place, what runs once for a key, and draining.
+//! What the holder of a lease may do with it, giving up a place, what runs once for a key, and draining.
 //!
-//! 1. A token that is not the lease's changes nothing.
+//! 1. A token that is not the lease's changes nothing, and neither does a caller that was not granted it.
 
 use super::data::score;
 use super::leases::Lease;
@@ -9,7 +9,7 @@ use crate::cluster::event::LostReason;
 use crate::cluster::ids::{LeaseName, NodeId, Nonce, Term};
 use crate::cluster::member::StoredStatus;
 use crate::cluster::protocol::{
-    Drain, DrainReply, Identity, LeaseCall, LeaseReply, Numbers, Once, OnceGrant, Owner, Renewed,
+    Drain, DrainReply, Identity, LeaseCall, LeaseReply, Life, Numbers, Once, OnceGrant, Owner, Renewed,
 };
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::Notice;
@@ -31,7 +31,8 @@ struct Renewal<'a> {
     token: Term,
     ttl: Option<Duration>,
     nonce: &'a Nonce,
-    owner: Option<&'a Owner>,
+    owner: &'a Owner,
+    ticket: Option<&'a Nonce>,
     holds: bool,
     grace: Duration,
 }
@@ -40,13 +41,14 @@ impl Step<'_> {
     pub(super) fn lease_call(&mut self, call: &LeaseCall) -> LeaseReply {
         match call {
             LeaseCall::Acquire(acquire) => LeaseReply::Acquired(Box::new(self.acquire(acquire))),
-            LeaseCall::Renew { name, token, ttl, nonce, owner, holds, grace } => {
-                let owner = owner.as_ref();
-                let holds = *holds && owner.is_some_and(|owner| owner.presence.is_some());
-                let renewal = Renewal { name, token: *token, ttl: *ttl, nonce, owner, holds, grace: *grace };
+            LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace } => {
+                let (holds, ticket) = (*holds && owner.presence.is_some(), ticket.as_ref());
+                let renewal = Renewal { name, token: *token, ttl: *ttl, nonce, owner, ticket, holds, grace: *grace };
                 LeaseReply::Renewed { outcome: self.renew_lease(&renewal), now: self.now }
             }
-            LeaseCall::Release { name, token } => LeaseReply::Released { released: self.release(name, *token) },
+            LeaseCall::Release { name, token, owner, ticket } => {
+                LeaseReply::Released { released: self.release(name, *token, owner, ticket.as_ref()) }
+            }
             LeaseCall::Check { name, token } => LeaseReply::Checked { valid: self.check(name, *token) },
             LeaseCall::Forget { name, ticket } => LeaseReply::Forgotten { waited: self.give_up(name, ticket) },
             LeaseCall::Watch { name } => {
@@ -63,17 +65,25 @@ impl Step<'_> {
         self.guard_stall();
         if name.is_leadership() {
             // Its holder renews it with each heartbeat.
-            let record = self.lease_record(name).filter(|record| record.holder.is_some() && record.token == token);
+            let life = Life { node_id: renewal.owner.node_id.clone(), incarnation: renewal.owner.incarnation };
+            let leads = renewal.owner.presence.is_none()
+                && self.data.leader.as_ref().is_some_and(|leader| leader.holder.as_ref() == Some(&life));
+            let record = self.lease_record(name).filter(|record| leads && record.token == token);
             return record.map_or(Renewed::Stale, |record| Renewed::Until(record.expires_at));
         }
         let found = self.lease(name).cloned();
         let lost = found.is_none() && renewal.holds && renewal.ttl.is_some() && token.0 < self.data.numbers.token;
-        let held = found.filter(|lease| lease.holder.is_some() && lease.token == token);
+        let own = |lease: &Lease| lease.is_own(renewal.owner, renewal.ticket);
+        let held = found.filter(|lease| lease.holder.is_some() && lease.token == token && own(lease));
         let mut lease = match held {
             Some(lease) => lease,
-            None if lost => {
-                Lease { holder: renewal.owner.cloned(), token, grace: score(millis(renewal.grace)), ..Lease::vacant() }
-            }
+            None if lost => Lease {
+                holder: Some(renewal.owner.clone()),
+                token,
+                ticket: renewal.ticket.cloned(),
+                grace: score(millis(renewal.grace)),
+                ..Lease::vacant()
+            },
             None => return Renewed::Stale,
         };
         let now = self.cluster_now();
@@ -83,7 +93,7 @@ impl Step<'_> {
             if !renewal.holds && (elsewhere || over) {
                 return Renewed::Stale;
             }
-            let presence = renewal.owner.and_then(|owner| owner.presence.clone());
+            let presence = renewal.owner.presence.clone();
             let Some(presence) = presence.filter(|nonce| self.server.present(nonce.as_str())) else {
                 return Renewed::NoPresence;
             };
@@ -102,9 +112,10 @@ impl Step<'_> {
         Renewed::Until(until)
     }
 
-    fn release(&mut self, name: &LeaseName, token: Term) -> bool {
+    fn release(&mut self, name: &LeaseName, token: Term, owner: &Owner, ticket: Option<&Nonce>) -> bool {
         self.guard_stall();
-        let Some(lease) = self.lease(name).filter(|lease| lease.token == token) else { return false };
+        let own = |lease: &&Lease| lease.token == token && lease.is_own(owner, ticket);
+        let Some(lease) = self.lease(name).filter(own) else { return false };
         if lease.holder.is_some() {
             self.vacate_lease(name);
         }

@@ -257,6 +257,6 @@ fn lost(record: &Record) -> ElectedReason {
     match record.lost {
         Some(LostReason::Handover) => ElectedReason::Handover,
         Some(LostReason::Resigned) => ElectedReason::Resigned,
-        Some(LostReason::Replaced) | None => ElectedReason::Vacant,
+        Some(LostReason::Replaced | LostReason::Other) | None => ElectedReason::Vacant,
     }
 }

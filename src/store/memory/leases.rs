@@ -27,6 +27,8 @@ const TTL: u64 = 30_000;
 #[derive(Debug, Clone)]
 pub(super) struct Lease {
     pub(super) holder: Option<Owner>,
+    /// Whose a vacant one was last.
+    pub(super) former: Option<Owner>,
     pub(super) token: Term,
     /// In cluster time.
     pub(super) expires: i64,
@@ -51,6 +53,7 @@ impl Lease {
     pub(super) fn vacant() -> Self {
         Self {
             holder: None,
+            former: None,
             token: Term(0),
             expires: 0,
             ttl: Duration::ZERO,
@@ -62,6 +65,16 @@ impl Lease {
             vacated: 0,
             forgotten_at: None,
         }
+    }
+
+    /// Whether the lease was granted to this caller, or, of a vacant one, was this caller's last. A process proves it by its
+    /// connection or by the ticket of the attempt that was granted.
+    pub(super) fn is_own(&self, owner: &Owner, ticket: Option<&Nonce>) -> bool {
+        let bound = self.holder.as_ref().and_then(|holder| holder.presence.as_ref());
+        let same = |holder: &Owner| holder.node_id == owner.node_id && holder.incarnation == owner.incarnation;
+        let mine = self.holder.as_ref().or(self.former.as_ref()).is_some_and(same);
+        let proved = || bound == owner.presence.as_ref() || (ticket.is_some() && self.ticket.as_ref() == ticket);
+        mine && if owner.presence.is_none() { bound.is_none() } else { proved() }
     }
 
     pub(super) fn by_presence(&self) -> Option<&Nonce> {
@@ -234,7 +247,7 @@ impl Step<'_> {
     pub(super) fn vacate_lease(&mut self, name: &LeaseName) {
         let now = self.cluster_now();
         let Some(lease) = self.data.leases.get_mut(name) else { return };
-        lease.holder = None;
+        lease.former = lease.holder.take();
         lease.vacated = now;
         lease.nonce = format!("vacant-{}", lease.token);
         self.offer(name);

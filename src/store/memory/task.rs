@@ -241,7 +241,10 @@ impl Step<'_> {
             Verdict::Fail { .. } => task.how == How::Failed,
         };
         let running = task.state == TaskState::Running;
-        if task.token != settlement.token || (!running && !same) || (running && task.worker.as_ref() != Some(life)) {
+        let worker = task.worker.as_ref();
+        // A later life of the node may not have heard the answer to an accepted verdict.
+        let repeated = same && worker.is_some_and(|worker| worker.node_id == life.node_id);
+        if task.token != settlement.token || if running { worker != Some(life) } else { !repeated } {
             return Settled::Stale;
         }
         if running {

@@ -250,6 +250,7 @@ impl Step<'_> {
             LeftReason::HeartbeatTimeout => "heartbeat_timeout",
             LeftReason::ProcessDied => "process_died",
             LeftReason::Replaced => "replaced",
+            LeftReason::Other => "other",
         };
         let error = format!("its node {node} ended: {reason}");
         for (_, id) in &ids {

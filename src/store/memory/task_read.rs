@@ -66,6 +66,7 @@ impl Step<'_> {
             timeout: task.timeout,
             submitted_by: task.submitter.clone(),
             node_id: task.worker.as_ref().map(|worker| worker.node_id.clone()),
+            token: task.worker.as_ref().map(|_| task.token),
             created_at: task.created,
             changed_at: task.changed,
             due_at: due.then(|| answered(task.due.saturating_add(self.data.skew))),

@@ -37,6 +37,7 @@ impl Step<'_> {
             if let Some(seq) = tick.acknowledged.filter(|_| tick.epoch == self.data.epoch) {
                 self.acknowledge_up_to(id, seq);
             }
+            self.mend_presence(id, tick);
         }
         for late in self.data.beats.below(now, OVERDUE) {
             match self.row(&late) {
@@ -66,6 +67,16 @@ impl Step<'_> {
             beats: self.beats(32),
             due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
             alive: self.data.beats.len() as u64,
+        }
+    }
+
+    /// A registration that was lost, and whose connection stands, is written again. No other key can be lost here by itself.
+    fn mend_presence(&mut self, id: &NodeId, tick: &Tick) {
+        if let Some(nonce) = &tick.presence
+            && !self.data.presence.contains_key(id)
+            && self.server.present(nonce.as_str())
+        {
+            self.data.presence.insert(id.clone(), (nonce.to_string(), self.server.id.clone()));
         }
     }
 

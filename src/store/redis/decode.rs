@@ -5,6 +5,7 @@
 use super::decode_leases;
 use super::fields::{Fields, Malformed};
 use super::task;
+use super::unreadable::What;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
@@ -158,10 +159,20 @@ fn leader(f: &mut Fields) -> Result<Option<LeaderRecord>, Malformed> {
 #[derive(Deserialize)]
 struct Row {
     i: String,
-    s: StoredStatus,
-    k: PresenceKind,
+    s: String,
+    k: String,
     j: String,
     m: String,
+}
+
+/// A word that only a newer version knows is no part in the cluster, as for the scripts.
+fn status(word: &str) -> StoredStatus {
+    match word {
+        "online" => StoredStatus::Online,
+        "draining" => StoredStatus::Draining,
+        "left" => StoredStatus::Left,
+        _ => StoredStatus::Offline,
+    }
 }
 
 fn member(id: &str, row: &str) -> Result<Member, Malformed> {
@@ -173,8 +184,8 @@ fn member(id: &str, row: &str) -> Result<Member, Malformed> {
         node_id,
         incarnation: Incarnation(row.i.parse().map_err(|why| bad(&why))?),
         metadata,
-        status: row.s,
-        presence: row.k,
+        status: status(&row.s),
+        presence: if row.k == "none" { PresenceKind::None } else { PresenceKind::Connection },
         joined_at: ServerTime(row.j.parse().map_err(|why| bad(&why))?),
         last_seen: ServerTime::default(),
     })
@@ -182,7 +193,7 @@ fn member(id: &str, row: &str) -> Result<Member, Malformed> {
 
 /// The id of a node in a list; one that somebody else put there must not hide all others.
 fn known_id(text: String) -> Option<NodeId> {
-    NodeId::new(text).inspect_err(|why| tracing::warn!(%why, "an id in Redis is left out")).ok()
+    NodeId::new(text.as_str()).inspect_err(|why| What::Member.left_out(&text, why)).ok()
 }
 
 fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
@@ -196,7 +207,7 @@ fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
         // A row that somebody else broke must not blind this node for all others.
         match member(&id, &list.text("row")?) {
             Ok(row) => rows.push(row),
-            Err(why) => tracing::warn!(%why, "a member's row is left out"),
+            Err(why) => What::Member.left_out(&id, why),
         }
     }
     Ok(Delta { reset, version, more, floor, rows })

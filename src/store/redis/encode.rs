@@ -103,14 +103,17 @@ fn lease_invocation(call: &LeaseCall) -> (&'static Script, Vec<String>) {
     let name = call.name().to_string();
     match call {
         LeaseCall::Acquire(acquire) => (&scripts::ACQUIRE, acquire_arguments(acquire)),
-        LeaseCall::Renew { token, ttl, nonce, owner, holds, grace, .. } => {
-            let [id, incarnation, presence] = owner.as_ref().map(parts).unwrap_or_default();
+        LeaseCall::Renew { token, ttl, nonce, owner, ticket, holds, grace, .. } => {
+            let [id, incarnation, presence] = parts(owner);
             let ttl = ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default();
             let (nonce, grace) = (nonce.to_string(), millis(*grace).to_string());
-            let token = token.to_string();
-            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace])
+            let (token, ticket) = (token.to_string(), text(ticket.as_ref()));
+            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace, ticket])
         }
-        LeaseCall::Release { token, .. } => (&scripts::RELEASE, vec![name, token.to_string()]),
+        LeaseCall::Release { token, owner, ticket, .. } => {
+            let [id, incarnation, presence] = parts(owner);
+            (&scripts::RELEASE, vec![name, token.to_string(), id, incarnation, presence, text(ticket.as_ref())])
+        }
         LeaseCall::Check { token, .. } => (&scripts::CHECK, vec![name, token.to_string()]),
         LeaseCall::Forget { ticket, .. } => (&scripts::FORGET, vec![name, ticket.to_string()]),
         LeaseCall::Watch { .. } => (&scripts::WATCH_LEASE, vec![name]),

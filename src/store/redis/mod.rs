@@ -9,6 +9,8 @@ mod decode_leases;
 mod encode;
 mod fields;
 mod follow;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod history;
 mod keys;
 mod link;
@@ -18,12 +20,16 @@ mod scripts;
 mod streams;
 mod target;
 mod task;
+mod unreadable;
 
-pub use follow::{Follower, News};
+pub use follow::Follower;
 pub use history::RedisHistory;
 pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
+pub use streams::{Page, Place};
 pub use target::{Address, DEADLINE, Target};
+use unreadable::What;
+pub use unreadable::unreadable;
 
 pub use super::Notice;
 use super::{Answer, Ended, Meter, Store, name_of};
@@ -37,6 +43,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
+
+/// How many pages of events that nobody can read are passed over in one reading.
+const MOST_UNREADABLE_PAGES: usize = 64;
 
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
@@ -104,7 +113,7 @@ impl RedisStore {
         }
     }
 
-    /// Opens a reader of both streams.
+    /// Opens a reader of a stream.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not stand in time.
@@ -190,12 +199,24 @@ impl Store for RedisStore {
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {
-        let value = self.range("events", self.keys.events(), after.0, count).await?;
-        streams::entries(value, streams::event).map_err(|why| Fault::Refused(why.to_string()))
+        let (mut after, mut pages) = (after.0, 0);
+        loop {
+            let value = self.range("events", self.keys.events(), after, count).await?;
+            let page = Page::read(value, What::Event, streams::event).map_err(|why| Fault::Refused(why.to_string()))?;
+            let end = page.entries.last().map(|(place, _)| place.seq);
+            let events = page.into_items();
+            pages += 1;
+            match end {
+                // A whole page of what nobody can read must not hide what stands behind it.
+                Some(end) if events.is_empty() && pages < MOST_UNREADABLE_PAGES => after = end.max(after + 1),
+                _ => return Ok(events),
+            }
+        }
     }
 
     async fn messages(&self, after: MessageSeq, count: usize) -> Result<Vec<Entry>, Fault> {
         let value = self.range("messages", self.keys.messages(), after.0, count).await?;
-        streams::entries(value, streams::message).map_err(|why| Fault::Refused(why.to_string()))
+        let page = Page::read(value, What::Message, streams::message);
+        page.map(Page::into_items).map_err(|why| Fault::Refused(why.to_string()))
     }
 }

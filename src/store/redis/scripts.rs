@@ -24,7 +24,7 @@ macro_rules! scripts {
 
 scripts! {
     JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks_later.lua" & "tasks.lua" & "tasks_later_end.lua" & "history.lua" & "tick.lua",
+    TICK = "tasks_later.lua" & "tasks.lua" & "mend_tasks.lua" & "tasks_later_end.lua" & "history.lua" & "mend.lua" & "tick.lua",
     RECORD = "history.lua" & "record.lua",
     VIEW = "view.lua",
     LEAVE = "tasks.lua" & "leave.lua",

@@ -7,6 +7,7 @@
 use super::decode::identity;
 use super::fields::{Fields, Malformed};
 use super::scripts;
+use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::protocol::{
     ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
@@ -151,8 +152,8 @@ fn claimed(f: &mut Fields) -> Result<Option<ClaimedTask>, Malformed> {
     let attempt = u32::try_from(f.number("attempt")?).unwrap_or(u32::MAX);
     let (kind, payload) = (f.text("kind")?, f.text("payload")?);
     let expires_at = ServerTime(f.number("expires at")?);
-    let names = TaskId::new(id).and_then(|id| Ok((id, TaskKind::new(kind)?)));
-    let named = names.inspect_err(|why| tracing::warn!(%why, "a task in Redis is left out")).ok();
+    let names = TaskId::new(id.as_str()).and_then(|id| Ok((id, TaskKind::new(kind)?)));
+    let named = names.inspect_err(|why| What::Task.left_out(&id, why)).ok();
     Ok(named.map(|(id, kind)| ClaimedTask { id, token, attempt, kind, payload, expires_at }))
 }
 
@@ -183,7 +184,7 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
     let mut is = is.split(' ');
     let state = TaskState::from_word(is.next()?)?;
     let number = |text: Option<&str>| text?.parse::<i64>().ok();
-    let (_token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
+    let (token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
     let (attempts, due, changed, _how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
     let time = |at: i64| ServerTime(u64::try_from(at).unwrap_or(0));
     Some(TaskSummary {
@@ -197,6 +198,7 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
         timeout: Duration::from_millis(u64::try_from(timeout).ok()?),
         submitted_by,
         node_id: NodeId::new(node).ok(),
+        token: u64::try_from(token).ok().filter(|token| *token > 0).map(TaskToken),
         created_at: time(created),
         changed_at: time(changed),
         due_at: matches!(state, TaskState::Delayed | TaskState::Running).then(|| time(due.saturating_add(skew))),

@@ -194,5 +194,6 @@ fn gone(reason: LeftReason) -> Gone {
         LeftReason::HeartbeatTimeout => Gone::HeartbeatTimeout,
         LeftReason::ProcessDied => Gone::ProcessDied,
         LeftReason::Replaced => Gone::Replaced,
+        LeftReason::Other => Gone::Unknown,
     }
 }

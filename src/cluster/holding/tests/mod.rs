@@ -210,7 +210,8 @@ fn without_answers_the_command_is_gone_and_the_lease_given_back_before_it_is_ask
     play.until(60_000);
     assert!(play.call.is_none(), "while the command is there nothing is asked");
     play.input(Input::Ended { code: 137, asked: true });
-    assert!(matches!(&play.call, Some((_, LeaseCall::Release { token: Term(7), .. }))), "{:?}", play.call);
+    let Some((_, LeaseCall::Release { token: Term(7), ticket, .. })) = &play.call else { panic!("{:?}", play.call) };
+    assert_eq!(ticket, &Some(text("r-1")));
     play.fail();
     play.until(60_500);
     play.answer(LeaseReply::Released { released: true });
@@ -264,8 +265,8 @@ fn a_lost_connection_is_replaced_and_pings_on_the_new_one_count_once_the_store_k
     play.input(Input::PresenceDown(old.clone()));
     assert_ne!(play.line, Some(old), "another name");
     play.up();
-    let Some((_, LeaseCall::Renew { owner: Some(owner), holds, .. })) = &play.call else { panic!("{:?}", play.call) };
-    assert_eq!(owner.presence, play.line);
+    let Some((_, LeaseCall::Renew { owner, ticket, holds, .. })) = &play.call else { panic!("{:?}", play.call) };
+    assert_eq!((&owner.presence, ticket), (&play.line, &Some(text("r-1"))), "the ticket proves that it is its own");
     assert!(*holds, "it still holds, by its own clock");
     play.now = at(10_200);
     play.answer_of("s2", until());

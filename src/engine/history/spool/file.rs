@@ -10,6 +10,7 @@
 //!
 //! Not here: which files there are, and what is in the records (`mod.rs`).
 
+use super::super::super::state_dir::checksum::checksum;
 use super::super::super::state_dir::{StateError, private_file};
 use std::fs::File;
 use std::io;
@@ -78,6 +79,10 @@ impl SpoolFile {
                 Ok(Found::Record(place, bytes)) if take(place, &bytes) => offset = place.end(),
                 // A process that dies while it writes leaves half a record at the end; that one was never promised.
                 Ok(Found::Half) => {
+                    tracing::warn!(
+                        path = %self.path.display(), bytes = self.end - offset,
+                        "the spool ends in an incomplete record, which is removed: a process ended while it wrote, or the file is damaged"
+                    );
                     self.end = offset;
                     return self.file.set_len(offset).map_err(|error| StateError::io(&self.path, &error));
                 }
@@ -197,22 +202,4 @@ enum Found {
     /// The file ends before the record does.
     Half,
     Nonsense,
-}
-
-/// CRC-32 with the polynomial of Ethernet.
-fn checksum(bytes: &[u8]) -> u32 {
-    let step = |sum: u32, byte: &u8| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 == 1 { 0xEDB8_8320 } else { 0 })
-    };
-    !bytes.iter().fold(!0, step)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_the_known_one() {
-        assert_eq!(checksum(b"123456789"), 0xCBF4_3926);
-    }
 }

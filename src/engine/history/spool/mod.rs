@@ -10,6 +10,8 @@
 //! Not here: the files (`file.rs`), when something is recorded (`super::recorder`).
 
 mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;
 

@@ -1,12 +1,14 @@
 //! The store as the engine uses it, through restarts, kills and a failing disk.
 
+mod crashes;
 pub(super) mod faults;
+mod image;
 
 use super::*;
 use crate::cluster::ids::{ClusterName, Incarnation, Nonce};
 use crate::cluster::message::Message;
 use crate::cluster::protocol::Numbers;
-use faults::Faults;
+use faults::{Faults, FaultyFile};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -185,7 +187,7 @@ fn faulty_store(root: &tempfile::TempDir) -> (NodeStore, Arc<Faults>) {
     let dir = dir(root);
     let faults = Arc::new(Faults::default());
     let mut disk = Disk::new(&dir.database_path(&id("a")));
-    disk.faults = Some(Arc::clone(&faults));
+    disk.faults = Some(Arc::new(FaultyFile(Arc::clone(&faults))));
     (NodeStore::open_on(disk, dir.take_lock(&id("a")).unwrap(), 256 << 20).unwrap(), faults)
 }
 

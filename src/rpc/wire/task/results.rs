@@ -107,6 +107,8 @@ pub struct ListedTask {
     pub submitted_by: String,
     /// The node that has it, or had it last.
     pub node_id: Option<String>,
+    /// The token of its last claim, to compare by. It settles the task only for the node that claimed it.
+    pub token: Option<u64>,
     /// Why the last try failed.
     pub error: Option<String>,
     /// When it was submitted, in milliseconds of the Redis server's clock.
@@ -220,6 +222,7 @@ impl From<protocol::TaskSummary> for ListedTask {
             timeout_ms: millis(task.timeout),
             submitted_by: task.submitted_by.into(),
             node_id: task.node_id.map(String::from),
+            token: task.token.map(|token| token.0),
             error: task.error,
             created_at_ms: task.created_at.0,
             changed_at_ms: task.changed_at.0,

@@ -36,7 +36,8 @@ end
 
 if request ~= '' then
   local token, expires = string.match(try('GET', request_key) or '', '^(%d+) (%d+)$')
-  if token then
+  -- What an earlier life was granted ended with it. Incarnations and tokens come from one counter, so an earlier life's token is lower.
+  if token and (presence ~= '' or tonumber(token) > tonumber(incarnation)) then
     return answer('granted', token, tonumber(expires), 1, -1)
   end
 end

@@ -107,6 +107,10 @@ end
 local status = (not fresh) and row.s or 'online'
 local joined = (not fresh) and row.j or int(now)
 local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata }
+-- What a newer version says of this life stays.
+for field, value in pairs((not fresh) and row or {}) do
+  after[field] = after[field] or value
+end
 local changed = fresh
 for field, value in pairs(after) do
   changed = changed or row[field] ~= value

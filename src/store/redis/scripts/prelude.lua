@@ -3,7 +3,8 @@
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
---                        process first wrote, or the data set began), trimmed, task_seq, lane_seq
+--                        process first wrote, or the data set began), trimmed, task_seq, lane_seq; and what mend.lua and
+--                        mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -92,13 +93,15 @@ end
 local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
-    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at')
+    'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
+    'open_lanes', 'has_delayed', 'ended', 'walk_at')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
     message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
-    run_id = v[15] or '', settled_at = number(v[16], 0),
+    run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
+    ended = v[19] or '', walk_at = v[20] or '',
   }
 end
 
@@ -199,10 +202,73 @@ local function is_live(row)
   return row.s == 'online' or row.s == 'draining'
 end
 
+-- Writes a stream anew without what lies behind `last`: its newest entries, at most 4,096 of them or 64 MiB. What is older
+-- is lost and shows as a gap.
+local function rewrite_stream(key, last)
+  local anew, first, count, bytes = key .. ':anew', nil, 0, 0
+  local top = int(last)
+  repeat
+    local page = call('XREVRANGE', key, top .. '-0', '-', 'COUNT', 16)
+    for _, entry in ipairs(page) do
+      for _, text in ipairs(entry[2]) do
+        bytes = bytes + #text
+      end
+      count = count + 1
+      if count > 4096 or bytes > 67108864 then
+        page = {}
+        break
+      end
+      first = string.match(entry[1], '^%d+')
+    end
+    top = first and int(tonumber(first) - 1)
+  until #page < 16 or tonumber(top) < 1
+  call('DEL', anew)
+  while first do
+    local page = call('XRANGE', key, first .. '-0', int(last) .. '-0', 'COUNT', 16)
+    for _, entry in ipairs(page) do
+      first = string.match(entry[1], '^(%d+)%-0$') or first
+      if entry[1] == first .. '-0' then
+        call('XADD', anew, entry[1], unpack(entry[2]))
+      end
+    end
+    first = #page == 16 and int(tonumber(first) + 1) or nil
+  end
+  if call('EXISTS', anew) == 1 then
+    call('RENAME', anew, key)
+  else
+    call('DEL', key)
+  end
+end
+
+-- Removes what somebody else put behind `last`, the last entry that this data set counts: the server takes no entry below
+-- it, and readers would find it for ever. Newer servers do not forget the highest entry that was ever removed: there the
+-- stream is written anew.
+local function remove_foreign(key, last)
+  for _, entry in ipairs(call('XRANGE', key, int(last + 1) .. '-0', '+', 'COUNT', 100)) do
+    call('XDEL', key, entry[1])
+  end
+  local reset = redis.pcall('XSETID', key, int(last) .. '-0')
+  if type(reset) == 'table' and reset.err then
+    rewrite_stream(key, last)
+  end
+end
+
+-- Adds the entry `seq` to a stream whose last entry is `last`.
+local function append(key, last, ...)
+  local added = redis.pcall('XADD', key, ...)
+  if type(added) == 'table' and added.err then
+    if string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true) then
+      remove_foreign(key, last)
+    end
+    -- Whatever else stands in the way is an error of this script.
+    call('XADD', key, ...)
+  end
+end
+
 local function emit(event, node, ...)
   -- The entry first: where it cannot be added, no number is used up.
+  append(EVENTS, meta.event_seq, 'MAXLEN', '~', 10000, int(meta.event_seq + 1) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
   meta.event_seq = meta.event_seq + 1
-  call('XADD', EVENTS, 'MAXLEN', '~', 10000, int(meta.event_seq) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
   call('HSET', META, 'event_seq', int(meta.event_seq))
 end
 

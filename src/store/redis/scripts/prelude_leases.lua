@@ -57,8 +57,26 @@ local function read_record(name, run)
   }
 end
 
+-- Whether the caller is what the lease was granted to: the member's life, or the process that asked for it by a presence, which
+-- shows that connection or the ticket of the attempt. The token is no proof, because everybody may see it. Of a vacant record: whether
+-- it was the caller's last.
+local function is_own(record, id, incarnation, presence, ticket)
+  local holder = record.holder ~= '' and record.holder or record.previous
+  if holder ~= id or record.incarnation ~= incarnation then
+    return false
+  elseif presence == '' then
+    return record.presence == ''
+  end
+  return record.presence == presence or ticket ~= '' and record.ticket == ticket
+end
+
+-- One that somebody else broke is none: its holder writes it again while it leads, and nobody follows before the leader channel
+-- has been free for the grace.
 local function read_leader()
-  return read_record('leader')
+  local record = read_record('leader')
+  if record and string.find(record.term, '^%d+$') and string.find(record.incarnation, '^%d+$') and string.find(record.holder, '^[%w._:/-]*$') then
+    return record
+  end
 end
 
 -- Writes a grant. `record` has holder, incarnation, term, expires, nonce, presence, run_id, previous, ttl, ticket

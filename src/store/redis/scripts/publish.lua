@@ -12,6 +12,10 @@ if status ~= 'ok' then
   return { status, int(now), '0', '0', '0' }
 end
 local mark, mark_seq = string.match(call('HGET', PRODUCERS, producer) or '0 0', '^(%d+) (%d+)$')
+if not mark then
+  -- Somebody else broke it. Readers know what they had.
+  mark, mark_seq = '0', '0'
+end
 if not ARGV[6] or tonumber(ARGV[6]) <= tonumber(mark) then
   return { 'mark', int(now), mark, mark_seq, '0' }
 end
@@ -20,8 +24,8 @@ local last = meta.message_seq
 for at = 6, #ARGV, 3 do
   local count = tonumber(ARGV[at + 1])
   if count > 0 then
+    append(MESSAGES, last, int(last + count) .. '-0', 'p', producer, 'n', id, 'q', ARGV[at], 'c', int(count), 't', int(now), 'b', ARGV[at + 2])
     last = last + count
-    call('XADD', MESSAGES, int(last) .. '-0', 'p', producer, 'n', id, 'q', ARGV[at], 'c', int(count), 't', int(now), 'b', ARGV[at + 2])
     mark = int(tonumber(ARGV[at]) + count - 1)
   end
 end

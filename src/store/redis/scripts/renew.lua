@@ -1,13 +1,13 @@
 -- renew: moves a lease's end, and binds it to the holder's present connection.
 --
--- ARGV: 1 name, 2 token, 3 ttl (ms) or '' (as before), 4 nonce of this renewal, 5 owner's node id or '', 6 its incarnation, 7 its
---   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace (ms)
+-- ARGV: 1 name, 2 token, 3 ttl (ms) or '' (as before), 4 nonce of this renewal, 5 the caller's node id, 6 its incarnation, 7 its
+--   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace (ms), 10 ticket that it was granted by or ''
 -- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time)]
--- Atomic, because the token must still be the lease's when its end moves. A lease that a presence holds goes on only while that
+-- Atomic, because the lease must still be the caller's under this token when its end moves. A lease that a presence holds goes on only while that
 -- connection is subscribed here, and is confirmed on another server process, or written again where the data were lost, only
 -- by a holder that holds it at this instant: nobody else can have been granted it then (prelude_leases.lua).
 local name, token, nonce, id, incarnation, presence = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local holds = ARGV[8] == '1' and id ~= '' and presence ~= ''
+local ticket, holds = ARGV[10] or '', ARGV[8] == '1' and presence ~= ''
 if holds then
   open(token, '0', '0', nonce)
 else
@@ -21,10 +21,12 @@ end
 
 if name == 'leader' then
   -- Its holder renews it with each heartbeat.
-  return answer(record and record.holder ~= '' and record.term == token and 'renewed' or 'stale')
+  local leads = record and record.holder == id and record.incarnation == incarnation and presence == ''
+  return answer(leads and record.term == token and 'renewed' or 'stale')
 end
 local lost = not record and holds and ARGV[3] ~= '' and tonumber(token) < meta.token
-if not lost and not (record and record.holder ~= '' and record.term == token) then
+local mine = record and record.holder ~= '' and record.term == token and is_own(record, id, incarnation, presence, ticket)
+if not lost and not mine then
   return answer('stale')
 end
 if lost or record.presence ~= '' then
@@ -34,7 +36,8 @@ if lost or record.presence ~= '' then
   elseif presence == '' or subscribers(presence_channel(presence)) == 0 then
     return answer('no presence')
   elseif lost then
-    record = { name = name, holder = id, incarnation = incarnation, term = token, previous = '', ticket = '', grace = tonumber(ARGV[9]) }
+    record = { name = name, holder = id, incarnation = incarnation, term = token, previous = '', ticket = ticket,
+      grace = tonumber(ARGV[9]) }
   end
   record.run_id, record.presence = run_id(), presence
 elseif cluster_now() > record.expires then

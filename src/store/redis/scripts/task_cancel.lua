@@ -16,10 +16,11 @@ elseif is.state == 'waiting' then
   local lane = PREFIX .. 'lane:' .. (number or '0')
   try('ZREM', lane, id)
   if call('EXISTS', lane) == 0 then
-    call('HDEL', LANES, what.lane)
+    count_lanes(-call('HDEL', LANES, what.lane))
   end
 elseif is.state == 'delayed' then
   call('ZREM', DELAYED, id)
+  note_delayed()
 elseif is.state == 'running' then
   call('ZREM', RUNNING, id)
   try('SREM', PREFIX .. 'held:' .. is.node, id)

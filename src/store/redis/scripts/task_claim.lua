@@ -153,9 +153,14 @@ for _, lane in ipairs(lanes) do
     call('ZREMRANGEBYRANK', lane.key, 0, lane.taken - 1)
   end
 end
+local gone = 0
 for _, lane in ipairs(finished) do
-  call('HDEL', LANES, lane.text)
+  gone = gone + call('HDEL', LANES, lane.text)
+  if lane.taken == 0 then
+    start_walk()
+  end
 end
+count_lanes(-gone)
 
 if count > 0 then
   -- One block of tokens, so that the memory of the claim needs to hold only the first.

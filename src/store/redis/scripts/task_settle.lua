@@ -4,7 +4,8 @@
 --   'fail'), text (the result or the error), jitter (thousandths)
 -- Returns: [status, [state or 'stale' or 'none', due (server time) or 0, ...]]
 -- Atomic, because a task may be completed once: only a running task, by the token of its last claim, from the life that claimed.
--- A verdict that was accepted already is answered again with the task's state.
+-- A verdict that was accepted already is answered again with the task's state, to the node that it was accepted from: a later
+-- life of it may not have heard the answer.
 local id, incarnation = ARGV[1], ARGV[2]
 local FIRST, EACH = 3, 5
 load_meta()
@@ -30,7 +31,7 @@ local function settle_other(task, key, is, token, verdict, text, jitter)
   elseif is.token ~= token then
     return answer('stale', 0)
   elseif is.state ~= 'running' then
-    if is.how == LEAVES[verdict] then
+    if is.how == LEAVES[verdict] and is.node == id then
       return answer(is.state, tonumber(is.due))
     end
     return answer('stale', 0)

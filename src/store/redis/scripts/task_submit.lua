@@ -47,7 +47,7 @@ for at = FIRST, #ARGV, EACH do
   end
 end
 if #delayed > 0 then
-  call('ZADD', DELAYED, unpack(delayed))
+  delay_tasks(unpack(delayed))
 end
 put_ready()
 call_leader()

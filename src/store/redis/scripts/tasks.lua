@@ -73,13 +73,31 @@ local function make_ready(id, what)
   list[#list + 1] = id
 end
 
+-- Keeps count of the lanes, by which a tick notices that `lanes` was lost (see mend_tasks.lua).
+local function count_lanes(more)
+  if more ~= 0 then
+    call('HINCRBY', META, 'open_lanes', more)
+  end
+end
+
+-- A lane that is listed holds tasks. One that does not was lost, and its tasks are not: the next ticks look for them.
+local function start_walk()
+  if meta.walk_at == '' then
+    meta.walk_at = '0'
+    call('HSET', META, 'walk_at', 0)
+  end
+end
+
 -- Puts them into their lanes, and tells of the first one of each kind whose workers found nothing since the last time.
 local function put_ready()
   for _, lane in ipairs(ready_lanes) do
     local number = call('HGET', LANES, lane)
-    if not number or not try('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane])) then
+    local added = number and try('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
+    if added and added > 0 and call('ZCARD', PREFIX .. 'lane:' .. number) == added then
+      start_walk()
+    elseif not added then
       number = int(call('HINCRBY', META, 'lane_seq', 1))
-      call('HSET', LANES, lane, number)
+      count_lanes(call('HSET', LANES, lane, number))
       call('ZADD', PREFIX .. 'lane:' .. number, unpack(ready[lane]))
     end
   end
@@ -128,6 +146,18 @@ local function end_task(id, what, is, state, how, error)
   end
 end
 
+-- Adds delayed tasks. That there are some is noted, so that a tick notices when all of them are lost.
+local function delay_tasks(...)
+  call('ZADD', DELAYED, ...)
+  call('HSET', META, 'has_delayed', 1)
+end
+
+local function note_delayed()
+  if call('EXISTS', DELAYED) == 0 then
+    call('HDEL', META, 'has_delayed')
+  end
+end
+
 -- A failed attempt: another one after a pause, or the end. Returns the state and when it is ready again, in cluster time.
 local function fail_attempt(id, what, is, error, how, jitter)
   local attempts = tonumber(is.attempts)
@@ -138,7 +168,7 @@ local function fail_attempt(id, what, is, error, how, jitter)
   local whole = math.min(60000, 1000 * 2 ^ math.min(attempts - 1, 16))
   local due = cluster_now() + math.floor(whole * (1000 + jitter) / 2000)
   call('HSET', TASK .. id, 'is', is_text('delayed', is, due, how), 'error', error)
-  call('ZADD', DELAYED, due, id)
+  delay_tasks(due, id)
   earliest = math.min(earliest, due)
   return 'delayed', due
 end
@@ -158,6 +188,9 @@ end
 -- Makes delayed tasks ready whose time has come. Returns when the next one's comes, or nil.
 local function promote_due(most)
   local ids, due = take_due(DELAYED, most)
+  if ids[1] then
+    note_delayed()
+  end
   for _, id in ipairs(ids) do
     local what, is = read_task(id)
     if what and is.state == 'delayed' then

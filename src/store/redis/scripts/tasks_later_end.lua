@@ -1,8 +1,12 @@
 -- The end of what tasks_later.lua begins: what a tick needs of tasks.lua.
-  look_at_tasks = function(most, jitter)
+  look_at_tasks = function(most, jitter, id)
+    mend_running(id)
+    mend_lanes()
+    walk_tasks()
     local next_ready, next_overdue = promote_due(most), end_overdue(most, jitter)
     put_ready()
     forget_old(most)
+    note_ended()
     return next_ready, next_overdue
   end
 end

@@ -35,6 +35,10 @@ if status == 'ok' then
   end
 end
 
+if status == 'ok' then
+  mend(id, presence)
+end
+
 -- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
 local beats = beats_reply(32)
 local first = beats[2][2] and tonumber(beats[2][2])
@@ -69,8 +73,9 @@ end
 
 local next_lease = sweep_leases()
 local next_ready, next_overdue
-if call('EXISTS', unpack(KEYS, 14, 19)) > 0 then
-  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]))
+if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.open_lanes > 0 or meta.has_delayed or meta.ended ~= ''
+  or meta.walk_at ~= '' then
+  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]), id)
 end
 
 if ARGV[18] then

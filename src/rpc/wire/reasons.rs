@@ -1,0 +1,91 @@
+//! Why something happened to a member or to the leadership, as subscribers see it.
+//!
+//! Not here: the events that carry it (`event.rs`).
+
+use crate::cluster::event::{ElectedReason, LeftReason, LostReason};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Why a node is no longer a live member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftWhy {
+    /// It said goodbye.
+    Left,
+    /// Its deadline passed.
+    HeartbeatTimeout,
+    /// Its process died.
+    ProcessDied,
+    /// Another process took its id over.
+    Replaced,
+    /// A reason that only a newer version knows.
+    Other,
+}
+
+/// Why a leader was elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ElectedWhy {
+    /// There was no leader.
+    Vacant,
+    /// The old leader's lease ran out.
+    Expired,
+    /// The old leader's process died.
+    ProcessDied,
+    /// Leadership was handed over by request.
+    Handover,
+    /// The old leader left.
+    Resigned,
+    /// A reason that only a newer version knows.
+    Other,
+}
+
+/// Why leadership became vacant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LostWhy {
+    /// The leader makes room for another by request.
+    Handover,
+    /// The leader left.
+    Resigned,
+    /// Another process took the leader's node id over.
+    Replaced,
+    /// A reason that only a newer version knows.
+    Other,
+}
+
+impl From<LeftReason> for LeftWhy {
+    fn from(reason: LeftReason) -> Self {
+        match reason {
+            LeftReason::Left => Self::Left,
+            LeftReason::HeartbeatTimeout => Self::HeartbeatTimeout,
+            LeftReason::ProcessDied => Self::ProcessDied,
+            LeftReason::Replaced => Self::Replaced,
+            LeftReason::Other => Self::Other,
+        }
+    }
+}
+
+impl From<ElectedReason> for ElectedWhy {
+    fn from(reason: ElectedReason) -> Self {
+        match reason {
+            ElectedReason::Vacant => Self::Vacant,
+            ElectedReason::Expired => Self::Expired,
+            ElectedReason::ProcessDied => Self::ProcessDied,
+            ElectedReason::Handover => Self::Handover,
+            ElectedReason::Resigned => Self::Resigned,
+            ElectedReason::Other => Self::Other,
+        }
+    }
+}
+
+impl From<LostReason> for LostWhy {
+    fn from(reason: LostReason) -> Self {
+        match reason {
+            LostReason::Handover => Self::Handover,
+            LostReason::Resigned => Self::Resigned,
+            LostReason::Replaced => Self::Replaced,
+            LostReason::Other => Self::Other,
+        }
+    }
+}

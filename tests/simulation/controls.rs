@@ -6,7 +6,6 @@ use crate::interleavings::{caught, loaded, no_violation};
 use crate::load::Load;
 use crate::world::{World, Wrong};
 use clawster::cluster::ids::{LeaseName, Nonce};
-use clawster::cluster::node::{JoinAsk, Request};
 use clawster::cluster::protocol::{Call, Numbers, PublishReply, Reply};
 use std::time::Duration;
 
@@ -28,24 +27,6 @@ fn receive_all(world: &mut World) {
     for pid in 0..world.processes.len() {
         world.receive(pid, 100, true);
     }
-}
-
-/// A node left before its client acknowledged anything; then the data were lost. It comes back and is told of a gap.
-#[test]
-fn what_a_node_had_not_read_when_it_left_is_told_as_a_gap_after_a_loss_of_data() {
-    let (mut world, leader) = loaded(3, Wrong::default(), MAIL);
-    let away = (leader + 1) % 3;
-    world.give_messages(leader, 3, None);
-    world.run_until(world.now + SECOND);
-    world.ask(away, Request::Leave);
-    world.run_until(world.now + SECOND);
-    world.flush();
-    world.run_until(world.now + 5 * SECOND);
-    world.ask(away, Request::Join(JoinAsk::default()));
-    world.run_until(world.now + 5 * SECOND);
-    receive_all(&mut world);
-    world.check_delivery();
-    no_violation(&world);
 }
 
 /// A node whose client acknowledged nothing yet loses the data under it, and is told of a gap.

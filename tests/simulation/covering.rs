@@ -5,6 +5,7 @@
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::protocol::{Call, HandOver, Identity, JoinReply, LeaseNews, Reply, Rule};
+use clawster::cluster::time::ServerTime;
 
 fn identity(identity: Identity) -> &'static str {
     match identity {
@@ -17,6 +18,30 @@ fn identity(identity: Identity) -> &'static str {
 }
 
 impl World {
+    /// What a heartbeat or a join at this time on this server's clock brings about before anything else.
+    pub(crate) fn cover_time(&mut self, sid: usize, at: ServerTime, reply: &Reply) {
+        let epoch = match reply {
+            Reply::Tick(tick) => &tick.data.epoch,
+            Reply::Join(join) => match &**join {
+                JoinReply::Joined { data, .. } => &data.epoch,
+                _ => return,
+            },
+            _ => return,
+        };
+        if self.epoch != *epoch {
+            self.coverage.see(if self.epoch.is_empty() { "rule: the first data set" } else { "rule: a new data set" });
+            self.epoch.clone_from(epoch);
+        }
+        let ttl = self.setup.timing.heartbeat_ttl;
+        match std::mem::replace(&mut self.servers[sid].guarded, at) {
+            before if before.0 == 0 && sid > 0 => self.coverage.see("rule: the first write of another server process"),
+            before if before.0 == 0 => {}
+            before if at < before => self.coverage.see("rule: stall guard, the clock went back"),
+            before if at.since(before) * 2 > ttl => self.coverage.see("rule: stall guard, a long silence"),
+            _ => {}
+        }
+    }
+
     pub(crate) fn cover_call(&mut self, call: &Call, reply: &Reply) {
         let coverage = &mut self.coverage;
         match (call, reply) {
@@ -92,6 +117,7 @@ impl World {
                 LeftReason::HeartbeatTimeout => "event: left, overdue",
                 LeftReason::ProcessDied => "event: left, its process died",
                 LeftReason::Replaced => "event: left, replaced",
+                LeftReason::Other => "event: left, told by another version",
             },
             ClusterFact::NodeJoined { rejoined: true, .. } => "event: rejoined",
             ClusterFact::NodeJoined { .. } => "event: joined",

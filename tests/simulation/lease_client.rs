@@ -122,17 +122,18 @@ impl World {
                     token,
                     ttl: None,
                     nonce: self.fresh("n"),
-                    owner: None,
+                    owner,
+                    ticket: Some(claimant.ticket),
                     holds: false,
                     grace: self.setup.leader.presence_grace,
                 },
                 6 | 7 => LeaseCall::Check { name, token },
                 _ => {
                     self.set_phase(pid, id, Phase::Releasing(token));
-                    LeaseCall::Release { name, token }
+                    LeaseCall::Release { name, token, owner, ticket: Some(claimant.ticket) }
                 }
             },
-            Phase::Releasing(token) => LeaseCall::Release { name, token },
+            Phase::Releasing(token) => LeaseCall::Release { name, token, owner, ticket: Some(claimant.ticket) },
         };
         self.processes[pid].leases.claimants.get_mut(&id).expect("it is there").calling = true;
         self.side_call(pid, Side::Lease(id), Call::Lease(Box::new(call)));

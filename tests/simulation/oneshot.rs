@@ -196,10 +196,8 @@ impl World {
                     Err(Fault::Unavailable(_) | Fault::Refused(_)) => self.timer_ends(at),
                 }
             }
-            News::CallLate(ticket) => {
-                if self.timers[at].pending.as_ref().is_some_and(|(own, _)| *own == ticket) {
-                    self.timer_ends(at);
-                }
+            News::CallLate(ticket) if self.timers[at].pending.is_some_and(|(own, _)| own == ticket) => {
+                self.timer_ends(at);
             }
             News::Lost => self.timer_ends(at),
             News::Wake(run) if run == self.timers[at].run && self.timers[at].conn.is_some() => {

@@ -30,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) replica_at: Time,
     /// How far events were handed to followers.
     pub(crate) told: EventSeq,
+    /// When it took the last heartbeat or join, by its clock.
+    pub(crate) guarded: ServerTime,
     /// For a control: a stall guard outside the state.
     pub(crate) last_tick: ServerTime,
     pub(crate) held_back: Duration,
@@ -51,6 +53,7 @@ impl Server {
             alive: true,
             paused_until: 0,
             read_only: false,
+            guarded: ServerTime::default(),
             last_tick: ServerTime::default(),
             held_back: Duration::ZERO,
             backlog: Vec::new(),

@@ -94,6 +94,8 @@ impl World {
             at = server.time_guarded(at, call, self.setup.timing.heartbeat_ttl);
         }
         let mut reply = server.state.apply(call, at);
+        self.cover_time(sid, at, &reply);
+        let server = &mut self.servers[sid];
         if self.wrong.acquire_by_server_clock {
             server.acquire_for(&self.processes[pid].node, &reply, at);
         }

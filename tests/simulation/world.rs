@@ -141,6 +141,8 @@ pub(crate) struct World {
     pub(crate) jumped: Time,
     /// When data were lost.
     pub(crate) losses: Vec<Time>,
+    /// The data set that answered last.
+    pub(crate) epoch: String,
     /// When the faults were over.
     pub(crate) healed: Option<Time>,
     pub(crate) trace: Option<Vec<String>>,
@@ -195,6 +197,7 @@ impl World {
             task_book: Tasks::default(),
             jumped: 0,
             losses: Vec::new(),
+            epoch: String::new(),
             healed: None,
             trace: traced.then(Vec::new),
             faults_until: 0,

@@ -104,11 +104,9 @@ impl World {
                 }
                 self.wrapper_answered(at, ticket, *outcome);
             }
-            News::CallLate(ticket) => {
-                if self.wrappers[at].pending.as_ref().is_some_and(|(own, _)| *own == ticket) {
-                    self.wrappers[at].calls = None;
-                    self.wrapper_answered(at, ticket, Err(Fault::Unavailable("no answer in time".to_owned())));
-                }
+            News::CallLate(ticket) if self.wrappers[at].pending.is_some_and(|(own, _)| own == ticket) => {
+                self.wrappers[at].calls = None;
+                self.wrapper_answered(at, ticket, Err(Fault::Unavailable("no answer in time".to_owned())));
             }
             News::Up(nonce) => {
                 if let Some(conn) = conn {
@@ -144,7 +142,7 @@ impl World {
                     self.conns[conn].client_open = false;
                     if self.wrappers[at].calls == Some(conn) {
                         self.wrappers[at].calls = None;
-                        if let Some((ticket, _)) = self.wrappers[at].pending.clone() {
+                        if let Some((ticket, _)) = self.wrappers[at].pending {
                             self.wrapper_answered(at, ticket, Err(Fault::Unavailable("lost".to_owned())));
                         }
                     }

@@ -223,8 +223,6 @@ impl Node {
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
         self.settings.metadata = attempt.metadata;
-        // Where receiving began is known before anything was acknowledged: what is lost from here on shows as a gap.
-        self.settings.cursor.get_or_insert_with(|| (admission.cursor, admission.data.epoch.clone()));
         self.recording.admitted(&life, self.settings.former.take().as_ref());
         self.incarnation = life.incarnation;
         self.joined_at = admission.joined_at;

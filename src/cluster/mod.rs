@@ -1,5 +1,6 @@
 //! The rules of the cluster, pure: no I/O, no clock, no randomness, no tokio.
 
+pub mod appetite;
 pub mod election;
 pub mod event;
 pub mod history;

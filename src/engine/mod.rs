@@ -12,6 +12,7 @@
 
 mod caller;
 mod driver;
+mod early;
 pub mod error;
 pub mod fresh;
 #[cfg(any(test, feature = "fuzz"))]

@@ -147,6 +147,9 @@ impl Oneshot<'_> {
                 cursor: None,
                 rename_from: None,
                 former: None,
+                draining: None,
+                revision: 0,
+                aliases: Vec::new(),
             };
             let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
                 return Err(surprised());
@@ -199,6 +202,7 @@ impl Oneshot<'_> {
             leads: false,
             presence: None,
             acknowledged: None,
+            revision: 0,
             samples: Vec::new(),
         };
         match self.store.call(Call::Tick(Box::new(tick))).await?.reply {

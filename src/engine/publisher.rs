@@ -10,6 +10,7 @@ use super::hub::Hub;
 use super::metrics::Metrics;
 use super::progress::Progress;
 use super::slot::Slot;
+use crate::cluster::appetite::Appetite;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::Outgoing;
@@ -23,8 +24,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, debug_span};
 
-/// How many messages, and how many bytes of them, one write carries.
-const BATCH: (usize, usize) = (4096, 2 << 20);
+/// How many messages one write carries, and how many bytes for each entry that its appetite allows: 2 MiB in all.
+const BATCH: (usize, usize) = (4096, 128 << 10);
 /// How often the outbox is looked at without a call.
 const LOOK: Duration = Duration::from_secs(5);
 /// The pause before a write that failed is tried again.
@@ -45,11 +46,12 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Publishes until the node is gone.
     pub(super) async fn run(mut self) {
+        let mut appetite = Appetite::default();
         loop {
             // Asked for before looking, so that what arrives meanwhile is not missed.
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
-            let Some(batch) = self.next_batch().await else {
+            let Some(batch) = self.next_batch(appetite.count()).await else {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             };
@@ -66,8 +68,12 @@ impl Publisher {
                 continue;
             }
             match self.publish(&batch).await {
-                Ok(()) => self.progress.set_down(false),
+                Ok(()) => {
+                    appetite.fed(appetite.count());
+                    self.progress.set_down(false);
+                }
                 Err(why) => {
+                    appetite.failed();
                     tracing::debug!(%why, "messages stay in the outbox");
                     self.progress.set_down(true);
                     if !self.pause().await {
@@ -79,9 +85,9 @@ impl Publisher {
     }
 
     /// What waits to be sent; `None` when the outbox could not be read.
-    async fn next_batch(&self) -> Option<Vec<Outgoing>> {
+    async fn next_batch(&self, entries: usize) -> Option<Vec<Outgoing>> {
         let after = self.progress.sent();
-        let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1)).await;
+        let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1 * entries)).await;
         match read {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {

@@ -10,12 +10,14 @@
 use super::driver::Msg;
 use super::hub::Hub;
 use super::sync::Sync;
+use crate::clock::Seldom;
+use crate::cluster::appetite::Appetite;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq};
 use crate::cluster::node::Input;
 use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
 use crate::store::Store;
-use crate::store::redis::{DEADLINE, Page, Place, RedisStore};
+use crate::store::redis::{Page, Place, RedisStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,12 +28,33 @@ const WAIT: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_millis(200);
 /// How many events one read takes.
 const EVENTS: usize = 64;
-/// How many entries of messages one read takes.
-const ENTRIES: usize = 16;
 /// The pauses between attempts to connect: the first, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// The pause after something was read that the data set does not count.
 const FOREIGN: Duration = Duration::from_millis(250);
+
+/// A line about messages that do not come in as many as were asked for.
+struct Complaint(Seldom);
+
+static LESS: Complaint = Complaint(Seldom::new(1));
+static STUCK: Complaint = Complaint(Seldom::new(1));
+
+impl Complaint {
+    fn say(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
+        // The first failure may be a restart of Redis.
+        if appetite.count() < 16
+            && let Some(unsaid) = self.0.due()
+        {
+            let (entries, seconds) = (appetite.count(), appetite.deadline().as_secs());
+            tracing::warn!(
+                entries,
+                unsaid,
+                "reading messages failed ({why}); asking for {entries} at a time, for up to {seconds} s: Redis cuts connections beyond \
+                 client-output-buffer-limit normal, or the link is slow; raise that limit on the server"
+            );
+        }
+    }
+}
 
 /// What both readers need.
 pub(super) struct Reader {
@@ -63,9 +86,10 @@ impl Reader {
     /// Reads messages while the node is a member, until it is gone.
     pub(super) async fn messages(self) {
         let mut pause = BACKOFF.0;
+        let mut appetite = Appetite::default();
         loop {
             self.sync.member().await;
-            if let Err(why) = self.follow_messages().await {
+            if let Err(why) = self.follow_messages(&mut appetite).await {
                 tracing::debug!(%why, "following the messages was interrupted");
                 self.rest(&mut pause).await;
             }
@@ -103,7 +127,7 @@ impl Reader {
         }
     }
 
-    async fn follow_messages(&self) -> Result<(), Fault> {
+    async fn follow_messages(&self, appetite: &mut Appetite) -> Result<(), Fault> {
         let mut follower = self.store.follow().await?;
         // Up to which entry was read when the inbox asked from a position: what it could not take is not read again.
         let mut passed: Option<(MessageSeq, Place)> = None;
@@ -117,12 +141,26 @@ impl Reader {
                 _ => Place::of(asked.0),
             };
             let page = tokio::select! {
-                page = follower.messages(from, ENTRIES, WAIT, DEADLINE) => page?,
+                page = follower.messages(from, appetite.count(), WAIT, appetite.deadline()) => page,
                 // The connection still waits at the old place.
                 () = self.sync.moved() => return Ok(()),
             };
+            let page = match page {
+                Ok(page) => page,
+                Err(why) => {
+                    // While Redis does not answer at all, it is not the size of the answer.
+                    if self.sync.is_linked() {
+                        appetite.failed();
+                        STUCK.say(appetite, &why);
+                    }
+                    return Err(why);
+                }
+            };
             if page.entries.is_empty() {
                 continue;
+            }
+            if appetite.fed(page.entries.len()) > 0 {
+                LESS.say(appetite, &"they arrive now");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;
             passed = Some((asked, taken.end.unwrap_or(from)));

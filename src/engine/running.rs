@@ -16,7 +16,7 @@ use super::history::History;
 use super::hub::Hub;
 use super::leases::Leases;
 use super::metrics::{Counted, Metrics};
-use super::outbox::{Accepted, NodeStore};
+use super::outbox::{Accepted, NodeStore, SavedChange};
 use super::progress::Progress;
 use super::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use super::slot::Slot;
@@ -107,6 +107,13 @@ impl RunningNode {
         let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
+        }
+        // The next process judges by it what clients acknowledge before it has joined.
+        let numbers = self.status.borrow().numbers;
+        let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
+        let keeping = self.slot.with(move |store| store.save(&change));
+        if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
+            tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
         }
         self.hub.close();
         self.tasks.supervisor.abort();
@@ -211,7 +218,7 @@ impl Node for RunningNode {
     }
 
     async fn leave(&self) -> Result<Left, Error> {
-        self.settled().await;
+        // The node itself waits for the first attempt to join, but not for the end of an earlier holder of the id.
         match self.ask(Request::Leave).await? {
             Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
             _ => Err(unexpected()),

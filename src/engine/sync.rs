@@ -37,11 +37,11 @@ pub(super) struct Sync {
     arrived: Notify,
     receiving: Arc<tokio::sync::Mutex<()>>,
     delivering: Arc<tokio::sync::Mutex<()>>,
-    slot: Arc<Slot>,
+    pub(super) slot: Arc<Slot>,
     hub: Arc<Hub>,
     store: Arc<RedisStore>,
     node: mpsc::WeakSender<Msg>,
-    status: watch::Receiver<Status>,
+    pub(super) status: watch::Receiver<Status>,
     acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
     vacated: Notify,
     progress: Arc<Progress>,
@@ -51,6 +51,8 @@ pub(super) struct Sync {
     /// The disk has not been told the newest cursor.
     behind: AtomicBool,
     began: Notify,
+    /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
+    pub(super) early: Mutex<Option<(MessageSeq, String)>>,
     moved: Notify,
     /// The newest message that was waited for in vain.
     never_came: AtomicU64,
@@ -84,6 +86,7 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            early: Mutex::default(),
             moved: Notify::new(),
             never_came: AtomicU64::new(0),
         })
@@ -117,7 +120,8 @@ impl Sync {
         } else {
             let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
             let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
-            *inbox = Some(Inbox::new(ids, producer, admission.cursor, &admission.data, marks));
+            let cursor = self.beyond_early(admission);
+            *inbox = Some(Inbox::new(ids, producer, cursor, &admission.data, marks));
         }
         drop(inbox);
         if !goes_on {
@@ -244,25 +248,36 @@ impl Sync {
     /// Acknowledges, on disk first, in Redis soon.
     pub(super) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
         let saving = self.saving.lock().await;
-        let epoch = {
-            let mut inbox = self.inbox();
-            let Some(inbox) = inbox.as_mut() else { return Ok(()) };
-            match inbox.acknowledge(cursor) {
-                Ok(true) => self.behind.store(true, Ordering::Release),
-                Ok(false) if self.behind.load(Ordering::Acquire) => {}
-                Ok(false) => return Ok(()),
-                Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+        let judged = match self.inbox().as_mut() {
+            Some(inbox) => {
+                match inbox.acknowledge(cursor) {
+                    Ok(true) => self.behind.store(true, Ordering::Release),
+                    Ok(false) if self.behind.load(Ordering::Acquire) => {}
+                    Ok(false) => return Ok(()),
+                    Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+                }
+                Ok(inbox.epoch().to_owned())
             }
-            inbox.epoch().to_owned()
+            // Judged while the inbox is locked, so that the one that the next join begins knows it.
+            None => Err(self.take_early(cursor)?),
+        };
+        let epoch = match judged {
+            Ok(epoch) => epoch,
+            Err(change) => return self.keep_early(change).await,
         };
         self.save_cursor(true).await?;
         drop(saving);
+        self.tell(cursor, epoch).await;
+        Ok(())
+    }
+
+    /// Tells the node of an acknowledgement, and Redis soon.
+    pub(super) async fn tell(&self, cursor: MessageSeq, epoch: String) {
         self.acknowledged.send_replace(Some((cursor, epoch.clone())));
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
         }
-        Ok(())
     }
 
     /// Puts the cursor and the marks on disk; whoever calls holds `saving`.

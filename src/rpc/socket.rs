@@ -3,7 +3,8 @@
 //! 1. Only this user (and root) is served: the file's mode is 0600, and the peer's user id is checked as well.
 //! 2. A lock beside the socket says who owns it. A socket file left behind by a dead process is replaced; one of a live
 //!    process, and anything that is no socket, is left alone.
-//! 3. At most [`MAX_CLIENTS`] clients are served at a time; a further one is told so and closed.
+//! 3. At most [`MAX_CLIENTS`] clients of a node are served at a time; a further one is told so and closed.
+//! 4. A listener that closes takes no new clients and frees its path; those that it has are served on.
 //!
 //! Not here: serving a client (`connection.rs`), where the socket lies (`crate::engine`, `crate::cli`).
 
@@ -30,6 +31,16 @@ pub const MAX_PATH_BYTES: usize = 100;
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 /// The pause after a failed accept, which comes from a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The places for the clients of one node, shared by its listeners: [`MAX_CLIENTS`] of them.
+#[derive(Debug, Clone)]
+pub struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_CLIENTS)))
+    }
+}
 
 /// A socket that listens. Dropping it removes the file.
 #[derive(Debug)]
@@ -75,9 +86,16 @@ impl Listener {
         Ok(Self { inner, path: path.to_owned(), _lock: lock })
     }
 
-    /// Serves every client that comes, until `stop` becomes true (or its sender is dropped).
-    pub async fn serve(self, module: Module, limits: Limits, mut stop: watch::Receiver<bool>) {
-        let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+    /// Serves every client that comes, until `stop` becomes true (or its sender is dropped). Once `close` becomes true the
+    /// socket goes away, and only the clients that are there are served on, until they leave or `stop`.
+    pub async fn serve(
+        self,
+        module: Module,
+        limits: Limits,
+        slots: Places,
+        mut close: watch::Receiver<bool>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut clients = JoinSet::new();
         loop {
             while let Some(done) = clients.try_join_next() {
@@ -86,6 +104,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
+                _ = close.wait_for(|close| *close) => break,
                 accepted = self.inner.accept() => accepted,
             };
             let stream = match accepted {
@@ -100,7 +119,7 @@ impl Listener {
                 tracing::warn!("a client of another user was turned away from the socket");
                 continue;
             }
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            let Ok(slot) = Arc::clone(&slots.0).try_acquire_owned() else {
                 refuse(stream).await;
                 continue;
             };
@@ -112,7 +131,8 @@ impl Listener {
                 drop(slot);
             });
         }
-        // Each connection has heard of the stop too, and ends within its own bound.
+        drop(self);
+        // Each connection hears of the stop too, and ends within its own bound.
         while let Some(done) = clients.join_next().await {
             report(done);
         }

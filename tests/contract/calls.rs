@@ -68,6 +68,9 @@ pub fn join_of(name: &str) -> Join {
         cursor: None,
         rename_from: None,
         former: None,
+        draining: None,
+        revision: 0,
+        aliases: Vec::new(),
     }
 }
 
@@ -115,6 +118,7 @@ pub fn tick_of(node: &Node) -> Tick {
         leads: false,
         presence: None,
         acknowledged: None,
+        revision: 0,
         samples: Vec::new(),
     }
 }

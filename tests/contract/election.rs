@@ -52,7 +52,7 @@ async fn what_is_no_live_member_is_not_elected<F: Fixture>(mut f: F) {
     stranger.life.node_id = id("x");
     assert_eq!(refusal(&f, &stranger, Rule::Absent, Term(0)).await, "unknown");
     let mut other = a.clone();
-    other.life.incarnation.0 += 9;
+    other.life.incarnation.0 -= 9;
     assert_eq!(refusal(&f, &other, Rule::Absent, Term(0)).await, "replaced");
     leave(&f, &b).await;
     assert_eq!(refusal(&f, &b, Rule::Absent, Term(0)).await, "gone");

@@ -50,6 +50,9 @@ pub trait Fixture {
 
     /// The server's clock goes forward.
     fn advance(&mut self, by: Duration);
+
+    /// It goes back, no further than it went forward.
+    fn turn_back(&mut self, by: Duration);
 }
 
 pub struct Memory {
@@ -134,6 +137,10 @@ impl Fixture for Memory {
     fn advance(&mut self, by: Duration) {
         self.store.advance(by);
     }
+
+    fn turn_back(&mut self, by: Duration) {
+        self.store.turn_back(by);
+    }
 }
 
 pub struct Redis {
@@ -157,10 +164,13 @@ pub fn key(name: &str) -> String {
     format!("clawster:{{test}}:{name}")
 }
 
-/// Brings the end of all keys that have one nearer.
+/// Brings the end of all keys that have one nearer, and the times of scheduled tasks.
 const SOONER: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local left = redis.call('PTTL', key)
   if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[2]) end
+end
+for _, member in ipairs(redis.call('ZRANGE', ARGV[3], 0, -1)) do
+  redis.call('ZINCRBY', ARGV[3], -ARGV[2], member)
 end";
 
 impl Redis {
@@ -178,6 +188,20 @@ impl Redis {
             assert!(crate::support::stamp() < end, "Redis does not come back: {fault}");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// The clock of a server cannot be put forward or back; what is stored in its time can be, the other way, which is the same.
+    fn move_clock(&mut self, by: i64) {
+        self.since_copy = Duration::from_millis(u64::try_from(by).unwrap_or(0)) + self.since_copy;
+        let (meta, other_way) = (key("meta"), (-by).to_string());
+        for field in ["last_tick", "skew", "stalled_at"] {
+            let stored = self.server.cli(&["HGET", &meta, field]);
+            let counts = field != "stalled_at" || stored.parse().is_ok_and(|at: i64| at > 0);
+            if self.server.cli(&["EXISTS", &meta]) == "1" && counts {
+                self.server.cli(&["HINCRBY", &meta, field, &other_way]);
+            }
+        }
+        self.server.cli(&["EVAL", SOONER, "0", &key("*"), &by.to_string(), &key("scheduled")]);
     }
 
     fn subscribers(&self, nonce: &str) -> String {
@@ -276,18 +300,10 @@ impl Fixture for Redis {
     }
 
     fn advance(&mut self, by: Duration) {
-        // The clock of a server cannot be put forward; what is stored in its time can be put back, which is the same.
-        self.since_copy += by;
-        let meta = key("meta");
-        let back = format!("-{}", by.as_millis());
-        for field in ["last_tick", "skew", "stalled_at"] {
-            let stored = self.server.cli(&["HGET", &meta, field]);
-            let counts = field != "stalled_at" || stored.parse().is_ok_and(|at: i64| at > 0);
-            if self.server.cli(&["EXISTS", &meta]) == "1" && counts {
-                self.server.cli(&["HINCRBY", &meta, field, &back]);
-            }
-        }
-        let by = by.as_millis().to_string();
-        self.server.cli(&["EVAL", SOONER, "0", &key("*"), &by]);
+        self.move_clock(i64::try_from(by.as_millis()).unwrap());
+    }
+
+    fn turn_back(&mut self, by: Duration) {
+        self.move_clock(-i64::try_from(by.as_millis()).unwrap());
     }
 }

@@ -3,8 +3,8 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, Nonce};
-use clawster::cluster::member::PresenceKind;
-use clawster::cluster::protocol::{Identity, Join, JoinReply};
+use clawster::cluster::member::{Member, PresenceKind, StoredStatus};
+use clawster::cluster::protocol::{Identity, Join, JoinReply, Tick};
 use clawster::store::Notice;
 
 /// Another process that wants the id.
@@ -14,6 +14,12 @@ fn rival(name: &str) -> Join {
 
 fn dead(presence: &str) -> Join {
     Join { dead_presence: Some(presence.to_owned()), ..rival("a") }
+}
+
+/// What the table says of a member.
+async fn row<F: Fixture>(f: &F, name: &str) -> Member {
+    let rows = view(f).await.delta.rows;
+    rows.into_iter().find(|row| row.node_id == id(name)).expect("it is in the table")
 }
 
 fn is_held(reply: &JoinReply) -> bool {
@@ -47,6 +53,73 @@ async fn a_replaced_process_does_not_fight_back<F: Fixture>(mut f: F) {
     assert_eq!(join(&f, Join { force: true, ..back.clone() }).await, JoinReply::Replaced);
     leave(&f, &taker).await;
     assert_eq!(join(&f, back).await, JoinReply::Replaced, "nor when the other one has left");
+}
+
+async fn a_later_life_replaces_the_row_of_an_earlier_one<F: Fixture>(mut f: F) {
+    let (earlier, b) = (member(&f, "a").await, member(&f, "b").await);
+    f.keep_copy();
+    let later = admitted(&f, Join { force: true, ..rival("a") }).await;
+    let known = tick(&f, &later).await.data.numbers;
+    f.restart_on_copy().await;
+    let met = send_tick(&f, Tick { known, ..tick_of(&later) }).await;
+    assert_eq!(met.identity, Identity::Unknown, "an earlier life replaces nobody");
+    let own = later.life.incarnation;
+    let back = admitted(&f, Join { own, known, ..rival("a") }).await;
+    assert_eq!(back.life, later.life);
+    assert_eq!(story(&f).await[2..], ["a left Replaced", "a back"]);
+    assert_eq!(tick(&f, &later).await.identity, Identity::Ok);
+    assert_eq!(tick(&f, &earlier).await.identity, Identity::Replaced);
+    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    leave(&f, &back).await;
+    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    tick(&f, &b).await;
+}
+
+async fn a_life_that_was_taken_over_is_found_again_by_its_number<F: Fixture>(mut f: F) {
+    let once = admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
+    f.keep_copy();
+    let node = admitted(&f, Join { former: Some(join_of("a").process), ..rival("a") }).await;
+    assert_eq!(node.life, once.life);
+    f.restart_on_copy().await;
+    let back = admitted(&f, Join { own: node.life.incarnation, ..rival("a") }).await;
+    assert_eq!(back.life, node.life, "it is this life's row, whoever wrote it");
+}
+
+async fn a_row_older_than_the_nodes_own_word_is_noticed<F: Fixture>(mut f: F) {
+    let said = |revision, draining| Join { revision, draining, ..join_of("a") };
+    let a = admitted(&f, said(1, Some(false))).await;
+    let heard = |told| Tick { revision: told, ..tick_of(&a) };
+    assert!(!send_tick(&f, heard(1)).await.outdated);
+    f.keep_copy();
+    let news = Join { metadata: r#"{"name":"new"}"#.to_owned(), ..said(2, Some(true)) };
+    admitted(&f, news.clone()).await;
+    assert!(!send_tick(&f, heard(2)).await.outdated);
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Draining);
+    f.restart_on_copy().await;
+    let met = send_tick(&f, heard(2)).await;
+    assert!(met.outdated && met.identity == Identity::Ok, "{met:?}");
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Online);
+    let own = a.life.incarnation;
+    assert_eq!(admitted(&f, Join { own, ..news }).await.life, a.life);
+    assert!(!send_tick(&f, heard(2)).await.outdated);
+    assert_eq!((row(&f, "a").await.status, row(&f, "a").await.metadata.name.as_str()), (StoredStatus::Draining, "new"));
+    admitted(&f, said(1, Some(false))).await;
+    assert_eq!(row(&f, "a").await.status, StoredStatus::Draining, "an earlier word that comes late changes nothing");
+}
+
+async fn a_forgotten_rename_is_made_again<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    f.keep_copy();
+    let b = admitted(&f, renamed("a", "b")).await;
+    let known = tick(&f, &b).await.data.numbers;
+    f.restart_on_copy().await;
+    let again = Join { own: b.life.incarnation, known, aliases: vec![id("a")], rename_from: None, ..renamed("a", "b") };
+    let back = admitted(&f, again).await;
+    assert_eq!((back.life, back.aliases), (b.life, vec![id("a")]));
+    assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
+    let other = Join { process: nonce("other"), aliases: vec![id("b")], ..join_of("c") };
+    admitted(&f, other).await;
+    assert_eq!(row(&f, "b").await.status, StoredStatus::Online, "nobody says that of another process's id");
 }
 
 async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
@@ -159,6 +232,10 @@ async fn a_rename_drops_aliases_of_an_earlier_owner_of_the_id<F: Fixture>(f: F) 
 contract!(
     an_id_of_a_live_process_is_held,
     a_replaced_process_does_not_fight_back,
+    a_later_life_replaces_the_row_of_an_earlier_one,
+    a_life_that_was_taken_over_is_found_again_by_its_number,
+    a_row_older_than_the_nodes_own_word_is_noticed,
+    a_forgotten_rename_is_made_again,
     a_dead_process_frees_its_id_by_its_presence,
     a_presence_of_another_server_proves_no_death,
     an_overdue_process_frees_its_id,

@@ -163,7 +163,7 @@ pub async fn once<F: Fixture>(f: &F, ask: Once) -> Vec<OnceGrant> {
 }
 
 pub async fn drain<F: Fixture>(f: &F, node: &Node, enabled: bool) -> DrainReply {
-    let ask = Call::Drain(Drain { life: node.life.clone(), enabled });
+    let ask = Call::Drain(Drain { life: node.life.clone(), enabled, revision: 0 });
     let Reply::Drain(reply) = call(f, ask).await else { panic!("no answer") };
     reply
 }

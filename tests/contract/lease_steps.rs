@@ -145,7 +145,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
             }));
         }
         LeaseStep::Drain { enabled } => {
-            return Call::Drain(Drain { life: life.clone(), enabled: *enabled });
+            return Call::Drain(Drain { life: life.clone(), enabled: *enabled, revision: 0 });
         }
     }))
 }

@@ -291,7 +291,7 @@ async fn only_live_members_ask_for_their_life<F: Fixture>(f: F) {
     let other = Node { life: clawster::cluster::protocol::Life { node_id: id("x"), ..a.life.clone() }, ..a.clone() };
     assert_eq!(denied(&f, acquire_of(&other, "bot")).await, Refusal::NoMember(Identity::Unknown));
     let mut other = a.clone();
-    other.life.incarnation.0 += 1;
+    other.life.incarnation.0 -= 1;
     assert_eq!(denied(&f, acquire_of(&other, "bot")).await, Refusal::NoMember(Identity::Replaced));
     leave(&f, &b).await;
     assert_eq!(denied(&f, acquire_of(&b, "bot")).await, Refusal::NoMember(Identity::Gone));

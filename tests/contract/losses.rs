@@ -137,9 +137,15 @@ async fn a_cursor_of_lost_data_shows_what_was_lost<F: Fixture>(mut f: F) {
     let start = view(&f).await.data.message_start;
     let beyond = Some((MessageSeq(start.0 + 50), a.epoch));
     assert_eq!(admitted(&f, Join { cursor: beyond, ..join_of("b") }).await.cursor, start, "nothing new is skipped");
-    let newest = Some((MessageSeq(5), b.epoch));
-    let c = admitted(&f, Join { cursor: newest, ..join_of("c") }).await;
-    assert_eq!(c.cursor.0, start.0, "a forgotten node of this data set starts at the newest message");
+    let behind = put(&f, publish_of(&b, vec![packed(5, 4)])).await;
+    let own = Some((MessageSeq(behind), b.epoch));
+    let c = admitted(&f, Join { cursor: own, ..join_of("c") }).await;
+    assert_eq!(c.cursor.0, behind, "a node that read in this data set before it could register there goes on");
+    assert_eq!(
+        admitted(&f, join_of("d")).await.cursor.0,
+        behind + 3,
+        "one that nobody knows begins at the newest message"
+    );
 }
 
 async fn a_cursor_is_not_set_back_by_a_stale_copy<F: Fixture>(mut f: F) {

@@ -77,7 +77,7 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         })),
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
-        Call::Drain(Drain { life: life(), enabled: false }),
+        Call::Drain(Drain { life: life(), enabled: false, revision: 0 }),
     ]
 }
 

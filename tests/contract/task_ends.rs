@@ -291,7 +291,7 @@ async fn a_draining_member_gets_no_tasks_and_finishes_what_it_has<F: Fixture>(f:
     let ask = claim_of(&b, 1, fresh());
     let got = send_claim(&f, ask.clone()).await.1;
     let drain = async |enabled| {
-        let ask = Call::Drain(Drain { life: b.life.clone(), enabled });
+        let ask = Call::Drain(Drain { life: b.life.clone(), enabled, revision: 0 });
         let Reply::Drain(reply) = call(&f, ask).await else { panic!("no answer") };
         reply.running_tasks
     };

@@ -175,6 +175,47 @@ async fn a_delayed_task_is_ready_when_its_time_has_come<F: Fixture>(mut f: F) {
     assert_eq!(names(&f, &a, 9).await, ["claimed"], "and so does a claim");
 }
 
+async fn what_fell_due_in_an_outage_is_ready_after_it<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    let later = |id: &str| NewTask { delay: secs(20), max_attempts: 1, timeout: secs(30), ..new(id) };
+    add(&f, &a, vec![later("t"), NewTask { delay: secs(600), ..new("u") }]).await;
+    // Nobody beats: cluster time stands still.
+    f.advance(secs(40));
+    let (task, now) = (get(&f, "t").await.summary, view(&f).await.now);
+    assert!(task.due_at.is_some_and(|at| at <= now), "{task:?}");
+    let claimed = claim(&f, &a, 9).await;
+    assert_eq!(claimed.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), ["t"], "by the server's clock");
+    // What its worker has time for stands still.
+    f.advance(secs(600));
+    assert_eq!(names(&f, &a, 9).await, ["u"]);
+    assert_eq!(complete(&f, &a, "t", claimed[0].token).await, DONE);
+    // The pause after a failure is a schedule, too.
+    add(&f, &a, vec![new("v")]).await;
+    let token = take(&f, &a, "v").await;
+    settle(&f, &a, "v", token, failed(true)).await;
+    f.advance(secs(60));
+    let token = take(&f, &a, "v").await;
+    assert_eq!(complete(&f, &a, "v", token).await, DONE);
+    add(&f, &a, vec![later("cancelled")]).await;
+    cancel(&f, "cancelled").await;
+    f.advance(secs(60));
+    assert_eq!(names(&f, &a, 9).await, Vec::<String>::new());
+}
+
+async fn a_clock_that_goes_back_holds_no_delayed_task_up<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    f.advance(secs(4000));
+    tick(&f, &a).await;
+    add(&f, &a, vec![NewTask { delay: secs(9), ..new("t") }]).await;
+    f.turn_back(secs(3600));
+    let due = tick(&f, &a).await.due;
+    assert!(due > secs(7) && due <= secs(9), "{due:?}");
+    f.advance(secs(5));
+    assert_eq!(names(&f, &a, 9).await, Vec::<String>::new());
+    f.advance(secs(5));
+    assert_eq!(names(&f, &a, 9).await, ["t"], "by cluster time");
+}
+
 async fn a_repeated_claim_gets_the_same_tasks<F: Fixture>(f: F) {
     let (a, b) = (member(&f, "a").await, member(&f, "b").await);
     add(&f, &a, (0..5).map(|n| new(&format!("t{n}"))).collect()).await;
@@ -279,6 +320,8 @@ contract!(
     tasks_go_to_those_who_can_do_them_and_hold_nobody_up,
     a_renamed_member_gets_the_tasks_of_its_old_name,
     a_delayed_task_is_ready_when_its_time_has_come,
+    what_fell_due_in_an_outage_is_ready_after_it,
+    a_clock_that_goes_back_holds_no_delayed_task_up,
     a_repeated_claim_gets_the_same_tasks,
     a_kind_is_told_of_once_until_a_claim_comes_back_short,
     a_claim_of_long_payloads_stops_and_goes_on,

@@ -13,7 +13,7 @@ async fn a_tick_tells_the_caller_who_it_is<F: Fixture>(mut f: F) {
     let stranger = Node { life: Life { node_id: id("x"), ..a.life.clone() }, ..a.clone() };
     assert_eq!(tick(&f, &stranger).await.identity, Identity::Unknown);
     let mut other = a.clone();
-    other.life.incarnation.0 += 1;
+    other.life.incarnation.0 -= 1;
     assert_eq!(tick(&f, &other).await.identity, Identity::Replaced);
     leave(&f, &a).await;
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone);

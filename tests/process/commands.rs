@@ -4,9 +4,11 @@ use crate::support::cluster::{member, online, settled, stage};
 use crate::support::command::clawster_with;
 use crate::support::turn::beside;
 use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, clawster};
+use crate::support::{Launch, RedisServer, clawster, eventually};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn the_socket_is_there_for_its_owner_only_and_goes_with_the_node() {
@@ -262,4 +264,50 @@ fn the_start_script_starts_a_node() {
     drop(child.stdin.take());
     crate::support::eventually("it ends with its input", secs(6.0), || child.try_wait().unwrap().ok_or("it runs"));
     assert_eq!(found.expect("a member")["name"], "By Script");
+}
+
+#[test]
+fn a_rename_by_one_client_leaves_the_others_connected() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "a1").redis(&redis).brisk();
+    let node = launch.start();
+    node.until("it is a member", secs(20.0), |state| state["role"] != "observer");
+    let path = |id: &str| launch.home.join(format!("state/openclaw/{id}.sock"));
+    let connect = |id: &str| {
+        let stream = UnixStream::connect(path(id)).expect("the socket is there");
+        stream.set_read_timeout(Some(secs(20.0))).unwrap();
+        BufReader::new(stream)
+    };
+    let ask = |client: &mut BufReader<UnixStream>, line: Value| {
+        client.get_mut().write_all(format!("{line}\n").as_bytes()).expect("the connection stands");
+    };
+    let answer = |client: &mut BufReader<UnixStream>| {
+        let mut line = String::new();
+        client.read_line(&mut line).expect("an answer comes");
+        serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    };
+    let (mut renamer, mut other) = (connect("a1"), connect("a1"));
+    let wait = json!({"wait_ms": 3000});
+    ask(&mut other, json!({"jsonrpc": "2.0", "id": 7, "method": "distributed.claim_tasks", "params": wait}));
+    ask(&mut other, json!({"jsonrpc": "2.0", "id": 8, "method": "distributed.get_cluster_state"}));
+    assert_eq!(answer(&mut other)["id"], 8, "the other call waits");
+    let rename = json!({"node_id": "a2"});
+    ask(&mut renamer, json!({"jsonrpc": "2.0", "id": 1, "method": "distributed.join_cluster", "params": rename}));
+    assert_eq!(answer(&mut renamer)["result"]["node_id"], "a2");
+    assert_eq!(answer(&mut other), json!({"jsonrpc": "2.0", "id": 7, "result": {"tasks": []}}));
+    for client in [&mut renamer, &mut other] {
+        ask(client, json!({"jsonrpc": "2.0", "id": 2, "method": "distributed.get_cluster_state"}));
+        assert_eq!(answer(client)["result"]["node_id"], "a2", "it is served on");
+    }
+    eventually("the new path is there, and the old one is gone", secs(10.0), || {
+        if path("a2").exists() && !path("a1").exists() { Ok(()) } else { Err("not yet") }
+    });
+    ask(&mut connect("a2"), json!({"jsonrpc": "2.0", "id": 3, "method": "distributed.get_cluster_state"}));
+    let back = json!({"node_id": "a1"});
+    ask(&mut other, json!({"jsonrpc": "2.0", "id": 4, "method": "distributed.join_cluster", "params": back}));
+    assert_eq!(answer(&mut other)["result"]["node_id"], "a1");
+    eventually("the first path is there again", secs(10.0), || UnixStream::connect(path("a1")));
+    node.sigterm();
+    node.exit_clean(secs(5.0));
 }

@@ -12,6 +12,7 @@ mod support;
 
 mod commands;
 mod cost;
+mod cursors;
 mod data_loss;
 mod drain;
 mod election;
@@ -34,7 +35,10 @@ mod once;
 mod outage;
 mod ownership;
 mod run_lease;
+mod schedules;
 mod settings;
+mod slow;
+mod stale_copy;
 mod sync_rules;
 mod tasks;
 mod terminal;

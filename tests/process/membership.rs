@@ -1,9 +1,11 @@
 //! Who is a member, under which id, and who holds an id.
 
 use crate::support::cluster::{member, online, settled, stage};
+use crate::support::serve::Pending;
 use crate::support::wait::{always, secs};
-use crate::support::{Launch, RedisServer, Trio};
+use crate::support::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 #[test]
 fn a_member_shows_what_it_told_when_it_joined() {
@@ -240,4 +242,40 @@ fn the_first_member_sets_the_times_and_later_ones_adopt_them() {
         let said = later.stderr();
         if said.contains("heartbeat") { Ok(()) } else { Err(said) }
     });
+}
+
+/// An id that a one-shot heartbeat holds for a while, and a node that waits for its end with an unforced join.
+fn waiting_for_an_id() -> (Serve, Pending, RedisServer, TempDir) {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "x").redis(&redis).timing(5.0, 30.0, 30.0);
+    clawster(&launch, &["heartbeat"]).expect(0);
+    let elsewhere = Launch::new(&dir.path().join("elsewhere"), "x").redis(&redis).timing(5.0, 30.0, 30.0);
+    let node = elsewhere.env("CLAWSTER__NODE__AUTO_JOIN", "false").start();
+    let calls = redis.calls("evalsha");
+    let waiting = node.request("distributed.join_cluster", json!({})).unwrap();
+    eventually("the join was made several times", secs(10.0), || {
+        let made = redis.calls("evalsha");
+        if made > calls + 5 { Ok(()) } else { Err(made) }
+    });
+    (node, waiting, redis, dir)
+}
+
+#[test]
+fn a_forced_join_overtakes_one_that_waits() {
+    let (node, waiting, _redis, _dir) = waiting_for_an_id();
+    let forced = node.ask("distributed.join_cluster", json!({"force": true}), secs(10.0)).expect("it waits for nobody");
+    assert_eq!(forced.result.unwrap()["node_id"], "x");
+    let error = waiting.wait(secs(10.0)).unwrap().result.unwrap_err();
+    assert_eq!(error.code, -32003, "{error:?}");
+    assert!(error.message.contains("a forced join was made first"), "{error:?}");
+}
+
+#[test]
+fn a_leave_ends_a_join_that_waits() {
+    let (node, waiting, _redis, _dir) = waiting_for_an_id();
+    node.refused("distributed.leave_cluster", Value::Null, -32001);
+    let error = waiting.wait(secs(10.0)).unwrap().result.unwrap_err();
+    assert!(error.code == -32003 && error.message.contains("asked to leave"), "{error:?}");
+    assert_eq!(node.state()["role"], "observer");
 }

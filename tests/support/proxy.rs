@@ -19,6 +19,8 @@ pub enum Mode {
     Pass,
     /// Hands everything on after this time, each way.
     Delay(Duration),
+    /// Hands on so many bytes a second on each way of each connection.
+    Slow(u32),
     /// Closes connections, open ones and new ones.
     Drop,
     /// Accepts and keeps connections, hands nothing on.
@@ -149,8 +151,10 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => break Shutdown::Both,
         };
-        if let Mode::Delay(time) = shared.mode() {
-            std::thread::sleep(time);
+        match shared.mode() {
+            Mode::Delay(time) => std::thread::sleep(time),
+            Mode::Slow(rate) => std::thread::sleep(Duration::from_secs_f64(size as f64 / f64::from(rate))),
+            _ => {}
         }
         // The mode may have turned while this thread waited in `read`.
         if let Some(over) = shared.wait_to_hand_on(born, to_client) {

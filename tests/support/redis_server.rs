@@ -158,6 +158,42 @@ impl RedisServer {
         self.restart();
     }
 
+    /// Keeps a copy of the append-only files as they are now, in place of an earlier one.
+    #[track_caller]
+    pub fn keep_copy(&self) {
+        let copy = self.dir.path().join("copy");
+        let _ = std::fs::remove_dir_all(&copy);
+        std::fs::create_dir(&copy).expect("a folder for the copy");
+        for (name, path) in self.appended() {
+            std::fs::copy(&path, copy.join(name)).expect("an append-only file is copied");
+        }
+    }
+
+    /// Starts again on the kept copy: what was written since is lost, as with a replica that lagged.
+    #[track_caller]
+    pub fn restart_on_copy(&mut self) {
+        self.kill9();
+        for (_, path) in self.appended() {
+            std::fs::remove_file(path).expect("an append-only file is removed");
+        }
+        let folder = self.dir.path().join("appendonlydir");
+        let home = if folder.is_dir() { folder } else { self.dir.path().to_owned() };
+        for file in std::fs::read_dir(self.dir.path().join("copy")).expect("a copy was kept") {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), home.join(file.file_name())).expect("an append-only file is put back");
+        }
+        self.restart();
+    }
+
+    /// The append-only files: several in a folder since Redis 7, one before.
+    fn appended(&self) -> Vec<(std::ffi::OsString, PathBuf)> {
+        let folder = self.dir.path().join("appendonlydir");
+        let single = self.dir.path().join("appendonly.aof");
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+        let files = files.chain(Some(single).filter(|file| file.is_file()));
+        files.filter_map(|path| Some((path.file_name()?.to_owned(), path))).collect()
+    }
+
     /// SIGSTOP: connections stay, nothing answers.
     pub fn pause(&self) {
         self.signal(Signal::STOP);

@@ -1,6 +1,7 @@
 //! The node's socket, for the other programs of this user.
 //!
 //! 1. It follows the node's id: after a rename the new one is open before the old one closes.
+//! 2. A rename ends nobody's connection: clients that came by the old path are served on.
 //!
 //! Not here: serving its clients (`crate::rpc::socket`).
 
@@ -11,9 +12,14 @@ use crate::engine::RunningNode;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
 use crate::rpc::module::Module;
-use crate::rpc::socket::Listener;
+use crate::rpc::socket::{Listener, Places};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// The pause before a socket that cannot be opened is tried again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Opens the socket of a node id.
 pub(super) fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure> {
@@ -46,34 +52,49 @@ impl Door {
                 Err(failure) => tracing::error!("{failure}"),
             }
         }
+        let (places, mut open) = (Places::default(), JoinSet::new());
+        let mut kept = None;
         loop {
-            let (close, closed) = watch::channel(false);
-            let current = listener.take();
-            let serving = async {
-                match current {
-                    Some(listener) => listener.serve(self.module.clone(), limits.clone(), closed).await,
-                    None => std::future::pending().await,
-                }
+            let (close, closed) = match kept.take() {
+                Some(close) => (close, watch::channel(true).1),
+                None => watch::channel(false),
             };
-            tokio::pin!(serving);
+            if let Some(listener) = listener.take() {
+                let (module, limits, places) = (self.module.clone(), limits.clone(), places.clone());
+                let stopped = stopped.clone();
+                open.spawn(async move { listener.serve(module, limits, places, closed, stopped).await });
+            }
             let renamed = tokio::select! {
-                () = &mut serving => return,
                 _ = stopped.wait_for(|stopped| *stopped) => None,
                 renamed = self.node.renamed(&id) => renamed,
             };
-            let next = renamed.map(|renamed| {
-                id = renamed;
-                // Before the old one closes: whoever asked for the rename may look for the new one at once.
-                listen(&self.state, &id)
-            });
-            close.send_replace(true);
-            // Without a listener there is nothing to wait for; with one, its answers in flight are written.
-            let _ = tokio::time::timeout(DRAIN + DRAIN / 2, serving).await;
-            match next {
-                None => return,
-                Some(Ok(fresh)) => listener = Some(fresh),
-                Some(Err(failure)) => tracing::error!("{failure}"),
+            let Some(renamed) = renamed else { break };
+            // Before the old one closes: whoever asked for the rename may look for the new one at once.
+            match self.listen_again(&renamed).await {
+                Ok(fresh) => {
+                    listener = Some(fresh);
+                    close.send_replace(true);
+                }
+                Err(failure) => {
+                    tracing::error!("{failure}; clients reach this node by its earlier path");
+                    kept = Some(close);
+                }
             }
+            id = renamed;
+            while open.try_join_next().is_some() {}
         }
+        // The answers in flight of every connection are written.
+        let _ = tokio::time::timeout(DRAIN + DRAIN / 2, async { while open.join_next().await.is_some() {} }).await;
+    }
+
+    /// Opens the socket of a new id. After a rename back to an earlier one, that one's listener may be closing still.
+    async fn listen_again(&self, id: &NodeId) -> Result<Listener, Failure> {
+        for _ in 0..20 {
+            if let Ok(fresh) = listen(&self.state, id) {
+                return Ok(fresh);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        listen(&self.state, id)
     }
 }

@@ -81,6 +81,7 @@ impl Node {
                 leads: self.leads(now),
                 presence: self.registered_presence().cloned(),
                 acknowledged: self.acknowledged,
+                revision: self.told,
                 samples: self.recording.carry(),
             };
             if self.beat.attempt == 0 {
@@ -138,6 +139,9 @@ impl Node {
                 self.look_for_overdue(now, reply.due);
                 self.beaten(now, sent, reply.now, attempts);
                 self.beat_done(now, sent, reply.now, attempts);
+                if reply.outdated {
+                    self.say_again(now);
+                }
             }
             Identity::Replaced => self.replaced(),
             Identity::Unknown | Identity::Gone | Identity::Epoch => self.rejoin(now),

@@ -19,7 +19,7 @@ pub(super) struct Draining {
     wanted: bool,
     /// What the store of this data set was told.
     told: bool,
-    call: Option<(Ticket, bool)>,
+    call: Option<(Ticket, bool, u64)>,
     clients: Vec<(Ticket, bool)>,
     /// Not before then is a call that failed made again.
     after: Moment,
@@ -31,6 +31,10 @@ pub(super) struct Draining {
 const AGAIN: Duration = Duration::from_millis(200);
 
 impl Draining {
+    pub(super) fn wanted(&self) -> bool {
+        self.wanted
+    }
+
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
         let quiet = self.call.is_none() && !node.leaving() && node.link == Some(true);
         let again = Some(self.after).filter(|_| self.wanted != self.told && quiet);
@@ -51,6 +55,7 @@ impl Node {
             self.reply(client, Err(refusal));
             return;
         }
+        self.revision += u64::from(enabled != self.draining.wanted);
         self.draining.wanted = enabled;
         self.draining.clients.push((client, enabled));
     }
@@ -68,8 +73,9 @@ impl Node {
         if wanted && let Some(leadership) = &mut self.leadership {
             leadership.resigning = true;
         }
-        let ticket = self.call(Call::Drain(Drain { life, enabled: wanted }));
-        self.draining.call = Some((ticket, wanted));
+        let revision = self.revision;
+        let ticket = self.call(Call::Drain(Drain { life, enabled: wanted, revision }));
+        self.draining.call = Some((ticket, wanted, revision));
     }
 
     pub(super) fn asked_to_resign(&mut self, now: Moment, client: Ticket, term: Term) {
@@ -99,7 +105,7 @@ impl Node {
     }
 
     pub(super) fn drain_answered(&mut self, now: Moment, ticket: Ticket, reply: &DrainReply) {
-        let Some((_, enabled)) = self.draining.call.take_if(|(t, _)| *t == ticket) else { return };
+        let Some((_, enabled, revision)) = self.draining.call.take_if(|(t, ..)| *t == ticket) else { return };
         match reply.identity {
             Identity::Ok => {}
             Identity::Replaced => return self.replaced(),
@@ -111,6 +117,7 @@ impl Node {
             }
         }
         self.draining.told = enabled;
+        self.told = self.told.max(revision);
         if enabled && let Some(term) = self.leadership.as_ref().map(|held| held.term) {
             self.step_down(now, term);
         }
@@ -128,7 +135,7 @@ impl Node {
     }
 
     pub(super) fn drain_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
-        if self.draining.call.take_if(|(t, _)| *t == ticket).is_some() {
+        if self.draining.call.take_if(|(t, ..)| *t == ticket).is_some() {
             self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
             self.drain_in_vain(now, &fault.to_string());
         }

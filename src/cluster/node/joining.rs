@@ -5,10 +5,10 @@
 //!    this node's clock, and only while nothing about it changed.
 //! 3. A life that was replaced does not fight back: it stays out until a client asks it to join.
 
+use super::attempt::{Attempt, describe};
 use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
-use crate::cluster::ids::{Incarnation, NodeId, Nonce};
-use crate::cluster::member::Metadata;
+use crate::cluster::ids::{Incarnation, Nonce};
 use crate::cluster::protocol::{Call, Fault, Join, JoinReply, Life, ServerId};
 use crate::cluster::time::Moment;
 use std::collections::VecDeque;
@@ -20,26 +20,6 @@ const POLL: Duration = Duration::from_millis(150);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How often a holder that is present is asked about: its process may have died this instant.
 const PRESENT_POLLS: u32 = 2;
-
-/// A join that is under way.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt {
-    node_id: NodeId,
-    metadata: Metadata,
-    force: bool,
-    pub(super) rename_from: Option<NodeId>,
-    pub(super) clients: Vec<Ticket>,
-    automatic: bool,
-    next: Option<Moment>,
-    pub(super) ticket: Option<Ticket>,
-    seen_present: u32,
-    gone: Option<(String, Moment)>,
-    left: Option<Duration>,
-    /// It may have happened: a call was sent, and no answer said otherwise.
-    unsettled: bool,
-    /// A call of it was lost, and may happen at any later time.
-    lost: bool,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -66,33 +46,6 @@ impl Joining {
     }
 }
 
-impl Attempt {
-    fn of(settings: &Settings, ask: Option<&JoinAsk>, now: Moment) -> Self {
-        let mut metadata = settings.metadata.clone();
-        if let Some(ask) = ask {
-            metadata.name = ask.name.clone().unwrap_or(metadata.name);
-            metadata.endpoint = ask.endpoint.clone().or(metadata.endpoint);
-            metadata.capabilities = ask.capabilities.clone().unwrap_or(metadata.capabilities);
-            metadata.labels = ask.labels.clone().unwrap_or(metadata.labels);
-        }
-        Self {
-            node_id: ask.and_then(|a| a.node_id.clone()).unwrap_or_else(|| settings.node_id.clone()),
-            metadata,
-            force: ask.is_some_and(|a| a.force),
-            rename_from: None,
-            clients: Vec::new(),
-            automatic: ask.is_none(),
-            next: Some(now),
-            ticket: None,
-            seen_present: 0,
-            gone: None,
-            left: None,
-            unsettled: false,
-            lost: false,
-        }
-    }
-}
-
 impl Node {
     /// Whether the automatic join's first attempt has come to an end.
     #[must_use]
@@ -107,29 +60,52 @@ impl Node {
     }
 
     pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
-        self.join.asked.push_back((client, ask));
+        // A forced one waits for nothing that another client asked for.
+        let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
+        let at = if ask.force { forced } else { self.join.asked.len() };
+        self.join.asked.insert(at, (client, ask));
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
         }
     }
 
     /// Takes up the next client's wish, once no earlier join is under way. An automatic attempt that has not been sent, or
-    /// is known not to have happened, gives way.
+    /// is known not to have happened, gives way; any that waits for the id's holder gives way to a forced one.
     fn take_up(&mut self, now: Moment) {
+        let forced = self.join.asked.front().is_some_and(|(_, ask)| ask.force);
         let free = match &self.join.attempt {
             None => true,
-            Some(attempt) => attempt.ticket.is_none() && attempt.automatic && !attempt.unsettled,
+            Some(attempt) if attempt.ticket.is_some() || attempt.unsettled => false,
+            Some(attempt) => attempt.automatic || (forced && !attempt.force),
         };
         if !free || self.leaving() {
             return;
         }
         let Some((client, ask)) = self.join.asked.pop_front() else { return };
+        self.overtake(
+            now,
+            "a forced join was made first; look at the cluster's state, and join again if that is still wanted",
+        );
         let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
         attempt.clients.push(client);
         attempt.rename_from = self.life().map(|life| life.node_id.clone()).filter(|id| *id != attempt.node_id);
         self.join.attempt = Some(attempt);
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
+        }
+    }
+
+    /// A join that waits for the id's holder is given up: `why` says for what.
+    pub(super) fn overtake(&mut self, now: Moment, why: &str) {
+        let Some(attempt) = self.join.attempt.take() else { return };
+        let holder = format!("its earlier process, for whose end this join was waiting; {why}");
+        for client in attempt.clients {
+            let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
+            self.reply(client, Err(refusal));
+        }
+        if attempt.rename_from.is_some() {
+            // The rename had put the leadership aside.
+            self.lead_again(now, attempt.lost);
         }
     }
 
@@ -141,8 +117,15 @@ impl Node {
         self.beat.stop();
     }
 
+    /// The store has an older statement of this node about itself: a stale copy. The node says it again, and beats on.
+    pub(super) fn say_again(&mut self, now: Moment) {
+        if self.join.attempt.is_none() {
+            self.join.attempt = Some(Attempt::of(&self.settings, None, now));
+        }
+    }
+
     pub(super) fn act_join(&mut self, now: Moment) {
-        self.act_leave();
+        self.act_leave(now);
         self.take_up(now);
         let Some(presence) = self.presence.standing().cloned() else { return };
         let Some(attempt) = &self.join.attempt else { return };
@@ -159,6 +142,9 @@ impl Node {
                 leadership.resigning = true;
             }
         }
+        let news = attempt.metadata != self.settings.metadata;
+        self.revision += u64::from(news);
+        let revision = self.revision;
         let join = Join {
             node_id: attempt.node_id.clone(),
             process: self.settings.process.clone(),
@@ -176,11 +162,15 @@ impl Node {
             cursor: self.settings.cursor.clone(),
             rename_from: attempt.rename_from.clone(),
             former: self.settings.former.as_ref().map(|former| former.process.clone()),
+            draining: Some(self.draining.wanted()),
+            revision,
+            aliases: self.aliases.clone(),
         };
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
             attempt.ticket = Some(ticket);
             attempt.unsettled = true;
+            attempt.revision = revision;
         }
     }
 
@@ -223,6 +213,8 @@ impl Node {
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
         self.settings.metadata = attempt.metadata;
+        self.told = self.told.max(attempt.revision);
+        self.aliases.clone_from(&admission.aliases);
         self.recording.admitted(&life, self.settings.former.take().as_ref());
         self.incarnation = life.incarnation;
         self.joined_at = admission.joined_at;
@@ -372,17 +364,4 @@ impl Node {
             self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
         }
     }
-}
-
-fn describe(node_id: &NodeId, incarnation: Incarnation, metadata: &str) -> String {
-    let metadata: Metadata = serde_json::from_str(metadata).unwrap_or_default();
-    let mut text = format!("another live process (incarnation {incarnation}");
-    if !metadata.name.is_empty() && metadata.name != node_id.as_str() {
-        text.push_str(&format!(", name {:?}", metadata.name));
-    }
-    if let Some(endpoint) = &metadata.endpoint {
-        text.push_str(&format!(", endpoint {endpoint:?}"));
-    }
-    text.push(')');
-    text
 }

@@ -19,13 +19,23 @@ impl Node {
     }
 
     /// Leaves, once no join is under way any more that would make this node a member again.
-    pub(super) fn act_leave(&mut self) {
-        let joins = self.join.attempt.as_ref().is_some_and(|attempt| attempt.ticket.is_some());
+    pub(super) fn act_leave(&mut self, now: Moment) {
+        let joins = self.join.attempt.as_ref().is_some_and(|attempt| {
+            // The first attempt of the automatic join counts as under way until it is known what comes of it.
+            attempt.ticket.is_some() || (!self.join.settled && attempt.left.is_none())
+        });
         if self.join.leave_next.is_empty() || self.leaving() || joins {
             return;
         }
         let clients = std::mem::take(&mut self.join.leave_next);
         let Some(life) = self.life().cloned() else {
+            if self.join.attempt.as_ref().is_some_and(|attempt| attempt.left.is_some()) {
+                // It waits for the holder of its id, and would make a member of a node that was asked to leave.
+                self.overtake(now, "the node was asked to leave before that");
+                self.join.settled = true;
+                self.standing = Standing::Out;
+                self.close_presence();
+            }
             for client in clients {
                 self.reply(client, Err(Refusal::NotJoined));
             }
@@ -76,6 +86,7 @@ impl Node {
 
     pub(super) fn depart(&mut self, standing: Standing) {
         self.leadership = None;
+        self.aliases.clear();
         self.standing = standing;
         self.join.settled = true;
         self.beat.stop();

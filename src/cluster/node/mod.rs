@@ -14,6 +14,7 @@
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
 
+mod attempt;
 mod beat;
 mod draining;
 mod exchange;
@@ -100,6 +101,11 @@ pub struct Node {
     view: ClusterView,
     known: Numbers,
     acknowledged: Option<MessageSeq>,
+    /// How many statements this node made about itself, and the last that the store confirmed.
+    revision: u64,
+    told: u64,
+    /// Ids that it had before renames.
+    aliases: Vec<NodeId>,
     link: Option<bool>,
     timing: Timing,
     counter: u64,
@@ -129,6 +135,9 @@ impl Node {
             view: ClusterView::default(),
             known: settings.known,
             acknowledged: None,
+            revision: 1,
+            told: 0,
+            aliases: Vec::new(),
             link: None,
             timing: settings.timing,
             counter: 0,

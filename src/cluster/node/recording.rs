@@ -227,6 +227,7 @@ mod tests {
                 beats: Vec::new(),
                 due: Duration::from_secs(3600),
                 alive: 1,
+                outdated: false,
             }))
         }
 

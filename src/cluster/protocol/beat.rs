@@ -34,6 +34,8 @@ pub struct Tick {
     pub presence: Option<Nonce>,
     /// What the caller acknowledged.
     pub acknowledged: Option<MessageSeq>,
+    /// The last of its statements about itself that the store confirmed.
+    pub revision: u64,
     /// Its earlier beats that history does not have yet, where Redis keeps it; the same one may be brought again.
     pub samples: Vec<Sample>,
 }
@@ -70,4 +72,6 @@ pub struct TickReply {
     pub due: Duration,
     /// How many members are alive.
     pub alive: u64,
+    /// The caller's row is older than what it said of itself last: a stale copy.
+    pub outdated: bool,
 }

@@ -80,9 +80,9 @@ pub struct Delta {
 pub enum Identity {
     /// It is.
     Ok,
-    /// The table has no such node: data was lost, or the node was forgotten.
+    /// The table has no such node, or only an earlier life of it: data was lost, or the node was forgotten.
     Unknown,
-    /// Another life holds the id.
+    /// A later life holds the id.
     Replaced,
     /// This life was declared dead, or left.
     Gone,

@@ -345,6 +345,8 @@ pub struct Drain {
     pub life: Life,
     /// Whether it shall drain.
     pub enabled: bool,
+    /// Which of the node's statements about itself this is; see [`super::Join::revision`].
+    pub revision: u64,
 }
 
 /// The answer to [`Drain`].

@@ -45,6 +45,12 @@ pub struct Join {
     pub rename_from: Option<NodeId>,
     /// A one-shot process of this host whose membership this process takes over.
     pub former: Option<Nonce>,
+    /// Whether the node takes no new work; `None` leaves it as it is.
+    pub draining: Option<bool>,
+    /// Which of its statements about itself this is: it rises whenever the node says something new.
+    pub revision: u64,
+    /// Ids that this process had before renames, as it remembers them.
+    pub aliases: Vec<NodeId>,
 }
 
 /// The answer to [`Join`].

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::rpc::client::{CallError, Client, ClientError, SubscriptionId};
-use crate::rpc::socket::{Listener, MAX_CLIENTS};
+use crate::rpc::socket::{Listener, MAX_CLIENTS, Places};
 use crate::rpc::wire::state::ClusterState;
 use crate::rpc::wire::subscription::SubscribeParams;
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +12,7 @@ struct Served {
     node: Arc<Stub>,
     path: PathBuf,
     stop: watch::Sender<bool>,
+    _close: watch::Sender<bool>,
     server: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -22,8 +23,9 @@ fn served() -> Served {
     let (node, module) = module();
     let (stop, stopped) = watch::channel(false);
     let listener = Listener::bind(&path).unwrap();
-    let server = tokio::spawn(listener.serve(module, Limits::default(), stopped));
-    Served { node, path, stop, server, _folder: folder }
+    let (close, open) = watch::channel(false);
+    let server = tokio::spawn(listener.serve(module, Limits::default(), Places::default(), open, stopped));
+    Served { node, path, stop, _close: close, server, _folder: folder }
 }
 
 #[tokio::test]

@@ -173,7 +173,8 @@ impl Step<'_> {
         let identity = self.identify(&drain.life, "");
         let mut reply = DrainReply { identity, now: self.now, resigned: false, running_tasks: 0, leases: 0 };
         let Some(mut row) = self.row(id).filter(|_| identity == Identity::Ok) else { return reply };
-        if drain.enabled != self.is_draining(id) {
+        if drain.enabled != self.is_draining(id) || row.revision < drain.revision {
+            row.revision = drain.revision;
             row.status = if drain.enabled { StoredStatus::Draining } else { StoredStatus::Online };
             self.write_row(id, row);
         }

@@ -42,6 +42,8 @@ pub(super) struct Row {
     pub(super) aliases: Vec<NodeId>,
     /// JSON text.
     pub(super) metadata: String,
+    /// Which of the node's statements about itself this is.
+    pub(super) revision: u64,
 }
 
 impl Row {
@@ -235,7 +237,9 @@ impl Step<'_> {
         }
         match self.data.members.get(&life.node_id) {
             None => Identity::Unknown,
-            Some(row) if row.incarnation != life.incarnation => Identity::Replaced,
+            Some(row) if row.incarnation > life.incarnation => Identity::Replaced,
+            // An earlier life, as a stale copy has it.
+            Some(row) if row.incarnation < life.incarnation => Identity::Unknown,
             Some(row) if !row.is_live() => Identity::Gone,
             Some(_) => Identity::Ok,
         }

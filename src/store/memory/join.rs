@@ -27,16 +27,23 @@ impl Step<'_> {
         }
         self.guard_stall();
         let mut row = self.row(&join.node_id);
-        let mine = row.as_ref().is_some_and(|r| r.process == join.process || Some(&r.process) == join.former.as_ref());
+        let mine = row.as_ref().is_some_and(|r| {
+            r.process == join.process || Some(&r.process) == join.former.as_ref() || r.incarnation == join.own
+        });
         if let Some(other) = row.clone().filter(|_| !mine) {
-            if other.is_live() {
-                if let Some(refusal) = self.contest(join, other) {
-                    return refusal;
+            if join.own > other.incarnation {
+                // A stale copy of the data: that life was over before this one began.
+                if other.is_live() {
+                    self.end_life(&join.node_id, other, StoredStatus::Offline, LeftReason::Replaced);
                 }
-                row = self.row(&join.node_id);
-            } else if join.own.0 != 0 && other.incarnation != join.own {
+            } else if join.own.0 != 0 {
                 return JoinReply::Replaced;
+            } else if other.is_live()
+                && let Some(refusal) = self.contest(join, other)
+            {
+                return refusal;
             }
+            row = self.row(&join.node_id);
         }
         self.admit(join, row, mine)
     }
@@ -50,9 +57,6 @@ impl Step<'_> {
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
         let presence = held.map(|(nonce, _)| nonce);
         let died = presence.is_some() && presence == join.dead_presence && !present && same_server;
-        if join.own.0 != 0 {
-            return Some(JoinReply::Replaced);
-        }
         if join.force {
             self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
             self.server.notice(Notice::Register);
@@ -84,8 +88,17 @@ impl Step<'_> {
         {
             stored = self.data.cursors.get(from).copied().or(stored);
             let own = if mine { aliases } else { Vec::new() };
-            aliases = merged(id, from, old.aliases.iter().chain(&own));
-            self.rename(from, old);
+            aliases = merged(id, std::iter::once(from).chain(&old.aliases).chain(&own));
+            self.leave_behind(from, old);
+        }
+        if !join.aliases.is_empty() {
+            // A stale copy may not know of a rename.
+            aliases = merged(id, aliases.iter().chain(&join.aliases));
+            for alias in join.aliases.iter().filter(|alias| *alias != id) {
+                if let Some(old) = self.row(alias).filter(|old| old.process == join.process && old.is_live()) {
+                    self.leave_behind(alias, old);
+                }
+            }
         }
         let cursor = self.cursor(join, stored);
 
@@ -97,16 +110,24 @@ impl Step<'_> {
             None => Incarnation(self.next_token()),
         };
         let joined_at = living.map_or(self.now, |r| r.joined_at);
+        // Calls may overtake each other: what was said later stays.
+        let later = living.filter(|r| r.revision > join.revision);
+        let status = match (later, join.draining) {
+            (None, Some(true)) => StoredStatus::Draining,
+            (None, Some(false)) => StoredStatus::Online,
+            _ => living.map_or(StoredStatus::Online, |r| r.status),
+        };
         let after = Row {
             incarnation,
             process: join.process.clone(),
-            status: living.map_or(StoredStatus::Online, |r| r.status),
+            status,
             kind: join.kind,
             joined_at,
             candidate: join.candidate,
             producer: Some(join.producer.clone()),
             aliases: aliases.clone(),
             metadata: join.metadata.clone(),
+            revision: later.map_or(join.revision, |r| r.revision),
         };
         if fresh || row.as_ref() != Some(&after) {
             self.write_row(id, after);
@@ -151,8 +172,8 @@ impl Step<'_> {
         }
     }
 
-    /// The old id leaves; what it was known for has gone to the new one.
-    fn rename(&mut self, from: &NodeId, mut old: Row) {
+    /// An id that this process had before: it leaves, and what it was known for goes along.
+    fn leave_behind(&mut self, from: &NodeId, mut old: Row) {
         self.vacate_if_held(&Life { node_id: from.clone(), incarnation: old.incarnation }, LostReason::Resigned);
         old.aliases = Vec::new();
         old.producer = None;
@@ -163,12 +184,12 @@ impl Step<'_> {
         self.data.acks.remove(from);
     }
 
-    /// Where receiving goes on: the acknowledged position; behind a loss of data the one the node kept itself, so that
-    /// what was lost shows as a gap; for a node the cluster does not know, the newest message.
+    /// Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the
+    /// only one, so that what was lost shows as a gap; where neither knows any, the newest message.
     fn cursor(&self, join: &Join, stored: Option<u64>) -> u64 {
         let own = join.cursor.as_ref().and_then(|(seq, epoch)| {
             if *epoch == self.data.epoch {
-                stored.map(|_| seq.0)
+                Some(seq.0)
             } else {
                 // Of an earlier data set: nothing of this one may be skipped for it.
                 (!epoch.is_empty()).then(|| seq.0.min(self.data.message_start))
@@ -192,13 +213,13 @@ impl Step<'_> {
     }
 }
 
-/// The aliases of a renamed node: the id it had, and those before; no id twice, its new one not at all.
-fn merged<'a>(id: &NodeId, from: &NodeId, earlier: impl Iterator<Item = &'a NodeId>) -> Vec<NodeId> {
-    let mut all = vec![from.clone()];
-    let mut length = from.as_str().len();
-    for alias in earlier {
+/// The aliases of a renamed node, newest first: no id twice, its own not at all.
+fn merged<'a>(id: &NodeId, aliases: impl Iterator<Item = &'a NodeId>) -> Vec<NodeId> {
+    let mut all: Vec<NodeId> = Vec::new();
+    let mut length = 0;
+    for alias in aliases {
         if alias != id && !all.contains(alias) && length < ALIASES_LENGTH {
-            length += 1 + alias.as_str().len();
+            length += usize::from(!all.is_empty()) + alias.as_str().len();
             all.push(alias.clone());
         }
     }

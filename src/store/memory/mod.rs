@@ -58,6 +58,12 @@ impl MemoryStore {
     pub fn advance(&self, by: Duration) {
         self.lock().1 += by;
     }
+
+    /// Puts the server's clock back, no further than it was put forward.
+    pub fn turn_back(&self, by: Duration) {
+        let mut inner = self.lock();
+        inner.1 = inner.1.saturating_sub(by);
+    }
 }
 
 impl Store for MemoryStore {

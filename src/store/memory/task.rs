@@ -99,7 +99,7 @@ impl Step<'_> {
         };
         self.data.tasks.all.insert(new.id.clone(), task);
         if delayed {
-            self.data.tasks.delayed.set(&new.id, due);
+            self.delay(&new.id, due);
         } else {
             self.make_ready(&new.id);
         }
@@ -289,7 +289,10 @@ impl Step<'_> {
         match (state, worker, lane) {
             _ if how == How::Cancelled => return TaskChange::Yes(state),
             (TaskState::Waiting, _, Some(lane)) => self.take_from_lane(&lane, id),
-            (TaskState::Delayed, _, _) => self.data.tasks.delayed.remove(id),
+            (TaskState::Delayed, _, _) => {
+                self.data.tasks.delayed.remove(id);
+                self.data.tasks.scheduled.remove(id);
+            }
             (TaskState::Running, Some(worker), _) => {
                 self.data.tasks.running.remove(id);
                 self.data.tasks.give_back(&worker.node_id, id);

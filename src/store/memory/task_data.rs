@@ -82,7 +82,10 @@ pub(super) struct Tasks {
     /// Ready tasks by minus priority times 10^12, plus their place in the order of submission.
     pub(super) lanes: BTreeMap<Lane, Sorted<TaskId>>,
     pub(super) running: Sorted<TaskId>,
+    /// By the cluster time at which they are ready at the latest.
     pub(super) delayed: Sorted<TaskId>,
+    /// The same ones, by the server time at which they are ready.
+    pub(super) scheduled: Sorted<TaskId>,
     /// Oldest first, with the cluster time at which they were done.
     pub(super) done: VecDeque<(i64, TaskId)>,
     pub(super) failed: Sorted<TaskId>,
@@ -174,19 +177,29 @@ impl Step<'_> {
         let due = self.cluster_now().saturating_add(score(millis(backoff(task.attempts, jitter))));
         self.set_state(id, TaskState::Delayed, due, how);
         self.set_error(id, error);
-        self.data.tasks.delayed.set(id, due);
+        self.delay(id, due);
     }
 
-    /// Makes delayed tasks ready whose time has come. Returns when the next one's comes.
+    /// Notes when a delayed task is ready, in cluster time and on the server's clock.
+    pub(super) fn delay(&mut self, id: &TaskId, due: i64) {
+        self.data.tasks.delayed.set(id, due);
+        self.data.tasks.scheduled.set(id, due.saturating_add(self.data.skew));
+    }
+
+    /// Makes delayed tasks ready whose time has come by either clock. Returns when the next one's comes, in cluster time.
     pub(super) fn promote_due(&mut self, most: usize) -> Option<i64> {
-        let now = self.cluster_now();
-        let (ids, due) = take_due(&mut self.data.tasks.delayed, now, most);
+        let (cluster, server) = (self.cluster_now(), score(self.now.0));
+        let (mut ids, scheduled) = take_due(&mut self.data.tasks.scheduled, server, most);
+        ids.iter().for_each(|id| self.data.tasks.delayed.remove(id));
+        let (others, delayed) = take_due(&mut self.data.tasks.delayed, cluster, most - ids.len());
+        others.iter().for_each(|id| self.data.tasks.scheduled.remove(id));
+        ids.extend(others);
         for id in &ids {
             let how = self.data.tasks.all.get(id).map_or(How::None, |task| task.how);
             self.set_state(id, TaskState::Waiting, 0, how);
             self.make_ready(id);
         }
-        due
+        scheduled.map(|at| at - server + cluster).into_iter().chain(delayed).min()
     }
 
     /// Takes overdue tasks from their workers. Returns when the next one is overdue.
@@ -271,7 +284,7 @@ impl Step<'_> {
 /// The members of a set whose time has come, at most `most`, and the time of the first one if it is still to come.
 fn take_due(set: &mut Sorted<TaskId>, now: i64, most: usize) -> (Vec<TaskId>, Option<i64>) {
     let first = set.first().map(|(_, at)| at);
-    if first.is_none_or(|at| at > now) {
+    if most == 0 || first.is_none_or(|at| at > now) {
         return (Vec::new(), first);
     }
     let ids = set.below(now.saturating_add(1), most);

@@ -55,6 +55,9 @@ impl Step<'_> {
 
     fn summary(&self, id: &TaskId, task: &Stored) -> TaskSummary {
         let due = matches!(task.state, TaskState::Delayed | TaskState::Running);
+        let by_cluster = answered(task.due.saturating_add(self.data.skew));
+        let delayed = task.state == TaskState::Delayed;
+        let by_server = self.data.tasks.scheduled.score(id).filter(|_| delayed).map_or(by_cluster, answered);
         TaskSummary {
             id: id.clone(),
             kind: task.kind.clone(),
@@ -69,7 +72,7 @@ impl Step<'_> {
             token: task.worker.as_ref().map(|_| task.token),
             created_at: task.created,
             changed_at: task.changed,
-            due_at: due.then(|| answered(task.due.saturating_add(self.data.skew))),
+            due_at: due.then(|| by_cluster.min(by_server)),
             error: task.error.clone(),
         }
     }

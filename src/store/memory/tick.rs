@@ -32,6 +32,8 @@ impl Step<'_> {
         let id = &tick.life.node_id;
         let identity = self.identify(&tick.life, "");
         let now = self.cluster_now();
+        let outdated =
+            identity == Identity::Ok && self.data.members.get(id).is_some_and(|row| row.revision < tick.revision);
         if identity == Identity::Ok {
             self.data.beats.set(id, now.saturating_add(score(self.data.ttl)));
             if let Some(seq) = tick.acknowledged.filter(|_| tick.epoch == self.data.epoch) {
@@ -67,6 +69,7 @@ impl Step<'_> {
             beats: self.beats(32),
             due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
             alive: self.data.beats.len() as u64,
+            outdated,
         }
     }
 

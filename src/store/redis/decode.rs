@@ -273,6 +273,7 @@ fn tick(f: &mut Fields) -> Result<TickReply, Malformed> {
         beats: beats(f)?,
         due: Duration::from_millis(f.number("due")?),
         alive: f.number("alive")?,
+        outdated: f.flag("outdated")?,
     })
 }
 

@@ -5,7 +5,7 @@
 use super::keys::Keys;
 use super::samples::Recent;
 use super::{scripts, task};
-use crate::cluster::ids::{MessageSeq, Nonce, Term};
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{
     Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
@@ -83,7 +83,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);
-            (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled)])
+            (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled), drain.revision.to_string()])
         }
         Call::Acknowledge { life: who, epoch, seq } => {
             let [id, incarnation] = life(who);
@@ -190,6 +190,9 @@ fn join_arguments(join: &Join) -> Vec<String> {
         cursor_epoch,
         join.rename_from.as_ref().map(ToString::to_string).unwrap_or_default(),
         text(join.former.as_ref()),
+        join.draining.map(flag).unwrap_or_default(),
+        join.revision.to_string(),
+        join.aliases.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" "),
     ]
 }
 
@@ -211,6 +214,7 @@ fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
         seq(tick.acknowledged),
         tick.floor.to_string(),
         Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
+        tick.revision.to_string(),
     ];
     arguments.extend(recent.arguments(&tick.samples));
     arguments

@@ -170,7 +170,7 @@ impl HistoryStore for RedisHistory {
         for chunk in samples.chunks(CHUNK) {
             let arguments = self.recent.arguments(chunk);
             let invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
-            let (value, _) = self.store.run(&invocation).await.map_err(fault)?;
+            let (value, _) = self.store.run(&invocation, false).await.map_err(fault)?;
             let failed = Fields::of("the script's reply", value).and_then(|mut f| f.text("error")).map_err(odd)?;
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();

@@ -44,6 +44,8 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
+/// The slowest link on which messages are sent, in bytes a second.
+const SLOWEST: u64 = 32 << 10;
 /// How many pages of events that nobody can read are passed over in one reading.
 const MOST_UNREADABLE_PAGES: usize = 64;
 
@@ -52,6 +54,8 @@ pub struct RedisStore {
     target: Target,
     keys: Keys,
     link: link::Link,
+    /// Messages go out on a connection of their own: whatever they take on a slow link, heartbeats do not wait behind them.
+    bulk: link::Link,
     meter: Option<Arc<dyn Meter>>,
     recent: samples::Recent,
 }
@@ -63,6 +67,7 @@ impl RedisStore {
         Self {
             keys: Keys::new(cluster),
             link: link::Link::new(target.clone()),
+            bulk: link::Link::new(target.clone()),
             target,
             meter: None,
             recent: samples::Recent::default(),
@@ -152,7 +157,7 @@ impl RedisStore {
         self.link.judge(&standing, outcome).await
     }
 
-    async fn run(&self, invocation: &encode::Invocation) -> Result<(Value, ServerId), Fault> {
+    async fn run(&self, invocation: &encode::Invocation, bulky: bool) -> Result<(Value, ServerId), Fault> {
         let mut prepared = invocation.script.prepare_invoke();
         for key in self.keys.all().iter().chain(&invocation.own_keys) {
             prepared.key(key);
@@ -160,14 +165,22 @@ impl RedisStore {
         for argument in &invocation.arguments {
             prepared.arg(argument);
         }
-        let mut standing = self.link.get().await?;
-        let outcome = prepared.invoke_async::<Value>(&mut standing.connection).await;
-        let value = self.link.judge(&standing, outcome).await?;
+        let link = if bulky { &self.bulk } else { &self.link };
+        let mut standing = link.get().await?;
+        let outcome = if bulky {
+            let bytes: usize = invocation.arguments.iter().map(String::len).sum();
+            standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
+            prepared.invoke_async::<Value>(&mut standing.connection).await
+        } else {
+            prepared.invoke_async::<Value>(&mut standing.connection).await
+        };
+        let value = link.judge(&standing, outcome).await?;
         Ok((value, (*standing.server).clone()))
     }
 
     async fn invoke(&self, call: &Call) -> Result<Answer, Fault> {
-        let (value, server) = self.run(&encode::invocation(call, &self.keys, self.recent)).await?;
+        let (value, server) =
+            self.run(&encode::invocation(call, &self.keys, self.recent), matches!(call, Call::Publish(_))).await?;
         let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
         Ok(Answer { reply, server })
     }

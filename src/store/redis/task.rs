@@ -135,11 +135,12 @@ pub(super) fn reply(call: &TaskCall, f: &mut Fields) -> Result<TaskReply, Malfor
         TaskCall::List { .. } => {
             let skew = f.signed("skew")?;
             let mut list = f.list("tasks")?;
-            let mut tasks = Vec::with_capacity(list.len() / 4);
+            let mut tasks = Vec::with_capacity(list.len() / 5);
             while list.len() > 0 {
                 let id = list.text("task id")?;
                 let (what, is, error) = (list.text("what")?, list.text("is")?, list.optional("error")?);
-                tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, skew, &what, &is, error)));
+                let clocks = (skew, list.number("ready at")?);
+                tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, clocks, &what, &is, error)));
             }
             TaskReply::Tasks(tasks)
         }
@@ -170,11 +171,14 @@ fn task(id: &TaskId, skew: i64, f: &mut Fields) -> Result<Option<Task>, Malforme
     let (what, is) = (f.text("what")?, f.text("is")?);
     let (payload, error, result) = (f.text("payload")?, f.optional("error")?, f.text("result")?);
     let result = f.flag("has a result")?.then_some(result);
-    Ok(summary(id.clone(), skew, &what, &is, error).map(|summary| Task { summary, payload, result }))
+    let clocks = (skew, f.number("ready at")?);
+    Ok(summary(id.clone(), clocks, &what, &is, error).map(|summary| Task { summary, payload, result }))
 }
 
-/// The two packed texts of a task, as `scripts/tasks.lua` describes them.
-fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
+/// The two packed texts of a task, as `scripts/tasks.lua` describes them. `clocks`: what makes cluster time server time, and when a
+/// delayed task is ready by the server's clock, 0 where that is not known.
+fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
+    let (skew, scheduled) = clocks;
     let mut what = what.splitn(9, ' ');
     let mut number = || what.next()?.parse::<i64>().ok();
     let (_seq, priority, most, timeout, created) = (number()?, number()?, number()?, number()?, number()?);
@@ -201,7 +205,11 @@ fn summary(id: TaskId, skew: i64, what: &str, is: &str, error: Option<String>) -
         token: u64::try_from(token).ok().filter(|token| *token > 0).map(TaskToken),
         created_at: time(created),
         changed_at: time(changed),
-        due_at: matches!(state, TaskState::Delayed | TaskState::Running).then(|| time(due.saturating_add(skew))),
+        due_at: match (state, time(due.saturating_add(skew))) {
+            (TaskState::Delayed, due) if scheduled > 0 => Some(due.min(ServerTime(scheduled))),
+            (TaskState::Delayed | TaskState::Running, due) => Some(due),
+            _ => None,
+        },
         error,
     })
 }

@@ -1,6 +1,6 @@
 -- drain: a member takes no new work any more, or takes it again.
 --
--- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0)
+-- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0), 4 which of the node's statements about itself this is
 -- Returns: [status, now, resigned (1|0), running tasks, leases held under this node id]
 -- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. What its processes
 -- hold by a presence of their own is called for; other leases stay until they are released or over.
@@ -12,8 +12,8 @@ if status ~= 'ok' then
   return { status, int(now), 0, 0, 0 }
 end
 local resigned = 0
-if enabled ~= is_draining(row) then
-  row.s = enabled and 'draining' or 'online'
+if enabled ~= is_draining(row) or number(row.v, 0) < number(ARGV[4], 0) then
+  row.s, row.v = enabled and 'draining' or 'online', ARGV[4]
   write_row(id, row)
 end
 local leader = read_leader()

@@ -4,7 +4,8 @@
 --   8 lease (ms), 9 known token, 10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce
 --   (the presence that the caller has seen gone for the grace time, or ''), 15 own incarnation (0: a new life),
 --   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
---   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or ''
+--   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or '', 22 draining (1|0) or ''
+--   (as it is), 23 which of the node's statements about itself this is, 24 aliases that the process remembers
 -- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0)] or
 --   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
@@ -12,6 +13,7 @@
 local id, process, kind, metadata, candidate = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local force, dead_nonce, own, nonce = ARGV[13] == '1', ARGV[14], ARGV[15], ARGV[16]
 local producer, own_cursor, cursor_epoch, rename_from, former = ARGV[17], ARGV[18], ARGV[19], ARGV[20], ARGV[21]
+local draining, revision, remembered = ARGV[22], ARGV[23], ARGV[24]
 
 local good, named = pcall(cjson.decode, metadata)
 local name = good and type(named) == 'table' and named.name or ''
@@ -27,19 +29,26 @@ end
 guard_stall()
 
 local row = read_row(id)
-local mine = row and (row.p == process or (former ~= '' and row.p == former))
+local mine = row and (row.p == process or (former ~= '' and row.p == former) or row.i == own)
+-- The row of an earlier life than the caller's: a stale copy of the data. That life was over before this one began.
+local outlived = row and not mine and own ~= '0' and number(row.i, 0) < number(own, 0)
 local server = run_id()
 
-if row and not mine and is_live(row) then
+if outlived then
+  if is_live(row) then
+    end_life(id, row, 'offline', 'replaced')
+    row = read_row(id)
+  end
+elseif row and not mine and own ~= '0' then
+  -- A life that was replaced does not fight back.
+  return { 'replaced', int(now) }
+elseif row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
   local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same
-  if own ~= '0' then
-    -- A life that was replaced does not fight back.
-    return { 'replaced', int(now) }
-  elseif force then
+  if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')
   elseif died then
@@ -50,47 +59,64 @@ if row and not mine and is_live(row) then
     return { 'held', int(now), row.i, held_nonce, there, same and 1 or 0, int(left), row.m }
   end
   row = read_row(id)
-elseif row and not mine and own ~= '0' and row.i ~= own then
-  return { 'replaced', int(now) }
 end
 
 local known = row ~= nil or call('HEXISTS', CURSORS, id) == 1
 local aliases = row and row.a or ''
 local cursor = call('HGET', CURSORS, id)
 
+-- Adds aliases to those that the row has: no id twice, its own not at all, and not without an end.
+local function merge_aliases(first, more)
+  local taken, all = { [id] = true }, ''
+  for alias in string.gmatch(first .. ' ' .. more, '%S+') do
+    if not taken[alias] and #all < 1000 then
+      taken[alias] = true
+      all = all == '' and alias or all .. ' ' .. alias
+    end
+  end
+  return all
+end
+
+-- An id that this process had before: it leaves, and what it was known for goes along.
+local function leave_behind(from, old)
+  local leader = read_leader()
+  if leader and leader.holder == from and leader.incarnation == old.i then
+    vacate_leader(leader, 'resigned')
+  end
+  old.a, old.r = '', ''
+  if is_live(old) then
+    end_life(from, old, 'left', 'left')
+  end
+  call('HDEL', CURSORS, from)
+  call('ZREM', ACKS, from)
+end
+
 if rename_from ~= '' and rename_from ~= id then
   local old = read_row(rename_from)
   if old and old.p == process then
     cursor = call('HGET', CURSORS, rename_from) or cursor
     -- When this rename comes a second time, the earlier aliases stand in the new row already.
-    local earlier = old.a .. ' ' .. (mine and aliases or '')
-    local taken = { [id] = true, [rename_from] = true }
-    aliases = rename_from
-    for alias in string.gmatch(earlier, '%S+') do
-      if not taken[alias] and #aliases < 1000 then
-        taken[alias] = true
-        aliases = aliases .. ' ' .. alias
-      end
+    aliases = merge_aliases(rename_from, old.a .. ' ' .. (mine and aliases or ''))
+    leave_behind(rename_from, old)
+  end
+end
+-- A stale copy may not know of a rename: messages to the old id go on following, and that id is nobody's any more.
+if remembered ~= '' then
+  aliases = merge_aliases(aliases, remembered)
+  for alias in string.gmatch(remembered, '%S+') do
+    local old = alias ~= id and read_row(alias)
+    if old and old.p == process and is_live(old) then
+      leave_behind(alias, old)
     end
-    local leader = read_leader()
-    if leader and leader.holder == rename_from and leader.incarnation == old.i then
-      vacate_leader(leader, 'resigned')
-    end
-    old.a, old.r = '', ''
-    if is_live(old) then
-      end_life(rename_from, old, 'left', 'left')
-    end
-    call('HDEL', CURSORS, rename_from)
-    call('ZREM', ACKS, rename_from)
   end
 end
 
--- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher; for a
--- node the cluster does not know, the newest message. A position of an earlier data set counts, so that what was lost
+-- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the only
+-- one; where neither knows any, the newest message. A position of an earlier data set counts, so that what was lost
 -- shows as a gap and what a stale copy still holds does not come twice, but skips nothing of this data set.
 local kept
 if own_cursor ~= '' and cursor_epoch == meta.epoch then
-  kept = cursor and tonumber(own_cursor)
+  kept = tonumber(own_cursor)
 elseif own_cursor ~= '' and cursor_epoch ~= '' then
   kept = math.min(tonumber(own_cursor), meta.message_start)
 end
@@ -105,8 +131,15 @@ if own == '0' then
   incarnation = (not fresh) and row.i or next_token()
 end
 local status = (not fresh) and row.s or 'online'
+if not fresh and number(row.v, 0) > number(revision, 0) then
+  -- Calls may overtake each other: what was said later stays.
+  revision = row.v
+elseif draining ~= '' then
+  status = draining == '1' and 'draining' or 'online'
+end
 local joined = (not fresh) and row.j or int(now)
-local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata }
+local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata,
+  v = revision }
 -- What a newer version says of this life stays.
 for field, value in pairs((not fresh) and row or {}) do
   after[field] = after[field] or value

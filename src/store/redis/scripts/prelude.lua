@@ -18,7 +18,7 @@
 --  12 away       zset    node id -> cluster time at which it left
 --  13 leases     zset    lease name -> cluster time at which it is over, or an offer of it to a waiter
 --  14 running    zset    task id -> cluster time at which it is taken from its worker
---  15 delayed    zset    task id -> cluster time at which it is ready
+--  15 delayed    zset    task id -> cluster time at which it is ready at the latest
 --  16 done       list    "<cluster time> <task id>" of done tasks, oldest first
 --  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
@@ -30,6 +30,7 @@
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>"
 --   task:<id>         hash    a task (see tasks.lua)
+--   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)
@@ -38,7 +39,9 @@
 --   announced         set     kinds whose ready tasks were told of since a claim of them came back short
 --
 -- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
--- jumps of the clock, so that a silence of Redis never makes a live node late. Numbers above 2^31 are kept as texts and
+-- jumps of the clock, so that a silence of Redis never makes a live node late. It is the clock of liveness: of deadlines, leases, and of
+-- what a worker has time for. Schedules go by the server's own clock: what must wait for a time (delays and pauses of tasks) or is
+-- forgotten after one (`once` keys, requests, vacant records). Numbers above 2^31 are kept as texts and
 -- written with %.0f, because Lua and cjson would round their decimal form.
 local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
 local FIXED_KEYS = 19
@@ -171,7 +174,8 @@ local function guard_stall()
 end
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text).
+-- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
+-- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
 -- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
@@ -183,6 +187,7 @@ local function read_row(id)
       return nil
     end
   end
+  row.v = type(row.v) == 'string' and row.v or nil
   return row
 end
 
@@ -277,8 +282,8 @@ local function next_token()
   return int(meta.token)
 end
 
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row), 'replaced' (another life), 'gone'
--- (declared dead or left), 'epoch' (the caller speaks of another data set).
+-- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
+-- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
 local function identify(id, incarnation, epoch)
   if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
     return 'epoch'
@@ -287,7 +292,8 @@ local function identify(id, incarnation, epoch)
   if not row then
     return 'unknown'
   elseif row.i ~= incarnation then
-    return 'replaced', row
+    -- Incarnations come from the one counter, which only rises, also across a loss of data.
+    return number(row.i, 0) > number(incarnation, 0) and 'replaced' or 'unknown', row
   elseif not is_live(row) then
     return 'gone', row
   end
@@ -313,16 +319,22 @@ local function delta_reply(version, floor, epoch, limit)
     return { reset, whole(version), 0, whole(meta.floor), {} }
   end
   local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local rows = {}
+  local rows, bytes = {}, 0
+  local more = #ids == 2 * limit and 1 or 0
   for at = 1, #ids, 2 do
     local row = call('HGET', MEMBERS, ids[at])
     if row then
       rows[#rows + 1] = ids[at]
       rows[#rows + 1] = row
+      bytes = bytes + #row
     end
     version = tonumber(ids[at + 1])
+    if bytes > 262144 and at + 1 < #ids then
+      -- Large rows: a page must come in time also over a slow link.
+      more = 1
+      break
+    end
   end
-  local more = #ids == 2 * limit and 1 or 0
   if more == 0 then
     version = meta.version
   end

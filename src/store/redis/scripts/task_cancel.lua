@@ -19,8 +19,7 @@ elseif is.state == 'waiting' then
     count_lanes(-call('HDEL', LANES, what.lane))
   end
 elseif is.state == 'delayed' then
-  call('ZREM', DELAYED, id)
-  note_delayed()
+  no_delay(id)
 elseif is.state == 'running' then
   call('ZREM', RUNNING, id)
   try('SREM', PREFIX .. 'held:' .. is.node, id)

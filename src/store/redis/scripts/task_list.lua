@@ -1,7 +1,7 @@
 -- task_list: reads tasks without their contents, those that were submitted last first. Changes nothing.
 --
 -- ARGV: 1 state or '' (any), 2 kind or '' (any), 3 how many
--- Returns: [skew, [id, what, is, error or '', ...]]
+-- Returns: [skew, [id, what, is, error or '', ready at by the server's clock or 0, ...]]
 -- Atomic, because a task must not be seen in two states, or in none. It looks at 5,000 tasks at most, from the end of each set, so
 -- that a long list holds nobody up: of more than that it shows those that the end of the set holds.
 local state, kind, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -30,7 +30,7 @@ local function look(key)
       local what, is = read_what(texts[1]), read_is(texts[2])
       if what and is and (state == '' or is.state == state) and (kind == '' or what.kind == kind) and matched < limit then
         matched = matched + 1
-        found[#found + 1] = { what.seq, id, texts[1], texts[2], texts[3] or '' }
+        found[#found + 1] = { what.seq, id, texts[1], texts[2], texts[3] or '', scheduled_at(id, texts[2]) }
       end
     end
     from, budget = from + size, budget - #ids
@@ -58,7 +58,7 @@ table.sort(found, function(a, b)
 end)
 local reply = {}
 for at = 1, math.min(limit, #found) do
-  for part = 2, 5 do
+  for part = 2, 6 do
     reply[#reply + 1] = found[at][part]
   end
 end

@@ -39,16 +39,13 @@ for at = FIRST, #ARGV, EACH do
       call('HSET', key, 'what', what, 'is', 'delayed 0 - 0 0 ' .. int(due) .. ' ' .. time .. ' none', 'payload', ARGV[at + 7])
       delayed[#delayed + 1] = due
       delayed[#delayed + 1] = task
-      earliest = math.min(earliest, due)
     else
       call('HSET', key, 'what', what, 'is', waiting, 'payload', ARGV[at + 7])
       make_ready(task, { seq = seq, priority = tonumber(ARGV[at + 3]), submitter = id, kind = kind, lane = lane })
     end
   end
 end
-if #delayed > 0 then
-  delay_tasks(unpack(delayed))
-end
+delay_tasks(delayed)
 put_ready()
 call_leader()
 return { status, results }

@@ -8,6 +8,11 @@
 --            time at which it is taken from its worker or is ready again, else 0. how: what ended the last attempt or led to the
 --            state: 'none', 'completed', 'failed' (by its worker's word), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
 --   payload, result (JSON texts), error
+-- A delayed task is ready as soon as the server's clock or cluster time says so. The server's clock goes on in an outage, so that what
+-- fell due then is ready at once afterwards; cluster time bounds a jump of that clock back, which would hold tasks up. A jump
+-- forward makes them ready early, by its length at most: it looks like an outage. (The version before goes by `delayed` alone.)
+-- What a worker has time for is no schedule but liveness: it could not extend it in an outage, so it is cluster time.
+--
 -- A lane holds the ready tasks of one kind with one set of requirements; it exists while it holds some.
 --
 -- What a set names is compared with the task's own state before anything is done: a task that somebody else broke counts as
@@ -15,6 +20,7 @@
 -- or are there to be redriven.
 local RUNNING, DELAYED, DONE, LANES, FAILED, DEAD = unpack(KEYS, 14, 19)
 local ANNOUNCED = PREFIX .. 'announced'
+local SCHEDULED = PREFIX .. 'scheduled'
 local TASK = PREFIX .. 'task:'
 
 -- How long and how many ended tasks are kept.
@@ -146,16 +152,33 @@ local function end_task(id, what, is, state, how, error)
   end
 end
 
--- Adds delayed tasks. That there are some is noted, so that a tick notices when all of them are lost.
-local function delay_tasks(...)
-  call('ZADD', DELAYED, ...)
-  call('HSET', META, 'has_delayed', 1)
+-- Notes when delayed tasks are ready: { due in cluster time, id, ... }. That there are some is noted, too, so that a tick notices when all
+-- of them are lost.
+local function delay_tasks(tasks)
+  if #tasks > 0 then
+    call('ZADD', DELAYED, unpack(tasks))
+    call('HSET', META, 'has_delayed', 1)
+    for at = 1, #tasks, 2 do
+      earliest = math.min(earliest, tasks[at])
+      tasks[at] = tasks[at] + meta.skew
+    end
+    if not try('ZADD', SCHEDULED, unpack(tasks)) then
+      call('DEL', SCHEDULED)
+      call('ZADD', SCHEDULED, unpack(tasks))
+    end
+  end
 end
 
 local function note_delayed()
   if call('EXISTS', DELAYED) == 0 then
     call('HDEL', META, 'has_delayed')
   end
+end
+
+local function no_delay(id)
+  call('ZREM', DELAYED, id)
+  try('ZREM', SCHEDULED, id)
+  note_delayed()
 end
 
 -- A failed attempt: another one after a pause, or the end. Returns the state and when it is ready again, in cluster time.
@@ -168,42 +191,54 @@ local function fail_attempt(id, what, is, error, how, jitter)
   local whole = math.min(60000, 1000 * 2 ^ math.min(attempts - 1, 16))
   local due = cluster_now() + math.floor(whole * (1000 + jitter) / 2000)
   call('HSET', TASK .. id, 'is', is_text('delayed', is, due, how), 'error', error)
-  delay_tasks(due, id)
-  earliest = math.min(earliest, due)
+  delay_tasks({ due, id })
   return 'delayed', due
 end
 
--- The members of a set whose time has come, at most `most`, and the time of the first one if it is still to come.
-local function take_due(key, most)
-  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+-- The members of a set whose time has come by this clock, at most `most`, and the time of the first one if it is still to come.
+local function take_due(key, most, clock_now)
+  local first = try('ZRANGE', key, 0, 0, 'WITHSCORES') or {}
   local due = first[2] and tonumber(first[2])
-  if not due or due > cluster_now() then
+  if not due or due > clock_now or most <= 0 then
     return {}, due
   end
-  local ids = call('ZRANGEBYSCORE', key, '-inf', cluster_now(), 'LIMIT', 0, most)
+  local ids = call('ZRANGEBYSCORE', key, '-inf', int(clock_now), 'LIMIT', 0, most)
   call('ZREM', key, unpack(ids))
-  return ids, cluster_now()
+  return ids, clock_now
 end
 
--- Makes delayed tasks ready whose time has come. Returns when the next one's comes, or nil.
+-- Makes delayed tasks ready whose time has come. Returns when the next one's comes, in cluster time, or nil.
 local function promote_due(most)
-  local ids, due = take_due(DELAYED, most)
-  if ids[1] then
-    note_delayed()
-  end
-  for _, id in ipairs(ids) do
-    local what, is = read_task(id)
-    if what and is.state == 'delayed' then
-      call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, is.how))
-      make_ready(id, what)
+  local due
+  for _, by in ipairs({ { SCHEDULED, now, DELAYED }, { DELAYED, cluster_now(), SCHEDULED } }) do
+    local ids, at = take_due(by[1], most, by[2])
+    most = most - #ids
+    for _, id in ipairs(ids) do
+      try('ZREM', by[3], id)
+      local what, is = read_task(id)
+      if what and is.state == 'delayed' then
+        call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, is.how))
+        make_ready(id, what)
+      end
     end
+    if ids[1] then
+      note_delayed()
+    end
+    at = at and at - by[2] + cluster_now()
+    due = at and due and math.min(at, due) or at or due
   end
   return due
 end
 
+-- When a delayed task is ready by the server's clock; 0 where that is not known, or the task is not delayed.
+local function scheduled_at(id, is)
+  local at = is and string.sub(is, 1, 8) == 'delayed ' and try('ZSCORE', SCHEDULED, id)
+  return int(number(at, 0))
+end
+
 -- Takes overdue tasks from their workers. Returns when the next one is overdue, or nil.
 local function end_overdue(most, jitter)
-  local ids, due = take_due(RUNNING, most)
+  local ids, due = take_due(RUNNING, most, cluster_now())
   for _, id in ipairs(ids) do
     local what, is = read_task(id)
     if what and is.state == 'running' then

@@ -3,10 +3,12 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 and on: the caller's
---   earlier beats for the history, as keep_samples takes them (see history.lua)
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 the last statement
+--   about itself that the caller knows to be in its row, 17 and on: the caller's earlier beats for the history, as keep_samples
+--   takes them (see history.lua)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
---   member, a lease or a task, members alive]; status is one of identify()'s.
+--   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0)]; status is one of
+--   identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -25,7 +27,8 @@ open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 
 guard_stall()
 
-local status = identify(id, incarnation, '')
+local status, row = identify(id, incarnation, '')
+local outdated = status == 'ok' and number(row.v, 0) < number(ARGV[16], 0) and 1 or 0
 local lease = 'none'
 if status == 'ok' then
   call('ZADD', BEATS, cluster_now() + meta.ttl, id)
@@ -78,8 +81,8 @@ if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.ope
   next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]), id)
 end
 
-if ARGV[18] then
-  keep_samples(16)
+if ARGV[19] then
+  keep_samples(17)
 end
 
 if term ~= '0' then
@@ -115,4 +118,4 @@ for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or 
   due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
 return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV[14]), epoch, 128),
-  beats, whole(due), call('ZCARD', BEATS) }
+  beats, whole(due), call('ZCARD', BEATS), outdated }

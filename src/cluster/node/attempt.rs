@@ -1,0 +1,73 @@
+//! One join that is under way: what it asks for, who waits for it, and what is known of the id's holder.
+//!
+//! Not here: when it is made and what its answer leads to (`joining.rs`).
+
+use super::{JoinAsk, Settings, Ticket};
+use crate::cluster::ids::{Incarnation, NodeId};
+use crate::cluster::member::Metadata;
+use crate::cluster::time::Moment;
+use std::time::Duration;
+
+/// A join that is under way.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    pub(super) node_id: NodeId,
+    pub(super) metadata: Metadata,
+    pub(super) force: bool,
+    pub(super) rename_from: Option<NodeId>,
+    pub(super) clients: Vec<Ticket>,
+    pub(super) automatic: bool,
+    pub(super) next: Option<Moment>,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) seen_present: u32,
+    pub(super) gone: Option<(String, Moment)>,
+    pub(super) left: Option<Duration>,
+    /// It may have happened: a call was sent, and no answer said otherwise.
+    pub(super) unsettled: bool,
+    /// A call of it was lost, and may happen at any later time.
+    pub(super) lost: bool,
+    /// Which statement of the node about itself the last call carried.
+    pub(super) revision: u64,
+}
+
+impl Attempt {
+    pub(super) fn of(settings: &Settings, ask: Option<&JoinAsk>, now: Moment) -> Self {
+        let mut metadata = settings.metadata.clone();
+        if let Some(ask) = ask {
+            metadata.name = ask.name.clone().unwrap_or(metadata.name);
+            metadata.endpoint = ask.endpoint.clone().or(metadata.endpoint);
+            metadata.capabilities = ask.capabilities.clone().unwrap_or(metadata.capabilities);
+            metadata.labels = ask.labels.clone().unwrap_or(metadata.labels);
+        }
+        Self {
+            node_id: ask.and_then(|a| a.node_id.clone()).unwrap_or_else(|| settings.node_id.clone()),
+            metadata,
+            force: ask.is_some_and(|a| a.force),
+            rename_from: None,
+            clients: Vec::new(),
+            automatic: ask.is_none(),
+            next: Some(now),
+            ticket: None,
+            seen_present: 0,
+            gone: None,
+            left: None,
+            unsettled: false,
+            lost: false,
+            revision: 0,
+        }
+    }
+}
+
+/// Who holds an id, in words.
+pub(super) fn describe(node_id: &NodeId, incarnation: Incarnation, metadata: &str) -> String {
+    let metadata: Metadata = serde_json::from_str(metadata).unwrap_or_default();
+    let mut text = format!("another live process (incarnation {incarnation}");
+    if !metadata.name.is_empty() && metadata.name != node_id.as_str() {
+        text.push_str(&format!(", name {:?}", metadata.name));
+    }
+    if let Some(endpoint) = &metadata.endpoint {
+        text.push_str(&format!(", endpoint {endpoint:?}"));
+    }
+    text.push(')');
+    text
+}

@@ -1,0 +1,66 @@
+//! Acknowledgements that come while the node is no member: before its join, or just behind its leave.
+//!
+//! 1. (S2) One that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
+//! 2. One that this node cannot judge is refused in a way that asks for another try, never forgotten.
+//!
+//! Not here: those of a member (`sync.rs`).
+
+use super::error::Error;
+use super::outbox::SavedChange;
+use super::refusals::unavailable;
+use super::sync::Sync;
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::node::Admission;
+use std::sync::PoisonError;
+
+impl Sync {
+    /// Takes an acknowledgement; the change is to be kept on disk, `None` where an earlier one covers it.
+    pub(super) fn take_early(&self, cursor: MessageSeq) -> Result<Option<SavedChange>, Error> {
+        let status = self.status.borrow().clone();
+        let Some(saved) = self.slot.peek(|store| store.saved()) else { return Err(status.refusal()) };
+        if saved.cursor.is_some_and(|known| cursor <= known) {
+            return Ok(None);
+        }
+        // What was delivered was seen before; numbers of another data set than the cursor's say nothing.
+        let seen = if saved.epoch.as_ref().is_some_and(|epoch| epoch.as_str() == status.epoch) {
+            status.numbers.message
+        } else {
+            0
+        };
+        let Some(epoch) = saved.epoch.filter(|_| cursor.0 <= saved.numbers.message.max(seen)) else {
+            return Err(unavailable(
+                "this node can check the acknowledgement only as a member; repeat the call once it has joined",
+            ));
+        };
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        *early = early
+            .take()
+            .filter(|(seq, of)| of == epoch.as_str() && *seq > cursor)
+            .or(Some((cursor, epoch.to_string())));
+        Ok(Some(SavedChange { cursor: Some(cursor), epoch: Some(epoch), durable: true, ..SavedChange::default() }))
+    }
+
+    /// Puts it on disk, and tells the node, which brings it with its join.
+    pub(super) async fn keep_early(&self, change: Option<SavedChange>) -> Result<(), Error> {
+        let Some(change) = change else { return Ok(()) };
+        let (cursor, epoch) = (change.cursor, change.epoch.clone());
+        match self.slot.with(move |store| store.save(&change)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
+            None => return Err(self.status.borrow().refusal()),
+        }
+        if let Some((cursor, epoch)) = cursor.zip(epoch) {
+            self.tell(cursor, epoch.to_string()).await;
+        }
+        Ok(())
+    }
+
+    /// Where an inbox begins: where the store says, or behind what was acknowledged meanwhile. Nothing of a later data set is
+    /// skipped for an acknowledgement in an earlier one.
+    pub(super) fn beyond_early(&self, admission: &Admission) -> MessageSeq {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((seq, epoch)) = early else { return admission.cursor };
+        let within = if epoch == admission.data.epoch { seq } else { seq.min(admission.data.message_start) };
+        admission.cursor.max(within)
+    }
+}

@@ -28,6 +28,8 @@ pub(crate) struct Log {
     pub(crate) since: Option<Time>,
     /// Its id, and since when it has that one.
     pub(crate) named: Option<(NodeId, Time)>,
+    /// Every id that it had: what comes from one of them counts as its own.
+    names: BTreeSet<NodeId>,
     delivered: BTreeMap<u64, u64>,
     acknowledged: BTreeSet<u64>,
     /// Up to where the client acknowledged.
@@ -126,6 +128,7 @@ impl World {
         let now = self.now;
         let by_others = ids.iter().filter_map(|id| self.streams.acknowledged.get(id)).max().copied().unwrap_or(0);
         let log = &mut self.disks.get_mut(key).expect("it is held").log;
+        log.names.extend(ids.iter().cloned());
         // A join under another id that is no rename makes another member of it.
         if log.named.as_ref().is_some_and(|(known, _)| !ids.contains(known)) {
             log.since = None;
@@ -145,7 +148,7 @@ impl World {
     }
 
     /// A client was handed this.
-    pub(crate) fn check_offer(&mut self, pid: usize, key: &DiskKey, ids: &[NodeId], offer: &Offer) {
+    pub(crate) fn check_offer(&mut self, pid: usize, key: &DiskKey, offer: &Offer) {
         let disk = self.disks.get_mut(key).expect("it is held");
         let mut found = Vec::new();
         if let Some(gap) = offer.gap {
@@ -163,7 +166,7 @@ impl World {
                 found.push(format!("S2: p{pid} is handed message {number} again at {at} after its acknowledgement"));
             }
             let mine = self.streams.given.get(&number).is_some_and(|given| given.producer == disk.producer);
-            if mine || ids.contains(&received.from) {
+            if mine {
                 found.push(format!("S2: p{pid} is handed its own message {number}"));
             }
             if disk.log.delivered.insert(number, at).is_some() {
@@ -213,11 +216,10 @@ impl World {
         }
         for (key, disk) in &self.disks {
             let Some(pid) = disk.holder.filter(|pid| self.is_member(*pid)) else { continue };
-            let ids = &self.processes[pid].ids;
             let (Some(since), Some((id, named))) = (disk.log.since, &disk.log.named) else { continue };
             for (number, given) in &self.streams.given {
                 let Some((written, from)) = &given.written else { continue };
-                let mine = given.producer == disk.producer || ids.contains(from);
+                let mine = given.producer == disk.producer || disk.log.names.contains(from);
                 let meant = given.to.as_ref().is_none_or(|to| to == id && given.accepted > *named);
                 let within =
                     |all: &[(u64, u64)], at: u64| all.iter().any(|(first, last)| (*first..=*last).contains(&at));

@@ -250,7 +250,6 @@ impl World {
 
     /// A client receives, and may acknowledge what it got at once.
     pub(crate) fn receive(&mut self, pid: usize, limit: usize, acknowledges: bool) {
-        let ids = self.processes[pid].ids.clone();
         let mail = &mut self.processes[pid].mail;
         let Some(inbox) = &mut mail.inbox else { return };
         let offer = inbox.offer(limit, 4 << 20);
@@ -264,7 +263,7 @@ impl World {
         });
         let mail = &mut self.processes[pid].mail;
         if let Some(key) = mail.disk.clone() {
-            self.check_offer(pid, &key, &ids, &offer);
+            self.check_offer(pid, &key, &offer);
             self.disks.get_mut(&key).expect("it is held").log.offered = Some(offer.cursor);
         }
         if acknowledges {

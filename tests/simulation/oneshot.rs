@@ -162,6 +162,9 @@ impl World {
             cursor: None,
             rename_from: None,
             former: None,
+            draining: None,
+            revision: 0,
+            aliases: Vec::new(),
         };
         self.timer_calls(at, Call::Join(Box::new(join)));
     }
@@ -179,6 +182,7 @@ impl World {
             leads: false,
             presence: None,
             acknowledged: None,
+            revision: 0,
             samples: Vec::new(),
         };
         self.timer_calls(at, Call::Tick(Box::new(tick)));

@@ -215,7 +215,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// How many seeds `cargo test` tries, and from how many on everything that is listed must have been seen.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 const LARGE: u64 = 20_000;
 
 #[test]

@@ -95,7 +95,8 @@ fn kept_alive(config: &Config) -> Vec<NodeId> {
 
 fn of_node(node_id: &NodeId, state: &ClusterState) -> Verdict {
     let (code, why) = if state.redis.status == RedisStatus::Unavailable {
-        (3, Some(format!("node {node_id} runs, but Redis does not answer it")))
+        let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer it");
+        (3, Some(format!("node {node_id} runs, but {why}")))
     } else if state.node_id.is_none() {
         (1, Some(format!("node {node_id} runs, but is no member of cluster {}", state.cluster)))
     } else {
@@ -112,7 +113,7 @@ fn of_node(node_id: &NodeId, state: &ClusterState) -> Verdict {
 }
 
 fn lacks_leader(state: &ClusterState) -> Option<String> {
-    let over = state.lease_expires_at_ms.is_none_or(|end| end <= state.as_of_ms);
+    let over = state.lease_left_ms().is_none_or(|left| left == 0);
     (state.leader_id.is_none() || over).then(|| format!("cluster {} has no leader", state.cluster))
 }
 

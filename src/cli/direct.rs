@@ -91,6 +91,7 @@ fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
         Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
             "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
         )),
+        Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
         Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
     }
 }
@@ -99,7 +100,7 @@ fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
 /// no permission, a key of another kind). A scheduler has to see both as the same code.
 fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
     match fault {
-        Fault::Unavailable(_) => unreachable_redis(store, fault),
+        Fault::Unavailable(_) | Fault::Unwritable(_) => unreachable_redis(store, fault),
         Fault::Refused(why) => Failure::RedisUnreachable(format!(
             "Redis at {} refuses the heartbeat: {why}; run clawster doctor",
             store.target()

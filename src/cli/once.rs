@@ -121,7 +121,7 @@ async fn directly(
                 drop(redis);
                 return asked;
             }
-            Err(Fault::Unavailable(why) | Fault::Refused(why)) => failed = why,
+            Err(Fault::Unavailable(why) | Fault::Unwritable(why) | Fault::Refused(why)) => failed = why,
         }
     }
     Err(Failure::RedisUnreachable(format!(

@@ -61,11 +61,11 @@ async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<Clust
 pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
     let redis = match state.redis.status {
         RedisStatus::Ok => output.paint(Tint::Green, "ok"),
-        RedisStatus::Unavailable => output.paint(Tint::Red, "unavailable (this is the last view)"),
+        RedisStatus::Unavailable => output.paint(Tint::Red, &unavailable(state)),
     };
     let leader = match (&state.leader_id, state.lease_expires_at_ms) {
-        (Some(id), Some(end)) => {
-            let left = Duration::from_millis(end.saturating_sub(state.as_of_ms));
+        (Some(id), Some(_)) => {
+            let left = Duration::from_millis(state.lease_left_ms().unwrap_or(0));
             let lease = if left.is_zero() { "lease over".to_owned() } else { format!("lease for {}", span(left)) };
             format!("{} (term {}, {lease})", output.paint(Tint::Bold, id), state.term)
         }
@@ -87,6 +87,12 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     }
     output.line("")?;
     print_nodes(output, state)
+}
+
+fn unavailable(state: &ClusterState) -> String {
+    let seen = span(Duration::from_millis(state.age_ms));
+    let why = state.redis.trouble.as_deref().map(|why| format!(": {}", clean(why, 300))).unwrap_or_default();
+    format!("unavailable (this view is {seen} old){why}")
 }
 
 fn print_metrics(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {

@@ -72,7 +72,7 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
 
 /// The state without what a beat changes.
 fn facts(state: &ClusterState) -> ClusterState {
-    let mut facts = ClusterState { as_of_ms: 0, lease_expires_at_ms: None, ..state.clone() };
+    let mut facts = ClusterState { as_of_ms: 0, age_ms: 0, lease_expires_at_ms: None, ..state.clone() };
     for node in &mut facts.nodes {
         node.last_seen_ms = 0;
     }

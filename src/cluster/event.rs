@@ -174,7 +174,12 @@ pub enum LocalFact {
     /// A message came in.
     Message(Received),
     /// Redis does not answer any more.
-    Degraded,
+    Degraded {
+        /// In one word: `unreachable`, `refuses_writes` or `full`.
+        reason: &'static str,
+        /// What is wrong and what to do, in one sentence.
+        detail: String,
+    },
     /// Redis answers again.
     Recovered,
     /// Events between the two were trimmed or lost before this subscriber saw them (both ends included).

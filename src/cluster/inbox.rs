@@ -351,6 +351,17 @@ impl Inbox {
         Ok(true)
     }
 
+    /// Where nothing waits for this node, what was read needs no acknowledgement: its own messages and those for others. So a
+    /// sender that never receives is not waited for. True when the cursor moved.
+    pub fn pass_over(&mut self) -> bool {
+        let moves = self.items.is_empty() && self.read > self.acknowledged;
+        if moves {
+            self.acknowledged = self.read;
+            self.offered = self.offered.max(self.read);
+        }
+        moves
+    }
+
     /// Takes marks back that could not be kept.
     pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
         for (producer, own) in marks {

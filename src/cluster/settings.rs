@@ -77,13 +77,15 @@ pub struct SyncSettings {
     pub batch_size: usize,
     /// How many messages the stream keeps for members that were away. Default 10,000.
     pub max_stream_length: u64,
+    /// How many bytes the stream holds for members that have not read them. Default 256 MiB, and at most half of Redis' maxmemory.
+    pub max_stream_bytes: u64,
     /// How many bytes of unsent messages the outbox holds on disk. Default 256 MiB.
     pub outbox_bytes: u64,
 }
 
 impl Default for SyncSettings {
     fn default() -> Self {
-        Self { batch_size: 100, max_stream_length: 10_000, outbox_bytes: 256 << 20 }
+        Self { batch_size: 100, max_stream_length: 10_000, max_stream_bytes: 256 << 20, outbox_bytes: 256 << 20 }
     }
 }
 

@@ -157,6 +157,10 @@ pub(super) struct SyncKeys {
     /// How many messages are kept for members that were away.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) max_stream_length: u64,
+    /// How many bytes of messages Redis holds for members that have not read them; at most half of Redis' maxmemory, whatever is
+    /// set here. One sender may use three quarters. Beyond it, messages wait in the sender's outbox. 1 MiB to 1 TiB.
+    #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
+    pub(super) max_stream_bytes: u64,
     /// How many bytes of unsent messages are kept on disk while Redis is unreachable; 1 MiB (one message) to 1 TiB.
     #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
     pub(super) outbox_bytes: u64,
@@ -164,7 +168,7 @@ pub(super) struct SyncKeys {
 
 impl Default for SyncKeys {
     fn default() -> Self {
-        Self { batch_size: 100, max_stream_length: 10_000, outbox_bytes: 256 << 20 }
+        Self { batch_size: 100, max_stream_length: 10_000, max_stream_bytes: 256 << 20, outbox_bytes: 256 << 20 }
     }
 }
 

@@ -91,7 +91,7 @@ impl Caller {
                     Verdict::Stranger(identity) => self.introduce(identity).await,
                 },
                 Err(Fault::Refused(why)) => return Err(Error::Internal(why)),
-                Err(Fault::Unavailable(why)) => unavailable(&why),
+                Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => unavailable(&why),
             };
             if clock::now() + AGAIN >= end {
                 return Err(why);
@@ -114,9 +114,9 @@ impl Caller {
     }
 }
 
-/// The node has stopped.
+/// The node does not answer any more: it is being stopped.
 pub(super) fn gone() -> Error {
-    Error::Internal("the node has stopped".to_owned())
+    Error::Stopping
 }
 
 /// A text that nobody else uses.

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::cluster::event::{ClusterEvent, Event, LocalFact};
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
-use crate::cluster::node::{Beaten, Effect, Input, Node, Note, Refusal, Request, Response, Standing, Ticket};
+use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Request, Response, Standing, Ticket};
 use crate::cluster::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
 use crate::cluster::time::Moment;
 use crate::store::redis::RedisStore;
@@ -47,7 +47,10 @@ pub(super) enum Msg {
 pub(super) struct Status {
     pub(super) standing: Standing,
     pub(super) settled: bool,
+    /// Redis takes this node's beats.
     pub(super) link: bool,
+    /// That, and it has room for more.
+    pub(super) well: bool,
     pub(super) leads: bool,
     pub(super) node_id: NodeId,
     pub(super) epoch: String,
@@ -208,17 +211,18 @@ impl Driver {
             }
             Effect::DataSet(data) => self.sync.data_set(&data),
             Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
-            Effect::LinkChanged(up) => {
-                let fact = if up { LocalFact::Recovered } else { LocalFact::Degraded };
-                self.hub.publish_local(fact);
-                if up {
-                    // Calls and announcements may have been missed.
-                    self.leases.call_all();
-                    self.tasks.look_again();
-                    tracing::info!("Redis answers again");
-                } else {
-                    tracing::warn!(redis = %self.store.target(), "Redis does not answer; going on with what is known");
-                }
+            Effect::Degraded(trouble) => {
+                let (reason, detail) = (trouble.word(), trouble.to_string());
+                tracing::warn!(redis = %self.store.target(), reason, "{detail}; going on with what is known");
+                self.hub.publish_local(LocalFact::Degraded { reason, detail });
+            }
+            Effect::Recovered => {
+                self.hub.publish_local(LocalFact::Recovered);
+                tracing::info!(redis = %self.store.target(), "Redis takes heartbeats again");
+            }
+            Effect::Reconnected => {
+                self.leases.call_all();
+                self.tasks.look_again();
             }
             Effect::Beaten(beaten) => self.beaten(*beaten),
             Effect::Note(note) => {
@@ -255,7 +259,8 @@ impl Driver {
         let status = Status {
             standing: self.node.standing().clone(),
             settled: self.node.settled(),
-            link: self.node.link().unwrap_or(false),
+            link: self.node.link().takes_beats(),
+            well: *self.node.link() == Link::Well,
             leads: self.node.leads(clock::now()),
             node_id: self.node.node_id().clone(),
             epoch: view.epoch().to_owned(),
@@ -294,6 +299,7 @@ fn log(note: &Note) {
             heartbeat_interval = ?timing.heartbeat_interval, heartbeat_ttl = ?timing.heartbeat_ttl, lease_ttl = ?timing.lease_ttl,
             "the cluster's times differ from this node's configuration; the cluster's are used"
         ),
+        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still not well: {trouble}"),
         Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
     }
 }

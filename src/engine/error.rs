@@ -21,6 +21,9 @@ pub enum Error {
         /// When another try makes sense.
         retry_after: Duration,
     },
+    /// The node is being stopped; whatever it held ends with it.
+    #[error("this node is stopping; call again once it runs again, or call another node")]
+    Stopping,
     /// Another process holds the node id.
     #[error("node id {node_id} is in use by {holder}; stop that process, choose another id, or join with force")]
     NodeIdInUse {

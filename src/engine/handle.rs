@@ -117,10 +117,14 @@ pub struct StateView {
     pub lease_expires_at: Option<ServerTime>,
     /// All members, by id.
     pub nodes: Vec<NodeView>,
-    /// Whether Redis answers.
+    /// Whether Redis took the node's last beat and has room for more.
     pub redis_ok: bool,
+    /// What is wrong with it, and what to do.
+    pub redis_trouble: Option<String>,
     /// When the view was true.
     pub as_of: ServerTime,
+    /// How long ago that was, on the node's clock.
+    pub age: Duration,
 }
 
 /// What an election asks for.

@@ -205,7 +205,7 @@ mod tests {
             let (seq, sent_at) = (crate::cluster::ids::MessageSeq(seq), ServerTime(5));
             let received = crate::cluster::message::Received { seq, from, sent_at, message };
             hub.publish_local(LocalFact::Message(received));
-            hub.publish_local(LocalFact::Degraded);
+            hub.publish_local(LocalFact::Degraded { reason: "unreachable", detail: String::new() });
         }
         let log = hub.log();
         let held: usize = log.events.iter().map(bytes).sum();

@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::slot::Slot;
 use crate::cluster::appetite::Appetite;
 use crate::cluster::event::{Direction, LocalFact};
-use crate::cluster::ids::MessageSeq;
+use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::message::Outgoing;
 use crate::cluster::node::Input;
 use crate::cluster::packing::pack;
@@ -40,7 +40,10 @@ pub(super) struct Publisher {
     pub(super) status: watch::Receiver<Status>,
     pub(super) accepted: Arc<Notify>,
     pub(super) node: mpsc::Sender<Msg>,
-    pub(super) keep: u64,
+    /// How many messages the stream keeps, and how many bytes it may hold.
+    pub(super) keep: (u64, u64),
+    /// The stream was full the last time.
+    pub(super) held_up: bool,
 }
 
 impl Publisher {
@@ -113,7 +116,8 @@ impl Publisher {
             return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
         };
         let entries = pack(batch);
-        let publish = Publish { life, epoch: status.epoch, producer, keep: self.keep, entries };
+        let publish =
+            Publish { life, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply
@@ -121,7 +125,11 @@ impl Publisher {
             return Err(Fault::Refused("a publish was answered with something else".to_owned()));
         };
         match reply {
+            PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
+                if std::mem::take(&mut self.held_up) {
+                    tracing::info!("the message stream has room again; messages are sent");
+                }
                 let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
                 self.written(assigned).await;
                 Ok(())
@@ -143,6 +151,22 @@ impl Publisher {
                 Err(Fault::Unavailable("the membership is being renewed".to_owned()))
             }
         }
+    }
+
+    /// Says once that messages wait in the outbox, and for whom.
+    fn no_room(&mut self, held: u64, bound: Option<u64>, slowest: Option<&NodeId>) -> Fault {
+        let who = slowest.map_or("a member", NodeId::as_str);
+        let why = match bound {
+            Some(bound) => format!(
+                "the message stream holds {held} of {bound} bytes that {who} has not read; read there, or raise sync.max_stream_bytes \
+                 and Redis' maxmemory"
+            ),
+            None => "Redis is full; raise maxmemory, or remove data from it".to_owned(),
+        };
+        if !std::mem::replace(&mut self.held_up, true) {
+            tracing::warn!(held, bound, slowest = who, "messages wait in the outbox: {why}");
+        }
+        Fault::Unwritable(why)
     }
 
     async fn written(&self, assigned: Vec<(u64, MessageSeq)>) {

@@ -5,6 +5,7 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
+use super::caller::gone;
 use super::driver::{Msg, Status};
 use super::error::Error;
 use super::fresh;
@@ -149,7 +150,6 @@ impl RunningNode {
 
     pub(super) async fn ask(&self, request: Request) -> Result<Response, Error> {
         let (answer, outcome) = oneshot::channel();
-        let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::Ask(request, answer, tracing::Span::current())).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())?.map_err(error)
     }
@@ -229,7 +229,6 @@ impl Node for RunningNode {
         // It needs no membership, but the first answer of a fresh node should know one.
         let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
         let (answer, outcome) = oneshot::channel();
-        let gone = || Error::Internal("the node has stopped".to_owned());
         self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
         let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
         if fresh {

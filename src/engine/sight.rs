@@ -61,7 +61,7 @@ impl RunningNode {
         snapshot.cluster = self.cluster.to_string();
         snapshot.node_id = status.node_id.to_string();
         snapshot.member = status.life().is_some();
-        snapshot.redis = status.link;
+        snapshot.redis = status.well;
         if snapshot.member {
             snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));
         }
@@ -124,7 +124,8 @@ impl Observed for RunningNode {
             });
         }
         if !view.redis_ok {
-            missing.push("Redis does not answer".to_owned());
+            missing
+                .push(view.redis_trouble.clone().unwrap_or_else(|| "Redis has not taken a heartbeat yet".to_owned()));
         }
         if view.leader_id.is_none() || self.lease_left(&view).is_zero() {
             missing.push("the cluster has no leader".to_owned());

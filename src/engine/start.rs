@@ -108,6 +108,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         standing: node.standing().clone(),
         settled: node.settled(),
         link: false,
+        well: false,
         leads: false,
         node_id: start.node_id,
         epoch: String::new(),
@@ -178,7 +179,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
         node: inputs.clone(),
-        keep: start.sync.max_stream_length,
+        keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
+        held_up: false,
     };
     tasks.spawn(driver.run());
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
@@ -197,6 +199,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
     let for_beginnings = Arc::clone(&sync);
     tasks.spawn(async move { for_beginnings.keep_beginnings().await });
+    let for_passing = Arc::clone(&sync);
+    tasks.spawn(async move { for_passing.pass_over().await });
     let (failing, failure) = watch::channel(false);
     let supervisor = tokio::spawn(supervise(tasks, failing));
     Ok(RunningNode {

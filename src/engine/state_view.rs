@@ -7,7 +7,7 @@
 
 use super::handle::{NodeView, Role, StateView};
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId};
-use crate::cluster::node::{Node, Standing};
+use crate::cluster::node::{Link, Node, Standing};
 use crate::cluster::protocol::Life;
 use crate::cluster::time::Moment;
 use crate::cluster::view::ClusterView;
@@ -24,7 +24,11 @@ pub(super) fn of(cluster: &ClusterName, node: &Node, now: Moment) -> StateView {
         Some(_) if node.leads(now) => Role::Leader,
         Some(_) => Role::Follower,
     };
-    from_view(cluster, node.view(), node.timing().heartbeat_interval, me, role, node.link() == Some(true))
+    let mut state =
+        from_view(cluster, node.view(), node.timing().heartbeat_interval, me, role, *node.link() == Link::Well);
+    state.redis_trouble = node.link().trouble().map(|trouble| trouble.to_string());
+    state.age = node.view_age(now);
+    state
 }
 
 /// A view as a client sees it. `role` is that of `me`; others are judged by the leader's record.
@@ -58,6 +62,8 @@ pub(super) fn from_view(
         lease_expires_at: view.leader.as_ref().filter(|r| r.holder.is_some()).map(|r| r.expires_at),
         nodes: nodes.collect(),
         redis_ok,
+        redis_trouble: None,
         as_of: view.as_of,
+        age: Duration::ZERO,
     }
 }

@@ -30,6 +30,9 @@ use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 
 /// How much of messages one answer carries.
 const ANSWER_BYTES: usize = 4 << 20;
+/// How long the cursor waits before it moves over messages that are not for this node, so that many are one write.
+const PASS_OVER: Duration = Duration::from_millis(500);
+
 /// See the module's text.
 pub(super) struct Sync {
     inbox: Mutex<Option<Inbox>>,
@@ -51,6 +54,8 @@ pub(super) struct Sync {
     /// The disk has not been told the newest cursor.
     behind: AtomicBool,
     began: Notify,
+    /// Entries were read.
+    read: Notify,
     /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
     pub(super) early: Mutex<Option<(MessageSeq, String)>>,
     moved: Notify,
@@ -86,6 +91,7 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            read: Notify::new(),
             early: Mutex::default(),
             moved: Notify::new(),
             never_came: AtomicU64::new(0),
@@ -277,6 +283,25 @@ impl Sync {
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
+        }
+    }
+
+    /// Moves the cursor over what is not for this node, on disk and in Redis, now and then.
+    pub(super) async fn pass_over(&self) {
+        loop {
+            self.read.notified().await;
+            tokio::time::sleep(PASS_OVER).await;
+            let saving = self.saving.lock().await;
+            let passed = self
+                .inbox()
+                .as_mut()
+                .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
+            let Some(passed) = passed else { continue };
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::debug!(%why, "the cursor is not kept on disk yet");
+            }
+            drop(saving);
+            self.tell(passed.0, passed.1).await;
         }
     }
 

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use std::fmt::Display;
 use std::time::Duration;
 
+/// When a call to a node that stops makes sense again: it may have been restarted by then.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// What went wrong, in one word; each has its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -198,6 +201,10 @@ impl From<Error> for RpcError {
             Error::NotJoined => with(ErrorKind::NotJoined, None, None),
             Error::RedisUnavailable { detail, retry_after } => {
                 with(ErrorKind::RedisUnavailable, Some(retry_after), Some(json!({ "seen": detail })))
+            }
+            // Retryable, and what a client does about it is the same.
+            Error::Stopping => {
+                with(ErrorKind::RedisUnavailable, Some(RETRY_AFTER), Some(json!({ "seen": "stopping" })))
             }
             Error::NodeIdInUse { node_id, holder } => {
                 with(ErrorKind::NodeIdInUse, None, Some(json!({ "node_id": node_id, "holder": holder })))

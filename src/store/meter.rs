@@ -24,7 +24,7 @@ impl Ended {
     pub fn of<T>(outcome: &Result<T, Fault>) -> Self {
         match outcome {
             Ok(_) => Self::Answered,
-            Err(Fault::Refused(_)) => Self::Refused,
+            Err(Fault::Refused(_) | Fault::Unwritable(_)) => Self::Refused,
             Err(Fault::Unavailable(_)) => Self::Unavailable,
         }
     }

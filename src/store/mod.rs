@@ -44,7 +44,7 @@ pub trait Store: Send + Sync + 'static {
     /// Makes one transition.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] leaves it unknown whether the transition happened.
+    /// [`Fault::Unavailable`] leaves it unknown whether the transition happened; after any other fault it did not.
     fn call(&self, call: Call) -> impl Future<Output = Result<Answer, Fault>> + Send;
 
     /// The kept events behind `after`, at most `count`, in order.

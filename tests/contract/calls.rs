@@ -236,7 +236,7 @@ pub fn packed(first: u64, count: u64) -> Packed {
 
 pub fn publish_of(node: &Node, entries: Vec<Packed>) -> Publish {
     let producer = nonce(&format!("producer-{}", node.life.node_id));
-    Publish { life: node.life.clone(), epoch: node.epoch.clone(), producer, keep: 10_000, entries }
+    Publish { life: node.life.clone(), epoch: node.epoch.clone(), producer, keep: 10_000, max_bytes: 1 << 40, entries }
 }
 
 pub async fn publish<F: Fixture>(f: &F, publish: Publish) -> PublishReply {

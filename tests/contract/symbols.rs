@@ -232,6 +232,7 @@ impl Symbols {
             Reply::Publish(reply) => match reply {
                 PublishReply::Written { first, .. } => format!("written {}", self.message(*first)),
                 PublishReply::Marked { producer_seq, seq } => format!("marked {producer_seq} {}", self.message(*seq)),
+                PublishReply::Full { held, bound, slowest } => format!("full {held} {bound:?} {slowest:?}"),
                 PublishReply::Refused(identity) => format!("refused {identity:?}"),
             },
         }

@@ -3,7 +3,7 @@
 use crate::support::cluster::{settled, stage};
 use crate::support::redis_server::free_port;
 use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, stamp};
+use crate::support::{Launch, RedisServer, Serve, eventually, stamp};
 use serde_json::json;
 
 type End = fn(&Serve);
@@ -100,4 +100,24 @@ fn a_second_signal_exits_at_once() {
     node.exit(secs(1.0));
     assert!(stamp() - start < secs(1.0));
     redis.resume();
+}
+
+#[test]
+fn calls_that_a_stopping_node_cannot_answer_may_be_made_again() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
+    let node = launch.start();
+    let held = node.ok("distributed.acquire_lease", json!({"name": "held", "ttl_ms": 60_000}));
+    assert_eq!(held["acquired"], true);
+    let wait = json!({"name": "held", "ttl_ms": 60_000, "wait_ms": 60_000});
+    let waiting: Vec<_> = (0..8).map(|_| node.request("distributed.acquire_lease", wait.clone()).unwrap()).collect();
+    let key = "clawster:{openclaw}:queue:held";
+    eventually("all wait", secs(10.0), || if redis.cli(&["ZCARD", key]) == "8" { Ok(()) } else { Err("not yet") });
+    node.sigterm();
+    let answers: Vec<_> = waiting.iter().filter_map(|pending| pending.wait(secs(15.0)).ok()).collect();
+    let errors: Vec<_> = answers.into_iter().filter_map(|answer| answer.result.err()).collect();
+    assert!(errors.iter().any(|error| error.code == -32002), "{errors:?}");
+    assert!(errors.iter().all(|error| error.code != -32603), "{errors:?}");
+    node.exit_clean(secs(15.0));
 }

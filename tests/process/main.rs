@@ -34,6 +34,8 @@ mod metrics;
 mod once;
 mod outage;
 mod ownership;
+mod refusals;
+mod room;
 mod run_lease;
 mod schedules;
 mod settings;

@@ -39,6 +39,7 @@ fn wrong_types() -> Vec<(&'static str, Value)> {
         "leader.presence_grace",
         "sync.batch_size",
         "sync.max_stream_length",
+        "sync.max_stream_bytes",
         "sync.outbox_bytes",
         "redis.port",
         "redis.db",

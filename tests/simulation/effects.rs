@@ -76,7 +76,9 @@ impl World {
                 self.note(|| format!("-- p{pid} departed"));
                 self.mail_departed(pid);
             }
-            Effect::LinkChanged(up) => self.note(|| format!("-- p{pid} link {up}")),
+            Effect::Degraded(trouble) => self.note(|| format!("-- p{pid} degraded: {trouble}")),
+            Effect::Recovered => self.note(|| format!("-- p{pid} recovered")),
+            Effect::Reconnected => self.note(|| format!("-- p{pid} reconnected")),
             Effect::Beaten(beaten) => self.checks.beaten(pid, &beaten),
             Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
         }

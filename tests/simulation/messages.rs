@@ -203,6 +203,7 @@ impl World {
             epoch: process.node.view().epoch().to_owned(),
             producer: disk.producer.clone(),
             keep: self.setup.load.keep,
+            max_bytes: 1 << 30,
             entries: pack(&batch),
         };
         self.processes[pid].mail.publishing = Some(batch);

@@ -15,8 +15,8 @@ use clawster::cluster::leadership::lease_deadline;
 use clawster::cluster::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
-    Call, Campaign, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick, TickReply,
-    View, ViewReply, WatchReply,
+    Call, Campaign, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick, TickReply, View,
+    ViewReply, WatchReply,
 };
 use clawster::cluster::time::Moment;
 
@@ -197,7 +197,7 @@ impl World {
                 let Some((_, sent)) = self.timers[at].pending.take_if(|(own, _)| *own == ticket) else { return };
                 match *outcome {
                     Ok((reply, server)) => self.timer_answered(at, sent, reply, &server),
-                    Err(Fault::Unavailable(_) | Fault::Refused(_)) => self.timer_ends(at),
+                    Err(_) => self.timer_ends(at),
                 }
             }
             News::CallLate(ticket) if self.timers[at].pending.is_some_and(|(own, _)| own == ticket) => {

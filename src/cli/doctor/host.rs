@@ -96,10 +96,15 @@ pub(super) async fn node(global: &Global, config: &Config) -> Check {
         Ok(Ok(state)) => {
             let found = format!("{node_id} runs, {}, {} members known", role(state.role), state.nodes.len());
             match state.redis.status {
-                RedisStatus::Ok => Check::ok(NAME, found),
                 RedisStatus::Unavailable => {
-                    Check::warn(NAME, format!("{found}; Redis does not answer it"), "see the check of Redis above")
+                    let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer it");
+                    Check::fail(NAME, format!("{found}; {why}"), "see the checks of Redis above")
                 }
+                RedisStatus::Ok if state.leader_id.is_none() || state.lease_left_ms().is_none_or(|left| left == 0) => {
+                    let fix = "start a node with leader.candidate: true; when one runs, look into its log";
+                    Check::fail(NAME, format!("{found}; the cluster has no leader"), fix)
+                }
+                RedisStatus::Ok => Check::ok(NAME, found),
             }
         }
         Ok(Err(error)) => Check::fail(NAME, format!("{node_id} answers with an error: {error}"), restart),

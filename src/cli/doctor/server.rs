@@ -245,12 +245,16 @@ fn memory(info: &Info) -> Check {
         return Check::ok("memory", format!("{} MiB used, no limit set", mib(used)));
     }
     let found = format!("{} of {} MiB used", mib(used), mib(limit));
-    if used.saturating_mul(10) > limit.saturating_mul(8) {
-        Check::warn(
+    if used >= limit && field(info, "maxmemory_policy") == "noeviction" {
+        let found = format!("{found}: Redis is full and refuses writes");
+        return Check::fail(
             "memory",
             found,
-            "raise maxmemory, or lower sync.max_stream_length: at the limit writes are refused",
-        )
+            "raise maxmemory, or remove data; messages go once every member has read them",
+        );
+    }
+    if used.saturating_mul(10) > limit.saturating_mul(8) {
+        Check::warn("memory", found, "raise maxmemory, or lower sync.max_stream_bytes: at the limit writes are refused")
     } else {
         Check::ok("memory", found)
     }

@@ -93,6 +93,7 @@ fn unreachable_redis(redis: &RedisStore, fault: &Fault) -> Failure {
         Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
             "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
         )),
+        Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
         Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
     }
 }

@@ -132,7 +132,7 @@ impl Picture {
             self.clock = (0, now);
         }
         self.as_of_ms = state.as_of_ms;
-        self.hear_clock(state.as_of_ms, now);
+        self.hear_clock(state.as_of_ms.saturating_add(state.age_ms), now);
         if state.term < self.term {
             self.mark_leader();
             return;

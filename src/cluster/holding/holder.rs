@@ -172,7 +172,7 @@ impl Holder {
         let (reply, server) = match answer {
             Ok(answered) => answered,
             Err(fault) => {
-                let (Fault::Unavailable(why) | Fault::Refused(why)) = fault;
+                let (Fault::Unavailable(why) | Fault::Unwritable(why) | Fault::Refused(why)) = fault;
                 self.call_failed(now, sent, &call);
                 return self.unanswered(&why);
             }

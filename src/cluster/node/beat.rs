@@ -39,6 +39,11 @@ impl Beating {
         }
     }
 
+    /// Whether this ticket is the beat's that is under way.
+    pub(super) fn is_asked(&self, ticket: Ticket) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.ticket == ticket)
+    }
+
     pub(super) fn stop(&mut self) {
         *self = Self { viewed_at: self.viewed_at, ..Self::default() };
     }
@@ -185,7 +190,7 @@ impl Node {
         self.beat.viewed_at = now;
         // A data set that is not there at all is the next tick's business, which brings it back.
         if reply.data.epoch.is_empty() {
-            self.view.as_of = reply.now;
+            (self.view.as_of, self.seen) = (reply.now, now);
             self.beat_now(now);
             return;
         }
@@ -210,7 +215,7 @@ impl Node {
         server: &ServerId,
         watch: Option<(bool, bool)>,
     ) {
-        self.view.as_of = at;
+        (self.view.as_of, self.seen) = (at, now);
         self.known = self.known.max(data.numbers);
         if let Some(timing) = data.timing
             && timing != self.timing

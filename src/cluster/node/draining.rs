@@ -36,7 +36,7 @@ impl Draining {
     }
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
-        let quiet = self.call.is_none() && !node.leaving() && node.link == Some(true);
+        let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats();
         let again = Some(self.after).filter(|_| self.wanted != self.told && quiet);
         self.resigning.iter().map(|(.., until)| *until).chain(again).min()
     }
@@ -65,7 +65,7 @@ impl Node {
         self.act_resigned(now);
         let Draining { wanted, told, after, call, clients, .. } = &self.draining;
         let wanted = *wanted;
-        let asked = !clients.is_empty() || (wanted != *told && *after <= now && self.link != Some(false));
+        let asked = !clients.is_empty() || (wanted != *told && *after <= now && !self.link.is_down());
         if !asked || call.is_some() || self.leaving() {
             return;
         }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what the node makes of it (`mod.rs` and its parts).
 
+use super::link::Trouble;
 use super::recording::Beaten;
 use super::requests::{Refusal, Request, Response};
 use super::{Numbers, Ticket};
@@ -92,8 +93,12 @@ pub enum Effect {
     DataSet(Box<DataSet>),
     /// The node is no member any more.
     Departed,
-    /// Redis does not answer any more (false), or again (true).
-    LinkChanged(bool),
+    /// Redis is not well any more.
+    Degraded(Trouble),
+    /// Redis is well again.
+    Recovered,
+    /// Redis takes this node's writes again: what was called and announced meanwhile may have been missed.
+    Reconnected,
     /// A heartbeat was taken.
     Beaten(Box<Beaten>),
     /// Something for the log.
@@ -156,6 +161,8 @@ pub enum Note {
     SteppedDown(Term),
     /// The cluster has other times than this node's configuration.
     TimingAdopted(Timing),
+    /// Redis is not well still, for another reason than before.
+    StillDegraded(Trouble),
     /// A call was refused.
     CallRefused {
         /// Which.

@@ -40,6 +40,11 @@ impl Joining {
         Self { settled: !settings.auto_join, attempt, ..Self::default() }
     }
 
+    /// Whether this ticket is the attempt's that is under way.
+    pub(super) fn is_asked(&self, ticket: Ticket) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == Some(ticket))
+    }
+
     /// When the next attempt is due; without a presence connection none is.
     pub(super) fn due(&self, connected: bool) -> Option<Moment> {
         self.attempt.as_ref().filter(|a| connected && self.leave.is_none() && a.ticket.is_none()).and_then(|a| a.next)
@@ -181,7 +186,7 @@ impl Node {
         match reply {
             JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered } => {
                 let life = Life { node_id: attempt.node_id.clone(), incarnation };
-                self.view.as_of = at;
+                (self.view.as_of, self.seen) = (at, now);
                 self.known = self.known.max(data.numbers);
                 let admission = Admission { life: life.clone(), cursor, aliases, joined_at, data: data.clone() };
                 if self.view.take_data(data.clone()) {

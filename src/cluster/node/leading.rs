@@ -99,7 +99,7 @@ impl Node {
         self.leading.campaign_at = None;
         let idle = self.leading.campaign.is_none() && self.leadership.is_none() && self.join_is_quiet();
         let candidate = self.settings.leader.candidate && !self.drains();
-        let stands = candidate && self.presence.standing().is_some() && self.link == Some(true);
+        let stands = candidate && self.presence.standing().is_some() && self.link.takes_beats();
         if !idle || !stands {
             return;
         }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the connection that proves life ·
-//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `recording.rs` history ·
+//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `link.rs` whether Redis is well · `recording.rs` history ·
 //! `requests.rs` what clients ask.
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
@@ -21,11 +21,13 @@ mod exchange;
 mod joining;
 mod leading;
 mod leaving;
+mod link;
 mod presence;
 mod recording;
 mod requests;
 
 pub use exchange::{Admission, Effect, Input, Note};
+pub use link::{Link, Trouble};
 pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{JoinAsk, Refusal, Request, Response};
 
@@ -99,6 +101,8 @@ pub struct Node {
     incarnation: Incarnation,
     joined_at: ServerTime,
     view: ClusterView,
+    /// When the view was last brought up to date, on this node's clock.
+    seen: Moment,
     known: Numbers,
     acknowledged: Option<MessageSeq>,
     /// How many statements this node made about itself, and the last that the store confirmed.
@@ -106,7 +110,7 @@ pub struct Node {
     told: u64,
     /// Ids that it had before renames.
     aliases: Vec<NodeId>,
-    link: Option<bool>,
+    link: Link,
     timing: Timing,
     counter: u64,
     beat: beat::Beating,
@@ -133,12 +137,13 @@ impl Node {
             incarnation: Incarnation(0),
             joined_at: ServerTime::default(),
             view: ClusterView::default(),
+            seen: Moment::default(),
             known: settings.known,
             acknowledged: None,
             revision: 1,
             told: 0,
             aliases: Vec::new(),
-            link: None,
+            link: Link::default(),
             timing: settings.timing,
             counter: 0,
             beat: beat::Beating::default(),
@@ -215,6 +220,12 @@ impl Node {
         &self.view
     }
 
+    /// How old the view is.
+    #[must_use]
+    pub fn view_age(&self, now: Moment) -> Duration {
+        now.since(self.seen)
+    }
+
     /// Whether it is a member.
     #[must_use]
     pub fn standing(&self) -> &Standing {
@@ -262,12 +273,6 @@ impl Node {
         self.known.message = self.known.message.max(seq.0);
     }
 
-    /// Whether Redis answers; `None` before the first answer.
-    #[must_use]
-    pub fn link(&self) -> Option<bool> {
-        self.link
-    }
-
     /// The term that this node holds.
     #[must_use]
     pub fn leadership(&self) -> Option<&Leadership> {
@@ -291,12 +296,11 @@ impl Node {
 
     fn answered(&mut self, now: Moment, ticket: Ticket, sent: Moment, outcome: Result<(Reply, ServerId), Fault>) {
         match &outcome {
-            Ok((_, server)) => {
-                self.set_link(now, true);
+            Ok((reply, server)) => {
+                self.link_answered(now, reply);
                 self.answered_by(now, server);
             }
-            Err(Fault::Unavailable(_)) => self.set_link(now, false),
-            Err(Fault::Refused(_)) => {}
+            Err(fault) => self.link_failed(now, ticket, fault),
         }
         match outcome {
             Ok((Reply::Tick(reply), server)) => self.ticked(now, ticket, sent, *reply, &server),
@@ -328,16 +332,9 @@ impl Node {
         self.drain_failed(now, ticket, fault);
     }
 
-    fn set_link(&mut self, now: Moment, up: bool) {
-        let changed = self.link != Some(up);
-        let first = self.link.is_none();
-        self.link = Some(up);
-        if changed && !(first && up) {
-            self.effects.push(Effect::LinkChanged(up));
-        }
-        if changed && up && !first {
-            self.beat_now(now);
-        }
+    /// Whether this ticket is a beat's or a join's.
+    fn is_beat(&self, ticket: Ticket) -> bool {
+        self.beat.is_asked(ticket) || self.join.is_asked(ticket)
     }
 
     fn ticket(&mut self) -> Ticket {

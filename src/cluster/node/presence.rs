@@ -112,7 +112,7 @@ impl Node {
         if !self.presence.overdue && self.presence.pinging.is_some_and(|sent| now.since(sent) >= grace) {
             // Nothing was answered for the grace: Redis is away, whatever the connection's own deadline says.
             self.presence.overdue = true;
-            self.set_link(now, false);
+            self.link_silent(now, "no answer to a ping");
         }
         if self.presence.pinging.is_none() && self.presence.ping_at.is_some_and(|at| at <= now) {
             self.presence.pinging = Some(now);
@@ -164,7 +164,7 @@ impl Node {
             return;
         }
         self.presence.connection = Connection::Up(nonce.clone());
-        if self.link == Some(false) {
+        if matches!(self.link, super::Link::Silent { .. }) {
             // What just answered a subscription answers calls, too.
             self.beat_now(now);
         }
@@ -181,7 +181,7 @@ impl Node {
             leadership.unregistered();
         }
         if opening {
-            self.set_link(now, false);
+            self.link_silent(now, error);
             self.join_in_vain(now, error, REOPEN);
         } else {
             self.presence.reopen_at = Some(now);
@@ -216,7 +216,7 @@ impl Node {
             return;
         }
         self.presence.pinging = None;
-        self.set_link(now, true);
+        self.link_heard(now);
         let grace = self.settings.leader.presence_grace;
         if let Some(leadership) = &mut self.leadership {
             leadership.answered(nonce, sent, grace);

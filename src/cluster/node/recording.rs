@@ -228,6 +228,7 @@ mod tests {
                 due: Duration::from_secs(3600),
                 alive: 1,
                 outdated: false,
+                full: false,
             }))
         }
 

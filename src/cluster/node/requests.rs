@@ -180,8 +180,8 @@ impl Node {
 
     /// Why a node that is no member cannot do it.
     pub(super) fn unfit(&self) -> Refusal {
-        match (&self.standing, self.link) {
-            (Standing::Joining, Some(false)) => Refusal::Unavailable("Redis cannot be reached".to_owned()),
+        match (&self.standing, self.link.trouble()) {
+            (Standing::Joining, Some(trouble)) => Refusal::Unavailable(trouble.to_string()),
             _ => self.not_a_member(),
         }
     }
@@ -298,7 +298,7 @@ impl Node {
             let election = &mut self.requests.elections[at];
             election.call = None;
             election.again = now + Duration::from_millis(500);
-            if self.link == Some(false) {
+            if self.link.is_down() {
                 let client = election.client;
                 self.requests.elections.remove(at);
                 self.reply(client, Err(Refusal::Unavailable(fault.to_string())));

@@ -74,4 +74,6 @@ pub struct TickReply {
     pub alive: u64,
     /// The caller's row is older than what it said of itself last: a stale copy.
     pub outdated: bool,
+    /// The store took this beat, but refuses what needs more memory.
+    pub full: bool,
 }

@@ -29,12 +29,14 @@ pub struct Publish {
     pub producer: Producer,
     /// How many messages the stream keeps.
     pub keep: u64,
+    /// How many bytes of unread messages the stream may hold; at most half of the store's memory, whatever is said here.
+    pub max_bytes: u64,
     /// What to put.
     pub entries: Vec<Packed>,
 }
 
 /// The answer to [`Publish`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishReply {
     /// Written; the first message has this position, the others follow without holes.
     Written {
@@ -49,6 +51,15 @@ pub enum PublishReply {
         producer_seq: u64,
         /// The position of the message at the mark.
         seq: MessageSeq,
+    },
+    /// The stream holds as much as it may, and members need it: nothing was written.
+    Full {
+        /// How many bytes it holds.
+        held: u64,
+        /// How many it may hold; `None`: the store itself is full.
+        bound: Option<u64>,
+        /// The member that acknowledged least.
+        slowest: Option<NodeId>,
     },
     /// The caller is not the life that the table knows.
     Refused(Identity),

@@ -174,7 +174,11 @@ pub enum Fault {
     /// The store did not answer, or the connection was lost: whether the call happened is unknown.
     #[error("{0}")]
     Unavailable(String),
-    /// The store answered with an error; nothing happened.
+    /// The store answers, but cannot do it now: it is full, read-only, loading, or lacks a right. Nothing happened, and the
+    /// same call may succeed once the cause, which the text names, is gone.
+    #[error("{0}")]
+    Unwritable(String),
+    /// The store answered with an error that nobody foresaw: a defect. Nothing happened.
     #[error("{0}")]
     Refused(String),
 }

@@ -76,7 +76,7 @@ enum Trouble {
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Unavailable(why) => Self::Passing(unavailable(&why)),
+            Fault::Unavailable(why) | Fault::Unwritable(why) => Self::Passing(unavailable(&why)),
             Fault::Refused(why) => Self::Lasting(Error::Internal(why)),
         }
     }

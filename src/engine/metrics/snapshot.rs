@@ -64,7 +64,11 @@ impl Snapshot {
             of("clawster_info", about, MetricType::GAUGE, vec![(labels, 1.0)]),
             gauge("clawster_up", "Whether this node is a member of the cluster.", flag(self.member)),
             gauge("clawster_leader", "Whether this node leads.", flag(self.leads)),
-            gauge("clawster_redis_up", "Whether Redis answers this node.", flag(self.redis)),
+            gauge(
+                "clawster_redis_up",
+                "Whether Redis took this node's last heartbeat and has room for more.",
+                flag(self.redis),
+            ),
             of(
                 "clawster_nodes",
                 "Nodes of the cluster by status, as this node sees them.",

@@ -65,6 +65,7 @@ impl Sync {
                 }
             }
         }
+        self.read.notify_one();
         self.metrics.messages_received.inc_by(fresh.len() as u64);
         self.arrived.notify_waiters();
         if self.hub.wants_messages() {

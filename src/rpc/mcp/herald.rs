@@ -24,7 +24,7 @@ const LOGGER: &str = "clawster";
 /// How often the state is looked at for a host that wants to hear of its changes.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// What changes in the state with every heartbeat, and is no change to tell of.
-const RUNNING: [&str; 3] = ["as_of_ms", "last_seen_ms", "lease_expires_at_ms"];
+const RUNNING: [&str; 4] = ["as_of_ms", "age_ms", "last_seen_ms", "lease_expires_at_ms"];
 
 /// Keeps and tells whatever comes, for as long as it is polled.
 pub(super) async fn tell(

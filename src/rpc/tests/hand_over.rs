@@ -50,7 +50,12 @@ async fn calls_errors_and_events_reach_the_client() {
 
     let (id, mut events) = client.subscribe(SubscribeParams::default()).await.unwrap();
     let (_, feed) = served.node.feeds.lock().unwrap().pop().unwrap();
-    feed.send(Event::Local { at: ServerTime(1), fact: crate::cluster::event::LocalFact::Degraded }).await.unwrap();
+    feed.send(Event::Local {
+        at: ServerTime(1),
+        fact: crate::cluster::event::LocalFact::Degraded { reason: "unreachable", detail: String::new() },
+    })
+    .await
+    .unwrap();
     let event = tokio::time::timeout(DEADLINE, events.recv()).await.unwrap().unwrap();
     assert_eq!((event.method.as_str(), &event.result["event"]), ("cluster.degraded", &json!("cluster.degraded")));
     assert_eq!(client.unsubscribe(id).await, Ok(true));

@@ -107,6 +107,8 @@ impl Node for Stub {
             lease_expires_at: Some(ServerTime(32_000)),
             nodes: vec![view()],
             redis_ok: true,
+            redis_trouble: None,
+            age: std::time::Duration::ZERO,
             as_of: ServerTime(2_500),
         })
     }

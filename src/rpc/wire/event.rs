@@ -6,7 +6,7 @@
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
-pub use super::reasons::{ElectedWhy, LeftWhy, LostWhy};
+pub use super::reasons::{DegradedWhy, ElectedWhy, LeftWhy, LostWhy};
 use super::sync::Received;
 use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
@@ -149,15 +149,21 @@ pub struct MessageCame {
     pub message: Received,
 }
 
-/// Redis does not answer any more.
+/// Redis is not well any more. One outage is one such event, and one `cluster.recovered` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
     /// What all events have in common.
     #[serde(flatten)]
     pub head: Head,
+    /// Why, in one word.
+    #[serde(default)]
+    pub reason: DegradedWhy,
+    /// What is wrong and what to do, in one sentence.
+    #[serde(default)]
+    pub detail: String,
 }
 
-/// Redis answers again.
+/// Redis took a heartbeat of this node again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovered {
     /// What all events have in common.
@@ -237,8 +243,8 @@ pub const EVENTS: [EventSpec; 11] = [
     row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
     row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
     row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
-    row::<Degraded>("cluster.degraded", "Redis does not answer any more"),
-    row::<Recovered>("cluster.recovered", "Redis answers again"),
+    row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
+    row::<Recovered>("cluster.recovered", "Redis takes heartbeats again"),
     row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
@@ -258,7 +264,7 @@ pub fn name(event: &Event) -> Cow<'static, str> {
         Event::Local { fact, .. } => match fact {
             LocalFact::SyncComplete { .. } => "cluster.sync_complete",
             LocalFact::Message(_) => MESSAGE,
-            LocalFact::Degraded => "cluster.degraded",
+            LocalFact::Degraded { .. } => "cluster.degraded",
             LocalFact::Recovered => "cluster.recovered",
             LocalFact::Gap { .. } => GAP,
         },
@@ -329,7 +335,10 @@ impl AnyEvent {
                 Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
-            LocalFact::Degraded => Self::Degraded(Degraded { head }),
+            LocalFact::Degraded { reason, detail } => {
+                let reason = DegradedWhy::of(reason);
+                Self::Degraded(Degraded { head, reason, detail })
+            }
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })

@@ -54,6 +54,30 @@ pub enum LostWhy {
     Other,
 }
 
+/// Why Redis is not well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedWhy {
+    /// It does not answer.
+    #[default]
+    Unreachable,
+    /// It answers, but refuses the heartbeats of this node.
+    RefusesWrites,
+    /// It takes heartbeats, but nothing that needs more memory.
+    Full,
+}
+
+impl DegradedWhy {
+    /// By the word of `crate::cluster::node::Trouble`.
+    pub(super) fn of(word: &str) -> Self {
+        match word {
+            "full" => Self::Full,
+            "refuses_writes" => Self::RefusesWrites,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
 impl From<LeftReason> for LeftWhy {
     fn from(reason: LeftReason) -> Self {
         match reason {

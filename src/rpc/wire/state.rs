@@ -5,6 +5,7 @@
 //! Not here: how the view is kept current (`crate::engine`).
 
 use super::node::{Node, Role, nodes};
+use crate::cluster::time::millis;
 use crate::engine::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,21 +26,24 @@ pub struct StateParams {
     pub metrics: Option<bool>,
 }
 
-/// Whether Redis answers.
+/// Whether Redis works for this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RedisStatus {
-    /// It answers.
+    /// It took this node's last heartbeat and has room for more.
     Ok,
-    /// It does not; the view is the last one known.
+    /// It does not answer, refuses writes, or is full; `trouble` says which.
     Unavailable,
 }
 
 /// The Redis behind the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedisInfo {
-    /// Whether it answers.
+    /// Whether it works.
     pub status: RedisStatus,
+    /// What is wrong and what to do, in one sentence; absent when all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// How it is run: `standalone`, `sentinel`, `cluster` or `embedded`.
     pub mode: String,
 }
@@ -65,6 +69,9 @@ pub struct ClusterState {
     pub redis: RedisInfo,
     /// When the view was true, in milliseconds of the Redis server's clock.
     pub as_of_ms: u64,
+    /// How long ago that was, by the node's own clock: the leader's lease has `lease_expires_at_ms - as_of_ms - age_ms` left.
+    #[serde(default)]
+    pub age_ms: u64,
     /// With `metrics`: the node's numbers, by the names that Prometheus reads them under, labels included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<BTreeMap<String, Number>>,
@@ -83,9 +90,16 @@ impl ClusterState {
             term: view.term.0,
             lease_expires_at_ms: view.lease_expires_at.map(|at| at.0),
             nodes: nodes(view.nodes),
-            redis: RedisInfo { status, mode: redis_mode.to_owned() },
+            redis: RedisInfo { status, trouble: view.redis_trouble, mode: redis_mode.to_owned() },
             as_of_ms: view.as_of.0,
+            age_ms: millis(view.age),
             metrics: None,
         }
+    }
+
+    /// How much is left of the leader's lease, in milliseconds; `None` when nobody holds it.
+    #[must_use]
+    pub fn lease_left_ms(&self) -> Option<u64> {
+        self.lease_expires_at_ms.map(|end| end.saturating_sub(self.as_of_ms.saturating_add(self.age_ms)))
     }
 }

@@ -10,6 +10,7 @@ use super::capability::Done;
 use super::leases::{Lease, Waiter};
 use super::sorted::Sorted;
 use super::state::Step;
+use super::sync::Run;
 use super::task_data::Tasks;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
@@ -105,6 +106,12 @@ pub(super) struct Data {
     pub(super) cursors: BTreeMap<NodeId, u64>,
     /// The place and the position of each producer's last accepted message.
     pub(super) producers: BTreeMap<Nonce, (u64, u64)>,
+    /// How many bytes the stream holds; see `sync.rs`.
+    pub(super) runs: VecDeque<Run>,
+    /// Bytes of each producer's runs.
+    pub(super) sent: BTreeMap<Nonce, u64>,
+    /// Who held senders up when the stream was full: where it stood, and since which cluster time.
+    pub(super) stuck: Option<(NodeId, u64, i64)>,
     /// Nodes that are away, by the cluster time at which they left.
     pub(super) away: Sorted,
     pub(super) tasks: Tasks,

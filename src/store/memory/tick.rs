@@ -70,6 +70,8 @@ impl Step<'_> {
             due: Duration::from_millis(u64::try_from(due).unwrap_or(0)),
             alive: self.data.beats.len() as u64,
             outdated,
+            // Memory is not bounded here.
+            full: false,
         }
     }
 

@@ -274,6 +274,7 @@ fn tick(f: &mut Fields) -> Result<TickReply, Malformed> {
         due: Duration::from_millis(f.number("due")?),
         alive: f.number("alive")?,
         outdated: f.flag("outdated")?,
+        full: f.flag("full")?,
     })
 }
 
@@ -302,6 +303,11 @@ fn publish(f: &mut Fields) -> Result<PublishReply, Malformed> {
     Ok(match status.as_str() {
         "ok" => PublishReply::Written { first, now },
         "mark" => PublishReply::Marked { producer_seq, seq },
+        "full" => {
+            let (held, bound) = (f.number("held")?, f.number("bound")?);
+            let slowest = NodeId::new(f.text("slowest")?).ok();
+            PublishReply::Full { held, bound: Some(bound).filter(|bound| *bound > 0), slowest }
+        }
         other => PublishReply::Refused(named_identity(other)?),
     })
 }

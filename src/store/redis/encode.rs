@@ -4,7 +4,8 @@
 
 use super::keys::Keys;
 use super::samples::Recent;
-use super::{scripts, task};
+use super::scripts::{self, Script};
+use super::task;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{
@@ -12,7 +13,6 @@ use crate::cluster::protocol::{
 };
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
-use redis::Script;
 
 /// A script with its arguments.
 pub(super) struct Invocation {
@@ -248,6 +248,7 @@ fn publish_arguments(publish: &Publish) -> Vec<String> {
     let [id, incarnation] = life(&publish.life);
     let mut arguments =
         vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
+    arguments.push(publish.max_bytes.to_string());
     for entry in &publish.entries {
         arguments.push(entry.first.to_string());
         arguments.push(entry.count.to_string());

@@ -4,9 +4,10 @@
 //!
 //! Not here: what the news mean (`crate::engine`).
 
+use super::faults::fault;
 use super::keys::Keys;
 use super::streams::{self, Page, Place};
-use super::target::{DEADLINE, Target, fault};
+use super::target::{DEADLINE, Target};
 use super::unreadable::What;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::protocol::{Entry, Fault};

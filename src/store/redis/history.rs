@@ -227,6 +227,7 @@ fn order(sample: &Sample) -> (ServerTime, &NodeId, u64) {
 fn fault(fault: Fault) -> HistoryFault {
     match fault {
         Fault::Unavailable(why) => HistoryFault::Unavailable(format!("Redis does not answer: {why}")),
+        Fault::Unwritable(why) => HistoryFault::Unavailable(why),
         Fault::Refused(why) => HistoryFault::Refused(why),
     }
 }

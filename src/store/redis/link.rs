@@ -6,12 +6,14 @@
 //!
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have connections of their own.
 
-use super::target::{DEADLINE, Target, fault};
+use super::faults::{at, breaks, fault};
+use super::target::{DEADLINE, Target};
 use crate::clock;
 use crate::cluster::protocol::{Fault, ServerId};
 use crate::cluster::time::Moment;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisResult, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -29,11 +31,22 @@ pub(super) struct Link {
     standing: Mutex<(u64, Option<Standing>)>,
     /// When the last attempt to connect failed, and how.
     failed: std::sync::Mutex<Option<(Moment, Fault)>>,
+    /// The number of the other link's connection beside which this one was used last.
+    beside: AtomicU64,
 }
 
 impl Link {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, standing: Mutex::new((0, None)), failed: std::sync::Mutex::default() }
+        Self { target, standing: Mutex::new((0, None)), failed: std::sync::Mutex::default(), beside: AtomicU64::new(0) }
+    }
+
+    /// The connection beside one of another link: given up with it, because what broke that one, or led it to another server,
+    /// concerns this one, too.
+    pub(super) async fn get_beside(&self, other: &Standing) -> Result<Standing, Fault> {
+        if self.beside.swap(other.number, Ordering::Relaxed) != other.number {
+            self.standing.lock().await.1 = None;
+        }
+        self.get().await
     }
 
     /// The connection, opened when there is none.
@@ -73,13 +86,13 @@ impl Link {
             Ok(value) => Ok(value),
             Err(error) => {
                 let fault = fault(&error);
-                if matches!(fault, Fault::Unavailable(_)) {
+                if breaks(&error, &fault) {
                     let mut guard = self.standing.lock().await;
                     if guard.0 == used.number {
                         guard.1 = None;
                     }
                 }
-                Err(fault)
+                Err(at(fault, &self.target))
             }
         }
     }

@@ -7,6 +7,7 @@
 mod decode;
 mod decode_leases;
 mod encode;
+mod faults;
 mod fields;
 mod follow;
 #[cfg(any(test, feature = "fuzz"))]
@@ -158,22 +159,15 @@ impl RedisStore {
     }
 
     async fn run(&self, invocation: &encode::Invocation, bulky: bool) -> Result<(Value, ServerId), Fault> {
-        let mut prepared = invocation.script.prepare_invoke();
-        for key in self.keys.all().iter().chain(&invocation.own_keys) {
-            prepared.key(key);
-        }
-        for argument in &invocation.arguments {
-            prepared.arg(argument);
-        }
+        let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
         let link = if bulky { &self.bulk } else { &self.link };
-        let mut standing = link.get().await?;
-        let outcome = if bulky {
+        let mut standing = self.link.get().await?;
+        if bulky {
+            standing = self.bulk.get_beside(&standing).await?;
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
             standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
-            prepared.invoke_async::<Value>(&mut standing.connection).await
-        } else {
-            prepared.invoke_async::<Value>(&mut standing.connection).await
-        };
+        }
+        let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
         let value = link.judge(&standing, outcome).await?;
         Ok((value, (*standing.server).clone()))
     }

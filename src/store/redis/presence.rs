@@ -5,8 +5,9 @@
 //!
 //! Not here: what a lost presence leads to (`crate::cluster::node`).
 
+use super::faults::fault;
 use super::keys::Keys;
-use super::target::{DEADLINE, Target, fault};
+use super::target::{DEADLINE, Target};
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::Fault;

@@ -1,11 +1,65 @@
 //! The Lua scripts, one file for each transition, loaded once per server.
 //!
-//! 1. A script runs by its digest; a server that does not know it answers so without running it, and is then given the text.
+//! 1. A script runs by its digest; a server that does not know it answers so without running it, and then runs its text: a
+//!    server that forgets its scripts at any moment cannot come between the two.
 //!
 //! Not here: the scripts' arguments and replies (`encode.rs`, `decode.rs`).
 
-use redis::Script;
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use std::sync::LazyLock;
+
+/// A script: its digest, and how to put its text together, which is needed about once per server.
+pub(super) struct Script {
+    digest: String,
+    text: fn() -> String,
+}
+
+impl Script {
+    fn new(text: fn() -> String) -> Self {
+        Self { digest: redis::Script::new(&text()).get_hash().to_owned(), text }
+    }
+
+    /// The script as a command, by its digest or by its text, with `keys` and `arguments`.
+    fn command<'a>(
+        &self,
+        whole: bool,
+        keys: impl ExactSizeIterator<Item = &'a String>,
+        arguments: &[String],
+    ) -> redis::Cmd {
+        let mut command = if whole { redis::cmd("EVAL") } else { redis::cmd("EVALSHA") };
+        if whole {
+            command.arg((self.text)());
+        } else {
+            command.arg(&self.digest);
+        }
+        command.arg(keys.len());
+        for key in keys {
+            command.arg(key);
+        }
+        command.arg(arguments);
+        command
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// What the server, or the way to it, answered; never that it does not know the script.
+    pub(super) async fn run(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &[&String],
+        arguments: &[String],
+    ) -> RedisResult<Value> {
+        let by_digest = self.command(false, keys.iter().copied(), arguments);
+        match by_digest.query_async::<Value>(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.command(true, keys.iter().copied(), arguments).query_async(connection).await
+            }
+            outcome => outcome,
+        }
+    }
+}
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 const PRELUDE_LEASES: &str = include_str!("scripts/prelude_leases.lua");
@@ -15,8 +69,10 @@ macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                let parts = [PRELUDE, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
-                Script::new(&parts.join("\n"))
+                Script::new(|| {
+                    let parts = [PRELUDE, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
+                    parts.join("\n")
+                })
             });
         )+
     };
@@ -24,7 +80,7 @@ macro_rules! scripts {
 
 scripts! {
     JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks_later.lua" & "tasks.lua" & "mend_tasks.lua" & "tasks_later_end.lua" & "history.lua" & "mend.lua" & "tick.lua",
+    TICK = "tasks_later.lua" & "tasks.lua" & "mend_tasks.lua" & "tasks_later_end.lua" & "history.lua" & "mend.lua" & "trim.lua" & "tick.lua",
     RECORD = "history.lua" & "record.lua",
     VIEW = "view.lua",
     LEAVE = "tasks.lua" & "leave.lua",
@@ -34,7 +90,7 @@ scripts! {
     REGISTER = "register.lua",
     WATCH = "watch.lua",
     SWEEP = "tasks.lua" & "sweep.lua",
-    PUBLISH = "publish.lua",
+    PUBLISH = "trim.lua" & "publish.lua",
     ACKNOWLEDGE = "acknowledge.lua",
     ACQUIRE = "acquire.lua",
     RENEW = "renew.lua",

@@ -5,9 +5,10 @@
 //!
 //! Not here: what is said on a connection (`link.rs`, `follow.rs`, `presence.rs`).
 
+use super::faults::fault;
 use crate::cluster::protocol::Fault;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, ServerErrorKind};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,61 +89,5 @@ impl Target {
             TcpSettings::default().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(Duration::from_secs(20));
         let info = address.into_connection_info().map_err(|why| fault(&why))?;
         Client::open(info.set_redis_settings(login).set_tcp_settings(tcp)).map_err(|why| fault(&why))
-    }
-}
-
-/// What a Redis error means for a caller. Redis's own text is cut down to its code, because it may quote keys and values.
-pub(super) fn fault(error: &RedisError) -> Fault {
-    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoPerm, ReadOnly, TryAgain};
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => Fault::Unavailable(
-            "Redis refused the login; check redis.username and redis.password in secrets.json".to_owned(),
-        ),
-        ErrorKind::Server(ReadOnly) => Fault::Unavailable("this Redis is a read-only replica now".to_owned()),
-        ErrorKind::Server(BusyLoading) => Fault::Unavailable("Redis is still loading its data".to_owned()),
-        ErrorKind::Server(MasterDown | ClusterDown | TryAgain) => {
-            Fault::Unavailable("Redis has no primary at the moment".to_owned())
-        }
-        ErrorKind::Server(NoPerm) => Fault::Refused(
-            "Redis does not permit a needed command to this user; run clawster doctor to see which".to_owned(),
-        ),
-        _ if error.is_timeout() => Fault::Unavailable("no answer in time".to_owned()),
-        _ if error.is_connection_refusal() => Fault::Unavailable("connection refused".to_owned()),
-        _ if error.is_io_error() || error.is_connection_dropped() => {
-            Fault::Unavailable("the connection was lost".to_owned())
-        }
-        _ => server_fault(script_code(error).or(error.code()).unwrap_or_default()),
-    }
-}
-
-/// The code of a command's error inside a script: before Redis 7 it stands in the text of a plain ERR.
-fn script_code(error: &RedisError) -> Option<&'static str> {
-    const CODES: [&str; 8] =
-        ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "WRONGTYPE", "MASTERDOWN", "CLUSTERDOWN", "NOPERM"];
-    let text = error.detail().filter(|text| error.code() == Some("ERR") && text.starts_with("Error running script"))?;
-    let words = text.split(|c: char| !c.is_ascii_uppercase());
-    words.into_iter().find_map(|word| CODES.into_iter().find(|code| *code == word))
-}
-
-fn server_fault(code: &str) -> Fault {
-    match code {
-        "OOM" => Fault::Refused("Redis is out of memory; raise maxmemory or free some".to_owned()),
-        "MISCONF" => Fault::Refused("Redis cannot write its data to disk; free disk space on its host".to_owned()),
-        "NOAUTH" | "WRONGPASS" => Fault::Unavailable(
-            "Redis refused the login; check redis.username and redis.password in secrets.json".to_owned(),
-        ),
-        "READONLY" => Fault::Unavailable("this Redis is a read-only replica now".to_owned()),
-        "MASTERDOWN" | "CLUSTERDOWN" => Fault::Unavailable("Redis has no primary at the moment".to_owned()),
-        "NOPERM" => Fault::Refused(
-            "Redis does not permit a needed command to this user; run clawster doctor to see which".to_owned(),
-        ),
-        "BUSY" | "UNKILLABLE" => Fault::Unavailable("Redis is busy with a script".to_owned()),
-        "NOREPLICAS" => Fault::Unavailable("Redis has not enough replicas to take writes".to_owned()),
-        "WRONGTYPE" => Fault::Refused("a clawster key in Redis holds something else; see clawster doctor".to_owned()),
-        "" => Fault::Unavailable("the connection failed".to_owned()),
-        other => {
-            let code: String = other.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(20).collect();
-            Fault::Refused(format!("Redis answered with error {code}"))
-        }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::decode::identity;
 use super::fields::{Fields, Malformed};
-use super::scripts;
+use super::scripts::{self, Script};
 use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::protocol::{
@@ -15,7 +15,6 @@ use crate::cluster::protocol::{
 };
 use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::{ServerTime, millis};
-use redis::Script;
 use std::time::Duration;
 
 pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {

@@ -14,6 +14,7 @@
 -- Atomic, because what allows the grant must still be true when the term is granted. `token` is the term counter.
 local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local nonce, presence, grace = ARGV[6], ARGV[7], tonumber(ARGV[8])
+make_way()
 load_meta()
 local stale = tonumber(ARGV[9]) > meta.token
 guard_stall()

@@ -4,6 +4,7 @@
 -- Returns: [now, waited (1|0)]
 -- Atomic, because what was kept for it, or its watch over a holder's presence, must go to the next one at once.
 local name, ticket = ARGV[1], ARGV[2]
+make_way()
 load_meta()
 guard_stall()
 local waited, first = 0, false

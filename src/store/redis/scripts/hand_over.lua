@@ -6,6 +6,7 @@
 --   no new work, or no process of it runs that could take over now)
 -- Atomic, because the candidate must be alive when the mark is set.
 local candidate = ARGV[1]
+make_way()
 load_meta()
 local row = read_row(candidate)
 local leader = read_leader()

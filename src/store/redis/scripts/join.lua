@@ -21,6 +21,7 @@ if type(name) ~= 'string' or name == '' then
   name = id
 end
 
+make_way()
 open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
 if meta.interval == 0 then
   meta.interval, meta.ttl, meta.lease = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -4,6 +4,7 @@
 -- Returns: [status, now, resigned (1|0)]
 -- Atomic, because a leader that is gone must not leave a record behind that nobody may take at once.
 local id, incarnation = ARGV[1], ARGV[2]
+make_way()
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')

@@ -4,7 +4,8 @@
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
 --                        process first wrote, or the data set began), trimmed, task_seq, lane_seq; and what mend.lua and
---                        mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at
+--                        mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
+--                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -24,6 +25,8 @@
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
 --  19 dead       zset    task id -> cluster time at which its last attempt failed
 -- Keys that scripts name themselves, by the same prefix:
+--   sizes             list    how many bytes the stream of messages holds (see trim.lua)
+--   sent              hash    producer -> bytes of it
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
@@ -89,6 +92,19 @@ end
 
 local function number(value, otherwise)
   return tonumber(value or false) or otherwise
+end
+
+-- A full Redis refuses a script's first write when that may need memory, and no write behind one that needs none (tried on
+-- 5.0, 7.0 and Valkey 9). What keeps a cluster a cluster needs little, so it makes way for itself: beats, elections,
+-- acknowledgements, and whatever frees memory.
+local function make_way()
+  call('HDEL', META, '')
+end
+
+-- Whether Redis is full; to be asked before the first write. It writes nothing.
+local function is_full()
+  local refused = redis.pcall('SET', PREFIX .. 'full', '', 'XX')
+  return type(refused) == 'table' and refused.err ~= nil and string.find(refused.err, 'OOM', 1, true) ~= nil
 end
 
 -- Opens the data set. An empty one, or one that knows less than the caller (a stale copy), begins a new epoch whose

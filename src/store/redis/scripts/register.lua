@@ -5,6 +5,7 @@
 -- Atomic, because the connection must be subscribed on the server that stores it: the channel's name is a fresh random
 -- nonce, so a subscriber of it here is the caller's connection to this very server, and to no demoted or stale one.
 local id, incarnation, nonce, term = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+make_way()
 load_meta()
 local status = identify(id, incarnation, '')
 local registered, leads = 0, 0

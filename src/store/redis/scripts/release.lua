@@ -5,6 +5,7 @@
 -- Atomic, because only the holder of exactly this token may vacate it, and because the first waiter is called in the same
 -- moment. A second release by the same caller is answered alike as long as nobody was granted the lease since.
 local name, token = ARGV[1], ARGV[2]
+make_way()
 load_meta()
 guard_stall()
 local record = name ~= 'leader' and read_record(name) or nil

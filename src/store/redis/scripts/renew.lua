@@ -8,6 +8,7 @@
 -- by a holder that holds it at this instant: nobody else can have been granted it then (prelude_leases.lua).
 local name, token, nonce, id, incarnation, presence = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local ticket, holds = ARGV[10] or '', ARGV[8] == '1' and presence ~= ''
+make_way()
 if holds then
   open(token, '0', '0', nonce)
 else

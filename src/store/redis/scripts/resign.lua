@@ -4,6 +4,7 @@
 -- Returns: [status, now, resigned (1|0)]
 -- Atomic, because only the holder of exactly this term may vacate it.
 local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
+make_way()
 load_meta()
 guard_stall()
 local status = identify(id, incarnation, '')

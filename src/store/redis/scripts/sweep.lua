@@ -4,6 +4,7 @@
 -- Returns: [status, now, leads (1|0), [id, nonce, ...] of those that are gone now]
 -- Atomic, because a member that registered again since must not be declared dead.
 local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
+make_way()
 load_meta()
 local status = identify(id, incarnation, '')
 local leader = read_leader()

@@ -4,6 +4,7 @@
 -- Returns: [outcome ('yes'|'no'|'none'), state]
 -- Atomic, because a completion and a cancellation of one task must not both happen.
 local id = ARGV[1]
+make_way()
 load_meta()
 guard_stall()
 local what, is = read_task(id)

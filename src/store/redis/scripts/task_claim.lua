@@ -7,6 +7,7 @@
 -- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
 local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local KINDS, most_bytes = 7, tonumber(ARGV[6])
+make_way()
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')

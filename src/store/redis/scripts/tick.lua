@@ -7,8 +7,8 @@
 --   about itself that the caller knows to be in its row, 17 and on: the caller's earlier beats for the history, as keep_samples
 --   takes them (see history.lua)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
---   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0)]; status is one of
---   identify()'s.
+--   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0), Redis is full (1|0)];
+--   status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -23,6 +23,8 @@ if leader_there > 0 and leader.run_id ~= '' then
   own_run_id = leader.run_id
 end
 
+local full = is_full()
+make_way()
 open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 
 guard_stall()
@@ -40,6 +42,11 @@ end
 
 if status == 'ok' then
   mend(id, presence)
+end
+
+if full then
+  -- So that reading is enough to make a full Redis well again, whoever sends.
+  trim_acknowledged()
 end
 
 -- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
@@ -118,4 +125,4 @@ for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or 
   due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
 return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV[14]), epoch, 128),
-  beats, whole(due), call('ZCARD', BEATS), outdated }
+  beats, whole(due), call('ZCARD', BEATS), outdated, full and 1 or 0 }

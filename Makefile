@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate e2e otel bench bench-tasks release plugin setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-tasks release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -23,6 +23,18 @@ long:                ## only the tests that take minutes: 10,000 messages per no
 
 simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 CLAWSTER_SEEDS=$${SEEDS:-100000} cargo test --locked --test simulation run::seeds -- --nocapture
+
+# `make chaos SEED=7 NODES=5 FAULTS=400 SCHEDULE=… JSON=report.json` and more: see docs/chaos.md.
+CHAOS = $(if $(SEED),seed=$(SEED)) $(if $(FAULTS),faults=$(FAULTS)) $(if $(NODES),nodes=$(NODES)) $(if $(SCHEDULE),schedule=$(SCHEDULE)) \
+	$(if $(PER_RUN),per_run=$(PER_RUN)) $(if $(STYLE),style=$(STYLE)) $(if $(ONLY),only=$(ONLY)) $(if $(WITHOUT),without=$(WITHOUT)) \
+	$(if $(PARALLEL),parallel=$(PARALLEL)) $(if $(SHRINK),shrink=$(SHRINK)) $(if $(JSON),json=$(JSON))
+
+chaos:               ## clusters of real processes under 10,000 faults, judged; takes hours; docs/chaos.md
+	@CLAWSTER_OTHER_BINARY="$$(scripts/other-version)" CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test chaos -- long $(CHAOS)
+
+chaos-bugs:          ## a plain SET NX PX election and seeded bugs, all of which must be caught; BUG=… for one
+	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test chaos -- $(if $(BUG),bug=$(BUG),control)
+	$(if $(BUG),,CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test chaos -- bugs)
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
 	@scripts/e2e

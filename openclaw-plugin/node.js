@@ -7,6 +7,9 @@ const LONGEST_PAUSE_MS = 30_000;
 const WAIT_FOR_CHILD_MS = 5_000;
 const END_WITHIN_MS = 4_500; // OpenClaw gives a plugin that it reloads 5 s; the process itself needs 4 s at most.
 const MOST_UNREAD_BYTES = 64 << 20;
+const PING_MS = 5_000;
+const UNHEARD_PINGS = 3; // A frozen process is replaced after 20 s at most.
+const ANSWER_MS = 90_000; // An election or a join may wait for a lease to end; what a call asks to wait for comes on top.
 
 // Service, hooks and tools come from different copies of this module, so what they share hangs on the process.
 export const shared = () => (globalThis[Symbol.for("clawster.openclaw")] ??= { node: undefined, told: new Map(), count: 0 });
@@ -24,11 +27,11 @@ export const unavailable = (message) =>
   new CallError({ code: -32603, message, data: { kind: "node_unavailable", retryable: true } });
 
 export class Node {
-  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map();
+  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map(); #unheard = 0;
 
   /** `launch()` gives program and options; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
   constructor(parts) {
-    Object.assign(this, parts);
+    Object.assign(this, { pingMs: PING_MS, answerMs: ANSWER_MS }, parts);
     this.#running = this.#keepRunning();
   }
 
@@ -59,12 +62,22 @@ export class Node {
     lines(child.stderr, (line) => this.#log(line));
     this.#child = child;
     this.logger.info(`clawster: the node runs as process ${child.pid}`);
+    this.#unheard = 0;
+    const watch = setInterval(() => this.#ping(child), this.pingMs);
     this.onStart(this);
     const why = await ended;
+    clearInterval(watch);
     this.#child = undefined;
     const lost = unavailable("the node's process ended before it answered; whether the call was done is not known");
     for (const { reject } of this.#pending.values()) reject(lost);
     return why;
+  }
+
+  /** Kills a process that says nothing any more. Pings are counted, not time: a gateway that slept proves nothing. */
+  #ping(child) {
+    if (this.#unheard++ < UNHEARD_PINGS) return child.stdin.write('{"jsonrpc":"2.0","id":0,"method":"rpc.ping"}\n'); // Any answer will do.
+    this.logger.error(`clawster: the node's process ${child.pid} does not answer any more; it is killed`);
+    child.kill("SIGKILL");
   }
 
   /** Ends the process: it leaves the cluster when its standard input ends. */
@@ -87,15 +100,20 @@ export class Node {
     const { promise, resolve, reject } = Promise.withResolvers();
     const abort = () => reject(signal.reason);
     signal?.addEventListener("abort", abort);
+    const wait = [params?.wait_ms, params?.timeout_ms].reduce((sum, ms) => sum + (Number(ms) || 0), this.answerMs);
+    const late = new CallError({ code: -32011, message: `no answer within ${wait} ms; the call may have taken effect`, data: { kind: "timeout", retryable: false } });
+    const timer = setTimeout(reject, Math.min(wait, 2 ** 31 - 1), late);
     this.#pending.set(id, { resolve, reject });
     stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
     return promise.finally(() => {
+      clearTimeout(timer);
       this.#pending.delete(id);
       signal?.removeEventListener("abort", abort);
     });
   }
 
   #receive(line) {
+    this.#unheard = 0;
     try {
       const { method, params, id, error, result } = JSON.parse(line);
       if (method) return this.onEvent(params.result);

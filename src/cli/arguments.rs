@@ -362,6 +362,16 @@ pub enum ConfigAction {
         #[command(flatten)]
         form: Form,
     },
+    /// Make this host's heartbeat, lease, grace and mode the settings of the cluster, for all nodes
+    #[command(after_help = "Examples:\n  clawster config push --dry-run\n  clawster config push --json")]
+    Push {
+        /// Show what would change, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// How to answer.
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 #[cfg(test)]

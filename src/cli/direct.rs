@@ -13,15 +13,16 @@ use crate::cluster::event::Event;
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId, Nonce};
 use crate::cluster::protocol::Fault;
+use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::millis;
 use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Remembered};
-use crate::engine::fresh;
 use crate::engine::history::{OneBeat, record_one};
 use crate::engine::oneshot::{self, Oneshot};
 use crate::engine::oneshot_state::{OneshotState, boot_id};
 use crate::engine::outbox::NodeStore;
 use crate::engine::state_dir::{StateDir, StateError};
+use crate::engine::{different, fresh};
 use crate::logging;
 use crate::rpc::wire::event::AnyEvent;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
@@ -85,7 +86,8 @@ pub(super) async fn read_state(config: &Config) -> Result<ClusterState, Failure>
     Observer::new(config).state().await
 }
 
-fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
+/// Redis did not answer, or not as it should.
+pub(super) fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
     let target = store.target();
     match fault {
         Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
@@ -153,15 +155,18 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
         store: &store,
         node_id: node_id.clone(),
         metadata: settings::metadata(&config),
-        leader: config.leader,
-        timing: config.timing,
+        candidate: config.leader.candidate,
+        settings: known_settings(&config, &dir),
         producer: kept.producer().clone(),
         known: kept.saved().numbers,
         random: random()?,
     };
     let history = settings::history(&config)?;
     let process = oneshot.random.clone();
-    let outcome = attempts(&oneshot, &boot, &mut state, &config).await;
+    let outcome = attempts(&oneshot, &boot, &mut state, &config).await.map(|(beat, found)| {
+        remember(&config, &dir, found);
+        beat
+    });
     if let (Ok(beat), Some(state)) = (&outcome, &mut state) {
         beat.sum_up(&mut state.summary);
     }
@@ -181,12 +186,29 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
     })
 }
 
+/// The settings of the cluster as this host knows them, else as it is configured.
+pub(super) fn known_settings(config: &Config, dir: &StateDir) -> Versioned {
+    let configured = Versioned { version: 0, settings: Shared::of(config.timing, config.leader) };
+    dir.settings().unwrap_or(configured)
+}
+
+/// Keeps the settings that a data set showed, and warns the first time when they are not the configured ones.
+fn remember(config: &Config, dir: &StateDir, found: Versioned) {
+    let configured = Shared::of(config.timing, config.leader);
+    if dir.settings() != Some(found) && found.settings != configured {
+        tracing::warn!("{}", different(&configured, &found.settings));
+    }
+    if let Err(error) = dir.keep_settings(found) {
+        tracing::warn!(%error, "cannot remember the settings of the cluster");
+    }
+}
+
 async fn attempts(
     oneshot: &Oneshot<'_>,
     boot: &str,
     state: &mut Option<OneshotState>,
     config: &Config,
-) -> Result<OneBeat, Failure> {
+) -> Result<(OneBeat, Versioned), Failure> {
     let retry = config.node.retry;
     let first = clock::now();
     let of = retry.count + 1;
@@ -195,10 +217,10 @@ async fn attempts(
         let began = clock::now();
         let span = tracing::debug_span!("heartbeat", attempt, node_id = %oneshot.node_id);
         let error = match oneshot.beat(boot, state).instrument(span).await {
-            Ok(mut beat) => {
+            Ok((mut beat, settings)) => {
                 beat.beat.attempts = attempt;
                 beat.delay = clock::now().since(first);
-                return Ok(beat);
+                return Ok((beat, settings));
             }
             Err(oneshot::Failure::InUse(id)) => {
                 let why = format!("node id {id} is in use by another live process; stop it or choose another id");

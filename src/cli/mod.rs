@@ -9,6 +9,7 @@ pub mod arguments;
 mod attach;
 mod check;
 mod config_check;
+mod config_push;
 
 mod demo;
 mod direct;
@@ -26,6 +27,7 @@ mod messages;
 mod once;
 pub mod outcome;
 mod own_node;
+mod program;
 mod run;
 mod screen;
 mod serve;
@@ -112,8 +114,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     outcome::exit_code(&outcome)
 }
 
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) fail, as on a full disk, instead of killing the process without a word.
+fn heed_file_size_limit() {
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    // A handler stays for the life of the process, also when nobody waits for the signal any more.
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(number)) {
+        tracing::debug!(%error, "a limit of file sizes would end this process");
+    }
+}
+
 /// Writes the last words to standard error, but waits only so long for a pipe that nobody reads.
 fn tell(words: String) {
+    let words = terminal::escape_lines(&words);
     let (done, written) = std::sync::mpsc::sync_channel(1);
     let write = move || {
         let mut stderr = std::io::stderr().lock();
@@ -138,7 +150,10 @@ fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
     let output = Output::stdout(environment);
     let mut session = Session { global: &global, environment, output };
-    let outcome = runtime.block_on(dispatch(&mut session, command));
+    let outcome = runtime.block_on(async {
+        heed_file_size_limit();
+        dispatch(&mut session, command).await
+    });
     // A thread that waits for standard input cannot be interrupted and must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(50));
     outcome
@@ -175,6 +190,9 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
         Command::History(arguments) => history::run(session, arguments).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
+        Command::Config { action: ConfigAction::Push { dry_run, form } } => {
+            config_push::run(session, dry_run, form).await
+        }
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),

@@ -3,13 +3,15 @@
 //! 1. The grant is asked for under one request id, so that a lost answer grants nothing to anybody else.
 //! 2. The command takes this process's place: its exit code, its signals and its streams are its own.
 //! 3. Nothing runs when Redis did not say so.
+//! 4. A grant is for a command that begins: a program that cannot be started is looked for before the key is asked for, and where it
+//!    shows only later, the key is given back.
 //!
 //! Not here: who is granted (the store's script).
 
 use super::arguments::OnceArguments;
 use super::attach::{ANSWER, Found, answer, find};
 use super::outcome::{Failure, Outcome};
-use super::{Session, direct, settings, settle};
+use super::{Session, direct, program, settings, settle};
 use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Call, Fault, LONGEST_ONCE, ONCE_KEYS, Once, Reply};
 use crate::cluster::settings::Retry;
@@ -23,6 +25,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::json;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
@@ -47,13 +50,28 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
     // A pattern that is none is found before anything is asked.
     expand(&arguments.key, ServerTime(0))?;
     check_ttl(arguments.ttl)?;
+    let Some(name) = arguments.command.first() else {
+        return Err(Failure::Usage("no command was given".to_owned()));
+    };
+    if let Err(error) = program::look(name, session.environment.get("PATH")) {
+        super::tell(format!("clawster: cannot run {}: {error}; the key was not asked for\n", name.display()));
+        return Err(Failure::Said(program::exit_code(&error)));
+    }
     let config = settings::load(session.global, session.environment)?;
+    let request_id = direct::random()?.to_string();
     let (key, granted) = match find(session.global, &config).await? {
-        Found::Running { client, .. } => by_node(&client, config.node.retry, &arguments).await?,
-        Found::Absent(_) => directly(session, config, &arguments).await?,
+        Found::Running { client, .. } => by_node(&client, config.node.retry, &request_id, &arguments).await?,
+        Found::Absent(_) => directly(session, config.clone(), &request_id, &arguments).await?,
     };
     if granted.granted {
-        return Err(become_command(&arguments));
+        // Returns only when it failed.
+        let error = become_command(&arguments.command, &config.secret_variables);
+        let kept = match give_back(session, config, &granted.by, &request_id, &key).await {
+            Ok(()) => format!("key {key} is free again"),
+            Err(why) => format!("key {key} stays taken for its time: {why}"),
+        };
+        super::tell(format!("clawster: cannot run {}: {error}; {kept}\n", name.display()));
+        return Err(Failure::Said(program::exit_code(&error)));
     }
     if !arguments.quiet {
         let text = match arguments.json {
@@ -66,7 +84,12 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
 }
 
 /// Asks the running node of this host.
-async fn by_node(client: &Client, retry: Retry, arguments: &OnceArguments) -> Result<(String, Granted), Failure> {
+async fn by_node(
+    client: &Client,
+    retry: Retry,
+    request_id: &str,
+    arguments: &OnceArguments,
+) -> Result<(String, Granted), Failure> {
     #[derive(Deserialize)]
     struct State {
         as_of_ms: u64,
@@ -81,7 +104,7 @@ async fn by_node(client: &Client, retry: Retry, arguments: &OnceArguments) -> Re
     let params = OnceParams {
         key: Some(key.clone()),
         ttl_ms: millis(arguments.ttl),
-        request_id: Some(direct::random()?.to_string()),
+        request_id: Some(request_id.to_owned()),
         keys: None,
     };
     let mut left = retry.count;
@@ -103,19 +126,19 @@ async fn by_node(client: &Client, retry: Retry, arguments: &OnceArguments) -> Re
 async fn directly(
     session: &Session<'_>,
     mut config: Config,
+    request_id: &str,
     arguments: &OnceArguments,
 ) -> Result<(String, Granted), Failure> {
     let by = super::run::node_id(session.global, &config).await?;
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     let store = RedisStore::new(settings::target(&config), &config.cluster);
-    let request_id = direct::random()?.to_string();
     let mut failed = String::new();
     for attempt in 0..=config.node.retry.count {
         if attempt > 0 {
             tokio::time::sleep(config.node.retry.delay).await;
         }
-        match ask(&store, &by, &request_id, arguments).await {
+        match ask(&store, &by, request_id, arguments).await {
             Ok(asked) => {
                 // Held until here, so that the private server outlives the question.
                 drop(redis);
@@ -147,20 +170,52 @@ async fn ask(
         Ok(key) => key,
         Err(failure) => return Ok(Err(failure)),
     };
-    let once = Once { by: by.clone(), request_id: request_id.to_owned(), ttl: arguments.ttl, keys: vec![key.clone()] };
+    let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.clone()]);
+    let once = Once { by, request_id, ttl: arguments.ttl, keys, give_back: false };
     let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(surprised()) };
     let grant = grants.into_iter().next().ok_or_else(surprised)?;
     Ok(Ok((key, Granted { granted: grant.granted, by: grant.by.to_string(), at_ms: grant.at.0 })))
 }
 
-/// Returns only when the command cannot be run.
-fn become_command(arguments: &OnceArguments) -> Failure {
-    let Some((program, rest)) = arguments.command.split_first() else {
-        return Failure::Usage("no command was given".to_owned());
-    };
-    let error = Command::new(program).args(rest).exec();
-    super::tell(format!("clawster: cannot run {}: {error}\n", program.display()));
-    Failure::Said(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 })
+/// Returns only when the command cannot be run. It gets no variable that holds a secret.
+fn become_command(command: &[OsString], hidden: &[String]) -> std::io::Error {
+    let Some((program, rest)) = command.split_first() else { return std::io::ErrorKind::NotFound.into() };
+    let mut command = Command::new(program);
+    command.args(rest);
+    for name in hidden {
+        command.env_remove(name);
+    }
+    command.exec()
+}
+
+/// Frees the key that was granted to this request, on Redis itself: the node may be of a version that cannot. The text says why it could not.
+async fn give_back(
+    session: &Session<'_>,
+    mut config: Config,
+    by: &str,
+    request_id: &str,
+    key: &str,
+) -> Result<(), String> {
+    let by = NodeId::new(by).map_err(|error| error.to_string())?;
+    let seek = settings::seek(&config, session.environment);
+    let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await.map_err(|failure| failure.to_string())?;
+    let store = RedisStore::new(settings::target(&config), &config.cluster);
+    let mut failed = String::new();
+    for attempt in 0..=config.node.retry.count {
+        if attempt > 0 {
+            tokio::time::sleep(config.node.retry.delay).await;
+        }
+        let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.to_owned()]);
+        let once = Once { by, request_id, ttl: LONGEST_ONCE, keys, give_back: true };
+        match store.call(Call::Once(Box::new(once))).await {
+            Ok(_) => {
+                drop(redis);
+                return Ok(());
+            }
+            Err(fault) => failed = fault.to_string(),
+        }
+    }
+    Err(failed)
 }
 
 fn is_pattern(key: &str) -> bool {

@@ -96,7 +96,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::NoNode { .. } => Self::Usage(error.to_string()),
-            ClientError::Connect { .. } => Self::Failed(error.to_string()),
+            ClientError::Connect { .. } | ClientError::Foreign { .. } => Self::Failed(error.to_string()),
         }
     }
 }

@@ -12,6 +12,8 @@ use super::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
 use super::settle::{SettledRedis, settle_redis};
 use super::signals::Signals;
 use super::{Session, settings};
+use crate::clock;
+use crate::cluster::time::Moment;
 use crate::config::Config;
 use crate::embedded::Seek;
 use crate::logging;
@@ -24,6 +26,9 @@ use tokio::task::JoinSet;
 /// How long the private Redis is waited for before the node starts without it; it is tried again ever after.
 pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 
+/// An end that is seen so soon after the input is read for the first time was there before.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
 /// Runs `serve`.
 ///
 /// # Errors
@@ -32,13 +37,14 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     let mut signals = Signals::listen()?;
     let (mut config, log) = prepare(session, "serve")?;
     let seek = settings::seek(&config, session.environment);
+    let began = clock::now();
     let (redis, wanted) = settle_unless_asked_to_end(&mut config, seek, &mut signals).await?;
     redis.tell();
     let served = match wanted {
         true => {
             let claim = Claim::take(&config, config.node.id.clone())?;
             log.node_is(config.cluster.as_str(), claim.id().as_str());
-            serve(OwnNode::start(claim, &config, &redis)?, stay, &mut signals).await
+            serve(OwnNode::start(claim, &config, &redis)?, stay, &mut signals, began).await
         }
         false => Ok(()),
     };
@@ -98,18 +104,20 @@ async fn settle_unless_asked_to_end(
 }
 
 /// Serves the host until it or a signal asks for the end, then ends the node.
-async fn serve(own: OwnNode, stay: bool, signals: &mut Signals) -> Outcome {
+async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -> Outcome {
     // Its threads are not waited for: a read that blocks for ever holds up nothing.
     let mut host = JoinSet::new();
     let (module, limits, stopped) = (own.module().clone(), own.limits().clone(), own.stopped());
     host.spawn(async move { serve_stdio(&module, &limits, stopped).await });
-    let mut broken = false;
+    let (mut broken, served) = (false, clock::now());
     tokio::select! {
         () = signals.next() => tracing::info!("a signal asks for the end"),
         () = own.broken() => broken = true,
         why = host_gone(&mut host, stay) => tracing::info!("{why}"),
     }
-    let end = own.end(async { while host.join_next().await.is_some() {} });
+    // An input that had ended before anybody read it may have done so at the very start.
+    let spent = if clock::now().since(served) < AT_ONCE { served.since(began) } else { Duration::ZERO };
+    let end = own.end(async { while host.join_next().await.is_some() {} }, spent);
     tokio::select! {
         () = end => match broken {
             false => Ok(()),

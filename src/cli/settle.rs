@@ -7,6 +7,7 @@
 use super::outcome::Failure;
 use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Choice, EmbeddedServer, Seek};
+use crate::engine::state_dir::StateDir;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,10 @@ impl SettledRedis {
 pub(super) async fn settle_redis(config: &mut Config, seek: Seek, patience: Duration) -> Result<SettledRedis, Failure> {
     let state_dir = config.state_dir.clone();
     let failed = |error: embedded::Error| Failure::Failed(error.to_string());
+    if config.redis.mode == RedisMode::Embedded || !config.redis.configured {
+        // What is chosen, and the private server, lie in it.
+        StateDir::check_root(&config.state_dir).map_err(|error| Failure::Failed(error.to_string()))?;
+    }
     let stopped = |_| Failure::Failed("the start of the private Redis was interrupted".to_owned());
     let (server, note, trouble) = if config.redis.mode == RedisMode::Embedded {
         let attach = move || EmbeddedServer::attach_within(&state_dir, &seek, patience);

@@ -101,8 +101,8 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Of the writer.
     pub(super) fn json(&mut self, value: &impl Serialize) -> std::io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.writer, value)?;
-        writeln!(self.writer)
+        let text = serde_json::to_string_pretty(value)?;
+        writeln!(self.writer, "{}", escape_lines(&text))
     }
 
     /// Writes a value as one line of JSON, at once.
@@ -110,8 +110,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Of the writer.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
-        serde_json::to_writer(&mut self.writer, value)?;
-        writeln!(self.writer)?;
+        writeln!(self.writer, "{}", escape_lines(&serde_json::to_string(value)?))?;
         self.writer.flush()
     }
 
@@ -177,6 +176,21 @@ pub(super) fn clean(text: &str, most: usize) -> String {
         return shown.collect();
     }
     shown.take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
+}
+
+/// Text of several lines with every other character that a reader would not see as it is written as `\uXXXX`. In JSON, such characters
+/// stand only inside texts, so that this changes its looks and not its value.
+#[must_use]
+pub(super) fn escape_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push('\n'),
+            c if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// JSON with every character that moves a cursor or turns the direction of text written as `\uXXXX`: JSON itself allows

@@ -8,12 +8,20 @@
 //! 4. Whatever was observed on one server process says nothing about another. A record that an earlier process granted is
 //!    open once it was unchanged for the grace: all connections broke with that process.
 //! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
+//! 6. Grace, lease and mode are the holder's promise, as its record says. Where it says nothing (no record, the version before), or
+//!    another leader may have come after it, the longest that the record and this node know counts. The store compares the same
+//!    with what the candidate says it has seen, so that a candidate which knows less only asks in vain.
+//!
+//! What stays open: on a data set that was lost as a whole, a node that knows no settings of the cluster (never a member, nothing
+//! in its state directory) goes by its own file. Beside a leader that was cut off from Redis in the moment of the loss and follows
+//! a longer grace than that file says, and where no third node that knows is alive, it is elected while that one still leads, for
+//! at most the difference of the two graces.
 //!
 //! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
 
 use super::ids::{NodeId, Term};
 use super::protocol::{LeaderRecord, Rule, ServerId};
-use super::settings::{LeaderMode, LeaderSettings};
+use super::settings::{LeaderMode, Promise};
 use super::time::{Moment, ServerTime};
 use std::time::Duration;
 
@@ -37,6 +45,25 @@ pub struct Sight<'a> {
     pub watch: Option<(bool, bool)>,
 }
 
+/// What a candidate may ask for, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chance {
+    /// Not before.
+    pub at: Moment,
+    /// The term of the record that was seen; 0 without one.
+    pub seen: Term,
+    /// What makes it possible.
+    pub rule: Rule,
+    /// Since when that has been seen.
+    pub since: Moment,
+}
+
+impl Chance {
+    fn after(since: Moment, wait: Duration, seen: Term, rule: Rule) -> Self {
+        Self { at: since + wait, seen, rule, since }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Key {
     Absent,
@@ -56,6 +83,8 @@ pub struct Observation {
     expired: bool,
     vacant: bool,
     handing_to: Option<NodeId>,
+    /// What the record promises, and whether its holder said so itself.
+    promise: Option<(Promise, bool)>,
 }
 
 impl Observation {
@@ -78,6 +107,7 @@ impl Observation {
         self.expired = sight.record.is_some_and(|record| sight.at > record.expires_at);
         self.vacant = sight.record.is_some_and(|record| record.holder.is_none());
         self.handing_to = sight.record.and_then(|record| record.handing_to.clone());
+        self.promise = sight.record.map(|record| (record.promise, record.stated));
         if let Some((same_server, channel_held)) = sight.watch {
             self.see_presence(now, sight.record, same_server);
             let strange = sight.record.is_some() && !same_server;
@@ -105,56 +135,69 @@ impl Observation {
         *self = Self::default();
     }
 
-    /// The rule under which this candidate may ask now, or the moment at which one may apply. `rank` staggers the
-    /// candidates.
+    /// What the record's holder follows at most. `known`: the settings of the cluster as this node knows them.
+    fn promised(&self, known: Promise) -> Promise {
+        match self.promise {
+            Some((promise, true)) => promise,
+            Some((promise, false)) => Promise { mode: LeaderMode::Exclusive, ..known.longest(promise) },
+            None => known,
+        }
+    }
+
+    /// What this candidate may ask for now, or next. `known`: what a leader by the settings of the cluster promises, as this node
+    /// knows them. `rank` staggers the candidates.
     #[must_use]
-    pub fn rule(
-        &self,
-        me: &NodeId,
-        settings: LeaderSettings,
-        lease: Duration,
-        rank: usize,
-    ) -> Option<(Moment, Term, Rule)> {
+    pub fn chance(&self, me: &NodeId, known: Promise, rank: usize) -> Option<Chance> {
         let stagger = STAGGER.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
-        let lease_over = self.unchanged_since + lease.mul_f64(FAST) + stagger;
-        let grace = settings.presence_grace.mul_f64(FAST);
+        let promised = self.promised(known);
+        // Another leader may have come after the record's on a server process whose last writes are lost.
+        let longest = known.longest(self.promise.map_or(known, |(promise, _)| promise));
+        let lease = if self.strange_since.is_some() { longest.lease } else { promised.lease };
+        let lease = lease.mul_f64(FAST) + stagger;
+        let lease_is_over = self.unchanged_since + lease <= self.last_seen;
+        let grace = longest.grace.mul_f64(FAST) + stagger;
         match self.key.as_ref()? {
             Key::Absent => {
-                let by_lease = (lease_over, Term(0), Rule::AbsentLease);
-                if lease_over <= self.last_seen {
+                let by_lease = Chance::after(self.unchanged_since, lease, Term(0), Rule::AbsentLease);
+                if lease_is_over {
                     // Whoever was refused by the channel (a promoted replica knows no subscribers) comes in by the lease.
                     return Some(by_lease);
                 }
-                let by_channel = self.channel_clear_since.map(|since| (since + grace + stagger, Term(0), Rule::Absent));
-                Some(by_channel.into_iter().fold(by_lease, |a, b| if b.0 < a.0 { b } else { a }))
+                let by_channel =
+                    self.channel_clear_since.map(|since| Chance::after(since, grace, Term(0), Rule::Absent));
+                Some(by_channel.into_iter().fold(by_lease, |a, b| if b.at < a.at { b } else { a }))
             }
             Key::Record(term, nonce) => {
                 let expired = || Rule::Expired { nonce: nonce.clone() };
-                let restarted = || Rule::Restarted { nonce: nonce.clone() };
+                let by_lease = || Chance::after(self.unchanged_since, lease, *term, expired());
+                let by_restart = self
+                    .strange_since
+                    .map(|since| Chance::after(since, grace, *term, Rule::Restarted { nonce: nonce.clone() }));
                 if self.vacant {
                     let mine = self.handing_to.as_ref() == Some(me);
-                    let kept = if self.handing_to.is_none() || mine { Duration::ZERO } else { grace };
-                    let at = self.unchanged_since + kept + if mine { Duration::ZERO } else { stagger };
+                    let kept = if self.handing_to.is_none() || mine { stagger } else { grace };
+                    let kept = if mine { Duration::ZERO } else { kept };
+                    let vacant = || Chance::after(self.unchanged_since, kept, *term, Rule::Vacant);
                     // Whoever was refused as "granted on another server" comes in by the lease.
-                    return Some(match self.strange_since {
-                        _ if lease_over <= self.last_seen => (at, *term, expired()),
-                        Some(since) => (since + grace + stagger, *term, restarted()),
-                        None => (at, *term, Rule::Vacant),
-                    });
+                    return Some(if lease_is_over { by_lease() } else { by_restart.unwrap_or_else(vacant) });
                 }
                 let by_presence = self.gone.as_ref().map(|(gone, since)| {
                     let nonce = gone.clone();
-                    match settings.mode {
-                        LeaderMode::Fenced => (*since + RECHECK + stagger, *term, Rule::Fenced { nonce }),
-                        LeaderMode::Exclusive => (*since + grace + stagger, *term, Rule::Presence { nonce }),
+                    match promised.mode {
+                        LeaderMode::Fenced if known.mode == LeaderMode::Fenced => {
+                            Chance::after(*since, RECHECK + stagger, *term, Rule::Fenced { nonce })
+                        }
+                        _ => {
+                            let wait = promised.grace.mul_f64(FAST) + stagger;
+                            Chance::after(*since, wait, *term, Rule::Presence { nonce })
+                        }
                     }
                 });
-                let by_restart = self.strange_since.map(|since| (since + grace + stagger, *term, restarted()));
-                let by_lease = self.expired.then(|| (lease_over, *term, expired()));
-                if lease_over <= self.last_seen && by_lease.is_some() {
+                let by_lease = self.expired.then(by_lease);
+                if lease_is_over && by_lease.is_some() {
                     return by_lease;
                 }
-                [by_presence, by_restart, by_lease].into_iter().flatten().min_by_key(|(at, ..)| *at)
+                [by_presence, by_restart, by_lease].into_iter().flatten().min_by_key(|chance| chance.at)
             }
         }
     }

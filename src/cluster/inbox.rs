@@ -8,6 +8,10 @@
 //!
 //! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
 
+mod passed;
+
+pub use passed::{Passed, Place};
+
 use super::ids::{MessageSeq, NodeId};
 use super::message::{Gap, Message, Producer, Received};
 use super::protocol::{DataSet, Entry};
@@ -89,6 +93,12 @@ pub struct Inbox {
     earlier: Option<MessageSeq>,
     items: VecDeque<Item>,
     bytes: usize,
+    /// Where receiving began under these ids.
+    began: MessageSeq,
+    passed: Vec<Passed>,
+    before: Option<passed::Before>,
+    /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
+    unmarked: MessageSeq,
     read_marks: BTreeMap<Producer, u64>,
     fresh_marks: BTreeMap<Producer, u64>,
 }
@@ -114,6 +124,10 @@ impl Inbox {
             earlier: Some(MessageSeq(data.numbers.message)),
             items: VecDeque::new(),
             bytes: 0,
+            began: cursor,
+            passed: Vec::new(),
+            before: None,
+            unmarked: MessageSeq(0),
             read_marks: marks,
             fresh_marks: BTreeMap::new(),
         };
@@ -261,11 +275,11 @@ impl Inbox {
 
     fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
         let mark = self.read_marks.entry(entry.producer.clone()).or_default();
-        if own <= *mark {
+        if own <= *mark && seq > self.unmarked {
             return None;
         }
-        *mark = own;
-        if seq <= self.acknowledged {
+        *mark = own.max(*mark);
+        if seq <= self.acknowledged || self.has_passed(seq, &message) {
             let mark = self.fresh_marks.entry(entry.producer.clone()).or_default();
             *mark = own.max(*mark);
             return None;
@@ -327,6 +341,9 @@ impl Inbox {
         if cursor <= self.acknowledged {
             return Ok(false);
         }
+        if cursor > self.offered && self.acknowledge_before(cursor) {
+            return Ok(true);
+        }
         if cursor > self.offered && self.earlier.is_none_or(|head| cursor > head) {
             return Err(BeyondOffered { asked: cursor, offered: self.offered });
         }
@@ -346,6 +363,7 @@ impl Inbox {
             gap.from = cursor.next();
             gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
         }
+        self.forget_passed();
         // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
         // marks of those messages are not missed, and takes nothing that is acknowledged already.
         Ok(true)

@@ -9,6 +9,7 @@ use super::event::{ClusterEvent, ClusterFact, LeftReason};
 use super::ids::{NodeId, Term};
 use super::member::{Member, Metadata, PresenceKind, StoredStatus};
 use super::protocol::{DataSet, Delta, LeaderRecord, Life, Numbers};
+use super::settings::Promise;
 use super::time::ServerTime;
 use std::collections::BTreeMap;
 
@@ -189,6 +190,8 @@ impl ClusterView {
             presence: None,
             handing_to: None,
             present: true,
+            promise: Promise::default(),
+            stated: false,
         });
     }
 }

@@ -8,9 +8,10 @@
 use super::check;
 use super::layer::{Layer, Source};
 use super::problem::Findings;
-use super::schema::Index;
+use super::redis as addresses;
+use super::schema::{Index, is_secret};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The variables that stand for a key.
 const NAMES: [(&str, &str); 8] = [
@@ -78,20 +79,21 @@ pub(super) fn get<'a>(env: &'a BTreeMap<String, String>, name: &str, findings: &
     Some(text)
 }
 
-/// Replaces `${NAME}` in all texts of a parsed secrets.json. A text that held one is then read like a variable's, so that
-/// a port may come from one too.
+/// Replaces `${NAME}` in all texts of a parsed secrets.json, and answers the names. A text that held one is then read like a
+/// variable's, so that a port may come from one too.
 pub(super) fn fill_in(
     content: &mut Value,
     env: &BTreeMap<String, String>,
     place: &str,
     keys: &Index,
     findings: &mut Findings,
-) {
+) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
     for (section, inner) in content.as_object_mut().into_iter().flatten() {
         for (name, value) in inner.as_object_mut().into_iter().flatten() {
             let key = format!("{section}.{name}");
             let Some(text) = value.as_str().filter(|text| text.contains("${")) else { continue };
-            match substitute(text, env) {
+            match substitute(text, env, &mut named) {
                 Ok(filled) if filled == text => {}
                 Ok(filled) => {
                     *value = keys.get(&key).map_or(Value::Null, |schema| check::from_text(&filled, schema));
@@ -104,10 +106,30 @@ pub(super) fn fill_in(
             }
         }
     }
+    named
+}
+
+/// The variables that hold secrets: those that secrets.json names, those that stand for a secret key, and URLs with a password.
+pub(super) fn secret_names(
+    env: &BTreeMap<String, String>,
+    named_in_secrets: BTreeSet<String>,
+    keys: &Index,
+) -> Vec<String> {
+    let key_of = |name: &str| match NAMES.iter().find(|(known, _)| *known == name) {
+        Some((_, key)) => Some((*key).to_owned()),
+        None => Some(name.strip_prefix(PREFIX)?.to_lowercase().replacen("__", ".", 1)),
+    };
+    let is_secret = |(name, text): &(&String, &String)| match key_of(name).as_deref() {
+        Some("redis.url") => addresses::parse(text).map_or_else(|_| text.contains('@'), |url| url.password.is_some()),
+        Some(key) => keys.get(key).is_some_and(is_secret),
+        None => false,
+    };
+    let set = env.iter().filter(is_secret).map(|(name, _)| name.clone());
+    named_in_secrets.into_iter().chain(set).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The text with every `${NAME}` replaced, or the first name that is missing. Other dollar signs stay as they are.
-fn substitute(text: &str, env: &BTreeMap<String, String>) -> Result<String, String> {
+fn substitute(text: &str, env: &BTreeMap<String, String>, named: &mut BTreeSet<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -116,6 +138,7 @@ fn substitute(text: &str, env: &BTreeMap<String, String>) -> Result<String, Stri
             Some((name, behind)) if is_name(name) => {
                 let value = env.get(name).filter(|value| !value.is_empty()).ok_or_else(|| name.to_owned())?;
                 out.push_str(value);
+                named.insert(name.to_owned());
                 rest = behind;
             }
             _ => {

@@ -124,9 +124,9 @@ pub(super) struct LeaderKeys {
     pub(super) lease_ttl: f64,
     /// Whether this node stands for leader.
     pub(super) candidate: bool,
-    /// What a takeover waits for.
+    /// What a takeover waits for. A setting of the cluster.
     pub(super) mode: LeaderModeKey,
-    /// Seconds after which a node whose connection is gone counts as dead; at most a third of `leader.lease_ttl`.
+    /// Seconds after which a node whose connection is gone counts as dead; at most a third of `leader.lease_ttl`. A setting of the cluster.
     #[schemars(range(min = 0.1, max = 3600.0))]
     pub(super) presence_grace: f64,
 }

@@ -11,6 +11,7 @@ use super::settings::Config;
 use super::sources::{self, Sources};
 use super::{check, environment, legacy, redis, validate};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A configuration that can be used.
@@ -65,9 +66,9 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
         Some(path) => config_layer(path, &mut findings),
         None => Default::default(),
     };
-    let secrets = match &place.secrets {
+    let (secrets, named_in_secrets) = match &place.secrets {
         Some(path) => secrets_layer(path, sources, &mut findings),
-        None => Layer::default(),
+        None => Default::default(),
     };
     warn_of_passwords(&config, &mut findings);
     if let Some(legacy) = &legacy {
@@ -91,6 +92,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
         // A bare name is looked for in the PATH, like any command.
         redis_server: redis_server.map(|text| if text.contains('/') { sources.cwd.join(text) } else { text.into() }),
         mongodb_uri,
+        secret_variables: environment::secret_names(&sources.env, named_in_secrets, &Index::all()),
     };
     match validate::config(&values, around, &mut findings) {
         Some(config) if findings.problems.is_empty() => {
@@ -109,15 +111,16 @@ fn config_layer(path: &Path, findings: &mut Findings) -> (Layer, Option<Layer>) 
     (check::file(&content, &place, &source, &Index::config(), findings), legacy)
 }
 
-fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> Layer {
-    let Some(mut content) = sources::read(path, findings) else { return Layer::default() };
+/// The keys of secrets.json, and the variables that it names.
+fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> (Layer, BTreeSet<String>) {
+    let Some(mut content) = sources::read(path, findings) else { return Default::default() };
     let (place, source) = (path.display().to_string(), Source::Secrets(path.to_path_buf()));
     let keys = Index::secrets();
     sources::warn_if_open(path, findings);
-    environment::fill_in(&mut content, &sources.env, &place, &keys, findings);
+    let named = environment::fill_in(&mut content, &sources.env, &place, &keys, findings);
     let mut layer = check::file(&content, &place, &source, &keys, findings);
     layer.drop_empty_texts();
-    layer
+    (layer, named)
 }
 
 fn warn_of_passwords(config: &Layer, findings: &mut Findings) {

@@ -14,6 +14,7 @@ mod keys;
 mod layer;
 mod legacy;
 mod load;
+mod plaintext;
 mod problem;
 mod redis;
 pub mod schema;
@@ -25,7 +26,8 @@ mod validate;
 mod tests;
 
 pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
-pub use problem::{Problem, Problems};
+pub use plaintext::is_this_host;
+pub use problem::{Problem, Problems, is_unsafe};
 pub use settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,

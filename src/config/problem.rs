@@ -70,11 +70,19 @@ impl Findings {
     }
 }
 
+/// Characters that end a line, drive a terminal, turn the direction of the text around, or take no room at all: nobody who reads a text with
+/// one of them sees what is in it. All lie below U+10000.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
 /// The text with control characters escaped, cut where no reader would go on.
 fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().take(2000) {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

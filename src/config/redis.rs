@@ -5,10 +5,12 @@
 //! 2. A host discards the URLs of lower layers in the same way.
 //! 3. Port, database, user, password and TLS of a higher layer change just that part.
 //! 4. Within one layer, a URL excludes host, port and tls, and every part that it holds itself.
+//! 5. TLS that a layer asked for stays on: a host of a higher layer is reached with TLS too, a `redis://` URL of a higher layer
+//!    is refused. Only `redis.tls: false` of a higher layer turns TLS off, and that gives a warning.
 //!
 //! Not here: connecting (`crate::store`).
 
-use super::layer::{Given, Layer};
+use super::layer::{Given, Layer, Source};
 use super::problem::Findings;
 use super::settings::RedisAddress;
 use serde_json::Value;
@@ -20,6 +22,9 @@ const PARTS: [&str; 8] =
 
 /// The path of a unix socket; no key of a file, only URLs have it.
 pub(super) const SOCKET: &str = "redis.socket";
+
+/// The place that asked for TLS; no key of a file. Unlike `redis.tls` it outlives the address that it came with.
+const TLS_ASKED: &str = "redis.tls asked for";
 
 /// A URL, taken apart.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,6 +81,33 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
     for (key, given) in layer.iter() {
         below.insert(key, given.clone());
     }
+    keep_tls(below, &layer, findings);
+}
+
+/// Keeps TLS on once it was asked for, whatever a later layer says of host and URL.
+fn keep_tls(values: &mut Layer, layer: &Layer, findings: &mut Findings) {
+    let on = |given: &&Given| given.value == Value::Bool(true);
+    let asked = values.get(TLS_ASKED).cloned();
+    if let Some(given) = values.get("redis.tls").filter(on).cloned() {
+        values.insert(TLS_ASKED, asked.unwrap_or(given));
+    } else if let Some(asked) = asked {
+        if let Some(off) = layer.get("redis.tls") {
+            values.remove(TLS_ASKED);
+            findings.warn(format!(
+                "{}: redis.tls: false turns off the TLS that {} asks for; passwords and data go to Redis unencrypted",
+                off.source, asked.source
+            ));
+        } else if values.get("redis.url").is_none() {
+            values.insert("redis.tls", asked);
+        }
+    }
+}
+
+/// The URL's source and the place that asked for TLS, where a URL without TLS would be used against the will of that place.
+pub(super) fn contradiction(values: &Layer) -> Option<(&Source, &Source)> {
+    let (url, asked) = (values.get("redis.url")?, values.get(TLS_ASKED)?);
+    let plain = values.get("redis.tls").is_none_or(|given| given.value != Value::Bool(true));
+    (plain && values.get(SOCKET).is_none()).then_some((&url.source, &asked.source))
 }
 
 /// Puts the parts of a URL beside it, with its source.

@@ -44,6 +44,8 @@ pub struct Config {
     pub config_dir: Option<PathBuf>,
     /// The program to start for an embedded Redis, from CLAWSTER_REDIS_SERVER; `None`: `redis-server` of the PATH.
     pub redis_server: Option<PathBuf>,
+    /// The variables of this process that hold secrets: a command that is run for a user gets none of them.
+    pub secret_variables: Vec<String>,
 }
 
 /// This node.

@@ -3,6 +3,7 @@
 mod addresses;
 mod old_format;
 mod secrecy;
+mod transport;
 
 use super::*;
 use serde_json::{Value, json};

@@ -9,8 +9,9 @@ use super::check::may_be_shown;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
 use super::load::UriCheck;
+use super::plaintext;
 use super::problem::Findings;
-use super::redis::{SOCKET, check_host};
+use super::redis::{SOCKET, check_host, contradiction};
 use super::schema::Index;
 use super::settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
@@ -38,6 +39,7 @@ pub(super) struct Surroundings {
     pub(super) state_dir: PathBuf,
     pub(super) config_dir: Option<PathBuf>,
     pub(super) redis_server: Option<PathBuf>,
+    pub(super) secret_variables: Vec<String>,
     pub(super) mongodb_uri: UriCheck,
 }
 
@@ -75,6 +77,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     if !findings.problems.is_empty() {
         return None;
     }
+    plaintext::warn(&redis, mongodb.uri.as_ref(), values, findings);
     let leader = LeaderSettings {
         candidate: raw.leader.candidate,
         mode: match raw.leader.mode {
@@ -119,6 +122,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         state_dir: around.state_dir,
         config_dir: around.config_dir,
         redis_server: around.redis_server,
+        secret_variables: around.secret_variables,
     })
 }
 
@@ -284,6 +288,14 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
     if username.is_some() && password.is_none() && !findings.bad_keys.contains("redis.password") {
         let text = "is given without a password; set redis.password in secrets.json or REDIS_PASSWORD";
         findings.problem(at("redis.username"), "redis.username", text);
+    }
+    if mode == RedisMode::Standalone
+        && let Some((url, asked)) = contradiction(values)
+    {
+        let text = format!(
+            "would reach Redis without TLS, which {asked} asks for; use rediss:// here, or take the TLS setting out of {asked}"
+        );
+        findings.problem(url.to_string(), "redis.url", text);
     }
     let (nodes, master_name) = (raw.nodes.clone(), raw.master_name.clone());
     RedisConfig {

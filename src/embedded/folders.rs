@@ -14,6 +14,11 @@ pub(super) fn private_folder(path: &Path) -> Result<(), Error> {
     create(path)?;
     let found = fs::metadata(path).map_err(Error::file("cannot read", path))?;
     let me = rustix::process::geteuid();
+    // A link that somebody else made leads to a folder that was not meant.
+    let link = fs::symlink_metadata(path).map_err(Error::file("cannot read", path))?;
+    if link.is_symlink() && link.uid() != 0 && link.uid() != me.as_raw() {
+        return Err(Error::ForeignFolder(path.to_owned()));
+    }
     if !found.is_dir() || (found.uid() != me.as_raw() && !me.is_root()) {
         return Err(Error::ForeignFolder(path.to_owned()));
     }

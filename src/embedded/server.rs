@@ -18,7 +18,7 @@ use std::io::{Read, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// No cluster and no node has a name that begins so: what lies beside it in the state directory never collides.
@@ -26,6 +26,8 @@ const FOLDER: &str = "+redis";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
 const STOP_WAIT: Duration = Duration::from_millis(1500);
+/// How long a server may at least take to become a daemon.
+const DAEMON_WAIT: Duration = Duration::from_secs(2);
 pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// The server's folder in a state directory, created when it is not there.
@@ -126,7 +128,7 @@ impl Folder {
         let copy = log.try_clone().map_err(Error::file("cannot share", &self.log_file()))?;
         // The server makes itself a daemon in a session of its own: it outlives this process and its terminal, and is
         // no child of it, so that its end leaves no zombie.
-        let status = Command::new(&program)
+        let child = Command::new(&program)
             .args(["--port", "0", "--unixsocketperm", "700", "--appendonly", "yes", "--save", "", "--daemonize", "yes"])
             .arg("--unixsocket")
             .arg(&self.socket)
@@ -141,8 +143,9 @@ impl Folder {
             .stdout(log)
             .stderr(copy)
             .process_group(0)
-            .status()
+            .spawn()
             .map_err(|error| failed(error.to_string()))?;
+        let status = end_of(child, patience.max(DAEMON_WAIT)).map_err(|error| failed(error.to_string()))?;
         if !status.success() {
             return Err(failed(self.last_words().unwrap_or_else(|| status.to_string())));
         }
@@ -254,6 +257,22 @@ impl Folder {
         file.take(4096).read_to_end(&mut tail).ok()?;
         let text = String::from_utf8_lossy(&tail);
         text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+    }
+}
+
+/// Waits for a process that makes itself a daemon; one that does not do so in time is killed, for nothing is known of it.
+fn end_of(mut child: Child, patience: Duration) -> std::io::Result<ExitStatus> {
+    let begun = clock::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if clock::now().since(begun) >= patience {
+            child.kill()?;
+            child.wait()?;
+            return Err(std::io::Error::other("it did not start in time; is it a redis-server?"));
+        }
+        std::thread::sleep(POLL);
     }
 }
 

@@ -12,6 +12,7 @@ use super::hub::Hub;
 use super::leases::Leases;
 use super::metrics::{Metrics, memory_bytes};
 use super::presence;
+use super::state_dir::StateDir;
 use super::state_view;
 use super::sync::Sync;
 use super::tasks::Tasks;
@@ -21,6 +22,7 @@ use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
 use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Request, Response, Standing, Ticket};
 use crate::cluster::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
+use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::Moment;
 use crate::store::redis::RedisStore;
 use std::collections::HashMap;
@@ -57,6 +59,8 @@ pub(super) struct Status {
     pub(super) numbers: Numbers,
     /// The cluster's heartbeat interval.
     pub(super) interval: Duration,
+    /// The cluster's grace.
+    pub(super) grace: Duration,
 }
 
 impl Status {
@@ -80,6 +84,7 @@ type Answered = (Ticket, Moment, Result<(Reply, ServerId), Fault>);
 
 pub(super) struct Driver {
     pub(super) cluster: ClusterName,
+    pub(super) state_dir: StateDir,
     pub(super) node: Node,
     pub(super) store: Arc<RedisStore>,
     pub(super) hub: Arc<Hub>,
@@ -225,6 +230,7 @@ impl Driver {
                 self.tasks.look_again();
             }
             Effect::Beaten(beaten) => self.beaten(*beaten),
+            Effect::Settings(settings) => self.remember(settings),
             Effect::Note(note) => {
                 if matches!(note, Note::BeatFailed { .. }) {
                     self.metrics.beat_failed();
@@ -241,6 +247,16 @@ impl Driver {
         let lag = self.sync.lag(MessageSeq(self.node.known().message));
         let memory = memory_bytes().unwrap_or_default();
         self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
+    }
+
+    /// Keeps the settings of the cluster on disk, beside the loop.
+    fn remember(&self, settings: Versioned) {
+        let dir = self.state_dir.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = dir.keep_settings(settings) {
+                tracing::warn!(%error, "cannot remember the settings of the cluster");
+            }
+        });
     }
 
     /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
@@ -266,6 +282,7 @@ impl Driver {
             epoch: view.epoch().to_owned(),
             numbers: self.node.known(),
             interval: self.node.timing().heartbeat_interval,
+            grace: self.node.shared().settings.presence_grace,
         };
         self.status.send_if_modified(|known| {
             let changed = *known != status;
@@ -273,6 +290,18 @@ impl Driver {
             changed
         });
     }
+}
+
+/// What to say where the settings of the cluster are not the configured ones.
+#[must_use]
+pub fn different(configured: &Shared, cluster: &Shared) -> String {
+    let words = |(key, cluster, own)| format!("{key} is {cluster} (configured here: {own})");
+    let differences: Vec<String> = cluster.differences(configured).into_iter().map(words).collect();
+    format!(
+        "the cluster's settings differ from this host's configuration and are used instead: {}; clawster config push \
+         makes this host's configuration the cluster's",
+        differences.join(", ")
+    )
 }
 
 /// The lines that an operator finds.
@@ -295,10 +324,14 @@ fn log(note: &Note) {
         }
         Note::Elected(term) => tracing::info!(term = term.0, "this node was elected leader"),
         Note::SteppedDown(term) => tracing::info!(term = term.0, "this node leads no more"),
-        Note::TimingAdopted(timing) => tracing::warn!(
-            heartbeat_interval = ?timing.heartbeat_interval, heartbeat_ttl = ?timing.heartbeat_ttl, lease_ttl = ?timing.lease_ttl,
-            "the cluster's times differ from this node's configuration; the cluster's are used"
-        ),
+        Note::SettingsDiffer { configured, adopted } => {
+            tracing::warn!("{}", different(configured, adopted));
+        }
+        Note::SettingsChanged { before, after } => {
+            let words = |(key, before, after)| format!("{key} {before} -> {after}");
+            let changes: Vec<String> = before.differences(after).into_iter().map(words).collect();
+            tracing::info!("the cluster's settings changed: {}", changes.join(", "));
+        }
         Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still not well: {trouble}"),
         Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
     }

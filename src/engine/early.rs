@@ -1,19 +1,48 @@
-//! Acknowledgements that come while the node is no member: before its join, or just behind its leave.
+//! The beginning of receiving: the inbox of a new membership or of another id, and acknowledgements that come while the node is no
+//! member.
 //!
-//! 1. (S2) One that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
+//! 1. (S2) An acknowledgement that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
 //! 2. One that this node cannot judge is refused in a way that asks for another try, never forgotten.
 //!
-//! Not here: those of a member (`sync.rs`).
+//! Not here: what a member receives and acknowledges (`sync.rs`).
 
 use super::error::Error;
-use super::outbox::SavedChange;
+use super::outbox::{Saved, SavedChange};
 use super::refusals::unavailable;
 use super::sync::Sync;
-use crate::cluster::ids::MessageSeq;
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::inbox::Inbox;
 use crate::cluster::node::Admission;
 use std::sync::PoisonError;
 
 impl Sync {
+    /// The inbox of a membership: it begins, goes on, or goes on under another id than `known`, the one before. True:
+    /// reading goes on at another position.
+    pub(super) fn begin(&self, place: &mut Option<Inbox>, known: Option<&NodeId>, admission: &Admission) -> bool {
+        let mut ids = vec![admission.life.node_id.clone()];
+        ids.extend(admission.aliases.iter().cloned());
+        let goes_on = known.is_some_and(|id| ids.contains(id));
+        if let Some(inbox) = place.as_mut().filter(|_| goes_on) {
+            let renamed = admission.stood.filter(|_| known != Some(&admission.life.node_id));
+            match renamed {
+                Some(stood) => inbox.rename(ids, stood),
+                None => inbox.set_ids(ids),
+            }
+            inbox.begin_epoch(&admission.data);
+            return renamed.is_some();
+        }
+        let kept = self.slot.peek(|store| (store.producer().clone(), store.saved()));
+        let (producer, saved) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Saved::default()));
+        let cursor = self.beyond_early(admission);
+        let mut inbox = Inbox::new(ids, producer, cursor, &admission.data, saved.marks);
+        let same = saved.epoch.is_some_and(|epoch| epoch.as_str() == admission.data.epoch);
+        if let Some((before, kept)) = saved.place.filter(|_| same).zip(saved.cursor) {
+            inbox.resume(before, kept);
+        }
+        *place = Some(inbox);
+        true
+    }
+
     /// Takes an acknowledgement; the change is to be kept on disk, `None` where an earlier one covers it.
     pub(super) fn take_early(&self, cursor: MessageSeq) -> Result<Option<SavedChange>, Error> {
         let status = self.status.borrow().clone();
@@ -59,7 +88,8 @@ impl Sync {
     /// skipped for an acknowledgement in an earlier one.
     pub(super) fn beyond_early(&self, admission: &Admission) -> MessageSeq {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((seq, epoch)) = early else { return admission.cursor };
+        // Acknowledged under another id that is a rename's past.
+        let Some((seq, epoch)) = early.filter(|_| admission.stood.is_none()) else { return admission.cursor };
         let within = if epoch == admission.data.epoch { seq } else { seq.min(admission.data.message_start) };
         admission.cursor.max(within)
     }

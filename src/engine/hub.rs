@@ -80,6 +80,18 @@ impl Hub {
     /// The stream's head at the time this node began to read it.
     pub(super) fn begin(&self, head: EventSeq) {
         self.log().head.get_or_insert(head);
+        // Wakes those who wait for it.
+        self.end.send_modify(|_| ());
+    }
+
+    /// Waits until this node reads the stream. Only what is read of the stream after that meets what comes from it later.
+    pub(super) async fn begun(&self) {
+        let mut end = self.end.subscribe();
+        while self.head().is_none() && !self.is_closed() {
+            if end.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The last cluster event known; `None` before the stream was read.

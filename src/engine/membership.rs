@@ -41,6 +41,9 @@ impl RunningNode {
         let id = request.node_id.clone().unwrap_or_else(|| was.clone());
         let empty = self.slot.peek(|_| ()).is_none();
         self.hold_store(&id, request.force).await?;
+        // The store of an id that a rename takes is the second witness of where its receiving stands.
+        let kept = if id != was && !empty { self.slot.look_at(id.clone()).await } else { None };
+        let (stood, known) = kept.unwrap_or_default();
         let ask = JoinAsk {
             node_id: request.node_id,
             name: request.name,
@@ -48,6 +51,8 @@ impl RunningNode {
             capabilities: request.capabilities,
             labels: request.labels,
             force: request.force,
+            stood,
+            known,
         };
         let (life, joined_at) = match self.ask(Request::Join(ask)).await {
             Ok(Response::Joined { life, joined_at }) => (life, joined_at),
@@ -75,9 +80,9 @@ impl RunningNode {
 
     async fn resume(&self) {
         if let Some(resumed) = self.slot.peek(Resumed::of) {
-            let Resumed { producer, known, cursor } = resumed;
+            let Resumed { producer, known, cursor, cursor_of } = resumed;
             // The node is gone only when the process ends.
-            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor })).await;
+            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
             self.sync.store_filled();
         }
     }
@@ -89,6 +94,8 @@ impl RunningNode {
         {
             tracing::warn!(%why, "the outbox keeps its old name");
         }
+        // What was taken over with the id is sent at once.
+        self.accepted.notify_one();
         let this = self.clone();
         let id = id.clone();
         let holding = tokio::spawn(async move {

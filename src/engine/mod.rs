@@ -46,5 +46,6 @@ mod tasks;
 mod undo;
 mod working;
 
+pub use driver::different;
 pub use running::RunningNode;
 pub use start::{Start, start};

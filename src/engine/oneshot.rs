@@ -14,15 +14,15 @@ use super::handle::{Beat, Role};
 use super::history::OneBeat;
 use super::oneshot_state::{HeldLease, ObservedRecord, OneshotState};
 use crate::clock;
-use crate::cluster::election::{Observation, Sight};
+use crate::cluster::election::{Chance, Observation, Sight};
 use crate::cluster::ids::{Incarnation, Nonce, Term};
 use crate::cluster::leadership::lease_deadline;
 use crate::cluster::member::{Metadata, PresenceKind};
 use crate::cluster::message::Producer;
 use crate::cluster::protocol::{
-    Call, Campaign, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
+    Call, Campaign, DataSet, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
 };
-use crate::cluster::settings::{LeaderSettings, Timing};
+use crate::cluster::settings::{Shared, Timing, Versioned};
 use crate::cluster::time::{Moment, millis};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
@@ -36,10 +36,10 @@ pub struct Oneshot<'a> {
     pub node_id: crate::cluster::ids::NodeId,
     /// What it says of itself.
     pub metadata: Metadata,
-    /// Its part in elections.
-    pub leader: LeaderSettings,
-    /// The times it would set as the first member.
-    pub timing: Timing,
+    /// Whether it stands for leader.
+    pub candidate: bool,
+    /// The settings of the cluster as this host knows them.
+    pub settings: Versioned,
     /// The outbox's identity.
     pub producer: Producer,
     /// The highest numbers that were seen.
@@ -62,35 +62,45 @@ pub enum Failure {
 /// How long one run waits for a rule to apply.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Takes the settings of the cluster that an answer showed.
+fn adopt(settings: &mut Versioned, data: &DataSet) {
+    if let Some(found) = data.settings.filter(|found| found.version >= settings.version) {
+        *settings = found;
+    }
+}
+
 fn surprised() -> Failure {
     Failure::Fault(Fault::Refused("a call was answered with something else".to_owned()))
 }
 
 impl Oneshot<'_> {
-    /// Beats once, going on from `state`, which is brought up to date.
+    /// Beats once, going on from `state`, which is brought up to date; tells the settings of the cluster, too.
     ///
     /// # Errors
     /// [`Failure`]; `state` stays usable.
-    pub async fn beat(&self, boot_id: &str, state: &mut Option<OneshotState>) -> Result<OneBeat, Failure> {
+    pub async fn beat(&self, boot_id: &str, state: &mut Option<OneshotState>) -> Result<(OneBeat, Versioned), Failure> {
         let known = state.as_ref().map_or(self.known, |s| s.numbers.max(self.known));
+        let mut settings = self.settings;
         let mut current = match state.take() {
             Some(state) => state,
-            None => self.join(boot_id, known, None).await?,
+            None => self.join(boot_id, known, None, &mut settings).await?,
         };
-        let (mut sent, mut reply) = self.tick(&current).await?;
+        let (mut sent, mut reply) = self.tick(&current, settings).await?;
         if reply.identity != Identity::Ok {
-            current = self.join(boot_id, known, Some(&current)).await?;
-            (sent, reply) = self.tick(&current).await?;
+            current = self.join(boot_id, known, Some(&current), &mut settings).await?;
+            (sent, reply) = self.tick(&current, settings).await?;
         }
         let round_trip = clock::now().since(sent);
         current.beats += 1;
         current.numbers = current.numbers.max(reply.data.numbers);
-        let timing = reply.data.timing.unwrap_or(self.timing);
-        self.take_lease(&mut current, &reply, sent, timing);
+        // The lease that this beat stated is what the record says now.
+        self.take_lease(&mut current, &reply, sent, settings.settings.timing);
+        adopt(&mut settings, &reply.data);
+        let shared = settings.settings;
         let mut beat = self.beat_of(&current, &reply, round_trip);
         if current.lease.is_none()
-            && self.leader.candidate
-            && let Some(term) = self.stand(&mut current, timing).await?
+            && self.candidate
+            && let Some(term) = self.stand(&mut current, shared).await?
         {
             beat.term = term;
             beat.leader_id = Some(self.node_id.clone());
@@ -98,7 +108,8 @@ impl Oneshot<'_> {
         }
         let number = current.beats;
         *state = Some(current);
-        Ok(OneBeat { beat, number, delay: round_trip, interval: timing.heartbeat_interval })
+        let interval = shared.timing.heartbeat_interval;
+        Ok((OneBeat { beat, number, delay: round_trip, interval }, settings))
     }
 
     fn beat_of(&self, state: &OneshotState, reply: &TickReply, round_trip: Duration) -> Beat {
@@ -122,25 +133,29 @@ impl Oneshot<'_> {
         boot_id: &str,
         known: Numbers,
         before: Option<&OneshotState>,
+        settings: &mut Versioned,
     ) -> Result<OneshotState, Failure> {
         let process = before.map_or_else(|| self.random.clone(), |state| state.proc.clone());
         let mut dead: Option<(String, Moment)> = None;
-        let grace = self.leader.presence_grace.mul_f64(1.05);
-        let patience = clock::now() + self.timing.heartbeat_ttl + grace;
+        let grace = settings.settings.presence_grace.mul_f64(1.05);
+        let patience = clock::now() + settings.settings.timing.heartbeat_ttl + grace;
         loop {
             let now = clock::now();
-            let ripe = dead.as_ref().filter(|(_, since)| now.since(*since) >= grace).map(|(nonce, _)| nonce.clone());
+            // Whether it has been gone for long enough, the store says.
+            let (gone, dead_for) =
+                dead.clone().map(|(nonce, since): (String, Moment)| (nonce, now.since(since))).unzip();
             let join = Join {
                 node_id: self.node_id.clone(),
                 process: process.clone(),
                 kind: PresenceKind::None,
                 metadata: serde_json::to_string(&self.metadata).unwrap_or_else(|_| "{}".to_owned()),
-                candidate: self.leader.candidate,
-                timing: self.timing,
+                candidate: self.candidate,
+                settings: *settings,
                 known,
                 fresh_epoch: self.random.clone(),
                 force: false,
-                dead_presence: ripe,
+                dead_presence: gone,
+                dead_for: dead_for.unwrap_or_default(),
                 own: before.map_or(Incarnation(0), |state| state.incarnation),
                 presence: None,
                 producer: self.producer.clone(),
@@ -150,12 +165,15 @@ impl Oneshot<'_> {
                 draining: None,
                 revision: 0,
                 aliases: Vec::new(),
+                stood: None,
+                elsewhere: false,
             };
             let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
                 return Err(surprised());
             };
             match *reply {
                 JoinReply::Joined { incarnation, data, .. } => {
+                    adopt(settings, &data);
                     return Ok(OneshotState {
                         boot_id: boot_id.to_owned(),
                         incarnation,
@@ -188,7 +206,7 @@ impl Oneshot<'_> {
         Life { node_id: self.node_id.clone(), incarnation: state.incarnation }
     }
 
-    async fn tick(&self, state: &OneshotState) -> Result<(Moment, TickReply), Failure> {
+    async fn tick(&self, state: &OneshotState, settings: Versioned) -> Result<(Moment, TickReply), Failure> {
         let sent = clock::now();
         let tick = Tick {
             life: self.life(state),
@@ -199,6 +217,9 @@ impl Oneshot<'_> {
             fresh_epoch: self.random.clone(),
             renew: state.lease.map(|lease| lease.term),
             nonce: self.nonce("r"),
+            settings,
+            promise: settings.settings.promise(),
+            stated: millis(sent.0),
             leads: false,
             presence: None,
             acknowledged: None,
@@ -236,7 +257,7 @@ impl Oneshot<'_> {
     }
 
     /// Asks for the leadership where no candidate with a running process lives and a rule allows it.
-    async fn stand(&self, state: &mut OneshotState, timing: Timing) -> Result<Option<Term>, Failure> {
+    async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<Term>, Failure> {
         let view = fresh::view(self.store).await?;
         let rival = |m: &crate::cluster::member::Member| {
             m.is_live() && m.metadata.candidate && m.presence == PresenceKind::Connection && m.node_id != self.node_id
@@ -246,30 +267,29 @@ impl Oneshot<'_> {
         if view.members.values().any(|m| rival(m) && Some(&m.node_id) != dying.as_ref()) {
             return Ok(None);
         }
-        if let Some(rule) = self.expired_over_runs(state, &view, timing) {
-            return self.campaign(state, rule, view.term, timing).await;
+        if let Some(chance) = self.expired_over_runs(state, &view, shared) {
+            return self.campaign(state, chance, shared).await;
         }
         let mut observation = Observation::default();
         // One run does not wait for more than the default grace needs; a longer one is waited out by expiry, over runs.
-        let end = clock::now() + self.leader.presence_grace.mul_f64(1.6).min(PATIENCE);
-        let settings = self.leader;
+        let end = clock::now() + shared.presence_grace.mul_f64(1.6).min(PATIENCE);
         loop {
             let answer = self.store.call(Call::Watch).await?;
             let Reply::Watch(reply) = answer.reply else { return Err(surprised()) };
             let now = clock::now();
             let watch = Some((reply.same_server, reply.leader_channel));
             let sight = Sight { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
-            observation.see(now, &sight, timing.lease_ttl);
-            let Some((at, seen, rule)) = observation.rule(&self.node_id, settings, timing.lease_ttl, 0) else {
+            observation.see(now, &sight, shared.timing.lease_ttl);
+            let Some(chance) = observation.chance(&self.node_id, shared.promise(), 0) else {
                 return Ok(None);
             };
-            if at <= now {
-                return self.campaign(state, rule, seen, timing).await;
+            if chance.at <= now {
+                return self.campaign(state, chance, shared).await;
             }
-            if at > end {
+            if chance.at > end {
                 return Ok(None);
             }
-            tokio::time::sleep(at.since(now).min(self.leader.presence_grace / 4)).await;
+            tokio::time::sleep(chance.at.since(now).min(shared.presence_grace / 4)).await;
         }
     }
 
@@ -277,30 +297,34 @@ impl Oneshot<'_> {
         &self,
         state: &OneshotState,
         view: &crate::cluster::view::ClusterView,
-        timing: Timing,
-    ) -> Option<Rule> {
+        shared: Shared,
+    ) -> Option<Chance> {
         let record = view.leader.as_ref().filter(|r| view.as_of > r.expires_at)?;
         let observed = state.observed.as_ref()?;
         let same = observed.term == record.term && observed.nonce.as_str() == record.nonce;
-        let waited = Duration::from_millis(millis(clock::now().0).saturating_sub(observed.since_ms));
-        (same && waited >= timing.lease_ttl.mul_f64(1.05)).then(|| Rule::Expired { nonce: record.nonce.clone() })
+        let now = clock::now();
+        let since = Moment(Duration::from_millis(observed.since_ms));
+        let lease = if record.stated { record.promise.lease } else { shared.promise().longest(record.promise).lease };
+        let rule = Rule::Expired { nonce: record.nonce.clone() };
+        (same && now.since(since) >= lease.mul_f64(1.05)).then_some(Chance { at: now, seen: record.term, rule, since })
     }
 
     async fn campaign(
         &self,
         state: &mut OneshotState,
-        rule: Rule,
-        seen: Term,
-        timing: Timing,
+        chance: Chance,
+        shared: Shared,
     ) -> Result<Option<Term>, Failure> {
         let sent = clock::now();
         let campaign = Campaign {
             life: self.life(state),
-            rule,
-            seen,
+            rule: chance.rule,
+            seen: chance.seen,
             nonce: self.nonce("c"),
             presence: None,
-            grace: self.leader.presence_grace,
+            promise: shared.promise(),
+            stated: millis(sent.0),
+            seen_for: sent.since(chance.since),
             known_token: state.numbers.token,
         };
         let Reply::Campaign(reply) = self.store.call(Call::Campaign(Box::new(campaign))).await?.reply else {
@@ -308,7 +332,7 @@ impl Oneshot<'_> {
         };
         state.numbers.token = state.numbers.token.max(reply.token);
         if let Some(term) = reply.granted {
-            let deadline_ms = millis(lease_deadline(sent, timing.lease_ttl).0);
+            let deadline_ms = millis(lease_deadline(sent, shared.timing.lease_ttl).0);
             state.lease = Some(HeldLease { term, deadline_ms });
             state.observed = None;
         }

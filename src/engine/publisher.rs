@@ -8,12 +8,14 @@
 use super::driver::{Msg, Status};
 use super::hub::Hub;
 use super::metrics::Metrics;
+use super::outbox::NodeStore;
 use super::progress::Progress;
 use super::slot::Slot;
+use super::state_dir::StateError;
 use crate::cluster::appetite::Appetite;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::message::Outgoing;
+use crate::cluster::message::{Outgoing, Producer};
 use crate::cluster::node::Input;
 use crate::cluster::packing::pack;
 use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
@@ -46,6 +48,16 @@ pub(super) struct Publisher {
     pub(super) held_up: bool,
 }
 
+/// What one write carries.
+#[derive(Default)]
+struct Batch {
+    /// Whose sequences the messages have; `None` without a store.
+    producer: Option<Producer>,
+    /// They were taken over from another store.
+    adopted: bool,
+    messages: Vec<Outgoing>,
+}
+
 impl Publisher {
     /// Publishes until the node is gone.
     pub(super) async fn run(mut self) {
@@ -58,7 +70,7 @@ impl Publisher {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             };
-            if batch.is_empty() {
+            if batch.messages.is_empty() {
                 // Woken by every accepted message; the bound is for what nobody foresaw.
                 let _ = tokio::time::timeout(LOOK, woken).await;
                 continue;
@@ -87,17 +99,23 @@ impl Publisher {
         }
     }
 
-    /// What waits to be sent; `None` when the outbox could not be read.
-    async fn next_batch(&self, entries: usize) -> Option<Vec<Outgoing>> {
+    /// What waits to be sent, first what was taken over from another store; `None` when the outbox could not be read.
+    async fn next_batch(&self, entries: usize) -> Option<Batch> {
         let after = self.progress.sent();
-        let read = self.slot.with(move |store| store.next_batch(after, BATCH.0, BATCH.1 * entries)).await;
-        match read {
+        let read = move |store: &NodeStore| -> Result<Batch, StateError> {
+            if let Some(adopted) = store.next_adopted(BATCH.0, BATCH.1 * entries)? {
+                return Ok(Batch { producer: Some(adopted.producer), adopted: true, messages: adopted.messages });
+            }
+            let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
+            Ok(Batch { producer: Some(store.producer().clone()), adopted: false, messages })
+        };
+        match self.slot.with(read).await {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
                 tracing::error!(%error, "the outbox cannot be read");
                 None
             }
-            None => Some(Vec::new()),
+            None => Some(Batch::default()),
         }
     }
 
@@ -109,10 +127,11 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, batch: &[Outgoing]) -> Result<(), Fault> {
+    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
+        let batch = waiting.messages.as_slice();
         let status = self.status.borrow_and_update().clone();
         let Some(life) = status.life().cloned() else { return Ok(()) };
-        let Some(producer) = self.slot.peek(|store| store.producer().clone()) else {
+        let Some(producer) = waiting.producer.clone() else {
             return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
         };
         let entries = pack(batch);
@@ -131,7 +150,7 @@ impl Publisher {
                     tracing::info!("the message stream has room again; messages are sent");
                 }
                 let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
-                self.written(assigned).await;
+                self.written(waiting, assigned).await;
                 Ok(())
             }
             PublishReply::Marked { producer_seq, seq } => {
@@ -140,7 +159,7 @@ impl Publisher {
                 let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
                 let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
                 let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
-                self.written(assigned).await;
+                self.written(waiting, assigned).await;
                 Ok(())
             }
             PublishReply::Refused(identity) => {
@@ -169,9 +188,11 @@ impl Publisher {
         Fault::Unwritable(why)
     }
 
-    async fn written(&self, assigned: Vec<(u64, MessageSeq)>) {
+    async fn written(&self, batch: &Batch, assigned: Vec<(u64, MessageSeq)>) {
         let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
-        self.progress.set_sent(&assigned);
+        if !batch.adopted {
+            self.progress.set_sent(&assigned);
+        }
         self.metrics.messages_sent.inc_by(assigned.len() as u64);
         let fact = LocalFact::SyncComplete {
             direction: Direction::Sent,
@@ -180,7 +201,12 @@ impl Publisher {
             last: last.1,
         };
         self.hub.publish_local(fact);
-        let removal = self.slot.with(move |store| assigned.chunks(100).try_for_each(|chunk| store.sent(chunk))).await;
+        let adopted = batch.producer.clone().filter(|_| batch.adopted);
+        let remove = move |store: &NodeStore| match adopted {
+            Some(producer) => store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect()),
+            None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
+        };
+        let removal = self.slot.with(remove).await;
         if let Some(Err(error)) = removal {
             tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
         }

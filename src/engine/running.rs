@@ -45,6 +45,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long the history has at the end, whatever the rest took.
 const LAST_MOMENT: Duration = Duration::from_millis(150);
+/// How long a subscriber that goes on behind an event waits until the node has begun to read events.
+const BEGIN: Duration = Duration::from_secs(2);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -336,6 +338,9 @@ impl Node for RunningNode {
         };
         if let Some(feed) = self.hub.feed_after(after, options.messages) {
             return Ok(feed);
+        }
+        if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
+            return Err(unavailable("the events cannot be read yet"));
         }
         // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
         let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);

@@ -5,8 +5,10 @@
 //! Not here: the store (`outbox`), the folder (`state_dir`).
 
 use super::outbox::NodeStore;
+use super::start::Resumed;
 use super::state_dir::{StateDir, StateError};
-use crate::cluster::ids::NodeId;
+use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::protocol::Numbers;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// See the module's text.
@@ -64,6 +66,18 @@ impl Slot {
         if let Err(error) = emptying.await {
             tracing::error!(%error, "closing the outbox broke down");
         }
+    }
+
+    /// What the store of an id that a rename is to take says of its cursor and of the numbers seen; nothing where there is none, or
+    /// another process holds it.
+    pub(super) async fn look_at(self: &Arc<Self>, id: NodeId) -> Option<(Option<(MessageSeq, String)>, Numbers)> {
+        let slot = Arc::clone(self);
+        let looking = tokio::task::spawn_blocking(move || {
+            let (_lock, store) = slot.dir.lock_existing(&id).ok()?;
+            let Resumed { known, cursor, cursor_of, .. } = Resumed::of(&store?);
+            Some((cursor.filter(|_| cursor_of.is_none_or(|of| of == id)), known))
+        });
+        looking.await.ok().flatten()
     }
 
     /// Takes the store along to another node id.

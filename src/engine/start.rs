@@ -87,17 +87,20 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         Err(holder) => (None, Some(holder)),
     };
     let resumed = kept.as_ref().map(Resumed::of);
+    let remembered = start.state_dir.settings();
     let settings = Settings {
         node_id: start.node_id.clone(),
         metadata: start.metadata,
         auto_join: start.auto_join && holder.is_none(),
         leader: start.leader,
         timing: start.timing,
+        remembered,
         retry: start.retry,
         process: Nonce::from_bytes(random),
         producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
         known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
-        cursor: resumed.and_then(|r| r.cursor),
+        cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
+        cursor_of: resumed.and_then(|r| r.cursor_of),
         former: start.former,
     };
     let node = match holder {
@@ -113,7 +116,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         node_id: start.node_id,
         epoch: String::new(),
         numbers: Numbers::default(),
-        interval: start.timing.heartbeat_interval,
+        interval: node.timing().heartbeat_interval,
+        grace: node.shared().settings.presence_grace,
     };
     let (status, status_reader) = watch::channel(status);
     let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
@@ -133,6 +137,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         status: &status_reader,
     };
     let history = History::begin(start.history, start.summary, &around, &mut tasks);
+    let state_dir = start.state_dir.clone();
     let slot = Slot::new(start.state_dir, kept);
     let progress = Arc::new(Progress::default());
     let sync = Sync::new(
@@ -148,11 +153,11 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
     let (undoing, to_undo) = Undoing::new();
     let (nursery, children) = Nursery::new();
-    let grace = start.leader.presence_grace;
-    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), grace);
+    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone());
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery);
     let driver = Driver {
         cluster: start.cluster.clone(),
+        state_dir,
         node,
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
@@ -252,6 +257,7 @@ pub(super) struct Resumed {
     pub(super) producer: Nonce,
     pub(super) known: Numbers,
     pub(super) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
+    pub(super) cursor_of: Option<crate::cluster::ids::NodeId>,
 }
 
 impl Resumed {
@@ -260,7 +266,8 @@ impl Resumed {
         let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
         let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
         let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
-        Self { producer: store.producer().clone(), known, cursor }
+        let cursor_of = saved.place.map(|place| place.owner);
+        Self { producer: store.producer().clone(), known, cursor, cursor_of }
     }
 }
 

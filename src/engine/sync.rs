@@ -113,24 +113,10 @@ impl Sync {
 
     /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
     pub(super) fn admitted(&self, admission: &Admission) {
-        let mut ids = vec![admission.life.node_id.clone()];
-        ids.extend(admission.aliases.iter().cloned());
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let known = owner.replace(admission.life.node_id.clone());
         drop(owner);
-        let mut inbox = self.inbox();
-        let goes_on = known.is_some_and(|id| ids.contains(&id));
-        if let Some(inbox) = inbox.as_mut().filter(|_| goes_on) {
-            inbox.set_ids(ids);
-            inbox.begin_epoch(&admission.data);
-        } else {
-            let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
-            let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
-            let cursor = self.beyond_early(admission);
-            *inbox = Some(Inbox::new(ids, producer, cursor, &admission.data, marks));
-        }
-        drop(inbox);
-        if !goes_on {
+        if self.begin(&mut self.inbox(), known.as_ref(), admission) {
             self.moved.notify_one();
         }
         self.behind.store(true, Ordering::Release);
@@ -310,6 +296,7 @@ impl Sync {
         let change = match self.inbox().as_mut() {
             Some(inbox) => SavedChange {
                 cursor: Some(inbox.acknowledged()),
+                place: inbox.place(),
                 epoch: Nonce::new(inbox.epoch()).ok(),
                 marks: inbox.take_marks(),
                 durable,

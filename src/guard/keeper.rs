@@ -36,6 +36,8 @@ pub struct Launch {
     pub command: Vec<OsString>,
     /// Variables for it, besides the owner's own.
     pub variables: Vec<(String, String)>,
+    /// Variables of the owner that it does not get: they hold secrets.
+    pub hidden: Vec<String>,
     /// How long it may take to end once it was asked to.
     pub patience: Duration,
 }
@@ -93,6 +95,9 @@ impl Guarded {
         guardian.process_group(0);
         guardian.args(&launch.command).stdin(Stdio::from(OwnedFd::from(there)));
         guardian.envs(launch.variables.iter().map(|(name, value)| (name, value)));
+        for name in &launch.hidden {
+            guardian.env_remove(name);
+        }
         let child = guardian.spawn()?;
         drop(guardian);
         handing::hand(&here, io::stdin().as_fd())?;

@@ -28,12 +28,16 @@ pub(super) fn launcher(command: &[OsString]) -> io::Result<(Command, Socket)> {
 }
 
 /// A command to be started that the kernel kills when the thread that starts it has ended, in a process group of its own;
-/// and what it reads. All but its standard input is the caller's to set.
+/// and what it reads. All but its standard input is the caller's to set. It gets the caller's variables but for those in
+/// `hidden`.
 ///
 /// # Errors
 /// Of the system calls; that the command itself cannot be started is how it ends, with 126 or 127.
-pub fn tied(command: &[OsString]) -> io::Result<(Command, PipeWriter)> {
-    let (launcher, socket) = launcher(command)?;
+pub fn tied(command: &[OsString], hidden: &[String]) -> io::Result<(Command, PipeWriter)> {
+    let (mut launcher, socket) = launcher(command)?;
+    for name in hidden {
+        launcher.env_remove(name);
+    }
     let (reader, writer) = io::pipe()?;
     // It waits in the socket until the launcher takes it.
     handing::hand(&socket, &reader)?;

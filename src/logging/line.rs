@@ -4,6 +4,7 @@
 //!
 //! Not here: what becomes a line (`collect.rs`), where lines go (`queue.rs`).
 
+use crate::config::is_unsafe;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -125,12 +126,6 @@ impl Line {
         out.push('\n');
         out
     }
-}
-
-/// Characters that end a line, drive a terminal or turn the direction of the text around.
-pub(crate) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text with unsafe characters escaped.

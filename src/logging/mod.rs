@@ -16,8 +16,8 @@ mod rotate;
 mod syslog;
 
 use crate::clock;
+pub(crate) use crate::config::is_unsafe;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
-pub(crate) use line::is_unsafe;
 use line::{Context, Line, Style};
 pub use queue::dropped_lines;
 use queue::{Queue, Sink};

@@ -3,7 +3,8 @@
 //! 1. A file grows to at most `max_bytes` (a single longer line excepted), then becomes `.1`; `.1` becomes `.2`, and so on.
 //! 2. Several processes may share one file: lines are appended whole, and only the holder of the lock on the file that
 //!    stands under the name rotates it. The rename that frees the name comes last, so a new file cannot be in the way.
-//! 3. A file that cannot be written is reported once and tried again; nothing waits for it.
+//! 3. No link that another user made is followed, and no file of another user is written.
+//! 4. A file that cannot be written is reported once and tried again; nothing waits for it.
 //!
 //! Not here: the thread (`queue.rs`), the look of a line (`line.rs`).
 
@@ -137,12 +138,33 @@ impl RotatedFile {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
         // Without NONBLOCK, opening a pipe would wait for its reader.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let mut flags = OFlags::NONBLOCK;
+        if self.others_could_link()? {
+            flags |= OFlags::NOFOLLOW;
+        }
+        let flags = i32::try_from(flags.bits()).unwrap_or(0);
         let file = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(flags).open(&self.path)?;
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        if !found.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
+        if !is_trusted(found.uid()) && !rustix::process::geteuid().is_root() {
+            return Err(io::Error::other("it belongs to another user"));
+        }
         Ok(file)
+    }
+
+    /// Whether another user could have put a link in place of the file. A folder behind such a link is an error.
+    fn others_could_link(&self) -> io::Result<bool> {
+        let Some(folder) = self.path.parent() else { return Ok(false) };
+        for link in [folder, &self.path] {
+            let made = link.symlink_metadata().ok().filter(|found| found.is_symlink());
+            if made.is_some_and(|found| !is_trusted(found.uid())) {
+                return Err(io::Error::other(format!("{} is a link that another user made", link.display())));
+            }
+        }
+        let found = folder.metadata()?;
+        Ok(!is_trusted(found.uid()) || found.mode() & 0o022 != 0)
     }
 
     fn rotate(&self, file: File) -> io::Result<Rotated> {
@@ -181,6 +203,11 @@ impl RotatedFile {
         name.push(format!(".{n}"));
         name.into()
     }
+}
+
+/// Whether an owner is this user or root.
+fn is_trusted(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Takes the lock within [`LOCK_PATIENCE`], or not at all.

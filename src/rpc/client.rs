@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,14 @@ pub enum ClientError {
     /// No node listens there: the file is missing, or nobody answers on it.
     #[error("no node listens on {path}; start one with `clawster serve`")]
     NoNode {
+        /// The socket's path.
+        path: String,
+    },
+    /// A process of another user listens there: nothing it says is believed, and nothing is told to it.
+    #[error(
+        "{path} belongs to another user's process, which is not trusted; choose another state directory, or remove that file"
+    )]
+    Foreign {
         /// The socket's path.
         path: String,
     },
@@ -176,16 +185,29 @@ impl Drop for Client {
     }
 }
 
+/// Whether the process that listens is this user's or root's; to root, also that of the user whose folder the socket lies in.
+fn is_own_node(stream: &tokio::net::UnixStream, path: &Path) -> bool {
+    let own = rustix::process::geteuid();
+    let owner = || path.parent().and_then(|folder| folder.metadata().ok()).map(|folder| folder.uid());
+    stream.peer_cred().is_ok_and(|peer| {
+        peer.uid() == own.as_raw() || peer.uid() == 0 || (own.is_root() && owner() == Some(peer.uid()))
+    })
+}
+
 impl Client {
     /// Connects to the socket of a running node.
     ///
     /// # Errors
-    /// [`ClientError::NoNode`] when nobody listens, [`ClientError::Connect`] for anything else in the way.
+    /// [`ClientError::NoNode`] when nobody listens, [`ClientError::Foreign`] when another user does, [`ClientError::Connect`] for
+    /// anything else in the way.
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
         let shown = path.display().to_string();
         match tokio::net::UnixStream::connect(path).await {
             Ok(stream) => {
+                if !is_own_node(&stream, path) {
+                    return Err(ClientError::Foreign { path: shown });
+                }
                 let (input, output) = stream.into_split();
                 Ok(Self::over(input, output))
             }

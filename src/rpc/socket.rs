@@ -15,7 +15,7 @@ use super::framing::{LineSink, WriterSink};
 use super::module::Module;
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{Error, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,14 +47,18 @@ impl Default for Places {
 pub struct Listener {
     inner: UnixListener,
     path: PathBuf,
+    /// Device and number of the socket's file.
+    identity: Option<(u64, u64)>,
     /// Held, not read: the system frees the lock when the process ends, however it ends.
     _lock: File,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The lock is still held, so the file is this process's own.
-        let _ = std::fs::remove_file(&self.path);
+        // Another file under the name is another process's: it may have come after somebody removed this one and its lock.
+        if self.place().is_there() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -83,7 +87,14 @@ impl Listener {
         let inner = UnixListener::bind(path)?;
         // Until the next line a stranger may connect where the folder lets him; the check of the peer stops him.
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-        Ok(Self { inner, path: path.to_owned(), _lock: lock })
+        let identity = identity(path);
+        Ok(Self { inner, path: path.to_owned(), identity, _lock: lock })
+    }
+
+    /// Where it listens, to see whether that is still so.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { path: self.path.clone(), identity: self.identity }
     }
 
     /// Serves every client that comes, until `stop` becomes true (or its sender is dropped). Once `close` becomes true the
@@ -137,6 +148,25 @@ impl Listener {
             report(done);
         }
     }
+}
+
+/// The file of a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Place {
+    /// Whether the file is still there: clients find the process by it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        identity(&self.path) == self.identity
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn lock(path: &Path) -> std::io::Result<File> {

@@ -37,7 +37,7 @@ pub trait Meter: Send + Sync + 'static {
 }
 
 /// Every name of a call; the last ones are reads, and the ping on the connection that proves a node's life.
-pub const CALLS: [&str; 31] = [
+pub const CALLS: [&str; 32] = [
     "join",
     "tick",
     "view",
@@ -68,6 +68,7 @@ pub const CALLS: [&str; 31] = [
     "events",
     "messages",
     "census",
+    "settings",
     "ping",
 ];
 
@@ -107,6 +108,7 @@ pub fn name_of(call: &Call) -> &'static str {
             TaskCall::List { .. } => "task_list",
         },
         Call::Census => "census",
+        Call::Settings { .. } => "settings",
     }
 }
 

@@ -8,7 +8,7 @@ use clawster::cluster::protocol::{
     Call, Campaign, CampaignReply, HandOver, Identity, Join, JoinReply, LeaderRecord, Life, Numbers, Packed, Publish,
     PublishReply, Reply, Rule, Tick, TickReply, View, ViewReply, WatchReply,
 };
-use clawster::cluster::settings::Timing;
+use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use clawster::store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -34,10 +34,21 @@ pub fn fresh() -> Nonce {
     nonce(&format!("n{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Times so long that a week is no silence.
-pub fn slow() -> Timing {
-    Timing { heartbeat_interval: secs(864_000), heartbeat_ttl: secs(3_456_000), lease_ttl: secs(3_456_000) }
+/// Settings of the cluster with these times, out of a file.
+pub fn with(timing: Timing) -> Versioned {
+    Versioned { version: 0, settings: Shared::of(timing, LeaderSettings::default()) }
 }
+
+/// Times so long that a week is no silence.
+pub fn slow() -> Versioned {
+    with(Timing { heartbeat_interval: secs(864_000), heartbeat_ttl: secs(3_456_000), lease_ttl: secs(3_456_000) })
+}
+
+/// What a leader follows by the settings of [`join_of`].
+pub const PROMISE: Promise = Promise { grace: GRACE, lease: TTL, mode: LeaderMode::Exclusive };
+
+/// For so long that it covers every promise of these tests.
+pub const LONG_SEEN: Duration = Duration::from_secs(10_000_000);
 
 /// A node as it sees itself.
 #[derive(Debug, Clone)]
@@ -57,11 +68,12 @@ pub fn join_of(name: &str) -> Join {
         kind: PresenceKind::Connection,
         metadata: format!(r#"{{"name":"{name}"}}"#),
         candidate: true,
-        timing: Timing { heartbeat_interval: secs(10), heartbeat_ttl: TTL, lease_ttl: TTL },
+        settings: with(Timing { heartbeat_interval: secs(10), heartbeat_ttl: TTL, lease_ttl: TTL }),
         known: Numbers::default(),
         fresh_epoch: fresh(),
         force: false,
         dead_presence: None,
+        dead_for: LONG_SEEN,
         own: Incarnation(0),
         presence: None,
         producer: nonce(&format!("producer-{name}")),
@@ -71,6 +83,8 @@ pub fn join_of(name: &str) -> Join {
         draining: None,
         revision: 0,
         aliases: Vec::new(),
+        stood: None,
+        elsewhere: false,
     }
 }
 
@@ -115,6 +129,9 @@ pub fn tick_of(node: &Node) -> Tick {
         fresh_epoch: fresh(),
         renew: None,
         nonce: fresh(),
+        settings: join_of("any").settings,
+        promise: PROMISE,
+        stated: 1,
         leads: false,
         presence: None,
         acknowledged: None,
@@ -152,7 +169,17 @@ pub async fn view_from<F: Fixture>(f: &F, epoch: &str, version: u64, floor: u64,
 }
 
 pub fn campaign_of(node: &Node, rule: Rule, seen: Term) -> Campaign {
-    Campaign { life: node.life.clone(), rule, seen, nonce: fresh(), presence: None, grace: GRACE, known_token: 0 }
+    Campaign {
+        life: node.life.clone(),
+        rule,
+        seen,
+        nonce: fresh(),
+        presence: None,
+        promise: PROMISE,
+        stated: 1,
+        seen_for: LONG_SEEN,
+        known_token: 0,
+    }
 }
 
 pub async fn send_campaign<F: Fixture>(f: &F, campaign: Campaign) -> CampaignReply {

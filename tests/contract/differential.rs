@@ -9,7 +9,7 @@ use crate::calls::*;
 use crate::fixture::{Fixture, Memory, Redis};
 use crate::lease_calls::{lease, lease_name};
 use crate::lease_steps::{Known, LEASES, lease_call};
-use crate::memo::{Memo, name};
+use crate::memo::{Memo, campaign_at, name, settings, tick_at};
 use crate::steps::{NODES, Step, step};
 use crate::support::stamp;
 use crate::symbols::Symbols;
@@ -20,7 +20,6 @@ use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
     ServerId, Tick, View,
 };
-use clawster::cluster::settings::Timing;
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -110,7 +109,7 @@ impl<F: Fixture> Driver<F> {
     fn join(&self, at: usize, node: usize) -> Join {
         let memo = &self.memos[node];
         Join {
-            timing: Timing { heartbeat_interval: secs(10), heartbeat_ttl: secs(31), lease_ttl: secs(31) },
+            settings: settings(at),
             fresh_epoch: nonce(&format!("epoch{at}")),
             known: self.known,
             presence: memo.presence.as_deref().map(nonce),
@@ -168,7 +167,7 @@ impl<F: Fixture> Driver<F> {
                     leads,
                     presence: memo.presence.as_deref().map(nonce),
                     acknowledged: acknowledge.then_some(self.last_message),
-                    ..tick_of(&memo.node)
+                    ..tick_at(&memo.node, at)
                 }))
             }
             Step::Leave { node } => Call::Leave { life: self.memos[node].node.life.clone(), acknowledged: None },
@@ -195,9 +194,8 @@ impl<F: Fixture> Driver<F> {
                 Call::Campaign(Box::new(Campaign {
                     nonce: fresh,
                     presence: memo.presence.as_deref().map(nonce),
-                    grace: secs(3),
                     known_token: if knows { self.known.token } else { 0 },
-                    ..campaign_of(&memo.node, rule, Term(record.map_or(0, |r| r.term.0) + u64::from(other_term)))
+                    ..campaign_at(at, &memo.node, rule, Term(record.map_or(0, |r| r.term.0) + u64::from(other_term)))
                 }))
             }
             Step::Register { node, term } => {

@@ -34,6 +34,24 @@ async fn a_repeated_request_is_granted_again<F: Fixture>(f: F) {
     assert!(!once(&f, ask("a", "")).await[0].granted);
 }
 
+async fn what_never_began_is_given_back_by_the_request_that_was_granted_it<F: Fixture>(f: F) {
+    let ask = |node: &str, request: &str| Once { request_id: request.to_owned(), ..once_of(node, &["k"]) };
+    let back = |node: &str, request: &str| Once { give_back: true, ..ask(node, request) };
+    assert!(!once(&f, back("a", "r")).await[0].granted, "nothing to give back");
+    assert!(once(&f, ask("a", "r")).await[0].granted, "and asking so took nothing");
+    for (node, request) in [("b", "r"), ("a", "s"), ("a", "")] {
+        let left = once(&f, back(node, request)).await;
+        assert!(!left[0].granted && left[0].by == id("a"), "{node} {request}: {left:?}");
+    }
+    assert!(!once(&f, ask("b", "other")).await[0].granted, "it is still taken");
+    assert!(once(&f, back("a", "r")).await[0].granted);
+    assert!(!once(&f, back("a", "r")).await[0].granted, "once is enough");
+    let next = once(&f, ask("b", "other")).await;
+    assert!(next[0].granted && next[0].by == id("b"));
+    assert!(!once(&f, back("a", "r")).await[0].granted, "the next one's is not given back by a late repetition");
+    assert!(!once(&f, ask("c", "late")).await[0].granted);
+}
+
 async fn ten_thousand_keys_are_one_call<F: Fixture>(f: F) {
     let keys: Vec<String> = (0..10_000).map(|n| format!("key {n}")).collect();
     let ask = || Once { keys: keys.clone(), ..once_of("a", &[]) };
@@ -91,6 +109,7 @@ contract!(
     a_key_is_granted_once_until_its_time_has_passed,
     a_repeated_request_is_granted_again,
     ten_thousand_keys_are_one_call,
+    what_never_began_is_given_back_by_the_request_that_was_granted_it,
     a_draining_node_gets_nothing_and_keeps_what_it_has,
     a_draining_leader_makes_room,
 );

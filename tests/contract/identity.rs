@@ -2,7 +2,7 @@
 
 use crate::calls::*;
 use crate::fixture::Fixture;
-use clawster::cluster::ids::{Incarnation, Nonce};
+use clawster::cluster::ids::{Incarnation, MessageSeq, Nonce};
 use clawster::cluster::member::{Member, PresenceKind, StoredStatus};
 use clawster::cluster::protocol::{Identity, Join, JoinReply, Tick};
 use clawster::store::Notice;
@@ -204,6 +204,38 @@ async fn a_rename_takes_cursor_and_aliases_along_and_resigns<F: Fixture>(mut f: 
     assert_eq!(admitted(&f, restarted).await.aliases, [id("c"), id("b")], "aliases outlive the process");
 }
 
+async fn a_rename_onto_a_known_id_reads_on_from_the_earlier_cursor<F: Fixture>(f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    acknowledge(&f, &b, &b.epoch, first).await;
+    leave(&f, &b).await;
+    acknowledge(&f, &a, &a.epoch, first + 3).await;
+    let places = |reply: JoinReply| match reply {
+        JoinReply::Joined { cursor, stood, .. } => (cursor.0, stood.map(|seq| seq.0)),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(places(join(&f, renamed("a", "b")).await), (first, Some(first)), "the messages of b are not lost");
+    assert_eq!(places(join(&f, renamed("a", "b")).await).0, first, "after a lost answer");
+    assert_eq!(places(join(&f, renamed("b", "new")).await), (first, None), "nobody knows this one");
+    let d = member(&f, "d").await;
+    assert_eq!(d.cursor.0, first + 3);
+    leave(&f, &d).await;
+    assert_eq!(places(join(&f, renamed("new", "d")).await), (first, Some(first + 3)), "nor are those of the id before");
+}
+
+async fn what_a_host_kept_of_an_id_counts_for_that_id_alone<F: Fixture>(f: F) {
+    let a = member(&f, "a").await;
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    let kept = |seq| Some((MessageSeq(seq), a.epoch.clone()));
+    let other = Join { cursor: kept(first + 2), elsewhere: true, ..join_of("x") };
+    let known = Join { stood: kept(first + 1), ..other.clone() };
+    assert_eq!(admitted(&f, known).await.cursor.0, first + 1, "the cursor of another id moves none of this one");
+    let again = admitted(&f, other.clone()).await;
+    assert_eq!(again.cursor.0, first + 1, "nor one that Redis knows");
+    let new = Join { process: nonce("process-y"), node_id: id("y"), ..other };
+    assert_eq!(admitted(&f, new).await.cursor.0, first + 2, "without any other it is better than none");
+}
+
 async fn a_rename_to_a_held_id_changes_nothing<F: Fixture>(f: F) {
     let (a, _) = (member(&f, "a").await, member(&f, "b").await);
     assert!(is_held(&join(&f, renamed("a", "b")).await));
@@ -242,6 +274,8 @@ contract!(
     a_nodes_process_takes_its_hosts_one_shot_over,
     a_join_registers_only_a_presence_that_is_subscribed,
     a_rename_takes_cursor_and_aliases_along_and_resigns,
+    a_rename_onto_a_known_id_reads_on_from_the_earlier_cursor,
+    what_a_host_kept_of_an_id_counts_for_that_id_alone,
     a_rename_to_a_held_id_changes_nothing,
     a_rename_of_somebody_elses_id_is_a_plain_join,
     a_rename_drops_aliases_of_an_earlier_owner_of_the_id,

@@ -29,6 +29,8 @@ pub fn acquire_of(node: &Node, name: &str) -> Acquire {
         wait: false,
         grace: GRACE,
         claim: None,
+        seen_for: LONG_SEEN,
+        stated: 1,
         served: None,
         nonce: fresh(),
         known: Numbers::default(),
@@ -113,7 +115,8 @@ impl Claimant for Acquire {
 /// A renewal by whom a lease was granted to.
 pub async fn prolong<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Term, ttl: Option<Duration>) -> Renewed {
     let (name, (owner, ticket)) = (lease_name(name), by.proof());
-    let ask = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds: false, grace: GRACE };
+    let ask =
+        LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds: false, grace: GRACE, stated: 1 };
     let LeaseReply::Renewed { outcome, .. } = lease(f, ask).await else { panic!("no answer") };
     outcome
 }
@@ -122,7 +125,7 @@ pub async fn prolong<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Te
 pub async fn hold_on<F: Fixture>(f: &F, ask: &Acquire, token: Term, presence: &str, holds: bool) -> Renewed {
     let (owner, ticket) = (Owner { presence: Some(nonce(presence)), ..ask.owner.clone() }, Some(ask.ticket.clone()));
     let (name, ttl) = (ask.name.clone(), Some(ask.ttl));
-    let call = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds, grace: GRACE };
+    let call = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds, grace: GRACE, stated: 1 };
     let LeaseReply::Renewed { outcome, .. } = lease(f, call).await else { panic!("no answer") };
     outcome
 }
@@ -154,7 +157,7 @@ pub async fn lease_record<F: Fixture>(f: &F, name: &str) -> Option<LeaseRecord> 
 
 pub fn once_of(node: &str, keys: &[&str]) -> Once {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-    Once { by: id(node), request_id: String::new(), ttl: secs(60), keys }
+    Once { by: id(node), request_id: String::new(), ttl: secs(60), keys, give_back: false }
 }
 
 pub async fn once<F: Fixture>(f: &F, ask: Once) -> Vec<OnceGrant> {

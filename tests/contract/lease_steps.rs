@@ -26,7 +26,7 @@ pub enum LeaseStep {
     Release { lease: usize, other: bool, bound: bool, shows: bool },
     Check { lease: usize, other: bool },
     Forget { lease: usize },
-    Once { keys: Vec<u8>, request: u8 },
+    Once { keys: Vec<u8>, request: u8, back: bool },
     Drain { enabled: bool },
 }
 
@@ -59,7 +59,8 @@ pub fn lease_step() -> impl Strategy<Value = (usize, LeaseStep)> {
         }),
         1 => (lease(), rarely()).prop_map(|(lease, other)| LeaseStep::Check { lease, other }),
         1 => lease().prop_map(|lease| LeaseStep::Forget { lease }),
-        1 => (prop::collection::vec(0..4u8, 1..4), 0..3u8).prop_map(|(keys, request)| LeaseStep::Once { keys, request }),
+        1 => (prop::collection::vec(0..4u8, 1..4), 0..3u8, any::<bool>())
+            .prop_map(|(keys, request, back)| LeaseStep::Once { keys, request, back: back && request == 0 }),
         1 => prop::bool::weighted(0.4).prop_map(|enabled| LeaseStep::Drain { enabled }),
     ];
     (0..NODES, step)
@@ -125,6 +126,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
             ticket: shown(lease, *bound && *shows),
             holds: *holds && !known.epoch.is_empty(),
             grace: GRACE,
+            stated: 1,
         },
         LeaseStep::Release { lease, other, bound, shows } => LeaseCall::Release {
             name: name(lease),
@@ -136,12 +138,13 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
         LeaseStep::Forget { lease } => {
             LeaseCall::Forget { name: name(lease), ticket: ticket(known.node, *lease, true) }
         }
-        LeaseStep::Once { keys, request } => {
+        LeaseStep::Once { keys, request, back } => {
             return Call::Once(Box::new(Once {
                 by: life.node_id.clone(),
                 request_id: if *request == 0 { "again".to_owned() } else { String::new() },
                 ttl: TTLS[0],
                 keys: keys.iter().map(|key| format!("key {key}")).collect(),
+                give_back: *back,
             }));
         }
         LeaseStep::Drain { enabled } => {

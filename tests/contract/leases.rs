@@ -314,7 +314,7 @@ async fn at_most_a_thousand_wait<F: Fixture>(f: F) {
 }
 
 async fn a_vacant_record_is_forgotten_after_a_day<F: Fixture>(mut f: F) {
-    let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: slow(), ..join_of("a") }).await;
     let token = taken(&f, acquire_of(&a, "bot")).await;
     release(&f, &a, "bot", token).await;
     f.advance(secs(80_000));

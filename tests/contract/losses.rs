@@ -205,7 +205,7 @@ async fn no_token_and_no_version_comes_twice_after_a_restart<F: Fixture>(mut f: 
 
 async fn a_lease_granted_after_a_silence_is_no_longer_than_a_lease<F: Fixture>(mut f: F) {
     let timing = Timing { heartbeat_interval: secs(100), heartbeat_ttl: secs(300), lease_ttl: secs(300) };
-    let a = admitted(&f, Join { timing, ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: with(timing), ..join_of("a") }).await;
     f.advance(secs(1000));
     elect(&f, &a).await;
     let reply = tick(&f, &a).await;

@@ -71,6 +71,7 @@ mod lost_keys;
 mod membership;
 mod memo;
 mod odd;
+mod promises;
 mod room;
 mod steps;
 mod support;

@@ -11,8 +11,10 @@ async fn the_first_member_sets_the_times_and_later_ones_adopt_them<F: Fixture>(f
     assert_eq!(view(&f).await.data.timing, None);
     member(&f, "a").await;
     let other = Timing { heartbeat_interval: secs(1), heartbeat_ttl: secs(3), lease_ttl: secs(3) };
-    let JoinReply::Joined { data, .. } = join(&f, Join { timing: other, ..join_of("b") }).await else { panic!("held") };
-    assert_eq!(data.timing, Some(join_of("a").timing));
+    let JoinReply::Joined { data, .. } = join(&f, Join { settings: with(other), ..join_of("b") }).await else {
+        panic!("held")
+    };
+    assert_eq!(data.timing, Some(join_of("a").settings.settings.timing));
 }
 
 async fn joining_again_keeps_the_life_and_updates_the_metadata<F: Fixture>(f: F) {
@@ -78,7 +80,7 @@ async fn a_first_join_starts_at_the_newest_message_and_a_later_one_where_it_stop
 }
 
 async fn a_member_that_is_away_for_seven_days_is_forgotten<F: Fixture>(mut f: F) {
-    let (a, b) = (admitted(&f, Join { timing: slow(), ..join_of("a") }).await, member(&f, "b").await);
+    let (a, b) = (admitted(&f, Join { settings: slow(), ..join_of("a") }).await, member(&f, "b").await);
     put(&f, publish_of(&a, vec![packed(1, 1)])).await;
     leave(&f, &a).await;
     let before = view(&f).await.delta;
@@ -98,7 +100,7 @@ async fn a_member_that_is_away_for_seven_days_is_forgotten<F: Fixture>(mut f: F)
 }
 
 async fn a_member_that_came_back_is_not_forgotten<F: Fixture>(mut f: F) {
-    let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: slow(), ..join_of("a") }).await;
     let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
     acknowledge(&f, &a, &a.epoch, first + 1).await;
     leave(&f, &a).await;
@@ -110,7 +112,7 @@ async fn a_member_that_came_back_is_not_forgotten<F: Fixture>(mut f: F) {
 }
 
 async fn a_rename_keeps_the_producers_mark_when_the_old_id_is_forgotten<F: Fixture>(mut f: F) {
-    let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: slow(), ..join_of("a") }).await;
     put(&f, publish_of(&a, vec![packed(1, 3)])).await;
     let ask = Join { rename_from: Some(id("a")), ..join_of("b") };
     let b = admitted(&f, Join { process: join_of("a").process, producer: join_of("a").producer, ..ask }).await;

@@ -2,9 +2,10 @@
 //!
 //! Not here: how they learn it (`differential.rs`).
 
-use crate::calls::{Node, id};
+use crate::calls::{Node, campaign_of, id, secs, tick_of};
 use clawster::cluster::ids::{Incarnation, MessageSeq, Term};
-use clawster::cluster::protocol::{Life, Numbers};
+use clawster::cluster::protocol::{Campaign, Life, Numbers, Rule, Tick};
+use clawster::cluster::settings::{LeaderMode, Shared, Timing, Versioned};
 
 pub fn name(node: usize) -> String {
     format!("n{node}")
@@ -40,4 +41,25 @@ impl Memo {
             presence: None,
         }
     }
+}
+
+/// Settings of three versions, each with a grace, a mode and a lease of its own.
+pub fn settings(at: usize) -> Versioned {
+    let version = at as u64 % 3;
+    let timing = Timing { heartbeat_interval: secs(10), heartbeat_ttl: secs(31), lease_ttl: secs(31 + 2 * version) };
+    let mode = if version == 1 { LeaderMode::Fenced } else { LeaderMode::Exclusive };
+    Versioned { version, settings: Shared { timing, presence_grace: secs(1 + version), mode } }
+}
+
+/// A tick in which the caller knows and states the settings of this step.
+pub fn tick_at(node: &Node, at: usize) -> Tick {
+    let (settings, stated) = (settings(at), at as u64);
+    Tick { settings, promise: settings.settings.promise(), stated, ..tick_of(node) }
+}
+
+/// A campaign in which it does; now and then the caller has seen too little for any rule.
+pub fn campaign_at(at: usize, node: &Node, rule: Rule, seen: Term) -> Campaign {
+    let seen_for = secs(if at.is_multiple_of(4) { 1 } else { 600 });
+    let (promise, stated) = (settings(at).settings.promise(), at as u64);
+    Campaign { promise, stated, seen_for, ..campaign_of(node, rule, seen) }
 }

@@ -81,7 +81,7 @@ async fn bytes_are_counted_right_over_many_runs<F: Fixture>(f: F) {
 
 async fn nobody_is_waited_for_longer_than_an_hour<F: Fixture>(mut f: F) {
     let hours = Timing { heartbeat_interval: secs(36_000), heartbeat_ttl: secs(360_000), lease_ttl: secs(360_000) };
-    let a = admitted(&f, Join { timing: hours, ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: with(hours), ..join_of("a") }).await;
     member(&f, "b").await;
     let (written, _) = flood(&f, &a, 1, 936, 10_000).await;
     let last = newest(&f).await;

@@ -85,7 +85,10 @@ impl Symbols {
         let (token, event) = (self.token(data.numbers.token), self.event(EventSeq(data.numbers.event)));
         let message = self.message(MessageSeq(data.numbers.message));
         let starts = (self.event(data.event_start), self.message(data.message_start));
-        format!("{} token {token} event {event} message {message} {starts:?} {:?}", data.epoch, data.timing)
+        format!(
+            "{} token {token} event {event} message {message} {starts:?} {:?} {:?}",
+            data.epoch, data.timing, data.settings
+        )
     }
 
     fn leader(&self, leader: Option<&LeaderRecord>, now: ServerTime) -> String {
@@ -96,12 +99,14 @@ impl Symbols {
             None => record.nonce.clone(),
         };
         format!(
-            "record {holder:?} term {} {} s {nonce} {:?} {:?} {}",
+            "record {holder:?} term {} {} s {nonce} {:?} {:?} {} {:?} {}",
             self.token(record.term.0),
             left(record.expires_at.since(now)),
             record.presence,
             record.handing_to,
-            record.present
+            record.present,
+            record.promise,
+            record.stated
         )
     }
 
@@ -113,10 +118,11 @@ impl Symbols {
             .map(|owner| format!("{}#{} {:?}", owner.node_id, self.token(owner.incarnation.0), owner.presence));
         let nonce = if record.nonce.starts_with("vacant-") { "vacant" } else { &record.nonce };
         format!(
-            "lease {holder:?} {} {} s of {:?} {nonce} {} {} {:?} {}",
+            "lease {holder:?} {} {} s of {:?} {nonce} {:?} {} {} {:?} {}",
             self.token(record.token.0),
             left(record.expires_at.since(now)),
             record.ttl,
+            record.grace,
             record.present,
             record.same_server,
             record.offered_to,
@@ -138,7 +144,9 @@ impl Symbols {
                 let record = self.lease_record(reply.record.as_ref(), reply.now);
                 format!("{outcome} {:?} {} {} {record}", reply.again.map(left), reply.epoch, self.token(reply.token))
             }
-            LeaseReply::Renewed { now, outcome: Renewed::Until(until) } => format!("until {}", left(until.since(*now))),
+            LeaseReply::Renewed { now, outcome: Renewed::Until(until), .. } => {
+                format!("until {}", left(until.since(*now)))
+            }
             LeaseReply::Renewed { outcome, .. } => format!("{outcome:?}"),
             LeaseReply::Watched { now, epoch, record } => {
                 format!("{epoch} {}", self.lease_record(record.as_ref(), *now))
@@ -223,6 +231,7 @@ impl Symbols {
             Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Census(_) => {
                 format!("{reply:?}")
             }
+            Reply::Settings(shown) => format!("{:?} {:?}", shown.before, shown.after),
             Reply::Watch(reply) => self.watch(reply),
             Reply::Sweep { leads, gone } => {
                 let mut gone = gone.clone();

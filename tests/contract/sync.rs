@@ -109,7 +109,7 @@ async fn a_call_trims_more_than_it_puts<F: Fixture>(f: F) {
 
 async fn a_backlog_is_kept_for_an_hour_of_absence<F: Fixture>(mut f: F) {
     let hours = Timing { heartbeat_interval: secs(3600), heartbeat_ttl: secs(36_000), lease_ttl: secs(36_000) };
-    let a = admitted(&f, Join { timing: hours, ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: with(hours), ..join_of("a") }).await;
     let away = member(&f, "away").await;
     put_many(&f, &a, 1, 20, 5).await;
     leave(&f, &away).await;
@@ -126,7 +126,7 @@ async fn a_backlog_is_kept_for_an_hour_of_absence<F: Fixture>(mut f: F) {
 
 async fn many_who_are_away_do_not_hide_one_who_reads<F: Fixture>(mut f: F) {
     let hours = Timing { heartbeat_interval: secs(3600), heartbeat_ttl: secs(36_000), lease_ttl: secs(36_000) };
-    let a = admitted(&f, Join { timing: hours, ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: with(hours), ..join_of("a") }).await;
     for n in 0..20 {
         let gone = member(&f, &format!("gone{n:02}")).await;
         leave(&f, &gone).await;

@@ -308,7 +308,7 @@ async fn a_draining_member_gets_no_tasks_and_finishes_what_it_has<F: Fixture>(f:
 }
 
 async fn ended_tasks_are_kept_for_a_day_and_dead_ones_for_a_week<F: Fixture>(mut f: F) {
-    let a = admitted(&f, Join { timing: slow(), ..join_of("a") }).await;
+    let a = admitted(&f, Join { settings: slow(), ..join_of("a") }).await;
     let once = |id: &str| NewTask { max_attempts: 1, ..new(id) };
     add(&f, &a, vec![once("dead"), once("failed"), once("done")]).await;
     let tasks = claim(&f, &a, 3).await;

@@ -1,11 +1,14 @@
 //! Every node tells its host the same story, without holes, also to a host that was away.
 
 use crate::support::checker::{judge, rising_terms, same_events};
-use crate::support::cluster::settled;
+use crate::support::cluster::{settled, stage};
+use crate::support::proxy::Mode;
 use crate::support::wait::secs;
-use crate::support::{RedisServer, Serve, Trio, eventually};
+use crate::support::{Launch, Proxy, RedisServer, Serve, Trio, eventually, stamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Waits until these nodes have seen the same last event, which is at or behind `seq`.
 #[track_caller]
@@ -92,6 +95,51 @@ fn a_subscriber_that_was_away_misses_none_and_gets_none_twice() {
         if of(&late).len() >= due.len() { Ok(()) } else { Err(format!("{} of {}", of(&late).len(), due.len())) }
     });
     assert_eq!(of(&late)[..due.len()], due[..]);
+}
+
+#[test]
+fn a_subscriber_that_goes_on_while_its_node_starts_is_told_no_gap() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.port());
+    let dir = stage();
+    let teller = Launch::new(dir.path(), "a").redis(&redis).brisk().start();
+    teller.until("a leads", secs(20.0), |state| state["role"] == "leader");
+    // A slow way to Redis, so that there is time between the stream as a subscriber finds it and the node's own reading.
+    let launch = Launch::new(dir.path(), "b").port(proxy.port()).brisk();
+    proxy.set(Mode::Delay(Duration::from_millis(15)));
+    teller.subscribe(Value::Null, None);
+    let begun = AtomicUsize::new(0);
+    let tell = |count: usize| {
+        // The first task of a kind is an event.
+        teller.ok("distributed.submit_task", json!({"kind": format!("k{count}"), "payload": 1}));
+    };
+    tell(begun.fetch_add(1, Ordering::SeqCst));
+    teller.event("the first task", secs(10.0), |event| event["event"] == "cluster.task_available");
+    let mut seen = last_id(&teller.events());
+    for _ in 0..6 {
+        let node = launch.start();
+        let subscribed = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let within = stamp() + secs(40.0);
+                while !subscribed.load(Ordering::SeqCst) && stamp() < within {
+                    tell(begun.fetch_add(1, Ordering::SeqCst));
+                }
+            });
+            let within = stamp() + secs(20.0);
+            while node.call("cluster.subscribe", json!({"after": seen})).is_err() && stamp() < within {}
+            eventually("it has caught up", secs(20.0), || {
+                let told = node.notes().iter().filter(|note| note.event()["seq"].is_number()).count();
+                if told >= 20 { Ok(()) } else { Err(told) }
+            });
+            subscribed.store(true, Ordering::SeqCst);
+        });
+        let told: Vec<Value> = node.notes().iter().map(|note| note.event().clone()).collect();
+        let gap = told.iter().find(|event| event["event"] == "cluster.gap");
+        assert!(gap.is_none(), "nothing was lost, but: {gap:?}");
+        seen = last_id(&node.events());
+        node.kill9();
+    }
 }
 
 #[test]

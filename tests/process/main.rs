@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod begun;
 mod commands;
 mod cost;
 mod cursors;
@@ -33,19 +34,25 @@ mod messages;
 mod metrics;
 mod once;
 mod outage;
+mod own_ids;
 mod ownership;
+mod plugin;
 mod refusals;
+mod removed;
 mod room;
 mod run_lease;
 mod schedules;
 mod settings;
+mod shared_settings;
 mod slow;
 mod stale_copy;
+mod strangers;
 mod sync_rules;
 mod tasks;
 mod terminal;
 mod top;
 mod tracing;
+mod transport;
 mod versions;
 mod watch;
 mod work;

@@ -10,6 +10,7 @@ use crate::clock::{SECOND, Time};
 use crate::message_checks::Log;
 use crate::rng::Rng;
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
+use clawster::cluster::inbox::Place;
 use clawster::cluster::message::{Message, Outgoing, Producer};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,6 +25,8 @@ pub(crate) struct Disk {
     pub(crate) unsent: VecDeque<Outgoing>,
     removed: VecDeque<(Time, Outgoing)>,
     pub(crate) cursor: Option<(MessageSeq, String)>,
+    /// What belongs to the cursor.
+    pub(crate) place: Option<Place>,
     pub(crate) marks: BTreeMap<Producer, u64>,
     /// The process that has it open.
     pub(crate) holder: Option<usize>,
@@ -39,10 +42,16 @@ impl Disk {
             unsent: VecDeque::new(),
             removed: VecDeque::new(),
             cursor: None,
+            place: None,
             marks: BTreeMap::new(),
             holder: None,
             log: Log::default(),
         }
+    }
+
+    /// Under which id the cursor is.
+    pub(crate) fn cursor_of(&self) -> Option<NodeId> {
+        self.place.as_ref().map(|place| place.owner.clone())
     }
 
     pub(crate) fn accept(&mut self, message: Message) {

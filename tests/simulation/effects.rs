@@ -11,6 +11,7 @@ use crate::side::DEADLINE;
 use crate::world::{Due, World};
 use clawster::cluster::ids::EventSeq;
 use clawster::cluster::node::{Effect, Input};
+use clawster::cluster::settings::Versioned;
 use clawster::store::memory::Channel;
 use std::time::Duration;
 
@@ -80,7 +81,16 @@ impl World {
             Effect::Recovered => self.note(|| format!("-- p{pid} recovered")),
             Effect::Reconnected => self.note(|| format!("-- p{pid} reconnected")),
             Effect::Beaten(beaten) => self.checks.beaten(pid, &beaten),
+            Effect::Settings(settings) => self.remember(self.processes[pid].host, settings),
             Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
+        }
+    }
+
+    /// A host keeps the newest settings that a data set showed; version 0 nobody confirmed.
+    pub(crate) fn remember(&mut self, host: usize, settings: Versioned) {
+        let kept = &mut self.hosts[host].remembered;
+        if settings.version > 0 && kept.is_none_or(|known| settings.version >= known.version) {
+            *kept = Some(settings);
         }
     }
 

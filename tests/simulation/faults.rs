@@ -241,7 +241,7 @@ impl World {
             6 | 7 => Request::Join(JoinAsk::default()),
             8 => {
                 let name = format!("n{host}r{}", self.rng.below(3));
-                Request::Join(JoinAsk { node_id: NodeId::new(name).ok(), ..JoinAsk::default() })
+                Request::Join(self.rename_ask(pid, NodeId::new(name).expect("an id")))
             }
             9 => {
                 let force = JoinAsk { force: true, ..JoinAsk::default() };

@@ -163,6 +163,8 @@ fn nobody_takes_over_a_living_leader_after_flushall() {
             && campaign.rule == Rule::Absent
         {
             campaign.rule = Rule::AbsentLease;
+            // The store compares the time that was seen with the lease, too.
+            campaign.seen_for = Duration::from_secs(1_000_000);
         }
     }
     fn unheld(_: &World, _: usize, reply: &mut Reply) {

@@ -15,7 +15,7 @@ use clawster::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseReply, Life, Once, Owner, Refusal, Renewed, Reply,
     Served, ServerId,
 };
-use clawster::cluster::time::Moment;
+use clawster::cluster::time::{Moment, millis};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ impl World {
         let owner = Owner { node_id: life.node_id, incarnation: life.incarnation, presence: None };
         let name = claimant.name.clone();
         let late = self.now > claimant.waits_until;
+        let now = self.hosts[self.processes[pid].host].clock.read(self.now);
         let call = match claimant.phase {
             Phase::Asking if late => {
                 self.set_phase(pid, id, Phase::GivingUp);
@@ -99,7 +100,6 @@ impl World {
             }
             Phase::GivingUp => LeaseCall::Forget { name, ticket: claimant.ticket },
             Phase::Asking => {
-                let now = self.hosts[self.processes[pid].host].clock.read(self.now);
                 let served = self.processes[pid].leases.served.clone();
                 LeaseCall::Acquire(Acquire {
                     name,
@@ -110,6 +110,8 @@ impl World {
                     wait: claimant.waits_until > self.now,
                     grace: self.setup.leader.presence_grace,
                     claim: None,
+                    seen_for: Duration::ZERO,
+                    stated: millis(now.0),
                     served: served.map(|(server, epoch, since)| Served { server, epoch, span: now.since(since) }),
                     nonce: self.fresh("a"),
                     known: self.processes[pid].node.known(),
@@ -126,6 +128,7 @@ impl World {
                     ticket: Some(claimant.ticket),
                     holds: false,
                     grace: self.setup.leader.presence_grace,
+                    stated: millis(now.0),
                 },
                 6 | 7 => LeaseCall::Check { name, token },
                 _ => {
@@ -203,7 +206,7 @@ impl World {
     pub(crate) fn want_once(&mut self, pid: usize, keys: Vec<String>) {
         let Some(life) = self.life_of(pid) else { return };
         let request_id = self.fresh("o").to_string();
-        let once = Once { by: life.node_id, request_id, ttl: Duration::from_hours(24), keys };
+        let once = Once { by: life.node_id, request_id, ttl: Duration::from_hours(24), keys, give_back: false };
         self.sides += 1;
         self.processes[pid].leases.once.insert(self.sides, once);
         self.once_on(pid, self.sides);

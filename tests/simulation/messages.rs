@@ -15,7 +15,7 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
 use clawster::cluster::inbox::Inbox;
 use clawster::cluster::message::{Message, Outgoing};
-use clawster::cluster::node::{Admission, Input, Standing};
+use clawster::cluster::node::{Admission, Input, JoinAsk, Standing};
 use clawster::cluster::packing::pack;
 use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
@@ -110,16 +110,25 @@ impl World {
         ids.extend(admission.aliases.iter().cloned());
         self.processes[pid].ids.clone_from(&ids);
         let mail = &mut self.processes[pid].mail;
-        let goes_on = mail.owner.replace(id.clone()).is_some_and(|known| ids.contains(&known));
+        let before = mail.owner.replace(id.clone());
+        let goes_on = before.as_ref().is_some_and(|known| ids.contains(known));
         let key = mail.disk.clone();
         if let Some(inbox) = mail.inbox.as_mut().filter(|_| goes_on) {
-            inbox.set_ids(ids.clone());
+            match admission.stood.filter(|_| before.as_ref() != Some(id)) {
+                Some(stood) => inbox.rename(ids.clone(), stood),
+                None => inbox.set_ids(ids.clone()),
+            }
             inbox.begin_epoch(&admission.data);
         } else {
             let kept = key.as_ref().and_then(|key| self.disks.get(key));
+            let saved = kept.and_then(|disk| disk.place.clone().zip(disk.cursor.clone()));
             let kept = kept.map(|disk| (disk.producer.clone(), disk.marks.clone()));
             let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
-            mail.inbox = Some(Inbox::new(ids.clone(), producer, admission.cursor, &admission.data, marks));
+            let mut inbox = Inbox::new(ids.clone(), producer, admission.cursor, &admission.data, marks);
+            if let Some((place, (kept, _))) = saved.filter(|(_, (_, epoch))| *epoch == admission.data.epoch) {
+                inbox.resume(place, kept);
+            }
+            mail.inbox = Some(inbox);
         }
         let cursor = mail.inbox.as_ref().map(Inbox::acknowledged).unwrap_or_default();
         self.note(|| format!("-- p{pid} receives as {ids:?} from {cursor}, goes on: {goes_on}"));
@@ -154,9 +163,21 @@ impl World {
         let key = self.processes[pid].mail.disk.clone().expect("it holds one");
         let disk = &self.disks[&key];
         let known = self.hosts[self.processes[pid].host].known;
-        let input = Input::Resumed { producer: disk.producer.clone(), known, cursor: disk.cursor.clone() };
+        let (producer, cursor, cursor_of) = (disk.producer.clone(), disk.cursor.clone(), disk.cursor_of());
+        let input = Input::Resumed { producer, known, cursor, cursor_of };
         self.step(pid, input);
         self.publish_on(pid);
+    }
+
+    /// What a process asks that wants another id: the store of that id, if nobody holds it, tells where its receiving stood.
+    pub(crate) fn rename_ask(&self, pid: usize, id: NodeId) -> JoinAsk {
+        let process = &self.processes[pid];
+        let looks = process.mail.disk.is_some() && *process.node.node_id() != id;
+        let there = self.disks.get(&(process.host, id.clone())).filter(|disk| looks && disk.holder.is_none());
+        let known = there.map(|_| self.hosts[process.host].known).unwrap_or_default();
+        let stood = there.filter(|disk| disk.cursor_of().is_none_or(|of| of == id));
+        let stood = stood.and_then(|disk| disk.cursor.clone());
+        JoinAsk { node_id: Some(id), stood, known, ..JoinAsk::default() }
     }
 
     fn save_cursor(&mut self, pid: usize) {
@@ -164,6 +185,7 @@ impl World {
         let (Some(key), Some(inbox)) = (&mail.disk, &mut mail.inbox) else { return };
         let disk = self.disks.get_mut(key).expect("it is held");
         disk.cursor = Some((inbox.acknowledged(), inbox.epoch().to_owned()));
+        disk.place = inbox.place().or(disk.place.take());
         for (producer, seq) in inbox.take_marks() {
             let mark = disk.marks.entry(producer).or_default();
             *mark = seq.max(*mark);

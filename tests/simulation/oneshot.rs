@@ -9,19 +9,23 @@ use crate::clock::{Time, micros};
 use crate::network::{ConnId, Job, Kind, News};
 use crate::side::DEADLINE;
 use crate::world::{Due, World};
-use clawster::cluster::election::{Observation, Sight};
+use clawster::cluster::election::{Chance, Observation, Sight};
 use clawster::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use clawster::cluster::leadership::lease_deadline;
 use clawster::cluster::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
-    Call, Campaign, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick, TickReply, View,
-    ViewReply, WatchReply,
+    Call, Campaign, DataSet, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick,
+    TickReply, View, ViewReply, WatchReply,
 };
-use clawster::cluster::time::Moment;
+use clawster::cluster::settings::{Shared, Versioned};
+use clawster::cluster::time::{Moment, millis};
+use std::time::Duration;
 
 /// Numbers of processes from here on are such hosts.
 pub(crate) const TIMERS: usize = 1 << 40;
+/// How long one run waits for a rule to apply.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What one run leaves to the next.
 #[derive(Debug, Clone)]
@@ -40,6 +44,8 @@ pub(crate) struct Timer {
     host: usize,
     pub(crate) id: NodeId,
     kept: Option<Kept>,
+    /// The settings of the cluster as it knows them.
+    settings: Versioned,
     numbers: Numbers,
     run: u64,
     observation: Observation,
@@ -60,6 +66,7 @@ impl World {
             host,
             id,
             kept: None,
+            settings: Versioned::default(),
             numbers: Numbers::default(),
             run: 0,
             observation: Observation::default(),
@@ -103,6 +110,8 @@ impl World {
         }
         self.timer_ends(at);
         self.timers[at].run += 1;
+        let configured = Versioned { version: 0, settings: Shared::of(self.setup.timing, self.setup.leader) };
+        self.timers[at].settings = self.hosts[self.timers[at].host].remembered.unwrap_or(configured);
         self.coverage.see("one-shot: a run");
         match self.timers[at].kept.is_some() {
             true => self.timer_ticks(at),
@@ -115,6 +124,17 @@ impl World {
         if let Some(conn) = self.timers[at].conn.take() {
             self.conns[conn].client_open = false;
             self.send_up(conn, Job::Close);
+        }
+    }
+
+    /// Takes the numbers and the settings of the cluster that an answer showed.
+    fn timer_adopts(&mut self, at: usize, data: &DataSet) {
+        let timer = &mut self.timers[at];
+        timer.numbers = timer.numbers.max(data.numbers);
+        if let Some(found) = data.settings.filter(|found| found.version >= timer.settings.version) {
+            timer.settings = found;
+            let host = timer.host;
+            self.remember(host, found);
         }
     }
 
@@ -151,11 +171,12 @@ impl World {
             kind: PresenceKind::None,
             metadata: serde_json::to_string(&Metadata { candidate: true, ..Metadata::default() }).expect("JSON"),
             candidate: true,
-            timing: self.setup.timing,
+            settings: timer.settings,
             known: timer.numbers,
             fresh_epoch: self.timer_nonce(at, "e"),
             force: false,
             dead_presence: None,
+            dead_for: Duration::ZERO,
             own: kept.map_or(Incarnation(0), |kept| kept.incarnation),
             presence: None,
             producer: Nonce::new(format!("outcron{at}")).expect("a nonce"),
@@ -165,6 +186,8 @@ impl World {
             draining: None,
             revision: 0,
             aliases: Vec::new(),
+            stood: None,
+            elsewhere: false,
         };
         self.timer_calls(at, Call::Join(Box::new(join)));
     }
@@ -179,6 +202,9 @@ impl World {
             fresh_epoch: self.timer_nonce(at, "e"),
             renew: self.timers[at].kept.as_ref().and_then(|kept| kept.lease).map(|(term, _)| term),
             nonce: self.timer_nonce(at, "r"),
+            settings: self.timers[at].settings,
+            promise: self.timers[at].settings.settings.promise(),
+            stated: millis(self.timer_now(at).0),
             leads: false,
             presence: None,
             acknowledged: None,
@@ -218,7 +244,7 @@ impl World {
                     let before = self.timers[at].kept.take();
                     let process = before.map_or_else(|| self.timer_nonce(at, "p"), |kept| kept.process);
                     self.timers[at].kept = Some(Kept { incarnation, process, lease: None, observed: None });
-                    self.timers[at].numbers = self.timers[at].numbers.max(data.numbers);
+                    self.timer_adopts(at, &data);
                     self.checks.data_set(&data);
                     let life = self.timer_life(at);
                     self.checks.admitted(TIMERS + at, &life);
@@ -237,7 +263,7 @@ impl World {
                 self.timers[at].numbers.token = self.timers[at].numbers.token.max(reply.token);
                 if let Some(term) = reply.granted {
                     self.coverage.see("one-shot: elected");
-                    let until = lease_deadline(sent, self.setup.timing.lease_ttl);
+                    let until = lease_deadline(sent, self.timers[at].settings.settings.timing.lease_ttl);
                     if let Some(kept) = &mut self.timers[at].kept {
                         (kept.lease, kept.observed) = (Some((term, until)), None);
                     }
@@ -252,12 +278,14 @@ impl World {
 
     fn timer_ticked(&mut self, at: usize, sent: Moment, reply: TickReply) {
         let (now, life) = (self.timer_now(at), self.timer_life(at));
-        self.timers[at].numbers = self.timers[at].numbers.max(reply.data.numbers);
         self.checks.data_set(&reply.data);
         if reply.identity != Identity::Ok {
+            self.timer_adopts(at, &reply.data);
             return self.timer_joins(at);
         }
-        let lease_ttl = self.setup.timing.lease_ttl;
+        // The lease that this beat stated is what the record says now.
+        let lease_ttl = self.timers[at].settings.settings.timing.lease_ttl;
+        self.timer_adopts(at, &reply.data);
         let record = reply.leader.as_ref();
         let mine = record.is_some_and(|record| record.holder.as_ref() == Some(&life));
         let Some(kept) = &mut self.timers[at].kept else { return };
@@ -295,33 +323,35 @@ impl World {
         if rival {
             return self.timer_ends(at);
         }
-        let waited = self.setup.timing.lease_ttl.mul_f64(1.05);
+        let shared = self.timers[at].settings.settings;
         let observed = self.timers[at].kept.as_ref().and_then(|kept| kept.observed.clone());
         if let Some(record) = record.filter(|record| view.now > record.expires_at)
-            && observed.is_some_and(|(term, nonce, since)| {
-                term == record.term && nonce == record.nonce && now.since(since) >= waited
-            })
+            && let Some((term, nonce, since)) = observed
         {
-            let rule = Rule::Expired { nonce: record.nonce.clone() };
-            return self.timer_stands(at, rule, record.term);
+            let lease =
+                if record.stated { record.promise.lease } else { shared.promise().longest(record.promise).lease };
+            if term == record.term && nonce == record.nonce && now.since(since) >= lease.mul_f64(1.05) {
+                let rule = Rule::Expired { nonce };
+                return self.timer_stands(at, Chance { at: now, seen: term, rule, since });
+            }
         }
         self.timers[at].observation = Observation::default();
-        self.timers[at].until = now + self.setup.leader.presence_grace.mul_f64(1.6);
+        self.timers[at].until = now + shared.presence_grace.mul_f64(1.6).min(PATIENCE);
         self.timer_calls(at, Call::Watch);
     }
 
     fn timer_watched(&mut self, at: usize, reply: WatchReply, server: &ServerId) {
         let now = self.timer_now(at);
-        let (lease, leader) = (self.setup.timing.lease_ttl, self.setup.leader);
         let clock = self.hosts[self.timers[at].host].clock;
         let timer = &mut self.timers[at];
         let watch = Some((reply.same_server, reply.leader_channel));
         let sight = Sight { record: reply.leader.as_ref(), server, at: reply.now, watch };
-        timer.observation.see(now, &sight, lease);
-        match timer.observation.rule(&timer.id, leader, lease, 0) {
-            Some((when, seen, rule)) if when <= now => self.timer_stands(at, rule, seen),
-            Some((when, ..)) if when <= timer.until => {
-                let wait = when.since(now).min(leader.presence_grace / 4);
+        let shared = timer.settings.settings;
+        timer.observation.see(now, &sight, shared.timing.lease_ttl);
+        match timer.observation.chance(&timer.id, shared.promise(), 0) {
+            Some(chance) if chance.at <= now => self.timer_stands(at, chance),
+            Some(chance) if chance.at <= timer.until => {
+                let wait = chance.at.since(now).min(shared.presence_grace / 4);
                 let wake: Time = clock.when(now + wait).max(self.now + 1);
                 let run = self.timers[at].run;
                 self.later(wake, Due::Deliver(TIMERS + at, None, News::Wake(run)));
@@ -330,14 +360,17 @@ impl World {
         }
     }
 
-    fn timer_stands(&mut self, at: usize, rule: Rule, seen: Term) {
+    fn timer_stands(&mut self, at: usize, chance: Chance) {
+        let now = self.timer_now(at);
         let campaign = Campaign {
             life: self.timer_life(at),
-            rule,
-            seen,
+            rule: chance.rule,
+            seen: chance.seen,
             nonce: self.timer_nonce(at, "c"),
             presence: None,
-            grace: self.setup.leader.presence_grace,
+            promise: self.timers[at].settings.settings.promise(),
+            stated: millis(now.0),
+            seen_for: now.since(chance.since),
             known_token: self.timers[at].numbers.token,
         };
         self.timer_calls(at, Call::Campaign(Box::new(campaign)));

@@ -5,6 +5,7 @@
 //! Not here: how the effects of a step are carried out (`effects.rs`).
 
 use crate::clock::{MS, SECOND, Time};
+use crate::disk::Disk;
 use crate::lease_client::Leases;
 use crate::messages::Mail;
 use crate::network::{ConnId, Job, Kind, News};
@@ -60,11 +61,13 @@ impl World {
             auto_join: true,
             leader: clawster::cluster::settings::LeaderSettings { candidate: h.candidate, ..self.setup.leader },
             timing: self.setup.timing,
+            remembered: h.remembered,
             retry: self.retry,
             producer: Nonce::new(format!("out{host}")).expect("a nonce"),
             process,
             known: h.known,
             cursor: None,
+            cursor_of: None,
             former: None,
         };
         let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());
@@ -72,7 +75,8 @@ impl World {
         let disk = self.disks.get(&(host, node_id.clone())).filter(|disk| disk.holder.is_none());
         let producer = disk.map_or(settings.producer.clone(), |disk| disk.producer.clone());
         let cursor = disk.and_then(|disk| disk.cursor.clone());
-        let settings = Settings { node_id: node_id.clone(), producer, cursor, ..settings };
+        let cursor_of = disk.and_then(Disk::cursor_of);
+        let settings = Settings { node_id: node_id.clone(), producer, cursor, cursor_of, ..settings };
         self.processes.push(Process {
             host,
             node: Node::new(settings),

@@ -87,7 +87,9 @@ impl Server {
                 seen: record.term,
                 nonce: Nonce::new("eager").expect("a nonce"),
                 presence: None,
-                grace: Duration::ZERO,
+                promise: clawster::cluster::settings::Promise::default(),
+                stated: 0,
+                seen_for: Duration::from_secs(1_000_000),
                 known_token: 0,
             };
             self.state.apply(&Call::Campaign(Box::new(campaign)), at);

@@ -22,7 +22,7 @@ use crate::task_checks::Tasks;
 use crate::wrapper::Wrapper;
 use clawster::cluster::ids::{LeaseName, NodeId};
 use clawster::cluster::protocol::{Call, Numbers, Reply, ServerId};
-use clawster::cluster::settings::{LeaderSettings, Retry, Timing};
+use clawster::cluster::settings::{LeaderSettings, Retry, Timing, Versioned};
 use clawster::store::memory::MemoryState;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -59,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) id: NodeId,
     pub(crate) clock: Clock,
     pub(crate) known: Numbers,
+    /// The settings of the cluster that its processes have seen.
+    pub(crate) remembered: Option<Versioned>,
     pub(crate) starts: u64,
     pub(crate) candidate: bool,
 }
@@ -168,7 +170,7 @@ impl World {
                 let candidate = at < 2 || !rng.chance(150);
                 let clock = Clock { offset: rng.range(1, 100_000 * SECOND), rate };
                 let id = NodeId::new(format!("n{at}")).expect("an id");
-                Host { id, clock, known: Numbers::default(), starts: 0, candidate }
+                Host { id, clock, known: Numbers::default(), remembered: None, starts: 0, candidate }
             })
             .collect();
         Self {

@@ -25,6 +25,10 @@ pub enum Mode {
     Drop,
     /// Accepts and keeps connections, hands nothing on.
     BlackHole,
+    /// Accepts and keeps connections, hands nothing on to the server.
+    BlackHoleUp,
+    /// Accepts and keeps connections, hands nothing on to the client.
+    BlackHoleDown,
     /// Ends the way from the server to the client and keeps the other way.
     HalfClose,
 }
@@ -47,6 +51,10 @@ pub struct Proxy {
 }
 
 const LOOK: Duration = Duration::from_millis(5);
+/// How long a thread waits for bytes before it looks whether its connection is to end.
+const READ: Duration = Duration::from_millis(20);
+/// The bytes that are handed on at a time while the way is narrow.
+const SIP: usize = 4 << 10;
 
 impl Proxy {
     /// Starts one in front of a port on the loopback interface.
@@ -128,7 +136,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(server) = TcpStream::connect(("127.0.0.1", shared.target.load(Ordering::SeqCst))) else { continue };
         for stream in [&client, &server] {
             stream.set_nodelay(true).ok();
-            stream.set_read_timeout(Some(LOOK)).ok();
+            stream.set_read_timeout(Some(READ)).ok();
         }
         let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) else { continue };
         let born = shared.cut.load(Ordering::SeqCst);
@@ -145,7 +153,8 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
         if let Some(over) = shared.wait_to_hand_on(born, to_client) {
             break over;
         }
-        let size = match from.read(&mut chunk) {
+        let most = if matches!(shared.mode(), Mode::Slow(_)) { SIP } else { chunk.len() };
+        let size = match from.read(&mut chunk[..most]) {
             Ok(0) => break Shutdown::Write,
             Ok(size) => size,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
@@ -189,6 +198,8 @@ impl Shared {
             match mode {
                 Mode::HalfClose if to_client => return Some(Shutdown::Write),
                 Mode::BlackHole => std::thread::sleep(LOOK),
+                Mode::BlackHoleUp if !to_client => std::thread::sleep(LOOK),
+                Mode::BlackHoleDown if to_client => std::thread::sleep(LOOK),
                 _ => return None,
             }
         }

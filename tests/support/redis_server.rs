@@ -37,6 +37,8 @@ pub struct RedisOptions {
     pub alone: bool,
     /// More lines of redis.conf.
     pub extra: Vec<String>,
+    /// Variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// A running (or stopped) server.
@@ -104,7 +106,13 @@ impl RedisServer {
         self.try_cli(args).unwrap_or_else(|error| panic!("redis {args:?}: {error}\n{}", self.log()))
     }
 
-    fn try_cli(&self, args: &[&str]) -> std::io::Result<String> {
+    /// The directory with its files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Sends a command, logged in, and returns the reply as text, or why there is none.
+    pub fn try_cli(&self, args: &[&str]) -> std::io::Result<String> {
         let mut connection = Resp::connect(self.port)?;
         if let Some((user, password)) = &self.options.user {
             connection.call(&["AUTH", user, password])?;
@@ -213,6 +221,7 @@ impl RedisServer {
         let conf = self.dir.path().join("redis.conf");
         std::fs::write(&conf, self.conf()).expect("redis.conf is written");
         let mut command = Command::new(binary());
+        command.envs(self.options.env.iter().cloned());
         command.arg(&conf).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{MISSING} ({error})"));
         let end = super::stamp() + Duration::from_secs(10);

@@ -29,8 +29,9 @@ pub struct Launch {
     pub label: String,
     /// The directory that holds the node's `state` and `config`.
     pub home: PathBuf,
+    /// The program: the built one, unless another is put here.
+    pub program: PathBuf,
     env: BTreeMap<String, String>,
-    program: PathBuf,
 }
 
 impl Launch {

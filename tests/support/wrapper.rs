@@ -106,7 +106,7 @@ impl Wrapper {
     /// Starts a wrapper around any command.
     #[track_caller]
     pub fn start(launch: &Launch, options: &[&str], command: &[&str]) -> Self {
-        let mut wrapper = Command::new(env!("CARGO_BIN_EXE_clawster"));
+        let mut wrapper = Command::new(&launch.program);
         wrapper.args(["run", "--lease", "bot"]).args(options).arg("--").args(command);
         wrapper.env_clear().envs(launch.environment()).current_dir(&launch.home).process_group(0);
         let mut child = wrapper

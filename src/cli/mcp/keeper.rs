@@ -108,7 +108,7 @@ impl<'a> Keeper<'a> {
         self.news.detach();
         if broke && let Some(own) = self.own.take() {
             tracing::error!(id = %node_id, "a part of the node broke down; it is ended and started again");
-            own.end(std::future::ready(())).await;
+            own.end(std::future::ready(()), Duration::ZERO).await;
         }
         if self.own.is_none() {
             tracing::warn!(id = %node_id, "the node of this host went away; looking for another one");

@@ -80,7 +80,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
     let drain = async { while host.join_next().await.is_some() {} };
     let end = async {
         match own {
-            Some(own) => own.end(drain).await,
+            Some(own) => own.end(drain, Duration::ZERO).await,
             // What is not drained by then is dropped with its set.
             None => drop(tokio::time::timeout(DRAIN + DRAIN / 2, drain).await),
         }

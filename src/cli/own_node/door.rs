@@ -2,6 +2,7 @@
 //!
 //! 1. It follows the node's id: after a rename the new one is open before the old one closes.
 //! 2. A rename ends nobody's connection: clients that came by the old path are served on.
+//! 3. A socket whose file somebody removed is opened again.
 //!
 //! Not here: serving its clients (`crate::rpc::socket`).
 
@@ -12,7 +13,7 @@ use crate::engine::RunningNode;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
 use crate::rpc::module::Module;
-use crate::rpc::socket::{Listener, Places};
+use crate::rpc::socket::{Listener, Place, Places};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -20,6 +21,17 @@ use tokio::task::JoinSet;
 
 /// The pause before a socket that cannot be opened is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether the socket's file is still there.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Waits until the file of a socket is gone; for ever where there is none.
+async fn gone(place: Option<&Place>) {
+    let Some(place) = place else { return std::future::pending().await };
+    while place.is_there() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
 
 /// Opens the socket of a node id.
 pub(super) fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure> {
@@ -59,7 +71,9 @@ impl Door {
                 Some(close) => (close, watch::channel(true).1),
                 None => watch::channel(false),
             };
+            let mut place = None;
             if let Some(listener) = listener.take() {
+                place = Some(listener.place());
                 let (module, limits, places) = (self.module.clone(), limits.clone(), places.clone());
                 let stopped = stopped.clone();
                 open.spawn(async move { listener.serve(module, limits, places, closed, stopped).await });
@@ -67,6 +81,10 @@ impl Door {
             let renamed = tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => None,
                 renamed = self.node.renamed(&id) => renamed,
+                () = gone(place.as_ref()) => {
+                    tracing::warn!(node_id = %id, "the socket of this node was removed; it is opened again");
+                    Some(id.clone())
+                }
             };
             let Some(renamed) = renamed else { break };
             // Before the old one closes: whoever asked for the rename may look for the new one at once.

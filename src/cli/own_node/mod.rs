@@ -34,6 +34,8 @@ use tokio::task::JoinSet;
 
 /// How long the node may take to leave and flush: 3 s for Redis, and what its own tasks take.
 pub(super) const LEAVE_WITHIN: Duration = Duration::from_millis(3_300);
+/// What is left of that at least for a node that was asked to end while it was being started.
+const LEAST_LEAVE: Duration = Duration::from_millis(300);
 /// How long Redis may take for that.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long answers in flight are waited for meanwhile.
@@ -125,8 +127,9 @@ impl OwnNode {
         self.node.broken().await;
     }
 
-    /// Ends the node: it leaves the cluster while its answers in flight, and those of the `host`, are written.
-    pub(super) async fn end(mut self, host: impl Future<Output = ()>) {
+    /// Ends the node: it leaves the cluster while its answers in flight, and those of the `host`, are written. `spent`: the part of the time
+    /// for it that has passed already.
+    pub(super) async fn end(mut self, host: impl Future<Output = ()>, spent: Duration) {
         self.keeper.abort_all();
         // At once and together: a leader hands over while the last answers are written.
         self.stop.send_replace(true);
@@ -136,7 +139,8 @@ impl OwnNode {
             let _ = tokio::time::timeout(DRAIN + DRAIN / 2, async { tokio::join!(doors, host) }).await;
         };
         let leave = async {
-            let ended = tokio::time::timeout(LEAVE_WITHIN, self.node.stop(PATIENCE)).await;
+            let within = LEAVE_WITHIN.saturating_sub(spent).max(LEAST_LEAVE);
+            let ended = tokio::time::timeout(within, self.node.stop(PATIENCE)).await;
             if ended.is_err() {
                 tracing::warn!(
                     "the node did not end in time; what it kept on disk is sent by the next process of this id"

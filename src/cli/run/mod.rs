@@ -14,18 +14,21 @@ use super::{Session, direct, settings, settle};
 use crate::clock;
 use crate::cluster::holding::{End, Terms, Wait, Why};
 use crate::cluster::ids::{LeaseName, NodeId};
-use crate::cluster::protocol::LEASE_TTL;
+use crate::cluster::protocol::{Call, LEASE_TTL, Reply};
 use crate::config::Config;
 use crate::engine::holder;
 use crate::engine::state_dir::StateDir;
 use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
+use crate::store::{Answer, Store};
 use say::Say;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the private server may take to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
+/// How long the data set is asked for the settings of the cluster.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(1);
 /// The variable that holds the lease's name.
 const NAME: &str = "CLAWSTER_LEASE_NAME";
 
@@ -36,8 +39,6 @@ const NAME: &str = "CLAWSTER_LEASE_NAME";
 pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> Outcome {
     let name = lease_name(&arguments.lease)?;
     let mut config = settings::load(session.global, session.environment)?;
-    let grace = config.leader.presence_grace;
-    check_ttl(arguments.ttl, grace)?;
     let node_id = node_id(session.global, &config).await?;
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
@@ -45,6 +46,9 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     if let Some(trouble) = &redis.trouble {
         say.trouble(trouble);
     }
+    let store = Arc::new(RedisStore::new(settings::target(&config), &config.cluster));
+    let grace = grace(&config, &store, &say).await;
+    check_ttl(arguments.ttl, grace)?;
     let failed = |error: std::io::Error| Failure::Failed(format!("cannot prepare to guard a command: {error}"));
     let signals = Signals::listen().map_err(failed)?;
     // After the private server was started: it shall be nobody's orphan here.
@@ -65,8 +69,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
         random: direct::random()?,
     };
     let variables = vec![(NAME.to_owned(), name.to_string())];
-    let launch = Launch { command: arguments.command, variables, patience: arguments.stop_timeout };
-    let store = Arc::new(RedisStore::new(settings::target(&config), &config.cluster));
+    let hidden = config.secret_variables.clone();
+    let launch = Launch { command: arguments.command, variables, hidden, patience: arguments.stop_timeout };
     let target = store.target().to_string();
     let held = holder::hold(owner, store, terms, launch, signals, |news| say.news(news)).await;
     say.end();
@@ -97,6 +101,29 @@ pub(super) fn launch_command(arguments: &LaunchArguments) -> Outcome {
         super::tell(format!("clawster: {message}\n"));
     }
     Err(Failure::Said(code))
+}
+
+/// The cluster's grace: as the data set says, else as this host remembers it, else as it is configured.
+async fn grace(config: &Config, store: &RedisStore, say: &Say) -> Duration {
+    let dir = StateDir::open(&config.state_dir, &config.cluster).ok();
+    let look = store.call(Call::Settings { known: 0, wanted: None });
+    let found = match tokio::time::timeout(SETTINGS_WITHIN, look).await {
+        Ok(Ok(Answer { reply: Reply::Settings(shown), .. })) => shown.after,
+        _ => None,
+    };
+    let remembered = dir.and_then(|dir| dir.settings());
+    // After a loss of data the host may know more than the data set.
+    let known = found.filter(|found| remembered.is_none_or(|known| known.version <= found.version)).or(remembered);
+    let configured = config.leader.presence_grace;
+    let grace = known.map_or(configured, |known| known.settings.presence_grace);
+    if grace != configured {
+        let (cluster, own) = (grace.as_secs_f64(), configured.as_secs_f64());
+        say.trouble(&format!(
+            "the cluster's leader.presence_grace is {cluster} s (configured here: {own} s) and is used instead; \
+             clawster config push makes this host's configuration the cluster's"
+        ));
+    }
+    grace
 }
 
 fn lease_name(text: &str) -> Result<LeaseName, Failure> {

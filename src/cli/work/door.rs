@@ -34,6 +34,11 @@ impl Door {
         Self { global: self.global.clone(), config: self.config.clone(), client: Mutex::new(None) }
     }
 
+    /// The variables that hold secrets.
+    pub(super) fn secret_variables(&self) -> &[String] {
+        &self.config.secret_variables
+    }
+
     /// Calls a method that waits for nothing.
     pub(super) async fn call<R: DeserializeOwned>(
         &self,

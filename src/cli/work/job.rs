@@ -2,12 +2,14 @@
 //!
 //! 1. A command runs in a process group of its own, which is killed when the task is another's, or may be: at the end of the
 //!    last extension that was confirmed. The kernel kills the command with the worker.
-//! 2. The outcome is told until the node has taken it, or says that the task is another's.
+//! 2. A task ends with its command, not with its output: what the command left behind in its process group is killed, and what other
+//!    processes still keep open is read for [`LINGER`] at most.
+//! 3. The outcome is told until the node has taken it, or says that the task is another's.
 //!
 //! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
 
 use super::door::Door;
-use super::output::{Tail, collect};
+use super::output::Tail;
 use crate::clock;
 use crate::cluster::time::Moment;
 use crate::guard::tied;
@@ -16,14 +18,15 @@ use crate::rpc::errors::ErrorKind;
 use crate::rpc::wire::task::{
     ClaimedTask, CompleteParams, ExtendResult, FailParams, StateResult, TaskDetails, TaskIdParams, TokenParams,
 };
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde_json::value::{RawValue, to_raw_value};
 use std::ffi::OsString;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -36,6 +39,9 @@ const FOR_GOOD: i32 = 65;
 const SHORT: Duration = Duration::from_millis(30);
 /// The pause before an answer that did not come is asked for again.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// How long output is read on after the command has ended; what the command itself wrote is in the pipe by then.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// How far the worker wants to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -76,6 +82,18 @@ impl Group {
     fn of(child: &Child) -> Self {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Self(pid)
+    }
+
+    /// Resolves once the command has ended, before it is reaped: until then its number, and its group's, is nobody else's. False at once
+    /// where the system cannot tell (before Linux 5.3).
+    async fn ended(&self) -> bool {
+        let Some(Ok(handle)) = self.0.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return false };
+        // The constructor that replaces it is unsafe; a handle that is owned, and dropped with this, needs no such promise.
+        #[allow(deprecated)]
+        let watched = AsyncFd::with_interest(handle, Interest::READABLE);
+        let Ok(handle) = watched else { return false };
+        // It becomes readable at the end of the process, and stays so.
+        handle.readable().await.is_ok()
     }
 
     fn kill(&self) {
@@ -126,7 +144,7 @@ type Finished = (ExitStatus, Tail, Tail);
 impl Job {
     fn spawn(&self, command: &[OsString], kind: &str, attempt: u64) -> Result<(Child, Sender), String> {
         let start = || {
-            let (process, input) = tied(command)?;
+            let (process, input) = tied(command, self.door.secret_variables())?;
             Ok((self.start(process, kind, attempt)?, Sender::from_owned_fd(input.into())?))
         };
         start().map_err(|error: io::Error| format!("its command cannot be started: {error}"))
@@ -153,20 +171,39 @@ impl Job {
     ) -> Result<Finished, Ending> {
         let mut group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (mut output, mut errors) = (Tail::first(MAX_RESULT), Tail::last(4_096));
         let finish = async {
             let feed = async {
                 // A command that does not read its input is free to do so.
                 let _ = input.write_all(payload.get().as_bytes()).await;
                 drop(input);
             };
-            let ((), output, errors, status) =
-                tokio::join!(feed, collect(stdout, MAX_RESULT, false), collect(stderr, 4_096, true), child.wait());
-            status.map(|status| (status, output, errors))
+            let pipes = async { tokio::join!(feed, output.collect(stdout), errors.collect(stderr)) };
+            let end = async {
+                if group.ended().await {
+                    group.kill();
+                }
+                child.wait().await
+            };
+            tokio::pin!(pipes, end);
+            let mut open = true;
+            let status = loop {
+                tokio::select! {
+                    status = &mut end => break status,
+                    _ = &mut pipes, if open => open = false,
+                }
+            };
+            if open {
+                // What is still not at its end belongs to processes that are no part of the task any more.
+                let _ = tokio::time::timeout(LINGER, pipes).await;
+            }
+            status
         };
         tokio::select! {
             finished = finish => {
                 // It has ended: its number may be another's from now on.
                 group.0 = None;
+                let finished = finished.map(|status| (status, output, errors));
                 finished.map_err(|error| Ending::Failed { error: format!("cannot wait for it: {error}"), retry: true })
             }
             why = self.keep() => {

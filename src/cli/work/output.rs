@@ -1,40 +1,53 @@
 //! What a command writes, as much of it as is of use.
 //!
-//! 1. A pipe is read to its end, so that the command never waits for a reader; what is kept is bounded.
+//! 1. A pipe is read for as long as the command runs, so that it never waits for a reader; what is kept is bounded.
 //!
 //! Not here: what it means (`job.rs`).
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The kept part of what a command wrote.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
     cut: bool,
-}
-
-/// Reads a pipe to its end and keeps the first `most` bytes, or with `last` the last ones.
-pub(super) async fn collect<R: AsyncRead + Unpin>(pipe: Option<R>, most: usize, last: bool) -> Tail {
-    let mut tail = Tail::default();
-    let Some(mut pipe) = pipe else { return tail };
-    let mut chunk = vec![0; 16 << 10];
-    while let Ok(size @ 1..) = pipe.read(&mut chunk).await {
-        let fresh = chunk.get(..size).unwrap_or_default();
-        if last {
-            tail.bytes.extend_from_slice(fresh);
-            let over = tail.bytes.len().saturating_sub(most);
-            tail.cut |= over > 0;
-            tail.bytes.drain(..over);
-        } else {
-            let room = most.saturating_sub(tail.bytes.len());
-            tail.cut |= size > room;
-            tail.bytes.extend_from_slice(fresh.get(..room.min(size)).unwrap_or_default());
-        }
-    }
-    tail
+    most: usize,
+    last: bool,
 }
 
 impl Tail {
+    /// Keeps the first bytes, so many at most.
+    pub(super) fn first(most: usize) -> Self {
+        Self { bytes: Vec::new(), cut: false, most, last: false }
+    }
+
+    /// Keeps the last bytes, so many at most.
+    pub(super) fn last(most: usize) -> Self {
+        Self { last: true, ..Self::first(most) }
+    }
+
+    /// Reads a pipe to its end. What was read before this is dropped stays.
+    pub(super) async fn collect<R: AsyncRead + Unpin>(&mut self, pipe: Option<R>) {
+        let Some(mut pipe) = pipe else { return };
+        let mut chunk = vec![0; 16 << 10];
+        while let Ok(size @ 1..) = pipe.read(&mut chunk).await {
+            self.take(chunk.get(..size).unwrap_or_default());
+        }
+    }
+
+    fn take(&mut self, fresh: &[u8]) {
+        if self.last {
+            self.bytes.extend_from_slice(fresh);
+            let over = self.bytes.len().saturating_sub(self.most);
+            self.cut |= over > 0;
+            self.bytes.drain(..over);
+        } else {
+            let room = self.most.saturating_sub(self.bytes.len());
+            self.cut |= fresh.len() > room;
+            self.bytes.extend_from_slice(fresh.get(..room.min(fresh.len())).unwrap_or_default());
+        }
+    }
+
     /// All of it as text; `None` when something was cut off.
     pub(super) fn whole(&self) -> Option<String> {
         (!self.cut).then(|| String::from_utf8_lossy(&self.bytes).into_owned())
@@ -56,12 +69,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_bytes_or_the_last_ones_are_kept() {
-        let first = collect(Some(&b"abcdef"[..]), 4, false).await;
+        let keep = async |mut tail: Tail, text: &'static str| {
+            tail.collect(Some(text.as_bytes())).await;
+            tail
+        };
+        let first = keep(Tail::first(4), "abcdef").await;
         assert_eq!((first.bytes.as_slice(), first.whole()), (&b"abcd"[..], None));
-        let last = collect(Some(&b"one\n\ntwo\nthree\nfour\n\n"[..]), 18, true).await;
+        let last = keep(Tail::last(18), "one\n\ntwo\nthree\nfour\n\n").await;
         assert_eq!(last.last_lines().as_deref(), Some("two\nthree\nfour"));
-        let all = collect(Some(&b"x\n"[..]), 4, false).await;
+        let all = keep(Tail::first(4), "x\n").await;
         assert_eq!(all.whole().as_deref(), Some("x\n"));
-        assert_eq!(collect(None::<&[u8]>, 4, true).await.last_lines(), None);
+        let mut none = Tail::last(4);
+        none.collect(None::<&[u8]>).await;
+        assert_eq!(none.last_lines(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_stays_when_the_end_is_not_waited_for() {
+        use tokio::io::AsyncWriteExt;
+        let (mut writer, reader) = tokio::io::duplex(64);
+        writer.write_all(b"said").await.expect("room");
+        let mut tail = Tail::first(64);
+        let reading = tail.collect(Some(reader));
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(20), reading).await.is_err());
+        assert_eq!(tail.whole().as_deref(), Some("said"));
     }
 }

@@ -5,6 +5,7 @@
 //! Not here: what is shown.
 
 use crate::cli::Environment;
+use crate::cli::terminal::escape_lines;
 use std::io::{IsTerminal, Write};
 
 /// The line.
@@ -27,6 +28,7 @@ impl Progress {
         if self.shown == text {
             return;
         }
+        let text = &escape_lines(text);
         let line = if self.terminal { format!("\r\u{1b}[2K{text}") } else { format!("{text}\n") };
         Self::write(&line);
         text.clone_into(&mut self.shown);

@@ -11,7 +11,7 @@ use super::{Effect, End, Limits, News, Terms, Why};
 use crate::cluster::ids::{Nonce, Term};
 use crate::cluster::leadership::lease_deadline;
 use crate::cluster::protocol::{LeaseCall, Renewed, ServerId};
-use crate::cluster::time::Moment;
+use crate::cluster::time::{Moment, millis};
 use std::time::Duration;
 
 /// What a holder takes off its wait, because its clock may be slow.
@@ -27,6 +27,8 @@ const SAFETY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) token: Term,
+    /// The grace that it follows; the record promises at least that.
+    pub(super) grace: Duration,
     /// Of the attempt that was granted: the proof that the lease is this process's.
     ticket: Nonce,
     /// When the last confirmed grant or renewal was sent.
@@ -49,20 +51,22 @@ impl Holder {
         &mut self,
         now: Moment,
         token: Term,
-        ticket: Nonce,
+        (grace, ticket): (Duration, Nonce),
         confirmed: Moment,
         registered: Option<(Nonce, ServerId)>,
     ) {
+        let grace = grace.min(self.terms.grace);
         self.effects.push(Effect::Say(News::Granted(token)));
         let renew_at = if registered.is_some() { confirmed + self.terms.ttl / 3 } else { now };
         self.phase = Phase::Holding(Holding {
             token,
+            grace,
             ticket,
             confirmed,
             registered: registered.map(|(nonce, server)| (nonce, now, server)),
             ping: None,
             renew_at,
-            confirm_by: now + self.terms.grace * 2,
+            confirm_by: now + grace * 2,
             giving_up: false,
             started: false,
         });
@@ -103,14 +107,15 @@ impl Holder {
         let (token, ticket) = holding.grant();
         let (nonce, owner, ticket) = (self.name(), self.owner(presence), Some(ticket));
         let (name, ttl, grace) = (self.terms.name.clone(), Some(self.terms.ttl), self.terms.grace);
-        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace });
+        let stated = millis(now.0);
+        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace, stated });
     }
 
     pub(super) fn renewed(
         &mut self,
         now: Moment,
         sent: Moment,
-        presence: Option<Nonce>,
+        (presence, stated): (Option<Nonce>, Duration),
         outcome: Renewed,
         server: ServerId,
     ) {
@@ -119,6 +124,11 @@ impl Holder {
             Renewed::Until(_) => {
                 holding.confirmed = holding.confirmed.max(sent);
                 holding.renew_at = sent + self.terms.ttl / 3;
+                // The record has it; the cluster's may have become shorter since.
+                holding.grace = stated.min(self.terms.grace);
+                if holding.grace != self.terms.grace {
+                    holding.renew_at = now;
+                }
                 if let Some(nonce) = presence
                     && self.line.standing() == Some(&nonce)
                     && holding.registered.as_ref().is_none_or(|(known, ..)| *known != nonce)
@@ -140,7 +150,7 @@ impl Holder {
     }
 
     pub(super) fn pong(&mut self, now: Moment, nonce: &Nonce, sent: Moment) {
-        let late = matches!(self.phase, Phase::Holding(_)) && now.since(sent) > self.terms.grace / 3;
+        let late = matches!(self.phase, Phase::Holding(_)) && now.since(sent) > self.grace() / 3;
         if !self.line.pong(now, nonce, late) {
             return;
         }
@@ -149,6 +159,28 @@ impl Holder {
         {
             holding.ping = holding.ping.max(Some(sent));
             self.tell_limits();
+        }
+    }
+
+    /// An answer showed the cluster's grace.
+    pub(super) fn learn(&mut self, now: Moment, grace: Duration) {
+        if grace == self.terms.grace {
+            return;
+        }
+        self.terms.grace = grace;
+        if let Phase::Holding(holding) = &mut self.phase {
+            holding.grace = holding.grace.min(grace);
+            holding.renew_at = now;
+        }
+        self.tell_limits();
+    }
+
+    /// The grace that binds this process now.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        match &self.phase {
+            Phase::Holding(holding) => holding.grace,
+            _ => self.terms.grace,
         }
     }
 
@@ -208,7 +240,7 @@ impl Holding {
 
     /// The moment at which the lease counts as lost unless something confirms it again.
     pub(super) fn over_at(&self, terms: &Terms) -> Moment {
-        let present = self.ping.map_or(self.confirm_by, |sent| sent + terms.grace.mul_f64(SLOW));
+        let present = self.ping.map_or(self.confirm_by, |sent| sent + self.grace.mul_f64(SLOW));
         lease_deadline(self.confirmed, terms.ttl).min(present)
     }
 
@@ -216,7 +248,7 @@ impl Holding {
         let ping = self.ping?;
         let at = |grace: f64, lease: f64| {
             let by_lease = self.confirmed + terms.ttl.mul_f64(lease).saturating_sub(SAFETY);
-            by_lease.min(ping + terms.grace.mul_f64(grace))
+            by_lease.min(ping + self.grace.mul_f64(grace))
         };
         Some(Limits { terminate_at: at(GRACE_PARTS.0, LEASE_PARTS.0), kill_at: at(GRACE_PARTS.1, LEASE_PARTS.1) })
     }

@@ -157,7 +157,7 @@ impl Holder {
         }
         let holds = matches!(self.phase, Phase::Holding(_));
         let name = self.name();
-        let effect = self.line.act(now, self.terms.grace, holds, || name);
+        let effect = self.line.act(now, self.grace(), holds, || name);
         self.effects.extend(effect);
         match &self.phase {
             Phase::Waiting(_) => self.act_waiting(now),
@@ -180,12 +180,17 @@ impl Holder {
         self.away = false;
         self.see_server(now, &server, &reply);
         match (call, reply) {
-            (LeaseCall::Acquire(asked), LeaseReply::Acquired(reply)) => self.acquired(now, sent, asked, *reply, server),
+            (LeaseCall::Acquire(asked), LeaseReply::Acquired(reply)) => {
+                let grace = reply.grace;
+                self.acquired(now, sent, asked, *reply, server);
+                self.learn(now, grace.unwrap_or(self.terms.grace));
+            }
             (LeaseCall::Watch { .. }, LeaseReply::Watched { now: at, record, .. }) => {
                 self.watched(now, at, record, &server);
             }
-            (LeaseCall::Renew { owner, .. }, LeaseReply::Renewed { outcome, .. }) => {
-                self.renewed(now, sent, owner.presence, outcome, server);
+            (LeaseCall::Renew { owner, grace: stated, .. }, LeaseReply::Renewed { outcome, grace, .. }) => {
+                self.renewed(now, sent, (owner.presence, stated), outcome, server);
+                self.learn(now, grace.unwrap_or(self.terms.grace));
             }
             (LeaseCall::Release { .. }, LeaseReply::Released { .. })
             | (LeaseCall::Forget { .. }, LeaseReply::Forgotten { .. }) => self.settled(),

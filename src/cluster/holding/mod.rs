@@ -12,7 +12,9 @@
 //! 2. It counts like a leader: the lease less 5 % and 50 ms from before the last confirmed renewal was sent, the grace less
 //!    5 % from before the last answered ping was sent. The command is gone earlier: asked at half a grace, killed at 0.8.
 //! 3. While anything of the command is left, the lease is neither released nor asked for again.
-//! 4. One call is under way at a time; a lost answer leaves it unknown whether it happened, so the next call settles that.
+//! 4. Others wait for what the holder's record promises. When the cluster's grace changes, a shorter one is followed at once and
+//!    stated with a renewal; a longer one is stated first, and followed once that renewal was confirmed.
+//! 5. One call is under way at a time; a lost answer leaves it unknown whether it happened, so the next call settles that.
 //!
 //! Not here: connections, processes and timers (`crate::engine::holder`), who is granted what (the store's scripts).
 
@@ -49,7 +51,7 @@ pub struct Terms {
     pub node_id: NodeId,
     /// For how long the lease is asked for; at least the grace.
     pub ttl: Duration,
-    /// By when a holder whose presence is gone has stopped.
+    /// The cluster's grace: by when this process, as the holder, has stopped once its presence is gone. It may change meanwhile.
     pub grace: Duration,
     /// How long the command may take to end when it is asked to.
     pub patience: Duration,

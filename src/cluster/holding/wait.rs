@@ -3,7 +3,8 @@
 //! 1. Everybody queues once, under a ticket, and sleeps until it is called. Asking again with the ticket keeps the place.
 //! 2. The first one in the queue watches a holder that is bound to a presence, four times a grace. It claims the lease once
 //!    that presence was seen gone for the grace and 5 % more, or the record was unchanged for its TTL and 5 % more, by its
-//!    own clock. The store checks again that what was seen is still so.
+//!    own clock. Grace and TTL are those of the holder's record. The store checks again that what was seen is still so, and for
+//!    long enough.
 //! 3. What was seen on one server process says nothing about another.
 //!
 //! Not here: what follows a grant (`holder.rs`).
@@ -15,7 +16,7 @@ use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
 };
-use crate::cluster::time::{Moment, ServerTime};
+use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 
 /// What a waiter adds to a wait, because its clock may be fast.
@@ -105,16 +106,18 @@ impl Waiting {
     }
 }
 
+/// When something may be claimed, what, and since when it has been seen.
+type Claimable = (Moment, Claim, Moment);
+
 impl Sight {
-    /// What may be claimed, and when.
-    fn claim(&self, grace: Duration) -> (Moment, Claim) {
-        let token = self.record.token;
-        let by_lease = (self.unchanged_since + self.record.ttl.mul_f64(FAST)).max(self.over_at);
-        let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() });
-        let by_presence = self
-            .gone
-            .clone()
-            .map(|(presence, since)| (since + grace.mul_f64(FAST), Claim::Presence { token, presence }));
+    /// See [`Claimable`].
+    fn claim(&self) -> Claimable {
+        let (token, since) = (self.record.token, self.unchanged_since);
+        let by_lease = (since + self.record.ttl.mul_f64(FAST)).max(self.over_at);
+        let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() }, since);
+        let wait = self.record.grace.mul_f64(FAST);
+        let by_presence =
+            self.gone.clone().map(|(presence, since)| (since + wait, Claim::Presence { token, presence }, since));
         by_presence.into_iter().fold(by_lease, |lease, presence| if presence.0 < lease.0 { presence } else { lease })
     }
 
@@ -131,7 +134,7 @@ impl Holder {
             Wait::Not | Wait::Forever => None,
         };
         let call = self.call.is_none() && self.line.standing().is_some();
-        let claim = waiting.claim(self.terms.grace).map(|(at, _)| at);
+        let claim = waiting.claim().map(|(at, ..)| at);
         let calls = [Some(waiting.ask_at), waiting.watch_at, claim];
         calls.into_iter().flatten().filter(|_| call).chain(deadline).min()
     }
@@ -154,7 +157,7 @@ impl Holder {
         }
         let Some(presence) = self.line.standing().cloned() else { return };
         let Phase::Waiting(waiting) = &self.phase else { return };
-        let claim = waiting.claim(self.terms.grace).filter(|(at, _)| *at <= now).map(|(_, claim)| claim);
+        let claim = waiting.claim().filter(|(at, ..)| *at <= now).map(|(_, claim, since)| (claim, since));
         if claim.is_some() || waiting.ask_at <= now {
             self.ask(now, presence, claim);
         } else if waiting.watch_at.is_some_and(|at| at <= now) {
@@ -172,7 +175,8 @@ impl Holder {
         }
     }
 
-    fn ask(&mut self, now: Moment, presence: Nonce, claim: Option<Claim>) {
+    fn ask(&mut self, now: Moment, presence: Nonce, claim: Option<(Claim, Moment)>) {
+        let (claim, seen_since) = claim.unzip();
         let (nonce, fresh_epoch) = (self.name(), self.name());
         let owner = self.owner(presence);
         let served = self.served.as_ref().map(|(server, epoch, since)| Served {
@@ -194,6 +198,8 @@ impl Holder {
             wait: self.terms.wait != Wait::Not,
             grace: self.terms.grace,
             claim,
+            seen_for: seen_since.map(|since| now.since(since)).unwrap_or_default(),
+            stated: millis(now.0),
             served,
             nonce,
             known: Numbers { token: self.token, ..Numbers::default() },
@@ -218,7 +224,11 @@ impl Holder {
                 // A grant that is told again may have been made by the first call whose answer was lost.
                 let confirmed = if again { waiting.unanswered.unwrap_or(sent).min(sent) } else { sent };
                 let standing = asked.owner.presence.filter(|nonce| !again && self.line.standing() == Some(nonce));
-                self.granted(now, token, asked.ticket, confirmed, standing.map(|nonce| (nonce, server)));
+                // The record's, where it tells: an earlier call of this ticket may have stated another one.
+                let told = reply.record.as_ref().map_or(asked.grace, |record| record.grace.min(asked.grace));
+                let grace = if told.is_zero() { asked.grace } else { told };
+                let standing = standing.map(|nonce| (nonce, server));
+                self.granted(now, token, (grace, asked.ticket), confirmed, standing);
             }
             Acquired::Queued { before } => {
                 waiting.unanswered = None;
@@ -318,9 +328,9 @@ impl Waiting {
     }
 
     /// What the first one in the queue may claim, and when.
-    fn claim(&self, grace: Duration) -> Option<(Moment, Claim)> {
-        let (at, claim) = self.sight.as_ref().filter(|_| self.before == Some(0))?.claim(grace);
-        Some((at.max(self.claim_after), claim))
+    fn claim(&self) -> Option<Claimable> {
+        let (at, claim, since) = self.sight.as_ref().filter(|_| self.before == Some(0))?.claim();
+        Some((at.max(self.claim_after), claim, since))
     }
 
     /// The first one watches a holder that is bound to a presence closely; all others sleep until they are called.

@@ -2,6 +2,7 @@
 //!
 //! Not here: random streams and restarts (`tests/streams.rs`).
 
+mod renames;
 mod streams;
 
 use super::*;
@@ -35,6 +36,7 @@ fn data(epoch: &str, start: u64, head: u64) -> DataSet {
         event_start: crate::cluster::ids::EventSeq(0),
         message_start: MessageSeq(start),
         timing: None,
+        settings: None,
     }
 }
 

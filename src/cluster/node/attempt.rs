@@ -3,7 +3,7 @@
 //! Not here: when it is made and what its answer leads to (`joining.rs`).
 
 use super::{JoinAsk, Settings, Ticket};
-use crate::cluster::ids::{Incarnation, NodeId};
+use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::member::Metadata;
 use crate::cluster::time::Moment;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) unsettled: bool,
     /// A call of it was lost, and may happen at any later time.
     pub(super) lost: bool,
+    /// Where receiving under the id stopped, as a store of this host says.
+    pub(super) stood: Option<(MessageSeq, String)>,
     /// Which statement of the node about itself the last call carried.
     pub(super) revision: u64,
 }
@@ -53,6 +55,7 @@ impl Attempt {
             left: None,
             unsettled: false,
             lost: false,
+            stood: ask.and_then(|ask| ask.stood.clone()),
             revision: 0,
         }
     }

@@ -62,6 +62,11 @@ impl Node {
         }
     }
 
+    /// Beats within this time, if it is to beat at all.
+    pub(super) fn beat_within(&mut self, now: Moment, wait: Duration) {
+        self.beat.next = self.beat.next.map(|at| at.min(now + wait));
+    }
+
     /// Which attempt of a beat is under way or comes next, from 1.
     #[must_use]
     pub fn beat_attempt(&self) -> u32 {
@@ -74,6 +79,7 @@ impl Node {
             && let Some(due) = self.beat.next.filter(|at| *at <= now)
         {
             let renew = self.leadership().filter(|l| !l.resigning).map(|l| l.term);
+            let promise = self.promise();
             let tick = Tick {
                 life,
                 epoch: self.view.epoch().to_owned(),
@@ -83,6 +89,9 @@ impl Node {
                 fresh_epoch: self.nonce(),
                 renew,
                 nonce: self.nonce(),
+                settings: self.shared(),
+                promise,
+                stated: Self::stated(now),
                 leads: self.leads(now),
                 presence: self.registered_presence().cloned(),
                 acknowledged: self.acknowledged,
@@ -94,7 +103,7 @@ impl Node {
             }
             self.beat.scheduled = now;
             let ticket = self.call(Call::Tick(Box::new(tick)));
-            self.beat.pending = Some(Pending { ticket, renewed: renew });
+            self.beat.pending = Some(Pending { ticket, renewed: renew.map(|term| (term, promise)) });
             self.beat.again = false;
         }
         self.act_view(now);
@@ -154,12 +163,14 @@ impl Node {
     }
 
     fn renewal_answered(&mut self, now: Moment, sent: Moment, pending: &Pending, lease: LeaseNews) {
-        let Some(term) = pending.renewed else { return };
+        let Some((term, stated)) = pending.renewed else { return };
         match lease {
             LeaseNews::Renewed => {
-                let lease = self.timing.lease_ttl;
+                // The settings may have changed since it was sent.
+                let wanted = self.promise();
                 if let Some(leadership) = self.leadership.as_mut().filter(|l| l.term == term) {
-                    leadership.renewed(sent, lease);
+                    leadership.renewed(sent, stated);
+                    leadership.shorten(wanted);
                     self.presence.register_at_once();
                 }
             }
@@ -217,12 +228,7 @@ impl Node {
     ) {
         (self.view.as_of, self.seen) = (at, now);
         self.known = self.known.max(data.numbers);
-        if let Some(timing) = data.timing
-            && timing != self.timing
-        {
-            self.timing = timing;
-            self.effects.push(Effect::Note(Note::TimingAdopted(timing)));
-        }
+        self.adopt(now, &data);
         if self.view.take_data(data.clone()) {
             self.effects.push(Effect::DataSet(Box::new(data)));
         }

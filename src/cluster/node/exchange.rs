@@ -11,7 +11,7 @@ use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::message::Producer;
 use crate::cluster::protocol::{Call, DataSet, Fault, Life, Reply, ServerId};
-use crate::cluster::settings::Timing;
+use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub enum Input {
         known: Numbers,
         /// Where receiving stopped, and in which data set.
         cursor: Option<(MessageSeq, String)>,
+        /// Under which id that was; `None`: under this one.
+        cursor_of: Option<NodeId>,
     },
     /// This node acknowledged messages up to here, in the data set of this name.
     Acknowledged(MessageSeq, String),
@@ -101,6 +103,8 @@ pub enum Effect {
     Reconnected,
     /// A heartbeat was taken.
     Beaten(Box<Beaten>),
+    /// The settings of the cluster are these: to be remembered for after a loss of data.
+    Settings(Versioned),
     /// Something for the log.
     Note(Note),
 }
@@ -112,6 +116,8 @@ pub struct Admission {
     pub life: Life,
     /// Where receiving goes on.
     pub cursor: MessageSeq,
+    /// Where receiving stood under the id that a rename took, when that was a known one.
+    pub stood: Option<MessageSeq>,
     /// Ids that it had before.
     pub aliases: Vec<NodeId>,
     /// Since when.
@@ -159,8 +165,20 @@ pub enum Note {
     Elected(Term),
     /// This node does not hold its term any more.
     SteppedDown(Term),
-    /// The cluster has other times than this node's configuration.
-    TimingAdopted(Timing),
+    /// The cluster has other settings than this node's configuration; the cluster's count.
+    SettingsDiffer {
+        /// As this node is configured.
+        configured: Box<Shared>,
+        /// As they are.
+        adopted: Box<Shared>,
+    },
+    /// The settings of the cluster changed while this node ran.
+    SettingsChanged {
+        /// As they were.
+        before: Box<Shared>,
+        /// As they are now.
+        after: Box<Shared>,
+    },
     /// Redis is not well still, for another reason than before.
     StillDegraded(Trouble),
     /// A call was refused.

@@ -65,6 +65,7 @@ impl Node {
     }
 
     pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
+        self.known = self.known.max(ask.known);
         // A forced one waits for nothing that another client asked for.
         let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
         let at = if ask.force { forced } else { self.join.asked.len() };
@@ -137,9 +138,8 @@ impl Node {
         if self.leaving() || attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
             return;
         }
-        let grace = self.settings.leader.presence_grace.mul_f64(1.05);
-        let dead =
-            attempt.gone.as_ref().filter(|(_, since)| now.since(*since) >= grace).map(|(nonce, _)| nonce.clone());
+        // Whether it has been gone for long enough, the store says: the grace is the cluster's, which this node may not know yet.
+        let (dead, dead_for) = attempt.gone.clone().map(|(nonce, since)| (nonce, now.since(since))).unzip();
         let same_life = attempt.rename_from.is_none() && attempt.node_id == self.settings.node_id;
         if attempt.rename_from.is_some() {
             // The old id gives up its leadership in the same transition: stop leading before the store is told.
@@ -156,11 +156,12 @@ impl Node {
             kind: self.kind(),
             metadata: serde_json::to_string(&attempt.metadata).unwrap_or_else(|_| "{}".to_owned()),
             candidate: attempt.metadata.candidate,
-            timing: self.settings.timing,
+            settings: self.shared(),
             known: self.known,
             fresh_epoch: Nonce::new(format!("{}-e{}", self.settings.process, self.counter)).unwrap_or(presence.clone()),
             force: attempt.force,
             dead_presence: dead,
+            dead_for: dead_for.unwrap_or_default(),
             own: if same_life { self.incarnation } else { Incarnation(0) },
             presence: Some(presence),
             producer: self.settings.producer.clone(),
@@ -170,6 +171,8 @@ impl Node {
             draining: Some(self.draining.wanted()),
             revision,
             aliases: self.aliases.clone(),
+            stood: attempt.stood.clone(),
+            elsewhere: self.settings.cursor_of.as_ref().unwrap_or(&self.settings.node_id) != &attempt.node_id,
         };
         let ticket = self.call(Call::Join(Box::new(join)));
         if let Some(attempt) = &mut self.join.attempt {
@@ -184,11 +187,12 @@ impl Node {
         attempt.ticket = None;
         attempt.unsettled = false;
         match reply {
-            JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered } => {
+            JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered, stood } => {
                 let life = Life { node_id: attempt.node_id.clone(), incarnation };
                 (self.view.as_of, self.seen) = (at, now);
                 self.known = self.known.max(data.numbers);
-                let admission = Admission { life: life.clone(), cursor, aliases, joined_at, data: data.clone() };
+                self.adopt(now, &data);
+                let admission = Admission { life: life.clone(), cursor, stood, aliases, joined_at, data: data.clone() };
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));
                 }
@@ -217,6 +221,11 @@ impl Node {
         self.join.failures = 0;
         self.join.settled = true;
         self.settings.node_id = life.node_id.clone();
+        if self.settings.cursor_of.as_ref() != Some(&life.node_id) {
+            // What was kept under another id has done its part.
+            self.settings.cursor = Some((admission.cursor, admission.data.epoch.clone()));
+            self.settings.cursor_of = Some(life.node_id.clone());
+        }
         self.settings.metadata = attempt.metadata;
         self.told = self.told.max(attempt.revision);
         self.aliases.clone_from(&admission.aliases);

@@ -10,7 +10,7 @@ use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::leadership::Leadership;
 use crate::cluster::protocol::{Call, Campaign, CampaignReply, Fault, ServerId, WatchReply};
-use crate::cluster::settings::LeaderMode;
+use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Leading {
     watch: Option<Ticket>,
     watch_at: Option<Moment>,
-    campaign: Option<Ticket>,
+    /// The one under way, and what it states.
+    campaign: Option<(Ticket, Promise)>,
     campaign_after: Moment,
     campaign_at: Option<Moment>,
     resign: Option<Ticket>,
@@ -104,32 +105,34 @@ impl Node {
             return;
         }
         let Some(life) = self.life().cloned() else { return };
-        let settings = self.settings.leader;
-        let lease = self.timing.lease_ttl;
+        let promise = self.promise();
         // The rank is counted only when the first in rank could ask: with many members it costs more than the rest.
-        let first = self.observation.rule(self.node_id(), settings, lease, 0);
-        let Some((earliest, ..)) = first else { return };
-        if earliest > now {
-            self.leading.campaign_at = Some(earliest.max(self.leading.campaign_after));
+        let first = self.observation.chance(self.node_id(), promise, 0);
+        let Some(first) = first else { return };
+        if first.at > now {
+            self.leading.campaign_at = Some(first.at.max(self.leading.campaign_after));
             return;
         }
         let Some(rank) = self.view.rank(self.node_id()) else { return };
-        let Some((at, seen, rule)) = self.observation.rule(self.node_id(), settings, lease, rank) else { return };
-        let at = at.max(self.leading.campaign_after);
+        let Some(chance) = self.observation.chance(self.node_id(), promise, rank) else { return };
+        let at = chance.at.max(self.leading.campaign_after);
         if at > now {
             self.leading.campaign_at = Some(at);
             return;
         }
         let campaign = Campaign {
             life,
-            rule,
-            seen,
+            rule: chance.rule,
+            seen: chance.seen,
             nonce: self.nonce(),
             presence: self.presence.standing().cloned(),
-            grace: settings.presence_grace,
+            promise,
+            stated: Self::stated(now),
+            seen_for: now.since(chance.since),
             known_token: self.known.token,
         };
-        self.leading.campaign = Some(self.call(Call::Campaign(Box::new(campaign))));
+        let ticket = self.call(Call::Campaign(Box::new(campaign)));
+        self.leading.campaign = Some((ticket, promise));
     }
 
     pub(super) fn campaigned(
@@ -140,12 +143,12 @@ impl Node {
         reply: CampaignReply,
         server: &ServerId,
     ) {
-        if self.leading.campaign.take_if(|t| *t == ticket).is_none() {
-            return;
-        }
+        let Some((_, stated)) = self.leading.campaign.take_if(|(t, _)| *t == ticket) else { return };
         self.known.token = self.known.token.max(reply.token);
         if let Some(term) = reply.granted {
-            self.leadership = Some(Leadership::granted(term, sent, self.timing.lease_ttl));
+            let mut leadership = Leadership::granted(term, sent, stated);
+            leadership.shorten(self.promise());
+            self.leadership = Some(leadership);
             self.effects.push(Effect::Note(Note::Elected(term)));
         } else {
             self.leading.campaign_after = now + AGAIN;
@@ -167,6 +170,7 @@ impl Node {
         let mine = holder.is_some_and(|h| *h == life);
         let handing = record.and_then(|r| r.handing_to.clone()).filter(|id| *id != life.node_id);
         let quiet = self.leading.campaign.is_none() && self.join_is_quiet();
+        let promise = self.promise();
         match &mut self.leadership {
             Some(held) if term > held.term && !mine => {
                 let held = held.term;
@@ -182,7 +186,7 @@ impl Node {
             }
             None if mine && quiet && term > self.given_up => {
                 // A grant whose answer was lost: hold it, and let the next beat confirm it.
-                self.leadership = Some(Leadership::found(term));
+                self.leadership = Some(Leadership::found(term, promise));
                 self.beat_now(now);
             }
             _ => {}
@@ -303,7 +307,7 @@ impl Node {
         if self.leading.watch.take_if(|t| *t == ticket).is_some() {
             self.leading.watch_at = Some(now + AGAIN);
         }
-        if self.leading.campaign.take_if(|t| *t == ticket).is_some() {
+        if self.leading.campaign.take_if(|(t, _)| *t == ticket).is_some() {
             // It may have succeeded: look before asking again.
             self.leading.campaign_after = now + AGAIN;
             self.leading.watch_at = Some(now + AGAIN);

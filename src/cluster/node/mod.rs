@@ -10,7 +10,7 @@
 //!
 //! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the connection that proves life ·
 //! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `link.rs` whether Redis is well · `recording.rs` history ·
-//! `requests.rs` what clients ask.
+//! `requests.rs` what clients ask · `sharing.rs` the settings of the cluster.
 //!
 //! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
 
@@ -25,6 +25,7 @@ mod link;
 mod presence;
 mod recording;
 mod requests;
+mod sharing;
 
 pub use exchange::{Admission, Effect, Input, Note};
 pub use link::{Link, Trouble};
@@ -37,7 +38,7 @@ use super::leadership::Leadership;
 use super::member::{Metadata, PresenceKind};
 use super::message::Producer;
 use super::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
-use super::settings::{LeaderSettings, Retry, Timing};
+use super::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use super::time::{Moment, ServerTime};
 use super::view::ClusterView;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub leader: LeaderSettings,
     /// The times it would set as the first member.
     pub timing: Timing,
+    /// The settings of the cluster that earlier processes of this host have seen; they count instead of the configured ones.
+    pub remembered: Option<Versioned>,
     /// How a failed heartbeat is tried again.
     pub retry: Retry,
     /// A random name of this process.
@@ -69,6 +72,8 @@ pub struct Settings {
     pub known: Numbers,
     /// Where receiving stopped, and in which data set.
     pub cursor: Option<(MessageSeq, String)>,
+    /// Under which id that was; `None`: under this one.
+    pub cursor_of: Option<NodeId>,
     /// One-shot processes of this host whose membership this process takes over.
     pub former: Option<Former>,
 }
@@ -90,7 +95,8 @@ pub enum Standing {
 #[derive(Debug, Clone)]
 struct Pending {
     ticket: Ticket,
-    renewed: Option<super::ids::Term>,
+    /// The term that it renews, and what it states.
+    renewed: Option<(super::ids::Term, super::settings::Promise)>,
 }
 
 /// See the module's text.
@@ -112,6 +118,7 @@ pub struct Node {
     aliases: Vec<NodeId>,
     link: Link,
     timing: Timing,
+    sharing: sharing::Sharing,
     counter: u64,
     beat: beat::Beating,
     join: joining::Joining,
@@ -130,8 +137,13 @@ pub struct Node {
 impl Node {
     /// A node that has done nothing yet; the first [`Input::Wake`] sets it going.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
         let join = joining::Joining::at_start(&settings);
+        let sharing = sharing::Sharing::new(Shared::of(settings.timing, settings.leader), settings.remembered);
+        if let Some(Versioned { settings: Shared { timing, presence_grace, mode }, .. }) = settings.remembered {
+            settings.timing = timing;
+            settings.leader = LeaderSettings { presence_grace, mode, ..settings.leader };
+        }
         Self {
             standing: if settings.auto_join { Standing::Joining } else { Standing::Out },
             incarnation: Incarnation(0),
@@ -145,6 +157,7 @@ impl Node {
             aliases: Vec::new(),
             link: Link::default(),
             timing: settings.timing,
+            sharing,
             counter: 0,
             beat: beat::Beating::default(),
             join,
@@ -182,10 +195,11 @@ impl Node {
             Input::Event(event) => self.event(now, &event),
             Input::Asked(ticket, request) => self.asked(now, ticket, request),
             Input::Record(sample) => self.recording.take(*sample),
-            Input::Resumed { producer, known, cursor } => {
+            Input::Resumed { producer, known, cursor, cursor_of } => {
                 self.settings.producer = producer;
                 self.known = self.known.max(known);
                 self.settings.cursor = cursor;
+                self.settings.cursor_of = cursor_of;
             }
             Input::Acknowledged(seq, epoch) => {
                 self.acknowledged = self.acknowledged.max(Some(seq));
@@ -317,7 +331,7 @@ impl Node {
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
             // Asked for beside the node.
             Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
-            | Ok((Reply::Census(_), _)) => {}
+            | Ok((Reply::Census(_) | Reply::Settings(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

@@ -98,8 +98,10 @@ impl Node {
     }
 
     fn act_connected(&mut self, now: Moment, nonce: Nonce) {
+        // A leader pings for the shorter of what it follows and what the settings want.
         let grace = self.settings.leader.presence_grace;
-        let holds = self.leadership().is_some();
+        let held = self.leadership().map(|leadership| leadership.follows().grace.min(grace));
+        let (holds, grace) = (held.is_some(), held.unwrap_or(grace));
         if holds && self.presence.channel == Channel::Free {
             self.presence.channel = Channel::Asked;
             self.effects.push(Effect::HoldLeaderChannel(nonce.clone(), true));
@@ -217,10 +219,10 @@ impl Node {
         }
         self.presence.pinging = None;
         self.link_heard(now);
-        let grace = self.settings.leader.presence_grace;
         if let Some(leadership) = &mut self.leadership {
-            leadership.answered(nonce, sent, grace);
+            leadership.answered(nonce, sent);
         }
+        let grace = self.leadership().map(|leadership| leadership.follows().grace).unwrap_or_default();
         // A pong that came late says that time is short: ask again at once.
         if self.leadership().is_some() && now.since(sent) > grace / 3 {
             self.presence.ping_at = Some(now);

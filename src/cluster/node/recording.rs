@@ -162,11 +162,13 @@ mod tests {
                 auto_join: true,
                 leader: LeaderSettings { candidate: false, ..LeaderSettings::default() },
                 timing: Timing::default(),
+                remembered: None,
                 retry: Retry::default(),
                 process: Nonce::new("p").expect("a nonce"),
                 producer: Nonce::new("o").expect("a nonce"),
                 known: Numbers::default(),
                 cursor: None,
+                cursor_of: None,
                 former,
             };
             let now = Moment(Duration::from_secs(100));
@@ -213,6 +215,7 @@ mod tests {
                 aliases: Vec::new(),
                 data: data(),
                 registered: true,
+                stood: None,
             }))
         }
 
@@ -284,6 +287,7 @@ mod tests {
             event_start: EventSeq(0),
             message_start: MessageSeq(0),
             timing: Some(Timing::default()),
+            settings: None,
         }
     }
 

@@ -5,8 +5,8 @@
 //! Not here: membership's own steps (`joining.rs`), messages (`crate::engine`).
 
 use super::{Effect, Node, Standing, Ticket};
-use crate::cluster::ids::{NodeId, Term};
-use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life};
+use crate::cluster::ids::{MessageSeq, NodeId, Term};
+use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life, Numbers};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +26,10 @@ pub struct JoinAsk {
     pub labels: Option<BTreeMap<String, String>>,
     /// Take the id from a live process.
     pub force: bool,
+    /// Where receiving under that id stopped, and in which data set, as a store of this host says.
+    pub stood: Option<(MessageSeq, String)>,
+    /// The highest numbers that store knows.
+    pub known: Numbers,
 }
 
 /// What a client asks.

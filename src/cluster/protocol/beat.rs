@@ -6,6 +6,7 @@ use super::data_set::{DataSet, Delta, Identity, Life, Numbers};
 use super::leader::LeaderRecord;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::settings::{Promise, Versioned};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
@@ -28,6 +29,12 @@ pub struct Tick {
     pub renew: Option<Term>,
     /// The nonce of that renewal.
     pub nonce: Nonce,
+    /// The settings of the cluster as the node knows them: the data set takes them where they are newer.
+    pub settings: Versioned,
+    /// What the holder states to follow from this renewal on.
+    pub promise: Promise,
+    /// When it states it, by its own clock in milliseconds.
+    pub stated: u64,
     /// Whether the caller leads at this instant.
     pub leads: bool,
     /// The connection that is registered as the leader's.

@@ -5,7 +5,7 @@
 use super::leader::LeaderRecord;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId};
 use crate::cluster::member::Member;
-use crate::cluster::settings::Timing;
+use crate::cluster::settings::{Timing, Versioned};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ pub struct DataSet {
     pub message_start: MessageSeq,
     /// The cluster's times; `None` before the first member.
     pub timing: Option<Timing>,
+    /// All settings of the cluster; `None` before the first member, and where only the version before this one wrote them.
+    pub settings: Option<Versioned>,
 }
 
 /// What changed in the member table.

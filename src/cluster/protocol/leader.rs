@@ -4,6 +4,7 @@
 
 use super::data_set::{Identity, Life};
 use crate::cluster::ids::{NodeId, Nonce, Term};
+use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub struct LeaderRecord {
     pub handing_to: Option<NodeId>,
     /// Whether that presence is subscribed.
     pub present: bool,
+    /// What the holder follows, as far as the record says.
+    pub promise: Promise,
+    /// Whether the holder itself said so under this term. The version before does not: its leader may follow longer times.
+    pub stated: bool,
 }
 
 /// Why a term may be granted.
@@ -71,8 +76,13 @@ pub struct Campaign {
     pub nonce: Nonce,
     /// The candidate's presence.
     pub presence: Option<Nonce>,
-    /// How long a vacancy is kept for the one it was made for.
-    pub grace: Duration,
+    /// What the candidate will follow as the leader.
+    pub promise: Promise,
+    /// When it asks, by its own clock in milliseconds: an older statement of what it follows changes no later one.
+    pub stated: u64,
+    /// For how long it has seen, by its own clock, what its rule needs. The store refuses it unless that covers the promise of
+    /// the record's holder and 5 % more.
+    pub seen_for: Duration,
     /// The highest token that the candidate has seen.
     pub known_token: u64,
 }

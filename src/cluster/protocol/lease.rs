@@ -95,10 +95,15 @@ pub struct Acquire {
     pub ttl: Duration,
     /// Whether to queue when it is not free.
     pub wait: bool,
-    /// How long an offer to a waiter stands, and by when a holder whose presence is gone has stopped.
+    /// How long an offer to this waiter stands, and by when it will have stopped as the holder once its presence is gone.
     pub grace: Duration,
     /// What the caller has seen.
     pub claim: Option<Claim>,
+    /// For how long it has seen that, by its own clock. The store ignores the claim unless that covers what the holder's record
+    /// promises (its grace or TTL) and 5 % more.
+    pub seen_for: Duration,
+    /// When it asks, by its own clock in milliseconds: an older statement of the grace changes no later one.
+    pub stated: u64,
     /// The server process and the data set that the caller knows; without it, a lease that is bound to a presence waits until
     /// the server itself is sure that no holder of an earlier process goes on.
     pub served: Option<Served>,
@@ -163,6 +168,8 @@ pub struct LeaseRecord {
     pub ttl: Duration,
     /// A fresh text at every renewal.
     pub nonce: String,
+    /// By when its holder has stopped once its presence is gone.
+    pub grace: Duration,
     /// Whether the holder's presence is subscribed on the server that answers.
     pub present: bool,
     /// Whether this server process granted or confirmed it.
@@ -188,6 +195,8 @@ pub struct AcquireReply {
     pub again: Option<Duration>,
     /// The record after the call.
     pub record: Option<LeaseRecord>,
+    /// The cluster's grace, where the data set says.
+    pub grace: Option<Duration>,
 }
 
 /// What is asked of a lease.
@@ -214,8 +223,10 @@ pub enum LeaseCall {
         /// Whether the owner holds the lease at this instant by its own clock. Only such a holder keeps its lease across a
         /// change of the server process, and gets it back with its token where the data were lost.
         holds: bool,
-        /// By when a holder whose presence is gone has stopped.
+        /// By when the holder stops once its presence is gone, from this renewal on.
         grace: Duration,
+        /// When it states that, by its own clock in milliseconds.
+        stated: u64,
     },
     /// Gives the lease up.
     Release {
@@ -286,6 +297,8 @@ pub enum LeaseReply {
         now: ServerTime,
         /// What came of it.
         outcome: Renewed,
+        /// The cluster's grace, where the data set says.
+        grace: Option<Duration>,
     },
     /// To [`LeaseCall::Release`]; a second release by the same caller is answered alike until somebody else gets the lease.
     Released {
@@ -325,6 +338,9 @@ pub struct Once {
     pub ttl: Duration,
     /// The keys, within [`ONCE_KEYS`].
     pub keys: Vec<String>,
+    /// Instead of asking for the keys, frees those that this very request was granted: what they were for never began. `granted` says
+    /// which ones; a key that is free or another request's stays as it is.
+    pub give_back: bool,
 }
 
 /// What came of one key.

@@ -6,7 +6,7 @@ use super::data_set::{DataSet, Numbers};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce};
 use crate::cluster::member::PresenceKind;
 use crate::cluster::message::Producer;
-use crate::cluster::settings::Timing;
+use crate::cluster::settings::Versioned;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
@@ -23,16 +23,18 @@ pub struct Join {
     pub metadata: String,
     /// Whether it stands for leader.
     pub candidate: bool,
-    /// The times to write when this is the first member.
-    pub timing: Timing,
+    /// The settings of the cluster as the node knows them: written when this is the first member, and where they are newer.
+    pub settings: Versioned,
     /// The highest numbers that the node has seen.
     pub known: Numbers,
     /// The name of the data set, should it be empty.
     pub fresh_epoch: Nonce,
     /// Take the id from a live process.
     pub force: bool,
-    /// The holder's presence that was seen gone for the grace time.
+    /// The holder's presence that is seen gone.
     pub dead_presence: Option<String>,
+    /// For how long it has been seen gone, by the caller's own clock; the store compares it with the cluster's grace.
+    pub dead_for: Duration,
     /// This life's number, when it was a member before.
     pub own: Incarnation,
     /// The presence that this process has subscribed.
@@ -51,6 +53,10 @@ pub struct Join {
     pub revision: u64,
     /// Ids that this process had before renames, as it remembers them.
     pub aliases: Vec<NodeId>,
+    /// Where receiving under this very id stopped, and in which data set, as this host kept it beside the node's own.
+    pub stood: Option<(MessageSeq, String)>,
+    /// Whether `cursor` was kept under another id than the one to join under.
+    pub elsewhere: bool,
 }
 
 /// The answer to [`Join`].
@@ -72,6 +78,8 @@ pub enum JoinReply {
         data: DataSet,
         /// Whether the presence was stored.
         registered: bool,
+        /// Where receiving stood under the id that a rename took, when that was a known one.
+        stood: Option<MessageSeq>,
     },
     /// Another process holds the id.
     Held {

@@ -30,6 +30,7 @@ pub use task::{
 };
 
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
+use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::ServerTime;
 
 /// A transition of the cluster's state.
@@ -103,6 +104,13 @@ pub enum Call {
     Task(Box<TaskCall>),
     /// Counts leases and tasks; see [`struct@Census`].
     Census,
+    /// Shows the settings of the cluster, or changes them for all.
+    Settings {
+        /// The highest version that the caller has seen.
+        known: u64,
+        /// What they shall be; `None`: shows them only.
+        wanted: Option<Shared>,
+    },
 }
 
 /// The store's answer, of the same name as its [`Call`].
@@ -166,6 +174,19 @@ pub enum Reply {
     Task(Box<TaskReply>),
     /// To [`Call::Census`].
     Census(Census),
+    /// To [`Call::Settings`].
+    Settings(Box<SettingsReply>),
+}
+
+/// The settings of the cluster, as the answer to [`Call::Settings`] shows them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsReply {
+    /// As they were; `None`: nobody set them yet.
+    pub before: Option<Versioned>,
+    /// As they are now.
+    pub after: Option<Versioned>,
+    /// The leader's record.
+    pub leader: Option<LeaderRecord>,
 }
 
 /// Why a call has no answer.

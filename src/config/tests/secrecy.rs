@@ -37,7 +37,7 @@ fn a_connection_string_is_checked_by_its_driver_and_never_shown() {
     let loaded = loaded.expect("the driver takes it");
     assert_eq!(loaded.config.mongodb.uri, Some(Secret::new("mongodb://u:hunter2@h")));
     assert!(!format!("{loaded:?} {:?}", loaded.effective()).contains("hunter2"));
-    assert!(!loaded.warnings.iter().any(|text| text.contains("mongodb")), "{:?}", loaded.warnings);
+    assert!(!loaded.warnings.iter().any(|text| text.contains("hunter2")), "{:?}", loaded.warnings);
     let refused =
         |env: &[(&str, &str)]| load_with(&home.sources(env), |_| Err("is odd".to_owned())).unwrap_err().to_string();
     assert!(refused(&[]).contains("config/secrets.json: mongodb.uri: is odd"), "{}", refused(&[]));

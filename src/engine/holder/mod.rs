@@ -46,7 +46,6 @@ pub async fn hold(
     let (heard, mut inputs) = mpsc::channel(64);
     let mut beside = JoinSet::new();
     beside.spawn(line::run(Arc::clone(&store), wanted, heard));
-    let grace = terms.grace;
     let mut work = Work {
         holder: Holder::new(terms),
         owner,
@@ -56,7 +55,6 @@ pub async fn hold(
         launch,
         guarded: None,
         force_at: None,
-        grace,
         broken: None,
         end: None,
         say,
@@ -110,7 +108,6 @@ struct Work<S> {
     guarded: Option<Guarded>,
     /// When a guardian that was told to kill is killed itself.
     force_at: Option<Moment>,
-    grace: Duration,
     broken: Option<GuardError>,
     end: Option<End>,
     say: S,
@@ -155,7 +152,7 @@ impl<S: FnMut(&News)> Work<S> {
             Effect::Kill => {
                 if let Some(guarded) = &self.guarded {
                     guarded.kill();
-                    self.force_at = Some(clock::now() + self.grace / 20);
+                    self.force_at = Some(clock::now() + self.holder.grace() / 20);
                 }
             }
             Effect::Say(news) => (self.say)(&news),

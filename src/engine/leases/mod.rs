@@ -20,7 +20,7 @@ use super::undo::{Undo, Undoing};
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
-use crate::cluster::time::{Moment, ServerTime};
+use crate::cluster::time::{Moment, ServerTime, millis};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,7 +35,6 @@ const MOST: usize = 10_000;
 pub(super) struct Leases {
     caller: Caller,
     undoing: Undoing,
-    grace: Duration,
     /// Who is called by which ticket.
     waiters: Mutex<HashMap<Nonce, Arc<Notify>>>,
     nursery: Nursery,
@@ -61,13 +60,18 @@ impl Drop for Place {
 }
 
 impl Leases {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, grace: Duration) -> Arc<Self> {
-        Arc::new(Self { caller, undoing, grace, waiters: Mutex::default(), nursery, served: Mutex::default() })
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> Arc<Self> {
+        Arc::new(Self { caller, undoing, waiters: Mutex::default(), nursery, served: Mutex::default() })
     }
 
     /// Waits for this node's membership, as far as that may help.
     pub(super) async fn member(&self) -> Result<protocol::Life, Error> {
         self.caller.life(clock::now() + PATIENCE).await
+    }
+
+    /// The cluster's grace.
+    fn grace(&self) -> Duration {
+        self.caller.status.borrow().grace
     }
 
     /// The waiter with this ticket shall ask again.
@@ -134,7 +138,7 @@ impl Leases {
 
     /// Holds a lease for longer.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
-        let (nonce, grace) = (nonce()?, self.grace);
+        let (nonce, grace, stated) = (nonce()?, self.grace(), millis(clock::now().0));
         let call = |life| LeaseCall::Renew {
             name: held.name.clone(),
             token: held.token,
@@ -144,6 +148,7 @@ impl Leases {
             ticket: None,
             holds: false,
             grace,
+            stated,
         };
         let read = |reply| match reply {
             LeaseReply::Renewed { outcome, .. } => Some(outcome),
@@ -191,7 +196,7 @@ impl Leases {
         };
         let call = |life: protocol::Life| {
             let (request_id, keys) = (request_id.clone(), keys.clone());
-            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys }))
+            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys, give_back: false }))
         };
         let judge = |reply| match reply {
             Reply::Once(grants) if grants.len() == keys.len() => Verdict::Done(grants),

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Life, Owner, Refusal, Reply,
 };
-use crate::cluster::time::Moment;
+use crate::cluster::time::{Moment, millis};
 use crate::engine::caller::{PATIENCE, nonce};
 use crate::engine::error::Error;
 use crate::engine::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
@@ -196,7 +196,8 @@ impl Waiting {
             Error::RedisUnavailable { .. } => Trouble::Passing(why),
             lasting => Trouble::Lasting(lasting),
         })?;
-        let ttl = known.record.as_ref().map_or(self.request.ttl, |record| record.ttl);
+        let now = clock::now();
+        let (claim, seen_for) = known.sight.claim(now).unzip();
         let acquire = Acquire {
             name: self.request.name.clone(),
             owner: Owner::of(life.clone()),
@@ -204,8 +205,10 @@ impl Waiting {
             request_id: self.request_id.clone(),
             ttl: self.request.ttl,
             wait,
-            grace: leases.grace,
-            claim: known.sight.claim(clock::now(), leases.grace, ttl),
+            grace: leases.grace(),
+            claim,
+            seen_for: seen_for.unwrap_or_default(),
+            stated: millis(now.0),
             served: leases.served(),
             nonce: nonce().map_err(Trouble::Lasting)?,
             known: leases.caller.status.borrow().numbers,
@@ -227,7 +230,7 @@ impl Waiting {
         loop {
             let now = clock::now();
             let watches = known.watches();
-            let wake = if watches { until.min(now + self.leases.grace / 4) } else { until };
+            let wake = if watches { until.min(now + known.sight.grace() / 4) } else { until };
             tokio::select! {
                 () = self.place.called.notified() => return,
                 () = client.closed() => return,
@@ -249,7 +252,6 @@ impl Waiting {
             return false;
         };
         known.see(record);
-        let ttl = known.record.as_ref().map_or(self.request.ttl, |record| record.ttl);
-        !known.watches() || known.sight.claim(clock::now(), self.leases.grace, ttl).is_some()
+        !known.watches() || known.sight.claim(clock::now()).is_some()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! 1. A claim is made only for a presence that was gone, or a record that was unchanged, all the time between two looks
 //!    that are long enough apart; the time counts from when the first look was answered to when the claim is sent.
+//! 2. How long is long enough is what the holder's record promises: its grace, its TTL.
 //!
 //! Not here: whether the claim is granted (the store checks it again), when to look (`waiting.rs`).
 
@@ -18,6 +19,8 @@ const FAST: f64 = 1.05;
 pub(super) struct Sight {
     gone: Option<(Term, String, Moment)>,
     unchanged: Option<(Term, String, Moment)>,
+    /// The record's grace and TTL.
+    promise: (Duration, Duration),
 }
 
 impl Sight {
@@ -32,19 +35,27 @@ impl Sight {
             let same = known.as_ref().filter(|(token, seen, _)| *token == record.token && seen == text);
             Some((record.token, text.to_owned(), same.map_or(now, |(.., since)| *since)))
         };
+        self.promise = (record.grace, record.ttl);
         self.unchanged = since(&self.unchanged, &record.nonce);
         let gone = !record.present && record.same_server;
         self.gone = if gone { since(&self.gone, presence.as_str()) } else { None };
     }
 
-    /// What can be claimed at `now` of a lease with this TTL.
-    pub(super) fn claim(&self, now: Moment, grace: Duration, ttl: Duration) -> Option<Claim> {
+    /// By when the holder has stopped once its presence is gone; at least a moment.
+    pub(super) fn grace(&self) -> Duration {
+        self.promise.0.max(Duration::from_millis(100))
+    }
+
+    /// What can be claimed at `now`, and for how long it has been seen.
+    pub(super) fn claim(&self, now: Moment) -> Option<(Claim, Duration)> {
+        let (grace, ttl) = self.promise;
         let ripe = |seen: &&(Term, String, Moment), wait: Duration| now.since(seen.2) >= wait.mul_f64(FAST);
-        if let Some((token, presence, _)) = self.gone.as_ref().filter(|seen| ripe(seen, grace)) {
-            return Some(Claim::Presence { token: *token, presence: presence.clone() });
+        if let Some((token, presence, since)) = self.gone.as_ref().filter(|seen| ripe(seen, grace)) {
+            let claim = Claim::Presence { token: *token, presence: presence.clone() };
+            return Some((claim, now.since(*since)));
         }
-        let (token, nonce, _) = self.unchanged.as_ref().filter(|seen| ripe(seen, ttl))?;
-        Some(Claim::Expired { token: *token, nonce: nonce.clone() })
+        let (token, nonce, since) = self.unchanged.as_ref().filter(|seen| ripe(seen, ttl))?;
+        Some((Claim::Expired { token: *token, nonce: nonce.clone() }, now.since(*since)))
     }
 }
 
@@ -66,6 +77,7 @@ mod tests {
             token: Term(token),
             expires_at: ServerTime(0),
             ttl: Duration::from_secs(10),
+            grace: Duration::from_secs(1),
             nonce: nonce.to_owned(),
             present,
             same_server: true,
@@ -80,28 +92,26 @@ mod tests {
 
     #[test]
     fn a_presence_must_be_gone_all_the_time() {
-        let (grace, ttl) = (Duration::from_secs(1), Duration::from_secs(10));
         let mut sight = Sight::default();
         sight.see(at(0), Some(&record(1, "n", false)));
         sight.see(at(500), Some(&record(1, "n", true)));
         sight.see(at(600), Some(&record(1, "n", false)));
-        assert_eq!(sight.claim(at(1_600), grace, ttl), None, "it was back at 500 ms");
+        assert_eq!(sight.claim(at(1_600)), None, "it was back at 500 ms");
         let claim = Claim::Presence { token: Term(1), presence: "p".to_owned() };
-        assert_eq!(sight.claim(at(1_650), grace, ttl), Some(claim));
+        assert_eq!(sight.claim(at(1_650)), Some((claim, Duration::from_millis(1_050))));
         sight.see(at(1_700), Some(&record(2, "n", false)));
-        assert_eq!(sight.claim(at(2_700), grace, ttl), None, "it is another grant");
+        assert_eq!(sight.claim(at(2_700)), None, "it is another grant");
     }
 
     #[test]
     fn a_record_must_be_unchanged_for_its_ttl() {
-        let (grace, ttl) = (Duration::from_secs(1), Duration::from_secs(10));
         let mut sight = Sight::default();
         sight.see(at(0), Some(&record(1, "n", true)));
         sight.see(at(9_000), Some(&record(1, "m", true)));
-        assert_eq!(sight.claim(at(11_000), grace, ttl), None, "it was renewed");
+        assert_eq!(sight.claim(at(11_000)), None, "it was renewed");
         let claim = Claim::Expired { token: Term(1), nonce: "m".to_owned() };
-        assert_eq!(sight.claim(at(19_500), grace, ttl), Some(claim));
+        assert_eq!(sight.claim(at(19_500)), Some((claim, Duration::from_millis(10_500))));
         sight.see(at(19_600), None);
-        assert_eq!(sight.claim(at(40_000), grace, ttl), None);
+        assert_eq!(sight.claim(at(40_000)), None);
     }
 }

@@ -13,6 +13,7 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::message::Producer;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ const WENT_BACK: f64 = 0.5;
 #[derive(Debug)]
 struct Slot {
     path: PathBuf,
+    /// The open file once more, to see whether it still stands under its path.
+    file: Option<File>,
     database: Option<Database>,
 }
 
@@ -44,7 +47,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            slot: RwLock::new(Slot { path: path.to_owned(), database: None }),
+            slot: RwLock::new(Slot { path: path.to_owned(), file: None, database: None }),
             #[cfg(test)]
             faults: None,
         }
@@ -60,6 +63,12 @@ impl Disk {
 
     pub(super) fn path(&self) -> PathBuf {
         self.slot().path.clone()
+    }
+
+    /// Whether somebody removed or replaced the file while it was open.
+    pub(super) fn is_removed(&self) -> bool {
+        let slot = self.slot();
+        slot.file.as_ref().is_some_and(|file| private_file::is_astray(file, &slot.path))
     }
 
     /// Whether the file is open.
@@ -96,6 +105,7 @@ impl Disk {
         drop(slot.database.take());
         let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
         slot.database = Some(opened);
+        slot.file = File::open(&slot.path).ok();
         Ok(())
     }
 
@@ -118,6 +128,7 @@ impl Disk {
             Ok(database) => {
                 slot.path = target.to_owned();
                 slot.database = Some(database);
+                slot.file = File::open(target).ok();
                 Ok(())
             }
             Err(error) => {
@@ -139,6 +150,7 @@ impl Disk {
             }
         };
         slot.database = Some(database);
+        slot.file = File::open(&slot.path).ok();
         Ok(loaded)
     }
 
@@ -213,7 +225,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
             None => Default::default(),
         };
-        let mut memory = Memory { unsent: load_unsent(&transaction)?, facts, ..Memory::default() };
+        let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
+        let mut memory = Memory { unsent, adopted, facts, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();

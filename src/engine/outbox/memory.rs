@@ -6,6 +6,7 @@
 //! Not here: the transaction itself (`transaction.rs`).
 
 use crate::cluster::ids::{Incarnation, MessageSeq, Nonce};
+use crate::cluster::inbox::Place;
 use crate::cluster::message::Producer;
 use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub struct Saved {
     pub numbers: Numbers,
     /// The highest sequence it has seen of each producer.
     pub marks: BTreeMap<Producer, u64>,
+    /// What belongs to the cursor.
+    pub place: Option<Place>,
 }
 
 /// What to change of [`Saved`]; what is absent stays.
@@ -49,6 +52,8 @@ pub struct SavedChange {
     pub epoch: Option<Nonce>,
     /// Another cursor, also an earlier one.
     pub cursor: Option<MessageSeq>,
+    /// What belongs to the cursor.
+    pub place: Option<Place>,
     /// Numbers seen; each only ever rises.
     pub numbers: Option<Numbers>,
     /// Marks seen; each only ever rises.
@@ -65,6 +70,8 @@ pub(super) struct Facts {
     epoch: Option<Nonce>,
     cursor: Option<MessageSeq>,
     numbers: Numbers,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Place>,
 }
 
 impl Facts {
@@ -72,6 +79,7 @@ impl Facts {
         self.incarnation = change.incarnation.unwrap_or(self.incarnation);
         self.epoch = change.epoch.clone().or(self.epoch.take());
         self.cursor = change.cursor.or(self.cursor);
+        self.place = change.place.clone().or(self.place.take());
         self.numbers = self.numbers.max(change.numbers.unwrap_or_default());
     }
 }
@@ -89,6 +97,8 @@ pub(super) struct Mark {
 pub(super) struct Memory {
     pub(super) unsent: Unsent,
     pub(super) facts: Facts,
+    /// How many adopted messages wait.
+    pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,
     /// The highest `touched`.
     pub(super) touches: u64,
@@ -102,6 +112,7 @@ impl Memory {
             epoch: facts.epoch,
             cursor: facts.cursor,
             numbers: facts.numbers,
+            place: facts.place,
             marks: self.marks.iter().map(|(producer, mark)| (producer.clone(), mark.seq)).collect(),
         }
     }

@@ -8,6 +8,7 @@
 //!
 //! All calls block. Not here: sending (`super::sync`), the place of the file (`super::state_dir`).
 
+mod adopted;
 mod database;
 mod memory;
 mod prepared;
@@ -17,12 +18,13 @@ mod tests;
 mod transaction;
 mod writer;
 
+pub use adopted::AdoptedBatch;
 pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
+use super::state_dir::StateError;
 use super::state_dir::lock::NodeLock;
-use super::state_dir::{StateDir, StateError, private_file};
-use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::{Outgoing, Producer};
 use database::Disk;
 use memory::Memory;
@@ -137,6 +139,7 @@ impl NodeStore {
         }
         let messages = prepared::prepare(&drafts, &self.shared.disk.path())?;
         drop(drafts);
+        self.check_place()?;
         self.check_headroom(&messages)?;
         let (reply, answer) = sync_channel(1);
         self.give(Job::Accept { messages, now_wall_ms, reply })?;
@@ -205,33 +208,20 @@ impl NodeStore {
         self.ask(|reply| Job::Flush { reply })
     }
 
-    /// Takes the whole store along to another node id. A store of that id that no process holds is set aside as
-    /// `<name>.replaced-<n>`.
-    ///
-    /// # Errors
-    /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
-    #[allow(clippy::result_large_err)]
-    pub fn rename(mut self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
-        let target = dir.database_path(new_id);
-        if target == self.shared.disk.path() {
-            return Ok(self);
+    /// Refuses messages once the file was removed under the running node: they would be gone with the process.
+    fn check_place(&self) -> Result<(), StateError> {
+        if !self.shared.disk.is_removed() {
+            return Ok(());
         }
-        let moved = dir.take_lock(new_id).and_then(|lock| {
-            self.flush()?;
-            if target.exists() {
-                let aside = private_file::set_aside(&target, "replaced")?;
-                tracing::warn!(path = %aside.display(), "an older store of the node id was set aside by a rename");
-            }
-            self.shared.disk.move_to(&target)?;
-            Ok(lock)
-        });
-        match moved {
-            Ok(lock) => {
-                self.lock = lock;
-                Ok(self)
-            }
-            Err(error) => Err((self, error)),
-        }
+        let path = self.shared.disk.path();
+        tracing::error!(path = %path.display(), "the store of this node was removed; new messages are refused until the node is restarted");
+        Err(StateError::Io {
+            path,
+            detail: "the file was removed while the node runs, so that new messages would be lost with the process"
+                .to_owned(),
+            remedy: "restart the node, and keep cleaners of temporary folders away from its state directory",
+            full: true,
+        })
     }
 
     /// Refuses a call that would fill the disk: removing what was sent needs room, too, so a store that had filled its disk

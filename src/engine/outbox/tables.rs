@@ -27,5 +27,12 @@ pub(super) const RECENT: TableDefinition<'static, u64, &'static str> = TableDefi
 /// Producer → its mark, and when it was touched, as a rising number.
 pub(super) const MARKS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("marks");
 
+/// Messages that wait in the name of another store's producer, taken over from it.
+pub(super) const ADOPTED_UNSENT: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
+    TableDefinition::new("adopted_unsent");
+
+/// A client's id that such a store remembered → wall time in milliseconds, place in the stream or [`NO_ENTRY`].
+pub(super) const ADOPTED_IDS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("adopted_ids");
+
 /// Stands for a place in the stream that is not known.
 pub(super) const NO_ENTRY: u64 = u64::MAX;

@@ -7,7 +7,7 @@
 
 use super::memory::{Facts, Mark, Memory, SavedChange, Unsent};
 use super::prepared::Prepared;
-use super::tables::{IDS, MARKS, NO_ENTRY, NUMBERS, RECENT, TEXTS, UNSENT};
+use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, MARKS, NO_ENTRY, NUMBERS, RECENT, TEXTS, UNSENT};
 use super::{AcceptError, Accepted};
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::Producer;
@@ -25,6 +25,7 @@ const REMEMBERED_IDS: u64 = 100_000;
 pub(super) struct Outcome {
     unsent: Unsent,
     facts: Facts,
+    adopted: u64,
     marks: HashMap<Producer, Mark>,
     forgotten: Vec<Producer>,
     touches: u64,
@@ -34,6 +35,7 @@ impl Outcome {
     pub(super) fn take_over(self, memory: &mut Memory) {
         memory.unsent = self.unsent;
         memory.facts = self.facts;
+        memory.adopted = self.adopted;
         memory.touches = self.touches;
         memory.marks.extend(self.marks);
         for producer in self.forgotten {
@@ -50,6 +52,9 @@ pub(super) struct Change<'t> {
     ids: Table<'t, &'static str, (u64, u64, u64)>,
     recent: Table<'t, u64, &'static str>,
     marks: Table<'t, &'static str, (u64, u64)>,
+    pub(super) adopted_unsent: Table<'t, (&'static str, u64), &'static [u8]>,
+    pub(super) adopted_ids: Table<'t, &'static str, (u64, u64)>,
+    pub(super) adopted: u64,
     counts: Unsent,
     facts: Facts,
     facts_changed: bool,
@@ -66,6 +71,9 @@ impl<'t> Change<'t> {
             ids: transaction.open_table(IDS)?,
             recent: transaction.open_table(RECENT)?,
             marks: transaction.open_table(MARKS)?,
+            adopted_unsent: transaction.open_table(ADOPTED_UNSENT)?,
+            adopted_ids: transaction.open_table(ADOPTED_IDS)?,
+            adopted: memory.adopted,
             counts: memory.unsent,
             facts: memory.facts.clone(),
             facts_changed: false,
@@ -89,6 +97,7 @@ impl<'t> Change<'t> {
         for row in self.unsent.iter()? {
             self.counts.bytes += row?.1.value().len() as u64;
         }
+        self.adopted = self.adopted_unsent.len()?;
         self.facts_changed = true;
         self.touched.clone_from(&memory.marks);
         Ok(())
@@ -142,6 +151,10 @@ impl<'t> Change<'t> {
                 if let Some((producer_seq, _, entry)) = known.filter(|(_, at, _)| is_fresh(*at, now_ms)) {
                     let entry = (entry != NO_ENTRY).then_some(MessageSeq(entry));
                     plan.push(Accepted::Duplicate { producer_seq, entry });
+                    continue;
+                }
+                if let Some(duplicate) = self.adopted_duplicate(key, |at| is_fresh(at, now_ms), NO_ENTRY)? {
+                    plan.push(duplicate);
                     continue;
                 }
             }
@@ -225,7 +238,14 @@ impl<'t> Change<'t> {
         for producer in &forgotten {
             self.marks.remove(producer.as_str())?;
         }
-        Ok(Outcome { unsent: self.counts, facts: self.facts, marks: self.touched, forgotten, touches: self.touches })
+        Ok(Outcome {
+            unsent: self.counts,
+            facts: self.facts,
+            adopted: self.adopted,
+            marks: self.touched,
+            forgotten,
+            touches: self.touches,
+        })
     }
 }
 

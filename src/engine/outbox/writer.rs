@@ -6,12 +6,14 @@
 //!
 //! Not here: what a call does to the tables (`transaction.rs`).
 
+use super::adopted::Part;
 use super::memory::SavedChange;
 use super::prepared::Prepared;
 use super::transaction::{Change, Outcome};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
 use crate::cluster::ids::MessageSeq;
+use crate::cluster::message::Producer;
 use crate::cluster::time::Moment;
 use crate::engine::state_dir::StateError;
 use redb::{Database, Durability};
@@ -37,6 +39,8 @@ pub(super) enum Job {
     Accept { messages: Vec<Prepared>, now_wall_ms: u64, reply: Reply<Vec<Accepted>, AcceptError> },
     Sent { assigned: Vec<(u64, MessageSeq)>, reply: Reply<()> },
     Save { change: Box<SavedChange>, reply: Reply<()> },
+    Adopt { part: Box<Part>, reply: Reply<()> },
+    AdoptedSent { producer: Producer, seqs: Vec<u64>, reply: Reply<()> },
     Flush { reply: Reply<()> },
 }
 
@@ -118,7 +122,11 @@ impl Writer<'_> {
                     let failed = || result.as_ref().err().cloned().unwrap_or(StateError::Closed);
                     let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
-                Job::Sent { reply, .. } | Job::Save { reply, .. } | Job::Flush { reply } => {
+                Job::Sent { reply, .. }
+                | Job::Save { reply, .. }
+                | Job::Adopt { reply, .. }
+                | Job::AdoptedSent { reply, .. }
+                | Job::Flush { reply } => {
                     let _ = reply.send(result.clone());
                 }
             }
@@ -188,6 +196,11 @@ impl Writer<'_> {
                     durable |= saved.durable;
                     change.save(saved, &memory);
                 }
+                Job::Adopt { part, .. } => {
+                    durable = true;
+                    change.adopt(part)?;
+                }
+                Job::AdoptedSent { producer, seqs, .. } => change.adopted_sent(producer, seqs)?,
                 Job::Flush { .. } => durable = true,
             }
         }

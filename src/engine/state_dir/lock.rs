@@ -13,10 +13,15 @@ use std::path::Path;
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct NodeLock {
-    _file: File,
+    _file: Option<File>,
 }
 
 impl NodeLock {
+    /// No lock: for a file whose lock is held elsewhere.
+    pub(crate) fn none() -> Self {
+        Self { _file: None }
+    }
+
     /// Takes the lock, or says at once who holds it.
     pub(crate) fn take(path: &Path, what: &str) -> Result<Self, StateError> {
         let mut file = private_file::open(path)?;
@@ -31,7 +36,7 @@ impl NodeLock {
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
             tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { _file: Some(file) })
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! 1. The folder belongs to this user alone (mode 0700), and so does every file in it (mode 0600).
 //! 2. A node id is held by one live process, by a lock of the operating system that ends with the process, however it dies.
-//! 3. A damaged file is set aside, never deleted and never a reason to stay down.
+//! 3. A state directory that another user could change is refused or warned of (`trust.rs`).
+//! 4. A damaged file is set aside, never deleted and never a reason to stay down.
 //!
 //! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
 //! (`super::oneshot_state`).
 
 pub(crate) mod checksum;
 pub(super) mod lock;
+mod moved;
 pub(super) mod private_file;
+mod shared;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use super::outbox::NodeStore;
 use crate::cluster::ids::{ClusterName, NodeId};
@@ -100,6 +104,14 @@ pub struct StartingTurn {
     _lock: NodeLock,
 }
 
+/// Makes the folder of a cluster where it is missing, and checks it and the state directory around it.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
+    match folder.parent().map(trust::state_root).transpose()? {
+        None | Some(trust::Trust::Own) => private_file::private_folder(folder),
+        Some(trust::Trust::Shared(owner)) => trust::own_folder(folder, owner),
+    }
+}
+
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -109,6 +121,15 @@ pub struct StateDir {
 }
 
 impl StateDir {
+    /// Checks a state directory before anything is put into it, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// [`StateError::Unsafe`] when another user could change what is in it; else what the disk said.
+    pub fn check_root(root: &Path) -> Result<(), StateError> {
+        let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
+        trust::state_root(&root).map(drop)
+    }
+
     /// Opens `<root>/<cluster>/` and creates it where it is missing.
     ///
     /// # Errors
@@ -116,7 +137,7 @@ impl StateDir {
     pub fn open(root: &Path, cluster: &ClusterName) -> Result<Self, StateError> {
         let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
         let folder = root.join(cluster.as_str());
-        private_file::private_folder(&folder)?;
+        make_folder(&folder)?;
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|text| !text.is_empty()).map(PathBuf::from);
         Ok(Self { folder, runtime, outbox_bytes: SyncSettings::default().outbox_bytes })
     }
@@ -148,7 +169,21 @@ impl StateDir {
     /// [`StateError::InUse`] when another live process holds the id; else what the disk said.
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
+        self.bring_back(id)?;
         NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)
+    }
+
+    /// Opens the store of an id that a rename is to take, with its lock; `None` in its place where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::lock_node`].
+    pub(super) fn lock_existing(&self, id: &NodeId) -> Result<(NodeLock, Option<NodeStore>), StateError> {
+        let lock = self.take_lock(id)?;
+        let path = self.database_path(id);
+        if !path.exists() {
+            return Ok((lock, None));
+        }
+        NodeStore::open(&path, NodeLock::none(), self.outbox_bytes).map(|store| (lock, Some(store)))
     }
 
     /// Opens the store of the first id generated on this host that no process holds; where there is none, of a new

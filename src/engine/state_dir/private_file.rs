@@ -17,6 +17,11 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     let found = std::fs::metadata(path).map_err(failed)?;
     let me = rustix::process::geteuid();
+    let link = std::fs::symlink_metadata(path).map_err(failed)?;
+    if link.is_symlink() && !super::trust::is_trusted(link.uid()) {
+        let detail = format!("the link to a folder was made by user {}", link.uid());
+        return Err(StateError::Unsafe { path: path.to_owned(), detail });
+    }
     if found.uid() != me.as_raw() && !me.is_root() {
         return Err(StateError::Unsafe {
             path: path.to_owned(),
@@ -95,6 +100,15 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StateError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StateError::io(folder, &error))
+}
+
+/// Whether another file, or none, stands under the path of an open file: it was removed or moved away. False where that cannot be seen.
+pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
+    let Ok(ours) = file.metadata() else { return false };
+    match path.metadata() {
+        Ok(named) => (named.dev(), named.ino()) != (ours.dev(), ours.ino()),
+        Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+    }
 }
 
 /// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.

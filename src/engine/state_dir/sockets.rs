@@ -48,6 +48,7 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Unsafe`] when the short folder is not this user's alone; else what the disk said.
     pub fn prepare_socket(&self, id: &NodeId) -> Result<PathBuf, StateError> {
+        super::make_folder(&self.folder)?;
         let plain = self.folder.join(format!("{id}.sock"));
         if fits(&plain) {
             return Ok(plain);

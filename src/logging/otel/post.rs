@@ -2,11 +2,13 @@
 //!
 //! 1. A post has at most [`PATIENCE`], connecting and TLS included, but for the resolver of names, which has its own.
 //! 2. The first failure of several is logged, and the end of them; neither names more than host and port.
+//! 3. Credentials that go to another host without TLS are warned of, once.
 //!
 //! Not here: what is posted (`mod.rs` and the OTLP library).
 
 use crate::clock;
 use crate::cluster::time::Moment;
+use crate::config::is_this_host;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -28,6 +30,8 @@ const HEAD_BYTES: usize = 16 << 10;
 pub(super) struct Post {
     tls: Arc<ClientConfig>,
     failing: AtomicBool,
+    /// Credentials without TLS have been warned of.
+    warned: AtomicBool,
 }
 
 impl Post {
@@ -46,7 +50,7 @@ impl Post {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let tls = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-        Ok(Self { tls, failing: AtomicBool::new(false) })
+        Ok(Self { tls, failing: AtomicBool::new(false), warned: AtomicBool::new(false) })
     }
 
     fn post(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
@@ -54,6 +58,13 @@ impl Post {
         let host = request.uri().host().ok_or("the endpoint names no host")?.trim_matches(['[', ']']);
         let secure = request.uri().scheme_str() == Some("https");
         let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let secret = ["authorization", "x-api-key", "api-key"].iter().any(|name| request.headers().contains_key(*name));
+        if secret && !secure && !is_this_host(host) && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                host,
+                "credentials go to the OpenTelemetry collector without TLS; use https:// in its endpoint"
+            );
+        }
         let stream = Bounded { stream: connect(host, port, end)?, end };
         let status = if secure {
             let name = ServerName::try_from(host.to_owned())?;

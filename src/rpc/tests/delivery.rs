@@ -223,6 +223,7 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
         event_start: EventSeq(0),
         message_start: MessageSeq(0),
         timing: None,
+        settings: None,
     };
     let (own, other) = (Nonce::from_bytes([1; 16]), Nonce::from_bytes([2; 16]));
     let mut inbox = Inbox::new(vec![node_id("a")], own, MessageSeq(0), &data, std::collections::BTreeMap::new());

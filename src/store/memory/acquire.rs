@@ -3,7 +3,7 @@
 //! 1. A repeated request or ticket is told its grant again before anything else is judged.
 //! 2. Of those who wait, the first that lives takes the lease; whoever cannot take it gives up its place.
 
-use super::data::{answered, score};
+use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};
 use super::state::Step;
 use crate::cluster::ids::Term;
@@ -44,7 +44,13 @@ impl Step<'_> {
             outcome,
             again: again.map(|again| Duration::from_millis(u64::try_from(again).unwrap_or(0))),
             record: self.lease_record(&acquire.name),
+            grace: self.told_grace(),
         }
+    }
+
+    /// The cluster's grace as an answer.
+    pub(super) fn told_grace(&self) -> Option<Duration> {
+        (self.data.grace > 0).then_some(Duration::from_millis(self.data.grace))
     }
 
     fn told_again(&self, acquire: &Acquire) -> Option<Acquired> {
@@ -156,7 +162,8 @@ impl Step<'_> {
         };
         let seen = acquire.served.as_ref().filter(known).map_or(Duration::ZERO, |served| served.span);
         let ttl = acquire.ttl.max(lease.map_or(Duration::ZERO, |lease| lease.ttl));
-        let grace = score(millis(acquire.grace)).max(lease.map_or(0, |lease| lease.grace));
+        let known = score(millis(acquire.grace)).max(score(self.data.grace));
+        let grace = known.max(lease.map_or(0, |lease| lease.grace));
         self.unsettled(ttl, grace, seen)
     }
 
@@ -165,14 +172,16 @@ impl Step<'_> {
         if lease.holder.is_none() {
             return false;
         }
-        let unchanged = matches!(&acquire.claim, Some(Claim::Expired { token, nonce }) if *token == lease.token && *nonce == lease.nonce);
+        let unchanged = matches!(&acquire.claim, Some(Claim::Expired { token, nonce })
+            if *token == lease.token && *nonce == lease.nonce && covers(acquire.seen_for, score(millis(lease.ttl))));
         let over = self.cluster_now() > self.ends_at(lease);
         match lease.by_presence() {
             None => over || unchanged,
             Some(_) if lease.server.as_ref() != Some(&self.server.id) => missing == 0,
             Some(registered) => {
                 let gone = matches!(&acquire.claim, Some(Claim::Presence { token, presence })
-                    if *token == lease.token && presence == registered.as_str() && !self.server.present(presence));
+                    if *token == lease.token && presence == registered.as_str() && !self.server.present(presence)
+                        && covers(acquire.seen_for, lease.grace));
                 over || unchanged || gone
             }
         }
@@ -233,6 +242,7 @@ impl Step<'_> {
             server: newest.then(|| self.server.id.clone()),
             ticket: Some(acquire.ticket.clone()),
             grace: score(millis(acquire.grace)),
+            stated: acquire.stated,
             ..Lease::vacant()
         };
         self.grant_lease(name, lease);

@@ -35,16 +35,19 @@ struct Renewal<'a> {
     ticket: Option<&'a Nonce>,
     holds: bool,
     grace: Duration,
+    stated: u64,
 }
 
 impl Step<'_> {
     pub(super) fn lease_call(&mut self, call: &LeaseCall) -> LeaseReply {
         match call {
             LeaseCall::Acquire(acquire) => LeaseReply::Acquired(Box::new(self.acquire(acquire))),
-            LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace } => {
+            LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace, stated } => {
                 let (holds, ticket) = (*holds && owner.presence.is_some(), ticket.as_ref());
-                let renewal = Renewal { name, token: *token, ttl: *ttl, nonce, owner, ticket, holds, grace: *grace };
-                LeaseReply::Renewed { outcome: self.renew_lease(&renewal), now: self.now }
+                let (token, ttl, grace, stated) = (*token, *ttl, *grace, *stated);
+                let renewal = Renewal { name, token, ttl, nonce, owner, ticket, holds, grace, stated };
+                let outcome = self.renew_lease(&renewal);
+                LeaseReply::Renewed { outcome, now: self.now, grace: self.told_grace() }
             }
             LeaseCall::Release { name, token, owner, ticket } => {
                 LeaseReply::Released { released: self.release(name, *token, owner, ticket.as_ref()) }
@@ -77,13 +80,9 @@ impl Step<'_> {
         let held = found.filter(|lease| lease.holder.is_some() && lease.token == token && own(lease));
         let mut lease = match held {
             Some(lease) => lease,
-            None if lost => Lease {
-                holder: Some(renewal.owner.clone()),
-                token,
-                ticket: renewal.ticket.cloned(),
-                grace: score(millis(renewal.grace)),
-                ..Lease::vacant()
-            },
+            None if lost => {
+                Lease { holder: Some(renewal.owner.clone()), token, ticket: renewal.ticket.cloned(), ..Lease::vacant() }
+            }
             None => return Renewed::Stale,
         };
         let now = self.cluster_now();
@@ -100,6 +99,9 @@ impl Step<'_> {
             lease.server = Some(self.server.id.clone());
             if let Some(holder) = &mut lease.holder {
                 holder.presence = Some(presence);
+            }
+            if renewal.stated >= lease.stated {
+                (lease.grace, lease.stated) = (score(millis(renewal.grace)), renewal.stated);
             }
         } else if now > lease.expires {
             return Renewed::Stale;
@@ -157,7 +159,15 @@ impl Step<'_> {
             let known = self.data.once.get(key).filter(|done| self.now < done.until);
             grants.push(if let Some(done) = known {
                 let same = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
-                OnceGrant { granted: same, by: done.by.clone(), at: done.at }
+                let (by, at) = (done.by.clone(), done.at);
+                if same && once.give_back {
+                    self.data.once.remove(key);
+                    OnceGrant { granted: true, by, at: self.now }
+                } else {
+                    OnceGrant { granted: same, by, at }
+                }
+            } else if once.give_back {
+                OnceGrant { granted: false, by: once.by.clone(), at: self.now }
             } else {
                 let (by, at, request_id) = (once.by.clone(), self.now, once.request_id.clone());
                 self.data.once.insert(key.clone(), Done { by: by.clone(), at, request_id, until });

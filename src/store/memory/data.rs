@@ -16,8 +16,8 @@ use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::member::{Member, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
-use crate::cluster::settings::Timing;
-use crate::cluster::time::ServerTime;
+use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
+use crate::cluster::time::{ServerTime, millis};
 use crate::store::Notice;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -69,6 +69,19 @@ pub(super) struct Record {
     pub(super) vacated: i64,
     pub(super) previous: Option<NodeId>,
     pub(super) lost: Option<crate::cluster::event::LostReason>,
+    /// What the holder stated to follow.
+    pub(super) promise: Promise,
+    /// When it stated that, by its own clock.
+    pub(super) stated: u64,
+}
+
+impl Record {
+    /// The holder states what it follows; an older statement changes nothing.
+    pub(super) fn state(&mut self, promise: Promise, at: u64) {
+        if at >= self.stated {
+            (self.promise, self.stated) = (promise, at);
+        }
+    }
 }
 
 /// Everything that is lost with the data.
@@ -87,6 +100,10 @@ pub(super) struct Data {
     pub(super) interval: u64,
     pub(super) ttl: u64,
     pub(super) lease: u64,
+    pub(super) grace: u64,
+    pub(super) mode: LeaderMode,
+    /// The version of these settings.
+    pub(super) settings: u64,
     pub(super) last_tick: Option<i64>,
     pub(super) skew: i64,
     pub(super) stalled_at: i64,
@@ -131,6 +148,11 @@ pub(super) fn score(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Whether what was observed for this long covers a promise of `wait` milliseconds and 5 % more. Both are whole, so one is given.
+pub(super) fn covers(seen: Duration, wait: i64) -> bool {
+    score(millis(seen)).saturating_add(1).saturating_mul(20) >= wait.saturating_mul(21)
+}
+
 /// A time that may have been moved below zero, as an answer.
 pub(super) fn answered(time: i64) -> ServerTime {
     ServerTime(u64::try_from(time).unwrap_or(0))
@@ -169,6 +191,34 @@ impl Step<'_> {
             self.data.version += LIFT;
             self.data.floor = self.data.version;
         }
+    }
+
+    /// Takes the settings that the caller knows where they are newer than those of the data set.
+    pub(super) fn take_settings(&mut self, known: &Versioned) {
+        if known.version > self.data.settings || self.data.interval == 0 {
+            self.write_settings(known.version.max(self.data.settings), &known.settings);
+        }
+    }
+
+    fn write_settings(&mut self, version: u64, settings: &Shared) {
+        let Shared { timing, presence_grace, mode } = settings;
+        self.data.settings = version;
+        self.data.interval = millis(timing.heartbeat_interval);
+        self.data.ttl = millis(timing.heartbeat_ttl);
+        self.data.lease = millis(timing.lease_ttl);
+        self.data.grace = millis(*presence_grace);
+        self.data.mode = *mode;
+    }
+
+    /// Shows the settings, or changes them for all: as they were, and as they are.
+    pub(super) fn settings(&mut self, known: u64, wanted: Option<&Shared>) -> (Option<Versioned>, Option<Versioned>) {
+        let before = self.data_set().settings;
+        if let Some(wanted) = wanted.filter(|w| before.is_none_or(|b| b.settings != **w || b.version == 0)) {
+            let next = self.data.settings.max(known).saturating_add(1);
+            self.write_settings(next.max(self.now.0.saturating_mul(1000)), wanted);
+            self.server.notice(Notice::Register);
+        }
+        (before, self.data_set().settings)
     }
 
     pub(super) fn cluster_now(&self) -> i64 {
@@ -266,12 +316,16 @@ impl Step<'_> {
             heartbeat_ttl: Duration::from_millis(self.data.ttl),
             lease_ttl: Duration::from_millis(self.data.lease),
         });
+        let (version, presence_grace) = (self.data.settings, Duration::from_millis(self.data.grace));
+        let shared = |timing| Shared { timing, presence_grace, mode: self.data.mode };
+        let settings = timing.map(|timing| Versioned { version, settings: shared(timing) });
         DataSet {
             epoch: self.data.epoch.clone(),
             numbers: self.data.numbers,
             event_start: EventSeq(self.data.event_start),
             message_start: MessageSeq(self.data.message_start),
             timing,
+            settings,
         }
     }
 

@@ -3,17 +3,18 @@
 //! 1. What allows a grant is true at the moment of the grant; otherwise the refusal says what is not.
 //! 2. Only the holder of exactly this term vacates it.
 
-use super::data::{Record, Row, answered, score};
+use super::data::{Record, Row, answered, covers, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{NodeId, Nonce, Term};
-
 use crate::cluster::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
     Campaign, CampaignReply, HandOver, Identity, LeaderRecord, Life, Reply, Rule, WatchReply,
 };
+use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::millis;
 use crate::store::Notice;
+use std::time::Duration;
 
 impl Step<'_> {
     /// The record as an answer.
@@ -26,6 +27,8 @@ impl Step<'_> {
             presence: record.presence.clone(),
             handing_to: record.handing_to.clone(),
             present: record.presence.as_ref().is_some_and(|nonce| self.server.present(nonce)),
+            promise: record.promise,
+            stated: true,
         })
     }
 
@@ -109,12 +112,20 @@ impl Step<'_> {
     /// Why the term is granted, or why not.
     fn judge(&self, campaign: &Campaign) -> Result<ElectedReason, &'static str> {
         let refuse_if = |bad: bool, why: &'static str| if bad { Err(why) } else { Ok(()) };
+        let refuse_unless = |seen: bool| refuse_if(!seen, "seen too briefly");
+        let covers = |wait: Duration| covers(campaign.seen_for, score(millis(wait)));
+        // Where another leader than the record's may have come after it.
+        let longest = self.longest(&campaign.promise);
         let record = match (&campaign.rule, &self.data.leader) {
             (Rule::Absent | Rule::AbsentLease, Some(_)) => return Err("there is a record"),
-            (Rule::AbsentLease, None) => return Ok(ElectedReason::Vacant),
+            (Rule::AbsentLease, None) => {
+                refuse_unless(covers(longest.lease))?;
+                return Ok(ElectedReason::Vacant);
+            }
             (Rule::Absent, None) => {
                 refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
                 refuse_if(self.server.leader_channel(), "a leader may live")?;
+                refuse_unless(covers(longest.grace))?;
                 return Ok(ElectedReason::Vacant);
             }
             (_, None) => return Err("no record"),
@@ -127,6 +138,8 @@ impl Step<'_> {
             Rule::Expired { nonce } => {
                 refuse_if(record.nonce != *nonce, "renewed")?;
                 refuse_if(record.holder.is_some() && record.expires >= now, "not expired")?;
+                let newest = record.server == self.server.id;
+                refuse_unless(covers(if newest { record.promise.lease } else { longest.lease }))?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
             Rule::Restarted { nonce } => {
@@ -135,6 +148,7 @@ impl Step<'_> {
                 refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
                 // Without a registration on that process the holder may lead by a connection to an even older one.
                 refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
+                refuse_unless(covers(longest.grace))?;
                 if record.holder.is_none() { lost(record) } else { ElectedReason::Expired }
             }
             Rule::Presence { nonce } | Rule::Fenced { nonce } => {
@@ -142,17 +156,31 @@ impl Step<'_> {
                 refuse_if(record.presence.as_ref() != Some(nonce), "registered again")?;
                 refuse_if(record.server != self.server.id, "registered on another server")?;
                 refuse_if(self.server.present(nonce), "present")?;
+                if matches!(campaign.rule, Rule::Fenced { .. }) {
+                    let both = [record.promise.mode, self.data.mode] == [LeaderMode::Fenced; 2];
+                    refuse_if(!both, "not fenced")?;
+                } else {
+                    refuse_unless(covers(record.promise.grace))?;
+                }
                 return Ok(ElectedReason::ProcessDied);
             }
             Rule::Vacant | Rule::Absent | Rule::AbsentLease => {
                 refuse_if(record.holder.is_some(), "not vacant")?;
                 refuse_if(record.server != self.server.id, "granted on another server")?;
-                let waits = now.saturating_sub(record.vacated) < score(millis(campaign.grace));
+                let waits = now.saturating_sub(record.vacated) < score(millis(longest.grace));
                 refuse_if(record.handing_to.is_some() && !mine && waits, "kept for another candidate")?;
                 lost(record)
             }
         };
         Ok(if mine { ElectedReason::Handover } else { reason })
+    }
+
+    /// The longest that the record, the data set and the candidate know.
+    fn longest(&self, known: &Promise) -> Promise {
+        let (grace, lease) = (Duration::from_millis(self.data.grace), Duration::from_millis(self.data.lease));
+        let set = Promise { grace, lease, mode: self.data.mode };
+        let record = self.data.leader.as_ref().map_or(set, |record| record.promise);
+        known.longest(set).longest(record)
     }
 
     fn elect(&mut self, campaign: &Campaign, reason: ElectedReason) -> Term {
@@ -174,12 +202,14 @@ impl Step<'_> {
         let presence = campaign.presence.as_ref().filter(|nonce| self.server.present(nonce.as_str()));
         let presence = presence.map(ToString::to_string);
         self.settle();
+        // Whoever knew other settings had the time to bring them.
+        self.data.settings = self.data.settings.max(1);
         let term = Term(self.next_token());
         let leader_id = campaign.life.node_id.clone();
         self.data.leader = Some(Record {
             holder: Some(campaign.life.clone()),
             term,
-            expires: self.cluster_now().saturating_add(score(self.data.lease)),
+            expires: self.cluster_now().saturating_add(score(millis(campaign.promise.lease))),
             nonce: campaign.nonce.to_string(),
             presence,
             server: self.server.id.clone(),
@@ -187,6 +217,8 @@ impl Step<'_> {
             vacated: 0,
             previous: previous.clone(),
             lost: None,
+            promise: campaign.promise,
+            stated: campaign.stated,
         });
         let elected = ClusterFact::LeaderElected { leader_id, term, previous_leader_id: previous, reason };
         self.emit(&campaign.life.node_id, elected);

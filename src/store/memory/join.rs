@@ -4,13 +4,13 @@
 //! 2. A process whose life was replaced does not fight back.
 //! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership.
 
-use super::data::{Row, score};
+use super::data::{Record, Row, covers, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{Identity, Join, JoinReply, Life};
-use crate::cluster::time::{ServerTime, millis};
+use crate::cluster::time::millis;
 use crate::store::Notice;
 use std::time::Duration;
 
@@ -20,11 +20,7 @@ const ALIASES_LENGTH: usize = 1000;
 impl Step<'_> {
     pub(super) fn join(&mut self, join: &Join) -> JoinReply {
         self.open(join.known, &join.fresh_epoch);
-        if self.data.interval == 0 {
-            self.data.interval = millis(join.timing.heartbeat_interval);
-            self.data.ttl = millis(join.timing.heartbeat_ttl);
-            self.data.lease = millis(join.timing.lease_ttl);
-        }
+        self.take_settings(&join.settings);
         self.guard_stall();
         let mut row = self.row(&join.node_id);
         let mine = row.as_ref().is_some_and(|r| {
@@ -56,7 +52,11 @@ impl Step<'_> {
         let present = held.as_ref().is_some_and(|(nonce, _)| self.server.present(nonce));
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
         let presence = held.map(|(nonce, _)| nonce);
-        let died = presence.is_some() && presence == join.dead_presence && !present && same_server;
+        // The cluster's grace, and what it promised if it leads: not what the caller's file says.
+        let leads = |record: &&Record| record.holder.as_ref().is_some_and(|life| life.node_id == *id);
+        let promised = self.data.leader.as_ref().filter(leads).map_or(0, |record| millis(record.promise.grace));
+        let ripe = covers(join.dead_for, score(self.data.grace.max(promised)));
+        let died = presence.is_some() && presence == join.dead_presence && !present && same_server && ripe;
         if join.force {
             self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
             self.server.notice(Notice::Register);
@@ -82,14 +82,27 @@ impl Step<'_> {
         let id = &join.node_id;
         let known = row.is_some() || self.data.cursors.contains_key(id);
         let mut aliases = row.as_ref().map(|r| r.aliases.clone()).unwrap_or_default();
-        let mut stored = self.data.cursors.get(id).copied();
-        if let Some(from) = join.rename_from.as_ref().filter(|from| *from != id)
-            && let Some(old) = self.row(from).filter(|old| old.process == join.process)
-        {
-            stored = self.data.cursors.get(from).copied().or(stored);
-            let own = if mine { aliases } else { Vec::new() };
-            aliases = merged(id, std::iter::once(from).chain(&old.aliases).chain(&own));
-            self.leave_behind(from, old);
+        let own = self.witness(join.cursor.as_ref());
+        let mut stood = self.data.cursors.get(id).copied().max(self.witness(join.stood.as_ref()));
+        let mut behind = own.filter(|_| join.elsewhere);
+        stood = stood.max(own.filter(|_| !join.elsewhere));
+        let mut renamed = false;
+        if let Some(from) = join.rename_from.as_ref().filter(|from| *from != id) {
+            let before = if mine { aliases.clone() } else { Vec::new() };
+            match self.row(from) {
+                // Lost with the data: the process says which id it had.
+                None => {
+                    renamed = true;
+                    aliases = merged(id, std::iter::once(from).chain(&before));
+                }
+                Some(old) if old.process == join.process => {
+                    renamed = true;
+                    behind = behind.max(self.data.cursors.get(from).copied());
+                    aliases = merged(id, std::iter::once(from).chain(&old.aliases).chain(&before));
+                    self.leave_behind(from, old);
+                }
+                Some(_) => {}
+            }
         }
         if !join.aliases.is_empty() {
             // A stale copy may not know of a rename.
@@ -100,7 +113,10 @@ impl Step<'_> {
                 }
             }
         }
-        let cursor = self.cursor(join, stored);
+        let mut cursor = stood.or(behind).unwrap_or(self.data.numbers.message);
+        if let Some(behind) = behind.filter(|_| renamed) {
+            cursor = cursor.min(behind);
+        }
 
         let living = row.as_ref().filter(|r| mine && r.is_live());
         let fresh = living.is_none();
@@ -142,18 +158,9 @@ impl Step<'_> {
             let name = name(&join.metadata, id);
             self.emit(id, ClusterFact::NodeJoined { name, incarnation, rejoined: known });
         }
-        self.joined(incarnation, joined_at, MessageSeq(cursor), aliases, registered)
-    }
-
-    fn joined(
-        &self,
-        incarnation: Incarnation,
-        joined_at: ServerTime,
-        cursor: MessageSeq,
-        aliases: Vec<NodeId>,
-        registered: bool,
-    ) -> JoinReply {
-        JoinReply::Joined { now: self.now, incarnation, joined_at, cursor, aliases, data: self.data_set(), registered }
+        let stood = stood.filter(|_| renamed).map(MessageSeq);
+        let (now, data, cursor) = (self.now, self.data_set(), MessageSeq(cursor));
+        JoinReply::Joined { now, incarnation, joined_at, cursor, aliases, data, registered, stood }
     }
 
     fn take_presence(&mut self, join: &Join) -> bool {
@@ -184,18 +191,15 @@ impl Step<'_> {
         self.data.acks.remove(from);
     }
 
-    /// Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the
-    /// only one, so that what was lost shows as a gap; where neither knows any, the newest message.
-    fn cursor(&self, join: &Join, stored: Option<u64>) -> u64 {
-        let own = join.cursor.as_ref().and_then(|(seq, epoch)| {
-            if *epoch == self.data.epoch {
-                Some(seq.0)
-            } else {
-                // Of an earlier data set: nothing of this one may be skipped for it.
-                (!epoch.is_empty()).then(|| seq.0.min(self.data.message_start))
-            }
-        });
-        stored.max(own).unwrap_or(self.data.numbers.message)
+    /// A position that a node kept itself. One of an earlier data set counts, so that what was lost shows as a gap, but skips
+    /// nothing of this one.
+    fn witness(&self, kept: Option<&(MessageSeq, String)>) -> Option<u64> {
+        let (seq, epoch) = kept?;
+        match epoch {
+            _ if *epoch == self.data.epoch => Some(seq.0),
+            _ if epoch.is_empty() => None,
+            _ => Some(seq.0.min(self.data.message_start)),
+        }
     }
 
     pub(super) fn leave(&mut self, life: &Life, acknowledged: Option<MessageSeq>) -> (Identity, bool) {

@@ -40,6 +40,8 @@ pub(super) struct Lease {
     pub(super) ticket: Option<Nonce>,
     /// The holder's, then the offer's, in milliseconds.
     pub(super) grace: i64,
+    /// When the holder stated its grace, by its own clock.
+    pub(super) stated: u64,
     /// The ticket of the waiter that a vacancy is kept for.
     pub(super) offered_to: Option<Nonce>,
     /// In cluster time.
@@ -61,6 +63,7 @@ impl Lease {
             server: None,
             ticket: None,
             grace: 0,
+            stated: 0,
             offered_to: None,
             vacated: 0,
             forgotten_at: None,
@@ -117,6 +120,7 @@ impl Step<'_> {
             expires_at: answered(lease.expires.saturating_add(self.data.skew)),
             ttl: lease.ttl,
             nonce: lease.nonce.clone(),
+            grace: Duration::from_millis(u64::try_from(lease.grace).unwrap_or(0)),
             present,
             same_server: lease.server.as_ref() == Some(&self.server.id),
             offered_to: lease.offered_to.as_ref().filter(|_| lease.holder.is_none()).map(ToString::to_string),
@@ -137,7 +141,8 @@ impl Step<'_> {
             holder: record.holder.as_ref().map(owner),
             token: record.term,
             expires_at: answered(record.expires.saturating_add(self.data.skew)),
-            ttl: Duration::from_millis(self.data.lease),
+            ttl: record.promise.lease,
+            grace: record.promise.grace,
             nonce: record.nonce.clone(),
             present: record.presence.as_ref().is_some_and(|nonce| self.server.present(nonce)),
             same_server: record.server == self.server.id,
@@ -279,7 +284,7 @@ impl Step<'_> {
             let mut wait = (self.ends_at(&lease) - now + 1).max(0);
             let here = lease.server.as_ref() == Some(&self.server.id);
             if wait == 0 && lease.by_presence().is_some() && !here {
-                wait = self.unsettled(lease.ttl, lease.grace, Duration::ZERO);
+                wait = self.unsettled(lease.ttl, lease.grace.max(score(self.data.grace)), Duration::ZERO);
             }
             if wait > 0 {
                 self.data.due.set(&name, now.saturating_add(wait));

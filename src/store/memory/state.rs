@@ -8,7 +8,7 @@
 use super::data::Data;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Reply, ServerId, ViewReply};
+use crate::cluster::protocol::{Call, Entry, Reply, ServerId, SettingsReply, ViewReply};
 use crate::cluster::time::ServerTime;
 use crate::store::Notice;
 use std::collections::BTreeMap;
@@ -137,6 +137,10 @@ impl MemoryState {
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(task) => Reply::Task(Box::new(step.task(task))),
             Call::Census => Reply::Census(step.census()),
+            Call::Settings { known, wanted } => {
+                let (before, after) = step.settings(*known, wanted.as_ref());
+                Reply::Settings(Box::new(SettingsReply { before, after, leader: step.leader() }))
+            }
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),

@@ -10,7 +10,9 @@ use crate::cluster::event::LeftReason;
 use crate::cluster::ids::NodeId;
 use crate::cluster::member::StoredStatus;
 use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use crate::cluster::settings::Promise;
 use crate::cluster::task::Jitter;
+use crate::cluster::time::millis;
 use std::time::Duration;
 
 /// How many overdue members one tick ends.
@@ -28,6 +30,7 @@ const MEMORY: i64 = 604_800_000;
 impl Step<'_> {
     pub(super) fn tick(&mut self, tick: &Tick) -> TickReply {
         self.open(tick.known, &tick.fresh_epoch);
+        self.take_settings(&tick.settings);
         self.guard_stall();
         let id = &tick.life.node_id;
         let identity = self.identify(&tick.life, "");
@@ -104,7 +107,8 @@ impl Step<'_> {
         if identity != Identity::Ok {
             return LeaseNews::Lost;
         }
-        let expires = self.cluster_now().saturating_add(score(self.data.lease));
+        let now = self.cluster_now();
+        let lasts = |promise: &Promise| now.saturating_add(score(millis(promise.lease)));
         match (&mut self.data.leader, &tick.presence) {
             // Granted on another server process, whose last writes may be lost: somebody else may have been granted a term
             // since. Only a holder that leads at this instant knows that nobody was.
@@ -117,7 +121,8 @@ impl Step<'_> {
                     record.server = self.server.id.clone();
                     record.presence = None;
                 }
-                record.expires = expires;
+                record.state(tick.promise, tick.stated);
+                record.expires = lasts(&record.promise);
                 record.nonce = tick.nonce.to_string();
                 LeaseNews::Renewed
             }
@@ -127,7 +132,7 @@ impl Step<'_> {
                 self.data.leader = Some(Record {
                     holder: Some(tick.life.clone()),
                     term,
-                    expires,
+                    expires: lasts(&tick.promise),
                     nonce: tick.nonce.to_string(),
                     presence: Some(presence.to_string()),
                     server: self.server.id.clone(),
@@ -135,6 +140,8 @@ impl Step<'_> {
                     vacated: 0,
                     previous: None,
                     lost: None,
+                    promise: tick.promise,
+                    stated: tick.stated,
                 });
                 LeaseNews::Renewed
             }

@@ -10,9 +10,9 @@ use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
     Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, JoinReply, LeaderRecord, LeaseNews, Life, Numbers,
-    PublishReply, Reply, TickReply, ViewReply, WatchReply,
+    PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
 };
-use crate::cluster::settings::Timing;
+use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::task::TaskState;
 use crate::cluster::time::ServerTime;
 use redis::Value;
@@ -71,6 +71,11 @@ pub(super) fn reply(call: &Call, value: Value) -> Result<Reply, Malformed> {
         Call::Drain(_) => Reply::Drain(decode_leases::drain(&mut f)?),
         Call::Acknowledge { .. } => Reply::Acknowledge(identity(&mut f)?),
         Call::Census => Reply::Census(census(&mut f)?),
+        Call::Settings { .. } => {
+            time(&mut f)?;
+            let (before, after) = (data_set(&mut f)?.settings, data_set(&mut f)?.settings);
+            Reply::Settings(Box::new(SettingsReply { before, after, leader: leader(&mut f)? }))
+        }
         Call::Task(asked) => Reply::Task(Box::new(task::reply(asked, &mut f)?)),
     })
 }
@@ -125,9 +130,15 @@ fn data_set(f: &mut Fields) -> Result<DataSet, Malformed> {
     let message_start = MessageSeq(n.number("message start")?);
     let mut duration = |what| n.number(what).map(Duration::from_millis);
     let (interval, ttl, lease) = (duration("interval")?, duration("ttl")?, duration("lease")?);
+    let grace = duration("grace")?;
     let timing =
         (!interval.is_zero()).then_some(Timing { heartbeat_interval: interval, heartbeat_ttl: ttl, lease_ttl: lease });
-    Ok(DataSet { epoch, numbers, event_start, message_start, timing })
+    let mode = LeaderMode::from_word(&n.text("mode")?);
+    let version = n.number("settings")?;
+    let shared = timing.zip(mode).filter(|_| !grace.is_zero());
+    let settings =
+        shared.map(|(timing, mode)| Versioned { version, settings: Shared { timing, presence_grace: grace, mode } });
+    Ok(DataSet { epoch, numbers, event_start, message_start, timing, settings })
 }
 
 fn leader(f: &mut Fields) -> Result<Option<LeaderRecord>, Malformed> {
@@ -144,15 +155,17 @@ fn leader(f: &mut Fields) -> Result<Option<LeaderRecord>, Malformed> {
         }
         None => None,
     };
-    Ok(Some(LeaderRecord {
-        holder,
-        term: Term(l.number("term")?),
-        expires_at: time(&mut l)?,
-        nonce: l.text("nonce")?,
-        presence: l.optional("presence")?,
-        handing_to: l.optional("handing to")?.and_then(|id| NodeId::new(id).ok()),
-        present: l.flag("present")?,
-    }))
+    let term = Term(l.number("term")?);
+    let expires_at = time(&mut l)?;
+    let nonce = l.text("nonce")?;
+    let presence = l.optional("presence")?;
+    let handing_to = l.optional("handing to")?.and_then(|id| NodeId::new(id).ok());
+    let present = l.flag("present")?;
+    let (grace, lease) = (Duration::from_millis(l.number("grace")?), Duration::from_millis(l.number("ttl")?));
+    let stated = LeaderMode::from_word(&l.text("mode")?);
+    let promise = Promise { grace, lease, mode: stated.unwrap_or_default() };
+    let stated = stated.is_some();
+    Ok(Some(LeaderRecord { holder, term, expires_at, nonce, presence, handing_to, present, promise, stated }))
 }
 
 /// A row of the member table, as `scripts/prelude.lua` describes it.
@@ -239,7 +252,9 @@ fn join(f: &mut Fields) -> Result<JoinReply, Malformed> {
             let aliases = f.text("aliases")?;
             let aliases = aliases.split_whitespace().filter_map(|id| NodeId::new(id).ok()).collect();
             let data = data_set(f)?;
-            JoinReply::Joined { now, incarnation, joined_at, cursor, aliases, data, registered: f.flag("registered")? }
+            let registered = f.flag("registered")?;
+            let stood = f.optional("stood")?.and_then(|seq| seq.parse().ok()).map(MessageSeq);
+            JoinReply::Joined { now, incarnation, joined_at, cursor, aliases, data, registered, stood }
         }
         "held" => JoinReply::Held {
             incarnation: Incarnation(f.number("incarnation")?),

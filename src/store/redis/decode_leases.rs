@@ -24,7 +24,7 @@ pub(super) fn reply(call: &LeaseCall, f: &mut Fields) -> Result<LeaseReply, Malf
                 "no presence" => Renewed::NoPresence,
                 other => return Err(Malformed(format!("unknown outcome {other:?}"))),
             };
-            LeaseReply::Renewed { now, outcome }
+            LeaseReply::Renewed { now, outcome, grace: grace(f)? }
         }
         LeaseCall::Release { .. } => LeaseReply::Released { released: f.flag("released")? },
         LeaseCall::Check { .. } => LeaseReply::Checked { valid: f.flag("valid")? },
@@ -51,7 +51,13 @@ fn acquired(now: ServerTime, f: &mut Fields) -> Result<AcquireReply, Malformed> 
         "leadership" => Acquired::Refused(Refusal::Leadership),
         status => Acquired::Refused(Refusal::NoMember(named_identity(status)?)),
     };
-    Ok(AcquireReply { now, epoch, token, outcome, again, record: record(f)? })
+    Ok(AcquireReply { now, epoch, token, outcome, again, record: record(f)?, grace: grace(f)? })
+}
+
+/// The cluster's grace, where the data set says.
+fn grace(f: &mut Fields) -> Result<Option<Duration>, Malformed> {
+    let grace = f.number("grace of the cluster")?;
+    Ok((grace > 0).then_some(Duration::from_millis(grace)))
 }
 
 fn record(f: &mut Fields) -> Result<Option<LeaseRecord>, Malformed> {
@@ -77,6 +83,7 @@ fn record(f: &mut Fields) -> Result<Option<LeaseRecord>, Malformed> {
         same_server: l.flag("same server")?,
         offered_to: l.optional("offered to")?,
         waiters: l.number("waiters")?,
+        grace: Duration::from_millis(l.number("grace")?),
     }))
 }
 

@@ -11,6 +11,7 @@ use crate::cluster::member::PresenceKind;
 use crate::cluster::protocol::{
     Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
 };
+use crate::cluster::settings::{Promise, Shared};
 use crate::cluster::task::Jitter;
 use crate::cluster::time::millis;
 
@@ -32,6 +33,19 @@ fn text(nonce: Option<&Nonce>) -> String {
 
 fn seq(value: Option<MessageSeq>) -> String {
     value.map(|s| s.to_string()).unwrap_or_default()
+}
+
+/// The settings of the cluster, as scripts read and write them.
+fn shared(settings: &Shared) -> String {
+    let Shared { timing, presence_grace, mode } = settings;
+    let times = [timing.heartbeat_interval, timing.heartbeat_ttl, timing.lease_ttl, *presence_grace];
+    let [interval, ttl, lease, grace] = times.map(millis);
+    format!("{interval} {ttl} {lease} {grace} {}", mode.word())
+}
+
+/// What a leader follows, and when it says so.
+fn promise(promise: &Promise, stated: u64) -> String {
+    format!("{} {} {} {stated}", millis(promise.grace), millis(promise.lease), promise.mode.word())
 }
 
 fn life(life: &Life) -> [String; 2] {
@@ -79,7 +93,8 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         Call::Publish(publish) => (&scripts::PUBLISH, publish_arguments(publish)),
         Call::Lease(lease) => lease_invocation(lease),
         Call::Once(once) => {
-            (&scripts::ONCE, vec![once.by.to_string(), once.request_id.clone(), millis(once.ttl).to_string()])
+            let (by, request) = (once.by.to_string(), once.request_id.clone());
+            (&scripts::ONCE, vec![by, request, millis(once.ttl).to_string(), flag(once.give_back)])
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);
@@ -91,6 +106,9 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         }
         Call::Task(task) => task::invocation(task),
         Call::Census => (&scripts::CENSUS, vec![MOST_LANES.to_string()]),
+        Call::Settings { known, wanted } => {
+            (&scripts::SETTINGS, vec![known.to_string(), wanted.as_ref().map(shared).unwrap_or_default()])
+        }
     };
     let own_keys = match call {
         Call::Once(once) => once.keys.iter().map(|key| keys.once(key)).collect(),
@@ -103,12 +121,13 @@ fn lease_invocation(call: &LeaseCall) -> (&'static Script, Vec<String>) {
     let name = call.name().to_string();
     match call {
         LeaseCall::Acquire(acquire) => (&scripts::ACQUIRE, acquire_arguments(acquire)),
-        LeaseCall::Renew { token, ttl, nonce, owner, ticket, holds, grace, .. } => {
+        LeaseCall::Renew { token, ttl, nonce, owner, ticket, holds, grace, stated, .. } => {
             let [id, incarnation, presence] = parts(owner);
             let ttl = ttl.map(|ttl| millis(ttl).to_string()).unwrap_or_default();
             let (nonce, grace) = (nonce.to_string(), millis(*grace).to_string());
             let (token, ticket) = (token.to_string(), text(ticket.as_ref()));
-            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, flag(*holds), grace, ticket])
+            let (holds, stated) = (flag(*holds), stated.to_string());
+            (&scripts::RENEW, vec![name, token, ttl, nonce, id, incarnation, presence, holds, grace, ticket, stated])
         }
         LeaseCall::Release { token, owner, ticket, .. } => {
             let [id, incarnation, presence] = parts(owner);
@@ -156,6 +175,8 @@ fn acquire_arguments(acquire: &Acquire) -> Vec<String> {
         acquire.known.event.to_string(),
         acquire.known.message.to_string(),
         acquire.fresh_epoch.to_string(),
+        millis(acquire.seen_for).to_string(),
+        acquire.stated.to_string(),
     ]
 }
 
@@ -174,9 +195,9 @@ fn join_arguments(join: &Join) -> Vec<String> {
         kind.to_owned(),
         join.metadata.clone(),
         flag(join.candidate),
-        millis(join.timing.heartbeat_interval).to_string(),
-        millis(join.timing.heartbeat_ttl).to_string(),
-        millis(join.timing.lease_ttl).to_string(),
+        join.settings.version.to_string(),
+        shared(&join.settings.settings),
+        millis(join.dead_for).to_string(),
         join.known.token.to_string(),
         join.known.event.to_string(),
         join.known.message.to_string(),
@@ -193,6 +214,9 @@ fn join_arguments(join: &Join) -> Vec<String> {
         join.draining.map(flag).unwrap_or_default(),
         join.revision.to_string(),
         join.aliases.iter().map(NodeId::as_str).collect::<Vec<_>>().join(" "),
+        join.stood.as_ref().map(|(seq, _)| seq.to_string()).unwrap_or_default(),
+        join.stood.as_ref().map(|(_, epoch)| epoch.clone()).unwrap_or_default(),
+        flag(join.elsewhere),
     ]
 }
 
@@ -214,6 +238,9 @@ fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
         seq(tick.acknowledged),
         tick.floor.to_string(),
         Jitter::from_text(tick.nonce.as_str()).thousandths().to_string(),
+        tick.settings.version.to_string(),
+        shared(&tick.settings.settings),
+        promise(&tick.promise, tick.stated),
         tick.revision.to_string(),
     ];
     arguments.extend(recent.arguments(&tick.samples));
@@ -239,8 +266,9 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
         seen_nonce,
         campaign.nonce.to_string(),
         text(campaign.presence.as_ref()),
-        millis(campaign.grace).to_string(),
+        promise(&campaign.promise, campaign.stated),
         campaign.known_token.to_string(),
+        millis(campaign.seen_for).to_string(),
     ]
 }
 

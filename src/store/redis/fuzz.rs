@@ -51,6 +51,7 @@ pub(crate) fn entries(data: &[u8]) {
         numbers: Numbers::default(),
         event_start: Default::default(),
         message_start: MessageSeq(0),
+        settings: None,
         timing: None,
     };
     let me = NodeId::new("me").expect("an id");

@@ -71,11 +71,22 @@ macro_rules! scripts {
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
                 Script::new(|| {
                     let parts = [PRELUDE, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
-                    parts.join("\n")
+                    seeded(parts.join("\n"))
                 })
             });
         )+
     };
+}
+
+/// The text as it is. A debug build puts a fault into it where the tests ask for one, to see whether they notice: pairs of texts
+/// in `CLAWSTER_SEEDED_BUG`, what stands there and what is put in its place, with U+001F within and U+001E between pairs.
+fn seeded(text: String) -> String {
+    #[cfg(debug_assertions)]
+    if let Ok(pairs) = std::env::var("CLAWSTER_SEEDED_BUG") {
+        let pairs = pairs.split('\u{1e}').filter_map(|pair| pair.split_once('\u{1f}'));
+        return pairs.fold(text, |text, (old, new)| text.replace(old, new));
+    }
+    text
 }
 
 scripts! {
@@ -106,6 +117,7 @@ scripts! {
     TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
     TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
     TASK_GET = "tasks.lua" & "task_get.lua",
+    SETTINGS = "settings.lua",
     CENSUS = "tasks.lua" & "census.lua",
     TASK_LIST = "tasks.lua" & "task_list.lua",
 }

@@ -103,7 +103,7 @@ fn escape(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if crate::config::is_unsafe(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

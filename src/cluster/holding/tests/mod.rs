@@ -117,7 +117,15 @@ impl Play {
 
     fn reply(&self, outcome: Acquired, record: Option<LeaseRecord>) -> LeaseReply {
         let (now, epoch) = (ServerTime(1_000_000), "e".to_owned());
-        LeaseReply::Acquired(Box::new(AcquireReply { now, epoch, token: 7, outcome, again: None, record }))
+        LeaseReply::Acquired(Box::new(AcquireReply {
+            now,
+            epoch,
+            token: 7,
+            outcome,
+            again: None,
+            record,
+            grace: Some(GRACE),
+        }))
     }
 
     fn grant(&mut self, again: bool) {
@@ -155,6 +163,7 @@ fn record(present: bool, nonce: &str) -> LeaseRecord {
         token: Term(5),
         expires_at: ServerTime(1_030_000),
         ttl: TTL,
+        grace: GRACE,
         nonce: nonce.to_owned(),
         present,
         same_server: true,
@@ -168,7 +177,11 @@ fn watched(record: LeaseRecord) -> LeaseReply {
 }
 
 fn until() -> LeaseReply {
-    LeaseReply::Renewed { now: ServerTime(1_000_000), outcome: Renewed::Until(ServerTime(1_030_000)) }
+    LeaseReply::Renewed {
+        now: ServerTime(1_000_000),
+        outcome: Renewed::Until(ServerTime(1_030_000)),
+        grace: Some(GRACE),
+    }
 }
 
 #[test]
@@ -298,7 +311,7 @@ fn another_server_process_has_to_see_the_connection_anew() {
 fn a_stale_token_kills_at_once() {
     let mut play = Play::running(|terms| terms.exit_when_lost = true);
     play.input(Input::CalledToRegister);
-    play.answer(LeaseReply::Renewed { now: ServerTime(1), outcome: Renewed::Stale });
+    play.answer(LeaseReply::Renewed { now: ServerTime(1), outcome: Renewed::Stale, grace: None });
     assert!(play.has(|effect| *effect == Effect::Kill));
     play.input(Input::Ended { code: 137, asked: true });
     play.answer(LeaseReply::Released { released: false });

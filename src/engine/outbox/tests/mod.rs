@@ -5,9 +5,10 @@ pub(super) mod faults;
 mod image;
 
 use super::*;
-use crate::cluster::ids::{ClusterName, Incarnation, Nonce};
+use crate::cluster::ids::{ClusterName, Incarnation, NodeId, Nonce};
 use crate::cluster::message::Message;
 use crate::cluster::protocol::Numbers;
+use crate::engine::state_dir::StateDir;
 use faults::{Faults, FaultyFile};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -122,6 +123,7 @@ fn what_was_saved_comes_back_and_marks_and_numbers_only_rise() {
         incarnation: Some(Incarnation(3)),
         epoch: Some(p(9)),
         cursor: Some(MessageSeq(40)),
+        place: None,
         numbers: Some(Numbers { token: 5, event: 6, message: 7 }),
         marks: BTreeMap::from([(p(1), 10), (p(2), 20)]),
         durable: true,
@@ -176,7 +178,7 @@ fn a_rename_takes_everything_along_and_respects_a_live_holder() {
     let store = store.rename(&dir, &id("b")).unwrap();
     assert_eq!(*store.producer(), producer);
     assert_eq!(seqs(&store), [1, 2, 3, 4]);
-    assert!(dir.folder().join("b.redb.replaced-1").exists());
+    assert!(!dir.folder().join("b.redb.adopted-1").exists(), "all of it was taken over");
     assert!(matches!(dir.lock_node(&id("b")), Err(StateError::InUse { .. })));
     assert_ne!(*dir.lock_node(&id("a")).unwrap().producer(), producer, "the old id is free and begins anew");
     drop(store);

@@ -3,16 +3,18 @@
 -- ARGV: 1 name, 2 node id, 3 incarnation, 4 presence nonce or '' (bound to the member's life), 5 ticket, 6 request id or ''
 --   (the ticket where the client has none), 7 ttl (ms), 8 wait (1|0), 9 grace (ms), 10 claim ('', 'presence' or 'expired'), 11 token seen, 12 presence or nonce seen,
 --   13 server process that the caller knows or '', 14 data set that it knows, 15 for how long it has seen both (ms), 16 nonce of
---   the grant, 17 known token, 18 known event seq, 19 known message seq, 20 fresh epoch
+--   the grant, 17 known token, 18 known event seq, 19 known message seq, 20 fresh epoch, 21 for how long
+--   the caller has seen what it claims (ms), 22 when it asks, by its own clock (ms)
 -- Returns: [now, epoch, token counter, outcome, number, expires at (server time), told again (1|0), ms after which asking again
---   may pay or -1, record]; outcome is 'granted' (number: the token), 'queued' (number: how many wait before), or why it was
+--   may pay or -1, record, grace of the cluster
+--   or 0]; outcome is 'granted' (number: the token), 'queued' (number: how many wait before), or why it was
 --   refused: 'held', 'draining', 'no presence', 'unsettled', 'overloaded', 'leadership', or identify()'s word.
 -- Atomic, because what allows the grant must still be true when the token is granted. Waiters take turns by arrival: a free
 -- lease goes to the first in the queue that lives, and is kept for it for its grace; whoever else asks meanwhile waits. What
 -- makes a lease free that a presence holds or held is reasoned out in prelude_leases.lua; all of it is checked here again.
 local name, id, incarnation, presence, ticket, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local ttl, wait, grace = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
-local claim, seen_token, seen_text = ARGV[10], ARGV[11], ARGV[12]
+local claim, seen_token, seen_text, claimed_for = ARGV[10], ARGV[11], ARGV[12], tonumber(ARGV[21])
 open(ARGV[17], ARGV[18], ARGV[19], ARGV[20])
 guard_stall()
 local record = read_record(name)
@@ -20,7 +22,8 @@ local place = table.concat({ ticket, id, incarnation, presence == '' and '-' or 
 local request_key = PREFIX .. 'request:' .. id .. ' ' .. name .. ' ' .. request
 
 local function answer(outcome, value, expires, told_again, again)
-  return { int(now), meta.epoch, int(meta.token), outcome, value, int(expires), told_again, int(again), lease_reply(record) }
+  return { int(now), meta.epoch, int(meta.token), outcome, value, int(expires), told_again, int(again), lease_reply(record),
+    whole(meta.grace) }
 end
 
 -- A caller that cannot take the lease gives up its place, and what was kept for it.
@@ -73,11 +76,15 @@ local server = run_id()
 local seen = ARGV[13] == server and ARGV[14] == meta.epoch and tonumber(ARGV[15]) or 0
 local missing = 0
 if not record or record.run_id ~= server then
-  missing = unsettled(math.max(ttl, record and record.ttl or 0), math.max(grace, record and record.grace or 0), seen)
+  missing = unsettled(math.max(ttl, record and record.ttl or 0), math.max(grace, meta.grace, record and record.grace or 0), seen)
 end
 
 if record and record.holder ~= '' then
   local over = cluster_now() > ends_at(record)
+  -- Its holder's promise, not the claimant's setting.
+  if claim == 'expired' and not covers(claimed_for, record.ttl) or claim == 'presence' and not covers(claimed_for, record.grace) then
+    claim = ''
+  end
   if record.presence == '' then
     over = over or claim == 'expired' and record.term == seen_token and record.nonce == seen_text
   elseif record.run_id ~= server then
@@ -104,8 +111,9 @@ if not held and not waits_for_server and (not first or first_text == place) then
   call('ZREM', queue_key(name), place)
   local previous = record and record.previous or ''
   record = { name = name, holder = id, incarnation = incarnation, term = token, expires = cluster_now() + ttl, nonce = ARGV[16],
-    presence = presence, run_id = missing == 0 and server or '', handing_to = '', vacated = 0, previous = previous, ttl = ttl,
-    ticket = ticket, grace = grace }
+    presence = presence, run_id = missing == 0 and server or '', handing_to = '', vacated = 0, previous = previous,
+    ticket = ticket, mode = '' }
+  state(record, grace, ttl, 'exclusive', tonumber(ARGV[22]))
   grant_lease(record)
   if request ~= '' then
     -- One that is the ticket is nobody's but this attempt's, and is not asked for again once the attempt is over.
@@ -139,7 +147,7 @@ else
   if not record then
     -- Waiters came while the server was not settled; the offer to the first of them needs a record.
     record = { name = name, holder = '', incarnation = '0', term = '0', expires = 0, nonce = 'vacant-0', presence = '', run_id = '',
-      handing_to = '', vacated = 0, previous = '', ttl = 0, ticket = '', grace = 0 }
+      handing_to = '', vacated = 0, previous = '', ttl = 0, ticket = '', grace = 0, mode = '' }
     write_record(name, record)
   end
   if record.handing_to ~= first.ticket then

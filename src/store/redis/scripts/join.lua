@@ -1,12 +1,14 @@
 -- join: makes a node a member, updates its metadata, or renames it.
 --
--- ARGV: 1 node id, 2 process, 3 presence kind (connection|none), 4 metadata (JSON), 5 candidate (1|0), 6 interval, 7 ttl,
---   8 lease (ms), 9 known token, 10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce
---   (the presence that the caller has seen gone for the grace time, or ''), 15 own incarnation (0: a new life),
+-- ARGV: 1 node id, 2 process, 3 presence kind (connection|none), 4 metadata (JSON), 5 candidate (1|0), 6 version of the
+--   settings that the caller knows, 7 those settings, 8 for how long it has seen the dead nonce (14) gone (ms), 9 known token,
+--   10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce (the presence that the caller sees gone, or ''), 15 own incarnation (0: a new life),
 --   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
 --   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or '', 22 draining (1|0) or ''
---   (as it is), 23 which of the node's statements about itself this is, 24 aliases that the process remembers
--- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0)] or
+--   (as it is), 23 which of the node's statements about itself this is, 24 aliases that the process remembers,
+--   25 cursor of this very id that the host kept or '', 26 epoch of that cursor or '', 27 the own cursor (18) is another id's (1|0)
+-- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0), where receiving
+--   stood under the id that a rename took, or ''] or
 --   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
 -- Atomic, because two processes with one id must not both find it free, and because a rename must not lose its cursor.
@@ -23,10 +25,7 @@ end
 
 make_way()
 open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
-if meta.interval == 0 then
-  meta.interval, meta.ttl, meta.lease = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-  call('HMSET', META, 'interval', ARGV[6], 'ttl', ARGV[7], 'lease', ARGV[8])
-end
+take_settings(ARGV[6], ARGV[7])
 guard_stall()
 
 local row = read_row(id)
@@ -48,7 +47,10 @@ elseif row and not mine and is_live(row) then
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
-  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same
+  -- The cluster's grace, and what it promised if it leads: not what the caller's file says.
+  local leader = read_leader()
+  local grace = math.max(meta.grace, leader and leader.holder == id and leader.grace or 0)
+  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV[8]), grace)
   if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')
@@ -64,7 +66,24 @@ end
 
 local known = row ~= nil or call('HEXISTS', CURSORS, id) == 1
 local aliases = row and row.a or ''
-local cursor = call('HGET', CURSORS, id)
+
+-- A position that a node kept itself. One of an earlier data set counts, so that what was lost shows as a gap and what a stale
+-- copy still holds does not come twice, but skips nothing of this data set.
+local function witness(seq, epoch)
+  if seq == '' or epoch == '' then
+    return -1
+  end
+  return epoch == meta.epoch and tonumber(seq) or math.min(tonumber(seq), meta.message_start)
+end
+
+-- Where receiving stands under this id, and under the one that the process had before: the acknowledged position, or the one
+-- that was kept on disk where that is higher or the only one.
+local elsewhere = ARGV[27] == '1'
+local stood = math.max(number(call('HGET', CURSORS, id), -1), witness(ARGV[25], ARGV[26]))
+local behind = witness(own_cursor, cursor_epoch)
+if not elsewhere then
+  stood, behind = math.max(stood, behind), -1
+end
 
 -- Adds aliases to those that the row has: no id twice, its own not at all, and not without an end.
 local function merge_aliases(first, more)
@@ -92,10 +111,16 @@ local function leave_behind(from, old)
   call('ZREM', ACKS, from)
 end
 
+local renamed = false
 if rename_from ~= '' and rename_from ~= id then
   local old = read_row(rename_from)
-  if old and old.p == process then
-    cursor = call('HGET', CURSORS, rename_from) or cursor
+  if not old then
+    -- Lost with the data: the process says which id it had.
+    renamed = true
+    aliases = merge_aliases(rename_from, mine and aliases or '')
+  elseif old.p == process then
+    renamed = true
+    behind = math.max(behind, number(call('HGET', CURSORS, rename_from), -1))
     -- When this rename comes a second time, the earlier aliases stand in the new row already.
     aliases = merge_aliases(rename_from, old.a .. ' ' .. (mine and aliases or ''))
     leave_behind(rename_from, old)
@@ -112,19 +137,13 @@ if remembered ~= '' then
   end
 end
 
--- Where receiving goes on: the acknowledged position, or the one that the node kept itself where that is higher or the only
--- one; where neither knows any, the newest message. A position of an earlier data set counts, so that what was lost
--- shows as a gap and what a stale copy still holds does not come twice, but skips nothing of this data set.
-local kept
-if own_cursor ~= '' and cursor_epoch == meta.epoch then
-  kept = tonumber(own_cursor)
-elseif own_cursor ~= '' and cursor_epoch ~= '' then
-  kept = math.min(tonumber(own_cursor), meta.message_start)
+-- Receiving goes on where it stands under this id; for one that nobody knows, where it stood under the id before, or at the
+-- newest message. A rename to a known id reads on from the earlier of both: the node tells what it has had from what it has not.
+local cursor = stood >= 0 and stood or behind >= 0 and behind or meta.message_seq
+if renamed and behind >= 0 then
+  cursor = math.min(cursor, behind)
 end
-cursor = int(math.max(number(cursor, -1), kept or -1))
-if cursor == '-1' then
-  cursor = int(meta.message_seq)
-end
+cursor = int(cursor)
 
 local fresh = not (row and mine and is_live(row))
 local incarnation = own
@@ -167,4 +186,5 @@ end
 if fresh then
   emit('node_joined', id, 'name', name, 'incarnation', incarnation, 'rejoined', known and 1 or 0)
 end
-return { 'joined', int(now), incarnation, joined, cursor, known and 1 or 0, aliases, numbers_reply(), registered }
+return { 'joined', int(now), incarnation, joined, cursor, known and 1 or 0, aliases, numbers_reply(), registered,
+  renamed and stood >= 0 and int(stood) or '' }

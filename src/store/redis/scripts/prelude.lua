@@ -2,9 +2,10 @@
 --
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
---                        interval, ttl, lease (ms), last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server
---                        process first wrote, or the data set began), trimmed, task_seq, lane_seq; and what mend.lua and
---                        mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
+--                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
+--                        the data set began), trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
+--                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
+--                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
 --                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
@@ -113,15 +114,38 @@ local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
     'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
-    'open_lanes', 'has_delayed', 'ended', 'walk_at')
+    'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
     message_start = number(v[8], 0), interval = number(v[9], 0), ttl = number(v[10], 0), lease = number(v[11], 0),
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
     run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
-    ended = v[19] or '', walk_at = v[20] or '',
+    ended = v[19] or '', walk_at = v[20] or '', grace = number(v[21], 0), mode = v[22] or '', settings = number(v[23], 0),
   }
+end
+
+-- Settings of the cluster as a caller brings them: "<interval> <ttl> <lease> <grace> <mode>", times in ms.
+local function write_settings(version, text)
+  local interval, ttl, lease, grace, mode = string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%a+)$')
+  meta.settings, meta.interval, meta.ttl, meta.lease = version, tonumber(interval), tonumber(ttl), tonumber(lease)
+  meta.grace, meta.mode = tonumber(grace), mode
+  call('HMSET', META, 'settings', int(version), 'interval', interval, 'ttl', ttl, 'lease', lease, 'grace', grace, 'mode', mode)
+end
+
+-- Takes the settings that the caller knows where they are newer than those of the data set. Version 0: out of a node's own
+-- file, never confirmed; the first term that is granted makes them version 1, `config push` more. So after a loss of data the
+-- node that is back first cannot shorten what a living leader follows: whoever knew the settings brings them with its next
+-- tick, and their version is higher. A data set of the version before has no grace and no mode: they are filled in.
+local function take_settings(version, text)
+  version = tonumber(version)
+  if version > meta.settings or meta.interval == 0 then
+    write_settings(math.max(version, meta.settings), text)
+  elseif meta.grace == 0 or meta.mode == '' then
+    local grace, mode = string.match(text, '(%d+) (%a+)$')
+    meta.grace, meta.mode = tonumber(grace), mode
+    call('HMSET', META, 'grace', grace, 'mode', mode)
+  end
 end
 
 -- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
@@ -319,7 +343,7 @@ end
 -- The numbers of the data set as a reply.
 local function numbers_reply()
   return { meta.epoch, whole(meta.token), whole(meta.event_seq), whole(meta.message_seq), whole(meta.event_start),
-    whole(meta.message_start), whole(meta.interval), whole(meta.ttl), whole(meta.lease) }
+    whole(meta.message_start), whole(meta.interval), whole(meta.ttl), whole(meta.lease), whole(meta.grace), meta.mode, whole(meta.settings) }
 end
 
 -- What changed in the member table behind `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks

@@ -4,8 +4,25 @@
 -- time), nonce (of the last renewal), presence (nonce of the holder's registered connection), run_id (the server process that
 -- granted or confirmed it; '' when it was granted without knowing that it is the newest), handing_to (of the leadership the
 -- candidate's node id, else the ticket of the waiter that a vacancy is kept for), vacated (cluster time), previous, lost
--- ('resigned' or 'handover'), ttl (ms), ticket (of the attempt that was granted), grace (ms, of the holder, then of the offer).
+-- ('resigned' or 'handover'), ttl (ms), ticket (of the attempt that was granted), grace (ms, of the holder, then of the offer),
+-- mode ("<exclusive or fenced> <term> <stated at>", see below).
 -- The leadership is the lease named `leader`, with stricter rules (campaign.lua): it is in no zset and has no queue.
+--
+-- What a takeover waits for is the holder's promise, not the claimant's setting: `grace` (it stops when its last answered ping was
+-- sent that long ago), `ttl` (it stops when its last confirmed renewal was sent that long ago), `mode` (whether a candidate may come
+-- before). The claimant says for how long it has observed, by its own clock, what its rule needs, and is refused unless that
+-- covers the promise and 5 % more (`covers`). The promise changes only by the holder's own grant or renewal:
+--   * A shorter one is followed by the holder from the moment at which it learns of it, and stated with its next renewal; a longer
+--     one is stated first, and followed once the answer has said that the record has it. So at every instant the record promises
+--     at least what the holder follows, also where a renewal or its answer is lost.
+--   * A renewal that comes late (its sender gave it up) must not take back a later statement: `stated at` is the holder's own clock
+--     when it sent it, and an older one changes nothing.
+--   * `mode` binds no holder, only those who come after it. `fenced` counts where the record and the data set both say so. So from
+--     fenced to exclusive nobody comes early once either says exclusive, and E1 holds again one grace (of the record before) after that;
+--     from exclusive to fenced nobody comes early before the holder has stated it.
+-- The version before writes no `mode`, and one that it left is of another term: such a leader states nothing. It follows its own
+-- grace, which is in the record since its grant unless the record was lost, and the data set's lease: the longest that the record,
+-- the data set and the claimant know is waited for, and never `fenced`.
 --
 -- Why nobody gets a lease that is bound to a presence while its holder may go on. The holder stops when its last answered
 -- ping was sent a grace ago, and when its TTL (less 5 %) has passed since it sent its last confirmed renewal, by its own clock.
@@ -46,7 +63,7 @@ end
 
 local function read_record(name, run)
   local v = (run or call)('HMGET', lease_key(name), 'holder', 'incarnation', 'term', 'expires', 'nonce', 'presence', 'run_id',
-    'handing_to', 'vacated', 'previous', 'lost', 'ttl', 'ticket', 'grace')
+    'handing_to', 'vacated', 'previous', 'lost', 'ttl', 'ticket', 'grace', 'mode')
   if not v or not v[3] then
     return nil
   end
@@ -54,7 +71,31 @@ local function read_record(name, run)
     name = name, holder = v[1] or '', incarnation = v[2] or '0', term = v[3], expires = number(v[4], 0), nonce = v[5] or '',
     presence = v[6] or '', run_id = v[7] or '', handing_to = v[8] or '', vacated = number(v[9], 0),
     previous = v[10] or '', lost = v[11] or '', ttl = number(v[12], 0), ticket = v[13] or '', grace = number(v[14], 0),
+    mode = v[15] or '',
   }
+end
+
+-- The mode that the holder of this term stated, and when by its own clock; nothing where it stated none.
+local function stated(record)
+  local mode, term, at = string.match(record.mode, '^(%a+) (%d+) (%d+)$')
+  if term == record.term then
+    return mode, tonumber(at)
+  end
+end
+
+-- The holder states what it follows; false: it has stated something later.
+local function state(record, grace, ttl, mode, at)
+  local _, before = stated(record)
+  if before and before > at then
+    return false
+  end
+  record.grace, record.ttl, record.mode = grace, ttl, mode .. ' ' .. record.term .. ' ' .. int(at)
+  return true
+end
+
+-- Whether what was observed for `seen` ms covers a promise of `wait` ms and 5 % more. Both are whole, so one is given.
+local function covers(seen, wait)
+  return (seen + 1) * 20 >= wait * 21
 end
 
 -- Whether the caller is what the lease was granted to: the member's life, or the process that asked for it by a presence, which
@@ -79,12 +120,12 @@ local function read_leader()
   end
 end
 
--- Writes a grant. `record` has holder, incarnation, term, expires, nonce, presence, run_id, previous, ttl, ticket
--- and grace.
+-- Writes a grant. `record` has holder, incarnation, term, expires, nonce, presence, run_id, previous, ttl, ticket, grace and mode.
 local function write_record(name, record)
   call('HMSET', lease_key(name), 'holder', record.holder, 'incarnation', record.incarnation, 'term', record.term, 'expires',
     int(record.expires), 'nonce', record.nonce, 'presence', record.presence, 'run_id', record.run_id, 'handing_to', '', 'vacated', 0,
-    'previous', record.previous, 'lost', '', 'ttl', int(record.ttl), 'ticket', record.ticket, 'grace', int(record.grace))
+    'previous', record.previous, 'lost', '', 'ttl', int(record.ttl), 'ticket', record.ticket, 'grace', int(record.grace),
+    'mode', record.mode)
 end
 
 -- The run_id stays: whether the record is the newest one is known only on the server process that granted or confirmed it.
@@ -101,18 +142,19 @@ local function vacate_leader(leader, reason)
 end
 
 -- The leadership as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
--- the holder's presence] or an empty list. `there`: those subscribers, where they were counted already.
+-- the holder's presence, grace, ttl, mode that the holder stated or ''] or an empty list. `there`: those subscribers, where they
+-- were counted already.
 local function leader_reply(leader, there)
   if not leader then
     return {}
   end
   there = there or leader.presence ~= '' and subscribers(presence_channel(leader.presence)) or 0
   return { leader.holder, leader.incarnation, leader.term, whole(leader.expires + meta.skew), leader.nonce, leader.presence,
-    leader.handing_to, there }
+    leader.handing_to, there, whole(leader.grace), whole(leader.ttl), stated(leader) or '' }
 end
 
 -- A lease as a reply: [holder, incarnation, token, expires at (server time), nonce, presence, ttl, subscribers of that presence,
--- this server process granted or confirmed it (1|0), ticket it is kept for, waiters] or an empty list.
+-- this server process granted or confirmed it (1|0), ticket it is kept for, waiters, grace] or an empty list.
 local function lease_reply(record)
   if not record then
     return {}
@@ -120,7 +162,8 @@ local function lease_reply(record)
   local there = record.presence ~= '' and subscribers(presence_channel(record.presence)) or 0
   local kept = record.holder == '' and record.name ~= 'leader' and record.handing_to or ''
   return { record.holder, record.incarnation, record.term, int(record.expires + meta.skew), record.nonce, record.presence,
-    int(record.ttl), there, record.run_id == run_id() and 1 or 0, kept, try('ZCARD', queue_key(record.name)) or 0 }
+    int(record.ttl), there, record.run_id == run_id() and 1 or 0, kept, try('ZCARD', queue_key(record.name)) or 0,
+    whole(record.grace) }
 end
 
 -- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
@@ -250,7 +293,7 @@ local function sweep_leases()
     else
       local wait = math.max(0, ends_at(record) - cluster_now() + 1)
       if wait == 0 and record.presence ~= '' and record.run_id ~= run_id() then
-        wait = unsettled(record.ttl, record.grace, 0)
+        wait = unsettled(record.ttl, math.max(record.grace, meta.grace), 0)
       end
       if wait > 0 then
         call('ZADD', LEASES, int(cluster_now() + wait), name)

@@ -1,8 +1,9 @@
 -- renew: moves a lease's end, and binds it to the holder's present connection.
 --
 -- ARGV: 1 name, 2 token, 3 ttl (ms) or '' (as before), 4 nonce of this renewal, 5 the caller's node id, 6 its incarnation, 7 its
---   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace (ms), 10 ticket that it was granted by or ''
--- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time)]
+--   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace that it follows from this renewal on (ms),
+--   10 ticket that it was granted by or '', 11 when it asks, by its own clock (ms)
+-- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time), grace of the cluster or 0]
 -- Atomic, because the lease must still be the caller's under this token when its end moves. A lease that a presence holds goes on only while that
 -- connection is subscribed here, and is confirmed on another server process, or written again where the data were lost, only
 -- by a holder that holds it at this instant: nobody else can have been granted it then (prelude_leases.lua).
@@ -17,7 +18,7 @@ end
 guard_stall()
 local record = read_record(name)
 local function answer(outcome)
-  return { int(now), outcome, int(record and record.expires + meta.skew or 0) }
+  return { int(now), outcome, int(record and record.expires + meta.skew or 0), whole(meta.grace) }
 end
 
 if name == 'leader' then
@@ -37,10 +38,11 @@ if lost or record.presence ~= '' then
   elseif presence == '' or subscribers(presence_channel(presence)) == 0 then
     return answer('no presence')
   elseif lost then
-    record = { name = name, holder = id, incarnation = incarnation, term = token, previous = '', ticket = ticket,
-      grace = tonumber(ARGV[9]) }
+    record = { name = name, holder = id, incarnation = incarnation, term = token, previous = '', ticket = ticket, grace = 0,
+      ttl = 0, mode = '' }
   end
   record.run_id, record.presence = run_id(), presence
+  state(record, tonumber(ARGV[9]), record.ttl, 'exclusive', tonumber(ARGV[11]))
 elseif cluster_now() > record.expires then
   return answer('stale')
 end
@@ -52,7 +54,7 @@ if lost then
   grant_lease(record)
 else
   call('HMSET', lease_key(name), 'expires', int(record.expires), 'nonce', nonce, 'ttl', int(record.ttl), 'run_id', record.run_id,
-    'presence', record.presence)
+    'presence', record.presence, 'grace', int(record.grace), 'mode', record.mode)
   call('ZADD', LEASES, int(ends_at(record) + 1), name)
 end
 return answer('renewed')

@@ -3,9 +3,10 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
 --   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 the last statement
---   about itself that the caller knows to be in its row, 17 and on: the caller's earlier beats for the history, as keep_samples
---   takes them (see history.lua)
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 version of the settings
+--   that the caller knows, 17 those settings, 18 what the holder of the term follows from this renewal on ("<grace> <lease> <mode>
+--   <stated at>"), 19 the last statement about itself that the caller knows to be in its row, 20 and on: the caller's earlier beats
+--   for the history, as keep_samples takes them (see history.lua)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
 --   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0), Redis is full (1|0)];
 --   status is one of identify()'s.
@@ -26,11 +27,11 @@ end
 local full = is_full()
 make_way()
 open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
-
+take_settings(ARGV[16], ARGV[17])
 guard_stall()
 
 local status, row = identify(id, incarnation, '')
-local outdated = status == 'ok' and number(row.v, 0) < number(ARGV[16], 0) and 1 or 0
+local outdated = status == 'ok' and number(row.v, 0) < number(ARGV[19], 0) and 1 or 0
 local lease = 'none'
 if status == 'ok' then
   call('ZADD', BEATS, cluster_now() + meta.ttl, id)
@@ -88,11 +89,13 @@ if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.ope
   next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]), id)
 end
 
-if ARGV[19] then
-  keep_samples(17)
+if ARGV[22] then
+  keep_samples(20)
 end
 
 if term ~= '0' then
+  local grace, ttl, mode, at = string.match(ARGV[18], '^(%d+) (%d+) (%a+) (%d+)$')
+  grace, ttl, at = tonumber(grace), tonumber(ttl), tonumber(at)
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
   if held and leader.run_id ~= run_id() then
     -- Granted on another server process, whose last writes may be lost: somebody else may have been granted a term since.
@@ -104,14 +107,17 @@ if term ~= '0' then
     end
   end
   if held then
-    leader.expires, leader.nonce = cluster_now() + meta.lease, nonce
-    call('HMSET', LEADER, 'expires', leader.expires, 'nonce', nonce)
+    state(leader, grace, ttl, mode, at)
+    leader.expires, leader.nonce = cluster_now() + leader.ttl, nonce
+    call('HMSET', LEADER, 'expires', leader.expires, 'nonce', nonce, 'grace', leader.grace, 'ttl', leader.ttl, 'mode', leader.mode)
     lease = 'renewed'
   elseif status == 'ok' and not leader and leads and presence ~= '' and subscribers(presence_channel(presence)) > 0 then
     -- The record was lost with the data, the leader was not: nobody else can have been granted a term, because
     -- candidates wait for the leader channel, which this connection holds.
-    write_record('leader', { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + meta.lease, nonce = nonce,
-      presence = presence, run_id = run_id(), previous = '', ttl = meta.lease, ticket = '', grace = 0 })
+    leader = { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + ttl, nonce = nonce, presence = presence,
+      run_id = run_id(), previous = '', ticket = '', mode = '' }
+    state(leader, grace, ttl, mode, at)
+    write_record('leader', leader)
     leader = read_leader()
     leader_there = subscribers(presence_channel(presence))
     lease = 'renewed'

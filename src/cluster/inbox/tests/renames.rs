@@ -1,0 +1,89 @@
+//! Going on under another id.
+
+use super::*;
+
+fn ids(names: &[&str]) -> Vec<NodeId> {
+    names.iter().map(|name| id(name)).collect()
+}
+
+/// One message of `from` at this position, for everybody or for these.
+fn one(seq: u64, to: Option<&[&str]>) -> Entry {
+    entry_with(seq, "from", seq, &[message(&format!("m{seq}"), to, "1")])
+}
+
+/// To everybody, to `bot`, to `me`, to everybody and so on, from position 9 on.
+fn stream(from: u64, to: u64) -> impl Iterator<Item = Entry> {
+    (from..=to).map(|seq| match seq % 3 {
+        0 => one(seq, None),
+        1 => one(seq, Some(&["bot"])),
+        _ => one(seq, Some(&["me"])),
+    })
+}
+
+fn feed(inbox: &mut Inbox, to: u64) {
+    for entry in stream(9, to).filter(|entry| entry.last > inbox.read()).collect::<Vec<_>>() {
+        inbox.take(&entry);
+    }
+}
+
+fn offered(inbox: &mut Inbox) -> Vec<u64> {
+    inbox.offer(100, 1 << 20).received.iter().map(|received| received.seq.0).collect()
+}
+
+#[test]
+fn what_is_for_the_id_that_was_taken_comes_and_nothing_comes_twice() {
+    let mut inbox = inbox(11);
+    feed(&mut inbox, 17);
+    assert_eq!(offered(&mut inbox), [12, 14, 15, 17]);
+    inbox.acknowledge(MessageSeq(14)).expect("it was offered");
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(8));
+    feed(&mut inbox, 18);
+    // What was for everybody before this inbox began comes, too; of 12 to 14 only what is for bot is new; the rest was not acknowledged.
+    assert_eq!(offered(&mut inbox), [9, 10, 13, 15, 16, 17, 18]);
+}
+
+#[test]
+fn what_the_id_that_was_taken_has_had_does_not_come_again() {
+    let mut inbox = inbox(8);
+    feed(&mut inbox, 17);
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(14));
+    feed(&mut inbox, 17);
+    // Up to 14 bot has had what is for it and for everybody.
+    assert_eq!(offered(&mut inbox), [11, 14, 15, 16, 17]);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_offered_before_passes_over_nothing_new() {
+    let mut inbox = inbox(11);
+    feed(&mut inbox, 17);
+    assert_eq!(offered(&mut inbox), [12, 14, 15, 17]);
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(8));
+    feed(&mut inbox, 18);
+    inbox.acknowledge(MessageSeq(17)).expect("it was offered before the rename");
+    assert_eq!(inbox.acknowledged(), MessageSeq(8));
+    assert_eq!(offered(&mut inbox), [9, 10, 13, 16, 18]);
+    assert!(inbox.acknowledge(MessageSeq(30)).is_err());
+    inbox.acknowledge(MessageSeq(18)).expect("it was offered");
+    assert_eq!(inbox.place().expect("it has an id").passed, []);
+}
+
+#[test]
+fn the_next_process_knows_what_was_had_under_another_id() {
+    let mut before = inbox(11);
+    feed(&mut before, 17);
+    offered(&mut before);
+    before.acknowledge(MessageSeq(17)).expect("it was offered");
+    before.rename(ids(&["bot", "me"]), MessageSeq(8));
+    feed(&mut before, 17);
+    before.offer(2, 1 << 20);
+    before.acknowledge(MessageSeq(10)).expect("it was offered");
+    let (place, marks) = (before.place().expect("it has an id"), before.take_marks());
+    let place = serde_json::from_str(&serde_json::to_string(&place).expect("JSON")).expect("the same");
+    let mut after = Inbox::new(ids(&["me"]), producer("out-me"), MessageSeq(10), &data("e1", 0, 17), marks);
+    after.resume(place, MessageSeq(10));
+    feed(&mut after, 18);
+    assert_eq!(offered(&mut after), [18], "as me again");
+    after.rename(ids(&["bot", "me"]), MessageSeq(10));
+    feed(&mut after, 19);
+    assert_eq!(offered(&mut after), [13, 16, 18, 19]);
+}

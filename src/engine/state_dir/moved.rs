@@ -1,0 +1,85 @@
+//! Where a rename took the store of a node id, so that the next process of that id finds it again.
+//!
+//! 1. A store's identity is its producer, not its file's name: what waits in it is sent, and the ids in it are remembered, by
+//!    whichever id of this host goes on with it.
+//! 2. A process that starts under an id whose own file is there owns that file: notes that lead to it are void.
+//!
+//! Not here: moving a store that is open (`crate::engine::outbox`).
+
+use super::{StateDir, StateError, private_file};
+use crate::cluster::ids::NodeId;
+use std::path::PathBuf;
+
+/// How many renames in a row are followed.
+const LONGEST_CHAIN: usize = 16;
+
+impl StateDir {
+    /// Notes that the store of `from` goes along to `to`. Comes before the move: a note beside its own file says nothing.
+    pub(in crate::engine) fn note_move(&self, from: &NodeId, to: &NodeId) -> Result<(), StateError> {
+        private_file::replace(&self.move_note(from), format!("{to}\n").as_bytes())?;
+        self.forget_note(to);
+        Ok(())
+    }
+
+    /// Brings the store of an id back from where renames took it, if no process uses it there. The caller holds the id's lock.
+    pub(super) fn bring_back(&self, id: &NodeId) -> Result<(), StateError> {
+        let home = self.database_path(id);
+        if home.exists() {
+            self.forget_note(id);
+            self.forget_notes_to(id);
+            return Ok(());
+        }
+        let mut chain = vec![id.clone()];
+        while let Some(next) = chain.last().and_then(|last| self.moved_to(last)) {
+            if chain.contains(&next) || chain.len() > LONGEST_CHAIN {
+                return Ok(());
+            }
+            let there = self.database_path(&next);
+            if there.exists() {
+                let _lock = match self.take_lock(&next) {
+                    Ok(lock) => lock,
+                    // Its process goes on with it.
+                    Err(StateError::InUse { .. }) => return Ok(()),
+                    Err(error) => return Err(error),
+                };
+                std::fs::rename(&there, &home).map_err(|error| StateError::io(&there, &error))?;
+                private_file::sync_folder(&home)?;
+                chain.iter().for_each(|id| self.forget_note(id));
+                tracing::info!(%id, renamed_to = %next, "this node goes on with the store that an earlier process of it took to another id");
+                return Ok(());
+            }
+            chain.push(next);
+        }
+        Ok(())
+    }
+
+    /// No node id begins with a dot.
+    fn move_note(&self, id: &NodeId) -> PathBuf {
+        self.folder.join(format!(".{id}.moved"))
+    }
+
+    fn moved_to(&self, id: &NodeId) -> Option<NodeId> {
+        NodeId::new(std::fs::read_to_string(self.move_note(id)).ok()?.trim_end()).ok()
+    }
+
+    fn forget_note(&self, id: &NodeId) {
+        let note = self.move_note(id);
+        if let Err(error) = std::fs::remove_file(&note)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %note.display(), %error, "a note of a rename stays behind");
+        }
+    }
+
+    fn forget_notes_to(&self, id: &NodeId) {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let from = name.strip_prefix('.').and_then(|name| name.strip_suffix(".moved"));
+            if let Some(from) = from.and_then(|from| NodeId::new(from).ok())
+                && self.moved_to(&from).as_ref() == Some(id)
+            {
+                self.forget_note(&from);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The settings of the cluster as the processes of this host have seen them, kept for after a loss of data.
+//!
+//! 1. One file for all nodes of the cluster on this host; the highest version stays, whoever writes.
+//! 2. A file that cannot be read counts as absent: the settings are then those of the configuration until a data set shows others.
+//!
+//! Not here: what is done with them (`crate::cluster::node`).
+
+use super::{StateDir, StateError, private_file};
+use crate::cluster::settings::{LeaderMode, Shared, Timing, Versioned};
+use crate::cluster::time::millis;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The file's name. It starts with a dot, which no node id does.
+const FILE: &str = ".settings.json";
+
+/// How often a write is repeated that another process undid.
+const ATTEMPTS: u32 = 5;
+
+/// The file.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u64,
+    heartbeat_interval_ms: u64,
+    heartbeat_ttl_ms: u64,
+    lease_ttl_ms: u64,
+    presence_grace_ms: u64,
+    mode: String,
+}
+
+impl StateDir {
+    /// The newest settings of the cluster that were seen on this host, if any.
+    #[must_use]
+    pub fn settings(&self) -> Option<Versioned> {
+        let path = self.settings_path();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot read the remembered settings of the cluster");
+                return None;
+            }
+        };
+        let settings = serde_json::from_slice(&bytes).ok().and_then(of_kept);
+        if settings.is_none() {
+            tracing::warn!(path = %path.display(), "the remembered settings of the cluster are damaged and are ignored");
+        }
+        settings
+    }
+
+    /// Remembers settings that a data set showed, unless newer ones are. Version 0 is not worth it: nobody confirmed it.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk refuses.
+    pub fn keep_settings(&self, new: Versioned) -> Result<(), StateError> {
+        let path = self.settings_path();
+        for _ in 0..ATTEMPTS {
+            let kept = self.settings();
+            if new.version == 0 || kept.is_some_and(|kept| kept.version > new.version || kept == new) {
+                return Ok(());
+            }
+            let mut json = serde_json::to_vec(&to_kept(new)).map_err(|error| StateError::io(&path, &error.into()))?;
+            json.push(b'\n');
+            private_file::replace(&path, &json)?;
+        }
+        Ok(())
+    }
+
+    fn settings_path(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+}
+
+fn to_kept(Versioned { version, settings }: Versioned) -> Kept {
+    let Shared { timing, presence_grace, mode } = settings;
+    Kept {
+        version,
+        heartbeat_interval_ms: millis(timing.heartbeat_interval),
+        heartbeat_ttl_ms: millis(timing.heartbeat_ttl),
+        lease_ttl_ms: millis(timing.lease_ttl),
+        presence_grace_ms: millis(presence_grace),
+        mode: mode.word().to_owned(),
+    }
+}
+
+fn of_kept(kept: Kept) -> Option<Versioned> {
+    let times = [kept.heartbeat_interval_ms, kept.heartbeat_ttl_ms, kept.lease_ttl_ms, kept.presence_grace_ms];
+    if times.contains(&0) {
+        return None;
+    }
+    let [heartbeat_interval, heartbeat_ttl, lease_ttl, presence_grace] = times.map(Duration::from_millis);
+    let timing = Timing { heartbeat_interval, heartbeat_ttl, lease_ttl };
+    let mode = LeaderMode::from_word(&kept.mode)?;
+    Some(Versioned { version: kept.version, settings: Shared { timing, presence_grace, mode } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::ClusterName;
+
+    fn settings(version: u64, grace: u64) -> Versioned {
+        Versioned { version, settings: Shared { presence_grace: Duration::from_millis(grace), ..Shared::default() } }
+    }
+
+    #[test]
+    fn the_newest_settings_stay_and_a_damaged_file_counts_as_absent() {
+        let root = tempfile::tempdir().expect("a folder");
+        let dir = StateDir::open(root.path(), &ClusterName::new("c").expect("a name")).expect("a state directory");
+        assert_eq!(dir.settings(), None);
+        dir.keep_settings(settings(0, 100)).expect("kept");
+        assert_eq!(dir.settings(), None, "nobody confirmed them");
+        dir.keep_settings(settings(7, 1_500)).expect("kept");
+        dir.keep_settings(settings(3, 100)).expect("kept");
+        assert_eq!(dir.settings(), Some(settings(7, 1_500)));
+        std::fs::write(dir.folder().join(FILE), b"{\"version\":9}").expect("written");
+        assert_eq!(dir.settings(), None);
+        dir.keep_settings(settings(8, 200)).expect("kept");
+        assert_eq!(dir.settings(), Some(settings(8, 200)));
+    }
+}

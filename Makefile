@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long chaos chaos-bugs e2e otel bench bench-tasks release plugin setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-tasks release plugin setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -20,6 +20,9 @@ fix:                 ## format, and what clippy can mend
 
 long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, a fight for a lease, TLS
 	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
+
+simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 CLAWSTER_SEEDS=$${SEEDS:-100000} cargo test --locked --test simulation run::seeds -- --nocapture
 
 # `make chaos SEED=7 NODES=5 FAULTS=400 SCHEDULE=… JSON=report.json` and more: see docs/chaos.md.
 CHAOS = $(if $(SEED),seed=$(SEED)) $(if $(FAULTS),faults=$(FAULTS)) $(if $(NODES),nodes=$(NODES)) $(if $(SCHEDULE),schedule=$(SCHEDULE)) \

@@ -9,6 +9,7 @@
 //! 6. H1: the beats of a life are numbered without a hole, and none is due after its answer.
 
 use crate::clock::SECOND;
+use crate::oneshot::TIMERS;
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::node::{Beaten, Standing};
@@ -82,6 +83,11 @@ impl Checks {
         self.starts.insert(data.event_start.0);
     }
 
+    /// Whether this is the number of the next event.
+    pub(crate) fn is_next(&self, next: u64) -> bool {
+        self.events.last_key_value().is_none_or(|(before, _)| self.follows(*before, next))
+    }
+
     fn follows(&self, before: u64, next: u64) -> bool {
         next == before + 1 || self.starts.contains(&(next - 1))
     }
@@ -143,7 +149,8 @@ impl World {
             let held = self.processes[*pid].alive && self.processes[*pid].node.leadership().is_some();
             self.leads(*pid) || (self.checks.ignores_deadline && held)
         };
-        (0..self.processes.len()).filter(leads).collect()
+        let timers = (0..self.timers.len()).filter(|at| self.timer_leads(*at)).map(|at| TIMERS + at);
+        (0..self.processes.len()).filter(leads).chain(timers).collect()
     }
 
     pub(crate) fn check_leaders(&mut self) {
@@ -152,7 +159,10 @@ impl World {
             self.checks.violated(format!("E1: {leaders:?} lead at the same time"));
         }
         if let [leader] = leaders[..] {
-            let term = self.processes[leader].node.leadership().map_or(0, |l| l.term.0);
+            let term = match leader.checked_sub(TIMERS) {
+                Some(at) => self.timer_term(at).0,
+                None => self.processes[leader].node.leadership().map_or(0, |l| l.term.0),
+            };
             if term < self.checks.led && self.checks.exclusive {
                 self.checks.violated(format!("E2: p{leader} leads under {term} after {}", self.checks.led));
             }

@@ -7,15 +7,13 @@
 
 use crate::clock::MS;
 use crate::network::{Job, Kind, News};
+use crate::side::DEADLINE;
 use crate::world::{Due, World};
 use clawster::cluster::ids::EventSeq;
 use clawster::cluster::node::{Effect, Input};
-use clawster::cluster::protocol::Fault;
+use clawster::cluster::settings::Versioned;
 use clawster::store::memory::Channel;
 use std::time::Duration;
-
-/// How long a call, and the opening of a connection, may take.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 impl World {
     pub(crate) fn perform(&mut self, pid: usize, effect: Effect) {
@@ -23,26 +21,7 @@ impl World {
         let sent = clock.read(self.now);
         let after = |wait: Duration| clock.when(sent + wait);
         match effect {
-            Effect::Call(ticket, call) => {
-                let conn = self.processes[pid].calls.or_else(|| self.connect(pid, Kind::Calls));
-                self.processes[pid].calls = conn;
-                let Some(conn) = conn else {
-                    let fault = Fault::Unavailable("connection refused".to_owned());
-                    self.processes[pid].pending.insert(ticket, (sent, usize::MAX));
-                    let news = News::Answer(ticket, Box::new(Err(fault)));
-                    let at = self.now + self.rng.range(100, 2000);
-                    self.later(at, Due::Deliver(pid, None, news));
-                    return;
-                };
-                self.processes[pid].pending.insert(ticket, (sent, conn));
-                self.later(after(DEADLINE), Due::Deliver(pid, None, News::CallLate(ticket)));
-                let weather = self.weather;
-                if self.rng.chance(weather.lost_requests) {
-                    self.note(|| format!("   p{pid} request lost {call:?}"));
-                } else {
-                    self.send_up(conn, Job::Call(ticket, call));
-                }
-            }
+            Effect::Call(ticket, call) => self.send_call(pid, ticket, call),
             Effect::OpenPresence(nonce) => {
                 self.close_presence(pid);
                 match self.connect(pid, Kind::Presence(nonce.clone())) {
@@ -77,7 +56,9 @@ impl World {
                 let name = admission.life.node_id.clone();
                 self.note(|| format!("-- p{pid} joined as {:?}", admission.life));
                 self.checks.admitted(pid, &admission.life);
-                if !self.processes[pid].ids.contains(&name) {
+                if self.setup.load.messages {
+                    self.mail_admitted(pid, &admission);
+                } else if !self.processes[pid].ids.contains(&name) {
                     self.processes[pid].ids.push(name);
                 }
                 if self.processes[pid].event.is_none() {
@@ -90,14 +71,26 @@ impl World {
             Effect::DataSet(data) => {
                 self.note(|| format!("-- p{pid} data set {data:?}"));
                 self.checks.data_set(&data);
+                self.mail_data_set(pid, &data);
             }
-            Effect::Departed => self.note(|| format!("-- p{pid} departed")),
+            Effect::Departed => {
+                self.note(|| format!("-- p{pid} departed"));
+                self.mail_departed(pid);
+            }
             Effect::Degraded(trouble) => self.note(|| format!("-- p{pid} degraded: {trouble}")),
             Effect::Recovered => self.note(|| format!("-- p{pid} recovered")),
             Effect::Reconnected => self.note(|| format!("-- p{pid} reconnected")),
             Effect::Beaten(beaten) => self.checks.beaten(pid, &beaten),
-            Effect::Settings(_) => {}
+            Effect::Settings(settings) => self.remember(self.processes[pid].host, settings),
             Effect::Note(note) => self.note(|| format!("-- p{pid} {note:?}")),
+        }
+    }
+
+    /// A host keeps the newest settings that a data set showed; version 0 nobody confirmed.
+    pub(crate) fn remember(&mut self, host: usize, settings: Versioned) {
+        let kept = &mut self.hosts[host].remembered;
+        if settings.version > 0 && kept.is_none_or(|known| settings.version >= known.version) {
+            *kept = Some(settings);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::clock::{MS, SECOND, Time};
 use crate::world::{CALM, Due, Weather, World};
-use clawster::cluster::ids::{EventSeq, NodeId};
+use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
 use clawster::cluster::protocol::ServerId;
 use clawster::store::memory::MemoryState;
@@ -42,15 +42,26 @@ impl World {
         };
         self.later(self.now + pause, Due::Fault);
         // Both copies of the data lag behind by the time of a fault or two.
-        let primary = self.primary;
+        let (primary, now) = (self.primary, self.now);
         let server = &mut self.servers[primary];
         if self.rng.chance(500) {
             server.replica = server.state.clone();
+            server.replica_at = now;
         }
         if self.rng.chance(700) {
             server.disk = server.state.clone();
+            server.disk_at = now;
         }
-        match self.rng.below(20) {
+        match self.rng.below(23) {
+            22 if !self.timers.is_empty() => {
+                let at = self.rng.below(self.timers.len());
+                self.timers[at].off = !self.timers[at].off;
+                self.coverage.see("fault: a timer stops or goes on");
+            }
+            20 | 21 => {
+                let length = self.some_time();
+                self.fault_of_a_wrapper(length);
+            }
             0..=3 => self.fault_of_a_process(),
             4..=5 => self.fault_of_a_connection(),
             6..=9 => self.fault_of_the_server(),
@@ -76,6 +87,7 @@ impl World {
                 let twins = self.processes.iter().filter(|p| p.alive).count() > self.hosts.len();
                 if !twins && self.rng.chance(300) {
                     let (host, other) = (self.rng.below(self.hosts.len()), self.rng.below(self.hosts.len()));
+                    self.coverage.see("fault: impostor");
                     self.start(host, Some(other));
                 }
             }
@@ -90,12 +102,14 @@ impl World {
             1 => self.black_hole(pid, length, true),
             2 => {
                 if let Some(conn) = self.processes[pid].presence {
+                    self.coverage.see("fault: presence cut");
                     self.note(|| format!("!! p{pid} presence cut"));
                     self.cut(conn);
                 }
             }
             _ => {
                 if let Some(conn) = self.processes[pid].calls {
+                    self.coverage.see("fault: calls cut");
                     self.note(|| format!("!! p{pid} calls cut"));
                     self.cut(conn);
                 }
@@ -113,25 +127,49 @@ impl World {
         match kind {
             0..=2 => self.pause_server(length),
             3 => {
+                self.coverage.see("fault: server restarts with its data");
                 let data = self.servers[sid].state.clone();
                 self.restart_server(data, length / 10, true);
             }
             4 => {
+                self.coverage.see("fault: server restarts without its newest data");
                 let data = self.servers[sid].disk.clone();
                 self.forget_behind(&data);
+                self.work_lost(self.servers[sid].disk_at);
                 self.restart_server(data, length / 10, true);
             }
             // A primary that loses everything while its predecessor still answers pings is one failure more than is promised.
             5 if self.demoted_at.is_some_and(|at| self.now < at + 2 * self.lease()) => {}
-            5 => self.restart_server(MemoryState::new(ServerId::default()), length / 10, false),
-            6 => self.flush(),
+            5 => {
+                self.coverage.see("fault: server restarts empty");
+                self.work_lost(0);
+                self.restart_server(MemoryState::new(ServerId::default()), length / 10, false);
+            }
+            6 => {
+                self.coverage.see("fault: FLUSHALL");
+                self.work_lost(0);
+                self.flush();
+            }
             _ => {
                 let data = self.servers[sid].replica.clone();
                 self.forget_behind(&data);
+                self.work_lost(self.servers[sid].replica_at);
                 let old_stops = self.rng.chance(300);
+                self.coverage.see(if old_stops {
+                    "fault: promotion"
+                } else {
+                    "fault: promotion, the old primary answers pings"
+                });
                 self.promote(data, old_stops);
             }
         }
+    }
+
+    /// What was granted, submitted and done later than this is open again.
+    fn work_lost(&mut self, since: Time) {
+        self.losses.push(self.now);
+        self.leases_lost();
+        self.tasks_lost(since);
     }
 
     fn forget_behind(&mut self, data: &MemoryState) {
@@ -141,6 +179,8 @@ impl World {
             self.checks.tail_lost = true;
         }
         self.checks.forgotten(last.unwrap_or(0));
+        let last = data.messages(MessageSeq(0), usize::MAX).last().map_or(0, |entry| entry.last.0);
+        self.streams.forgotten(last);
     }
 
     fn fault_of_the_network(&mut self) {
@@ -157,6 +197,11 @@ impl World {
         };
         self.everybody_is_hurt();
         let weather = self.weather;
+        self.coverage.see(match weather {
+            Weather { lost_requests: 0, lost_answers: 0, latency: 800 } => "fault: the network is well again",
+            Weather { lost_requests: 0, lost_answers: 0, .. } => "fault: slow network",
+            _ => "fault: lossy network",
+        });
         self.note(|| format!("!! {weather:?}"));
     }
 
@@ -177,6 +222,8 @@ impl World {
         let back = if self.clock_goes_back { 100_000 } else { 0 };
         let by = i64::try_from(self.rng.range(0, 200_000)).unwrap_or(0) - back;
         self.servers[self.primary].clock += by;
+        self.jumped += u64::try_from(by).unwrap_or(0) * MS;
+        self.coverage.see(if by < 0 { "fault: server clock jumps back" } else { "fault: server clock jumps ahead" });
         self.note(|| format!("!! server clock jumps by {by} ms"));
     }
 
@@ -184,15 +231,17 @@ impl World {
         let Some(pid) = self.some_process() else { return };
         let host = self.processes[pid].host;
         let other = self.hosts[self.rng.below(self.hosts.len())].id.clone();
-        let request = match self.rng.below(12) {
+        let request = match self.rng.below(15) {
+            12 | 13 => Request::Drain(self.rng.chance(600)),
+            14 => Request::Resign(self.processes[pid].node.leadership().map_or(Term(1), |held| held.term)),
             0 | 1 => Request::Elect { candidate: None, force: true },
             2 | 3 => Request::Elect { candidate: Some(other), force: true },
             4 => Request::Elect { candidate: None, force: false },
             5 => Request::Leave,
             6 | 7 => Request::Join(JoinAsk::default()),
             8 => {
-                let name = format!("{}r{}", self.hosts[host].id, self.rng.below(3));
-                Request::Join(JoinAsk { node_id: NodeId::new(name).ok(), ..JoinAsk::default() })
+                let name = format!("n{host}r{}", self.rng.below(3));
+                Request::Join(self.rename_ask(pid, NodeId::new(name).expect("an id")))
             }
             9 => {
                 let force = JoinAsk { force: true, ..JoinAsk::default() };
@@ -201,6 +250,18 @@ impl World {
             }
             _ => Request::Beat,
         };
+        self.coverage.see(match &request {
+            Request::Elect { force: true, .. } => "asked: forced election",
+            Request::Elect { .. } => "asked: election",
+            Request::Leave => "asked: leave",
+            Request::Join(ask) if ask.force => "asked: forced join",
+            Request::Join(ask) if ask.node_id.is_some() => "asked: rename",
+            Request::Join(_) => "asked: join",
+            Request::Beat => "asked: beat",
+            Request::Drain(true) => "asked: drain",
+            Request::Drain(false) => "asked: end of a drain",
+            Request::Resign(_) => "asked: resign",
+        });
         self.ask(pid, request);
     }
 
@@ -218,6 +279,16 @@ impl World {
         self.note(|| "!! everything heals".to_owned());
         self.weather = CALM;
         let now = self.now;
+        self.healed = Some(now);
+        self.timers.iter_mut().for_each(|timer| timer.off = false);
+        for at in 0..self.wrappers.len() {
+            let wrapper = &mut self.wrappers[at];
+            wrapper.hole_until = wrapper.hole_until.min(now);
+            if wrapper.alive && wrapper.paused_until > now {
+                wrapper.paused_until = now;
+                self.later(now, Due::ResumeWrapper(at));
+            }
+        }
         for conn in &mut self.conns {
             conn.hole_until = conn.hole_until.min(now);
         }
@@ -239,6 +310,10 @@ impl World {
     /// Clients ask nodes whose id has no member to join.
     pub(crate) fn ask_the_missing(&mut self) {
         for pid in 0..self.processes.len() {
+            let drains = self.is_member(pid) && self.processes[pid].node.drains();
+            if drains && self.processes[pid].asked.is_empty() {
+                self.ask(pid, Request::Drain(false));
+            }
             let id = self.processes[pid].node.node_id().clone();
             let waits = !self.processes[pid].asked.is_empty();
             let held = (0..self.processes.len())

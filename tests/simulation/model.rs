@@ -1,5 +1,8 @@
 //! A model check of the election: every order of a few steps, instead of many random ones.
 //!
+//! **This checks a model, not the code**: the rules are written down here once more, small enough to be explored, and nothing
+//! of `clawster` runs. That the code follows them is what `run.rs` and the stories look at.
+//!
 //! 1. Two nodes, one server, one clock in whole ticks, messages that are late, lost or overtake each other.
 //! 2. E1 holds in every reachable state, and a change of leaders is reachable.
 //! 3. Each rule that is taken out is missed: the checker finds two leaders.

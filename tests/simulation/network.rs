@@ -5,11 +5,15 @@
 //!    gave up meanwhile.
 
 use crate::clock::Time;
+use crate::load::Wish;
+use crate::oneshot::TIMERS;
 use crate::world::{Due, World};
+use crate::wrapper::WRAPPERS;
 use clawster::cluster::event::ClusterEvent;
-use clawster::cluster::ids::{EventSeq, Nonce};
+use clawster::cluster::holding;
+use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use clawster::cluster::node::{Effect, Input, Ticket};
-use clawster::cluster::protocol::{Call, Fault, Reply, ServerId};
+use clawster::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
 use clawster::cluster::time::Moment;
 use clawster::store::Notice;
 use clawster::store::memory::Channel;
@@ -23,6 +27,7 @@ pub(crate) enum Kind {
     Calls,
     Presence(Nonce),
     Follow,
+    Read,
 }
 
 /// One connection.
@@ -44,6 +49,8 @@ pub(crate) struct Conn {
     /// What a follower was sent last, once it said where it begins.
     pub(crate) followed: Option<EventSeq>,
     pub(crate) ping: Option<Moment>,
+    /// A read of messages behind this position waits for some; the number tells it from others.
+    pub(crate) waiting: Option<(MessageSeq, u64)>,
 }
 
 /// What a process asks of a server.
@@ -54,6 +61,7 @@ pub(crate) enum Job {
     Unsubscribe(Channel),
     Ping(Moment),
     Follow(EventSeq),
+    Read(MessageSeq),
     Close,
 }
 
@@ -66,6 +74,8 @@ pub(crate) enum News {
     Pong(Nonce, Moment),
     Notice(Notice),
     Event(ClusterEvent),
+    /// Messages behind a position.
+    Entries(MessageSeq, Vec<Entry>),
     /// The connection was closed by the server or the network.
     Lost,
     /// Deadlines of the process's own.
@@ -73,6 +83,17 @@ pub(crate) enum News {
     PingLate(Nonce, Moment),
     OpenLate(Nonce),
     Reopen,
+    PublishAgain,
+    LeaseOn(u64),
+    OnceOn(u64),
+    SubmitOn(u64),
+    ClaimOn,
+    SettleOn(u64),
+    /// For a wrapper.
+    Hold(Box<holding::Input>),
+    ReadAgain,
+    /// A client wants something.
+    Wish(Wish),
     /// The process's own next step.
     Wake(u64),
     /// An effect of an earlier step is carried out.
@@ -93,7 +114,11 @@ impl World {
         if !self.servers[server].alive {
             return None;
         }
-        let hole_until = self.processes[pid].hole_until;
+        let hole_until = match pid.checked_sub(WRAPPERS) {
+            _ if pid >= TIMERS => 0,
+            Some(at) => self.wrappers[at].hole_until,
+            None => self.processes[pid].hole_until,
+        };
         self.conns.push(Conn {
             pid,
             server,
@@ -107,8 +132,11 @@ impl World {
             channels: Vec::new(),
             followed: None,
             ping: None,
+            waiting: None,
         });
-        Some(self.conns.len() - 1)
+        let conn = self.conns.len() - 1;
+        self.servers[server].open.push(conn);
+        Some(conn)
     }
 
     pub(crate) fn send_up(&mut self, conn: ConnId, job: Job) {
@@ -129,6 +157,14 @@ impl World {
         c.last_down = at;
         let pid = c.pid;
         self.later(at, Due::Deliver(pid, Some(conn), news));
+    }
+
+    /// The connections of a server that are open.
+    pub(crate) fn open_conns(&mut self, sid: usize) -> Vec<ConnId> {
+        let conns = &self.conns;
+        let open = &mut self.servers[sid].open;
+        open.retain(|conn| conns[*conn].server_open);
+        open.clone()
     }
 
     /// Ends a connection from the middle: both ends learn it as far as the network lets them.

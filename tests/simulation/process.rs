@@ -5,8 +5,15 @@
 //! Not here: how the effects of a step are carried out (`effects.rs`).
 
 use crate::clock::{MS, SECOND, Time};
+use crate::disk::Disk;
+use crate::lease_client::Leases;
+use crate::messages::Mail;
 use crate::network::{ConnId, Job, Kind, News};
+use crate::oneshot::TIMERS;
+use crate::side::Side;
+use crate::task_client::Work;
 use crate::world::{Due, World};
+use crate::wrapper::WRAPPERS;
 use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
 use clawster::cluster::member::Metadata;
 use clawster::cluster::node::{Input, Node, Request, Settings, Standing, Ticket};
@@ -30,6 +37,12 @@ pub(crate) struct Process {
     /// The last event that it was given, once it follows.
     pub(crate) event: Option<EventSeq>,
     pub(crate) pending: BTreeMap<Ticket, (Moment, ConnId)>,
+    /// What calls beside the node's own are for.
+    pub(crate) side: BTreeMap<Ticket, Side>,
+    pub(crate) mail: Mail,
+    pub(crate) leases: Leases,
+    pub(crate) work: Work,
+    pub(crate) read: Option<ConnId>,
     wake: u64,
     pub(crate) asked: BTreeMap<Ticket, Request>,
     pub(crate) ids: Vec<NodeId>,
@@ -48,7 +61,7 @@ impl World {
             auto_join: true,
             leader: clawster::cluster::settings::LeaderSettings { candidate: h.candidate, ..self.setup.leader },
             timing: self.setup.timing,
-            remembered: None,
+            remembered: h.remembered,
             retry: self.retry,
             producer: Nonce::new(format!("out{host}")).expect("a nonce"),
             process,
@@ -58,8 +71,12 @@ impl World {
             former: None,
         };
         let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());
-        let settings = Settings { node_id: node_id.clone(), ..settings };
         let pid = self.processes.len();
+        let disk = self.disks.get(&(host, node_id.clone())).filter(|disk| disk.holder.is_none());
+        let producer = disk.map_or(settings.producer.clone(), |disk| disk.producer.clone());
+        let cursor = disk.and_then(|disk| disk.cursor.clone());
+        let cursor_of = disk.and_then(Disk::cursor_of);
+        let settings = Settings { node_id: node_id.clone(), producer, cursor, cursor_of, ..settings };
         self.processes.push(Process {
             host,
             node: Node::new(settings),
@@ -73,17 +90,32 @@ impl World {
             follow: None,
             event: None,
             pending: BTreeMap::new(),
+            side: BTreeMap::new(),
+            mail: Mail::default(),
+            leases: Leases::default(),
+            work: Work::default(),
+            read: None,
             wake: 0,
             asked: BTreeMap::new(),
             ids: vec![node_id],
             steps: (0, 0),
         });
         self.note(|| format!("!! p{pid} starts on host {host}"));
+        if self.setup.load.messages {
+            let id = self.processes[pid].node.node_id().clone();
+            self.resume_disk(pid, &id);
+        }
         self.step(pid, Input::Wake);
     }
 
     /// Something reaches a process.
     pub(crate) fn deliver(&mut self, pid: usize, conn: Option<ConnId>, news: News) {
+        if let Some(at) = pid.checked_sub(TIMERS) {
+            return self.timer_deliver(at, conn, news);
+        }
+        if let Some(at) = pid.checked_sub(WRAPPERS) {
+            return self.wrapper_deliver(at, conn, news);
+        }
         let process = &mut self.processes[pid];
         if !process.alive {
             return;
@@ -138,7 +170,13 @@ impl World {
             }
             News::Notice(Notice::Register) => self.step(pid, Input::CalledToRegister),
             News::Notice(Notice::HandOver) => self.step(pid, Input::CalledToHandOver),
-            News::Notice(Notice::Lease(_) | Notice::Drain) => {}
+            News::Notice(Notice::Lease(ticket)) => self.lease_called(pid, &ticket),
+            News::Notice(Notice::Drain) | News::Hold(_) => {}
+            News::LeaseOn(id) => self.lease_on(pid, id),
+            News::OnceOn(id) => self.once_on(pid, id),
+            News::SubmitOn(id) => self.submit_on(pid, id),
+            News::ClaimOn => self.claim_on(pid),
+            News::SettleOn(id) => self.settle_on(pid, id),
             News::Event(event) => {
                 self.processes[pid].event = Some(event.seq);
                 self.checks.read(pid, &event);
@@ -150,6 +188,10 @@ impl World {
                 }
             }
             News::Reopen => self.follow(pid),
+            News::ReadAgain => self.reads_again(pid),
+            News::Entries(asked, entries) => self.entries_arrived(pid, asked, entries),
+            News::PublishAgain => self.publish_on(pid),
+            News::Wish(wish) => self.fulfil(pid, wish),
             News::Wake(number) => {
                 if self.processes[pid].wake == number {
                     self.step(pid, Input::Wake);
@@ -179,6 +221,8 @@ impl World {
                 }
             }
             Kind::Presence(_) => self.presence_lost(pid, conn),
+            Kind::Read if self.processes[pid].read == Some(conn) => self.read_lost(pid),
+            Kind::Read => {}
             Kind::Follow => {
                 self.processes[pid].follow = None;
                 self.later(self.now + 100 * MS, Due::Deliver(pid, None, News::Reopen));
@@ -206,7 +250,10 @@ impl World {
         outcome: Result<(clawster::cluster::protocol::Reply, clawster::cluster::protocol::ServerId), Fault>,
     ) {
         if let Some((sent, _)) = self.processes[pid].pending.remove(&ticket) {
-            self.step(pid, Input::Answered { ticket, sent, outcome });
+            match self.processes[pid].side.remove(&ticket) {
+                Some(side) => self.side_answered(pid, side, sent, outcome),
+                None => self.step(pid, Input::Answered { ticket, sent, outcome }),
+            }
         }
     }
 
@@ -220,6 +267,8 @@ impl World {
         let woken = matches!(input, Input::Wake);
         let led = self.processes[pid].node.leads(now);
         let process = &mut self.processes[pid];
+        let highest = process.mail.highest();
+        process.node.saw_message(highest);
         let effects = process.node.step(now, input);
         let known = process.node.known();
         let wake_at = process.node.wake_at(now);
@@ -259,6 +308,7 @@ impl World {
     }
 
     pub(crate) fn pause(&mut self, pid: usize, length: Time) {
+        self.coverage.see("fault: process stopped");
         let until = self.now + length;
         let process = &mut self.processes[pid];
         process.paused_until = process.paused_until.max(until);
@@ -285,11 +335,14 @@ impl World {
 
     /// The process is gone. Its connections end with it, unless the whole host died: then nobody tells the server.
     pub(crate) fn kill(&mut self, pid: usize, with_host: bool) {
+        self.coverage.see(if with_host { "fault: host dies" } else { "fault: process killed" });
         self.note(|| format!("!! p{pid} killed, with its host: {with_host}"));
         let process = &mut self.processes[pid];
         process.alive = false;
         process.asked.clear();
         process.inbox.clear();
+        process.mail.inbox = None;
+        self.release_disk(pid, true);
         for conn in 0..self.conns.len() {
             if self.conns[conn].pid == pid && self.conns[conn].client_open {
                 self.conns[conn].client_open = false;
@@ -303,6 +356,7 @@ impl World {
     /// Nothing passes between this process and any server for a while.
     pub(crate) fn black_hole(&mut self, pid: usize, length: Time, presence_only: bool) {
         let until = self.now + length;
+        self.coverage.see(if presence_only { "fault: black hole, presence only" } else { "fault: black hole" });
         self.note(|| format!("!! p{pid} black hole for {} ms, presence only: {presence_only}", length / MS));
         let process = &mut self.processes[pid];
         process.hurt = process.hurt.max(until);

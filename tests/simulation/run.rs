@@ -1,12 +1,19 @@
 //! One run of a seed: a cluster comes up, faults come and go, and all must be well.
 
 use crate::clock::{MS, SECOND, Time, micros};
+use crate::coverage::Coverage;
+use crate::load::Load;
+use crate::oneshot::TIMERS;
 use crate::rng::Rng;
 use crate::world::{Due, Setup, World};
+use clawster::cluster::ids::LeaseName;
 use clawster::cluster::member::Member;
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 /// The shape of a seed's cluster.
@@ -21,7 +28,17 @@ pub(crate) fn setup(seed: u64) -> Setup {
     let mode = if rng.chance(100) { LeaderMode::Fenced } else { LeaderMode::Exclusive };
     let presence_grace = Duration::from_millis(if rng.chance(500) { 1000 } else { rng.range(100, 800) });
     let leader = LeaderSettings { candidate: true, mode, presence_grace };
-    Setup { nodes: 3 + rng.below(4), timing, leader, true_clocks: rng.chance(100) }
+    let nodes = 3 + rng.below(4);
+    let true_clocks = rng.chance(100);
+    let keep = if rng.chance(300) { rng.range(1, 5) } else { 10_000 };
+    let load = Load {
+        messages: !rng.chance(200),
+        keep,
+        leases: !rng.chance(300),
+        tasks: !rng.chance(300),
+        timers: if rng.chance(250) { 1 + rng.below(2) } else { 0 },
+    };
+    Setup { nodes, timing, leader, true_clocks, load }
 }
 
 impl World {
@@ -39,6 +56,26 @@ impl World {
         }
     }
 
+    /// What of the clients' work is not done; `None` when everything is.
+    pub(crate) fn unfinished(&mut self) -> Option<String> {
+        if let Some(why) = self.waits_for_lease() {
+            return Some(why);
+        }
+        if self.setup.load.tasks
+            && let Some(open) = self.open_task()
+        {
+            return Some(open);
+        }
+        if self.setup.load.messages {
+            for pid in (0..self.processes.len()).filter(|pid| self.is_member(*pid)) {
+                if !self.mail_is_done(pid) {
+                    return Some(format!("p{pid} has messages to send or to read"));
+                }
+            }
+        }
+        None
+    }
+
     /// Why the cluster is not well; `None` when it is.
     pub(crate) fn unwell(&self) -> Option<String> {
         let leaders = self.leaders();
@@ -46,15 +83,20 @@ impl World {
             return Some(format!("{leaders:?} lead"));
         }
         let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
-        let ids: BTreeSet<_> = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone()).collect();
-        for id in &ids {
+        let of_processes = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone());
+        let own: BTreeSet<_> = of_processes.collect();
+        let ids: BTreeSet<_> = own.iter().cloned().chain(self.timers.iter().map(|timer| timer.id.clone())).collect();
+        for id in &own {
             let of_id = alive.iter().filter(|pid| self.processes[**pid].node.node_id() == id);
             let members: Vec<_> = of_id.filter(|pid| self.is_member(**pid)).collect();
             if members.len() != 1 {
                 return Some(format!("{members:?} are members as {id}"));
             }
         }
-        let leader = self.processes[leaders[0]].node.node_id();
+        let leader = match leaders[0].checked_sub(TIMERS) {
+            Some(at) => &self.timers[at].id,
+            None => self.processes[leaders[0]].node.node_id(),
+        };
         for pid in alive.iter().filter(|pid| self.is_member(**pid)) {
             let view = self.processes[*pid].node.view();
             let live: BTreeSet<_> =
@@ -80,6 +122,18 @@ fn run(world: &mut World) {
     world.faults_until = length;
     let first = world.rng.range(0, 15 * SECOND);
     world.later(first, Due::Fault);
+    world.later(SECOND, Due::Load);
+    for at in 0..world.setup.load.timers {
+        world.add_timer(at % world.hosts.len());
+    }
+    if world.setup.load.leases {
+        for number in 0..world.rng.range(2, 7) {
+            let name = LeaseName::new(format!("l{}", number % 2)).expect("a name");
+            let host = world.rng.below(world.hosts.len());
+            let at = world.rng.range(0, 8 * SECOND);
+            world.later(at, Due::StartWrapper(host, name));
+        }
+    }
     world.watch_until(length);
 
     world.heal();
@@ -90,13 +144,22 @@ fn run(world: &mut World) {
         world.ask_the_missing();
         world.watch_until(next);
         let answered = world.processes.iter().all(|p| !p.alive || p.asked.is_empty());
-        if answered && world.now > length + 10 * SECOND && world.unwell().is_none() && world.rng.chance(300) {
+        if answered
+            && world.now > length + 10 * SECOND
+            && world.unwell().is_none()
+            && world.unfinished().is_none()
+            && world.rng.chance(300)
+        {
             break;
         }
     }
     if let Some(why) = world.unwell() {
         panic!("not well {} s after the faults ended: {why}", (world.now - length) / SECOND);
     }
+    if let Some(why) = world.unfinished() {
+        panic!("not finished {} s after the faults ended: {why}", (world.now - length) / SECOND);
+    }
+    world.check_delivery();
     for process in world.processes.iter().filter(|p| p.alive) {
         let node = &process.node;
         let row = node.view().members.get(node.node_id());
@@ -108,37 +171,95 @@ fn run(world: &mut World) {
     world.stop_if_violated();
 }
 
+/// What became of a seed.
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    pub(crate) failed: Option<String>,
+    pub(crate) coverage: Coverage,
+}
+
 /// Runs a seed and says what went wrong, with the end of the trace if asked for.
-pub(crate) fn outcome(seed: u64, traced: bool) -> Result<(), String> {
+pub(crate) fn outcome(seed: u64, traced: bool) -> Outcome {
     let mut world = World::new(seed, setup(seed), traced);
-    let result = catch_unwind(AssertUnwindSafe(|| run(&mut world)));
+    let result = quietly(|| run(&mut world));
+    let failed = result.err().map(|text| format!("{text}\n{:?}\n{}", world.setup, world.tail()));
+    Outcome { seed, failed, coverage: world.coverage }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs something whose panics are told by the caller; those of other tests are told as ever.
+fn quietly(body: impl FnOnce()) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |what| {
+            if !QUIET.get() {
+                before(what);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(body));
+    QUIET.set(false);
     result.map_err(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
-        format!("{text}\n{:?}\n{}", world.setup, world.tail())
+        text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
     })
 }
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok())
+}
+
+/// How many seeds `cargo test` tries, and from how many on everything that is listed must have been seen.
+const SEEDS: u64 = 100;
+const LARGE: u64 = 20_000;
+
 #[test]
 fn seeds() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("CLAWSTER_SEED") {
-        if let Err(why) = outcome(seed, true) {
+        if let Some(why) = outcome(seed, true).failed {
             panic!("seed {seed}: {why}");
         }
         return;
     }
     let first = number("CLAWSTER_FIRST").unwrap_or(0);
-    let count = number("CLAWSTER_SEEDS").unwrap_or(300);
-    std::panic::set_hook(Box::new(|_| {}));
-    let failed: Vec<(u64, String)> =
-        (first..first + count).filter_map(|seed| outcome(seed, false).err().map(|why| (seed, why))).collect();
-    let _ = std::panic::take_hook();
-    for (seed, why) in &failed {
-        eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
+    let count = number("CLAWSTER_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(first);
+    let found = Mutex::new((Vec::new(), Coverage::default()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let outcome = outcome(seed, false);
+                    let mut found = found.lock().unwrap();
+                    if let Some(why) = outcome.failed {
+                        eprintln!("seed {seed}: {}", why.lines().next().unwrap_or_default());
+                        found.0.push(outcome.seed);
+                    }
+                    found.1.take_in(outcome.coverage);
+                    if (seed - first + 1).is_multiple_of(5000) {
+                        eprintln!("{} seeds, {} failed", seed - first + 1, found.0.len());
+                    }
+                }
+            });
+        }
+    });
+    let (mut failed, coverage) = found.into_inner().unwrap();
+    eprintln!("{count} seeds\n{}", coverage.table());
+    failed.sort_unstable();
+    if let Some(seed) = failed.first() {
+        let why = outcome(*seed, true).failed.unwrap_or_default();
+        panic!("{} of {count} seeds fail ({failed:?}); CLAWSTER_SEED={seed} replays this one: {why}", failed.len());
     }
-    if let Some((seed, _)) = failed.first() {
-        let why = outcome(*seed, true).err().unwrap_or_default();
-        panic!("{} of {count} seeds fail; CLAWSTER_SEED={seed} replays this one: {why}", failed.len());
-    }
+    let missing = coverage.missing();
+    assert!(count < LARGE || missing.is_empty(), "never seen in {count} seeds: {missing:?}");
 }

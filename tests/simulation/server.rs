@@ -20,11 +20,18 @@ pub(crate) struct Server {
     /// It was a primary once: it answers what only reads, and pings.
     pub(crate) read_only: bool,
     pub(crate) backlog: Vec<(ConnId, Job)>,
+    /// Connections to it, some of which may be closed.
+    pub(crate) open: Vec<ConnId>,
     /// What its disk holds, and what a replica has: both may lag behind.
     pub(crate) disk: MemoryState,
     pub(crate) replica: MemoryState,
+    /// When these copies were made.
+    pub(crate) disk_at: Time,
+    pub(crate) replica_at: Time,
     /// How far events were handed to followers.
     pub(crate) told: EventSeq,
+    /// When it took the last heartbeat or join, by its clock.
+    pub(crate) guarded: ServerTime,
     /// For a control: a stall guard outside the state.
     pub(crate) last_tick: ServerTime,
     pub(crate) held_back: Duration,
@@ -38,15 +45,19 @@ impl Server {
         Self {
             disk: state.clone(),
             replica: state.clone(),
+            disk_at: 0,
+            replica_at: 0,
             told: state.events(EventSeq(0), usize::MAX).last().map(|e| e.seq).unwrap_or_default(),
             state,
             clock,
             alive: true,
             paused_until: 0,
             read_only: false,
+            guarded: ServerTime::default(),
             last_tick: ServerTime::default(),
             held_back: Duration::ZERO,
             backlog: Vec::new(),
+            open: Vec::new(),
         }
     }
 

@@ -15,6 +15,7 @@ impl World {
     pub(crate) fn pause_server(&mut self, length: Time) {
         let sid = self.primary;
         if self.servers[sid].alive {
+            self.coverage.see("fault: server stopped");
             self.servers[sid].paused_until = self.now + length;
             self.later(self.now + length, Due::ResumeServer(sid));
             self.note(|| format!("!! s{sid} paused for {} ms", length / MS));
@@ -65,12 +66,11 @@ impl World {
     fn stop_server(&mut self, sid: usize) {
         self.servers[sid].alive = false;
         self.servers[sid].backlog.clear();
-        for conn in 0..self.conns.len() {
-            if self.conns[conn].server == sid && self.conns[conn].server_open {
-                self.conns[conn].server_open = false;
-                self.conns[conn].channels.clear();
-                self.send_down(conn, News::Lost);
-            }
+        for conn in self.open_conns(sid) {
+            self.conns[conn].server_open = false;
+            self.conns[conn].waiting = None;
+            self.conns[conn].channels.clear();
+            self.send_down(conn, News::Lost);
         }
     }
 
@@ -78,12 +78,14 @@ impl World {
     pub(crate) fn promote(&mut self, data: MemoryState, old_stops: bool) {
         let old = self.primary;
         let next = self.servers.len();
-        let clock = self.servers[old].clock + i64::try_from(self.rng.range(0, 100)).unwrap_or(0) - 50;
+        let ahead = self.rng.range(0, 100);
+        self.jumped += ahead * MS;
+        let clock = self.servers[old].clock + i64::try_from(ahead).unwrap_or(0) - 50;
         let state = data.fork(self.next_server_id(next));
         self.servers[old].read_only = true;
         // A server that becomes a replica ends the reads that block on it.
-        for conn in 0..self.conns.len() {
-            if self.conns[conn].server == old && self.conns[conn].kind == Kind::Follow {
+        for conn in self.open_conns(old) {
+            if matches!(self.conns[conn].kind, Kind::Follow | Kind::Read) {
                 self.send_down(conn, News::Lost);
                 self.server_closes(conn);
             }

@@ -9,7 +9,7 @@ use crate::brief;
 use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
-use clawster::cluster::protocol::{Call, Fault, Reply};
+use clawster::cluster::protocol::{Call, Fault, Reply, View};
 use clawster::store::memory::{Channel, Posted};
 
 impl World {
@@ -57,6 +57,7 @@ impl World {
                 self.conns[conn].followed = Some(after);
                 self.tell_follower(conn);
             }
+            Job::Read(after) => self.serve_read(conn, after),
             Job::Close => self.server_closes(conn),
         }
     }
@@ -64,6 +65,7 @@ impl World {
     pub(crate) fn server_closes(&mut self, conn: ConnId) {
         let sid = self.conns[conn].server;
         self.conns[conn].server_open = false;
+        self.conns[conn].waiting = None;
         for channel in std::mem::take(&mut self.conns[conn].channels) {
             self.servers[sid].state.unsubscribe(&channel);
         }
@@ -83,12 +85,17 @@ impl World {
             change(self, pid, &mut call);
         }
         let call = &call;
+        if self.wrong.fast_server {
+            self.servers[sid].clock += 1000;
+        }
         let server = &mut self.servers[sid];
         let mut at = server.time(now);
         if self.wrong.stall_at_quarter {
             at = server.time_guarded(at, call, self.setup.timing.heartbeat_ttl);
         }
         let mut reply = server.state.apply(call, at);
+        self.cover_time(sid, at, &reply);
+        let server = &mut self.servers[sid];
         if self.wrong.acquire_by_server_clock {
             server.acquire_for(&self.processes[pid].node, &reply, at);
         }
@@ -103,6 +110,10 @@ impl World {
         }
         self.checks.applied(call, &reply);
         self.look_at_events(sid);
+        self.look_at_work(call, &reply);
+        if matches!(reply, Reply::Publish(_)) {
+            self.wake_readers(sid);
+        }
         for posted in &notices {
             self.publish(sid, posted);
         }
@@ -119,6 +130,7 @@ impl World {
             self.lossy_at = now;
         }
         if self.rng.chance(weather.lost_answers) {
+            self.coverage.see("fault: answer lost");
             self.note(|| format!("   s{sid} p{pid} answer lost"));
             if self.rng.chance(500) {
                 self.cut(conn);
@@ -128,13 +140,30 @@ impl World {
         self.send_down(conn, News::Answer(ticket, Box::new(Ok((reply, id)))));
     }
 
+    /// The checks of messages, leases and tasks see the call.
+    fn look_at_work(&mut self, call: &Call, reply: &Reply) {
+        match (call, reply) {
+            (Call::Publish(publish), Reply::Publish(reply)) => self.check_publish(publish, reply),
+            (Call::Lease(lease), Reply::Lease(reply)) => self.check_lease(lease, reply),
+            (Call::Once(once), Reply::Once(grants)) => self.check_once(once, grants),
+            (Call::Task(task), Reply::Task(reply)) => self.check_tasks(task, reply),
+            (Call::Campaign(_), Reply::Campaign(reply)) => {
+                if let Some(term) = reply.granted {
+                    self.check_number("term", term.0);
+                }
+            }
+            _ => {}
+        }
+        self.cover_call(call, reply);
+    }
+
     fn publish(&mut self, sid: usize, posted: &Posted) {
         let meant = |c: &Conn| match &posted.to {
             Some(nonce) => c.channels.iter().any(|held| matches!(held, Channel::Presence(n) if n.as_str() == nonce)),
             None => !c.channels.is_empty(),
         };
-        let listens = |c: &Conn| c.server == sid && c.server_open && meant(c);
-        let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| listens(&self.conns[*at])).collect();
+        let open = self.open_conns(sid);
+        let all: Vec<ConnId> = open.into_iter().filter(|at| meant(&self.conns[*at])).collect();
         for conn in all {
             self.send_down(conn, News::Notice(posted.notice.clone()));
         }
@@ -148,9 +177,22 @@ impl World {
         for event in &events {
             self.note(|| format!("** s{sid} {event:?}"));
         }
+        if events.first().is_some_and(|first| !self.checks.is_next(first.seq.0)) {
+            // A new data set began, perhaps with a call whose answer does not say so.
+            let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
+            let at = self.servers[sid].time(self.now);
+            if let Reply::View(view) = self.servers[sid].state.apply(&Call::View(view), at) {
+                self.checks.data_set(&view.data);
+            }
+        }
         self.check_events(&events);
-        let follows = |c: &Conn| c.server == sid && c.server_open && c.kind == Kind::Follow;
-        let all: Vec<ConnId> = (0..self.conns.len()).filter(|at| follows(&self.conns[*at])).collect();
+        for event in &events {
+            self.leases_end(event);
+            self.tasks_end(event);
+            self.cover_event(event);
+        }
+        let open = self.open_conns(sid);
+        let all: Vec<ConnId> = open.into_iter().filter(|at| self.conns[*at].kind == Kind::Follow).collect();
         for conn in all {
             self.tell_follower(conn);
         }

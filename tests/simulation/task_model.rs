@@ -1,5 +1,8 @@
 //! The life of a task, explored step by step in every order: deliveries, losses, repetitions, deaths and timeouts.
 //!
+//! **This checks a model, not the code**: the rules are written down here once more, small enough to be explored, and nothing
+//! of `clawster` runs. That the code follows them is what `run.rs` and the stories look at.
+//!
 //! 1. One task, two workers, a store; calls are delayed, lost and sent again, a worker dies before or after its words arrive.
 //! 2. Each rule of the protocol that is taken away leads to a wrong end.
 //!

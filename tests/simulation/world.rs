@@ -8,13 +8,21 @@
 
 use crate::checks::Checks;
 use crate::clock::{Clock, MS, SECOND, Time, micros};
+use crate::coverage::Coverage;
+use crate::disk::{Disk, DiskKey};
+use crate::lease_checks::Granted;
+use crate::load::Load;
+use crate::message_checks::Streams;
 use crate::network::{Conn, ConnId, Job, News};
+use crate::oneshot::Timer;
 use crate::process::Process;
 use crate::rng::Rng;
 use crate::server::Server;
-use clawster::cluster::ids::NodeId;
+use crate::task_checks::Tasks;
+use crate::wrapper::Wrapper;
+use clawster::cluster::ids::{LeaseName, NodeId};
 use clawster::cluster::protocol::{Call, Numbers, Reply, ServerId};
-use clawster::cluster::settings::{LeaderSettings, Retry, Timing};
+use clawster::cluster::settings::{LeaderSettings, Retry, Timing, Versioned};
 use clawster::store::memory::MemoryState;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -31,6 +39,18 @@ pub(crate) enum Due {
     StartServer,
     /// The next random fault.
     Fault,
+    /// The next thing that a client does.
+    Load,
+    /// A read that waits for messages ends without any.
+    ReadIsOver(ConnId, u64),
+    StartWrapper(usize, LeaseName),
+    ResumeWrapper(usize),
+    /// The timer of a host without a running node goes off.
+    Timer(usize),
+    /// A guardian looks at its command, by its number.
+    Guard(usize, u64),
+    /// A command ends; whether it was asked to.
+    CommandEnds(usize, u64, bool),
 }
 
 /// A host: what outlives its processes.
@@ -39,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) id: NodeId,
     pub(crate) clock: Clock,
     pub(crate) known: Numbers,
+    /// The settings of the cluster that its processes have seen.
+    pub(crate) remembered: Option<Versioned>,
     pub(crate) starts: u64,
     pub(crate) candidate: bool,
 }
@@ -63,6 +85,8 @@ pub(crate) struct Setup {
     pub(crate) leader: LeaderSettings,
     /// Every clock runs true.
     pub(crate) true_clocks: bool,
+    /// What clients do besides.
+    pub(crate) load: Load,
 }
 
 /// What a control experiment does wrong, so that the checks can be seen to catch it.
@@ -76,6 +100,10 @@ pub(crate) struct Wrong {
     pub(crate) stall_at_quarter: bool,
     /// A server process has the identity of the one before.
     pub(crate) same_server_id: bool,
+    /// The server's clock runs ahead with every call.
+    pub(crate) fast_server: bool,
+    /// Guardians end no command.
+    pub(crate) guardians_sleep: bool,
     /// A candidate acquires as soon as the server's clock says that the lease is over.
     pub(crate) acquire_by_server_clock: bool,
 }
@@ -98,6 +126,27 @@ pub(crate) struct World {
     pub(crate) conns: Vec<Conn>,
     pub(crate) weather: Weather,
     pub(crate) checks: Checks,
+    pub(crate) coverage: Coverage,
+    pub(crate) disks: BTreeMap<DiskKey, Disk>,
+    pub(crate) streams: Streams,
+    /// How many messages clients gave, how many calls were made beside nodes, and how many reads waited.
+    pub(crate) messages: u64,
+    pub(crate) sides: u64,
+    pub(crate) reads: u64,
+    pub(crate) tasks: u64,
+    pub(crate) commands: u64,
+    pub(crate) wrappers: Vec<Wrapper>,
+    pub(crate) timers: Vec<Timer>,
+    pub(crate) granted: Granted,
+    pub(crate) task_book: Tasks,
+    /// How far the servers' clocks jumped forward in all.
+    pub(crate) jumped: Time,
+    /// When data were lost.
+    pub(crate) losses: Vec<Time>,
+    /// The data set that answered last.
+    pub(crate) epoch: String,
+    /// When the faults were over.
+    pub(crate) healed: Option<Time>,
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) faults_until: Time,
     pub(crate) clients: u64,
@@ -121,7 +170,7 @@ impl World {
                 let candidate = at < 2 || !rng.chance(150);
                 let clock = Clock { offset: rng.range(1, 100_000 * SECOND), rate };
                 let id = NodeId::new(format!("n{at}")).expect("an id");
-                Host { id, clock, known: Numbers::default(), starts: 0, candidate }
+                Host { id, clock, known: Numbers::default(), remembered: None, starts: 0, candidate }
             })
             .collect();
         Self {
@@ -136,6 +185,22 @@ impl World {
             conns: Vec::new(),
             weather: CALM,
             checks: Checks::new(setup.leader.mode),
+            coverage: Coverage::default(),
+            disks: BTreeMap::new(),
+            streams: Streams::default(),
+            messages: 0,
+            sides: 0,
+            reads: 0,
+            tasks: 0,
+            commands: 0,
+            wrappers: Vec::new(),
+            timers: Vec::new(),
+            granted: Granted::default(),
+            task_book: Tasks::default(),
+            jumped: 0,
+            losses: Vec::new(),
+            epoch: String::new(),
+            healed: None,
             trace: traced.then(Vec::new),
             faults_until: 0,
             clients: 1 << 40,
@@ -204,7 +269,19 @@ impl World {
             Due::StartProcess(host) => self.start(host, None),
             Due::StartServer => self.start_server_again(),
             Due::Fault => self.fault(),
+            Due::Load => self.load(),
+            Due::ReadIsOver(conn, number) => self.read_is_over(conn, number),
+            Due::StartWrapper(host, name) => self.start_wrapper(host, &name),
+            Due::ResumeWrapper(at) => self.resume_wrapper(at),
+            Due::Timer(at) => self.timer(at),
+            Due::Guard(at, number) => self.guard(at, number),
+            Due::CommandEnds(at, number, asked) => self.command_ends(at, number, asked),
         }
+    }
+
+    /// The faults are over, and everything had a while to settle.
+    pub(crate) fn calm(&self) -> bool {
+        self.healed.is_some_and(|at| self.now > at + 5 * SECOND)
     }
 
     pub(crate) fn lease(&self) -> Time {

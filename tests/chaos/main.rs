@@ -63,7 +63,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("stamp") => return load::wrappers::leave_stamps(),
-        Some("elector") => return controls::elector::serve(),
+        // In the place of the program, for the control.
+        Some("serve") => return controls::elector::serve(),
         _ => {}
     }
     let options = match Options::read(&args) {

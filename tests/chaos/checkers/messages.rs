@@ -118,8 +118,14 @@ fn twice(place: usize, mine: &Received) -> Vec<String> {
     let mut open: Vec<&Delivery> = Vec::new();
     for delivery in &mine.deliveries {
         while let Some((cursor, at)) = acks.next_if(|(_, at)| *at <= delivery.asked) {
+            // What was told as lost before is not what the receiver acknowledges: it may come again at another position.
+            let lost = |open: &Delivery| {
+                mine.gaps
+                    .iter()
+                    .any(|(from, to, told)| *told <= *at && open.at <= *told && (from..=to).contains(&&open.seq))
+            };
             let (now, later): (Vec<_>, Vec<_>) =
-                open.into_iter().partition(|open| open.seq <= *cursor && open.at <= *at);
+                open.into_iter().filter(|open| !lost(open)).partition(|open| open.seq <= *cursor && open.at <= *at);
             for delivery in now {
                 done.entry(&delivery.id).or_insert(*at);
             }

@@ -103,6 +103,17 @@ pub fn judges_judge() -> bool {
         delivery(h, 1, 1, "n0-000001", 300);
         h.received().get_mut(&1).unwrap().acked.push((1, at(400)));
     });
+    case("a message again that was told as lost", "", &|h| {
+        both_get(h, &["n0-000001"]);
+        let fault = Fault { at: 0, kind: Kind::Flush, who: Who::All, lasts: 0, amount: 0 };
+        h.applied().push(Applied { fault, place: None, led: false, begun: at(150), ended: at(151), skipped: None });
+        let mut received = h.received();
+        let mine = received.get_mut(&1).unwrap();
+        mine.gaps.push((1, 8, at(300)));
+        mine.acked.push((8, at(310)));
+        drop(received);
+        delivery(h, 1, 9, "n0-000001", 320);
+    });
     case("an own message", "S2", &|h| {
         both_get(h, &["n0-000001"]);
         delivery(h, 0, 1, "n0-000001", 300);

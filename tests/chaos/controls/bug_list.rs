@@ -88,12 +88,12 @@ pub const BUGS: [Bug; 22] = [
         schedule: "4000:handover:0:0:0",
         wrappers: 0,
     },
-    // A heartbeat is good for less than an interval.
+    // A heartbeat is good for little more than an interval.
     Bug {
         name: "short-deadline",
         breaks: "M2",
-        swaps: &[("call('ZADD', BEATS, cluster_now() + meta.ttl, id)", "call('ZADD', BEATS, cluster_now() + 520, id)")],
-        schedule: "4000:handover:0:0:0",
+        swaps: &[("call('ZADD', BEATS, cluster_now() + meta.ttl, id)", "call('ZADD', BEATS, cluster_now() + 700, id)")],
+        schedule: "3000:redis-stop:all:1100:0,6000:redis-stop:all:1100:0",
         wrappers: 0,
     },
     // A process that was replaced goes on.

@@ -36,12 +36,17 @@ pub fn start<'scope>(world: &'scope World, scope: &'scope Scope<'scope, '_>) {
 
 /// Asks a node; `None` when no answer came while it lived, and within reason.
 pub fn ask(world: &World, life: &Life, method: &str, params: Value) -> Option<Answer> {
-    let pending = life.serve.request(method, params).ok()?;
+    let Ok(pending) = life.serve.request(method, params) else {
+        // A process that is gone: its worker goes round until there is the next one.
+        std::thread::sleep(Duration::from_millis(20));
+        return None;
+    };
     let end = crate::support::stamp() + PATIENCE;
     loop {
         if let Ok(answer) = pending.wait(Duration::from_millis(100)) {
             return Some(answer);
         }
+        std::thread::sleep(Duration::from_millis(1));
         if !life.serve.runs() || crate::support::stamp() > end || world.over() {
             return None;
         }

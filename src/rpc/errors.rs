@@ -7,6 +7,7 @@
 //! Not here: what can go wrong inside the node (`crate::engine::error`).
 
 use crate::cluster::time::millis;
+use crate::config::is_unsafe;
 use crate::engine::error::Error;
 use jsonrpsee::types::ErrorObjectOwned;
 use schemars::JsonSchema;
@@ -159,9 +160,17 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 impl RpcError {
-    /// An error without further facts.
+    /// An error without further facts. Characters of the message that could drive a terminal are escaped.
     pub fn new(kind: ErrorKind, message: impl Display) -> Self {
-        Self { kind, message: message.to_string(), retry_after: None, detail: None }
+        let mut text = message.to_string();
+        // It may quote what a client or another node said.
+        if text.chars().any(is_unsafe) {
+            text = text
+                .chars()
+                .map(|c| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() })
+                .collect();
+        }
+        Self { kind, message: text, retry_after: None, detail: None }
     }
 
     /// A wrong parameter; the message names it, the path stands in `detail` too.

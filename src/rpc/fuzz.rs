@@ -4,10 +4,11 @@
 
 #![allow(clippy::expect_used, reason = "a fuzz target fails by a panic")]
 
-use super::errors::{ErrorKind, RpcError};
+use super::errors::RpcError;
 use super::framing::{Line, LineReader};
 use super::request::{Incoming, Item, parse};
 use super::{mcp, methods};
+use serde_json::value::RawValue;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -84,14 +85,12 @@ pub(crate) fn requests(data: &[u8]) {
         match item {
             Item::Call(call) => {
                 if let Some(id) = &call.id {
-                    let line = super::batch::Outgoing::refusal(RpcError::new(ErrorKind::InternalError, "x"));
-                    drop(line);
-                    assert!(serde_json::from_str::<serde_json::Value>(id.get()).is_ok_and(|id| !id.is_object()));
+                    assert!(serde_json::from_str::<&RawValue>(id.get()).is_ok() && !id.get().starts_with(['{', '[']));
                 }
                 parameters_of(&call.method, call.params.as_ref().map(|raw| raw.get()));
             }
             Item::Invalid(id, error) => {
-                assert!(serde_json::from_str::<serde_json::Value>(id.get()).is_ok());
+                assert!(serde_json::from_str::<&RawValue>(id.get()).is_ok());
                 readable(&error);
             }
         }

@@ -36,7 +36,8 @@ fn cut_off(candidate: impl Fn(Launch) -> Launch) -> Serve {
     b.until("b follows", PATIENCE, |state| state["leader_id"] == "a");
     let (_, samples) = sampled(&[&a, &b], || {
         proxy.set(Mode::Drop);
-        b.until("b leads", PATIENCE, |state| state["role"] == "leader")
+        b.until("b leads", PATIENCE, |state| state["role"] == "leader");
+        hold(secs(1.0), "the time in which two would lead at once");
     });
     judge("one leader at a time", &one_leader(&samples));
     let led = samples.iter().filter(|sample| sample.leads && sample.node == "b").count();

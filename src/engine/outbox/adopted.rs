@@ -183,9 +183,15 @@ impl NodeStore {
         for part in parts {
             self.ask(|reply| Job::Adopt { part: Box::new(part), reply })?;
         }
+        let producers = other.producers();
         let saved = other.saved();
-        let change =
-            SavedChange { numbers: Some(saved.numbers), marks: saved.marks, durable: true, ..SavedChange::default() };
+        let change = SavedChange {
+            numbers: Some(saved.numbers),
+            marks: saved.marks,
+            producers,
+            durable: true,
+            ..SavedChange::default()
+        };
         self.save(&change)
     }
 

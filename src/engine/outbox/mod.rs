@@ -128,6 +128,12 @@ impl NodeStore {
         &self.shared.producer
     }
 
+    /// All producers whose messages are this node's own.
+    #[must_use]
+    pub fn producers(&self) -> Vec<Producer> {
+        std::iter::once(self.shared.producer.clone()).chain(self.saved().producers).collect()
+    }
+
     /// Takes messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since 1970;
     /// it only decides when an id is old enough to be forgotten.
     ///

@@ -126,6 +126,7 @@ fn what_was_saved_comes_back_and_marks_and_numbers_only_rise() {
         place: None,
         numbers: Some(Numbers { token: 5, event: 6, message: 7 }),
         marks: BTreeMap::from([(p(1), 10), (p(2), 20)]),
+        producers: Vec::new(),
         durable: true,
     };
     store.save(&first).unwrap();

@@ -183,9 +183,11 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         progress: Arc::clone(&progress),
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
+        sync: Arc::clone(&sync),
         node: inputs.clone(),
         keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
         held_up: false,
+        confirmed: None,
     };
     tasks.spawn(driver.run());
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
@@ -271,7 +273,7 @@ impl Resumed {
         let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
         let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
         let (began, cursor_of) = saved.place.map(|place| (place.began, place.owner)).unzip();
-        Self { producer: store.producer().clone(), known, cursor, cursor_of, own: store.producers(), began }
+        Self { producer: store.producer(), known, cursor, cursor_of, own: store.producers(), began }
     }
 }
 

@@ -153,6 +153,13 @@ impl Sync {
         *self.met.lock().unwrap_or_else(PoisonError::into_inner) = (producers, began);
     }
 
+    /// The store goes on under another producer, too.
+    pub(super) fn owns(&self, producer: Producer) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.owns([producer]);
+        }
+    }
+
     /// The highest message position that this node has seen.
     pub(super) fn highest(&self) -> MessageSeq {
         let read = self.inbox().as_ref().map(Inbox::read).unwrap_or_default();

@@ -81,6 +81,9 @@ pub(super) struct Facts {
     place: Option<Place>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     producers: Vec<Producer>,
+    /// The last sequence from before the first process that accepted messages and did not ask for the producer's mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unconfirmed: Option<u64>,
 }
 
 impl Facts {
@@ -113,6 +116,9 @@ pub(super) struct Mark {
 pub(super) struct Memory {
     pub(super) unsent: Unsent,
     pub(super) facts: Facts,
+    /// The last sequence when the file was opened, and whether the stream was asked since.
+    pub(super) began: u64,
+    pub(super) confirmed: bool,
     /// How many adopted messages wait.
     pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,

@@ -90,7 +90,7 @@ impl Inbox {
         self.pass(Passed { after: began, to: stood, ids: taken, strict: false });
         self.go_back(stood.min(at), own, false);
         // Read anew: what was read for the ids before left out what is for the one that was taken.
-        self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked.max(read), MessageSeq::max);
+        self.unmarked = self.unmarked.max(read);
     }
 
     /// Reads on from an earlier position; what was acknowledged under these ids meanwhile does not come again.

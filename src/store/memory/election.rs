@@ -146,6 +146,8 @@ impl Step<'_> {
                 refuse_if(record.nonce != *nonce, "renewed")?;
                 refuse_if(record.server == self.server.id, "confirmed on this server")?;
                 refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
+                // The copy may have been put under a process that ran before, where no connection broke.
+                refuse_if(self.server.leader_channel(), "a leader may live")?;
                 // Without a registration on that process the holder may lead by a connection to an even older one.
                 refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
                 refuse_unless(covers(longest.grace))?;

@@ -234,6 +234,7 @@ impl Step<'_> {
         }
         let registration = (presence.to_string(), self.server.id.clone());
         self.data.presence.insert(life.node_id.clone(), registration);
+        self.is_known(presence);
         let term = term.filter(|term| term.0 != 0 && self.server.leader_channel());
         let mine = |record: &&mut Record| {
             record.holder.as_ref() == Some(life) && Some(record.term) == term && record.server == self.server.id

@@ -17,7 +17,7 @@ const TOLD: (u64, u64) = (3_600_000, 86_400_000);
 /// A grant as its request is told it again.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
-    token: Term,
+    pub(super) token: Term,
     expires_at: ServerTime,
     /// On the server's clock.
     until: ServerTime,
@@ -31,7 +31,12 @@ impl Step<'_> {
         self.open(acquire.known, &acquire.fresh_epoch);
         self.guard_stall();
         let (outcome, again) = match self.told_again(acquire) {
-            Some(granted) => (granted, None),
+            Some(granted) => {
+                if let Acquired::Granted { token, .. } = granted {
+                    self.adopt(acquire, token);
+                }
+                (granted, None)
+            }
             None => match self.barred(acquire) {
                 Some(why) => (self.refuse(acquire, why), None),
                 None => self.take_or_wait(acquire),
@@ -86,6 +91,9 @@ impl Step<'_> {
         let owner = &acquire.owner;
         if acquire.name.is_leadership() {
             return Some(Refusal::Leadership);
+        }
+        if self.is_withdrawn(&acquire.ticket) {
+            return Some(Refusal::Held);
         }
         match &owner.presence {
             None => {

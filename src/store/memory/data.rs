@@ -150,6 +150,10 @@ pub(super) struct Data {
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
+    /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
+    pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
+    /// Up to which call of a process a request for such keys is void, and until when that counts.
+    pub(super) void: BTreeMap<(NodeId, String), (Nonce, u64, ServerTime)>,
 }
 
 /// A number of the protocol as a score.

@@ -41,6 +41,14 @@ if request ~= '' then
   local token, expires = string.match(try('GET', request_key) or '', '^(%d+) (%d+)$')
   -- What an earlier life was granted ended with it. Incarnations and tokens come from one counter, so an earlier life's token is lower.
   if token and (presence ~= '' or tonumber(token) > tonumber(incarnation)) then
+    if record and record.term == token and record.presence == '' and record.ticket ~= ticket then
+      local _, asked = stated(record)
+      if asked and asked < tonumber(ARGV[22]) then
+        -- A later attempt is told of it: the withdrawal of an earlier one does not take it back.
+        state(record, record.grace, record.ttl, 'exclusive', tonumber(ARGV[22]))
+        call('HMSET', lease_key(name), 'ticket', ticket, 'mode', record.mode)
+      end
+    end
     return answer('granted', token, tonumber(expires), 1, -1)
   end
 end
@@ -54,6 +62,11 @@ end
 if record and record.holder == id and record.incarnation == incarnation and record.presence == presence and record.ticket == ticket
   and cluster_now() <= record.expires then
   return answer('granted', record.term, record.expires + meta.skew, 1, -1)
+end
+
+if call('EXISTS', withdrawn_key(ticket)) == 1 then
+  -- It arrives after its caller gave it up.
+  return refuse('held')
 end
 
 local status, row

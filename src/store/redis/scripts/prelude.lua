@@ -35,6 +35,8 @@
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>"
+--   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see withdraw.lua)
+--   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of once.lua that was
 --   task:<id>         hash    a task (see tasks.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission

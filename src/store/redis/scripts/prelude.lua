@@ -1,9 +1,9 @@
--- Shared opening of every script; it is put in front of each of them, and prelude_rows.lua and prelude_leases.lua behind it.
+-- Shared opening of every script; it is put in front of each of them, and prelude_rows.lua, prelude_settled.lua and prelude_leases.lua behind it.
 --
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
---                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_leases.lua),
+--                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_settled.lua),
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
@@ -29,7 +29,7 @@
 -- Keys that scripts name themselves, by the same prefix:
 --   sizes             list    how many bytes the stream of messages holds (see trim.lua)
 --   sent              hash    producer -> bytes of it
---   strangers         set    nonces of presences that stood here when this server process or data set began (see prelude_leases.lua)
+--   strangers         set    nonces of presences that stood here when this server process or data set began (see prelude_settled.lua)
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide

@@ -36,6 +36,7 @@ mod once;
 mod outage;
 mod own_ids;
 mod ownership;
+mod plugin;
 mod refusals;
 mod removed;
 mod room;

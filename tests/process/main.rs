@@ -28,6 +28,7 @@ mod history_report;
 mod input;
 mod leases;
 mod lifecycle;
+mod log_floods;
 mod mcp;
 mod membership;
 mod messages;

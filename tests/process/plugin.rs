@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Runs the plugin's node. Each part of the test writes one line of JSON; `until` asks again and again, and never gives up: the test does.
 const PRELUDE: &str = r#"
@@ -43,7 +43,7 @@ impl Gateway {
         command.current_dir(&launch.home).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("node runs; `scripts/setup --npm` installs Node.js");
         let out = BufReader::new(child.stdout.take().unwrap());
-        let (said, lines) = channel();
+        let (said, lines) = sync_channel(64);
         std::thread::spawn(move || {
             let lines = out.lines().map_while(Result::ok);
             lines.map(|line| serde_json::from_str(&line).expect("JSON")).try_for_each(|line| said.send(line))

@@ -150,7 +150,11 @@ impl Disk {
         let file = file.map_err(|error| StateError::io(&slot.path, &error))?;
         // Closing it writes what is pending.
         let database = slot.database.take();
-        contained(|| Ok(drop(database))).map_err(|problem| problem.into_state_error(&slot.path))?;
+        let closed = contained(|| {
+            drop(database);
+            Ok(())
+        });
+        closed.map_err(|problem| problem.into_state_error(&slot.path))?;
         let back = private_file::put_back(&file, &slot.path);
         if back.is_ok() {
             slot.file = again(&slot.path);

@@ -26,6 +26,7 @@ mod harness;
 mod history;
 mod history_report;
 mod input;
+mod late;
 mod leases;
 mod lifecycle;
 mod log_floods;

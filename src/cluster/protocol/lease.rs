@@ -253,6 +253,18 @@ pub enum LeaseCall {
         /// The waiter's ticket.
         ticket: Nonce,
     },
+    /// Takes back an acquisition that was given up without an answer, however late it arrives: what it was granted ends, its place
+    /// in the queue is gone, and for ten minutes it is granted nothing.
+    Withdraw {
+        /// Which.
+        name: LeaseName,
+        /// Who asked.
+        owner: Owner,
+        /// The attempt's ticket.
+        ticket: Nonce,
+        /// The request id that it was made with.
+        request_id: String,
+    },
     /// Looks at a lease. Changes nothing.
     Watch {
         /// Which.
@@ -270,6 +282,7 @@ impl LeaseCall {
             | Self::Release { name, .. }
             | Self::Check { name, .. }
             | Self::Forget { name, .. }
+            | Self::Withdraw { name, .. }
             | Self::Watch { name } => name,
         }
     }
@@ -315,6 +328,11 @@ pub enum LeaseReply {
         /// Whether that ticket waited.
         waited: bool,
     },
+    /// To [`LeaseCall::Withdraw`].
+    Withdrawn {
+        /// Whether it had been granted the lease, which ended now.
+        granted: bool,
+    },
     /// To [`LeaseCall::Watch`].
     Watched {
         /// Server time.
@@ -341,6 +359,21 @@ pub struct Once {
     /// Instead of asking for the keys, frees those that this very request was granted: what they were for never began. `granted` says
     /// which ones; a key that is free or another request's stays as it is.
     pub give_back: bool,
+    /// Which call of its process this is, where the process withdraws calls that it gave up without an answer. Giving back with it
+    /// is such a withdrawal: for ten minutes, neither that call nor an earlier one with this request id is granted a free key.
+    pub attempt: Option<Attempt>,
+}
+
+/// Tells the calls of one process apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The process.
+    pub process: Nonce,
+    /// Rises with each call of the process. A call that is sent again keeps its number.
+    pub number: u64,
+    /// An earlier call with the same request id is under way or being withdrawn: that withdrawal must not take back what this call is
+    /// granted.
+    pub supersedes: bool,
 }
 
 /// What came of one key.

@@ -19,8 +19,8 @@ pub use census::{Census, MOST_LANES};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
 pub use lease::{
-    Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_ONCE, LONGEST_REQUEST_ID, LeaseCall,
-    LeaseRecord, LeaseReply, MOST_WAITERS, ONCE_KEYS, Once, OnceGrant, Owner, Refusal, Renewed, Served,
+    Acquire, AcquireReply, Acquired, Attempt, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_ONCE, LONGEST_REQUEST_ID,
+    LeaseCall, LeaseRecord, LeaseReply, MOST_WAITERS, ONCE_KEYS, Once, OnceGrant, Owner, Refusal, Renewed, Served,
 };
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};

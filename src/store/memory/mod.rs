@@ -17,6 +17,7 @@ mod task;
 mod task_data;
 mod task_read;
 mod tick;
+mod withdraw;
 
 pub use state::{Channel, MemoryState, Posted};
 

@@ -19,6 +19,7 @@ use crate::cluster::time::{ServerTime, millis};
 use crate::store::Store;
 use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
 use redis::Value;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -193,7 +194,7 @@ impl HistoryStore for RedisHistory {
         for chunk in samples.chunks(CHUNK) {
             let arguments = self.recent.arguments(chunk);
             let invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
-            let (value, _) = self.store.run(&invocation, false).await.map_err(fault)?;
+            let (value, _) = self.store.run(&invocation, false, &AtomicBool::new(false)).await.map_err(fault)?;
             let failed = Fields::of("the script's reply", value).and_then(|mut f| f.text("error")).map_err(odd)?;
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();

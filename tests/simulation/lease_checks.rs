@@ -18,9 +18,6 @@ use clawster::cluster::protocol::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The longest lease that a process's own life is bound to in a run.
-const LONGEST: Time = 8 * SECOND;
-
 /// A grant as the servers made it.
 #[derive(Debug, Clone)]
 struct Grant {
@@ -170,14 +167,8 @@ impl World {
         let other = |w: &&crate::wrapper::Wrapper| w.name == name && w.command.is_some();
         if let Some(running) = self.wrappers.iter().find(other).and_then(|w| w.command.as_ref()) {
             let held = running.token;
-            // A holder's connection outlives FLUSHALL, and its answered pings let its command run; where its renewal is lost at
-            // that moment, others find no record, and are granted the lease after a grace. Counted until that is mended.
-            if self.losses.last().is_some_and(|at| *at + LONGEST > self.now) {
-                self.coverage.see("run --lease: two commands at once after a loss of data, not mended yet");
-            } else {
-                let what = format!("w{at} starts a command for {name} under {token}, one runs under {held}");
-                self.checks.violated(format!("L3: {what}"));
-            }
+            let what = format!("w{at} starts a command for {name} under {token}, one runs under {held}");
+            self.checks.violated(format!("L3: {what}"));
         }
         let now = self.now;
         let (last, at_last) = self.granted.commands.entry(name.clone()).or_insert((token, now));

@@ -113,6 +113,9 @@ impl Step<'_> {
         lease.expires = now.saturating_add(score(millis(lease.ttl)));
         lease.nonce = renewal.nonce.to_string();
         let until = super::data::answered(lease.expires.saturating_add(self.data.skew));
+        if let Some(presence) = lease.by_presence().cloned() {
+            self.is_known(&presence);
+        }
         self.grant_lease(name, lease);
         Renewed::Until(until)
     }

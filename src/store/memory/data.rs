@@ -19,11 +19,14 @@ use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, S
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::Notice;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How many events are kept.
 const EVENTS_KEPT: usize = 10_000;
+
+/// The default of a member's TTL and of the leader's lease, in milliseconds.
+pub(super) const TTL: i64 = 30_000;
 
 /// How far the numbers of a new epoch lie above those that were seen.
 const LIFT: u64 = 1_000_000;
@@ -109,6 +112,12 @@ pub(super) struct Data {
     pub(super) stalled_at: i64,
     /// The cluster time at which this server process first wrote, or the data set began.
     pub(super) settled_at: i64,
+    /// Presences that stood then, and of which nothing was heard since.
+    pub(super) strangers: BTreeSet<String>,
+    /// The data set began on a copy that holds records of this very process.
+    pub(super) doubt: bool,
+    /// The longest TTL that a presence was granted, in milliseconds.
+    pub(super) longest: i64,
     pub(super) members: BTreeMap<NodeId, Row>,
     /// Live nodes by deadline in cluster time.
     pub(super) beats: Sorted,
@@ -166,8 +175,9 @@ impl Step<'_> {
     /// Opens the data set for a caller that knows these numbers.
     pub(super) fn open(&mut self, known: Numbers, fresh_epoch: &Nonce) {
         let numbers = self.data.numbers;
+        let had_data = !self.data.epoch.is_empty();
         self.settle();
-        if !self.data.epoch.is_empty() && known.max(numbers) == numbers {
+        if had_data && known.max(numbers) == numbers {
             return;
         }
         let micros = self.now.0.saturating_mul(1000);
@@ -179,6 +189,14 @@ impl Step<'_> {
         self.data.event_start = self.data.numbers.event;
         self.data.message_start = self.data.numbers.message;
         self.data.floor = self.data.version;
+        // Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data
+        // set that began on it just now is no such copy: whoever began it knew less.
+        let known = self.data.longest.max(score(self.data.lease)).max(TTL);
+        let old = self.cluster_now().saturating_sub(self.data.settled_at) > known;
+        self.data.doubt |= had_data && !self.begun && old;
+        if let Some(record) = self.data.leader.as_mut().filter(|_| self.data.doubt) {
+            record.server = ServerId::default();
+        }
         self.begun = true;
         self.server.notice(Notice::Register);
     }
@@ -190,6 +208,7 @@ impl Step<'_> {
         if known.is_some() && known != self.data.server {
             self.moved = true;
             self.begun = true;
+            self.data.doubt = false;
             let token = self.data.numbers.token.saturating_add(LIFT);
             self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
             self.data.version += LIFT;
@@ -239,13 +258,13 @@ impl Step<'_> {
         self.settle();
         let now = score(self.now.0);
         let silence = now.saturating_sub(self.data.last_tick.unwrap_or(now));
-        let ttl = score(self.data.ttl);
-        if silence < 0 || std::mem::take(&mut self.moved) || (ttl > 0 && silence.saturating_mul(2) > ttl) {
+        if silence < 0 || std::mem::take(&mut self.moved) || silence > self.half_ttl() {
             self.data.skew = self.data.skew.saturating_add(silence);
             self.data.stalled_at = now;
         }
         if std::mem::take(&mut self.begun) {
             self.data.settled_at = self.cluster_now();
+            self.data.strangers = self.server.presences();
         }
         self.data.last_tick = Some(now);
     }

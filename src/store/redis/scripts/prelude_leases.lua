@@ -31,12 +31,20 @@
 --   * The record was unchanged for the TTL and 5 % on the claimant's clock (Claim::Expired): the last renewal was sent before
 --     the claimant saw it. By the server's own clock a lease is over half a member TTL later than it says, because the stall
 --     guard takes shorter jumps of that clock for time.
---   * Another server process answers than granted or confirmed the record: the last writes may be lost, so whatever this data
---     set shows (another's record, a vacancy, nothing at all) proves nothing. But with the former process all connections
---     broke, and whoever was granted anything by it stops within the grace. So the caller must have seen this process and
---     data set for the grace and 5 % on its own clock, or the process must serve them for half a member TTL longer, by the
---     server's. A promoted replica's former primary may live, and answer pings: there the same waits are a TTL long (one
---     primary at a time takes writes, so no renewal is later than the promotion; one name is asked for with one TTL).
+--   * Another server process answers than granted or confirmed the record, or the data set began anew: the last writes may be
+--     lost, so whatever this data set shows (another's record, a vacancy, nothing at all) proves nothing. A holder whose
+--     connection broke stops within the grace. So the caller must have seen this process and data set for the grace and 5 % on
+--     its own clock, or the process must serve them for half a member TTL longer, by the server's. The same waits are a TTL long
+--     (the longest that is known: the caller's, the record's, the longest that was granted, and without data that of the leader)
+--     where a holder may go on with answered pings and lost renewals: on a promoted replica, whose former primary may live (one
+--     primary at a time takes writes, so no renewal is later than the promotion), and beside strangers.
+--   * Strangers are the presences that stood on this process when it first wrote, or when the data set began: FLUSHALL, and a
+--     copy that somebody loads into a running process, break no connection. A holder whose answered pings count is among them:
+--     it registered before. One is no stranger any more once it is known: a lease is bound to it again, it is a member's, or it asks for a
+--     lease and names this process and data set, which it has seen since (while anything of its command is left, it does not ask).
+--     A version that does not note them leaves that unknown, as if there were some; so does an ACL without PUBSUB CHANNELS.
+--   * `doubt`: the data set began on a copy that holds records of this very process. Until all of these waits are over, such a record proves
+--     nothing, but a renewal of it since may have made it the newest, so its own rules bind the claimant, too.
 --   * The holder itself goes on across a change of the process only while it holds the lease by its own clock: then none of
 --     these waits is over for anybody.
 
@@ -172,22 +180,59 @@ local function lease_reply(record)
     whole(record.grace) }
 end
 
--- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
-local function half_ttl()
-  return math.floor((meta.ttl > 0 and meta.ttl or 30000) / 2)
-end
-
 -- When the server's own word ends a lease: half a member TTL late where a presence holds it.
 local function ends_at(record)
   return record.expires + (record.presence ~= '' and half_ttl() or 0)
 end
 
+-- Which server process and data set the strangers were noted for.
+local function noted()
+  return meta.epoch .. ' ' .. run_id()
+end
+
+note_strangers = function()
+  local place = PREFIX .. 'strangers'
+  call('DEL', place)
+  local before = #presence_channel('')
+  local channels = redis.pcall('PUBSUB', 'CHANNELS', (string.gsub(presence_channel(''), '[%*%?%[%]%^\\]', '\\%0')) .. '*')
+  if channels.err then
+    channels = { presence_channel('?') }
+  end
+  for _, channel in ipairs(channels) do
+    call('SADD', place, string.sub(channel, before + 1))
+  end
+  call('PEXPIRE', place, 172800000)
+  meta.noted = noted()
+  call('HSET', META, 'noted', meta.noted)
+end
+
+-- This presence is known: it is no holder that others do not know of.
+local function is_known(nonce)
+  call('SREM', PREFIX .. 'strangers', nonce)
+end
+
+-- The longest TTL that is known; with strangers, of whom nothing is known, at least the leader's lease or its default.
+local function longest_ttl(ttl, stranger)
+  local longest = meta.longest > 0 and meta.longest or meta.lease
+  return math.max(ttl, longest, stranger and (meta.lease > 0 and meta.lease or 30000) or 0)
+end
+
 -- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
--- granted a lease by an earlier one; `seen` is for how long the caller has seen both.
+-- granted a lease by an earlier one; `seen` is for how long the caller has seen both. And whether the wait is only long because of strangers.
 local function unsettled(ttl, grace, seen)
-  local wait = is_promoted() and math.max(ttl, grace) or grace
-  local served = cluster_now() - meta.settled_at - half_ttl()
-  return math.max(0, wait + math.ceil(wait / 20) - math.max(served, seen))
+  local served = math.max(cluster_now() - meta.settled_at - half_ttl(), seen)
+  local function missing(wait)
+    return math.max(0, wait + math.ceil(wait / 20) - served)
+  end
+  local strange = math.max(grace, longest_ttl(ttl, true))
+  if missing(strange) == 0 then
+    return 0, false
+  elseif is_promoted() then
+    return missing(math.max(grace, longest_ttl(ttl, false))), false
+  elseif meta.noted ~= noted() or call('EXISTS', PREFIX .. 'strangers') == 1 then
+    return missing(strange), true
+  end
+  return missing(grace), false
 end
 
 -- Whether a node's row lets its processes take leases: a member that drains does not.
@@ -251,6 +296,14 @@ local function offer(record)
   end
 end
 
+-- The longest TTL that a presence was granted in this data set.
+local function note_ttl(record)
+  if record.presence ~= '' and record.ttl > meta.longest then
+    meta.longest = record.ttl
+    call('HSET', META, 'longest', int(meta.longest))
+  end
+end
+
 -- Writes the grant of a named lease.
 local function grant_lease(record)
   -- First what may fail where somebody else broke a key, so that no grant is left of which nobody knows.
@@ -258,6 +311,7 @@ local function grant_lease(record)
   call('SADD', owned_key(record.holder), record.name)
   write_record(record.name, record)
   call('PERSIST', lease_key(record.name))
+  note_ttl(record)
 end
 
 -- Ends a named lease.
@@ -319,7 +373,7 @@ local function sweep_leases()
       end
     else
       local wait = math.max(0, ends_at(record) - cluster_now() + 1)
-      if wait == 0 and record.presence ~= '' and record.run_id ~= run_id() then
+      if wait == 0 and record.presence ~= '' and (record.run_id ~= run_id() or meta.doubt ~= '') then
         wait = unsettled(record.ttl, math.max(record.grace, meta.grace), 0)
       end
       if wait > 0 then

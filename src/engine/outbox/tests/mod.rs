@@ -3,6 +3,7 @@
 mod crashes;
 pub(super) mod faults;
 mod image;
+mod removed;
 
 use super::*;
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId, Nonce};

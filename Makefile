@@ -19,7 +19,7 @@ fix:                 ## format, and what clippy can mend
 	cargo fmt --all
 
 long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, a fight for a lease, TLS
-	CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
+	CLAWSTER_OTHER_BINARY="$$(scripts/other-version)" CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
 
 simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 CLAWSTER_SEEDS=$${SEEDS:-100000} cargo test --locked --test simulation run::seeds -- --nocapture

@@ -7,6 +7,11 @@ const LONGEST_PAUSE_MS = 30_000;
 const WAIT_FOR_CHILD_MS = 5_000;
 const END_WITHIN_MS = 4_500; // OpenClaw gives a plugin that it reloads 5 s; the process itself needs 4 s at most.
 const MOST_UNREAD_BYTES = 64 << 20;
+const PING_MS = 5_000;
+const UNHEARD_PINGS = 2; // A silent process is killed one tick after these: 10 to 15 s after it froze.
+const PINGS_FOR_START = 12; // As many more before its first word: it may start a private Redis.
+const PING = // The process's main loop answers it, and needs no Redis for that.
+  '{"jsonrpc":"2.0","id":0,"method":"distributed.get_cluster_state"}\n';
 
 // Service, hooks and tools come from different copies of this module, so what they share hangs on the process.
 export const shared = () => (globalThis[Symbol.for("clawster.openclaw")] ??= { node: undefined, told: new Map(), count: 0 });
@@ -24,11 +29,11 @@ export const unavailable = (message) =>
   new CallError({ code: -32603, message, data: { kind: "node_unavailable", retryable: true } });
 
 export class Node {
-  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map();
+  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map(); #unheard = 0;
 
   /** `launch()` gives program and options; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
   constructor(parts) {
-    Object.assign(this, parts);
+    Object.assign(this, { pingMs: PING_MS }, parts);
     this.#running = this.#keepRunning();
   }
 
@@ -55,16 +60,34 @@ export class Node {
     });
     if (!child.pid) return ended; // It may have no pipes, either.
     child.stdin.on("error", () => {}); // "close" tells.
+    child.stdout.on("data", () => (this.#unheard = 0));
     lines(child.stdout, (line) => this.#receive(line));
     lines(child.stderr, (line) => this.#log(line));
     this.#child = child;
     this.logger.info(`clawster: the node runs as process ${child.pid}`);
+    this.#unheard = -PINGS_FOR_START;
+    const watch = setInterval(() => this.#ping(child), this.pingMs);
     this.onStart(this);
     const why = await ended;
-    this.#child = undefined;
-    const lost = unavailable("the node's process ended before it answered; whether the call was done is not known");
-    for (const { reject } of this.#pending.values()) reject(lost);
+    clearInterval(watch);
+    this.#lose(unavailable("the node's process ended before it answered; whether the call was done is not known"));
     return why;
+  }
+
+  /** Kills a process that says nothing any more. Ticks are counted, not time: a gateway that slept itself proves nothing. */
+  #ping(child) {
+    if (this.#unheard++ < UNHEARD_PINGS) return child.stdin.write(PING);
+    if (this.#child !== child) return child.kill("SIGKILL"); // It was killed with an earlier tick, and has not ended yet.
+    this.logger.error(`clawster: the node's process ${child.pid} does not answer any more; it is killed`);
+    child.kill("SIGKILL");
+    const message = "the node's process does not answer; the call may have taken effect";
+    this.#lose(new CallError({ code: -32011, message, data: { kind: "timeout", retryable: false } }));
+  }
+
+  /** The process takes no more calls, and those that wait for it end. */
+  #lose(error) {
+    this.#child = undefined;
+    for (const { reject } of this.#pending.values()) reject(error);
   }
 
   /** Ends the process: it leaves the cluster when its standard input ends. */
@@ -84,7 +107,8 @@ export class Node {
     if (!stdin) throw unavailable("the node of this gateway is not running; it is being restarted, see the gateway's log");
     if (stdin.writableLength > MOST_UNREAD_BYTES) throw unavailable("the node has much to read still; nothing of this call was sent");
     const id = ++this.#id;
-    const { promise, resolve, reject } = Promise.withResolvers();
+    let resolve, reject;
+    const promise = new Promise((...both) => ([resolve, reject] = both));
     const abort = () => reject(signal.reason);
     signal?.addEventListener("abort", abort);
     this.#pending.set(id, { resolve, reject });

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const REGENERATE: &str = "regenerate with: UPDATE_SCHEMAS=1 cargo test --test openclaw_plugin";
 /// The most lines that the plugin's JavaScript may have in all.
-const MOST_LINES: usize = 350;
+const MOST_LINES: usize = 375;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -6,7 +6,8 @@
 //!    on it was sent before it was seen gone, so the leader has stopped by then.
 //! 3. No record: the leader channel has had no subscriber for the grace, or there was no record for one lease.
 //! 4. Whatever was observed on one server process says nothing about another. A record that an earlier process granted is
-//!    open once it was unchanged for the grace: all connections broke with that process.
+//!    open once it was unchanged for the grace and the leader channel was free for it: all connections broke with that process,
+//!    unless its data were put under one that ran already.
 //! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
 //! 6. Grace, lease and mode are the holder's promise, as its record says. Where it says nothing (no record, the version before), or
 //!    another leader may have come after it, the longest that the record and this node know counts. The store compares the same
@@ -112,10 +113,8 @@ impl Observation {
             self.see_presence(now, sight.record, same_server);
             let strange = sight.record.is_some() && !same_server;
             self.strange_since = strange.then(|| self.strange_since.unwrap_or(now));
-            self.channel_clear_since = match (sight.record, channel_held) {
-                (None, false) => self.channel_clear_since.or(Some(now)),
-                _ => None,
-            };
+            let counts = !channel_held && (strange || sight.record.is_none());
+            self.channel_clear_since = counts.then(|| self.channel_clear_since.unwrap_or(now));
         } else if sight.record.is_some() {
             self.channel_clear_since = None;
         }
@@ -170,8 +169,8 @@ impl Observation {
             Key::Record(term, nonce) => {
                 let expired = || Rule::Expired { nonce: nonce.clone() };
                 let by_lease = || Chance::after(self.unchanged_since, lease, *term, expired());
-                let by_restart = self
-                    .strange_since
+                let strange_since = self.strange_since.zip(self.channel_clear_since).map(|(a, b)| a.max(b));
+                let by_restart = strange_since
                     .map(|since| Chance::after(since, grace, *term, Rule::Restarted { nonce: nonce.clone() }));
                 if self.vacant {
                     let mine = self.handing_to.as_ref() == Some(me);

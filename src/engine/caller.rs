@@ -14,9 +14,9 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::node::{Input, Standing};
 use crate::cluster::protocol::{Call, Fault, Identity, Life, Reply, ServerId};
 use crate::cluster::time::Moment;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -70,7 +70,12 @@ impl Caller {
 
     /// Makes one call.
     pub(super) async fn call(&self, call: Call) -> Result<(Reply, ServerId), Fault> {
-        self.store.call(call).await.map(|answer| (answer.reply, answer.server))
+        self.call_noting(call, &AtomicBool::new(false)).await
+    }
+
+    /// Makes one call; sets `unsure` when Redis may make it although it has no answer.
+    pub(super) async fn call_noting(&self, call: Call, unsure: &AtomicBool) -> Result<(Reply, ServerId), Fault> {
+        self.store.attempt_noting(call, 1, unsure).await.map(|answer| (answer.reply, answer.server))
     }
 
     /// Makes a call for this life, again and again until it is answered or its time is over.
@@ -79,12 +84,22 @@ impl Caller {
         call: impl Fn(Life) -> Call,
         judge: impl Fn(Reply) -> Verdict<T>,
     ) -> Result<T, Error> {
+        self.repeat_noting(call, judge, &AtomicBool::new(false)).await
+    }
+
+    /// The same; sets `unsure` when one of the calls was sent and had no answer.
+    pub(super) async fn repeat_noting<T>(
+        &self,
+        call: impl Fn(Life) -> Call,
+        judge: impl Fn(Reply) -> Verdict<T>,
+        unsure: &AtomicBool,
+    ) -> Result<T, Error> {
         let end = clock::now() + PATIENCE;
         let mut attempt = 0;
         loop {
             let life = self.life(end).await?;
             attempt += 1;
-            let why = match self.store.attempt(call(life), attempt).await {
+            let why = match self.store.attempt_noting(call(life), attempt, unsure).await {
                 Ok(answer) => match judge(answer.reply) {
                     Verdict::Done(answer) => return Ok(answer),
                     Verdict::Unexpected => return Err(unexpected()),

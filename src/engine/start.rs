@@ -153,7 +153,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
     let (undoing, to_undo) = Undoing::new();
     let (nursery, children) = Nursery::new();
-    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone());
+    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), process);
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery);
     let driver = Driver {
         cluster: start.cluster.clone(),

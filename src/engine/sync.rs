@@ -130,10 +130,10 @@ impl Sync {
     /// The store on disk is this process's now: what it knows belongs to the inbox, and its sequences are new.
     pub(super) fn store_filled(&self) {
         self.progress.reset();
-        if let (Some(inbox), Some(kept)) = (self.inbox().as_mut(), self.kept()) {
-            if inbox.adopt(kept) {
-                self.moved.notify_one();
-            }
+        if let (Some(inbox), Some(kept)) = (self.inbox().as_mut(), self.kept())
+            && inbox.adopt(kept)
+        {
+            self.moved.notify_one();
         }
         self.began.notify_one();
         self.arrived.notify_waiters();

@@ -6,6 +6,7 @@
 //!
 //! Not here: how a line looks (`line.rs`), where lines go (`queue.rs`).
 
+use super::flood::Flood;
 use super::line::{Line, Said};
 use super::queue::Sender;
 use crate::clock;
@@ -27,6 +28,7 @@ const MAX_CAUSES: usize = 16;
 /// Turns events and ended spans into lines and hands them to every queue.
 pub(super) struct Collect {
     pub(super) senders: Vec<Sender>,
+    pub(super) flood: Arc<Flood>,
 }
 
 /// What is known of an open span.
@@ -40,8 +42,10 @@ struct Known {
 impl Collect {
     fn send(&self, metadata: &Metadata<'static>, message: String, fields: Said, spans: Vec<(&'static str, Said)>) {
         let (level, target) = (*metadata.level(), metadata.target());
-        let line = Arc::new(Line { at: clock::wall(), level, target, message, fields, spans });
-        self.senders.iter().for_each(|sender| sender.send(&line));
+        let line = Line { at: clock::wall(), level, target, message, fields, spans };
+        for line in self.flood.pass(metadata.callsite(), line) {
+            self.senders.iter().for_each(|sender| sender.send(&line));
+        }
     }
 }
 

@@ -4,10 +4,12 @@
 //!    and a sink that fails is reported once and tried again.
 //! 2. One event is one line: control characters are escaped, so that no text can forge a line or drive a terminal.
 //! 3. Nothing is written to standard output.
+//! 4. No loop fills a disk: what one place repeats is bounded, and what was left out is counted (`flood.rs`).
 //!
 //! Not here: what is logged, and at which level (the modules themselves).
 
 mod collect;
+mod flood;
 mod line;
 #[cfg(feature = "otel")]
 mod otel;
@@ -18,6 +20,7 @@ mod syslog;
 use crate::clock;
 pub(crate) use crate::config::is_unsafe;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
+use flood::Flood;
 use line::{Context, Line, Style};
 pub use queue::dropped_lines;
 use queue::{Queue, Sink};
@@ -26,6 +29,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use syslog::Syslog;
 use tracing::Subscriber;
@@ -57,6 +61,7 @@ const END_PATIENCE: Duration = Duration::from_millis(300);
 #[must_use = "the log is flushed when the guard is dropped"]
 pub struct Guard {
     queues: Vec<Queue>,
+    flood: Arc<Flood>,
     #[cfg(feature = "otel")]
     export: Option<otel::Export>,
 }
@@ -82,6 +87,9 @@ impl Drop for Guard {
         // What it complains of is still logged.
         #[cfg(feature = "otel")]
         drop(self.export.take());
+        for line in self.flood.rest(clock::now()) {
+            self.queues.iter().for_each(|queue| queue.sender().send(&line));
+        }
         // The file first: its complaints go to the console.
         let begun = clock::now();
         for queue in self.queues.iter().rev() {
@@ -130,9 +138,10 @@ fn build(
     }
     let senders = queues.iter().map(Queue::sender).collect();
     let filter = filter(config.level);
-    let collect = collect::Collect { senders };
+    let flood = Arc::new(Flood::new());
+    let collect = collect::Collect { senders, flood: Arc::clone(&flood) };
     #[cfg(not(feature = "otel"))]
-    return Ok((tracing_subscriber::registry().with(filter).with(collect), Guard { queues }));
+    return Ok((tracing_subscriber::registry().with(filter).with(collect), Guard { queues, flood }));
     #[cfg(feature = "otel")]
     {
         let (layer, export) = match otel::layer(component, config.level) {
@@ -144,7 +153,7 @@ fn build(
             }
         };
         let collect = tracing_subscriber::Layer::with_filter(collect, filter);
-        Ok((tracing_subscriber::registry().with(collect).with(layer), Guard { queues, export }))
+        Ok((tracing_subscriber::registry().with(collect).with(layer), Guard { queues, flood, export }))
     }
 }
 

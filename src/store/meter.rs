@@ -37,7 +37,7 @@ pub trait Meter: Send + Sync + 'static {
 }
 
 /// Every name of a call; the last ones are reads, and the ping on the connection that proves a node's life.
-pub const CALLS: [&str; 32] = [
+pub const CALLS: [&str; 34] = [
     "join",
     "tick",
     "view",
@@ -55,11 +55,13 @@ pub const CALLS: [&str; 32] = [
     "lease_release",
     "lease_check",
     "lease_forget",
+    "lease_withdraw",
     "lease_watch",
     "once",
     "drain",
     "task_submit",
     "task_claim",
+    "task_withdraw",
     "task_settle",
     "task_cancel",
     "task_redrive",
@@ -94,6 +96,7 @@ pub fn name_of(call: &Call) -> &'static str {
             LeaseCall::Release { .. } => "lease_release",
             LeaseCall::Check { .. } => "lease_check",
             LeaseCall::Forget { .. } => "lease_forget",
+            LeaseCall::Withdraw { .. } => "lease_withdraw",
             LeaseCall::Watch { .. } => "lease_watch",
         },
         Call::Once(_) => "once",
@@ -101,6 +104,7 @@ pub fn name_of(call: &Call) -> &'static str {
         Call::Task(call) => match &**call {
             TaskCall::Submit { .. } => "task_submit",
             TaskCall::Claim(_) => "task_claim",
+            TaskCall::Withdraw { .. } => "task_withdraw",
             TaskCall::Settle { .. } => "task_settle",
             TaskCall::Cancel { .. } => "task_cancel",
             TaskCall::Redrive { .. } => "task_redrive",

@@ -4,7 +4,7 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use clawster::cluster::ids::Term;
-use clawster::cluster::protocol::{Acquire, Acquired, Claim, Refusal, Renewed};
+use clawster::cluster::protocol::{Acquire, Acquired, Claim, Join, Numbers, Refusal, Renewed, Tick};
 use clawster::store::Notice;
 
 /// The grace and 5 % of it.
@@ -207,7 +207,8 @@ async fn a_vacancy_of_another_server_process_proves_nothing<F: Fixture>(mut f: F
     f.subscribe("w2").await;
     let ask = wrapper("m", "bot", "w2");
     assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
-    assert_eq!(queued(&f, &ask).await, 0, "it keeps its turn meanwhile");
+    let known = served(&f, GRACE).await;
+    assert_eq!(queued(&f, &Acquire { served: known, ..ask.clone() }).await, 0, "it keeps its turn meanwhile");
     f.subscribe("w3").await;
     let other = Acquire { served: served(&f, WAITED).await, ..wrapper("m", "bot", "w3") };
     assert_eq!(queued(&f, &other).await, 1);
@@ -298,6 +299,82 @@ async fn a_members_end_leaves_what_a_presence_holds<F: Fixture>(mut f: F) {
     assert!(taken(&f, ask).await > token, "a member's life ends it by the same rules");
 }
 
+/// What a data set that began without settings waits for beside strangers: the default lease, and 5 % of it.
+const STRANGE: std::time::Duration = std::time::Duration::from_millis(31_500);
+
+async fn a_silent_holder_is_waited_for_after_a_flush<F: Fixture>(mut f: F) {
+    let held = ready(&mut f, "n", "w1").await;
+    let ask = ready(&mut f, "m", "w2").await;
+    taken(&f, held).await;
+    f.flush();
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
+    let known = served(&f, WAITED).await;
+    let refused = acquire(&f, Acquire { served: known, ..ask.clone() }).await;
+    assert_eq!(refused.outcome, Acquired::Refused(Refusal::Unsettled), "its answered pings may let it go on");
+    assert_eq!(refused.again, Some(GRACE / 4), "until it is heard of");
+    f.hang_up("w1").await;
+    let known = served(&f, STRANGE - std::time::Duration::from_millis(2)).await;
+    assert_eq!(denied(&f, Acquire { served: known, ..ask.clone() }).await, Refusal::Unsettled);
+    let known = served(&f, STRANGE).await;
+    taken(&f, Acquire { served: known, ..ask }).await;
+}
+
+async fn a_holder_that_is_heard_of_after_a_flush_delays_nobody<F: Fixture>(mut f: F) {
+    let held = ready(&mut f, "n", "w1").await;
+    let (ask, waits) = (ready(&mut f, "m", "w2").await, ready(&mut f, "m", "w3").await);
+    let token = taken(&f, held.clone()).await;
+    f.flush();
+    assert!(matches!(hold_on(&f, &held, token, "w1", true).await, Renewed::Until(_)));
+    let known = served(&f, WAITED).await;
+    let ask = Acquire { name: lease_name("second"), served: known.clone(), ..ask };
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled, "of the third nobody knows what it holds");
+    assert_eq!(denied(&f, waits.clone()).await, Refusal::Held, "a call that may be older than the data set");
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
+    assert_eq!(denied(&f, Acquire { served: known, ..waits }).await, Refusal::Held);
+    taken(&f, ask).await;
+}
+
+async fn members_delay_nobody_after_a_flush<F: Fixture>(mut f: F) {
+    f.subscribe("p1").await;
+    let present = Join { presence: Some(nonce("p1")), ..join_of("n") };
+    let n = admitted(&f, present.clone()).await;
+    let ask = ready(&mut f, "m", "w1").await;
+    f.flush();
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
+    let ask = Acquire { served: served(&f, WAITED).await, ..ask };
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
+    admitted(&f, Join { own: n.life.incarnation, ..present }).await;
+    taken(&f, ask).await;
+}
+
+async fn a_copy_under_a_running_process_proves_nothing<F: Fixture>(mut f: F) {
+    let n = member(&f, "n").await;
+    let held = ready(&mut f, "n", "w1").await;
+    let ask = ready(&mut f, "m", "w2").await;
+    for _ in 0..4 {
+        f.advance(secs(9));
+        tick(&f, &n).await;
+    }
+    let token = taken(&f, held.clone()).await;
+    // Somebody knows higher numbers than this data set: it is an older copy.
+    let known = Numbers { token: token.0 + 5_000_000, ..Numbers::default() };
+    send_tick(&f, Tick { known, ..tick_of(&n) }).await;
+    f.hang_up("w1").await;
+    let ask = Acquire { claim: gone(token, "w1"), served: served(&f, WAITED).await, ..ask };
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Held, "another may have been granted it after that record");
+    assert!(release(&f, &held, "bot", token).await);
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled, "nor does a vacancy say");
+    taken(&f, Acquire { served: served(&f, STRANGE).await, ..ask }).await;
+}
+
+async fn a_jump_of_the_clock_before_the_first_member_settles_nothing<F: Fixture>(mut f: F) {
+    f.subscribe("w1").await;
+    let ask = wrapper("n", "bot", "w1");
+    assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
+    f.advance(secs(60));
+    assert_eq!(denied(&f, ask).await, Refusal::Unsettled);
+}
+
 contract!(
     a_presence_must_be_subscribed,
     only_the_process_that_was_granted_it_ends_a_lease,
@@ -314,4 +391,9 @@ contract!(
     a_flushed_lease_stays_its_holders,
     a_jump_of_the_clock_ends_no_lease_of_a_presence,
     a_members_end_leaves_what_a_presence_holds,
+    a_silent_holder_is_waited_for_after_a_flush,
+    a_holder_that_is_heard_of_after_a_flush_delays_nobody,
+    members_delay_nobody_after_a_flush,
+    a_copy_under_a_running_process_proves_nothing,
+    a_jump_of_the_clock_before_the_first_member_settles_nothing,
 );

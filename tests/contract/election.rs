@@ -99,6 +99,19 @@ async fn a_record_of_an_earlier_server_process_is_open<F: Fixture>(mut f: F) {
     assert_eq!(story(&f).await.last().unwrap(), "b elected Expired after a");
 }
 
+async fn an_older_record_under_a_living_leader_is_not_open<F: Fixture>(mut f: F) {
+    let b = member(&f, "b").await;
+    let (_, term) = leader(&mut f, "a", "p1").await;
+    let seen = record(&f).await.nonce;
+    // As it looks when a copy with another process's record is put under a server that runs: no connection breaks.
+    f.restart(true).await;
+    f.subscribe("p2").await;
+    f.take_leader_channel("p2").await;
+    assert_eq!(refusal(&f, &b, restarted(&seen), term).await, "a leader may live");
+    f.hang_up("p2").await;
+    grant(&f, campaign_of(&b, restarted(&seen), term)).await;
+}
+
 async fn a_record_that_was_never_registered_waits_for_its_lease<F: Fixture>(mut f: F) {
     let (a, b) = (member(&f, "a").await, member(&f, "b").await);
     let term = elect(&f, &a).await;
@@ -210,6 +223,7 @@ contract!(
     a_resigned_term_is_free_at_once_on_the_same_server,
     a_vacancy_is_kept_for_whom_it_was_made_for_a_grace,
     a_record_of_an_earlier_server_process_is_open,
+    an_older_record_under_a_living_leader_is_not_open,
     a_record_that_was_never_registered_waits_for_its_lease,
     an_expired_lease_needs_an_unchanged_record,
     a_dead_leader_is_replaced_by_its_presence,

@@ -106,6 +106,34 @@ async fn what_somebody_else_put_there_counts_as_none() {
     let one = HistoryQuery { node_id: Some(crate::calls::id("b")), ..newest(5) };
     let fault = history(&f).samples(&one).await;
     assert!(matches!(&fault, Err(HistoryFault::Unavailable(why)) if why.contains("holds something else")), "{fault:?}");
+    // And the others' history is read.
+    f.server.cli(&["ZADD", &key("histories"), "99999999999999", "b"]);
+    assert_eq!(kept(&f).await, beats("a", 7, 1..=3));
+    assert_eq!(history(&f).summaries(ServerTime(0)).await.expect("they are read").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_with_an_id_far_ahead_ends_no_history() {
+    for far in ["9007199254740993-5", "18446744073709551614-7", "18446744073709551615-18446744073709551615"] {
+        let f = Redis::start();
+        history(&f).record(&batch(beats("a", 7, 1..=3))).await.expect("it is recorded");
+        f.server.cli(&["XADD", &key("history:a"), far, "some", "thing"]);
+        assert_eq!(brings(f.store(), &f, "a", beats("a", 7, 3..=4)).await, Identity::Ok);
+        history(&f).record(&batch(beats("a", 7, 5..=6))).await.expect("it is recorded");
+        assert_eq!(kept(&f).await, beats("a", 7, 1..=6), "{far}");
+        assert_eq!(f.server.cli(&["XLEN", &key("history:a")]), "6", "{far}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_version_adds_to_a_sample_is_passed_over() {
+    let f = Redis::start();
+    history(&f).record(&batch(beats("a", 7, 1..=1))).await.expect("it is recorded");
+    let text =
+        f.server.cli(&["EVAL", "return redis.call('XRANGE', KEYS[1], '-', '+')[1][2][2]", "1", &key("history:a")]);
+    let late = format!("{}-2", beginning() + 100_000);
+    f.server.cli(&["XADD", &key("history:a"), &late, "s", &text, "colour", "blue"]);
+    assert_eq!(kept(&f).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -145,6 +145,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
                 ttl: TTLS[0],
                 keys: keys.iter().map(|key| format!("key {key}")).collect(),
                 give_back: *back,
+                attempt: None,
             }));
         }
         LeaseStep::Drain { enabled } => {

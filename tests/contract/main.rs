@@ -83,3 +83,4 @@ mod task_odd;
 mod task_steps;
 mod tasks;
 mod ticks;
+mod withdrawn;

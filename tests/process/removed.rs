@@ -1,24 +1,29 @@
 //! A state directory that somebody removes under a running node, and a private Redis that never answers.
 
-use crate::support::cluster::stage;
+use crate::support::cluster::{settled, stage};
 use crate::support::redis_server::RedisServer;
 use crate::support::wait::secs;
-use crate::support::{Launch, clawster, eventually, stamp};
+use crate::support::{Launch, Serve, clawster, eventually, stamp};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 #[test]
-fn a_removed_state_directory_refuses_messages_and_the_socket_comes_back() {
-    let redis = RedisServer::start();
+fn a_removed_state_directory_is_written_again_with_all_that_waits() {
+    let mut redis = RedisServer::start();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
     let node = launch.start();
-    node.until("it is a member", secs(20.0), |state| state["role"] != "observer");
+    let other = Launch::new(dir.path(), "b").redis(&redis).brisk().start();
+    settled(&[&node, &other], secs(20.0));
+    let send = |node: &Serve, id: &str| {
+        node.ok("distributed.sync_messages", json!({"messages": [{"id": id, "payload": 1}], "limit": 0}))
+    };
+    redis.kill9();
+    node.until("Redis is away", secs(20.0), |state| state["redis"]["status"] != "ok");
+    assert_eq!(send(&node, "before")["queued"], 1);
     std::fs::remove_dir_all(launch.home.join("state")).expect("a cleaner removes it");
-    let refused = node.call("distributed.sync_messages", json!({"messages": ["x"], "limit": 0})).unwrap_err();
-    assert_eq!(refused.code, -32006, "{refused:?}");
-    assert!(refused.message.contains("was removed") && refused.message.contains("restart"), "{refused:?}");
+    assert_eq!(send(&node, "behind")["queued"], 1);
     eventually("the command line finds the node again", secs(20.0), || {
         let outcome = clawster(&launch, &["status", "--json"]);
         let view: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
@@ -29,6 +34,17 @@ fn a_removed_state_directory_refuses_messages_and_the_socket_comes_back() {
         text.contains("the store of this node was removed") && text.contains("the socket of this node was removed"),
         "{text}"
     );
+    node.kill9();
+    redis.restart();
+    let node = launch.start();
+    settled(&[&node, &other], secs(20.0));
+    assert_eq!(send(&node, "before")["duplicates"], 1, "its ids are remembered");
+    let read = || other.ok("distributed.sync_messages", json!({"limit": 10}))["received"].clone();
+    let mut got = Vec::new();
+    eventually("what waited is there", secs(20.0), || {
+        got.extend(read().as_array().into_iter().flatten().map(|message| message["id"].clone()));
+        if got == ["before", "behind"] { Ok(()) } else { Err(format!("{got:?}")) }
+    });
 }
 
 fn program(dir: &Path, name: &str, text: &str) -> String {

@@ -1,7 +1,7 @@
 //! Two versions side by side, as in a rolling upgrade.
 //!
 //! 1. What a newer version stores is simulated by writing it into Redis: unknown fields, kinds and words.
-//! 2. A real other version runs where `CLAWSTER_OTHER_BINARY` names its program; without it that test says so and ends.
+//! 2. A real other version runs where `CLAWSTER_OTHER_BINARY` names its program; without it that test is not run, and the checks say so.
 //!
 //! Not here: entries that nobody can read (`foreign.rs`).
 
@@ -84,11 +84,11 @@ fn work_together(leads: &Serve, follows: &Serve) {
 }
 
 #[test]
+#[ignore = "needs a program of another version in CLAWSTER_OTHER_BINARY; scripts/other-version builds one"]
 fn another_version_runs_in_the_same_cluster() {
-    let Some(other) = std::env::var_os("CLAWSTER_OTHER_BINARY").filter(|path| !path.is_empty()) else {
-        println!("CLAWSTER_OTHER_BINARY names no program of another version; nothing was tried");
-        return;
-    };
+    let named = std::env::var_os("CLAWSTER_OTHER_BINARY").filter(|path| !path.is_empty());
+    let other =
+        named.expect("CLAWSTER_OTHER_BINARY names a program of another version; scripts/other-version builds one");
     let (redis, dir) = (RedisServer::start(), stage());
     let launch = |id: &str| Launch::new(dir.path(), id).redis(&redis).brisk();
     let theirs = launch("theirs").program(&other);

@@ -8,7 +8,7 @@
 //!
 //! Not here: who asks (`lease_client.rs`, `wrapper.rs`).
 
-use crate::clock::{MS, SECOND, Time, micros};
+use crate::clock::{MS, Time, micros};
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::ids::{LeaseName, NodeId, Term};
@@ -17,9 +17,6 @@ use clawster::cluster::protocol::{
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The longest lease that a process's own life is bound to in a run.
-const LONGEST: Time = 8 * SECOND;
 
 /// A grant as the servers made it.
 #[derive(Debug, Clone)]
@@ -49,11 +46,7 @@ impl World {
     /// A server gave out a number that fences: it must be higher than all before.
     pub(crate) fn check_number(&mut self, what: &str, number: u64) {
         let highest = self.granted.fencing;
-        let (now, lift) = (self.now, 2 * SECOND);
-        let recent = self.losses.iter().rev().take_while(|at| **at + lift > now).count();
-        if number <= highest && recent > 1 {
-            self.coverage.see("numbers: lifted to the same height by two losses within two seconds");
-        } else if number <= highest {
+        if number <= highest {
             self.checks.violated(format!("L2: {what} {number} was given out after {highest}"));
         }
         self.granted.fencing = number.max(highest);
@@ -170,14 +163,8 @@ impl World {
         let other = |w: &&crate::wrapper::Wrapper| w.name == name && w.command.is_some();
         if let Some(running) = self.wrappers.iter().find(other).and_then(|w| w.command.as_ref()) {
             let held = running.token;
-            // A holder's connection outlives FLUSHALL, and its answered pings let its command run; where its renewal is lost at
-            // that moment, others find no record, and are granted the lease after a grace. Counted until that is mended.
-            if self.losses.last().is_some_and(|at| *at + LONGEST > self.now) {
-                self.coverage.see("run --lease: two commands at once after a loss of data, not mended yet");
-            } else {
-                let what = format!("w{at} starts a command for {name} under {token}, one runs under {held}");
-                self.checks.violated(format!("L3: {what}"));
-            }
+            let what = format!("w{at} starts a command for {name} under {token}, one runs under {held}");
+            self.checks.violated(format!("L3: {what}"));
         }
         let now = self.now;
         let (last, at_last) = self.granted.commands.entry(name.clone()).or_insert((token, now));

@@ -41,6 +41,10 @@ struct Shared {
     cut: AtomicU64,
     done: AtomicBool,
     opened: AtomicU64,
+    /// Connections up to this number hand nothing on to the server.
+    held: AtomicU64,
+    /// How many of those there are.
+    holding: AtomicU64,
 }
 
 /// A running proxy.
@@ -72,6 +76,8 @@ impl Proxy {
             cut: AtomicU64::new(0),
             done: AtomicBool::new(false),
             opened: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            holding: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || accept(&listener, &accepting));
@@ -91,6 +97,21 @@ impl Proxy {
     /// Closes the connections that are open now.
     pub fn cut(&self) {
         self.shared.cut.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Holds back what was and is sent on the connections that are open now, whatever the mode, until [`Self::let_go`].
+    pub fn hold_open_ones(&self) {
+        self.shared.held.store(self.opened(), Ordering::SeqCst);
+    }
+
+    /// Hands on what was held back, though whoever sent it may be gone, and waits until the server has it.
+    #[track_caller]
+    pub fn let_go(&self) {
+        self.shared.held.store(0, Ordering::SeqCst);
+        super::wait::eventually("what was held back has arrived", Duration::from_secs(10), || {
+            let holding = self.shared.holding.load(Ordering::SeqCst);
+            if holding == 0 { Ok(()) } else { Err(format!("{holding} connections hold something back")) }
+        });
     }
 
     /// Swallows the next `count` pieces of what the server answers, and closes the connection of each: the command was
@@ -129,7 +150,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(client) = client else { continue };
-        shared.opened.fetch_add(1, Ordering::SeqCst);
+        let number = shared.opened.fetch_add(1, Ordering::SeqCst) + 1;
         if shared.mode() == Mode::Drop {
             continue;
         }
@@ -141,23 +162,35 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let (Ok(client_too), Ok(server_too)) = (client.try_clone(), server.try_clone()) else { continue };
         let born = shared.cut.load(Ordering::SeqCst);
         let (up, down) = (Arc::clone(shared), Arc::clone(shared));
-        std::thread::spawn(move || pump(client, server, &up, born, false));
-        std::thread::spawn(move || pump(server_too, client_too, &down, born, true));
+        std::thread::spawn(move || pump(client, server, &up, born, Some(number)));
+        std::thread::spawn(move || pump(server_too, client_too, &down, born, None));
     }
 }
 
 /// Hands bytes on from one socket to the other until one ends or the mode says otherwise.
-fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_client: bool) {
+///
+/// `upward`: the connection's number, on its way to the server.
+fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, upward: Option<u64>) {
+    let to_client = upward.is_none();
     let mut chunk = vec![0; 1 << 16];
+    let mut held = false;
+    let free = |held: &mut bool| {
+        if std::mem::take(held) {
+            shared.holding.fetch_sub(1, Ordering::SeqCst);
+        }
+    };
     let over = loop {
-        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+        if let Some(over) = shared.wait_to_hand_on(born, upward, &mut held) {
             break over;
         }
         let most = if matches!(shared.mode(), Mode::Slow(_)) { SIP } else { chunk.len() };
         let size = match from.read(&mut chunk[..most]) {
             Ok(0) => break Shutdown::Write,
             Ok(size) => size,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                free(&mut held);
+                continue;
+            }
             Err(_) => break Shutdown::Both,
         };
         match shared.mode() {
@@ -166,7 +199,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
             _ => {}
         }
         // The mode may have turned while this thread waited in `read`.
-        if let Some(over) = shared.wait_to_hand_on(born, to_client) {
+        if let Some(over) = shared.wait_to_hand_on(born, upward, &mut held) {
             break over;
         }
         let take = |left: u64| left.checked_sub(1);
@@ -177,6 +210,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, shared: &Shared, born: u64, to_c
             break Shutdown::Both;
         }
     };
+    free(&mut held);
     to.shutdown(over).ok();
     if over == Shutdown::Both {
         from.shutdown(Shutdown::Both).ok();
@@ -189,8 +223,16 @@ impl Shared {
     }
 
     /// Waits while nothing is to be handed on; `Some` when the connection, or one way of it, is to end.
-    fn wait_to_hand_on(&self, born: u64, to_client: bool) -> Option<Shutdown> {
+    fn wait_to_hand_on(&self, born: u64, upward: Option<u64>, held: &mut bool) -> Option<Shutdown> {
+        let to_client = upward.is_none();
         loop {
+            if upward.is_some_and(|number| number <= self.held.load(Ordering::SeqCst)) {
+                if !std::mem::replace(held, true) {
+                    self.holding.fetch_add(1, Ordering::SeqCst);
+                }
+                std::thread::sleep(LOOK);
+                continue;
+            }
             let mode = self.mode();
             if mode == Mode::Drop || self.cut.load(Ordering::SeqCst) != born || self.done.load(Ordering::SeqCst) {
                 return Some(Shutdown::Both);

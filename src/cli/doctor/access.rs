@@ -61,6 +61,7 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("TIME", command(&["TIME"])),
         ("INFO", command(&["INFO", "server"])),
         ("PUBSUB NUMSUB", command(&["PUBSUB", "NUMSUB", place])),
+        ("PUBSUB CHANNELS", command(&["PUBSUB", "CHANNELS", place])),
         ("PUBLISH", command(&["PUBLISH", place, "doctor"])),
         ("XADD", command(&["XADD", place, "MAXLEN", "none", "*", "field", "value"])),
         ("XDEL", command(&["XDEL", place, "none"])),

@@ -24,6 +24,18 @@ pub enum TaskCall {
     },
     /// See [`TaskClaim`].
     Claim(TaskClaim),
+    /// Takes back a claim that was given up without an answer, or was made twice, however late it arrives: the tasks that it was
+    /// handed out wait again without having used up an attempt, and for ten minutes it gets none.
+    Withdraw {
+        /// Who claimed.
+        life: Life,
+        /// The kinds of the claim.
+        kinds: Vec<TaskKind>,
+        /// Its nonce.
+        nonce: Nonce,
+        /// The first token that it was told of, if it was: those tasks stay where they are.
+        told: Option<TaskToken>,
+    },
     /// Says how claimed tasks go, each by itself.
     Settle {
         /// Who claimed them.
@@ -75,6 +87,11 @@ pub enum TaskReply {
         /// [`crate::cluster::task::CLAIM_BYTES`]. Who still wants some after it got some asks again, until nothing comes: only
         /// a claim that found no more is told of the next one.
         tasks: Vec<ClaimedTask>,
+    },
+    /// To [`TaskCall::Withdraw`].
+    Withdrawn {
+        /// How many tasks wait again.
+        tasks: u64,
     },
     /// To [`TaskCall::Settle`].
     Settled {

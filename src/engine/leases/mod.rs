@@ -4,24 +4,26 @@
 //! 2. Who waits has one place in the queue, and one task here; both end when the wait ends, also when the client goes away.
 //! 3. A grant that nobody is told of, under a request id that nobody knows, is given back.
 //!
-//! `waiting.rs` is one acquisition from its first call to its end; `watch.rs` what a waiter sees of a holder.
+//! `once.rs` is what runs once, `waiting.rs` one acquisition from its first call to its end; `watch.rs` what a waiter sees of a holder.
 //!
 //! Not here: who is granted what (`crate::store`), the leadership's own rules (`crate::cluster::node`).
 
+mod once;
 mod waiting;
 mod watch;
 
 use super::caller::{Caller, PATIENCE, Verdict, gone, nonce};
 use super::error::Error;
-use super::handle::{AcquireRequest, AcquiredLease, HeldLease, Once, OnceRequest};
+use super::handle::{AcquireRequest, AcquiredLease, HeldLease};
 use super::nursery::Nursery;
 use super::refusals::RETRY_AFTER;
-use super::undo::{Undo, Undoing};
+use super::undo::{PendingCounts, Undo, Undoing};
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -40,6 +42,10 @@ pub(super) struct Leases {
     nursery: Nursery,
     /// The server and data set of the last answers, and since when.
     served: Mutex<Option<(ServerId, String, Moment)>>,
+    /// Requests of [`Self::run_once`] whose calls are under way or being withdrawn.
+    pending: PendingCounts,
+    /// This process, as its calls are told apart, and how many it has made.
+    calls: (Nonce, AtomicU64),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,8 +66,9 @@ impl Drop for Place {
 }
 
 impl Leases {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> Arc<Self> {
-        Arc::new(Self { caller, undoing, waiters: Mutex::default(), nursery, served: Mutex::default() })
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, process: Nonce) -> Arc<Self> {
+        let (waiters, served, pending) = (Mutex::default(), Mutex::default(), PendingCounts::default());
+        Arc::new(Self { caller, undoing, waiters, nursery, served, pending, calls: (process, AtomicU64::new(1)) })
     }
 
     /// Waits for this node's membership, as far as that may help.
@@ -185,31 +192,6 @@ impl Leases {
             _ => None,
         };
         self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
-    }
-
-    /// Grants each key to its first caller.
-    pub(super) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
-        let OnceRequest { keys, ttl, request_id } = request;
-        let request_id = match request_id {
-            Some(text) => text,
-            None => nonce()?.to_string(),
-        };
-        let call = |life: protocol::Life| {
-            let (request_id, keys) = (request_id.clone(), keys.clone());
-            Call::Once(Box::new(protocol::Once { by: life.node_id, request_id, ttl, keys, give_back: false }))
-        };
-        let judge = |reply| match reply {
-            Reply::Once(grants) if grants.len() == keys.len() => Verdict::Done(grants),
-            _ => Verdict::Unexpected,
-        };
-        let grants = self.caller.repeat(call, judge).await?;
-        let once = |(key, grant): (String, protocol::OnceGrant)| Once {
-            key,
-            granted: grant.granted,
-            by: grant.by,
-            at: grant.at,
-        };
-        Ok(keys.into_iter().zip(grants).map(once).collect())
     }
 
     fn undo(&self, what: Undo) {

@@ -3,7 +3,8 @@
 //! 1. While it waits it asks again when it is called, when Redis is back, when the store says so, and once a heartbeat
 //!    interval for what nobody foresaw; only the first in the queue looks more often, at a holder that may die unheard.
 //! 2. It ends in a grant, in an answer that there is none, or with its client; then the store forgets its ticket.
-//! 3. No call is dropped before its answer: what it may have granted is told or given back.
+//! 3. No call is dropped before its answer: what it may have granted is told or given back. One that had no answer is withdrawn
+//!    unless the lease was granted, for Redis may make it however late.
 //!
 //! Not here: what is asked of a lease that is held (`mod.rs`).
 
@@ -20,6 +21,7 @@ use crate::engine::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
 use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
 use crate::engine::undo::Undo;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -50,6 +52,10 @@ struct Known {
     again: Option<Duration>,
     /// Since when nothing was answered.
     trouble: Option<Moment>,
+    /// A call was sent that had no answer: Redis may make it yet.
+    unsure: AtomicBool,
+    /// The life that asked last.
+    asked: Option<Life>,
 }
 
 impl Known {
@@ -92,10 +98,14 @@ impl Waiting {
             // A client that went away drops the answer, and with it the handout, which gives a grant back.
             let _ = client.send(outcome);
         }
-        if !granted && self.own && known.trouble.is_some() {
-            self.settle(&mut known).await;
-        } else if !granted && !self.request.wait.is_zero() {
-            self.forget();
+        if granted {
+            return;
+        }
+        match known.asked.take() {
+            // Its client was told that it has no lease, or is gone.
+            Some(life) if known.unsure.into_inner() => self.withdraw(life),
+            _ if !self.request.wait.is_zero() => self.forget(),
+            _ => {}
         }
     }
 
@@ -104,25 +114,11 @@ impl Waiting {
         self.leases.undo(Undo::Wait { name, ticket });
     }
 
-    /// Finds out whether a call that was not answered was granted, and gives the lease back then: its client was told that
-    /// Redis cannot be used, and nobody else knows the request id. A lease that is over by itself needs no giving back.
-    async fn settle(&self, known: &mut Known) {
-        let end = clock::now() + self.request.ttl;
-        while clock::now() < end {
-            match self.ask(known, false).await {
-                Ok((AcquireReply { outcome: Acquired::Granted { token, .. }, .. }, life)) => {
-                    let name = self.request.name.clone();
-                    return self.leases.undo(Undo::Lease(HeldLease { name, token }, life));
-                }
-                Ok(_) => return self.forget(),
-                Err(Trouble::Lasting(_)) => return,
-                Err(Trouble::Passing(_)) => {
-                    let slow = self.leases.caller.status.borrow().interval;
-                    // Called when Redis is back.
-                    let _ = tokio::time::timeout(slow, self.place.called.notified()).await;
-                }
-            }
-        }
+    /// A call that had no answer may be made later, and then grant the lease, or a place in its queue, to nobody.
+    fn withdraw(&self, life: Life) {
+        let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
+        let call = LeaseCall::Withdraw { name, owner: Owner::of(life), ticket, request_id: self.request_id.clone() };
+        self.leases.undo(Undo::Call(Box::new(Call::Lease(Box::new(call))), None));
     }
 
     /// Asks until there is an answer; `None`: nobody wants it any more.
@@ -190,7 +186,7 @@ impl Waiting {
     }
 
     /// Makes one call; its answer, and the life that it was made for.
-    async fn ask(&self, known: &Known, wait: bool) -> Result<(AcquireReply, Life), Trouble> {
+    async fn ask(&self, known: &mut Known, wait: bool) -> Result<(AcquireReply, Life), Trouble> {
         let leases = &self.leases;
         let life = leases.caller.life(clock::now() + PATIENCE).await.map_err(|why| match why {
             Error::RedisUnavailable { .. } => Trouble::Passing(why),
@@ -214,7 +210,9 @@ impl Waiting {
             known: leases.caller.status.borrow().numbers,
             fresh_epoch: nonce().map_err(Trouble::Lasting)?,
         };
-        let (reply, server) = leases.caller.call(Call::Lease(Box::new(LeaseCall::Acquire(acquire)))).await?;
+        known.asked = Some(life.clone());
+        let call = Call::Lease(Box::new(LeaseCall::Acquire(acquire)));
+        let (reply, server) = leases.caller.call_noting(call, &known.unsure).await?;
         let Reply::Lease(LeaseReply::Acquired(reply)) = reply else {
             return Err(Trouble::Lasting(unexpected()));
         };

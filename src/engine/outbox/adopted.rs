@@ -7,7 +7,9 @@
 //!
 //! Not here: which stores meet (`super::super::membership`), sending (`super::super::publisher`).
 
+use super::super::state_dir::lock::NodeLock;
 use super::super::state_dir::{StateDir, StateError, private_file};
+use super::database::{Disk, NEWER};
 use super::memory::SavedChange;
 use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, UNSENT};
 use super::transaction::Change;
@@ -16,6 +18,7 @@ use super::{Accepted, NodeStore, Shared};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::message::{Message, Outgoing, Producer};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
+use std::path::PathBuf;
 
 /// How many bytes one step of an adoption carries.
 const STEP_BYTES: usize = 4 << 20;
@@ -195,13 +198,39 @@ impl NodeStore {
         self.save(&change)
     }
 
+    /// Takes over the stores of this id that a version before this one set aside because it could not read them.
+    pub(in crate::engine) fn take_back(&self) -> Result<(), StateError> {
+        let path = self.shared.disk.path();
+        let Some((folder, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
+            return Ok(());
+        };
+        let is_one = |found: &PathBuf| {
+            let rest = found.file_name().and_then(|found| found.to_str()).and_then(|found| found.strip_prefix(name));
+            rest.and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest.starts_with(NEWER))
+        };
+        let found = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
+        let mut set_aside: Vec<PathBuf> = found.filter(is_one).collect();
+        set_aside.sort();
+        for path in set_aside {
+            let disk = Disk::new(&path);
+            // It is too new still.
+            let Ok(loaded) = disk.open() else { continue };
+            let other = Self::start(disk, NodeLock::none(), u64::MAX, loaded)?;
+            self.adopt(&other)?;
+            drop(other);
+            std::fs::remove_file(&path).map_err(|error| StateError::io(&path, &error))?;
+            tracing::info!(path = %path.display(), "a store that an older version had set aside was taken over");
+        }
+        Ok(())
+    }
+
     /// Takes the whole store along to another node id. What a store of that id holds, which no process uses, is taken over: its
     /// messages are sent, its ids remembered.
     ///
     /// # Errors
     /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
     #[allow(clippy::result_large_err)]
-    pub fn rename(mut self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
+    pub fn rename(self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
         let target = dir.database_path(new_id);
         let path = self.shared.disk.path();
         if target == path {
@@ -231,7 +260,7 @@ impl NodeStore {
         });
         match moved {
             Ok(lock) => {
-                self.lock = lock;
+                *self.shared.lock() = lock;
                 Ok(self)
             }
             Err(error) => Err((self, error)),

@@ -1,7 +1,8 @@
 //! The file itself: opening it, setting a damaged one aside, opening it again after a failure.
 //!
 //! 1. No content of the file makes the process panic: a panic of the library counts as damage.
-//! 2. A damaged file is set aside only when the store is opened, never under a running node.
+//! 2. A damaged file is set aside only when the store is opened, never under a running node. So is one that a newer version wrote;
+//!    a version that can read it takes it over (`adopted.rs`).
 //! 3. The library's cache is [`CACHE_BYTES`], so that an idle node stays small.
 //!
 //! Not here: who may open it (`super::super::state_dir::lock`), what is written (`transaction.rs`).
@@ -13,7 +14,7 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::message::Producer;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,15 +26,26 @@ const CACHE_BYTES: usize = 1 << 20;
 /// Up to this size every page is checked when the file is opened, which takes some tens of milliseconds.
 const CHECKED_BYTES: u64 = 32 << 20;
 
+/// What is put behind the name of a file that a newer version wrote.
+pub(super) const NEWER: &str = "newer";
+
 /// Below this progress of a repair the library rolls the last write back; a repair without that begins at 0.6.
 const WENT_BACK: f64 = 0.5;
 
 #[derive(Debug)]
 struct Slot {
     path: PathBuf,
-    /// The open file once more, to see whether it still stands under its path.
+    /// The open file once more, to see whether it still stands under its path, and to bring it back there.
     file: Option<File>,
     database: Option<Database>,
+}
+
+impl Slot {
+    /// The open file, where another one or none stands under its path.
+    fn removed(&self) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().filter(|file| private_file::is_astray(file, &self.path))?;
+        Some(file.try_clone())
+    }
 }
 
 /// The file, open or to be opened again.
@@ -67,8 +79,7 @@ impl Disk {
 
     /// Whether somebody removed or replaced the file while it was open.
     pub(super) fn is_removed(&self) -> bool {
-        let slot = self.slot();
-        slot.file.as_ref().is_some_and(|file| private_file::is_astray(file, &slot.path))
+        self.slot().removed().is_some()
     }
 
     /// Whether the file is open.
@@ -90,23 +101,66 @@ impl Disk {
             Ok(loaded) => return Ok(loaded),
             Err(problem) => problem,
         };
-        let Problem::Damaged(detail) = problem else { return Err(problem.into_state_error(&slot.path)) };
-        let aside = private_file::set_aside(&slot.path, "corrupt")?;
-        tracing::error!(
-            path = %slot.path.display(), aside = %aside.display(), %detail,
-            "the store of this node is damaged and was set aside; unsent messages in it are not sent"
-        );
+        match problem {
+            Problem::Damaged(detail) => {
+                let aside = private_file::set_aside(&slot.path, "corrupt")?;
+                tracing::error!(
+                    path = %slot.path.display(), aside = %aside.display(), %detail,
+                    "the store of this node is damaged and was set aside; unsent messages in it are not sent"
+                );
+            }
+            Problem::Newer(format) => {
+                let aside = private_file::set_aside(&slot.path, NEWER)?;
+                tracing::error!(
+                    path = %slot.path.display(), aside = %aside.display(), format,
+                    "a newer version wrote the store of this node; it was set aside, and that version sends the messages in it once it runs here again"
+                );
+            }
+            problem => return Err(problem.into_state_error(&slot.path)),
+        }
         self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
     }
 
-    /// Opens the file again after a failure; its content is what was durable.
+    /// Opens the file as it is; answers an error where it cannot be read.
+    pub(super) fn open(&self) -> Result<(Producer, Memory), StateError> {
+        let mut slot = self.slot_mut();
+        self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
+    }
+
+    /// Opens the file again after a failure; its content is what was durable. One that was removed is opened where it is: a file
+    /// that is made in its place would be empty.
     pub(super) fn reopen(&self) -> Result<(), StateError> {
         let mut slot = self.slot_mut();
         drop(slot.database.take());
-        let opened = self.open_file(&slot.path).map_err(|problem| problem.into_state_error(&slot.path))?;
-        slot.database = Some(opened);
-        slot.file = File::open(&slot.path).ok();
+        let opened = match slot.removed() {
+            Some(file) => file.map_err(Problem::Failed).and_then(|file| self.open_on(&slot.path, file)),
+            None => self.open_file(&slot.path),
+        };
+        slot.database = Some(opened.map_err(|problem| problem.into_state_error(&slot.path))?);
+        if slot.removed().is_none() {
+            slot.file = again(&slot.path);
+        }
         Ok(())
+    }
+
+    /// Writes the file to its path again, from where it was removed, and goes on with it there. On failure it is opened where it is.
+    pub(super) fn put_back(&self) -> Result<(), StateError> {
+        let mut slot = self.slot_mut();
+        let Some(file) = slot.removed() else { return Ok(()) };
+        let file = file.map_err(|error| StateError::io(&slot.path, &error))?;
+        // Closing it writes what is pending.
+        let database = slot.database.take();
+        let closed = contained(|| {
+            drop(database);
+            Ok(())
+        });
+        closed.map_err(|problem| problem.into_state_error(&slot.path))?;
+        let back = private_file::put_back(&file, &slot.path);
+        if back.is_ok() {
+            slot.file = again(&slot.path);
+        }
+        drop(slot);
+        self.reopen().and(back.map(drop))
     }
 
     /// Renames the file and goes on with it under the new name; on failure it keeps the old one.
@@ -128,7 +182,7 @@ impl Disk {
             Ok(database) => {
                 slot.path = target.to_owned();
                 slot.database = Some(database);
-                slot.file = File::open(target).ok();
+                slot.file = again(target);
                 Ok(())
             }
             Err(error) => {
@@ -141,7 +195,12 @@ impl Disk {
 
     fn open_and_load(&self, slot: &mut Slot) -> Result<(Producer, Memory), Problem> {
         let database = self.open_file(&slot.path)?;
-        let loaded = match contained(|| begin(&database)).and_then(|()| load(&database)) {
+        let of_this_version = contained(|| format_of(&database)).and_then(|format| match format {
+            Some(format) if format > FORMAT => Err(Problem::Newer(format)),
+            _ => Ok(()),
+        });
+        let begun = of_this_version.and_then(|()| contained(|| begin(&database)));
+        let loaded = match begun.and_then(|()| load(&database)) {
             Ok(loaded) => loaded,
             Err(problem) => {
                 // Closing must not panic either, and comes before the file is set aside.
@@ -150,12 +209,15 @@ impl Disk {
             }
         };
         slot.database = Some(database);
-        slot.file = File::open(&slot.path).ok();
+        slot.file = again(&slot.path);
         Ok(loaded)
     }
 
     fn open_file(&self, path: &Path) -> Result<Database, Problem> {
-        let file = private_file::open(path).map_err(Problem::Refused)?;
+        self.open_on(path, private_file::open(path).map_err(Problem::Refused)?)
+    }
+
+    fn open_on(&self, path: &Path, file: File) -> Result<Database, Problem> {
         #[cfg(test)]
         if let Some(media) = &self.faults {
             let backend = media.backend(file).map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
@@ -164,6 +226,11 @@ impl Disk {
         let backend = contained(|| Ok(FileBackend::new(file)?))?;
         open_on(path, backend)
     }
+}
+
+/// The file once more, for reading and writing; none where it is gone already.
+fn again(path: &Path) -> Option<File> {
+    OpenOptions::new().read(true).write(true).open(path).ok()
 }
 
 fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Problem> {
@@ -184,6 +251,15 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
         });
         Ok(builder.create_with_backend(backend)?)
     })
+}
+
+/// The format that the file says it has; none in a new one.
+fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
+    match database.begin_read()?.open_table(NUMBERS) {
+        Ok(numbers) => Ok(numbers.get("format")?.map(|format| format.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes the tables and the producer id where they are missing.
@@ -269,6 +345,8 @@ pub(super) enum Problem {
     Failed(io::Error),
     InUse,
     Damaged(String),
+    /// A newer version wrote it, in this format.
+    Newer(u64),
 }
 
 impl Problem {
@@ -278,6 +356,12 @@ impl Problem {
             Self::Failed(error) => StateError::io(path, &error),
             Self::InUse => StateError::InUse { what: path.display().to_string(), holder: "another process".to_owned() },
             Self::Damaged(detail) => StateError::Damaged { path: path.to_owned(), detail },
+            Self::Newer(format) => StateError::Io {
+                path: path.to_owned(),
+                detail: format!("a newer version wrote it, in format {format}"),
+                remedy: "run that version",
+                full: false,
+            },
         }
     }
 }

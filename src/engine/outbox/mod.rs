@@ -25,8 +25,8 @@ pub use confirmed::Confirmed;
 pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
-use super::state_dir::StateError;
 use super::state_dir::lock::NodeLock;
+use super::state_dir::{self, StateError};
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::message::{Outgoing, Producer};
 use database::Disk;
@@ -86,6 +86,8 @@ struct Shared {
     memory: Mutex<Memory>,
     producer: RwLock<Producer>,
     outbox_bytes: u64,
+    /// Behind the file, so that the id is free only after the file is closed.
+    lock: Mutex<NodeLock>,
     /// Set when something failed: the file must be opened again before the next use.
     suspect: AtomicBool,
 }
@@ -93,6 +95,20 @@ struct Shared {
 impl Shared {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, NodeLock> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a file that somebody removed to its place again, with everything in it, unless another process has the id now.
+    fn put_back(&self) -> Result<(), StateError> {
+        let path = self.disk.path();
+        if let Some(folder) = path.parent() {
+            state_dir::make_folder(folder)?;
+        }
+        self.lock().retake()?;
+        self.disk.put_back()
     }
 }
 
@@ -102,8 +118,6 @@ pub struct NodeStore {
     shared: Arc<Shared>,
     jobs: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
-    /// Declared last, so that it is freed after the file is closed.
-    lock: NodeLock,
 }
 
 impl NodeStore {
@@ -112,15 +126,19 @@ impl NodeStore {
     }
 
     fn open_on(disk: Disk, lock: NodeLock, outbox_bytes: u64) -> Result<Self, StateError> {
-        let (producer, memory) = disk.open_or_begin()?;
+        let loaded = disk.open_or_begin()?;
+        Self::start(disk, lock, outbox_bytes, loaded)
+    }
+
+    fn start(
+        disk: Disk,
+        lock: NodeLock,
+        outbox_bytes: u64,
+        (producer, memory): (Producer, Memory),
+    ) -> Result<Self, StateError> {
         let suspect = AtomicBool::new(false);
-        let shared = Arc::new(Shared {
-            disk,
-            memory: Mutex::new(memory),
-            producer: RwLock::new(producer),
-            outbox_bytes,
-            suspect,
-        });
+        let (memory, producer, lock) = (Mutex::new(memory), RwLock::new(producer), Mutex::new(lock));
+        let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, lock, suspect });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -128,7 +146,7 @@ impl NodeStore {
             .stack_size(512 << 10)
             .spawn(move || writer::run(&for_writer, &waiting))
             .map_err(|error| StateError::io(&shared.disk.path(), &error))?;
-        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer), lock })
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
     }
 
     /// The identity of this outbox.
@@ -223,18 +241,20 @@ impl NodeStore {
         self.ask(|reply| Job::Flush { reply })
     }
 
-    /// Refuses messages once the file was removed under the running node: they would be gone with the process.
+    /// Refuses messages while the file lies nowhere, since it was removed under the running node: they would be gone with the process.
     fn check_place(&self) -> Result<(), StateError> {
         if !self.shared.disk.is_removed() {
             return Ok(());
         }
-        let path = self.shared.disk.path();
-        tracing::error!(path = %path.display(), "the store of this node was removed; new messages are refused until the node is restarted");
+        // The writer brings it back before it writes.
+        self.flush()?;
+        if !self.shared.disk.is_removed() {
+            return Ok(());
+        }
         Err(StateError::Io {
-            path,
-            detail: "the file was removed while the node runs, so that new messages would be lost with the process"
-                .to_owned(),
-            remedy: "restart the node, and keep cleaners of temporary folders away from its state directory",
+            path: self.shared.disk.path(),
+            detail: "the file was removed while the node runs, and cannot be written again".to_owned(),
+            remedy: "see the log, and keep cleaners of temporary folders away from the node's state directory",
             full: true,
         })
     }

@@ -1,6 +1,6 @@
 //! The tables of a node's file, spelled once.
 //!
-//! 1. A change of a table's meaning raises [`FORMAT`]; a file of a later format is refused, not read.
+//! 1. A change of a table's meaning raises [`FORMAT`]; a file of a later format is set aside, not read.
 //!
 //! Not here: reading (`database.rs`) and writing (`transaction.rs`).
 

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// How long something may stay undurable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a file that was removed, and could not be brought back, is left where it is.
+const BRING_BACK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How many removals may stay undurable. They are kept in memory until then, and the pages they freed are not used again
 /// before, so a small number keeps the file small.
 const UNFLUSHED_REMOVALS: usize = 500;
@@ -86,11 +89,13 @@ struct Writer<'s> {
     dirty_since: Option<Moment>,
     /// Whether the file was opened again and is behind memory.
     behind: bool,
+    /// When a removed file could not be brought back.
+    astray_since: Option<Moment>,
 }
 
 /// Serves calls until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false };
+    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray_since: None };
     loop {
         let first = match writer.dirty_since {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -191,7 +196,30 @@ impl Writer<'_> {
         Ok(accepts)
     }
 
+    /// Brings a file that somebody removed back to its place. While that fails, the open one goes on being used: it holds what waits.
+    fn bring_back(&mut self) {
+        if !self.shared.disk.is_removed()
+            || self.astray_since.is_some_and(|since| clock::now().since(since) < BRING_BACK_AGAIN)
+        {
+            return;
+        }
+        // What was not durable may be missing in the file now.
+        self.behind = true;
+        let path = self.shared.disk.path();
+        match self.shared.put_back() {
+            Ok(()) => {
+                self.astray_since = None;
+                tracing::warn!(path = %path.display(), "the store of this node was removed; it is written again, with all that was in it");
+            }
+            Err(error) => {
+                self.astray_since = Some(clock::now());
+                tracing::error!(path = %path.display(), %error, "the store of this node was removed and cannot be written again; messages are refused");
+            }
+        }
+    }
+
     fn heal(&mut self) -> Result<(), StateError> {
+        self.bring_back();
         if self.shared.disk.is_open() && !self.shared.suspect.load(Ordering::Acquire) {
             return Ok(());
         }

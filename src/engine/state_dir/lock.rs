@@ -1,25 +1,33 @@
 //! A lock on a name that ends with the process that holds it.
 //!
 //! 1. The operating system's file lock decides, the process id in the file is only told to people: a stale one fools nobody.
-//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name.
+//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name. Where somebody else deletes it, its
+//!    holder takes the lock again before it goes on.
 //!
 //! Not here: what is locked (`super::StateDir`).
 
 use super::{StateError, private_file};
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub(crate) struct NodeLock {
-    _file: Option<File>,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: File,
+    path: PathBuf,
+    what: String,
 }
 
 impl NodeLock {
     /// No lock: for a file whose lock is held elsewhere.
     pub(crate) fn none() -> Self {
-        Self { _file: None }
+        Self { held: None }
     }
 
     /// Takes the lock, or says at once who holds it.
@@ -36,7 +44,20 @@ impl NodeLock {
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
             tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
         }
-        Ok(Self { _file: Some(file) })
+        Ok(Self { held: Some(Held { file, path: path.to_owned(), what: what.to_owned() }) })
+    }
+
+    /// Takes the lock once more where its file was removed, so that others could take it.
+    ///
+    /// # Errors
+    /// [`StateError::InUse`] when another process has taken it; else what the disk said.
+    pub(crate) fn retake(&mut self) -> Result<(), StateError> {
+        if let Some(Held { file, path, what }) = &self.held
+            && private_file::is_astray(file, path)
+        {
+            *self = Self::take(path, what)?;
+        }
+        Ok(())
     }
 }
 

@@ -170,7 +170,9 @@ impl StateDir {
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
         self.bring_back(id)?;
-        NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)
+        let store = NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)?;
+        store.take_back()?;
+        Ok(store)
     }
 
     /// Opens the store of an id that a rename is to take, with its lock; `None` in its place where there is none.
@@ -225,7 +227,8 @@ impl StateDir {
     fn generated(&self, path: &Path) -> Result<Vec<NodeId>, StateError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Removed with the whole folder, perhaps, whose stores were written again since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.generated_stores()),
             Err(error) => return Err(StateError::io(path, &error)),
         };
         let mut ids = Vec::new();
@@ -238,6 +241,20 @@ impl StateDir {
             }
         }
         Ok(ids)
+    }
+
+    /// The ids of the stores that look generated.
+    fn generated_stores(&self) -> Vec<NodeId> {
+        let hexadecimal = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let found = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
+        let names = found.filter_map(|file| file.file_name().into_string().ok());
+        let ids = names.filter_map(|name| name.strip_suffix(".redb").map(str::to_owned));
+        let mut ids: Vec<NodeId> = ids
+            .filter(|id| id.strip_prefix("node-").is_some_and(hexadecimal))
+            .filter_map(|id| NodeId::new(id).ok())
+            .collect();
+        ids.sort();
+        ids
     }
 
     /// Whether an id was generated on this host.

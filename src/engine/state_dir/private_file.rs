@@ -8,7 +8,7 @@
 use super::StateError;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Makes a folder with all above it; narrows the mode of one that exists; refuses another user's.
@@ -109,6 +109,34 @@ pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
         Ok(named) => (named.dev(), named.ino()) != (ours.dev(), ours.ino()),
         Err(error) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
     }
+}
+
+/// Writes the content of an open file that was removed to its path again, and answers the new file, open like that one. Never
+/// replaces what stands there meanwhile.
+pub(crate) fn put_back(file: &File, path: &Path) -> Result<File, StateError> {
+    let failed = |error: io::Error| StateError::io(path, &error);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        let mut copy = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        // Not by the file's own position, which others may use.
+        let (mut at, mut chunk) = (0, vec![0; 64 << 10]);
+        loop {
+            let read = file.read_at(&mut chunk, at)?;
+            let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            copy.write_all(bytes)?;
+            at += bytes.len() as u64;
+        }
+        copy.sync_all()?;
+        std::fs::hard_link(&temporary, path)?;
+        Ok(copy)
+    })();
+    // Its second name is of no use; that it cannot be removed changes nothing.
+    let _ = std::fs::remove_file(&temporary);
+    let copy = written.map_err(failed)?;
+    sync_folder(path)?;
+    Ok(copy)
 }
 
 /// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.

@@ -44,7 +44,7 @@ impl StateDir {
         };
         let settings = serde_json::from_slice(&bytes).ok().and_then(of_kept);
         if settings.is_none() {
-            tracing::warn!(path = %path.display(), "the remembered settings of the cluster are damaged and are ignored");
+            tracing::warn!(path = %path.display(), "the remembered settings of the cluster are damaged, or of a newer version, and are ignored");
         }
         settings
     }
@@ -57,6 +57,10 @@ impl StateDir {
         let path = self.settings_path();
         for _ in 0..ATTEMPTS {
             let kept = self.settings();
+            if kept.is_none() && self.kept_version().is_some_and(|version| version > new.version) {
+                // A newer version of this program wrote them, in words that this one does not know.
+                return Ok(());
+            }
             if new.version == 0 || kept.is_some_and(|kept| kept.version > new.version || kept == new) {
                 return Ok(());
             }
@@ -65,6 +69,16 @@ impl StateDir {
             private_file::replace(&path, &json)?;
         }
         Ok(())
+    }
+
+    /// The version of what the file holds, whether or not the rest makes sense.
+    fn kept_version(&self) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Of {
+            version: u64,
+        }
+        let bytes = std::fs::read(self.settings_path()).ok()?;
+        serde_json::from_slice::<Of>(&bytes).ok().map(|of| of.version)
     }
 
     fn settings_path(&self) -> PathBuf {
@@ -114,9 +128,24 @@ mod tests {
         dir.keep_settings(settings(7, 1_500)).expect("kept");
         dir.keep_settings(settings(3, 100)).expect("kept");
         assert_eq!(dir.settings(), Some(settings(7, 1_500)));
-        std::fs::write(dir.folder().join(FILE), b"{\"version\":9}").expect("written");
+        std::fs::write(dir.folder().join(FILE), b"{\"version\":-9}").expect("written");
         assert_eq!(dir.settings(), None);
         dir.keep_settings(settings(8, 200)).expect("kept");
         assert_eq!(dir.settings(), Some(settings(8, 200)));
+    }
+
+    #[test]
+    fn settings_in_the_words_of_a_newer_version_stay_until_newer_ones_come() {
+        let root = tempfile::tempdir().expect("a folder");
+        let dir = StateDir::open(root.path(), &ClusterName::new("c").expect("a name")).expect("a state directory");
+        dir.keep_settings(settings(9, 200)).expect("kept");
+        let path = dir.folder().join(FILE);
+        let newer = std::fs::read_to_string(&path).expect("read").replace("\"exclusive\"", "\"quorum\"");
+        std::fs::write(&path, &newer).expect("written");
+        assert_eq!(dir.settings(), None);
+        dir.keep_settings(settings(8, 100)).expect("kept");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), newer);
+        dir.keep_settings(settings(10, 100)).expect("kept");
+        assert_eq!(dir.settings(), Some(settings(10, 100)));
     }
 }

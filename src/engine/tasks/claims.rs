@@ -1,14 +1,15 @@
 //! Claims of this node's clients: one call to the store is under way for all that want the same kinds.
 //!
 //! 1. What a claim brought goes to those who wait, in the order in which they came; what nobody takes is given back.
-//! 2. A claim without an answer is made again under its own nonce until it has one: no task is held by nobody.
+//! 2. A claim without an answer is made again under its own nonce for as long as somebody waits. What was sent more than once, or
+//!    given up, is withdrawn: Redis may make it however late, and no task is held by nobody.
 //! 3. Nobody asks Redis again and again: a claim that found too little waits until a task is announced, a new client comes,
 //!    Redis is back, or a heartbeat interval is over.
 //!
 //! Not here: which tasks a node gets (`crate::store`).
 
 use crate::clock;
-use crate::cluster::ids::Nonce;
+use crate::cluster::ids::{Nonce, TaskToken};
 use crate::cluster::protocol::{Call, ClaimedTask, Identity, Life, Reply, TaskCall, TaskClaim, TaskReply};
 use crate::cluster::task::{BATCH_MAX, CLAIM_BYTES, Jitter, TaskKind};
 use crate::cluster::time::Moment;
@@ -19,6 +20,7 @@ use crate::engine::nursery::Nursery;
 use crate::engine::refusals::RETRY_AFTER;
 use crate::engine::undo::{Undo, Undoing};
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tracing::field::Empty;
@@ -118,12 +120,22 @@ impl Claims {
     }
 }
 
+/// A claim without an answer.
+struct Pending {
+    nonce: Nonce,
+    limit: u32,
+    /// It was sent, so that Redis may make it yet.
+    unsure: AtomicBool,
+    /// Who claimed last.
+    life: Mutex<Option<Life>>,
+}
+
 /// Serves one group for as long as anybody waits in it.
 struct Claimer {
     claims: Arc<Claims>,
     group: Arc<Group>,
-    /// A claim whose answer is not known: its nonce, and how many it asked for.
-    pending: Option<(Nonce, u32)>,
+    /// A claim whose answer is not known.
+    pending: Option<Pending>,
     /// What the last claim ended in.
     outcome: Result<(), Error>,
 }
@@ -155,22 +167,36 @@ impl Claimer {
     }
 
     /// Whether nobody waits any more; then the group is gone.
-    fn is_done(&self) -> bool {
+    fn is_done(&mut self) -> bool {
         let mut groups = lock(&self.claims.groups);
         let mut waiters = lock(&self.group.waiters);
         waiters.retain(|waiter| !waiter.client.is_closed());
-        let done = waiters.is_empty() && self.pending.is_none();
+        let done = waiters.is_empty();
         if done {
             groups.remove(&self.group.kinds);
+            drop((groups, waiters));
+            if let Some(pending) = self.pending.take() {
+                self.withdraw(&pending, None);
+            }
         }
         done
+    }
+
+    /// Redis may make this claim yet, or once more: for nobody. `told`: the first token that it brought.
+    fn withdraw(&self, pending: &Pending, told: Option<TaskToken>) {
+        let life = lock(&pending.life).take().filter(|_| pending.unsure.load(Ordering::Relaxed));
+        if let Some(life) = life {
+            let (kinds, nonce) = (self.group.kinds.clone(), pending.nonce.clone());
+            let call = TaskCall::Withdraw { life, kinds, nonce, told };
+            self.claims.undoing.later(Undo::Call(Box::new(Call::Task(Box::new(call))), None));
+        }
     }
 
     /// Makes one claim for all who wait; whether it found fewer than were asked for.
     async fn ask(&mut self) -> Result<(Vec<ClaimedTask>, bool), Error> {
         let repeated = self.pending.is_some();
         let span = debug_span!(parent: None, "packed", limit = Empty);
-        let (nonce, limit) = match self.pending.take() {
+        let pending = match self.pending.take() {
             Some(pending) => pending,
             None => {
                 let mut waiters = lock(&self.group.waiters);
@@ -179,13 +205,16 @@ impl Claimer {
                     span.follows_from(&waiter.span);
                     sum.saturating_add(waiter.limit)
                 });
-                (nonce()?, sum.min(BATCH_MAX))
+                let limit = sum.min(BATCH_MAX);
+                Pending { nonce: nonce()?, limit, unsure: AtomicBool::new(false), life: Mutex::default() }
             }
         };
-        self.pending = Some((nonce.clone(), limit));
-        let (kinds, jitter) = (self.group.kinds.clone(), Jitter::from_text(nonce.as_str()));
+        let pending = &*self.pending.insert(pending);
+        let (kinds, limit) = (self.group.kinds.clone(), pending.limit);
+        let jitter = Jitter::from_text(pending.nonce.as_str());
         let call = |life: Life| {
-            let (kinds, nonce) = (kinds.clone(), nonce.clone());
+            *lock(&pending.life) = Some(life.clone());
+            let (kinds, nonce) = (kinds.clone(), pending.nonce.clone());
             Call::Task(Box::new(TaskCall::Claim(TaskClaim { life, kinds, limit, nonce, jitter })))
         };
         let judge = |reply| match reply {
@@ -197,8 +226,10 @@ impl Claimer {
             _ => Verdict::Unexpected,
         };
         span.record("limit", limit);
-        let tasks = self.claims.caller.repeat(call, judge).instrument(span).await?;
-        self.pending = None;
+        let tasks = self.claims.caller.repeat_noting(call, judge, &pending.unsure).instrument(span).await?;
+        if let Some(pending) = self.pending.take() {
+            self.withdraw(&pending, tasks.first().map(|task| task.token));
+        }
         let bytes: usize = tasks.iter().map(|task| task.payload.len()).sum();
         let dry = u32::try_from(tasks.len()).unwrap_or(u32::MAX) < limit && bytes < CLAIM_BYTES;
         Ok((tasks, dry && !repeated))
@@ -244,7 +275,7 @@ impl Claimer {
         let until = clock::now() + self.claims.caller.status.borrow().interval;
         loop {
             let first = lock(&self.group.waiters).iter().map(|waiter| waiter.end).min();
-            if first.is_none() && self.pending.is_none() {
+            if first.is_none() {
                 return;
             }
             let now = clock::now();

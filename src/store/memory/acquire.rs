@@ -7,7 +7,7 @@ use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};
 use super::state::Step;
 use crate::cluster::ids::Term;
-use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, Claim, Identity, Life, MOST_WAITERS, Refusal};
+use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, Claim, Identity, Life, MOST_WAITERS, Refusal, Served};
 use crate::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TOLD: (u64, u64) = (3_600_000, 86_400_000);
 /// A grant as its request is told it again.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
-    token: Term,
+    pub(super) token: Term,
     expires_at: ServerTime,
     /// On the server's clock.
     until: ServerTime,
@@ -31,7 +31,12 @@ impl Step<'_> {
         self.open(acquire.known, &acquire.fresh_epoch);
         self.guard_stall();
         let (outcome, again) = match self.told_again(acquire) {
-            Some(granted) => (granted, None),
+            Some(granted) => {
+                if let Acquired::Granted { token, .. } = granted {
+                    self.adopt(acquire, token);
+                }
+                (granted, None)
+            }
             None => match self.barred(acquire) {
                 Some(why) => (self.refuse(acquire, why), None),
                 None => self.take_or_wait(acquire),
@@ -87,6 +92,9 @@ impl Step<'_> {
         if acquire.name.is_leadership() {
             return Some(Refusal::Leadership);
         }
+        if self.is_withdrawn(&acquire.ticket) {
+            return Some(Refusal::Held);
+        }
         match &owner.presence {
             None => {
                 let life = Life { node_id: owner.node_id.clone(), incarnation: owner.incarnation };
@@ -115,7 +123,11 @@ impl Step<'_> {
 
     fn take_or_wait(&mut self, acquire: &Acquire) -> Outcome {
         let name = &acquire.name;
-        let missing = self.missing(acquire);
+        let seen = self.seen(acquire);
+        if let (Some(_), Some(presence)) = (seen, &acquire.owner.presence) {
+            self.is_known(presence);
+        }
+        let (missing, strangers) = self.missing(acquire, seen.unwrap_or_default());
         if self.lease(name).is_some_and(|lease| self.is_over(lease, acquire, missing)) {
             self.vacate_lease(name);
         }
@@ -138,7 +150,7 @@ impl Step<'_> {
         }
         let again = match &held {
             Some(lease) if lease.by_presence().is_none() => self.ends_at(lease) + 1 - now,
-            Some(lease) if lease.server.as_ref() != Some(&self.server.id) => missing,
+            Some(lease) if lease.server.as_ref() != Some(&self.server.id) || missing > 0 => missing,
             // The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
             Some(lease) => (self.ends_at(lease) + 1 - now).min((10 * me.grace).max(1000)),
             None if waits_for_server => {
@@ -147,20 +159,24 @@ impl Step<'_> {
             }
             None => self.kept_for(acquire, first.map(|first| first.ticket)),
         };
+        // Strangers may be known any moment.
+        let again = if strangers { again.min((me.grace + 3) / 4) } else { again };
         (self.queue(acquire, me, waits_for_server), Some(again.max(1)))
     }
 
+    /// For how long the caller has seen this server process and data set; `None` where it names others.
+    fn seen(&self, acquire: &Acquire) -> Option<Duration> {
+        let known = |served: &&Served| served.server == self.server.id && served.epoch == self.data.epoch;
+        acquire.served.as_ref().filter(known).map(|served| served.span)
+    }
+
     /// How many milliseconds are missing until the record, or that there is none, is known to be the newest, or nobody goes
-    /// on who was granted anything later.
-    fn missing(&self, acquire: &Acquire) -> i64 {
+    /// on who was granted anything later. And whether the wait is only long because of strangers.
+    fn missing(&self, acquire: &Acquire, seen: Duration) -> (i64, bool) {
         let lease = self.lease(&acquire.name);
-        if lease.is_some_and(|lease| lease.server.as_ref() == Some(&self.server.id)) {
-            return 0;
+        if lease.is_some_and(|lease| lease.server.as_ref() == Some(&self.server.id)) && !self.data.doubt {
+            return (0, false);
         }
-        let known = |served: &&crate::cluster::protocol::Served| {
-            served.server == self.server.id && served.epoch == self.data.epoch
-        };
-        let seen = acquire.served.as_ref().filter(known).map_or(Duration::ZERO, |served| served.span);
         let ttl = acquire.ttl.max(lease.map_or(Duration::ZERO, |lease| lease.ttl));
         let known = score(millis(acquire.grace)).max(score(self.data.grace));
         let grace = known.max(lease.map_or(0, |lease| lease.grace));
@@ -178,6 +194,7 @@ impl Step<'_> {
         match lease.by_presence() {
             None => over || unchanged,
             Some(_) if lease.server.as_ref() != Some(&self.server.id) => missing == 0,
+            Some(_) if missing > 0 => false,
             Some(registered) => {
                 let gone = matches!(&acquire.claim, Some(Claim::Presence { token, presence })
                     if *token == lease.token && presence == registered.as_str() && !self.server.present(presence)

@@ -54,6 +54,9 @@ impl Step<'_> {
             }
             LeaseCall::Check { name, token } => LeaseReply::Checked { valid: self.check(name, *token) },
             LeaseCall::Forget { name, ticket } => LeaseReply::Forgotten { waited: self.give_up(name, ticket) },
+            LeaseCall::Withdraw { name, owner, ticket, request_id } => {
+                LeaseReply::Withdrawn { granted: self.withdraw_acquisition(name, owner, ticket, request_id) }
+            }
             LeaseCall::Watch { name } => {
                 LeaseReply::Watched { now: self.now, epoch: self.data.epoch.clone(), record: self.lease_record(name) }
             }
@@ -110,6 +113,9 @@ impl Step<'_> {
         lease.expires = now.saturating_add(score(millis(lease.ttl)));
         lease.nonce = renewal.nonce.to_string();
         let until = super::data::answered(lease.expires.saturating_add(self.data.skew));
+        if let Some(presence) = lease.by_presence().cloned() {
+            self.is_known(&presence);
+        }
         self.grant_lease(name, lease);
         Renewed::Until(until)
     }
@@ -136,7 +142,7 @@ impl Step<'_> {
         self.lease(name).is_some_and(|lease| lease.holder.is_some() && lease.token == token && now <= lease.expires)
     }
 
-    fn give_up(&mut self, name: &LeaseName, ticket: &Nonce) -> bool {
+    pub(super) fn give_up(&mut self, name: &LeaseName, ticket: &Nonce) -> bool {
         self.guard_stall();
         let first = self.data.queues.get(name).and_then(|queue| queue.first()).is_some_and(|w| w.ticket == *ticket);
         let waited = self.forget_waiter(name, ticket);
@@ -154,11 +160,13 @@ impl Step<'_> {
 
     pub(super) fn once(&mut self, once: &Once) -> Vec<OnceGrant> {
         let until = ServerTime(self.now.0.saturating_add(millis(once.ttl)));
+        let void = self.void(once);
         let mut grants = Vec::with_capacity(once.keys.len());
         for key in &once.keys {
             let known = self.data.once.get(key).filter(|done| self.now < done.until);
             grants.push(if let Some(done) = known {
-                let same = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
+                let mine = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
+                let same = mine && !(once.give_back && void);
                 let (by, at) = (done.by.clone(), done.at);
                 if same && once.give_back {
                     self.data.once.remove(key);
@@ -166,7 +174,7 @@ impl Step<'_> {
                 } else {
                     OnceGrant { granted: same, by, at }
                 }
-            } else if once.give_back {
+            } else if once.give_back || void {
                 OnceGrant { granted: false, by: once.by.clone(), at: self.now }
             } else {
                 let (by, at, request_id) = (once.by.clone(), self.now, once.request_id.clone());

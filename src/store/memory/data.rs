@@ -3,7 +3,8 @@
 //! 1. Cluster time is server time minus `skew`: it stands still over a silence of more than half a TTL.
 //! 2. Numbers only rise; data that know less than a caller begin a new epoch above everything that anyone has seen.
 //!
-//! Not here: the transitions (one file per family), what a server has beyond its data (`state.rs`).
+//! Not here: the transitions (one file per family), how a data set begins (`opening.rs`), what a server has beyond its data
+//! (`state.rs`).
 
 use super::acquire::Told;
 use super::capability::Done;
@@ -18,15 +19,14 @@ use crate::cluster::member::{Member, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::{ServerTime, millis};
-use crate::store::Notice;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How many events are kept.
 const EVENTS_KEPT: usize = 10_000;
 
-/// How far the numbers of a new epoch lie above those that were seen.
-const LIFT: u64 = 1_000_000;
+/// The default of a member's TTL and of the leader's lease, in milliseconds.
+pub(super) const TTL: i64 = 30_000;
 
 /// A member's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +111,12 @@ pub(super) struct Data {
     pub(super) stalled_at: i64,
     /// The cluster time at which this server process first wrote, or the data set began.
     pub(super) settled_at: i64,
+    /// Presences that stood then, and of which nothing was heard since.
+    pub(super) strangers: BTreeSet<String>,
+    /// The data set began on a copy that holds records of this very process.
+    pub(super) doubt: bool,
+    /// The longest TTL that a presence was granted, in milliseconds.
+    pub(super) longest: i64,
     pub(super) members: BTreeMap<NodeId, Row>,
     /// Live nodes by deadline in cluster time.
     pub(super) beats: Sorted,
@@ -143,6 +149,10 @@ pub(super) struct Data {
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
+    /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
+    pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
+    /// Up to which call of a process a request for such keys is void, and until when that counts.
+    pub(super) void: BTreeMap<(NodeId, String), (Nonce, u64, ServerTime)>,
 }
 
 /// A number of the protocol as a score.
@@ -161,68 +171,6 @@ pub(super) fn answered(time: i64) -> ServerTime {
 }
 
 impl Step<'_> {
-    /// Opens the data set for a caller that knows these numbers.
-    pub(super) fn open(&mut self, known: Numbers, fresh_epoch: &Nonce) {
-        let numbers = self.data.numbers;
-        self.settle();
-        if !self.data.epoch.is_empty() && known.max(numbers) == numbers {
-            return;
-        }
-        let micros = self.now.0.saturating_mul(1000);
-        let lifted = |top: u64| if top > 0 { micros.max(top.saturating_add(LIFT)) } else { micros };
-        let top = known.max(self.data.numbers);
-        self.data.numbers =
-            Numbers { token: lifted(top.token), event: lifted(top.event), message: lifted(top.message) };
-        self.data.epoch = fresh_epoch.to_string();
-        self.data.event_start = self.data.numbers.event;
-        self.data.message_start = self.data.numbers.message;
-        self.data.floor = self.data.version;
-        self.begun = true;
-        self.server.notice(Notice::Register);
-    }
-
-    /// The first write of another server process than the last one: the last writes of that one may be lost, so no number
-    /// that fences and no version of the rows may come a second time.
-    pub(super) fn settle(&mut self) {
-        let known = self.data.server.replace(self.server.id.clone());
-        if known.is_some() && known != self.data.server {
-            self.moved = true;
-            self.begun = true;
-            let token = self.data.numbers.token.saturating_add(LIFT);
-            self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
-            self.data.version += LIFT;
-            self.data.floor = self.data.version;
-        }
-    }
-
-    /// Takes the settings that the caller knows where they are newer than those of the data set.
-    pub(super) fn take_settings(&mut self, known: &Versioned) {
-        if known.version > self.data.settings || self.data.interval == 0 {
-            self.write_settings(known.version.max(self.data.settings), &known.settings);
-        }
-    }
-
-    fn write_settings(&mut self, version: u64, settings: &Shared) {
-        let Shared { timing, presence_grace, mode } = settings;
-        self.data.settings = version;
-        self.data.interval = millis(timing.heartbeat_interval);
-        self.data.ttl = millis(timing.heartbeat_ttl);
-        self.data.lease = millis(timing.lease_ttl);
-        self.data.grace = millis(*presence_grace);
-        self.data.mode = *mode;
-    }
-
-    /// Shows the settings, or changes them for all: as they were, and as they are.
-    pub(super) fn settings(&mut self, known: u64, wanted: Option<&Shared>) -> (Option<Versioned>, Option<Versioned>) {
-        let before = self.data_set().settings;
-        if let Some(wanted) = wanted.filter(|w| before.is_none_or(|b| b.settings != **w || b.version == 0)) {
-            let next = self.data.settings.max(known).saturating_add(1);
-            self.write_settings(next.max(self.now.0.saturating_mul(1000)), wanted);
-            self.server.notice(Notice::Register);
-        }
-        (before, self.data_set().settings)
-    }
-
     pub(super) fn cluster_now(&self) -> i64 {
         score(self.now.0).saturating_sub(self.data.skew)
     }
@@ -237,13 +185,13 @@ impl Step<'_> {
         self.settle();
         let now = score(self.now.0);
         let silence = now.saturating_sub(self.data.last_tick.unwrap_or(now));
-        let ttl = score(self.data.ttl);
-        if silence < 0 || std::mem::take(&mut self.moved) || (ttl > 0 && silence.saturating_mul(2) > ttl) {
+        if silence < 0 || std::mem::take(&mut self.moved) || silence > self.half_ttl() {
             self.data.skew = self.data.skew.saturating_add(silence);
             self.data.stalled_at = now;
         }
         if std::mem::take(&mut self.begun) {
             self.data.settled_at = self.cluster_now();
+            self.data.strangers = self.server.presences();
         }
         self.data.last_tick = Some(now);
     }

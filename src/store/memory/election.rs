@@ -146,6 +146,8 @@ impl Step<'_> {
                 refuse_if(record.nonce != *nonce, "renewed")?;
                 refuse_if(record.server == self.server.id, "confirmed on this server")?;
                 refuse_if(self.server.promoted, "a promoted replica knows nothing of subscribers")?;
+                // The copy may have been put under a process that ran before, where no connection broke.
+                refuse_if(self.server.leader_channel(), "a leader may live")?;
                 // Without a registration on that process the holder may lead by a connection to an even older one.
                 refuse_if(record.holder.is_some() && record.presence.is_none(), "never registered")?;
                 refuse_unless(covers(longest.grace))?;
@@ -232,6 +234,7 @@ impl Step<'_> {
         }
         let registration = (presence.to_string(), self.server.id.clone());
         self.data.presence.insert(life.node_id.clone(), registration);
+        self.is_known(presence);
         let term = term.filter(|term| term.0 != 0 && self.server.leader_channel());
         let mine = |record: &&mut Record| {
             record.holder.as_ref() == Some(life) && Some(record.term) == term && record.server == self.server.id

@@ -173,6 +173,7 @@ impl Step<'_> {
             Some(nonce) if self.server.present(nonce.as_str()) => {
                 let registration = (nonce.to_string(), self.server.id.clone());
                 self.data.presence.insert(join.node_id.clone(), registration);
+                self.is_known(nonce);
                 true
             }
             _ => {

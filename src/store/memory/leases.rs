@@ -5,7 +5,7 @@
 //!
 //! Not here: asking for a lease (`acquire.rs`), renewing and the other calls (`capability.rs`).
 
-use super::data::{answered, score};
+use super::data::{TTL, answered, score};
 use super::state::Step;
 use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
 use crate::cluster::member::StoredStatus;
@@ -19,9 +19,6 @@ const SWEPT: usize = 16;
 
 /// How long a vacant record for which nobody waits is remembered, in milliseconds of the server's clock.
 const MEMORY: u64 = 86_400_000;
-
-/// The default of a member's TTL, in milliseconds.
-const TTL: u64 = 30_000;
 
 /// A lease's record.
 #[derive(Debug, Clone)]
@@ -153,8 +150,8 @@ impl Step<'_> {
 
     /// Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the
     /// first member.
-    fn half_ttl(&self) -> i64 {
-        score(if self.data.ttl > 0 { self.data.ttl } else { TTL } / 2)
+    pub(super) fn half_ttl(&self) -> i64 {
+        if self.data.ttl > 0 { score(self.data.ttl) / 2 } else { TTL / 2 }
     }
 
     /// When the server's own word ends a lease: half a member TTL late where a presence holds it.
@@ -164,11 +161,28 @@ impl Step<'_> {
     }
 
     /// How many milliseconds are missing until this server process and data set have been served for so long that nobody
-    /// goes on who was granted a lease by an earlier one.
-    pub(super) fn unsettled(&self, ttl: Duration, grace: i64, seen: Duration) -> i64 {
-        let wait = if self.server.promoted { score(millis(ttl)).max(grace) } else { grace };
-        let served = self.cluster_now() - self.data.settled_at - self.half_ttl();
-        (wait + (wait + 19) / 20 - served.max(score(millis(seen)))).max(0)
+    /// goes on who was granted a lease by an earlier one. And whether the wait is only long because of strangers.
+    pub(super) fn unsettled(&self, ttl: Duration, grace: i64, seen: Duration) -> (i64, bool) {
+        let served = (self.cluster_now() - self.data.settled_at - self.half_ttl()).max(score(millis(seen)));
+        let missing = |wait: i64| (wait + (wait + 19) / 20 - served).max(0);
+        let lease = score(self.data.lease);
+        let longest = if self.data.longest > 0 { self.data.longest } else { lease };
+        let longest = longest.max(score(millis(ttl))).max(grace);
+        let strange = longest.max(if lease > 0 { lease } else { TTL });
+        if missing(strange) == 0 {
+            (0, false)
+        } else if self.server.promoted {
+            (missing(longest), false)
+        } else if self.data.strangers.is_empty() {
+            (missing(grace), false)
+        } else {
+            (missing(strange), true)
+        }
+    }
+
+    /// This presence is known: it is no holder that others do not know of.
+    pub(super) fn is_known(&mut self, presence: &Nonce) {
+        self.data.strangers.remove(presence.as_str());
     }
 
     pub(super) fn is_draining(&self, id: &NodeId) -> bool {
@@ -245,6 +259,9 @@ impl Step<'_> {
 
     pub(super) fn grant_lease(&mut self, name: &LeaseName, lease: Lease) {
         let due = self.ends_at(&lease).saturating_add(1);
+        if lease.by_presence().is_some() {
+            self.data.longest = self.data.longest.max(score(millis(lease.ttl)));
+        }
         self.data.leases.insert(name.clone(), lease);
         self.data.due.set(name, due);
     }
@@ -283,8 +300,8 @@ impl Step<'_> {
             }
             let mut wait = (self.ends_at(&lease) - now + 1).max(0);
             let here = lease.server.as_ref() == Some(&self.server.id);
-            if wait == 0 && lease.by_presence().is_some() && !here {
-                wait = self.unsettled(lease.ttl, lease.grace.max(score(self.data.grace)), Duration::ZERO);
+            if wait == 0 && lease.by_presence().is_some() && (!here || self.data.doubt) {
+                (wait, _) = self.unsettled(lease.ttl, lease.grace.max(score(self.data.grace)), Duration::ZERO);
             }
             if wait > 0 {
                 self.data.due.set(&name, now.saturating_add(wait));

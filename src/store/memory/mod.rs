@@ -10,6 +10,7 @@ mod data;
 mod election;
 mod join;
 mod leases;
+mod opening;
 mod sorted;
 mod state;
 mod sync;
@@ -17,6 +18,7 @@ mod task;
 mod task_data;
 mod task_read;
 mod tick;
+mod withdraw;
 
 pub use state::{Channel, MemoryState, Posted};
 

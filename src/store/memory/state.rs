@@ -11,7 +11,7 @@ use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use crate::cluster::protocol::{Call, Entry, Reply, ServerId, SettingsReply, ViewReply};
 use crate::cluster::time::ServerTime;
 use crate::store::Notice;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many notices wait to be taken; more would say nothing new.
 const NOTICES_KEPT: usize = 1024;
@@ -52,6 +52,11 @@ impl Server {
 
     pub(super) fn present(&self, nonce: &str) -> bool {
         self.presence.contains_key(nonce)
+    }
+
+    /// All presences that are subscribed.
+    pub(super) fn presences(&self) -> BTreeSet<String> {
+        self.presence.keys().cloned().collect()
     }
 
     pub(super) fn leader_channel(&self) -> bool {

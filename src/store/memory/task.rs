@@ -37,6 +37,9 @@ impl Step<'_> {
                 let (identity, tasks) = self.claim(claim);
                 TaskReply::Claimed { identity, tasks }
             }
+            TaskCall::Withdraw { life, kinds, nonce, told } => {
+                TaskReply::Withdrawn { tasks: self.withdraw_claim(life, kinds, nonce, *told) }
+            }
             TaskCall::Settle { life, settlements } => {
                 let (identity, results) = self.settle_tasks(life, settlements);
                 TaskReply::Settled { identity, results }
@@ -121,7 +124,7 @@ impl Step<'_> {
                 got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect(),
             );
         }
-        if row.status == StoredStatus::Draining {
+        if row.status == StoredStatus::Draining || self.is_withdrawn(&claim.nonce) {
             return (identity, Vec::new());
         }
         self.promote_due(LOOKED_AFTER);
@@ -204,7 +207,7 @@ impl Step<'_> {
     }
 
     /// A task as it was handed out, while it runs so.
-    fn handed_out(&self, id: &TaskId, token: TaskToken, life: &Life) -> Option<ClaimedTask> {
+    pub(super) fn handed_out(&self, id: &TaskId, token: TaskToken, life: &Life) -> Option<ClaimedTask> {
         let runs = |task: &&Stored| {
             task.state == TaskState::Running && task.token == token && task.worker.as_ref() == Some(life)
         };

@@ -43,6 +43,9 @@ impl Step<'_> {
                 self.acknowledge_up_to(id, seq);
             }
             self.mend_presence(id, tick);
+            if let Some(presence) = &tick.presence {
+                self.is_known(presence);
+            }
         }
         for late in self.data.beats.below(now, OVERDUE) {
             match self.row(&late) {

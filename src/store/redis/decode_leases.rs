@@ -29,6 +29,7 @@ pub(super) fn reply(call: &LeaseCall, f: &mut Fields) -> Result<LeaseReply, Malf
         LeaseCall::Release { .. } => LeaseReply::Released { released: f.flag("released")? },
         LeaseCall::Check { .. } => LeaseReply::Checked { valid: f.flag("valid")? },
         LeaseCall::Forget { .. } => LeaseReply::Forgotten { waited: f.flag("waited")? },
+        LeaseCall::Withdraw { .. } => LeaseReply::Withdrawn { granted: f.flag("granted")? },
         LeaseCall::Watch { .. } => LeaseReply::Watched { now, epoch: f.text("epoch")?, record: record(f)? },
     })
 }

@@ -94,7 +94,12 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         Call::Lease(lease) => lease_invocation(lease),
         Call::Once(once) => {
             let (by, request) = (once.by.to_string(), once.request_id.clone());
-            (&scripts::ONCE, vec![by, request, millis(once.ttl).to_string(), flag(once.give_back)])
+            let attempt = once.attempt.as_ref();
+            let process = text(attempt.map(|attempt| &attempt.process));
+            let number = attempt.map_or(0, |attempt| attempt.number).to_string();
+            let supersedes = flag(attempt.is_some_and(|attempt| attempt.supersedes));
+            let (ttl, back) = (millis(once.ttl).to_string(), flag(once.give_back));
+            (&scripts::ONCE, vec![by, request, ttl, back, process, number, supersedes])
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);
@@ -135,6 +140,10 @@ fn lease_invocation(call: &LeaseCall) -> (&'static Script, Vec<String>) {
         }
         LeaseCall::Check { token, .. } => (&scripts::CHECK, vec![name, token.to_string()]),
         LeaseCall::Forget { ticket, .. } => (&scripts::FORGET, vec![name, ticket.to_string()]),
+        LeaseCall::Withdraw { owner, ticket, request_id, .. } => {
+            let [id, incarnation, presence] = parts(owner);
+            (&scripts::WITHDRAW, vec![name, ticket.to_string(), request_id.clone(), id, incarnation, presence])
+        }
         LeaseCall::Watch { .. } => (&scripts::WATCH_LEASE, vec![name]),
     }
 }

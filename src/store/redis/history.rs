@@ -9,6 +9,7 @@
 use super::encode::Invocation;
 use super::fields::{Fields, Malformed};
 use super::samples::{self, Recent};
+use super::unreadable::What;
 use super::{RedisStore, Target, scripts};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{HistoryPage, HistoryQuery, MAX_HISTORY_LIMIT, SPAN, Sample, Summary};
@@ -18,6 +19,7 @@ use crate::cluster::time::{ServerTime, millis};
 use crate::store::Store;
 use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
 use redis::Value;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -79,6 +81,19 @@ impl RedisHistory {
         read(node, self.ask(&range).await?).map_err(odd)
     }
 
+    /// Whether a node's key holds something else than its history; it is passed over where others are asked for as well.
+    async fn is_foreign(&self, node: &NodeId, why: &HistoryFault) -> bool {
+        let key = self.store.keys.history(node);
+        let mut about = redis::cmd("TYPE");
+        about.arg(&key);
+        let kind = self.ask(&about).await;
+        let foreign = matches!(&kind, Ok(Value::SimpleString(kind)) if kind != "stream" && kind != "none");
+        if foreign {
+            What::Sample.left_out(&key, why);
+        }
+        foreign
+    }
+
     async fn newest(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryFault> {
         // One more than was asked for tells whether there are more.
         let wanted = query.limit.clamp(1, MAX_HISTORY_LIMIT) + 1;
@@ -92,7 +107,10 @@ impl RedisHistory {
             let mut end = "+".to_owned();
             loop {
                 let count = PAGE.min(wanted);
-                let page = self.entries("XREVRANGE", node, &end, &since.0.to_string(), count).await?;
+                let page = match self.entries("XREVRANGE", node, &end, &since.0.to_string(), count).await {
+                    Err(why) if query.node_id.is_none() && self.is_foreign(node, &why).await => break,
+                    page => page?,
+                };
                 let last = page.last().filter(|_| page.len() == count).and_then(|(id, _)| before(id));
                 kept.extend(page.into_iter().filter_map(|(_, sample)| sample));
                 if kept.len() > wanted {
@@ -120,7 +138,10 @@ impl RedisHistory {
         for node in self.nodes().await? {
             // The beat before the first summary shows whether there was a gap.
             let mut kept: Vec<Sample> = match from.0.checked_sub(1) {
-                Some(end) => self.entries("XREVRANGE", &node, &end.to_string(), "-", 1).await?,
+                Some(end) => match self.entries("XREVRANGE", &node, &end.to_string(), "-", 1).await {
+                    Err(why) if self.is_foreign(&node, &why).await => continue,
+                    page => page?,
+                },
                 None => Vec::new(),
             }
             .into_iter()
@@ -128,7 +149,10 @@ impl RedisHistory {
             .collect();
             let mut start = from.0.to_string();
             loop {
-                let page = self.entries("XRANGE", &node, &start, "+", PAGE).await?;
+                let page = match self.entries("XRANGE", &node, &start, "+", PAGE).await {
+                    Err(why) if self.is_foreign(&node, &why).await => break,
+                    page => page?,
+                };
                 let last = page.last().filter(|_| page.len() == PAGE).and_then(|(id, _)| behind(id));
                 kept.extend(page.into_iter().filter_map(|(_, sample)| sample));
                 match last {
@@ -170,7 +194,7 @@ impl HistoryStore for RedisHistory {
         for chunk in samples.chunks(CHUNK) {
             let arguments = self.recent.arguments(chunk);
             let invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
-            let (value, _) = self.store.run(&invocation, false).await.map_err(fault)?;
+            let (value, _) = self.store.run(&invocation, false, &AtomicBool::new(false)).await.map_err(fault)?;
             let failed = Fields::of("the script's reply", value).and_then(|mut f| f.text("error")).map_err(odd)?;
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();
@@ -250,6 +274,9 @@ fn read(node: &NodeId, value: Value) -> Result<Vec<Entry>, Malformed> {
             let text = pair.text("value")?;
             if name == "s" { samples::read(node, &id, &text) } else { Err(Malformed(name)) }
         });
+        if let Err(why) = &sample {
+            What::Sample.left_out(&id, why);
+        }
         all.push((id, sample.ok()));
     }
     Ok(all)

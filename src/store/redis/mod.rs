@@ -7,6 +7,7 @@
 mod decode;
 mod decode_leases;
 mod encode;
+mod eviction;
 mod faults;
 mod fields;
 mod follow;
@@ -41,6 +42,7 @@ use crate::cluster::protocol::{Call, Entry, Fault, ServerId};
 use crate::cluster::time::Moment;
 use redis::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
@@ -59,6 +61,7 @@ pub struct RedisStore {
     bulk: link::Link,
     meter: Option<Arc<dyn Meter>>,
     recent: samples::Recent,
+    eviction: eviction::Eviction,
 }
 
 impl RedisStore {
@@ -72,6 +75,7 @@ impl RedisStore {
             target,
             meter: None,
             recent: samples::Recent::default(),
+            eviction: eviction::Eviction::default(),
         }
     }
 
@@ -94,7 +98,15 @@ impl RedisStore {
     /// # Errors
     /// As [`Store::call`].
     pub async fn attempt(&self, call: Call, attempt: u32) -> Result<Answer, Fault> {
-        self.watched(name_of(&call), attempt, self.invoke(&call)).await
+        self.attempt_noting(call, attempt, &AtomicBool::new(false)).await
+    }
+
+    /// The same; sets `unsure` when the call was sent and has no answer, so that Redis may make it yet, however late.
+    ///
+    /// # Errors
+    /// As [`Store::call`].
+    pub async fn attempt_noting(&self, call: Call, attempt: u32, unsure: &AtomicBool) -> Result<Answer, Fault> {
+        self.watched(name_of(&call), attempt, self.invoke(&call, unsure)).await
     }
 
     /// Runs a call in its span, and counts it.
@@ -158,7 +170,12 @@ impl RedisStore {
         self.link.judge(&standing, outcome).await
     }
 
-    async fn run(&self, invocation: &encode::Invocation, bulky: bool) -> Result<(Value, ServerId), Fault> {
+    async fn run(
+        &self,
+        invocation: &encode::Invocation,
+        bulky: bool,
+        unsure: &AtomicBool,
+    ) -> Result<(Value, ServerId), Fault> {
         let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
         let link = if bulky { &self.bulk } else { &self.link };
         let mut standing = self.link.get().await?;
@@ -167,15 +184,25 @@ impl RedisStore {
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
             standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
         }
+        let before = unsure.swap(true, Ordering::Relaxed);
         let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
-        let value = link.judge(&standing, outcome).await?;
+        let judged = link.judge(&standing, outcome).await;
+        unsure.store(before || matches!(judged, Err(Fault::Unavailable(_))), Ordering::Relaxed);
+        let value = judged?;
         Ok((value, (*standing.server).clone()))
     }
 
-    async fn invoke(&self, call: &Call) -> Result<Answer, Fault> {
-        let (value, server) =
-            self.run(&encode::invocation(call, &self.keys, self.recent), matches!(call, Call::Publish(_))).await?;
+    async fn invoke(&self, call: &Call, unsure: &AtomicBool) -> Result<Answer, Fault> {
+        let joins = matches!(call, Call::Join(_));
+        if joins {
+            self.bar().await?;
+        }
+        let invocation = encode::invocation(call, &self.keys, self.recent);
+        let (value, server) = self.run(&invocation, matches!(call, Call::Publish(_)), unsure).await?;
         let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
+        if joins {
+            self.eviction.admitted();
+        }
         Ok(Answer { reply, server })
     }
 }

@@ -62,6 +62,8 @@ impl Script {
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
+const PRELUDE_ROWS: &str = include_str!("scripts/prelude_rows.lua");
+const PRELUDE_SETTLED: &str = include_str!("scripts/prelude_settled.lua");
 const PRELUDE_LEASES: &str = include_str!("scripts/prelude_leases.lua");
 
 // Put together when they are first needed, since the program would hold the preludes thirty times otherwise.
@@ -70,7 +72,7 @@ macro_rules! scripts {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
                 Script::new(|| {
-                    let parts = [PRELUDE, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
+                    let parts = [PRELUDE, PRELUDE_ROWS, PRELUDE_SETTLED, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
                     seeded(parts.join("\n"))
                 })
             });
@@ -107,12 +109,14 @@ scripts! {
     RENEW = "renew.lua",
     RELEASE = "release.lua",
     CHECK = "check.lua",
-    FORGET = "forget.lua",
+    FORGET = "give_up.lua" & "forget.lua",
+    WITHDRAW = "give_up.lua" & "withdraw.lua",
     WATCH_LEASE = "watch_lease.lua",
     ONCE = "once.lua",
     DRAIN = "drain.lua",
     TASK_SUBMIT = "tasks.lua" & "task_submit.lua",
     TASK_CLAIM = "tasks.lua" & "task_claim.lua",
+    TASK_WITHDRAW = "tasks.lua" & "task_withdraw.lua",
     TASK_SETTLE = "tasks.lua" & "task_settle.lua",
     TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
     TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",

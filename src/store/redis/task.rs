@@ -21,6 +21,13 @@ pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
     match call {
         TaskCall::Submit { life, tasks } => (&scripts::TASK_SUBMIT, submit_arguments(life, tasks)),
         TaskCall::Claim(claim) => (&scripts::TASK_CLAIM, claim_arguments(claim)),
+        TaskCall::Withdraw { life, kinds, nonce, told } => {
+            let (id, incarnation) = (life.node_id.to_string(), life.incarnation.to_string());
+            let told = told.map(|token| token.to_string()).unwrap_or_default();
+            let mut arguments = vec![id, incarnation, nonce.to_string(), told];
+            arguments.extend(sorted(kinds));
+            (&scripts::TASK_WITHDRAW, arguments)
+        }
         TaskCall::Settle { life, settlements } => (&scripts::TASK_SETTLE, settle_arguments(life, settlements)),
         TaskCall::Cancel { id } => (&scripts::TASK_CANCEL, vec![id.to_string()]),
         TaskCall::Redrive { id } => (&scripts::TASK_REDRIVE, vec![id.to_string()]),
@@ -52,10 +59,14 @@ fn submit_arguments(life: &Life, tasks: &[NewTask]) -> Vec<String> {
     arguments
 }
 
-fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
-    let mut kinds: Vec<String> = claim.kinds.iter().map(ToString::to_string).collect();
+fn sorted(kinds: &[TaskKind]) -> Vec<String> {
+    let mut kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
     kinds.sort();
     kinds.dedup();
+    kinds
+}
+
+fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
     let mut arguments = vec![
         claim.life.node_id.to_string(),
         claim.life.incarnation.to_string(),
@@ -64,7 +75,7 @@ fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
         claim.jitter.thousandths().to_string(),
         CLAIM_BYTES.to_string(),
     ];
-    arguments.extend(kinds);
+    arguments.extend(sorted(&claim.kinds));
     arguments
 }
 
@@ -110,6 +121,7 @@ pub(super) fn reply(call: &TaskCall, f: &mut Fields) -> Result<TaskReply, Malfor
             }
             TaskReply::Claimed { identity, tasks }
         }
+        TaskCall::Withdraw { .. } => TaskReply::Withdrawn { tasks: f.number("tasks")? },
         TaskCall::Settle { .. } => {
             let identity = identity(f)?;
             let mut list = f.list("results")?;

@@ -11,13 +11,15 @@
 //! Not here: which files there are, and what is in the records (`mod.rs`).
 
 use super::super::super::state_dir::checksum::checksum;
-use super::super::super::state_dir::{StateError, private_file};
+use super::super::super::state_dir::{StateError, make_folder, private_file};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"clawsp01";
+/// What spool files of all formats begin with; two digits follow.
+const FAMILY: &[u8] = b"clawsp";
 /// Where the first record begins.
 const BODY: u64 = 24;
 /// Length and checksum.
@@ -33,6 +35,8 @@ pub(super) struct SpoolFile {
     end: u64,
     /// Something behind the last good record does not read back.
     damaged: bool,
+    /// It holds what only a newer version can read.
+    newer: bool,
 }
 
 /// Where a record lies.
@@ -60,23 +64,34 @@ impl SpoolFile {
         if std::fs::metadata(path).map(|named| named.ino()).ok() != Some(found.ino()) {
             return Ok(None);
         }
-        let mut opened = Self { path: path.to_owned(), file, end: found.len(), damaged: false };
+        let mut opened = Self { path: path.to_owned(), file, end: found.len(), damaged: false, newer: false };
         if found.len() == 0 {
             opened.clear()?;
         }
         Ok(Some(opened))
     }
 
-    /// The unconfirmed records, each given to `take`, which says whether it makes sense. What is behind the last good one
-    /// is not looked at any more.
+    /// The unconfirmed records, each given to `take`, which says whether it makes sense. One that is whole and makes none is of a
+    /// newer version and is passed over; what is behind one that is not whole is not looked at any more.
     pub(super) fn load(&mut self, mut take: impl FnMut(Place, &[u8]) -> bool) -> Result<(), StateError> {
+        if self.is_newer().map_err(|error| StateError::io(&self.path, &error))? {
+            return Err(StateError::Io {
+                path: self.path.clone(),
+                detail: "a newer version wrote it".to_owned(),
+                remedy: "it stays for that version",
+                full: false,
+            });
+        }
         let Some(mut offset) = self.begin().map_err(|error| StateError::io(&self.path, &error))? else {
             self.damaged = true;
             return Ok(());
         };
         while offset < self.end {
             match self.record_at(offset) {
-                Ok(Found::Record(place, bytes)) if take(place, &bytes) => offset = place.end(),
+                Ok(Found::Record(place, bytes)) => {
+                    self.newer |= !take(place, &bytes);
+                    offset = place.end();
+                }
                 // A process that dies while it writes leaves half a record at the end; that one was never promised.
                 Ok(Found::Half) => {
                     tracing::warn!(
@@ -93,6 +108,17 @@ impl SpoolFile {
             }
         }
         Ok(())
+    }
+
+    /// Whether this is a spool file of another format than this version writes.
+    fn is_newer(&self) -> io::Result<bool> {
+        let mut head = [0; 8];
+        match self.file.read_exact_at(&mut head, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read.map(|()| {
+                head != *MAGIC && head.starts_with(FAMILY) && head.iter().skip(FAMILY.len()).all(u8::is_ascii_digit)
+            }),
+        }
     }
 
     /// Where the first unconfirmed record begins; `None`: this is no spool file.
@@ -183,18 +209,50 @@ impl SpoolFile {
         self.damaged
     }
 
+    /// Whether it holds what only a newer version can read.
+    pub(super) fn newer(&self) -> bool {
+        self.newer
+    }
+
+    /// Whether somebody removed or replaced the file while it was open.
+    fn is_removed(&self) -> bool {
+        private_file::is_astray(&self.file, &self.path)
+    }
+
+    /// Writes a removed file to its place again, with all that is in it.
+    fn put_back(&mut self) -> Result<(), StateError> {
+        let file = private_file::put_back(&self.file, &self.path)?;
+        // Nobody else opens a file between these two: its name has this process's in it.
+        let _ = file.try_lock();
+        self.file = file;
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Ends the file: removes it, or sets a damaged one aside; where to.
     pub(super) fn end(self) -> Result<Option<PathBuf>, StateError> {
-        if self.damaged {
-            return private_file::set_aside(&self.path, "corrupt").map(Some);
+        if self.damaged || self.newer {
+            return private_file::set_aside(&self.path, if self.damaged { "corrupt" } else { "newer" }).map(Some);
         }
         std::fs::remove_file(&self.path).map_err(|error| StateError::io(&self.path, &error))?;
         Ok(None)
     }
+}
+
+/// Writes the files that somebody removed to their places in this folder again.
+pub(super) fn put_back<'f>(files: impl Iterator<Item = &'f mut SpoolFile>, folder: &Path) -> Result<(), StateError> {
+    for file in files.filter(|file| file.is_removed()) {
+        if let Some(cluster) = folder.parent() {
+            make_folder(cluster)?;
+        }
+        private_file::guarded_folder(folder)?;
+        file.put_back()?;
+        tracing::warn!(path = %file.path.display(), "a spool file of the history was removed; it is written again");
+    }
+    Ok(())
 }
 
 enum Found {

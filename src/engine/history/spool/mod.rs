@@ -91,7 +91,9 @@ type Adopted = (u64, SpoolFile, Vec<Entry>);
 fn end(file: SpoolFile) {
     match file.end() {
         Ok(None) => {}
-        Ok(Some(aside)) => tracing::error!(aside = %aside.display(), "a damaged spool file was set aside"),
+        Ok(Some(aside)) => {
+            tracing::error!(aside = %aside.display(), "a spool file that is damaged, or of a newer version, was set aside")
+        }
         Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
     }
 }
@@ -205,6 +207,9 @@ impl Spool {
             entries.push(Entry { place: Some((number, place)), batch: None, samples, unsure: true });
             kept.is_ok() || entries.pop().is_none()
         })?;
+        if file.newer() {
+            tracing::warn!(path = %path.display(), "a newer version wrote some of a spool file of the history; the rest is recorded");
+        }
         if file.damaged() {
             tracing::error!(
                 path = %path.display(), readable = entries.len(),
@@ -257,6 +262,7 @@ impl Spool {
     /// `Err(None)`: the files are as long as they may be.
     fn write(&mut self, kept: &Kept) -> Result<(u64, Place), Option<StateError>> {
         let failed = |path: &Path, error: std::io::Error| Some(StateError::io(path, &error));
+        file::put_back(self.files.iter_mut().map(|(_, file)| file), &self.folder)?;
         let bytes = serde_json::to_vec(kept).map_err(|error| failed(&self.folder, error.into()))?;
         let used: u64 = self.files.iter().map(|(_, file)| file.bytes()).sum();
         if used + bytes.len() as u64 > self.limit {

@@ -116,6 +116,38 @@ fn a_damaged_file_is_read_up_to_the_damage_and_set_aside() {
 }
 
 #[test]
+fn what_only_a_newer_version_can_read_is_passed_over_and_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("history");
+    let mut spool = taken_over(&folder, "a");
+    assert!(spool.append(batch(1..=1)));
+    spool.files[0].1.append(br#"{"samples":{"packed":7},"summaries":[]}"#).expect("a record of a newer version");
+    assert!(spool.append(batch(3..=3)));
+    drop(spool);
+    let other = folder.join("other-1.spool");
+    std::fs::write(&other, b"clawsp02 and what that means").expect("a file of a newer version");
+    let mut next = taken_over(&folder, "b");
+    assert_eq!(drain(&mut next), [1, 3]);
+    next.close();
+    let left = files(&folder);
+    assert!(left.len() == 2 && left.iter().any(|name| name.ends_with(".newer-1")), "{left:?}");
+    assert_eq!(std::fs::read(&other).expect("it is there"), b"clawsp02 and what that means");
+}
+
+#[test]
+fn a_removed_spool_is_written_again_with_all_that_waits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("history");
+    let mut spool = taken_over(&folder, "a");
+    assert!(spool.append(batch(1..=2)));
+    std::fs::remove_dir_all(&folder).expect("a cleaner removes it");
+    assert!(spool.append(batch(3..=3)));
+    assert_eq!((spool.waiting(), spool.on_disk()), (3, 3));
+    drop(spool);
+    assert_eq!(drain(&mut taken_over(&folder, "b")), [1, 2, 3]);
+}
+
+#[test]
 fn room_is_bounded_and_comes_back() {
     let dir = tempfile::tempdir().expect("a folder");
     let folder = dir.path().join("history");

@@ -3,6 +3,7 @@
 mod crashes;
 pub(super) mod faults;
 mod image;
+mod removed;
 mod saved;
 
 use super::*;

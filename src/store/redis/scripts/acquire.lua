@@ -41,6 +41,14 @@ if request ~= '' then
   local token, expires = string.match(try('GET', request_key) or '', '^(%d+) (%d+)$')
   -- What an earlier life was granted ended with it. Incarnations and tokens come from one counter, so an earlier life's token is lower.
   if token and (presence ~= '' or tonumber(token) > tonumber(incarnation)) then
+    if record and record.term == token and record.presence == '' and record.ticket ~= ticket then
+      local _, asked = stated(record)
+      if asked and asked < tonumber(ARGV[22]) then
+        -- A later attempt is told of it: the withdrawal of an earlier one does not take it back.
+        state(record, record.grace, record.ttl, 'exclusive', tonumber(ARGV[22]))
+        call('HMSET', lease_key(name), 'ticket', ticket, 'mode', record.mode)
+      end
+    end
     return answer('granted', token, tonumber(expires), 1, -1)
   end
 end
@@ -54,6 +62,11 @@ end
 if record and record.holder == id and record.incarnation == incarnation and record.presence == presence and record.ticket == ticket
   and cluster_now() <= record.expires then
   return answer('granted', record.term, record.expires + meta.skew, 1, -1)
+end
+
+if call('EXISTS', withdrawn_key(ticket)) == 1 then
+  -- It arrives after its caller gave it up.
+  return refuse('held')
 end
 
 local status, row
@@ -74,9 +87,12 @@ end
 -- Whether the record, or that there is none, is known to be the newest, or nobody goes on who was granted anything later.
 local server = run_id()
 local seen = ARGV[13] == server and ARGV[14] == meta.epoch and tonumber(ARGV[15]) or 0
-local missing = 0
-if not record or record.run_id ~= server then
-  missing = unsettled(math.max(ttl, record and record.ttl or 0), math.max(grace, meta.grace, record and record.grace or 0), seen)
+local missing, strangers = 0, false
+if ARGV[13] == server and ARGV[14] == meta.epoch and presence ~= '' then
+  is_known(presence)
+end
+if not record or record.run_id ~= server or meta.doubt ~= '' then
+  missing, strangers = unsettled(math.max(ttl, record and record.ttl or 0), math.max(grace, meta.grace, record and record.grace or 0), seen)
 end
 
 if record and record.holder ~= '' then
@@ -89,6 +105,8 @@ if record and record.holder ~= '' then
     over = over or claim == 'expired' and record.term == seen_token and record.nonce == seen_text
   elseif record.run_id ~= server then
     over = missing == 0
+  elseif missing > 0 then
+    over = false
   elseif claim ~= '' and record.term == seen_token then
     over = over or claim == 'expired' and record.nonce == seen_text
       or claim == 'presence' and record.presence == seen_text and subscribers(presence_channel(seen_text)) == 0
@@ -133,7 +151,7 @@ if held then
   again = ends_at(record) + 1 - cluster_now()
   if record.presence ~= '' then
     -- The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
-    again = record.run_id ~= server and missing or math.min(again, math.max(1000, 10 * grace))
+    again = (record.run_id ~= server or missing > 0) and missing or math.min(again, math.max(1000, 10 * grace))
   end
 elseif waits_for_server then
   again = missing
@@ -154,6 +172,10 @@ else
     offer(record)
   end
   again = record.vacated + record.grace - cluster_now()
+end
+if strangers then
+  -- They may be known any moment.
+  again = math.min(again, math.ceil(grace / 4))
 end
 again = math.max(1, again)
 if not wait then

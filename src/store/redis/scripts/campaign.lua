@@ -91,6 +91,9 @@ elseif rule == 'restarted' then
     why = 'confirmed on this server'
   elseif is_promoted() then
     why = 'a promoted replica knows nothing of subscribers'
+  elseif subscribers(PREFIX .. 'leader') > 0 then
+    -- The copy may have been put under a process that ran before, where no connection broke.
+    why = 'a leader may live'
   elseif leader.holder ~= '' and leader.presence == '' then
     -- Without a registration on that process the holder may lead by a connection to an even older one.
     why = 'never registered'

@@ -7,19 +7,4 @@ local name, ticket = ARGV[1], ARGV[2]
 make_way()
 load_meta()
 guard_stall()
-local waited, first = 0, false
-for at, text in ipairs(name ~= 'leader' and call('ZRANGE', queue_key(name), 0, -1) or {}) do
-  if string.match(text, '^(%S+) ') == ticket then
-    waited, first = call('ZREM', queue_key(name), text), first or at == 1
-  end
-end
-local record = waited == 1 and read_record(name) or nil
-if record and record.holder == '' and record.handing_to == ticket then
-  offer(record)
-elseif record and first and record.presence ~= '' then
-  local next_one = first_waiter(name)
-  if next_one then
-    call_waiter(next_one)
-  end
-end
-return { int(now), waited }
+return { int(now), give_up(name, ticket) and 1 or 0 }

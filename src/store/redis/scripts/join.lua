@@ -193,6 +193,7 @@ local registered = 0
 if nonce ~= '' and subscribers(presence_channel(nonce)) > 0 then
   call('HSET', PRESENCE, id, nonce .. ' ' .. server)
   registered = 1
+  is_known(nonce)
 elseif kind == 'none' then
   call('HDEL', PRESENCE, id)
 end

@@ -1,9 +1,10 @@
--- Shared opening of every script; it is put in front of each of them, and prelude_leases.lua behind it.
+-- Shared opening of every script; it is put in front of each of them, and prelude_rows.lua, prelude_settled.lua and prelude_leases.lua behind it.
 --
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
---                        the data set began), trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
+--                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_settled.lua),
+--                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
 --                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
@@ -28,11 +29,14 @@
 -- Keys that scripts name themselves, by the same prefix:
 --   sizes             list    how many bytes the stream of messages holds (see trim.lua)
 --   sent              hash    producer -> bytes of it
+--   strangers         set    nonces of presences that stood here when this server process or data set began (see prelude_settled.lua)
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>"
+--   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see withdraw.lua)
+--   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of once.lua that was
 --   task:<id>         hash    a task (see tasks.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
@@ -114,7 +118,7 @@ local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
     'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
-    'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings')
+    'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings', 'longest', 'noted', 'doubt')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
@@ -122,6 +126,7 @@ local function load_meta()
     last_tick = number(v[12], now), skew = number(v[13], 0), stalled_at = number(v[14], 0),
     run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
     ended = v[19] or '', walk_at = v[20] or '', grace = number(v[21], 0), mode = v[22] or '', settings = number(v[23], 0),
+    longest = number(v[24], 0), noted = v[25] or '', doubt = v[26] or '',
   }
 end
 
@@ -148,6 +153,20 @@ local function take_settings(version, text)
   end
 end
 
+-- What a counter goes on at once some of its last numbers may be lost: above all of them, and above what it went on at after another
+-- loss, whatever copies of the data these losses began with.
+-- A counter begins at the server's time in microseconds, and rises by fewer than one a microsecond, so it stays behind the clock. Thus
+-- the clock alone is above all that was lost, and a later loss finds a later time: also one from the same copy, from an older one, or
+-- from none. To add anything to it would put the counter ahead of the clock, and a second loss from an older copy below it.
+-- Only a clock that was set back is behind the counter. Then the numbers that may be lost are taken for fewer than a million, and
+-- the time since the data were last alive, by the present clock, keeps two losses from one copy apart.
+local function lift(top)
+  if now_us > top then
+    return now_us
+  end
+  return top + 1000000 + math.max(0, now_us - meta.last_tick * 1000)
+end
+
 -- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
 -- fences and no version of the rows may come a second time.
 local function settle()
@@ -155,11 +174,11 @@ local function settle()
     return
   end
   if meta.run_id ~= '' then
-    meta.moved, meta.begun = true, true
-    meta.token = math.max(meta.token + 1000000, now_us)
+    meta.moved, meta.begun, meta.doubt = true, true, ''
+    meta.token = lift(meta.token)
     meta.version = meta.version + 1000000
     meta.floor = meta.version
-    call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor))
+    call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor), 'doubt', '')
   end
   meta.run_id = run_id()
   call('HSET', META, 'run_id', meta.run_id)
@@ -169,28 +188,42 @@ local function open(known_token, known_event, known_message, fresh_epoch)
   load_meta()
   local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
   local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq
+  local had_data = meta.epoch ~= ''
+  local tops = { token = math.max(token, meta.token), event_seq = math.max(event_seq, meta.event_seq),
+    message_seq = math.max(message_seq, meta.message_seq) }
   settle()
   if not stale then
     return
   end
-  for name, value in pairs({ token = token, event_seq = event_seq, message_seq = message_seq }) do
-    local top = math.max(value, meta[name])
-    if top > 0 then
-      top = top + 1000000
-    end
-    meta[name] = math.max(top, now_us)
+  for name, top in pairs(tops) do
+    -- A counter that settle() lifted already is lifted to the same.
+    meta[name] = math.max(meta[name], lift(top))
   end
   meta.epoch, meta.event_start, meta.message_start = fresh_epoch, meta.event_seq, meta.message_seq
+  -- Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data set that
+  -- began on it just now is no such copy: whoever began it knew less.
+  local old = now - meta.skew - meta.settled_at > math.max(meta.longest, meta.lease, 30000)
+  meta.doubt = had_data and not meta.begun and old and '1' or meta.doubt
   meta.floor, meta.begun = meta.version, true
   call('HMSET', META, 'epoch', meta.epoch, 'token', int(meta.token), 'event_seq', int(meta.event_seq), 'message_seq',
     int(meta.message_seq), 'event_start', int(meta.event_start), 'message_start', int(meta.message_start), 'floor',
-    int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew))
+    int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew), 'doubt', meta.doubt)
+  if meta.doubt ~= '' and redis.pcall('HEXISTS', LEADER, 'run_id') == 1 then
+    call('HSET', LEADER, 'run_id', '')
+  end
   call('PUBLISH', PREFIX .. 'all', 'register')
 end
 
 local function cluster_now()
   return now - meta.skew
 end
+
+-- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
+local function half_ttl()
+  return math.floor((meta.ttl > 0 and meta.ttl or 30000) / 2)
+end
+
+local note_strangers
 
 -- Stall guard: cluster time stands still over a silence of more than half a TTL, over backward jumps of the clock, and over
 -- a change of the server process, whose data may lack the last beats.
@@ -201,7 +234,7 @@ local function guard_stall()
   end
   settle()
   local silence = now - meta.last_tick
-  if silence < 0 or meta.moved or (meta.ttl > 0 and silence > meta.ttl / 2) then
+  if silence < 0 or meta.moved or silence > half_ttl() then
     meta.skew, meta.stalled_at = meta.skew + silence, now
     meta.moved = false
     call('HMSET', META, 'skew', int(meta.skew), 'stalled_at', int(now))
@@ -209,180 +242,7 @@ local function guard_stall()
   if meta.begun then
     meta.settled_at, meta.begun = cluster_now(), false
     call('HSET', META, 'settled_at', int(meta.settled_at))
+    note_strangers()
   end
   call('HSET', META, 'last_tick', now)
-end
-
--- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
--- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
--- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
-local function read_row(id)
-  local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
-  if not good or type(row) ~= 'table' then
-    return nil
-  end
-  for _, field in ipairs({ 'i', 'p', 's', 'k', 'j', 'c', 'r', 'a', 'm' }) do
-    if type(row[field]) ~= 'string' then
-      return nil
-    end
-  end
-  row.v = type(row.v) == 'string' and row.v or nil
-  return row
-end
-
-local function write_row(id, row)
-  call('HSET', MEMBERS, id, cjson.encode(row))
-  meta.version = call('HINCRBY', META, 'version', 1)
-  call('ZADD', CHANGES, int(meta.version), id)
-end
-
--- The registered presence of a member: its nonce and the server it was stored on; two empty texts when there is none.
-local function read_presence(id)
-  local nonce, server = string.match(call('HGET', PRESENCE, id) or '', '^(%S+) (%S+)$')
-  return nonce or '', server or ''
-end
-
-local function is_live(row)
-  return row.s == 'online' or row.s == 'draining'
-end
-
--- Writes a stream anew without what lies behind `last`: its newest entries, at most 4,096 of them or 64 MiB. What is older
--- is lost and shows as a gap.
-local function rewrite_stream(key, last)
-  local anew, first, count, bytes = key .. ':anew', nil, 0, 0
-  local top = int(last)
-  repeat
-    local page = call('XREVRANGE', key, top .. '-0', '-', 'COUNT', 16)
-    for _, entry in ipairs(page) do
-      for _, text in ipairs(entry[2]) do
-        bytes = bytes + #text
-      end
-      count = count + 1
-      if count > 4096 or bytes > 67108864 then
-        page = {}
-        break
-      end
-      first = string.match(entry[1], '^%d+')
-    end
-    top = first and int(tonumber(first) - 1)
-  until #page < 16 or tonumber(top) < 1
-  call('DEL', anew)
-  while first do
-    local page = call('XRANGE', key, first .. '-0', int(last) .. '-0', 'COUNT', 16)
-    for _, entry in ipairs(page) do
-      first = string.match(entry[1], '^(%d+)%-0$') or first
-      if entry[1] == first .. '-0' then
-        call('XADD', anew, entry[1], unpack(entry[2]))
-      end
-    end
-    first = #page == 16 and int(tonumber(first) + 1) or nil
-  end
-  if call('EXISTS', anew) == 1 then
-    call('RENAME', anew, key)
-  else
-    call('DEL', key)
-  end
-end
-
--- Removes what somebody else put behind `last`, the last entry that this data set counts: the server takes no entry below
--- it, and readers would find it for ever. Newer servers do not forget the highest entry that was ever removed: there the
--- stream is written anew.
-local function remove_foreign(key, last)
-  for _, entry in ipairs(call('XRANGE', key, int(last + 1) .. '-0', '+', 'COUNT', 100)) do
-    call('XDEL', key, entry[1])
-  end
-  local reset = redis.pcall('XSETID', key, int(last) .. '-0')
-  if type(reset) == 'table' and reset.err then
-    rewrite_stream(key, last)
-  end
-end
-
--- Adds the entry `seq` to a stream whose last entry is `last`.
-local function append(key, last, ...)
-  local added = redis.pcall('XADD', key, ...)
-  if type(added) == 'table' and added.err then
-    if string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true) then
-      remove_foreign(key, last)
-    end
-    -- Whatever else stands in the way is an error of this script.
-    call('XADD', key, ...)
-  end
-end
-
-local function emit(event, node, ...)
-  -- The entry first: where it cannot be added, no number is used up.
-  append(EVENTS, meta.event_seq, 'MAXLEN', '~', 10000, int(meta.event_seq + 1) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
-  meta.event_seq = meta.event_seq + 1
-  call('HSET', META, 'event_seq', int(meta.event_seq))
-end
-
-local function next_token()
-  meta.token = call('HINCRBY', META, 'token', 1)
-  return int(meta.token)
-end
-
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
--- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
-local function identify(id, incarnation, epoch)
-  if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
-    return 'epoch'
-  end
-  local row = read_row(id)
-  if not row then
-    return 'unknown'
-  elseif row.i ~= incarnation then
-    -- Incarnations come from the one counter, which only rises, also across a loss of data.
-    return number(row.i, 0) > number(incarnation, 0) and 'replaced' or 'unknown', row
-  elseif not is_live(row) then
-    return 'gone', row
-  end
-  return 'ok', row
-end
-
--- The numbers of the data set as a reply.
-local function numbers_reply()
-  return { meta.epoch, whole(meta.token), whole(meta.event_seq), whole(meta.message_seq), whole(meta.event_start),
-    whole(meta.message_start), whole(meta.interval), whole(meta.ttl), whole(meta.lease), whole(meta.grace), meta.mode, whole(meta.settings) }
-end
-
--- What changed in the member table behind `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks
--- the caller to forget what it has, because rows were forgotten (the floor rose) or the data set is another one; the caller
--- brings the floor with its next question, so that the pages behind a reset go on.
-local function delta_reply(version, floor, epoch, limit)
-  local reset = 0
-  if epoch ~= meta.epoch or floor ~= meta.floor or version > meta.version then
-    reset = 1
-    version = 0
-  end
-  if version == meta.version then
-    return { reset, whole(version), 0, whole(meta.floor), {} }
-  end
-  local ids = call('ZRANGEBYSCORE', CHANGES, '(' .. int(version), '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
-  local rows, bytes = {}, 0
-  local more = #ids == 2 * limit and 1 or 0
-  for at = 1, #ids, 2 do
-    local row = call('HGET', MEMBERS, ids[at])
-    if row then
-      rows[#rows + 1] = ids[at]
-      rows[#rows + 1] = row
-      bytes = bytes + #row
-    end
-    version = tonumber(ids[at + 1])
-    if bytes > 262144 and at + 1 < #ids then
-      -- Large rows: a page must come in time also over a slow link.
-      more = 1
-      break
-    end
-  end
-  if more == 0 then
-    version = meta.version
-  end
-  return { reset, whole(version), more, whole(meta.floor), rows }
-end
-
--- Members by their last beat, oldest first: [what makes a deadline the server time of the last beat when added, [id,
--- deadline, ...]], at most `limit`. The reader adds it up, because 32 sums here cost as much as half a tick.
-local function beats_reply(limit)
-  return { whole(meta.skew - meta.ttl), limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {} }
 end

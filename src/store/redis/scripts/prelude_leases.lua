@@ -31,12 +31,16 @@
 --   * The record was unchanged for the TTL and 5 % on the claimant's clock (Claim::Expired): the last renewal was sent before
 --     the claimant saw it. By the server's own clock a lease is over half a member TTL later than it says, because the stall
 --     guard takes shorter jumps of that clock for time.
---   * Another server process answers than granted or confirmed the record: the last writes may be lost, so whatever this data
---     set shows (another's record, a vacancy, nothing at all) proves nothing. But with the former process all connections
---     broke, and whoever was granted anything by it stops within the grace. So the caller must have seen this process and
---     data set for the grace and 5 % on its own clock, or the process must serve them for half a member TTL longer, by the
---     server's. A promoted replica's former primary may live, and answer pings: there the same waits are a TTL long (one
---     primary at a time takes writes, so no renewal is later than the promotion; one name is asked for with one TTL).
+--   * Another server process answers than granted or confirmed the record, or the data set began anew: the last writes may be
+--     lost, so whatever this data set shows (another's record, a vacancy, nothing at all) proves nothing. A holder whose
+--     connection broke stops within the grace. So the caller must have seen this process and data set for the grace and 5 % on
+--     its own clock, or the process must serve them for half a member TTL longer, by the server's. The same waits are a TTL long
+--     (the longest that is known: the caller's, the record's, the longest that was granted, and without data that of the leader)
+--     where a holder may go on with answered pings and lost renewals: on a promoted replica, whose former primary may live (one
+--     primary at a time takes writes, so no renewal is later than the promotion), and beside strangers.
+--   * Strangers are presences of which nothing was heard since this process first wrote, or the data set began (prelude_settled.lua).
+--   * `doubt`: the data set began on a copy that holds records of this very process. Until all of these waits are over, such a record proves
+--     nothing, but a renewal of it since may have made it the newest, so its own rules bind the claimant, too.
 --   * The holder itself goes on across a change of the process only while it holds the lease by its own clock: then none of
 --     these waits is over for anybody.
 
@@ -47,6 +51,12 @@ local function try(...)
     return nil
   end
   return answer
+end
+
+-- A mark that refuses a call which its caller gave up without an answer, should it arrive later.
+local WITHDRAWN_FOR = 600000
+local function withdrawn_key(nonce)
+  return PREFIX .. 'withdrawn:' .. nonce
 end
 
 local function lease_key(name)
@@ -166,22 +176,9 @@ local function lease_reply(record)
     whole(record.grace) }
 end
 
--- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
-local function half_ttl()
-  return math.floor((meta.ttl > 0 and meta.ttl or 30000) / 2)
-end
-
 -- When the server's own word ends a lease: half a member TTL late where a presence holds it.
 local function ends_at(record)
   return record.expires + (record.presence ~= '' and half_ttl() or 0)
-end
-
--- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
--- granted a lease by an earlier one; `seen` is for how long the caller has seen both.
-local function unsettled(ttl, grace, seen)
-  local wait = is_promoted() and math.max(ttl, grace) or grace
-  local served = cluster_now() - meta.settled_at - half_ttl()
-  return math.max(0, wait + math.ceil(wait / 20) - math.max(served, seen))
 end
 
 -- Whether a node's row lets its processes take leases: a member that drains does not.
@@ -245,6 +242,14 @@ local function offer(record)
   end
 end
 
+-- The longest TTL that a presence was granted in this data set.
+local function note_ttl(record)
+  if record.presence ~= '' and record.ttl > meta.longest then
+    meta.longest = record.ttl
+    call('HSET', META, 'longest', int(meta.longest))
+  end
+end
+
 -- Writes the grant of a named lease.
 local function grant_lease(record)
   -- First what may fail where somebody else broke a key, so that no grant is left of which nobody knows.
@@ -252,6 +257,7 @@ local function grant_lease(record)
   call('SADD', owned_key(record.holder), record.name)
   write_record(record.name, record)
   call('PERSIST', lease_key(record.name))
+  note_ttl(record)
 end
 
 -- Ends a named lease.
@@ -292,7 +298,7 @@ local function sweep_leases()
       end
     else
       local wait = math.max(0, ends_at(record) - cluster_now() + 1)
-      if wait == 0 and record.presence ~= '' and record.run_id ~= run_id() then
+      if wait == 0 and record.presence ~= '' and (record.run_id ~= run_id() or meta.doubt ~= '') then
         wait = unsettled(record.ttl, math.max(record.grace, meta.grace), 0)
       end
       if wait > 0 then

@@ -13,6 +13,7 @@ if status == 'ok' and subscribers(presence_channel(nonce)) > 0 then
   local server = run_id()
   registered = 1
   call('HSET', PRESENCE, id, nonce .. ' ' .. server)
+  is_known(nonce)
   local leader = term ~= '0' and read_leader() or nil
   if leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
     and leader.run_id == server and subscribers(PREFIX .. 'leader') > 0 then

@@ -55,6 +55,10 @@ if lost then
 else
   call('HMSET', lease_key(name), 'expires', int(record.expires), 'nonce', nonce, 'ttl', int(record.ttl), 'run_id', record.run_id,
     'presence', record.presence, 'grace', int(record.grace), 'mode', record.mode)
+  note_ttl(record)
   call('ZADD', LEASES, int(ends_at(record) + 1), name)
+end
+if presence ~= '' and record.presence == presence then
+  is_known(presence)
 end
 return answer('renewed')

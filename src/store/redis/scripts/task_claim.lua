@@ -36,7 +36,7 @@ if last_nonce == nonce then
   end
   return { status, reply }
 end
-if row.s == 'draining' then
+if row.s == 'draining' or call('EXISTS', withdrawn_key(nonce)) == 1 then
   return { status, reply }
 end
 

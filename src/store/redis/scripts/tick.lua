@@ -13,6 +13,8 @@
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
 local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- How long strangers may matter after the data set began: longer than any lease.
+local STRANGE = 90000000
 local term, nonce, leads, presence = ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12]
 
 -- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and the
@@ -43,6 +45,9 @@ end
 
 if status == 'ok' then
   mend(id, presence)
+  if presence ~= '' and cluster_now() - meta.settled_at < STRANGE then
+    is_known(presence)
+  end
 end
 
 if full then

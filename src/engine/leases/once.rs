@@ -1,0 +1,85 @@
+//! What runs once for a key.
+//!
+//! 1. A call that was sent and not answered may be made later, for nobody: it is withdrawn, whoever gave it up, until Redis confirms.
+//! 2. A repeated request keeps what it is granted, also while an earlier call of it is being withdrawn.
+//!
+//! Not here: who was first (`crate::store`).
+
+use super::{Leases, lock};
+use crate::cluster::ids::NodeId;
+use crate::cluster::protocol::{Attempt, Call, Life, Once as Asked, OnceGrant, Reply};
+use crate::engine::caller::{Verdict, nonce};
+use crate::engine::error::Error;
+use crate::engine::handle::{Once, OnceRequest};
+use crate::engine::undo::{Pending, Undo, Undoing};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A call under way. Dropped before it is settled, it is withdrawn if it was sent.
+struct Doubt<'a> {
+    undoing: &'a Undoing,
+    unsure: AtomicBool,
+    /// All of the call but who asks, which is known once it is a member.
+    asked: Asked,
+    by: Mutex<Option<NodeId>>,
+    pending: Option<Pending>,
+}
+
+impl Doubt<'_> {
+    fn call(&self, life: Life) -> Call {
+        *lock(&self.by) = Some(life.node_id.clone());
+        Call::Once(Box::new(Asked { by: life.node_id, ..self.asked.clone() }))
+    }
+
+    fn settle(&mut self) {
+        self.unsure = AtomicBool::new(false);
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        let by = lock(&self.by).take().filter(|_| self.unsure.load(Ordering::Relaxed));
+        if let Some(by) = by {
+            let withdrawal = Asked { by, give_back: true, ..self.asked.clone() };
+            self.undoing.later(Undo::Call(Box::new(Call::Once(Box::new(withdrawal))), self.pending.take()));
+        }
+    }
+}
+
+impl Leases {
+    /// Grants each key to its first caller.
+    pub(in crate::engine) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
+        let OnceRequest { keys, ttl, request_id } = request;
+        let request_id = match request_id {
+            Some(text) => text,
+            None => nonce()?.to_string(),
+        };
+        let (pending, supersedes) = Pending::begin(&self.pending, &request_id);
+        let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
+        let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
+        // Who asks is filled in for each call.
+        let by = self.caller.life(crate::clock::now() + crate::engine::caller::PATIENCE).await?.node_id;
+        let mut doubt = Doubt {
+            undoing: &self.undoing,
+            unsure: AtomicBool::new(false),
+            asked: Asked { by, request_id, ttl, keys, give_back: false, attempt },
+            by: Mutex::new(None),
+            pending: Some(pending),
+        };
+        let judge = |reply| match reply {
+            Reply::Once(grants) if grants.len() == doubt.asked.keys.len() => Verdict::Done(grants),
+            _ => Verdict::Unexpected,
+        };
+        let grants = self.caller.repeat_noting(|life| doubt.call(life), judge, &doubt.unsure).await?;
+        if grants.iter().any(|grant| grant.granted) {
+            doubt.settle();
+        }
+        let once = |(key, grant): (&String, OnceGrant)| Once {
+            key: key.clone(),
+            granted: grant.granted,
+            by: grant.by,
+            at: grant.at,
+        };
+        Ok(doubt.asked.keys.iter().zip(grants).map(once).collect())
+    }
+}

@@ -1,0 +1,34 @@
+-- task_withdraw: takes back a claim that was given up without an answer, or that was made more than once.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 nonce of the claim, 4 first token that the claimant was told of or '', then the claim's kinds, sorted
+-- Returns: [how many tasks wait again]
+-- Atomic, because the claim may arrive before this call or behind it: the tasks that it was handed out wait again, with the
+-- attempt that nobody made, and the mark refuses it from now on.
+local id, incarnation, nonce, told = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+make_way()
+load_meta()
+guard_stall()
+call('SET', withdrawn_key(nonce), '1', 'PX', WITHDRAWN_FOR)
+local claimed, kinds = PREFIX .. 'claimed:' .. id, table.concat(ARGV, ' ', 5)
+local last_nonce, last_token, last_ids = string.match(try('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
+local back = {}
+if last_nonce == nonce and last_token ~= told then
+  local token = tonumber(last_token)
+  for task in string.gmatch(last_ids, '%S+') do
+    local what, is = read_task(task)
+    if what and is.state == 'running' and is.token == int(token) and is.node == id and is.incarnation == incarnation then
+      is.attempts = int(math.max(0, tonumber(is.attempts) - 1))
+      call('HSET', TASK .. task, 'is', is_text('waiting', is, 0, 'none'))
+      make_ready(task, what)
+      back[#back + 1] = task
+    end
+    token = token + 1
+  end
+  call('HDEL', claimed, kinds)
+end
+if #back > 0 then
+  call('ZREM', RUNNING, unpack(back))
+  try('SREM', PREFIX .. 'held:' .. id, unpack(back))
+  put_ready()
+end
+return { #back }

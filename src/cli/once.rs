@@ -132,6 +132,7 @@ async fn directly(
     let by = super::run::node_id(session.global, &config).await?;
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
+    settle::refuse_eviction(&config, &redis).await?;
     let store = RedisStore::new(settings::target(&config), &config.cluster);
     let mut failed = String::new();
     for attempt in 0..=config.node.retry.count {

@@ -11,6 +11,7 @@ mod election;
 mod join;
 mod leases;
 mod once;
+mod opening;
 mod sorted;
 mod state;
 mod sync;

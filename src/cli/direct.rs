@@ -142,6 +142,7 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
     let log = logging::init(&config.logging, "heartbeat").map_err(|error| failed(&error))?;
     let seek = settings::seek(&config, environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
+    settle::refuse_eviction(&config, &redis).await?;
     if let Some(trouble) = &redis.trouble {
         tracing::warn!("{trouble}");
     }

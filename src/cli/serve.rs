@@ -9,7 +9,7 @@
 
 use super::outcome::{Failure, Outcome};
 use super::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
-use super::settle::{SettledRedis, settle_redis};
+use super::settle::{SettledRedis, refuse_eviction, settle_redis};
 use super::signals::Signals;
 use super::{Session, settings};
 use crate::clock;
@@ -32,7 +32,7 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// Runs `serve`.
 ///
 /// # Errors
-/// See [`Failure`]: a configuration that cannot be used, no private Redis; never a Redis that is away.
+/// See [`Failure`]: a configuration that cannot be used, no private Redis, a Redis that may drop data; never one that is away.
 pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     let mut signals = Signals::listen()?;
     let (mut config, log) = prepare(session, "serve")?;
@@ -87,7 +87,11 @@ async fn settle_unless_asked_to_end(
     seek: Seek,
     signals: &mut Signals,
 ) -> Result<(SettledRedis, bool), Failure> {
-    let settling = settle_redis(config, seek, SETTLE_WITHIN);
+    let settling = async {
+        let settled = settle_redis(config, seek, SETTLE_WITHIN).await?;
+        refuse_eviction(config, &settled).await?;
+        Ok::<_, Failure>(settled)
+    };
     tokio::pin!(settling);
     tokio::select! {
         settled = &mut settling => return Ok((settled?, true)),

@@ -1,13 +1,16 @@
 //! Which Redis a node or a heartbeat of this host uses, settled before it begins.
 //!
 //! 1. The configuration that comes out names the address, whatever the mode.
+//! 2. What is going to write refuses a Redis that may drop the cluster's data, as far as that Redis answers in time.
 //!
 //! Not here: how the choice is made and remembered (`crate::embedded`).
 
 use super::outcome::Failure;
+use super::settings;
 use crate::config::{Config, RedisMode};
 use crate::embedded::{self, Choice, EmbeddedServer, Seek};
 use crate::engine::state_dir::StateDir;
+use crate::store::redis::RedisStore;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,24 @@ impl SettledRedis {
         if let Some(trouble) = &self.trouble {
             tracing::error!("{trouble}");
         }
+    }
+}
+
+/// How long Redis is asked for its eviction policy. One that does not answer is asked again with the first join.
+const POLICY_WITHIN: Duration = Duration::from_millis(500);
+
+/// Refuses a Redis that says that it may drop the cluster's data to make room. The private one is this program's own.
+///
+/// # Errors
+/// [`Failure::Failed`] with what is wrong and what to do.
+pub(super) async fn refuse_eviction(config: &Config, settled: &SettledRedis) -> Result<(), Failure> {
+    if settled.server.is_some() {
+        return Ok(());
+    }
+    let store = RedisStore::new(settings::target(config), &config.cluster);
+    match tokio::time::timeout(POLICY_WITHIN, store.eviction()).await {
+        Ok(Ok(Some(why))) => Err(Failure::Failed(why)),
+        Ok(Ok(None) | Err(_)) | Err(_) => Ok(()),
     }
 }
 

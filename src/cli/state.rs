@@ -81,6 +81,9 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     output.line(format!("This node  {this}"))?;
     output.line(format!("Leader     {leader}"))?;
     output.line(format!("Redis      {redis}, {}", state.redis.mode))?;
+    if let (RedisStatus::Ok, Some(trouble)) = (state.redis.status, &state.redis.trouble) {
+        output.line(format!("Warning    {}", output.paint(Tint::Yellow, &clean(trouble, 300))))?;
+    }
     output.line(format!("Members    {alive} alive of {}", state.nodes.len()))?;
     if state.nodes.is_empty() {
         return Ok(());

@@ -143,8 +143,10 @@ impl Driver {
             Msg::State(client) => {
                 let now = clock::now();
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
+                let mut state = state_view::of(&self.cluster, &self.node, now);
+                state.redis_trouble = state.redis_trouble.or_else(|| self.store.eviction_found());
                 // A client that is gone needs no answer.
-                let _ = client.send((state_view::of(&self.cluster, &self.node, now), until));
+                let _ = client.send((state, until));
             }
             Msg::Carried(client) => {
                 // A client that is gone needs no answer.
@@ -165,6 +167,9 @@ impl Driver {
                 (ticket, sent, Err(Fault::Unavailable("the call broke down".to_owned())))
             }
         };
+        if let Ok((Reply::Tick(reply), _)) = &outcome {
+            self.leases.saw_clock(reply.now, sent);
+        }
         self.step(Input::Answered { ticket, sent, outcome });
     }
 
@@ -180,6 +185,14 @@ impl Driver {
         self.publish_status();
     }
 
+    /// Now and then, beside the beats, which it shall not delay; nobody waits for it.
+    fn look_at_eviction(&self) {
+        if self.store.eviction_is_due() {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(async move { store.look_at_eviction().await });
+        }
+    }
+
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Call(ticket, call) => {
@@ -187,6 +200,7 @@ impl Driver {
                 let sent = clock::now();
                 let (attempt, span) = match &call {
                     Call::Tick(tick) => {
+                        self.look_at_eviction();
                         let attempt = self.node.beat_attempt();
                         (attempt, debug_span!("tick", attempt, node_id = %tick.life.node_id, leads = tick.leads))
                     }

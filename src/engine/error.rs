@@ -21,6 +21,15 @@ pub enum Error {
         /// When another try makes sense.
         retry_after: Duration,
     },
+    /// A submission without an id of the client's was sent, and Redis did not answer: a second one under another id would be another
+    /// task.
+    #[error(
+        "Redis did not answer in time, and the task may have been submitted; call again with id {task_id}, under which it is submitted once"
+    )]
+    Unanswered {
+        /// The id that the node made up.
+        task_id: String,
+    },
     /// The node is being stopped; whatever it held ends with it.
     #[error("this node is stopping; call again once it runs again, or call another node")]
     Stopping,

@@ -51,10 +51,12 @@ pub enum ErrorKind {
     NotConfigured,
     /// No such task or subscription.
     NotFound,
+    /// The other side did not answer in time; the call may have taken effect, and a second one might take effect once more.
+    Timeout,
 }
 
 /// Every kind, in the order of the documentation.
-pub const ERROR_KINDS: [ErrorKind; 14] = [
+pub const ERROR_KINDS: [ErrorKind; 15] = [
     ErrorKind::ParseError,
     ErrorKind::InvalidRequest,
     ErrorKind::MethodNotFound,
@@ -69,6 +71,7 @@ pub const ERROR_KINDS: [ErrorKind; 14] = [
     ErrorKind::StaleToken,
     ErrorKind::NotConfigured,
     ErrorKind::NotFound,
+    ErrorKind::Timeout,
 ];
 
 impl ErrorKind {
@@ -93,6 +96,9 @@ impl ErrorKind {
             Self::StaleToken => (-32007, "stale_token", "A lease or a task is not the caller's any more"),
             Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),
             Self::NotFound => (-32009, "not_found", "No such task or subscription"),
+            Self::Timeout => {
+                (-32011, "timeout", "The other side did not answer in time; the call may have taken effect")
+            }
         }
     }
 
@@ -215,6 +221,7 @@ impl From<Error> for RpcError {
             Error::Stopping => {
                 with(ErrorKind::RedisUnavailable, Some(RETRY_AFTER), Some(json!({ "seen": "stopping" })))
             }
+            Error::Unanswered { task_id } => with(ErrorKind::Timeout, None, Some(json!({ "task_id": task_id }))),
             Error::NodeIdInUse { node_id, holder } => {
                 with(ErrorKind::NodeIdInUse, None, Some(json!({ "node_id": node_id, "holder": holder })))
             }

@@ -261,23 +261,18 @@ impl<F: Fixture> Driver<F> {
             Step::Advance { seconds } => self.f.advance(secs(seconds)),
             Step::Flush => {
                 self.f.flush();
-                self.copied = false;
             }
             Step::Restart { keep } => {
                 self.f.restart(keep).await;
                 self.gone_connections();
-                self.copied = false;
             }
             Step::Copy => {
                 self.f.keep_copy();
                 self.copied = true;
             }
-            // Only a copy from after the last loss: two losses within a second of the server's clock can lift its counter to
-            // the same number, and the stores have two clocks.
             Step::RestartOnCopy if self.copied => {
                 self.f.restart_on_copy().await;
                 self.gone_connections();
-                self.copied = false;
             }
             _ => {}
         }

@@ -3,9 +3,11 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{MessageSeq, Term};
-use clawster::cluster::protocol::{Identity, Join, LeaseNews, Numbers, Rule, Tick};
+use clawster::cluster::protocol::{Call, Identity, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick};
 use clawster::cluster::settings::Timing;
+use clawster::cluster::time::ServerTime;
 use clawster::store::Notice;
+use clawster::store::memory::MemoryState;
 
 /// The tick of a leader that leads at this instant, with its presence.
 fn leading(node: &Node, term: Term, presence: &str) -> Tick {
@@ -25,7 +27,7 @@ async fn an_empty_data_set_calls_everybody_and_starts_above_all_numbers<F: Fixtu
     for (old, new) in
         [(known.token, data.numbers.token), (known.event, data.numbers.event), (known.message, data.numbers.message)]
     {
-        assert!(new >= old + 1_000_000, "{old} {new}");
+        assert!(new > old, "{old} {new}");
     }
     assert_eq!((data.event_start.0, data.message_start.0), (data.numbers.event, data.numbers.message));
     assert!(reply.delta.reset);
@@ -203,6 +205,58 @@ async fn no_token_and_no_version_comes_twice_after_a_restart<F: Fixture>(mut f: 
     assert!(grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await > forgotten);
 }
 
+async fn two_losses_within_a_second_give_no_number_twice<F: Fixture>(mut f: F) {
+    let moment = std::time::Duration::from_millis(3);
+    member(&f, "a").await;
+    f.keep_copy();
+    let mut last = newcomer(&f, "b").await;
+    for at in 0..4 {
+        f.advance(moment);
+        f.restart_on_copy().await;
+        // Nobody who knows better is there: only the clock tells.
+        let next = newcomer(&f, &format!("c{at}")).await;
+        assert!(next > last, "{next} after {last}");
+        last = next;
+    }
+    f.advance(moment);
+    f.restart(false).await;
+    let next = newcomer(&f, "d").await;
+    assert!(next > last, "{next} after {last}: the counter ran ahead of the clock");
+}
+
+/// The number that a new member gets.
+async fn newcomer<F: Fixture>(f: &F, id: &str) -> u64 {
+    admitted(f, Join { known: Numbers::default(), ..join_of(id) }).await.life.incarnation.0
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+
+    /// Whatever copies a server comes back with, and however soon, its counter rises, as long as its clock does.
+    #[test]
+    fn numbers_rise_across_all_losses(steps in proptest::collection::vec((0_u8..4, 0_usize..8, 1_u64..2_000), 1..60)) {
+        let mut state = MemoryState::new(ServerId("s".to_owned()));
+        let (mut copies, mut last, mut now) = (vec![state.clone()], 0, 1_700_000_000_000_u64);
+        for (at, (what, which, passed)) in steps.into_iter().enumerate() {
+            now += passed;
+            match what {
+                0 => copies.push(state.clone()),
+                1 => {
+                    state = copies[which % copies.len()].clone();
+                    state.restart(ServerId(format!("s{at}")), true);
+                }
+                2 => state = copies[which % copies.len()].fork(ServerId(format!("s{at}"))),
+                _ => {}
+            }
+            let join = Join { fresh_epoch: nonce(&format!("e{at}")), ..join_of(&format!("n{at}")) };
+            let Reply::Join(reply) = state.apply(&Call::Join(Box::new(join)), ServerTime(now)) else { panic!("no join") };
+            let JoinReply::Joined { incarnation, .. } = *reply else { panic!("not joined") };
+            proptest::prop_assert!(incarnation.0 > last, "{} after {last}", incarnation.0);
+            last = incarnation.0;
+        }
+    }
+}
+
 async fn a_lease_granted_after_a_silence_is_no_longer_than_a_lease<F: Fixture>(mut f: F) {
     let timing = Timing { heartbeat_interval: secs(100), heartbeat_ttl: secs(300), lease_ttl: secs(300) };
     let a = admitted(&f, Join { settings: with(timing), ..join_of("a") }).await;
@@ -249,4 +303,5 @@ contract!(
     all_rows_come_in_pages_even_below_the_floor,
     a_lease_granted_after_a_silence_is_no_longer_than_a_lease,
     no_token_and_no_version_comes_twice_after_a_restart,
+    two_losses_within_a_second_give_no_number_twice,
 );

@@ -106,3 +106,30 @@ fn a_task_is_not_claimed_after_its_client_gave_up() {
     assert_eq!(claimed["tasks"][0]["task_id"], "t", "{claimed}");
     assert_eq!(claimed["tasks"][0]["attempt"], 1);
 }
+
+#[test]
+fn a_submission_without_an_answer_names_the_id_to_repeat_it_with() {
+    let scene = Scene::start();
+    let submit = |id: Option<&Value>| {
+        let mut task = json!({"kind": "mail", "payload": 1});
+        if let Some(id) = id {
+            task["id"] = id.clone();
+        }
+        task
+    };
+    scene.node.ok(SUBMIT, json!({"id": "warm", "kind": "other", "payload": 1}));
+    scene.proxy.set(Mode::BlackHoleUp);
+    let error = scene.node.refused(SUBMIT, submit(None), -32011);
+    assert_eq!((&error.data["kind"], &error.data["retryable"]), (&json!("timeout"), &json!(false)));
+    let id = &error.data["detail"]["task_id"];
+    assert!(id.is_string(), "{error:?}");
+    scene.node.refused(SUBMIT, submit(Some(&json!("mine"))), -32002);
+    scene.proxy.set(Mode::Pass);
+    scene.node.until("Redis is back", secs(20.0), |state| state["redis"]["status"] == "ok");
+    scene.node.ok(SUBMIT, submit(Some(id)));
+    assert_eq!(scene.node.ok(SUBMIT, submit(Some(id)))["duplicate"], true);
+    let listed = scene.node.ok("distributed.list_tasks", json!({"kind": "mail"}));
+    let ids =
+        |of: &Value| listed["tasks"].as_array().expect("tasks").iter().filter(|task| task["task_id"] == *of).count();
+    assert_eq!(ids(id), 1, "{listed}");
+}

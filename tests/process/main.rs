@@ -18,6 +18,7 @@ mod data_loss;
 mod drain;
 mod election;
 mod events;
+mod eviction;
 mod failover;
 mod fight;
 mod foreign;

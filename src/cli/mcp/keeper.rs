@@ -14,7 +14,7 @@ use crate::cli::attach::{self, Found};
 use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::own_node::{Claim, OwnNode};
 use crate::cli::serve::SETTLE_WITHIN;
-use crate::cli::settle::{SettledRedis, settle_redis};
+use crate::cli::settle::{SettledRedis, refuse_eviction, settle_redis};
 use crate::clock;
 use crate::cluster::ids::NodeId;
 use crate::cluster::time::Moment;
@@ -141,6 +141,7 @@ impl<'a> Keeper<'a> {
         let failed = |error: StateError| Failure::Failed(error.to_string());
         if self.redis.is_none() {
             let settled = settle_redis(&mut self.config, self.seek.clone(), SETTLE_WITHIN).await?;
+            refuse_eviction(&self.config, &settled).await?;
             settled.tell();
             self.redis = Some(settled);
         }

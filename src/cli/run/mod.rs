@@ -42,6 +42,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let node_id = node_id(session.global, &config).await?;
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
+    settle::refuse_eviction(&config, &redis).await?;
     let say = Say::start(&name, arguments.quiet, arguments.json);
     if let Some(trouble) = &redis.trouble {
         say.trouble(trouble);

@@ -12,6 +12,7 @@ mod leader;
 mod lease;
 mod membership;
 mod messages;
+mod once;
 mod task;
 
 pub use beat::{LeaseNews, Tick, TickReply};
@@ -19,11 +20,12 @@ pub use census::{Census, MOST_LANES};
 pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
 pub use lease::{
-    Acquire, AcquireReply, Acquired, Attempt, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_ONCE, LONGEST_REQUEST_ID,
-    LeaseCall, LeaseRecord, LeaseReply, MOST_WAITERS, ONCE_KEYS, Once, OnceGrant, Owner, Refusal, Renewed, Served,
+    Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_REQUEST_ID, LeaseCall, LeaseRecord,
+    LeaseReply, MOST_WAITERS, Owner, Refusal, Renewed, Served,
 };
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
+pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
 pub use task::{
     ClaimedTask, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
     TaskSummary, Verdict,

@@ -125,13 +125,21 @@ impl Tasks {
         check("payload", payload.get().len())?;
         // What makes a repeat whose first answer was lost known as the same submission.
         let nonce = nonce()?;
+        let named = id.is_some();
         let id = match id {
             Some(id) => id,
             None => TaskId::new(nonce.to_string()).map_err(|why| Error::Internal(why.to_string()))?,
         };
         let payload = payload.get().to_owned();
         let task = NewTask { id: id.clone(), kind, payload, requires, priority, delay, max_attempts, timeout, nonce };
-        match self.submissions.ask(task).await? {
+        let answer = self.submissions.ask(task).await.map_err(|(why, unsure)| match why {
+            // Redis may make it yet. Under a name that the client knows it may be made again: it is one task.
+            Error::RedisUnavailable { .. } | Error::Stopping if unsure && !named => {
+                Error::Unanswered { task_id: id.to_string() }
+            }
+            why => why,
+        });
+        match answer? {
             Submitted::New => Ok((id, false)),
             Submitted::Duplicate => Ok((id, true)),
             Submitted::Overloaded => {
@@ -152,7 +160,7 @@ impl Tasks {
         verdict: protocol::Verdict,
     ) -> Result<(TaskState, Option<ServerTime>), Error> {
         let HeldTask { id, token } = held;
-        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await? {
+        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await.map_err(|(why, _)| why)? {
             Settled::Accepted { state, due_at } => Ok((state, due_at)),
             Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
             Settled::NotFound => Err(Error::NoTask { task_id: id.to_string() }),

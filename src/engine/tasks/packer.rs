@@ -11,6 +11,7 @@ use crate::cluster::protocol::{Call, Life, Reply};
 use crate::engine::caller::{Caller, Verdict, gone};
 use crate::engine::error::Error;
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::{mpsc, oneshot};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
@@ -35,7 +36,9 @@ pub(in crate::engine) trait Pack: Send + Sync + 'static {
     fn judge(reply: Reply) -> Verdict<Vec<Self::Answer>>;
 }
 
-type Client<P> = oneshot::Sender<Result<<P as Pack>::Answer, Error>>;
+/// Why there is no answer, and whether the call may be made all the same.
+pub(super) type Unanswered = (Error, bool);
+type Client<P> = oneshot::Sender<Result<<P as Pack>::Answer, Unanswered>>;
 type Entry<P> = (<P as Pack>::Item, Client<P>, Span);
 
 /// The door for clients.
@@ -58,10 +61,10 @@ impl<P: Pack> Packer<P> {
     }
 
     /// Asks one thing.
-    pub(super) async fn ask(&self, item: P::Item) -> Result<P::Answer, Error> {
+    pub(super) async fn ask(&self, item: P::Item) -> Result<P::Answer, Unanswered> {
         let (client, answer) = oneshot::channel();
-        self.queue.send((item, client, Span::current())).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        self.queue.send((item, client, Span::current())).await.map_err(|_| (gone(), false))?;
+        answer.await.map_err(|_| (gone(), true))?
     }
 }
 
@@ -107,17 +110,19 @@ impl<P: Pack> Packing<P> {
             Verdict::Done(answers) if answers.len() != count => Verdict::Unexpected,
             verdict => verdict,
         };
-        match self.caller.repeat(|life| P::call(life, items.clone()), judge).await {
+        let unsure = AtomicBool::new(false);
+        match self.caller.repeat_noting(|life| P::call(life, items.clone()), judge, &unsure).await {
             Ok(answers) => {
                 // A client that is gone needs no answer.
                 clients.into_iter().zip(answers).for_each(|(client, answer)| drop(client.send(Ok(answer))));
             }
             Err(why) => {
-                clients.into_iter().for_each(|client| drop(client.send(Err(why.clone()))));
+                let unsure = unsure.into_inner();
+                clients.into_iter().for_each(|client| drop(client.send(Err((why.clone(), unsure)))));
                 if matches!(why, Error::RedisUnavailable { .. }) {
                     // Whoever came meanwhile has waited as well, and would fare no better.
                     let waiting = next.take().into_iter().chain(std::iter::from_fn(|| self.queue.try_recv().ok()));
-                    waiting.for_each(|(_, client, _)| drop(client.send(Err(why.clone()))));
+                    waiting.for_each(|(_, client, _)| drop(client.send(Err((why.clone(), false)))));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The way to the node: which one the session is attached to, and calls to it.
 //!
-//! 1. A call is sent once. When the node goes away before it answered, the caller is told so and decides.
+//! 1. A call is sent once. When the node goes away or freezes before it answered, the call may have taken effect or take effect yet: the
+//!    caller is told so (`timeout`), and whether repeating it does no harm.
 //! 2. A call that receives, or may wait for long, has a connection of its own, so that giving it up closes that connection,
 //!    which ends the call at the node as well: what it would have been given stays unacknowledged, and keeps nobody else
 //!    waiting. Beyond [`OWN_CONNECTIONS`] of them, further ones are refused after a moment.
@@ -11,6 +12,7 @@
 use super::tools::Failure;
 use crate::rpc::client::{CallError, Client, ClientError, RpcFailure};
 use crate::rpc::errors::{ErrorData, ErrorKind};
+use crate::rpc::methods;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +81,7 @@ impl Link {
 
     async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Failure> {
         let mut given_up = self.given_up.subscribe();
+        let told = |outcome| told(outcome, is_repeatable(method, arguments));
         let answer = async {
             if !receives_or_waits(method, arguments) {
                 return told(self.shared.call_raw(method, arguments).await);
@@ -86,7 +89,7 @@ impl Link {
             let Ok(_slot) = tokio::time::timeout(TURN_WITHIN, self.own.acquire()).await else { return Err(crowded()) };
             match Client::connect(&self.socket).await {
                 Ok(client) => told(client.call_raw(method, arguments).await),
-                Err(_) => Err(away("no_node", "the node of this host cannot be reached; it is looked for, call again")),
+                Err(_) => Err(no_node("the node of this host cannot be reached; it is looked for, call again")),
             }
         };
         tokio::select! {
@@ -112,15 +115,22 @@ pub(super) async fn call(
     attached(attachment).await?.call(method, arguments).await
 }
 
-fn told(outcome: Result<Value, CallError>) -> Result<Value, Failure> {
+/// Whether a call that may have been done can be made again without doing it twice.
+fn is_repeatable(method: &str, arguments: &Value) -> bool {
+    let receives = || arguments.get("messages").and_then(Value::as_array).is_none_or(Vec::is_empty);
+    methods::effect_of(method).is_some_and(|effect| effect.repeatable)
+        || (method == "distributed.sync_messages" && receives())
+}
+
+fn told(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
     match outcome {
         Ok(result) => Ok(result),
         Err(CallError::Rpc(RpcFailure { code, message, data })) => Err(Failure { code, message, data }),
-        Err(CallError::Lost) => Err(away(
-            "node_lost",
-            "the node went away before it answered, and whether the call was done is not known; look at the state of the \
-             cluster, then call again",
-        )),
+        Err(CallError::Lost) => {
+            let what = "the node went away or froze before it answered, and the call may have been done; look at the state of the \
+                        cluster, then call again";
+            Err(failure(ErrorKind::Timeout, repeatable, "node_lost", what))
+        }
         Err(CallError::Form(text)) => Err(Failure { code: ErrorKind::InternalError.code(), message: text, data: None }),
     }
 }
@@ -134,9 +144,9 @@ async fn attached(attachment: &watch::Receiver<Attachment>) -> Result<Arc<Link>,
     let now = attachment.borrow().clone();
     match now {
         Attachment::Node(link) if !link.is_lost() => Ok(link),
-        Attachment::Trouble(why) => Err(away("no_node", &why)),
+        Attachment::Trouble(why) => Err(no_node(&why)),
         Attachment::Seeking | Attachment::Node(_) => {
-            Err(away("no_node", "no node of this host answers yet; it is being started or looked for, call again"))
+            Err(no_node("no node of this host answers yet; it is being started or looked for, call again"))
         }
     }
 }
@@ -154,13 +164,17 @@ fn crowded() -> Failure {
     Failure { code: ErrorKind::Overloaded.code(), message, data: Some(data) }
 }
 
-fn away(reason: &str, message: &str) -> Failure {
+/// Nothing was done, and the same call may succeed soon: as where a node cannot reach Redis.
+fn no_node(message: &str) -> Failure {
+    failure(ErrorKind::RedisUnavailable, true, "no_node", message)
+}
+
+fn failure(kind: ErrorKind, retryable: bool, reason: &str, message: &str) -> Failure {
     let data = ErrorData {
-        kind: ErrorKind::InternalError,
-        // Unlike other internal errors: the session goes on looking for a node.
-        retryable: true,
-        retry_after_ms: Some(crate::cluster::time::millis(RETRY_AFTER)),
+        kind,
+        retryable,
+        retry_after_ms: retryable.then_some(crate::cluster::time::millis(RETRY_AFTER)),
         detail: Some(json!({ "reason": reason })),
     };
-    Failure { code: ErrorKind::InternalError.code(), message: message.to_owned(), data: Some(data) }
+    Failure { code: kind.code(), message: message.to_owned(), data: Some(data) }
 }

@@ -126,6 +126,14 @@ macro_rules! table {
             }
         }
 
+        /// What a call of a method does; `None`: there is no such method.
+        pub(crate) fn effect_of(method: &str) -> Option<Effect> {
+            match method {
+                $(<$method>::NAME => Some(<$method>::EFFECT),)+
+                _ => None,
+            }
+        }
+
         /// Every method, for the documentation.
         pub(crate) fn specs() -> Vec<Spec> {
             vec![$(Spec::of::<$method>()),+]

@@ -15,13 +15,15 @@ impl Method for SubmitTask {
     const NAME: &'static str = "distributed.submit_task";
     const SUMMARY: &'static str = "Put a task up for any node to do";
     const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. An id that is there already makes it a \
-        duplicate, which changes nothing. Without an id the node makes one up.";
+        duplicate, which changes nothing. Without an id the node makes one up; where it cannot tell whether the task was \
+        submitted, the error timeout names that id, to be submitted with again.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,
         ErrorKind::MessageTooLarge,
         ErrorKind::Overloaded,
         ErrorKind::RedisUnavailable,
+        ErrorKind::Timeout,
     ];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SubmitParams;

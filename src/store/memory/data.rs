@@ -3,11 +3,12 @@
 //! 1. Cluster time is server time minus `skew`: it stands still over a silence of more than half a TTL.
 //! 2. Numbers only rise; data that know less than a caller begin a new epoch above everything that anyone has seen.
 //!
-//! Not here: the transitions (one file per family), what a server has beyond its data (`state.rs`).
+//! Not here: the transitions (one file per family), how a data set begins (`opening.rs`), what a server has beyond its data
+//! (`state.rs`).
 
 use super::acquire::Told;
-use super::capability::Done;
 use super::leases::{Lease, Waiter};
+use super::once::Done;
 use super::sorted::Sorted;
 use super::state::Step;
 use super::sync::Run;
@@ -18,7 +19,6 @@ use crate::cluster::member::{Member, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::{ServerTime, millis};
-use crate::store::Notice;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -27,9 +27,6 @@ const EVENTS_KEPT: usize = 10_000;
 
 /// The default of a member's TTL and of the leader's lease, in milliseconds.
 pub(super) const TTL: i64 = 30_000;
-
-/// How far the numbers of a new epoch lie above those that were seen.
-const LIFT: u64 = 1_000_000;
 
 /// A member's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +147,8 @@ pub(super) struct Data {
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
+    /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.
+    pub(super) jumps: Vec<(u64, u64)>,
     /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
     pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
     /// Up to which call of a process a request for such keys is void, and until when that counts.
@@ -172,78 +171,6 @@ pub(super) fn answered(time: i64) -> ServerTime {
 }
 
 impl Step<'_> {
-    /// Opens the data set for a caller that knows these numbers.
-    pub(super) fn open(&mut self, known: Numbers, fresh_epoch: &Nonce) {
-        let numbers = self.data.numbers;
-        let had_data = !self.data.epoch.is_empty();
-        self.settle();
-        if had_data && known.max(numbers) == numbers {
-            return;
-        }
-        let micros = self.now.0.saturating_mul(1000);
-        let lifted = |top: u64| if top > 0 { micros.max(top.saturating_add(LIFT)) } else { micros };
-        let top = known.max(self.data.numbers);
-        self.data.numbers =
-            Numbers { token: lifted(top.token), event: lifted(top.event), message: lifted(top.message) };
-        self.data.epoch = fresh_epoch.to_string();
-        self.data.event_start = self.data.numbers.event;
-        self.data.message_start = self.data.numbers.message;
-        self.data.floor = self.data.version;
-        // Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data
-        // set that began on it just now is no such copy: whoever began it knew less.
-        let known = self.data.longest.max(score(self.data.lease)).max(TTL);
-        let old = self.cluster_now().saturating_sub(self.data.settled_at) > known;
-        self.data.doubt |= had_data && !self.begun && old;
-        if let Some(record) = self.data.leader.as_mut().filter(|_| self.data.doubt) {
-            record.server = ServerId::default();
-        }
-        self.begun = true;
-        self.server.notice(Notice::Register);
-    }
-
-    /// The first write of another server process than the last one: the last writes of that one may be lost, so no number
-    /// that fences and no version of the rows may come a second time.
-    pub(super) fn settle(&mut self) {
-        let known = self.data.server.replace(self.server.id.clone());
-        if known.is_some() && known != self.data.server {
-            self.moved = true;
-            self.begun = true;
-            self.data.doubt = false;
-            let token = self.data.numbers.token.saturating_add(LIFT);
-            self.data.numbers.token = token.max(self.now.0.saturating_mul(1000));
-            self.data.version += LIFT;
-            self.data.floor = self.data.version;
-        }
-    }
-
-    /// Takes the settings that the caller knows where they are newer than those of the data set.
-    pub(super) fn take_settings(&mut self, known: &Versioned) {
-        if known.version > self.data.settings || self.data.interval == 0 {
-            self.write_settings(known.version.max(self.data.settings), &known.settings);
-        }
-    }
-
-    fn write_settings(&mut self, version: u64, settings: &Shared) {
-        let Shared { timing, presence_grace, mode } = settings;
-        self.data.settings = version;
-        self.data.interval = millis(timing.heartbeat_interval);
-        self.data.ttl = millis(timing.heartbeat_ttl);
-        self.data.lease = millis(timing.lease_ttl);
-        self.data.grace = millis(*presence_grace);
-        self.data.mode = *mode;
-    }
-
-    /// Shows the settings, or changes them for all: as they were, and as they are.
-    pub(super) fn settings(&mut self, known: u64, wanted: Option<&Shared>) -> (Option<Versioned>, Option<Versioned>) {
-        let before = self.data_set().settings;
-        if let Some(wanted) = wanted.filter(|w| before.is_none_or(|b| b.settings != **w || b.version == 0)) {
-            let next = self.data.settings.max(known).saturating_add(1);
-            self.write_settings(next.max(self.now.0.saturating_mul(1000)), wanted);
-            self.server.notice(Notice::Register);
-        }
-        (before, self.data_set().settings)
-    }
-
     pub(super) fn cluster_now(&self) -> i64 {
         score(self.now.0).saturating_sub(self.data.skew)
     }

@@ -7,6 +7,7 @@
 mod decode;
 mod decode_leases;
 mod encode;
+mod eviction;
 mod faults;
 mod fields;
 mod follow;
@@ -60,6 +61,7 @@ pub struct RedisStore {
     bulk: link::Link,
     meter: Option<Arc<dyn Meter>>,
     recent: samples::Recent,
+    eviction: eviction::Eviction,
 }
 
 impl RedisStore {
@@ -73,6 +75,7 @@ impl RedisStore {
             target,
             meter: None,
             recent: samples::Recent::default(),
+            eviction: eviction::Eviction::default(),
         }
     }
 
@@ -190,9 +193,16 @@ impl RedisStore {
     }
 
     async fn invoke(&self, call: &Call, unsure: &AtomicBool) -> Result<Answer, Fault> {
+        let joins = matches!(call, Call::Join(_));
+        if joins {
+            self.bar().await?;
+        }
         let invocation = encode::invocation(call, &self.keys, self.recent);
         let (value, server) = self.run(&invocation, matches!(call, Call::Publish(_)), unsure).await?;
         let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
+        if joins {
+            self.eviction.admitted();
+        }
         Ok(Answer { reply, server })
     }
 }

@@ -63,6 +63,7 @@ impl Script {
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 const PRELUDE_ROWS: &str = include_str!("scripts/prelude_rows.lua");
+const PRELUDE_SETTLED: &str = include_str!("scripts/prelude_settled.lua");
 const PRELUDE_LEASES: &str = include_str!("scripts/prelude_leases.lua");
 
 // Put together when they are first needed, since the program would hold the preludes thirty times otherwise.
@@ -71,7 +72,7 @@ macro_rules! scripts {
         $(
             pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
                 Script::new(|| {
-                    let parts = [PRELUDE, PRELUDE_ROWS, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
+                    let parts = [PRELUDE, PRELUDE_ROWS, PRELUDE_SETTLED, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
                     seeded(parts.join("\n"))
                 })
             });
@@ -108,8 +109,8 @@ scripts! {
     RENEW = "renew.lua",
     RELEASE = "release.lua",
     CHECK = "check.lua",
-    FORGET = "forget.lua",
-    WITHDRAW = "withdraw.lua",
+    FORGET = "give_up.lua" & "forget.lua",
+    WITHDRAW = "give_up.lua" & "withdraw.lua",
     WATCH_LEASE = "watch_lease.lua",
     ONCE = "once.lua",
     DRAIN = "drain.lua",

@@ -50,7 +50,7 @@ fn a_session_goes_on_when_the_one_with_the_node_is_killed() {
     second.ok("distributed_get_cluster_state", json!({}));
     let killed = first.process.kill9();
     let error = checked(&pending.wait(secs(5.0)).expect("an answer").result.unwrap(), true);
-    assert_eq!((&error["data"]["retryable"], &error["code"]), (&json!(true), &json!(-32603)), "{error}");
+    assert_eq!((&error["data"]["retryable"], &error["code"]), (&json!(true), &json!(-32011)), "{error}");
     let state = second.until("the second runs the node", secs(20.0), |state| online(state) == [id.clone()]);
     println!("the second session has a member again {:?} after kill -9", stamp() - killed);
     assert_eq!(state["node_id"], json!(id), "under the same id");

@@ -1,13 +1,13 @@
--- Shared opening of every script; it is put in front of each of them, and prelude_rows.lua and prelude_leases.lua behind it.
+-- Shared opening of every script; it is put in front of each of them, and prelude_rows.lua, prelude_settled.lua and prelude_leases.lua behind it.
 --
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
---                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_leases.lua),
+--                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_settled.lua),
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
---                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
+--                        memory ("<asked, server time> <maxmemory>"), jumps (of the clock, see once.lua), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -29,12 +29,12 @@
 -- Keys that scripts name themselves, by the same prefix:
 --   sizes             list    how many bytes the stream of messages holds (see trim.lua)
 --   sent              hash    producer -> bytes of it
---   strangers         set    nonces of presences that stood here when this server process or data set began (see prelude_leases.lua)
+--   strangers         set    nonces of presences that stood here when this server process or data set began (see prelude_settled.lua)
 --   lease:<name>      hash    a lease's record (see prelude_leases.lua); a vacant one for which nobody waits is forgotten after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
---   once:<key>        string  "<node id> <at, server time> <request id>"
+--   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see once.lua)
 --   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see withdraw.lua)
 --   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of once.lua that was
 --   task:<id>         hash    a task (see tasks.lua)
@@ -153,6 +153,20 @@ local function take_settings(version, text)
   end
 end
 
+-- What a counter goes on at once some of its last numbers may be lost: above all of them, and above what it went on at after another
+-- loss, whatever copies of the data these losses began with.
+-- A counter begins at the server's time in microseconds, and rises by fewer than one a microsecond, so it stays behind the clock. Thus
+-- the clock alone is above all that was lost, and a later loss finds a later time: also one from the same copy, from an older one, or
+-- from none. To add anything to it would put the counter ahead of the clock, and a second loss from an older copy below it.
+-- Only a clock that was set back is behind the counter. Then the numbers that may be lost are taken for fewer than a million, and
+-- the time since the data were last alive, by the present clock, keeps two losses from one copy apart.
+local function lift(top)
+  if now_us > top then
+    return now_us
+  end
+  return top + 1000000 + math.max(0, now_us - meta.last_tick * 1000)
+end
+
 -- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
 -- fences and no version of the rows may come a second time.
 local function settle()
@@ -161,7 +175,7 @@ local function settle()
   end
   if meta.run_id ~= '' then
     meta.moved, meta.begun, meta.doubt = true, true, ''
-    meta.token = math.max(meta.token + 1000000, now_us)
+    meta.token = lift(meta.token)
     meta.version = meta.version + 1000000
     meta.floor = meta.version
     call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor), 'doubt', '')
@@ -175,16 +189,15 @@ local function open(known_token, known_event, known_message, fresh_epoch)
   local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
   local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq
   local had_data = meta.epoch ~= ''
+  local tops = { token = math.max(token, meta.token), event_seq = math.max(event_seq, meta.event_seq),
+    message_seq = math.max(message_seq, meta.message_seq) }
   settle()
   if not stale then
     return
   end
-  for name, value in pairs({ token = token, event_seq = event_seq, message_seq = message_seq }) do
-    local top = math.max(value, meta[name])
-    if top > 0 then
-      top = top + 1000000
-    end
-    meta[name] = math.max(top, now_us)
+  for name, top in pairs(tops) do
+    -- A counter that settle() lifted already is lifted to the same.
+    meta[name] = math.max(meta[name], lift(top))
   end
   meta.epoch, meta.event_start, meta.message_start = fresh_epoch, meta.event_seq, meta.message_seq
   -- Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data set that

@@ -38,11 +38,7 @@
 --     (the longest that is known: the caller's, the record's, the longest that was granted, and without data that of the leader)
 --     where a holder may go on with answered pings and lost renewals: on a promoted replica, whose former primary may live (one
 --     primary at a time takes writes, so no renewal is later than the promotion), and beside strangers.
---   * Strangers are the presences that stood on this process when it first wrote, or when the data set began: FLUSHALL, and a
---     copy that somebody loads into a running process, break no connection. A holder whose answered pings count is among them:
---     it registered before. One is no stranger any more once it is known: a lease is bound to it again, it is a member's, or it asks for a
---     lease and names this process and data set, which it has seen since (while anything of its command is left, it does not ask).
---     A version that does not note them leaves that unknown, as if there were some; so does an ACL without PUBSUB CHANNELS.
+--   * Strangers are presences of which nothing was heard since this process first wrote, or the data set began (prelude_settled.lua).
 --   * `doubt`: the data set began on a copy that holds records of this very process. Until all of these waits are over, such a record proves
 --     nothing, but a renewal of it since may have made it the newest, so its own rules bind the claimant, too.
 --   * The holder itself goes on across a change of the process only while it holds the lease by its own clock: then none of
@@ -185,56 +181,6 @@ local function ends_at(record)
   return record.expires + (record.presence ~= '' and half_ttl() or 0)
 end
 
--- Which server process and data set the strangers were noted for.
-local function noted()
-  return meta.epoch .. ' ' .. run_id()
-end
-
-note_strangers = function()
-  local place = PREFIX .. 'strangers'
-  call('DEL', place)
-  local before = #presence_channel('')
-  local channels = redis.pcall('PUBSUB', 'CHANNELS', (string.gsub(presence_channel(''), '[%*%?%[%]%^\\]', '\\%0')) .. '*')
-  if channels.err then
-    channels = { presence_channel('?') }
-  end
-  for _, channel in ipairs(channels) do
-    call('SADD', place, string.sub(channel, before + 1))
-  end
-  call('PEXPIRE', place, 172800000)
-  meta.noted = noted()
-  call('HSET', META, 'noted', meta.noted)
-end
-
--- This presence is known: it is no holder that others do not know of.
-local function is_known(nonce)
-  call('SREM', PREFIX .. 'strangers', nonce)
-end
-
--- The longest TTL that is known; with strangers, of whom nothing is known, at least the leader's lease or its default.
-local function longest_ttl(ttl, stranger)
-  local longest = meta.longest > 0 and meta.longest or meta.lease
-  return math.max(ttl, longest, stranger and (meta.lease > 0 and meta.lease or 30000) or 0)
-end
-
--- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
--- granted a lease by an earlier one; `seen` is for how long the caller has seen both. And whether the wait is only long because of strangers.
-local function unsettled(ttl, grace, seen)
-  local served = math.max(cluster_now() - meta.settled_at - half_ttl(), seen)
-  local function missing(wait)
-    return math.max(0, wait + math.ceil(wait / 20) - served)
-  end
-  local strange = math.max(grace, longest_ttl(ttl, true))
-  if missing(strange) == 0 then
-    return 0, false
-  elseif is_promoted() then
-    return missing(math.max(grace, longest_ttl(ttl, false))), false
-  elseif meta.noted ~= noted() or call('EXISTS', PREFIX .. 'strangers') == 1 then
-    return missing(strange), true
-  end
-  return missing(grace), false
-end
-
 -- Whether a node's row lets its processes take leases: a member that drains does not.
 local function is_draining(row)
   return row ~= nil and row.s == 'draining'
@@ -329,27 +275,6 @@ local function pass_on(record)
     end
   end
   offer(record)
-end
-
--- A waiter gives up: what was kept for it, or its watch over a holder's presence, goes to the next one. Whether it waited.
-local function give_up(name, ticket)
-  local waited, first = false, false
-  for at, text in ipairs(name ~= 'leader' and call('ZRANGE', queue_key(name), 0, -1) or {}) do
-    if string.match(text, '^(%S+) ') == ticket then
-      call('ZREM', queue_key(name), text)
-      waited, first = true, first or at == 1
-    end
-  end
-  local record = waited and read_record(name) or nil
-  if record and record.holder == '' and record.handing_to == ticket then
-    offer(record)
-  elseif record and first and record.presence ~= '' then
-    local next_one = first_waiter(name)
-    if next_one then
-      call_waiter(next_one)
-    end
-  end
-  return waited
 end
 
 -- Does what is due with at most 16 leases; returns the cluster time at which the next is due, or nil.

@@ -61,8 +61,9 @@ local function has_lane(lane, kind)
     return true
   elseif not of_kind then
     of_kind = new_lanes
-    for _, text in ipairs(call('HKEYS', LANES)) do
-      local its = string.match(text, '^%S+') or ''
+    local all = call('HGETALL', LANES)
+    for at = 1, #all, 2 do
+      local its = string.match(all[at], '^%S+') or ''
       of_kind[its] = (of_kind[its] or 0) + 1
     end
   end

@@ -5,7 +5,9 @@ use crate::fixture::{Fixture, Redis};
 use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::MessageSeq;
-use clawster::cluster::protocol::{Call, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick};
+use clawster::cluster::protocol::{
+    Call, Drain, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick,
+};
 use clawster::store::Store;
 
 fn fill(f: &Redis) {
@@ -30,6 +32,8 @@ async fn membership_and_election_survive_a_full_redis() {
         Call::Acknowledge { life: b.life.clone(), epoch: b.epoch.clone(), seq: MessageSeq(b.cursor.0 + 1) },
         Call::HandOver { candidate: id("b") },
         Call::Resign { life: a.life.clone(), term },
+        Call::Drain(Drain { life: b.life.clone(), enabled: true, revision: 1 }),
+        Call::Drain(Drain { life: b.life.clone(), enabled: false, revision: 2 }),
     ] {
         call(&f, ask).await;
     }

@@ -16,6 +16,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -29,8 +30,9 @@ const CHECKED_BYTES: u64 = 32 << 20;
 /// What is put behind the name of a file that a newer version wrote.
 pub(super) const NEWER: &str = "newer";
 
-/// Below this progress of a repair the library rolls the last write back; a repair without that begins at 0.6.
-const WENT_BACK: f64 = 0.5;
+/// The library reports this progress only where it had to go back to the write before the last one: 0 comes with every check of
+/// a file that is opened, and 0.6 and more with the rest of it.
+const WENT_BACK: RangeInclusive<f64> = 0.1..=0.5;
 
 #[derive(Debug)]
 struct Slot {
@@ -241,8 +243,7 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
         builder.set_cache_size(CACHE_BYTES);
         builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
         builder.set_repair_callback(move |session| {
-            // The library reports its first step only where it had to go back to the write before the last one.
-            if session.progress() < WENT_BACK {
+            if WENT_BACK.contains(&session.progress()) {
                 tracing::warn!(
                     path = %shown.display(),
                     "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
@@ -302,7 +303,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             None => Default::default(),
         };
         let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
-        let mut memory = Memory { unsent, adopted, facts, ..Memory::default() };
+        let began = unsent.last_accepted_seq;
+        let mut memory = Memory { unsent, adopted, facts, began, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();

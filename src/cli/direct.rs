@@ -158,7 +158,7 @@ pub(super) async fn beat_once(config: &Config, environment: &Environment) -> Res
         metadata: settings::metadata(&config),
         candidate: config.leader.candidate,
         settings: known_settings(&config, &dir),
-        producer: kept.producer().clone(),
+        producer: kept.producer(),
         known: kept.saved().numbers,
         random: random()?,
     };

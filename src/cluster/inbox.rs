@@ -8,8 +8,10 @@
 //!
 //! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
 
+mod kept;
 mod passed;
 
+pub use kept::Kept;
 pub use passed::{Passed, Place};
 
 use super::ids::{MessageSeq, NodeId};
@@ -82,7 +84,8 @@ pub struct BeyondOffered {
 #[derive(Debug)]
 pub struct Inbox {
     ids: Vec<NodeId>,
-    producer: Producer,
+    /// Producers of this node's own messages.
+    own: Vec<Producer>,
     epoch: String,
     /// What lies up to here was lost with an earlier data set.
     begins: MessageSeq,
@@ -115,7 +118,7 @@ impl Inbox {
     ) -> Self {
         let mut inbox = Self {
             ids,
-            producer,
+            own: vec![producer],
             epoch: data.epoch.clone(),
             begins: data.message_start,
             read: cursor,
@@ -181,15 +184,6 @@ impl Inbox {
     /// The ids that messages to this node may carry, the current one first.
     pub fn set_ids(&mut self, ids: Vec<NodeId>) {
         self.ids = ids;
-    }
-
-    /// The store on disk came later than the membership: whose messages are this node's own, and what was acknowledged.
-    pub fn adopt(&mut self, producer: Producer, marks: BTreeMap<Producer, u64>) {
-        self.producer = producer;
-        for (other, seq) in marks {
-            let mark = self.read_marks.entry(other).or_default();
-            *mark = seq.max(*mark);
-        }
     }
 
     /// The data set is another one: what lay between is lost, and nobody knows how much it was.
@@ -284,9 +278,8 @@ impl Inbox {
             *mark = own.max(*mark);
             return None;
         }
-        let mine = entry.producer == self.producer || self.ids.contains(&entry.from);
         let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
-        if mine || !meant {
+        if self.is_own(entry) || !meant {
             return None;
         }
         let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message };
@@ -349,6 +342,16 @@ impl Inbox {
         }
         self.acknowledged = cursor;
         self.offered = self.offered.max(cursor);
+        self.drop_acknowledged();
+        self.forget_passed();
+        // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
+        // marks of those messages are not missed, and takes nothing that is acknowledged already.
+        Ok(true)
+    }
+
+    /// Drops what was acknowledged, and remembers the producers' sequences in it.
+    fn drop_acknowledged(&mut self) {
+        let cursor = self.acknowledged;
         while self.items.front().is_some_and(|item| item.last() <= cursor) {
             let Some(item) = self.items.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(item.bytes());
@@ -363,10 +366,6 @@ impl Inbox {
             gap.from = cursor.next();
             gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
         }
-        self.forget_passed();
-        // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
-        // marks of those messages are not missed, and takes nothing that is acknowledged already.
-        Ok(true)
     }
 
     /// Where nothing waits for this node, what was read needs no acknowledgement: its own messages and those for others. So a

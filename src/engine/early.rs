@@ -7,12 +7,13 @@
 //! Not here: what a member receives and acknowledges (`sync.rs`).
 
 use super::error::Error;
-use super::outbox::{Saved, SavedChange};
+use super::outbox::SavedChange;
 use super::refusals::unavailable;
 use super::sync::Sync;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::inbox::Inbox;
 use crate::cluster::node::Admission;
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 impl Sync {
@@ -25,19 +26,20 @@ impl Sync {
         if let Some(inbox) = place.as_mut().filter(|_| goes_on) {
             let renamed = admission.stood.filter(|_| known != Some(&admission.life.node_id));
             match renamed {
-                Some(stood) => inbox.rename(ids, stood),
+                Some(stood) => {
+                    let (own, began) = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
+                    inbox.rename(ids, stood, began);
+                    inbox.owns(own);
+                }
                 None => inbox.set_ids(ids),
             }
             inbox.begin_epoch(&admission.data);
             return renamed.is_some();
         }
-        let kept = self.slot.peek(|store| (store.producer().clone(), store.saved()));
-        let (producer, saved) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Saved::default()));
-        let cursor = self.beyond_early(admission);
-        let mut inbox = Inbox::new(ids, producer, cursor, &admission.data, saved.marks);
-        let same = saved.epoch.is_some_and(|epoch| epoch.as_str() == admission.data.epoch);
-        if let Some((before, kept)) = saved.place.filter(|_| same).zip(saved.cursor) {
-            inbox.resume(before, kept);
+        let nobody = Nonce::from_bytes([0; 16]);
+        let mut inbox = Inbox::new(ids, nobody, self.beyond_early(admission), &admission.data, BTreeMap::new());
+        if let Some(kept) = self.kept() {
+            inbox.adopt(kept);
         }
         *place = Some(inbox);
         true

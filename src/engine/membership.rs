@@ -43,7 +43,16 @@ impl RunningNode {
         self.hold_store(&id, request.force).await?;
         // The store of an id that a rename takes is the second witness of where its receiving stands.
         let kept = if id != was && !empty { self.slot.look_at(id.clone()).await } else { None };
-        let (stood, known) = kept.unwrap_or_default();
+        let (stood, known) = match kept {
+            Some(kept) => {
+                self.sync.meets(kept.own, kept.began);
+                (kept.cursor, kept.known)
+            }
+            None => {
+                self.sync.meets(Vec::new(), None);
+                Default::default()
+            }
+        };
         let ask = JoinAsk {
             node_id: request.node_id,
             name: request.name,
@@ -80,7 +89,7 @@ impl RunningNode {
 
     async fn resume(&self) {
         if let Some(resumed) = self.slot.peek(Resumed::of) {
-            let Resumed { producer, known, cursor, cursor_of } = resumed;
+            let Resumed { producer, known, cursor, cursor_of, .. } = resumed;
             // The node is gone only when the process ends.
             let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
             self.sync.store_filled();

@@ -6,6 +6,8 @@
 //!    process lives.
 //! 3. The rules of a running node's candidacy hold here too, counted within one run, or, for an expired lease, from run to
 //!    run on the boot clock.
+//! 4. Whether it leads is told with a beat that Redis has just answered, and nowhere else: no command reads the saved lease for it. So what
+//!    the file says across a loss of data is not seen: the next beat finds another data set, and renews nothing there.
 //!
 //! Not here: retries (`crate::cli`), the state's file (`oneshot_state.rs`).
 

@@ -1,7 +1,8 @@
 //! Sends what the outbox holds, in its order, one write under way at a time.
 //!
 //! 1. (S1) A message leaves the outbox only when the store confirmed it, or its producer's mark covers it.
-//! 2. What arrives while a write is under way goes out together with the next one; nothing waits while none is.
+//! 2. Before the first write the stream is asked whether another copy of the store used its sequences (`outbox`).
+//! 3. What arrives while a write is under way goes out together with the next one; nothing waits while none is.
 //!
 //! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
 
@@ -11,7 +12,9 @@ use super::metrics::Metrics;
 use super::outbox::NodeStore;
 use super::progress::Progress;
 use super::slot::Slot;
+use super::start::Resumed;
 use super::state_dir::StateError;
+use super::sync::Sync;
 use crate::cluster::appetite::Appetite;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId};
@@ -41,11 +44,14 @@ pub(super) struct Publisher {
     pub(super) progress: Arc<Progress>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) accepted: Arc<Notify>,
+    pub(super) sync: Arc<Sync>,
     pub(super) node: mpsc::Sender<Msg>,
     /// How many messages the stream keeps, and how many bytes it may hold.
     pub(super) keep: (u64, u64),
     /// The stream was full the last time.
     pub(super) held_up: bool,
+    /// The producer whose mark was asked for, and how far this process sent under it.
+    pub(super) confirmed: Option<(Producer, u64)>,
 }
 
 /// What one write carries.
@@ -70,11 +76,6 @@ impl Publisher {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             };
-            if batch.messages.is_empty() {
-                // Woken by every accepted message; the bound is for what nobody foresaw.
-                let _ = tokio::time::timeout(LOOK, woken).await;
-                continue;
-            }
             if self.status.borrow_and_update().life().is_none() {
                 // Not a member yet, or no more: what waits is neither sent nor refused.
                 if self.status.changed().await.is_err() {
@@ -82,7 +83,16 @@ impl Publisher {
                 }
                 continue;
             }
-            match self.publish(&batch).await {
+            let outcome = match self.unasked(&batch) {
+                Some(producer) => self.ask_mark(producer).await,
+                None if batch.messages.is_empty() => {
+                    // Woken by every accepted message; the bound is for what nobody foresaw.
+                    let _ = tokio::time::timeout(LOOK, woken).await;
+                    continue;
+                }
+                None => self.publish(&batch).await,
+            };
+            match outcome {
                 Ok(()) => {
                     appetite.fed(appetite.count());
                     self.progress.set_down(false);
@@ -107,7 +117,7 @@ impl Publisher {
                 return Ok(Batch { producer: Some(adopted.producer), adopted: true, messages: adopted.messages });
             }
             let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
-            Ok(Batch { producer: Some(store.producer().clone()), adopted: false, messages })
+            Ok(Batch { producer: Some(store.producer()), adopted: false, messages })
         };
         match self.slot.with(read).await {
             Some(Ok(batch)) => Some(batch),
@@ -127,22 +137,85 @@ impl Publisher {
         }
     }
 
-    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
-        let batch = waiting.messages.as_slice();
-        let status = self.status.borrow_and_update().clone();
-        let Some(life) = status.life().cloned() else { return Ok(()) };
-        let Some(producer) = waiting.producer.clone() else {
-            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
+    /// The producer of the batch, if its mark was not asked for yet.
+    fn unasked(&self, batch: &Batch) -> Option<Producer> {
+        let known = self.confirmed.as_ref().map(|(known, _)| known);
+        batch.producer.clone().filter(|producer| !batch.adopted && known != Some(producer))
+    }
+
+    /// Asks how far the stream has the store's messages.
+    async fn ask_mark(&mut self, producer: Producer) -> Result<(), Fault> {
+        match self.send(producer.clone(), &[]).await? {
+            Some(PublishReply::Marked { producer_seq, .. }) => self.confirm(producer, producer_seq, 0).await,
+            Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
+            Some(_) => {
+                Err(Fault::Refused("a question for a producer's mark was answered with something else".to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the mark with what the store has accepted and this process has sent.
+    async fn confirm(&mut self, producer: Producer, mark: u64, sent: u64) -> Result<(), Fault> {
+        let of = producer.clone();
+        let confirm = move |store: &NodeStore| (store.producer() == of).then(|| store.confirm(mark, sent)).transpose();
+        let confirmed = match self.slot.with(confirm).await {
+            Some(Ok(Some(confirmed))) => confirmed,
+            Some(Err(error)) => return Err(Fault::Unavailable(format!("the outbox cannot be written: {error}"))),
+            // Another store came into its place.
+            Some(Ok(None)) | None => return Ok(()),
         };
+        let Some(renewed) = confirmed.renewed else {
+            self.confirmed = Some((producer, confirmed.border));
+            return Ok(());
+        };
+        tracing::warn!(
+            mark,
+            known = confirmed.border,
+            "Redis has messages of this node that its state directory does not know: the directory was restored from a backup, or copied; \
+             the node continues under a new producer id, so that new messages are not taken for those"
+        );
+        self.confirmed = Some((renewed.clone(), confirmed.border));
+        self.sync.owns(renewed);
+        if let Some(Resumed { producer, known, cursor, cursor_of, .. }) = self.slot.peek(Resumed::of) {
+            // The node is gone only when the process ends.
+            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
+        }
+        Ok(())
+    }
+
+    /// One write; `None` when the node is no member any more.
+    async fn send(&mut self, producer: Producer, batch: &[Outgoing]) -> Result<Option<PublishReply>, Fault> {
+        let status = self.status.borrow_and_update().clone();
+        let Some(life) = status.life().cloned() else { return Ok(None) };
         let entries = pack(batch);
         let publish =
             Publish { life, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
-        let Reply::Publish(reply) = self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply
-        else {
-            return Err(Fault::Refused("a publish was answered with something else".to_owned()));
+        match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
+            Reply::Publish(reply) => Ok(Some(reply)),
+            _ => Err(Fault::Refused("a publish was answered with something else".to_owned())),
+        }
+    }
+
+    async fn refused(&self, identity: Identity) -> Fault {
+        if identity != Identity::Replaced {
+            // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
+            let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
+        }
+        Fault::Unavailable("the membership is being renewed".to_owned())
+    }
+
+    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
+        let batch = waiting.messages.as_slice();
+        let Some(producer) = waiting.producer.clone() else {
+            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
         };
+        let last = batch.last().map_or(0, |m| m.producer_seq);
+        let own = self.confirmed.as_mut().filter(|_| !waiting.adopted);
+        let before = own.map(|(_, sent)| std::mem::replace(sent, last.max(*sent)));
+        let Some(reply) = self.send(producer.clone(), batch).await? else { return Ok(()) };
         match reply {
             PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
@@ -153,6 +226,10 @@ impl Publisher {
                 self.written(waiting, assigned).await;
                 Ok(())
             }
+            PublishReply::Marked { producer_seq, .. } if before.is_some_and(|sent| producer_seq > sent) => {
+                // This process never sent that: a snapshot of its machine went on elsewhere, or an earlier one here.
+                self.confirm(producer, producer_seq, before.unwrap_or_default()).await
+            }
             PublishReply::Marked { producer_seq, seq } => {
                 // An earlier write whose answer was lost: its last message is the mark, and it was in one piece with those
                 // of this batch that the mark covers.
@@ -162,13 +239,7 @@ impl Publisher {
                 self.written(waiting, assigned).await;
                 Ok(())
             }
-            PublishReply::Refused(identity) => {
-                if identity != Identity::Replaced {
-                    // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
-                    let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
-                }
-                Err(Fault::Unavailable("the membership is being renewed".to_owned()))
-            }
+            PublishReply::Refused(identity) => Err(self.refused(identity).await),
         }
     }
 

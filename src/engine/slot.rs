@@ -7,8 +7,7 @@
 use super::outbox::NodeStore;
 use super::start::Resumed;
 use super::state_dir::{StateDir, StateError};
-use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::protocol::Numbers;
+use crate::cluster::ids::NodeId;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// See the module's text.
@@ -68,14 +67,17 @@ impl Slot {
         }
     }
 
-    /// What the store of an id that a rename is to take says of its cursor and of the numbers seen; nothing where there is none, or
+    /// What the store of an id that a rename is to take knows, its cursor only if it is of that id; nothing where there is none, or
     /// another process holds it.
-    pub(super) async fn look_at(self: &Arc<Self>, id: NodeId) -> Option<(Option<(MessageSeq, String)>, Numbers)> {
+    pub(super) async fn look_at(self: &Arc<Self>, id: NodeId) -> Option<Resumed> {
         let slot = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
             let (_lock, store) = slot.dir.lock_existing(&id).ok()?;
-            let Resumed { known, cursor, cursor_of, .. } = Resumed::of(&store?);
-            Some((cursor.filter(|_| cursor_of.is_none_or(|of| of == id)), known))
+            let mut resumed = Resumed::of(&store?);
+            if resumed.cursor_of.as_ref().is_some_and(|of| *of != id) {
+                (resumed.cursor, resumed.began) = (None, None);
+            }
+            Some(resumed)
         });
         looking.await.ok().flatten()
     }

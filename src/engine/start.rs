@@ -154,7 +154,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (undoing, to_undo) = Undoing::new();
     let (nursery, children) = Nursery::new();
     let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), process);
-    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery);
+    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery, start.sync.max_task_bytes);
     let driver = Driver {
         cluster: start.cluster.clone(),
         state_dir,
@@ -183,9 +183,11 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         progress: Arc::clone(&progress),
         status: status_reader.clone(),
         accepted: Arc::clone(&accepted),
+        sync: Arc::clone(&sync),
         node: inputs.clone(),
         keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
         held_up: false,
+        confirmed: None,
     };
     tasks.spawn(driver.run());
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
@@ -258,6 +260,10 @@ pub(super) struct Resumed {
     pub(super) known: Numbers,
     pub(super) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
     pub(super) cursor_of: Option<crate::cluster::ids::NodeId>,
+    /// All producers of the node, the store's included.
+    pub(super) own: Vec<Nonce>,
+    /// Where receiving began under the cursor's id.
+    pub(super) began: Option<crate::cluster::ids::MessageSeq>,
 }
 
 impl Resumed {
@@ -266,8 +272,8 @@ impl Resumed {
         let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
         let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
         let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
-        let cursor_of = saved.place.map(|place| place.owner);
-        Self { producer: store.producer().clone(), known, cursor, cursor_of }
+        let (began, cursor_of) = saved.place.map(|place| (place.began, place.owner)).unzip();
+        Self { producer: store.producer(), known, cursor, cursor_of, own: store.producers(), began }
     }
 }
 

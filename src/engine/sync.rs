@@ -17,8 +17,8 @@ use super::progress::Progress;
 use super::slot::Slot;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
-use crate::cluster::inbox::{Inbox, Offer};
-use crate::cluster::message::Received;
+use crate::cluster::inbox::{Inbox, Kept, Offer};
+use crate::cluster::message::{Producer, Received};
 use crate::cluster::node::{Admission, Input};
 use crate::cluster::protocol::{Call, DataSet, Life};
 use crate::store::Store;
@@ -58,6 +58,8 @@ pub(super) struct Sync {
     read: Notify,
     /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
     pub(super) early: Mutex<Option<(MessageSeq, String)>>,
+    /// See [`Self::meets`].
+    pub(super) met: Mutex<(Vec<Producer>, Option<MessageSeq>)>,
     moved: Notify,
     /// The newest message that was waited for in vain.
     never_came: AtomicU64,
@@ -93,6 +95,7 @@ impl Sync {
             began: Notify::new(),
             read: Notify::new(),
             early: Mutex::default(),
+            met: Mutex::default(),
             moved: Notify::new(),
             never_came: AtomicU64::new(0),
         })
@@ -127,11 +130,34 @@ impl Sync {
     /// The store on disk is this process's now: what it knows belongs to the inbox, and its sequences are new.
     pub(super) fn store_filled(&self) {
         self.progress.reset();
-        let kept = self.slot.peek(|store| (store.producer().clone(), store.saved().marks));
-        if let (Some(inbox), Some((producer, marks))) = (self.inbox().as_mut(), kept) {
-            inbox.adopt(producer, marks);
+        if let (Some(inbox), Some(kept)) = (self.inbox().as_mut(), self.kept())
+            && inbox.adopt(kept)
+        {
+            self.moved.notify_one();
         }
         self.began.notify_one();
+        self.arrived.notify_waiters();
+    }
+
+    /// What the store on disk knows; `None` while another process holds it.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        self.slot.peek(|store| {
+            let saved = store.saved();
+            let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
+            Kept { own: store.producers(), marks: saved.marks, cursor, place: saved.place }
+        })
+    }
+
+    /// A rename is to take an id whose store on this host has these producers; receiving began there at this position.
+    pub(super) fn meets(&self, producers: Vec<Producer>, began: Option<MessageSeq>) {
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = (producers, began);
+    }
+
+    /// The store goes on under another producer, too.
+    pub(super) fn owns(&self, producer: Producer) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.owns([producer]);
+        }
     }
 
     /// The highest message position that this node has seen.

@@ -5,7 +5,9 @@ use crate::fixture::{Fixture, Redis};
 use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::MessageSeq;
-use clawster::cluster::protocol::{Call, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick};
+use clawster::cluster::protocol::{
+    Call, Drain, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick,
+};
 use clawster::store::Store;
 
 fn fill(f: &Redis) {
@@ -30,6 +32,8 @@ async fn membership_and_election_survive_a_full_redis() {
         Call::Acknowledge { life: b.life.clone(), epoch: b.epoch.clone(), seq: MessageSeq(b.cursor.0 + 1) },
         Call::HandOver { candidate: id("b") },
         Call::Resign { life: a.life.clone(), term },
+        Call::Drain(Drain { life: b.life.clone(), enabled: true, revision: 1 }),
+        Call::Drain(Drain { life: b.life.clone(), enabled: false, revision: 2 }),
     ] {
         call(&f, ask).await;
     }
@@ -51,7 +55,7 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
     for ask in [
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(&a, "new")))),
         Call::Once(Box::new(once_of("a", &["key"]))),
-        Call::Task(Box::new(TaskCall::Submit { life: a.life.clone(), tasks: vec![new("u")] })),
+        Call::Task(Box::new(TaskCall::Submit { life: a.life.clone(), tasks: vec![new("u")], max_bytes: 1 << 40 })),
     ] {
         let fault = f.store().call(ask.clone()).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{ask:?}: {fault:?}");

@@ -261,6 +261,24 @@ async fn a_rename_drops_aliases_of_an_earlier_owner_of_the_id<F: Fixture>(f: F) 
     assert!(taken.life.incarnation > other.life.incarnation && other.life.incarnation > Incarnation(0));
 }
 
+async fn a_cursor_stays_when_another_store_has_the_id_for_a_while_and_renames_itself<F: Fixture>(f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let first = put(&f, publish_of(&b, vec![packed(1, 4)])).await;
+    acknowledge(&f, &a, &a.epoch, first).await;
+    let (process, producer) = (nonce("rival"), nonce("rivals-store"));
+    let taking = Join { force: true, producer: producer.clone(), ..rival("a") };
+    assert_eq!(admitted(&f, taking.clone()).await.cursor.0, first);
+    let away = Join { process, producer, rename_from: Some(id("a")), ..join_of("c") };
+    admitted(&f, away.clone()).await;
+    admitted(&f, away.clone()).await;
+    let back = Join { process: nonce("restarted"), ..join_of("a") };
+    assert_eq!(admitted(&f, back.clone()).await.cursor.0, first, "also after an answer was lost");
+    // Once it is back, a rename takes the cursor along as ever.
+    admitted(&f, Join { process: nonce("restarted"), ..renamed("a", "d") }).await;
+    put(&f, publish_of(&b, vec![packed(5, 1)])).await;
+    assert_eq!(admitted(&f, Join { process: nonce("new"), ..join_of("a") }).await.cursor.0, first + 4);
+}
+
 contract!(
     an_id_of_a_live_process_is_held,
     a_replaced_process_does_not_fight_back,
@@ -279,4 +297,5 @@ contract!(
     a_rename_to_a_held_id_changes_nothing,
     a_rename_of_somebody_elses_id_is_a_plain_join,
     a_rename_drops_aliases_of_an_earlier_owner_of_the_id,
+    a_cursor_stays_when_another_store_has_the_id_for_a_while_and_renames_itself,
 );

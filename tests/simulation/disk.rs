@@ -10,7 +10,7 @@ use crate::clock::{SECOND, Time};
 use crate::message_checks::Log;
 use crate::rng::Rng;
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
-use clawster::cluster::inbox::Place;
+use clawster::cluster::inbox::{Kept, Place};
 use clawster::cluster::message::{Message, Outgoing, Producer};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -47,6 +47,12 @@ impl Disk {
             holder: None,
             log: Log::default(),
         }
+    }
+
+    /// What an inbox takes from it.
+    pub(crate) fn kept(&self) -> Kept {
+        let (own, marks) = (vec![self.producer.clone()], self.marks.clone());
+        Kept { own, marks, cursor: self.cursor.clone(), place: self.place.clone() }
     }
 
     /// Under which id the cursor is.

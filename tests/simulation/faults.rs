@@ -1,6 +1,7 @@
 //! What goes wrong, when, and that it ends.
 
 use crate::clock::{MS, SECOND, Time};
+use crate::network::Kind;
 use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
@@ -263,6 +264,19 @@ impl World {
             Request::Resign(_) => "asked: resign",
         });
         self.ask(pid, request);
+    }
+
+    /// Nothing passes between this process and any server, but on its presence connection, for a while.
+    pub(crate) fn black_hole_but_presence(&mut self, pid: usize, length: Time) {
+        let until = self.now + length;
+        let process = &mut self.processes[pid];
+        process.hurt = process.hurt.max(until);
+        process.hole_until = until;
+        for conn in self.conns.iter_mut().filter(|c| c.pid == pid && c.client_open) {
+            if !matches!(conn.kind, Kind::Presence(_)) {
+                conn.hole_until = until;
+            }
+        }
     }
 
     /// A forced join may meet a row that it ends; whoever holds it is declared gone with reason.

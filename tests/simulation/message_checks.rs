@@ -16,11 +16,6 @@ use clawster::cluster::message::{Message, Producer};
 use clawster::cluster::protocol::{Publish, PublishReply};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a join never begins behind what the node's client acknowledged. It does: a member whose id was taken and renamed away
-/// by another process, or that left before it acknowledged anything and came back after a loss of data, begins at the newest
-/// message. Once that is mended, the check is as strict here as elsewhere.
-const CURSORS_ARE_KEPT: bool = false;
-
 /// What the client of one node saw.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -28,8 +23,8 @@ pub(crate) struct Log {
     pub(crate) since: Option<Time>,
     /// Its id, and since when it has that one.
     pub(crate) named: Option<(NodeId, Time)>,
-    /// Every id that it had: what comes from one of them counts as its own.
-    names: BTreeSet<NodeId>,
+    /// Every id that it had, and until when: what comes from the one that it has at that time counts as its own.
+    names: BTreeMap<NodeId, Time>,
     delivered: BTreeMap<u64, u64>,
     acknowledged: BTreeSet<u64>,
     /// Up to where the client acknowledged.
@@ -38,8 +33,6 @@ pub(crate) struct Log {
     pub(crate) offered: Option<MessageSeq>,
     /// Positions that it was told to be lost, or that another process under its id acknowledged.
     covered: Vec<(u64, u64)>,
-    /// Positions that a join passed over, and nobody under its id acknowledged.
-    skipped: Vec<(u64, u64)>,
 }
 
 /// A message that a client gave to a node.
@@ -128,7 +121,10 @@ impl World {
         let now = self.now;
         let by_others = ids.iter().filter_map(|id| self.streams.acknowledged.get(id)).max().copied().unwrap_or(0);
         let log = &mut self.disks.get_mut(key).expect("it is held").log;
-        log.names.extend(ids.iter().cloned());
+        if let Some((before, _)) = log.named.as_ref().filter(|(known, _)| *known != ids[0]) {
+            log.names.insert(before.clone(), now);
+        }
+        log.names.insert(ids[0].clone(), Time::MAX);
         // A join under another id that is no rename makes another member of it.
         if log.named.as_ref().is_some_and(|(known, _)| !ids.contains(known)) {
             log.since = None;
@@ -142,8 +138,6 @@ impl World {
         } else if cursor.0 > log.cursor && by_others >= cursor.0 {
             log.covered.push((log.cursor + 1, cursor.0));
             self.coverage.see("message: skipped, acknowledged by another process under the id");
-        } else if cursor.0 > log.cursor {
-            log.skipped.push((log.cursor + 1, cursor.0));
         }
     }
 
@@ -186,8 +180,10 @@ impl World {
     pub(crate) fn check_acknowledged(&mut self, key: &DiskKey, ids: &[NodeId], cursor: MessageSeq) {
         let log = &mut self.disks.get_mut(key).expect("it is held").log;
         log.cursor = log.cursor.max(cursor.0);
-        let covered: Vec<u64> =
-            log.delivered.iter().filter(|(_, at)| **at <= cursor.0).map(|(number, _)| *number).collect();
+        // Whoever acknowledges a gap has not acknowledged what was handed out there before it was lost.
+        let lost = |at: u64| log.covered.iter().any(|(first, last)| (*first..=*last).contains(&at));
+        let had = log.delivered.iter().filter(|(_, at)| **at <= cursor.0 && !lost(**at));
+        let covered: Vec<u64> = had.map(|(number, _)| *number).collect();
         log.acknowledged.extend(covered);
         self.note_acknowledged(ids, cursor);
     }
@@ -216,11 +212,12 @@ impl World {
         }
         for (key, disk) in &self.disks {
             let Some(pid) = disk.holder.filter(|pid| self.is_member(*pid)) else { continue };
-            let (Some(since), Some((id, named))) = (disk.log.since, &disk.log.named) else { continue };
+            let (Some(since), Some((id, since_named))) = (disk.log.since, &disk.log.named) else { continue };
             for (number, given) in &self.streams.given {
                 let Some((written, from)) = &given.written else { continue };
-                let mine = given.producer == disk.producer || disk.log.names.contains(from);
-                let meant = given.to.as_ref().is_none_or(|to| to == id && given.accepted > *named);
+                let named = disk.log.names.get(from).is_some_and(|until| written <= until);
+                let mine = given.producer == disk.producer || named;
+                let meant = given.to.as_ref().is_none_or(|to| to == id && given.accepted > *since_named);
                 let within =
                     |all: &[(u64, u64)], at: u64| all.iter().any(|(first, last)| (*first..=*last).contains(&at));
                 let covered = |at: &u64| within(&disk.log.covered, *at);
@@ -229,8 +226,6 @@ impl World {
                 }
                 if given.positions.iter().any(covered) {
                     self.coverage.see("message: lost and told");
-                } else if !CURSORS_ARE_KEPT && given.positions.iter().any(|at| within(&disk.log.skipped, *at)) {
-                    self.coverage.see("message: passed over by a join that began too far, not told");
                 } else if given.lost {
                     self.coverage.see("message: lost with a server's tail, not told");
                 } else {

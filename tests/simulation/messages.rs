@@ -10,12 +10,13 @@ use crate::clock::MS;
 use crate::disk::{Disk, DiskKey};
 use crate::message_checks::Given;
 use crate::network::News;
+use crate::process::Process;
 use crate::side::Side;
 use crate::world::{Due, World};
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
 use clawster::cluster::inbox::Inbox;
 use clawster::cluster::message::{Message, Outgoing};
-use clawster::cluster::node::{Admission, Input, JoinAsk, Standing};
+use clawster::cluster::node::{Admission, Input, JoinAsk, Request, Standing};
 use clawster::cluster::packing::pack;
 use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
@@ -60,13 +61,15 @@ impl World {
             return false;
         }
         disk.holder = Some(pid);
-        let (producer, marks) = (disk.producer.clone(), disk.marks.clone());
+        let kept = disk.kept();
         let mail = &mut self.processes[pid].mail;
         mail.disk = Some(key);
         mail.sent = 0;
         if let Some(inbox) = &mut mail.inbox {
-            inbox.adopt(producer, marks);
+            inbox.adopt(kept);
         }
+        self.save_cursor(pid);
+        self.read_on(pid);
         true
     }
 
@@ -78,6 +81,34 @@ impl World {
             self.coverage.see("fault: removals of sent messages lost");
         }
         disk.holder = None;
+        let waits = |p: &Process| p.alive && p.host == key.0 && *p.node.node_id() == key.1 && p.mail.disk.is_none();
+        let waiting: Vec<usize> = (0..self.processes.len()).filter(|other| waits(&self.processes[*other])).collect();
+        for other in waiting {
+            self.later(now + 100 * MS, Due::Deliver(other, None, News::StoreFree));
+        }
+    }
+
+    pub(crate) fn store_is_free(&mut self, pid: usize) {
+        if self.is_member(pid) {
+            let id = self.processes[pid].node.node_id().clone();
+            self.resume_disk(pid, &id);
+        }
+    }
+
+    /// A join takes the store of its id first; where another process holds it, only a forced one goes on without.
+    pub(crate) fn may_ask(&mut self, pid: usize, input: &Input) -> bool {
+        let Input::Asked(ticket, Request::Join(ask)) = input else { return true };
+        if !self.setup.load.messages || self.processes[pid].mail.disk.is_some() {
+            return true;
+        }
+        let id = ask.node_id.clone().unwrap_or_else(|| self.processes[pid].node.node_id().clone());
+        self.resume_disk(pid, &id);
+        let may = ask.force || self.processes[pid].mail.disk.is_some();
+        if !may {
+            self.coverage.see("message: a join refused, because another process holds the store");
+            self.processes[pid].asked.remove(ticket);
+        }
+        may
     }
 
     /// The store that a process holds goes along to its new id; one that lay there is set aside.
@@ -102,6 +133,9 @@ impl World {
 
     pub(crate) fn mail_admitted(&mut self, pid: usize, admission: &Admission) {
         let id = &admission.life.node_id;
+        let met = self.disks.get(&(self.processes[pid].host, id.clone())).filter(|disk| disk.holder.is_none());
+        let began =
+            met.and_then(|disk| disk.place.as_ref()).filter(|place| place.owner == *id).map(|place| place.began);
         self.rename_disk(pid, id);
         if self.processes[pid].mail.disk.is_none() {
             self.resume_disk(pid, &id.clone());
@@ -115,18 +149,16 @@ impl World {
         let key = mail.disk.clone();
         if let Some(inbox) = mail.inbox.as_mut().filter(|_| goes_on) {
             match admission.stood.filter(|_| before.as_ref() != Some(id)) {
-                Some(stood) => inbox.rename(ids.clone(), stood),
+                Some(stood) => inbox.rename(ids.clone(), stood, began),
                 None => inbox.set_ids(ids.clone()),
             }
             inbox.begin_epoch(&admission.data);
         } else {
             let kept = key.as_ref().and_then(|key| self.disks.get(key));
-            let saved = kept.and_then(|disk| disk.place.clone().zip(disk.cursor.clone()));
-            let kept = kept.map(|disk| (disk.producer.clone(), disk.marks.clone()));
-            let (producer, marks) = kept.unwrap_or_else(|| (Nonce::from_bytes([0; 16]), Default::default()));
-            let mut inbox = Inbox::new(ids.clone(), producer, admission.cursor, &admission.data, marks);
-            if let Some((place, (kept, _))) = saved.filter(|(_, (_, epoch))| *epoch == admission.data.epoch) {
-                inbox.resume(place, kept);
+            let (nobody, data) = (Nonce::from_bytes([0; 16]), &admission.data);
+            let mut inbox = Inbox::new(ids.clone(), nobody, admission.cursor, data, Default::default());
+            if let Some(disk) = kept {
+                inbox.adopt(disk.kept());
             }
             mail.inbox = Some(inbox);
         }

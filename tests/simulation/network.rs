@@ -84,6 +84,8 @@ pub(crate) enum News {
     OpenLate(Nonce),
     Reopen,
     PublishAgain,
+    /// The store of its id may be free.
+    StoreFree,
     LeaseOn(u64),
     OnceOn(u64),
     SubmitOn(u64),

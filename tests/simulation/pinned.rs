@@ -2,8 +2,9 @@
 
 use crate::clock::{MS, SECOND, Time};
 use crate::interleavings::{cluster, no_violation};
-use crate::world::Wrong;
+use crate::world::{World, Wrong};
 use clawster::cluster::ids::NodeId;
+use clawster::cluster::member::StoredStatus;
 use clawster::cluster::node::{JoinAsk, Request, Standing};
 use clawster::cluster::protocol::Call;
 
@@ -132,5 +133,44 @@ fn a_copy_without_the_last_beats_declares_nobody_dead() {
     };
     world.run_until(world.now + 3 * LEASE);
     assert_eq!(events(&world), 0, "{}", world.tail());
+    no_violation(&world);
+}
+
+/// What the store says of the node of a process.
+fn drains(world: &World, pid: usize) -> bool {
+    let watcher =
+        (0..world.processes.len()).find(|other| *other != pid && world.is_member(*other)).expect("another one");
+    let members = &world.processes[watcher].node.view().members;
+    members[world.processes[pid].node.node_id()].status == StoredStatus::Draining
+}
+
+/// A join said that the node drains, and counted as having said nothing: the end of the drain, whose call was lost, was not
+/// told again.
+#[test]
+fn a_drain_that_a_join_told_ends() {
+    let (mut world, leader) = cluster(3, Wrong::default());
+    world.ask(leader, Request::Drain(true));
+    world.run_until(world.now + 2 * SECOND);
+    world.flush();
+    world.run_until(world.now + LEASE);
+    assert!(drains(&world, leader), "{}", world.tail());
+    world.black_hole(leader, 6 * SECOND, false);
+    world.ask(leader, Request::Drain(false));
+    world.run_until(world.now + 2 * LEASE);
+    assert!(!drains(&world, leader), "{}", world.tail());
+    no_violation(&world);
+}
+
+/// A drain was carried out, and its answer lost: a wish for its end that was refused equalled what the node thought it had said.
+#[test]
+fn a_drain_whose_answer_was_lost_ends() {
+    let (mut world, leader) = cluster(3, Wrong::default());
+    world.swallow = Some((|call| matches!(call, Call::Drain(_)), 1));
+    world.ask(leader, Request::Drain(true));
+    world.run_until(world.now + 100 * MS);
+    world.black_hole(leader, 20 * SECOND, false);
+    world.ask(leader, Request::Drain(false));
+    world.run_until(world.now + 2 * LEASE);
+    assert!(!drains(&world, leader), "{}", world.tail());
     no_violation(&world);
 }

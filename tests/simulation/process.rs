@@ -44,6 +44,8 @@ pub(crate) struct Process {
     pub(crate) work: Work,
     pub(crate) read: Option<ConnId>,
     wake: u64,
+    /// When the last effect is carried out that was planned.
+    performs: Time,
     pub(crate) asked: BTreeMap<Ticket, Request>,
     pub(crate) ids: Vec<NodeId>,
     steps: (Time, u32),
@@ -77,9 +79,12 @@ impl World {
         let cursor = disk.and_then(|disk| disk.cursor.clone());
         let cursor_of = disk.and_then(Disk::cursor_of);
         let settings = Settings { node_id: node_id.clone(), producer, cursor, cursor_of, ..settings };
+        // Whoever finds the store held by a living process stays out until a client asks.
+        let held = self.disks.get(&(host, node_id.clone())).is_some_and(|disk| disk.holder.is_some());
+        let node = if held { Node::refused(settings, "another process".to_owned()) } else { Node::new(settings) };
         self.processes.push(Process {
             host,
-            node: Node::new(settings),
+            node,
             alive: true,
             paused_until: 0,
             hole_until: 0,
@@ -96,6 +101,7 @@ impl World {
             work: Work::default(),
             read: None,
             wake: 0,
+            performs: 0,
             asked: BTreeMap::new(),
             ids: vec![node_id],
             steps: (0, 0),
@@ -191,6 +197,7 @@ impl World {
             News::ReadAgain => self.reads_again(pid),
             News::Entries(asked, entries) => self.entries_arrived(pid, asked, entries),
             News::PublishAgain => self.publish_on(pid),
+            News::StoreFree => self.store_is_free(pid),
             News::Wish(wish) => self.fulfil(pid, wish),
             News::Wake(number) => {
                 if self.processes[pid].wake == number {
@@ -198,7 +205,11 @@ impl World {
                 }
             }
             News::Perform(effect) => self.perform(pid, *effect),
-            News::Input(input) => self.step(pid, *input),
+            News::Input(input) => {
+                if self.may_ask(pid, &input) {
+                    self.step(pid, *input);
+                }
+            }
         }
     }
 
@@ -288,12 +299,13 @@ impl World {
         self.check_leaders();
         let at = clock.when(wake_at).max(self.now + 1) + self.rng.range(0, 300);
         self.later(at, Due::Deliver(pid, None, News::Wake(wake)));
-        // Effects are carried out in order, a little later.
-        let mut at = self.now;
+        // Effects are carried out in order, a little later, and behind those of earlier steps.
+        let mut at = self.processes[pid].performs.max(self.now);
         for effect in effects {
             at += self.rng.range(5, 60);
             self.later(at, Due::Deliver(pid, None, News::Perform(Box::new(effect))));
         }
+        self.processes[pid].performs = at;
     }
 
     /// A client asks a process for something.
@@ -366,19 +378,6 @@ impl World {
         for conn in self.conns.iter_mut().filter(|c| c.pid == pid && c.client_open) {
             if !presence_only || matches!(conn.kind, Kind::Presence(_)) {
                 conn.hole_until = conn.hole_until.max(until);
-            }
-        }
-    }
-
-    /// Nothing passes between this process and any server, but on its presence connection, for a while.
-    pub(crate) fn black_hole_but_presence(&mut self, pid: usize, length: Time) {
-        let until = self.now + length;
-        let process = &mut self.processes[pid];
-        process.hurt = process.hurt.max(until);
-        process.hole_until = until;
-        for conn in self.conns.iter_mut().filter(|c| c.pid == pid && c.client_open) {
-            if !matches!(conn.kind, Kind::Presence(_)) {
-                conn.hole_until = until;
             }
         }
     }

@@ -154,6 +154,12 @@ fn run(world: &mut World) {
         }
     }
     if let Some(why) = world.unwell() {
+        for pid in 0..world.processes.len() {
+            if world.processes[pid].alive && !world.is_member(pid) {
+                let node = format!("p{pid} is no member: {:?}", world.processes[pid].node);
+                world.note(|| node);
+            }
+        }
         panic!("not well {} s after the faults ended: {why}", (world.now - length) / SECOND);
     }
     if let Some(why) = world.unfinished() {

@@ -22,13 +22,18 @@ pub struct Passed {
     pub to: MessageSeq,
     /// Under which ids.
     pub ids: Vec<NodeId>,
+    /// What was for one of these ids, too, only behind `after`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 impl Passed {
-    /// Whether a message was acknowledged under these ids: one for everybody since receiving began there, one for them at any time.
-    fn covers(&self, seq: MessageSeq, message: &Message) -> bool {
-        let had = message.to.as_ref().map_or(self.after < seq, |to| to.iter().any(|id| self.ids.contains(id)));
-        seq <= self.to && had
+    /// Whether a message was acknowledged under these ids: one for everybody since receiving began there, one for them mostly at any
+    /// time.
+    pub(super) fn covers(&self, seq: MessageSeq, message: &Message) -> bool {
+        let behind = self.after < seq;
+        let mine = |to: &Vec<NodeId>| (behind || !self.strict) && to.iter().any(|id| self.ids.contains(id));
+        seq <= self.to && message.to.as_ref().map_or(behind, mine)
     }
 }
 
@@ -50,6 +55,7 @@ pub(super) struct Before {
     offered: MessageSeq,
     began: MessageSeq,
     ids: Vec<NodeId>,
+    strict: bool,
 }
 
 impl Inbox {
@@ -62,30 +68,40 @@ impl Inbox {
 
     /// An earlier process kept this beside a cursor of the same data set, which was `kept` then.
     pub fn resume(&mut self, place: Place, kept: MessageSeq) {
-        self.passed = place.passed;
+        self.passed.extend(place.passed);
         if self.ids.contains(&place.owner) {
             self.began = place.began.min(self.acknowledged);
         } else {
-            self.pass(Passed { after: place.began, to: kept, ids: vec![place.owner] });
+            self.pass(Passed { after: place.began, to: kept, ids: vec![place.owner], strict: false });
         }
         self.forget_passed();
         self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked, MessageSeq::max);
     }
 
-    /// Goes on under other ids, the first of which was known: its receiving stood at `stood`. Reads on from the earlier of both
-    /// positions.
-    pub fn rename(&mut self, ids: Vec<NodeId>, stood: MessageSeq) {
+    /// Goes on under other ids, the first of which was known: its receiving stood at `stood`, and had begun at `began`, where that is
+    /// known. Reads on from the earlier of both positions.
+    pub fn rename(&mut self, ids: Vec<NodeId>, stood: MessageSeq, began: Option<MessageSeq>) {
         let taken = ids.iter().filter(|id| !self.ids.contains(id)).cloned().collect();
         let own = std::mem::replace(&mut self.ids, ids);
         let at = self.acknowledged;
-        self.pass(Passed { after: self.began, to: at, ids: own.clone() });
-        self.pass(Passed { after: at, to: stood, ids: taken });
-        if self.offered > at {
-            self.before = Some(Before { offered: self.offered, began: self.began, ids: own });
-        }
+        let read = self.read;
+        // What was for everybody before it began there was not had; where nobody knows, none of it was.
+        let began = began.map_or(stood, |began| began.clamp(at.min(stood), stood));
+        self.pass(Passed { after: began, to: stood, ids: taken, strict: false });
+        self.go_back(stood.min(at), own, false);
         // Read anew: what was read for the ids before left out what is for the one that was taken.
-        self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked.max(self.read), MessageSeq::max);
-        let from = stood.min(at);
+        self.unmarked = self.unmarked.max(read);
+    }
+
+    /// Reads on from an earlier position; what was acknowledged under these ids meanwhile does not come again.
+    pub(super) fn go_back(&mut self, from: MessageSeq, ids: Vec<NodeId>, strict: bool) {
+        let at = self.acknowledged;
+        if !strict || self.began < at {
+            self.pass(Passed { after: self.began, to: at, ids: ids.clone(), strict });
+        }
+        if self.offered > at {
+            self.before = Some(Before { offered: self.offered, began: self.began, ids, strict });
+        }
         self.began = self.began.min(from);
         (self.read, self.acknowledged, self.offered) = (from, from, from);
         self.items.clear();
@@ -103,24 +119,18 @@ impl Inbox {
     /// over by it. False: it was not offered then.
     pub(super) fn acknowledge_before(&mut self, cursor: MessageSeq) -> bool {
         let Some(before) = self.before.clone().filter(|before| cursor <= before.offered) else { return false };
-        self.pass(Passed { after: before.began, to: cursor, ids: before.ids });
+        self.pass(Passed { after: before.began, to: cursor, ids: before.ids, strict: before.strict });
         let passed = std::mem::take(&mut self.passed);
-        let mut bytes = 0;
-        self.items.retain(|item| {
-            let had = match item {
-                Item::Message { received, .. } => passed.iter().any(|p| p.covers(received.seq, &received.message)),
-                Item::Gap(_) => false,
-            };
-            bytes += if had { 0 } else { item.bytes() };
-            !had
+        self.keep_items(|item| match item {
+            Item::Message { received, .. } => !passed.iter().any(|p| p.covers(received.seq, &received.message)),
+            Item::Gap(_) => true,
         });
-        self.bytes = bytes;
         self.passed = passed;
         true
     }
 
     fn pass(&mut self, passed: Passed) {
-        if passed.after < passed.to {
+        if passed.after <= passed.to {
             self.passed.push(passed);
             if self.passed.len() > MAX_PASSED {
                 self.passed.remove(0);

@@ -2,6 +2,7 @@
 //!
 //! Not here: random streams and restarts (`tests/streams.rs`).
 
+mod kept;
 mod renames;
 mod streams;
 
@@ -204,11 +205,8 @@ fn an_entry_follows_when_there_is_no_hole_before_it() {
 fn a_node_is_not_offered_its_own_messages_nor_those_for_others() {
     let mut inbox = inbox(0);
     assert_eq!(inbox.take(&Entry { from: id("elder-me"), ..entry(1, "me", 1, 1) }), [], "its outbox under another id");
-    assert_eq!(
-        inbox.take(&Entry { producer: producer("other"), ..entry(2, "me", 1, 1) }),
-        [],
-        "its id, another outbox"
-    );
+    let lost = Entry { producer: producer("other"), ..entry(2, "me", 1, 1) };
+    assert_eq!(inbox.take(&lost), [], "its id, an outbox that was lost since");
     assert_eq!(inbox.take(&entry_with(3, "a", 1, &[message("x", Some(&["b", "c"]), "1")])), []);
     assert_eq!((inbox.is_empty(), all(&mut inbox).cursor), (true, MessageSeq(3)), "acknowledged along with the rest");
     let meant = [message("y", Some(&["b", "me"]), "1"), message("z", Some(&[]), "1")];
@@ -252,9 +250,52 @@ fn marks_kept_with_the_cursor_drop_duplicates_after_a_restart() {
     let mut after = Inbox::new(vec![id("me")], producer("out-me"), MessageSeq(2), &data("e2", 5, 5), marks.clone());
     assert_eq!(names(&after.take(&entry(8, "a", 1, 3))), ["a3"]);
     let mut adopting = Inbox::new(vec![id("me")], producer("none"), MessageSeq(2), &data("e2", 5, 5), BTreeMap::new());
-    adopting.adopt(producer("out-me"), marks);
+    adopting.adopt(Kept { own: vec![producer("out-me")], marks, ..Kept::default() });
     assert_eq!(names(&adopting.take(&entry(8, "a", 1, 3))), ["a3"]);
     assert_eq!(adopting.take(&Entry { from: id("elder-me"), ..entry(9, "me", 1, 1) }), []);
+}
+
+#[test]
+fn what_another_process_sends_under_an_id_before_a_rename_is_not_this_nodes_own() {
+    let mut inbox = inbox(0);
+    inbox.set_ids(vec![id("me-2"), id("me")]);
+    inbox.take(&entry(1, "me", 1, 1));
+    let by_another = Entry { producer: producer("out-another"), ..entry(2, "me", 1, 1) };
+    assert_eq!(names(&inbox.take(&by_another)), ["me1"]);
+    inbox.owns([producer("out-elder")]);
+    assert_eq!(inbox.take(&entry(3, "elder", 1, 1)), [], "its id, and a store that was taken over");
+}
+
+/// An id was taken by force: its store was given up later than receiving began, and knows more than Redis did.
+#[test]
+fn a_store_that_comes_later_tells_what_was_read_meanwhile_and_acknowledged_before() {
+    let stream = [entry(2, "a", 1, 2), entry(3, "me-too", 1, 1), entry(5, "b", 1, 2)];
+    let mut before =
+        Inbox::new(vec![id("me")], producer("out-me-too"), MessageSeq(0), &data("e1", 0, 5), BTreeMap::new());
+    stream.iter().for_each(|entry| drop(before.take(entry)));
+    all(&mut before);
+    acknowledge(&mut before, 4);
+    let kept = Kept {
+        own: vec![producer("out-me-too")],
+        marks: before.take_marks(),
+        cursor: Some((MessageSeq(4), "e1".to_owned())),
+        place: before.place(),
+    };
+    let mut after = inbox(1);
+    after.take(&stream[0]);
+    after.take(&stream[1]);
+    after.adopt(kept.clone());
+    assert_eq!((after.acknowledged(), after.is_empty()), (MessageSeq(4), true));
+    after.take(&stream[2]);
+    assert_eq!(names(&all(&mut after).received), ["b2"]);
+    // After a loss of data the marks tell, when all of it is read again.
+    let lost = data("e2", 5, 5);
+    let mut after = Inbox::new(vec![id("me")], producer("none"), MessageSeq(5), &lost, BTreeMap::new());
+    let stream = [entry(7, "a", 2, 2), entry(8, "me-too", 2, 1)];
+    stream.iter().for_each(|entry| drop(after.take(entry)));
+    assert!(after.adopt(kept));
+    stream.iter().for_each(|entry| drop(after.take(entry)));
+    assert_eq!(names(&all(&mut after).received), ["a3"]);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     pub(super) stood: Option<(MessageSeq, String)>,
     /// Which statement of the node about itself the last call carried.
     pub(super) revision: u64,
+    /// Whether it said that the node drains.
+    pub(super) draining: bool,
 }
 
 impl Attempt {
@@ -57,6 +59,7 @@ impl Attempt {
             lost: false,
             stood: ask.and_then(|ask| ask.stood.clone()),
             revision: 0,
+            draining: false,
         }
     }
 }

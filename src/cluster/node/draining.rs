@@ -17,8 +17,8 @@ use std::time::Duration;
 pub(super) struct Draining {
     /// What was asked for last.
     wanted: bool,
-    /// What the store of this data set was told.
-    told: bool,
+    /// What the store has, as far as an answer said; `None`: nobody knows.
+    told: Option<bool>,
     call: Option<(Ticket, bool, u64)>,
     clients: Vec<(Ticket, bool)>,
     /// Not before then is a call that failed made again.
@@ -36,8 +36,8 @@ impl Draining {
     }
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
-        let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats();
-        let again = Some(self.after).filter(|_| self.wanted != self.told && quiet);
+        let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats() && node.life().is_some();
+        let again = Some(self.after).filter(|_| self.told != Some(self.wanted) && quiet);
         self.resigning.iter().map(|(.., until)| *until).chain(again).min()
     }
 }
@@ -65,7 +65,7 @@ impl Node {
         self.act_resigned(now);
         let Draining { wanted, told, after, call, clients, .. } = &self.draining;
         let wanted = *wanted;
-        let asked = !clients.is_empty() || (wanted != *told && *after <= now && !self.link.is_down());
+        let asked = !clients.is_empty() || (*told != Some(wanted) && *after <= now && !self.link.is_down());
         if !asked || call.is_some() || self.leaving() {
             return;
         }
@@ -116,7 +116,7 @@ impl Node {
                 return;
             }
         }
-        self.draining.told = enabled;
+        self.draining.told = Some(enabled);
         self.told = self.told.max(revision);
         if enabled && let Some(term) = self.leadership.as_ref().map(|held| held.term) {
             self.step_down(now, term);
@@ -136,7 +136,12 @@ impl Node {
 
     pub(super) fn drain_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
         if self.draining.call.take_if(|(t, ..)| *t == ticket).is_some() {
-            self.lead_again(now, matches!(fault, Fault::Unavailable(_)));
+            let lost = matches!(fault, Fault::Unavailable(_));
+            if lost {
+                // It may have been carried out, or be so at any later time.
+                self.draining.told = None;
+            }
+            self.lead_again(now, lost);
             self.drain_in_vain(now, &fault.to_string());
         }
     }
@@ -144,13 +149,14 @@ impl Node {
     fn drain_in_vain(&mut self, now: Moment, why: &str) {
         self.draining.after = now + AGAIN;
         for (client, _) in std::mem::take(&mut self.draining.clients) {
-            self.reply(client, Err(Refusal::Unavailable(why.to_owned())));
+            let why = format!("{why}; this node tells Redis as soon as it can, ask again to see when it did");
+            self.reply(client, Err(Refusal::Unavailable(why)));
         }
     }
 
-    /// This life begins, or its data set does: no store knows of the draining.
-    pub(super) fn drain_anew(&mut self) {
-        self.draining.told = false;
+    /// A join said it along.
+    pub(super) fn drain_joined(&mut self, draining: bool) {
+        self.draining.told = Some(draining);
     }
 
     /// The membership ended: who waits is refused, and a later life takes part in everything.

@@ -149,7 +149,7 @@ impl Node {
         }
         let news = attempt.metadata != self.settings.metadata;
         self.revision += u64::from(news);
-        let revision = self.revision;
+        let (revision, draining) = (self.revision, self.draining.wanted());
         let join = Join {
             node_id: attempt.node_id.clone(),
             process: self.settings.process.clone(),
@@ -168,7 +168,7 @@ impl Node {
             cursor: self.settings.cursor.clone(),
             rename_from: attempt.rename_from.clone(),
             former: self.settings.former.as_ref().map(|former| former.process.clone()),
-            draining: Some(self.draining.wanted()),
+            draining: Some(draining),
             revision,
             aliases: self.aliases.clone(),
             stood: attempt.stood.clone(),
@@ -178,7 +178,7 @@ impl Node {
         if let Some(attempt) = &mut self.join.attempt {
             attempt.ticket = Some(ticket);
             attempt.unsettled = true;
-            attempt.revision = revision;
+            (attempt.revision, attempt.draining) = (revision, draining);
         }
     }
 
@@ -236,7 +236,7 @@ impl Node {
         self.join.waiting_for_view.extend(attempt.clients);
         self.effects.push(Effect::Joined(Box::new(admission)));
         self.presence.joined(stored);
-        self.drain_anew();
+        self.drain_joined(attempt.draining);
         self.beat.stop();
         self.beat_now(now);
     }

@@ -182,13 +182,19 @@ impl NodeStore {
     /// Takes over everything of a store that ends: its unsent messages, the ids that it remembers, its marks and numbers.
     fn adopt(&self, other: &Self) -> Result<(), StateError> {
         other.flush()?;
-        let parts = other.shared.disk.read(|database| read(database, &other.shared.producer))?;
+        let parts = other.shared.disk.read(|database| read(database, &other.producer()))?;
         for part in parts {
             self.ask(|reply| Job::Adopt { part: Box::new(part), reply })?;
         }
+        let producers = other.producers();
         let saved = other.saved();
-        let change =
-            SavedChange { numbers: Some(saved.numbers), marks: saved.marks, durable: true, ..SavedChange::default() };
+        let change = SavedChange {
+            numbers: Some(saved.numbers),
+            marks: saved.marks,
+            producers,
+            durable: true,
+            ..SavedChange::default()
+        };
         self.save(&change)
     }
 

@@ -303,7 +303,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             None => Default::default(),
         };
         let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
-        let mut memory = Memory { unsent, adopted, facts, ..Memory::default() };
+        let began = unsent.last_accepted_seq;
+        let mut memory = Memory { unsent, adopted, facts, began, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();

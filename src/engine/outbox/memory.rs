@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 /// How many producers' marks are kept.
 pub(super) const MAX_MARKS: usize = 10_000;
 
+/// How many producers of this node are kept besides the store's.
+const MAX_PRODUCERS: usize = 32;
+
 /// How much waits to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unsent {
@@ -41,6 +44,8 @@ pub struct Saved {
     pub marks: BTreeMap<Producer, u64>,
     /// What belongs to the cursor.
     pub place: Option<Place>,
+    /// Producers of this node besides the store's: of stores that it took over, and its own earlier ones.
+    pub producers: Vec<Producer>,
 }
 
 /// What to change of [`Saved`]; what is absent stays.
@@ -58,6 +63,8 @@ pub struct SavedChange {
     pub numbers: Option<Numbers>,
     /// Marks seen; each only ever rises.
     pub marks: BTreeMap<Producer, u64>,
+    /// More producers of this node.
+    pub producers: Vec<Producer>,
     /// Whether the change must be on disk before the call answers.
     pub durable: bool,
 }
@@ -72,6 +79,11 @@ pub(super) struct Facts {
     numbers: Numbers,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<Place>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    producers: Vec<Producer>,
+    /// The last sequence from before the first process that accepted messages and did not ask for the producer's mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unconfirmed: Option<u64>,
 }
 
 impl Facts {
@@ -81,6 +93,13 @@ impl Facts {
         self.cursor = change.cursor.or(self.cursor);
         self.place = change.place.clone().or(self.place.take());
         self.numbers = self.numbers.max(change.numbers.unwrap_or_default());
+        for producer in &change.producers {
+            if !self.producers.contains(producer) {
+                self.producers.push(producer.clone());
+            }
+        }
+        let surplus = self.producers.len().saturating_sub(MAX_PRODUCERS);
+        self.producers.drain(..surplus);
     }
 }
 
@@ -97,6 +116,9 @@ pub(super) struct Mark {
 pub(super) struct Memory {
     pub(super) unsent: Unsent,
     pub(super) facts: Facts,
+    /// The last sequence when the file was opened, and whether the stream was asked since.
+    pub(super) began: u64,
+    pub(super) confirmed: bool,
     /// How many adopted messages wait.
     pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,
@@ -113,6 +135,7 @@ impl Memory {
             cursor: facts.cursor,
             numbers: facts.numbers,
             place: facts.place,
+            producers: facts.producers,
             marks: self.marks.iter().map(|(producer, mark)| (producer.clone(), mark.seq)).collect(),
         }
     }

@@ -3,12 +3,14 @@
 //! 1. What [`NodeStore::accept`] answered as new is on disk: neither kill -9 nor a power cut loses it.
 //! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
 //! 3. Producer sequences are contiguous from 1 and never used twice.
-//! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames.
+//! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames. Another one follows only where
+//!    a copy of the store used it, too.
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //!
 //! All calls block. Not here: sending (`super::sync`), the place of the file (`super::state_dir`).
 
 mod adopted;
+mod confirmed;
 mod database;
 mod memory;
 mod prepared;
@@ -19,6 +21,7 @@ mod transaction;
 mod writer;
 
 pub use adopted::AdoptedBatch;
+pub use confirmed::Confirmed;
 pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::Drafted;
 
@@ -31,7 +34,7 @@ use memory::Memory;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use writer::Job;
 
@@ -81,7 +84,7 @@ pub enum AcceptError {
 struct Shared {
     disk: Disk,
     memory: Mutex<Memory>,
-    producer: Producer,
+    producer: RwLock<Producer>,
     outbox_bytes: u64,
     /// Behind the file, so that the id is free only after the file is closed.
     lock: Mutex<NodeLock>,
@@ -134,7 +137,7 @@ impl NodeStore {
         (producer, memory): (Producer, Memory),
     ) -> Result<Self, StateError> {
         let suspect = AtomicBool::new(false);
-        let (memory, lock) = (Mutex::new(memory), Mutex::new(lock));
+        let (memory, producer, lock) = (Mutex::new(memory), RwLock::new(producer), Mutex::new(lock));
         let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, lock, suspect });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
@@ -148,8 +151,14 @@ impl NodeStore {
 
     /// The identity of this outbox.
     #[must_use]
-    pub fn producer(&self) -> &Producer {
-        &self.shared.producer
+    pub fn producer(&self) -> Producer {
+        self.shared.producer()
+    }
+
+    /// All producers whose messages are this node's own.
+    #[must_use]
+    pub fn producers(&self) -> Vec<Producer> {
+        std::iter::once(self.producer()).chain(self.saved().producers).collect()
     }
 
     /// Takes messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since 1970;

@@ -29,6 +29,9 @@ pub(super) struct Outcome {
     marks: HashMap<Producer, Mark>,
     forgotten: Vec<Producer>,
     touches: u64,
+    confirmed: bool,
+    /// The store goes on under this producer.
+    pub(super) producer: Option<Producer>,
 }
 
 impl Outcome {
@@ -37,6 +40,7 @@ impl Outcome {
         memory.facts = self.facts;
         memory.adopted = self.adopted;
         memory.touches = self.touches;
+        memory.confirmed = self.confirmed;
         memory.marks.extend(self.marks);
         for producer in self.forgotten {
             memory.marks.remove(&producer);
@@ -47,7 +51,7 @@ impl Outcome {
 /// The open tables of a transaction.
 pub(super) struct Change<'t> {
     numbers: Table<'t, &'static str, u64>,
-    texts: Table<'t, &'static str, &'static str>,
+    pub(super) texts: Table<'t, &'static str, &'static str>,
     unsent: Table<'t, u64, &'static [u8]>,
     ids: Table<'t, &'static str, (u64, u64, u64)>,
     recent: Table<'t, u64, &'static str>,
@@ -56,8 +60,10 @@ pub(super) struct Change<'t> {
     pub(super) adopted_ids: Table<'t, &'static str, (u64, u64)>,
     pub(super) adopted: u64,
     counts: Unsent,
-    facts: Facts,
-    facts_changed: bool,
+    pub(super) facts: Facts,
+    pub(super) facts_changed: bool,
+    pub(super) confirmed: bool,
+    pub(super) new_producer: Option<Producer>,
     touched: HashMap<Producer, Mark>,
     touches: u64,
 }
@@ -77,6 +83,8 @@ impl<'t> Change<'t> {
             counts: memory.unsent,
             facts: memory.facts.clone(),
             facts_changed: false,
+            confirmed: memory.confirmed,
+            new_producer: None,
             touched: HashMap::new(),
             touches: memory.touches,
         })
@@ -117,6 +125,10 @@ impl<'t> Change<'t> {
         let waiting = self.counts.bytes;
         if asked > 0 && waiting.saturating_add(asked) > bound {
             return Ok(Err(AcceptError::Full { waiting, asked, bound }));
+        }
+        if !self.confirmed && self.facts.unconfirmed.is_none() && plan.iter().any(is_new) {
+            self.facts.unconfirmed = Some(self.counts.last_accepted_seq);
+            self.facts_changed = true;
         }
         let mut remembered = 0u64;
         for (message, accepted) in messages.iter().zip(&plan) {
@@ -210,6 +222,18 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
+    /// Removes messages that the stream has, nobody knows where.
+    pub(super) fn remove_unsent_up_to(&mut self, last: u64) -> Result<(), redb::Error> {
+        let (mut messages, mut bytes) = (0, 0);
+        for row in self.unsent.extract_from_if(..=last, |_, _| true)? {
+            messages += 1;
+            bytes += row?.1.value().len() as u64;
+        }
+        self.counts.messages = self.counts.messages.saturating_sub(messages);
+        self.counts.bytes = self.counts.bytes.saturating_sub(bytes);
+        Ok(())
+    }
+
     /// Takes over what the node knows.
     pub(super) fn save(&mut self, change: &SavedChange, memory: &Memory) {
         self.facts.apply(change);
@@ -245,6 +269,8 @@ impl<'t> Change<'t> {
             marks: self.touched,
             forgotten,
             touches: self.touches,
+            confirmed: self.confirmed,
+            producer: self.new_producer,
         })
     }
 }

@@ -7,6 +7,7 @@
 //! Not here: what a call does to the tables (`transaction.rs`).
 
 use super::adopted::Part;
+use super::confirmed;
 use super::memory::SavedChange;
 use super::prepared::Prepared;
 use super::transaction::{Change, Outcome};
@@ -39,12 +40,36 @@ type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
 /// What callers ask of the writer.
 #[derive(Debug)]
 pub(super) enum Job {
-    Accept { messages: Vec<Prepared>, now_wall_ms: u64, reply: Reply<Vec<Accepted>, AcceptError> },
-    Sent { assigned: Vec<(u64, MessageSeq)>, reply: Reply<()> },
-    Save { change: Box<SavedChange>, reply: Reply<()> },
-    Adopt { part: Box<Part>, reply: Reply<()> },
-    AdoptedSent { producer: Producer, seqs: Vec<u64>, reply: Reply<()> },
-    Flush { reply: Reply<()> },
+    Accept {
+        messages: Vec<Prepared>,
+        now_wall_ms: u64,
+        reply: Reply<Vec<Accepted>, AcceptError>,
+    },
+    Sent {
+        assigned: Vec<(u64, MessageSeq)>,
+        reply: Reply<()>,
+    },
+    Save {
+        change: Box<SavedChange>,
+        reply: Reply<()>,
+    },
+    Adopt {
+        part: Box<Part>,
+        reply: Reply<()>,
+    },
+    AdoptedSent {
+        producer: Producer,
+        seqs: Vec<u64>,
+        reply: Reply<()>,
+    },
+    /// The producer's mark was asked for; the store goes on under another producer, and what it had up to a sequence was sent.
+    Confirm {
+        renewed: Option<(Producer, u64)>,
+        reply: Reply<()>,
+    },
+    Flush {
+        reply: Reply<()>,
+    },
 }
 
 impl Job {
@@ -131,6 +156,7 @@ impl Writer<'_> {
                 | Job::Save { reply, .. }
                 | Job::Adopt { reply, .. }
                 | Job::AdoptedSent { reply, .. }
+                | Job::Confirm { reply, .. }
                 | Job::Flush { reply } => {
                     let _ = reply.send(result.clone());
                 }
@@ -150,7 +176,11 @@ impl Writer<'_> {
                 return Err(error);
             }
         };
+        let producer = outcome.producer.clone();
         outcome.take_over(&mut self.shared.memory());
+        if let Some(producer) = producer {
+            self.shared.set_producer(producer);
+        }
         self.behind = false;
         if durable {
             self.unflushed.clear();
@@ -205,6 +235,9 @@ impl Writer<'_> {
         let mut durable = durable || self.behind;
         let mut transaction = database.begin_write()?;
         let memory = self.shared.memory();
+        if self.behind {
+            confirmed::restore(&transaction, &self.shared.producer())?;
+        }
         let mut change = Change::begin(&transaction, &memory)?;
         if self.behind {
             change.restore(&memory)?;
@@ -229,6 +262,9 @@ impl Writer<'_> {
                     change.adopt(part)?;
                 }
                 Job::AdoptedSent { producer, seqs, .. } => change.adopted_sent(producer, seqs)?,
+                Job::Confirm { renewed, .. } => {
+                    durable |= change.confirm(renewed.as_ref(), &self.shared.producer())?;
+                }
                 Job::Flush { .. } => durable = true,
             }
         }

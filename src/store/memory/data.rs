@@ -39,6 +39,8 @@ pub(super) struct Row {
     pub(super) candidate: bool,
     /// `None` once a rename took it along.
     pub(super) producer: Option<Nonce>,
+    /// Whose store the id's cursor is, while a process with another store has the id.
+    pub(super) lent: Option<Nonce>,
     /// Ids that it had before a rename.
     pub(super) aliases: Vec<NodeId>,
     /// JSON text.

@@ -2,13 +2,15 @@
 //!
 //! 1. An id has one live process; another one gets it when the holder is overdue, seen dead, or by force.
 //! 2. A process whose life was replaced does not fight back.
-//! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership.
+//! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership. The cursor of an id that another
+//!    store had before stays for that one.
 
 use super::data::{Record, Row, covers, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::member::{PresenceKind, StoredStatus};
+use crate::cluster::message::Producer;
 use crate::cluster::protocol::{Identity, Join, JoinReply, Life};
 use crate::cluster::time::millis;
 use crate::store::Notice;
@@ -82,6 +84,8 @@ impl Step<'_> {
         let id = &join.node_id;
         let known = row.is_some() || self.data.cursors.contains_key(id);
         let mut aliases = row.as_ref().map(|r| r.aliases.clone()).unwrap_or_default();
+        let held_by_another = row.as_ref().filter(|_| !mine).and_then(|r| r.producer.clone());
+        let lent = row.as_ref().and_then(|r| r.lent.clone()).or(held_by_another).filter(|lent| *lent != join.producer);
         let own = self.witness(join.cursor.as_ref());
         let mut stood = self.data.cursors.get(id).copied().max(self.witness(join.stood.as_ref()));
         let mut behind = own.filter(|_| join.elsewhere);
@@ -99,7 +103,7 @@ impl Step<'_> {
                     renamed = true;
                     behind = behind.max(self.data.cursors.get(from).copied());
                     aliases = merged(id, std::iter::once(from).chain(&old.aliases).chain(&before));
-                    self.leave_behind(from, old);
+                    self.leave_behind(from, old, &join.producer);
                 }
                 Some(_) => {}
             }
@@ -109,7 +113,7 @@ impl Step<'_> {
             aliases = merged(id, aliases.iter().chain(&join.aliases));
             for alias in join.aliases.iter().filter(|alias| *alias != id) {
                 if let Some(old) = self.row(alias).filter(|old| old.process == join.process && old.is_live()) {
-                    self.leave_behind(alias, old);
+                    self.leave_behind(alias, old, &join.producer);
                 }
             }
         }
@@ -141,6 +145,7 @@ impl Step<'_> {
             joined_at,
             candidate: join.candidate,
             producer: Some(join.producer.clone()),
+            lent,
             aliases: aliases.clone(),
             metadata: join.metadata.clone(),
             revision: later.map_or(join.revision, |r| r.revision),
@@ -180,16 +185,19 @@ impl Step<'_> {
         }
     }
 
-    /// An id that this process had before: it leaves, and what it was known for goes along.
-    fn leave_behind(&mut self, from: &NodeId, mut old: Row) {
+    /// An id that this process had before: it leaves, and what it was known for goes along; a cursor that it only borrowed stays.
+    fn leave_behind(&mut self, from: &NodeId, mut old: Row, producer: &Producer) {
         self.vacate_if_held(&Life { node_id: from.clone(), incarnation: old.incarnation }, LostReason::Resigned);
         old.aliases = Vec::new();
-        old.producer = None;
+        old.producer = old.lent.clone().filter(|lent| lent != producer);
+        let borrowed = old.producer.is_some();
         if old.is_live() {
             self.end_life(from, old, StoredStatus::Left, LeftReason::Left);
         }
-        self.data.cursors.remove(from);
-        self.data.acks.remove(from);
+        if !borrowed {
+            self.data.cursors.remove(from);
+            self.data.acks.remove(from);
+        }
     }
 
     /// A position that a node kept itself. One of an earlier data set counts, so that what was lost shows as a gap, but skips

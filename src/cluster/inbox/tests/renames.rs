@@ -36,7 +36,7 @@ fn what_is_for_the_id_that_was_taken_comes_and_nothing_comes_twice() {
     feed(&mut inbox, 17);
     assert_eq!(offered(&mut inbox), [12, 14, 15, 17]);
     inbox.acknowledge(MessageSeq(14)).expect("it was offered");
-    inbox.rename(ids(&["bot", "me"]), MessageSeq(8));
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(0)));
     feed(&mut inbox, 18);
     // What was for everybody before this inbox began comes, too; of 12 to 14 only what is for bot is new; the rest was not acknowledged.
     assert_eq!(offered(&mut inbox), [9, 10, 13, 15, 16, 17, 18]);
@@ -46,7 +46,7 @@ fn what_is_for_the_id_that_was_taken_comes_and_nothing_comes_twice() {
 fn what_the_id_that_was_taken_has_had_does_not_come_again() {
     let mut inbox = inbox(8);
     feed(&mut inbox, 17);
-    inbox.rename(ids(&["bot", "me"]), MessageSeq(14));
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(14), Some(MessageSeq(0)));
     feed(&mut inbox, 17);
     // Up to 14 bot has had what is for it and for everybody.
     assert_eq!(offered(&mut inbox), [11, 14, 15, 16, 17]);
@@ -57,7 +57,7 @@ fn an_acknowledgement_of_what_was_offered_before_passes_over_nothing_new() {
     let mut inbox = inbox(11);
     feed(&mut inbox, 17);
     assert_eq!(offered(&mut inbox), [12, 14, 15, 17]);
-    inbox.rename(ids(&["bot", "me"]), MessageSeq(8));
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(0)));
     feed(&mut inbox, 18);
     inbox.acknowledge(MessageSeq(17)).expect("it was offered before the rename");
     assert_eq!(inbox.acknowledged(), MessageSeq(8));
@@ -73,7 +73,7 @@ fn the_next_process_knows_what_was_had_under_another_id() {
     feed(&mut before, 17);
     offered(&mut before);
     before.acknowledge(MessageSeq(17)).expect("it was offered");
-    before.rename(ids(&["bot", "me"]), MessageSeq(8));
+    before.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(0)));
     feed(&mut before, 17);
     before.offer(2, 1 << 20);
     before.acknowledge(MessageSeq(10)).expect("it was offered");
@@ -83,7 +83,7 @@ fn the_next_process_knows_what_was_had_under_another_id() {
     after.resume(place, MessageSeq(10));
     feed(&mut after, 18);
     assert_eq!(offered(&mut after), [18], "as me again");
-    after.rename(ids(&["bot", "me"]), MessageSeq(10));
+    after.rename(ids(&["bot", "me"]), MessageSeq(10), Some(MessageSeq(0)));
     feed(&mut after, 19);
     assert_eq!(offered(&mut after), [13, 16, 18, 19]);
 }

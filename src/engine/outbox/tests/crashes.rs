@@ -210,7 +210,7 @@ fn story(seed: u64, crashes: u64, kind: Story) -> u64 {
             let before = std::mem::take(&mut known);
             known.next = before.next;
             let went_back = before.highest > store.unsent().last_accepted_seq;
-            if producer.as_ref() == Some(store.producer()) {
+            if producer == Some(store.producer()) {
                 assert!(!went_back || kind == Story::Lying || log.warned(), "a state of before came back silently");
                 (known.waiting, known.removed) = (before.waiting, before.removed);
             }
@@ -218,7 +218,7 @@ fn story(seed: u64, crashes: u64, kind: Story) -> u64 {
             check(&store, &mut known, false);
         }
         exact = true;
-        producer = Some(store.producer().clone());
+        producer = Some(store.producer());
         let failure = match kind {
             Story::Lying | Story::Control if random.chance(60) => Failure::Lie,
             _ => [Failure::Crash, Failure::Io, Failure::Full][random.below(3) as usize],

@@ -4,6 +4,7 @@ mod crashes;
 pub(super) mod faults;
 mod image;
 mod removed;
+mod saved;
 
 use super::*;
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId, Nonce};
@@ -48,12 +49,12 @@ fn seqs(store: &NodeStore) -> Vec<u64> {
 fn what_was_accepted_comes_out_in_order_and_survives_a_restart() {
     let root = tempfile::tempdir().unwrap();
     let store = dir(&root).lock_node(&id("a")).unwrap();
-    let producer = store.producer().clone();
+    let producer = store.producer();
     assert_eq!(new(&store.accept(drafts(0..5), 1).unwrap()), [1, 2, 3, 4, 5]);
     store.sent(&[(1, MessageSeq(10)), (2, MessageSeq(11))]).unwrap();
     drop(store);
     let store = dir(&root).lock_node(&id("a")).unwrap();
-    assert_eq!(*store.producer(), producer);
+    assert_eq!(store.producer(), producer);
     assert_eq!(seqs(&store), [3, 4, 5]);
     let unsent = store.unsent();
     assert_eq!((unsent.messages, unsent.last_accepted_seq), (3, 5));
@@ -116,32 +117,6 @@ fn a_full_outbox_refuses_the_whole_call_and_takes_it_once_there_is_room() {
 }
 
 #[test]
-fn what_was_saved_comes_back_and_marks_and_numbers_only_rise() {
-    let root = tempfile::tempdir().unwrap();
-    let store = dir(&root).lock_node(&id("a")).unwrap();
-    let p = |n: u8| Nonce::from_bytes([n; 16]);
-    let first = SavedChange {
-        incarnation: Some(Incarnation(3)),
-        epoch: Some(p(9)),
-        cursor: Some(MessageSeq(40)),
-        place: None,
-        numbers: Some(Numbers { token: 5, event: 6, message: 7 }),
-        marks: BTreeMap::from([(p(1), 10), (p(2), 20)]),
-        durable: true,
-    };
-    store.save(&first).unwrap();
-    let numbers = Some(Numbers { token: 4, event: 60, message: 7 });
-    let marks = BTreeMap::from([(p(1), 9), (p(2), 21)]);
-    store.save(&SavedChange { numbers, marks, ..SavedChange::default() }).unwrap();
-    let saved = store.saved();
-    assert_eq!(saved.numbers, Numbers { token: 5, event: 60, message: 7 });
-    assert_eq!(saved.marks, BTreeMap::from([(p(1), 10), (p(2), 21)]));
-    assert_eq!((saved.incarnation, saved.cursor), (Incarnation(3), Some(MessageSeq(40))));
-    drop(store);
-    assert_eq!(dir(&root).lock_node(&id("a")).unwrap().saved(), saved);
-}
-
-#[test]
 fn the_marks_that_were_not_touched_for_longest_go_first() {
     let root = tempfile::tempdir().unwrap();
     let store = dir(&root).lock_node(&id("a")).unwrap();
@@ -170,18 +145,18 @@ fn a_rename_takes_everything_along_and_respects_a_live_holder() {
     let dir = dir(&root);
     let store = dir.lock_node(&id("a")).unwrap();
     store.accept(drafts(0..3), 1).unwrap();
-    let producer = store.producer().clone();
+    let producer = store.producer();
     let other = dir.lock_node(&id("b")).unwrap();
     let (store, error) = store.rename(&dir, &id("b")).unwrap_err();
     assert!(matches!(error, StateError::InUse { .. }), "{error}");
     assert_eq!(new(&store.accept(drafts(3..4), 1).unwrap()), [4]);
     drop(other);
     let store = store.rename(&dir, &id("b")).unwrap();
-    assert_eq!(*store.producer(), producer);
+    assert_eq!(store.producer(), producer);
     assert_eq!(seqs(&store), [1, 2, 3, 4]);
     assert!(!dir.folder().join("b.redb.adopted-1").exists(), "all of it was taken over");
     assert!(matches!(dir.lock_node(&id("b")), Err(StateError::InUse { .. })));
-    assert_ne!(*dir.lock_node(&id("a")).unwrap().producer(), producer, "the old id is free and begins anew");
+    assert_ne!(dir.lock_node(&id("a")).unwrap().producer(), producer, "the old id is free and begins anew");
     drop(store);
     assert_eq!(seqs(&dir.lock_node(&id("b")).unwrap()), [1, 2, 3, 4]);
 }

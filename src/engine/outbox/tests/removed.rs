@@ -6,7 +6,7 @@ use super::*;
 fn a_removed_store_is_written_again_with_all_that_was_in_it() {
     let root = tempfile::tempdir().unwrap();
     let store = dir(&root).lock_node(&id("a")).unwrap();
-    let producer = store.producer().clone();
+    let producer = store.producer();
     store.accept(drafts(0..3), 1).unwrap();
     store.sent(&[(1, MessageSeq(10))]).unwrap();
     store.save(&SavedChange { cursor: Some(MessageSeq(7)), ..SavedChange::default() }).unwrap();
@@ -20,7 +20,7 @@ fn a_removed_store_is_written_again_with_all_that_was_in_it() {
     store.sent(&[(2, MessageSeq(11))]).unwrap();
     drop(store);
     let store = dir(&root).lock_node(&id("a")).unwrap();
-    assert_eq!((store.producer(), store.saved().cursor), (&producer, Some(MessageSeq(7))));
+    assert_eq!((store.producer(), store.saved().cursor), (producer, Some(MessageSeq(7))));
     assert_eq!(seqs(&store), [3, 4, 5]);
     assert_eq!(new(&store.accept(drafts(0..3), 3).unwrap()), [0u64; 0], "ids are remembered");
 }
@@ -86,13 +86,13 @@ fn a_store_of_a_newer_version_is_set_aside_and_taken_over_once_it_can_be_read() 
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);
     let store = dir.lock_node(&id("a")).unwrap();
-    let producer = store.producer().clone();
+    let producer = store.producer();
     store.accept(drafts(0..3), 1).unwrap();
     drop(store);
     in_format(&dir.database_path(&id("a")), 2);
     for _ in 0..2 {
         let store = dir.lock_node(&id("a")).unwrap();
-        assert_ne!(*store.producer(), producer, "it cannot be read");
+        assert_ne!(store.producer(), producer, "it cannot be read");
     }
     let store = dir.lock_node(&id("a")).unwrap();
     assert_eq!(new(&store.accept(drafts(5..6), 1).unwrap()), [1]);

@@ -64,6 +64,15 @@ elseif row and not mine and is_live(row) then
   row = read_row(id)
 end
 
+-- Whose store the id's cursor is, while a process with another store has the id: it keeps the cursor for the rightful one.
+local lent = row and row.o
+if row and not mine and row.r ~= '' and row.r ~= producer then
+  lent = lent or row.r
+end
+if lent == producer then
+  lent = nil
+end
+
 local known = row ~= nil or call('HEXISTS', CURSORS, id) == 1
 local aliases = row and row.a or ''
 
@@ -97,18 +106,21 @@ local function merge_aliases(first, more)
   return all
 end
 
--- An id that this process had before: it leaves, and what it was known for goes along.
+-- An id that this process had before: it leaves, and what it was known for goes along; a cursor that it only borrowed stays.
 local function leave_behind(from, old)
   local leader = read_leader()
   if leader and leader.holder == from and leader.incarnation == old.i then
     vacate_leader(leader, 'resigned')
   end
-  old.a, old.r = '', ''
+  local borrowed = old.o and old.o ~= producer and old.o
+  old.a, old.r = '', borrowed or ''
   if is_live(old) then
     end_life(from, old, 'left', 'left')
   end
-  call('HDEL', CURSORS, from)
-  call('ZREM', ACKS, from)
+  if not borrowed then
+    call('HDEL', CURSORS, from)
+    call('ZREM', ACKS, from)
+  end
 end
 
 local renamed = false
@@ -164,7 +176,8 @@ local after = { i = incarnation, p = process, s = status, k = kind, j = joined, 
 for field, value in pairs((not fresh) and row or {}) do
   after[field] = after[field] or value
 end
-local changed = fresh
+after.o = lent
+local changed = fresh or row.o ~= lent
 for field, value in pairs(after) do
   changed = changed or row[field] ~= value
 end

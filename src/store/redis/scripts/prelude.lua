@@ -9,7 +9,7 @@
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
---                        memory ("<asked, server time> <maxmemory>"), jumps (of the clock, see once.lua), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
+--                        memory ("<asked, server time> <maxmemory>"), task_bytes, bytes_at, jumps (of the clock, see once.lua), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -41,6 +41,7 @@
 --   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of once.lua that was
 --   task:<id>         hash    a task (see tasks.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks.lua)
+--   task_bytes        hash    task id -> bytes that it takes; their sum is meta.task_bytes (see tasks.lua)
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see task_claim.lua)

@@ -35,18 +35,7 @@ for at = FIRST, #ARGV, 3 do
   coming = coming + (tonumber(ARGV[at + 1]) > 0 and #ARGV[at + 2] + ENTRY or 0)
 end
 
--- At most half of a Redis whose memory is limited; the limit is asked for every five seconds.
-local bound = tonumber(ARGV[6])
-local asked, most = string.match(call('HGET', META, 'memory') or '', '^(%d+) (%d+)$')
-if not asked or now < tonumber(asked) or now - tonumber(asked) > 5000 then
-  most = string.match(call('INFO', 'memory'), 'maxmemory:(%d+)') or '0'
-  if not full then
-    call('HSET', META, 'memory', int(now) .. ' ' .. most)
-  end
-end
-if tonumber(most) > 1 then
-  bound = math.min(bound, math.floor(tonumber(most) / 2))
-end
+local bound = bounded(tonumber(ARGV[6]), 2, full)
 
 -- One sender may use three quarters, so that it does not keep the others out. What is alone is always taken.
 local function has_room()

@@ -63,8 +63,12 @@ impl ClusterView {
         changed
     }
 
-    /// Takes changed rows.
-    pub fn take_delta(&mut self, delta: Delta) {
+    /// Takes what changed since the version that was asked about. False: another data set came in between, so that this view lacks what
+    /// those changes build on; all of it is to be asked for.
+    pub fn take_delta(&mut self, delta: Delta, asked: u64) -> bool {
+        if self.outdated && !delta.reset && asked > 0 {
+            return false;
+        }
         if std::mem::take(&mut self.outdated) || delta.reset {
             self.members.clear();
         }
@@ -78,6 +82,7 @@ impl ClusterView {
             row.last_seen = seen.max(row.joined_at);
             self.members.insert(row.node_id.clone(), row);
         }
+        true
     }
 
     /// Takes last beats. `complete` says that the list holds every live member, else it holds the oldest beats, and every

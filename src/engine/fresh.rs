@@ -22,6 +22,7 @@ const ROWS: u64 = 1000;
 pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
     let mut view = ClusterView::default();
     loop {
+        let asked = view.version;
         let call = View {
             epoch: view.epoch().to_owned(),
             version: view.version,
@@ -36,7 +37,7 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
         view.take_data(reply.data);
         view.take_leader(reply.leader);
         let more = reply.delta.more;
-        view.take_delta(reply.delta);
+        let more = !view.take_delta(reply.delta, asked) || more;
         view.take_beats(&reply.beats, reply.alive);
         if !more {
             return Ok(view);

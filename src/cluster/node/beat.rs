@@ -24,7 +24,8 @@ pub(super) struct Beating {
     attempt: u32,
     pending: Option<Pending>,
     again: bool,
-    view: Option<Ticket>,
+    /// With the version that it asks about.
+    view: Option<(Ticket, u64)>,
     view_at: Option<Moment>,
     viewed_at: Moment,
 }
@@ -102,8 +103,8 @@ impl Node {
                 self.beat.was_due = due;
             }
             self.beat.scheduled = now;
-            let ticket = self.call(Call::Tick(Box::new(tick)));
-            self.beat.pending = Some(Pending { ticket, renewed: renew.map(|term| (term, promise)) });
+            let (asked, ticket) = (tick.version, self.call(Call::Tick(Box::new(tick))));
+            self.beat.pending = Some(Pending { ticket, asked, renewed: renew.map(|term| (term, promise)) });
             self.beat.again = false;
         }
         self.act_view(now);
@@ -128,7 +129,8 @@ impl Node {
                 rows: ROWS,
                 beats: 32,
             };
-            self.beat.view = Some(self.call(Call::View(view)));
+            let (asked, ticket) = (view.version, self.call(Call::View(view)));
+            self.beat.view = Some((ticket, asked));
         }
     }
 
@@ -140,9 +142,9 @@ impl Node {
         let attempts = std::mem::take(&mut self.beat.attempt) + 1;
         self.beat.next = Some(if self.beat.again { now } else { sent + self.timing.heartbeat_interval });
         self.take_common(now, reply.now, reply.data, reply.leader.clone(), server, None);
-        self.view.take_delta(reply.delta.clone());
+        let whole = self.view.take_delta(reply.delta.clone(), pending.asked);
         self.view.take_beats(&reply.beats, reply.alive);
-        if reply.delta.more {
+        if reply.delta.more || !whole {
             self.beat.view_at = Some(now);
         } else {
             self.view_is_complete(now);
@@ -195,9 +197,7 @@ impl Node {
     }
 
     pub(super) fn viewed(&mut self, now: Moment, ticket: Ticket, reply: ViewReply, server: &ServerId) {
-        if self.beat.view.take_if(|t| *t == ticket).is_none() {
-            return;
-        }
+        let Some((_, asked)) = self.beat.view.take_if(|(t, _)| *t == ticket) else { return };
         self.beat.viewed_at = now;
         // A data set that is not there at all is the next tick's business, which brings it back.
         if reply.data.epoch.is_empty() {
@@ -207,9 +207,9 @@ impl Node {
         }
         self.take_common(now, reply.now, reply.data, reply.leader, server, None);
         let more = reply.delta.more;
-        self.view.take_delta(reply.delta);
+        let whole = self.view.take_delta(reply.delta, asked);
         self.view.take_beats(&reply.beats, reply.alive);
-        if more {
+        if more || !whole {
             self.beat.view_at = Some(now);
         } else {
             self.view_is_complete(now);
@@ -250,7 +250,7 @@ impl Node {
     }
 
     pub(super) fn beat_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
-        if self.beat.view.take_if(|t| *t == ticket).is_some() {
+        if self.beat.view.take_if(|(t, _)| *t == ticket).is_some() {
             self.beat.viewed_at = now;
         }
         if self.beat.pending.take_if(|p| p.ticket == ticket).is_none() {

@@ -95,6 +95,8 @@ pub enum Standing {
 #[derive(Debug, Clone)]
 struct Pending {
     ticket: Ticket,
+    /// The version of the view that it asks about.
+    asked: u64,
     /// The term that it renews, and what it states.
     renewed: Option<(super::ids::Term, super::settings::Promise)>,
 }

@@ -29,8 +29,8 @@ const CHECKED_BYTES: u64 = 32 << 20;
 /// What is put behind the name of a file that a newer version wrote.
 pub(super) const NEWER: &str = "newer";
 
-/// Below this progress of a repair the library rolls the last write back; a repair without that begins at 0.6.
-const WENT_BACK: f64 = 0.5;
+/// The progress that the library reports when it rolls the last write back; every check of a file begins at 0 and goes on at 0.6.
+const WENT_BACK: std::ops::Range<f64> = 0.1..0.5;
 
 #[derive(Debug)]
 struct Slot {
@@ -241,8 +241,7 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
         builder.set_cache_size(CACHE_BYTES);
         builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
         builder.set_repair_callback(move |session| {
-            // The library reports its first step only where it had to go back to the write before the last one.
-            if session.progress() < WENT_BACK {
+            if WENT_BACK.contains(&session.progress()) {
                 tracing::warn!(
                     path = %shown.display(),
                     "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"

@@ -172,7 +172,7 @@ async fn ask(
         Err(failure) => return Ok(Err(failure)),
     };
     let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.clone()]);
-    let once = Once { by, request_id, ttl: arguments.ttl, keys, give_back: false, attempt: None };
+    let once = Once { by, request_id, ttl: arguments.ttl, keys, give_back: false, attempt: None, seen: None };
     let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(surprised()) };
     let grant = grants.into_iter().next().ok_or_else(surprised)?;
     Ok(Ok((key, Granted { granted: grant.granted, by: grant.by.to_string(), at_ms: grant.at.0 })))
@@ -207,7 +207,7 @@ async fn give_back(
             tokio::time::sleep(config.node.retry.delay).await;
         }
         let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.to_owned()]);
-        let once = Once { by, request_id, ttl: LONGEST_ONCE, keys, give_back: true, attempt: None };
+        let once = Once { by, request_id, ttl: LONGEST_ONCE, keys, give_back: true, attempt: None, seen: None };
         match store.call(Call::Once(Box::new(once))).await {
             Ok(_) => {
                 drop(redis);

@@ -140,7 +140,7 @@ fn local(address: SocketAddr, remembered: bool) -> Choice {
     Choice::Local6379 { address, remembered, note }
 }
 
-fn remember(state_dir: &Path, choice: Remembered) -> Result<(), Error> {
+pub(super) fn remember(state_dir: &Path, choice: Remembered) -> Result<(), Error> {
     let path = state_dir.join(FILE);
     let fresh = PathBuf::from(format!("{}.new", path.display()));
     let write = || -> std::io::Result<()> {

@@ -5,7 +5,9 @@
 //!
 //! Not here: the server's process and its locks (`server.rs`).
 
+use super::choice::{Remembered, remember, remembered};
 use super::server::{Folder, POLL, StartLock};
+use super::wire::Talk;
 use super::{Error, Seek, wire};
 use crate::clock;
 use std::fs::File;
@@ -24,6 +26,16 @@ pub struct EmbeddedServer {
     folder: Folder,
     seek: Seek,
     pub(super) hold: Mutex<Hold>,
+    /// The way to the server when its socket is removed.
+    spare: Box<Mutex<Spare>>,
+}
+
+/// What is kept for a folder that is removed under its server.
+#[derive(Debug, Default)]
+struct Spare {
+    talk: Option<Talk>,
+    /// The server was chosen because nothing was configured, which a file in the state directory remembers.
+    chosen: bool,
 }
 
 /// Whether this process is a user of the server.
@@ -52,13 +64,18 @@ impl Folder {
             Err(error) if error.may_pass() => Some(error),
             Err(error) => return Err(error),
         };
-        let server = EmbeddedServer { folder: self, seek: seek.clone(), hold: Mutex::new(Hold::Held(users)) };
+        let server = EmbeddedServer {
+            folder: self,
+            seek: seek.clone(),
+            hold: Mutex::new(Hold::Held(users)),
+            spare: Box::default(),
+        };
         Ok((server, trouble))
     }
 
     /// The guard of a process that becomes a user with the first [`EmbeddedServer::ensure_running`] that gets the lock.
     pub(super) fn attach_later(self, seek: &Seek) -> EmbeddedServer {
-        EmbeddedServer { folder: self, seek: seek.clone(), hold: Mutex::new(Hold::Wanted) }
+        EmbeddedServer { folder: self, seek: seek.clone(), hold: Mutex::new(Hold::Wanted), spare: Box::default() }
     }
 }
 
@@ -104,10 +121,16 @@ impl EmbeddedServer {
     /// # Errors
     /// [`Error::Silent`] when the process lives and does not answer: nothing is done to it.
     pub fn ensure_running(&self) -> Result<(), Error> {
+        if matches!(&*self.lock_hold(), Hold::Held(users) if self.folder.is_removed(users)) {
+            return self.move_over();
+        }
         let answer = wire::ping_socket(&self.folder.socket);
         match *self.lock_hold() {
             Hold::Left => return Ok(()),
-            Hold::Held(_) if answer.is_up() => return Ok(()),
+            Hold::Held(_) if answer.is_up() => {
+                self.keep_spare();
+                return Ok(());
+            }
             Hold::Held(_) => {
                 let pid = self.folder.live_pid();
                 if pid.is_some() || answer != wire::Answer::Nothing {
@@ -132,6 +155,38 @@ impl EmbeddedServer {
             return self.folder.stop_unused(&users, &lock).map(drop);
         }
         started
+    }
+
+    /// Sees to it that the spare connection is there.
+    fn keep_spare(&self) {
+        let mut spare = self.spare();
+        if spare.talk.as_mut().is_none_or(|talk| talk.ask(&[b"PING"]).is_err()) {
+            spare.talk = Talk::connect(&self.folder.socket).ok();
+        }
+        spare.chosen |= remembered(self.folder.state_dir()) == Some(Remembered::Embedded);
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Spare> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on in a folder that is made again, with all that the server holds.
+    fn move_over(&self) -> Result<(), Error> {
+        self.folder.make_again()?;
+        let Some(lock) = self.lock_start_while_user()? else { return Ok(()) };
+        let Spare { talk, chosen } = std::mem::take(&mut *self.spare());
+        // Elsewhere, where the path is too long for a socket, it still listens.
+        let talk = talk.or_else(|| Talk::connect(&self.folder.socket).ok());
+        let users = self.folder.lock_users(&lock)?;
+        self.folder.move_over(talk, &self.seek, &lock, PATIENCE)?;
+        if chosen {
+            remember(self.folder.state_dir(), Remembered::Embedded)?;
+        }
+        let mut hold = self.lock_hold();
+        if matches!(*hold, Hold::Held(_)) {
+            *hold = Hold::Held(users);
+        }
+        Ok(())
     }
 
     /// The start lock; `None` once this process is no user any more.

@@ -3,6 +3,7 @@
 //! 1. A choice that was made is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
 //! 2. One private server per state directory; all nodes of the host share it, the last one to leave stops it.
 //! 3. Nothing here stops a process that was not recognised as that server.
+//! 4. A folder that is removed under the server costs no data while a node of this host runs (`moved.rs`).
 //!
 //! Everything here blocks (file locks, a process start): async callers use `tokio::task::spawn_blocking`.
 //!
@@ -12,6 +13,7 @@ mod choice;
 mod folders;
 mod hold;
 mod locate;
+mod moved;
 mod process;
 mod server;
 mod wire;

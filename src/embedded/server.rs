@@ -15,7 +15,7 @@ use super::{Error, Seek, find_program, wire};
 use crate::clock;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 /// No cluster and no node has a name that begins so: what lies beside it in the state directory never collides.
 const FOLDER: &str = "+redis";
+const USERS: &str = "users.lock";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
 const STOP_WAIT: Duration = Duration::from_millis(1500);
@@ -75,6 +76,32 @@ impl Folder {
         Ok(Self { path, socket, program })
     }
 
+    /// The same folder, with its server on another socket.
+    pub(super) fn listening_at(&self, socket: PathBuf) -> Self {
+        Self { socket, ..self.clone() }
+    }
+
+    /// Whether somebody removed the folder: the lock that a user holds does not stand there any more.
+    pub(super) fn is_removed(&self, users: &File) -> bool {
+        let stands = fs::metadata(self.path.join(USERS));
+        let id = |found: &fs::Metadata| (found.dev(), found.ino());
+        match (users.metadata(), stands) {
+            (Ok(ours), Ok(stands)) => id(&ours) != id(&stands),
+            (Ok(_), Err(error)) => error.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// Makes the folder again after it was removed.
+    pub(super) fn make_again(&self) -> Result<(), Error> {
+        private_folder(&self.path)
+    }
+
+    /// The state directory.
+    pub(super) fn state_dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     pub(super) fn lock_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
         let path = self.path.join("start.lock");
         let file = open_lock(&path)?;
@@ -94,7 +121,7 @@ impl Folder {
     }
 
     pub(super) fn lock_users(&self, _lock: &StartLock) -> Result<File, Error> {
-        let path = self.path.join("users.lock");
+        let path = self.path.join(USERS);
         let users = open_lock(&path)?;
         // Only a stop takes it exclusively, and that is kept out by the start lock.
         users.lock_shared().map_err(Error::file("cannot lock", &path))?;
@@ -178,7 +205,7 @@ impl Folder {
         Err(self.silent(self.live_pid()))
     }
 
-    fn stop(&self, _lock: &StartLock) -> Result<(), Error> {
+    pub(super) fn stop(&self, _lock: &StartLock) -> Result<(), Error> {
         let Some(pid) = self.live_pid() else { return Ok(()) };
         wire::shutdown(&self.socket);
         if self.wait_until_gone(pid) {
@@ -195,7 +222,7 @@ impl Folder {
 
     /// Gives up this lock of a user, and stops the server when nobody else holds one; whether it did.
     pub(super) fn stop_unused(&self, users: &File, lock: &StartLock) -> Result<bool, Error> {
-        let path = self.path.join("users.lock");
+        let path = self.path.join(USERS);
         users.unlock().map_err(Error::file("cannot unlock", &path))?;
         match users.try_lock() {
             Ok(()) => self.stop(lock).map(|()| true),

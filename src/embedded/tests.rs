@@ -202,3 +202,41 @@ fn who_waits_for_the_lock_is_no_user_yet_and_who_left_starts_nothing() {
     assert!(waiting.pid().is_some());
     assert!(waiting.release().expect("stops"));
 }
+
+#[test]
+fn a_folder_that_is_removed_under_the_server_costs_no_data() {
+    let state = tempfile::tempdir().expect("folder");
+    let (first, second) = (attach(state.path()), attach(state.path()));
+    choice::remember(state.path(), Remembered::Embedded).expect("remembers");
+    first.ensure_running().expect("runs");
+    let old = first.pid().expect("runs");
+    let mut talk = wire::Talk::connect(first.socket()).expect("connects");
+    let words = |text: &'static str| text.split(' ').map(str::as_bytes).collect::<Vec<_>>();
+    for text in ["SET text kept", "XADD stream 7-3 a b", "ZADD scores 2 b", "SET brief x PX 100000"] {
+        talk.ask(&words(text)).expect("writes");
+    }
+    drop(talk);
+    for name in ["+redis", "+redis-choice"] {
+        let path = state.path().join(name);
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.expect("a cleaner");
+    }
+    for server in [&first, &second] {
+        server.ensure_running().expect("moves");
+        server.ensure_running().expect("does nothing");
+    }
+    assert!(first.pid().is_some_and(|pid| pid != old) && first.pid() == second.pid());
+    eventually("the old server is gone", || !Path::new(&format!("/proc/{old}/cwd")).exists());
+    let mut talk = wire::Talk::connect(first.socket()).expect("connects");
+    let mut told = |text| format!("{:?}", talk.ask(&words(text)).expect("answers"));
+    assert_eq!(told("DBSIZE"), "Number(4)");
+    assert_eq!(talk.ask(&words("GET text")).expect("answers"), wire::Reply::Text(b"kept".to_vec()));
+    let mut told = |text| format!("{:?}", talk.ask(&words(text)).expect("answers"));
+    assert!(told("XADD stream 7-2 a b").contains("equal or smaller"), "the stream is the same");
+    assert!(told("PTTL brief").starts_with("Number(9"), "its time is the same");
+    assert!(told("SET new x").contains("OK"), "it takes writes");
+    assert_eq!(remembered(state.path()), Some(Remembered::Embedded));
+    let pid = first.pid();
+    assert!(!first.release().expect("leaves"), "the other one uses it");
+    assert_eq!(second.pid(), pid);
+    assert!(second.release().expect("stops"));
+}

@@ -1,15 +1,19 @@
-//! Three questions to a Redis server over a blocking socket, in its inline form, so that no runtime is needed here.
+//! Questions to a Redis server over a blocking socket, so that no runtime is needed here: three in inline form, and any over a
+//! connection to the private server.
 //!
 //! 1. Every wait has an end.
-//! 2. At most 256 bytes of an answer are read.
+//! 2. At most 256 bytes of an answer to a ping are read. What the private server says is believed to be as long as it says.
 
-use std::io::{Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 const ANSWER_WAIT: Duration = Duration::from_millis(1000);
+/// How long one answer of the private server may take.
+const TALK_WAIT: Duration = Duration::from_secs(5);
+const MOST_LINE_BYTES: u64 = 64 << 10;
 const CONNECT_WAIT: Duration = Duration::from_millis(500);
 
 /// What a PING led to.
@@ -70,6 +74,88 @@ pub(super) fn shutdown(socket: &Path) {
     }
 }
 
+/// What the private server answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// A status.
+    Word(String),
+    /// An error.
+    Refusal(String),
+    Number(i64),
+    Text(Vec<u8>),
+    Nothing,
+    List(Vec<Reply>),
+}
+
+/// A connection to the private server that stays open.
+#[derive(Debug)]
+pub(super) struct Talk(BufReader<UnixStream>);
+
+impl Talk {
+    pub(super) fn connect(socket: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(TALK_WAIT))?;
+        stream.set_write_timeout(Some(TALK_WAIT))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
+        let mut text = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words {
+            text.extend(format!("${}\r\n", word.len()).into_bytes());
+            text.extend_from_slice(word);
+            text.extend_from_slice(b"\r\n");
+        }
+        self.0.get_mut().write_all(&text)?;
+        read_reply(&mut self.0, 0)
+    }
+
+    /// Stops the server without saving, and waits until it has ended.
+    pub(super) fn end(mut self, within: Duration) -> io::Result<()> {
+        self.0.get_ref().set_read_timeout(Some(within))?;
+        match self.ask(&[b"SHUTDOWN", b"NOSAVE"]) {
+            Ok(refusal) => Err(io::Error::other(format!("it does not stop: {refusal:?}"))),
+            // Its end closes the connection.
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn read_reply(input: &mut impl BufRead, depth: usize) -> io::Result<Reply> {
+    let odd = || io::Error::from(io::ErrorKind::InvalidData);
+    let mut line = Vec::new();
+    input.take(MOST_LINE_BYTES).read_until(b'\n', &mut line)?;
+    let Some((kind, rest)) = line.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) else {
+        return Err(if line.is_empty() { io::ErrorKind::UnexpectedEof.into() } else { odd() });
+    };
+    let rest = String::from_utf8_lossy(rest).into_owned();
+    let number = || rest.parse::<i64>().map_err(|_| odd());
+    match kind {
+        b'+' => Ok(Reply::Word(rest)),
+        b'-' => Ok(Reply::Refusal(rest)),
+        b':' => number().map(Reply::Number),
+        b'$' => {
+            let Ok(length) = u64::try_from(number()?) else { return Ok(Reply::Nothing) };
+            let mut text = Vec::new();
+            input.take(length.saturating_add(2)).read_to_end(&mut text)?;
+            if text.len() as u64 != length.saturating_add(2) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            text.truncate(text.len() - 2);
+            Ok(Reply::Text(text))
+        }
+        b'*' if depth == 0 => {
+            let Ok(length) = u64::try_from(number()?) else { return Ok(Reply::Nothing) };
+            (0..length).map(|_| read_reply(input, 1)).collect::<io::Result<_>>().map(Reply::List)
+        }
+        _ => Err(odd()),
+    }
+}
+
 fn ping(stream: &mut (impl Read + Write)) -> Answer {
     let slow =
         |error: &std::io::Error| matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
@@ -121,6 +207,22 @@ mod tests {
         assert_eq!(read_answer(b"-DENIED Redis is running in protected mode\r\n"), Answer::Refuses);
         assert_eq!(read_answer(b"HTTP/1.1 400 Bad Request\r\n"), Answer::Nothing);
         assert_eq!(read_answer(b""), Answer::Nothing);
+    }
+
+    #[test]
+    fn replies_are_read_as_they_come_and_nonsense_is_an_error() {
+        let read = |text: &[u8]| read_reply(&mut &*text, 0).map_err(|error| error.kind());
+        assert_eq!(read(b"+OK\r\n"), Ok(Reply::Word("OK".into())));
+        assert_eq!(read(b"-ERR no\r\n"), Ok(Reply::Refusal("ERR no".into())));
+        assert_eq!(read(b":-2\r\n"), Ok(Reply::Number(-2)));
+        assert_eq!(read(b"$-1\r\n"), Ok(Reply::Nothing));
+        let list = Reply::List(vec![Reply::Text(b"a\r\nb".to_vec()), Reply::Text(Vec::new())]);
+        assert_eq!(read(b"*2\r\n$4\r\na\r\nb\r\n$0\r\n\r\n"), Ok(list));
+        assert_eq!(read(b""), Err(io::ErrorKind::UnexpectedEof));
+        assert_eq!(read(b"$5\r\nabc"), Err(io::ErrorKind::UnexpectedEof));
+        for nonsense in [&b"?\r\n"[..], b":x\r\n", b"*1\r\n*1\r\n:1\r\n", b"+OK", b"\r\n"] {
+            assert_eq!(read(nonsense), Err(io::ErrorKind::InvalidData), "{nonsense:?}");
+        }
     }
 
     #[test]

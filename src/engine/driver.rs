@@ -167,6 +167,9 @@ impl Driver {
                 (ticket, sent, Err(Fault::Unavailable("the call broke down".to_owned())))
             }
         };
+        if let Ok((Reply::Tick(reply), _)) = &outcome {
+            self.leases.saw_clock(reply.now, sent);
+        }
         self.step(Input::Answered { ticket, sent, outcome });
     }
 

@@ -167,6 +167,8 @@ pub fn key(name: &str) -> String {
 /// Brings the end of all keys that have one nearer, and the times of scheduled tasks.
 const SOONER: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local left = redis.call('PTTL', key)
+  local by, at, rest = string.match(string.find(key, ':once:', 1, true) and redis.call('GET', key) or '', '^(%S+ )(%d+)( .*)$')
+  if by then redis.call('SET', key, by .. string.format('%.0f', at - ARGV[2]) .. rest) end
   if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[2]) end
 end
 for _, member in ipairs(redis.call('ZRANGE', ARGV[3], 0, -1)) do

@@ -157,7 +157,7 @@ pub async fn lease_record<F: Fixture>(f: &F, name: &str) -> Option<LeaseRecord> 
 
 pub fn once_of(node: &str, keys: &[&str]) -> Once {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-    Once { by: id(node), request_id: String::new(), ttl: secs(60), keys, give_back: false, attempt: None }
+    Once { by: id(node), request_id: String::new(), ttl: secs(60), keys, give_back: false, attempt: None, seen: None }
 }
 
 pub async fn once<F: Fixture>(f: &F, ask: Once) -> Vec<OnceGrant> {

@@ -146,6 +146,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
                 keys: keys.iter().map(|key| format!("key {key}")).collect(),
                 give_back: *back,
                 attempt: None,
+                seen: None,
             }));
         }
         LeaseStep::Drain { enabled } => {

@@ -63,6 +63,7 @@ mod history_mongodb;
 mod history_redis;
 mod history_rights;
 mod identity;
+mod jumps;
 mod lease_calls;
 mod lease_steps;
 mod leases;

@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// Removes the state directory at once, however quickly the node makes another one.
+fn removed(launch: &Launch) {
+    let aside = launch.home.join("removed");
+    std::fs::rename(launch.home.join("state"), &aside).expect("it is moved");
+    std::fs::remove_dir_all(aside).expect("a cleaner removes it");
+}
+
 #[test]
 fn a_removed_state_directory_is_written_again_with_all_that_waits() {
     let mut redis = RedisServer::start();
@@ -22,7 +29,7 @@ fn a_removed_state_directory_is_written_again_with_all_that_waits() {
     redis.kill9();
     node.until("Redis is away", secs(20.0), |state| state["redis"]["status"] != "ok");
     assert_eq!(send(&node, "before")["queued"], 1);
-    std::fs::remove_dir_all(launch.home.join("state")).expect("a cleaner removes it");
+    removed(&launch);
     assert_eq!(send(&node, "behind")["queued"], 1);
     eventually("the command line finds the node again", secs(20.0), || {
         let outcome = clawster(&launch, &["status", "--json"]);
@@ -76,5 +83,34 @@ fn the_end_of_input_ends_a_node_in_time_while_a_silent_private_redis_starts() {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         assert!(took < secs(5.0), "{id}: {took:?}\n{}", node.stderr());
+    }
+}
+
+#[test]
+fn a_private_redis_whose_folder_is_removed_keeps_its_data() {
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "a").brisk().env("CLAWSTER__REDIS__MODE", "embedded");
+    let launch = launch.env("CLAWSTER_REDIS_SERVER", &crate::support::redis_server::binary().display().to_string());
+    let node = launch.start();
+    let before = node.until("it leads", secs(30.0), |state| state["role"] == "leader");
+    node.ok("distributed.submit_task", json!({"id": "kept", "kind": "k", "payload": 1}));
+    removed(&launch);
+    eventually("the data are carried over", secs(30.0), || {
+        let text = node.stderr();
+        if text.contains("its data are carried into a new server") { Ok(()) } else { Err(text) }
+    });
+    let after =
+        node.until("it leads again", secs(30.0), |state| state["role"] == "leader" && state["redis"]["status"] == "ok");
+    assert!(after["term"].as_u64() >= before["term"].as_u64(), "{before} {after}");
+    let kept = eventually("the task is there", secs(20.0), || {
+        node.call("distributed.get_task", json!({"task_id": "kept"})).map_err(|error| format!("{error:?}"))
+    });
+    assert_eq!(kept["state"], "waiting", "{kept}");
+    // Others find it in the same place.
+    let other = launch.clone().env("OPENCLAW_NODE_ID", "b").start();
+    other.until("both are there", secs(30.0), |state| crate::support::cluster::online(state).len() == 2);
+    for node in [other, node] {
+        node.close_stdin();
+        node.exit(secs(20.0));
     }
 }

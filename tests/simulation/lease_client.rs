@@ -207,8 +207,15 @@ impl World {
     pub(crate) fn want_once(&mut self, pid: usize, keys: Vec<String>) {
         let Some(life) = self.life_of(pid) else { return };
         let request_id = self.fresh("o").to_string();
-        let once =
-            Once { by: life.node_id, request_id, ttl: Duration::from_hours(24), keys, give_back: false, attempt: None };
+        let once = Once {
+            by: life.node_id,
+            request_id,
+            ttl: Duration::from_hours(24),
+            keys,
+            give_back: false,
+            attempt: None,
+            seen: None,
+        };
         self.sides += 1;
         self.processes[pid].leases.once.insert(self.sides, once);
         self.once_on(pid, self.sides);

@@ -25,7 +25,7 @@ pub use lease::{
 };
 pub use membership::{Join, JoinReply};
 pub use messages::{Entry, Packed, Publish, PublishReply};
-pub use once::{Attempt, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
+pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
 pub use task::{
     ClaimedTask, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
     TaskSummary, Verdict,

@@ -30,6 +30,23 @@ pub struct Once {
     /// Which call of its process this is, where the process withdraws calls that it gave up without an answer. Giving back with it
     /// is such a withdrawal: for ten minutes, neither that call nor an earlier one with this request id is granted a free key.
     pub attempt: Option<Attempt>,
+    /// What the caller knows of the server's clock, so that a jump of it ends no key early.
+    pub seen: Option<ClockSeen>,
+}
+
+/// A jump of the server's clock that is shorter is none, but a slow network.
+pub const JUMP: Duration = Duration::from_secs(15);
+
+/// By how much longer than its time a key is kept, at most, so that it outlives a jump of the server's clock.
+pub const KEPT_LONGER: Duration = Duration::from_hours(2);
+
+/// What a node knows of the server's clock by its own one, which does not jump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockSeen {
+    /// What the server's clock should show when the call is made.
+    pub expected: ServerTime,
+    /// By how much it jumped forward, and when it was first seen after that, by itself.
+    pub jumps: Vec<(ServerTime, Duration)>,
 }
 
 /// Tells the calls of one process apart.

@@ -10,6 +10,7 @@
 
 mod once;
 mod waiting;
+mod wall;
 mod watch;
 
 use super::caller::{Caller, PATIENCE, Verdict, gone, nonce};
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 use waiting::Waiting;
+use wall::Wall;
 
 /// How many acquisitions may be under way.
 const MOST: usize = 10_000;
@@ -46,6 +48,7 @@ pub(super) struct Leases {
     pending: PendingCounts,
     /// This process, as its calls are told apart, and how many it has made.
     calls: (Nonce, AtomicU64),
+    wall: Mutex<Wall>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,7 +71,16 @@ impl Drop for Place {
 impl Leases {
     pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, process: Nonce) -> Arc<Self> {
         let (waiters, served, pending) = (Mutex::default(), Mutex::default(), PendingCounts::default());
-        Arc::new(Self { caller, undoing, waiters, nursery, served, pending, calls: (process, AtomicU64::new(1)) })
+        Arc::new(Self {
+            caller,
+            undoing,
+            waiters,
+            nursery,
+            served,
+            pending,
+            calls: (process, AtomicU64::new(1)),
+            wall: Mutex::default(),
+        })
     }
 
     /// Waits for this node's membership, as far as that may help.
@@ -85,6 +97,17 @@ impl Leases {
     pub(super) fn call(&self, ticket: &Nonce) {
         if let Some(called) = lock(&self.waiters).get(ticket) {
             called.notify_one();
+        }
+    }
+
+    /// A heartbeat that was sent then, and is answered now, told the server's time.
+    pub(super) fn saw_clock(&self, at: ServerTime, sent: Moment) {
+        if let Some(by) = lock(&self.wall).see(at, sent, clock::now()) {
+            tracing::warn!(
+                by_ms = millis(by),
+                "the clock of Redis jumped forward; keys of run_once stay taken for their time as it really passes, for at most two hours \
+                 longer than that clock says, and delayed tasks are ready early"
+            );
         }
     }
 

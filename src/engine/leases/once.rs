@@ -5,6 +5,7 @@
 //!
 //! Not here: who was first (`crate::store`).
 
+use super::wall::Wall;
 use super::{Leases, lock};
 use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Attempt, Call, Life, Once as Asked, OnceGrant, Reply};
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A call under way. Dropped before it is settled, it is withdrawn if it was sent.
 struct Doubt<'a> {
     undoing: &'a Undoing,
+    wall: &'a Mutex<Wall>,
     unsure: AtomicBool,
     /// All of the call but who asks, which is known once it is a member.
     asked: Asked,
@@ -28,7 +30,8 @@ struct Doubt<'a> {
 impl Doubt<'_> {
     fn call(&self, life: Life) -> Call {
         *lock(&self.by) = Some(life.node_id.clone());
-        Call::Once(Box::new(Asked { by: life.node_id, ..self.asked.clone() }))
+        let seen = lock(self.wall).seen(crate::clock::now());
+        Call::Once(Box::new(Asked { by: life.node_id, seen, ..self.asked.clone() }))
     }
 
     fn settle(&mut self) {
@@ -61,8 +64,9 @@ impl Leases {
         let by = self.caller.life(crate::clock::now() + crate::engine::caller::PATIENCE).await?.node_id;
         let mut doubt = Doubt {
             undoing: &self.undoing,
+            wall: &self.wall,
             unsure: AtomicBool::new(false),
-            asked: Asked { by, request_id, ttl, keys, give_back: false, attempt },
+            asked: Asked { by, request_id, ttl, keys, give_back: false, attempt, seen: None },
             by: Mutex::new(None),
             pending: Some(pending),
         };

@@ -16,6 +16,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -29,8 +30,9 @@ const CHECKED_BYTES: u64 = 32 << 20;
 /// What is put behind the name of a file that a newer version wrote.
 pub(super) const NEWER: &str = "newer";
 
-/// The progress that the library reports when it rolls the last write back; every check of a file begins at 0 and goes on at 0.6.
-const WENT_BACK: std::ops::Range<f64> = 0.1..0.5;
+/// The library reports this progress only where it had to go back to the write before the last one: 0 comes with every check of
+/// a file that is opened, and 0.6 and more with the rest of it.
+const WENT_BACK: RangeInclusive<f64> = 0.1..=0.5;
 
 #[derive(Debug)]
 struct Slot {

@@ -1,4 +1,4 @@
-//! What the holder of a lease may do with it, giving up a place, what runs once for a key, and draining.
+//! What the holder of a lease may do with it, giving up a place, and draining.
 //!
 //! 1. A token that is not the lease's changes nothing, and neither does a caller that was not granted it.
 
@@ -6,24 +6,12 @@ use super::data::score;
 use super::leases::Lease;
 use super::state::Step;
 use crate::cluster::event::LostReason;
-use crate::cluster::ids::{LeaseName, NodeId, Nonce, Term};
+use crate::cluster::ids::{LeaseName, Nonce, Term};
 use crate::cluster::member::StoredStatus;
-use crate::cluster::protocol::{
-    Drain, DrainReply, Identity, LeaseCall, LeaseReply, Life, Numbers, Once, OnceGrant, Owner, Renewed,
-};
-use crate::cluster::time::{ServerTime, millis};
+use crate::cluster::protocol::{Drain, DrainReply, Identity, LeaseCall, LeaseReply, Life, Numbers, Owner, Renewed};
+use crate::cluster::time::millis;
 use crate::store::Notice;
 use std::time::Duration;
-
-/// Who did what may be done once for a key.
-#[derive(Debug, Clone)]
-pub(super) struct Done {
-    by: NodeId,
-    at: ServerTime,
-    request_id: String,
-    /// On the server's clock.
-    until: ServerTime,
-}
 
 /// A renewal, taken apart.
 struct Renewal<'a> {
@@ -156,33 +144,6 @@ impl Step<'_> {
             self.call_waiter(&next);
         }
         waited
-    }
-
-    pub(super) fn once(&mut self, once: &Once) -> Vec<OnceGrant> {
-        let until = ServerTime(self.now.0.saturating_add(millis(once.ttl)));
-        let void = self.void(once);
-        let mut grants = Vec::with_capacity(once.keys.len());
-        for key in &once.keys {
-            let known = self.data.once.get(key).filter(|done| self.now < done.until);
-            grants.push(if let Some(done) = known {
-                let mine = done.by == once.by && !once.request_id.is_empty() && done.request_id == once.request_id;
-                let same = mine && !(once.give_back && void);
-                let (by, at) = (done.by.clone(), done.at);
-                if same && once.give_back {
-                    self.data.once.remove(key);
-                    OnceGrant { granted: true, by, at: self.now }
-                } else {
-                    OnceGrant { granted: same, by, at }
-                }
-            } else if once.give_back || void {
-                OnceGrant { granted: false, by: once.by.clone(), at: self.now }
-            } else {
-                let (by, at, request_id) = (once.by.clone(), self.now, once.request_id.clone());
-                self.data.once.insert(key.clone(), Done { by: by.clone(), at, request_id, until });
-                OnceGrant { granted: true, by, at }
-            });
-        }
-        grants
     }
 
     pub(super) fn drain(&mut self, drain: &Drain) -> DrainReply {

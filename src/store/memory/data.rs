@@ -7,8 +7,8 @@
 //! (`state.rs`).
 
 use super::acquire::Told;
-use super::capability::Done;
 use super::leases::{Lease, Waiter};
+use super::once::Done;
 use super::sorted::Sorted;
 use super::state::Step;
 use super::sync::Run;
@@ -149,6 +149,8 @@ pub(super) struct Data {
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
+    /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.
+    pub(super) jumps: Vec<(u64, u64)>,
     /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
     pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
     /// Up to which call of a process a request for such keys is void, and until when that counts.

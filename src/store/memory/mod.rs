@@ -10,6 +10,7 @@ mod data;
 mod election;
 mod join;
 mod leases;
+mod once;
 mod opening;
 mod sorted;
 mod state;

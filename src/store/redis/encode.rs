@@ -99,7 +99,11 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
             let number = attempt.map_or(0, |attempt| attempt.number).to_string();
             let supersedes = flag(attempt.is_some_and(|attempt| attempt.supersedes));
             let (ttl, back) = (millis(once.ttl).to_string(), flag(once.give_back));
-            (&scripts::ONCE, vec![by, request, ttl, back, process, number, supersedes])
+            let seen = once.seen.as_ref();
+            let expected = seen.map(|seen| seen.expected.0.to_string()).unwrap_or_default();
+            let jumps = seen.map_or(&[][..], |seen| &seen.jumps);
+            let jumps: Vec<String> = jumps.iter().map(|(at, by)| format!("{}:{}", at.0, millis(*by))).collect();
+            (&scripts::ONCE, vec![by, request, ttl, back, process, number, supersedes, expected, jumps.join(" ")])
         }
         Call::Drain(drain) => {
             let [id, incarnation] = life(&drain.life);

@@ -158,6 +158,18 @@ impl tracing::Subscriber for Log {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
+#[test]
+fn a_store_that_is_whole_is_opened_again_without_a_word() {
+    let root = tempfile::tempdir().unwrap();
+    let store = dir(&root).lock_node(&id("a")).unwrap();
+    store.accept(drafts(0..5), 1).unwrap();
+    store.sent(&[(1, MessageSeq(10))]).unwrap();
+    drop(store);
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), || drop(dir(&root).lock_node(&id("a")).unwrap()));
+    assert!(!log.warned(), "nothing is wrong with it");
+}
+
 /// What goes wrong in a story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Story {

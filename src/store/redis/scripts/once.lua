@@ -2,7 +2,8 @@
 --
 -- KEYS behind the fixed ones: once:<key> for each key
 -- ARGV: 1 node id, 2 request id or '', 3 ttl (ms), 4 give back: 1|0, 5 process of the caller or '', 6 number of this call among those of
---   that process, 7 supersedes earlier calls with this request id: 1|0
+--   that process, 7 supersedes earlier calls with this request id: 1|0, 8 what this server's clock should show by the caller's own or '',
+--   9 jumps forward of it that the caller saw: "<first time after it>:<ms> ..."
 -- Returns: [now, [for each key: '' (granted now, or given back now), or "<granted before (1|0)> <node id> <at, server time>"]]
 -- Atomic, because a key must be read in the moment in which it was found taken. A request that comes again, by the same
 -- node with the same request id, is granted again. Giving back frees a key only if this very request was granted it; a free
@@ -10,9 +11,61 @@
 -- Giving back with a process withdraws a call that its caller gave up without an answer. It may arrive before the withdrawal or
 -- behind it, so the mark says up to which number calls of this request are void: they are granted no free key, and their withdrawals
 -- free none. A call that supersedes earlier ones marks all before itself, so that what it is granted stays.
+--
+-- A key holds for its time as it really passes. The server's clock may jump forward, and what it knows of time is that clock alone: so
+-- a key is kept for up to two hours longer than its time, with its time in it, and callers with a clock of their own tell of jumps, which
+-- `meta.jumps` remembers for all. Without such a caller (a cluster that was off, a command without a node) this clock counts. Keys
+-- of the version before hold no time: they are over when they are gone.
 local id, request, ttl, back = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local process, this, supersedes = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
-local value = id .. ' ' .. int(now) .. ' ' .. request
+local value = id .. ' ' .. int(now) .. ' ' .. request .. '\30' .. ttl
+local kept = int(ttl + math.min(ttl, 7200000))
+local JUMP, AGAIN = 15000, 60000
+
+local jumps, more = {}, false
+local function is_known(at, by)
+  for _, known in ipairs(jumps) do
+    -- Several callers saw the same one.
+    if math.abs(known[1] - at) <= AGAIN and math.abs(known[2] - by) <= JUMP then
+      return true
+    end
+  end
+end
+for at, by in string.gmatch(try('HGET', META, 'jumps') or '', '(%d+):(%d+)') do
+  jumps[#jumps + 1] = { tonumber(at), tonumber(by) }
+end
+for at, by in string.gmatch(ARGV[9], '(%d+):(%d+)') do
+  if not is_known(tonumber(at), tonumber(by)) then
+    jumps[#jumps + 1], more = { tonumber(at), tonumber(by) }, true
+  end
+end
+if more then
+  local texts = {}
+  for at = math.max(1, #jumps - 7), #jumps do
+    texts[#texts + 1] = int(jumps[at][1]) .. ':' .. int(jumps[at][2])
+  end
+  call('HSET', META, 'jumps', table.concat(texts, ' '))
+end
+-- One that nobody noted yet. Or this call comes late, and nobody waits for its answer.
+local fresh = now - (tonumber(ARGV[8]) or now)
+if fresh > JUMP and not is_known(now, fresh) then
+  jumps[#jumps + 1] = { now, fresh }
+end
+
+-- Whether a key's time is over that was granted at `since`, by the clock of then.
+local function is_over(since, lasts)
+  if not lasts then
+    return false
+  end
+  local passed = now - since
+  for _, jump in ipairs(jumps) do
+    if since <= jump[1] - jump[2] then
+      passed = passed - jump[2]
+    end
+  end
+  return passed >= tonumber(lasts)
+end
+
 local void = false
 if process ~= '' then
   local mark = withdrawn_key(id .. ' ' .. request)
@@ -29,8 +82,14 @@ local answers = {}
 for at = FIXED_KEYS + 1, #KEYS do
   local key = KEYS[at]
   local answer = ''
-  if back or void or not call('SET', key, value, 'PX', ttl, 'NX') then
-    local by, since, before = string.match(try('GET', key) or '', '^(%S+) (%d+) (.*)$')
+  if back or void or not call('SET', key, value, 'PX', kept, 'NX') then
+    local text = try('GET', key) or ''
+    local by, since, before, lasts = string.match(text, '^(%S+) (%d+) (.*)\30(%d+)$')
+    if not by then
+      by, since, before = string.match(text, '^(%S+) (%d+) (.*)$')
+    elseif is_over(tonumber(since), lasts) then
+      by = nil
+    end
     local same = by == id and request ~= '' and before == request and not (back and void)
     if back and same then
       call('DEL', key)
@@ -39,8 +98,8 @@ for at = FIXED_KEYS + 1, #KEYS do
     elseif back or void then
       answer = '0 ' .. id .. ' ' .. int(now)
     else
-      -- Somebody else put something there.
-      call('SET', key, value, 'PX', ttl)
+      -- Its time is over, or somebody else put something there.
+      call('SET', key, value, 'PX', kept)
     end
   end
   answers[#answers + 1] = answer

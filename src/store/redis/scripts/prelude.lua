@@ -7,7 +7,7 @@
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
---                        memory ("<asked, server time> <maxmemory>"), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
+--                        memory ("<asked, server time> <maxmemory>"), jumps (of the clock, see once.lua), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
 --   4 changes    zset    node id -> version of its last change
@@ -34,7 +34,7 @@
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
---   once:<key>        string  "<node id> <at, server time> <request id>"
+--   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see once.lua)
 --   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see withdraw.lua)
 --   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of once.lua that was
 --   task:<id>         hash    a task (see tasks.lua)

@@ -1,0 +1,65 @@
+//! What this node sees of the clock of Redis, by its own one, which does not jump and counts while the host is suspended.
+//!
+//! 1. Only what certainly was a jump is one: more passed on the server than between sending the earlier call and the answer to the later.
+
+use crate::cluster::protocol::{ClockSeen, JUMP};
+use crate::cluster::time::{Moment, ServerTime, millis};
+use std::time::Duration;
+
+/// How many jumps are remembered.
+const REMEMBERED: usize = 8;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Wall {
+    /// A time of the server, and when the call was sent that told it.
+    last: Option<(ServerTime, Moment)>,
+    jumps: Vec<(ServerTime, Duration)>,
+}
+
+impl Wall {
+    /// Takes the server's time out of an answer; by how much that clock jumped forward since the last one.
+    pub(super) fn see(&mut self, at: ServerTime, sent: Moment, answered: Moment) -> Option<Duration> {
+        let jump = self.last.and_then(|(known, since)| {
+            let most = known.0.saturating_add(millis(answered.since(since)));
+            let by = Duration::from_millis(at.0.saturating_sub(most));
+            (by > JUMP).then_some(by)
+        });
+        self.last = Some((at, sent));
+        if let Some(by) = jump {
+            self.jumps.push((at, by));
+            let old = self.jumps.len().saturating_sub(REMEMBERED);
+            self.jumps.drain(..old);
+        }
+        jump
+    }
+
+    /// What a call that is made now can tell; nothing before the first answer.
+    pub(super) fn seen(&self, now: Moment) -> Option<ClockSeen> {
+        let (at, since) = self.last?;
+        let expected = ServerTime(at.0.saturating_add(millis(now.since(since))));
+        Some(ClockSeen { expected, jumps: self.jumps.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Moment {
+        Moment(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn a_jump_is_what_passed_on_the_server_and_not_here() {
+        let mut wall = Wall::default();
+        assert_eq!(wall.seen(at(0)), None);
+        assert_eq!(wall.see(ServerTime(1_000_000), at(10), at(10)), None);
+        assert_eq!(wall.see(ServerTime(29_000_000), at(28_010), at(28_010)), None, "a night");
+        assert_eq!(wall.see(ServerTime(29_060_000), at(28_011), at(28_071)), None, "an answer that took a minute");
+        assert_eq!(wall.see(ServerTime(32_670_000), at(28_075), at(28_075)), Some(Duration::from_secs(3_546)));
+        let seen = wall.seen(at(28_085)).unwrap();
+        assert_eq!((seen.expected, seen.jumps.len()), (ServerTime(32_680_000), 1));
+        assert_eq!(wall.see(ServerTime(5), at(28_086), at(28_086)), None, "a jump back ends nothing early");
+    }
+}

@@ -10,9 +10,11 @@
 
 mod kept;
 mod marks;
+mod offer;
 mod passed;
 
 pub use kept::Kept;
+pub use offer::{BeyondOffered, Offer};
 pub use passed::{Passed, Place};
 
 use super::ids::{MessageSeq, NodeId};
@@ -60,27 +62,6 @@ fn line_bytes(received: &Received) -> usize {
     message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
 }
 
-/// What one receiving call is given.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
-    /// Messages, in order.
-    pub received: Vec<Received>,
-    /// The position that acknowledges all of it.
-    pub cursor: MessageSeq,
-    /// Whether more waits in memory.
-    pub more: bool,
-    /// What was lost before the first of them.
-    pub gap: Option<Gap>,
-}
-
-/// A cursor that cannot be acknowledged, because it lies beyond what was offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("ack {} is beyond what was delivered ({}); pass the cursor of an answer", .asked.entry_id(), .offered.entry_id())]
-pub struct BeyondOffered {
-    asked: MessageSeq,
-    offered: MessageSeq,
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Inbox {
@@ -90,6 +71,8 @@ pub struct Inbox {
     epoch: String,
     /// What lies up to here was lost with an earlier data set.
     begins: MessageSeq,
+    /// No message stands behind the first of these positions and up to the second.
+    left_out: (MessageSeq, MessageSeq),
     read: MessageSeq,
     acknowledged: MessageSeq,
     offered: MessageSeq,
@@ -121,6 +104,7 @@ impl Inbox {
             own: vec![producer],
             epoch: data.epoch.clone(),
             begins: data.message_start,
+            left_out: (MessageSeq(0), MessageSeq(0)),
             read: cursor,
             acknowledged: cursor,
             offered: cursor,
@@ -159,7 +143,9 @@ impl Inbox {
     /// no message: between two data sets the numbers jump by as much as the clock.
     #[must_use]
     pub fn lag(&self, newest: MessageSeq) -> u64 {
-        newest.0.saturating_sub(self.acknowledged.max(self.begins).0)
+        let from = self.acknowledged.max(self.begins).0;
+        let (after, to) = self.left_out;
+        newest.0.saturating_sub(from).saturating_sub(to.0.min(newest.0).saturating_sub(after.0.max(from)))
     }
 
     /// Whether reading should pause.
@@ -242,6 +228,12 @@ impl Inbox {
             return Vec::new();
         }
         let before_first = entry.last.0.saturating_sub(entry.count);
+        if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
+            // Numbers were left out: what is missing before them is, they are not.
+            self.lose(after);
+            self.left_out = (after, MessageSeq(before_first));
+            self.read = MessageSeq(before_first);
+        }
         if before_first > self.read.0 {
             let count = before_first - self.read.0;
             self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });

@@ -178,7 +178,7 @@ impl Default for Retry {
     }
 }
 
-/// Bounds of the message sync.
+/// Bounds of messages and tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncSettings {
     /// How many messages one call receives unless it says otherwise. Default 100.
@@ -187,13 +187,21 @@ pub struct SyncSettings {
     pub max_stream_length: u64,
     /// How many bytes the stream holds for members that have not read them. Default 256 MiB, and at most half of Redis' maxmemory.
     pub max_stream_bytes: u64,
+    /// How many bytes tasks take in Redis, done ones included. Default 256 MiB, and at most a quarter of Redis' maxmemory.
+    pub max_task_bytes: u64,
     /// How many bytes of unsent messages the outbox holds on disk. Default 256 MiB.
     pub outbox_bytes: u64,
 }
 
 impl Default for SyncSettings {
     fn default() -> Self {
-        Self { batch_size: 100, max_stream_length: 10_000, max_stream_bytes: 256 << 20, outbox_bytes: 256 << 20 }
+        Self {
+            batch_size: 100,
+            max_stream_length: 10_000,
+            max_stream_bytes: 256 << 20,
+            max_task_bytes: 256 << 20,
+            outbox_bytes: 256 << 20,
+        }
     }
 }
 

@@ -7,12 +7,14 @@
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
 
 mod history;
+mod tasks;
 
 use history::{HistoryKeys, MongoKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use tasks::TasksKeys;
 
 /// What `crate::cluster::ids` allows, for editors; the check itself is made there.
 const ID_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]*$";
@@ -33,6 +35,8 @@ pub(super) struct ConfigFile {
     pub(super) leader: LeaderKeys,
     /// Messages between the nodes.
     pub(super) sync: SyncKeys,
+    /// Tasks.
+    pub(super) tasks: TasksKeys,
     /// Where Redis is. With none of these keys and no variable, the node looks at 127.0.0.1:6379 and else starts a private Redis.
     pub(super) redis: RedisKeys,
     /// Where heartbeats are recorded; off without `mongodb.uri` in secrets.json.

@@ -111,6 +111,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
             batch_size: usize::try_from(raw.sync.batch_size).unwrap_or(usize::MAX),
             max_stream_length: raw.sync.max_stream_length,
             max_stream_bytes: raw.sync.max_stream_bytes,
+            max_task_bytes: raw.tasks.max_bytes,
             outbox_bytes: raw.sync.outbox_bytes,
         },
         redis,

@@ -154,7 +154,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (undoing, to_undo) = Undoing::new();
     let (nursery, children) = Nursery::new();
     let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), process);
-    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery);
+    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery, start.sync.max_task_bytes);
     let driver = Driver {
         cluster: start.cluster.clone(),
         state_dir,

@@ -55,7 +55,7 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
     for ask in [
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(&a, "new")))),
         Call::Once(Box::new(once_of("a", &["key"]))),
-        Call::Task(Box::new(TaskCall::Submit { life: a.life.clone(), tasks: vec![new("u")] })),
+        Call::Task(Box::new(TaskCall::Submit { life: a.life.clone(), tasks: vec![new("u")], max_bytes: 1 << 40 })),
     ] {
         let fault = f.store().call(ask.clone()).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{ask:?}: {fault:?}");

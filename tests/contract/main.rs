@@ -81,6 +81,7 @@ mod sync;
 mod task_calls;
 mod task_ends;
 mod task_odd;
+mod task_room;
 mod task_steps;
 mod tasks;
 mod ticks;

@@ -58,7 +58,7 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Publish(Box::new(publish_of(node, vec![packed(100, 2)]))),
         Call::Acknowledge { life: life(), epoch: node.epoch.clone(), seq: MessageSeq(u64::MAX >> 12) },
         Call::Resign { life: life(), term: Term(1) },
-        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")] }),
+        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")], max_bytes: 1 << 40 }),
         about(TaskCall::Claim(claim_of(node, 9, fresh()))),
         about(TaskCall::Settle { life: life(), settlements: Vec::new() }),
         about(TaskCall::Cancel { id: tid("u") }),

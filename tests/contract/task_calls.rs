@@ -46,7 +46,7 @@ pub async fn task_call<F: Fixture>(f: &F, ask: TaskCall) -> TaskReply {
 }
 
 pub async fn submit<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>) -> (Identity, Vec<Submitted>) {
-    let ask = TaskCall::Submit { life: node.life.clone(), tasks };
+    let ask = TaskCall::Submit { life: node.life.clone(), tasks, max_bytes: 1 << 40 };
     let TaskReply::Submitted { identity, results } = task_call(f, ask).await else { panic!("no answer") };
     (identity, results)
 }

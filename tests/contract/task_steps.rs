@@ -87,7 +87,7 @@ impl TaskMemo {
                     max_attempts: new.attempts,
                     ..needing("t", REQUIRES[new.requires])
                 };
-                TaskCall::Submit { life: life(*node), tasks: tasks.iter().map(new).collect() }
+                TaskCall::Submit { life: life(*node), tasks: tasks.iter().map(new).collect(), max_bytes: 1 << 40 }
             }
             TaskStep::Claim { node, kinds, limit, again } => {
                 let kinds = [vec![], vec![0], vec![1], vec![1, 0]][*kinds].iter().map(|at| kind(KINDS[*at])).collect();

@@ -47,7 +47,7 @@ impl World {
                         Submitted::New if !task.delay.is_zero() => "task: submitted with a delay",
                         Submitted::New => "task: submitted",
                         Submitted::Duplicate => "task: submitted, another has its id",
-                        Submitted::Overloaded => "task: refused, overloaded",
+                        Submitted::Overloaded | Submitted::Full => "task: refused, overloaded",
                     });
                     if *result == Submitted::New {
                         let entry = self.task_book.known.entry(task.id.clone());

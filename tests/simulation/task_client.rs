@@ -66,7 +66,7 @@ impl World {
     pub(crate) fn submit_on(&mut self, pid: usize, id: u64) {
         let Some(tasks) = self.processes[pid].work.submitting.get(&id).cloned() else { return };
         match self.member(pid) {
-            Some(life) => self.task_call(pid, Side::Submit(id), TaskCall::Submit { life, tasks }),
+            Some(life) => self.task_call(pid, Side::Submit(id), TaskCall::Submit { life, tasks, max_bytes: 1 << 40 }),
             None => {
                 self.processes[pid].work.submitting.remove(&id);
             }

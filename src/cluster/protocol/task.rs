@@ -21,6 +21,8 @@ pub enum TaskCall {
         life: Life,
         /// What, at most [`crate::cluster::task::BATCH_MAX`].
         tasks: Vec<NewTask>,
+        /// How many bytes all kept tasks may take; of a store whose memory is limited, a quarter at most.
+        max_bytes: u64,
     },
     /// See [`TaskClaim`].
     Claim(TaskClaim),
@@ -139,8 +141,10 @@ pub enum Submitted {
     New,
     /// A task of this id exists from another submission; it was left as it is.
     Duplicate,
-    /// There are too many different pairs of kind and requirements with ready tasks: nothing was added.
+    /// Its kind has ready tasks with too many different requirements, or there are too many kinds: it was not added.
     Overloaded,
+    /// The tasks that are kept take as many bytes as they may, though all that could be forgotten was: it was not added.
+    Full,
 }
 
 /// Asks for tasks to work on. A draining member gets none.

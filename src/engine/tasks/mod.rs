@@ -31,15 +31,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Submissions;
 
 impl Pack for Submissions {
-    type Item = NewTask;
+    /// A task, and how many bytes all tasks may take.
+    type Item = (NewTask, u64);
     type Answer = Submitted;
 
-    fn bytes(item: &NewTask) -> usize {
-        item.payload.len()
+    fn bytes((task, _): &Self::Item) -> usize {
+        task.payload.len()
     }
 
-    fn call(life: Life, tasks: Vec<NewTask>) -> Call {
-        Call::Task(Box::new(TaskCall::Submit { life, tasks }))
+    fn call(life: Life, items: Vec<Self::Item>) -> Call {
+        let max_bytes = items.first().map_or(0, |(_, bytes)| *bytes);
+        let tasks = items.into_iter().map(|(task, _)| task).collect();
+        Call::Task(Box::new(TaskCall::Submit { life, tasks, max_bytes }))
     }
 
     fn judge(reply: Reply) -> Verdict<Vec<Submitted>> {
@@ -89,18 +92,20 @@ pub(super) struct Tasks {
     settlements: Packer<Settlements>,
     /// The last event that came in.
     heard: AtomicU64,
+    /// How many bytes all tasks may take.
+    max_bytes: u64,
 }
 
 /// What works behind [`Tasks`], to be run as tasks of their own.
 pub(super) type Work = (Packing<Submissions>, Packing<Settlements>);
 
 impl Tasks {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> (Arc<Self>, Work) {
+    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, max_bytes: u64) -> (Arc<Self>, Work) {
         let (submissions, submitting) = Packer::new(caller.clone());
         let (settlements, settling) = Packer::new(caller.clone());
         let claims = Claims::new(caller.clone(), undoing, nursery);
         let heard = AtomicU64::new(0);
-        (Arc::new(Self { caller, claims, submissions, settlements, heard }), (submitting, settling))
+        (Arc::new(Self { caller, claims, submissions, settlements, heard, max_bytes }), (submitting, settling))
     }
 
     /// An event came in; where there is a hole before it, an announcement may have been missed.
@@ -131,8 +136,18 @@ impl Tasks {
             None => TaskId::new(nonce.to_string()).map_err(|why| Error::Internal(why.to_string()))?,
         };
         let payload = payload.get().to_owned();
-        let task = NewTask { id: id.clone(), kind, payload, requires, priority, delay, max_attempts, timeout, nonce };
-        let answer = self.submissions.ask(task).await.map_err(|(why, unsure)| match why {
+        let task = NewTask {
+            id: id.clone(),
+            kind: kind.clone(),
+            payload,
+            requires,
+            priority,
+            delay,
+            max_attempts,
+            timeout,
+            nonce,
+        };
+        let answer = self.submissions.ask((task, self.max_bytes)).await.map_err(|(why, unsure)| match why {
             // Redis may make it yet. Under a name that the client knows it may be made again: it is one task.
             Error::RedisUnavailable { .. } | Error::Stopping if unsure && !named => {
                 Error::Unanswered { task_id: id.to_string() }
@@ -143,7 +158,18 @@ impl Tasks {
             Submitted::New => Ok((id, false)),
             Submitted::Duplicate => Ok((id, true)),
             Submitted::Overloaded => {
-                let what = "too many different kinds and requirements have tasks that wait".to_owned();
+                let what = format!(
+                    "tasks of kind {kind} with too many different requirements wait (256 for one kind, 4,096 in all); use fewer, or start \
+                     workers that meet them"
+                );
+                Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
+            }
+            Submitted::Full => {
+                let what = format!(
+                    "the tasks in Redis take as many bytes as they may (tasks.max_bytes is {}, and a quarter of maxmemory at most); start \
+                     workers, remove dead tasks, or raise it",
+                    self.max_bytes
+                );
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
             }
         }

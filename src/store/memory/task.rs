@@ -7,7 +7,7 @@
 
 use super::data::{Row, answered, score};
 use super::state::Step;
-use super::task_data::{How, Lane, Stored};
+use super::task_data::{How, Lane, Stored, TASK_BYTES};
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::member::{Metadata, StoredStatus};
 use crate::cluster::protocol::{
@@ -17,8 +17,8 @@ use crate::cluster::protocol::{
 use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::millis;
 
-/// How many lanes there may be before no new one is begun by a submission.
-const LANES: usize = 4096;
+/// How many lanes one kind may have; beyond how many of all kinds, a kind may have one; and how many there may be in all.
+const LANES: (usize, usize, usize) = (256, 4096, 8192);
 /// How many delayed and how many overdue tasks a claim looks after.
 const LOOKED_AFTER: usize = 100;
 /// How many ended tasks a call forgets besides those that it ended.
@@ -29,8 +29,8 @@ const REMEMBERED: usize = 64;
 impl Step<'_> {
     pub(super) fn task(&mut self, call: &TaskCall) -> TaskReply {
         match call {
-            TaskCall::Submit { life, tasks } => {
-                let (identity, results) = self.submit(life, tasks);
+            TaskCall::Submit { life, tasks, max_bytes } => {
+                let (identity, results) = self.submit(life, tasks, *max_bytes);
                 TaskReply::Submitted { identity, results }
             }
             TaskCall::Claim(claim) => {
@@ -51,20 +51,23 @@ impl Step<'_> {
         }
     }
 
-    fn submit(&mut self, life: &Life, new: &[NewTask]) -> (Identity, Vec<Submitted>) {
+    fn submit(&mut self, life: &Life, new: &[NewTask], max_bytes: u64) -> (Identity, Vec<Submitted>) {
         self.guard_stall();
         let identity = self.identify(life, "");
         if identity != Identity::Ok {
             return (identity, Vec::new());
         }
-        let room = self.data.tasks.lanes.len() < LANES;
+        let coming: u64 = new.iter().map(|task| task.payload.len() as u64 + TASK_BYTES).sum();
+        let fits = self.make_room(coming, max_bytes);
         let mut results = Vec::with_capacity(new.len());
         for task in new {
             let lane = (task.kind.clone(), task.requires.clone());
             let there = self.data.tasks.all.get(&task.id);
             results.push(if let Some(there) = there {
                 if there.nonce == task.nonce { Submitted::New } else { Submitted::Duplicate }
-            } else if !room && !self.data.tasks.lanes.contains_key(&lane) {
+            } else if !fits {
+                Submitted::Full
+            } else if !self.has_lane(&lane) {
                 Submitted::Overloaded
             } else {
                 self.add(life, task);
@@ -75,7 +78,15 @@ impl Step<'_> {
         (identity, results)
     }
 
+    fn has_lane(&self, lane: &Lane) -> bool {
+        let lanes = &self.data.tasks.lanes;
+        let own = lanes.keys().filter(|(kind, _)| *kind == lane.0).count();
+        let most = if own == 0 { LANES.2 } else { LANES.1 };
+        lanes.contains_key(lane) || lanes.len() < LANES.0 || (own < LANES.0 && lanes.len() < most)
+    }
+
     fn add(&mut self, life: &Life, new: &NewTask) {
+        self.data.tasks.bytes += new.payload.len() as u64 + TASK_BYTES;
         let due = self.cluster_now().saturating_add(score(millis(new.delay)));
         let delayed = millis(new.delay) > 0;
         self.data.tasks.seq += 1;
@@ -254,6 +265,7 @@ impl Step<'_> {
             let timeout = score(millis(task.timeout));
             if let Verdict::Complete { result } = &settlement.verdict {
                 task.result.clone_from(result);
+                self.data.tasks.bytes += result.as_ref().map_or(0, String::len) as u64;
             }
             let now = self.cluster_now();
             if settlement.verdict == Verdict::Extend {

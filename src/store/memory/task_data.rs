@@ -22,6 +22,10 @@ const ENDED_KEPT: usize = 10_000;
 const ENDED_FOR: i64 = 86_400_000;
 /// How long dead tasks are kept, in milliseconds.
 const DEAD_FOR: i64 = 604_800_000;
+/// What a task takes besides its payload and result, in bytes.
+pub(super) const TASK_BYTES: u64 = 300;
+/// How many ended tasks are forgotten at a time to make room, and how often.
+const ROOM: (usize, usize) = (64, 16);
 /// How many tasks are ready again at once when their worker's life ends.
 const RELEASED: usize = 1000;
 /// How many kinds are remembered as told of.
@@ -79,6 +83,8 @@ pub(super) type Claimed = (Nonce, Vec<(TaskId, TaskToken)>);
 pub(super) struct Tasks {
     pub(super) all: BTreeMap<TaskId, Stored>,
     pub(super) seq: u64,
+    /// What all of them take.
+    pub(super) bytes: u64,
     /// Ready tasks by minus priority times 10^12, plus their place in the order of submission.
     pub(super) lanes: BTreeMap<Lane, Sorted<TaskId>>,
     pub(super) running: Sorted<TaskId>,
@@ -217,7 +223,10 @@ impl Step<'_> {
 
     fn forget_tasks(&mut self, ids: &[TaskId]) {
         for id in ids {
-            self.data.tasks.all.remove(id);
+            if let Some(task) = self.data.tasks.all.remove(id) {
+                let content = task.payload.len() + task.result.as_ref().map_or(0, String::len);
+                self.data.tasks.bytes = self.data.tasks.bytes.saturating_sub(content as u64 + TASK_BYTES);
+            }
             self.data.tasks.failed.remove(id);
             self.data.tasks.dead.remove(id);
         }
@@ -232,6 +241,26 @@ impl Step<'_> {
             ids.extend(set.iter().take(over(set.len())).map(|(id, _)| id.clone()));
         }
         self.forget_tasks(&ids);
+    }
+
+    /// Whether there is room for so many bytes, once done and failed tasks made some, the oldest first.
+    pub(super) fn make_room(&mut self, coming: u64, most: u64) -> bool {
+        let fits = |bytes: u64| bytes == 0 || bytes + coming <= most;
+        for _ in 0..ROOM.1 {
+            if fits(self.data.tasks.bytes) {
+                break;
+            }
+            let tasks = &mut self.data.tasks;
+            let mut ids: Vec<TaskId> = tasks.done.drain(..ROOM.0.min(tasks.done.len())).map(|(_, id)| id).collect();
+            if ids.is_empty() {
+                ids.extend(tasks.failed.iter().take(ROOM.0).map(|(id, _)| id.clone()));
+            }
+            if ids.is_empty() {
+                break;
+            }
+            self.forget_tasks(&ids);
+        }
+        fits(self.data.tasks.bytes)
     }
 
     /// Forgets ended tasks that were kept for long enough, at most `most` of each sort.

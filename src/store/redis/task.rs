@@ -19,7 +19,9 @@ use std::time::Duration;
 
 pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
     match call {
-        TaskCall::Submit { life, tasks } => (&scripts::TASK_SUBMIT, submit_arguments(life, tasks)),
+        TaskCall::Submit { life, tasks, max_bytes } => {
+            (&scripts::TASK_SUBMIT, submit_arguments(life, tasks, *max_bytes))
+        }
         TaskCall::Claim(claim) => (&scripts::TASK_CLAIM, claim_arguments(claim)),
         TaskCall::Withdraw { life, kinds, nonce, told } => {
             let (id, incarnation) = (life.node_id.to_string(), life.incarnation.to_string());
@@ -40,9 +42,9 @@ pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
     }
 }
 
-fn submit_arguments(life: &Life, tasks: &[NewTask]) -> Vec<String> {
-    let mut arguments = Vec::with_capacity(2 + 9 * tasks.len());
-    arguments.extend([life.node_id.to_string(), life.incarnation.to_string()]);
+fn submit_arguments(life: &Life, tasks: &[NewTask], max_bytes: u64) -> Vec<String> {
+    let mut arguments = Vec::with_capacity(3 + 9 * tasks.len());
+    arguments.extend([life.node_id.to_string(), life.incarnation.to_string(), max_bytes.to_string()]);
     for task in tasks {
         arguments.extend([
             task.id.to_string(),
@@ -107,6 +109,7 @@ pub(super) fn reply(call: &TaskCall, f: &mut Fields) -> Result<TaskReply, Malfor
                 results.push(match list.signed("result")? {
                     1 => Submitted::New,
                     0 => Submitted::Duplicate,
+                    -2 => Submitted::Full,
                     _ => Submitted::Overloaded,
                 });
             }

@@ -9,8 +9,8 @@
 //!    data is lost and the first node back has it in its file.
 //! 3. After a loss of data (a lost tail, an empty restart, FLUSHALL, a promotion) leases, `run_once` keys and tasks of before may
 //!    be gone, or be as they were earlier: they are judged within each era between two losses. Messages that were accepted may be
-//!    lost with it: then every receiver must have been told a gap. Positions and event numbers may be given twice where the
-//!    server came back without its newest ones (a lost tail, a promotion): there two nodes may know one number differently.
+//!    lost with it: then every receiver must have been told a gap. Event numbers may be given twice where the server
+//!    came back without its newest ones (a lost tail, a promotion): there two nodes may know one number differently.
 //!    A process with a fresh state directory that joins under a node's id after a loss (an impostor) begins at the newest message;
 //!    what the node was meant to get before that counts as the impostor's. Without a loss, or a full Redis, no gap may be told.
 //! 4. A lease ends early, and a task is taken from its worker early, only where something happened to the node (any fault of its

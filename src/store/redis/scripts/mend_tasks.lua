@@ -165,6 +165,27 @@ local function walk_tasks()
   end
 end
 
+-- Counts no bytes of tasks that are gone: an earlier version removed them, or somebody else did.
+local function mend_bytes()
+  local at = call('HGET', META, 'bytes_at') or '0'
+  local page = try('HSCAN', BYTES_OF, at, 'COUNT', 50)
+  if not page then
+    return
+  end
+  local gone = {}
+  for n = 1, #page[2], 2 do
+    if call('EXISTS', TASK .. page[2][n]) == 0 then
+      gone[#gone + 1] = page[2][n]
+    end
+  end
+  if #gone > 0 then
+    uncount_bytes(gone)
+  end
+  if page[1] ~= at then
+    call('HSET', META, 'bytes_at', page[1])
+  end
+end
+
 local function note_ended()
   local ended = ended_sets()
   if ended ~= meta.ended then

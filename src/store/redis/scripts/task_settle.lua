@@ -78,6 +78,9 @@ for at = FIRST, #ARGV, EACH do
     local attempts = string.match(stored, '^%d+', 9 + #mine) or '1'
     if verdict == 'result' then
       call('HSET', key, 'is', 'done ' .. mine .. attempts .. completed, 'result', text)
+      if try('HINCRBY', BYTES_OF, task, #text) then
+        call('HINCRBY', META, 'task_bytes', #text)
+      end
     else
       call('HSET', key, 'is', 'done ' .. mine .. attempts .. completed)
     end

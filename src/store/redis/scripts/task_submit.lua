@@ -1,35 +1,101 @@
 -- task_submit: adds tasks; one whose id exists is left as it is. One that this submission added already is no other's.
 --
--- ARGV: 1 node id, 2 incarnation, then per task: id, kind, requirements (canonical JSON or ''), priority, delay (ms), attempts
---   at most, timeout (ms), payload, the submission's nonce
--- Returns: [status, results]; a result per task: 1 added, now or earlier with this nonce, 0 there is another one of this id, -1 too many lanes
+-- ARGV: 1 node id, 2 incarnation, 3 bytes that tasks may take, then per task: id, kind, requirements (canonical JSON or ''), priority,
+--   delay (ms), attempts at most, timeout (ms), payload, the submission's nonce
+-- Returns: [status, results]; a result per task: 1 added, now or earlier with this nonce, 0 there is another one of this id,
+--   -1 its kind has too many lanes, -2 tasks take too many bytes, though done and failed ones made room
 -- Atomic, because two submissions of one id must not both find it free, and because a task must lie in its lane.
 local id, incarnation = ARGV[1], ARGV[2]
-local FIRST, EACH, LANES_MOST = 3, 9, 4096
+local FIRST, EACH = 4, 9
+-- One kind may have so many lanes; beyond so many of all kinds, a kind may have one; and there is an end.
+local LANES_OF_KIND, LANES_MOST, LANES_END = 256, 4096, 8192
+local full = is_full()
+if full then
+  make_way()
+end
 load_meta()
 guard_stall()
 local status = identify(id, incarnation, '')
 if status ~= 'ok' then
   return { status, {} }
 end
+
+local bound, coming = bounded(tonumber(ARGV[3]), 4, full), 0
+for at = FIRST, #ARGV, EACH do
+  coming = coming + #ARGV[at + 7] + TASK_BYTES
+end
+
+local function has_room()
+  local held = number(call('HGET', META, 'task_bytes'), 0)
+  return not full and (held == 0 or held + coming <= bound)
+end
+
+-- Ended tasks make room, the oldest done ones first. What is dead stays: somebody may want to redrive it.
+-- (Behind a first write nothing says whether Redis is still full: the next call finds out.)
+local fits = has_room()
+for _ = 1, full and 1 or 16 do
+  if fits then
+    break
+  end
+  local done = call('LRANGE', DONE, 0, 63)
+  local failed = not done[1] and call('ZRANGE', FAILED, 0, 63) or {}
+  if not done[1] and not failed[1] then
+    break
+  end
+  forget_done(done)
+  forget_tasks(FAILED, failed)
+  fits = has_room()
+end
+if full then
+  -- As it would have been refused at its first write.
+  return redis.error_reply('OOM tasks need memory')
+end
+
+-- How many lanes there are, and of each kind; counted when one could have too many.
+local all_lanes, of_kind, new_lanes = call('HLEN', LANES), nil, {}
+local function has_lane(lane, kind)
+  if call('HEXISTS', LANES, lane) == 1 then
+    return true
+  elseif all_lanes < LANES_OF_KIND then
+    all_lanes, new_lanes[kind] = all_lanes + 1, (new_lanes[kind] or 0) + 1
+    return true
+  elseif not of_kind then
+    of_kind = new_lanes
+    local all = call('HGETALL', LANES)
+    for at = 1, #all, 2 do
+      local its = string.match(all[at], '^%S+') or ''
+      of_kind[its] = (of_kind[its] or 0) + 1
+    end
+  end
+  local own = of_kind[kind] or 0
+  if own >= LANES_OF_KIND or all_lanes >= (own == 0 and LANES_END or LANES_MOST) then
+    return false
+  end
+  of_kind[kind], all_lanes = own + 1, all_lanes + 1
+  return true
+end
+
 local seq = call('HINCRBY', META, 'task_seq', (#ARGV - FIRST + 1) / EACH) - (#ARGV - FIRST + 1) / EACH
 local waiting = 'waiting 0 - 0 0 0 ' .. time .. ' none'
 local room = {}
-local delayed, results = {}, {}
+local delayed, results, sizes = {}, {}, {}
 for at = FIRST, #ARGV, EACH do
   local task, kind, requires = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local lane = requires == '' and kind or kind .. ' ' .. requires
   if room[lane] == nil then
-    room[lane] = call('HEXISTS', LANES, lane) == 1 or call('HLEN', LANES) < LANES_MOST
+    room[lane] = has_lane(lane, kind)
   end
   local key = TASK .. task
   if call('EXISTS', key) == 1 then
     local there = read_what(try('HGET', key, 'what'))
     results[#results + 1] = there and there.nonce == ARGV[at + 8] and 1 or 0
+  elseif not fits then
+    results[#results + 1] = -2
   elseif not room[lane] then
     results[#results + 1] = -1
   else
     results[#results + 1] = 1
+    sizes[#sizes + 1], sizes[#sizes + 2] = task, #ARGV[at + 7] + TASK_BYTES
     seq = seq + 1
     local delay = tonumber(ARGV[at + 4])
     local what = seq .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 5] .. ' ' .. ARGV[at + 6] .. ' ' .. time .. ' ' .. id .. ' '
@@ -45,6 +111,7 @@ for at = FIRST, #ARGV, EACH do
     end
   end
 end
+count_bytes(sizes)
 delay_tasks(delayed)
 put_ready()
 call_leader()

@@ -249,6 +249,41 @@ local function end_overdue(most, jitter)
   return due
 end
 
+-- What tasks take: `task_bytes` holds the bytes of each (payload, result and TASK_BYTES), `meta.task_bytes` their sum. What the version
+-- before added is not counted; what it removed is, until a tick finds out (mend_tasks.lua).
+local BYTES_OF, TASK_BYTES = PREFIX .. 'task_bytes', 300
+
+-- Counts tasks: { id, bytes, ... }.
+local function count_bytes(sizes)
+  local sum = 0
+  for at = 2, #sizes, 2 do
+    sum = sum + sizes[at]
+  end
+  if sum > 0 then
+    if not try('HMSET', BYTES_OF, unpack(sizes)) then
+      call('DEL', BYTES_OF)
+      call('HMSET', BYTES_OF, unpack(sizes))
+    end
+    if call('HLEN', BYTES_OF) * 2 <= #sizes then
+      -- It was lost, or there was none.
+      call('HSET', META, 'task_bytes', int(sum))
+    else
+      call('HINCRBY', META, 'task_bytes', int(sum))
+    end
+  end
+end
+
+local function uncount_bytes(ids)
+  local sum = 0
+  for _, bytes in ipairs(try('HMGET', BYTES_OF, unpack(ids)) or {}) do
+    sum = sum + number(bytes, 0)
+  end
+  if sum > 0 then
+    call('HDEL', BYTES_OF, unpack(ids))
+    call('HINCRBY', META, 'task_bytes', int(-sum))
+  end
+end
+
 local function forget_tasks(key, ids)
   if #ids > 0 then
     local names = {}
@@ -257,18 +292,21 @@ local function forget_tasks(key, ids)
     end
     call('ZREM', key, unpack(ids))
     call('DEL', unpack(names))
+    uncount_bytes(ids)
   end
 end
 
 -- The list of done tasks holds "<cluster time> <id>", oldest first: a done task never changes again, and a list is cheap.
 local function forget_done(entries)
   if #entries > 0 then
-    local names = {}
+    local names, ids = {}, {}
     for at, entry in ipairs(entries) do
-      names[at] = TASK .. (string.match(entry, ' (.*)$') or '')
+      ids[at] = string.match(entry, ' (.*)$') or ''
+      names[at] = TASK .. ids[at]
     end
     call('LTRIM', DONE, #entries, -1)
     call('DEL', unpack(names))
+    uncount_bytes(ids)
   end
 end
 

@@ -3,6 +3,7 @@
     mend_running(id)
     mend_lanes()
     walk_tasks()
+    mend_bytes()
     local next_ready, next_overdue = promote_due(most), end_overdue(most, jitter)
     put_ready()
     forget_old(most)

@@ -9,9 +9,12 @@
 //! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
 
 mod kept;
+mod marks;
+mod offer;
 mod passed;
 
 pub use kept::Kept;
+pub use offer::{BeyondOffered, Offer};
 pub use passed::{Passed, Place};
 
 use super::ids::{MessageSeq, NodeId};
@@ -59,27 +62,6 @@ fn line_bytes(received: &Received) -> usize {
     message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
 }
 
-/// What one receiving call is given.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
-    /// Messages, in order.
-    pub received: Vec<Received>,
-    /// The position that acknowledges all of it.
-    pub cursor: MessageSeq,
-    /// Whether more waits in memory.
-    pub more: bool,
-    /// What was lost before the first of them.
-    pub gap: Option<Gap>,
-}
-
-/// A cursor that cannot be acknowledged, because it lies beyond what was offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("ack {} is beyond what was delivered ({}); pass the cursor of an answer", .asked.entry_id(), .offered.entry_id())]
-pub struct BeyondOffered {
-    asked: MessageSeq,
-    offered: MessageSeq,
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Inbox {
@@ -89,6 +71,8 @@ pub struct Inbox {
     epoch: String,
     /// What lies up to here was lost with an earlier data set.
     begins: MessageSeq,
+    /// No message stands behind the first of these positions and up to the second.
+    left_out: (MessageSeq, MessageSeq),
     read: MessageSeq,
     acknowledged: MessageSeq,
     offered: MessageSeq,
@@ -102,8 +86,7 @@ pub struct Inbox {
     before: Option<passed::Before>,
     /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
     unmarked: MessageSeq,
-    read_marks: BTreeMap<Producer, u64>,
-    fresh_marks: BTreeMap<Producer, u64>,
+    marks: marks::Marks,
 }
 
 impl Inbox {
@@ -121,6 +104,7 @@ impl Inbox {
             own: vec![producer],
             epoch: data.epoch.clone(),
             begins: data.message_start,
+            left_out: (MessageSeq(0), MessageSeq(0)),
             read: cursor,
             acknowledged: cursor,
             offered: cursor,
@@ -131,8 +115,7 @@ impl Inbox {
             passed: Vec::new(),
             before: None,
             unmarked: MessageSeq(0),
-            read_marks: marks,
-            fresh_marks: BTreeMap::new(),
+            marks: marks::Marks::new(marks),
         };
         inbox.skip_to(data.message_start);
         inbox
@@ -160,7 +143,9 @@ impl Inbox {
     /// no message: between two data sets the numbers jump by as much as the clock.
     #[must_use]
     pub fn lag(&self, newest: MessageSeq) -> u64 {
-        newest.0.saturating_sub(self.acknowledged.max(self.begins).0)
+        let from = self.acknowledged.max(self.begins).0;
+        let (after, to) = self.left_out;
+        newest.0.saturating_sub(from).saturating_sub(to.0.min(newest.0).saturating_sub(after.0.max(from)))
     }
 
     /// Whether reading should pause.
@@ -243,6 +228,12 @@ impl Inbox {
             return Vec::new();
         }
         let before_first = entry.last.0.saturating_sub(entry.count);
+        if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
+            // Numbers were left out: what is missing before them is, they are not.
+            self.lose(after);
+            self.left_out = (after, MessageSeq(before_first));
+            self.read = MessageSeq(before_first);
+        }
         if before_first > self.read.0 {
             let count = before_first - self.read.0;
             self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });
@@ -268,14 +259,12 @@ impl Inbox {
     }
 
     fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
-        let mark = self.read_marks.entry(entry.producer.clone()).or_default();
-        if own <= *mark && seq > self.unmarked {
+        if seq > self.unmarked && self.marks.has_read(&entry.producer, own) {
             return None;
         }
-        *mark = own.max(*mark);
+        self.marks.read(&entry.producer, own);
         if seq <= self.acknowledged || self.has_passed(seq, &message) {
-            let mark = self.fresh_marks.entry(entry.producer.clone()).or_default();
-            *mark = own.max(*mark);
+            self.marks.acknowledge(&entry.producer, own);
             return None;
         }
         let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
@@ -356,8 +345,7 @@ impl Inbox {
             let Some(item) = self.items.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(item.bytes());
             if let Item::Message { producer, own, .. } = item {
-                let mark = self.fresh_marks.entry(producer).or_default();
-                *mark = own.max(*mark);
+                self.marks.acknowledge(&producer, own);
             }
         }
         if let Some(Item::Gap(gap)) = self.items.front_mut()
@@ -381,15 +369,12 @@ impl Inbox {
 
     /// Takes marks back that could not be kept.
     pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
-        for (producer, own) in marks {
-            let mark = self.fresh_marks.entry(producer).or_default();
-            *mark = own.max(*mark);
-        }
+        self.marks.return_fresh(marks);
     }
 
     /// The producers' sequences acknowledged since the last call, to be kept with the cursor.
     pub fn take_marks(&mut self) -> BTreeMap<Producer, u64> {
-        std::mem::take(&mut self.fresh_marks)
+        self.marks.take_fresh()
     }
 }
 

@@ -6,8 +6,8 @@ use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{Call, Identity, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick};
 use clawster::cluster::settings::Timing;
 use clawster::cluster::time::ServerTime;
-use clawster::store::Notice;
 use clawster::store::memory::MemoryState;
+use clawster::store::{Notice, Store};
 
 /// The tick of a leader that leads at this instant, with its presence.
 fn leading(node: &Node, term: Term, presence: &str) -> Tick {
@@ -224,6 +224,51 @@ async fn two_losses_within_a_second_give_no_number_twice<F: Fixture>(mut f: F) {
     assert!(next > last, "{next} after {last}: the counter ran ahead of the clock");
 }
 
+async fn no_position_of_a_message_comes_twice_after_a_lost_tail<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    f.keep_copy();
+    let lost = put(&f, publish_of(&a, vec![packed(5, 2)])).await + 1;
+    let known = tick(&f, &a).await.data.numbers;
+    f.advance(std::time::Duration::from_millis(3));
+    f.restart_on_copy().await;
+    // One that does not know of them writes first.
+    let sender = nonce("other-outbox");
+    let theirs = clawster::cluster::protocol::Publish { producer: sender, ..publish_of(&b, vec![packed(1, 2)]) };
+    let at = put(&f, theirs.clone()).await;
+    assert!(at > lost, "{at} was another message's");
+    let more = clawster::cluster::protocol::Publish { entries: vec![packed(3, 1)], ..theirs };
+    assert_eq!(put(&f, more).await, at + 2);
+    let entries = f.store().messages(MessageSeq(0), 10).await.unwrap();
+    let after: Vec<_> = entries.iter().map(|entry| entry.after).collect();
+    assert_eq!(after, [None, Some(MessageSeq(first + 3)), None], "whoever read up to there misses nothing");
+    let same = send_tick(&f, tick_of(&b)).await;
+    assert_eq!(same.data.epoch, b.epoch);
+    let told = send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+    assert_ne!(
+        told.data.epoch, a.epoch,
+        "whoever saw one of the lost shows that some were, also after others were written"
+    );
+    assert_eq!(send_tick(&f, Tick { known, ..tick_of(&a) }).await.data.epoch, told.data.epoch, "once");
+}
+
+async fn a_restart_that_loses_nothing_is_no_gap<F: Fixture>(mut f: F) {
+    let a = member(&f, "a").await;
+    let last = put(&f, publish_of(&a, vec![packed(1, 4)])).await + 3;
+    for own in [5, 6] {
+        let known = tick(&f, &a).await.data.numbers;
+        f.advance(std::time::Duration::from_millis(3));
+        f.restart(true).await;
+        let reply = send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+        assert_eq!((reply.data.epoch, reply.data.numbers.message), (a.epoch.clone(), known.message));
+        let at = put(&f, publish_of(&a, vec![packed(own, 1)])).await;
+        let entries = f.store().messages(MessageSeq(at - 1), 10).await.unwrap();
+        assert_eq!(entries[0].after, Some(MessageSeq(known.message)));
+        assert!(at > last);
+    }
+    assert_eq!(positions(&f).await.len(), 3, "nothing was trimmed");
+}
+
 /// The number that a new member gets.
 async fn newcomer<F: Fixture>(f: &F, id: &str) -> u64 {
     admitted(f, Join { known: Numbers::default(), ..join_of(id) }).await.life.incarnation.0
@@ -304,4 +349,6 @@ contract!(
     a_lease_granted_after_a_silence_is_no_longer_than_a_lease,
     no_token_and_no_version_comes_twice_after_a_restart,
     two_losses_within_a_second_give_no_number_twice,
+    no_position_of_a_message_comes_twice_after_a_lost_tail,
+    a_restart_that_loses_nothing_is_no_gap,
 );

@@ -31,7 +31,7 @@ fn symbol(starts: &[u64], number: u64) -> String {
     match below {
         _ if number == 0 => "0".to_owned(),
         // Another server process lifted it, as far as its clock says.
-        Some((at, start)) if number - start >= 1_000_000 => format!("{at}+lifted"),
+        Some((at, start)) if number - start >= 900 => format!("{at}+lifted"),
         Some((at, start)) => format!("{at}+{}", number - start),
         None => format!("?{number}"),
     }

@@ -5,6 +5,7 @@
 /// The names, as `coverage.rs` counts them.
 pub(crate) const EXPECTED: &[&str] = &[
     "asked: beat",
+    "asked: config push",
     "asked: drain",
     "asked: election",
     "asked: end of a drain",
@@ -127,7 +128,6 @@ pub(crate) const EXPECTED: &[&str] = &[
     "lease: renewed by a presence",
     "leave: of a member",
     "leave: of the leader",
-    "message: a position given twice after the loss of a server's tail",
     "message: a store was set aside by a rename",
     "message: a write refused to a life that is over",
     "message: acknowledged",

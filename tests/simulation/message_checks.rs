@@ -98,10 +98,7 @@ impl World {
             for message in messages {
                 let number = number(&message);
                 let twice = self.streams.gone.contains(&at);
-                if twice {
-                    self.coverage.see("message: a position given twice after the loss of a server's tail");
-                }
-                if self.streams.at.insert(at, number).is_some() {
+                if self.streams.at.insert(at, number).is_some() || twice {
                     wrong = Some(format!("S3: position {at} was given twice"));
                 }
                 let given = self.streams.given.get_mut(&number).expect("a client gave it");

@@ -82,4 +82,7 @@ pub struct Entry {
     pub at: ServerTime,
     /// A JSON array of [`crate::cluster::message::Message`].
     pub body: String,
+    /// No message stands between this position and the first one of the entry: where the newest may be lost, their numbers are
+    /// left out.
+    pub after: Option<MessageSeq>,
 }

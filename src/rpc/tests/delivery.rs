@@ -239,6 +239,7 @@ async fn the_longest_offer_of_messages_fits_into_an_answer() {
             count: 50,
             at: ServerTime(1),
             body,
+            after: None,
         });
     }
     let offer = inbox.offer(100_000, 4 << 20);

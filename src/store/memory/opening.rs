@@ -21,7 +21,10 @@ impl Step<'_> {
         let had_data = !self.data.epoch.is_empty();
         let top = known.max(numbers);
         self.settle();
-        if had_data && known.max(numbers) == numbers {
+        // Whoever knows a number that was left out has seen a message that is lost.
+        let (from, to) = self.data.left_out;
+        let lost = known.message > from && known.message < to;
+        if had_data && known.max(numbers) == numbers && !lost {
             return;
         }
         // A counter that `settle` lifted already is lifted to the same.
@@ -31,6 +34,7 @@ impl Step<'_> {
         self.data.epoch = fresh_epoch.to_string();
         self.data.event_start = self.data.numbers.event;
         self.data.message_start = self.data.numbers.message;
+        self.data.left_out = (0, 0);
         self.data.floor = self.data.version;
         // Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data
         // set that began on it just now is no such copy: whoever began it knew less.
@@ -64,6 +68,7 @@ impl Step<'_> {
             self.begun = true;
             self.data.doubt = false;
             self.data.numbers.token = self.lift(self.data.numbers.token);
+            self.data.message_lift = self.lift(self.data.numbers.message);
             self.data.version += LIFT;
             self.data.floor = self.data.version;
         }

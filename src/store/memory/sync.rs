@@ -35,6 +35,9 @@ pub(super) struct Run {
 
 impl Step<'_> {
     pub(super) fn publish(&mut self, publish: &Publish) -> PublishReply {
+        if self.data.server.as_ref() != Some(&self.server.id) {
+            self.guard_stall();
+        }
         let identity = self.identify(&publish.life, &publish.epoch);
         if identity != Identity::Ok {
             return PublishReply::Refused(identity);
@@ -51,8 +54,14 @@ impl Step<'_> {
                 return self.no_room(publish.max_bytes, slowest);
             }
         }
-        let first = self.data.numbers.message + 1;
-        let mut last = self.data.numbers.message;
+        let before = self.data.numbers.message;
+        let mut last = before.max(self.data.message_lift);
+        let first = last + 1;
+        // The first message behind numbers that were left out says so: whoever read up to there misses nothing.
+        let mut after = (last > before).then_some(MessageSeq(before));
+        if after.is_some() {
+            self.data.left_out = (before, last);
+        }
         let mut written = Vec::new();
         for entry in publish.entries.iter().filter(|entry| entry.count > 0) {
             last += entry.count;
@@ -66,12 +75,13 @@ impl Step<'_> {
                 count: entry.count,
                 at: self.now,
                 body: entry.body.clone(),
+                after: after.take(),
             });
         }
         self.data.numbers.message = last;
         self.data.producers.insert(publish.producer.clone(), (mark, last));
         self.note_runs(&publish.producer, &written);
-        let start = self.data.message_start;
+        let start = self.data.message_start.max(self.data.left_out.1);
         let all_but = |count: u64| last.checked_sub(count).filter(|floor| *floor > start);
         if let Some(floor) = all_but(publish.keep)
             && let Some((_, needed)) = self.slowest()

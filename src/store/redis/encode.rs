@@ -285,11 +285,16 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
     ]
 }
 
+/// Which argument of a publish names the server process of the connection.
+pub(super) const PUBLISH_SERVER: usize = 6;
+
 fn publish_arguments(publish: &Publish) -> Vec<String> {
     let [id, incarnation] = life(&publish.life);
     let mut arguments =
         vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
     arguments.push(publish.max_bytes.to_string());
+    // The server process, once the connection is known.
+    arguments.push(String::new());
     for entry in &publish.entries {
         arguments.push(entry.first.to_string());
         arguments.push(entry.count.to_string());

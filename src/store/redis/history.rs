@@ -193,8 +193,8 @@ impl HistoryStore for RedisHistory {
         samples.sort_by(|a, b| order(a).cmp(&order(b)));
         for chunk in samples.chunks(CHUNK) {
             let arguments = self.recent.arguments(chunk);
-            let invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
-            let (value, _) = self.store.run(&invocation, false, &AtomicBool::new(false)).await.map_err(fault)?;
+            let mut invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
+            let (value, _) = self.store.run(&mut invocation, false, &AtomicBool::new(false)).await.map_err(fault)?;
             let failed = Fields::of("the script's reply", value).and_then(|mut f| f.text("error")).map_err(odd)?;
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();

@@ -172,7 +172,7 @@ impl RedisStore {
 
     async fn run(
         &self,
-        invocation: &encode::Invocation,
+        invocation: &mut encode::Invocation,
         bulky: bool,
         unsure: &AtomicBool,
     ) -> Result<(Value, ServerId), Fault> {
@@ -181,6 +181,9 @@ impl RedisStore {
         let mut standing = self.link.get().await?;
         if bulky {
             standing = self.bulk.get_beside(&standing).await?;
+            if let Some(server) = invocation.arguments.get_mut(encode::PUBLISH_SERVER) {
+                server.clone_from(&standing.server.0);
+            }
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
             standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
         }
@@ -197,8 +200,8 @@ impl RedisStore {
         if joins {
             self.bar().await?;
         }
-        let invocation = encode::invocation(call, &self.keys, self.recent);
-        let (value, server) = self.run(&invocation, matches!(call, Call::Publish(_)), unsure).await?;
+        let mut invocation = encode::invocation(call, &self.keys, self.recent);
+        let (value, server) = self.run(&mut invocation, matches!(call, Call::Publish(_)), unsure).await?;
         let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
         if joins {
             self.eviction.admitted();

@@ -192,5 +192,6 @@ pub(super) fn message(id: &str, fields: &HashMap<String, String>) -> Result<Entr
         count,
         at: ServerTime(number(fields, "t")?),
         body: field(fields, "b")?.to_owned(),
+        after: fields.get("l").and_then(|text| text.parse().ok()).map(MessageSeq),
     })
 }

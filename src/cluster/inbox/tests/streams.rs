@@ -97,6 +97,7 @@ impl Stream {
                 count: packed.count,
                 at: ServerTime(7),
                 body: packed.body,
+                after: None,
             });
             let at = packed.first as usize - 1 - first;
             for message in &messages[at..at + packed.count as usize] {

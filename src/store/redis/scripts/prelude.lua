@@ -3,7 +3,9 @@
 -- KEYS (all in one hash slot, the same list for every script; once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
---                        the data set began), longest (TTL that a presence was granted, ms), noted and doubt (see prelude_settled.lua),
+--                        the data set began), longest (TTL that a presence was granted, ms), message_lift (behind which the next message
+--                        gets its number, where the newest may be lost: 0 or lower than message_seq where not), lift_from and lift_to (between
+--                        which nothing was numbered the last time), noted and doubt (see prelude_settled.lua),
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what mend.lua
 --                        and mend_tasks.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
@@ -119,7 +121,8 @@ local meta
 local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
     'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
-    'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings', 'longest', 'noted', 'doubt')
+    'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings', 'longest', 'noted', 'doubt',
+    'message_lift', 'lift_from', 'lift_to')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
@@ -128,6 +131,7 @@ local function load_meta()
     run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
     ended = v[19] or '', walk_at = v[20] or '', grace = number(v[21], 0), mode = v[22] or '', settings = number(v[23], 0),
     longest = number(v[24], 0), noted = v[25] or '', doubt = v[26] or '',
+    message_lift = number(v[27], 0), lift_from = number(v[28], 0), lift_to = number(v[29], 0),
   }
 end
 
@@ -169,17 +173,19 @@ local function lift(top)
 end
 
 -- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
--- fences and no version of the rows may come a second time.
+-- fences, none of a message and no version of the rows may come a second time. The numbers of messages go on where they are until the next
+-- one is written (publish.lua), so that those who have read everything miss nothing.
 local function settle()
   if meta.run_id == run_id() then
     return
   end
   if meta.run_id ~= '' then
     meta.moved, meta.begun, meta.doubt = true, true, ''
-    meta.token = lift(meta.token)
+    meta.token, meta.message_lift = lift(meta.token), lift(meta.message_seq)
     meta.version = meta.version + 1000000
     meta.floor = meta.version
-    call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor), 'doubt', '')
+    call('HMSET', META, 'token', int(meta.token), 'version', int(meta.version), 'floor', int(meta.floor), 'doubt', '',
+      'message_lift', int(meta.message_lift))
   end
   meta.run_id = run_id()
   call('HSET', META, 'run_id', meta.run_id)
@@ -188,7 +194,9 @@ end
 local function open(known_token, known_event, known_message, fresh_epoch)
   load_meta()
   local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
-  local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq
+  -- Whoever knows a number that was left out has seen a message that is lost.
+  local lost = message_seq > meta.lift_from and message_seq < meta.lift_to
+  local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq or lost
   local had_data = meta.epoch ~= ''
   local tops = { token = math.max(token, meta.token), event_seq = math.max(event_seq, meta.event_seq),
     message_seq = math.max(message_seq, meta.message_seq) }
@@ -208,7 +216,8 @@ local function open(known_token, known_event, known_message, fresh_epoch)
   meta.floor, meta.begun = meta.version, true
   call('HMSET', META, 'epoch', meta.epoch, 'token', int(meta.token), 'event_seq', int(meta.event_seq), 'message_seq',
     int(meta.message_seq), 'event_start', int(meta.event_start), 'message_start', int(meta.message_start), 'floor',
-    int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew), 'doubt', meta.doubt)
+    int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew), 'doubt', meta.doubt,
+    'lift_from', 0, 'lift_to', 0)
   if meta.doubt ~= '' and redis.pcall('HEXISTS', LEADER, 'run_id') == 1 then
     call('HSET', LEADER, 'run_id', '')
   end

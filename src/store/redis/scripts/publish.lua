@@ -1,15 +1,21 @@
 -- publish: puts packed messages into the stream, each exactly once.
 --
--- ARGV: 1 node id, 2 incarnation, 3 epoch, 4 producer, 5 messages to keep, 6 bytes that the stream may hold, then per entry: first
---   producer seq, count, body
+-- ARGV: 1 node id, 2 incarnation, 3 epoch, 4 producer, 5 messages to keep, 6 bytes that the stream may hold, 7 the server process
+--   of the connection or '', then per entry: first producer seq, count, body
 -- Returns: [status, now, mark's producer seq, mark's message seq, first seq (0: nothing was written), bytes held, bytes that it may
 --   hold (0: Redis itself is full), member that has not acknowledged them or '']; status is one of identify()'s, 'mark' when the
 --   first entry begins at or below the producer's mark, or there is none: then nothing is written, and the caller drops what the
 --   mark covers, or 'full': nothing was written, because members need what there is. An entry of no messages is passed over.
 -- Atomic, because positions, stream and mark move together: a resend after a lost reply or a kill -9 finds its mark.
 local id, incarnation, epoch, producer, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local FIRST = 7
+local FIRST = 8
 load_meta()
+-- A connection leads to one process for ever, so this is known without INFO, whose text is long.
+own_run_id = ARGV[7] ~= '' and ARGV[7] or nil
+if meta.run_id ~= run_id() then
+  make_way()
+  guard_stall()
+end
 local status = identify(id, incarnation, epoch)
 if status ~= 'ok' then
   return { status, int(now), '0', '0', '0', '0', '0', '' }
@@ -54,13 +60,23 @@ if full or not has_room() then
   end
 end
 
-local first = meta.message_seq + 1
-local last = meta.message_seq
+local last = math.max(meta.message_seq, meta.message_lift)
+local first = last + 1
 local written = {}
+-- The first message behind numbers that were left out says so: whoever read up to `message_seq` misses nothing.
+local after = {}
+if last > meta.message_seq then
+  after = { 'l', int(meta.message_seq) }
+  call('HMSET', META, 'lift_from', int(meta.message_seq), 'lift_to', int(last))
+  meta.lift_to = last
+end
 for at = FIRST, #ARGV, 3 do
   local count = tonumber(ARGV[at + 1])
   if count > 0 then
-    append(MESSAGES, last, int(last + count) .. '-0', 'p', producer, 'n', id, 'q', ARGV[at], 'c', int(count), 't', int(now), 'b', ARGV[at + 2])
+    local fields = { 'p', producer, 'n', id, 'q', ARGV[at], 'c', int(count), 't', int(now), unpack(after) }
+    -- The body is the last field: trim.lua looks for it there.
+    fields[#fields + 1], fields[#fields + 2], after = 'b', ARGV[at + 2], {}
+    append(MESSAGES, last, int(last + count) .. '-0', unpack(fields))
     last = last + count
     written[#written + 1] = { last, #ARGV[at + 2] + ENTRY }
     mark = int(tonumber(ARGV[at]) + count - 1)
@@ -73,10 +89,10 @@ if #written > 0 then
   note_runs(producer, written)
 end
 
--- Keep `keep` messages, and up to 100 times as many for members whose backlog is kept. Positions of an earlier data set lie far
--- below; they go when this one alone has enough.
+-- Keep `keep` messages, and up to 100 times as many for members whose backlog is kept. Positions of an earlier data set, and those from
+-- before numbers were left out, lie far below; they go when those since have enough.
 local function all_but(count)
-  return last - count > meta.message_start and last - count or 0
+  return last - count > math.max(meta.message_start, meta.lift_to) and last - count or 0
 end
 local floor = all_but(keep)
 if floor > 0 then

@@ -5,6 +5,7 @@
 /// The names, as `coverage.rs` counts them.
 pub(crate) const EXPECTED: &[&str] = &[
     "asked: beat",
+    "asked: config push",
     "asked: drain",
     "asked: election",
     "asked: end of a drain",

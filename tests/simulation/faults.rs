@@ -2,10 +2,11 @@
 
 use crate::clock::{MS, SECOND, Time};
 use crate::network::Kind;
+use crate::side::Side;
 use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
-use clawster::cluster::protocol::ServerId;
+use clawster::cluster::protocol::{Call, ServerId};
 use clawster::store::memory::MemoryState;
 
 impl World {
@@ -67,6 +68,7 @@ impl World {
             4..=5 => self.fault_of_a_connection(),
             6..=9 => self.fault_of_the_server(),
             10..=11 => self.fault_of_the_network(),
+            12 if self.setup.mixed && self.rng.chance(500) => self.push_settings(),
             12 => self.clock_jumps(),
             _ => self.client_asks(),
         }
@@ -215,6 +217,16 @@ impl World {
         for process in &mut self.processes {
             process.hurt = process.hurt.max(until);
         }
+    }
+
+    /// Somebody runs `config push` on a host.
+    fn push_settings(&mut self) {
+        let Some(pid) = self.some_process() else { return };
+        let host = &self.hosts[self.processes[pid].host];
+        let (known, wanted) = (host.remembered.map_or(0, |known| known.version), Some(host.file));
+        self.coverage.see("asked: config push");
+        self.note(|| format!("!! p{pid} pushes {wanted:?}"));
+        self.side_call(pid, Side::Push, Call::Settings { known, wanted });
     }
 
     fn clock_jumps(&mut self) {

@@ -22,7 +22,14 @@ pub(crate) fn cluster(nodes: usize, wrong: Wrong) -> (World, usize) {
 
 /// The same, with clients.
 pub(crate) fn loaded(nodes: usize, wrong: Wrong, load: Load) -> (World, usize) {
-    let setup = Setup { nodes, timing: Timing::default(), leader: LeaderSettings::default(), true_clocks: true, load };
+    let setup = Setup {
+        nodes,
+        timing: Timing::default(),
+        leader: LeaderSettings::default(),
+        true_clocks: true,
+        load,
+        mixed: false,
+    };
     let mut world = World::new(7, setup, true);
     for host in 0..nodes {
         world.hosts[host].candidate = true;
@@ -327,7 +334,14 @@ fn a_leader_that_ignores_its_deadline_is_caught() {
 fn a_takeover_within_the_grace_is_caught() {
     let story = |mode| {
         let leader = LeaderSettings { mode, presence_grace: Duration::from_secs(3), ..LeaderSettings::default() };
-        let setup = Setup { nodes: 3, timing: Timing::default(), leader, true_clocks: true, load: Load::default() };
+        let setup = Setup {
+            nodes: 3,
+            timing: Timing::default(),
+            leader,
+            true_clocks: true,
+            load: Load::default(),
+            mixed: false,
+        };
         let mut world = World::new(11, setup, true);
         world.checks = crate::checks::Checks::new(LeaderMode::Exclusive);
         for host in 0..3 {

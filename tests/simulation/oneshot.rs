@@ -18,7 +18,7 @@ use clawster::cluster::protocol::{
     Call, Campaign, DataSet, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick,
     TickReply, View, ViewReply, WatchReply,
 };
-use clawster::cluster::settings::{Shared, Versioned};
+use clawster::cluster::settings::Versioned;
 use clawster::cluster::time::{Moment, millis};
 use std::time::Duration;
 
@@ -110,8 +110,8 @@ impl World {
         }
         self.timer_ends(at);
         self.timers[at].run += 1;
-        let configured = Versioned { version: 0, settings: Shared::of(self.setup.timing, self.setup.leader) };
-        self.timers[at].settings = self.hosts[self.timers[at].host].remembered.unwrap_or(configured);
+        let host = &self.hosts[self.timers[at].host];
+        self.timers[at].settings = host.remembered.unwrap_or(Versioned { version: 0, settings: host.file });
         self.coverage.see("one-shot: a run");
         match self.timers[at].kept.is_some() {
             true => self.timer_ticks(at),

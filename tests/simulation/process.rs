@@ -61,8 +61,12 @@ impl World {
             node_id: h.id.clone(),
             metadata: Metadata { candidate: h.candidate, ..Metadata::default() },
             auto_join: true,
-            leader: clawster::cluster::settings::LeaderSettings { candidate: h.candidate, ..self.setup.leader },
-            timing: self.setup.timing,
+            leader: clawster::cluster::settings::LeaderSettings {
+                candidate: h.candidate,
+                presence_grace: h.file.presence_grace,
+                ..self.setup.leader
+            },
+            timing: h.file.timing,
             remembered: h.remembered,
             retry: self.retry,
             producer: Nonce::new(format!("out{host}")).expect("a nonce"),

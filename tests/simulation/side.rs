@@ -28,6 +28,7 @@ pub(crate) enum Side {
     Settle(u64),
     Change,
     List,
+    Push,
 }
 
 impl World {
@@ -79,7 +80,7 @@ impl World {
             Side::Publish => self.published(pid, outcome),
             Side::DataSet => self.data_set_told(pid, outcome),
             // The next beat carries it.
-            Side::Acknowledge | Side::Change => {}
+            Side::Acknowledge | Side::Change | Side::Push => {}
             Side::Lease(id) => self.lease_answered(pid, id, outcome.map(|reply| (reply, server.unwrap_or_default()))),
             Side::Once(id) => self.once_answered(pid, id, outcome),
             Side::Submit(id) => self.submit_answered(pid, id, outcome),

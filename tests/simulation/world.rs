@@ -17,12 +17,13 @@ use crate::network::{Conn, ConnId, Job, News};
 use crate::oneshot::Timer;
 use crate::process::Process;
 use crate::rng::Rng;
+use crate::run::file;
 use crate::server::Server;
 use crate::task_checks::Tasks;
 use crate::wrapper::Wrapper;
 use clawster::cluster::ids::{LeaseName, NodeId};
 use clawster::cluster::protocol::{Call, Numbers, Reply, ServerId};
-use clawster::cluster::settings::{LeaderSettings, Retry, Timing, Versioned};
+use clawster::cluster::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use clawster::store::memory::MemoryState;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -63,6 +64,8 @@ pub(crate) struct Host {
     pub(crate) remembered: Option<Versioned>,
     pub(crate) starts: u64,
     pub(crate) candidate: bool,
+    /// What its file says of the cluster's settings.
+    pub(crate) file: Shared,
 }
 
 /// How the network is at the moment.
@@ -87,6 +90,8 @@ pub(crate) struct Setup {
     pub(crate) true_clocks: bool,
     /// What clients do besides.
     pub(crate) load: Load,
+    /// Each host has times of its own in its file.
+    pub(crate) mixed: bool,
 }
 
 /// What a control experiment does wrong, so that the checks can be seen to catch it.
@@ -163,14 +168,15 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, setup: Setup, traced: bool) -> Self {
-        let mut rng = Rng::new(seed);
+        let (mut rng, mut files) = (Rng::new(seed), Rng::new(seed ^ 0xF11E));
         let hosts = (0..setup.nodes)
             .map(|at| {
                 let rate = if setup.true_clocks { SECOND } else { rng.range(950_000, 1_050_001) };
                 let candidate = at < 2 || !rng.chance(150);
                 let clock = Clock { offset: rng.range(1, 100_000 * SECOND), rate };
                 let id = NodeId::new(format!("n{at}")).expect("an id");
-                Host { id, clock, known: Numbers::default(), remembered: None, starts: 0, candidate }
+                let file = file(&setup, &mut files);
+                Host { id, clock, known: Numbers::default(), remembered: None, starts: 0, candidate, file }
             })
             .collect();
         Self {

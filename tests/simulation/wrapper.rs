@@ -53,7 +53,8 @@ impl World {
     /// Starts a wrapper on a host.
     pub(crate) fn start_wrapper(&mut self, host: usize, name: &LeaseName) {
         let at = self.wrappers.len();
-        let grace = self.setup.leader.presence_grace;
+        let host_knows = self.hosts[host].remembered.map_or(self.hosts[host].file, |known| known.settings);
+        let grace = host_knows.presence_grace;
         let ttl = grace.max(Duration::from_millis(self.rng.range(1000, 8000)));
         let wait = if self.rng.chance(150) { Wait::Not } else { Wait::Forever };
         let terms = Terms {

@@ -9,6 +9,7 @@
 //! Not here: reading the stream (`crate::engine::reader`), keeping the cursor on disk (`crate::engine::outbox`).
 
 mod kept;
+mod marks;
 mod offer;
 mod passed;
 
@@ -85,8 +86,7 @@ pub struct Inbox {
     before: Option<passed::Before>,
     /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
     unmarked: MessageSeq,
-    read_marks: BTreeMap<Producer, u64>,
-    fresh_marks: BTreeMap<Producer, u64>,
+    marks: marks::Marks,
 }
 
 impl Inbox {
@@ -115,8 +115,7 @@ impl Inbox {
             passed: Vec::new(),
             before: None,
             unmarked: MessageSeq(0),
-            read_marks: marks,
-            fresh_marks: BTreeMap::new(),
+            marks: marks::Marks::new(marks),
         };
         inbox.skip_to(data.message_start);
         inbox
@@ -260,14 +259,12 @@ impl Inbox {
     }
 
     fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
-        let mark = self.read_marks.entry(entry.producer.clone()).or_default();
-        if own <= *mark && seq > self.unmarked {
+        if seq > self.unmarked && self.marks.has_read(&entry.producer, own) {
             return None;
         }
-        *mark = own.max(*mark);
+        self.marks.read(&entry.producer, own);
         if seq <= self.acknowledged || self.has_passed(seq, &message) {
-            let mark = self.fresh_marks.entry(entry.producer.clone()).or_default();
-            *mark = own.max(*mark);
+            self.marks.acknowledge(&entry.producer, own);
             return None;
         }
         let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
@@ -348,8 +345,7 @@ impl Inbox {
             let Some(item) = self.items.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(item.bytes());
             if let Item::Message { producer, own, .. } = item {
-                let mark = self.fresh_marks.entry(producer).or_default();
-                *mark = own.max(*mark);
+                self.marks.acknowledge(&producer, own);
             }
         }
         if let Some(Item::Gap(gap)) = self.items.front_mut()
@@ -373,15 +369,12 @@ impl Inbox {
 
     /// Takes marks back that could not be kept.
     pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
-        for (producer, own) in marks {
-            let mark = self.fresh_marks.entry(producer).or_default();
-            *mark = own.max(*mark);
-        }
+        self.marks.return_fresh(marks);
     }
 
     /// The producers' sequences acknowledged since the last call, to be kept with the cursor.
     pub fn take_marks(&mut self) -> BTreeMap<Producer, u64> {
-        std::mem::take(&mut self.fresh_marks)
+        self.marks.take_fresh()
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! 1. What one run learned is the next run's start; a reboot makes it void.
 //! 2. Such a member has no presence: only its deadline ends it. It stands for leader only where no candidate with a running
-//!    process lives.
+//!    process lives, and gives the leadership up with its next beat once one does.
 //! 3. The rules of a running node's candidacy hold here too, counted within one run, or, for an expired lease, from run to
 //!    run on the boot clock.
 //! 4. Whether it leads is told with a beat that Redis has just answered, and nowhere else: no command reads the saved lease for it. So what
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::cluster::election::{Chance, Observation, Sight};
 use crate::cluster::ids::{Incarnation, Nonce, Term};
 use crate::cluster::leadership::lease_deadline;
-use crate::cluster::member::{Metadata, PresenceKind};
+use crate::cluster::member::{Member, Metadata, PresenceKind};
 use crate::cluster::message::Producer;
 use crate::cluster::protocol::{
     Call, Campaign, DataSet, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
@@ -99,6 +99,7 @@ impl Oneshot<'_> {
         self.take_lease(&mut current, &reply, sent, settings.settings.timing);
         adopt(&mut settings, &reply.data);
         let shared = settings.settings;
+        self.make_room(&mut current).await?;
         let mut beat = self.beat_of(&current, &reply, round_trip);
         if current.lease.is_none()
             && self.candidate
@@ -258,15 +259,30 @@ impl Oneshot<'_> {
         });
     }
 
+    /// Whether another candidate with a running process lives.
+    fn is_rival(&self, member: &Member) -> bool {
+        let other = member.node_id != self.node_id;
+        other && member.is_live() && member.metadata.candidate && member.presence == PresenceKind::Connection
+    }
+
+    /// Gives the leadership up to a candidate with a running process.
+    async fn make_room(&self, state: &mut OneshotState) -> Result<(), Failure> {
+        let Some(HeldLease { term, .. }) = state.lease else { return Ok(()) };
+        let view = fresh::view(self.store).await?;
+        if view.members.values().any(|member| self.is_rival(member)) {
+            let life = self.life(state);
+            self.store.call(Call::Resign { life, term }).await?;
+            state.lease = None;
+        }
+        Ok(())
+    }
+
     /// Asks for the leadership where no candidate with a running process lives and a rule allows it.
     async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<Term>, Failure> {
         let view = fresh::view(self.store).await?;
-        let rival = |m: &crate::cluster::member::Member| {
-            m.is_live() && m.metadata.candidate && m.presence == PresenceKind::Connection && m.node_id != self.node_id
-        };
         let record = view.leader.as_ref();
         let dying = record.and_then(|r| r.holder.as_ref().filter(|_| !r.present)).map(|h| h.node_id.clone());
-        if view.members.values().any(|m| rival(m) && Some(&m.node_id) != dying.as_ref()) {
+        if view.members.values().any(|member| self.is_rival(member) && Some(&member.node_id) != dying.as_ref()) {
             return Ok(None);
         }
         if let Some(chance) = self.expired_over_runs(state, &view, shared) {

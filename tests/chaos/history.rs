@@ -6,10 +6,11 @@
 //! Not here: judging it (`checkers/`).
 
 use crate::faults::{Fault, Hold, Kind};
+use crate::plan::Plan;
 use crate::support::Stamp;
 use crate::support::checker::Sample;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A fault as it was carried out.
@@ -178,6 +179,14 @@ pub struct History {
 macro_rules! parts {
     ($($name:ident: $type:ty),+ $(,)?) => {
         impl History {
+    /// The places at which the other version ran at some time.
+    pub fn other_versions(&self, plan: &Plan) -> BTreeSet<usize> {
+        let began = (0..plan.other.len()).filter(|place| plan.other[*place]);
+        let applied = self.applied();
+        let changed = applied.iter().filter(|applied| applied.fault.kind == Kind::OtherVersion && applied.skipped.is_none());
+        began.chain(changed.filter_map(|applied| applied.place)).collect()
+    }
+
             $(
                 /// Opens this part of the history.
                 pub fn $name(&self) -> MutexGuard<'_, $type> {

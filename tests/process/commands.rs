@@ -145,7 +145,7 @@ fn wrong_usage_and_missing_nodes_have_their_exit_code() {
 }
 
 #[test]
-fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews() {
+fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews_until_a_running_node_can_lead() {
     let redis = RedisServer::start();
     let dir = stage();
     let launch = Launch::new(dir.path(), "cron").redis(&redis).timing(1.0, 6.0, 6.0);
@@ -162,11 +162,14 @@ fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews() {
     assert_eq!((&renewed["role"], &renewed["term"]), (&json!("leader"), &leads["term"]), "{renewed}");
     let state = clawster(&launch, &["status", "--json"]).expect(0).json();
     assert_eq!(online(&state), ["cron"], "{state}");
-    // A running node is told of it, and takes over once the lease of the one-shot member ends.
+    // A running node is told of it, and takes over with the next beat of the one-shot member, which gives the lease up.
     let node = Launch::new(dir.path(), "daemon").redis(&redis).timing(1.0, 6.0, 6.0).start();
     let seen = node.until("it sees the one-shot member", secs(10.0), |state| member(state, "cron").is_some());
     assert_eq!(seen["leader_id"], "cron", "{seen}");
-    node.until("it leads after that", secs(20.0), |state| state["role"] == "leader");
+    let beat = clawster(&launch, &["heartbeat", "--json"]).expect(0).json();
+    assert_eq!(beat["role"], "follower", "{beat}");
+    let led = node.until("it leads after that", secs(20.0), |state| state["role"] == "leader");
+    assert!(led["term"].as_u64() > leads["term"].as_u64(), "{led}");
 }
 
 #[test]

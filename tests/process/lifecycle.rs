@@ -40,6 +40,25 @@ fn each_way_to_end_leaves_the_cluster_and_exits_with_0() {
 }
 
 #[test]
+fn a_start_after_a_clean_end_or_a_kill_tells_of_no_damage() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "again").redis(&redis).brisk();
+    for kill in [false, true, false] {
+        let node = launch.start();
+        node.until("it is a member", secs(20.0), |state| state["role"] != "observer");
+        node.ok("distributed.sync_messages", json!({"messages": [1, 2, 3], "limit": 0}));
+        if kill {
+            node.kill9();
+        } else {
+            node.close_stdin();
+            node.exit_clean(secs(5.0));
+        }
+        assert!(!node.stderr().contains("damaged"), "{}", node.stderr());
+    }
+}
+
+#[test]
 fn each_way_to_end_takes_at_most_5_s_without_redis() {
     let dir = stage();
     for (at, (name, end)) in ENDS.into_iter().enumerate() {

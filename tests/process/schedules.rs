@@ -20,8 +20,9 @@ fn a_task_that_fell_due_while_redis_was_frozen_runs_at_once() {
     let dir = stage();
     let node = Launch::new(dir.path(), "a").redis(&redis).brisk().start();
     node.ok("cluster.heartbeat", json!([]));
-    node.ok(SUBMIT, json!({"id": "t", "kind": "d", "payload": 1, "delay_ms": 15_000}));
+    // Before the call: the delay begins while it is under way.
     let submitted = stamp();
+    node.ok(SUBMIT, json!({"id": "t", "kind": "d", "payload": 1, "delay_ms": 15_000}));
     redis.pause();
     hold(secs(12.0), "an outage of several TTLs");
     redis.resume();

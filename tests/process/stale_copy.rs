@@ -17,9 +17,13 @@ struct Pair {
 
 impl Pair {
     fn start() -> Self {
+        Self::start_with(|launch| launch.brisk())
+    }
+
+    fn start_with(settings: impl Fn(Launch) -> Launch) -> Self {
         let redis = RedisServer::with(RedisOptions { appendonly: true, ..RedisOptions::default() });
         let dir = stage();
-        let launch = |id| Launch::new(dir.path(), id).redis(&redis).brisk();
+        let launch = |id| settings(Launch::new(dir.path(), id).redis(&redis));
         let (a, b) = (launch("a").start(), launch("b").start());
         settled(&[&a, &b], secs(20.0));
         Self { a, b, launch: launch("a"), redis, _dir: dir }
@@ -105,4 +109,21 @@ fn messages_to_the_old_id_follow_a_rename_that_was_forgotten() {
         let got = pair.a.ok("distributed.sync_messages", json!({"wait_ms": 1000}));
         got["received"].as_array().unwrap().iter().any(|m| m["id"] == "m").then_some(()).ok_or(got)
     });
+}
+
+/// On the copy cluster time is an earlier one, so the dead process's deadline is further off: that is no sign of life.
+#[test]
+fn a_join_that_waits_for_a_killed_process_goes_on_when_redis_comes_back_on_a_copy() {
+    let slow = |launch: Launch| launch.timing(1.0, 9.0, 9.0).env("CLAWSTER__LEADER__PRESENCE_GRACE", "3");
+    let mut pair = Pair::start_with(slow);
+    pair.redis.keep_copy();
+    pair.a.kill9();
+    pair.a = pair.launch.start();
+    let asked = pair.redis.calls("evalsha");
+    crate::support::eventually("the join has been asked for more than once", secs(10.0), || {
+        let calls = pair.redis.calls("evalsha");
+        if calls > asked + 15 { Ok(()) } else { Err(calls) }
+    });
+    pair.redis.restart_on_copy();
+    pair.a.until("a is a member again", secs(30.0), |state| state["role"] != "observer");
 }

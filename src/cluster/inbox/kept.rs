@@ -58,7 +58,7 @@ impl Inbox {
         let from = before.map(|(cursor, _)| self.begins.min(*cursor)).filter(|from| *from < self.began);
         if let Some(from) = from {
             self.go_back(from, self.ids.clone(), true);
-            self.read_marks = kept.marks;
+            self.marks.replace(kept.marks);
             return true;
         }
         if let Some((cursor, _)) = kept.cursor.filter(|(_, epoch)| *epoch == self.epoch) {
@@ -76,10 +76,7 @@ impl Inbox {
             !marked && !passed.iter().any(|passed| passed.covers(received.seq, &received.message))
         });
         self.passed = passed;
-        for (other, seq) in kept.marks {
-            let mark = self.read_marks.entry(other).or_default();
-            *mark = seq.max(*mark);
-        }
+        self.marks.adopt(kept.marks);
         false
     }
 

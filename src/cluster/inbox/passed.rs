@@ -106,6 +106,7 @@ impl Inbox {
         (self.read, self.acknowledged, self.offered) = (from, from, from);
         self.items.clear();
         self.bytes = 0;
+        self.marks.read_again();
         self.forget_passed();
         self.skip_to(self.begins);
     }

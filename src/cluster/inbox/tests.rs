@@ -3,6 +3,7 @@
 //! Not here: random streams and restarts (`tests/streams.rs`).
 
 mod kept;
+mod left_out;
 mod renames;
 mod streams;
 
@@ -141,28 +142,6 @@ fn what_was_lost_with_a_data_set_is_no_lag() {
     let data = data("e3", 2_000_000, 2_000_001);
     let restarted = Inbox::new(vec![id("me")], producer("out-me"), MessageSeq(4), &data, BTreeMap::new());
     assert_eq!(restarted.lag(MessageSeq(2_000_001)), 1);
-}
-
-#[test]
-fn numbers_that_were_left_out_are_no_gap_for_those_who_read_up_to_them() {
-    let lifted = |last| Entry { after: Some(MessageSeq(4)), ..entry(last, "a", 5, 2) };
-    for (read, told) in [(4, None), (2, gap(3, 4, Some(2))), (6, None)] {
-        let mut inbox = inbox(read);
-        inbox.take(&lifted(1002));
-        let offer = all(&mut inbox);
-        assert_eq!(
-            (offer.gap, seqs(&offer.received), offer.cursor),
-            (told, vec![1001, 1002], MessageSeq(1002)),
-            "{read}"
-        );
-        assert_eq!(
-            inbox.lag(MessageSeq(1003)),
-            3 + 4_u64.saturating_sub(read),
-            "{read}: what was left out is no message"
-        );
-        inbox.take(&entry(1005, "a", 7, 2));
-        assert!(all(&mut inbox).more, "a real gap behind it");
-    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use super::{JoinAsk, Settings, Ticket};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::member::Metadata;
+use crate::cluster::protocol::ServerId;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ pub(super) struct Attempt {
     pub(super) ticket: Option<Ticket>,
     pub(super) seen_present: u32,
     pub(super) gone: Option<(String, Moment)>,
-    pub(super) left: Option<Duration>,
+    /// How long the holder's deadline was off at the last look, and on which server process.
+    pub(super) left: Option<(Duration, ServerId)>,
     /// It may have happened: a call was sent, and no answer said otherwise.
     pub(super) unsettled: bool,
     /// A call of it was lost, and may happen at any later time.

@@ -200,7 +200,7 @@ impl Node {
             }
             JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
                 let holder = describe(&attempt.node_id, incarnation, &metadata);
-                self.held(now, attempt, holder, presence, present, same_server, left);
+                self.held(now, attempt, holder, presence, present, same_server, (left, server));
             }
             JoinReply::Replaced => {
                 self.join.attempt = Some(attempt);
@@ -250,9 +250,10 @@ impl Node {
         presence: Option<String>,
         present: bool,
         same_server: bool,
-        left: Duration,
+        left: (Duration, ServerId),
     ) {
-        let beats = attempt.left.is_some_and(|before| left > before);
+        // Another server process may have lost the last beats, and cluster time with them: that moves the deadline off, too.
+        let beats = attempt.left.as_ref().is_some_and(|before| before.1 == left.1 && left.0 > before.0);
         attempt.left = Some(left);
         attempt.seen_present = if present { attempt.seen_present + 1 } else { 0 };
         attempt.gone = match (presence.filter(|_| !present && same_server), attempt.gone.take()) {

@@ -58,15 +58,26 @@ fn rising_lives(node: &str, told: &[Told]) -> Vec<String> {
     problems
 }
 
+/// Whether the id comes back as another life: then the one that left had ended before, however long its deadline stood off. One that
+/// lives and was declared dead comes back as it was.
+fn comes_back_later(left: &Told, all: &[Told]) -> bool {
+    let seq = |told: &Told| told.event["seq"].as_u64().unwrap_or_default();
+    let joins = all.iter().filter(|told| told.event["event"] == "cluster.node_joined");
+    let next = joins
+        .filter(|told| told.event["node_id"] == left.event["node_id"] && seq(told) > seq(left))
+        .min_by_key(|told| seq(told));
+    next.is_some_and(|next| next.event["incarnation"] != left.event["incarnation"])
+}
+
 /// M2: whoever is told to have left had something happen to it. A reader to which nothing happened reads an event soon.
 fn left(case: &Case<'_>, told: &BTreeMap<String, Vec<Told>>) -> Vec<String> {
     const SOON: Duration = Duration::from_millis(500);
     let mut problems = BTreeMap::new();
-    for (reader, told) in told.iter().flat_map(|(reader, all)| all.iter().map(move |told| (reader, told))) {
+    for (reader, all, told) in told.iter().flat_map(|(reader, all)| all.iter().map(move |told| (reader, all, told))) {
         let text = |field: &str| told.event[field].as_str().unwrap_or_default();
         let (id, reason) = (text("node_id"), text("reason"));
         let died = told.event["event"] == "cluster.node_left" && matches!(reason, "heartbeat_timeout" | "process_died");
-        let Some(place) = place_of(id).filter(|_| died) else { continue };
+        let Some(place) = place_of(id).filter(|_| died && !comes_back_later(told, all)) else { continue };
         let undisturbed =
             |place| !touches(&case.history.risks(place, false, case.settle), told.at.saturating_sub(SOON), told.at);
         if undisturbed(Some(place)) && place_of(reader).is_some_and(|reader| undisturbed(Some(reader))) {

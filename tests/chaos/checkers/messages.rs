@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {
     let (sent, received) = (case.history.sent().clone(), case.history.received().clone());
-    let mut problems: Vec<String> =
-        missing(case.history, case.plan.nodes.len()).into_iter().map(|what| format!("S1: {what}")).collect();
+    let mut problems: Vec<String> = missing(case.history, &(0..case.plan.nodes.len()).collect::<Vec<_>>())
+        .into_iter()
+        .map(|what| format!("S1: {what}"))
+        .collect();
     let known: HashMap<&str, &Sent> = sent.values().flatten().map(|sent| (sent.id.as_str(), sent)).collect();
     for (place, mine) in &received {
         problems.extend(strangers(*place, mine, &known));
@@ -25,11 +27,12 @@ pub fn judge(case: &Case<'_>) -> Vec<String> {
     problems
 }
 
-/// Accepted messages that somebody neither got nor was told to have lost, so far.
-pub fn missing(history: &History, nodes: usize) -> Vec<String> {
+/// Accepted messages that one of these nodes neither got nor was told to have lost, so far.
+pub fn missing(history: &History, nodes: &[usize]) -> Vec<String> {
     let (sent, received, taken) = (history.sent(), history.received(), taken_over(history));
     let mut places: HashMap<&str, BTreeSet<u64>> = HashMap::new();
-    let mut got: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); nodes];
+    let mut got: Vec<BTreeSet<&str>> =
+        vec![BTreeSet::new(); received.keys().chain(nodes).max().map_or(0, |last| last + 1)];
     for (place, mine) in received.iter() {
         for delivery in &mine.deliveries {
             places.entry(&delivery.id).or_default().insert(delivery.seq);
@@ -40,7 +43,7 @@ pub fn missing(history: &History, nodes: usize) -> Vec<String> {
     let mut problems = Vec::new();
     for (sender, message) in sent.iter().flat_map(|(sender, all)| all.iter().map(move |message| (*sender, message))) {
         let Some(accepted) = message.accepted else { continue };
-        for place in (0..nodes).filter(|place| *place != sender) {
+        for place in nodes.iter().copied().filter(|place| *place != sender) {
             if message.to.as_ref().is_some_and(|to| !to.contains(&place)) || got[place].contains(message.id.as_str()) {
                 continue;
             }

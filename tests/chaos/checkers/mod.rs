@@ -17,7 +17,9 @@
 //!    process or its network) or to Redis, or the host did not let processes run: for two TTLs and a bit afterwards.
 //! 5. M2: a node is told to have left only when something happened to it itself, not to Redis alone.
 //! 6. Where Redis is full, or a disk is, calls may be refused; what was accepted counts as ever.
-//! 7. Progress: when the last fault is over, all of it works again within a bound.
+//! 7. Of a node that was of another version at some time, what it was told and got itself is not judged, nor that it was late with
+//!    heartbeats: that version has faults of its own.
+//! 8. Progress: when the last fault is over, all of it works again within a bound.
 //!
 //! Not here: times without a leader (`leaderless.rs`), which are measured and compared with a bound, but only in long runs.
 
@@ -35,6 +37,7 @@ use crate::history::History;
 use crate::plan::Plan;
 use crate::support::Stamp;
 use crate::support::stamps::Stamped;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a judge looks at besides the history.
@@ -58,7 +61,17 @@ pub fn judge(case: &Case<'_>) -> Vec<String> {
     problems.extend(once::judge(case));
     problems.extend(tasks::judge(case));
     problems.extend(wrappers::judge(case));
+    let other = case.history.other_versions(case.plan);
+    problems.retain(|problem| !is_another_version_s(problem, &other));
     problems
+}
+
+/// Whether it is about what the process of another version got, read or was late with: that version's own faults are known. What it
+/// does to others counts.
+fn is_another_version_s(problem: &str, other: &BTreeSet<usize>) -> bool {
+    let Some((rule, what)) = problem.split_once(": ") else { return false };
+    let subject = what.split([' ', ':']).next().and_then(crate::slot::place_of);
+    matches!(rule, "M1" | "M2" | "S1" | "S2" | "S3") && subject.is_some_and(|place| other.contains(&place))
 }
 
 /// The eras of a run: how often data had been lost for certain before a time, or `None` while it may be lost at this moment.

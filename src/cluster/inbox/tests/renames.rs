@@ -87,3 +87,17 @@ fn the_next_process_knows_what_was_had_under_another_id() {
     feed(&mut after, 19);
     assert_eq!(offered(&mut after), [13, 16, 18, 19]);
 }
+
+/// The stream is lost after a rename gave up what had been read, and before it was read again: its producer sends it again.
+#[test]
+fn what_was_given_up_to_be_read_again_is_taken_when_the_stream_is_lost_before_that() {
+    let mut inbox = inbox(8);
+    inbox.take(&entry(9, "from", 1, 1));
+    inbox.offer(100, 1 << 20);
+    inbox.acknowledge(MessageSeq(9)).expect("it was offered");
+    inbox.take(&entry(11, "from", 2, 2));
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(9), Some(MessageSeq(8)));
+    inbox.begin_epoch(&data("e2", 100, 100));
+    inbox.take(&entry(103, "from", 1, 3));
+    assert_eq!(offered(&mut inbox), [102, 103], "all but what was acknowledged");
+}

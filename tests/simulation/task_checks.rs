@@ -14,7 +14,7 @@ use clawster::cluster::protocol::{
     Call, Identity, Life, Reply, Settled, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
 };
 use clawster::cluster::task::{TaskId, TaskState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
 struct Held {
@@ -32,6 +32,8 @@ pub(crate) struct Tasks {
     /// When each was submitted, and its timeout.
     known: BTreeMap<TaskId, (Time, Time)>,
     done: BTreeMap<TaskId, (Time, TaskToken)>,
+    /// Completed about when a copy was made that came back later: only the copy knows.
+    perhaps: BTreeSet<TaskId>,
     held: BTreeMap<TaskId, Held>,
     /// The last token of each, whatever was lost since.
     last: BTreeMap<TaskId, TaskToken>,
@@ -159,7 +161,8 @@ impl World {
     pub(crate) fn tasks_lost(&mut self, since: Time) {
         self.task_book.held.clear();
         self.task_book.known.retain(|_, (at, _)| *at <= since);
-        self.task_book.done.retain(|_, (at, _)| *at <= since);
+        let lost = self.task_book.done.extract_if(.., |_, (at, _)| *at > since).map(|(id, _)| id);
+        self.task_book.perhaps.extend(lost);
     }
 
     /// Which task is neither done nor given up; a task that is gone is a violation.
@@ -175,7 +178,8 @@ impl World {
                 TaskReply::Task(Some(task)) => {
                     let state = task.summary.state;
                     let done = self.task_book.done.contains_key(&id);
-                    if done != (state == TaskState::Done) {
+                    let perhaps = self.task_book.perhaps.contains(&id);
+                    if done != (state == TaskState::Done) && !(perhaps && state == TaskState::Done) {
                         self.checks.violated(format!("T1: {id} is {state:?}, a completion was accepted: {done}"));
                     }
                     let ended = matches!(state, TaskState::Done | TaskState::Failed | TaskState::Dead);

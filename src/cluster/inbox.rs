@@ -171,9 +171,10 @@ impl Inbox {
         self.ids = ids;
     }
 
-    /// The data set is another one: what lay between is lost, and nobody knows how much it was.
+    /// The data set is another one: what lay between is lost, and nobody knows how much it was. One without a name is none yet: what
+    /// comes next is named against the one that was read.
     pub fn begin_epoch(&mut self, data: &DataSet) {
-        if self.epoch != data.epoch {
+        if self.epoch != data.epoch && !data.epoch.is_empty() {
             self.epoch.clone_from(&data.epoch);
             self.begins = data.message_start;
             self.skip_to(data.message_start);

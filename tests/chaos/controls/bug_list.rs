@@ -59,7 +59,10 @@ pub const BUGS: [Bug; 22] = [
     Bug {
         name: "numbers-from-one",
         breaks: "E",
-        swaps: &[("meta[name] = math.max(top, now_us)", "meta[name] = name == 'token' and 1 or math.max(top, now_us)")],
+        swaps: &[(
+            "meta[name] = math.max(meta[name], lift(top))",
+            "meta[name] = name == 'token' and 1 or math.max(meta[name], lift(top))",
+        )],
         schedule: "3000:flushall:all:0:0,6000:kill:leader:500:0,9000:cut:0:0:0",
         wrappers: 0,
     },
@@ -67,10 +70,7 @@ pub const BUGS: [Bug; 22] = [
     Bug {
         name: "no-stall-guard",
         breaks: "M2",
-        swaps: &[(
-            "if silence < 0 or meta.moved or (meta.ttl > 0 and silence > meta.ttl / 2) then",
-            "if silence < 0 or meta.moved then",
-        )],
+        swaps: &[("if silence < 0 or meta.moved or silence > half_ttl() then", "if silence < 0 or meta.moved then")],
         schedule: "3000:redis-stop:all:4500:0,9000:redis-stop:all:4500:0",
         wrappers: 0,
     },
@@ -187,7 +187,10 @@ pub const BUGS: [Bug; 22] = [
     Bug {
         name: "once-for-all",
         breaks: "run_once",
-        swaps: &[("'PX', ttl, 'NX')", "'PX', ttl)")],
+        swaps: &[(
+            "not call('SET', key, value, 'PX', kept, 'NX') then",
+            "not call('SET', key, value, 'PX', kept) then",
+        )],
         schedule: CALM,
         wrappers: 0,
     },

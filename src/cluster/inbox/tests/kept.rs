@@ -58,3 +58,15 @@ fn what_was_for_everybody_before_an_id_began_to_receive_was_not_had_there() {
     assert_eq!(offered(Some(4)), "a3 a4 a6", "it began behind those");
     assert_eq!(offered(None), "a3 a4 a5 a6", "what was for the id alone was had in any case");
 }
+
+#[test]
+fn a_server_without_a_data_set_does_not_end_the_one_that_was_read() {
+    let mut inbox = inbox(8);
+    inbox.take(&entry(9, "a", 1, 1));
+    inbox.begin_epoch(&data("", 0, 0));
+    assert_eq!(inbox.epoch(), "e1", "else the cursor would be one of no data set, and nobody would believe it");
+    inbox.begin_epoch(&data("e2", 20, 20));
+    assert_eq!(names(&all(&mut inbox).received), ["a1"]);
+    acknowledge(&mut inbox, 9);
+    assert_eq!(all(&mut inbox).gap, gap(10, 20, None));
+}

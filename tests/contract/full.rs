@@ -32,7 +32,6 @@ async fn membership_and_election_survive_a_full_redis() {
         Call::Acknowledge { life: b.life.clone(), epoch: b.epoch.clone(), seq: MessageSeq(b.cursor.0 + 1) },
         Call::HandOver { candidate: id("b") },
         Call::Resign { life: a.life.clone(), term },
-        Call::Drain(Drain { life: b.life.clone(), enabled: true, revision: 1 }),
         Call::Drain(Drain { life: b.life.clone(), enabled: false, revision: 2 }),
     ] {
         call(&f, ask).await;

@@ -15,6 +15,26 @@ fn drain(node: &Serve, enabled: bool) -> Value {
 }
 
 #[test]
+fn a_drain_that_a_full_redis_refuses_did_not_begin() {
+    let redis = RedisServer::start();
+    let dir = crate::support::cluster::stage();
+    let node = Launch::new(dir.path(), "alone").redis(&redis).brisk().start();
+    node.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    redis.cli(&["CONFIG", "SET", "maxmemory", "100000"]);
+    node.refused("distributed.drain", json!({"enabled": true}), -32002);
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    let works = |state: &Value| {
+        state["role"] == "leader" && member(state, "alone").is_some_and(|row| row["status"] == "online")
+    };
+    node.until("it leads and does not drain", secs(20.0), works);
+    drain(&node, true);
+    redis.cli(&["CONFIG", "SET", "maxmemory", "100000"]);
+    drain(&node, false);
+    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    node.until("it leads again", secs(20.0), works);
+}
+
+#[test]
 fn a_draining_leader_hands_over_and_takes_no_new_work() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);

@@ -112,7 +112,7 @@ impl Node {
             // Data was lost: the next beat mends that, and the store is told then.
             _ => {
                 self.beat_now(now);
-                self.drain_in_vain(now, "the membership is being renewed");
+                self.drain_in_vain(now, "the membership is being renewed, and Redis is told after that");
                 return;
             }
         }
@@ -135,22 +135,29 @@ impl Node {
     }
 
     pub(super) fn drain_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
-        if self.draining.call.take_if(|(t, ..)| *t == ticket).is_some() {
-            let lost = matches!(fault, Fault::Unavailable(_));
-            if lost {
-                // It may have been carried out, or be so at any later time.
-                self.draining.told = None;
+        let Some((_, enabled, _)) = self.draining.call.take_if(|(t, ..)| *t == ticket) else { return };
+        let lost = matches!(fault, Fault::Unavailable(_));
+        let asked = !self.draining.clients.is_empty();
+        if lost {
+            // It may have been carried out, or be so at any later time.
+            self.draining.told = None;
+            let why = format!("{fault}; this node tells Redis as soon as it can, ask again to see when it did");
+            self.drain_in_vain(now, &why);
+        } else {
+            if asked && self.draining.told == Some(!enabled) {
+                // Nothing happened, which is what the client is told: it stays as it was.
+                self.draining.wanted = !enabled;
+                self.revision += 1;
             }
-            self.lead_again(now, lost);
             self.drain_in_vain(now, &fault.to_string());
         }
+        self.lead_again(now, lost);
     }
 
     fn drain_in_vain(&mut self, now: Moment, why: &str) {
         self.draining.after = now + AGAIN;
         for (client, _) in std::mem::take(&mut self.draining.clients) {
-            let why = format!("{why}; this node tells Redis as soon as it can, ask again to see when it did");
-            self.reply(client, Err(Refusal::Unavailable(why)));
+            self.reply(client, Err(Refusal::Unavailable(why.to_owned())));
         }
     }
 

@@ -2,11 +2,13 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0), 4 which of the node's statements about itself this is
 -- Returns: [status, now, resigned (1|0), running tasks, leases held under this node id]
--- A full Redis takes it, too: a node that leaves makes room.
+-- A full Redis takes the end of it, too, and refuses its beginning, of which nothing happens then.
 -- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. What its processes
 -- hold by a presence of their own is called for; other leases stay until they are released or over.
 local id, incarnation, enabled = ARGV[1], ARGV[2], ARGV[3] == '1'
-make_way()
+if not enabled then
+  make_way()
+end
 load_meta()
 guard_stall()
 local status, row = identify(id, incarnation, '')

@@ -107,6 +107,10 @@ async fn a_presence_is_registered_again_by_its_holder() {
     assert_eq!(f.server.cli(&["EXISTS", &key("presence")]), "0", "a presence that nobody holds");
     send_tick(&f, Tick { presence: Some(nonce("p1")), ..tick_of(&a) }).await;
     assert_eq!(f.server.cli(&["HGET", &key("presence"), "a"]), before);
+    // A join that comes late puts back the one before, which has ended since.
+    f.server.cli(&["HSET", &key("presence"), "a", before.replace("p1", "p0").trim()]);
+    send_tick(&f, Tick { presence: Some(nonce("p1")), ..tick_of(&a) }).await;
+    assert_eq!(f.server.cli(&["HGET", &key("presence"), "a"]), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

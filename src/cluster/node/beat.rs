@@ -94,7 +94,7 @@ impl Node {
                 promise,
                 stated: Self::stated(now),
                 leads: self.leads(now),
-                presence: self.registered_presence().cloned(),
+                presence: self.beating_presence().cloned(),
                 acknowledged: self.acknowledged,
                 revision: self.told,
                 samples: self.recording.carry(),

@@ -161,6 +161,12 @@ impl Node {
         self.presence.standing().filter(registered)
     }
 
+    /// What a heartbeat shows: a leader's is worth something only once it is registered with the term, because a lost record is written
+    /// again by it.
+    pub(super) fn beating_presence(&self) -> Option<&Nonce> {
+        if self.leadership().is_some() { self.registered_presence() } else { self.presence.standing() }
+    }
+
     pub(super) fn presence_up(&mut self, now: Moment, nonce: &Nonce) {
         if !matches!(&self.presence.connection, Connection::Opening(n) if n == nonce) {
             return;

@@ -37,7 +37,7 @@ pub struct Tick {
     pub stated: u64,
     /// Whether the caller leads at this instant.
     pub leads: bool,
-    /// The connection that is registered as the leader's.
+    /// The presence connection that stands; of a leader only once it is registered with its term.
     pub presence: Option<Nonce>,
     /// What the caller acknowledged.
     pub acknowledged: Option<MessageSeq>,

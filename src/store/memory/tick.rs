@@ -81,12 +81,14 @@ impl Step<'_> {
         }
     }
 
-    /// A registration that was lost, and whose connection stands, is written again. No other key can be lost here by itself.
+    /// Registers the caller's presence where the registration is lost, or is one that has ended since, which a join that came late put
+    /// back. No other key can be lost here by itself.
     fn mend_presence(&mut self, id: &NodeId, tick: &Tick) {
-        if let Some(nonce) = &tick.presence
-            && !self.data.presence.contains_key(id)
-            && self.server.present(nonce.as_str())
-        {
+        let Some(nonce) = tick.presence.as_ref().filter(|nonce| self.server.present(nonce.as_str())) else { return };
+        let stands = self.data.presence.get(id).is_some_and(|(registered, server)| {
+            *server == self.server.id && (registered == nonce.as_str() || self.server.present(registered))
+        });
+        if !stands {
             self.data.presence.insert(id.clone(), (nonce.to_string(), self.server.id.clone()));
         }
     }

@@ -77,9 +77,15 @@ local function mend_cursors(id)
   end
 end
 
--- The registration of a presence, which the caller holds on this server.
+-- The registration of a presence, which the caller holds on this server: it is lost, or a join that came late put one back that
+-- has ended since.
 local function mend_presence(id, nonce)
-  if nonce ~= '' and call('HEXISTS', PRESENCE, id) == 0 and subscribers(presence_channel(nonce)) > 0 then
+  if nonce == '' then
+    return
+  end
+  local registered, where = read_presence(id)
+  if (registered ~= nonce or where ~= run_id()) and subscribers(presence_channel(nonce)) > 0
+    and (where ~= run_id() or subscribers(presence_channel(registered)) == 0) then
     call('HSET', PRESENCE, id, nonce .. ' ' .. run_id())
   end
 end

@@ -333,7 +333,6 @@ impl Inbox {
         self.acknowledged = cursor;
         self.offered = self.offered.max(cursor);
         self.drop_acknowledged();
-        self.forget_passed();
         // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
         // marks of those messages are not missed, and takes nothing that is acknowledged already.
         Ok(true)

@@ -98,15 +98,26 @@ async fn tasks_take_at_most_a_quarter_of_a_limited_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn done_tasks_make_room_in_a_full_redis() {
-    let f = Redis::start();
+    let mut f = Redis::start();
     let a = member(&f, "a").await;
     add(&f, &a, vec![sized("t1"), sized("t2")]).await;
     let token = take(&f, &a, "t1").await;
     complete(&f, &a, "t1", token).await;
     f.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    let ask = TaskCall::Submit { life: a.life.clone(), tasks: vec![sized("t3")], max_bytes: 1 << 40 };
-    let fault = f.store().call(Call::Task(Box::new(ask))).await;
-    assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{fault:?}");
+    let refused = async |f: &Redis| {
+        let ask = TaskCall::Submit { life: a.life.clone(), tasks: vec![sized("t3")], max_bytes: 1 << 40 };
+        let fault = f.store().call(Call::Task(Box::new(ask))).await;
+        assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{fault:?}");
+    };
+    refused(&f).await;
+    assert!(find(&f, "t1").await.is_some(), "submitted again it is not done a second time");
+    f.server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    for _ in 0..61 {
+        f.advance(secs(10));
+        tick(&f, &a).await;
+    }
+    f.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    refused(&f).await;
     assert!(find(&f, "t1").await.is_none(), "it is still full, but less so");
     assert!(find(&f, "t2").await.is_some() && find(&f, "t3").await.is_none());
     assert_eq!(total(&f), "1000");

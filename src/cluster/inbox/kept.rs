@@ -86,7 +86,6 @@ impl Inbox {
             self.acknowledged = cursor;
             self.offered = self.offered.max(cursor);
             self.drop_acknowledged();
-            self.forget_passed();
         }
     }
 

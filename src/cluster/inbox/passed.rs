@@ -10,7 +10,7 @@ use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::message::Message;
 use serde::{Deserialize, Serialize};
 
-/// How many ranges are kept; each ends when it is acknowledged as a whole.
+/// How many ranges are kept.
 const MAX_PASSED: usize = 16;
 
 /// Positions that were acknowledged under other ids than those that are received for now.
@@ -74,7 +74,6 @@ impl Inbox {
         } else {
             self.pass(Passed { after: place.began, to: kept, ids: vec![place.owner], strict: false });
         }
-        self.forget_passed();
         self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked, MessageSeq::max);
     }
 
@@ -107,7 +106,6 @@ impl Inbox {
         self.items.clear();
         self.bytes = 0;
         self.marks.read_again();
-        self.forget_passed();
         self.skip_to(self.begins);
     }
 
@@ -130,18 +128,24 @@ impl Inbox {
         true
     }
 
+    /// They are kept when the cursor has reached them, too: a later rename may go back before them.
     fn pass(&mut self, passed: Passed) {
-        if passed.after <= passed.to {
+        if passed.after > passed.to {
+            return;
+        }
+        let goes_on = |known: &&mut Passed| {
+            known.ids == passed.ids
+                && known.strict == passed.strict
+                && known.after <= passed.after
+                && passed.after <= known.to
+        };
+        if let Some(known) = self.passed.iter_mut().find(goes_on) {
+            known.to = known.to.max(passed.to);
+        } else {
             self.passed.push(passed);
             if self.passed.len() > MAX_PASSED {
                 self.passed.remove(0);
             }
         }
-    }
-
-    /// Ranges that the cursor has reached say nothing any more.
-    pub(super) fn forget_passed(&mut self) {
-        let acknowledged = self.acknowledged;
-        self.passed.retain(|passed| passed.to > acknowledged);
     }
 }

@@ -64,7 +64,6 @@ fn an_acknowledgement_of_what_was_offered_before_passes_over_nothing_new() {
     assert_eq!(offered(&mut inbox), [9, 10, 13, 16, 18]);
     assert!(inbox.acknowledge(MessageSeq(30)).is_err());
     inbox.acknowledge(MessageSeq(18)).expect("it was offered");
-    assert_eq!(inbox.place().expect("it has an id").passed, []);
 }
 
 #[test]
@@ -100,4 +99,23 @@ fn what_was_given_up_to_be_read_again_is_taken_when_the_stream_is_lost_before_th
     inbox.begin_epoch(&data("e2", 100, 100));
     inbox.take(&entry(103, "from", 1, 3));
     assert_eq!(offered(&mut inbox), [102, 103], "all but what was acknowledged");
+}
+
+/// A process goes on with the store that its former one had taken to another id, and takes that id again; Redis knows an older position.
+#[test]
+fn what_an_earlier_process_had_under_an_id_does_not_come_again_when_that_id_is_taken_once_more() {
+    let mut before = inbox(8);
+    before.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(8)));
+    feed(&mut before, 12);
+    assert_eq!(offered(&mut before), [9, 10, 11, 12]);
+    before.acknowledge(MessageSeq(12)).expect("it was offered");
+    let place = before.place().expect("it has an id");
+    let mut after = inbox(12);
+    after.resume(place, MessageSeq(12));
+    stream(13, 15).for_each(|entry| drop(after.take(&entry)));
+    assert_eq!(offered(&mut after), [14, 15], "what is for bot alone waits");
+    after.acknowledge(MessageSeq(15)).expect("it was offered");
+    after.rename(ids(&["bot", "me"]), MessageSeq(8), Some(MessageSeq(8)));
+    stream(9, 16).for_each(|entry| drop(after.take(&entry)));
+    assert_eq!(offered(&mut after), [13, 16]);
 }

@@ -30,15 +30,23 @@ local function has_room()
   return not full and (held == 0 or held + coming <= bound)
 end
 
--- Ended tasks make room, the oldest done ones first. What is dead stays: somebody may want to redrive it.
+-- Ended tasks make room, the oldest done ones first; in a full Redis those that ended ten minutes ago. What is dead stays: somebody may want to redrive it.
 -- (Behind a first write nothing says whether Redis is still full: the next call finds out.)
+local YOUNG = 600000
 local fits = has_room()
 for _ = 1, full and 1 or 16 do
   if fits then
     break
   end
   local done = call('LRANGE', DONE, 0, 63)
-  local failed = not done[1] and call('ZRANGE', FAILED, 0, 63) or {}
+  local before = full and int(cluster_now() - YOUNG) or '+inf'
+  if full then
+    -- What fills Redis may be something else: a task that was done a moment ago is not done again for that.
+    while done[1] and tonumber(string.match(done[#done], '^%d+') or 0) > cluster_now() - YOUNG do
+      done[#done] = nil
+    end
+  end
+  local failed = not done[1] and call('ZRANGEBYSCORE', FAILED, '-inf', before, 'LIMIT', 0, 64) or {}
   if not done[1] and not failed[1] then
     break
   end

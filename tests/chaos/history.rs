@@ -234,7 +234,8 @@ impl History {
             match a.fault.kind.hold() {
                 _ if a.skipped.is_some() => false,
                 Hold::Wrapper => false,
-                Hold::Redis => redis,
+                // Some nodes are cut off from the new primary: they go on talking to the old one.
+                Hold::Redis => redis || matches!(a.fault.kind, Kind::Promote | Kind::StalePromote),
                 _ => mine,
             }
         };

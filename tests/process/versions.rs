@@ -123,8 +123,9 @@ fn another_version_runs_in_the_same_cluster() {
         json!({"messages": [{"id": "kept", "to": ["theirs"], "payload": "kept"}], "limit": 0}),
     );
     let upgraded = launch("theirs").start();
-    let got = upgraded.ok("distributed.sync_messages", json!({"wait_ms": 5000}));
+    let got = upgraded.ok("distributed.sync_messages", json!({"wait_ms": 5000, "auto_ack": false}));
     assert_eq!(got["received"][0]["payload"], "kept", "{got}");
+    upgraded.ok("distributed.sync_messages", json!({"ack": got["cursor"], "limit": 0}));
     upgraded.kill9();
     b.ok(
         "distributed.sync_messages",

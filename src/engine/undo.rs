@@ -83,7 +83,7 @@ impl Undoing {
     /// Notes something; it is done soon.
     pub(super) fn later(&self, what: Undo) {
         if let Err(refused) = self.notes.try_send(what) {
-            tracing::warn!(%refused, "the cleanup queue is full; a lease, key or task that nobody was told of expires by itself");
+            tracing::warn!(%refused, "the cleanup queue is full; the lease, key or task will expire by itself");
         }
     }
 }

@@ -30,7 +30,8 @@ local function has_room()
   return not full and (held == 0 or held + coming <= bound)
 end
 
--- Ended tasks make room, the oldest done ones first; in a full Redis those that ended ten minutes ago. What is dead stays: somebody may want to redrive it.
+-- Ended tasks make room, the oldest done ones first; in a full Redis only those that ended ten minutes ago. What is dead stays:
+-- somebody may want to redrive it.
 -- (Behind a first write nothing says whether Redis is still full: the next call finds out.)
 local YOUNG = 600000
 local fits = has_room()

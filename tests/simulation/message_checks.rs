@@ -65,6 +65,20 @@ impl Log {
     pub(crate) fn was_told(&self) -> bool {
         !self.covered.is_empty()
     }
+
+    /// What a process without a store handed out.
+    pub(crate) fn note_offer(&mut self, offer: &Offer) {
+        self.covered.extend(offer.gap.map(|gap| (gap.from.0, gap.to.0)));
+        self.delivered.extend(offer.received.iter().map(|received| (number(&received.message), received.seq.0)));
+    }
+
+    /// The process takes the store: what its client got before counts for the store's node.
+    pub(crate) fn take_in(&mut self, before: Self) {
+        self.covered.extend(before.covered);
+        for (number, at) in before.delivered {
+            self.delivered.entry(number).or_insert(at);
+        }
+    }
 }
 
 fn number(message: &Message) -> u64 {

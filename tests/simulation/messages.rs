@@ -8,6 +8,7 @@
 
 use crate::clock::MS;
 use crate::disk::{Disk, DiskKey};
+use crate::message_checks::Log;
 use crate::message_checks::Given;
 use crate::network::News;
 use crate::process::Process;
@@ -39,6 +40,8 @@ pub(crate) struct Mail {
     pub(crate) again: bool,
     /// Entries behind a hole, which wait for an answer about the data set.
     pub(crate) held: Option<(MessageSeq, Vec<Entry>)>,
+    /// What its client saw while it had no store.
+    pub(crate) log: Log,
 }
 
 impl Mail {
@@ -63,6 +66,7 @@ impl World {
         disk.holder = Some(pid);
         let kept = disk.kept();
         let mail = &mut self.processes[pid].mail;
+        disk.log.take_in(std::mem::take(&mut mail.log));
         mail.disk = Some(key);
         mail.sent = 0;
         if let Some(inbox) = &mut mail.inbox {
@@ -316,10 +320,12 @@ impl World {
                 offer.gap
             )
         });
-        let mail = &mut self.processes[pid].mail;
-        if let Some(key) = mail.disk.clone() {
-            self.check_offer(pid, &key, &offer);
-            self.disks.get_mut(&key).expect("it is held").log.offered = Some(offer.cursor);
+        match self.processes[pid].mail.disk.clone() {
+            Some(key) => {
+                self.check_offer(pid, &key, &offer);
+                self.disks.get_mut(&key).expect("it is held").log.offered = Some(offer.cursor);
+            }
+            None => self.processes[pid].mail.log.note_offer(&offer),
         }
         if acknowledges {
             self.acknowledge(pid, offer.cursor);

@@ -177,6 +177,7 @@ impl Inbox {
         if self.epoch != data.epoch && !data.epoch.is_empty() {
             self.epoch.clone_from(&data.epoch);
             self.begins = data.message_start;
+            self.marks.begin_data_set();
             self.skip_to(data.message_start);
         }
     }
@@ -264,7 +265,8 @@ impl Inbox {
             return None;
         }
         self.marks.read(&entry.producer, own);
-        if seq <= self.acknowledged || self.has_passed(seq, &message) {
+        let again = seq <= self.unmarked && message.to.is_none() && self.marks.had_before(&entry.producer, own);
+        if again || seq <= self.acknowledged || self.has_passed(seq, &message) {
             self.marks.acknowledge(&entry.producer, own);
             return None;
         }
@@ -344,8 +346,11 @@ impl Inbox {
         while self.items.front().is_some_and(|item| item.last() <= cursor) {
             let Some(item) = self.items.pop_front() else { break };
             self.bytes = self.bytes.saturating_sub(item.bytes());
-            if let Item::Message { producer, own, .. } = item {
+            if let Item::Message { received, producer, own } = item {
                 self.marks.acknowledge(&producer, own);
+                if received.message.to.is_none() {
+                    self.marks.have(&producer, own, received.seq <= self.begins);
+                }
             }
         }
         if let Some(Item::Gap(gap)) = self.items.front_mut()

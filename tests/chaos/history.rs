@@ -172,6 +172,8 @@ pub struct History {
     stalls: Mutex<Vec<(Stamp, Stamp)>>,
     /// What a fault or a worker saw that must never be.
     seen: Mutex<Vec<String>>,
+    /// The same, unless Redis lost something in that time.
+    seen_unless_lost: Mutex<Vec<(String, Stamp, Stamp)>>,
     /// What the run itself could not do.
     troubles: Mutex<Vec<String>>,
 }
@@ -179,14 +181,6 @@ pub struct History {
 macro_rules! parts {
     ($($name:ident: $type:ty),+ $(,)?) => {
         impl History {
-    /// The places at which the other version ran at some time.
-    pub fn other_versions(&self, plan: &Plan) -> BTreeSet<usize> {
-        let began = (0..plan.other.len()).filter(|place| plan.other[*place]);
-        let applied = self.applied();
-        let changed = applied.iter().filter(|applied| applied.fault.kind == Kind::OtherVersion && applied.skipped.is_none());
-        began.chain(changed.filter_map(|applied| applied.place)).collect()
-    }
-
             $(
                 /// Opens this part of the history.
                 pub fn $name(&self) -> MutexGuard<'_, $type> {
@@ -209,10 +203,20 @@ parts! {
     events: BTreeMap<String, Vec<Told>>,
     stalls: Vec<(Stamp, Stamp)>,
     seen: Vec<String>,
+    seen_unless_lost: Vec<(String, Stamp, Stamp)>,
     troubles: Vec<String>,
 }
 
 impl History {
+    /// The places at which the other version ran at some time.
+    pub fn other_versions(&self, plan: &Plan) -> BTreeSet<usize> {
+        let began = (0..plan.other.len()).filter(|place| plan.other[*place]);
+        let applied = self.applied();
+        let changed =
+            applied.iter().filter(|applied| applied.fault.kind == Kind::OtherVersion && applied.skipped.is_none());
+        began.chain(changed.filter_map(|applied| applied.place)).collect()
+    }
+
     /// Times in which Redis may have lost something that it had acknowledged: from before the loss until the nodes know.
     pub fn losses(&self, settle: Stamp) -> Vec<(Stamp, Stamp)> {
         let applied = self.applied();

@@ -145,11 +145,13 @@ impl World {
             5 if self.demoted_at.is_some_and(|at| self.now < at + 2 * self.lease()) => {}
             5 => {
                 self.coverage.see("fault: server restarts empty");
+                self.streams.data_set_lost();
                 self.work_lost(0);
                 self.restart_server(MemoryState::new(ServerId::default()), length / 10, false);
             }
             6 => {
                 self.coverage.see("fault: FLUSHALL");
+                self.streams.data_set_lost();
                 self.work_lost(0);
                 self.flush();
             }

@@ -58,6 +58,8 @@ pub(crate) struct Streams {
     acknowledged: BTreeMap<NodeId, u64>,
     /// Positions of messages without which a server came back: they may be given a second time.
     gone: BTreeSet<u64>,
+    /// Up to here stood what was in a data set that was lost as a whole.
+    ended: u64,
 }
 
 impl Log {
@@ -86,6 +88,11 @@ fn number(message: &Message) -> u64 {
 }
 
 impl Streams {
+    /// The data set is lost.
+    pub(crate) fn data_set_lost(&mut self) {
+        self.ended = self.at.keys().next_back().copied().unwrap_or(0);
+    }
+
     /// A server came back without what it had behind this position.
     pub(crate) fn forgotten(&mut self, last: u64) {
         for (at, message) in self.at.split_off(&(last + 1)) {
@@ -187,13 +194,16 @@ impl World {
         self.checks.violations.extend(found);
     }
 
-    /// A client was told that its acknowledgement is kept.
-    pub(crate) fn check_acknowledged(&mut self, key: &DiskKey, ids: &[NodeId], cursor: MessageSeq) {
+    /// A client was told that its acknowledgement is kept. `late`: a process before may have handed it out.
+    pub(crate) fn check_acknowledged(&mut self, key: &DiskKey, ids: &[NodeId], cursor: MessageSeq, late: bool) {
+        // What Redis lost since then this process cannot know: if it is sent again, it comes again.
+        let (gone, ended) = (&self.streams.gone, self.streams.ended);
+        let unknown = |at: &u64| late && (gone.contains(at) || *at <= ended);
         let log = &mut self.disks.get_mut(key).expect("it is held").log;
         log.cursor = log.cursor.max(cursor.0);
         // Whoever acknowledges a gap has not acknowledged what was handed out there before it was lost.
         let lost = |at: u64| log.covered.iter().any(|(first, last)| (*first..=*last).contains(&at));
-        let had = log.delivered.iter().filter(|(_, at)| **at <= cursor.0 && !lost(**at));
+        let had = log.delivered.iter().filter(|(_, at)| **at <= cursor.0 && !lost(**at) && !unknown(at));
         let covered: Vec<u64> = had.map(|(number, _)| *number).collect();
         log.acknowledged.extend(covered);
         self.note_acknowledged(ids, cursor);

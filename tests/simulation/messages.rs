@@ -8,8 +8,7 @@
 
 use crate::clock::MS;
 use crate::disk::{Disk, DiskKey};
-use crate::message_checks::Log;
-use crate::message_checks::Given;
+use crate::message_checks::{Given, Log};
 use crate::network::News;
 use crate::process::Process;
 use crate::side::Side;
@@ -328,7 +327,7 @@ impl World {
             None => self.processes[pid].mail.log.note_offer(&offer),
         }
         if acknowledges {
-            self.acknowledge(pid, offer.cursor);
+            self.acknowledge(pid, offer.cursor, false);
         }
         self.read_on(pid);
     }
@@ -338,11 +337,11 @@ impl World {
         let key = self.processes[pid].mail.disk.clone();
         let offered = key.and_then(|key| self.disks.get_mut(&key)?.log.offered.take());
         if let Some(cursor) = offered {
-            self.acknowledge(pid, cursor);
+            self.acknowledge(pid, cursor, true);
         }
     }
 
-    fn acknowledge(&mut self, pid: usize, cursor: MessageSeq) {
+    fn acknowledge(&mut self, pid: usize, cursor: MessageSeq, late: bool) {
         let ids = self.processes[pid].ids.clone();
         let mail = &mut self.processes[pid].mail;
         let Some(inbox) = &mut mail.inbox else { return };
@@ -355,7 +354,7 @@ impl World {
         let key = mail.disk.clone();
         self.save_cursor(pid);
         match key {
-            Some(key) => self.check_acknowledged(&key, &ids, cursor),
+            Some(key) => self.check_acknowledged(&key, &ids, cursor, late),
             None => self.note_acknowledged(&ids, cursor),
         }
         self.coverage.see("message: acknowledged");

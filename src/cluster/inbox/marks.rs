@@ -3,6 +3,8 @@
 //! 1. (S1) What was read and then given up unacknowledged, to be read again, is not known: should the stream lose it before that, the
 //!    producer sends it again, and it must be taken.
 //! 2. (S2) What was acknowledged stays known.
+//! 3. (S2) Where the stream is read again under another id, a mark of the id before says nothing about a message for one node. About a
+//!    message for everybody it does: one that was acknowledged before Redis lost it, and was sent again, is not offered again.
 //!
 //! Not here: which messages are for this node (`super`), keeping marks on disk (`crate::engine::outbox`).
 
@@ -16,6 +18,10 @@ pub(super) struct Marks {
     acknowledged: BTreeMap<Producer, u64>,
     /// The part of `acknowledged` that is not on disk yet.
     fresh: BTreeMap<Producer, u64>,
+    /// The first and the last sequence of each producer that this process had acknowledged, of the messages for everybody.
+    had: BTreeMap<Producer, (u64, u64)>,
+    /// `had` at the end of the data set before: what it names may only stand in the stream as a copy.
+    had_before: BTreeMap<Producer, (u64, u64)>,
 }
 
 fn raise(marks: &mut BTreeMap<Producer, u64>, producer: &Producer, own: u64) {
@@ -28,7 +34,7 @@ fn raise(marks: &mut BTreeMap<Producer, u64>, producer: &Producer, own: u64) {
 impl Marks {
     /// `kept` was acknowledged to earlier processes.
     pub(super) fn new(kept: BTreeMap<Producer, u64>) -> Self {
-        Self { read: kept.clone(), acknowledged: kept, fresh: BTreeMap::new() }
+        Self { read: kept.clone(), acknowledged: kept, ..Self::default() }
     }
 
     /// Whether this message was read.
@@ -39,6 +45,24 @@ impl Marks {
     /// The message was read.
     pub(super) fn read(&mut self, producer: &Producer, own: u64) {
         raise(&mut self.read, producer, own);
+    }
+
+    /// A message for everybody was offered and acknowledged.
+    pub(super) fn have(&mut self, producer: &Producer, own: u64, lost: bool) {
+        for spans in std::iter::once(&mut self.had).chain(lost.then_some(&mut self.had_before)) {
+            let span = spans.entry(producer.clone()).or_insert((own, own));
+            *span = (own.min(span.0), own.max(span.1));
+        }
+    }
+
+    /// The data set is another one.
+    pub(super) fn begin_data_set(&mut self) {
+        self.had_before.clone_from(&self.had);
+    }
+
+    /// Whether this message for everybody was acknowledged in a data set before.
+    pub(super) fn had_before(&self, producer: &Producer, own: u64) -> bool {
+        self.had_before.get(producer).is_some_and(|(first, last)| (*first..=*last).contains(&own))
     }
 
     /// The message was acknowledged.

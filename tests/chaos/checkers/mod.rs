@@ -33,7 +33,7 @@ pub mod self_check;
 pub mod tasks;
 pub mod wrappers;
 
-use crate::history::History;
+use crate::history::{History, touches};
 use crate::plan::Plan;
 use crate::support::Stamp;
 use crate::support::stamps::Stamped;
@@ -54,6 +54,11 @@ pub struct Case<'a> {
 /// All that is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {
     let mut problems: Vec<String> = case.history.seen().clone();
+    let losses = case.history.losses(Stamp::ZERO);
+    let unless_lost = case.history.seen_unless_lost();
+    let stand = unless_lost.iter().filter(|(_, begun, ended)| !touches(&losses, *begun, *ended));
+    problems.extend(stand.map(|(text, ..)| text.clone()));
+    drop(unless_lost);
     problems.extend(roles::judge(case));
     problems.extend(events::judge(case));
     problems.extend(messages::judge(case));

@@ -43,8 +43,10 @@ pub fn impostor(world: &World, slot: &Slot, forced: bool, lasts: Duration) -> Re
     Ok(())
 }
 
-/// M3: a process whose id another one has joined with gets nothing more out of Redis under that id.
+/// M3: a process whose id another one has joined with gets nothing more out of Redis under that id. Where Redis lost the join, either
+/// of both may be first.
 fn replaced(world: &World, original: &Life) {
+    let begun = stamp();
     let params = json!({"name": format!("of-{}", original.label()), "ttl_ms": 200});
     let lease = ask(world, original, "distributed.acquire_lease", params);
     if let Some(Ok(result)) = lease.map(|answer| answer.result)
@@ -52,7 +54,7 @@ fn replaced(world: &World, original: &Life) {
     {
         let label = original.label();
         let text = format!("M3: {label} was granted a lease after another process joined under its id: {result}");
-        world.history.seen().push(text);
+        world.history.seen_unless_lost().push((text, begun, stamp()));
     }
 }
 

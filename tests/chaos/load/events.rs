@@ -49,6 +49,12 @@ fn follow(world: &World, slot: &Slot, life: &Life, last: &mut Option<String>) {
             if let Some(id) = event["id"].as_str() {
                 *last = Some(id.to_owned());
             }
+            // A gap has no id to go on behind: a new subscription tells it again.
+            let again =
+                |last: &Told| last.event["event"] == "cluster.gap" && last.event["from_seq"] == event["from_seq"];
+            if event["event"] == "cluster.gap" && mine.last().is_some_and(again) {
+                mine.pop();
+            }
             if event["seq"].is_number() || event["event"] == "cluster.gap" {
                 mine.push(Told { at: note.at, event: event.clone() });
             }

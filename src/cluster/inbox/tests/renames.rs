@@ -119,3 +119,22 @@ fn what_an_earlier_process_had_under_an_id_does_not_come_again_when_that_id_is_t
     stream(9, 16).for_each(|entry| drop(after.take(&entry)));
     assert_eq!(offered(&mut after), [13, 16]);
 }
+
+#[test]
+fn what_was_acknowledged_does_not_come_again_when_its_copy_of_a_new_data_set_is_read_again_under_another_id() {
+    let mut inbox = inbox(0);
+    inbox.take(&one(1, None));
+    inbox.take(&one(2, Some(&["bot"])));
+    inbox.take(&one(3, None));
+    assert_eq!(offered(&mut inbox), [1, 3]);
+    inbox.acknowledge(MessageSeq(3)).expect("it was offered");
+    // Redis lost all three, and their sender writes them again.
+    inbox.begin_epoch(&data("e2", 10, 13));
+    let copies = [(11, 1, None), (12, 2, Some(&["bot"][..])), (13, 3, None)];
+    let copies = copies.map(|(seq, own, to)| entry_with(seq, "from", own, &[message(&format!("m{own}"), to, "1")]));
+    copies.iter().for_each(|copy| drop(inbox.take(copy)));
+    inbox.rename(ids(&["bot", "me"]), MessageSeq(10), None);
+    copies.iter().for_each(|copy| drop(inbox.take(copy)));
+    offered(&mut inbox);
+    assert_eq!(offered(&mut inbox), [12], "the one for bot was not had");
+}

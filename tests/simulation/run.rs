@@ -102,13 +102,23 @@ impl World {
         None
     }
 
+    /// Whether the store of its id is in the hands of a process with another id: one that was renamed while a third process had the
+    /// store of its new id keeps the one before, and with it that id out.
+    fn is_shut_out(&self, pid: usize) -> bool {
+        let id = self.processes[pid].node.node_id();
+        let disk = self.disks.get(&(self.processes[pid].host, id.clone()));
+        let holder = disk.and_then(|disk| disk.holder);
+        !self.is_member(pid) && holder.is_some_and(|holder| self.processes[holder].node.node_id() != id)
+    }
+
     /// Why the cluster is not well; `None` when it is.
     pub(crate) fn unwell(&self) -> Option<String> {
         let leaders = self.leaders();
         if leaders.len() != 1 {
             return Some(format!("{leaders:?} lead"));
         }
-        let alive: Vec<usize> = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive).collect();
+        let alive = (0..self.processes.len()).filter(|pid| self.processes[*pid].alive && !self.is_shut_out(*pid));
+        let alive: Vec<usize> = alive.collect();
         let of_processes = alive.iter().map(|pid| self.processes[*pid].node.node_id().clone());
         let own: BTreeSet<_> = of_processes.collect();
         let ids: BTreeSet<_> = own.iter().cloned().chain(self.timers.iter().map(|timer| timer.id.clone())).collect();

@@ -7,13 +7,14 @@
 //! Not here: showing the state (`state.rs`), the same over HTTP (`crate::rpc::http`).
 
 use super::arguments::Form;
-use super::attach::{Found, answer, find};
 use super::outcome::{Failure, Outcome};
 use super::state::is_alive;
-use super::{Session, direct, settings};
+use super::{Session, settings};
+use crate::cli::node_access::attach::{Found, answer, find};
+use crate::cli::node_access::direct;
 use crate::cluster::ids::NodeId;
 use crate::config::Config;
-use crate::engine::oneshot_state::{OneshotState, boot_id};
+use crate::engine::oneshot::state::{OneshotState, boot_id};
 use crate::engine::state_dir::StateDir;
 use crate::rpc::wire::node::Role;
 use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};

@@ -8,7 +8,8 @@
 use super::arguments::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean};
-use super::{Session, direct, settings};
+use super::{Session, settings};
+use crate::cli::node_access::direct;
 use crate::clock;
 use crate::cluster::protocol::{Call, LeaderRecord, Reply};
 use crate::cluster::settings::{Shared, Versioned};

@@ -4,9 +4,9 @@
 
 use super::Session;
 use super::arguments::Form;
-use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
 use super::work::Progress;
+use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::rpc::client::Client;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use std::time::Duration;

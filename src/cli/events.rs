@@ -7,9 +7,9 @@
 
 use super::Session;
 use super::arguments::Form;
-use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean, time_of_day};
+use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::clock;
 use crate::rpc::client::Notification;
 use crate::rpc::wire::subscription::SubscribeParams;

@@ -6,9 +6,9 @@
 
 use super::Session;
 use super::arguments::{Form, LeaseAction};
-use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
 use super::terminal::clean;
+use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::cluster::time::millis;
 use crate::rpc::client::Client;
 use crate::rpc::wire::lease::{

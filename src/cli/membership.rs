@@ -5,10 +5,11 @@
 //! Not here: reading (`state.rs`).
 
 use super::arguments::{Form, JoinArguments};
-use super::attach::{ANSWER, Found, answer, beats, find, require, takeover};
 use super::outcome::Outcome;
 use super::state::role;
-use super::{Session, direct, settings};
+use super::{Session, settings};
+use crate::cli::node_access::attach::{ANSWER, Found, answer, beats, find, require, takeover};
+use crate::cli::node_access::direct;
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 use crate::rpc::wire::heartbeat::HeartbeatResult;

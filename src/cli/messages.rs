@@ -8,9 +8,9 @@
 
 use super::Session;
 use super::arguments::{RecvArguments, SendArguments};
-use super::attach::{ANSWER, answer, require};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean, escape_json, time_of_day};
+use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::cluster::ids::Nonce;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::rpc::client::Client;

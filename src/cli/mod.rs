@@ -6,13 +6,10 @@
 //! Not here: what the node does (`crate::engine`), the methods (`crate::rpc`).
 
 pub mod arguments;
-mod attach;
 mod check;
 mod config_check;
 mod config_push;
 
-mod demo;
-mod direct;
 mod doctor;
 
 mod documents;
@@ -20,16 +17,14 @@ mod drain;
 mod events;
 mod history;
 mod leases;
-mod link;
 mod mcp;
 mod membership;
 mod messages;
+mod node_access;
 mod once;
 pub mod outcome;
-mod own_node;
 mod program;
 mod run;
-mod screen;
 mod serve;
 mod settings;
 mod settle;
@@ -37,7 +32,7 @@ mod signals;
 mod state;
 mod tasks;
 mod terminal;
-mod top;
+mod tui;
 mod watch;
 mod work;
 
@@ -166,9 +161,9 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Status { form, check: true, .. } => check::run(session, form).await,
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
-        Command::Top { interval } => top::run(session, interval).await,
+        Command::Top { interval } => tui::top::run(session, interval).await,
         Command::KeepScreen => {
-            screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))
+            tui::screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))
         }
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
@@ -197,7 +192,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),
         Command::Man => documents::manual(session),
-        Command::Demo { plain, nodes } => demo::run(session, plain, usize::from(nodes)).await,
+        Command::Demo { plain, nodes } => tui::demo::run(session, plain, usize::from(nodes)).await,
     }
 }
 

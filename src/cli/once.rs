@@ -9,9 +9,10 @@
 //! Not here: who is granted (the store's script).
 
 use super::arguments::OnceArguments;
-use super::attach::{ANSWER, Found, answer, find};
 use super::outcome::{Failure, Outcome};
-use super::{Session, direct, program, settings, settle};
+use super::{Session, program, settings, settle};
+use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
+use crate::cli::node_access::direct;
 use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Call, Fault, LONGEST_ONCE, ONCE_KEYS, Once, Reply};
 use crate::cluster::settings::Retry;

@@ -8,10 +8,10 @@
 //! Not here: which Redis it uses (`settle.rs`), putting the node together (`own_node/`), the methods (`crate::rpc`).
 
 use super::outcome::{Failure, Outcome};
-use super::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
 use super::settle::{SettledRedis, refuse_eviction, settle_redis};
 use super::signals::Signals;
 use super::{Session, settings};
+use crate::cli::node_access::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
 use crate::clock;
 use crate::cluster::time::Moment;
 use crate::config::Config;

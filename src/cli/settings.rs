@@ -8,7 +8,7 @@ use super::Environment;
 use super::arguments::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
-use crate::cluster::member::Metadata;
+use crate::cluster::members::member::Metadata;
 use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Sources};
 use crate::embedded::{self, Remembered, Seek};
 use crate::store::history::Stores;

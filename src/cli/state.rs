@@ -5,10 +5,11 @@
 //! Not here: where the state comes from without a node (`direct.rs`).
 
 use super::arguments::Form;
-use super::attach::{ANSWER, Found, answer, find};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, age, clean, span};
-use super::{Session, direct, settings};
+use super::{Session, settings};
+use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
+use crate::cli::node_access::direct;
 use crate::rpc::wire::node::{Node, Role, Status};
 use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
 use std::time::Duration;

@@ -6,10 +6,10 @@
 
 use super::Session;
 use super::arguments::{Form, SubmitArguments, TasksAction};
-use super::attach::{ANSWER, answer, require};
 use super::messages::{payload, read_input};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean, escape_json, time_of_day};
+use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::cluster::time::millis;
 use crate::rpc::client::Client;
 use crate::rpc::wire::task::{

@@ -7,11 +7,11 @@
 //! Not here: what a status looks like (`state.rs`), where it comes from (`link.rs`).
 
 use super::arguments::Form;
-use super::link::{Link, News, Source};
 use super::outcome::{Failure, Outcome};
 use super::state::print_status;
 use super::terminal::{Output, Tint, time_of_day};
 use super::{Session, settings};
+use crate::cli::node_access::follow::{Link, News, Source};
 use crate::clock;
 use crate::rpc::wire::state::{ClusterState, RedisStatus};
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn tell(output: &mut Output<'_>, form: Form, text: &str) -> std::io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::screen::samples;
+    use crate::cli::tui::screen::samples;
 
     #[test]
     fn a_beat_is_no_change_and_a_leader_is_one() {

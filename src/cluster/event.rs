@@ -6,9 +6,9 @@
 //! Not here: how events reach a client (`crate::rpc`).
 
 use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
-use super::message::Received;
 use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
+use crate::cluster::messages::message::Received;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

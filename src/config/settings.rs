@@ -6,7 +6,7 @@
 //! Not here: where the values come from (`sources.rs`), what they mean for the cluster (`crate::cluster::settings`).
 
 use crate::cluster::ids::{ClusterName, NodeId};
-use crate::cluster::member::Metadata;
+use crate::cluster::members::member::Metadata;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
 use std::fmt;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ use super::settings::{
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
-use crate::cluster::member::Metadata;
+use crate::cluster::members::member::Metadata;
 use crate::cluster::settings::{LeaderMode, LeaderSettings, Retry, SyncSettings, Timing};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;

@@ -5,9 +5,9 @@
 #![allow(clippy::expect_used, reason = "a fuzz target fails by a panic")]
 
 use super::history::spool;
-use super::oneshot_state::OneshotState;
 use super::state_dir::StateDir;
 use crate::cluster::ids::{ClusterName, NodeId};
+use crate::engine::oneshot::state::OneshotState;
 use std::path::Path;
 
 /// Whatever lies in a file of a one-shot heartbeat or of the spool, it is read, set aside or passed over.

@@ -10,42 +10,24 @@
 //!            └─── sync (inbox) ◀───┘
 //! ```
 
-mod caller;
-mod driver;
-mod early;
+mod background;
+mod cleanup;
 pub mod error;
-pub mod fresh;
+pub mod events;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
-pub mod handle;
 pub mod history;
-pub mod holder;
-pub mod hub;
-mod leases;
-mod membership;
+pub mod leases;
+pub mod messages;
 pub mod metrics;
-mod nursery;
+pub mod node;
 pub mod oneshot;
-pub mod oneshot_state;
-pub mod outbox;
-mod presence;
-mod progress;
-mod publisher;
-mod reader;
 mod refusals;
-pub mod retrospect;
-mod running;
-mod sight;
-mod slot;
-mod start;
 pub mod state_dir;
-mod state_view;
-mod submission;
-mod sync;
+mod store_calls;
+mod stream_reader;
 mod tasks;
-mod undo;
-mod working;
 
-pub use driver::different;
-pub use running::RunningNode;
-pub use start::{Start, start};
+pub use node::driver::different;
+pub use node::running::RunningNode;
+pub use node::start::{Start, start};

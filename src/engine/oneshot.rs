@@ -11,21 +11,21 @@
 //!
 //! Not here: retries (`crate::cli`), the state's file (`oneshot_state.rs`).
 
-use super::fresh;
-use super::handle::{Beat, Role};
 use super::history::OneBeat;
-use super::oneshot_state::{HeldLease, ObservedRecord, OneshotState};
 use crate::clock;
-use crate::cluster::election::{Chance, Observation, Sight};
 use crate::cluster::ids::{Incarnation, Nonce, Term};
-use crate::cluster::leadership::lease_deadline;
-use crate::cluster::member::{Member, Metadata, PresenceKind};
-use crate::cluster::message::Producer;
+use crate::cluster::lease::election::{Chance, Observation, Sight};
+use crate::cluster::lease::leadership::lease_deadline;
+use crate::cluster::members::member::{Member, Metadata, PresenceKind};
+use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{
     Call, Campaign, DataSet, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
 };
 use crate::cluster::settings::{Shared, Timing, Versioned};
 use crate::cluster::time::{Moment, millis};
+use crate::engine::node::fresh_state;
+use crate::engine::node::handle::{Beat, Role};
+use crate::engine::oneshot::state::{HeldLease, ObservedRecord, OneshotState};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
@@ -268,7 +268,7 @@ impl Oneshot<'_> {
     /// Gives the leadership up to a candidate with a running process.
     async fn make_room(&self, state: &mut OneshotState) -> Result<(), Failure> {
         let Some(HeldLease { term, .. }) = state.lease else { return Ok(()) };
-        let view = fresh::view(self.store).await?;
+        let view = fresh_state::view(self.store).await?;
         if view.members.values().any(|member| self.is_rival(member)) {
             let life = self.life(state);
             self.store.call(Call::Resign { life, term }).await?;
@@ -279,7 +279,7 @@ impl Oneshot<'_> {
 
     /// Asks for the leadership where no candidate with a running process lives and a rule allows it.
     async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<Term>, Failure> {
-        let view = fresh::view(self.store).await?;
+        let view = fresh_state::view(self.store).await?;
         let record = view.leader.as_ref();
         let dying = record.and_then(|r| r.holder.as_ref().filter(|_| !r.present)).map(|h| h.node_id.clone());
         if view.members.values().any(|member| self.is_rival(member) && Some(&member.node_id) != dying.as_ref()) {
@@ -314,7 +314,7 @@ impl Oneshot<'_> {
     fn expired_over_runs(
         &self,
         state: &OneshotState,
-        view: &crate::cluster::view::ClusterView,
+        view: &crate::cluster::members::view::ClusterView,
         shared: Shared,
     ) -> Option<Chance> {
         let record = view.leader.as_ref().filter(|r| view.as_of > r.expires_at)?;
@@ -357,3 +357,4 @@ impl Oneshot<'_> {
         Ok(reply.granted)
     }
 }
+pub mod state;

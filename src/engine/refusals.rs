@@ -3,9 +3,9 @@
 //! Not here: the numbers that clients see (`crate::rpc::errors`).
 
 use super::error::Error;
-use super::outbox::AcceptError;
 use super::state_dir::StateError;
 use crate::cluster::node::Refusal;
+use crate::engine::messages::outbox::AcceptError;
 use std::time::Duration;
 
 /// When a client may try again after a refusal that passes.

@@ -13,11 +13,11 @@ use super::household::{self, inherit_orphans};
 use super::launcher::launcher;
 use super::signals::Signals;
 use super::terminal::Terminal;
-use super::watchman::{Act, Watchman};
-use super::words::{Ending, Order, Report};
 use crate::clock;
-use crate::cluster::holding::Limits;
+use crate::cluster::lease::holder::Limits;
 use crate::cluster::time::Moment;
+use crate::guard::messages::{Ending, Order, Report};
+use crate::guard::stop_schedule::{Act, Watchman};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process_group, set_parent_process_death_signal, waitid,
 };

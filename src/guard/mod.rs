@@ -12,24 +12,24 @@
 //! 2. "Gone" means that every process which descends from the command has ended: guardian and owner inherit orphans.
 //! 3. The command's standard streams are the owner's own; nothing of this module writes to them.
 //!
-//! Not here: why a command may run (`crate::cluster::holding`), what people are told (`crate::cli`).
+//! Not here: why a command may run (`crate::cluster::lease::holder`), what people are told (`crate::cli`).
 
 mod guardian;
 mod handing;
 mod household;
-mod keeper;
 mod launcher;
+mod messages;
+mod owner;
 mod signals;
+mod stop_schedule;
 mod terminal;
-mod watchman;
-mod words;
 
 pub use guardian::guard;
-pub use keeper::{GuardError, Guarded, Launch, Owner};
 pub use launcher::{launch, tied};
+pub use messages::{Ending, Report};
+pub use owner::{GuardError, Guarded, Launch, Owner};
 pub use signals::{Forwarded, Signals};
 pub use terminal::{Terminal, block_background_stops};
-pub use words::{Ending, Report};
 
 /// The hidden subcommand that is the guardian.
 pub const GUARD_COMMAND: &str = "guard-command";

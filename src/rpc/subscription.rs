@@ -15,7 +15,7 @@ use super::module::Context;
 use super::wire::event::{self, AnyEvent, EVENTS};
 use crate::cluster::event::{ClusterFact, Event};
 use crate::cluster::ids::NodeId;
-use crate::engine::handle::{EventFeed, Node};
+use crate::engine::node::handle::{EventFeed, Node};
 use crate::rpc::wire::subscription::SubscriptionName;
 use futures_util::FutureExt;
 use serde::Serialize;

@@ -3,7 +3,7 @@
 use crate::fixture::Fixture;
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
-use clawster::cluster::member::PresenceKind;
+use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, CampaignReply, HandOver, Identity, Join, JoinReply, LeaderRecord, Life, Numbers, Packed, Publish,
     PublishReply, Reply, Rule, Tick, TickReply, View, ViewReply, WatchReply,

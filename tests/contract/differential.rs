@@ -15,7 +15,7 @@ use crate::support::stamp;
 use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{MessageSeq, NodeId, Term};
-use clawster::cluster::member::PresenceKind;
+use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
     Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
     ServerId, Tick, View,

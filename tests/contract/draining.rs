@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
-use clawster::cluster::member::StoredStatus;
+use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::protocol::{Acquire, HandOver, Identity, Once, Refusal, Renewed, Rule};
 use clawster::store::Notice;
 

@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, MessageSeq, Nonce};
-use clawster::cluster::member::{Member, PresenceKind, StoredStatus};
+use clawster::cluster::members::member::{Member, PresenceKind, StoredStatus};
 use clawster::cluster::protocol::{Identity, Join, JoinReply, Tick};
 use clawster::store::Notice;
 

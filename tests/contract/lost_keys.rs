@@ -13,7 +13,7 @@ fn lose(f: &Redis, name: &str) {
     assert_eq!(f.server.cli(&["DEL", &key(name)]), "1", "{name} was there");
 }
 
-fn seen(rows: &[clawster::cluster::member::Member]) -> Vec<&str> {
+fn seen(rows: &[clawster::cluster::members::member::Member]) -> Vec<&str> {
     let mut ids: Vec<&str> = rows.iter().map(|row| row.node_id.as_str()).collect();
     ids.sort_unstable();
     ids

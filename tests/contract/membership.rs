@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, MessageSeq};
-use clawster::cluster::member::StoredStatus;
+use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::protocol::{Identity, Join, JoinReply, Publish, PublishReply};
 use clawster::cluster::settings::Timing;
 

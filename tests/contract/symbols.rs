@@ -156,7 +156,7 @@ impl Symbols {
     }
 
     fn delta(&self, delta: &Delta) -> String {
-        let told = |row: &clawster::cluster::member::Member| {
+        let told = |row: &clawster::cluster::members::member::Member| {
             let name = (&row.node_id, self.token(row.incarnation.0), &row.metadata.name);
             format!("{name:?} {:?} {:?}", row.status, row.presence)
         };

@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{MessageSeq, Term};
-use clawster::cluster::member::StoredStatus;
+use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::protocol::{Call, Identity, Join, LeaseNews, Life, Reply, Tick, View};
 use std::collections::BTreeSet;
 

@@ -10,8 +10,8 @@ use crate::clock::{SECOND, Time};
 use crate::message_checks::Log;
 use crate::rng::Rng;
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
-use clawster::cluster::inbox::{Kept, Place};
-use clawster::cluster::message::{Message, Outgoing, Producer};
+use clawster::cluster::messages::inbox::{Kept, Place};
+use clawster::cluster::messages::message::{Message, Outgoing, Producer};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Whose disk it is: the host, and the node id that its store has.

@@ -8,7 +8,7 @@ use crate::clock::{MS, SECOND, Time};
 use crate::network::{Job, News};
 use crate::world::{Due, World};
 use crate::wrapper::WRAPPERS;
-use clawster::cluster::holding::Input;
+use clawster::cluster::lease::holder::Input;
 
 impl World {
     /// The guardian looks at the limits, again and again.

@@ -11,8 +11,8 @@ use crate::clock::Time;
 use crate::disk::DiskKey;
 use crate::world::World;
 use clawster::cluster::ids::{MessageSeq, NodeId};
-use clawster::cluster::inbox::Offer;
-use clawster::cluster::message::{Message, Producer};
+use clawster::cluster::messages::inbox::Offer;
+use clawster::cluster::messages::message::{Message, Producer};
 use clawster::cluster::protocol::{Publish, PublishReply};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -14,10 +14,10 @@ use crate::process::Process;
 use crate::side::Side;
 use crate::world::{Due, World};
 use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
-use clawster::cluster::inbox::Inbox;
-use clawster::cluster::message::{Message, Outgoing};
+use clawster::cluster::messages::inbox::Inbox;
+use clawster::cluster::messages::message::{Message, Outgoing};
+use clawster::cluster::messages::packing::pack;
 use clawster::cluster::node::{Admission, Input, JoinAsk, Request, Standing};
-use clawster::cluster::packing::pack;
 use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
 

@@ -9,10 +9,10 @@ use crate::clock::{Time, micros};
 use crate::network::{ConnId, Job, Kind, News};
 use crate::side::DEADLINE;
 use crate::world::{Due, World};
-use clawster::cluster::election::{Chance, Observation, Sight};
 use clawster::cluster::ids::{Incarnation, NodeId, Nonce, Term};
-use clawster::cluster::leadership::lease_deadline;
-use clawster::cluster::member::{Metadata, PresenceKind};
+use clawster::cluster::lease::election::{Chance, Observation, Sight};
+use clawster::cluster::lease::leadership::lease_deadline;
+use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
     Call, Campaign, DataSet, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick,

@@ -4,7 +4,7 @@ use crate::clock::{MS, SECOND, Time};
 use crate::interleavings::{cluster, no_violation};
 use crate::world::{World, Wrong};
 use clawster::cluster::ids::NodeId;
-use clawster::cluster::member::StoredStatus;
+use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::node::{JoinAsk, Request, Standing};
 use clawster::cluster::protocol::Call;
 

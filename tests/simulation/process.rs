@@ -15,7 +15,7 @@ use crate::task_client::Work;
 use crate::world::{Due, World};
 use crate::wrapper::WRAPPERS;
 use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
-use clawster::cluster::member::Metadata;
+use clawster::cluster::members::member::Metadata;
 use clawster::cluster::node::{Input, Node, Request, Settings, Standing, Ticket};
 use clawster::cluster::protocol::Fault;
 use clawster::cluster::time::Moment;

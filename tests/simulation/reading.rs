@@ -9,7 +9,7 @@ use crate::network::{Job, Kind, News};
 use crate::side::Side;
 use crate::world::{Due, World};
 use clawster::cluster::ids::MessageSeq;
-use clawster::cluster::inbox::Inbox;
+use clawster::cluster::messages::inbox::Inbox;
 use clawster::cluster::node::Standing;
 use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Reply, View};
 

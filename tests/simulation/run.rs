@@ -7,7 +7,7 @@ use crate::oneshot::TIMERS;
 use crate::rng::Rng;
 use crate::world::{Due, Setup, World};
 use clawster::cluster::ids::LeaseName;
-use clawster::cluster::member::Member;
+use clawster::cluster::members::member::Member;
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Shared, Timing};
 use std::cell::Cell;
 use std::collections::BTreeSet;

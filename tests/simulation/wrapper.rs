@@ -3,14 +3,14 @@
 //! 1. The guardian has its own clock and is never stopped with its wrapper: it ends the command by the last limits.
 //! 2. A wrapper that is killed leaves its command to the guardian, which ends it at the last moment that is allowed.
 //!
-//! Not here: the rules (`clawster::cluster::holding`), what must hold (`lease_checks.rs`).
+//! Not here: the rules (`clawster::cluster::lease::holder`), what must hold (`lease_checks.rs`).
 
 use crate::clock::{MS, SECOND, Time, micros};
 use crate::network::{ConnId, Job, Kind, News};
 use crate::side::DEADLINE;
 use crate::world::{Due, World};
-use clawster::cluster::holding::{Effect, End, Holder, Input, Limits, News as Told, Terms, Wait};
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
+use clawster::cluster::lease::holder::{Effect, End, Holder, Input, Limits, News as Told, Terms, Wait};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{Call, Fault, LeaseCall, Reply, ServerId};
 use clawster::cluster::time::Moment;

@@ -1,9 +1,9 @@
 //! Checks of this host: configuration, state directory, disk, running node.
 
 use super::super::arguments::Global;
-use super::super::attach::{Found, find};
 use super::super::state::role;
 use super::Check;
+use crate::cli::node_access::attach::{Found, find};
 use crate::config::{Config, Loaded};
 use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
 use std::os::unix::fs::MetadataExt;

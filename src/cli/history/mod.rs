@@ -9,10 +9,10 @@
 //! Not here: what the report says (`crate::cluster::history::report`).
 
 mod file;
+mod format;
 mod picture;
 mod read;
 mod table;
-mod words;
 
 use super::arguments::HistoryArguments;
 use super::outcome::{Failure, Outcome};
@@ -68,8 +68,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         let path = session.environment.folder.join(path);
         file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
         if !arguments.form.json {
-            let nodes = words::many(read.report.nodes.len(), "node");
-            let told = format!("Wrote {} ({nodes}, {}).", path.display(), words::window(arguments.since));
+            let nodes = format::many(read.report.nodes.len(), "node");
+            let told = format!("Wrote {} ({nodes}, {}).", path.display(), format::window(arguments.since));
             session.output.line(told)?;
         }
     }

@@ -14,8 +14,8 @@ use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::Fault;
 use crate::cluster::time::{ServerTime, millis};
 use crate::config::Config;
-use crate::engine::fresh;
-use crate::engine::retrospect::{self, Present};
+use crate::engine::history::report_reader::{self, Present};
+use crate::engine::node::fresh_state;
 use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
 use crate::store::redis::RedisStore;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) async fn read(config: &Config, wish: Wish<'_>) -> Result<Read, Failur
         Err(fault) => (Present { as_of: wall_clock(), ..Present::default() }, Some(fault.to_string())),
     };
     let failed = |fault: HistoryFault| failure(source, &redis, fault);
-    let report = retrospect::report(&store, wish.since, &present).await.map_err(failed)?;
+    let report = report_reader::report(&store, wish.since, &present).await.map_err(failed)?;
     let beats = match wish.beats {
         0 => HistoryPage::default(),
         limit => {
@@ -73,7 +73,7 @@ pub(super) async fn read(config: &Config, wish: Wish<'_>) -> Result<Read, Failur
 }
 
 async fn present(redis: &RedisStore) -> Result<Present, Fault> {
-    let view = fresh::view(redis).await?;
+    let view = fresh_state::view(redis).await?;
     Ok(Present {
         as_of: view.as_of,
         leader: view.leader.as_ref().and_then(|record| Some((record.holder.as_ref()?.node_id.clone(), record.term))),

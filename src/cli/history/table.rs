@@ -6,7 +6,8 @@
 //! Not here: the picture (`picture/`), JSON (`crate::rpc::wire::history_report`).
 
 use super::read::Read;
-use super::{store, words};
+use super::store;
+use crate::cli::history::format;
 use crate::cli::terminal::{Output, Tint, clean};
 use crate::cluster::history::HistoryPage;
 use crate::cluster::history::report::{NodeReport, ReignEnd, Report, Standing};
@@ -35,8 +36,8 @@ struct Column {
 pub(super) fn print(output: &mut Output<'_>, read: &Read, config: &Config) -> std::io::Result<()> {
     let report = &read.report;
     let (from, to) = (report.window.from, report.window.to);
-    let span = format!("{} to {} UTC", words::time(from, "%Y-%m-%d %H:%M"), words::time(to, "%Y-%m-%d %H:%M"));
-    let length = words::window(report.window.length());
+    let span = format!("{} to {} UTC", format::time(from, "%Y-%m-%d %H:%M"), format::time(to, "%Y-%m-%d %H:%M"));
+    let length = format::window(report.window.length());
     output.line(format!("History    {}, the last {length}: {span}, from {}", config.cluster, store(read.source)))?;
     for note in notes(read, config) {
         output.line(format!("           {note}"))?;
@@ -55,7 +56,7 @@ pub(super) fn print(output: &mut Output<'_>, read: &Read, config: &Config) -> st
 fn notes(read: &Read, config: &Config) -> Vec<String> {
     let report = &read.report;
     let mut notes = Vec::new();
-    let since = |at: ServerTime| format!("{} UTC", words::time(at, "%Y-%m-%d %H:%M:%S"));
+    let since = |at: ServerTime| format!("{} UTC", format::time(at, "%Y-%m-%d %H:%M:%S"));
     if report.nodes.is_empty() {
         notes.push(
             "No node was a member in this time; start one with `clawster serve`, or look further back.".to_owned(),
@@ -84,7 +85,7 @@ fn notes(read: &Read, config: &Config) -> Vec<String> {
         notes.push(format!("Redis lost its data; the cluster began again at {}.", since(*at)));
     }
     if report.set_back > Duration::from_secs(1) {
-        let by = words::lasting(report.set_back);
+        let by = format::lasting(report.set_back);
         notes.push(format!("The clock of the Redis server was set back by {by}; times around that are not exact."));
     }
     if let Some(at) = report.leaderless_since() {
@@ -98,7 +99,7 @@ fn notes(read: &Read, config: &Config) -> Vec<String> {
 
 fn holes(holes: &[(ServerTime, ServerTime)], notes: &mut Vec<String>) {
     for (from, to) in holes.iter().rev().take(3) {
-        let (from, to) = (words::time(*from, STAMP), words::time(*to, STAMP));
+        let (from, to) = (format::time(*from, STAMP), format::time(*to, STAMP));
         notes.push(format!("Events are missing from {from} to {to} UTC."));
     }
 }
@@ -110,13 +111,13 @@ fn nodes(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         cells: report.nodes.iter().map(cell).collect(),
     };
     let plain = |text: String| (Tint::Plain, text);
-    let spread = |delay: Option<Duration>| plain(delay.map_or_else(dash, words::delay));
+    let spread = |delay: Option<Duration>| plain(delay.map_or_else(dash, format::delay));
     let columns = [
         column("NODE", 1, &|node| plain(clean(node.node_id.as_str(), 64))),
         column("NOW", 1, &|node| standing(node.now)),
         column("AVAILABLE", 1, &|node| {
             let share = node.availability();
-            (if share.is_some_and(|share| share < 1.0) { Tint::Yellow } else { Tint::Plain }, words::share(share))
+            (if share.is_some_and(|share| share < 1.0) { Tint::Yellow } else { Tint::Plain }, format::share(share))
         }),
         column("DOWN", 1, &|node| down(node)),
         column("FLAPS", 1, &|node| number(node.flaps())),
@@ -127,7 +128,7 @@ fn nodes(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         column("p95", 3, &|node| spread(node.delay(0.95))),
         column("p99", 4, &|node| spread(node.delay(0.99))),
         column("max", 5, &|node| {
-            plain(if node.delays.count() == 0 { dash() } else { words::delay(node.longest_delay) })
+            plain(if node.delays.count() == 0 { dash() } else { format::delay(node.longest_delay) })
         }),
         column("ROUND TRIP p95", 6, &|node| spread(node.round_trips.quantile(0.95))),
         column("VERSION", 7, &|node| plain(clean(&node.versions.join(" → "), 24))),
@@ -155,7 +156,7 @@ fn number(number: usize) -> Cell {
 }
 
 fn down(node: &NodeReport) -> Cell {
-    let lasting = words::lasting(node.down_for());
+    let lasting = format::lasting(node.down_for());
     match node.away.iter().filter(|absence| absence.is_down()).count() {
         0 => (Tint::Plain, dash()),
         1 => (Tint::Red, lasting),
@@ -186,7 +187,7 @@ fn absences(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
     let rows: Vec<Vec<Cell>> = newest(&all)
         .iter()
         .map(|(absence, node)| {
-            let lasting = words::lasting(absence.to.since(absence.from));
+            let lasting = format::lasting(absence.to.since(absence.from));
             let (tint, back) = match (absence.is_down(), absence.flap, absence.back) {
                 (_, true, _) => (Tint::Yellow, "back: a flap"),
                 (true, false, true) => (Tint::Yellow, "back"),
@@ -194,10 +195,13 @@ fn absences(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
                 (false, _, true) => (Tint::Plain, "back"),
                 (false, _, false) => (Tint::Dim, "gone"),
             };
-            let from =
-                if absence.from == report.window.from { "before".to_owned() } else { words::time(absence.from, STAMP) };
+            let from = if absence.from == report.window.from {
+                "before".to_owned()
+            } else {
+                format::time(absence.from, STAMP)
+            };
             let cell = |text: String| (Tint::Plain, text);
-            let why = (if absence.is_down() { Tint::Red } else { Tint::Dim }, words::gone(absence.reason).to_owned());
+            let why = (if absence.is_down() { Tint::Red } else { Tint::Dim }, format::gone(absence.reason).to_owned());
             vec![cell(from), cell(clean(node.node_id.as_str(), 64)), cell(lasting), why, (tint, back.to_owned())]
         })
         .collect();
@@ -215,11 +219,11 @@ fn failovers(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
             let cell = |text: String| (Tint::Plain, text);
             let tint = if change.is_planned() { Tint::Plain } else { Tint::Yellow };
             vec![
-                cell(words::time(change.at, STAMP)),
+                cell(format::time(change.at, STAMP)),
                 cell(clean(change.previous.as_str(), 64)),
                 (Tint::Bold, clean(change.node_id.as_str(), 64)),
-                (tint, words::elected(change.reason).to_owned()),
-                cell(words::vacancy(change)),
+                (tint, format::elected(change.reason).to_owned()),
+                cell(format::vacancy(change)),
                 cell(change.term.to_string()),
             ]
         })
@@ -237,13 +241,13 @@ fn reigns(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         .map(|reign| {
             let cell = |text: String| (Tint::Plain, text);
             let from =
-                if reign.from == report.window.from { "before".to_owned() } else { words::time(reign.from, STAMP) };
+                if reign.from == report.window.from { "before".to_owned() } else { format::time(reign.from, STAMP) };
             let (tint, until) = match reign.end {
                 ReignEnd::Leads => (Tint::Green, "leads now".to_owned()),
                 ReignEnd::Unknown => (Tint::Dim, "not kept".to_owned()),
-                _ => (Tint::Plain, words::time(reign.until, STAMP)),
+                _ => (Tint::Plain, format::time(reign.until, STAMP)),
             };
-            let lasting = words::lasting(reign.until.since(reign.from));
+            let lasting = format::lasting(reign.until.since(reign.from));
             let term = reign.term.map_or_else(dash, |term| term.to_string());
             vec![cell(from), (tint, until), (Tint::Bold, clean(reign.node_id.as_str(), 64)), cell(lasting), cell(term)]
         })
@@ -271,12 +275,12 @@ pub(super) fn print_beats(output: &mut Output<'_>, page: &HistoryPage, apart: bo
         cells: page.samples.iter().map(|sample| (Tint::Plain, cell(sample))).collect(),
     };
     let columns = [
-        column("AT", 1, &|sample| words::time(sample.at, "%m-%d %H:%M:%S%.3f")),
+        column("AT", 1, &|sample| format::time(sample.at, "%m-%d %H:%M:%S%.3f")),
         column("NODE", 1, &|sample| clean(sample.node_id.as_str(), 64)),
         column("NUMBER", 3, &|sample| sample.number.to_string()),
         column("ROLE", 1, &|sample| if sample.leads { "leader" } else { "follower" }.to_owned()),
-        column("DELAY", 1, &|sample| words::delay(sample.delay)),
-        column("ROUND TRIP", 1, &|sample| words::delay(sample.round_trip)),
+        column("DELAY", 1, &|sample| format::delay(sample.delay)),
+        column("ROUND TRIP", 1, &|sample| format::delay(sample.round_trip)),
         column("ATTEMPTS", 2, &|sample| sample.attempts.to_string()),
         column("LAG", 3, &|sample| sample.lag.to_string()),
         column("MEMORY", 4, &|sample| match sample.memory {

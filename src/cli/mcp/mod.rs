@@ -6,20 +6,21 @@
 //!
 //! In reading order: this file puts a session together, `keeper` finds or runs the node, `news` brings what it tells.
 //!
-//! Not here: the protocol (`crate::rpc::mcp`), putting a node together (`super::own_node`).
+//! Not here: the protocol (`crate::rpc::mcp`), putting a node together (`crate::cli::node_access::own_node`).
 
-mod keeper;
+mod attachment;
 mod news;
 
 use super::outcome::{Failure, Outcome};
-use super::own_node::{LEAVE_WITHIN, limits};
 use super::serve::{leave_redis, prepare, why_gone};
 use super::signals::Signals;
-use super::{Session, attach, settings};
+use super::{Session, settings};
+use crate::cli::node_access::attach;
+use crate::cli::node_access::own_node::{LEAVE_WITHIN, limits};
 use crate::rpc::connection::Limits;
 use crate::rpc::mcp::{Attachment, HAPPENINGS_QUEUED};
 use crate::rpc::stdio::serve_mcp;
-use keeper::Keeper;
+use attachment::Keeper;
 use news::News;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};

@@ -8,7 +8,7 @@
 //!
 //! Not here: which node that is (`keeper.rs`), what becomes of the events (`crate::rpc::mcp`).
 
-use crate::cli::attach::ANSWER;
+use crate::cli::node_access::attach::ANSWER;
 use crate::rpc::client::{CallError, Client, Notification};
 use crate::rpc::mcp::{Attachment, Happening, Link};
 use crate::rpc::wire::subscription::SubscribeParams;

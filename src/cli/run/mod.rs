@@ -3,25 +3,24 @@
 //! 1. No node has to run, and none is joined: the lease is bound to this process's own connection.
 //! 2. Standard output is the command's alone; what is to be said goes to standard error, and never holds anything up.
 //!
-//! Not here: when the command may run (`crate::cluster::holding`), how it is ended (`crate::guard`), the words (`say.rs`).
-
-mod say;
+//! Not here: when the command may run (`crate::cluster::lease::holder`), how it is ended (`crate::guard`), the words (`say.rs`).
 
 use super::arguments::{Global, GuardArguments, LaunchArguments, RunArguments};
-use super::attach::{Found, find};
 use super::outcome::{Failure, Outcome};
-use super::{Session, direct, settings, settle};
+use super::{Session, settings, settle};
+use crate::cli::node_access::attach::{Found, find};
+use crate::cli::node_access::direct;
 use crate::clock;
-use crate::cluster::holding::{End, Terms, Wait, Why};
 use crate::cluster::ids::{LeaseName, NodeId};
+use crate::cluster::lease::holder::{End, Terms, Wait, Why};
 use crate::cluster::protocol::{Call, LEASE_TTL, Reply};
 use crate::config::Config;
-use crate::engine::holder;
+use crate::engine::leases::holder;
 use crate::engine::state_dir::StateDir;
 use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
 use crate::store::{Answer, Store};
-use say::Say;
+use report::Say;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -208,3 +207,4 @@ mod tests {
         assert_eq!(code(End::Away("gone".to_owned())), Err(3));
     }
 }
+mod report;

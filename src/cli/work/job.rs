@@ -8,8 +8,8 @@
 //!
 //! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
 
-use super::door::Door;
 use super::output::Tail;
+use crate::cli::work::node_link::Door;
 use crate::clock;
 use crate::cluster::time::Moment;
 use crate::guard::tied;

@@ -8,8 +8,8 @@
 //!
 //! Not here: which tasks a node may do (`crate::store`).
 
-mod door;
 mod job;
+mod node_link;
 mod output;
 mod progress;
 
@@ -17,15 +17,15 @@ pub(super) use progress::Progress;
 
 use super::Session;
 use super::arguments::{Form, WorkArguments};
-use super::attach::{ANSWER, require};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean};
+use crate::cli::node_access::attach::{ANSWER, require};
 use crate::clock;
 use crate::cluster::time::{Moment, millis};
 use crate::rpc::client::CallError;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
-use door::Door;
 use job::{Ended, Ending, Stop};
+use node_link::Door;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::pin::Pin;

@@ -10,7 +10,7 @@ use std::io::{IsTerminal, Write};
 
 /// The line.
 #[derive(Debug)]
-pub(in crate::cli) struct Progress {
+pub(crate) struct Progress {
     terminal: bool,
     shown: String,
 }
@@ -18,13 +18,13 @@ pub(in crate::cli) struct Progress {
 impl Progress {
     /// A line that shows nothing yet.
     #[must_use]
-    pub(in crate::cli) fn new(environment: &Environment) -> Self {
+    pub(crate) fn new(environment: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb");
         Self { terminal, shown: String::new() }
     }
 
     /// Shows a text in place of the one before; where there is no terminal, as a line of its own when it is another one.
-    pub(in crate::cli) fn show(&mut self, text: &str) {
+    pub(crate) fn show(&mut self, text: &str) {
         if self.shown == text {
             return;
         }
@@ -35,14 +35,14 @@ impl Progress {
     }
 
     /// The same, on a terminal only.
-    pub(in crate::cli) fn show_on_terminal(&mut self, text: &str) {
+    pub(crate) fn show_on_terminal(&mut self, text: &str) {
         if self.terminal {
             self.show(text);
         }
     }
 
     /// Takes the line away, so that something else can be written.
-    pub(in crate::cli) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.terminal && !self.shown.is_empty() {
             Self::write("\r\u{1b}[2K");
         }

@@ -4,7 +4,7 @@
 
 use super::{JoinAsk, Settings, Ticket};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
-use crate::cluster::member::Metadata;
+use crate::cluster::members::member::Metadata;
 use crate::cluster::protocol::ServerId;
 use crate::cluster::time::Moment;
 use std::time::Duration;

@@ -4,8 +4,8 @@
 //! 2. An overdue member is looked for when it is due, by the leader and the first in rank, not at everybody's next beat.
 
 use super::{Effect, Node, Note, Pending, Standing, Ticket};
-use crate::cluster::election::Sight;
 use crate::cluster::event::{ClusterEvent, ClusterFact};
+use crate::cluster::lease::election::Sight;
 use crate::cluster::protocol::{
     Call, DataSet, Fault, Identity, LeaderRecord, LeaseNews, ServerId, Tick, TickReply, View, ViewReply,
 };

@@ -9,7 +9,7 @@ use super::{Numbers, Ticket};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
-use crate::cluster::message::Producer;
+use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{Call, DataSet, Fault, Life, Reply, ServerId};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::{Moment, ServerTime};

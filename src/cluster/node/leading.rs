@@ -8,7 +8,7 @@
 
 use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
-use crate::cluster::leadership::Leadership;
+use crate::cluster::lease::leadership::Leadership;
 use crate::cluster::protocol::{Call, Campaign, CampaignReply, Fault, ServerId, WatchReply};
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};

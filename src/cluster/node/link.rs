@@ -4,7 +4,7 @@
 //! 2. One outage is one loss and one recovery, however often Redis answers, refuses and falls silent in between.
 //! 3. A node that is no member does not beat: there an answered read is all that can be known.
 //!
-//! Not here: what Redis' errors mean (`crate::store::redis`), who is told (`crate::engine::driver`).
+//! Not here: what Redis' errors mean (`crate::store::redis`), who is told (`crate::engine::node::driver`).
 
 use super::{Effect, Node, Note, Standing, Ticket};
 use crate::cluster::protocol::{Fault, Reply};

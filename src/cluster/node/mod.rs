@@ -12,7 +12,7 @@
 //! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `link.rs` whether Redis is well · `recording.rs` history ·
 //! `requests.rs` what clients ask · `sharing.rs` the settings of the cluster.
 //!
-//! Not here: messages (`crate::cluster::inbox`), carrying effects out (`crate::engine::driver`).
+//! Not here: messages (`crate::cluster::messages::inbox`), carrying effects out (`crate::engine::node::driver`).
 
 mod attempt;
 mod beat;
@@ -32,15 +32,15 @@ pub use link::{Link, Trouble};
 pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{JoinAsk, Refusal, Request, Response};
 
-use super::election::Observation;
 use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
-use super::leadership::Leadership;
-use super::member::{Metadata, PresenceKind};
-use super::message::Producer;
 use super::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
 use super::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use super::time::{Moment, ServerTime};
-use super::view::ClusterView;
+use crate::cluster::lease::election::Observation;
+use crate::cluster::lease::leadership::Leadership;
+use crate::cluster::members::member::{Metadata, PresenceKind};
+use crate::cluster::members::view::ClusterView;
+use crate::cluster::messages::message::Producer;
 use std::time::Duration;
 
 /// Names a call or a request, so that its answer finds it.

@@ -136,7 +136,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::cluster::ids::{EventSeq, MessageSeq};
-    use crate::cluster::member::Metadata;
+    use crate::cluster::members::member::Metadata;
     use crate::cluster::node::{Input, Request, Settings, Ticket};
     use crate::cluster::protocol::{
         Call, DataSet, Delta, Fault, Identity, JoinReply, LeaseNews, Numbers, Reply, ServerId, Tick, TickReply,

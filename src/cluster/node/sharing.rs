@@ -2,7 +2,7 @@
 //!
 //! 1. The higher version counts; of the same version, the data set's. Version 0 is a file's, and never counts against another.
 //! 2. A node that leads shortens what it follows in the moment in which it learns of shorter times, before it states them, and
-//!    follows longer ones only after it stated them (`crate::cluster::leadership`).
+//!    follows longer ones only after it stated them (`crate::cluster::lease::leadership`).
 //! 3. A difference from the configuration is told once per process, a change as often as it happens.
 //!
 //! Not here: who may change them (`crate::cli`, the store's `settings` transition).

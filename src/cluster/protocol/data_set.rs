@@ -4,7 +4,7 @@
 
 use super::leader::LeaderRecord;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId};
-use crate::cluster::member::Member;
+use crate::cluster::members::member::Member;
 use crate::cluster::settings::{Timing, Versioned};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The leader's record, and how a term is granted, watched and handed over.
 //!
-//! Not here: when a candidate may ask (`crate::cluster::election`).
+//! Not here: when a candidate may ask (`crate::cluster::lease::election`).
 
 use super::data_set::{Identity, Life};
 use crate::cluster::ids::{NodeId, Nonce, Term};

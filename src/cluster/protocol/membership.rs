@@ -4,8 +4,8 @@
 
 use super::data_set::{DataSet, Numbers};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce};
-use crate::cluster::member::PresenceKind;
-use crate::cluster::message::Producer;
+use crate::cluster::members::member::PresenceKind;
+use crate::cluster::messages::message::Producer;
 use crate::cluster::settings::Versioned;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Join {
     pub process: Nonce,
     /// How the process shows that it lives.
     pub kind: PresenceKind,
-    /// [`crate::cluster::member::Metadata`] as JSON text.
+    /// [`crate::cluster::members::member::Metadata`] as JSON text.
     pub metadata: String,
     /// Whether it stands for leader.
     pub candidate: bool,

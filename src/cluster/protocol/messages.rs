@@ -1,10 +1,10 @@
 //! Messages as the stream holds them, and putting them there.
 //!
-//! Not here: packing (`crate::cluster::packing`) and unpacking (`crate::cluster::inbox`).
+//! Not here: packing (`crate::cluster::messages::packing`) and unpacking (`crate::cluster::messages::inbox`).
 
 use super::data_set::{Identity, Life};
 use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::message::Producer;
+use crate::cluster::messages::message::Producer;
 use crate::cluster::time::ServerTime;
 
 /// Several messages in one entry of the stream.
@@ -14,7 +14,7 @@ pub struct Packed {
     pub first: u64,
     /// How many.
     pub count: u64,
-    /// A JSON array of [`crate::cluster::message::Message`].
+    /// A JSON array of [`crate::cluster::messages::message::Message`].
     pub body: String,
 }
 
@@ -80,7 +80,7 @@ pub struct Entry {
     pub count: u64,
     /// When the stream took it.
     pub at: ServerTime,
-    /// A JSON array of [`crate::cluster::message::Message`].
+    /// A JSON array of [`crate::cluster::messages::message::Message`].
     pub body: String,
     /// No message stands between this position and the first one of the entry: where the newest may be lost, their numbers are
     /// left out.

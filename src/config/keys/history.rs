@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 /// `mongodb.*` of config.json
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct MongoKeys {
+pub(crate) struct MongoKeys {
     /// The database.
     #[schemars(length(min = 1, max = 63))]
-    pub(in crate::config) db: String,
+    pub(crate) db: String,
     /// The collection.
     #[schemars(length(min = 1, max = 120))]
-    pub(in crate::config) collection: String,
+    pub(crate) collection: String,
     /// Days after which a recorded heartbeat is deleted.
     #[schemars(range(min = 1, max = 36_500))]
-    pub(in crate::config) retention_days: u32,
+    pub(crate) retention_days: u32,
 }
 
 impl Default for MongoKeys {
@@ -29,10 +29,10 @@ impl Default for MongoKeys {
 /// `history.*`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct HistoryKeys {
+pub(crate) struct HistoryKeys {
     /// Hours for which Redis keeps the heartbeats of each node, at most 10,000 of them; 0: none are kept. Without meaning once `mongodb.uri` is set.
     #[schemars(range(min = 0, max = 168))]
-    pub(in crate::config) recent_hours: u32,
+    pub(crate) recent_hours: u32,
 }
 
 impl Default for HistoryKeys {

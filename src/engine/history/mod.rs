@@ -13,10 +13,11 @@
 //!
 //! Not here: the stores (`crate::store`), what a report says (`crate::cluster::history`).
 
-mod chronicle;
+mod event_recorder;
 mod intake;
 mod reading;
 mod recorder;
+pub mod report_reader;
 mod single;
 pub(super) mod spool;
 #[cfg(test)]
@@ -24,8 +25,6 @@ mod tests;
 
 pub use single::{OneBeat, record_one};
 
-use super::driver::Status;
-use super::hub::Hub;
 use super::metrics::Metrics;
 use super::state_dir::StateDir;
 use crate::clock;
@@ -33,9 +32,11 @@ use crate::cluster::history::{Sample, Summary};
 use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::node::Beaten;
 use crate::cluster::time::Moment;
+use crate::engine::events::Hub;
+use crate::engine::node::driver::Status;
 use crate::store::history::{Batch, HistoryStore, Source, Stores};
 use crate::store::redis::RedisStore;
-use chronicle::Chronicle;
+use event_recorder::Chronicle;
 use intake::Intake;
 use recorder::Recorder;
 use spool::Spool;
@@ -52,7 +53,7 @@ fn name(sample: &Sample) -> Name<'_> {
 }
 
 /// Where a node's history goes.
-pub(super) enum History {
+pub(crate) enum History {
     /// None is kept.
     Off,
     /// The node's ticks carry it.

@@ -4,15 +4,15 @@
 //!
 //! Not here: recording (`recorder.rs`).
 
-use super::super::driver::Msg;
 use super::super::error::Error;
-use super::super::handle::{HistoryAnswer, HistoryRequest, Node, Past};
 use super::super::refusals::{RETRY_AFTER, unavailable};
-use super::super::retrospect::{self, Present};
-use super::super::running::RunningNode;
 use crate::clock;
 use crate::cluster::history::{HistoryPage, HistoryQuery, Sample};
 use crate::cluster::time::{ServerTime, millis};
+use crate::engine::history::report_reader::{self, Present};
+use crate::engine::node::driver::Msg;
+use crate::engine::node::handle::{HistoryAnswer, HistoryRequest, Node, Past};
+use crate::engine::node::running::RunningNode;
 use crate::store::history::{HistoryFault, HistoryStore, Source};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Past for RunningNode {
                 return Ok((samples.await?, None));
             }
             let present = self.present(now).await;
-            let report = retrospect::report(store, request.since.unwrap_or(A_DAY), &present);
+            let report = report_reader::report(store, request.since.unwrap_or(A_DAY), &present);
             let (page, report) = futures_util::try_join!(samples, report)?;
             Ok((page, Some(report)))
         };

@@ -5,11 +5,11 @@
 //!
 //! Not here: the heartbeat (`super::super::oneshot`).
 
-use super::super::handle::{Beat, Role};
 use super::super::state_dir::StateDir;
 use super::spool::Spool;
 use crate::clock;
 use crate::cluster::history::{Sample, Summary};
+use crate::engine::node::handle::{Beat, Role};
 use crate::store::history::{Batch, HistoryFault, HistoryStore, Source, Stores};
 use crate::store::mongodb::Patience;
 use std::time::Duration;

@@ -8,21 +8,22 @@
 //!
 //! Not here: who is granted what (`crate::store`), the leadership's own rules (`crate::cluster::node`).
 
+pub mod holder;
 mod once;
 mod waiting;
 mod wall;
 mod watch;
 
-use super::caller::{Caller, PATIENCE, Verdict, gone, nonce};
 use super::error::Error;
-use super::handle::{AcquireRequest, AcquiredLease, HeldLease};
-use super::nursery::Nursery;
 use super::refusals::RETRY_AFTER;
-use super::undo::{PendingCounts, Undo, Undoing};
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
 use crate::cluster::time::{Moment, ServerTime, millis};
+use crate::engine::background::Nursery;
+use crate::engine::cleanup::{PendingCounts, Undo, Undoing};
+use crate::engine::node::handle::{AcquireRequest, AcquiredLease, HeldLease};
+use crate::engine::store_calls::{Caller, PATIENCE, Verdict, gone, nonce};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,7 @@ use wall::Wall;
 const MOST: usize = 10_000;
 
 /// See the module's text.
-pub(super) struct Leases {
+pub(crate) struct Leases {
     caller: Caller,
     undoing: Undoing,
     /// Who is called by which ticket.

@@ -9,10 +9,10 @@ use super::wall::Wall;
 use super::{Leases, lock};
 use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Attempt, Call, Life, Once as Asked, OnceGrant, Reply};
-use crate::engine::caller::{Verdict, nonce};
+use crate::engine::cleanup::{Pending, Undo, Undoing};
 use crate::engine::error::Error;
-use crate::engine::handle::{Once, OnceRequest};
-use crate::engine::undo::{Pending, Undo, Undoing};
+use crate::engine::node::handle::{Once, OnceRequest};
+use crate::engine::store_calls::{Verdict, nonce};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,7 +51,7 @@ impl Drop for Doubt<'_> {
 
 impl Leases {
     /// Grants each key to its first caller.
-    pub(in crate::engine) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
+    pub(crate) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
         let OnceRequest { keys, ttl, request_id } = request;
         let request_id = match request_id {
             Some(text) => text,
@@ -61,7 +61,7 @@ impl Leases {
         let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
         let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
         // Who asks is filled in for each call.
-        let by = self.caller.life(crate::clock::now() + crate::engine::caller::PATIENCE).await?.node_id;
+        let by = self.caller.life(crate::clock::now() + crate::engine::store_calls::PATIENCE).await?.node_id;
         let mut doubt = Doubt {
             undoing: &self.undoing,
             wall: &self.wall,

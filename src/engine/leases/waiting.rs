@@ -15,11 +15,11 @@ use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Life, Owner, Refusal, Reply,
 };
 use crate::cluster::time::{Moment, millis};
-use crate::engine::caller::{PATIENCE, nonce};
+use crate::engine::cleanup::Undo;
 use crate::engine::error::Error;
-use crate::engine::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
+use crate::engine::node::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
 use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
-use crate::engine::undo::Undo;
+use crate::engine::store_calls::{PATIENCE, nonce};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

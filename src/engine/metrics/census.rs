@@ -28,7 +28,7 @@ struct Known {
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Counted {
+pub(crate) struct Counted {
     known: Mutex<Known>,
     /// Held by whoever asks Redis; the others wait for what it gets.
     asking: tokio::sync::Mutex<()>,
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Counted {
 
 impl Counted {
     /// The newest counts; `None`: there are none, or only old ones.
-    pub(in crate::engine) async fn newest<S: Store>(&self, store: &S) -> Option<Census> {
+    pub(crate) async fn newest<S: Store>(&self, store: &S) -> Option<Census> {
         if self.is_due(clock::now()) {
             // What is not answered by then may be answered the next time.
             let _ = tokio::time::timeout(WAIT, self.ask(store)).await;
@@ -45,7 +45,7 @@ impl Counted {
     }
 
     /// The counts of the last time that somebody asked, unless they are old.
-    pub(in crate::engine) fn last(&self) -> Option<Census> {
+    pub(crate) fn last(&self) -> Option<Census> {
         let now = clock::now();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.counts.as_ref().filter(|(at, _)| now.since(*at) < OLD).map(|(_, census)| census.clone())

@@ -23,12 +23,12 @@ impl Metrics {
     }
 
     /// The text format 0.0.4.
-    pub(in crate::engine) fn text(&self, snapshot: &Snapshot) -> String {
+    pub(crate) fn text(&self, snapshot: &Snapshot) -> String {
         TextEncoder::new().encode_to_string(&self.families(snapshot)).unwrap_or_default()
     }
 
     /// The samples of that text by their names, labels included.
-    pub(in crate::engine) fn samples(&self, snapshot: &Snapshot) -> BTreeMap<String, Number> {
+    pub(crate) fn samples(&self, snapshot: &Snapshot) -> BTreeMap<String, Number> {
         let text = self.text(snapshot);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let pairs = samples.filter_map(|line| line.rsplit_once(' '));
@@ -42,7 +42,7 @@ impl Metrics {
     }
 
     /// How many lines the log dropped.
-    pub(in crate::engine) fn dropped_lines(&self) -> u64 {
+    pub(crate) fn dropped_lines(&self) -> u64 {
         self.log_lines_dropped.get().map_or(0, |read| read())
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! `calls.rs` calls to Redis · `census.rs` the cluster's leases and tasks · `requests.rs` requests of clients · `exposition.rs` the text, and the same as a map.
 //!
-//! Not here: reading the gauges off the node (`crate::engine::sight`), serving all of it (`crate::rpc`).
+//! Not here: reading the gauges off the node (`crate::engine::node::health`), serving all of it (`crate::rpc`).
 
 mod calls;
 mod census;
@@ -17,10 +17,10 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::engine) use census::Counted;
-pub(in crate::engine) use process::memory_bytes;
+pub(crate) use census::Counted;
+pub(crate) use process::memory_bytes;
 pub use requests::RequestMeter;
-pub(in crate::engine) use snapshot::Snapshot;
+pub(crate) use snapshot::Snapshot;
 
 use crate::cluster::event::ClusterFact;
 use calls::CallMeters;
@@ -48,17 +48,17 @@ pub struct Metrics {
     leader_changes: IntCounter,
     events: IntCounterVec,
     /// Messages of this node that are in the stream now.
-    pub(in crate::engine) messages_sent: IntCounter,
+    pub(crate) messages_sent: IntCounter,
     /// Messages of other nodes that this node took from the stream.
-    pub(in crate::engine) messages_received: IntCounter,
+    pub(crate) messages_received: IntCounter,
     /// Samples that the history's store confirmed.
-    pub(in crate::engine) history_recorded: IntCounter,
+    pub(crate) history_recorded: IntCounter,
     /// Samples that were given up.
-    pub(in crate::engine) history_dropped: IntCounter,
+    pub(crate) history_dropped: IntCounter,
     /// Samples that wait in memory to be recorded.
-    pub(in crate::engine) history_waiting: IntGauge,
+    pub(crate) history_waiting: IntGauge,
     /// Samples that wait on disk to be recorded.
-    pub(in crate::engine) history_spooled: IntGauge,
+    pub(crate) history_spooled: IntGauge,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     calls: CallMeters,
@@ -165,19 +165,19 @@ impl Metrics {
     }
 
     /// A heartbeat was taken by Redis.
-    pub(in crate::engine) fn beat(&self, round_trip: Duration, delay: Duration) {
+    pub(crate) fn beat(&self, round_trip: Duration, delay: Duration) {
         self.beats_ok.inc();
         self.round_trip.observe(round_trip.as_secs_f64());
         self.delay.observe(delay.as_secs_f64());
     }
 
     /// An attempt of a heartbeat had no answer.
-    pub(in crate::engine) fn beat_failed(&self) {
+    pub(crate) fn beat_failed(&self) {
         self.beats_failed.inc();
     }
 
     /// An event of the cluster came in.
-    pub(in crate::engine) fn event(&self, fact: &ClusterFact) {
+    pub(crate) fn event(&self, fact: &ClusterFact) {
         let name = event_name(fact);
         if let Ok(counter) = self.events.get_metric_with_label_values(&[name]) {
             counter.inc();

@@ -2,7 +2,7 @@
 //!
 //! 1. What is not known is left out; no number stands for "unknown".
 //!
-//! Not here: reading it off the node (`crate::engine::sight`).
+//! Not here: reading it off the node (`crate::engine::node::health`).
 
 use crate::cluster::protocol::Census;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
@@ -11,37 +11,37 @@ use std::time::Duration;
 
 /// What a node is like at one moment.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine) struct Snapshot {
+pub(crate) struct Snapshot {
     /// The cluster's name.
-    pub(in crate::engine) cluster: String,
+    pub(crate) cluster: String,
     /// The id that it has.
-    pub(in crate::engine) node_id: String,
+    pub(crate) node_id: String,
     /// Whether it is a member.
-    pub(in crate::engine) member: bool,
+    pub(crate) member: bool,
     /// Whether it leads.
-    pub(in crate::engine) leads: bool,
+    pub(crate) leads: bool,
     /// The highest term known.
-    pub(in crate::engine) term: Option<u64>,
+    pub(crate) term: Option<u64>,
     /// How much is left of the leader's lease.
-    pub(in crate::engine) lease: Option<Duration>,
+    pub(crate) lease: Option<Duration>,
     /// Members by status.
-    pub(in crate::engine) nodes: BTreeMap<&'static str, u64>,
+    pub(crate) nodes: BTreeMap<&'static str, u64>,
     /// Whether Redis answers.
-    pub(in crate::engine) redis: bool,
+    pub(crate) redis: bool,
     /// Messages of the stream behind the node's cursor.
-    pub(in crate::engine) lag: Option<u64>,
+    pub(crate) lag: Option<u64>,
     /// Messages that wait to be sent, and their bytes.
-    pub(in crate::engine) outbox: Option<(u64, u64)>,
+    pub(crate) outbox: Option<(u64, u64)>,
     /// The cluster's leases and tasks.
-    pub(in crate::engine) census: Option<Census>,
+    pub(crate) census: Option<Census>,
     /// Things in Redis that could not be read, by kind.
-    pub(in crate::engine) unreadable: Vec<(&'static str, u64)>,
+    pub(crate) unreadable: Vec<(&'static str, u64)>,
     /// Lines that were not logged.
-    pub(in crate::engine) dropped_lines: u64,
+    pub(crate) dropped_lines: u64,
     /// Resident memory of the process in bytes.
-    pub(in crate::engine) memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
     /// Processor time of the process.
-    pub(in crate::engine) cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 #[allow(clippy::cast_precision_loss)]

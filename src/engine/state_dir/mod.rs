@@ -5,8 +5,8 @@
 //! 3. A state directory that another user could change is refused or warned of (`trust.rs`).
 //! 4. A damaged file is set aside, never deleted and never a reason to stay down.
 //!
-//! Not here: what a node keeps (`super::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
-//! (`super::oneshot_state`).
+//! Not here: what a node keeps (`crate::engine::messages::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
+//! (`crate::engine::oneshot::state`).
 
 pub(crate) mod checksum;
 pub(super) mod lock;
@@ -18,9 +18,9 @@ mod sockets;
 mod tests;
 mod trust;
 
-use super::outbox::NodeStore;
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::settings::SyncSettings;
+use crate::engine::messages::outbox::NodeStore;
 use lock::NodeLock;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 //!    whichever id of this host goes on with it.
 //! 2. A process that starts under an id whose own file is there owns that file: notes that lead to it are void.
 //!
-//! Not here: moving a store that is open (`crate::engine::outbox`).
+//! Not here: moving a store that is open (`crate::engine::messages::outbox`).
 
 use super::{StateDir, StateError, private_file};
 use crate::cluster::ids::NodeId;
@@ -15,7 +15,7 @@ const LONGEST_CHAIN: usize = 16;
 
 impl StateDir {
     /// Notes that the store of `from` goes along to `to`. Comes before the move: a note beside its own file says nothing.
-    pub(in crate::engine) fn note_move(&self, from: &NodeId, to: &NodeId) -> Result<(), StateError> {
+    pub(crate) fn note_move(&self, from: &NodeId, to: &NodeId) -> Result<(), StateError> {
         private_file::replace(&self.move_note(from), format!("{to}\n").as_bytes())?;
         self.forget_note(to);
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::ids::{Incarnation, Nonce, Term};
-use crate::engine::oneshot_state::{HeldLease, OneshotState, boot_id};
+use crate::engine::oneshot::state::{HeldLease, OneshotState, boot_id};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 

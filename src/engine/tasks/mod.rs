@@ -8,12 +8,8 @@
 mod claims;
 mod packer;
 
-use super::caller::{Caller, Verdict, nonce};
 use super::error::Error;
-use super::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
-use super::nursery::Nursery;
 use super::refusals::{RETRY_AFTER, unexpected};
-use super::undo::Undoing;
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::protocol::{
     self, Call, Identity, Life, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskReply,
@@ -21,6 +17,10 @@ use crate::cluster::protocol::{
 };
 use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, TaskState};
 use crate::cluster::time::ServerTime;
+use crate::engine::background::Nursery;
+use crate::engine::cleanup::Undoing;
+use crate::engine::node::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
+use crate::engine::store_calls::{Caller, Verdict, nonce};
 use claims::Claims;
 use packer::{Pack, Packer, Packing};
 use serde_json::value::RawValue;
@@ -85,7 +85,7 @@ impl Pack for Settlements {
 }
 
 /// See the module's text.
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     caller: Caller,
     claims: Arc<Claims>,
     submissions: Packer<Submissions>,

@@ -5,11 +5,11 @@
 //! 3. The queue is bounded: who finds it full waits for room.
 //! 4. A packed call is no request's part; its span names those that it works for.
 //!
-//! Not here: what is packed (`mod.rs`), messages (`crate::engine::publisher`).
+//! Not here: what is packed (`mod.rs`), messages (`crate::engine::messages::publisher`).
 
 use crate::cluster::protocol::{Call, Life, Reply};
-use crate::engine::caller::{Caller, Verdict, gone};
 use crate::engine::error::Error;
+use crate::engine::store_calls::{Caller, Verdict, gone};
 use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::{mpsc, oneshot};
@@ -22,7 +22,7 @@ const WAITING: usize = 1_024;
 const BATCH: (usize, usize) = (500, 2 << 20);
 
 /// A sort of calls that can be packed.
-pub(in crate::engine) trait Pack: Send + Sync + 'static {
+pub(crate) trait Pack: Send + Sync + 'static {
     /// What one client asks.
     type Item: Clone + Send + Sync + 'static;
     /// What it is answered.
@@ -47,7 +47,7 @@ pub(super) struct Packer<P: Pack> {
 }
 
 /// The other side of the door.
-pub(in crate::engine) struct Packing<P: Pack> {
+pub(crate) struct Packing<P: Pack> {
     queue: mpsc::Receiver<Entry<P>>,
     caller: Caller,
     sort: PhantomData<P>,
@@ -70,7 +70,7 @@ impl<P: Pack> Packer<P> {
 
 impl<P: Pack> Packing<P> {
     /// Packs and calls until the node is gone.
-    pub(in crate::engine) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         // An item that did not fit begins the next call.
         let mut next = self.queue.recv().await;
         while let Some(first) = next.take() {

@@ -11,7 +11,7 @@ mod pages;
 #[cfg(test)]
 mod tests;
 
-use crate::engine::handle::Observed;
+use crate::engine::node::handle::Observed;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

@@ -4,7 +4,7 @@
 //!
 //! Not here: connections (`mod.rs`).
 
-use crate::engine::handle::Observed;
+use crate::engine::node::handle::Observed;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};

@@ -1,7 +1,7 @@
 //! The server over real connections, with a node that is played by the stub of the layer's tests.
 
 use super::*;
-use crate::engine::handle::Health;
+use crate::engine::node::handle::Health;
 use crate::rpc::tests::{Stub, module};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;

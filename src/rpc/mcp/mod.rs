@@ -11,8 +11,8 @@
 
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
-mod herald;
 mod link;
+mod notifier;
 mod record;
 mod server;
 pub mod tools;
@@ -59,7 +59,7 @@ where
             Err(error) => tracing::debug!(%error, "the host ended before it introduced itself"),
         }
     };
-    let telling = herald::tell(&record, &attachment, happenings);
+    let telling = notifier::tell(&record, &attachment, happenings);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}

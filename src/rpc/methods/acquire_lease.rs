@@ -5,7 +5,7 @@
 //! Not here: who is granted a lease (`crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
 use crate::rpc::wire::lease::{AcquireParams, AcquireResult};

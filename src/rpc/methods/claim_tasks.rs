@@ -5,7 +5,7 @@
 //! Not here: which tasks a node may do (`crate::store`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult};

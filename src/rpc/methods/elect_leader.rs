@@ -5,7 +5,7 @@
 //! Not here: the election (`crate::cluster`, `crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 

@@ -5,7 +5,7 @@
 //! Not here: how long the pause is (`crate::store`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::task::{FailParams, StateResult, TokenParams};
 

@@ -5,7 +5,7 @@
 //! Not here: how the view is kept current (`crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::state::{ClusterState, StateParams};
 

@@ -6,7 +6,7 @@
 //! Not here: recording (`crate::engine::history`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::history::{HistoryParams, HistoryResult};
 

@@ -5,7 +5,7 @@
 //! Not here: beats by the clock (`crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::heartbeat::HeartbeatResult;

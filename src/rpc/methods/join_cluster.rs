@@ -5,7 +5,7 @@
 //! Not here: who may hold an id (`crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::membership::{JoinParams, JoinResult};
 

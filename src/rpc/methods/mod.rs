@@ -35,7 +35,7 @@ mod unsubscribe;
 use super::errors::{ErrorKind, RpcError};
 use super::module::{Call, Context, register};
 use super::schema::{schema_of_input, schema_of_output};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 pub(crate) use effect::Effect;
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::RegisterMethodError;

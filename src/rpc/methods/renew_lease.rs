@@ -5,7 +5,7 @@
 //! Not here: what a token proves (`crate::store`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::wire::lease::{RenewParams, RenewResult};
 

@@ -6,8 +6,8 @@
 
 use super::{Call, Effect, Method};
 use crate::cluster::ids::EventSeq;
-use crate::engine::handle::FeedOptions;
-use crate::engine::handle::Node;
+use crate::engine::node::handle::FeedOptions;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
 use crate::rpc::subscription::Filter;

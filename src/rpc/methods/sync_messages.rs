@@ -5,7 +5,7 @@
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;
 use crate::rpc::wire::sync::{SyncParams, SyncResult};

@@ -5,7 +5,7 @@
 //! Not here: forwarding (`crate::rpc::subscription`).
 
 use super::{Call, Effect, Method};
-use crate::engine::handle::Node;
+use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::subscription::unknown;
 use crate::rpc::wire::subscription::UnsubscribeParams;

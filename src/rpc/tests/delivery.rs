@@ -214,7 +214,7 @@ async fn long_lines_that_wait_are_bounded_in_bytes() {
 #[tokio::test]
 async fn the_longest_offer_of_messages_fits_into_an_answer() {
     use crate::cluster::ids::{EventSeq, Nonce};
-    use crate::cluster::inbox::Inbox;
+    use crate::cluster::messages::inbox::Inbox;
     use crate::cluster::protocol::{DataSet, Entry, Numbers};
     use crate::rpc::wire::sync;
     let data = DataSet {

@@ -18,12 +18,12 @@ use super::framing::WriterSink;
 use super::module::{Module, ServerInfo};
 use crate::cluster::event::Event;
 use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
-use crate::cluster::member::{Member, Metadata, PresenceKind, Status, StoredStatus};
-use crate::cluster::message::Received;
+use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, StoredStatus};
+use crate::cluster::messages::message::Received;
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
-use crate::engine::handle::*;
 use crate::engine::metrics::Metrics;
+use crate::engine::node::handle::*;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -259,7 +259,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub(crate) fn received(seq: u64, payload: &str) -> Received {
-    let message = crate::cluster::message::Message {
+    let message = crate::cluster::messages::message::Message {
         id: format!("m{seq}"),
         topic: None,
         to: None,

@@ -8,7 +8,7 @@ use crate::cluster::protocol::{ClaimedTask, Task, TaskSummary};
 use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
-use crate::engine::handle::*;
+use crate::engine::node::handle::*;
 use serde_json::value::RawValue;
 use std::sync::Mutex;
 use std::time::Duration;

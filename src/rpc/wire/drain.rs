@@ -2,7 +2,7 @@
 //!
 //! Not here: what a draining node refuses (`crate::engine`, `crate::store`).
 
-use crate::engine::handle;
+use crate::engine::node::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@
 //! Not here: the election itself (`crate::cluster`).
 
 use crate::cluster::ids::NodeId;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! Not here: the beats that the node makes by itself (`crate::engine`).
 
 use super::node::Role;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use super::history_entry::HistoryEntry;
 use super::history_report::{FEW, HistoryReport};
 use crate::cluster::history::MAX_HISTORY_LIMIT;
 use crate::cluster::ids::NodeId;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use crate::store::history::Source;
 use schemars::JsonSchema;

@@ -7,7 +7,7 @@
 use crate::cluster::ids::{LeaseName, Term};
 use crate::cluster::protocol::LONGEST_REQUEST_ID;
 use crate::cluster::time::ServerTime;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,14 +163,14 @@ fn ttl(ttl_ms: u64) -> Result<Duration, RpcError> {
 }
 
 /// Checks a wait.
-pub(in crate::rpc::wire) fn wait(wait_ms: Option<u64>) -> Result<Duration, RpcError> {
+pub(crate) fn wait(wait_ms: Option<u64>) -> Result<Duration, RpcError> {
     let wait_ms = wait_ms.unwrap_or(0);
     between("wait_ms", wait_ms, (0, MAX_WAIT_MS))?;
     Ok(Duration::from_millis(wait_ms))
 }
 
 /// Checks a client's name for its call.
-pub(in crate::rpc::wire) fn request_id(text: Option<String>) -> Result<Option<String>, RpcError> {
+pub(crate) fn request_id(text: Option<String>) -> Result<Option<String>, RpcError> {
     let Some(text) = text else { return Ok(None) };
     if text.is_empty() || text.len() > LONGEST_REQUEST_ID || text.chars().any(char::is_control) {
         let problem = format!("use 1 to {LONGEST_REQUEST_ID} bytes without control characters");
@@ -180,7 +180,7 @@ pub(in crate::rpc::wire) fn request_id(text: Option<String>) -> Result<Option<St
 }
 
 /// Checks that a number is within its bounds, both included.
-pub(in crate::rpc::wire) fn between(parameter: &str, value: u64, (least, most): (u64, u64)) -> Result<(), RpcError> {
+pub(crate) fn between(parameter: &str, value: u64, (least, most): (u64, u64)) -> Result<(), RpcError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

@@ -6,7 +6,7 @@
 
 use super::node::{Node, nodes};
 use crate::cluster::ids::NodeId;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub struct JoinParams {
 }
 
 /// Checks a text of a member: its length, and that it is plain.
-pub(in crate::rpc::wire) fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
+pub(crate) fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
     if text.len() > max {
         let bytes = text.len();
         return Err(RpcError::parameter(parameter, format!("{what} has {bytes} bytes, at most {max} are allowed")));
@@ -62,7 +62,7 @@ pub(in crate::rpc::wire) fn check_text(parameter: &str, what: &str, text: &str, 
 }
 
 /// Checks a capability, or the key of a label.
-pub(in crate::rpc::wire) fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), RpcError> {
+pub(crate) fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), RpcError> {
     if text.is_empty() {
         return Err(RpcError::parameter(parameter, format!("{what} is empty; use 1 to {MAX_TEXT_BYTES} bytes")));
     }
@@ -70,7 +70,7 @@ pub(in crate::rpc::wire) fn check_tag(parameter: &str, what: &str, text: &str) -
 }
 
 /// Checks how many of them there are.
-pub(in crate::rpc::wire) fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
+pub(crate) fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
     if count <= MAX_TAGS {
         return Ok(());
     }

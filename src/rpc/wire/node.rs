@@ -2,10 +2,10 @@
 //!
 //! 1. `status` and `role` are those of the instant that the surrounding answer names.
 //!
-//! Not here: how status is derived (`crate::cluster::member`).
+//! Not here: how status is derived (`crate::cluster::members::member`).
 
-use crate::cluster::member;
-use crate::engine::handle;
+use crate::cluster::members::member;
+use crate::engine::node::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! Not here: who is first (`crate::store`).
 
 use super::lease::{between, request_id};
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@
 
 use super::node::{Node, Role, nodes};
 use crate::cluster::time::millis;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;

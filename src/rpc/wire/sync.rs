@@ -7,9 +7,9 @@
 //! Not here: the size of a message and whether `to` names members (`crate::engine` checks both).
 
 use crate::cluster::ids::MessageSeq;
-use crate::cluster::message;
+use crate::cluster::messages::message;
 use crate::cluster::settings::MAX_SYNC_LIMIT;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

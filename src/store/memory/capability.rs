@@ -7,7 +7,7 @@ use super::leases::Lease;
 use super::state::Step;
 use crate::cluster::event::LostReason;
 use crate::cluster::ids::{LeaseName, Nonce, Term};
-use crate::cluster::member::StoredStatus;
+use crate::cluster::members::member::StoredStatus;
 use crate::cluster::protocol::{Drain, DrainReply, Identity, LeaseCall, LeaseReply, Life, Numbers, Owner, Renewed};
 use crate::cluster::time::millis;
 use crate::store::Notice;

@@ -1,4 +1,4 @@
-//! How many leases and tasks there are: the counterpart of `scripts/census.lua`.
+//! How many leases and tasks there are: the counterpart of `scripts/members/census.lua`.
 
 use super::state::Step;
 use crate::cluster::protocol::{Census, MOST_LANES};

@@ -15,7 +15,7 @@ use super::sync::Run;
 use super::task_data::Tasks;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
-use crate::cluster::member::{Member, PresenceKind, StoredStatus};
+use crate::cluster::members::member::{Member, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::{ServerTime, millis};
@@ -313,7 +313,7 @@ impl Step<'_> {
     }
 }
 
-/// A row as an answer; `None` when its metadata are no [`crate::cluster::member::Metadata`].
+/// A row as an answer; `None` when its metadata are no [`crate::cluster::members::member::Metadata`].
 fn member(id: &NodeId, row: &Row) -> Option<Member> {
     Some(Member {
         node_id: id.clone(),

@@ -7,7 +7,7 @@ use super::data::{Record, Row, answered, covers, score};
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{NodeId, Nonce, Term};
-use crate::cluster::member::{PresenceKind, StoredStatus};
+use crate::cluster::members::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
     Campaign, CampaignReply, HandOver, Identity, LeaderRecord, Life, Reply, Rule, WatchReply,
 };

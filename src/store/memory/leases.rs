@@ -1,6 +1,6 @@
 //! Named leases: granted in turn, kept for waiters, ended, swept.
 //!
-//! 1. What makes a lease free is what `prelude_leases.lua` reasons out; it is checked in the moment of the grant.
+//! 1. What makes a lease free is what `shared/leases.lua` reasons out; it is checked in the moment of the grant.
 //! 2. A vacant lease is kept for the first waiter that lives, for its grace, and goes on to the next then.
 //!
 //! Not here: asking for a lease (`acquire.rs`), renewing and the other calls (`capability.rs`).
@@ -8,7 +8,7 @@
 use super::data::{TTL, answered, score};
 use super::state::Step;
 use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
-use crate::cluster::member::StoredStatus;
+use crate::cluster::members::member::StoredStatus;
 use crate::cluster::protocol::{Acquire, LeaseRecord, Owner, ServerId};
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::Notice;

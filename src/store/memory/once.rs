@@ -1,4 +1,4 @@
-//! What runs once for a key: the counterpart of `scripts/once.lua`.
+//! What runs once for a key: the counterpart of `scripts/leases/once.lua`.
 //!
 //! 1. A key holds for its time as it really passes, as far as callers with a clock of their own say how much that is.
 

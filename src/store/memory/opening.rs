@@ -49,7 +49,7 @@ impl Step<'_> {
     }
 
     /// What a counter goes on at once some of its last numbers may be lost: the server's time in microseconds, which a counter that
-    /// began at it stays behind; only where that clock was set back, so much above the counter. `prelude.lua` reasons it out.
+    /// began at it stays behind; only where that clock was set back, so much above the counter. `shared/keys_and_clock.lua` reasons it out.
     fn lift(&self, top: u64) -> u64 {
         let micros = self.now.0.saturating_mul(1000);
         if micros > top {

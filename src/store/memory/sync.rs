@@ -6,7 +6,7 @@
 
 use super::state::Step;
 use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::message::Producer;
+use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{Entry, Identity, Life, Publish, PublishReply};
 
 /// For how long a backlog is kept for a member that is away, in milliseconds.

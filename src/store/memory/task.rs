@@ -9,7 +9,7 @@ use super::data::{Row, answered, score};
 use super::state::Step;
 use super::task_data::{How, Lane, Stored, TASK_BYTES};
 use crate::cluster::ids::{NodeId, TaskToken};
-use crate::cluster::member::{Metadata, StoredStatus};
+use crate::cluster::members::member::{Metadata, StoredStatus};
 use crate::cluster::protocol::{
     ClaimedTask, Identity, Life, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
     Verdict,

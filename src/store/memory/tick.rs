@@ -8,7 +8,7 @@ use super::data::{Record, score};
 use super::state::Step;
 use crate::cluster::event::LeftReason;
 use crate::cluster::ids::NodeId;
-use crate::cluster::member::StoredStatus;
+use crate::cluster::members::member::StoredStatus;
 use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
 use crate::cluster::settings::Promise;
 use crate::cluster::task::Jitter;

@@ -7,7 +7,7 @@ use super::fields::{Fields, Malformed};
 use super::task;
 use super::unreadable::What;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
-use crate::cluster::member::{Member, Metadata, PresenceKind, StoredStatus};
+use crate::cluster::members::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
     Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, JoinReply, LeaderRecord, LeaseNews, Life, Numbers,
     PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
@@ -168,7 +168,7 @@ fn leader(f: &mut Fields) -> Result<Option<LeaderRecord>, Malformed> {
     Ok(Some(LeaderRecord { holder, term, expires_at, nonce, presence, handing_to, present, promise, stated }))
 }
 
-/// A row of the member table, as `scripts/prelude.lua` describes it.
+/// A row of the member table, as `scripts/shared/keys_and_clock.lua` describes it.
 #[derive(Deserialize)]
 struct Row {
     i: String,

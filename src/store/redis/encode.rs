@@ -7,7 +7,7 @@ use super::samples::Recent;
 use super::scripts::{self, Script};
 use super::task;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
-use crate::cluster::member::PresenceKind;
+use crate::cluster::members::member::PresenceKind;
 use crate::cluster::protocol::{
     Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
 };

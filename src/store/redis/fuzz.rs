@@ -8,7 +8,7 @@ use super::streams::Page;
 use super::unreadable::What;
 use super::{decode, streams};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
-use crate::cluster::inbox::Inbox;
+use crate::cluster::messages::inbox::Inbox;
 use crate::cluster::protocol::{Call, DataSet, Life, Numbers, TaskCall, View};
 use crate::cluster::task::TaskId;
 use std::collections::BTreeMap;

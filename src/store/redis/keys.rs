@@ -2,7 +2,7 @@
 //!
 //! 1. All keys of a cluster lie in one hash slot, by the tag `{<cluster>}`.
 //!
-//! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/prelude.lua`).
+//! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/shared/keys_and_clock.lua`).
 
 use crate::cluster::ids::{ClusterName, NodeId, Nonce};
 

@@ -4,7 +4,7 @@
 //!    is read quickly: a field of its own for each value would make a reply of twelve times as many parts.
 //! 2. What a stream holds is never trusted: an entry that does not read as a sample counts as none.
 //!
-//! Not here: reading the streams (`history.rs`), what bounds them (`scripts/history.lua`).
+//! Not here: reading the streams (`history.rs`), what bounds them (`scripts/shared/samples.lua`).
 
 use super::fields::Malformed;
 use crate::cluster::history::Sample;

@@ -61,10 +61,10 @@ impl Script {
     }
 }
 
-const PRELUDE: &str = include_str!("scripts/prelude.lua");
-const PRELUDE_ROWS: &str = include_str!("scripts/prelude_rows.lua");
-const PRELUDE_SETTLED: &str = include_str!("scripts/prelude_settled.lua");
-const PRELUDE_LEASES: &str = include_str!("scripts/prelude_leases.lua");
+const PRELUDE: &str = include_str!("scripts/shared/keys_and_clock.lua");
+const PRELUDE_ROWS: &str = include_str!("scripts/shared/members.lua");
+const PRELUDE_SETTLED: &str = include_str!("scripts/shared/settled.lua");
+const PRELUDE_LEASES: &str = include_str!("scripts/shared/leases.lua");
 
 // Put together when they are first needed, since the program would hold the preludes thirty times otherwise.
 macro_rules! scripts {
@@ -92,36 +92,36 @@ fn seeded(text: String) -> String {
 }
 
 scripts! {
-    JOIN = "tasks.lua" & "join.lua",
-    TICK = "tasks_later.lua" & "tasks.lua" & "mend_tasks.lua" & "tasks_later_end.lua" & "history.lua" & "mend.lua" & "trim.lua" & "tick.lua",
-    RECORD = "history.lua" & "record.lua",
-    VIEW = "view.lua",
-    LEAVE = "tasks.lua" & "leave.lua",
-    RESIGN = "resign.lua",
-    HAND_OVER = "hand_over.lua",
-    CAMPAIGN = "tasks.lua" & "campaign.lua",
-    REGISTER = "register.lua",
-    WATCH = "watch.lua",
-    SWEEP = "tasks.lua" & "sweep.lua",
-    PUBLISH = "trim.lua" & "memory.lua" & "publish.lua",
-    ACKNOWLEDGE = "acknowledge.lua",
-    ACQUIRE = "acquire.lua",
-    RENEW = "renew.lua",
-    RELEASE = "release.lua",
-    CHECK = "check.lua",
-    FORGET = "give_up.lua" & "forget.lua",
-    WITHDRAW = "give_up.lua" & "withdraw.lua",
-    WATCH_LEASE = "watch_lease.lua",
-    ONCE = "once.lua",
-    DRAIN = "drain.lua",
-    TASK_SUBMIT = "tasks.lua" & "memory.lua" & "task_submit.lua",
-    TASK_CLAIM = "tasks.lua" & "task_claim.lua",
-    TASK_WITHDRAW = "tasks.lua" & "task_withdraw.lua",
-    TASK_SETTLE = "tasks.lua" & "task_settle.lua",
-    TASK_CANCEL = "tasks.lua" & "task_cancel.lua",
-    TASK_REDRIVE = "tasks.lua" & "task_redrive.lua",
-    TASK_GET = "tasks.lua" & "task_get.lua",
-    SETTINGS = "settings.lua",
-    CENSUS = "tasks.lua" & "census.lua",
-    TASK_LIST = "tasks.lua" & "task_list.lua",
+    JOIN = "tasks/shared.lua" & "members/join.lua",
+    TICK = "tasks/lazy_begin.lua" & "tasks/shared.lua" & "tasks/repair.lua" & "tasks/lazy_end.lua" & "shared/samples.lua" & "members/repair.lua" & "messages/trim.lua" & "members/tick.lua",
+    RECORD = "shared/samples.lua" & "members/record.lua",
+    VIEW = "members/view.lua",
+    LEAVE = "tasks/shared.lua" & "members/leave.lua",
+    RESIGN = "leader/resign.lua",
+    HAND_OVER = "leader/hand_over.lua",
+    CAMPAIGN = "tasks/shared.lua" & "leader/campaign.lua",
+    REGISTER = "leader/register.lua",
+    WATCH = "leader/watch.lua",
+    SWEEP = "tasks/shared.lua" & "members/sweep.lua",
+    PUBLISH = "messages/trim.lua" & "shared/byte_bound.lua" & "messages/publish.lua",
+    ACKNOWLEDGE = "messages/acknowledge.lua",
+    ACQUIRE = "leases/acquire.lua",
+    RENEW = "leases/renew.lua",
+    RELEASE = "leases/release.lua",
+    CHECK = "leases/check.lua",
+    FORGET = "leases/give_up.lua" & "leases/forget.lua",
+    WITHDRAW = "leases/give_up.lua" & "leases/withdraw.lua",
+    WATCH_LEASE = "leases/watch.lua",
+    ONCE = "leases/once.lua",
+    DRAIN = "members/drain.lua",
+    TASK_SUBMIT = "tasks/shared.lua" & "shared/byte_bound.lua" & "tasks/submit.lua",
+    TASK_CLAIM = "tasks/shared.lua" & "tasks/claim.lua",
+    TASK_WITHDRAW = "tasks/shared.lua" & "tasks/withdraw.lua",
+    TASK_SETTLE = "tasks/shared.lua" & "tasks/settle.lua",
+    TASK_CANCEL = "tasks/shared.lua" & "tasks/cancel.lua",
+    TASK_REDRIVE = "tasks/shared.lua" & "tasks/redrive.lua",
+    TASK_GET = "tasks/shared.lua" & "tasks/get.lua",
+    SETTINGS = "members/settings.lua",
+    CENSUS = "tasks/shared.lua" & "members/census.lua",
+    TASK_LIST = "tasks/shared.lua" & "tasks/list.lua",
 }

@@ -1,6 +1,6 @@
 //! The calls of tasks as script invocations, and the scripts' replies.
 //!
-//! 1. A task in Redis that is not as `scripts/tasks.lua` says counts as none.
+//! 1. A task in Redis that is not as `scripts/tasks/shared.lua` says counts as none.
 //!
 //! Not here: all other calls (`encode.rs`, `decode.rs`).
 
@@ -189,7 +189,7 @@ fn task(id: &TaskId, skew: i64, f: &mut Fields) -> Result<Option<Task>, Malforme
     Ok(summary(id.clone(), clocks, &what, &is, error).map(|summary| Task { summary, payload, result }))
 }
 
-/// The two packed texts of a task, as `scripts/tasks.lua` describes them. `clocks`: what makes cluster time server time, and when a
+/// The two packed texts of a task, as `scripts/tasks/shared.lua` describes them. `clocks`: what makes cluster time server time, and when a
 /// delayed task is ready by the server's clock, 0 where that is not known.
 fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
     let (skew, scheduled) = clocks;

@@ -8,7 +8,7 @@
 use super::frame::Frame;
 use super::look;
 use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
-use crate::cli::history::words;
+use crate::cli::history::format;
 use crate::cluster::event::ElectedReason;
 use crate::cluster::history::report::{Failover, Report, Vacancy};
 use crate::cluster::ids::NodeId;
@@ -63,8 +63,8 @@ fn texts(change: &Failover) -> Vec<String> {
         Vacancy::Unknown => vec![moved, word.to_owned()],
         vacancy => {
             let (long, short) = match vacancy {
-                Vacancy::AtMost(most) => (words::vacancy(change), format!("≤ {}", words::lasting(most))),
-                _ => (words::vacancy(change), words::vacancy(change)),
+                Vacancy::AtMost(most) => (format::vacancy(change), format!("≤ {}", format::lasting(most))),
+                _ => (format::vacancy(change), format::vacancy(change)),
             };
             vec![
                 format!("{moved}, {long} without a leader"),
@@ -118,7 +118,7 @@ pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repor
             ("stroke-dasharray", &dashes),
         ];
         let told = texts(change).into_iter().next().unwrap_or_default();
-        let at = words::time(change.at, "%Y-%m-%d %H:%M:%S UTC");
+        let at = format::time(change.at, "%Y-%m-%d %H:%M:%S UTC");
         svg.told("line", &attributes, &format!("{told}; {at}, term {}", change.term));
     }
     for at in &report.data_lost {

@@ -6,7 +6,7 @@ use super::Caption;
 use super::frame::Frame;
 use super::look;
 use super::svg::{Attribute, Px, Svg, width_of};
-use crate::cli::history::words;
+use crate::cli::history::format;
 use crate::cluster::history::report::Report;
 use crate::cluster::time::ServerTime;
 
@@ -37,7 +37,7 @@ fn hatch(svg: &mut Svg, id: &str, paper: &str, ink: &str, path: &str, width: f64
 
 /// Title, what it is about, and the legend.
 pub(super) fn head(svg: &mut Svg, report: &Report, caption: &Caption) {
-    let length = words::window(report.window.length());
+    let length = format::window(report.window.length());
     let title = format!("Cluster {}, the last {length}", caption.cluster);
     svg.text("title", &[], &title);
     svg.text("desc", &[], &summary(report).join(", "));
@@ -46,7 +46,7 @@ pub(super) fn head(svg: &mut Svg, report: &Report, caption: &Caption) {
     let attributes: [Attribute<'_>; 5] =
         [("x", &x), ("y", &y), ("font-size", &look::TITLE), ("font-weight", &"700"), ("fill", &look::INK)];
     svg.text("text", &attributes, &title);
-    let stamp = |at| words::time(at, "%Y-%m-%d %H:%M");
+    let stamp = |at| format::time(at, "%Y-%m-%d %H:%M");
     let (from, to) = (stamp(report.window.from), stamp(report.window.to));
     let about = format!("{from} to {to} UTC  ·  {}  ·  history from {}", summary(report).join(", "), caption.store);
     let (x, y) = at(62.0);
@@ -60,12 +60,12 @@ fn summary(report: &Report) -> Vec<String> {
     let handovers = report.failovers.len() - failovers;
     let down = report.nodes.iter().flat_map(|node| &node.away).filter(|absence| absence.is_down()).count();
     let flaps: usize = report.nodes.iter().map(|node| node.flaps()).sum();
-    let mut all = vec![words::many(report.nodes.len(), "node"), words::many(failovers, "failover")];
+    let mut all = vec![format::many(report.nodes.len(), "node"), format::many(failovers, "failover")];
     if handovers > 0 {
-        all.push(words::many(handovers, "planned change"));
+        all.push(format::many(handovers, "planned change"));
     }
-    let flaps = if flaps > 0 { format!(" ({})", words::many(flaps, "flap")) } else { String::new() };
-    all.push(format!("{}{flaps}", words::many(down, "outage")));
+    let flaps = if flaps > 0 { format!(" ({})", format::many(flaps, "flap")) } else { String::new() };
+    all.push(format!("{}{flaps}", format::many(down, "outage")));
     all
 }
 
@@ -151,12 +151,12 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
             ("stroke-width", &width),
         ];
         svg.leaf("line", &line);
-        let text = words::time(tick.at, tick.pattern);
+        let text = format::time(tick.at, tick.pattern);
         for y in [top - 9.0, bottom + 18.0] {
             axis(svg, x, y, &text, look::INK);
         }
         // The date stands where it changes.
-        let date = words::time(tick.at, "%d %b %Y");
+        let date = format::time(tick.at, "%d %b %Y");
         if said.as_ref() != Some(&date) && tick.pattern != "%d %b" {
             for y in [top - 24.0, bottom + 33.0] {
                 axis(svg, x, y, &date, look::QUIET);
@@ -204,7 +204,7 @@ fn axis(svg: &mut Svg, x: f64, y: f64, text: &str, fill: &str) {
 /// What all times are, and who drew this.
 pub(super) fn foot(svg: &mut Svg, frame: &Frame, height: f64) {
     let drawn: ServerTime = frame.window.to;
-    let at = words::time(drawn, "%Y-%m-%d %H:%M:%S");
+    let at = format::time(drawn, "%Y-%m-%d %H:%M:%S");
     let text = format!(
         "All times are UTC, by the clock of the Redis server; this ends at {at}. Drawn by clawster {}.",
         env!("CARGO_PKG_VERSION")

@@ -9,7 +9,7 @@
 use super::frame::Frame;
 use super::look;
 use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
-use crate::cli::history::words;
+use crate::cli::history::format;
 use crate::cluster::history::Between;
 use crate::cluster::history::report::{Absence, Gap, NodeReport, Reign, ReignEnd, Report, Standing};
 use crate::cluster::ids::Term;
@@ -127,7 +127,7 @@ impl<'a> Row<'a> {
         let height = (self.height * 0.55).round();
         for stay in &node.online {
             let (a, b) = self.span((stay.from, stay.to));
-            let title = format!("{} online for {}", node.node_id, words::lasting(stay.to.since(stay.from)));
+            let title = format!("{} online for {}", node.node_id, format::lasting(stay.to.since(stay.from)));
             let (y, width) = (self.middle() - height / 2.0, (b - a).max(1.0));
             let attributes: [Attribute<'_>; 7] = [
                 ("class", &"online"),
@@ -146,7 +146,7 @@ impl<'a> Row<'a> {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
             let width = (b - a).max(2.0);
-            let lasting = words::lasting(reign.until.since(reign.from));
+            let lasting = format::lasting(reign.until.since(reign.from));
             let term = reign.term.map_or_else(|| "not kept".to_owned(), |term| term.to_string());
             let title = format!("{} leads for {lasting}, term {term}", reign.node_id);
             let attributes: [Attribute<'_>; 6] = [
@@ -189,7 +189,7 @@ impl<'a> Row<'a> {
                 continue;
             }
             drawn = x + width;
-            let (lasting, reason) = (words::lasting(absence.to.since(absence.from)), words::gone(absence.reason));
+            let (lasting, reason) = (format::lasting(absence.to.since(absence.from)), format::gone(absence.reason));
             let word = if absence.flap { "flap" } else { "down" };
             let class = if absence.flap { "down flap" } else { "down" };
             let attributes: [Attribute<'_>; 8] = [
@@ -219,7 +219,7 @@ impl<'a> Row<'a> {
     /// A dotted line where a node had said goodbye.
     fn goodbye(&self, svg: &mut Svg, node: &NodeReport, absence: &Absence, a: f64, b: f64) {
         let y = Px(self.middle());
-        let title = format!("{} left, for {}", node.node_id, words::lasting(absence.to.since(absence.from)));
+        let title = format!("{} left, for {}", node.node_id, format::lasting(absence.to.since(absence.from)));
         let attributes: [Attribute<'_>; 8] = [
             ("class", &"left"),
             ("x1", &Px(a + 2.0)),
@@ -301,7 +301,7 @@ impl<'a> Row<'a> {
             } else {
                 format!("M{} {} v{depth} H{} v-{depth}", Px(a), Px(top), Px(b))
             };
-            let lasting = words::lasting(to.since(*from));
+            let lasting = format::lasting(to.since(*from));
             let title = format!("{}: about {missed} heartbeats missing in {lasting}", node.node_id);
             let attributes: [Attribute<'_>; 5] =
                 [("class", &"gap"), ("d", &path), ("fill", &"none"), ("stroke", &look::GAP), ("stroke-width", &2.0)];
@@ -325,18 +325,18 @@ impl<'a> Row<'a> {
         let counts: Vec<String> = [(node.flaps(), "flap"), (node.gaps.len(), "gap")]
             .into_iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, noun)| words::many(count, noun))
+            .map(|(count, noun)| format::many(count, noun))
             .collect();
         let below = self.frame.is_roomy() && !counts.is_empty();
         let y = if below { self.middle() - 2.0 } else { self.middle() + 4.5 };
         let weight = if node.availability().is_some_and(|share| share < 1.0) { "700" } else { "400" };
         let attributes: [Attribute<'_>; 5] =
             [("x", &Px(x)), ("y", &Px(y)), ("font-size", &size), ("font-weight", &weight), ("fill", &look::INK)];
-        svg.text("text", &attributes, &words::share(node.availability()));
+        svg.text("text", &attributes, &format::share(node.availability()));
         if let Some(delay) = node.delay(0.95) {
             let attributes: [Attribute<'_>; 4] =
                 [("x", &Px(x + 72.0)), ("y", &Px(y)), ("font-size", &size), ("fill", &look::INK)];
-            svg.text("text", &attributes, &words::delay(delay));
+            svg.text("text", &attributes, &format::delay(delay));
         }
         if below {
             let y = Px(self.middle() + 13.0);

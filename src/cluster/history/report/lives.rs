@@ -8,7 +8,7 @@
 use super::{Evidence, Gone, SILENT, Summaries, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{Incarnation, NodeId};
-use crate::cluster::member::{Member, StoredStatus};
+use crate::cluster::members::member::{Member, StoredStatus};
 use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -19,7 +19,7 @@ mod order;
 use super::{Between, Histogram, Summary};
 use crate::cluster::event::{ClusterEvent, ElectedReason, LostReason};
 use crate::cluster::ids::{Incarnation, NodeId, Term};
-use crate::cluster::member::Member;
+use crate::cluster::members::member::Member;
 use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use super::{Absence, Evidence, FLAP, Gap, Gone, NodeReport, Standing, Stay, Wind
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::history::{Between, Histogram, MOST_SPANS, Summary};
 use crate::cluster::ids::NodeId;
-use crate::cluster::member::Member;
+use crate::cluster::members::member::Member;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 

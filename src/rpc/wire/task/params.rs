@@ -11,7 +11,7 @@ use crate::cluster::task::{
     TaskKind,
 };
 use crate::cluster::time::millis;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use crate::rpc::wire::lease::{between, wait};
 use crate::rpc::wire::membership::{check_count, check_tag, check_text};

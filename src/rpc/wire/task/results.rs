@@ -8,7 +8,7 @@ use super::params::Requires;
 use crate::cluster::protocol;
 use crate::cluster::task::{self, Requirements};
 use crate::cluster::time::millis;
-use crate::engine::handle;
+use crate::engine::node::handle;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

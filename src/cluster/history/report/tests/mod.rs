@@ -11,7 +11,7 @@ use super::*;
 use crate::cluster::event::{ClusterFact, LeftReason};
 use crate::cluster::history::Sample;
 use crate::cluster::ids::EventSeq;
-use crate::cluster::member::{Metadata, PresenceKind, StoredStatus};
+use crate::cluster::members::member::{Metadata, PresenceKind, StoredStatus};
 
 /// The interval of all stories.
 const INTERVAL: Duration = Duration::from_secs(10);

@@ -1,0 +1,200 @@
+//! Keeps a session attached to a node: the running one of this host, else one that this process runs.
+//!
+//! 1. Whoever finds no node takes the turn to start one, looks again, and starts it; so sessions that start at the same time
+//!    end up with one member.
+//! 2. A node that went away is given [`TAKEOVER_AFTER`] to come back before its place is taken, under its id where that was
+//!    generated on this host: the cluster sees the same member again, and its messages go on where they stopped.
+//! 3. What cannot be done at first ends the command; later it is tried again and told to the calls.
+//!
+//! Not here: what the node tells (`news.rs`), putting a node together (`crate::cli::node_access::own_node`).
+
+use super::news::News;
+use crate::cli::arguments::Global;
+use crate::cli::node_access::attach::{self, Found};
+use crate::cli::node_access::own_node::{Claim, OwnNode};
+use crate::cli::outcome::{Failure, Outcome};
+use crate::cli::serve::SETTLE_WITHIN;
+use crate::cli::settle::{SettledRedis, refuse_eviction, settle_redis};
+use crate::clock;
+use crate::cluster::ids::NodeId;
+use crate::cluster::time::Moment;
+use crate::config::Config;
+use crate::embedded::Seek;
+use crate::engine::state_dir::{StateDir, StateError};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a node that went away may take to come back.
+const TAKEOVER_AFTER: Duration = Duration::from_millis(1_500);
+/// How long its generated id is waited for, while its process ends.
+const SAME_ID_FOR: Duration = Duration::from_secs(8);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after something that cannot be done for now.
+const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// See the module's text.
+pub(super) struct Keeper<'a> {
+    global: &'a Global,
+    config: Config,
+    seek: Seek,
+    news: News,
+    stop: watch::Receiver<bool>,
+    redis: Option<SettledRedis>,
+    own: Option<OwnNode>,
+    /// The node of before, and when it went away.
+    lost: Option<(NodeId, Moment)>,
+    told: Option<String>,
+}
+
+/// A node to attach to.
+struct Place {
+    node_id: NodeId,
+    socket: PathBuf,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(global: &'a Global, config: Config, seek: Seek, news: News, stop: watch::Receiver<bool>) -> Self {
+        Self { global, config, seek, news, stop, redis: None, own: None, lost: None, told: None }
+    }
+
+    /// Keeps the session attached until it shall stop.
+    ///
+    /// # Errors
+    /// See [`Failure`]: what cannot be done before the session was attached for the first time.
+    pub(super) async fn keep(&mut self) -> Outcome {
+        let mut stop = self.stop.clone();
+        while !*stop.borrow() {
+            let pause = match self.reach().await {
+                Ok(Some(place)) => {
+                    tokio::select! {
+                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                        () = self.stay(place) => PAUSE,
+                    }
+                }
+                Ok(None) => PAUSE,
+                Err(failure) if self.lost.is_none() => return Err(failure),
+                Err(failure) => {
+                    self.trouble(failure.to_string());
+                    TROUBLE_PAUSE
+                }
+            };
+            // At the end of the pause it is looked at anyway.
+            let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
+        }
+        Ok(())
+    }
+
+    /// The node that this process runs, and the Redis that it uses.
+    pub(super) fn into_parts(self) -> (Option<OwnNode>, SettledRedis) {
+        (self.own, self.redis.unwrap_or_default())
+    }
+
+    /// Attached to a node, until it goes away.
+    async fn stay(&mut self, place: Place) {
+        let Place { node_id, socket } = place;
+        let broken = async {
+            match &self.own {
+                Some(own) => own.broken().await,
+                None => std::future::pending().await,
+            }
+        };
+        let broke = tokio::select! {
+            () = self.news.follow(&socket) => false,
+            () = broken => true,
+        };
+        self.told = None;
+        self.news.detach();
+        if broke && let Some(own) = self.own.take() {
+            tracing::error!(id = %node_id, "a part of the node broke down; it is ended and started again");
+            own.end(std::future::ready(()), Duration::ZERO).await;
+        }
+        if self.own.is_none() {
+            tracing::warn!(id = %node_id, "the node of this host went away; looking for another one");
+            self.lost = Some((node_id, clock::now()));
+        }
+    }
+
+    /// Finds a node, or starts one. `None`: not for now.
+    async fn reach(&mut self) -> Result<Option<Place>, Failure> {
+        if let Some(own) = &self.own {
+            return Ok(Some(Place { node_id: own.id(), socket: own.socket()? }));
+        }
+        if let Some(place) = self.running().await? {
+            return Ok(Some(place));
+        }
+        if self.lost_for().is_some_and(|time| time < TAKEOVER_AFTER) {
+            return Ok(None);
+        }
+        self.start().await
+    }
+
+    async fn running(&self) -> Result<Option<Place>, Failure> {
+        match attach::find(self.global, &self.config).await? {
+            Found::Running { node_id, socket, .. } => Ok(Some(Place { node_id, socket })),
+            Found::Absent(_) => Ok(None),
+        }
+    }
+
+    async fn start(&mut self) -> Result<Option<Place>, Failure> {
+        let failed = |error: StateError| Failure::Failed(error.to_string());
+        if self.redis.is_none() {
+            let settled = settle_redis(&mut self.config, self.seek.clone(), SETTLE_WITHIN).await?;
+            refuse_eviction(&self.config, &settled).await?;
+            settled.tell();
+            self.redis = Some(settled);
+        }
+        let state = StateDir::open(&self.config.state_dir, &self.config.cluster).map_err(failed)?;
+        let waiting = state.clone();
+        let turn = match tokio::task::spawn_blocking(move || waiting.turn_to_start()).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(StateError::InUse { .. })) | Err(_) => return Ok(None),
+            Ok(Err(error)) => return Err(failed(error)),
+        };
+        if *self.stop.borrow() {
+            return Ok(None);
+        }
+        // Who had the turn before may have started one.
+        if let Some(place) = self.running().await? {
+            return Ok(Some(place));
+        }
+        let claim = Claim::take(&self.config, self.wanted(&state))?;
+        if claim.refused() {
+            self.trouble(format!(
+                "another process of this host holds the node id {} and does not listen; it may be starting or ending, call again",
+                claim.id()
+            ));
+            return Ok(None);
+        }
+        let redis = self.redis.get_or_insert_default();
+        let own = OwnNode::start(claim, &self.config, redis)?;
+        drop(turn);
+        let place = Place { node_id: own.id(), socket: own.socket()? };
+        self.own = Some(own);
+        Ok(Some(place))
+    }
+
+    /// The id to run under: the configured one, else that of the node that went away, else any.
+    fn wanted(&self, state: &StateDir) -> Option<NodeId> {
+        let again = || {
+            let (id, _) = self.lost.as_ref()?;
+            let soon = self.lost_for().is_some_and(|time| time < SAME_ID_FOR);
+            (soon && state.is_generated(id)).then(|| id.clone())
+        };
+        self.config.node.id.clone().or_else(again)
+    }
+
+    fn lost_for(&self) -> Option<Duration> {
+        self.lost.as_ref().map(|(_, at)| clock::now().since(*at))
+    }
+
+    /// Tells the calls, and the log once, why there is no node.
+    fn trouble(&mut self, why: String) {
+        if self.told.as_ref() != Some(&why) {
+            tracing::warn!("{why}");
+        }
+        self.news.trouble(&why);
+        self.told = Some(why);
+    }
+}

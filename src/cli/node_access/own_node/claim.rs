@@ -1,0 +1,105 @@
+//! The id that a node of this process runs under, held against the other processes of the host, and the start under it.
+//!
+//! 1. Nothing is started or joined before the id is claimed; dropping the claim frees it.
+//!
+//! Not here: what the id's store keeps (`crate::engine::messages::outbox`).
+
+use crate::cli::outcome::Failure;
+use crate::cli::settings;
+use crate::cluster::history::Summary;
+use crate::cluster::ids::NodeId;
+use crate::cluster::node::Former;
+use crate::config::Config;
+use crate::engine::messages::outbox::NodeStore;
+use crate::engine::oneshot::state::{OneshotState, boot_id};
+use crate::engine::state_dir::{StateDir, StateError};
+use crate::engine::{RunningNode, Start};
+use std::sync::Arc;
+
+/// A node id, and the store of it, or who else holds it.
+pub(crate) struct Claim {
+    state: StateDir,
+    node_id: NodeId,
+    store: Result<NodeStore, String>,
+}
+
+impl Claim {
+    /// Claims an id: the given one, else a generated one that is free.
+    ///
+    /// # Errors
+    /// [`Failure::Failed`] when the state directory cannot be used; an id that another process holds is none.
+    pub(crate) fn take(config: &Config, wanted: Option<NodeId>) -> Result<Self, Failure> {
+        let failed = |error: StateError| Failure::Failed(error.to_string());
+        let opened = StateDir::open(&config.state_dir, &config.cluster).map_err(failed)?;
+        let state = opened.with_outbox_bytes(config.sync.outbox_bytes);
+        let Some(node_id) = wanted else {
+            let mut broken = None;
+            let random = || {
+                let mut bytes = [0; 4];
+                broken = broken.take().or(getrandom::fill(&mut bytes).err());
+                bytes
+            };
+            let (node_id, store) = state.lock_generated(random).map_err(failed)?;
+            return match broken {
+                Some(error) => Err(Failure::Failed(format!("no random numbers for an id: {error}"))),
+                None => Ok(Self { state, node_id, store: Ok(store) }),
+            };
+        };
+        match state.lock_node(&node_id) {
+            Ok(store) => Ok(Self { state, node_id, store: Ok(store) }),
+            Err(StateError::InUse { holder, .. }) => Ok(Self { state, node_id, store: Err(holder) }),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Whether another process holds the id.
+    pub(crate) fn refused(&self) -> bool {
+        self.store.is_err()
+    }
+
+    /// The id.
+    pub(crate) fn id(&self) -> &NodeId {
+        &self.node_id
+    }
+
+    /// The folder that the store lies in.
+    pub(crate) fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// Starts a node under the id.
+    pub(crate) fn start(self, config: &Config) -> Result<Arc<RunningNode>, Failure> {
+        let Self { state, node_id, store } = self;
+        let (former, summary) = former(&state, &node_id).unzip();
+        let summary = summary.flatten();
+        let node = crate::engine::start(Start {
+            cluster: config.cluster.clone(),
+            target: settings::target(config),
+            node_id,
+            store,
+            state_dir: state,
+            metadata: settings::metadata(config),
+            auto_join: config.node.auto_join,
+            leader: config.leader,
+            timing: config.timing,
+            retry: config.node.retry,
+            sync: config.sync,
+            former,
+            summary,
+            history: settings::history(config)?,
+            recent: config.history.recent,
+        });
+        node.map(Arc::new).map_err(|error| Failure::Failed(format!("cannot start the node: {error}")))
+    }
+}
+
+/// The one-shot heartbeats of this id on this host: the node goes on as the member that they kept alive.
+fn former(state: &StateDir, node_id: &NodeId) -> Option<(Former, Option<Summary>)> {
+    let boot = boot_id().ok()?;
+    let kept = OneshotState::load(state, node_id, &boot)?;
+    if let Err(error) = OneshotState::remove(state, node_id) {
+        tracing::warn!(%error, "the state of earlier one-shot heartbeats stays behind");
+    }
+    let former = Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats };
+    Some((former, kept.summary))
+}

@@ -1,0 +1,157 @@
+//! What `run` says on standard error: one line for each change.
+//!
+//! 1. A reader that does not read holds nothing up: lines that do not fit into the queue are dropped.
+//!
+//! Not here: what happens (`crate::cluster::lease::holder`).
+
+use crate::cluster::ids::LeaseName;
+use crate::cluster::lease::holder::{News, Why};
+use serde_json::{Map, Value, json};
+use std::io::Write;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Lines that are not written yet.
+const QUEUE: usize = 64;
+/// How long the last lines may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// See the module's text.
+pub(super) struct Say {
+    lease: LeaseName,
+    quiet: bool,
+    json: bool,
+    lines: SyncSender<String>,
+    written: Receiver<()>,
+}
+
+impl Say {
+    pub(super) fn start(lease: &LeaseName, quiet: bool, json: bool) -> Self {
+        let (lines, queue) = sync_channel::<String>(QUEUE);
+        let (done, written) = sync_channel(1);
+        let write = move || {
+            for line in queue {
+                // A closed one leaves nobody to tell.
+                let _ = std::io::stderr().lock().write_all(line.as_bytes());
+            }
+            let _ = done.send(());
+        };
+        // Without a thread nothing is said.
+        let _ = std::thread::Builder::new().name("say".to_owned()).spawn(write);
+        Self { lease: lease.clone(), quiet, json, lines, written }
+    }
+
+    /// Waits a little for what was said to be written.
+    pub(super) fn end(self) {
+        drop(self.lines);
+        let _ = self.written.recv_timeout(LAST_WORDS);
+    }
+
+    /// The private Redis is in trouble.
+    pub(super) fn trouble(&self, text: &str) {
+        self.line(if self.json { object(&self.lease, "trouble", &[("detail", json!(text))]) } else { plain(text) });
+    }
+
+    pub(super) fn news(&self, news: &News) {
+        let wrong = matches!(news, News::Away(_) | News::Stopping(Why::Silence | Why::Lost) | News::NotSuspended);
+        if !self.quiet || wrong {
+            self.line(if self.json { object_of(&self.lease, news) } else { plain(&sentence(&self.lease, news)) });
+        }
+    }
+
+    fn line(&self, line: String) {
+        // See 1.
+        let _ = self.lines.try_send(line);
+    }
+}
+
+fn plain(text: &str) -> String {
+    format!("clawster: {text}\n")
+}
+
+fn object(lease: &LeaseName, event: &str, more: &[(&str, Value)]) -> String {
+    let mut fields = Map::from_iter([("event".to_owned(), json!(event)), ("lease".to_owned(), json!(lease.as_str()))]);
+    fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    format!("{}\n", Value::Object(fields))
+}
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Silence => "redis_unavailable",
+        Why::Lost => "lost",
+        Why::Drained => "drained",
+        Why::Asked => "asked",
+    }
+}
+
+fn object_of(lease: &LeaseName, news: &News) -> String {
+    let token = |token: u64| ("token", json!(token));
+    let (event, more) = match news {
+        News::Waiting { holder, before } => {
+            let holder = holder.as_ref().map(|id| id.as_str());
+            ("waiting", vec![("holder", json!(holder)), ("before", json!(before))])
+        }
+        News::Draining => ("draining", vec![]),
+        News::Away(why) => ("redis_unavailable", vec![("detail", json!(why))]),
+        News::Granted(term) => ("granted", vec![token(term.0)]),
+        News::Started(term) | News::Again(term) => ("started", vec![token(term.0)]),
+        News::Stopping(why) => ("stopping", vec![("reason", json!(reason(*why)))]),
+        News::Released(term) => ("released", vec![token(term.0)]),
+        News::NotSuspended => ("not_suspended", vec![]),
+    };
+    object(lease, event, &more)
+}
+
+fn sentence(lease: &LeaseName, news: &News) -> String {
+    match news {
+        News::Waiting { holder: Some(holder), before: 0 } => {
+            format!("{holder} holds lease {lease}; waiting, next in line")
+        }
+        News::Waiting { holder: Some(holder), before } => {
+            format!("{holder} holds lease {lease}; waiting, {before} before this one")
+        }
+        News::Waiting { holder: None, .. } => format!("waiting for lease {lease}"),
+        News::Draining => format!("the node drains; waiting for lease {lease} until it does not any more"),
+        News::Away(why) => format!("Redis cannot be used: {why}; trying again"),
+        News::Granted(token) => format!("got lease {lease} (token {token})"),
+        News::Started(token) => format!("starting the command under lease {lease} (token {token})"),
+        News::Again(token) => {
+            format!("Redis answers again; starting the command again under lease {lease} (token {token})")
+        }
+        News::Stopping(Why::Silence) => format!("stopping the command: Redis did not confirm lease {lease} in time"),
+        News::Stopping(Why::Lost) => format!("stopping the command: lease {lease} was lost"),
+        News::Stopping(Why::Drained) => "stopping the command: the node drains".to_owned(),
+        News::Stopping(Why::Asked) => "stopping the command, as asked".to_owned(),
+        News::Released(token) => format!("gave lease {lease} back (token {token})"),
+        News::NotSuspended => {
+            "the command goes on: a lease does not outlast a suspended command; Ctrl-C ends it".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::{NodeId, Term};
+
+    #[test]
+    fn every_line_is_one_object_or_one_sentence() {
+        let lease = LeaseName::new("bot").expect("a name");
+        let holder = NodeId::new("b").ok();
+        let all = [
+            News::Waiting { holder, before: 1 },
+            News::Draining,
+            News::Away("gone".to_owned()),
+            News::Granted(Term(7)),
+            News::Stopping(Why::Lost),
+            News::Released(Term(7)),
+        ];
+        for news in all {
+            let object: Value = serde_json::from_str(&object_of(&lease, &news)).expect("JSON");
+            assert_eq!(object["lease"], "bot", "{object}");
+            assert!(object["event"].is_string(), "{object}");
+            assert!(!sentence(&lease, &news).contains('\n'));
+        }
+        assert_eq!(sentence(&lease, &News::Granted(Term(7))), "got lease bot (token 7)");
+    }
+}

@@ -1,0 +1,158 @@
+//! The demo in a terminal: what its keys do to the nodes.
+//!
+//! 1. Whatever ends it, the nodes are ended, and after them their Redis.
+//!
+//! Not here: the terminal (`crate::cli::tui::screen`), the picture (`view.rs`).
+
+use super::model::{Input, Model};
+use super::nodes::{Nodes, ids};
+use super::view;
+use crate::cli::Environment;
+use crate::cli::outcome::Outcome;
+use crate::cli::tui::screen::{Happening, Signals, Stage, Theme};
+use crate::clock;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// What the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Kill,
+    Terminate,
+    Message,
+    Restart,
+    Quit,
+}
+
+/// Runs the live view.
+///
+/// # Errors
+/// See [`crate::cli::outcome::Failure`].
+pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
+    // Before the nodes: a signal that comes while they start must not leave them behind.
+    let signals = Signals::listen()?;
+    let (reports, inputs) = mpsc::channel(1_024);
+    // Before the screen changes: what goes wrong here is told in the shell.
+    let mut nodes = Nodes::prepare(environment, reports).await?;
+    let names = ids(count);
+    for id in &names {
+        if let Err(failure) = nodes.start(id).await {
+            drop(inputs);
+            nodes.shutdown().await;
+            return Err(failure);
+        }
+    }
+    let outcome = match Stage::open(signals, "clawster demo --plain") {
+        Ok(mut stage) => show(&mut stage, &mut nodes, inputs, &names, Theme::of(environment)).await,
+        Err(failure) => {
+            drop(inputs);
+            Err(failure)
+        }
+    };
+    nodes.shutdown().await;
+    outcome
+}
+
+async fn show(
+    stage: &mut Stage,
+    nodes: &mut Nodes,
+    mut inputs: mpsc::Receiver<Input>,
+    names: &[String],
+    theme: Theme,
+) -> Outcome {
+    let mut model = Model::new(names.iter().cloned());
+    let mut redraw = tokio::time::interval(REDRAW);
+    loop {
+        for input in nodes.news() {
+            model.take(input, clock::now());
+        }
+        tokio::select! {
+            input = inputs.recv() => {
+                if let Some(input) = input {
+                    model.take(input, clock::now());
+                }
+            }
+            _ = redraw.tick() => {
+                nodes.reap();
+                stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
+            }
+            happened = stage.next() => match happened? {
+                Happening::End(code) => return Happening::outcome(code),
+                Happening::Redraw => redraw.reset_immediately(),
+                Happening::Key(key) => match wish(key) {
+                    Some(Wish::Quit) => return Ok(()),
+                    Some(wish) => {
+                        if let Err(failure) = fulfil(wish, nodes, &mut model, names).await {
+                            model.take(Input::Note(failure.to_string()), clock::now());
+                        }
+                    }
+                    None => {}
+                },
+            },
+        }
+    }
+}
+
+async fn fulfil(wish: Wish, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
+    let leader = model.picture.leader.clone().filter(|leader| nodes.is_running(leader));
+    let mut note = String::new();
+    match (wish, leader) {
+        (Wish::Kill, Some(leader)) => {
+            model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
+            nodes.kill(&leader).await;
+        }
+        (Wish::Terminate, Some(leader)) => {
+            model.take(Input::Ending { node: leader.clone(), how: "was asked to end" }, clock::now());
+            nodes.terminate(&leader);
+        }
+        (Wish::Kill | Wish::Terminate, None) => "there is no leader to end just now".clone_into(&mut note),
+        (Wish::Message, _) => match names.iter().find(|id| nodes.is_running(id)) {
+            Some(id) => {
+                nodes.say(id, "hello from the keyboard").await?;
+                note = format!("{id} sent a message");
+            }
+            None => "no node runs; r restarts them".clone_into(&mut note),
+        },
+        (Wish::Restart, _) => {
+            for id in names {
+                if !nodes.is_running(id) {
+                    nodes.start(id).await?;
+                }
+            }
+        }
+        (Wish::Quit, _) => {}
+    }
+    model.take(Input::Note(note), clock::now());
+    Ok(())
+}
+
+fn wish(key: KeyEvent) -> Option<Wish> {
+    match key.code {
+        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
+        KeyCode::Char('k') => Some(Wish::Kill),
+        KeyCode::Char('t') => Some(Wish::Terminate),
+        KeyCode::Char('m') => Some(Wish::Message),
+        KeyCode::Char('r') => Some(Wish::Restart),
+        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_mean_what_the_last_line_says() {
+        let plain = |c| wish(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
+        assert_eq!(plain('k'), Some(Wish::Kill));
+        assert_eq!(plain('t'), Some(Wish::Terminate));
+        assert_eq!(plain('m'), Some(Wish::Message));
+        assert_eq!(plain('r'), Some(Wish::Restart));
+        assert_eq!(plain('q'), Some(Wish::Quit));
+        assert_eq!(plain('x'), None);
+    }
+}

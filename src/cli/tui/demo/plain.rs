@@ -1,0 +1,126 @@
+//! The demo as lines, for pipes, logs and tests: it ends by itself.
+//!
+//! 1. Exit code 0 only when every step was seen to happen.
+//! 2. It is over within 20 s, done or not.
+
+use super::model::{Input, Model};
+use super::nodes::{Nodes, ids, until};
+use crate::cli::Session;
+use crate::cli::outcome::{Failure, Outcome};
+use crate::cli::terminal::Output;
+use crate::cli::tui::screen::takeover_line;
+use crate::clock;
+use crate::cluster::time::Moment;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+const STEP: Duration = Duration::from_secs(8);
+const WHOLE: Duration = Duration::from_secs(18);
+
+struct Story<'a, 'b> {
+    output: &'a mut Output<'b>,
+    model: Model,
+    inputs: mpsc::Receiver<Input>,
+    begun: Moment,
+}
+
+/// Runs the demo without a terminal.
+///
+/// # Errors
+/// [`Failure::Failed`] with the step that was not seen.
+pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
+    let (reports, inputs) = mpsc::channel(1_024);
+    // Before anything is made that must be removed again.
+    let on = |kind| signal(kind).map_err(Failure::Output);
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut hangup = on(SignalKind::hangup())?;
+    let mut nodes = Nodes::prepare(session.environment, reports).await?;
+    let model = Model::new(ids(count));
+    let mut story = Story { output: &mut session.output, model, inputs, begun: clock::now() };
+    let told = tokio::select! {
+        told = tokio::time::timeout(WHOLE, story.tell(&mut nodes, count)) => {
+            told.unwrap_or_else(|_| Err(Failure::Failed("the demo took longer than it should".to_owned())))
+        }
+        _ = interrupt.recv() => Err(Failure::Said(130)),
+        _ = hangup.recv() => Err(Failure::Said(129)),
+        _ = terminate.recv() => Err(Failure::Said(143)),
+    };
+    // Reports that nobody reads any more must not hold up the end.
+    drop(story.inputs);
+    nodes.shutdown().await;
+    told?;
+    Ok(session.output.line("Done: everything above was done by real processes on a private Redis, now stopped.")?)
+}
+
+impl Story<'_, '_> {
+    async fn tell(&mut self, nodes: &mut Nodes, count: usize) -> Outcome {
+        self.say(&format!("A private Redis runs; starting {count} nodes."))?;
+        for id in ids(count) {
+            nodes.start(&id).await?;
+        }
+        self.catch_up(nodes);
+        self.wait("all nodes to join and elect a leader", Model::is_complete).await?;
+        let leader = self.model.picture.leader.clone().unwrap_or_default();
+        self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.picture.term))?;
+
+        self.wait("every node to hear every other", Model::all_heard_all).await?;
+        let totals: Vec<String> =
+            self.model.processes.iter().map(|(id, process)| format!("{id} {}", process.received_in_all())).collect();
+        self.say(&format!("Messages reach everyone; received so far: {}.", totals.join(", ")))?;
+
+        self.say(&format!("Killing {leader}, the leader (kill -9)."))?;
+        self.model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
+        nodes.kill(&leader).await;
+        self.catch_up(nodes);
+        self.wait("another node to take over", Model::is_taken_over).await?;
+        let text = self.model.picture.takeover.as_ref().map(takeover_line).unwrap_or_default();
+        self.say(&format!("{text}."))?;
+
+        self.say(&format!("Restarting {leader}."))?;
+        let before = self.model.picture.rows.get(&leader).map_or(0, |row| row.incarnation);
+        nodes.start(&leader).await?;
+        self.catch_up(nodes);
+        let id = leader.clone();
+        self.wait("the restarted node to join again", move |model| {
+            model.is_complete() && model.picture.rows.get(&id).is_some_and(|row| row.incarnation > before)
+        })
+        .await?;
+        let row = self.model.picture.rows.get(&leader).cloned().unwrap_or_default();
+        let role = if row.leads { "leader" } else { "follower" };
+        self.say(&format!("{leader} joined again as a {role} (incarnation {}).", row.incarnation))
+    }
+
+    fn catch_up(&mut self, nodes: &mut Nodes) {
+        for input in nodes.news() {
+            self.model.take(input, clock::now());
+        }
+    }
+
+    fn say(&mut self, text: &str) -> Outcome {
+        let passed = clock::now().since(self.begun).as_secs_f64();
+        self.output.line(format!("{passed:6.2} s  {text}"))?;
+        Ok(self.output.raw(b"")?)
+    }
+
+    async fn wait(&mut self, what: &str, holds: impl Fn(&Model) -> bool) -> Outcome {
+        let mut written = Ok(());
+        let done = until(STEP, async |left| {
+            if holds(&self.model) {
+                return true;
+            }
+            let Ok(Some(input)) = tokio::time::timeout(left, self.inputs.recv()).await else { return false };
+            if self.model.take(input, clock::now())
+                && let Some(line) = self.model.picture.events.last()
+            {
+                let text = format!("event: {}", line.text);
+                written = self.say(&text);
+            }
+            written.is_err()
+        })
+        .await;
+        written?;
+        if done { Ok(()) } else { Err(Failure::Failed(format!("waited {STEP:?} in vain for {what}"))) }
+    }
+}

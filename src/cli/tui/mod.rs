@@ -1,0 +1,5 @@
+//! Views in a terminal: `top` and `demo`, and the screen that both are drawn on.
+
+pub(crate) mod demo;
+pub(crate) mod screen;
+pub(crate) mod top;

@@ -1,0 +1,70 @@
+//! What `top` does to nodes, and what it says came of it.
+//!
+//! 1. A node is drained through its own socket or not at all: no node drains another one.
+//!
+//! Not here: the question before it (`keys.rs`).
+
+use super::model::Act;
+use crate::cli::arguments::Global;
+use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover};
+use crate::cli::outcome::Failure;
+use crate::cli::terminal::{Tint, clean};
+use crate::cluster::ids::NodeId;
+use crate::config::Config;
+use crate::engine::state_dir::StateDir;
+use crate::rpc::client::{Client, ClientError};
+use crate::rpc::wire::drain::{DrainParams, DrainResult};
+use crate::rpc::wire::election::{ElectParams, ElectResult};
+
+/// Does it, and says what came of it.
+pub(super) async fn perform(act: Act, global: Global, config: Config) -> (Tint, String) {
+    let done = match act {
+        Act::Drain { node, enabled } => drain(&node, enabled, &config).await,
+        Act::Lead { node } => lead(node, &global, &config).await,
+    };
+    match done {
+        Ok(text) => (Tint::Green, text),
+        Err(failure) => (Tint::Red, failure.to_string()),
+    }
+}
+
+async fn drain(node: &str, enabled: bool, config: &Config) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+    let id = NodeId::new(node).map_err(|error| failed(&error))?;
+    let folder = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| failed(&error))?;
+    let socket = folder.checked_socket(&id).map_err(|error| failed(&error))?;
+    let client = match Client::connect(&socket).await {
+        Ok(client) => client,
+        Err(ClientError::NoNode { .. }) => {
+            let off = if enabled { "" } else { " --off" };
+            let text = format!(
+                "{id} does not run on this host, and a node drains only itself: run `clawster drain{off} --node {id}` there"
+            );
+            return Err(Failure::Failed(text));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let drained: DrainResult = answer(ANSWER, client.call("distributed.drain", DrainParams { enabled })).await?;
+    let DrainResult { node_id, draining, running_tasks, leases } = drained;
+    let node_id = clean(&node_id, 64);
+    Ok(if draining {
+        format!("{node_id} drains: {running_tasks} tasks run, {leases} leases are held")
+    } else {
+        format!("{node_id} takes part in everything again")
+    })
+}
+
+async fn lead(node: String, global: &Global, config: &Config) -> Result<String, Failure> {
+    let client = match find(global, config).await? {
+        Found::Running { client, .. } => client,
+        Found::Absent(why) => return Err(Failure::Usage(why)),
+    };
+    let params = ElectParams { candidate: Some(node), force: Some(true) };
+    let result: ElectResult = answer(takeover(config), client.call("distributed.elect_leader", params)).await?;
+    let (leader, term) = (clean(&result.leader_id, 64), result.term);
+    Ok(if result.changed {
+        format!("{leader} leads now (term {term})")
+    } else {
+        format!("{leader} leads already (term {term})")
+    })
+}

@@ -1,0 +1,333 @@
+//! What `top` shows, pure: news in, a picture and what the user made of it out.
+//!
+//! 1. No clock, no I/O: times come with what is taken in.
+//! 2. The selection belongs to a node, not to a row: it stays with the node when rows move.
+//! 3. Paused, the picture stands still; what comes in meanwhile is shown afterwards, and nothing of it is lost.
+//!
+//! Not here: what keys do (`keys.rs`), drawing (`view.rs`).
+
+use super::counters::Counters;
+use crate::cli::node_access::follow::{News, Source};
+use crate::cli::state::{is_alive, role, status_word};
+use crate::cli::terminal::Tint;
+use crate::cli::tui::screen::{Column, Picture, Row};
+use crate::cluster::time::Moment;
+use crate::rpc::wire::node::{Role, Status};
+use std::cmp::Ordering;
+use std::time::Duration;
+
+/// The columns that rows can be sorted by, in the order in which the keys go through them.
+pub(super) const SORTABLE: [Column; 8] = [
+    Column::Node,
+    Column::Status,
+    Column::Role,
+    Column::Seen,
+    Column::Latency,
+    Column::Up,
+    Column::Version,
+    Column::Name,
+];
+
+/// What can be done to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Make it take no new work, or take part again.
+    Drain {
+        /// Which.
+        node: String,
+        /// Whether it shall drain.
+        enabled: bool,
+    },
+    /// Hand leadership over to it.
+    Lead {
+        /// Which.
+        node: String,
+    },
+}
+
+/// What the keys go to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Mode {
+    /// The view.
+    #[default]
+    Look,
+    /// The text of the filter.
+    Filter,
+    /// A question.
+    Ask(Act),
+    /// The list of keys.
+    Help,
+}
+
+/// Which part the arrows move in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Focus {
+    #[default]
+    Nodes,
+    Events,
+}
+
+/// What is known, apart from how it is looked at.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    pub(super) picture: Picture,
+    pub(super) cluster: String,
+    /// The node whose view this is, and its part.
+    pub(super) this: Option<(String, Role)>,
+    pub(super) source: Option<Source>,
+    pub(super) counters: Counters,
+    /// Why nothing comes just now.
+    pub(super) trouble: Option<String>,
+    /// Since when Redis has not answered.
+    pub(super) redis_lost: Option<Moment>,
+    /// When the last news came.
+    taken: Moment,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    sight: Sight,
+    frozen: Option<Box<Sight>>,
+    pub(super) mode: Mode,
+    pub(super) focus: Focus,
+    pub(super) filter: String,
+    /// The place in [`SORTABLE`], and whether the other way round.
+    pub(super) sort: (usize, bool),
+    /// The nodes in order, without those that the filter leaves out.
+    pub(super) shown: Vec<String>,
+    pub(super) selected: Option<String>,
+    /// The first row in sight.
+    pub(super) first: usize,
+    /// How many rows fit, and how many events.
+    room: (usize, usize),
+    /// How many of the newest events are below the part in sight.
+    pub(super) events_back: usize,
+    /// What came of the last thing that was done, or what happened by itself.
+    pub(super) note: Option<(Tint, String)>,
+    /// Until when a note of what happened by itself is shown; it hides the last takeover meanwhile.
+    passing: Option<(Moment, String)>,
+}
+
+/// How long it is shown what happened by itself.
+const PASSING: Duration = Duration::from_secs(10);
+
+impl Model {
+    /// Tells what happened by itself.
+    fn mention(&mut self, tint: Tint, text: String, now: Moment) {
+        self.passing = Some((now + PASSING, text.clone()));
+        self.note = Some((tint, text));
+    }
+
+    /// Takes back what was mentioned and is old by now.
+    pub(super) fn age(&mut self, now: Moment) {
+        if let Some((_, text)) = self.passing.take_if(|(until, _)| *until <= now)
+            && self.note.as_ref().is_some_and(|(_, noted)| *noted == text)
+        {
+            self.note = None;
+        }
+    }
+
+    /// What is to be shown.
+    pub(super) fn sight(&self) -> &Sight {
+        self.frozen.as_deref().unwrap_or(&self.sight)
+    }
+
+    /// Whether the picture stands still.
+    pub(super) fn is_paused(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// The moment that is shown: a picture that stands still does not age.
+    pub(super) fn moment(&self, now: Moment) -> Moment {
+        self.frozen.as_ref().map_or(now, |sight| sight.taken)
+    }
+
+    /// What is true by now, also while the picture stands still.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.sight.source.as_ref()
+    }
+
+    pub(super) fn pause(&mut self) {
+        self.frozen = if self.frozen.is_none() { Some(Box::new(self.sight.clone())) } else { None };
+        self.arrange();
+    }
+
+    /// Takes news in.
+    pub(super) fn take(&mut self, news: News, now: Moment) {
+        self.sight.taken = now;
+        match news {
+            News::Source(source) => {
+                let is_other = self.sight.source.as_ref().is_some_and(|known| *known != source);
+                if is_other || self.sight.trouble.is_some() {
+                    let (tint, text) = match &source {
+                        Source::Node(id) => (Tint::Green, format!("connected to node {id}")),
+                        Source::Redis(_) => (Tint::Yellow, "reading Redis directly from here on".to_owned()),
+                    };
+                    self.mention(tint, text, now);
+                }
+                (self.sight.source, self.sight.trouble) = (Some(source), None);
+                self.sight.counters.take(None, now);
+            }
+            News::State(state, numbers) => {
+                let sight = &mut self.sight;
+                sight.cluster.clone_from(&state.cluster);
+                sight.this = state.node_id.clone().map(|id| (id, state.role));
+                sight.picture.take_state(&state, now);
+                sight.counters.take(numbers, now);
+                sight.trouble = None;
+                self.redis(now);
+                self.arrange();
+            }
+            News::Event(event) => {
+                if self.sight.picture.take_event(&event, now) && self.events_back > 0 && self.frozen.is_none() {
+                    // Whoever reads older events goes on seeing them.
+                    self.events_back += 1;
+                    self.bound_events();
+                }
+            }
+            News::Latencies(latencies) => {
+                for (id, latency) in latencies {
+                    if let Some(row) = self.sight.picture.rows.get_mut(&id) {
+                        row.latency = Some(latency);
+                    }
+                }
+            }
+            News::RedisLost => {
+                self.sight.picture.redis_ok = false;
+                self.sight.trouble = None;
+                self.redis(now);
+            }
+            News::Trouble(why) => self.sight.trouble = Some(why),
+        }
+    }
+
+    fn redis(&mut self, now: Moment) {
+        match (self.sight.picture.redis_ok, self.sight.redis_lost) {
+            (true, Some(since)) => {
+                let away = now.since(since).as_secs_f64();
+                self.mention(Tint::Green, format!("Redis answers again; it was away for {away:.1} s"), now);
+                self.sight.redis_lost = None;
+            }
+            (false, None) => self.sight.redis_lost = Some(now),
+            _ => {}
+        }
+    }
+
+    /// Puts the rows in order and leaves out what the filter does; the selection goes with its node.
+    pub(super) fn arrange(&mut self) {
+        let place = self.place();
+        let (sight, needle) = (self.frozen.as_deref().unwrap_or(&self.sight), self.filter.to_lowercase());
+        let mut rows: Vec<(&String, &Row)> =
+            sight.picture.rows.iter().filter(|(id, row)| needle.is_empty() || matches(id, row, &needle)).collect();
+        let (column, reversed) = (SORTABLE.get(self.sort.0).copied().unwrap_or(Column::Node), self.sort.1);
+        rows.sort_by(|a, b| {
+            let order = compare(column, a.1, b.1);
+            let order = if column == Column::Node { a.0.cmp(b.0) } else { order };
+            // Equal rows stay in the order of their ids, whichever way the rest goes.
+            (if reversed { order.reverse() } else { order }).then_with(|| a.0.cmp(b.0))
+        });
+        self.shown = rows.into_iter().map(|(id, _)| id.clone()).collect();
+        if self.place().is_none() {
+            // Its node is gone or left out: the one that is there now.
+            let at = place.unwrap_or(0).min(self.shown.len().saturating_sub(1));
+            self.selected = self.shown.get(at).cloned();
+        }
+        self.follow();
+    }
+
+    /// The selected node's place among those that are shown.
+    pub(super) fn place(&self) -> Option<usize> {
+        let selected = self.selected.as_ref()?;
+        self.shown.iter().position(|id| id == selected)
+    }
+
+    /// Says how many rows and events fit.
+    pub(super) fn fit(&mut self, rows: usize, events: usize) {
+        if self.room != (rows, events) {
+            self.room = (rows, events);
+            self.bound_events();
+            self.follow();
+        }
+    }
+
+    /// Moves the selection, or the events, by so many lines; positive: down.
+    pub(super) fn step(&mut self, by: isize) {
+        match self.focus {
+            Focus::Nodes => {
+                let last = self.shown.len().saturating_sub(1);
+                let to = self.place().unwrap_or(0).saturating_add_signed(by).min(last);
+                self.selected = self.shown.get(to).cloned();
+                self.follow();
+            }
+            Focus::Events => {
+                self.events_back = self.events_back.saturating_add_signed(by.saturating_neg());
+                self.bound_events();
+            }
+        }
+    }
+
+    /// How many lines a page of the focused part has.
+    pub(super) fn page(&self) -> isize {
+        let room = if self.focus == Focus::Nodes { self.room.0 } else { self.room.1 };
+        isize::try_from(room.saturating_sub(1)).unwrap_or(1).max(1)
+    }
+
+    fn bound_events(&mut self) {
+        let most = self.sight().picture.events.len().saturating_sub(self.room.1);
+        self.events_back = self.events_back.min(most);
+    }
+
+    /// Scrolls so that the selected row is in sight.
+    fn follow(&mut self) {
+        let (place, room) = (self.place().unwrap_or(0), self.room.0.max(1));
+        let most = self.shown.len().saturating_sub(room);
+        self.first = self.first.min(most).min(place).max((place + 1).saturating_sub(room));
+    }
+
+    /// The rows in sight.
+    pub(super) fn in_sight(&self) -> &[String] {
+        let end = self.shown.len().min(self.first + self.room.0);
+        self.shown.get(self.first..end).unwrap_or_default()
+    }
+
+    /// How many nodes are alive, and how many there are.
+    pub(super) fn alive(&self) -> (usize, usize) {
+        let rows = &self.sight().picture.rows;
+        (rows.values().filter(|row| row.status.is_some_and(is_alive)).count(), rows.len())
+    }
+
+    /// How many nodes are not simply online, by status; those that said goodbye are no worry.
+    pub(super) fn unwell(&self) -> impl Iterator<Item = (Status, usize)> {
+        let of = |status| self.sight().picture.rows.values().filter(|row| row.status == Some(status)).count();
+        [Status::Draining, Status::Suspect, Status::Offline]
+            .into_iter()
+            .map(move |status| (status, of(status)))
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+fn matches(id: &str, row: &Row, needle: &str) -> bool {
+    let status = row.status.map_or("", |status| status_word(status).1);
+    let part = role(if row.leads { Role::Leader } else { Role::Follower });
+    let name = row.name.as_deref().unwrap_or_default();
+    let texts = [id, name, status, part, &row.version, &row.capabilities, &row.labels];
+    texts.iter().any(|text| text.to_lowercase().contains(needle))
+}
+
+fn compare(column: Column, a: &Row, b: &Row) -> Ordering {
+    match column {
+        Column::Status => a.status.map(|status| status as u8).cmp(&b.status.map(|status| status as u8)),
+        Column::Role => b.leads.cmp(&a.leads),
+        // The youngest heartbeat first: the oldest ones are what the other way round is for.
+        Column::Seen => b.last_seen_ms.cmp(&a.last_seen_ms),
+        Column::Latency => a.latency.cmp(&b.latency),
+        Column::Up => b.joined_at_ms.cmp(&a.joined_at_ms),
+        Column::Version => a.version.cmp(&b.version),
+        Column::Name => a.name.cmp(&b.name),
+        _ => Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

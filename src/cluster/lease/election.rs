@@ -1,0 +1,213 @@
+//! When a candidate may ask for the leadership, by its own clock.
+//!
+//! 1. Expiry: the record (term and renewal nonce) has been unchanged for one lease on this clock, whatever the server's
+//!    clock says. The leader counts the same lease from before it sent its renewal, so it has stopped by then.
+//! 2. Presence: the leader's registered connection has been gone for the grace on this clock. Every ping that was answered
+//!    on it was sent before it was seen gone, so the leader has stopped by then.
+//! 3. No record: the leader channel has had no subscriber for the grace, or there was no record for one lease.
+//! 4. Whatever was observed on one server process says nothing about another. A record that an earlier process granted is
+//!    open once it was unchanged for the grace and the leader channel was free for it: all connections broke with that process,
+//!    unless its data were put under one that ran already.
+//! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
+//! 6. Grace, lease and mode are the holder's promise, as its record says. Where it says nothing (no record, the version before), or
+//!    another leader may have come after it, the longest that the record and this node know counts. The store compares the same
+//!    with what the candidate says it has seen, so that a candidate which knows less only asks in vain.
+//!
+//! What stays open: on a data set that was lost as a whole, a node that knows no settings of the cluster (never a member, nothing
+//! in its state directory) goes by its own file. Beside a leader that was cut off from Redis in the moment of the loss and follows
+//! a longer grace than that file says, and where no third node that knows is alive, it is elected while that one still leads, for
+//! at most the difference of the two graces.
+//!
+//! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
+
+use crate::cluster::ids::{NodeId, Term};
+use crate::cluster::protocol::{LeaderRecord, Rule, ServerId};
+use crate::cluster::settings::{LeaderMode, Promise};
+use crate::cluster::time::{Moment, ServerTime};
+use std::time::Duration;
+
+/// What candidates add to a wait, because their clock may be fast.
+const FAST: f64 = 1.05;
+/// How long `fenced` candidates wait before they look a second time.
+const RECHECK: Duration = Duration::from_millis(20);
+/// How far apart candidates of neighbouring rank ask, so that the first one usually wins alone.
+const STAGGER: Duration = Duration::from_millis(50);
+
+/// What was seen of the leader, in one answer of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight<'a> {
+    /// The record.
+    pub record: Option<&'a LeaderRecord>,
+    /// The server that showed it.
+    pub server: &'a ServerId,
+    /// That server's time.
+    pub at: ServerTime,
+    /// Only a watch tells: whether the leader registered on this server process, and whether the leader channel is held.
+    pub watch: Option<(bool, bool)>,
+}
+
+/// What a candidate may ask for, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chance {
+    /// Not before.
+    pub at: Moment,
+    /// The term of the record that was seen; 0 without one.
+    pub seen: Term,
+    /// What makes it possible.
+    pub rule: Rule,
+    /// Since when that has been seen.
+    pub since: Moment,
+}
+
+impl Chance {
+    fn after(since: Moment, wait: Duration, seen: Term, rule: Rule) -> Self {
+        Self { at: since + wait, seen, rule, since }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Key {
+    Absent,
+    Record(Term, String),
+}
+
+/// The observations of one candidate.
+#[derive(Debug, Clone, Default)]
+pub struct Observation {
+    server: ServerId,
+    key: Option<Key>,
+    unchanged_since: Moment,
+    gone: Option<(String, Moment)>,
+    strange_since: Option<Moment>,
+    channel_clear_since: Option<Moment>,
+    last_seen: Moment,
+    expired: bool,
+    vacant: bool,
+    handing_to: Option<NodeId>,
+    /// What the record promises, and whether its holder said so itself.
+    promise: Option<(Promise, bool)>,
+}
+
+impl Observation {
+    /// Takes a sight that arrived at `now`. `patience` is the longest pause between two sights that still counts as
+    /// watching: after a longer one (Redis was away) everything is observed anew.
+    pub fn see(&mut self, now: Moment, sight: &Sight<'_>, patience: Duration) {
+        let key = match sight.record {
+            None => Key::Absent,
+            Some(record) => Key::Record(record.term, record.nonce.clone()),
+        };
+        let lapsed = self.key.is_none() || now.since(self.last_seen) > patience;
+        if lapsed || self.server != *sight.server {
+            *self = Self { server: sight.server.clone(), unchanged_since: now, ..Self::default() };
+        } else if self.key.as_ref() != Some(&key) {
+            self.unchanged_since = now;
+            self.strange_since = None;
+        }
+        self.key = Some(key);
+        self.last_seen = now;
+        self.expired = sight.record.is_some_and(|record| sight.at > record.expires_at);
+        self.vacant = sight.record.is_some_and(|record| record.holder.is_none());
+        self.handing_to = sight.record.and_then(|record| record.handing_to.clone());
+        self.promise = sight.record.map(|record| (record.promise, record.stated));
+        if let Some((same_server, channel_held)) = sight.watch {
+            self.see_presence(now, sight.record, same_server);
+            let strange = sight.record.is_some() && !same_server;
+            self.strange_since = strange.then(|| self.strange_since.unwrap_or(now));
+            let counts = !channel_held && (strange || sight.record.is_none());
+            self.channel_clear_since = counts.then(|| self.channel_clear_since.unwrap_or(now));
+        } else if sight.record.is_some() {
+            self.channel_clear_since = None;
+        }
+    }
+
+    fn see_presence(&mut self, now: Moment, record: Option<&LeaderRecord>, same_server: bool) {
+        let gone = record.filter(|r| same_server && !r.present && r.holder.is_some()).and_then(|r| r.presence.clone());
+        self.gone = match (gone, self.gone.take()) {
+            (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
+            (Some(nonce), _) => Some((nonce, now)),
+            (None, _) => None,
+        };
+    }
+
+    /// Forgets everything, because the connection to the store was in doubt.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What the record's holder follows at most. `known`: the settings of the cluster as this node knows them.
+    fn promised(&self, known: Promise) -> Promise {
+        match self.promise {
+            Some((promise, true)) => promise,
+            Some((promise, false)) => Promise { mode: LeaderMode::Exclusive, ..known.longest(promise) },
+            None => known,
+        }
+    }
+
+    /// What this candidate may ask for now, or next. `known`: what a leader by the settings of the cluster promises, as this node
+    /// knows them. `rank` staggers the candidates.
+    #[must_use]
+    pub fn chance(&self, me: &NodeId, known: Promise, rank: usize) -> Option<Chance> {
+        let stagger = STAGGER.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
+        let promised = self.promised(known);
+        // Another leader may have come after the record's on a server process whose last writes are lost.
+        let longest = known.longest(self.promise.map_or(known, |(promise, _)| promise));
+        let lease = if self.strange_since.is_some() { longest.lease } else { promised.lease };
+        let lease = lease.mul_f64(FAST) + stagger;
+        let lease_is_over = self.unchanged_since + lease <= self.last_seen;
+        let grace = longest.grace.mul_f64(FAST) + stagger;
+        match self.key.as_ref()? {
+            Key::Absent => {
+                let by_lease = Chance::after(self.unchanged_since, lease, Term(0), Rule::AbsentLease);
+                if lease_is_over {
+                    // Whoever was refused by the channel (a promoted replica knows no subscribers) comes in by the lease.
+                    return Some(by_lease);
+                }
+                let by_channel =
+                    self.channel_clear_since.map(|since| Chance::after(since, grace, Term(0), Rule::Absent));
+                Some(by_channel.into_iter().fold(by_lease, |a, b| if b.at < a.at { b } else { a }))
+            }
+            Key::Record(term, nonce) => {
+                let expired = || Rule::Expired { nonce: nonce.clone() };
+                let by_lease = || Chance::after(self.unchanged_since, lease, *term, expired());
+                let strange_since = self.strange_since.zip(self.channel_clear_since).map(|(a, b)| a.max(b));
+                let by_restart = strange_since
+                    .map(|since| Chance::after(since, grace, *term, Rule::Restarted { nonce: nonce.clone() }));
+                if self.vacant {
+                    let mine = self.handing_to.as_ref() == Some(me);
+                    let kept = if self.handing_to.is_none() || mine { stagger } else { grace };
+                    let kept = if mine { Duration::ZERO } else { kept };
+                    let vacant = || Chance::after(self.unchanged_since, kept, *term, Rule::Vacant);
+                    // Whoever was refused as "granted on another server" comes in by the lease.
+                    return Some(if lease_is_over { by_lease() } else { by_restart.unwrap_or_else(vacant) });
+                }
+                let by_presence = self.gone.as_ref().map(|(gone, since)| {
+                    let nonce = gone.clone();
+                    match promised.mode {
+                        LeaderMode::Fenced if known.mode == LeaderMode::Fenced => {
+                            Chance::after(*since, RECHECK + stagger, *term, Rule::Fenced { nonce })
+                        }
+                        _ => {
+                            let wait = promised.grace.mul_f64(FAST) + stagger;
+                            Chance::after(*since, wait, *term, Rule::Presence { nonce })
+                        }
+                    }
+                });
+                let by_lease = self.expired.then(by_lease);
+                if lease_is_over && by_lease.is_some() {
+                    return by_lease;
+                }
+                [by_presence, by_restart, by_lease].into_iter().flatten().min_by_key(|chance| chance.at)
+            }
+        }
+    }
+
+    /// Whether something is wrong with the leadership, so that looking more often pays.
+    #[must_use]
+    pub fn trouble(&self) -> bool {
+        match &self.key {
+            None => true,
+            Some(Key::Absent) => true,
+            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some() || self.strange_since.is_some(),
+        }
+    }
+}

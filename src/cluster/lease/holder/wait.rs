@@ -1,0 +1,342 @@
+//! Waiting for a lease that another holds.
+//!
+//! 1. Everybody queues once, under a ticket, and sleeps until it is called. Asking again with the ticket keeps the place.
+//! 2. The first one in the queue watches a holder that is bound to a presence, four times a grace. It claims the lease once
+//!    that presence was seen gone for the grace and 5 % more, or the record was unchanged for its TTL and 5 % more, by its
+//!    own clock. Grace and TTL are those of the holder's record. The store checks again that what was seen is still so, and for
+//!    long enough.
+//! 3. What was seen on one server process says nothing about another.
+//!
+//! Not here: what follows a grant (`holder.rs`).
+
+use super::leave::Then;
+use super::{Effect, End, News, Wait};
+use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::lease::holder::state::{Holder, Phase};
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
+};
+use crate::cluster::time::{Moment, ServerTime, millis};
+use std::time::Duration;
+
+/// What a waiter adds to a wait, because its clock may be fast.
+const FAST: f64 = 1.05;
+/// How long a waiter sleeps at most before it looks whether it was forgotten.
+const SLOW_LOOK: Duration = Duration::from_secs(5);
+/// When a call that failed is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How often a draining node's wrapper asks whether it may again.
+const DRAINING: Duration = Duration::from_secs(1);
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    ticket: Nonce,
+    /// The place in the queue, once it is known.
+    before: Option<u64>,
+    ask_at: Moment,
+    watch_at: Option<Moment>,
+    /// No claim is made before, so that a refused one is not repeated at once.
+    claim_after: Moment,
+    /// When the first call was sent whose answer was lost: it may have been granted.
+    unanswered: Option<Moment>,
+    sight: Option<Sight>,
+    told: Option<News>,
+    /// When an unwilling waiter asked first.
+    began: Option<Moment>,
+}
+
+/// What was seen of another's lease, on one server process.
+#[derive(Debug, Clone)]
+struct Sight {
+    record: LeaseRecord,
+    server: ServerId,
+    /// Since when token and renewal have been the same.
+    unchanged_since: Moment,
+    /// The presence that is gone, and since when.
+    gone: Option<(String, Moment)>,
+    /// When the lease ends on this clock, as the server's last word has it.
+    over_at: Moment,
+}
+
+impl Waiting {
+    pub(super) fn new(ticket: Nonce) -> Self {
+        Self {
+            ticket,
+            before: None,
+            ask_at: Moment::default(),
+            watch_at: None,
+            claim_after: Moment::default(),
+            unanswered: None,
+            sight: None,
+            told: None,
+            began: None,
+        }
+    }
+
+    pub(super) fn ask_now(&mut self, now: Moment) {
+        self.ask_at = self.ask_at.min(now);
+    }
+
+    pub(super) fn failed(&mut self, now: Moment, sent: Moment, asked: bool) {
+        if asked {
+            self.unanswered = self.unanswered.or(Some(sent));
+        }
+        self.ask_at = now + RETRY;
+        self.watch_at = None;
+    }
+
+    fn see(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
+        let Some(record) = record.filter(|record| record.holder.is_some()) else {
+            self.sight = None;
+            return;
+        };
+        let same =
+            |old: &Sight| old.server == *server && old.record.token == record.token && old.record.nonce == record.nonce;
+        let before = self.sight.take();
+        let unchanged_since = before.as_ref().filter(|old| same(old)).map_or(now, |old| old.unchanged_since);
+        let presence = record.holder.as_ref().and_then(|holder| holder.presence.as_ref());
+        let gone = presence.filter(|_| record.same_server && !record.present).map(Nonce::to_string);
+        let gone = gone.map(|nonce| match before.filter(|old| old.server == *server).and_then(|old| old.gone) {
+            Some((known, since)) if known == nonce => (known, since),
+            _ => (nonce, now),
+        });
+        let over_at = now + record.expires_at.since(at);
+        self.sight = Some(Sight { record: record.clone(), server: server.clone(), unchanged_since, gone, over_at });
+    }
+}
+
+/// When something may be claimed, what, and since when it has been seen.
+type Claimable = (Moment, Claim, Moment);
+
+impl Sight {
+    /// See [`Claimable`].
+    fn claim(&self) -> Claimable {
+        let (token, since) = (self.record.token, self.unchanged_since);
+        let by_lease = (since + self.record.ttl.mul_f64(FAST)).max(self.over_at);
+        let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() }, since);
+        let wait = self.record.grace.mul_f64(FAST);
+        let by_presence =
+            self.gone.clone().map(|(presence, since)| (since + wait, Claim::Presence { token, presence }, since));
+        by_presence.into_iter().fold(by_lease, |lease, presence| if presence.0 < lease.0 { presence } else { lease })
+    }
+
+    fn by_presence(&self) -> bool {
+        self.record.holder.as_ref().is_some_and(|holder| holder.presence.is_some())
+    }
+}
+
+impl Holder {
+    pub(super) fn waiting_due(&self) -> Option<Moment> {
+        let Phase::Waiting(waiting) = &self.phase else { return None };
+        let deadline = match self.terms.wait {
+            Wait::Until(at) => Some(at),
+            Wait::Not | Wait::Forever => None,
+        };
+        let call = self.call.is_none() && self.line.standing().is_some();
+        let claim = waiting.claim().map(|(at, ..)| at);
+        let calls = [Some(waiting.ask_at), waiting.watch_at, claim];
+        calls.into_iter().flatten().filter(|_| call).chain(deadline).min()
+    }
+
+    pub(super) fn act_waiting(&mut self, now: Moment) {
+        let Phase::Waiting(waiting) = &self.phase else { return };
+        if self.call.is_some() {
+            return;
+        }
+        let queued = waiting.before.is_some() || waiting.unanswered.is_some();
+        let ticket = queued.then(|| waiting.ticket.clone());
+        if let Some(code) = self.quit {
+            self.leave(now, None, ticket, Then::Exit(End::Code(code)));
+            return self.act_leaving(now);
+        }
+        if matches!(self.terms.wait, Wait::Until(at) if at <= now) {
+            let end = self.in_vain();
+            self.leave(now, None, ticket, Then::Exit(end));
+            return self.act_leaving(now);
+        }
+        let Some(presence) = self.line.standing().cloned() else { return };
+        let Phase::Waiting(waiting) = &self.phase else { return };
+        let claim = waiting.claim().filter(|(at, ..)| *at <= now).map(|(_, claim, since)| (claim, since));
+        if claim.is_some() || waiting.ask_at <= now {
+            self.ask(now, presence, claim);
+        } else if waiting.watch_at.is_some_and(|at| at <= now) {
+            self.call(LeaseCall::Watch { name: self.terms.name.clone() });
+        }
+    }
+
+    /// What an end without the lease is called.
+    fn in_vain(&self) -> End {
+        let Phase::Waiting(waiting) = &self.phase else { return End::Held(None) };
+        match &waiting.told {
+            Some(News::Draining) => End::Draining,
+            _ if self.away => End::Away("it did not answer in time".to_owned()),
+            _ => End::Held(waiting.holder()),
+        }
+    }
+
+    fn ask(&mut self, now: Moment, presence: Nonce, claim: Option<(Claim, Moment)>) {
+        let (claim, seen_since) = claim.unzip();
+        let (nonce, fresh_epoch) = (self.name(), self.name());
+        let owner = self.owner(presence);
+        let served = self.served.as_ref().map(|(server, epoch, since)| Served {
+            server: server.clone(),
+            epoch: epoch.clone(),
+            span: now.since(*since),
+        });
+        let Phase::Waiting(waiting) = &mut self.phase else { return };
+        waiting.began = waiting.began.or(Some(now));
+        waiting.claim_after = now + self.terms.grace / 4;
+        // Unless the answer says otherwise: no claim is repeated at once.
+        waiting.ask_at = now + SLOW_LOOK;
+        let acquire = Acquire {
+            name: self.terms.name.clone(),
+            owner,
+            ticket: waiting.ticket.clone(),
+            request_id: String::new(),
+            ttl: self.terms.ttl,
+            wait: self.terms.wait != Wait::Not,
+            grace: self.terms.grace,
+            claim,
+            seen_for: seen_since.map(|since| now.since(since)).unwrap_or_default(),
+            stated: millis(now.0),
+            served,
+            nonce,
+            known: Numbers { token: self.token, ..Numbers::default() },
+            fresh_epoch,
+        };
+        self.call(LeaseCall::Acquire(acquire));
+    }
+
+    pub(super) fn acquired(
+        &mut self,
+        now: Moment,
+        sent: Moment,
+        asked: Acquire,
+        reply: AcquireReply,
+        server: ServerId,
+    ) {
+        let grace = self.terms.grace;
+        let Phase::Waiting(waiting) = &mut self.phase else { return };
+        let soon = reply.again.unwrap_or(SLOW_LOOK).clamp(Duration::from_millis(10), SLOW_LOOK);
+        match reply.outcome {
+            Acquired::Granted { token, again, .. } => {
+                // A grant that is told again may have been made by the first call whose answer was lost.
+                let confirmed = if again { waiting.unanswered.unwrap_or(sent).min(sent) } else { sent };
+                let standing = asked.owner.presence.filter(|nonce| !again && self.line.standing() == Some(nonce));
+                // The record's, where it tells: an earlier call of this ticket may have stated another one.
+                let told = reply.record.as_ref().map_or(asked.grace, |record| record.grace.min(asked.grace));
+                let grace = if told.is_zero() { asked.grace } else { told };
+                let standing = standing.map(|nonce| (nonce, server));
+                self.granted(now, token, (grace, asked.ticket), confirmed, standing);
+            }
+            Acquired::Queued { before } => {
+                waiting.unanswered = None;
+                waiting.before = Some(before);
+                waiting.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.ask_at = now + soon;
+                waiting.watch_later(now, grace);
+                let news = News::Waiting { holder: waiting.holder(), before };
+                self.tell_waiting(news);
+            }
+            Acquired::Refused(why) => {
+                waiting.unanswered = None;
+                waiting.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.ask_at = now + soon;
+                self.refused(now, why);
+            }
+        }
+    }
+
+    fn refused(&mut self, now: Moment, why: Refusal) {
+        let unwilling = self.terms.wait == Wait::Not;
+        let grace = self.terms.grace;
+        let Phase::Waiting(waiting) = &mut self.phase else { return };
+        let holder = waiting.holder();
+        let patient = waiting.began.is_some_and(|began| now.since(began) < grace * 3);
+        match why {
+            Refusal::Held | Refusal::Overloaded if unwilling => self.finish(End::Held(holder)),
+            Refusal::Draining if unwilling => self.finish(End::Draining),
+            Refusal::Unsettled if unwilling && !patient => self.finish(End::Held(holder)),
+            Refusal::Held | Refusal::Overloaded => self.tell_waiting(News::Waiting { holder, before: 0 }),
+            Refusal::Draining => {
+                waiting.ask_at = now + DRAINING;
+                self.tell_waiting(News::Draining);
+            }
+            Refusal::Unsettled => waiting.ask_at = waiting.ask_at.min(now + grace / 4),
+            Refusal::NoPresence => {
+                // This connection reaches another server than the calls do: a new one asks again.
+                let close = self.line.give_up(now);
+                self.effects.extend(close);
+            }
+            Refusal::NoMember(_) => {
+                self.finish(End::Refused("the store takes this process for a member, which it is not".to_owned()));
+            }
+            Refusal::Leadership => {
+                let why = "the lease named leader is the leadership, which is elected; choose another name";
+                self.finish(End::Refused(why.to_owned()));
+            }
+        }
+    }
+
+    pub(super) fn watched(&mut self, now: Moment, at: ServerTime, record: Option<LeaseRecord>, server: &ServerId) {
+        let grace = self.terms.grace;
+        let Phase::Waiting(waiting) = &mut self.phase else { return };
+        waiting.see(now, at, record.as_ref(), server);
+        waiting.watch_later(now, grace);
+        if waiting.sight.is_none() {
+            // Vacant: it is kept for somebody, most likely for this process.
+            waiting.ask_now(now);
+        } else if record.is_some_and(|record| !record.same_server) {
+            // The server itself knows when a lease of an earlier process may be taken.
+            waiting.ask_at = waiting.ask_at.min(now + grace / 4);
+        }
+    }
+
+    pub(super) fn called(&mut self, now: Moment, ticket: &Nonce) {
+        if let Phase::Waiting(waiting) = &mut self.phase
+            && waiting.ticket == *ticket
+        {
+            waiting.ask_at = now;
+        }
+    }
+
+    /// Redis did not answer: who does not want to wait ends.
+    pub(super) fn waited_in_vain(&mut self, why: &str) {
+        if matches!(self.phase, Phase::Waiting(_)) && self.terms.wait == Wait::Not {
+            self.finish(End::Away(why.to_owned()));
+        }
+    }
+
+    fn tell_waiting(&mut self, news: News) {
+        if let Phase::Waiting(waiting) = &mut self.phase {
+            let same = match (&waiting.told, &news) {
+                (Some(News::Waiting { holder: old, .. }), News::Waiting { holder: new, .. }) => old == new,
+                (told, news) => told.as_ref() == Some(news),
+            };
+            if !same {
+                waiting.told = Some(news.clone());
+                self.effects.push(Effect::Say(news));
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn holder(&self) -> Option<NodeId> {
+        Some(self.sight.as_ref()?.record.holder.as_ref()?.node_id.clone())
+    }
+
+    /// What the first one in the queue may claim, and when.
+    fn claim(&self) -> Option<Claimable> {
+        let (at, claim, since) = self.sight.as_ref().filter(|_| self.before == Some(0))?.claim();
+        Some((at.max(self.claim_after), claim, since))
+    }
+
+    /// The first one watches a holder that is bound to a presence closely; all others sleep until they are called.
+    fn watch_later(&mut self, now: Moment, grace: Duration) {
+        let first = self.before == Some(0);
+        let close = self.sight.as_ref().is_some_and(Sight::by_presence);
+        self.watch_at = (first && close).then(|| now + grace / 4);
+    }
+}

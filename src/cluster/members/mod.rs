@@ -1,0 +1,4 @@
+//! Members of the cluster: one of them, and all of them as a node sees them.
+
+pub mod member;
+pub mod view;

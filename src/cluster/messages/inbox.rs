@@ -1,0 +1,387 @@
+//! What a node has read of the message stream and its clients have not acknowledged yet.
+//!
+//! 1. (S1) Positions are contiguous: a hole between two entries is a gap, and a gap is told until it is acknowledged.
+//! 2. (S2) A message is offered again until it is acknowledged, and never after that; a producer's message is taken once,
+//!    also when it stands in the stream twice after a loss of data; a node is not offered its own messages.
+//! 3. (S3) Messages are offered in the order of their positions.
+//! 4. What is kept in memory is bounded; reading pauses while [`Inbox::is_full`].
+//!
+//! Not here: reading the stream (`crate::engine::stream_reader`), keeping the cursor on disk (`crate::engine::messages::outbox`).
+
+mod kept;
+mod marks;
+mod offer;
+mod passed;
+
+pub use kept::Kept;
+pub use offer::{BeyondOffered, Offer};
+pub use passed::{Passed, Place};
+
+use super::message::{Gap, Message, Producer, Received};
+use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::protocol::{DataSet, Entry};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many messages wait in memory at most, before reading pauses.
+const MAX_MESSAGES: usize = 16_384;
+/// How many bytes of payload wait in memory at most, before reading pauses.
+const MAX_BYTES: usize = 8 << 20;
+/// What a message counts besides its payload.
+const OVERHEAD: usize = 160;
+
+#[derive(Debug, Clone)]
+enum Item {
+    Gap(Gap),
+    Message { received: Received, producer: Producer, own: u64 },
+}
+
+impl Item {
+    fn last(&self) -> MessageSeq {
+        match self {
+            Self::Gap(gap) => gap.to,
+            Self::Message { received, .. } => received.seq,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Gap(_) => 0,
+            Self::Message { received, .. } => {
+                received.message.payload.get().len() + received.message.id.len() + OVERHEAD
+            }
+        }
+    }
+}
+
+/// How much a message takes in an answer at most: JSON text may write a byte of a string as six, and a payload grows
+/// twofold where its line separators are escaped.
+fn line_bytes(received: &Received) -> usize {
+    let message = &received.message;
+    let to: usize = message.to.iter().flatten().map(|id| id.as_str().len() + 3).sum();
+    let texts = message.id.len() + message.topic.as_ref().map_or(0, String::len);
+    message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Inbox {
+    ids: Vec<NodeId>,
+    /// Producers of this node's own messages.
+    own: Vec<Producer>,
+    epoch: String,
+    /// What lies up to here was lost with an earlier data set.
+    begins: MessageSeq,
+    /// No message stands behind the first of these positions and up to the second.
+    left_out: (MessageSeq, MessageSeq),
+    read: MessageSeq,
+    acknowledged: MessageSeq,
+    offered: MessageSeq,
+    /// Set until the first offer after a restart: a client may acknowledge what an earlier process offered.
+    earlier: Option<MessageSeq>,
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// Where receiving began under these ids.
+    began: MessageSeq,
+    passed: Vec<Passed>,
+    before: Option<passed::Before>,
+    /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
+    unmarked: MessageSeq,
+    marks: marks::Marks,
+}
+
+impl Inbox {
+    /// An inbox that goes on behind `cursor`. `marks` are the producers' sequences acknowledged by earlier processes.
+    #[must_use]
+    pub fn new(
+        ids: Vec<NodeId>,
+        producer: Producer,
+        cursor: MessageSeq,
+        data: &DataSet,
+        marks: BTreeMap<Producer, u64>,
+    ) -> Self {
+        let mut inbox = Self {
+            ids,
+            own: vec![producer],
+            epoch: data.epoch.clone(),
+            begins: data.message_start,
+            left_out: (MessageSeq(0), MessageSeq(0)),
+            read: cursor,
+            acknowledged: cursor,
+            offered: cursor,
+            earlier: Some(MessageSeq(data.numbers.message)),
+            items: VecDeque::new(),
+            bytes: 0,
+            began: cursor,
+            passed: Vec::new(),
+            before: None,
+            unmarked: MessageSeq(0),
+            marks: marks::Marks::new(marks),
+        };
+        inbox.skip_to(data.message_start);
+        inbox
+    }
+
+    /// The name of the data set that is read.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The position up to which the stream was read.
+    #[must_use]
+    pub fn read(&self) -> MessageSeq {
+        self.read
+    }
+
+    /// The position up to which clients acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> MessageSeq {
+        self.acknowledged
+    }
+
+    /// How many messages of this data set up to `newest` are not acknowledged. What lies before its beginning is lost and
+    /// no message: between two data sets the numbers jump by as much as the clock.
+    #[must_use]
+    pub fn lag(&self, newest: MessageSeq) -> u64 {
+        let from = self.acknowledged.max(self.begins).0;
+        let (after, to) = self.left_out;
+        newest.0.saturating_sub(from).saturating_sub(to.0.min(newest.0).saturating_sub(after.0.max(from)))
+    }
+
+    /// Whether reading should pause.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
+    }
+
+    /// How many messages and gaps wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The ids that messages to this node may carry, the current one first.
+    pub fn set_ids(&mut self, ids: Vec<NodeId>) {
+        self.ids = ids;
+    }
+
+    /// The data set is another one: what lay between is lost, and nobody knows how much it was. One without a name is none yet: what
+    /// comes next is named against the one that was read.
+    pub fn begin_epoch(&mut self, data: &DataSet) {
+        if self.epoch != data.epoch && !data.epoch.is_empty() {
+            self.epoch.clone_from(&data.epoch);
+            self.begins = data.message_start;
+            self.marks.begin_data_set();
+            self.skip_to(data.message_start);
+        }
+    }
+
+    fn skip_to(&mut self, start: MessageSeq) {
+        if self.read < start {
+            self.push_gap(Gap { from: self.read.next(), to: start, count: None });
+            self.read = start;
+        }
+    }
+
+    fn push_gap(&mut self, mut gap: Gap) {
+        if gap.to <= self.acknowledged {
+            return;
+        }
+        if gap.from <= self.acknowledged {
+            gap.from = self.acknowledged.next();
+            gap.count = gap.count.map(|_| gap.to.0 - self.acknowledged.0);
+        }
+        // Between two gaps that do not touch stand messages that are not for this node: those are not missing.
+        if let Some(Item::Gap(last)) = self.items.back_mut()
+            && last.to.next() == gap.from
+        {
+            last.to = gap.to;
+            last.count = last.count.zip(gap.count).map(|(a, b)| a + b);
+        } else {
+            self.items.push_back(Item::Gap(gap));
+        }
+    }
+
+    /// Whether an entry follows what was read without a hole. If not, the data set should be asked for first, because a
+    /// hole may be a new epoch.
+    #[must_use]
+    pub fn follows(&self, entry: &Entry) -> bool {
+        entry.last.0.saturating_sub(entry.count) <= self.read.0
+    }
+
+    /// The entry at `last` cannot be read: its messages are lost for this node, and that is told.
+    pub fn lose(&mut self, last: MessageSeq) {
+        if last > self.read {
+            let count = last.0 - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: last, count: Some(count) });
+            self.read = last;
+        }
+    }
+
+    /// Takes an entry of the stream; returns the messages in it that are new and for this node.
+    pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
+        if entry.last <= self.read {
+            return Vec::new();
+        }
+        let before_first = entry.last.0.saturating_sub(entry.count);
+        if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
+            // Numbers were left out: what is missing before them is, they are not.
+            self.lose(after);
+            self.left_out = (after, MessageSeq(before_first));
+            self.read = MessageSeq(before_first);
+        }
+        if before_first > self.read.0 {
+            let count = before_first - self.read.0;
+            self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });
+            self.read = MessageSeq(before_first);
+        }
+        let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
+        if messages.len() as u64 != entry.count {
+            // Not what clawster writes: its positions are lost, and that is said.
+            self.lose(entry.last);
+            return Vec::new();
+        }
+        let mut fresh = Vec::new();
+        for (offset, message) in (0..).zip(messages) {
+            let seq = MessageSeq(before_first + 1 + offset);
+            if seq > self.read
+                && let Some(received) = self.take_message(entry, seq, entry.first_own.saturating_add(offset), message)
+            {
+                fresh.push(received);
+            }
+        }
+        self.read = entry.last;
+        fresh
+    }
+
+    fn take_message(&mut self, entry: &Entry, seq: MessageSeq, own: u64, message: Message) -> Option<Received> {
+        if seq > self.unmarked && self.marks.has_read(&entry.producer, own) {
+            return None;
+        }
+        self.marks.read(&entry.producer, own);
+        let again = seq <= self.unmarked && message.to.is_none() && self.marks.had_before(&entry.producer, own);
+        if again || seq <= self.acknowledged || self.has_passed(seq, &message) {
+            self.marks.acknowledge(&entry.producer, own);
+            return None;
+        }
+        let meant = message.to.as_ref().is_none_or(|to| to.iter().any(|id| self.ids.contains(id)));
+        if self.is_own(entry) || !meant {
+            return None;
+        }
+        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message };
+        let item = Item::Message { received: received.clone(), producer: entry.producer.clone(), own };
+        self.bytes += item.bytes();
+        self.items.push_back(item);
+        Some(received)
+    }
+
+    /// What a receiving call is given: up to `limit` messages of up to `max_bytes` together, at least one where there is
+    /// one. A gap comes at the beginning of an offer, or ends the offer before it.
+    pub fn offer(&mut self, limit: usize, max_bytes: usize) -> Offer {
+        let mut offer = Offer { received: Vec::new(), cursor: self.acknowledged, more: false, gap: None };
+        if limit == 0 {
+            offer.more = !self.items.is_empty();
+            return offer;
+        }
+        let mut bytes = 0;
+        let mut taken = 0;
+        for item in &self.items {
+            match item {
+                Item::Gap(gap) if taken == 0 => offer.gap = Some(*gap),
+                Item::Message { received, .. } => {
+                    bytes += line_bytes(received);
+                    if offer.received.len() == limit || (bytes > max_bytes && !offer.received.is_empty()) {
+                        break;
+                    }
+                    offer.received.push(received.clone());
+                }
+                Item::Gap(_) => break,
+            }
+            taken += 1;
+            offer.cursor = item.last();
+        }
+        offer.more = taken < self.items.len();
+        if !offer.more {
+            // Everything read is covered: this node's own messages and those for others, too.
+            offer.cursor = self.read.max(self.acknowledged);
+        }
+        self.offered = self.offered.max(offer.cursor);
+        if taken > 0 {
+            self.earlier = None;
+        }
+        offer
+    }
+
+    /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True when it moved.
+    ///
+    /// # Errors
+    /// [`BeyondOffered`] when it lies beyond what was offered.
+    pub fn acknowledge(&mut self, cursor: MessageSeq) -> Result<bool, BeyondOffered> {
+        if cursor <= self.acknowledged {
+            return Ok(false);
+        }
+        if cursor > self.offered && self.acknowledge_before(cursor) {
+            return Ok(true);
+        }
+        if cursor > self.offered && self.earlier.is_none_or(|head| cursor > head) {
+            return Err(BeyondOffered { asked: cursor, offered: self.offered });
+        }
+        self.acknowledged = cursor;
+        self.offered = self.offered.max(cursor);
+        self.drop_acknowledged();
+        // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
+        // marks of those messages are not missed, and takes nothing that is acknowledged already.
+        Ok(true)
+    }
+
+    /// Drops what was acknowledged, and remembers the producers' sequences in it.
+    fn drop_acknowledged(&mut self) {
+        let cursor = self.acknowledged;
+        while self.items.front().is_some_and(|item| item.last() <= cursor) {
+            let Some(item) = self.items.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(item.bytes());
+            if let Item::Message { received, producer, own } = item {
+                self.marks.acknowledge(&producer, own);
+                if received.message.to.is_none() {
+                    self.marks.have(&producer, own, received.seq <= self.begins);
+                }
+            }
+        }
+        if let Some(Item::Gap(gap)) = self.items.front_mut()
+            && gap.from <= cursor
+        {
+            gap.from = cursor.next();
+            gap.count = gap.count.map(|_| gap.to.0 - cursor.0);
+        }
+    }
+
+    /// Where nothing waits for this node, what was read needs no acknowledgement: its own messages and those for others. So a
+    /// sender that never receives is not waited for. True when the cursor moved.
+    pub fn pass_over(&mut self) -> bool {
+        let moves = self.items.is_empty() && self.read > self.acknowledged;
+        if moves {
+            self.acknowledged = self.read;
+            self.offered = self.offered.max(self.read);
+        }
+        moves
+    }
+
+    /// Takes marks back that could not be kept.
+    pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
+        self.marks.return_fresh(marks);
+    }
+
+    /// The producers' sequences acknowledged since the last call, to be kept with the cursor.
+    pub fn take_marks(&mut self) -> BTreeMap<Producer, u64> {
+        self.marks.take_fresh()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Messages between nodes: what one is, how several are packed into a stream entry, and what a receiver has read and acknowledged.
+//!
+//! Not here: the outbox on disk and the calls to Redis (`crate::engine::messages`).
+
+pub mod batch_limit;
+pub mod inbox;
+pub mod message;
+pub mod packing;

@@ -1,0 +1,152 @@
+//! What has to be taken back because nobody waits for it any more.
+//!
+//! 1. Whoever finds that out does not wait: it is noted here and done by one task, in order, and each again and again until Redis
+//!    has confirmed it. What there is no room for ends by its own time.
+//! 2. A call that was given up without an answer is withdrawn: Redis may make it later, for nobody.
+//!
+//! Not here: who finds it out (`leases/`, `tasks/`).
+
+use super::error::Error;
+use super::refusals::unavailable;
+use crate::cluster::ids::{LeaseName, Nonce};
+use crate::cluster::protocol::{self, Call, Fault, LeaseCall, Life, Owner, Reply, Settlement, TaskCall, TaskReply};
+use crate::cluster::task::Jitter;
+use crate::engine::node::handle::{HeldLease, HeldTask};
+use crate::engine::store_calls::{Caller, Verdict, nonce};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How much may wait to be taken back.
+const NOTED: usize = 4_096;
+
+/// What is to be taken back.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// A place in the queue of a lease.
+    Wait { name: LeaseName, ticket: Nonce },
+    /// A lease, with the life that was granted it.
+    Lease(HeldLease, Life),
+    /// Tasks that were claimed.
+    Tasks(Vec<HeldTask>),
+    /// A call whose answer nobody waits for any more, though it may be made yet: the call that withdraws it, and what is to be known
+    /// as long as that is not confirmed.
+    Call(Box<Call>, Option<Pending>),
+}
+
+/// Requests with calls that may be made later than they seem, by how many.
+pub(super) type PendingCounts = Arc<Mutex<HashMap<String, usize>>>;
+
+/// One such call; it counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct Pending {
+    counts: PendingCounts,
+    request: String,
+}
+
+impl Pending {
+    /// Counts one, and says whether there were others.
+    pub(super) fn begin(counts: &PendingCounts, request: &str) -> (Self, bool) {
+        let mut all = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(request.to_owned()).or_default();
+        *count += 1;
+        (Self { counts: Arc::clone(counts), request: request.to_owned() }, *count > 1)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.request) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.request);
+            }
+        }
+    }
+}
+
+/// Where it is noted.
+#[derive(Debug, Clone)]
+pub(super) struct Undoing {
+    notes: mpsc::Sender<Undo>,
+}
+
+impl Undoing {
+    /// A place for notes, and the reader of it for [`run`].
+    pub(super) fn new() -> (Self, mpsc::Receiver<Undo>) {
+        let (notes, reader) = mpsc::channel(NOTED);
+        (Self { notes }, reader)
+    }
+
+    /// Notes something; it is done soon.
+    pub(super) fn later(&self, what: Undo) {
+        if let Err(refused) = self.notes.try_send(what) {
+            tracing::warn!(%refused, "the cleanup queue is full; the lease, key or task will expire by itself");
+        }
+    }
+}
+
+/// Takes back what is noted, until the node is gone.
+pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
+    while let Some(what) = notes.recv().await {
+        while let Err(why) = take_back(&caller, &what).await {
+            if !matches!(why, Error::RedisUnavailable { .. }) {
+                tracing::debug!(%why, ?what, "nothing to take back: what this node held ended with its membership");
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        if let Undo::Call(_, pending) = what {
+            drop(pending);
+        }
+    }
+    // Nobody notes anything any more: the node is being stopped, and this task with it.
+    std::future::pending::<()>().await;
+}
+
+/// The pause before Redis is asked again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
+    let lease = |call: LeaseCall| async move {
+        let judge = |reply| match reply {
+            Reply::Lease(_) => Verdict::Done(()),
+            _ => Verdict::Unexpected,
+        };
+        caller.repeat(|_| Call::Lease(Box::new(call.clone())), judge).await
+    };
+    match what {
+        // Needs no membership: what it withdraws may have outlived it.
+        Undo::Call(call, _) => match caller.call((**call).clone()).await {
+            Ok(_) => Ok(()),
+            Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => Err(unavailable(&why)),
+            Err(Fault::Refused(why)) => Err(Error::Internal(why)),
+        },
+        Undo::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
+        Undo::Lease(HeldLease { name, token }, life) => {
+            let owner = Owner::of(life.clone());
+            lease(LeaseCall::Release { name: name.clone(), token: *token, owner, ticket: None }).await
+        }
+        Undo::Tasks(tasks) => {
+            let jitter = Jitter::from_text(nonce()?.as_str());
+            let settlement = |held: &HeldTask| Settlement {
+                id: held.id.clone(),
+                token: held.token,
+                verdict: protocol::Verdict::Fail {
+                    error: "its worker was gone before it was told of the task".to_owned(),
+                    retry: true,
+                    jitter,
+                },
+            };
+            let settlements: Vec<Settlement> = tasks.iter().map(settlement).collect();
+            let judge = |reply| match reply {
+                Reply::Task(reply) if matches!(*reply, TaskReply::Settled { .. }) => Verdict::Done(()),
+                _ => Verdict::Unexpected,
+            };
+            let call = |life| Call::Task(Box::new(TaskCall::Settle { life, settlements: settlements.clone() }));
+            caller.repeat(call, judge).await
+        }
+    }
+}

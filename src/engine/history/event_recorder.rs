@@ -1,0 +1,100 @@
+//! The cluster's events, brought from Redis' stream into the history's store once for the whole cluster.
+//!
+//! 1. The leader brings them. Another node does only where the store is behind by more than [`LATE`]: the leader may have no
+//!    such store.
+//! 2. What is brought twice is one event; what the store does not take now is still in Redis' stream later.
+//!
+//! Not here: heartbeats (`recorder.rs`), the events' way to subscribers (`crate::engine::events`).
+
+use crate::clock;
+use crate::cluster::ids::EventSeq;
+use crate::cluster::time::Moment;
+use crate::engine::events::Hub;
+use crate::engine::node::driver::Status;
+use crate::store::Store;
+use crate::store::history::{HistoryFault, HistoryStore};
+use crate::store::redis::RedisStore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How soon the leader brings what it heard.
+const SOON: Duration = Duration::from_secs(1);
+/// How often other nodes look whether anybody brings events.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// An event that is missing for so long is brought by whoever sees that.
+const LATE: Duration = Duration::from_mins(1);
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How many events are brought at once.
+const PAGE: usize = 500;
+
+/// See the module's text.
+pub(super) struct Chronicle<S> {
+    pub(super) store: Arc<S>,
+    pub(super) redis: Arc<RedisStore>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) status: watch::Receiver<Status>,
+}
+
+/// Up to where the events of a data set are in the store.
+type Recorded = Option<(String, EventSeq)>;
+
+impl<S: HistoryStore> Chronicle<S> {
+    /// Runs as long as the node does.
+    pub(super) async fn run(self) {
+        let mut recorded: Recorded = None;
+        let mut looked = clock::now();
+        let mut refused = false;
+        loop {
+            tokio::time::sleep(SOON).await;
+            match self.look(&mut recorded, &mut looked).await {
+                Ok(()) => refused = false,
+                Err(fault) => {
+                    if matches!(fault, HistoryFault::Refused(_)) && !std::mem::replace(&mut refused, true) {
+                        tracing::warn!(%fault, "the history does not take the cluster's events");
+                    }
+                    recorded = None;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn look(&self, recorded: &mut Recorded, looked: &mut Moment) -> Result<(), HistoryFault> {
+        let (leads, epoch) = {
+            let status = self.status.borrow();
+            (status.leads && status.link, status.epoch.clone())
+        };
+        if epoch.is_empty() {
+            return Ok(());
+        }
+        let known = recorded.take().filter(|(of, _)| leads && *of == epoch).map(|(_, seq)| seq);
+        if let Some(known) = known.filter(|known| self.hub.head().is_none_or(|head| head <= *known)) {
+            *recorded = Some((epoch, known));
+            return Ok(());
+        }
+        if !leads {
+            if clock::now().since(*looked) < LOOK_EVERY {
+                return Ok(());
+            }
+            *looked = clock::now();
+        }
+        let mut seq = match known {
+            Some(known) => known,
+            None => self.store.last_event(&epoch).await?,
+        };
+        loop {
+            let Ok(page) = self.redis.events(seq, PAGE).await else { return Ok(()) };
+            let late = page.first().is_some_and(|event| self.hub.server_time().since(event.at) > LATE);
+            let Some(last) = page.last().map(|event| event.seq).filter(|_| leads || late) else { break };
+            self.store.record_events(&epoch, &page).await?;
+            seq = last;
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        *recorded = Some((epoch, seq));
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Carries out what a holder of a lease wants: calls, a presence connection of its own, a command under guard.
+//!
+//! 1. The loop waits for nobody: calls and pings run beside it, and the guardian has its own clock.
+//! 2. A guardian that does not end the command when it must is killed, and the command with it.
+//! 3. The process joins no cluster: its lease is bound to its own presence.
+//!
+//! Not here: the rules (`crate::cluster::lease::holder`), processes (`crate::guard`), what people are told (`crate::cli`).
+
+mod line;
+
+use crate::clock;
+use crate::cluster::ids::Term;
+use crate::cluster::lease::holder::{Effect, End, Holder, Input, News, Terms};
+use crate::cluster::protocol::{Call, Fault, LeaseCall, Reply};
+use crate::cluster::time::Moment;
+use crate::guard::{Forwarded, GuardError, Guarded, Launch, Owner, Report, Signals};
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// The longest sleep: a timer's clock may stand still where the boot clock does not.
+const NAP: Duration = Duration::from_millis(500);
+/// The variable that holds the fencing token.
+const TOKEN: &str = "CLAWSTER_LEASE_TOKEN";
+
+type Answered = (Moment, Result<(Reply, crate::cluster::protocol::ServerId), Fault>);
+
+/// Runs the command for as long as this process holds the lease, until it has ended by itself or nothing more is wanted. To be
+/// called on the thread that called [`Owner::prepare`].
+///
+/// # Errors
+/// When no guardian can be started; the lease is released then.
+pub async fn hold(
+    owner: Owner,
+    store: Arc<RedisStore>,
+    terms: Terms,
+    launch: Launch,
+    mut signals: Signals,
+    say: impl FnMut(&News),
+) -> Result<End, GuardError> {
+    let (commands, wanted) = mpsc::channel(8);
+    let (heard, mut inputs) = mpsc::channel(64);
+    let mut beside = JoinSet::new();
+    beside.spawn(line::run(Arc::clone(&store), wanted, heard));
+    let mut work = Work {
+        holder: Holder::new(terms),
+        owner,
+        store,
+        line: commands,
+        calls: JoinSet::new(),
+        launch,
+        guarded: None,
+        force_at: None,
+        broken: None,
+        end: None,
+        say,
+    };
+    work.step(Input::Wake).await;
+    while work.end.is_none() {
+        let now = clock::now();
+        let due = work.holder.wake_at().into_iter().chain(work.force_at).min();
+        let wait = due.map_or(NAP, |at| at.since(now).clamp(Duration::from_millis(1), NAP));
+        let input = tokio::select! {
+            Some(input) = inputs.recv() => Some(input),
+            Some(done) = work.calls.join_next() => done.ok().and_then(answer),
+            report = next_report(&mut work.guarded) => work.reported(report),
+            signal = signals.next() => work.signalled(signal),
+            () = tokio::time::sleep(wait) => Some(Input::Wake),
+        };
+        work.force_if_due();
+        if let Some(input) = input {
+            work.step(input).await;
+        }
+    }
+    match (work.broken, work.end) {
+        (Some(error), _) => Err(error),
+        (None, end) => Ok(end.unwrap_or(End::Code(1))),
+    }
+}
+
+async fn next_report(guarded: &mut Option<Guarded>) -> Report {
+    match guarded {
+        Some(guarded) => guarded.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer((sent, answered): Answered) -> Option<Input> {
+    let answer = match answered {
+        Ok((Reply::Lease(reply), server)) => Ok((reply, server)),
+        Ok(_) => Err(Fault::Refused("a call about a lease was answered with something else".to_owned())),
+        Err(fault) => Err(fault),
+    };
+    Some(Input::Answered { sent, answer })
+}
+
+struct Work<S> {
+    holder: Holder,
+    owner: Owner,
+    store: Arc<RedisStore>,
+    line: mpsc::Sender<line::Command>,
+    calls: JoinSet<Answered>,
+    launch: Launch,
+    guarded: Option<Guarded>,
+    /// When a guardian that was told to kill is killed itself.
+    force_at: Option<Moment>,
+    broken: Option<GuardError>,
+    end: Option<End>,
+    say: S,
+}
+
+impl<S: FnMut(&News)> Work<S> {
+    async fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.holder.step(clock::now(), input) {
+                inputs.extend(self.carry_out(effect).await);
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Call(call) => self.call(*call),
+            Effect::OpenPresence(nonce) => self.tell_line(line::Command::Open(nonce)).await,
+            Effect::ClosePresence => self.tell_line(line::Command::Close).await,
+            Effect::Ping(nonce, deadline) => self.tell_line(line::Command::Ping(nonce, deadline)).await,
+            Effect::Start { token, limits } => {
+                let launch = self.launch_with(token);
+                match Guarded::start(&self.owner, &launch, limits) {
+                    Ok(guarded) => self.guarded = Some(guarded),
+                    Err(error) => {
+                        self.broken = Some(error);
+                        return Some(Input::Ended { code: 126, asked: false });
+                    }
+                }
+            }
+            Effect::Limit(limits) => {
+                if let Some(guarded) = &self.guarded {
+                    guarded.limit(limits);
+                }
+            }
+            Effect::Stop(within) => {
+                if let Some(guarded) = &self.guarded {
+                    guarded.stop(within);
+                }
+            }
+            Effect::Kill => {
+                if let Some(guarded) = &self.guarded {
+                    guarded.kill();
+                    self.force_at = Some(clock::now() + self.holder.grace() / 20);
+                }
+            }
+            Effect::Say(news) => (self.say)(&news),
+            Effect::Finish(end) => self.end = Some(end),
+        }
+        None
+    }
+
+    fn launch_with(&self, token: Term) -> Launch {
+        let mut launch = self.launch.clone();
+        launch.variables.push((TOKEN.to_owned(), token.to_string()));
+        launch
+    }
+
+    fn call(&mut self, call: LeaseCall) {
+        let store = Arc::clone(&self.store);
+        self.calls.spawn(async move {
+            let sent = clock::now();
+            let answer = store.call(Call::Lease(Box::new(call))).await;
+            (sent, answer.map(|answer| (answer.reply, answer.server)))
+        });
+    }
+
+    async fn tell_line(&self, command: line::Command) {
+        // It ends only with this loop; and at most one ping and one opening are under way.
+        let _ = self.line.send(command).await;
+    }
+
+    fn reported(&mut self, report: Report) -> Option<Input> {
+        match report {
+            Report::Started(_) => None,
+            Report::Terminating => Some(Input::Terminating),
+            Report::NotSuspended => {
+                (self.say)(&News::NotSuspended);
+                None
+            }
+            Report::Ended { how, asked } => {
+                self.guarded = None;
+                self.force_at = None;
+                Some(Input::Ended { code: how.code(), asked })
+            }
+        }
+    }
+
+    fn signalled(&mut self, signal: Forwarded) -> Option<Input> {
+        match (signal, &self.guarded) {
+            (Forwarded::Signal(number), Some(guarded)) => guarded.signal(number),
+            (Forwarded::Continued, Some(guarded)) => guarded.foreground(),
+            (_, None) => {}
+        }
+        match signal {
+            Forwarded::Signal(number) if signal.ends() => {
+                Some(Input::Quit { code: u8::try_from(128 + number).unwrap_or(255) })
+            }
+            _ => None,
+        }
+    }
+
+    fn force_if_due(&mut self) {
+        if let Some(guarded) = &mut self.guarded
+            && self.force_at.take_if(|at| *at <= clock::now()).is_some()
+        {
+            guarded.force();
+        }
+    }
+}

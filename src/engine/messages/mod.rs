@@ -1,0 +1,11 @@
+//! Messages of a running node: sent through the outbox on disk, received through the inbox, acknowledged.
+//!
+//! Not here: which messages are due to whom (`crate::cluster::messages`), the streams in Redis (`crate::store::redis`).
+
+pub mod outbox;
+pub(crate) mod progress;
+pub(crate) mod publisher;
+pub(crate) mod resume;
+pub(crate) mod store_holder;
+pub(crate) mod submission;
+pub(crate) mod sync;

@@ -1,0 +1,269 @@
+//! What a store takes over from another one whose id it takes: messages that wait there, and the ids remembered there.
+//!
+//! 1. Adopted messages are sent under the producer that accepted them, in their order, so that one that was sent already is known
+//!    by its mark.
+//! 2. An adopted id counts as a duplicate like one of the store's own.
+//! 3. Adopting the same store twice changes nothing: a crash in between loses and doubles nothing.
+//!
+//! Not here: which stores meet (`crate::engine::node::membership`), sending (`super::super::publisher`).
+
+use super::database::{Disk, NEWER};
+use super::memory::SavedChange;
+use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, UNSENT};
+use super::transaction::Change;
+use super::writer::Job;
+use super::{Accepted, NodeStore, Shared};
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::messages::message::{Message, Outgoing, Producer};
+use crate::engine::state_dir::lock::NodeLock;
+use crate::engine::state_dir::{StateDir, StateError, private_file};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
+use std::path::PathBuf;
+
+/// How many bytes one step of an adoption carries.
+const STEP_BYTES: usize = 4 << 20;
+
+/// A part of what another store holds.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    unsent: Vec<(String, u64, Vec<u8>)>,
+    ids: Vec<(String, u64, u64)>,
+}
+
+/// Adopted messages of one producer.
+#[derive(Debug)]
+pub struct AdoptedBatch {
+    /// Who accepted them.
+    pub producer: Producer,
+    /// The messages, in order.
+    pub messages: Vec<Outgoing>,
+}
+
+/// A table that an older version of this program did not make counts as empty.
+fn or_empty<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many adopted messages wait.
+pub(super) fn count(transaction: &redb::ReadTransaction) -> Result<u64, redb::Error> {
+    or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| Ok(table.len()?))
+}
+
+/// Everything in a store that another one adopts, in steps.
+fn read(database: &Database, producer: &Producer) -> Result<Vec<Part>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let (mut parts, mut part, mut bytes) = (Vec::new(), Part::default(), 0);
+    let take = |part: &mut Part, row: (String, u64, Vec<u8>), bytes: &mut usize, parts: &mut Vec<Part>| {
+        *bytes += row.2.len();
+        part.unsent.push(row);
+        if *bytes >= STEP_BYTES {
+            *bytes = 0;
+            parts.push(std::mem::take(part));
+        }
+    };
+    if let Some(table) = or_empty(transaction.open_table(ADOPTED_UNSENT))? {
+        for row in table.iter()? {
+            let (key, json) = row?;
+            let (of, seq) = key.value();
+            take(&mut part, (of.to_owned(), seq, json.value().to_vec()), &mut bytes, &mut parts);
+        }
+    }
+    for row in transaction.open_table(UNSENT)?.iter()? {
+        let (seq, json) = row?;
+        take(&mut part, (producer.to_string(), seq.value(), json.value().to_vec()), &mut bytes, &mut parts);
+    }
+    if let Some(table) = or_empty(transaction.open_table(ADOPTED_IDS))? {
+        for row in table.iter()? {
+            let (key, value) = row?;
+            let (at, entry) = value.value();
+            part.ids.push((key.value().to_owned(), at, entry));
+        }
+    }
+    for row in transaction.open_table(IDS)?.iter()? {
+        let (key, value) = row?;
+        let (_, at, entry) = value.value();
+        part.ids.push((key.value().to_owned(), at, entry));
+    }
+    parts.push(part);
+    Ok(parts)
+}
+
+impl Change<'_> {
+    /// Takes over a part of another store.
+    pub(super) fn adopt(&mut self, part: &Part) -> Result<(), redb::Error> {
+        for (producer, seq, json) in &part.unsent {
+            if self.adopted_unsent.insert((producer.as_str(), *seq), json.as_slice())?.is_none() {
+                self.adopted += 1;
+            }
+        }
+        for (key, at, entry) in &part.ids {
+            self.adopted_ids.insert(key.as_str(), (*at, *entry))?;
+        }
+        Ok(())
+    }
+
+    /// Removes adopted messages that the stream has.
+    pub(super) fn adopted_sent(&mut self, producer: &Producer, seqs: &[u64]) -> Result<(), redb::Error> {
+        for seq in seqs {
+            if self.adopted_unsent.remove((producer.as_str(), *seq))?.is_some() {
+                self.adopted = self.adopted.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an id was remembered by a store that was taken over; `fresh` says whether its age counts.
+    pub(super) fn adopted_duplicate(
+        &self,
+        key: &str,
+        fresh: impl Fn(u64) -> bool,
+        no_entry: u64,
+    ) -> Result<Option<Accepted>, redb::Error> {
+        let Some((at, entry)) = self.adopted_ids.get(key)?.map(|row| row.value()) else { return Ok(None) };
+        let entry = (entry != no_entry).then_some(MessageSeq(entry));
+        Ok(fresh(at).then_some(Accepted::Duplicate { producer_seq: 0, entry }))
+    }
+}
+
+impl Shared {
+    fn read_adopted(&self, max_messages: usize, max_bytes: usize) -> Result<Option<AdoptedBatch>, StateError> {
+        self.disk.read(|database| {
+            let Some(table) = or_empty(database.begin_read()?.open_table(ADOPTED_UNSENT))? else { return Ok(None) };
+            let mut batch: Option<AdoptedBatch> = None;
+            let mut bytes = 0usize;
+            for row in table.iter()? {
+                let (key, json) = row?;
+                let (of, producer_seq) = key.value();
+                let Ok(producer) = Nonce::new(of) else { continue };
+                let batch =
+                    batch.get_or_insert_with(|| AdoptedBatch { producer: producer.clone(), messages: Vec::new() });
+                bytes = bytes.saturating_add(json.value().len());
+                let full = batch.messages.len() >= max_messages || (bytes > max_bytes && !batch.messages.is_empty());
+                if batch.producer != producer || full {
+                    break;
+                }
+                match serde_json::from_slice::<Message>(json.value()) {
+                    Ok(message) => batch.messages.push(Outgoing { producer_seq, message }),
+                    Err(error) => {
+                        tracing::error!(seq = producer_seq, %error, "an unsent message cannot be read and is skipped")
+                    }
+                }
+            }
+            Ok(batch.filter(|batch| !batch.messages.is_empty()))
+        })
+    }
+}
+
+impl NodeStore {
+    /// Adopted messages that wait, of one producer, in order; `None` where none does.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails.
+    pub fn next_adopted(&self, max_messages: usize, max_bytes: usize) -> Result<Option<AdoptedBatch>, StateError> {
+        if self.shared.memory().adopted == 0 {
+            return Ok(None);
+        }
+        self.shared.read_adopted(max_messages, max_bytes)
+    }
+
+    /// Removes adopted messages that the stream has.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails; the messages stay unsent then.
+    pub fn sent_adopted(&self, producer: &Producer, seqs: Vec<u64>) -> Result<(), StateError> {
+        let producer = producer.clone();
+        self.ask(|reply| Job::AdoptedSent { producer, seqs, reply })
+    }
+
+    /// Takes over everything of a store that ends: its unsent messages, the ids that it remembers, its marks and numbers.
+    fn adopt(&self, other: &Self) -> Result<(), StateError> {
+        other.flush()?;
+        let parts = other.shared.disk.read(|database| read(database, &other.producer()))?;
+        for part in parts {
+            self.ask(|reply| Job::Adopt { part: Box::new(part), reply })?;
+        }
+        let producers = other.producers();
+        let saved = other.saved();
+        let change = SavedChange {
+            numbers: Some(saved.numbers),
+            marks: saved.marks,
+            producers,
+            durable: true,
+            ..SavedChange::default()
+        };
+        self.save(&change)
+    }
+
+    /// Takes over the stores of this id that a version before this one set aside because it could not read them.
+    pub(crate) fn take_back(&self) -> Result<(), StateError> {
+        let path = self.shared.disk.path();
+        let Some((folder, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
+            return Ok(());
+        };
+        let is_one = |found: &PathBuf| {
+            let rest = found.file_name().and_then(|found| found.to_str()).and_then(|found| found.strip_prefix(name));
+            rest.and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest.starts_with(NEWER))
+        };
+        let found = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|file| file.path());
+        let mut set_aside: Vec<PathBuf> = found.filter(is_one).collect();
+        set_aside.sort();
+        for path in set_aside {
+            let disk = Disk::new(&path);
+            // It is too new still.
+            let Ok(loaded) = disk.open() else { continue };
+            let other = Self::start(disk, NodeLock::none(), u64::MAX, loaded)?;
+            self.adopt(&other)?;
+            drop(other);
+            std::fs::remove_file(&path).map_err(|error| StateError::io(&path, &error))?;
+            tracing::info!(path = %path.display(), "a store that an older version had set aside was taken over");
+        }
+        Ok(())
+    }
+
+    /// Takes the whole store along to another node id. What a store of that id holds, which no process uses, is taken over: its
+    /// messages are sent, its ids remembered.
+    ///
+    /// # Errors
+    /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
+    #[allow(clippy::result_large_err)]
+    pub fn rename(self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
+        let target = dir.database_path(new_id);
+        let path = self.shared.disk.path();
+        if target == path {
+            return Ok(self);
+        }
+        let moved = dir.lock_existing(new_id).and_then(|(lock, other)| {
+            let meets = other.is_some();
+            if let Some(other) = other {
+                self.adopt(&other)?;
+            }
+            self.flush()?;
+            if let Some(old_id) = path.file_stem().and_then(|stem| NodeId::new(stem.to_string_lossy()).ok()) {
+                dir.note_move(&old_id, new_id)?;
+            }
+            if meets {
+                let aside = private_file::set_aside(&target, "adopted")?;
+                tracing::info!(path = %aside.display(), "the store of the node id was taken over by a rename");
+                self.shared.disk.move_to(&target)?;
+                // All of it is in the store that has its name now.
+                if let Err(error) = std::fs::remove_file(&aside) {
+                    tracing::warn!(path = %aside.display(), %error, "a store that was taken over stays behind");
+                }
+            } else {
+                self.shared.disk.move_to(&target)?;
+            }
+            Ok(lock)
+        });
+        match moved {
+            Ok(lock) => {
+                *self.shared.lock() = lock;
+                Ok(self)
+            }
+            Err(error) => Err((self, error)),
+        }
+    }
+}

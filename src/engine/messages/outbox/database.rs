@@ -1,0 +1,397 @@
+//! The file itself: opening it, setting a damaged one aside, opening it again after a failure.
+//!
+//! 1. No content of the file makes the process panic: a panic of the library counts as damage.
+//! 2. A damaged file is set aside only when the store is opened, never under a running node. So is one that a newer version wrote;
+//!    a version that can read it takes it over (`adopted.rs`).
+//! 3. The library's cache is [`CACHE_BYTES`], so that an idle node stays small.
+//!
+//! Not here: who may open it (`crate::engine::state_dir::lock`), what is written (`transaction.rs`).
+
+use super::memory::{Mark, Memory, Unsent};
+use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
+use crate::cluster::ids::Nonce;
+use crate::cluster::messages::message::Producer;
+use crate::engine::state_dir::{StateError, private_file};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// How much of the file the library keeps in memory.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Up to this size every page is checked when the file is opened, which takes some tens of milliseconds.
+const CHECKED_BYTES: u64 = 32 << 20;
+
+/// What is put behind the name of a file that a newer version wrote.
+pub(super) const NEWER: &str = "newer";
+
+/// The library reports this progress only where it had to go back to the write before the last one: 0 comes with every check of
+/// a file that is opened, and 0.6 and more with the rest of it.
+const WENT_BACK: RangeInclusive<f64> = 0.1..=0.5;
+
+#[derive(Debug)]
+struct Slot {
+    path: PathBuf,
+    /// The open file once more, to see whether it still stands under its path, and to bring it back there.
+    file: Option<File>,
+    database: Option<Database>,
+}
+
+impl Slot {
+    /// The open file, where another one or none stands under its path.
+    fn removed(&self) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().filter(|file| private_file::is_astray(file, &self.path))?;
+        Some(file.try_clone())
+    }
+}
+
+/// The file, open or to be opened again.
+#[derive(Debug)]
+pub(super) struct Disk {
+    slot: RwLock<Slot>,
+    #[cfg(test)]
+    pub(super) faults: Option<std::sync::Arc<dyn super::tests::faults::Media>>,
+}
+
+impl Disk {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            slot: RwLock::new(Slot { path: path.to_owned(), file: None, database: None }),
+            #[cfg(test)]
+            faults: None,
+        }
+    }
+
+    fn slot(&self) -> RwLockReadGuard<'_, Slot> {
+        self.slot.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot_mut(&self) -> RwLockWriteGuard<'_, Slot> {
+        self.slot.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.slot().path.clone()
+    }
+
+    /// Whether somebody removed or replaced the file while it was open.
+    pub(super) fn is_removed(&self) -> bool {
+        self.slot().removed().is_some()
+    }
+
+    /// Whether the file is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.slot().database.is_some()
+    }
+
+    /// Runs something on the open file; a panic in it is an error.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StateError> {
+        let slot = self.slot();
+        let database = slot.database.as_ref().ok_or(StateError::Closed)?;
+        contained(|| work(database)).map_err(|problem| problem.into_state_error(&slot.path))
+    }
+
+    /// Opens the file, or begins a new one; sets a damaged one aside.
+    pub(super) fn open_or_begin(&self) -> Result<(Producer, Memory), StateError> {
+        let mut slot = self.slot_mut();
+        let problem = match self.open_and_load(&mut slot) {
+            Ok(loaded) => return Ok(loaded),
+            Err(problem) => problem,
+        };
+        match problem {
+            Problem::Damaged(detail) => {
+                let aside = private_file::set_aside(&slot.path, "corrupt")?;
+                tracing::error!(
+                    path = %slot.path.display(), aside = %aside.display(), %detail,
+                    "the store of this node is damaged and was set aside; unsent messages in it are not sent"
+                );
+            }
+            Problem::Newer(format) => {
+                let aside = private_file::set_aside(&slot.path, NEWER)?;
+                tracing::error!(
+                    path = %slot.path.display(), aside = %aside.display(), format,
+                    "a newer version wrote the store of this node; it was set aside, and that version sends the messages in it once it runs here again"
+                );
+            }
+            problem => return Err(problem.into_state_error(&slot.path)),
+        }
+        self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
+    }
+
+    /// Opens the file as it is; answers an error where it cannot be read.
+    pub(super) fn open(&self) -> Result<(Producer, Memory), StateError> {
+        let mut slot = self.slot_mut();
+        self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
+    }
+
+    /// Opens the file again after a failure; its content is what was durable. One that was removed is opened where it is: a file
+    /// that is made in its place would be empty.
+    pub(super) fn reopen(&self) -> Result<(), StateError> {
+        let mut slot = self.slot_mut();
+        drop(slot.database.take());
+        let opened = match slot.removed() {
+            Some(file) => file.map_err(Problem::Failed).and_then(|file| self.open_on(&slot.path, file)),
+            None => self.open_file(&slot.path),
+        };
+        slot.database = Some(opened.map_err(|problem| problem.into_state_error(&slot.path))?);
+        if slot.removed().is_none() {
+            slot.file = again(&slot.path);
+        }
+        Ok(())
+    }
+
+    /// Writes the file to its path again, from where it was removed, and goes on with it there. On failure it is opened where it is.
+    pub(super) fn put_back(&self) -> Result<(), StateError> {
+        let mut slot = self.slot_mut();
+        let Some(file) = slot.removed() else { return Ok(()) };
+        let file = file.map_err(|error| StateError::io(&slot.path, &error))?;
+        // Closing it writes what is pending.
+        let database = slot.database.take();
+        let closed = contained(|| {
+            drop(database);
+            Ok(())
+        });
+        closed.map_err(|problem| problem.into_state_error(&slot.path))?;
+        let back = private_file::put_back(&file, &slot.path);
+        if back.is_ok() {
+            slot.file = again(&slot.path);
+        }
+        drop(slot);
+        self.reopen().and(back.map(drop))
+    }
+
+    /// Renames the file and goes on with it under the new name; on failure it keeps the old one.
+    pub(super) fn move_to(&self, target: &Path) -> Result<(), StateError> {
+        let mut slot = self.slot_mut();
+        drop(slot.database.take());
+        let moved = std::fs::rename(&slot.path, target).map_err(|error| StateError::io(target, &error));
+        let opened = moved.and_then(|()| {
+            let synced = private_file::sync_folder(target);
+            let opened =
+                synced.and_then(|()| self.open_file(target).map_err(|problem| problem.into_state_error(target)));
+            if opened.is_err() && std::fs::rename(target, &slot.path).is_err() {
+                // It lies under the new name now, so that is where to look for it.
+                slot.path = target.to_owned();
+            }
+            opened
+        });
+        match opened {
+            Ok(database) => {
+                slot.path = target.to_owned();
+                slot.database = Some(database);
+                slot.file = again(target);
+                Ok(())
+            }
+            Err(error) => {
+                // Where this fails too, the next use tries again.
+                slot.database = self.open_file(&slot.path).ok();
+                Err(error)
+            }
+        }
+    }
+
+    fn open_and_load(&self, slot: &mut Slot) -> Result<(Producer, Memory), Problem> {
+        let database = self.open_file(&slot.path)?;
+        let of_this_version = contained(|| format_of(&database)).and_then(|format| match format {
+            Some(format) if format > FORMAT => Err(Problem::Newer(format)),
+            _ => Ok(()),
+        });
+        let begun = of_this_version.and_then(|()| contained(|| begin(&database)));
+        let loaded = match begun.and_then(|()| load(&database)) {
+            Ok(loaded) => loaded,
+            Err(problem) => {
+                // Closing must not panic either, and comes before the file is set aside.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+                return Err(problem);
+            }
+        };
+        slot.database = Some(database);
+        slot.file = again(&slot.path);
+        Ok(loaded)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<Database, Problem> {
+        self.open_on(path, private_file::open(path).map_err(Problem::Refused)?)
+    }
+
+    fn open_on(&self, path: &Path, file: File) -> Result<Database, Problem> {
+        #[cfg(test)]
+        if let Some(media) = &self.faults {
+            let backend = media.backend(file).map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+            return open_on(path, backend);
+        }
+        let backend = contained(|| Ok(FileBackend::new(file)?))?;
+        open_on(path, backend)
+    }
+}
+
+/// The file once more, for reading and writing; none where it is gone already.
+fn again(path: &Path) -> Option<File> {
+    OpenOptions::new().read(true).write(true).open(path).ok()
+}
+
+fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Problem> {
+    let length = backend.len().map_err(|error| Problem::Refused(StateError::io(path, &error)))?;
+    let shown = path.to_owned();
+    contained(|| {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        builder.set_check_integrity_on_open(length > 0 && length <= CHECKED_BYTES);
+        builder.set_repair_callback(move |session| {
+            if WENT_BACK.contains(&session.progress()) {
+                tracing::warn!(
+                    path = %shown.display(),
+                    "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
+                );
+            }
+        });
+        Ok(builder.create_with_backend(backend)?)
+    })
+}
+
+/// The format that the file says it has; none in a new one.
+fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
+    match database.begin_read()?.open_table(NUMBERS) {
+        Ok(numbers) => Ok(numbers.get("format")?.map(|format| format.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the tables and the producer id where they are missing.
+fn begin(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let mut texts = transaction.open_table(TEXTS)?;
+        let known = numbers.get("format")?.map(|format| format.value());
+        match known {
+            // Dropping a transaction aborts it.
+            Some(FORMAT) => return Ok(()),
+            Some(other) => return Err(redb::Error::Corrupted(format!("its format is {other}, not {FORMAT}"))),
+            None => {}
+        }
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| redb::Error::Io(io::Error::other(error.to_string())))?;
+        texts.insert("producer", Nonce::from_bytes(bytes).as_str())?;
+        numbers.insert("format", FORMAT)?;
+        transaction.open_table(UNSENT)?;
+        transaction.open_table(IDS)?;
+        transaction.open_table(RECENT)?;
+        transaction.open_table(MARKS)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
+    contained(|| {
+        let transaction = database.begin_read()?;
+        let damaged = |what: &str| redb::Error::Corrupted(what.to_owned());
+        let texts = transaction.open_table(TEXTS)?;
+        let text = |name: &str| -> Result<Option<String>, redb::Error> {
+            Ok(texts.get(name)?.map(|text| text.value().to_owned()))
+        };
+        let producer =
+            text("producer")?.and_then(|text| Nonce::new(text).ok()).ok_or_else(|| damaged("no producer id"))?;
+        let facts = match text("saved")? {
+            Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
+            None => Default::default(),
+        };
+        let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
+        let began = unsent.last_accepted_seq;
+        let mut memory = Memory { unsent, adopted, facts, began, ..Memory::default() };
+        for row in transaction.open_table(MARKS)?.iter()? {
+            let (producer, mark) = row?;
+            let (seq, touched) = mark.value();
+            let producer = Nonce::new(producer.value()).map_err(|_| damaged("a mark without a producer"))?;
+            memory.touches = memory.touches.max(touched);
+            memory.marks.insert(producer, Mark { seq, touched });
+        }
+        Ok((producer, memory))
+    })
+}
+
+fn load_unsent(transaction: &redb::ReadTransaction) -> Result<Unsent, redb::Error> {
+    let numbers = transaction.open_table(NUMBERS)?;
+    let number = |name: &str| -> Result<u64, redb::Error> { Ok(numbers.get(name)?.map_or(0, |number| number.value())) };
+    let table = transaction.open_table(UNSENT)?;
+    let mut unsent = Unsent {
+        messages: number("unsent_messages")?,
+        bytes: number("unsent_bytes")?,
+        last_accepted_seq: number("last_seq")?,
+    };
+    // One transaction wrote both, so they only differ in a damaged file; what is there counts.
+    if table.len()? != unsent.messages {
+        unsent.messages = 0;
+        unsent.bytes = 0;
+        for row in table.iter()? {
+            unsent.bytes = unsent.bytes.saturating_add(row?.1.value().len() as u64);
+            unsent.messages += 1;
+        }
+    }
+    let last = table.last()?.map_or(0, |(seq, _)| seq.value());
+    unsent.last_accepted_seq = unsent.last_accepted_seq.max(last);
+    Ok(unsent)
+}
+
+/// What can be wrong with the file.
+#[derive(Debug)]
+pub(super) enum Problem {
+    Refused(StateError),
+    Failed(io::Error),
+    InUse,
+    Damaged(String),
+    /// A newer version wrote it, in this format.
+    Newer(u64),
+}
+
+impl Problem {
+    pub(super) fn into_state_error(self, path: &Path) -> StateError {
+        match self {
+            Self::Refused(error) => error,
+            Self::Failed(error) => StateError::io(path, &error),
+            Self::InUse => StateError::InUse { what: path.display().to_string(), holder: "another process".to_owned() },
+            Self::Damaged(detail) => StateError::Damaged { path: path.to_owned(), detail },
+            Self::Newer(format) => StateError::Io {
+                path: path.to_owned(),
+                detail: format!("a newer version wrote it, in format {format}"),
+                remedy: "run that version",
+                full: false,
+            },
+        }
+    }
+}
+
+impl From<redb::Error> for Problem {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+            {
+                Self::Damaged(error.to_string())
+            }
+            redb::Error::Io(error) => Self::Failed(error),
+            redb::Error::PreviousIo => Self::Failed(io::Error::other("an earlier access failed")),
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse,
+            redb::Error::Unsupported => Self::Failed(io::Error::from(io::ErrorKind::Unsupported)),
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+/// Runs something of the library; its errors and its panics become a [`Problem`].
+pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Problem> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(Problem::from),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the library gave up");
+            Err(Problem::Damaged(text.to_owned()))
+        }
+    }
+}

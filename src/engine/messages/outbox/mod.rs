@@ -1,0 +1,295 @@
+//! What a node keeps on disk: messages that wait to be sent, the ids it has seen, and what it knew last.
+//!
+//! 1. What [`NodeStore::accept`] answered as new is on disk: neither kill -9 nor a power cut loses it.
+//! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
+//! 3. Producer sequences are contiguous from 1 and never used twice.
+//! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames. Another one follows only where
+//!    a copy of the store used it, too.
+//! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
+//!
+//! All calls block. Not here: sending (`super::sync`), the place of the file (`crate::engine::state_dir`).
+
+mod adopted;
+mod confirmed;
+mod database;
+mod memory;
+mod prepared;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod writer;
+
+pub use adopted::AdoptedBatch;
+pub use confirmed::Confirmed;
+pub use memory::{Saved, SavedChange, Unsent};
+pub use prepared::Drafted;
+
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::message::{Outgoing, Producer};
+use crate::engine::state_dir::lock::NodeLock;
+use crate::engine::state_dir::{self, StateError};
+use database::Disk;
+use memory::Memory;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use writer::Job;
+
+/// How many calls may wait for the writer; further ones wait for a place.
+const WAITING_CALLS: usize = 64;
+
+/// How much of the disk accepted messages leave free.
+const HEADROOM_BYTES: u64 = 4 << 20;
+
+/// What became of one message of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is on disk and will be sent.
+    New {
+        /// Its place in this outbox.
+        producer_seq: u64,
+    },
+    /// A message with this id was accepted within the last 24 h and the last 100,000 ids.
+    Duplicate {
+        /// The place of the first one.
+        producer_seq: u64,
+        /// The first one's place in the stream, once it is known.
+        entry: Option<MessageSeq>,
+    },
+}
+
+/// Why a call was not accepted. Nothing of it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// The bound on unsent bytes would be passed.
+    #[error("the outbox is full ({waiting} of {bound} bytes wait, {asked} more were given)")]
+    Full {
+        /// Bytes that wait already.
+        waiting: u64,
+        /// Bytes of the new messages of the call.
+        asked: u64,
+        /// The bound.
+        bound: u64,
+    },
+    /// The disk, or the file on it.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// What the writer and the readers share.
+#[derive(Debug)]
+struct Shared {
+    disk: Disk,
+    memory: Mutex<Memory>,
+    producer: RwLock<Producer>,
+    outbox_bytes: u64,
+    /// Behind the file, so that the id is free only after the file is closed.
+    lock: Mutex<NodeLock>,
+    /// Set when something failed: the file must be opened again before the next use.
+    suspect: AtomicBool,
+}
+
+impl Shared {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, NodeLock> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a file that somebody removed to its place again, with everything in it, unless another process has the id now.
+    fn put_back(&self) -> Result<(), StateError> {
+        let path = self.disk.path();
+        if let Some(folder) = path.parent() {
+            state_dir::make_folder(folder)?;
+        }
+        self.lock().retake()?;
+        self.disk.put_back()
+    }
+}
+
+/// The store of one node id, held by this process alone. Dropping it writes what is pending and frees the id.
+#[derive(Debug)]
+pub struct NodeStore {
+    shared: Arc<Shared>,
+    jobs: Option<SyncSender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl NodeStore {
+    pub(crate) fn open(path: &Path, lock: NodeLock, outbox_bytes: u64) -> Result<Self, StateError> {
+        Self::open_on(Disk::new(path), lock, outbox_bytes)
+    }
+
+    fn open_on(disk: Disk, lock: NodeLock, outbox_bytes: u64) -> Result<Self, StateError> {
+        let loaded = disk.open_or_begin()?;
+        Self::start(disk, lock, outbox_bytes, loaded)
+    }
+
+    fn start(
+        disk: Disk,
+        lock: NodeLock,
+        outbox_bytes: u64,
+        (producer, memory): (Producer, Memory),
+    ) -> Result<Self, StateError> {
+        let suspect = AtomicBool::new(false);
+        let (memory, producer, lock) = (Mutex::new(memory), RwLock::new(producer), Mutex::new(lock));
+        let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, lock, suspect });
+        let (jobs, waiting) = sync_channel(WAITING_CALLS);
+        let for_writer = Arc::clone(&shared);
+        let writer = std::thread::Builder::new()
+            .name("outbox-writer".to_owned())
+            .stack_size(512 << 10)
+            .spawn(move || writer::run(&for_writer, &waiting))
+            .map_err(|error| StateError::io(&shared.disk.path(), &error))?;
+        Ok(Self { shared, jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    /// The identity of this outbox.
+    #[must_use]
+    pub fn producer(&self) -> Producer {
+        self.shared.producer()
+    }
+
+    /// All producers whose messages are this node's own.
+    #[must_use]
+    pub fn producers(&self) -> Vec<Producer> {
+        std::iter::once(self.producer()).chain(self.saved().producers).collect()
+    }
+
+    /// Takes messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since 1970;
+    /// it only decides when an id is old enough to be forgotten.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; nothing of the call is kept then.
+    pub fn accept(&self, drafts: Vec<Drafted>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let messages = prepared::prepare(&drafts, &self.shared.disk.path())?;
+        drop(drafts);
+        self.check_place()?;
+        self.check_headroom(&messages)?;
+        let (reply, answer) = sync_channel(1);
+        self.give(Job::Accept { messages, now_wall_ms, reply })?;
+        answer.recv().map_err(|_| StateError::Closed)?
+    }
+
+    /// Unsent messages with a producer sequence above `after`, in order: up to `max_messages` and `max_bytes`, but at least
+    /// one where there is any. (None when `max_messages` is 0.)
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails, also after a second try.
+    pub fn next_batch(&self, after: u64, max_messages: usize, max_bytes: usize) -> Result<Vec<Outgoing>, StateError> {
+        let unsent = self.unsent();
+        if max_messages == 0 || unsent.messages == 0 || after >= unsent.last_accepted_seq {
+            return Ok(Vec::new());
+        }
+        let read = || self.shared.disk.read(|database| prepared::read_batch(database, after, max_messages, max_bytes));
+        read().or_else(|error| {
+            // The file may only be unusable since an earlier failure: have the writer open it again.
+            tracing::debug!(%error, "reading the outbox failed; it is opened again");
+            self.shared.suspect.store(true, Ordering::Release);
+            self.flush()?;
+            read()
+        })
+    }
+
+    /// Removes messages that the stream has, and remembers their places for later duplicates. Survives kill -9 within about a
+    /// second; a removal that was lost leads to a message that is sent again and dropped by its sequence.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails; the messages stay unsent then.
+    pub fn sent(&self, assigned: &[(u64, MessageSeq)]) -> Result<(), StateError> {
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        let assigned = assigned.to_vec();
+        self.ask(|reply| Job::Sent { assigned, reply })
+    }
+
+    /// How much waits to be sent. Cheap.
+    #[must_use]
+    pub fn unsent(&self) -> Unsent {
+        self.shared.memory().unsent
+    }
+
+    /// What was saved last.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        self.shared.memory().saved()
+    }
+
+    /// Saves what the node knows. A change that is not `durable` survives kill -9 within about a second.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails; the change is not made then.
+    pub fn save(&self, change: &SavedChange) -> Result<(), StateError> {
+        let change = Box::new(change.clone());
+        self.ask(|reply| Job::Save { change, reply })
+    }
+
+    /// Puts everything that was done on disk.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk fails.
+    pub fn flush(&self) -> Result<(), StateError> {
+        self.ask(|reply| Job::Flush { reply })
+    }
+
+    /// Refuses messages while the file lies nowhere, since it was removed under the running node: they would be gone with the process.
+    fn check_place(&self) -> Result<(), StateError> {
+        if !self.shared.disk.is_removed() {
+            return Ok(());
+        }
+        // The writer brings it back before it writes.
+        self.flush()?;
+        if !self.shared.disk.is_removed() {
+            return Ok(());
+        }
+        Err(StateError::Io {
+            path: self.shared.disk.path(),
+            detail: "the file was removed while the node runs, and cannot be written again".to_owned(),
+            remedy: "see the log, and keep cleaners of temporary folders away from the node's state directory",
+            full: true,
+        })
+    }
+
+    /// Refuses a call that would fill the disk: removing what was sent needs room, too, so a store that had filled its disk
+    /// could never shrink again.
+    fn check_headroom(&self, messages: &[prepared::Prepared]) -> Result<(), StateError> {
+        let path = self.shared.disk.path();
+        let Some(Ok(disk)) = path.parent().map(rustix::fs::statvfs) else { return Ok(()) };
+        let asked: u64 = messages.iter().map(|message| message.json.len() as u64).sum();
+        if disk.f_bavail.saturating_mul(disk.f_frsize) >= HEADROOM_BYTES.saturating_add(asked.saturating_mul(2)) {
+            return Ok(());
+        }
+        Err(StateError::io(&path, &std::io::ErrorKind::StorageFull.into()))
+    }
+
+    fn give(&self, job: Job) -> Result<(), StateError> {
+        let jobs = self.jobs.as_ref().ok_or(StateError::Closed)?;
+        jobs.send(job).map_err(|_| StateError::Closed)
+    }
+
+    fn ask(&self, job: impl FnOnce(SyncSender<Result<(), StateError>>) -> Job) -> Result<(), StateError> {
+        let (reply, answer) = sync_channel(1);
+        self.give(job(reply))?;
+        answer.recv().map_err(|_| StateError::Closed)?
+    }
+}
+
+impl Drop for NodeStore {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the outbox writer ended by a panic");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The thread that writes: it merges the calls that wait into one transaction.
+//!
+//! 1. A call is answered only after the commit that holds it.
+//! 2. After a failed commit the file is opened again and brought back to what was answered, before anything else is written.
+//! 3. What was not made durable at once becomes so within about a second; an idle writer sleeps.
+//!
+//! Not here: what a call does to the tables (`transaction.rs`).
+
+use super::adopted::Part;
+use super::confirmed;
+use super::memory::SavedChange;
+use super::prepared::Prepared;
+use super::transaction::{Change, Outcome};
+use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
+use crate::clock;
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::message::Producer;
+use crate::cluster::time::Moment;
+use crate::engine::state_dir::StateError;
+use redb::{Database, Durability};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+/// How long something may stay undurable.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a file that was removed, and could not be brought back, is left where it is.
+const BRING_BACK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many removals may stay undurable. They are kept in memory until then, and the pages they freed are not used again
+/// before, so a small number keeps the file small.
+const UNFLUSHED_REMOVALS: usize = 500;
+
+/// How many bytes of messages one transaction takes before it stops collecting calls.
+const GROUP_BYTES: usize = 8 << 20;
+
+type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
+
+/// What callers ask of the writer.
+#[derive(Debug)]
+pub(super) enum Job {
+    Accept {
+        messages: Vec<Prepared>,
+        now_wall_ms: u64,
+        reply: Reply<Vec<Accepted>, AcceptError>,
+    },
+    Sent {
+        assigned: Vec<(u64, MessageSeq)>,
+        reply: Reply<()>,
+    },
+    Save {
+        change: Box<SavedChange>,
+        reply: Reply<()>,
+    },
+    Adopt {
+        part: Box<Part>,
+        reply: Reply<()>,
+    },
+    AdoptedSent {
+        producer: Producer,
+        seqs: Vec<u64>,
+        reply: Reply<()>,
+    },
+    /// The producer's mark was asked for; the store goes on under another producer, and what it had up to a sequence was sent.
+    Confirm {
+        renewed: Option<(Producer, u64)>,
+        reply: Reply<()>,
+    },
+    Flush {
+        reply: Reply<()>,
+    },
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Accept { messages, .. } => messages.iter().map(|message| message.json.len()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+struct Writer<'s> {
+    shared: &'s Shared,
+    /// Removals that the file may forget when it is opened again.
+    unflushed: Vec<(u64, MessageSeq)>,
+    /// Since when something is undurable.
+    dirty_since: Option<Moment>,
+    /// Whether the file was opened again and is behind memory.
+    behind: bool,
+    /// When a removed file could not be brought back.
+    astray_since: Option<Moment>,
+}
+
+/// Serves calls until the last sender is gone.
+pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
+    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray_since: None };
+    loop {
+        let first = match writer.dirty_since {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(since) => jobs.recv_timeout(FLUSH_AFTER.saturating_sub(clock::now().since(since))),
+        };
+        match first {
+            Ok(first) => writer.serve(collect(first, jobs)),
+            Err(RecvTimeoutError::Timeout) => writer.flush_in_background(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    if writer.dirty_since.is_some() {
+        writer.flush_in_background();
+    }
+}
+
+/// The calls that wait right now, up to a bound.
+fn collect(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    let mut bytes = first.bytes();
+    let mut group = vec![first];
+    while group.len() < WAITING_CALLS && bytes < GROUP_BYTES {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes += job.bytes();
+        group.push(job);
+    }
+    group
+}
+
+/// What the accepts of a group came to, in their order, and what memory becomes.
+type Done = (Vec<Result<Vec<Accepted>, AcceptError>>, Outcome);
+
+impl Writer<'_> {
+    fn flush_in_background(&mut self) {
+        if let Err(error) = self.commit(&[], true) {
+            tracing::warn!(%error, "the state of this node could not be written; it is tried again");
+            // Not at once: the disk needs time to recover, too.
+            self.dirty_since = Some(clock::now());
+        }
+    }
+
+    fn serve(&mut self, group: Vec<Job>) {
+        let overdue = self.dirty_since.is_some_and(|since| clock::now().since(since) >= FLUSH_AFTER);
+        let removals: usize =
+            group.iter().map(|job| if let Job::Sent { assigned, .. } = job { assigned.len() } else { 0 }).sum();
+        let durable = overdue || self.unflushed.len() + removals > UNFLUSHED_REMOVALS;
+        let (mut accepts, result) = match self.commit(&group, durable) {
+            Ok(accepts) => (accepts.into_iter(), Ok(())),
+            Err(error) => (Vec::new().into_iter(), Err(error)),
+        };
+        // A caller that is gone does not wait for its answer, so a failed send is no failure.
+        for job in group {
+            match job {
+                Job::Accept { reply, .. } => {
+                    let failed = || result.as_ref().err().cloned().unwrap_or(StateError::Closed);
+                    let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
+                }
+                Job::Sent { reply, .. }
+                | Job::Save { reply, .. }
+                | Job::Adopt { reply, .. }
+                | Job::AdoptedSent { reply, .. }
+                | Job::Confirm { reply, .. }
+                | Job::Flush { reply } => {
+                    let _ = reply.send(result.clone());
+                }
+            }
+        }
+    }
+
+    /// Does the work of a group in one transaction. On failure nothing of it is kept.
+    fn commit(&mut self, group: &[Job], durable: bool) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
+        self.heal()?;
+        let outcome = self.shared.disk.read(|database| self.write(database, group, durable));
+        let ((accepts, outcome), durable) = match outcome {
+            Ok(done) => done,
+            Err(error) => {
+                // The library refuses further work after a failure, and what it left is only known after opening it again.
+                self.shared.suspect.store(true, Ordering::Release);
+                return Err(error);
+            }
+        };
+        let producer = outcome.producer.clone();
+        outcome.take_over(&mut self.shared.memory());
+        if let Some(producer) = producer {
+            self.shared.set_producer(producer);
+        }
+        self.behind = false;
+        if durable {
+            self.unflushed.clear();
+            self.dirty_since = None;
+            return Ok(accepts);
+        }
+        for job in group {
+            if let Job::Sent { assigned, .. } = job {
+                self.unflushed.extend_from_slice(assigned);
+            }
+        }
+        self.dirty_since.get_or_insert_with(clock::now);
+        Ok(accepts)
+    }
+
+    /// Brings a file that somebody removed back to its place. While that fails, the open one goes on being used: it holds what waits.
+    fn bring_back(&mut self) {
+        if !self.shared.disk.is_removed()
+            || self.astray_since.is_some_and(|since| clock::now().since(since) < BRING_BACK_AGAIN)
+        {
+            return;
+        }
+        // What was not durable may be missing in the file now.
+        self.behind = true;
+        let path = self.shared.disk.path();
+        match self.shared.put_back() {
+            Ok(()) => {
+                self.astray_since = None;
+                tracing::warn!(path = %path.display(), "the store of this node was removed; it is written again, with all that was in it");
+            }
+            Err(error) => {
+                self.astray_since = Some(clock::now());
+                tracing::error!(path = %path.display(), %error, "the store of this node was removed and cannot be written again; messages are refused");
+            }
+        }
+    }
+
+    fn heal(&mut self) -> Result<(), StateError> {
+        self.bring_back();
+        if self.shared.disk.is_open() && !self.shared.suspect.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.behind = true;
+        self.shared.disk.reopen()?;
+        self.shared.suspect.store(false, Ordering::Release);
+        tracing::info!("the store of this node was opened again after a failure");
+        Ok(())
+    }
+
+    /// The transaction; also answers whether it was durable.
+    fn write(&self, database: &Database, group: &[Job], durable: bool) -> Result<(Done, bool), redb::Error> {
+        let mut durable = durable || self.behind;
+        let mut transaction = database.begin_write()?;
+        let memory = self.shared.memory();
+        if self.behind {
+            confirmed::restore(&transaction, &self.shared.producer())?;
+        }
+        let mut change = Change::begin(&transaction, &memory)?;
+        if self.behind {
+            change.restore(&memory)?;
+            change.sent(&self.unflushed)?;
+        }
+        let mut accepts = Vec::new();
+        for job in group {
+            match job {
+                Job::Accept { messages, now_wall_ms, .. } => {
+                    let accepted = change.accept(messages, *now_wall_ms, self.shared.outbox_bytes)?;
+                    let news = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });
+                    durable |= accepted.as_ref().is_ok_and(|accepted| accepted.iter().any(news));
+                    accepts.push(accepted);
+                }
+                Job::Sent { assigned, .. } => change.sent(assigned)?,
+                Job::Save { change: saved, .. } => {
+                    durable |= saved.durable;
+                    change.save(saved, &memory);
+                }
+                Job::Adopt { part, .. } => {
+                    durable = true;
+                    change.adopt(part)?;
+                }
+                Job::AdoptedSent { producer, seqs, .. } => change.adopted_sent(producer, seqs)?,
+                Job::Confirm { renewed, .. } => {
+                    durable |= change.confirm(renewed.as_ref(), &self.shared.producer())?;
+                }
+                Job::Flush { .. } => durable = true,
+            }
+        }
+        let outcome = change.finish(&memory)?;
+        // Readers of memory must not wait for the disk.
+        drop(memory);
+        transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
+        transaction.commit()?;
+        Ok(((accepts, outcome), durable))
+    }
+}

@@ -1,0 +1,285 @@
+//! Sends what the outbox holds, in its order, one write under way at a time.
+//!
+//! 1. (S1) A message leaves the outbox only when the store confirmed it, or its producer's mark covers it.
+//! 2. Before the first write the stream is asked whether another copy of the store used its sequences (`outbox`).
+//! 3. What arrives while a write is under way goes out together with the next one; nothing waits while none is.
+//!
+//! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
+
+use super::outbox::NodeStore;
+use super::progress::Progress;
+use super::sync::Sync;
+use crate::cluster::event::{Direction, LocalFact};
+use crate::cluster::ids::{MessageSeq, NodeId};
+use crate::cluster::messages::batch_limit::Appetite;
+use crate::cluster::messages::message::{Outgoing, Producer};
+use crate::cluster::messages::packing::pack;
+use crate::cluster::node::Input;
+use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
+use crate::engine::events::Hub;
+use crate::engine::messages::store_holder::Slot;
+use crate::engine::metrics::Metrics;
+use crate::engine::node::driver::{Msg, Status};
+use crate::engine::node::start::Resumed;
+use crate::engine::state_dir::StateError;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tracing::{Instrument, debug_span};
+
+/// How many messages one write carries, and how many bytes for each entry that its appetite allows: 2 MiB in all.
+const BATCH: (usize, usize) = (4096, 128 << 10);
+/// How often the outbox is looked at without a call.
+const LOOK: Duration = Duration::from_secs(5);
+/// The pause before a write that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+pub(crate) struct Publisher {
+    pub(crate) store: Arc<RedisStore>,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) accepted: Arc<Notify>,
+    pub(crate) sync: Arc<Sync>,
+    pub(crate) node: mpsc::Sender<Msg>,
+    /// How many messages the stream keeps, and how many bytes it may hold.
+    pub(crate) keep: (u64, u64),
+    /// The stream was full the last time.
+    pub(crate) held_up: bool,
+    /// The producer whose mark was asked for, and how far this process sent under it.
+    pub(crate) confirmed: Option<(Producer, u64)>,
+}
+
+/// What one write carries.
+#[derive(Default)]
+struct Batch {
+    /// Whose sequences the messages have; `None` without a store.
+    producer: Option<Producer>,
+    /// They were taken over from another store.
+    adopted: bool,
+    messages: Vec<Outgoing>,
+}
+
+impl Publisher {
+    /// Publishes until the node is gone.
+    pub(crate) async fn run(mut self) {
+        let mut appetite = Appetite::default();
+        loop {
+            // Asked for before looking, so that what arrives meanwhile is not missed.
+            let accepted = Arc::clone(&self.accepted);
+            let woken = accepted.notified();
+            let Some(batch) = self.next_batch(appetite.count()).await else {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            };
+            if self.status.borrow_and_update().life().is_none() {
+                // Not a member yet, or no more: what waits is neither sent nor refused.
+                if self.status.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let outcome = match self.unasked(&batch) {
+                Some(producer) => self.ask_mark(producer).await,
+                None if batch.messages.is_empty() => {
+                    // Woken by every accepted message; the bound is for what nobody foresaw.
+                    let _ = tokio::time::timeout(LOOK, woken).await;
+                    continue;
+                }
+                None => self.publish(&batch).await,
+            };
+            match outcome {
+                Ok(()) => {
+                    appetite.fed(appetite.count());
+                    self.progress.set_down(false);
+                }
+                Err(why) => {
+                    appetite.failed();
+                    tracing::debug!(%why, "messages stay in the outbox");
+                    self.progress.set_down(true);
+                    if !self.pause().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What waits to be sent, first what was taken over from another store; `None` when the outbox could not be read.
+    async fn next_batch(&self, entries: usize) -> Option<Batch> {
+        let after = self.progress.sent();
+        let read = move |store: &NodeStore| -> Result<Batch, StateError> {
+            if let Some(adopted) = store.next_adopted(BATCH.0, BATCH.1 * entries)? {
+                return Ok(Batch { producer: Some(adopted.producer), adopted: true, messages: adopted.messages });
+            }
+            let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
+            Ok(Batch { producer: Some(store.producer()), adopted: false, messages })
+        };
+        match self.slot.with(read).await {
+            Some(Ok(batch)) => Some(batch),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the outbox cannot be read");
+                None
+            }
+            None => Some(Batch::default()),
+        }
+    }
+
+    /// Waits until another try makes sense: a moment, or as soon as the node's standing changes. False: the node is gone.
+    async fn pause(&mut self) -> bool {
+        tokio::select! {
+            changed = self.status.changed() => changed.is_ok(),
+            () = tokio::time::sleep(AGAIN) => true,
+        }
+    }
+
+    /// The producer of the batch, if its mark was not asked for yet.
+    fn unasked(&self, batch: &Batch) -> Option<Producer> {
+        let known = self.confirmed.as_ref().map(|(known, _)| known);
+        batch.producer.clone().filter(|producer| !batch.adopted && known != Some(producer))
+    }
+
+    /// Asks how far the stream has the store's messages.
+    async fn ask_mark(&mut self, producer: Producer) -> Result<(), Fault> {
+        match self.send(producer.clone(), &[]).await? {
+            Some(PublishReply::Marked { producer_seq, .. }) => self.confirm(producer, producer_seq, 0).await,
+            Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
+            Some(_) => {
+                Err(Fault::Refused("a question for a producer's mark was answered with something else".to_owned()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the mark with what the store has accepted and this process has sent.
+    async fn confirm(&mut self, producer: Producer, mark: u64, sent: u64) -> Result<(), Fault> {
+        let of = producer.clone();
+        let confirm = move |store: &NodeStore| (store.producer() == of).then(|| store.confirm(mark, sent)).transpose();
+        let confirmed = match self.slot.with(confirm).await {
+            Some(Ok(Some(confirmed))) => confirmed,
+            Some(Err(error)) => return Err(Fault::Unavailable(format!("the outbox cannot be written: {error}"))),
+            // Another store came into its place.
+            Some(Ok(None)) | None => return Ok(()),
+        };
+        let Some(renewed) = confirmed.renewed else {
+            self.confirmed = Some((producer, confirmed.border));
+            return Ok(());
+        };
+        tracing::warn!(
+            mark,
+            known = confirmed.border,
+            "Redis has messages of this node that its state directory does not know: the directory was restored from a backup, or copied; \
+             the node continues under a new producer id, so that new messages are not taken for those"
+        );
+        self.confirmed = Some((renewed.clone(), confirmed.border));
+        self.sync.owns(renewed);
+        if let Some(Resumed { producer, known, cursor, cursor_of, .. }) = self.slot.peek(Resumed::of) {
+            // The node is gone only when the process ends.
+            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
+        }
+        Ok(())
+    }
+
+    /// One write; `None` when the node is no member any more.
+    async fn send(&mut self, producer: Producer, batch: &[Outgoing]) -> Result<Option<PublishReply>, Fault> {
+        let status = self.status.borrow_and_update().clone();
+        let Some(life) = status.life().cloned() else { return Ok(None) };
+        let entries = pack(batch);
+        let publish =
+            Publish { life, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
+        let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
+        let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
+        match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
+            Reply::Publish(reply) => Ok(Some(reply)),
+            _ => Err(Fault::Refused("a publish was answered with something else".to_owned())),
+        }
+    }
+
+    async fn refused(&self, identity: Identity) -> Fault {
+        if identity != Identity::Replaced {
+            // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
+            let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
+        }
+        Fault::Unavailable("the membership is being renewed".to_owned())
+    }
+
+    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
+        let batch = waiting.messages.as_slice();
+        let Some(producer) = waiting.producer.clone() else {
+            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
+        };
+        let last = batch.last().map_or(0, |m| m.producer_seq);
+        let own = self.confirmed.as_mut().filter(|_| !waiting.adopted);
+        let before = own.map(|(_, sent)| std::mem::replace(sent, last.max(*sent)));
+        let Some(reply) = self.send(producer.clone(), batch).await? else { return Ok(()) };
+        match reply {
+            PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
+            PublishReply::Written { first, .. } => {
+                if std::mem::take(&mut self.held_up) {
+                    tracing::info!("the message stream has room again; messages are sent");
+                }
+                let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
+                self.written(waiting, assigned).await;
+                Ok(())
+            }
+            PublishReply::Marked { producer_seq, .. } if before.is_some_and(|sent| producer_seq > sent) => {
+                // This process never sent that: a snapshot of its machine went on elsewhere, or an earlier one here.
+                self.confirm(producer, producer_seq, before.unwrap_or_default()).await
+            }
+            PublishReply::Marked { producer_seq, seq } => {
+                // An earlier write whose answer was lost: its last message is the mark, and it was in one piece with those
+                // of this batch that the mark covers.
+                let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
+                let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
+                let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
+                self.written(waiting, assigned).await;
+                Ok(())
+            }
+            PublishReply::Refused(identity) => Err(self.refused(identity).await),
+        }
+    }
+
+    /// Says once that messages wait in the outbox, and for whom.
+    fn no_room(&mut self, held: u64, bound: Option<u64>, slowest: Option<&NodeId>) -> Fault {
+        let who = slowest.map_or("a member", NodeId::as_str);
+        let why = match bound {
+            Some(bound) => format!(
+                "the message stream holds {held} of {bound} bytes that {who} has not read; read there, or raise sync.max_stream_bytes \
+                 and Redis' maxmemory"
+            ),
+            None => "Redis is full; raise maxmemory, or remove data from it".to_owned(),
+        };
+        if !std::mem::replace(&mut self.held_up, true) {
+            tracing::warn!(held, bound, slowest = who, "messages wait in the outbox: {why}");
+        }
+        Fault::Unwritable(why)
+    }
+
+    async fn written(&self, batch: &Batch, assigned: Vec<(u64, MessageSeq)>) {
+        let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
+        if !batch.adopted {
+            self.progress.set_sent(&assigned);
+        }
+        self.metrics.messages_sent.inc_by(assigned.len() as u64);
+        let fact = LocalFact::SyncComplete {
+            direction: Direction::Sent,
+            count: assigned.len() as u64,
+            first: first.1,
+            last: last.1,
+        };
+        self.hub.publish_local(fact);
+        let adopted = batch.producer.clone().filter(|_| batch.adopted);
+        let remove = move |store: &NodeStore| match adopted {
+            Some(producer) => store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect()),
+            None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
+        };
+        let removal = self.slot.with(remove).await;
+        if let Some(Err(error)) = removal {
+            tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
+        }
+    }
+}

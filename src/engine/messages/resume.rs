@@ -1,0 +1,98 @@
+//! The beginning of receiving: the inbox of a new membership or of another id, and acknowledgements that come while the node is no
+//! member.
+//!
+//! 1. (S2) An acknowledgement that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
+//! 2. One that this node cannot judge is refused in a way that asks for another try, never forgotten.
+//!
+//! Not here: what a member receives and acknowledges (`sync.rs`).
+
+use super::outbox::SavedChange;
+use super::sync::Sync;
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::messages::inbox::Inbox;
+use crate::cluster::node::Admission;
+use crate::engine::error::Error;
+use crate::engine::refusals::unavailable;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+impl Sync {
+    /// The inbox of a membership: it begins, goes on, or goes on under another id than `known`, the one before. True:
+    /// reading goes on at another position.
+    pub(crate) fn begin(&self, place: &mut Option<Inbox>, known: Option<&NodeId>, admission: &Admission) -> bool {
+        let mut ids = vec![admission.life.node_id.clone()];
+        ids.extend(admission.aliases.iter().cloned());
+        let goes_on = known.is_some_and(|id| ids.contains(id));
+        if let Some(inbox) = place.as_mut().filter(|_| goes_on) {
+            let renamed = admission.stood.filter(|_| known != Some(&admission.life.node_id));
+            match renamed {
+                Some(stood) => {
+                    let (own, began) = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
+                    inbox.rename(ids, stood, began);
+                    inbox.owns(own);
+                }
+                None => inbox.set_ids(ids),
+            }
+            inbox.begin_epoch(&admission.data);
+            return renamed.is_some();
+        }
+        let nobody = Nonce::from_bytes([0; 16]);
+        let mut inbox = Inbox::new(ids, nobody, self.beyond_early(admission), &admission.data, BTreeMap::new());
+        if let Some(kept) = self.kept() {
+            inbox.adopt(kept);
+        }
+        *place = Some(inbox);
+        true
+    }
+
+    /// Takes an acknowledgement; the change is to be kept on disk, `None` where an earlier one covers it.
+    pub(crate) fn take_early(&self, cursor: MessageSeq) -> Result<Option<SavedChange>, Error> {
+        let status = self.status.borrow().clone();
+        let Some(saved) = self.slot.peek(|store| store.saved()) else { return Err(status.refusal()) };
+        if saved.cursor.is_some_and(|known| cursor <= known) {
+            return Ok(None);
+        }
+        // What was delivered was seen before; numbers of another data set than the cursor's say nothing.
+        let seen = if saved.epoch.as_ref().is_some_and(|epoch| epoch.as_str() == status.epoch) {
+            status.numbers.message
+        } else {
+            0
+        };
+        let Some(epoch) = saved.epoch.filter(|_| cursor.0 <= saved.numbers.message.max(seen)) else {
+            return Err(unavailable(
+                "this node can check the acknowledgement only as a member; repeat the call once it has joined",
+            ));
+        };
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        *early = early
+            .take()
+            .filter(|(seq, of)| of == epoch.as_str() && *seq > cursor)
+            .or(Some((cursor, epoch.to_string())));
+        Ok(Some(SavedChange { cursor: Some(cursor), epoch: Some(epoch), durable: true, ..SavedChange::default() }))
+    }
+
+    /// Puts it on disk, and tells the node, which brings it with its join.
+    pub(crate) async fn keep_early(&self, change: Option<SavedChange>) -> Result<(), Error> {
+        let Some(change) = change else { return Ok(()) };
+        let (cursor, epoch) = (change.cursor, change.epoch.clone());
+        match self.slot.with(move |store| store.save(&change)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
+            None => return Err(self.status.borrow().refusal()),
+        }
+        if let Some((cursor, epoch)) = cursor.zip(epoch) {
+            self.tell(cursor, epoch.to_string()).await;
+        }
+        Ok(())
+    }
+
+    /// Where an inbox begins: where the store says, or behind what was acknowledged meanwhile. Nothing of a later data set is
+    /// skipped for an acknowledgement in an earlier one.
+    pub(crate) fn beyond_early(&self, admission: &Admission) -> MessageSeq {
+        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Acknowledged under another id that is a rename's past.
+        let Some((seq, epoch)) = early.filter(|_| admission.stood.is_none()) else { return admission.cursor };
+        let within = if epoch == admission.data.epoch { seq } else { seq.min(admission.data.message_start) };
+        admission.cursor.max(within)
+    }
+}

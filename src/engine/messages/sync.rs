@@ -1,0 +1,373 @@
+//! Messages in and out: what a client's call sends, receives and acknowledges.
+//!
+//! 1. (S1) A message is on disk before the call that gave it is answered.
+//! 2. (S2) An acknowledgement is on disk before the call that made it is answered.
+//! 3. Receiving calls are served one at a time; one that waits for its answer to be written holds the next one up.
+//!
+//! Not here: sending (`publisher.rs`), reading the stream (`reader.rs`), what is offered (`crate::cluster::messages::inbox`).
+
+mod reading;
+
+use super::outbox::SavedChange;
+use super::progress::Progress;
+use crate::cluster::event::{Direction, LocalFact};
+use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::messages::inbox::{Inbox, Kept, Offer};
+use crate::cluster::messages::message::{Producer, Received};
+use crate::cluster::node::{Admission, Input};
+use crate::cluster::protocol::{Call, DataSet, Life};
+use crate::engine::error::Error;
+use crate::engine::events::Hub;
+use crate::engine::messages::store_holder::Slot;
+use crate::engine::metrics::Metrics;
+use crate::engine::node::driver::{Msg, Status};
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
+
+/// How much of messages one answer carries.
+const ANSWER_BYTES: usize = 4 << 20;
+/// How long the cursor waits before it moves over messages that are not for this node, so that many are one write.
+const PASS_OVER: Duration = Duration::from_millis(500);
+
+/// See the module's text.
+pub(crate) struct Sync {
+    inbox: Mutex<Option<Inbox>>,
+    owner: Mutex<Option<NodeId>>,
+    arrived: Notify,
+    receiving: Arc<tokio::sync::Mutex<()>>,
+    delivering: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) slot: Arc<Slot>,
+    hub: Arc<Hub>,
+    store: Arc<RedisStore>,
+    node: mpsc::WeakSender<Msg>,
+    pub(crate) status: watch::Receiver<Status>,
+    acknowledged: watch::Sender<Option<(MessageSeq, String)>>,
+    vacated: Notify,
+    progress: Arc<Progress>,
+    metrics: Arc<Metrics>,
+    /// Held from reading the cursor until it is on disk, so that an older one never overwrites a newer.
+    saving: tokio::sync::Mutex<()>,
+    /// The disk has not been told the newest cursor.
+    behind: AtomicBool,
+    began: Notify,
+    /// Entries were read.
+    read: Notify,
+    /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
+    pub(crate) early: Mutex<Option<(MessageSeq, String)>>,
+    /// See [`Self::meets`].
+    pub(crate) met: Mutex<(Vec<Producer>, Option<MessageSeq>)>,
+    moved: Notify,
+    /// The newest message that was waited for in vain.
+    never_came: AtomicU64,
+}
+
+impl Sync {
+    pub(crate) fn new(
+        slot: Arc<Slot>,
+        hub: Arc<Hub>,
+        store: Arc<RedisStore>,
+        node: mpsc::WeakSender<Msg>,
+        status: watch::Receiver<Status>,
+        progress: Arc<Progress>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            inbox: Mutex::new(None),
+            owner: Mutex::new(None),
+            arrived: Notify::new(),
+            receiving: Arc::default(),
+            delivering: Arc::default(),
+            slot,
+            hub,
+            store,
+            node,
+            status,
+            acknowledged: watch::Sender::new(None),
+            vacated: Notify::new(),
+            progress,
+            metrics,
+            saving: tokio::sync::Mutex::default(),
+            behind: AtomicBool::new(false),
+            began: Notify::new(),
+            read: Notify::new(),
+            early: Mutex::default(),
+            met: Mutex::default(),
+            moved: Notify::new(),
+            never_came: AtomicU64::new(0),
+        })
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Option<Inbox>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_member(&self) -> bool {
+        self.status.borrow().life().is_some()
+    }
+
+    /// Whether Redis answers, as far as the node knows.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.status.borrow().link
+    }
+
+    /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
+    pub(crate) fn admitted(&self, admission: &Admission) {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = owner.replace(admission.life.node_id.clone());
+        drop(owner);
+        if self.begin(&mut self.inbox(), known.as_ref(), admission) {
+            self.moved.notify_one();
+        }
+        self.behind.store(true, Ordering::Release);
+        self.began.notify_one();
+        self.arrived.notify_waiters();
+    }
+
+    /// The store on disk is this process's now: what it knows belongs to the inbox, and its sequences are new.
+    pub(crate) fn store_filled(&self) {
+        self.progress.reset();
+        if let (Some(inbox), Some(kept)) = (self.inbox().as_mut(), self.kept())
+            && inbox.adopt(kept)
+        {
+            self.moved.notify_one();
+        }
+        self.began.notify_one();
+        self.arrived.notify_waiters();
+    }
+
+    /// What the store on disk knows; `None` while another process holds it.
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        self.slot.peek(|store| {
+            let saved = store.saved();
+            let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
+            Kept { own: store.producers(), marks: saved.marks, cursor, place: saved.place }
+        })
+    }
+
+    /// A rename is to take an id whose store on this host has these producers; receiving began there at this position.
+    pub(crate) fn meets(&self, producers: Vec<Producer>, began: Option<MessageSeq>) {
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = (producers, began);
+    }
+
+    /// The store goes on under another producer, too.
+    pub(crate) fn owns(&self, producer: Producer) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.owns([producer]);
+        }
+    }
+
+    /// The highest message position that this node has seen.
+    pub(crate) fn highest(&self) -> MessageSeq {
+        let read = self.inbox().as_ref().map(Inbox::read).unwrap_or_default();
+        read.max(self.progress.newest())
+    }
+
+    /// Waits until the node is a member.
+    pub(crate) async fn member(&self) {
+        let mut status = self.status.clone();
+        // The node is gone: whoever waits is ended with it.
+        if status.wait_for(|status| status.life().is_some()).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The data set is another one.
+    pub(crate) fn data_set(&self, data: &DataSet) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.begin_epoch(data);
+        }
+        self.arrived.notify_waiters();
+    }
+
+    /// The node is no member any more; `replaced`: its id belongs to another process now.
+    pub(crate) fn departed(&self, replaced: bool) {
+        // Another process may receive under this id now; what this one has not acknowledged it would read again.
+        *self.inbox() = None;
+        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.arrived.notify_waiters();
+        if replaced {
+            self.vacated.notify_one();
+        }
+    }
+
+    /// Waits until the id was taken over, then gives the store on disk to whoever holds the id.
+    pub(crate) async fn vacate_when_replaced(&self) {
+        loop {
+            self.vacated.notified().await;
+            self.slot.empty().await;
+            self.progress.reset();
+        }
+    }
+
+    /// Where to read on; `None` while nothing is to be read.
+    pub(crate) fn wants(&self) -> Option<MessageSeq> {
+        self.status.borrow().life()?;
+        self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
+    }
+
+    /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
+    pub(crate) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
+    }
+
+    /// Held from an answer with messages until it is written and acknowledged; whoever asks later waits a moment for it,
+    /// so that what it is told covers that acknowledgement.
+    pub(crate) async fn delivering(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(patience, Arc::clone(&self.delivering).lock_owned()).await.ok()
+    }
+
+    /// Offers messages, waiting up to `wait` for the first one.
+    pub(crate) async fn receive(&self, limit: usize, wait: Duration) -> Option<Offer> {
+        self.catch_up(limit).await;
+        let waiting = async {
+            loop {
+                let arrived = self.arrived.notified();
+                tokio::pin!(arrived);
+                arrived.as_mut().enable();
+                let ready = self.inbox().as_ref().is_none_or(|inbox| !inbox.is_empty());
+                if ready || self.status.borrow().life().is_none() {
+                    return;
+                }
+                arrived.await;
+            }
+        };
+        if !wait.is_zero() && limit > 0 {
+            // Nothing came in time: the offer is empty.
+            let _ = tokio::time::timeout(wait, waiting).await;
+        }
+        let offer = self.inbox().as_mut().map(|inbox| inbox.offer(limit, ANSWER_BYTES))?;
+        self.announce(&offer.received);
+        Some(offer)
+    }
+
+    fn announce(&self, received: &[Received]) {
+        if let (Some(first), Some(last)) = (received.first(), received.last()) {
+            let count = received.len() as u64;
+            let direction = Direction::Received;
+            self.hub.publish_local(LocalFact::SyncComplete { direction, count, first: first.seq, last: last.seq });
+        }
+    }
+
+    /// Where clients have acknowledged.
+    pub(crate) fn cursor(&self) -> MessageSeq {
+        self.inbox().as_ref().map(Inbox::acknowledged).unwrap_or_default()
+    }
+
+    /// How many messages up to the newest that is known, by the node or here, clients have not acknowledged.
+    pub(crate) fn lag(&self, known: MessageSeq) -> u64 {
+        let newest = self.progress.newest().max(known);
+        self.inbox().as_ref().map_or(0, |inbox| inbox.lag(newest.max(inbox.read())))
+    }
+
+    /// Acknowledges, on disk first, in Redis soon.
+    pub(crate) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
+        let saving = self.saving.lock().await;
+        let judged = match self.inbox().as_mut() {
+            Some(inbox) => {
+                match inbox.acknowledge(cursor) {
+                    Ok(true) => self.behind.store(true, Ordering::Release),
+                    Ok(false) if self.behind.load(Ordering::Acquire) => {}
+                    Ok(false) => return Ok(()),
+                    Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),
+                }
+                Ok(inbox.epoch().to_owned())
+            }
+            // Judged while the inbox is locked, so that the one that the next join begins knows it.
+            None => Err(self.take_early(cursor)?),
+        };
+        let epoch = match judged {
+            Ok(epoch) => epoch,
+            Err(change) => return self.keep_early(change).await,
+        };
+        self.save_cursor(true).await?;
+        drop(saving);
+        self.tell(cursor, epoch).await;
+        Ok(())
+    }
+
+    /// Tells the node of an acknowledgement, and Redis soon.
+    pub(crate) async fn tell(&self, cursor: MessageSeq, epoch: String) {
+        self.acknowledged.send_replace(Some((cursor, epoch.clone())));
+        if let Some(node) = self.node.upgrade() {
+            // The node is gone only when the process ends.
+            let _ = node.send(Msg::Input(Input::Acknowledged(cursor, epoch))).await;
+        }
+    }
+
+    /// Moves the cursor over what is not for this node, on disk and in Redis, now and then.
+    pub(crate) async fn pass_over(&self) {
+        loop {
+            self.read.notified().await;
+            tokio::time::sleep(PASS_OVER).await;
+            let saving = self.saving.lock().await;
+            let passed = self
+                .inbox()
+                .as_mut()
+                .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
+            let Some(passed) = passed else { continue };
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::debug!(%why, "the cursor is not kept on disk yet");
+            }
+            drop(saving);
+            self.tell(passed.0, passed.1).await;
+        }
+    }
+
+    /// Puts the cursor and the marks on disk; whoever calls holds `saving`.
+    async fn save_cursor(&self, durable: bool) -> Result<(), Error> {
+        let change = match self.inbox().as_mut() {
+            Some(inbox) => SavedChange {
+                cursor: Some(inbox.acknowledged()),
+                place: inbox.place(),
+                epoch: Nonce::new(inbox.epoch()).ok(),
+                marks: inbox.take_marks(),
+                durable,
+                ..SavedChange::default()
+            },
+            None => return Ok(()),
+        };
+        let marks = change.marks.clone();
+        match self.slot.with(move |store| store.save(&change)).await {
+            Some(Ok(())) => {
+                self.behind.store(false, Ordering::Release);
+                Ok(())
+            }
+            None => Ok(()),
+            Some(Err(error)) => {
+                if let Some(inbox) = self.inbox().as_mut() {
+                    inbox.return_marks(marks);
+                }
+                Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}")))
+            }
+        }
+    }
+
+    /// Keeps on disk where a new inbox began, so that a loss of data shows as a gap also to the next process.
+    pub(crate) async fn keep_beginnings(&self) {
+        loop {
+            self.began.notified().await;
+            let _saving = self.saving.lock().await;
+            if let Err(why) = self.save_cursor(false).await {
+                tracing::warn!(%why, "where receiving began is not kept on disk");
+            }
+        }
+    }
+
+    /// Tells Redis what was acknowledged, the newest only, until the node is gone.
+    pub(crate) async fn tell_acknowledged(&self) {
+        let mut changes = self.acknowledged.subscribe();
+        while changes.changed().await.is_ok() {
+            let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };
+            let life: Option<Life> = self.status.borrow().life().cloned();
+            let Some(life) = life else { continue };
+            if let Err(why) = self.store.call(Call::Acknowledge { life, epoch, seq }).await {
+                // The next beat carries it.
+                tracing::debug!(%why, "an acknowledgement was not told to Redis yet");
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Between the reader and the inbox: what was read goes in, and calls wait until it has.
+//!
+//! 1. What cannot be read, and what the data set does not count, is passed over; reading goes on behind it.
+//!
+//! Not here: the reading itself (`crate::engine::stream_reader`).
+
+use super::Sync;
+use crate::cluster::event::LocalFact;
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::inbox::Inbox;
+use crate::cluster::protocol::{Entry, Fault};
+use crate::engine::stream_reader;
+use crate::store::redis::{Page, Place, RedisStore};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a call waits for the reader to have read what is in the stream.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// What became of entries that were read.
+pub(crate) struct Taken {
+    /// The place of the last one that the data set counts.
+    pub(crate) end: Option<Place>,
+    /// Whether there were others behind it.
+    pub(crate) foreign: bool,
+}
+
+/// Whether entries do not simply follow what was read.
+fn is_odd(inbox: &Inbox, page: &Page<Entry>) -> bool {
+    let mut read = inbox.read().0;
+    page.entries.iter().any(|(_, entry)| {
+        let follows = entry.as_ref().is_some_and(|entry| entry.last.0.saturating_sub(entry.count) <= read);
+        read = entry.as_ref().map_or(read, |entry| entry.last.0);
+        !follows
+    })
+}
+
+impl Sync {
+    /// Takes entries of the stream. Before a hole, and where something cannot be read, the data set is asked for, because it may
+    /// be a new one, and because what it does not count is not taken.
+    pub(crate) async fn take_entries(
+        &self,
+        store: &RedisStore,
+        asked: MessageSeq,
+        mut page: Page<Entry>,
+    ) -> Result<Taken, Fault> {
+        let data = if self.inbox().as_ref().is_some_and(|inbox| is_odd(inbox, &page)) {
+            Some(stream_reader::data_set(store).await?)
+        } else {
+            None
+        };
+        let foreign = data.as_ref().is_some_and(|data| page.cut(data.numbers.message));
+        let taken = Taken { end: page.entries.last().map(|(place, _)| *place), foreign };
+        let mut fresh = Vec::new();
+        // An inbox that began anew meanwhile, further back, has not asked for these.
+        if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
+            if let Some(data) = &data {
+                inbox.begin_epoch(data);
+            }
+            for (place, entry) in page.entries {
+                match entry {
+                    Some(entry) => fresh.extend(inbox.take(&entry)),
+                    None if place.sub == 0 => inbox.lose(MessageSeq(place.seq)),
+                    None => {}
+                }
+            }
+        }
+        self.read.notify_one();
+        self.metrics.messages_received.inc_by(fresh.len() as u64);
+        self.arrived.notify_waiters();
+        if self.hub.wants_messages() {
+            for received in fresh {
+                self.hub.publish_local(LocalFact::Message(received));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Waits until what is in the stream now has been read, or `limit` messages wait.
+    pub(super) async fn catch_up(&self, limit: usize) {
+        if !self.is_linked() || self.wants().is_none() || self.has(limit) {
+            return;
+        }
+        let head = match stream_reader::data_set(&self.store).await {
+            Ok(data) => data.numbers.message,
+            Err(why) => {
+                tracing::debug!(%why, "the newest message is not known");
+                return;
+            }
+        };
+        if self.never_came.load(Ordering::Relaxed) >= head {
+            return;
+        }
+        let reading = async {
+            loop {
+                let arrived = self.arrived.notified();
+                tokio::pin!(arrived);
+                arrived.as_mut().enable();
+                if self.wants().is_none_or(|read| read.0 >= head) || self.has(limit) {
+                    return;
+                }
+                arrived.await;
+            }
+        };
+        let before = self.wants();
+        if tokio::time::timeout(CATCH_UP, reading).await.is_err() && self.wants() == before {
+            // Lost with the stream: the next message shows that as a gap. Nobody waits for it again.
+            self.never_came.fetch_max(head, Ordering::Relaxed);
+        }
+    }
+
+    fn has(&self, limit: usize) -> bool {
+        self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit)
+    }
+
+    /// Waits until an inbox began at another place.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
+    }
+}

@@ -1,0 +1,63 @@
+//! Reads the whole cluster from Redis at this moment, for those who do not want the local view, or have none.
+//!
+//! 1. Reading joins nothing and changes nothing.
+
+use super::handle::{Role, StateView};
+use super::state_view;
+use crate::cluster::ids::ClusterName;
+use crate::cluster::members::view::ClusterView;
+use crate::cluster::protocol::{Call, Fault, Reply, View};
+use crate::engine::error::Error;
+use crate::engine::refusals::unavailable;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+
+/// How many rows one call reads.
+const ROWS: u64 = 1000;
+
+/// The view of an observer, read from the store.
+///
+/// # Errors
+/// [`Fault`] when the store did not answer.
+pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
+    let mut view = ClusterView::default();
+    loop {
+        let asked = view.version;
+        let call = View {
+            epoch: view.epoch().to_owned(),
+            version: view.version,
+            floor: view.floor,
+            rows: ROWS,
+            beats: 1_000_000,
+        };
+        let Reply::View(reply) = store.call(Call::View(call)).await?.reply else {
+            return Err(Fault::Refused("a view was answered with something else".to_owned()));
+        };
+        view.as_of = reply.now;
+        view.take_data(reply.data);
+        view.take_leader(reply.leader);
+        let more = reply.delta.more;
+        let more = !view.take_delta(reply.delta, asked) || more;
+        view.take_beats(&reply.beats, reply.alive);
+        if !more {
+            return Ok(view);
+        }
+    }
+}
+
+/// What an observer sees who is no node.
+///
+/// # Errors
+/// [`Fault`] when the store did not answer.
+pub async fn observe(store: &RedisStore, cluster: &ClusterName) -> Result<StateView, Fault> {
+    let view = view(store).await?;
+    let interval = view.data.as_ref().and_then(|data| data.timing).unwrap_or_default().heartbeat_interval;
+    Ok(state_view::from_view(cluster, &view, interval, None, Role::Observer, true))
+}
+
+/// A node's own state with everything but its role read from the store.
+pub(crate) async fn read(store: &RedisStore, known: &StateView) -> Result<StateView, Error> {
+    let view = view(store).await.map_err(|why| unavailable(&why.to_string()))?;
+    let interval = view.data.as_ref().and_then(|data| data.timing).unwrap_or_default().heartbeat_interval;
+    Ok(state_view::from_view(&known.cluster, &view, interval, known.node_id.clone(), known.role, true))
+}

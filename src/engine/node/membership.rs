@@ -1,0 +1,125 @@
+//! Joining, with the store on disk that belongs to the id.
+//!
+//! 1. A join is done as a whole: the node's id and its store's never part for longer than another process holds the store.
+//!
+//! Not here: the rules of joining (`crate::cluster::node`), the store (`outbox`).
+
+use super::driver::Msg;
+use super::handle::{JoinRequest, Joined, Node};
+use super::running::RunningNode;
+use super::start::Resumed;
+use crate::cluster::ids::NodeId;
+use crate::cluster::node::{Input, JoinAsk, Request, Response};
+use crate::engine::error::Error;
+use crate::engine::refusals::unexpected;
+use crate::engine::state_dir::StateError;
+use std::time::Duration;
+
+/// How often a store that another process holds is tried again.
+const STORE_AGAIN: Duration = Duration::from_millis(100);
+
+impl RunningNode {
+    /// Takes the store of the id to join under, if this process has none.
+    async fn hold_store(&self, id: &NodeId, force: bool) -> Result<(), Error> {
+        if self.slot.peek(|_| ()).is_some() {
+            return Ok(());
+        }
+        match self.slot.fill(id.clone()).await {
+            Ok(()) => {
+                self.resume().await;
+                self.accepted.notify_one();
+                Ok(())
+            }
+            Err(StateError::InUse { .. }) if force => Ok(()),
+            Err(StateError::InUse { holder, .. }) => Err(Error::NodeIdInUse { node_id: id.clone(), holder }),
+            Err(why) => Err(Error::Internal(why.to_string())),
+        }
+    }
+
+    pub(crate) async fn join_whole(&self, request: JoinRequest) -> Result<Joined, Error> {
+        let was = self.node_id();
+        let id = request.node_id.clone().unwrap_or_else(|| was.clone());
+        let empty = self.slot.peek(|_| ()).is_none();
+        self.hold_store(&id, request.force).await?;
+        // The store of an id that a rename takes is the second witness of where its receiving stands.
+        let kept = if id != was && !empty { self.slot.look_at(id.clone()).await } else { None };
+        let (stood, known) = match kept {
+            Some(kept) => {
+                self.sync.meets(kept.own, kept.began);
+                (kept.cursor, kept.known)
+            }
+            None => {
+                self.sync.meets(Vec::new(), None);
+                Default::default()
+            }
+        };
+        let ask = JoinAsk {
+            node_id: request.node_id,
+            name: request.name,
+            endpoint: request.endpoint,
+            capabilities: request.capabilities,
+            labels: request.labels,
+            force: request.force,
+            stood,
+            known,
+        };
+        let (life, joined_at) = match self.ask(Request::Join(ask)).await {
+            Ok(Response::Joined { life, joined_at }) => (life, joined_at),
+            Ok(_) => return Err(unexpected()),
+            Err(why) => {
+                if empty && self.status.borrow().life().is_none() {
+                    // Taken for this join alone: whoever holds the id needs it.
+                    self.slot.empty().await;
+                }
+                return Err(why);
+            }
+        };
+        self.settle_store(&life.node_id, &was).await;
+        let state = self.state(false).await?;
+        Ok(Joined {
+            cluster: state.cluster,
+            node_id: life.node_id,
+            incarnation: life.incarnation,
+            joined_at,
+            leader_id: state.leader_id,
+            term: state.term,
+            nodes: state.nodes,
+        })
+    }
+
+    async fn resume(&self) {
+        if let Some(resumed) = self.slot.peek(Resumed::of) {
+            let Resumed { producer, known, cursor, cursor_of, .. } = resumed;
+            // The node is gone only when the process ends.
+            let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
+            self.sync.store_filled();
+        }
+    }
+
+    /// After a join: the store goes along to a new id, and a store that another process held until now is taken.
+    async fn settle_store(&self, id: &NodeId, was: &NodeId) {
+        if id != was
+            && let Err(why) = self.slot.rename(id.clone()).await
+        {
+            tracing::warn!(%why, "the outbox keeps its old name");
+        }
+        // What was taken over with the id is sent at once.
+        self.accepted.notify_one();
+        let this = self.clone();
+        let id = id.clone();
+        let holding = tokio::spawn(async move {
+            let mut told = false;
+            while this.status.borrow().life().is_some_and(|life| life.node_id == id) {
+                if this.hold_store(&id, false).await.is_ok() {
+                    return;
+                }
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%id, "the process that had this node id still holds its outbox; waiting for it");
+                }
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+        });
+        // Usually it is given up within milliseconds; a process that is frozen holds it until it ends.
+        let _ = tokio::time::timeout(Duration::from_secs(1), holding).await;
+    }
+}

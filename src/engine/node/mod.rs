@@ -1,0 +1,14 @@
+//! The node itself while it runs: started, driven, asked and stopped.
+//!
+//! Not here: messages, leases, tasks and history (folders of their own beside this one), the rules (`crate::cluster::node`).
+
+pub(crate) mod driver;
+pub mod fresh_state;
+pub mod handle;
+pub(crate) mod health;
+pub(crate) mod membership;
+pub(crate) mod presence;
+pub(crate) mod running;
+pub(crate) mod running_work;
+pub(crate) mod start;
+pub(crate) mod state_view;

@@ -1,0 +1,105 @@
+//! Carries out what the node wants of its presence connection.
+//!
+//! 1. One connection at a time; a command for another one is dropped.
+//! 2. Every ping leads to a pong or to the connection's end.
+//!
+//! Not here: when to ping (`crate::cluster::node`), the connection itself (`crate::store::redis`).
+
+use super::driver::Msg;
+use crate::clock;
+use crate::cluster::ids::Nonce;
+use crate::cluster::node::Input;
+use crate::engine::leases::Leases;
+use crate::store::redis::{Notice, PresenceNotices, PresenceSink, RedisStore};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What the node wants done.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Open(Nonce),
+    Close,
+    Ping(Nonce, Duration),
+    Hold(Nonce, bool),
+}
+
+struct Standing {
+    nonce: Nonce,
+    sink: PresenceSink,
+    notices: PresenceNotices,
+}
+
+/// Serves the commands until the node is gone.
+pub(crate) async fn run(
+    store: Arc<RedisStore>,
+    mut commands: mpsc::Receiver<Command>,
+    node: mpsc::Sender<Msg>,
+    leases: Arc<Leases>,
+) {
+    let mut standing: Option<Standing> = None;
+    loop {
+        let input = match standing.as_mut() {
+            None => match commands.recv().await {
+                Some(command) => obey(&store, &mut standing, command).await,
+                None => return,
+            },
+            Some(open) => tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => obey(&store, &mut standing, command).await,
+                    None => return,
+                },
+                notice = open.notices.next() => match notice {
+                    Some(Notice::Register) => Some(Input::CalledToRegister),
+                    Some(Notice::HandOver) => Some(Input::CalledToHandOver),
+                    Some(Notice::Lease(ticket)) => {
+                        leases.call(&ticket);
+                        None
+                    }
+                    // For processes that hold a lease by a presence of their own.
+                    Some(Notice::Drain) => None,
+                    None => standing.take().map(|open| Input::PresenceDown(open.nonce)),
+                },
+            },
+        };
+        if let Some(input) = input
+            && node.send(Msg::Input(input)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn obey(store: &RedisStore, standing: &mut Option<Standing>, command: Command) -> Option<Input> {
+    match command {
+        Command::Open(nonce) => {
+            *standing = None;
+            match store.presence(&nonce).await {
+                Ok((sink, notices)) => {
+                    *standing = Some(Standing { nonce: nonce.clone(), sink, notices });
+                    Some(Input::PresenceUp(nonce))
+                }
+                Err(why) => Some(Input::PresenceRefused { nonce, error: why.to_string() }),
+            }
+        }
+        Command::Close => {
+            *standing = None;
+            None
+        }
+        Command::Ping(nonce, deadline) => {
+            let open = standing.as_mut().filter(|open| open.nonce == nonce)?;
+            let sent = clock::now();
+            match open.sink.ping(deadline).await {
+                Ok(()) => Some(Input::Pong { nonce, sent }),
+                Err(_) => standing.take().map(|open| Input::PresenceDown(open.nonce)),
+            }
+        }
+        Command::Hold(nonce, hold) => {
+            let open = standing.as_mut().filter(|open| open.nonce == nonce)?;
+            match open.sink.hold_leader_channel(hold).await {
+                Ok(()) => hold.then_some(Input::LeaderChannelHeld(nonce)),
+                Err(_) => standing.take().map(|open| Input::PresenceDown(open.nonce)),
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! A running node, as the outer layers call it.
+//!
+//! 1. A request that needs membership waits for the first attempt of the automatic join, and no longer.
+//! 2. A caller may stop waiting at any time; what it began is finished or left undone as a whole.
+//!
+//! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
+
+use super::driver::{Msg, Status};
+use super::handle::{
+    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
+    SyncRequest, Synced,
+};
+use super::start::Supervised;
+use crate::clock;
+use crate::cluster::event::Event;
+use crate::cluster::ids::{ClusterName, EventSeq, NodeId};
+use crate::cluster::node::{Request, Response, Standing};
+use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
+use crate::cluster::time::millis;
+use crate::engine::error::Error;
+use crate::engine::events::Hub;
+use crate::engine::history::History;
+use crate::engine::leases::Leases;
+use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange};
+use crate::engine::messages::progress::Progress;
+use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::submission::{self, Sent};
+use crate::engine::messages::sync::Sync;
+use crate::engine::metrics::{Counted, Metrics};
+use crate::engine::node::fresh_state;
+use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
+use crate::engine::store_calls::gone;
+use crate::engine::tasks::Tasks;
+use crate::store::Store;
+use crate::store::redis::RedisStore;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// How long a call waits for its messages to be in the stream before it says that they are queued.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long `state` waits for the first attempt to join.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long the history has at the end, whatever the rest took.
+const LAST_MOMENT: Duration = Duration::from_millis(150);
+/// How long a subscriber that goes on behind an event waits until the node has begun to read events.
+const BEGIN: Duration = Duration::from_secs(2);
+/// How long a call waits for an earlier answer to be written and acknowledged.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// See the module's text. Dropping its last clone ends its tasks at once, without leaving the cluster.
+#[derive(Clone)]
+pub struct RunningNode {
+    pub(crate) cluster: ClusterName,
+    pub(crate) node: mpsc::Sender<Msg>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) store: Arc<RedisStore>,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) history: Arc<History>,
+    pub(crate) counted: Arc<Counted>,
+    pub(crate) sync: Arc<Sync>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) work: Arc<Tasks>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) accepted: Arc<Notify>,
+    pub(crate) settings: SyncSettings,
+    pub(crate) tasks: Arc<Supervised>,
+    pub(crate) acknowledging: Arc<Mutex<JoinSet<()>>>,
+    pub(crate) failed: watch::Receiver<bool>,
+}
+
+impl RunningNode {
+    /// The id that the node has now.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.status.borrow().node_id.clone()
+    }
+
+    /// Waits until the node has another id than `known`, and returns it.
+    pub async fn renamed(&self, known: &NodeId) -> Option<NodeId> {
+        let mut status = self.status.clone();
+        let changed = status.wait_for(|status| status.node_id != *known).await;
+        changed.ok().map(|status| status.node_id.clone())
+    }
+
+    /// Leaves the cluster and sends what waits, as far as Redis answers within `patience`; then ends.
+    pub async fn stop(&self, patience: Duration) {
+        let began = clock::now();
+        let member = self.status.borrow().life().is_some();
+        if member && self.is_linked() {
+            let last = self.slot.peek(|store| store.unsent()).filter(|u| u.messages > 0);
+            if let Some(unsent) = last {
+                self.accepted.notify_one();
+                self.progress.reach(unsent.last_accepted_seq, patience / 2).await;
+            }
+            let left = patience.saturating_sub(clock::now().since(began));
+            match tokio::time::timeout(left, self.leave()).await {
+                Ok(Ok(_)) => tracing::info!("left the cluster"),
+                Ok(Err(why)) => tracing::warn!(%why, "the cluster was not told that this node leaves"),
+                Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
+            }
+        }
+        // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
+        let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
+        self.history.finish(self.carried().await, left).await;
+        let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
+        if waiting > 0 {
+            tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
+        }
+        // The next process judges by it what clients acknowledge before it has joined.
+        let numbers = self.status.borrow().numbers;
+        let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
+        let keeping = self.slot.with(move |store| store.save(&change));
+        if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
+            tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
+        }
+        self.hub.close();
+        self.tasks.supervisor.abort();
+        // Closing writes what is pending; a broken disk must not hold up the end.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.slot.empty()).await;
+    }
+
+    /// Waits until the node is a member.
+    pub async fn admitted(&self) {
+        self.sync.member().await;
+    }
+
+    /// Waits until one of the node's own tasks breaks down; the node is of no more use then.
+    pub async fn broken(&self) {
+        let mut failed = self.failed.clone();
+        // Without a supervisor the node is being stopped, which is no failure.
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_linked(&self) -> bool {
+        self.status.borrow().link
+    }
+
+    pub(crate) async fn settled(&self) -> Status {
+        let mut status = self.status.clone();
+        match status.wait_for(|status| status.settled).await {
+            Ok(status) => status.clone(),
+            Err(_) => self.status.borrow().clone(),
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: Request) -> Result<Response, Error> {
+        let (answer, outcome) = oneshot::channel();
+        self.node.send(Msg::Ask(request, answer, tracing::Span::current())).await.map_err(|_| gone())?;
+        outcome.await.map_err(|_| gone())?.map_err(error)
+    }
+
+    async fn send(&self, request: &SyncRequest) -> Result<Sent, Error> {
+        if request.messages.is_empty() {
+            return Ok(Sent::default());
+        }
+        let drafted = submission::check(&request.messages)?;
+        self.check_recipients(&drafted).await?;
+        let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
+        let woken = Arc::clone(&self.accepted);
+        let accept = move |store: &NodeStore| {
+            let accepted = store.accept(drafted, now);
+            // Here, and not behind the wait: the client may be gone by then, its messages are not.
+            woken.notify_one();
+            accepted
+        };
+        let accepted = match self.slot.with(accept).await {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(why)) => return Err(refused(&why)),
+            None => {
+                let what = "the outbox is still held by the process that had this node id before".to_owned();
+                return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
+            }
+        };
+        let last = accepted.iter().filter_map(|a| match a {
+            Accepted::New { producer_seq } => Some(*producer_seq),
+            Accepted::Duplicate { .. } => None,
+        });
+        let last = last.max();
+        tracing::debug!(last_message = last, "messages were accepted");
+        if let Some(last) = last.filter(|_| self.is_linked()) {
+            self.progress.reach(last, PATIENCE).await;
+        }
+        Ok(Sent::of(&accepted, &self.progress))
+    }
+
+    async fn check_recipients(&self, drafted: &[crate::engine::messages::outbox::Drafted]) -> Result<(), Error> {
+        let wanted: std::collections::BTreeSet<&NodeId> =
+            drafted.iter().filter_map(|d| d.message.to.as_ref()).flatten().collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let unknown = |view: &StateView| -> Vec<String> {
+            let knows = |id: &NodeId| view.nodes.iter().any(|n| n.member.node_id == *id);
+            wanted.iter().filter(|id| !knows(id)).map(ToString::to_string).collect()
+        };
+        let mut names = unknown(&self.state(false).await?);
+        if !names.is_empty() && self.is_linked() {
+            // A member may have joined this instant.
+            names = unknown(&self.state(true).await?);
+        }
+        if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
+    }
+}
+
+impl Node for RunningNode {
+    type Feed = Feed;
+
+    async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
+        // In a task of its own: a client that goes away must not leave the node and its store under two names.
+        let this = self.clone();
+        let joining = tokio::spawn(async move { this.join_whole(request).await });
+        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining broke down: {error}"))))
+    }
+
+    async fn leave(&self) -> Result<Left, Error> {
+        // The node itself waits for the first attempt to join, but not for the end of an earlier holder of the id.
+        match self.ask(Request::Leave).await? {
+            Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn state(&self, fresh: bool) -> Result<StateView, Error> {
+        // It needs no membership, but the first answer of a fresh node should know one.
+        let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
+        let (answer, outcome) = oneshot::channel();
+        self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
+        let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
+        if fresh {
+            state = fresh_state::read(&self.store, &state).await?;
+        }
+        // Asked again at the last moment: this process may have stood still since the node answered.
+        if state.role == Role::Leader && clock::now() >= leads_until {
+            state.role = Role::Follower;
+            for node in &mut state.nodes {
+                if Some(&node.member.node_id) == state.node_id.as_ref() {
+                    node.role = Role::Follower;
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    async fn elect(&self, request: ElectRequest) -> Result<Elected, Error> {
+        self.settled().await;
+        match self.ask(Request::Elect { candidate: request.candidate, force: request.force }).await? {
+            Response::Elected { leader_id, term, changed, expires_at } => {
+                Ok(Elected { leader_id, term, changed, lease_expires_at: expires_at })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<Synced, Error> {
+        let status = self.settled().await;
+        if !matches!(status.standing, Standing::Member(_) | Standing::Joining) {
+            return Err(status.refusal());
+        }
+        if let Some(ack) = request.ack {
+            self.sync.acknowledge(ack).await?;
+        }
+        let sent = self.send(&request).await?;
+        drop(self.sync.delivering(SETTLE).await);
+        let mut synced = Synced {
+            published: sent.published,
+            duplicates: sent.duplicates,
+            queued: sent.queued,
+            entries: sent.entries,
+            received: Vec::new(),
+            cursor: self.sync.cursor(),
+            more: false,
+            gap: None,
+            delivery: None,
+        };
+        let limit = request.limit.unwrap_or(self.settings.batch_size).min(MAX_SYNC_LIMIT);
+        if limit == 0 {
+            return Ok(synced);
+        }
+        let patience = request.wait.max(Duration::from_secs(2));
+        let Some(turn) = self.sync.turn(patience).await else {
+            synced.more = true;
+            return Ok(synced);
+        };
+        if let Some(offer) = self.sync.receive(limit, request.wait).await {
+            synced.received = offer.received;
+            synced.cursor = offer.cursor;
+            synced.more = offer.more;
+            synced.gap = offer.gap;
+            if request.auto_ack && offer.cursor > self.sync.cursor() {
+                let (delivery, written) = Delivery::new();
+                synced.delivery = Some(delivery);
+                let sync = Arc::clone(&self.sync);
+                let delivering = self.sync.delivering(SETTLE).await;
+                let acknowledge = async move {
+                    if written.await.is_ok()
+                        && let Err(why) = sync.acknowledge(offer.cursor).await
+                    {
+                        tracing::error!(%why, "received messages will come again after a restart");
+                    }
+                    drop((turn, delivering));
+                };
+                let mut tasks = self.acknowledging.lock().unwrap_or_else(PoisonError::into_inner);
+                while tasks.try_join_next().is_some() {}
+                tasks.spawn(acknowledge);
+            }
+        }
+        Ok(synced)
+    }
+
+    async fn beat(&self) -> Result<Beat, Error> {
+        self.settled().await;
+        let Response::Beat { life, at, round_trip, attempts } = self.ask(Request::Beat).await? else {
+            return Err(unexpected());
+        };
+        let state = self.state(false).await?;
+        Ok(Beat {
+            node_id: life.node_id,
+            incarnation: life.incarnation,
+            role: state.role,
+            term: state.term,
+            leader_id: state.leader_id,
+            at,
+            round_trip,
+            attempts,
+        })
+    }
+
+    async fn feed(&self, options: FeedOptions) -> Result<Feed, Error> {
+        let Some(after) = options.after else {
+            return Ok(self.hub.feed(VecDeque::new(), None, options.messages));
+        };
+        if let Some(feed) = self.hub.feed_after(after, options.messages) {
+            return Ok(feed);
+        }
+        if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
+            return Err(unavailable("the events cannot be read yet"));
+        }
+        // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
+        let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);
+        let mut seen = after;
+        loop {
+            let page = self.store.events(seen, 500).await.map_err(|why| unavailable(&why.to_string()))?;
+            let Some(last) = page.last().map(|event| event.seq) else { break };
+            for event in page {
+                if seen.0 > 0 && event.seq > seen.next() {
+                    feed.backlog.push_back(self.hub.gap(seen.next(), EventSeq(event.seq.0 - 1)));
+                }
+                seen = event.seq;
+                feed.backlog.push_back(Event::Cluster(event));
+            }
+            if self.hub.head().is_some_and(|head| last >= head) {
+                break;
+            }
+        }
+        if let Some(head) = self.hub.head().filter(|head| *head > seen && feed.backlog.is_empty()) {
+            feed.backlog.push_back(self.hub.gap(seen.next(), head));
+            seen = head;
+        }
+        feed.seen = Some(seen);
+        Ok(feed)
+    }
+}

@@ -1,0 +1,149 @@
+//! Leases, tasks and draining, as the outer layers call them on a running node.
+//!
+//! 1. The lease named `leader` is the leadership: it is won by election, never asked for here; whoever leads may check and
+//!    release it.
+//!
+//! Not here: the work (`leases/`, `tasks/`), what draining does to the leadership (`crate::cluster::node`).
+
+use super::handle::{
+    AcquireRequest, AcquiredLease, ClaimRequest, Claimed, Drained, HeldLease, HeldTask, Leases, Node, Once,
+    OnceRequest, Role, StateView, TaskDraft, TaskQuery, Tasks,
+};
+use super::running::RunningNode;
+use crate::clock;
+use crate::cluster::ids::Term;
+use crate::cluster::node::{Request, Response};
+use crate::cluster::protocol::{Task, TaskCall, TaskSummary};
+use crate::cluster::task::{TaskId, TaskState};
+use crate::cluster::time::ServerTime;
+use crate::engine::error::Error;
+use crate::engine::leases::stale;
+use crate::engine::refusals::unexpected;
+use crate::engine::store_calls::PATIENCE;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// The pause before a request of the node that had no answer is made again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl RunningNode {
+    /// What this node knows of the leadership; fails where it is no member.
+    async fn leadership(&self) -> Result<StateView, Error> {
+        self.leases.member().await?;
+        self.state(false).await
+    }
+
+    /// The view of a node that leads under this term at this instant.
+    async fn leads(&self, held: &HeldLease) -> Result<StateView, Error> {
+        let state = self.leadership().await?;
+        if state.role == Role::Leader && state.term == held.token { Ok(state) } else { Err(stale(held)) }
+    }
+
+    /// Asks the pure node again until Redis has answered it, or the time is over.
+    async fn insist(&self, request: impl Fn() -> Request) -> Result<Response, Error> {
+        let end = clock::now() + PATIENCE;
+        loop {
+            match self.ask(request()).await {
+                Err(Error::RedisUnavailable { .. }) if clock::now() + AGAIN < end => tokio::time::sleep(AGAIN).await,
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn as_lease(name: crate::cluster::ids::LeaseName, state: &StateView, acquired: bool) -> AcquiredLease {
+    let held = state.leader_id.clone().zip(state.lease_expires_at).map(|(id, until)| (id, state.term, until));
+    AcquiredLease { name, acquired, held, handout: None }
+}
+
+impl Leases for RunningNode {
+    async fn acquire(&self, request: AcquireRequest) -> Result<AcquiredLease, Error> {
+        if request.name.is_leadership() {
+            let state = self.leadership().await?;
+            return Ok(as_lease(request.name, &state, state.role == Role::Leader));
+        }
+        self.leases.member().await?;
+        self.leases.acquire(request).await
+    }
+
+    async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
+        if held.name.is_leadership() {
+            // The leader's own beats renew it, for as long as the cluster's settings say.
+            return self.leads(&held).await?.lease_expires_at.ok_or_else(unexpected);
+        }
+        self.leases.renew(held, ttl).await
+    }
+
+    async fn release(&self, held: HeldLease) -> Result<(), Error> {
+        if !held.name.is_leadership() {
+            return self.leases.release(held).await;
+        }
+        self.leads(&held).await?;
+        match self.ask(Request::Resign(held.token)).await? {
+            Response::Resigned(Term(0)) => Err(stale(&held)),
+            Response::Resigned(_) => Ok(()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn check(&self, held: HeldLease) -> Result<bool, Error> {
+        self.leases.check(held).await
+    }
+
+    async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
+        self.leases.run_once(request).await
+    }
+
+    async fn drain(&self, enabled: bool) -> Result<Drained, Error> {
+        self.settled().await;
+        match self.insist(|| Request::Drain(enabled)).await? {
+            Response::Drained { node_id, draining, running_tasks, leases } => {
+                if !draining {
+                    // There may be work that this node was refused.
+                    self.leases.call_all();
+                    self.work.look_again();
+                }
+                Ok(Drained { node_id, draining, running_tasks, leases })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+impl Tasks for RunningNode {
+    async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
+        self.work.submit(draft).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
+        self.work.claim(request).await
+    }
+
+    async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
+        self.work.extend(held).await
+    }
+
+    async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
+        self.work.complete(held, result).await
+    }
+
+    async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
+        self.work.fail(held, error, retry).await
+    }
+
+    async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
+        self.work.change(TaskCall::Cancel { id: id.clone() }, &id).await
+    }
+
+    async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
+        self.work.change(TaskCall::Redrive { id: id.clone() }, &id).await
+    }
+
+    async fn task(&self, id: TaskId) -> Result<Task, Error> {
+        self.work.get(id).await
+    }
+
+    async fn tasks(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
+        self.work.list(query).await
+    }
+}

@@ -1,0 +1,303 @@
+//! Starts and stops a node: its tasks, and the ways between them.
+//!
+//! 1. No task is left behind: each ends when the node is dropped, and one that breaks down is logged.
+//! 2. Stopping keeps within its time, whatever Redis does; what could not be sent stays in the outbox.
+//!
+//! Not here: what the node does while it runs (`running.rs`).
+
+use super::driver::{Driver, Msg, Status};
+use super::presence;
+use super::running::RunningNode;
+use crate::cluster::history::Summary;
+use crate::cluster::ids::{ClusterName, Nonce};
+use crate::cluster::members::member::Metadata;
+use crate::cluster::node::{Former, Node, Settings};
+use crate::cluster::protocol::Numbers;
+use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
+use crate::engine::background;
+use crate::engine::background::Nursery;
+use crate::engine::cleanup::{self, Undoing};
+use crate::engine::events::Hub;
+use crate::engine::history::{History, Surroundings};
+use crate::engine::leases::Leases;
+use crate::engine::messages::outbox::NodeStore;
+use crate::engine::messages::progress::Progress;
+use crate::engine::messages::publisher::Publisher;
+use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::sync::Sync;
+use crate::engine::metrics::Metrics;
+use crate::engine::state_dir::StateDir;
+use crate::engine::store_calls::Caller;
+use crate::engine::stream_reader::Reader;
+use crate::engine::tasks::Tasks;
+use crate::store::Meter;
+use crate::store::history::Stores;
+use crate::store::redis::{RedisStore, Target};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How many inputs may wait for the node.
+const WAITING: usize = 1024;
+
+/// What a node is started with.
+pub struct Start {
+    /// The cluster to join.
+    pub cluster: ClusterName,
+    /// Where its Redis is.
+    pub target: Target,
+    /// The id to join under.
+    pub node_id: crate::cluster::ids::NodeId,
+    /// The store of that id, or who holds it.
+    pub store: Result<NodeStore, String>,
+    /// Where stores are kept.
+    pub state_dir: StateDir,
+    /// What the node says of itself.
+    pub metadata: Metadata,
+    /// Whether it joins by itself.
+    pub auto_join: bool,
+    /// Its part in elections.
+    pub leader: LeaderSettings,
+    /// The times it would set as the first member.
+    pub timing: Timing,
+    /// How a failed heartbeat is tried again.
+    pub retry: Retry,
+    /// Bounds of the message sync.
+    pub sync: SyncSettings,
+    /// One-shot processes of this host whose membership this node takes over.
+    pub former: Option<Former>,
+    /// What their heartbeats of the ten minutes that run add up to; this node's own are added to it.
+    pub summary: Option<Summary>,
+    /// Where the history of its heartbeats is kept; `None`: nowhere.
+    pub history: Option<Stores>,
+    /// How long Redis keeps heartbeats, where it is that store.
+    pub recent: Duration,
+}
+
+/// Starts a node; must be called within a runtime.
+///
+/// # Errors
+/// [`std::io::Error`] when the system has no random numbers.
+pub fn start(start: Start) -> std::io::Result<RunningNode> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let (kept, holder) = match start.store {
+        Ok(store) => (Some(store), None),
+        Err(holder) => (None, Some(holder)),
+    };
+    let resumed = kept.as_ref().map(Resumed::of);
+    let remembered = start.state_dir.settings();
+    let settings = Settings {
+        node_id: start.node_id.clone(),
+        metadata: start.metadata,
+        auto_join: start.auto_join && holder.is_none(),
+        leader: start.leader,
+        timing: start.timing,
+        remembered,
+        retry: start.retry,
+        process: Nonce::from_bytes(random),
+        producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
+        known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
+        cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
+        cursor_of: resumed.and_then(|r| r.cursor_of),
+        former: start.former,
+    };
+    let node = match holder {
+        Some(holder) => Node::refused(settings, holder),
+        None => Node::new(settings),
+    };
+    let status = Status {
+        standing: node.standing().clone(),
+        settled: node.settled(),
+        link: false,
+        well: false,
+        leads: false,
+        node_id: start.node_id,
+        epoch: String::new(),
+        numbers: Numbers::default(),
+        interval: node.timing().heartbeat_interval,
+        grace: node.shared().settings.presence_grace,
+    };
+    let (status, status_reader) = watch::channel(status);
+    let (inputs, inbox) = mpsc::channel::<Msg>(WAITING);
+    let (to_presence, presence_commands) = mpsc::channel(16);
+    let metrics = Metrics::new()?;
+    let meter: Arc<dyn Meter> = Arc::<Metrics>::clone(&metrics);
+    let store = Arc::new(RedisStore::new(start.target, &start.cluster).counted(meter).keep_history(start.recent));
+    let hub = Hub::new();
+    let mut tasks = JoinSet::new();
+    let process = Nonce::from_bytes(random);
+    let around = Surroundings {
+        state_dir: &start.state_dir,
+        process: process.as_str(),
+        metrics: &metrics,
+        redis: &store,
+        hub: &hub,
+        status: &status_reader,
+    };
+    let history = History::begin(start.history, start.summary, &around, &mut tasks);
+    let state_dir = start.state_dir.clone();
+    let slot = Slot::new(start.state_dir, kept);
+    let progress = Arc::new(Progress::default());
+    let sync = Sync::new(
+        Arc::clone(&slot),
+        Arc::clone(&hub),
+        Arc::clone(&store),
+        inputs.downgrade(),
+        status_reader.clone(),
+        Arc::clone(&progress),
+        Arc::clone(&metrics),
+    );
+    let accepted = Arc::new(Notify::new());
+    let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
+    let (undoing, to_undo) = Undoing::new();
+    let (nursery, children) = Nursery::new();
+    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), process);
+    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery, start.sync.max_task_bytes);
+    let driver = Driver {
+        cluster: start.cluster.clone(),
+        state_dir,
+        node,
+        store: Arc::clone(&store),
+        hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
+        history: Arc::clone(&history),
+        brought: Vec::new(),
+        sync: Arc::clone(&sync),
+        leases: Arc::clone(&leases),
+        tasks: Arc::clone(&work),
+        presence: to_presence,
+        status,
+        inbox,
+        calls: JoinSet::new(),
+        running: HashMap::new(),
+        clients: HashMap::new(),
+        tickets: 0,
+    };
+    let publisher = Publisher {
+        store: Arc::clone(&store),
+        slot: Arc::clone(&slot),
+        hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
+        progress: Arc::clone(&progress),
+        status: status_reader.clone(),
+        accepted: Arc::clone(&accepted),
+        sync: Arc::clone(&sync),
+        node: inputs.clone(),
+        keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
+        held_up: false,
+        confirmed: None,
+    };
+    tasks.spawn(driver.run());
+    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
+    let reader = || Reader { store: Arc::clone(&store), sync: Arc::clone(&sync), node: inputs.clone() };
+    tasks.spawn(reader().events(Arc::clone(&hub)));
+    tasks.spawn(reader().messages());
+    tasks.spawn(publisher.run());
+    tasks.spawn(cleanup::run(to_undo, caller));
+    tasks.spawn(background::run(children));
+    tasks.spawn(submitting.run());
+    tasks.spawn(settling.run());
+    tasks.spawn(keep_numbers(Arc::clone(&slot), status_reader.clone()));
+    let for_acks = Arc::clone(&sync);
+    tasks.spawn(async move { for_acks.tell_acknowledged().await });
+    let for_vacating = Arc::clone(&sync);
+    tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
+    let for_beginnings = Arc::clone(&sync);
+    tasks.spawn(async move { for_beginnings.keep_beginnings().await });
+    let for_passing = Arc::clone(&sync);
+    tasks.spawn(async move { for_passing.pass_over().await });
+    let (failing, failure) = watch::channel(false);
+    let supervisor = tokio::spawn(supervise(tasks, failing));
+    Ok(RunningNode {
+        cluster: start.cluster,
+        node: inputs,
+        status: status_reader,
+        store,
+        slot,
+        hub,
+        metrics,
+        history,
+        counted: Arc::default(),
+        sync,
+        leases,
+        work,
+        progress,
+        accepted,
+        settings: start.sync,
+        tasks: Arc::new(Supervised { supervisor: supervisor.abort_handle() }),
+        acknowledging: Arc::default(),
+        failed: failure,
+    })
+}
+
+/// Ends every task of the node when it is dropped.
+pub(crate) struct Supervised {
+    pub(crate) supervisor: tokio::task::AbortHandle,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+/// None of these tasks ends while the node runs: one that does has broken down, and the node with it.
+async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(()) => tracing::error!("a task of the node ended; the node cannot go on"),
+            Err(error) => tracing::error!(%error, "a task of the node broke down; the node cannot go on"),
+        }
+        failing.send_replace(true);
+    }
+}
+
+/// What an earlier process of the node left on disk.
+pub(crate) struct Resumed {
+    pub(crate) producer: Nonce,
+    pub(crate) known: Numbers,
+    pub(crate) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
+    pub(crate) cursor_of: Option<crate::cluster::ids::NodeId>,
+    /// All producers of the node, the store's included.
+    pub(crate) own: Vec<Nonce>,
+    /// Where receiving began under the cursor's id.
+    pub(crate) began: Option<crate::cluster::ids::MessageSeq>,
+}
+
+impl Resumed {
+    pub(crate) fn of(store: &NodeStore) -> Self {
+        let saved = store.saved();
+        let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
+        let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
+        let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
+        let (began, cursor_of) = saved.place.map(|place| (place.began, place.owner)).unzip();
+        Self { producer: store.producer(), known, cursor, cursor_of, own: store.producers(), began }
+    }
+}
+
+/// Keeps the highest numbers on disk (E2), whenever they changed, at most twice a second.
+async fn keep_numbers(slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
+    let mut kept = Numbers::default();
+    while status.changed().await.is_ok() {
+        let (numbers, incarnation) = {
+            let status = status.borrow_and_update();
+            (status.numbers, status.life().map(|life| life.incarnation))
+        };
+        if numbers != kept {
+            let change = crate::engine::messages::outbox::SavedChange {
+                numbers: Some(numbers),
+                incarnation,
+                ..crate::engine::messages::outbox::SavedChange::default()
+            };
+            match slot.with(move |store| store.save(&change)).await {
+                Some(Ok(())) => kept = numbers,
+                Some(Err(error)) => tracing::warn!(%error, "the cluster's numbers cannot be kept on disk"),
+                None => {}
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The node's view as a client sees it.
+//!
+//! 1. A role is judged at the moment of asking; a status against the time of the view, never against a clock that ran on
+//!    while Redis was away.
+//!
+//! Not here: keeping the view (`crate::cluster::members::view`).
+
+use super::handle::{NodeView, Role, StateView};
+use crate::cluster::ids::{ClusterName, Incarnation, NodeId};
+use crate::cluster::members::view::ClusterView;
+use crate::cluster::node::{Link, Node, Standing};
+use crate::cluster::protocol::Life;
+use crate::cluster::time::Moment;
+use std::time::Duration;
+
+/// What the node would say at `now`.
+pub(crate) fn of(cluster: &ClusterName, node: &Node, now: Moment) -> StateView {
+    let me = match node.standing() {
+        Standing::Member(life) => Some(life.node_id.clone()),
+        _ => None,
+    };
+    let role = match &me {
+        None => Role::Observer,
+        Some(_) if node.leads(now) => Role::Leader,
+        Some(_) => Role::Follower,
+    };
+    let mut state =
+        from_view(cluster, node.view(), node.timing().heartbeat_interval, me, role, *node.link() == Link::Well);
+    state.redis_trouble = node.link().trouble().map(|trouble| trouble.to_string());
+    state.age = node.view_age(now);
+    state
+}
+
+/// A view as a client sees it. `role` is that of `me`; others are judged by the leader's record.
+pub(crate) fn from_view(
+    cluster: &ClusterName,
+    view: &ClusterView,
+    interval: Duration,
+    me: Option<NodeId>,
+    role: Role,
+    redis_ok: bool,
+) -> StateView {
+    let holder = view.holder();
+    let nodes = view.members.values().map(|member| {
+        // An event names the holder before its life is known.
+        let same = |h: &Life| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
+        let holds = holder.is_some_and(|h| h.node_id == member.node_id && same(h)) && member.is_live();
+        let role = match &me {
+            Some(id) if *id == member.node_id => role,
+            _ if holds => Role::Leader,
+            _ if member.is_live() => Role::Follower,
+            _ => Role::Observer,
+        };
+        NodeView { member: member.clone(), status: member.status_at(view.as_of, interval), role }
+    });
+    StateView {
+        cluster: cluster.clone(),
+        node_id: me.clone(),
+        role,
+        leader_id: holder.map(|h| h.node_id.clone()),
+        term: view.term,
+        lease_expires_at: view.leader.as_ref().filter(|r| r.holder.is_some()).map(|r| r.expires_at),
+        nodes: nodes.collect(),
+        redis_ok,
+        redis_trouble: None,
+        as_of: view.as_of,
+        age: Duration::ZERO,
+    }
+}

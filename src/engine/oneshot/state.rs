@@ -1,0 +1,181 @@
+//! What a one-shot heartbeat keeps from one run to the next.
+//!
+//! 1. It is void after a reboot: its times are of the boot clock, which starts anew.
+//! 2. A file that makes no sense, or does not fit its checksum, counts as absent.
+//!
+//! Not here: what a run does with it (`crate::cli`).
+
+use crate::cluster::history::Summary;
+use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
+use crate::cluster::protocol::Numbers;
+use crate::engine::state_dir::{StateDir, StateError, checksum, private_file};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// How the names of the files end.
+const ENDING: &str = ".heartbeat.json";
+
+/// What one run leaves for the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneshotState {
+    /// The boot that the times below belong to.
+    pub boot_id: String,
+    /// The life of the node; it goes on from run to run.
+    pub incarnation: Incarnation,
+    /// The name of the "process" that the runs together stand for.
+    pub proc: Nonce,
+    /// How many beats this life has made.
+    #[serde(default)]
+    pub beats: u64,
+    /// What its last ten minutes add up to.
+    #[serde(default)]
+    pub summary: Option<Summary>,
+    /// The leadership that this node holds, if any.
+    #[serde(default)]
+    pub lease: Option<HeldLease>,
+    /// The highest numbers seen.
+    #[serde(default)]
+    pub numbers: Numbers,
+    /// What the leader's record looked like, and since when, if there was one.
+    #[serde(default)]
+    pub observed: Option<ObservedRecord>,
+}
+
+/// A leadership, and how long it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLease {
+    /// Its term.
+    pub term: Term,
+    /// Its end on the boot clock, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// A leader's record that was seen unchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedRecord {
+    /// Its term.
+    pub term: Term,
+    /// Its renewal.
+    pub nonce: Nonce,
+    /// When it was first seen so, on the boot clock, in milliseconds.
+    pub since_ms: u64,
+}
+
+impl OneshotState {
+    /// What the last run of this boot left; `None` when there is nothing, it belongs to another boot, or it cannot be read.
+    #[must_use]
+    pub fn load(dir: &StateDir, id: &NodeId, boot_id: &str) -> Option<Self> {
+        let path = path(dir, id);
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat cannot be read; starting anew");
+                return None;
+            }
+        };
+        if !checksum::is_intact(&text) {
+            tracing::warn!(path = %path.display(), "the state of the last heartbeat is damaged; starting anew");
+            return None;
+        }
+        match serde_json::from_str::<Self>(&text) {
+            Ok(state) if state.boot_id == boot_id => Some(state),
+            Ok(_) => {
+                tracing::debug!(path = %path.display(), "the state of the last heartbeat is from before a reboot");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat makes no sense; starting anew");
+                None
+            }
+        }
+    }
+
+    /// Keeps this for the next run; it is on disk when the call returns.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk refuses; what was kept before is still there then.
+    pub fn store(&self, dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
+        let path = path(dir, id);
+        let json = serde_json::to_string(self).map_err(|error| StateError::io(&path, &error.into()))?;
+        let line = format!("{}\n", checksum::seal(&json));
+        private_file::replace(&path, line.as_bytes())
+    }
+
+    /// The nodes for which heartbeats of this boot left something, by id.
+    #[must_use]
+    pub fn kept(dir: &StateDir, boot_id: &str) -> Vec<NodeId> {
+        let files = std::fs::read_dir(dir.folder()).into_iter().flatten().flatten();
+        let mut ids: Vec<NodeId> = files
+            .filter_map(|file| NodeId::new(file.file_name().to_str()?.strip_suffix(ENDING)?).ok())
+            .filter(|id| Self::load(dir, id, boot_id).is_some())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Removes what was kept, as after leaving the cluster.
+    ///
+    /// # Errors
+    /// [`StateError`] when the disk refuses.
+    pub fn remove(dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
+        let path = path(dir, id);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StateError::io(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The name of this boot of the host.
+///
+/// # Errors
+/// [`StateError`] when the kernel does not tell.
+pub fn boot_id() -> Result<String, StateError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = std::fs::read_to_string(path).map_err(|error| StateError::io(path, &error))?;
+    Ok(text.trim().to_owned())
+}
+
+fn path(dir: &StateDir, id: &NodeId) -> PathBuf {
+    dir.folder().join(format!("{id}{ENDING}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ids::ClusterName;
+
+    #[test]
+    fn a_damaged_file_counts_as_absent_and_one_of_the_version_before_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(root.path(), &ClusterName::new("c").unwrap()).unwrap();
+        let id = NodeId::new("a").unwrap();
+        let state = OneshotState {
+            boot_id: "boot".to_owned(),
+            incarnation: Incarnation(1_234_567),
+            proc: Nonce::from_bytes([7; 16]),
+            beats: 3,
+            summary: None,
+            lease: Some(HeldLease { term: Term(41), deadline_ms: 123_456 }),
+            numbers: Numbers { token: 1, event: 2, message: 3 },
+            observed: None,
+        };
+        state.store(&dir, &id).unwrap();
+        assert_eq!(OneshotState::load(&dir, &id, "boot").as_ref(), Some(&state));
+        let good = std::fs::read(path(&dir, &id)).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(path(&dir, &id), &bad).unwrap();
+            let loaded = OneshotState::load(&dir, &id, "boot");
+            assert!(loaded.as_ref().is_none_or(|loaded| *loaded == state), "bit {bit}: {loaded:?}");
+        }
+        for length in 0..good.len() - 1 {
+            std::fs::write(path(&dir, &id), &good[..length]).unwrap();
+            assert_eq!(OneshotState::load(&dir, &id, "boot"), None, "{length} bytes");
+        }
+        std::fs::write(path(&dir, &id), serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!(OneshotState::load(&dir, &id, "boot"), Some(state));
+    }
+}

@@ -1,0 +1,190 @@
+//! Follows the streams, each on a connection of its own: events to the node and its subscribers, messages to the inbox.
+//!
+//! 1. Events are handed on in the stream's order, none twice.
+//! 2. Messages are read only while the inbox has room; whatever they are like, events do not wait for them.
+//! 3. What cannot be read is passed over, and what stands behind everything that the data set counts is nobody's: the next
+//!    beat removes it.
+//!
+//! Not here: what is missing between two events (`hub.rs` tells it as a gap).
+
+use crate::clock::Seldom;
+use crate::cluster::event::ClusterEvent;
+use crate::cluster::ids::{EventSeq, MessageSeq};
+use crate::cluster::messages::batch_limit::Appetite;
+use crate::cluster::node::Input;
+use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
+use crate::engine::events::Hub;
+use crate::engine::messages::sync::Sync;
+use crate::engine::node::driver::Msg;
+use crate::store::Store;
+use crate::store::redis::{Page, Place, RedisStore};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long one read waits for news.
+const WAIT: Duration = Duration::from_secs(5);
+/// How often a full inbox is looked at.
+const SHORT: Duration = Duration::from_millis(200);
+/// How many events one read takes.
+const EVENTS: usize = 64;
+/// The pauses between attempts to connect: the first, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// The pause after something was read that the data set does not count.
+const FOREIGN: Duration = Duration::from_millis(250);
+
+/// A line about messages that do not come in as many as were asked for.
+struct Complaint(Seldom);
+
+static LESS: Complaint = Complaint(Seldom::new(1));
+static STUCK: Complaint = Complaint(Seldom::new(1));
+
+impl Complaint {
+    fn say(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
+        // The first failure may be a restart of Redis.
+        if appetite.count() < 16
+            && let Some(unsaid) = self.0.due()
+        {
+            let (entries, seconds) = (appetite.count(), appetite.deadline().as_secs());
+            tracing::warn!(
+                entries,
+                unsaid,
+                "reading messages failed ({why}); asking for {entries} at a time, for up to {seconds} s: Redis cuts connections beyond \
+                 client-output-buffer-limit normal, or the link is slow; raise that limit on the server"
+            );
+        }
+    }
+}
+
+/// What both readers need.
+pub(super) struct Reader {
+    pub(super) store: Arc<RedisStore>,
+    pub(super) sync: Arc<Sync>,
+    pub(super) node: mpsc::Sender<Msg>,
+}
+
+/// What the data set looks like now.
+pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
+    let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
+    match store.call(Call::View(view)).await?.reply {
+        Reply::View(view) => Ok(view.data),
+        _ => Err(Fault::Refused("a view was answered with something else".to_owned())),
+    }
+}
+
+impl Reader {
+    /// Reads events until the node is gone.
+    pub(super) async fn events(self, hub: Arc<Hub>) {
+        let mut position = None;
+        let mut pause = BACKOFF.0;
+        while let Err(why) = self.follow_events(&hub, &mut position).await {
+            tracing::debug!(%why, "following the events was interrupted");
+            self.rest(&mut pause).await;
+        }
+    }
+
+    /// Reads messages while the node is a member, until it is gone.
+    pub(super) async fn messages(self) {
+        let mut pause = BACKOFF.0;
+        let mut appetite = Appetite::default();
+        loop {
+            self.sync.member().await;
+            if let Err(why) = self.follow_messages(&mut appetite).await {
+                tracing::debug!(%why, "following the messages was interrupted");
+                self.rest(&mut pause).await;
+            }
+        }
+    }
+
+    async fn rest(&self, pause: &mut Duration) {
+        tokio::time::sleep(*pause).await;
+        *pause = if self.sync.is_linked() { BACKOFF.0 } else { (*pause * 2).min(BACKOFF.1) };
+    }
+
+    async fn follow_events(&self, hub: &Hub, position: &mut Option<Place>) -> Result<(), Fault> {
+        let mut follower = self.store.follow().await?;
+        let mut at = match *position {
+            Some(at) => at,
+            None => Place::of(data_set(&self.store).await?.numbers.event),
+        };
+        *position = Some(at);
+        hub.begin(EventSeq(at.seq));
+        loop {
+            let mut page = follower.events(at, EVENTS, WAIT).await?;
+            let foreign = is_odd(&page, at.seq) && page.cut(data_set(&self.store).await?.numbers.event);
+            for (place, event) in page.entries {
+                at = place;
+                *position = Some(place);
+                if let Some(event) = event
+                    && self.node.send(Msg::News(event)).await.is_err()
+                {
+                    return Ok(());
+                }
+            }
+            if foreign {
+                self.call_for_a_beat().await;
+            }
+        }
+    }
+
+    async fn follow_messages(&self, appetite: &mut Appetite) -> Result<(), Fault> {
+        let mut follower = self.store.follow().await?;
+        // Up to which entry was read when the inbox asked from a position: what it could not take is not read again.
+        let mut passed: Option<(MessageSeq, Place)> = None;
+        while self.sync.is_member() {
+            let Some(asked) = self.sync.wants() else {
+                tokio::time::sleep(SHORT).await;
+                continue;
+            };
+            let from = match passed {
+                Some((before, place)) if before <= asked && place.seq >= asked.0 => place,
+                _ => Place::of(asked.0),
+            };
+            let page = tokio::select! {
+                page = follower.messages(from, appetite.count(), WAIT, appetite.deadline()) => page,
+                // The connection still waits at the old place.
+                () = self.sync.moved() => return Ok(()),
+            };
+            let page = match page {
+                Ok(page) => page,
+                Err(why) => {
+                    // While Redis does not answer at all, it is not the size of the answer.
+                    if self.sync.is_linked() {
+                        appetite.failed();
+                        STUCK.say(appetite, &why);
+                    }
+                    return Err(why);
+                }
+            };
+            if page.entries.is_empty() {
+                continue;
+            }
+            if appetite.fed(page.entries.len()) > 0 {
+                LESS.say(appetite, &"they arrive now");
+            }
+            let taken = self.sync.take_entries(&self.store, asked, page).await?;
+            passed = Some((asked, taken.end.unwrap_or(from)));
+            if taken.foreign {
+                self.call_for_a_beat().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next beat of a member removes what somebody else put behind the end of a stream.
+    async fn call_for_a_beat(&self) {
+        // The node is gone only when this task is ended, too.
+        let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
+        tokio::time::sleep(FOREIGN).await;
+    }
+}
+
+/// Whether events do not simply follow what was read: then the data set says what belongs to it.
+fn is_odd(page: &Page<ClusterEvent>, read: u64) -> bool {
+    let mut next = read + 1;
+    page.entries.iter().any(|(place, event)| {
+        let follows = place.seq == next && event.is_some();
+        next += 1;
+        !follows
+    })
+}

@@ -1,0 +1,176 @@
+//! When the guardian signals the command: a state machine without a clock.
+//!
+//! 1. Once a limit has passed, or the owner is gone, the command is asked to end; at the last it is killed, and killed again
+//!    for as long as anything of it is left.
+//! 2. Limits that come later give back time only to a command that was not asked to end yet, or delay its killing.
+//! 3. Who was asked to end has until the limits pass, at most the time that was given with the request.
+//!
+//! Not here: processes and signals (`guardian.rs`, `household.rs`).
+
+use crate::cluster::lease::holder::Limits;
+use crate::cluster::time::Moment;
+use crate::guard::messages::Ending;
+use std::time::Duration;
+
+/// What is to be done to the command and its process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// Ask it to end.
+    Terminate,
+    /// Kill it, and all its descendants.
+    Kill,
+}
+
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub(super) struct Watchman {
+    limits: Limits,
+    patience: Duration,
+    asked_at: Option<Moment>,
+    patient_until: Option<Moment>,
+    killing: bool,
+    ended: Option<(Ending, bool)>,
+}
+
+impl Watchman {
+    /// For a command that starts under these limits. `patience`: how long it may take to end when it was asked to.
+    pub(super) fn new(limits: Limits, patience: Duration) -> Self {
+        Self { limits, patience, asked_at: None, patient_until: None, killing: false, ended: None }
+    }
+
+    /// New limits came.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// The owner wants the command to end within this time.
+    pub(super) fn stop(&mut self, now: Moment, within: Duration) -> Option<Act> {
+        let until = now + within;
+        self.patient_until = Some(self.patient_until.map_or(until, |earlier| earlier.min(until)));
+        self.ask(now)
+    }
+
+    /// The owner wants the command gone.
+    pub(super) fn kill(&mut self) -> Option<Act> {
+        self.killing = true;
+        Some(Act::Kill)
+    }
+
+    /// The owner is gone: its limits stand, no others will come.
+    pub(super) fn owner_gone(&mut self, now: Moment) -> Option<Act> {
+        self.ask(now)
+    }
+
+    /// The command itself has ended. What is left of it is asked to end.
+    pub(super) fn ended(&mut self, how: Ending) {
+        if self.ended.is_none() {
+            self.ended = Some((how, self.asked_at.is_some() || self.killing));
+        }
+    }
+
+    /// How the command ended, and whether it was asked to before.
+    pub(super) fn ending(&self) -> Option<(Ending, bool)> {
+        self.ended
+    }
+
+    /// Whether it was asked to end, or killed.
+    pub(super) fn is_ending(&self) -> bool {
+        self.asked_at.is_some() || self.killing || self.ended.is_some()
+    }
+
+    fn ask(&mut self, now: Moment) -> Option<Act> {
+        let first = self.asked_at.is_none();
+        self.asked_at = self.asked_at.or(Some(now));
+        (first && !self.killing).then_some(Act::Terminate)
+    }
+
+    fn kill_at(&self) -> Moment {
+        let patience = self.asked_at.map(|at| at + self.patience);
+        [patience, self.patient_until].into_iter().flatten().fold(self.limits.kill_at, Moment::min)
+    }
+
+    /// What is due now.
+    pub(super) fn due(&mut self, now: Moment) -> Option<Act> {
+        if self.killing || now >= self.kill_at() {
+            return self.kill();
+        }
+        if self.ended.is_some() || now >= self.limits.terminate_at {
+            return self.ask(now);
+        }
+        None
+    }
+
+    /// When something may be due next.
+    pub(super) fn wake_at(&self) -> Moment {
+        if self.asked_at.is_some() { self.kill_at() } else { self.limits.terminate_at.min(self.kill_at()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn at(ms: u64) -> Moment {
+        Moment(Duration::from_millis(ms))
+    }
+
+    fn limits(terminate: u64, kill: u64) -> Limits {
+        Limits { terminate_at: at(terminate), kill_at: at(kill) }
+    }
+
+    #[test]
+    fn a_command_whose_limits_pass_is_asked_once_and_then_killed_until_it_is_gone() {
+        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        assert_eq!(watchman.due(at(499)), None);
+        assert_eq!(watchman.wake_at(), at(500));
+        assert_eq!(watchman.due(at(500)), Some(Act::Terminate));
+        assert_eq!((watchman.due(at(799)), watchman.wake_at()), (None, at(800)));
+        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
+        assert_eq!(watchman.due(at(801)), Some(Act::Kill));
+        watchman.ended(Ending::Signalled(9));
+        assert_eq!(watchman.ending(), Some((Ending::Signalled(9), true)));
+        assert_eq!(watchman.due(at(802)), Some(Act::Kill), "its descendants");
+    }
+
+    #[test]
+    fn new_limits_keep_it_alive_and_delay_only_the_killing_once_it_was_asked() {
+        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        watchman.limit(limits(900, 1200));
+        assert_eq!(watchman.due(at(899)), None);
+        assert_eq!(watchman.due(at(900)), Some(Act::Terminate));
+        watchman.limit(limits(50_000, 60_000));
+        assert_eq!((watchman.due(at(1200)), watchman.wake_at()), (None, at(10_900)));
+        assert_eq!(watchman.due(at(10_900)), Some(Act::Kill), "its patience is over");
+    }
+
+    #[test]
+    fn an_owner_that_dies_ends_the_command_at_once_and_kills_it_at_the_limit() {
+        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        assert_eq!(watchman.owner_gone(at(100)), Some(Act::Terminate));
+        assert_eq!(watchman.due(at(500)), None, "it was asked already");
+        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
+    }
+
+    #[test]
+    fn a_stop_has_its_own_time_but_never_more_than_the_limits() {
+        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        assert_eq!(watchman.stop(at(0), Duration::from_millis(200)), Some(Act::Terminate));
+        assert_eq!(watchman.stop(at(10), Duration::from_secs(5)), None);
+        assert_eq!(watchman.due(at(200)), Some(Act::Kill));
+        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        watchman.stop(at(0), Duration::from_secs(60));
+        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_is_asked_and_killed_too() {
+        let mut watchman = Watchman::new(limits(50_000, 80_000), PATIENCE);
+        watchman.ended(Ending::Exited(0));
+        assert_eq!(watchman.due(at(7)), Some(Act::Terminate));
+        assert_eq!(watchman.ending(), Some((Ending::Exited(0), false)), "it ended by itself");
+        assert_eq!(watchman.due(at(8)), None);
+        assert_eq!(watchman.due(at(10_007)), Some(Act::Kill));
+    }
+}

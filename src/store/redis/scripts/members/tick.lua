@@ -1,0 +1,139 @@
+-- tick: one heartbeat. Refreshes the member's deadline, ends overdue members and leases, renews the leader's lease, and returns
+-- the news.
+--
+-- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
+--   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
+--   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 version of the settings
+--   that the caller knows, 17 those settings, 18 what the holder of the term follows from this renewal on ("<grace> <lease> <mode>
+--   <stated at>"), 19 the last statement about itself that the caller knows to be in its row, 20 and on: the caller's earlier beats
+--   for the history, as keep_samples takes them (see shared/samples.lua)
+-- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
+--   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0), Redis is full (1|0)];
+--   status is one of identify()'s.
+-- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
+-- before the first one is judged. Costs the same with 10 and 10,000 members.
+local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- How long strangers may matter after the data set began: longer than any lease.
+local STRANGE = 90000000
+local term, nonce, leads, presence = ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12]
+
+-- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and the
+-- connection of a nonce goes to one process for ever. So where it is subscribed, the process is known without INFO, whose text is long.
+-- Nothing below changes the leader's record before it is looked at.
+local leader = read_leader()
+local leader_there = leader and leader.presence ~= '' and subscribers(presence_channel(leader.presence)) or 0
+if leader_there > 0 and leader.run_id ~= '' then
+  own_run_id = leader.run_id
+end
+
+local full = is_full()
+make_way()
+open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+take_settings(ARGV[16], ARGV[17])
+guard_stall()
+
+local status, row = identify(id, incarnation, '')
+local outdated = status == 'ok' and number(row.v, 0) < number(ARGV[19], 0) and 1 or 0
+local lease = 'none'
+if status == 'ok' then
+  call('ZADD', BEATS, cluster_now() + meta.ttl, id)
+  if ARGV[13] ~= '' and epoch == meta.epoch and tonumber(ARGV[13]) > number(call('HGET', CURSORS, id), 0) then
+    call('HSET', CURSORS, id, ARGV[13])
+    call('ZADD', ACKS, ARGV[13], id)
+  end
+end
+
+if status == 'ok' then
+  mend(id, presence)
+  if presence ~= '' and cluster_now() - meta.settled_at < STRANGE then
+    is_known(presence)
+  end
+end
+
+if full then
+  -- So that reading is enough to make a full Redis well again, whoever sends.
+  trim_acknowledged()
+end
+
+-- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
+local beats = beats_reply(32)
+local first = beats[2][2] and tonumber(beats[2][2])
+if first and first < cluster_now() then
+  for _, late in ipairs(call('ZRANGEBYSCORE', BEATS, '-inf', '(' .. int(cluster_now()), 'LIMIT', 0, 16)) do
+    local other = read_row(late)
+    if other then
+      end_life(late, other, 'offline', 'heartbeat_timeout')
+    else
+      call('ZREM', BEATS, late)
+    end
+  end
+  beats = beats_reply(32)
+  first = beats[2][2] and tonumber(beats[2][2])
+end
+
+-- A member that was away for seven days is forgotten, cursor and all.
+for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', cluster_now() - 604800000, 'LIMIT', 0, 4)) do
+  local other = read_row(gone)
+  if other and other.r ~= '' then
+    call('HDEL', PRODUCERS, other.r)
+  end
+  call('HDEL', MEMBERS, gone)
+  call('HDEL', CURSORS, gone)
+  call('ZREM', ACKS, gone)
+  call('ZREM', AWAY, gone)
+  call('ZREM', CHANGES, gone)
+  meta.version = call('HINCRBY', META, 'version', 1)
+  meta.floor = meta.version
+  call('HSET', META, 'floor', int(meta.floor))
+end
+
+local next_lease = sweep_leases()
+local next_ready, next_overdue
+if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.open_lanes > 0 or meta.has_delayed or meta.ended ~= ''
+  or meta.walk_at ~= '' then
+  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]), id)
+end
+
+if ARGV[22] then
+  keep_samples(20)
+end
+
+if term ~= '0' then
+  local grace, ttl, mode, at = string.match(ARGV[18], '^(%d+) (%d+) (%a+) (%d+)$')
+  grace, ttl, at = tonumber(grace), tonumber(ttl), tonumber(at)
+  local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
+  if held and leader.run_id ~= run_id() then
+    -- Granted on another server process, whose last writes may be lost: somebody else may have been granted a term since.
+    -- Only a holder that leads at this instant knows that nobody was.
+    held = leads
+    if held then
+      leader.run_id, leader.presence, leader_there = run_id(), '', 0
+      call('HMSET', LEADER, 'run_id', leader.run_id, 'presence', '')
+    end
+  end
+  if held then
+    state(leader, grace, ttl, mode, at)
+    leader.expires, leader.nonce = cluster_now() + leader.ttl, nonce
+    call('HMSET', LEADER, 'expires', leader.expires, 'nonce', nonce, 'grace', leader.grace, 'ttl', leader.ttl, 'mode', leader.mode)
+    lease = 'renewed'
+  elseif status == 'ok' and not leader and leads and presence ~= '' and subscribers(presence_channel(presence)) > 0 then
+    -- The record was lost with the data, the leader was not: nobody else can have been granted a term, because
+    -- candidates wait for the leader channel, which this connection holds.
+    leader = { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + ttl, nonce = nonce, presence = presence,
+      run_id = run_id(), previous = '', ticket = '', mode = '' }
+    state(leader, grace, ttl, mode, at)
+    write_record('leader', leader)
+    leader = read_leader()
+    leader_there = subscribers(presence_channel(presence))
+    lease = 'renewed'
+  else
+    lease = 'lost'
+  end
+end
+
+local due = first and math.max(0, first - cluster_now()) or meta.ttl
+for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or false }) do
+  due = at and math.max(0, math.min(due, at - cluster_now())) or due
+end
+return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV[14]), epoch, 128),
+  beats, whole(due), call('ZCARD', BEATS), outdated, full and 1 or 0 }

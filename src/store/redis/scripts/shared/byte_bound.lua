@@ -1,0 +1,16 @@
+-- Shared by messages/publish.lua and tasks/submit.lua; it stands in front of each of them.
+
+-- A bound in bytes, and at most a `share`th of a Redis whose memory is limited; the limit is asked for every five seconds.
+local function bounded(bound, share, full)
+  local asked, most = string.match(call('HGET', META, 'memory') or '', '^(%d+) (%d+)$')
+  if not asked or now < tonumber(asked) or now - tonumber(asked) > 5000 then
+    most = string.match(call('INFO', 'memory'), 'maxmemory:(%d+)') or '0'
+    if not full then
+      call('HSET', META, 'memory', int(now) .. ' ' .. most)
+    end
+  end
+  if tonumber(most) > 1 then
+    bound = math.min(bound, math.floor(tonumber(most) / share))
+  end
+  return bound
+end

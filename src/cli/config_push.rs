@@ -22,7 +22,7 @@ use std::time::Duration;
 /// How long a living leader is waited for to confirm the change.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(3);
 /// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(100);
+const CONFIRM_POLL: Duration = Duration::from_millis(100);
 
 /// Who leads, and whether its record has the settings.
 struct Leader {
@@ -70,7 +70,7 @@ pub(super) async fn run(session: &mut Session<'_>, dry_run: bool, form: Form) ->
         }
         let end = clock::now() + CONFIRMED_WITHIN;
         while leader.as_ref().is_some_and(|leader| !leader.confirmed) && clock::now() < end {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CONFIRM_POLL).await;
             leader = Leader::of(ask(&store, known, None).await?.2.as_ref(), &wanted);
         }
     }

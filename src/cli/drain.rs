@@ -12,7 +12,7 @@ use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use std::time::Duration;
 
 /// How often the wait looks again.
-const LOOK: Duration = Duration::from_millis(500);
+const DRAIN_POLL: Duration = Duration::from_millis(500);
 
 async fn ask(client: &Client, enabled: bool) -> Result<DrainResult, Failure> {
     answer(ANSWER, client.call("distributed.drain", DrainParams { enabled })).await
@@ -34,7 +34,7 @@ pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: 
         while drained.running_tasks + drained.leases > 0 {
             progress.show(&format!("draining {}: {}", drained.node_id, left(&drained)));
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(DRAIN_POLL) => {}
                 signal = tokio::signal::ctrl_c() => {
                     signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")))?;
                     progress.clear();

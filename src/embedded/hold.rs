@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long the start lock, and then the server, is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15);
 const LEAVE_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A user's hold on the private server. While one lives the server is not stopped; dropping the last one on this host
@@ -86,7 +86,7 @@ impl EmbeddedServer {
     /// # Errors
     /// See [`Error`].
     pub fn attach(state_dir: &Path, seek: &Seek) -> Result<Self, Error> {
-        let (server, trouble) = Self::attach_within(state_dir, seek, PATIENCE)?;
+        let (server, trouble) = Self::attach_within(state_dir, seek, START_TIMEOUT)?;
         trouble.map_or(Ok(server), Err)
     }
 
@@ -148,7 +148,7 @@ impl EmbeddedServer {
                 Hold::Wanted => *hold = Hold::Held(self.folder.lock_users(&lock)?),
             }
         }
-        let started = self.folder.start(&self.seek, &lock, PATIENCE);
+        let started = self.folder.start(&self.seek, &lock, START_TIMEOUT);
         if matches!(*self.lock_hold(), Hold::Left) {
             // Who left meanwhile could not have the start lock, and relies on this.
             let users = self.folder.lock_users(&lock)?;
@@ -178,7 +178,7 @@ impl EmbeddedServer {
         // Elsewhere, where the path is too long for a socket, it still listens.
         let talk = talk.or_else(|| Talk::connect(&self.folder.socket).ok());
         let users = self.folder.lock_users(&lock)?;
-        self.folder.move_over(talk, &self.seek, &lock, PATIENCE)?;
+        self.folder.move_over(talk, &self.seek, &lock, START_TIMEOUT)?;
         if chosen {
             remember(self.folder.state_dir(), Remembered::Embedded)?;
         }
@@ -197,7 +197,7 @@ impl EmbeddedServer {
                 return Ok(None);
             }
             match self.folder.lock_start_within(POLL * 10) {
-                Err(Error::Busy { .. }) if clock::now().since(begun) < PATIENCE => {}
+                Err(Error::Busy { .. }) if clock::now().since(begun) < START_TIMEOUT => {}
                 locked => return locked.map(Some),
             }
         }

@@ -96,7 +96,7 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
                 tracing::debug!(%why, ?what, "nothing to take back: what this node held ended with its membership");
                 break;
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(CLEANUP_RETRY_DELAY).await;
         }
         if let Undo::Call(_, pending) = what {
             drop(pending);
@@ -107,7 +107,7 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
 }
 
 /// The pause before Redis is asked again.
-const AGAIN: Duration = Duration::from_millis(250);
+const CLEANUP_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
     let lease = |call: LeaseCall| async move {

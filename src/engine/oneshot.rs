@@ -62,7 +62,7 @@ pub enum Failure {
 }
 
 /// How long one run waits for a rule to apply.
-const PATIENCE: Duration = Duration::from_secs(3);
+const RULE_WAIT: Duration = Duration::from_secs(3);
 
 /// Takes the settings of the cluster that an answer showed.
 fn adopt(settings: &mut Versioned, data: &DataSet) {
@@ -290,7 +290,7 @@ impl Oneshot<'_> {
         }
         let mut observation = Observation::default();
         // One run does not wait for more than the default grace needs; a longer one is waited out by expiry, over runs.
-        let end = clock::now() + shared.presence_grace.mul_f64(1.6).min(PATIENCE);
+        let end = clock::now() + shared.presence_grace.mul_f64(1.6).min(RULE_WAIT);
         loop {
             let answer = self.store.call(Call::Watch).await?;
             let Reply::Watch(reply) = answer.reply else { return Err(surprised()) };

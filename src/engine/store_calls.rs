@@ -1,7 +1,7 @@
 //! Calls to the store that may be made again when their answer was lost.
 //!
 //! 1. Only calls that lead to the same whether they are made once or twice go through here.
-//! 2. No call is tried for longer than [`PATIENCE`]: then its client is told that Redis cannot be used.
+//! 2. No call is tried for longer than [`RETRY_FOR`]: then its client is told that Redis cannot be used.
 //! 3. A store that does not know this life is told of it first: the next beat does that.
 //!
 //! Not here: calls of the pure node (`driver.rs`), messages (`publisher.rs`).
@@ -21,9 +21,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// How long a call is tried again.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const RETRY_FOR: Duration = Duration::from_secs(3);
 /// The pause before a call is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// What an answer is good for.
 pub(super) enum Verdict<T> {
@@ -94,7 +94,7 @@ impl Caller {
         judge: impl Fn(Reply) -> Verdict<T>,
         unsure: &AtomicBool,
     ) -> Result<T, Error> {
-        let end = clock::now() + PATIENCE;
+        let end = clock::now() + RETRY_FOR;
         let mut attempt = 0;
         loop {
             let life = self.life(end).await?;
@@ -108,10 +108,10 @@ impl Caller {
                 Err(Fault::Refused(why)) => return Err(Error::Internal(why)),
                 Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => unavailable(&why),
             };
-            if clock::now() + AGAIN >= end {
+            if clock::now() + RETRY_DELAY >= end {
                 return Err(why);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 

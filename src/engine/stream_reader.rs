@@ -23,9 +23,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long one read waits for news.
-const WAIT: Duration = Duration::from_secs(5);
+const READ_BLOCK: Duration = Duration::from_secs(5);
 /// How often a full inbox is looked at.
-const SHORT: Duration = Duration::from_millis(200);
+const FULL_INBOX_POLL: Duration = Duration::from_millis(200);
 /// How many events one read takes.
 const EVENTS: usize = 64;
 /// The pauses between attempts to connect: the first, and the longest.
@@ -110,7 +110,7 @@ impl Reader {
         *position = Some(at);
         hub.begin(EventSeq(at.seq));
         loop {
-            let mut page = follower.events(at, EVENTS, WAIT).await?;
+            let mut page = follower.events(at, EVENTS, READ_BLOCK).await?;
             let foreign = is_odd(&page, at.seq) && page.cut(data_set(&self.store).await?.numbers.event);
             for (place, event) in page.entries {
                 at = place;
@@ -133,7 +133,7 @@ impl Reader {
         let mut passed: Option<(MessageSeq, Place)> = None;
         while self.sync.is_member() {
             let Some(asked) = self.sync.wants() else {
-                tokio::time::sleep(SHORT).await;
+                tokio::time::sleep(FULL_INBOX_POLL).await;
                 continue;
             };
             let from = match passed {
@@ -141,7 +141,7 @@ impl Reader {
                 _ => Place::of(asked.0),
             };
             let page = tokio::select! {
-                page = follower.messages(from, appetite.count(), WAIT, appetite.deadline()) => page,
+                page = follower.messages(from, appetite.count(), READ_BLOCK, appetite.deadline()) => page,
                 // The connection still waits at the old place.
                 () = self.sync.moved() => return Ok(()),
             };

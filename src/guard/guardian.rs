@@ -31,7 +31,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How often what is left of a command is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const DESCENDANTS_POLL: Duration = Duration::from_millis(20);
 /// The longest sleep: a timer's clock may stand still where the limits' clock does not.
 const NAP: Duration = Duration::from_millis(250);
 /// How often orphans that ended beside a running command are reaped at most.
@@ -72,7 +72,7 @@ pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::R
     let started = Report::Started(guardian.leader.as_raw_nonzero().get());
     guardian.tell(started).await;
     while !guardian.look().await {
-        let nap = if guardian.watchman.ending().is_some() { LOOK } else { NAP };
+        let nap = if guardian.watchman.ending().is_some() { DESCENDANTS_POLL } else { NAP };
         let wait = guardian.watchman.wake_at().since(clock::now()).clamp(Duration::from_millis(1), nap);
         tokio::select! {
             line = next_line(&mut lines, guardian.owner.is_some()) => match line {

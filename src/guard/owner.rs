@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// How often what a killed guardian left behind is looked at.
-const LOOK: Duration = Duration::from_millis(10);
+const ORPHANS_POLL: Duration = Duration::from_millis(10);
 /// Orders that a guardian has not taken yet.
 const ORDERS: usize = 64;
 
@@ -194,7 +194,7 @@ impl Guarded {
         // Fails only when it was reaped already.
         let _ = self.guardian.wait().await;
         while !household::kill_all_but(&self.owner.spared) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(ORPHANS_POLL).await;
         }
         if let (Some(terminal), Some(leader)) = (&self.terminal, self.leader) {
             terminal.take_back(leader);

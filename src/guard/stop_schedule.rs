@@ -110,7 +110,7 @@ impl Watchman {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const STOP_GRACE: Duration = Duration::from_secs(10);
 
     fn at(ms: u64) -> Moment {
         Moment(Duration::from_millis(ms))
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_command_whose_limits_pass_is_asked_once_and_then_killed_until_it_is_gone() {
-        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
         assert_eq!(watchman.due(at(499)), None);
         assert_eq!(watchman.wake_at(), at(500));
         assert_eq!(watchman.due(at(500)), Some(Act::Terminate));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn new_limits_keep_it_alive_and_delay_only_the_killing_once_it_was_asked() {
-        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
         watchman.limit(limits(900, 1200));
         assert_eq!(watchman.due(at(899)), None);
         assert_eq!(watchman.due(at(900)), Some(Act::Terminate));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_owner_that_dies_ends_the_command_at_once_and_kills_it_at_the_limit() {
-        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
         assert_eq!(watchman.owner_gone(at(100)), Some(Act::Terminate));
         assert_eq!(watchman.due(at(500)), None, "it was asked already");
         assert_eq!(watchman.due(at(800)), Some(Act::Kill));
@@ -155,18 +155,18 @@ mod tests {
 
     #[test]
     fn a_stop_has_its_own_time_but_never_more_than_the_limits() {
-        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
         assert_eq!(watchman.stop(at(0), Duration::from_millis(200)), Some(Act::Terminate));
         assert_eq!(watchman.stop(at(10), Duration::from_secs(5)), None);
         assert_eq!(watchman.due(at(200)), Some(Act::Kill));
-        let mut watchman = Watchman::new(limits(500, 800), PATIENCE);
+        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
         watchman.stop(at(0), Duration::from_secs(60));
         assert_eq!(watchman.due(at(800)), Some(Act::Kill));
     }
 
     #[test]
     fn what_a_command_leaves_behind_is_asked_and_killed_too() {
-        let mut watchman = Watchman::new(limits(50_000, 80_000), PATIENCE);
+        let mut watchman = Watchman::new(limits(50_000, 80_000), STOP_GRACE);
         watchman.ended(Ending::Exited(0));
         assert_eq!(watchman.due(at(7)), Some(Act::Terminate));
         assert_eq!(watchman.ending(), Some((Ending::Exited(0), false)), "it ended by itself");

@@ -17,7 +17,7 @@ use std::time::Duration;
 const CAPACITY: usize = 4096;
 
 /// How long a flush waits for a sink that does not get on.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many lines all queues of this process have dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -83,7 +83,7 @@ impl Queue {
 
     /// Waits until the lines so far are written, at most 2 s.
     pub(super) fn flush(&self) {
-        self.ask(Item::Flush, PATIENCE);
+        self.ask(Item::Flush, FLUSH_TIMEOUT);
     }
 
     /// Writes the lines so far and ends the thread; gives up after `patience`. Lines that come later are dropped.

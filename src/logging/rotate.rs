@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a file that could not be opened is left alone.
-const PAUSE: Duration = Duration::from_secs(5);
+const REOPEN_DELAY: Duration = Duration::from_secs(5);
 
 /// How long a file of twice its size waits for another process to rotate it; only the writer's own thread waits.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ struct Failing {
 
 impl RotatedFile {
     pub(super) fn new(path: PathBuf, max_bytes: u64, backups: u32) -> Self {
-        Self { path, max_bytes, backups, file: None, torn: false, failing: None, pause: PAUSE }
+        Self { path, max_bytes, backups, file: None, torn: false, failing: None, pause: REOPEN_DELAY }
     }
 
     /// Appends a line (its line feed included). Returns what the operator should be told, once per change.

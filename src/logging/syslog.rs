@@ -19,7 +19,7 @@ const FACILITY: u8 = 3;
 const MAX_BYTES: usize = 8 * 1024;
 
 /// How long a daemon that is away is left alone.
-const PAUSE: Duration = Duration::from_secs(10);
+const RECONNECT_DELAY: Duration = Duration::from_secs(10);
 
 /// A connection to the daemon, made anew when it is lost.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Syslog {
             return;
         }
         self.socket = None;
-        if self.failed_at.is_some_and(|at| clock::now().since(at) < PAUSE) {
+        if self.failed_at.is_some_and(|at| clock::now().since(at) < RECONNECT_DELAY) {
             return;
         }
         match self.connect() {

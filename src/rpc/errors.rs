@@ -158,8 +158,8 @@ pub struct RpcError {
 
 /// Shortens text that a client sent, for showing it back.
 pub(crate) fn shown(text: &str) -> String {
-    const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
+    const MAX_SHOWN_CHARS: usize = 80;
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }

@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-const WAIT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const PINGS: usize = 50;
 const SLOW: Duration = Duration::from_millis(50);
 
@@ -44,7 +44,9 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
             return true;
         }
     };
-    let settings = AsyncConnectionConfig::new().set_connection_timeout(Some(WAIT)).set_response_timeout(Some(WAIT));
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(ANSWER_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT));
     let mut connection = match client.get_multiplexed_async_connection_with_config(&settings).await {
         Ok(connection) => connection,
         Err(error) => {

@@ -29,7 +29,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// How many entries the lists of `--json` hold.
-const MOST: usize = 10_000;
+const MAX_LISTED: usize = 10_000;
 
 /// What `--json` prints: the shape of `distributed.get_history` with its report.
 #[derive(Debug, Serialize)]
@@ -79,7 +79,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
             source: read.source.into(),
             entries: read.beats.samples.iter().map(HistoryEntry::from).collect(),
             more: read.beats.more,
-            report: HistoryReport::new(&read.report, MOST),
+            report: HistoryReport::new(&read.report, MAX_LISTED),
         };
         return Ok(session.output.json(&answer)?);
     }

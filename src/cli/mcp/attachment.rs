@@ -30,7 +30,7 @@ const TAKEOVER_AFTER: Duration = Duration::from_millis(1_500);
 /// How long its generated id is waited for, while its process ends.
 const SAME_ID_FOR: Duration = Duration::from_secs(8);
 /// The pause between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const ATTACH_POLL: Duration = Duration::from_millis(100);
 /// The pause after something that cannot be done for now.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -70,10 +70,10 @@ impl<'a> Keeper<'a> {
                 Ok(Some(place)) => {
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                        () = self.stay(place) => PAUSE,
+                        () = self.stay(place) => ATTACH_POLL,
                     }
                 }
-                Ok(None) => PAUSE,
+                Ok(None) => ATTACH_POLL,
                 Err(failure) if self.lost.is_none() => return Err(failure),
                 Err(failure) => {
                     self.trouble(failure.to_string());

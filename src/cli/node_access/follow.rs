@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How long a node may take; a frozen one is told of after this.
-const PATIENCE: Duration = Duration::from_secs(3);
+const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it takes until a node that is gone is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How often latencies are asked for at most, and what each node adds to that.
@@ -149,7 +149,7 @@ impl Link {
                     let observer = observer.get_or_insert_with(|| Observer::new(&self.config));
                     let began = clock::now();
                     let ended = self.directly(observer, &news).await;
-                    tokio::time::sleep(self.pause(clock::now().since(began)).min(PATIENCE.max(self.pace))).await;
+                    tokio::time::sleep(self.pause(clock::now().since(began)).min(NODE_TIMEOUT.max(self.pace))).await;
                     ended
                 }
                 Err(failure) => tell(&news, failure.to_string()).await,
@@ -187,7 +187,7 @@ impl Link {
                 },
                 _ = states.tick() => {
                     let began = clock::now();
-                    let asked = tokio::time::timeout(PATIENCE, self.state(client)).await;
+                    let asked = tokio::time::timeout(NODE_TIMEOUT, self.state(client)).await;
                     // What was not answered does not say how much work it is.
                     let took = if asked.is_ok() { clock::now().since(began) } else { Duration::ZERO };
                     states.reset_after(self.pause(took));
@@ -202,7 +202,7 @@ impl Link {
                     }
                 }
                 _ = latencies.tick(), if self.everything && self.has_history => {
-                    let asked = tokio::time::timeout(PATIENCE, self.latencies(client, nodes)).await;
+                    let asked = tokio::time::timeout(NODE_TIMEOUT, self.latencies(client, nodes)).await;
                     let each = LATENCIES.1.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
                     latencies.reset_after(LATENCIES.0.max(each));
                     match asked {
@@ -226,7 +226,7 @@ impl Link {
             events: Some(EVENTS.map(str::to_owned).to_vec()),
             after: Some(format!("{}-0", self.seen)),
         };
-        let (_, events) = answer(PATIENCE, client.subscribe(params)).await?;
+        let (_, events) = answer(NODE_TIMEOUT, client.subscribe(params)).await?;
         Ok(Some((client, events)))
     }
 

@@ -36,9 +36,9 @@ const MAX_RESULT: usize = 1 << 20;
 /// The exit code of a command that says that trying again makes no sense (EX_DATAERR).
 const FOR_GOOD: i32 = 65;
 /// How long a command runs before its task is looked up for its timeout: most have ended by then.
-const SHORT: Duration = Duration::from_millis(30);
+const TIMEOUT_LOOKUP_DELAY: Duration = Duration::from_millis(30);
 /// The pause before an answer that did not come is asked for again.
-const AGAIN: Duration = Duration::from_millis(200);
+const CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// How long output is read on after the command has ended; what the command itself wrote is in the pipe by then.
 const LINGER: Duration = Duration::from_millis(500);
@@ -219,13 +219,13 @@ impl Job {
 
     /// Extends the task for as long as it is this worker's; then says why it is not.
     async fn keep(&self) -> String {
-        tokio::time::sleep(SHORT).await;
+        tokio::time::sleep(TIMEOUT_LOOKUP_DELAY).await;
         let timeout = loop {
             let id = TaskIdParams { task_id: self.task_id.clone() };
             match self.door.call::<TaskDetails>("distributed.get_task", &id).await {
                 Ok(details) => break Duration::from_millis(details.task.timeout_ms.max(1)),
                 Err(error) if lost(&error) => return error.to_string(),
-                Err(_) => tokio::time::sleep(AGAIN).await,
+                Err(_) => tokio::time::sleep(CALL_RETRY_DELAY).await,
             }
         };
         let mut confirmed = self.began;
@@ -238,7 +238,7 @@ impl Job {
             match tokio::time::timeout(left, asking).await {
                 Ok(Ok(_)) => confirmed = sent,
                 Ok(Err(error)) if lost(&error) => return error.to_string(),
-                Ok(Err(_)) => tokio::time::sleep(AGAIN.min(left)).await,
+                Ok(Err(_)) => tokio::time::sleep(CALL_RETRY_DELAY.min(left)).await,
                 Err(_) => {}
             }
             if clock::now().since(confirmed) >= timeout {
@@ -275,7 +275,7 @@ impl Job {
                     ending = Ending::Failed { error: refused.message, retry: false };
                 }
                 Err(error) if *stop.borrow() == Stop::Kill => return Ending::Lost(error.to_string()),
-                Err(_) => tokio::time::sleep(AGAIN).await,
+                Err(_) => tokio::time::sleep(CALL_RETRY_DELAY).await,
             }
         }
     }

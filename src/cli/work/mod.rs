@@ -36,11 +36,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// How long one claim waits for a task.
-const WAIT: Duration = Duration::from_secs(60);
+const CLAIM_WAIT: Duration = Duration::from_secs(60);
 /// The pause after a claim that failed.
-const AGAIN: Duration = Duration::from_millis(500);
+const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How often the progress line is brought up to date.
-const LOOK: Duration = Duration::from_millis(500);
+const PROGRESS_REFRESH: Duration = Duration::from_millis(500);
 
 /// What was done so far.
 #[derive(Debug)]
@@ -118,9 +118,9 @@ impl Worker {
             let params = ClaimParams {
                 kinds: Some(self.kinds.clone()),
                 limit: Some(u64::try_from(free).unwrap_or(1)),
-                wait_ms: (!self.once).then(|| millis(WAIT)),
+                wait_ms: (!self.once).then(|| millis(CLAIM_WAIT)),
             };
-            let within = ANSWER.saturating_add(WAIT);
+            let within = ANSWER.saturating_add(CLAIM_WAIT);
             let claims = std::mem::replace(&mut self.claims, self.door.another());
             let mut claim: Claiming<'_> = Box::pin(async {
                 let claimed = claims.call_within::<ClaimResult>(within, "distributed.claim_tasks", &params).await;
@@ -184,7 +184,7 @@ impl Worker {
                 Err(error) => return Err(Failure::Failed(format!("a job broke down: {error}"))),
             },
             claimed = claiming => return Ok(Some(claimed)),
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(PROGRESS_REFRESH) => {}
         }
         Ok(None)
     }
@@ -204,7 +204,7 @@ impl Worker {
             // The node may come back, and so may Redis.
             passing @ (Failure::Failed(_) | Failure::RedisUnreachable(_) | Failure::Refused(_)) if !self.once => {
                 self.progress.show(&format!("waiting: {passing}"));
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(CLAIM_RETRY_DELAY).await;
                 Ok(())
             }
             other => Err(other),

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 /// How many entries one turn carries at most.
-const MOST: usize = 16;
+const MAX_ENTRIES: usize = 16;
 /// The time for an answer, before it was ever too short.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How often that time doubles at most: up to 64 s.
@@ -29,7 +29,7 @@ pub struct Appetite {
 
 impl Default for Appetite {
     fn default() -> Self {
-        Self { count: MOST, patience: 0, good: 0, trials: TRIALS.0, failures: 0 }
+        Self { count: MAX_ENTRIES, patience: 0, good: 0, trials: TRIALS.0, failures: 0 }
     }
 }
 
@@ -60,7 +60,7 @@ impl Appetite {
 
     /// A turn with `entries` in it went well; returns how many failed before it.
     pub fn fed(&mut self, entries: usize) -> u32 {
-        if entries >= self.count && self.count < MOST {
+        if entries >= self.count && self.count < MAX_ENTRIES {
             self.good += 1;
             if self.good >= self.trials {
                 self.count += 1;
@@ -116,7 +116,7 @@ mod tests {
         (0..10_000).for_each(|_| {
             appetite.fed(appetite.count());
         });
-        assert_eq!(appetite.count(), MOST);
+        assert_eq!(appetite.count(), MAX_ENTRIES);
     }
 
     #[test]

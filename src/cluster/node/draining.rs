@@ -28,7 +28,7 @@ pub(super) struct Draining {
 }
 
 /// How soon a call that failed is made again.
-const AGAIN: Duration = Duration::from_millis(200);
+const DRAIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Draining {
     pub(super) fn wanted(&self) -> bool {
@@ -155,7 +155,7 @@ impl Node {
     }
 
     fn drain_in_vain(&mut self, now: Moment, why: &str) {
-        self.draining.after = now + AGAIN;
+        self.draining.after = now + DRAIN_RETRY_DELAY;
         for (client, _) in std::mem::take(&mut self.draining.clients) {
             self.reply(client, Err(Refusal::Unavailable(why.to_owned())));
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// How many members one sweep declares dead.
 const SWEEP: usize = 16;
 /// How soon a refused campaign, or a resignation without answer, is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
+const LEADER_CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 pub(super) struct Leading {
@@ -151,7 +151,7 @@ impl Node {
             self.leadership = Some(leadership);
             self.effects.push(Effect::Note(Note::Elected(term)));
         } else {
-            self.leading.campaign_after = now + AGAIN;
+            self.leading.campaign_after = now + LEADER_CALL_RETRY_DELAY;
             self.look_now(now);
             if reply.refused == "stale data" {
                 self.beat_now(now);
@@ -305,20 +305,20 @@ impl Node {
 
     pub(super) fn leading_failed(&mut self, now: Moment, ticket: Ticket, _fault: &Fault) {
         if self.leading.watch.take_if(|t| *t == ticket).is_some() {
-            self.leading.watch_at = Some(now + AGAIN);
+            self.leading.watch_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
         if self.leading.campaign.take_if(|(t, _)| *t == ticket).is_some() {
             // It may have succeeded: look before asking again.
-            self.leading.campaign_after = now + AGAIN;
-            self.leading.watch_at = Some(now + AGAIN);
+            self.leading.campaign_after = now + LEADER_CALL_RETRY_DELAY;
+            self.leading.watch_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
         if self.leading.sweep.take_if(|t| *t == ticket).is_some() {
             self.leading.stalled_until = now + self.timing.heartbeat_ttl;
             self.leading.gone.clear();
-            self.leading.sweep_at = Some(now + AGAIN);
+            self.leading.sweep_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
         if self.leading.resign.take_if(|t| *t == ticket).is_some() {
-            self.leading.resign_at = Some(now + AGAIN);
+            self.leading.resign_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
     }
 

@@ -19,13 +19,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How soon the leader brings what it heard.
-const SOON: Duration = Duration::from_secs(1);
+const EVENT_FLUSH_DELAY: Duration = Duration::from_secs(1);
 /// How often other nodes look whether anybody brings events.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// An event that is missing for so long is brought by whoever sees that.
 const LATE: Duration = Duration::from_mins(1);
 /// The pause after a failure.
-const PAUSE: Duration = Duration::from_secs(5);
+const WRITE_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How many events are brought at once.
 const PAGE: usize = 500;
 
@@ -47,7 +47,7 @@ impl<S: HistoryStore> Chronicle<S> {
         let mut looked = clock::now();
         let mut refused = false;
         loop {
-            tokio::time::sleep(SOON).await;
+            tokio::time::sleep(EVENT_FLUSH_DELAY).await;
             match self.look(&mut recorded, &mut looked).await {
                 Ok(()) => refused = false,
                 Err(fault) => {
@@ -55,7 +55,7 @@ impl<S: HistoryStore> Chronicle<S> {
                         tracing::warn!(%fault, "the history does not take the cluster's events");
                     }
                     recorded = None;
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(WRITE_RETRY_DELAY).await;
                 }
             }
         }

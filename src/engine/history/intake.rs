@@ -1,6 +1,6 @@
 //! Where the node puts its samples, without waiting for anything.
 //!
-//! 1. Bounded: what comes while [`MOST`] samples wait is dropped, counted, and told to the log once a minute.
+//! 1. Bounded: what comes while [`MAX_WAITING_SAMPLES`] samples wait is dropped, counted, and told to the log once a minute.
 //! 2. A sample counts as unrecorded until a store confirmed it.
 //!
 //! Not here: what becomes of them (`recorder.rs`).
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How many samples wait for the recorder at most.
-const MOST: usize = 10_000;
+const MAX_WAITING_SAMPLES: usize = 10_000;
 /// How many unrecorded samples are remembered for those who read the history.
 const REMEMBERED: usize = 1_000;
 /// How often the log is told of dropped samples.
@@ -53,7 +53,7 @@ impl Intake {
     /// Takes a sample.
     pub(super) fn put(&self, sample: Sample) {
         let mut waiting = self.waiting();
-        if waiting.queue.len() >= MOST {
+        if waiting.queue.len() >= MAX_WAITING_SAMPLES {
             drop(waiting);
             return self.dropped(1);
         }

@@ -63,7 +63,7 @@ pub(crate) enum History {
 }
 
 /// The way to a recorder.
-pub(super) struct Brought {
+pub(crate) struct Brought {
     store: Arc<Stores>,
     intake: Arc<Intake>,
     ending: watch::Sender<Option<Moment>>,

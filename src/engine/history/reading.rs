@@ -1,6 +1,6 @@
 //! Answers questions about the history, from the store and from what this node has not recorded yet.
 //!
-//! 1. An answer takes [`PATIENCE`] at most, whatever the store does, and holds up no other.
+//! 1. An answer takes [`READ_TIMEOUT`] at most, whatever the store does, and holds up no other.
 //!
 //! Not here: recording (`recorder.rs`).
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long the store may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far back a report looks that says nothing else.
 const A_DAY: Duration = Duration::from_hours(24);
 
@@ -84,7 +84,7 @@ fn off() -> Error {
 }
 
 async fn within<T>(source: Source, reading: impl Future<Output = Result<T, HistoryFault>>) -> Result<T, Error> {
-    let outcome = tokio::time::timeout(PATIENCE, reading).await;
+    let outcome = tokio::time::timeout(READ_TIMEOUT, reading).await;
     let outcome = outcome.unwrap_or_else(|_| Err(HistoryFault::Unavailable("no answer for 5 s".to_owned())));
     outcome.map_err(|fault| match (source, fault) {
         (Source::Redis, HistoryFault::Unavailable(why)) => unavailable(&why),

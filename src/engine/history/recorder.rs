@@ -27,11 +27,11 @@ const PORTION: usize = 500;
 /// The pause between two batches that are taken in.
 const PACE: Duration = Duration::from_secs(1);
 /// The first pause after a failure; it doubles.
-const PAUSE: Duration = Duration::from_secs(1);
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// After this time without an answer the store counts as lost; the call goes on.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// See the module's text.
 pub(super) struct Recorder<S> {
@@ -74,7 +74,7 @@ impl<S: HistoryStore> Recorder<S> {
         loop {
             let now = clock::now();
             let waits = course.flight.is_none() && self.count().0 > 0;
-            let patience = course.flight.as_ref().filter(|_| !course.lost).map(|flight| flight.sent + PATIENCE);
+            let patience = course.flight.as_ref().filter(|_| !course.lost).map(|flight| flight.sent + WRITE_TIMEOUT);
             let mut ending = self.ending.clone();
             tokio::select! {
                 () = wait(course.next_take, now, self.intake.some()) => {
@@ -163,7 +163,7 @@ impl<S: HistoryStore> Recorder<S> {
             }
             Err(fault) => {
                 self.with(move |spool| spool.doubt(entries)).await;
-                let pause = PAUSE.saturating_mul(1 << course.failures.min(3)).min(LONGEST_PAUSE);
+                let pause = FIRST_RETRY_DELAY.saturating_mul(1 << course.failures.min(3)).min(LONGEST_PAUSE);
                 course.failures += 1;
                 course.next_try = clock::now() + pause;
                 self.lose(course, &fault.to_string());

@@ -1,6 +1,6 @@
 //! The sample of a one-shot heartbeat, recorded by its own process.
 //!
-//! 1. It takes [`PATIENCE`] at most, after the heartbeat is done.
+//! 1. It takes [`RECORD_TIMEOUT`] at most, after the heartbeat is done.
 //! 2. What MongoDB does not take in that time waits on this host's disk for the next process; what Redis does not take is lost.
 //!
 //! Not here: the heartbeat (`super::super::oneshot`).
@@ -15,11 +15,11 @@ use crate::store::mongodb::Patience;
 use std::time::Duration;
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a process waits for that has no time. A write of an earlier one that still lies in a frozen server is waited for only shortly:
 /// at worst that one heartbeat is recorded twice.
 const HURRIED: Patience =
-    Patience { write: PATIENCE, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
+    Patience { write: RECORD_TIMEOUT, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
 /// How many samples of earlier processes are brought along at most.
 const PORTION: usize = 500;
 
@@ -75,8 +75,8 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
         other @ Stores::Redis(_) => other,
     };
     let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };
-    let end = clock::now() + PATIENCE;
-    let why = match tokio::time::timeout(PATIENCE, store.record(&batch)).await {
+    let end = clock::now() + RECORD_TIMEOUT;
+    let why = match tokio::time::timeout(RECORD_TIMEOUT, store.record(&batch)).await {
         Ok(Ok(())) => None,
         Ok(Err(why)) => Some(why.to_string()),
         Err(_) => Some("no answer within 2 s".to_owned()),

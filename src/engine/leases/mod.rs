@@ -23,7 +23,7 @@ use crate::cluster::time::{Moment, ServerTime, millis};
 use crate::engine::background::Nursery;
 use crate::engine::cleanup::{PendingCounts, Undo, Undoing};
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, HeldLease};
-use crate::engine::store_calls::{Caller, PATIENCE, Verdict, gone, nonce};
+use crate::engine::store_calls::{Caller, RETRY_FOR, Verdict, gone, nonce};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ use waiting::Waiting;
 use wall::Wall;
 
 /// How many acquisitions may be under way.
-const MOST: usize = 10_000;
+const MAX_PENDING_ACQUISITIONS: usize = 10_000;
 
 /// See the module's text.
 pub(crate) struct Leases {
@@ -86,7 +86,7 @@ impl Leases {
 
     /// Waits for this node's membership, as far as that may help.
     pub(super) async fn member(&self) -> Result<protocol::Life, Error> {
-        self.caller.life(clock::now() + PATIENCE).await
+        self.caller.life(clock::now() + RETRY_FOR).await
     }
 
     /// The cluster's grace.
@@ -130,8 +130,8 @@ impl Leases {
         let request_id = request.request_id.clone().unwrap_or_else(|| place.ticket.to_string());
         let (client, answer) = oneshot::channel();
         let end = clock::now() + request.wait;
-        if lock(&self.waiters).len() > MOST {
-            let what = format!("{MOST} acquisitions are under way on this node");
+        if lock(&self.waiters).len() > MAX_PENDING_ACQUISITIONS {
+            let what = format!("{MAX_PENDING_ACQUISITIONS} acquisitions are under way on this node");
             return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };

@@ -61,7 +61,7 @@ impl Leases {
         let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
         let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
         // Who asks is filled in for each call.
-        let by = self.caller.life(crate::clock::now() + crate::engine::store_calls::PATIENCE).await?.node_id;
+        let by = self.caller.life(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?.node_id;
         let mut doubt = Doubt {
             undoing: &self.undoing,
             wall: &self.wall,

@@ -19,14 +19,14 @@ use crate::engine::cleanup::Undo;
 use crate::engine::error::Error;
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
 use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
-use crate::engine::store_calls::{PATIENCE, nonce};
+use crate::engine::store_calls::{RETRY_FOR, nonce};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// The pause before a call that had no answer is made again.
-const AGAIN: Duration = Duration::from_millis(100);
+const CALL_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 type Outcome = Result<AcquiredLease, Error>;
 
@@ -136,11 +136,11 @@ impl Waiting {
             };
             let now = clock::now();
             let since = *known.trouble.get_or_insert(now);
-            if now + AGAIN >= self.end.max(since + PATIENCE) {
+            if now + CALL_RETRY_DELAY >= self.end.max(since + RETRY_FOR) {
                 return Some(Err(why));
             }
             tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
+                () = tokio::time::sleep(CALL_RETRY_DELAY) => {}
                 () = client.closed() => {}
             }
         }
@@ -188,7 +188,7 @@ impl Waiting {
     /// Makes one call; its answer, and the life that it was made for.
     async fn ask(&self, known: &mut Known, wait: bool) -> Result<(AcquireReply, Life), Trouble> {
         let leases = &self.leases;
-        let life = leases.caller.life(clock::now() + PATIENCE).await.map_err(|why| match why {
+        let life = leases.caller.life(clock::now() + RETRY_FOR).await.map_err(|why| match why {
             Error::RedisUnavailable { .. } => Trouble::Passing(why),
             lasting => Trouble::Lasting(lasting),
         })?;
@@ -224,7 +224,7 @@ impl Waiting {
     async fn pause(&self, known: &mut Known, client: &mut oneshot::Sender<Outcome>) {
         let slow = self.leases.caller.status.borrow().interval;
         let began = clock::now();
-        let until = self.end.min(began + known.again.map_or(slow, |again| again.min(slow)).max(AGAIN / 10));
+        let until = self.end.min(began + known.again.map_or(slow, |again| again.min(slow)).max(CALL_RETRY_DELAY / 10));
         loop {
             let now = clock::now();
             let watches = known.watches();

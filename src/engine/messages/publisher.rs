@@ -32,9 +32,9 @@ use tracing::{Instrument, debug_span};
 /// How many messages one write carries, and how many bytes for each entry that its appetite allows: 2 MiB in all.
 const BATCH: (usize, usize) = (4096, 128 << 10);
 /// How often the outbox is looked at without a call.
-const LOOK: Duration = Duration::from_secs(5);
+const OUTBOX_POLL: Duration = Duration::from_secs(5);
 /// The pause before a write that failed is tried again.
-const AGAIN: Duration = Duration::from_millis(250);
+const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 pub(crate) struct Publisher {
     pub(crate) store: Arc<RedisStore>,
@@ -73,7 +73,7 @@ impl Publisher {
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
             let Some(batch) = self.next_batch(appetite.count()).await else {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(PUBLISH_RETRY_DELAY).await;
                 continue;
             };
             if self.status.borrow_and_update().life().is_none() {
@@ -87,7 +87,7 @@ impl Publisher {
                 Some(producer) => self.ask_mark(producer).await,
                 None if batch.messages.is_empty() => {
                     // Woken by every accepted message; the bound is for what nobody foresaw.
-                    let _ = tokio::time::timeout(LOOK, woken).await;
+                    let _ = tokio::time::timeout(OUTBOX_POLL, woken).await;
                     continue;
                 }
                 None => self.publish(&batch).await,
@@ -133,7 +133,7 @@ impl Publisher {
     async fn pause(&mut self) -> bool {
         tokio::select! {
             changed = self.status.changed() => changed.is_ok(),
-            () = tokio::time::sleep(AGAIN) => true,
+            () = tokio::time::sleep(PUBLISH_RETRY_DELAY) => true,
         }
     }
 

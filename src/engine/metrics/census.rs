@@ -1,7 +1,7 @@
 //! The cluster's leases and tasks, counted by Redis when somebody asks for them.
 //!
 //! 1. Redis is asked at most once in [`FRESH`], however many ask and whether it answers or not; no heartbeat waits for it.
-//! 2. Nobody waits longer than [`WAIT`]: then the last counts are told, as long as they are not too old.
+//! 2. Nobody waits longer than [`CENSUS_TIMEOUT`]: then the last counts are told, as long as they are not too old.
 //!
 //! Not here: the counting (`crate::store`).
 
@@ -17,7 +17,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// How long counts are told while Redis does not answer.
 const OLD: Duration = Duration::from_secs(60);
 /// How long whoever asks waits for Redis.
-const WAIT: Duration = Duration::from_millis(250);
+const CENSUS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// What is known, and when Redis was asked last.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Counted {
     pub(crate) async fn newest<S: Store>(&self, store: &S) -> Option<Census> {
         if self.is_due(clock::now()) {
             // What is not answered by then may be answered the next time.
-            let _ = tokio::time::timeout(WAIT, self.ask(store)).await;
+            let _ = tokio::time::timeout(CENSUS_TIMEOUT, self.ask(store)).await;
         }
         self.last()
     }
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(counted.newest(&store).await, None);
         let began = clock::now();
         assert_eq!(counted.newest(&store).await, None);
-        assert!(clock::now().since(began) < WAIT, "the second one waited, too");
+        assert!(clock::now().since(began) < CENSUS_TIMEOUT, "the second one waited, too");
         assert_eq!(store.asked.load(Ordering::SeqCst), 1);
     }
 }

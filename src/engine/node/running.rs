@@ -40,7 +40,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// How long a call waits for its messages to be in the stream before it says that they are queued.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PUBLISH_WAIT: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long the history has at the end, whatever the rest took.
@@ -185,7 +185,7 @@ impl RunningNode {
         let last = last.max();
         tracing::debug!(last_message = last, "messages were accepted");
         if let Some(last) = last.filter(|_| self.is_linked()) {
-            self.progress.reach(last, PATIENCE).await;
+            self.progress.reach(last, PUBLISH_WAIT).await;
         }
         Ok(Sent::of(&accepted, &self.progress))
     }

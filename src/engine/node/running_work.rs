@@ -19,12 +19,12 @@ use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::leases::stale;
 use crate::engine::refusals::unexpected;
-use crate::engine::store_calls::PATIENCE;
+use crate::engine::store_calls::RETRY_FOR;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// The pause before a request of the node that had no answer is made again.
-const AGAIN: Duration = Duration::from_millis(100);
+const CALL_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl RunningNode {
     /// What this node knows of the leadership; fails where it is no member.
@@ -41,10 +41,12 @@ impl RunningNode {
 
     /// Asks the pure node again until Redis has answered it, or the time is over.
     async fn insist(&self, request: impl Fn() -> Request) -> Result<Response, Error> {
-        let end = clock::now() + PATIENCE;
+        let end = clock::now() + RETRY_FOR;
         loop {
             match self.ask(request()).await {
-                Err(Error::RedisUnavailable { .. }) if clock::now() + AGAIN < end => tokio::time::sleep(AGAIN).await,
+                Err(Error::RedisUnavailable { .. }) if clock::now() + CALL_RETRY_DELAY < end => {
+                    tokio::time::sleep(CALL_RETRY_DELAY).await
+                }
                 outcome => return outcome,
             }
         }

@@ -18,7 +18,7 @@ use crate::engine::cleanup::{Undo, Undoing};
 use crate::engine::error::Error;
 use crate::engine::node::handle::{ClaimRequest, Claimed, Handout, HeldTask};
 use crate::engine::refusals::RETRY_AFTER;
-use crate::engine::store_calls::{Caller, PATIENCE, Verdict, gone, nonce};
+use crate::engine::store_calls::{Caller, RETRY_FOR, Verdict, gone, nonce};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
 /// How many clients may wait for one set of kinds, and how many such sets there may be.
-const MOST: (usize, usize) = (10_000, 1_000);
+const MAX_WAITING_CLAIMS: (usize, usize) = (10_000, 1_000);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,7 +81,7 @@ impl Claims {
         kinds.dedup();
         let end = clock::now() + wait;
         // A node that is no member says so at once, not at the end of the wait.
-        self.caller.life(clock::now() + PATIENCE).await?;
+        self.caller.life(clock::now() + RETRY_FOR).await?;
         let (client, answer) = oneshot::channel();
         let span = Span::current();
         let waiter = Waiter { limit: limit.clamp(1, BATCH_MAX), end, asked: false, client, span };
@@ -94,15 +94,15 @@ impl Claims {
         let mut groups = lock(&self.groups);
         if let Some(group) = groups.get(&kinds) {
             let mut waiters = lock(&group.waiters);
-            if waiters.len() >= MOST.0 {
-                return full(format!("{} claims wait on this node", MOST.0));
+            if waiters.len() >= MAX_WAITING_CLAIMS.0 {
+                return full(format!("{} claims wait on this node", MAX_WAITING_CLAIMS.0));
             }
             waiters.push_back(waiter);
             group.poke.notify_one();
             return Ok(());
         }
-        if groups.len() >= MOST.1 {
-            return full(format!("claims for {} different sets of kinds wait on this node", MOST.1));
+        if groups.len() >= MAX_WAITING_CLAIMS.1 {
+            return full(format!("claims for {} different sets of kinds wait on this node", MAX_WAITING_CLAIMS.1));
         }
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });

@@ -1,6 +1,6 @@
 //! Posting to the collector, from the exporter's own thread.
 //!
-//! 1. A post has at most [`PATIENCE`], connecting and TLS included, but for the resolver of names, which has its own.
+//! 1. A post has at most [`POST_TIMEOUT`], connecting and TLS included, but for the resolver of names, which has its own.
 //! 2. The first failure of several is logged, and the end of them; neither names more than host and port.
 //! 3. Credentials that go to another host without TLS are warned of, once.
 //!
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long one post may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest head of an answer, in bytes.
 const HEAD_BYTES: usize = 16 << 10;
 
@@ -54,7 +54,7 @@ impl Post {
     }
 
     fn post(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let end = clock::now() + PATIENCE;
+        let end = clock::now() + POST_TIMEOUT;
         let host = request.uri().host().ok_or("the endpoint names no host")?.trim_matches(['[', ']']);
         let secure = request.uri().scheme_str() == Some("https");
         let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });

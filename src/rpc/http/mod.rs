@@ -35,7 +35,7 @@ const HEAD_BYTES: usize = 16 << 10;
 /// How long answers under way are waited for at the end.
 const DRAIN: Duration = Duration::from_millis(250);
 /// The pause after the system had no connection to give.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// An address that is taken and served later.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl HttpListener {
                 Err(error) => {
                     // Of the client that went away, or there are no files left: then others need a moment, too.
                     tracing::debug!(%error, "a connection for metrics was not taken");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// How long a call waits for a node while the session has none.
-const PATIENCE: Duration = Duration::from_secs(5);
+const NODE_WAIT: Duration = Duration::from_secs(5);
 /// When another try makes sense.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The most connections of their own that calls have at a time.
@@ -140,7 +140,7 @@ async fn attached(attachment: &watch::Receiver<Attachment>) -> Result<Arc<Link>,
     let mut attachment = attachment.clone();
     let live = |now: &Attachment| matches!(now, Attachment::Node(link) if !link.is_lost());
     // Whether it holds in the end is asked below; a sender that is gone means that the session ends.
-    let _ = tokio::time::timeout(PATIENCE, attachment.wait_for(live)).await;
+    let _ = tokio::time::timeout(NODE_WAIT, attachment.wait_for(live)).await;
     let now = attachment.borrow().clone();
     match now {
         Attachment::Node(link) if !link.is_lost() => Ok(link),

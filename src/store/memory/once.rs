@@ -8,7 +8,7 @@ use crate::cluster::protocol::{JUMP, KEPT_LONGER, Once, OnceGrant};
 use crate::cluster::time::{ServerTime, millis};
 
 /// How far apart two callers may see the same jump, in milliseconds.
-const AGAIN: u64 = 60_000;
+const SAME_JUMP_WITHIN_MS: u64 = 60_000;
 /// How many jumps are remembered.
 const REMEMBERED: usize = 8;
 
@@ -28,7 +28,7 @@ impl Step<'_> {
     /// The jumps of the server's clock, with those that a caller tells of.
     fn jumps(&mut self, once: &Once) -> Vec<(u64, u64)> {
         let known = |jumps: &[(u64, u64)], at: u64, by: u64| {
-            jumps.iter().any(|(a, b)| a.abs_diff(at) <= AGAIN && b.abs_diff(by) <= millis(JUMP))
+            jumps.iter().any(|(a, b)| a.abs_diff(at) <= SAME_JUMP_WITHIN_MS && b.abs_diff(by) <= millis(JUMP))
         };
         let Some(seen) = &once.seen else { return self.data.jumps.clone() };
         for (at, by) in &seen.jumps {

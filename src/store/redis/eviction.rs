@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// At which heartbeats the policy is looked at: the first, and every tenth after it.
-const EVERY: u64 = 10;
+const CHECK_EVERY_BEATS: u64 = 10;
 /// How long a warning that stays true is not repeated.
-const AGAIN: Duration = Duration::from_secs(600);
+const WARNING_INTERVAL: Duration = Duration::from_secs(600);
 
 /// What is known of the server's policy.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Eviction {
     /// Notes what was found, and says what is to be known of it.
     fn found(&self, now: Moment, danger: Option<String>) {
         self.with(|known| {
-            let due = known.warned.is_none_or(|at| now.since(at) >= AGAIN);
+            let due = known.warned.is_none_or(|at| now.since(at) >= WARNING_INTERVAL);
             match &danger {
                 Some(why) if due || known.danger != danger => {
                     known.warned = Some(now);
@@ -92,7 +92,7 @@ impl RedisStore {
     pub fn eviction_is_due(&self) -> bool {
         self.eviction.with(|known| {
             known.beats += 1;
-            known.beats % EVERY == 1
+            known.beats % CHECK_EVERY_BEATS == 1
         })
     }
 

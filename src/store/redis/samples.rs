@@ -13,7 +13,7 @@ use crate::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 
 /// The largest number of entries in one stream, about.
-const MOST: u64 = 10_000;
+const MAX_STREAM_ENTRIES: u64 = 10_000;
 /// What stands for no leader; it cannot be a node's id.
 const NOBODY: &str = "-";
 
@@ -32,7 +32,7 @@ impl Recent {
     pub(super) fn arguments(self, samples: &[Sample]) -> Vec<String> {
         let least = samples.iter().map(|sample| sample.interval).min().unwrap_or(Duration::ZERO);
         let fitting = self.0.as_micros().div_ceil(least.as_micros().max(1));
-        let most = u64::try_from(fitting).unwrap_or(MOST).clamp(1, MOST);
+        let most = u64::try_from(fitting).unwrap_or(MAX_STREAM_ENTRIES).clamp(1, MAX_STREAM_ENTRIES);
         let mut arguments = vec![millis(self.0).to_string(), most.to_string()];
         for sample in samples {
             arguments.push(sample.node_id.to_string());

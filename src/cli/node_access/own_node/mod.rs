@@ -37,7 +37,7 @@ pub(crate) const LEAVE_WITHIN: Duration = Duration::from_millis(3_300);
 /// What is left of that at least for a node that was asked to end while it was being started.
 const LEAST_LEAVE: Duration = Duration::from_millis(300);
 /// How long Redis may take for that.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long answers in flight are waited for meanwhile.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -140,7 +140,7 @@ impl OwnNode {
         };
         let leave = async {
             let within = LEAVE_WITHIN.saturating_sub(spent).max(LEAST_LEAVE);
-            let ended = tokio::time::timeout(within, self.node.stop(PATIENCE)).await;
+            let ended = tokio::time::timeout(within, self.node.stop(LEAVE_TIMEOUT)).await;
             if ended.is_err() {
                 tracing::warn!(
                     "the node did not end in time; what it kept on disk is sent by the next process of this id"

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The pause before a socket that cannot be opened is tried again.
-const AGAIN: Duration = Duration::from_millis(50);
+const SOCKET_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether the socket's file is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ impl Door {
             if let Ok(fresh) = listen(&self.state, id) {
                 return Ok(fresh);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(SOCKET_RETRY_DELAY).await;
         }
         listen(&self.state, id)
     }

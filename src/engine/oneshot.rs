@@ -16,6 +16,7 @@ use crate::clock;
 use crate::cluster::ids::{Incarnation, Nonce, Term};
 use crate::cluster::lease::election::{Chance, Observation, Sight};
 use crate::cluster::lease::leadership::lease_deadline;
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::members::member::{Member, Metadata, PresenceKind};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{
@@ -140,7 +141,7 @@ impl Oneshot<'_> {
     ) -> Result<OneshotState, Failure> {
         let process = before.map_or_else(|| self.random.clone(), |state| state.proc.clone());
         let mut dead: Option<(String, Moment)> = None;
-        let grace = settings.settings.presence_grace.mul_f64(1.05);
+        let grace = takeover_wait(settings.settings.presence_grace);
         let patience = clock::now() + settings.settings.timing.heartbeat_ttl + grace;
         loop {
             let now = clock::now();
@@ -324,7 +325,7 @@ impl Oneshot<'_> {
         let since = Moment(Duration::from_millis(observed.since_ms));
         let lease = if record.stated { record.promise.lease } else { shared.promise().longest(record.promise).lease };
         let rule = Rule::Expired { nonce: record.nonce.clone() };
-        (same && now.since(since) >= lease.mul_f64(1.05)).then_some(Chance { at: now, seen: record.term, rule, since })
+        (same && now.since(since) >= takeover_wait(lease)).then_some(Chance { at: now, seen: record.term, rule, since })
     }
 
     async fn campaign(

@@ -21,13 +21,12 @@
 //! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
 
 use crate::cluster::ids::{NodeId, Term};
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{LeaderRecord, Rule, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
-/// What candidates add to a wait, because their clock may be fast.
-const FAST: f64 = 1.05;
 /// How long `fenced` candidates wait before they look a second time.
 const RECHECK: Duration = Duration::from_millis(20);
 /// How far apart candidates of neighbouring rank ask, so that the first one usually wins alone.
@@ -152,9 +151,9 @@ impl Observation {
         // Another leader may have come after the record's on a server process whose last writes are lost.
         let longest = known.longest(self.promise.map_or(known, |(promise, _)| promise));
         let lease = if self.strange_since.is_some() { longest.lease } else { promised.lease };
-        let lease = lease.mul_f64(FAST) + stagger;
+        let lease = takeover_wait(lease) + stagger;
         let lease_is_over = self.unchanged_since + lease <= self.last_seen;
-        let grace = longest.grace.mul_f64(FAST) + stagger;
+        let grace = takeover_wait(longest.grace) + stagger;
         match self.key.as_ref()? {
             Key::Absent => {
                 let by_lease = Chance::after(self.unchanged_since, lease, Term(0), Rule::AbsentLease);
@@ -187,7 +186,7 @@ impl Observation {
                             Chance::after(*since, RECHECK + stagger, *term, Rule::Fenced { nonce })
                         }
                         _ => {
-                            let wait = promised.grace.mul_f64(FAST) + stagger;
+                            let wait = takeover_wait(promised.grace) + stagger;
                             Chance::after(*since, wait, *term, Rule::Presence { nonce })
                         }
                     }

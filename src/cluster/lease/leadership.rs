@@ -13,14 +13,10 @@
 //! Not here: how leadership is won (`election.rs`).
 
 use crate::cluster::ids::{Nonce, Term};
+use crate::cluster::lease::margins::{acting_time, lease_time};
 use crate::cluster::settings::Promise;
 use crate::cluster::time::Moment;
 use std::time::Duration;
-
-/// What leaders take off a wait, because their clock may be slow.
-const SLOW: f64 = 0.95;
-/// What leaders take off their lease on top.
-const SAFETY: Duration = Duration::from_millis(50);
 
 /// A term that this node holds, and until when it may act on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +37,7 @@ pub struct Leadership {
 /// When a lease that was confirmed by an answer to a call sent at `sent` is over for its holder.
 #[must_use]
 pub fn lease_deadline(sent: Moment, lease: Duration) -> Moment {
-    sent + lease.mul_f64(SLOW).saturating_sub(SAFETY)
+    sent + lease_time(lease)
 }
 
 impl Leadership {
@@ -106,7 +102,7 @@ impl Leadership {
     pub fn until(&self) -> Moment {
         match (self.confirmed, self.pinged) {
             (Some(confirmed), Some(pinged)) if !self.resigning => {
-                lease_deadline(confirmed, self.follows.lease).min(pinged + self.follows.grace.mul_f64(SLOW))
+                lease_deadline(confirmed, self.follows.lease).min(pinged + acting_time(self.follows.grace))
             }
             _ => Moment::default(),
         }

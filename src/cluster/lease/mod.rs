@@ -5,3 +5,4 @@
 pub mod election;
 pub mod holder;
 pub mod leadership;
+pub mod margins;

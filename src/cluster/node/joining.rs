@@ -9,6 +9,7 @@ use super::attempt::{Attempt, describe};
 use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, Nonce};
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Call, Fault, Join, JoinReply, Life, ServerId};
 use crate::cluster::time::Moment;
 use std::collections::VecDeque;
@@ -289,7 +290,7 @@ impl Node {
             self.join.settled = true;
             return;
         }
-        let grace = self.settings.leader.presence_grace.mul_f64(1.05);
+        let grace = takeover_wait(self.settings.leader.presence_grace);
         let ripe = attempt.gone.as_ref().map(|(_, since)| *since + grace);
         attempt.next = Some(ripe.filter(|at| *at > now).unwrap_or(now + POLL).min(now + POLL));
         self.join.attempt = Some(attempt);

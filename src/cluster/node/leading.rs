@@ -9,6 +9,7 @@
 use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::leadership::Leadership;
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Call, Campaign, CampaignReply, Fault, ServerId, WatchReply};
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
@@ -261,7 +262,7 @@ impl Node {
         }
         let (Some(life), Some(held)) = (self.life().cloned(), self.leadership.as_ref()) else { return };
         let term = held.term;
-        let wait = grace.mul_f64(1.05);
+        let wait = takeover_wait(grace);
         let calm = now >= self.leading.stalled_until;
         let ripe = self.leading.gone.iter().filter(|(_, (_, since))| calm && now.since(*since) >= wait);
         let dead = ripe.take(SWEEP).map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect();
@@ -299,7 +300,7 @@ impl Node {
         }
         // Whoever has been gone for the grace is declared dead then, not a third of a grace later.
         let ripe =
-            self.leading.gone.values().map(|(_, since)| *since + grace.mul_f64(1.05)).filter(|at| *at > now).min();
+            self.leading.gone.values().map(|(_, since)| *since + takeover_wait(grace)).filter(|at| *at > now).min();
         self.leading.sweep_at = self.leading.sweep_at.map(|at| ripe.map_or(at, |ripe| at.min(ripe)));
     }
 

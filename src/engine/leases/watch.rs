@@ -7,12 +7,10 @@
 //! Not here: whether the claim is granted (the store checks it again), when to look (`waiting.rs`).
 
 use crate::cluster::ids::Term;
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Claim, LeaseRecord};
 use crate::cluster::time::Moment;
 use std::time::Duration;
-
-/// What waiters add to a wait, because their clock may be fast.
-const FAST: f64 = 1.05;
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -49,7 +47,7 @@ impl Sight {
     /// What can be claimed at `now`, and for how long it has been seen.
     pub(super) fn claim(&self, now: Moment) -> Option<(Claim, Duration)> {
         let (grace, ttl) = self.promise;
-        let ripe = |seen: &&(Term, String, Moment), wait: Duration| now.since(seen.2) >= wait.mul_f64(FAST);
+        let ripe = |seen: &&(Term, String, Moment), wait: Duration| now.since(seen.2) >= takeover_wait(wait);
         if let Some((token, presence, since)) = self.gone.as_ref().filter(|seen| ripe(seen, grace)) {
             let claim = Claim::Presence { token: *token, presence: presence.clone() };
             return Some((claim, now.since(*since)));

@@ -10,18 +10,15 @@ use super::{Effect, End, Limits, News, Terms, Why};
 use crate::cluster::ids::{Nonce, Term};
 use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::lease::leadership::lease_deadline;
+use crate::cluster::lease::margins::{LEASE_SAFETY, acting_time};
 use crate::cluster::protocol::{LeaseCall, Renewed, ServerId};
 use crate::cluster::time::{Moment, millis};
 use std::time::Duration;
 
-/// What a holder takes off its wait, because its clock may be slow.
-const SLOW: f64 = 0.95;
 /// When the command is asked to end, and when it is killed: parts of the grace since the last answered ping was sent.
 const GRACE_PARTS: (f64, f64) = (0.5, 0.8);
-/// The same for the lease since the last confirmed renewal was sent, less [`SAFETY`].
+/// The same for the lease since the last confirmed renewal was sent, less [`LEASE_SAFETY`].
 const LEASE_PARTS: (f64, f64) = (0.75, 0.9);
-/// What is taken off the lease on top.
-const SAFETY: Duration = Duration::from_millis(50);
 
 /// A lease that this process was granted.
 #[derive(Debug)]
@@ -240,14 +237,14 @@ impl Holding {
 
     /// The moment at which the lease counts as lost unless something confirms it again.
     pub(super) fn over_at(&self, terms: &Terms) -> Moment {
-        let present = self.ping.map_or(self.confirm_by, |sent| sent + self.grace.mul_f64(SLOW));
+        let present = self.ping.map_or(self.confirm_by, |sent| sent + acting_time(self.grace));
         lease_deadline(self.confirmed, terms.ttl).min(present)
     }
 
     fn limits(&self, terms: &Terms) -> Option<Limits> {
         let ping = self.ping?;
         let at = |grace: f64, lease: f64| {
-            let by_lease = self.confirmed + terms.ttl.mul_f64(lease).saturating_sub(SAFETY);
+            let by_lease = self.confirmed + terms.ttl.mul_f64(lease).saturating_sub(LEASE_SAFETY);
             by_lease.min(ping + self.grace.mul_f64(grace))
         };
         Some(Limits { terminate_at: at(GRACE_PARTS.0, LEASE_PARTS.0), kill_at: at(GRACE_PARTS.1, LEASE_PARTS.1) })

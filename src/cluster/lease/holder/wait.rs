@@ -13,14 +13,13 @@ use super::leave::Then;
 use super::{Effect, End, News, Wait};
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::lease::holder::state::{Holder, Phase};
+use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
 };
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 
-/// What a waiter adds to a wait, because its clock may be fast.
-const FAST: f64 = 1.05;
 /// How long a waiter sleeps at most before it looks whether it was forgotten.
 const SLOW_LOOK: Duration = Duration::from_secs(5);
 /// When a call that failed is tried again.
@@ -113,9 +112,9 @@ impl Sight {
     /// See [`Claimable`].
     fn claim(&self) -> Claimable {
         let (token, since) = (self.record.token, self.unchanged_since);
-        let by_lease = (since + self.record.ttl.mul_f64(FAST)).max(self.over_at);
+        let by_lease = (since + takeover_wait(self.record.ttl)).max(self.over_at);
         let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() }, since);
-        let wait = self.record.grace.mul_f64(FAST);
+        let wait = takeover_wait(self.record.grace);
         let by_presence =
             self.gone.clone().map(|(presence, since)| (since + wait, Claim::Presence { token, presence }, since));
         by_presence.into_iter().fold(by_lease, |lease, presence| if presence.0 < lease.0 { presence } else { lease })

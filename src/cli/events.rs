@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// What to show.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wish {
+pub(super) struct EventFilter {
     /// Go on until interrupted.
     pub(super) follow: bool,
     /// Only behind this event.
@@ -35,19 +35,19 @@ pub(super) struct Wish {
 ///
 /// # Errors
 /// See [`Failure`]; when the node stops under `--follow`, that is one.
-pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Outcome {
+pub(super) async fn run(session: &mut Session<'_>, request: EventFilter, form: Form) -> Outcome {
     let (client, _) = require(session.global, session.environment).await?;
     let mut names = vec!["cluster.*".to_owned()];
-    if wish.messages {
+    if request.messages {
         names.push("cluster.message".to_owned());
     }
     // Behind the very first event: what is no longer kept comes as one gap.
-    let after = wish.after.or_else(|| (!wish.follow).then(|| "0-0".to_owned()));
+    let after = request.after.or_else(|| (!request.follow).then(|| "0-0".to_owned()));
     let (_, mut feed) = answer(ANSWER, client.subscribe(SubscribeParams { events: Some(names), after })).await?;
     let begun = clock::now();
     let mut patience = FIRST;
     loop {
-        let next = if wish.follow {
+        let next = if request.follow {
             tokio::select! {
                 next = feed.recv() => next,
                 signal = tokio::signal::ctrl_c() => {
@@ -65,7 +65,7 @@ pub(super) async fn run(session: &mut Session<'_>, wish: Wish, form: Form) -> Ou
         };
         show(&mut session.output, &event, form)?;
         patience = QUIET;
-        if !wish.follow && clock::now().since(begun) > LONGEST {
+        if !request.follow && clock::now().since(begun) > LONGEST {
             return Ok(());
         }
     }

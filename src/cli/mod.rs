@@ -173,7 +173,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Send(arguments) => messages::send(session, arguments).await,
         Command::Recv(arguments) => messages::recv(session, arguments).await,
         Command::Events { follow, after, messages, form } => {
-            events::run(session, events::Wish { follow, after, messages }, form).await
+            events::run(session, events::EventFilter { follow, after, messages }, form).await
         }
         Command::Run(arguments) => run::run(session, arguments).await,
         Command::Once(arguments) => once::run(session, arguments).await,

@@ -17,11 +17,11 @@ type Child = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where tasks are brought.
 #[derive(Clone)]
-pub(super) struct Nursery {
+pub(super) struct BackgroundTasks {
     door: mpsc::Sender<Child>,
 }
 
-impl Nursery {
+impl BackgroundTasks {
     /// A nursery, and what [`run`] takes children from.
     pub(super) fn new() -> (Self, mpsc::Receiver<Child>) {
         let (door, children) = mpsc::channel(WAITING);

@@ -9,7 +9,7 @@
 use super::error::Error;
 use super::refusals::unavailable;
 use crate::cluster::ids::{LeaseName, Nonce};
-use crate::cluster::protocol::{self, Call, Fault, LeaseCall, Life, Owner, Reply, Settlement, TaskCall, TaskReply};
+use crate::cluster::protocol::{self, Call, Fault, Instance, LeaseCall, Owner, Reply, Settlement, TaskCall, TaskReply};
 use crate::cluster::task::Jitter;
 use crate::engine::node::handle::{HeldLease, HeldTask};
 use crate::engine::store_calls::{Caller, Verdict, nonce};
@@ -23,11 +23,11 @@ const NOTED: usize = 4_096;
 
 /// What is to be taken back.
 #[derive(Debug)]
-pub(super) enum Undo {
+pub(super) enum Cleanup {
     /// A place in the queue of a lease.
     Wait { name: LeaseName, ticket: Nonce },
     /// A lease, with the life that was granted it.
-    Lease(HeldLease, Life),
+    Lease(HeldLease, Instance),
     /// Tasks that were claimed.
     Tasks(Vec<HeldTask>),
     /// A call whose answer nobody waits for any more, though it may be made yet: the call that withdraws it, and what is to be known
@@ -69,19 +69,19 @@ impl Drop for Pending {
 
 /// Where it is noted.
 #[derive(Debug, Clone)]
-pub(super) struct Undoing {
-    notes: mpsc::Sender<Undo>,
+pub(super) struct CleanupQueue {
+    notes: mpsc::Sender<Cleanup>,
 }
 
-impl Undoing {
+impl CleanupQueue {
     /// A place for notes, and the reader of it for [`run`].
-    pub(super) fn new() -> (Self, mpsc::Receiver<Undo>) {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Cleanup>) {
         let (notes, reader) = mpsc::channel(NOTED);
         (Self { notes }, reader)
     }
 
     /// Notes something; it is done soon.
-    pub(super) fn later(&self, what: Undo) {
+    pub(super) fn later(&self, what: Cleanup) {
         if let Err(refused) = self.notes.try_send(what) {
             tracing::warn!(%refused, "the cleanup queue is full; the lease, key or task will expire by itself");
         }
@@ -89,7 +89,7 @@ impl Undoing {
 }
 
 /// Takes back what is noted, until the node is gone.
-pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
+pub(super) async fn run(mut notes: mpsc::Receiver<Cleanup>, caller: Caller) {
     while let Some(what) = notes.recv().await {
         while let Err(why) = take_back(&caller, &what).await {
             if !matches!(why, Error::RedisUnavailable { .. }) {
@@ -98,7 +98,7 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
             }
             tokio::time::sleep(CLEANUP_RETRY_DELAY).await;
         }
-        if let Undo::Call(_, pending) = what {
+        if let Cleanup::Call(_, pending) = what {
             drop(pending);
         }
     }
@@ -109,7 +109,7 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Undo>, caller: Caller) {
 /// The pause before Redis is asked again.
 const CLEANUP_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
+async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
     let lease = |call: LeaseCall| async move {
         let judge = |reply| match reply {
             Reply::Lease(_) => Verdict::Done(()),
@@ -119,17 +119,17 @@ async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
     };
     match what {
         // Needs no membership: what it withdraws may have outlived it.
-        Undo::Call(call, _) => match caller.call((**call).clone()).await {
+        Cleanup::Call(call, _) => match caller.call((**call).clone()).await {
             Ok(_) => Ok(()),
             Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => Err(unavailable(&why)),
             Err(Fault::Refused(why)) => Err(Error::Internal(why)),
         },
-        Undo::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
-        Undo::Lease(HeldLease { name, token }, life) => {
-            let owner = Owner::of(life.clone());
+        Cleanup::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
+        Cleanup::Lease(HeldLease { name, token }, instance) => {
+            let owner = Owner::of(instance.clone());
             lease(LeaseCall::Release { name: name.clone(), token: *token, owner, ticket: None }).await
         }
-        Undo::Tasks(tasks) => {
+        Cleanup::Tasks(tasks) => {
             let jitter = Jitter::from_text(nonce()?.as_str());
             let settlement = |held: &HeldTask| Settlement {
                 id: held.id.clone(),
@@ -145,7 +145,7 @@ async fn take_back(caller: &Caller, what: &Undo) -> Result<(), Error> {
                 Reply::Task(reply) if matches!(*reply, TaskReply::Settled { .. }) => Verdict::Done(()),
                 _ => Verdict::Unexpected,
             };
-            let call = |life| Call::Task(Box::new(TaskCall::Settle { life, settlements: settlements.clone() }));
+            let call = |instance| Call::Task(Box::new(TaskCall::Settle { instance, settlements: settlements.clone() }));
             caller.repeat(call, judge).await
         }
     }

@@ -20,7 +20,8 @@ use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::members::member::{Member, Metadata, PresenceKind};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{
-    Call, Campaign, DataSet, Fault, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, Tick, TickReply,
+    Call, Campaign, DataSet, Fault, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, Tick,
+    TickReply,
 };
 use crate::cluster::settings::{Shared, Timing, Versioned};
 use crate::cluster::time::{Moment, millis};
@@ -206,14 +207,14 @@ impl Oneshot<'_> {
         }
     }
 
-    fn life(&self, state: &OneshotState) -> Life {
-        Life { node_id: self.node_id.clone(), incarnation: state.incarnation }
+    fn instance(&self, state: &OneshotState) -> Instance {
+        Instance { node_id: self.node_id.clone(), incarnation: state.incarnation }
     }
 
     async fn tick(&self, state: &OneshotState, settings: Versioned) -> Result<(Moment, TickReply), Failure> {
         let sent = clock::now();
         let tick = Tick {
-            life: self.life(state),
+            instance: self.instance(state),
             epoch: String::new(),
             version: 0,
             floor: 0,
@@ -243,7 +244,7 @@ impl Oneshot<'_> {
     /// What the beat says about the leadership, and, for the next run, how long the record has looked like this.
     fn take_lease(&self, state: &mut OneshotState, reply: &TickReply, sent: Moment, timing: Timing) {
         let record = reply.leader.as_ref();
-        let mine = record.is_some_and(|r| r.holder.as_ref() == Some(&self.life(state)));
+        let mine = record.is_some_and(|r| r.holder.as_ref() == Some(&self.instance(state)));
         state.lease = match (state.lease, reply.lease) {
             (Some(lease), LeaseNews::Renewed) => {
                 Some(HeldLease { term: lease.term, deadline_ms: millis(lease_deadline(sent, timing.lease_ttl).0) })
@@ -271,8 +272,8 @@ impl Oneshot<'_> {
         let Some(HeldLease { term, .. }) = state.lease else { return Ok(()) };
         let view = fresh_state::view(self.store).await?;
         if view.members.values().any(|member| self.is_rival(member)) {
-            let life = self.life(state);
-            self.store.call(Call::Resign { life, term }).await?;
+            let instance = self.instance(state);
+            self.store.call(Call::Resign { instance, term }).await?;
             state.lease = None;
         }
         Ok(())
@@ -336,7 +337,7 @@ impl Oneshot<'_> {
     ) -> Result<Option<Term>, Failure> {
         let sent = clock::now();
         let campaign = Campaign {
-            life: self.life(state),
+            instance: self.instance(state),
             rule: chance.rule,
             seen: chance.seen,
             nonce: self.nonce("c"),

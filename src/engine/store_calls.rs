@@ -11,7 +11,7 @@ use super::refusals::{unavailable, unexpected};
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::node::{Input, Standing};
-use crate::cluster::protocol::{Call, Fault, Identity, Life, Reply, ServerId};
+use crate::cluster::protocol::{Call, Fault, Identity, Instance, Reply, ServerId};
 use crate::cluster::time::Moment;
 use crate::engine::node::driver::{Msg, Status};
 use crate::store::redis::RedisStore;
@@ -45,20 +45,20 @@ pub(super) struct Caller {
 
 impl Caller {
     /// This node's life. A node that is still joining is waited for until `end`.
-    pub(super) async fn life(&self, end: Moment) -> Result<Life, Error> {
+    pub(super) async fn instance(&self, end: Moment) -> Result<Instance, Error> {
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| status.settled).await.map(|status| status.clone());
         let Ok(known) = settled else { return Err(gone()) };
-        if let Some(life) = known.life() {
-            return Ok(life.clone());
+        if let Some(instance) = known.instance() {
+            return Ok(instance.clone());
         }
         if known.standing == Standing::Joining {
             let left = end.since(clock::now());
             let joined = status.wait_for(|status| status.standing != Standing::Joining);
             if let Ok(Ok(status)) = tokio::time::timeout(left, joined).await
-                && let Some(life) = status.life()
+                && let Some(instance) = status.instance()
             {
-                return Ok(life.clone());
+                return Ok(instance.clone());
             }
         }
         let status = self.status.borrow();
@@ -81,7 +81,7 @@ impl Caller {
     /// Makes a call for this life, again and again until it is answered or its time is over.
     pub(super) async fn repeat<T>(
         &self,
-        call: impl Fn(Life) -> Call,
+        call: impl Fn(Instance) -> Call,
         judge: impl Fn(Reply) -> Verdict<T>,
     ) -> Result<T, Error> {
         self.repeat_noting(call, judge, &AtomicBool::new(false)).await
@@ -90,16 +90,16 @@ impl Caller {
     /// The same; sets `unsure` when one of the calls was sent and had no answer.
     pub(super) async fn repeat_noting<T>(
         &self,
-        call: impl Fn(Life) -> Call,
+        call: impl Fn(Instance) -> Call,
         judge: impl Fn(Reply) -> Verdict<T>,
         unsure: &AtomicBool,
     ) -> Result<T, Error> {
         let end = clock::now() + RETRY_FOR;
         let mut attempt = 0;
         loop {
-            let life = self.life(end).await?;
+            let instance = self.instance(end).await?;
             attempt += 1;
-            let why = match self.store.attempt_noting(call(life), attempt, unsure).await {
+            let why = match self.store.attempt_noting(call(instance), attempt, unsure).await {
                 Ok(answer) => match judge(answer.reply) {
                     Verdict::Done(answer) => return Ok(answer),
                     Verdict::Unexpected => return Err(unexpected()),

@@ -6,10 +6,10 @@
 //! 4. It is in a process group of its own: whoever stops the owner's group (a shell, a terminal) does not stop it.
 //! 5. When the owner dies while the guardian is stopped, the kernel continues the guardian.
 //!
-//! Not here: when to signal (`watchman.rs`), which processes there are (`household.rs`).
+//! Not here: when to signal (`schedule.rs`), which processes there are (`descendants.rs`).
 
+use super::descendants::{self, inherit_orphans};
 use super::handing;
-use super::household::{self, inherit_orphans};
 use super::launcher::launcher;
 use super::signals::Signals;
 use super::terminal::Terminal;
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::cluster::lease::holder::Limits;
 use crate::cluster::time::Moment;
 use crate::guard::messages::{Ending, Order, Report};
-use crate::guard::stop_schedule::{Act, Watchman};
+use crate::guard::stop_schedule::{StopAction, StopSchedule};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process_group, set_parent_process_death_signal, waitid,
 };
@@ -62,7 +62,7 @@ pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::R
     let terminal = terminal.transpose()?.flatten();
     let mut guardian = Guardian {
         leader: start(command, &input, terminal.as_ref())?,
-        watchman: Watchman::new(limits, patience),
+        schedule: StopSchedule::new(limits, patience),
         terminal,
         owner: Some(writer),
         reaped_at: clock::now(),
@@ -72,8 +72,8 @@ pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::R
     let started = Report::Started(guardian.leader.as_raw_nonzero().get());
     guardian.tell(started).await;
     while !guardian.look().await {
-        let nap = if guardian.watchman.ending().is_some() { DESCENDANTS_POLL } else { NAP };
-        let wait = guardian.watchman.wake_at().since(clock::now()).clamp(Duration::from_millis(1), nap);
+        let nap = if guardian.schedule.ending().is_some() { DESCENDANTS_POLL } else { NAP };
+        let wait = guardian.schedule.wake_at().since(clock::now()).clamp(Duration::from_millis(1), nap);
         tokio::select! {
             line = next_line(&mut lines, guardian.owner.is_some()) => match line {
                 Some(line) => guardian.obey(&line).await,
@@ -116,7 +116,7 @@ fn start(command: &[OsString], input: &OwnedFd, terminal: Option<&Terminal>) -> 
 
 struct Guardian {
     leader: Pid,
-    watchman: Watchman,
+    schedule: StopSchedule,
     terminal: Option<Terminal>,
     owner: Option<OwnedWriteHalf>,
     reaped_at: Moment,
@@ -137,15 +137,15 @@ impl Guardian {
     async fn obey(&mut self, line: &str) {
         let act = match Order::read(line) {
             Some(Order::Until(limits)) => {
-                self.watchman.limit(limits);
+                self.schedule.limit(limits);
                 None
             }
             Some(Order::Signal(number)) => {
                 self.pass_on(number);
                 None
             }
-            Some(Order::Stop(within)) => self.watchman.stop(clock::now(), within),
-            Some(Order::Kill) => self.watchman.kill(),
+            Some(Order::Stop(within)) => self.schedule.stop(clock::now(), within),
+            Some(Order::Kill) => self.schedule.kill(),
             Some(Order::Foreground) => {
                 self.lend_terminal();
                 None
@@ -157,25 +157,25 @@ impl Guardian {
 
     async fn owner_gone(&mut self) {
         self.owner = None;
-        let act = self.watchman.owner_gone(clock::now());
+        let act = self.schedule.owner_gone(clock::now());
         self.act(act).await;
     }
 
-    async fn act(&mut self, act: Option<Act>) {
+    async fn act(&mut self, act: Option<StopAction>) {
         match act {
             None => {}
-            Some(Act::Terminate) => {
+            Some(StopAction::Terminate) => {
                 self.signal(Signal::TERM);
                 // Who is stopped gets it only once it goes on.
                 self.signal(Signal::CONT);
-                if self.watchman.ending().is_none() {
+                if self.schedule.ending().is_none() {
                     self.tell(Report::Terminating).await;
                 }
             }
-            Some(Act::Kill) => {
+            Some(StopAction::Kill) => {
                 self.signal(Signal::KILL);
-                if self.watchman.ending().is_some() {
-                    household::kill_all_but(&[self.leader]);
+                if self.schedule.ending().is_some() {
+                    descendants::kill_all_but(&[self.leader]);
                 }
             }
         }
@@ -185,10 +185,10 @@ impl Guardian {
     fn signal(&self, signal: Signal) {
         // A group without living members takes none.
         let _ = kill_process_group(self.leader, signal);
-        if self.watchman.ending().is_some() {
-            for child in household::children() {
+        if self.schedule.ending().is_some() {
+            for child in descendants::children() {
                 if child.pid != self.leader && !child.ended {
-                    household::signal(child, signal);
+                    descendants::signal(child, signal);
                 }
             }
         }
@@ -212,9 +212,9 @@ impl Guardian {
 
     /// Looks at clock and processes. True once all is over.
     async fn look(&mut self) -> bool {
-        let due = self.watchman.due(clock::now());
+        let due = self.schedule.due(clock::now());
         self.act(due).await;
-        if self.watchman.ending().is_none() {
+        if self.schedule.ending().is_none() {
             self.look_at_leader().await;
             self.reap_orphans();
             if self.wants_terminal {
@@ -222,18 +222,18 @@ impl Guardian {
                 self.lend_terminal();
             }
         }
-        let Some((how, asked)) = self.watchman.ending() else { return false };
-        let mut others = household::children();
-        others.retain(|child| child.pid != self.leader && !(child.ended && household::reap(child.pid)));
+        let Some((how, asked)) = self.schedule.ending() else { return false };
+        let mut others = descendants::children();
+        others.retain(|child| child.pid != self.leader && !(child.ended && descendants::reap(child.pid)));
         if !others.is_empty() {
             return false;
         }
         if let Some(terminal) = &self.terminal {
             terminal.take_back(self.leader);
         }
-        household::reap(self.leader);
+        descendants::reap(self.leader);
         // Whoever was not seen because it moved while the list was read.
-        while !household::kill_all_but(&[]) {
+        while !descendants::kill_all_but(&[]) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.tell(Report::Ended { how, asked }).await;
@@ -249,13 +249,13 @@ impl Guardian {
                     (Some(code), _) => Ending::Exited(code),
                     (None, signal) => Ending::Signalled(signal.unwrap_or(9)),
                 };
-                self.watchman.ended(how);
-                let due = self.watchman.due(clock::now());
+                self.schedule.ended(how);
+                let due = self.schedule.due(clock::now());
                 self.act(due).await;
             }
             Ok(None) => self.look_whether_stopped().await,
             // Nobody else reaps it, so this does not happen; it is gone then.
-            Err(_) => self.watchman.ended(Ending::Signalled(9)),
+            Err(_) => self.schedule.ended(Ending::Signalled(9)),
         }
     }
 
@@ -265,7 +265,7 @@ impl Guardian {
         let Ok(Some(status)) = stopped else { return };
         self.wants_terminal |= status.stopping_signal().is_some_and(|signal| STOPPED_IN_BACKGROUND.contains(&signal));
         let lent = self.terminal.as_ref().is_some_and(|terminal| terminal.is_lent_to(self.leader));
-        if lent && status.stopping_signal() == Some(STOPPED_BY_TERMINAL) && !self.watchman.is_ending() {
+        if lent && status.stopping_signal() == Some(STOPPED_BY_TERMINAL) && !self.schedule.is_ending() {
             self.pass_on(Signal::CONT.as_raw());
             self.tell(Report::NotSuspended).await;
         }
@@ -277,9 +277,9 @@ impl Guardian {
             return;
         }
         self.reaped_at = now;
-        for child in household::children() {
+        for child in descendants::children() {
             if child.ended && child.pid != self.leader {
-                household::reap(child.pid);
+                descendants::reap(child.pid);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! 1. Times are absolute readings of CLOCK_BOOTTIME, so that a line that was read late means what it meant when it was sent.
 //! 2. A line that is not understood is skipped: it never makes the guardian forget its limits.
 //!
-//! Not here: the socket (`handing.rs`), what follows (`watchman.rs`).
+//! Not here: the socket (`handing.rs`), what follows (`schedule.rs`).
 
 use crate::cluster::lease::holder::Limits;
 use crate::cluster::time::Moment;

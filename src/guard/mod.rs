@@ -14,9 +14,9 @@
 //!
 //! Not here: why a command may run (`crate::cluster::lease::holder`), what people are told (`crate::cli`).
 
+mod descendants;
 mod guardian;
 mod handing;
-mod household;
 mod launcher;
 mod messages;
 mod owner;

@@ -7,7 +7,7 @@
 //! Not here: the guardian (`guardian.rs`).
 
 use super::terminal::Terminal;
-use super::{GUARD_COMMAND, handing, household, terminal};
+use super::{GUARD_COMMAND, descendants, handing, terminal};
 use crate::cluster::lease::holder::Limits;
 use crate::guard::messages::{Ending, Order, Report};
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
@@ -61,9 +61,9 @@ impl Owner {
     /// # Errors
     /// Of the system calls.
     pub fn prepare() -> io::Result<Self> {
-        household::inherit_orphans()?;
+        descendants::inherit_orphans()?;
         terminal::block_background_stops()?;
-        Ok(Self { spared: household::children().iter().map(|child| child.pid).collect() })
+        Ok(Self { spared: descendants::children().iter().map(|child| child.pid).collect() })
     }
 }
 
@@ -193,7 +193,7 @@ impl Guarded {
     async fn end(&mut self) {
         // Fails only when it was reaped already.
         let _ = self.guardian.wait().await;
-        while !household::kill_all_but(&self.owner.spared) {
+        while !descendants::kill_all_but(&self.owner.spared) {
             tokio::time::sleep(ORPHANS_POLL).await;
         }
         if let (Some(terminal), Some(leader)) = (&self.terminal, self.leader) {

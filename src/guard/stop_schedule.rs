@@ -5,7 +5,7 @@
 //! 2. Limits that come later give back time only to a command that was not asked to end yet, or delay its killing.
 //! 3. Who was asked to end has until the limits pass, at most the time that was given with the request.
 //!
-//! Not here: processes and signals (`guardian.rs`, `household.rs`).
+//! Not here: processes and signals (`guardian.rs`, `descendants.rs`).
 
 use crate::cluster::lease::holder::Limits;
 use crate::cluster::time::Moment;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// What is to be done to the command and its process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum StopAction {
     /// Ask it to end.
     Terminate,
     /// Kill it, and all its descendants.
@@ -23,7 +23,7 @@ pub(super) enum Act {
 
 /// See the module's text.
 #[derive(Debug, Clone)]
-pub(super) struct Watchman {
+pub(super) struct StopSchedule {
     limits: Limits,
     patience: Duration,
     asked_at: Option<Moment>,
@@ -32,7 +32,7 @@ pub(super) struct Watchman {
     ended: Option<(Ending, bool)>,
 }
 
-impl Watchman {
+impl StopSchedule {
     /// For a command that starts under these limits. `patience`: how long it may take to end when it was asked to.
     pub(super) fn new(limits: Limits, patience: Duration) -> Self {
         Self { limits, patience, asked_at: None, patient_until: None, killing: false, ended: None }
@@ -44,20 +44,20 @@ impl Watchman {
     }
 
     /// The owner wants the command to end within this time.
-    pub(super) fn stop(&mut self, now: Moment, within: Duration) -> Option<Act> {
+    pub(super) fn stop(&mut self, now: Moment, within: Duration) -> Option<StopAction> {
         let until = now + within;
         self.patient_until = Some(self.patient_until.map_or(until, |earlier| earlier.min(until)));
         self.ask(now)
     }
 
     /// The owner wants the command gone.
-    pub(super) fn kill(&mut self) -> Option<Act> {
+    pub(super) fn kill(&mut self) -> Option<StopAction> {
         self.killing = true;
-        Some(Act::Kill)
+        Some(StopAction::Kill)
     }
 
     /// The owner is gone: its limits stand, no others will come.
-    pub(super) fn owner_gone(&mut self, now: Moment) -> Option<Act> {
+    pub(super) fn owner_gone(&mut self, now: Moment) -> Option<StopAction> {
         self.ask(now)
     }
 
@@ -78,10 +78,10 @@ impl Watchman {
         self.asked_at.is_some() || self.killing || self.ended.is_some()
     }
 
-    fn ask(&mut self, now: Moment) -> Option<Act> {
+    fn ask(&mut self, now: Moment) -> Option<StopAction> {
         let first = self.asked_at.is_none();
         self.asked_at = self.asked_at.or(Some(now));
-        (first && !self.killing).then_some(Act::Terminate)
+        (first && !self.killing).then_some(StopAction::Terminate)
     }
 
     fn kill_at(&self) -> Moment {
@@ -90,7 +90,7 @@ impl Watchman {
     }
 
     /// What is due now.
-    pub(super) fn due(&mut self, now: Moment) -> Option<Act> {
+    pub(super) fn due(&mut self, now: Moment) -> Option<StopAction> {
         if self.killing || now >= self.kill_at() {
             return self.kill();
         }
@@ -122,55 +122,55 @@ mod tests {
 
     #[test]
     fn a_command_whose_limits_pass_is_asked_once_and_then_killed_until_it_is_gone() {
-        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
-        assert_eq!(watchman.due(at(499)), None);
-        assert_eq!(watchman.wake_at(), at(500));
-        assert_eq!(watchman.due(at(500)), Some(Act::Terminate));
-        assert_eq!((watchman.due(at(799)), watchman.wake_at()), (None, at(800)));
-        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
-        assert_eq!(watchman.due(at(801)), Some(Act::Kill));
-        watchman.ended(Ending::Signalled(9));
-        assert_eq!(watchman.ending(), Some((Ending::Signalled(9), true)));
-        assert_eq!(watchman.due(at(802)), Some(Act::Kill), "its descendants");
+        let mut schedule = StopSchedule::new(limits(500, 800), STOP_GRACE);
+        assert_eq!(schedule.due(at(499)), None);
+        assert_eq!(schedule.wake_at(), at(500));
+        assert_eq!(schedule.due(at(500)), Some(StopAction::Terminate));
+        assert_eq!((schedule.due(at(799)), schedule.wake_at()), (None, at(800)));
+        assert_eq!(schedule.due(at(800)), Some(StopAction::Kill));
+        assert_eq!(schedule.due(at(801)), Some(StopAction::Kill));
+        schedule.ended(Ending::Signalled(9));
+        assert_eq!(schedule.ending(), Some((Ending::Signalled(9), true)));
+        assert_eq!(schedule.due(at(802)), Some(StopAction::Kill), "its descendants");
     }
 
     #[test]
     fn new_limits_keep_it_alive_and_delay_only_the_killing_once_it_was_asked() {
-        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
-        watchman.limit(limits(900, 1200));
-        assert_eq!(watchman.due(at(899)), None);
-        assert_eq!(watchman.due(at(900)), Some(Act::Terminate));
-        watchman.limit(limits(50_000, 60_000));
-        assert_eq!((watchman.due(at(1200)), watchman.wake_at()), (None, at(10_900)));
-        assert_eq!(watchman.due(at(10_900)), Some(Act::Kill), "its patience is over");
+        let mut schedule = StopSchedule::new(limits(500, 800), STOP_GRACE);
+        schedule.limit(limits(900, 1200));
+        assert_eq!(schedule.due(at(899)), None);
+        assert_eq!(schedule.due(at(900)), Some(StopAction::Terminate));
+        schedule.limit(limits(50_000, 60_000));
+        assert_eq!((schedule.due(at(1200)), schedule.wake_at()), (None, at(10_900)));
+        assert_eq!(schedule.due(at(10_900)), Some(StopAction::Kill), "its patience is over");
     }
 
     #[test]
     fn an_owner_that_dies_ends_the_command_at_once_and_kills_it_at_the_limit() {
-        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
-        assert_eq!(watchman.owner_gone(at(100)), Some(Act::Terminate));
-        assert_eq!(watchman.due(at(500)), None, "it was asked already");
-        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
+        let mut schedule = StopSchedule::new(limits(500, 800), STOP_GRACE);
+        assert_eq!(schedule.owner_gone(at(100)), Some(StopAction::Terminate));
+        assert_eq!(schedule.due(at(500)), None, "it was asked already");
+        assert_eq!(schedule.due(at(800)), Some(StopAction::Kill));
     }
 
     #[test]
     fn a_stop_has_its_own_time_but_never_more_than_the_limits() {
-        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
-        assert_eq!(watchman.stop(at(0), Duration::from_millis(200)), Some(Act::Terminate));
-        assert_eq!(watchman.stop(at(10), Duration::from_secs(5)), None);
-        assert_eq!(watchman.due(at(200)), Some(Act::Kill));
-        let mut watchman = Watchman::new(limits(500, 800), STOP_GRACE);
-        watchman.stop(at(0), Duration::from_secs(60));
-        assert_eq!(watchman.due(at(800)), Some(Act::Kill));
+        let mut schedule = StopSchedule::new(limits(500, 800), STOP_GRACE);
+        assert_eq!(schedule.stop(at(0), Duration::from_millis(200)), Some(StopAction::Terminate));
+        assert_eq!(schedule.stop(at(10), Duration::from_secs(5)), None);
+        assert_eq!(schedule.due(at(200)), Some(StopAction::Kill));
+        let mut schedule = StopSchedule::new(limits(500, 800), STOP_GRACE);
+        schedule.stop(at(0), Duration::from_secs(60));
+        assert_eq!(schedule.due(at(800)), Some(StopAction::Kill));
     }
 
     #[test]
     fn what_a_command_leaves_behind_is_asked_and_killed_too() {
-        let mut watchman = Watchman::new(limits(50_000, 80_000), STOP_GRACE);
-        watchman.ended(Ending::Exited(0));
-        assert_eq!(watchman.due(at(7)), Some(Act::Terminate));
-        assert_eq!(watchman.ending(), Some((Ending::Exited(0), false)), "it ended by itself");
-        assert_eq!(watchman.due(at(8)), None);
-        assert_eq!(watchman.due(at(10_007)), Some(Act::Kill));
+        let mut schedule = StopSchedule::new(limits(50_000, 80_000), STOP_GRACE);
+        schedule.ended(Ending::Exited(0));
+        assert_eq!(schedule.due(at(7)), Some(StopAction::Terminate));
+        assert_eq!(schedule.ending(), Some((Ending::Exited(0), false)), "it ended by itself");
+        assert_eq!(schedule.due(at(8)), None);
+        assert_eq!(schedule.due(at(10_007)), Some(StopAction::Kill));
     }
 }

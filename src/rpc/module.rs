@@ -71,7 +71,7 @@ impl AfterWrite {
 
 /// Where a handler puts what waits for its answer.
 #[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Vec<AfterWrite>>>);
+struct AfterWriteList(Arc<Mutex<Vec<AfterWrite>>>);
 
 /// One call on its way to a handler.
 pub(crate) struct Call<N> {
@@ -79,13 +79,13 @@ pub(crate) struct Call<N> {
     pub(crate) context: Arc<Context<N>>,
     /// The client's connection.
     pub(crate) session: Option<Arc<Session>>,
-    slot: Slot,
+    slot: AfterWriteList,
 }
 
 impl<N> Call<N> {
     fn new(context: Arc<Context<N>>, extensions: &Extensions) -> Self {
         let session = extensions.get::<Arc<Session>>().cloned();
-        let slot = extensions.get::<Slot>().cloned().unwrap_or_default();
+        let slot = extensions.get::<AfterWriteList>().cloned().unwrap_or_default();
         Self { context, session, slot }
     }
 
@@ -243,7 +243,7 @@ impl Module {
             let text = format!("{name} is not callable; this is a defect");
             return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
         };
-        let slot = Slot::default();
+        let slot = AfterWriteList::default();
         let mut extensions = Extensions::new();
         extensions.insert(Arc::clone(session));
         extensions.insert(slot.clone());

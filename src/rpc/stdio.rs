@@ -47,11 +47,11 @@ fn open() -> std::io::Result<(ThreadReader, ThreadSink)> {
 pub async fn serve_mcp(
     limits: &Limits,
     attachment: watch::Receiver<mcp::Attachment>,
-    happenings: mpsc::Receiver<mcp::Happening>,
+    notices: mpsc::Receiver<mcp::HostNotice>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<Ended> {
     let (input, output) = open()?;
-    Ok(mcp::serve(input, output, limits, attachment, happenings, stop).await)
+    Ok(mcp::serve(input, output, limits, attachment, notices, stop).await)
 }
 
 /// Whether an error is none. A host may share the stream's description with a program that made it non-blocking; then

@@ -51,11 +51,11 @@ fn story(world: &World, problems: &[String]) -> String {
     for op in history.leases().iter() {
         lines.push((
             op.sent,
-            format!("n{}/{} {} {:?} -> {:?} at {:?}", op.place, op.life, op.name, op.ask, op.answer, op.answered),
+            format!("n{}/{} {} {:?} -> {:?} at {:?}", op.place, op.instance, op.name, op.ask, op.answer, op.answered),
         ));
     }
     for op in history.tasks().iter() {
-        lines.push((op.sent, format!("n{}/{} {} {:?} at {:?}", op.place, op.life, op.task, op.step, op.answered)));
+        lines.push((op.sent, format!("n{}/{} {} {:?} at {:?}", op.place, op.instance, op.task, op.step, op.answered)));
     }
     for (place, mine) in history.received().iter() {
         lines.extend(

@@ -85,7 +85,7 @@ pub enum LeaseAnswer {
 #[derive(Debug, Clone)]
 pub struct LeaseOp {
     pub place: usize,
-    pub life: u64,
+    pub instance: u64,
     pub name: String,
     pub ask: LeaseAsk,
     pub answer: LeaseAnswer,
@@ -143,7 +143,7 @@ pub enum TaskStep {
 pub struct TaskOp {
     pub task: String,
     pub place: usize,
-    pub life: u64,
+    pub instance: u64,
     pub step: TaskStep,
     pub sent: Stamp,
     pub answered: Stamp,

@@ -154,7 +154,8 @@ fn bring_up(world: &World) -> Result<(), String> {
 }
 
 fn state_of(world: &World, slot: &Slot) -> Value {
-    let answer = slot.life().and_then(|life| load::ask(world, &life, "distributed.get_cluster_state", Value::Null));
+    let answer =
+        slot.instance().and_then(|instance| load::ask(world, &instance, "distributed.get_cluster_state", Value::Null));
     answer.and_then(|answer| answer.result.ok()).unwrap_or(Value::Null)
 }
 

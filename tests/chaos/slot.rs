@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// One process of a node.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub struct Instance {
     /// Counts the processes of this node.
     pub number: u64,
     /// The process.
     pub serve: Arc<Serve>,
 }
 
-impl Life {
+impl Instance {
     /// How answers of this process are called in histories.
     pub fn label(&self) -> String {
         format!("{}/{}", self.serve.label, self.number)
@@ -40,7 +40,7 @@ pub struct Slot {
     /// Held by the fault that has its way to Redis.
     pub network: Mutex<()>,
     launch: Mutex<Launch>,
-    life: RwLock<Option<Life>>,
+    instance: RwLock<Option<Instance>>,
     lives: Mutex<u64>,
 }
 
@@ -62,7 +62,7 @@ impl Slot {
             process: Mutex::new(()),
             network: Mutex::new(()),
             launch: Mutex::new(launch),
-            life: RwLock::new(None),
+            instance: RwLock::new(None),
             lives: Mutex::new(0),
         }
     }
@@ -84,31 +84,31 @@ impl Slot {
     }
 
     /// Its present process.
-    pub fn life(&self) -> Option<Life> {
-        self.life.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn instance(&self) -> Option<Instance> {
+        self.instance.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts its next process.
-    pub fn start(&self) -> Life {
+    pub fn start(&self) -> Instance {
         let number = {
             let mut lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
             *lives += 1;
             *lives
         };
-        let life = Life { number, serve: Arc::new(self.launch().start()) };
-        *self.life.write().unwrap_or_else(PoisonError::into_inner) = Some(life.clone());
-        life
+        let instance = Instance { number, serve: Arc::new(self.launch().start()) };
+        *self.instance.write().unwrap_or_else(PoisonError::into_inner) = Some(instance.clone());
+        instance
     }
 
     /// Takes its present process away from the workers, who find none until the next is started.
-    pub fn end(&self) -> Option<Life> {
-        self.life.write().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn end(&self) -> Option<Instance> {
+        self.instance.write().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Kills its process with -9.
     pub fn kill9(&self) {
-        if let Some(life) = self.end() {
-            life.serve.kill9();
+        if let Some(instance) = self.end() {
+            instance.serve.kill9();
         }
     }
 }

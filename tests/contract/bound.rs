@@ -343,7 +343,7 @@ async fn members_delay_nobody_after_a_flush<F: Fixture>(mut f: F) {
     assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
     let ask = Acquire { served: served(&f, WAITED).await, ..ask };
     assert_eq!(denied(&f, ask.clone()).await, Refusal::Unsettled);
-    admitted(&f, Join { own: n.life.incarnation, ..present }).await;
+    admitted(&f, Join { own: n.instance.incarnation, ..present }).await;
     taken(&f, ask).await;
 }
 

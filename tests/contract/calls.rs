@@ -5,8 +5,8 @@ use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
-    Call, Campaign, CampaignReply, HandOver, Identity, Join, JoinReply, LeaderRecord, Life, Numbers, Packed, Publish,
-    PublishReply, Reply, Rule, Tick, TickReply, View, ViewReply, WatchReply,
+    Call, Campaign, CampaignReply, HandOver, Identity, Instance, Join, JoinReply, LeaderRecord, Numbers, Packed,
+    Publish, PublishReply, Reply, Rule, Tick, TickReply, View, ViewReply, WatchReply,
 };
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use clawster::store::Store;
@@ -53,7 +53,7 @@ pub const LONG_SEEN: Duration = Duration::from_secs(10_000_000);
 /// A node as it sees itself.
 #[derive(Debug, Clone)]
 pub struct Node {
-    pub life: Life,
+    pub instance: Instance,
     pub epoch: String,
     pub known: Numbers,
     pub cursor: MessageSeq,
@@ -102,8 +102,8 @@ pub async fn admitted<F: Fixture>(f: &F, ask: Join) -> Node {
     let node_id = ask.node_id.clone();
     match join(f, ask).await {
         JoinReply::Joined { incarnation, data, cursor, aliases, .. } => {
-            let life = Life { node_id, incarnation };
-            Node { life, epoch: data.epoch, known: data.numbers, cursor, aliases }
+            let instance = Instance { node_id, incarnation };
+            Node { instance, epoch: data.epoch, known: data.numbers, cursor, aliases }
         }
         other => panic!("{node_id} was not let in: {other:?}"),
     }
@@ -121,7 +121,7 @@ pub async fn present<F: Fixture>(f: &mut F, name: &str, presence: &str) -> Node 
 
 pub fn tick_of(node: &Node) -> Tick {
     Tick {
-        life: node.life.clone(),
+        instance: node.instance.clone(),
         epoch: node.epoch.clone(),
         version: 0,
         floor: 0,
@@ -170,7 +170,7 @@ pub async fn view_from<F: Fixture>(f: &F, epoch: &str, version: u64, floor: u64,
 
 pub fn campaign_of(node: &Node, rule: Rule, seen: Term) -> Campaign {
     Campaign {
-        life: node.life.clone(),
+        instance: node.instance.clone(),
         rule,
         seen,
         nonce: fresh(),
@@ -224,19 +224,19 @@ pub async fn record<F: Fixture>(f: &F) -> LeaderRecord {
 }
 
 pub async fn register<F: Fixture>(f: &F, node: &Node, presence: &str, term: Option<Term>) -> (Identity, bool, bool) {
-    let ask = Call::Register { life: node.life.clone(), presence: nonce(presence), term };
+    let ask = Call::Register { instance: node.instance.clone(), presence: nonce(presence), term };
     let Reply::Registered { identity, registered, leads } = call(f, ask).await else { panic!("no answer") };
     (identity, registered, leads)
 }
 
 pub async fn leave<F: Fixture>(f: &F, node: &Node) -> (Identity, bool) {
-    let ask = Call::Leave { life: node.life.clone(), acknowledged: None };
+    let ask = Call::Leave { instance: node.instance.clone(), acknowledged: None };
     let Reply::Left { identity, resigned, .. } = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
 
 pub async fn resign<F: Fixture>(f: &F, node: &Node, term: Term) -> (Identity, bool) {
-    let ask = Call::Resign { life: node.life.clone(), term };
+    let ask = Call::Resign { instance: node.instance.clone(), term };
     let Reply::Left { identity, resigned, .. } = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
@@ -249,7 +249,7 @@ pub async fn hand_over<F: Fixture>(f: &F, candidate: &str) -> (HandOver, Option<
 
 pub async fn sweep<F: Fixture>(f: &F, node: &Node, term: Term, dead: &[(&str, &str)]) -> (bool, Vec<(String, String)>) {
     let dead = dead.iter().map(|(node, presence)| (id(node), (*presence).to_owned())).collect();
-    let ask = Call::Sweep { life: node.life.clone(), term, dead };
+    let ask = Call::Sweep { instance: node.instance.clone(), term, dead };
     let Reply::Sweep { leads, gone } = call(f, ask).await else { panic!("no answer") };
     let mut gone: Vec<_> = gone.into_iter().map(|(node, presence)| (node.to_string(), presence)).collect();
     gone.sort();
@@ -262,8 +262,15 @@ pub fn packed(first: u64, count: u64) -> Packed {
 }
 
 pub fn publish_of(node: &Node, entries: Vec<Packed>) -> Publish {
-    let producer = nonce(&format!("producer-{}", node.life.node_id));
-    Publish { life: node.life.clone(), epoch: node.epoch.clone(), producer, keep: 10_000, max_bytes: 1 << 40, entries }
+    let producer = nonce(&format!("producer-{}", node.instance.node_id));
+    Publish {
+        instance: node.instance.clone(),
+        epoch: node.epoch.clone(),
+        producer,
+        keep: 10_000,
+        max_bytes: 1 << 40,
+        entries,
+    }
 }
 
 pub async fn publish<F: Fixture>(f: &F, publish: Publish) -> PublishReply {
@@ -280,7 +287,7 @@ pub async fn put<F: Fixture>(f: &F, ask: Publish) -> u64 {
 }
 
 pub async fn acknowledge<F: Fixture>(f: &F, node: &Node, epoch: &str, seq: u64) -> Identity {
-    let ask = Call::Acknowledge { life: node.life.clone(), epoch: epoch.to_owned(), seq: MessageSeq(seq) };
+    let ask = Call::Acknowledge { instance: node.instance.clone(), epoch: epoch.to_owned(), seq: MessageSeq(seq) };
     let Reply::Acknowledge(identity) = call(f, ask).await else { panic!("no answer") };
     identity
 }

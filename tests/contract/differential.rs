@@ -133,7 +133,7 @@ impl<F: Fixture> Driver<F> {
                         self.gone.iter().find(|(id, _)| *id == join.node_id).map(|(_, presence)| presence.clone());
                 }
                 if own {
-                    join.own = memo.node.life.incarnation;
+                    join.own = memo.node.instance.incarnation;
                 }
                 if one_shot {
                     join.kind = PresenceKind::None;
@@ -170,10 +170,12 @@ impl<F: Fixture> Driver<F> {
                     ..tick_at(&memo.node, at)
                 }))
             }
-            Step::Leave { node } => Call::Leave { life: self.memos[node].node.life.clone(), acknowledged: None },
+            Step::Leave { node } => {
+                Call::Leave { instance: self.memos[node].node.instance.clone(), acknowledged: None }
+            }
             Step::Resign { node, other_term } => {
                 let term = Term(self.memos[node].term.0 + u64::from(other_term));
-                Call::Resign { life: self.memos[node].node.life.clone(), term }
+                Call::Resign { instance: self.memos[node].node.instance.clone(), term }
             }
             Step::HandOver { node } => Call::HandOver { candidate: id(&name(node)) },
             Step::Campaign { node, rule, knows, other_term, other_nonce } => {
@@ -201,11 +203,11 @@ impl<F: Fixture> Driver<F> {
             Step::Register { node, term } => {
                 let memo = &self.memos[node];
                 let presence = nonce(memo.presence.as_deref().unwrap_or("nobody"));
-                Call::Register { life: memo.node.life.clone(), presence, term: term.then_some(memo.term) }
+                Call::Register { instance: memo.node.instance.clone(), presence, term: term.then_some(memo.term) }
             }
             Step::Sweep { node } => {
                 let memo = &self.memos[node];
-                Call::Sweep { life: memo.node.life.clone(), term: memo.term, dead: self.gone.clone() }
+                Call::Sweep { instance: memo.node.instance.clone(), term: memo.term, dead: self.gone.clone() }
             }
             Step::Publish { node, counts, again, keep } => {
                 let memo = &mut self.memos[node];
@@ -223,9 +225,9 @@ impl<F: Fixture> Driver<F> {
                 let epoch = if other_epoch { "other".to_owned() } else { memo.node.epoch.clone() };
                 let seq = MessageSeq(self.last_message.0.saturating_sub(back).max(self.message_start.0));
                 memo.node.cursor = seq;
-                Call::Acknowledge { life: memo.node.life.clone(), epoch, seq }
+                Call::Acknowledge { instance: memo.node.instance.clone(), epoch, seq }
             }
-            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.life.clone()),
+            Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.instance.clone()),
             Step::Lease { node, step } => {
                 let memo = &self.memos[node];
                 let known = Known {
@@ -290,7 +292,7 @@ impl<F: Fixture> Driver<F> {
         match reply {
             Reply::Join(joined) => {
                 if let JoinReply::Joined { incarnation, data, cursor, .. } = &**joined {
-                    memo.node.life.incarnation = *incarnation;
+                    memo.node.instance.incarnation = *incarnation;
                     memo.node.epoch = data.epoch.clone();
                     memo.node.cursor = *cursor;
                 }

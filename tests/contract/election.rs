@@ -20,9 +20,9 @@ async fn without_a_record_the_leader_channel_decides<F: Fixture>(mut f: F) {
     assert_eq!(refusal(&f, &a, Rule::Absent, Term(0)).await, "a leader may live");
     f.hang_up("old-leader").await;
     let term = elect(&f, &a).await;
-    assert!(term.0 > a.life.incarnation.0);
+    assert!(term.0 > a.instance.incarnation.0);
     let record = record(&f).await;
-    assert_eq!((record.holder, record.term, record.handing_to), (Some(a.life.clone()), term, None));
+    assert_eq!((record.holder, record.term, record.handing_to), (Some(a.instance.clone()), term, None));
     assert_eq!(refusal(&f, &a, Rule::Absent, Term(0)).await, "there is a record");
     assert_eq!(refusal(&f, &a, Rule::AbsentLease, Term(0)).await, "there is a record");
     assert_eq!(story(&f).await, ["a new", "a elected Vacant after nobody"]);
@@ -49,10 +49,10 @@ async fn a_promoted_replica_says_nothing_by_an_empty_channel<F: Fixture>(mut f: 
 async fn what_is_no_live_member_is_not_elected<F: Fixture>(mut f: F) {
     let (a, b) = (member(&f, "a").await, member(&f, "b").await);
     let mut stranger = a.clone();
-    stranger.life.node_id = id("x");
+    stranger.instance.node_id = id("x");
     assert_eq!(refusal(&f, &stranger, Rule::Absent, Term(0)).await, "unknown");
     let mut other = a.clone();
-    other.life.incarnation.0 -= 9;
+    other.instance.incarnation.0 -= 9;
     assert_eq!(refusal(&f, &other, Rule::Absent, Term(0)).await, "replaced");
     leave(&f, &b).await;
     assert_eq!(refusal(&f, &b, Rule::Absent, Term(0)).await, "gone");
@@ -167,7 +167,7 @@ async fn a_dead_leader_is_replaced_by_its_presence<F: Fixture>(mut f: F) {
     let next = grant(&f, ask).await;
     assert!(next > term);
     let now = record(&f).await;
-    assert_eq!((now.holder, now.presence.as_deref(), now.present), (Some(b.life.clone()), Some("p2"), true));
+    assert_eq!((now.holder, now.presence.as_deref(), now.present), (Some(b.instance.clone()), Some("p2"), true));
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone, "the leader's process was the member's");
     assert_eq!(story(&f).await[3..], ["a left ProcessDied", "b elected ProcessDied after a"]);
     resign(&f, &b, next).await;

@@ -77,7 +77,7 @@ async fn a_replaced_leader_may_still_resign<F: Fixture>(f: F) {
     let a = member(&f, "a").await;
     let term = elect(&f, &a).await;
     admitted(&f, Join { force: true, process: nonce("rival"), ..join_of("a") }).await;
-    assert_eq!(record(&f).await.holder, Some(a.life.clone()), "it may lead until it has stopped");
+    assert_eq!(record(&f).await.holder, Some(a.instance.clone()), "it may lead until it has stopped");
     assert_eq!(resign(&f, &a, term).await, (Identity::Replaced, true));
 }
 

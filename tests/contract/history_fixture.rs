@@ -126,14 +126,14 @@ pub fn beginning() -> u64 {
 }
 
 /// The beat of this number, ten seconds behind the one before.
-pub fn beat(node: &str, life: u64, number: u64) -> Sample {
+pub fn beat(node: &str, instance: u64, number: u64) -> Sample {
     Sample {
         node_id: id(node),
-        incarnation: Incarnation(life),
+        incarnation: Incarnation(instance),
         number,
         at: ServerTime(beginning() + number * 10_000),
         leads: node == "a",
-        term: Term(1_700_000_000_000_000 + life),
+        term: Term(1_700_000_000_000_000 + instance),
         leader_id: (node != "alone").then(|| id("a")),
         round_trip: Duration::from_micros(431 + number),
         attempts: 1 + u32::from(number.is_multiple_of(5)),
@@ -145,8 +145,8 @@ pub fn beat(node: &str, life: u64, number: u64) -> Sample {
     }
 }
 
-pub fn beats(node: &str, life: u64, numbers: std::ops::RangeInclusive<u64>) -> Vec<Sample> {
-    numbers.map(|number| beat(node, life, number)).collect()
+pub fn beats(node: &str, instance: u64, numbers: std::ops::RangeInclusive<u64>) -> Vec<Sample> {
+    numbers.map(|number| beat(node, instance, number)).collect()
 }
 
 /// Samples with the summaries that they make.

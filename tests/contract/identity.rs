@@ -33,7 +33,7 @@ async fn an_id_of_a_live_process_is_held<F: Fixture>(mut f: F) {
     let JoinReply::Held { incarnation, presence, present, same_server, left, metadata } = reply else {
         panic!("{reply:?}")
     };
-    assert_eq!(incarnation, a.life.incarnation);
+    assert_eq!(incarnation, a.instance.incarnation);
     assert_eq!((presence.as_deref(), present, same_server), (Some("p1"), true, true));
     assert!(left <= secs(20) && left > secs(5), "{left:?}");
     assert_eq!(metadata, join_of("a").metadata);
@@ -45,10 +45,10 @@ async fn a_replaced_process_does_not_fight_back<F: Fixture>(mut f: F) {
     f.subscribe("watcher").await;
     let taker = admitted(&f, Join { force: true, ..rival("a") }).await;
     f.noticed("watcher", Notice::Register).await;
-    assert!(taker.life.incarnation > a.life.incarnation);
+    assert!(taker.instance.incarnation > a.instance.incarnation);
     assert_eq!(story(&f).await, ["a new", "a left Replaced", "a back"]);
     assert_eq!(tick(&f, &a).await.identity, Identity::Replaced);
-    let back = Join { own: a.life.incarnation, ..join_of("a") };
+    let back = Join { own: a.instance.incarnation, ..join_of("a") };
     assert_eq!(join(&f, back.clone()).await, JoinReply::Replaced);
     assert_eq!(join(&f, Join { force: true, ..back.clone() }).await, JoinReply::Replaced);
     leave(&f, &taker).await;
@@ -63,15 +63,15 @@ async fn a_later_life_replaces_the_row_of_an_earlier_one<F: Fixture>(mut f: F) {
     f.restart_on_copy().await;
     let met = send_tick(&f, Tick { known, ..tick_of(&later) }).await;
     assert_eq!(met.identity, Identity::Unknown, "an earlier life replaces nobody");
-    let own = later.life.incarnation;
+    let own = later.instance.incarnation;
     let back = admitted(&f, Join { own, known, ..rival("a") }).await;
-    assert_eq!(back.life, later.life);
+    assert_eq!(back.instance, later.instance);
     assert_eq!(story(&f).await[2..], ["a left Replaced", "a back"]);
     assert_eq!(tick(&f, &later).await.identity, Identity::Ok);
     assert_eq!(tick(&f, &earlier).await.identity, Identity::Replaced);
-    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    assert_eq!(join(&f, Join { own: earlier.instance.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
     leave(&f, &back).await;
-    assert_eq!(join(&f, Join { own: earlier.life.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
+    assert_eq!(join(&f, Join { own: earlier.instance.incarnation, ..join_of("a") }).await, JoinReply::Replaced);
     tick(&f, &b).await;
 }
 
@@ -79,10 +79,10 @@ async fn a_life_that_was_taken_over_is_found_again_by_its_number<F: Fixture>(mut
     let once = admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
     f.keep_copy();
     let node = admitted(&f, Join { former: Some(join_of("a").process), ..rival("a") }).await;
-    assert_eq!(node.life, once.life);
+    assert_eq!(node.instance, once.instance);
     f.restart_on_copy().await;
-    let back = admitted(&f, Join { own: node.life.incarnation, ..rival("a") }).await;
-    assert_eq!(back.life, node.life, "it is this life's row, whoever wrote it");
+    let back = admitted(&f, Join { own: node.instance.incarnation, ..rival("a") }).await;
+    assert_eq!(back.instance, node.instance, "it is this life's row, whoever wrote it");
 }
 
 async fn a_row_older_than_the_nodes_own_word_is_noticed<F: Fixture>(mut f: F) {
@@ -99,8 +99,8 @@ async fn a_row_older_than_the_nodes_own_word_is_noticed<F: Fixture>(mut f: F) {
     let met = send_tick(&f, heard(2)).await;
     assert!(met.outdated && met.identity == Identity::Ok, "{met:?}");
     assert_eq!(row(&f, "a").await.status, StoredStatus::Online);
-    let own = a.life.incarnation;
-    assert_eq!(admitted(&f, Join { own, ..news }).await.life, a.life);
+    let own = a.instance.incarnation;
+    assert_eq!(admitted(&f, Join { own, ..news }).await.instance, a.instance);
     assert!(!send_tick(&f, heard(2)).await.outdated);
     assert_eq!((row(&f, "a").await.status, row(&f, "a").await.metadata.name.as_str()), (StoredStatus::Draining, "new"));
     admitted(&f, said(1, Some(false))).await;
@@ -113,9 +113,10 @@ async fn a_forgotten_rename_is_made_again<F: Fixture>(mut f: F) {
     let b = admitted(&f, renamed("a", "b")).await;
     let known = tick(&f, &b).await.data.numbers;
     f.restart_on_copy().await;
-    let again = Join { own: b.life.incarnation, known, aliases: vec![id("a")], rename_from: None, ..renamed("a", "b") };
+    let again =
+        Join { own: b.instance.incarnation, known, aliases: vec![id("a")], rename_from: None, ..renamed("a", "b") };
     let back = admitted(&f, again).await;
-    assert_eq!((back.life, back.aliases), (b.life, vec![id("a")]));
+    assert_eq!((back.instance, back.aliases), (b.instance, vec![id("a")]));
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
     let other = Join { process: nonce("other"), aliases: vec![id("b")], ..join_of("c") };
     admitted(&f, other).await;
@@ -130,7 +131,7 @@ async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
     assert!(matches!(reply, JoinReply::Held { present: false, same_server: true, .. }), "{reply:?}");
     assert!(is_held(&join(&f, dead("p0")).await), "another presence says nothing");
     let next = admitted(&f, dead("p1")).await;
-    assert!(next.life.incarnation > a.life.incarnation);
+    assert!(next.instance.incarnation > a.instance.incarnation);
     assert_eq!(story(&f).await, ["a new", "a left ProcessDied", "a back"]);
 }
 
@@ -157,8 +158,8 @@ async fn a_nodes_process_takes_its_hosts_one_shot_over<F: Fixture>(f: F) {
     let once = admitted(&f, Join { kind: PresenceKind::None, ..join_of("a") }).await;
     assert!(is_held(&join(&f, rival("a")).await));
     let node = admitted(&f, Join { former: Some(join_of("a").process), ..rival("a") }).await;
-    assert_eq!(node.life, once.life);
-    assert_eq!(admitted(&f, rival("a")).await.life, once.life);
+    assert_eq!(node.instance, once.instance);
+    assert_eq!(admitted(&f, rival("a")).await.instance, once.instance);
     assert!(is_held(&join(&f, join_of("a")).await));
 }
 
@@ -186,7 +187,7 @@ async fn a_rename_takes_cursor_and_aliases_along_and_resigns<F: Fixture>(mut f: 
     acknowledge(&f, &a, &a.epoch, first + 1).await;
     let b = admitted(&f, renamed("a", "b")).await;
     assert_eq!((b.cursor.0, b.aliases.clone()), (first + 1, vec![id("a")]));
-    assert!(b.life.incarnation > a.life.incarnation);
+    assert!(b.instance.incarnation > a.instance.incarnation);
     let record = record(&f).await;
     assert_eq!((record.holder, record.term), (None, term));
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
@@ -195,7 +196,7 @@ async fn a_rename_takes_cursor_and_aliases_along_and_resigns<F: Fixture>(mut f: 
     let c = admitted(&f, renamed("b", "c")).await;
     assert_eq!((c.cursor.0, c.aliases), (first + 1, vec![id("b"), id("a")]));
     let again = admitted(&f, renamed("b", "c")).await;
-    assert_eq!((again.life, again.aliases), (c.life, vec![id("b"), id("a")]), "after a lost answer");
+    assert_eq!((again.instance, again.aliases), (c.instance, vec![id("b"), id("a")]), "after a lost answer");
     assert_eq!(again.cursor.0, first + 1);
     let back = admitted(&f, renamed("c", "a")).await;
     assert_eq!(back.aliases, [id("c"), id("b")]);
@@ -258,7 +259,7 @@ async fn a_rename_drops_aliases_of_an_earlier_owner_of_the_id<F: Fixture>(f: F) 
     let ask = Join { process: join_of("x").process, rename_from: Some(id("x")), ..join_of("b") };
     let taken = admitted(&f, ask).await;
     assert_eq!(taken.aliases, [id("x")]);
-    assert!(taken.life.incarnation > other.life.incarnation && other.life.incarnation > Incarnation(0));
+    assert!(taken.instance.incarnation > other.instance.incarnation && other.instance.incarnation > Incarnation(0));
 }
 
 async fn a_cursor_stays_when_another_store_has_the_id_for_a_while_and_renames_itself<F: Fixture>(f: F) {

@@ -19,10 +19,10 @@ pub fn lease_name(text: &str) -> LeaseName {
 
 /// For a member's life, without waiting.
 pub fn acquire_of(node: &Node, name: &str) -> Acquire {
-    let life = node.life.clone();
+    let instance = node.instance.clone();
     Acquire {
         name: lease_name(name),
-        owner: Owner { node_id: life.node_id, incarnation: life.incarnation, presence: None },
+        owner: Owner { node_id: instance.node_id, incarnation: instance.incarnation, presence: None },
         ticket: fresh(),
         request_id: String::new(),
         ttl: LEASE,
@@ -42,7 +42,7 @@ pub fn acquire_of(node: &Node, name: &str) -> Acquire {
 pub fn wrapper(node: &str, name: &str, presence: &str) -> Acquire {
     let owner = Owner { node_id: id(node), incarnation: Incarnation(0), presence: Some(nonce(presence)) };
     let nobody = Node {
-        life: clawster::cluster::protocol::Life { node_id: id(node), incarnation: Incarnation(0) },
+        instance: clawster::cluster::protocol::Instance { node_id: id(node), incarnation: Incarnation(0) },
         epoch: String::new(),
         known: Numbers::default(),
         cursor: clawster::cluster::ids::MessageSeq(0),
@@ -102,7 +102,7 @@ pub trait Claimant: Sync {
 
 impl Claimant for Node {
     fn proof(&self) -> (Owner, Option<Nonce>) {
-        (Owner::of(self.life.clone()), None)
+        (Owner::of(self.instance.clone()), None)
     }
 }
 
@@ -166,7 +166,7 @@ pub async fn once<F: Fixture>(f: &F, ask: Once) -> Vec<OnceGrant> {
 }
 
 pub async fn drain<F: Fixture>(f: &F, node: &Node, enabled: bool) -> DrainReply {
-    let ask = Call::Drain(Drain { life: node.life.clone(), enabled, revision: 0 });
+    let ask = Call::Drain(Drain { instance: node.instance.clone(), enabled, revision: 0 });
     let Reply::Drain(reply) = call(f, ask).await else { panic!("no answer") };
     reply
 }

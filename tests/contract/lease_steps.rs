@@ -68,7 +68,7 @@ pub fn lease_step() -> impl Strategy<Value = (usize, LeaseStep)> {
 
 /// The one attempt of a node for a lease, by its life or by its presence.
 fn ticket(node: &Node, lease: usize, bound: bool) -> Nonce {
-    nonce(&format!("t{}x{lease}x{}", node.life.node_id, u8::from(bound)))
+    nonce(&format!("t{}x{lease}x{}", node.instance.node_id, u8::from(bound)))
 }
 
 /// The call that a step stands for.
@@ -80,10 +80,10 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
         let token = record(lease).map_or(0, |record| record.token.0);
         Term(if other { token.saturating_sub(1) } else { token })
     };
-    let life = &known.node.life;
+    let instance = &known.node.instance;
     let owner = |bound: bool| Owner {
-        node_id: life.node_id.clone(),
-        incarnation: if bound { Incarnation(0) } else { life.incarnation },
+        node_id: instance.node_id.clone(),
+        incarnation: if bound { Incarnation(0) } else { instance.incarnation },
         presence: bound.then(|| nonce(known.presence.unwrap_or("nobody"))),
     };
     let shown = |lease: &usize, shows: bool| shows.then(|| ticket(known.node, *lease, true));
@@ -140,7 +140,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
         }
         LeaseStep::Once { keys, request, back } => {
             return Call::Once(Box::new(Once {
-                by: life.node_id.clone(),
+                by: instance.node_id.clone(),
                 request_id: if *request == 0 { "again".to_owned() } else { String::new() },
                 ttl: TTLS[0],
                 keys: keys.iter().map(|key| format!("key {key}")).collect(),
@@ -150,7 +150,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
             }));
         }
         LeaseStep::Drain { enabled } => {
-            return Call::Drain(Drain { life: life.clone(), enabled: *enabled, revision: 0 });
+            return Call::Drain(Drain { instance: instance.clone(), enabled: *enabled, revision: 0 });
         }
     }))
 }

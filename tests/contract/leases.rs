@@ -210,7 +210,7 @@ async fn a_lost_answer_is_told_again_by_its_ticket<F: Fixture>(f: F) {
 
 async fn tokens_rise_for_ever<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
-    let mut last = a.life.incarnation.0;
+    let mut last = a.instance.incarnation.0;
     let mut higher = |token: u64| {
         assert!(token > last, "{token} after {last}");
         last = token;
@@ -225,12 +225,12 @@ async fn tokens_rise_for_ever<F: Fixture>(mut f: F) {
     f.flush();
     let ask = Acquire { known, ..acquire_of(&a, "bot") };
     assert_eq!(denied(&f, ask).await, Refusal::NoMember(Identity::Unknown), "its data set is a new one");
-    let a = admitted(&f, Join { own: a.life.incarnation, known, ..join_of("a") }).await;
+    let a = admitted(&f, Join { own: a.instance.incarnation, known, ..join_of("a") }).await;
     higher(taken(&f, acquire_of(&a, "bot")).await.0);
     let known = tick(&f, &a).await.data.numbers;
     f.restart(false).await;
     let a = admitted(&f, Join { known, ..join_of("a") }).await;
-    higher(a.life.incarnation.0);
+    higher(a.instance.incarnation.0);
     higher(taken(&f, acquire_of(&a, "bot")).await.0);
 }
 
@@ -257,7 +257,7 @@ async fn only_the_life_that_was_granted_it_ends_a_lease<F: Fixture>(mut f: F) {
     f.subscribe("w1").await;
     let process = wrapper("a", "bot", "w1");
     let mut other_life = a.clone();
-    other_life.life.incarnation.0 += 1;
+    other_life.instance.incarnation.0 += 1;
     for foreign in [&b as &dyn Claimant, &other_life, &process] {
         assert!(!release(&f, foreign, "bot", token).await, "{:?}", foreign.proof());
         assert_eq!(prolong(&f, foreign, "bot", token, None).await, Renewed::Stale, "{:?}", foreign.proof());
@@ -288,10 +288,13 @@ async fn the_leadership_is_the_lease_named_leader<F: Fixture>(mut f: F) {
 
 async fn only_live_members_ask_for_their_life<F: Fixture>(f: F) {
     let (a, b) = (member(&f, "a").await, member(&f, "b").await);
-    let other = Node { life: clawster::cluster::protocol::Life { node_id: id("x"), ..a.life.clone() }, ..a.clone() };
+    let other = Node {
+        instance: clawster::cluster::protocol::Instance { node_id: id("x"), ..a.instance.clone() },
+        ..a.clone()
+    };
     assert_eq!(denied(&f, acquire_of(&other, "bot")).await, Refusal::NoMember(Identity::Unknown));
     let mut other = a.clone();
-    other.life.incarnation.0 -= 1;
+    other.instance.incarnation.0 -= 1;
     assert_eq!(denied(&f, acquire_of(&other, "bot")).await, Refusal::NoMember(Identity::Replaced));
     leave(&f, &b).await;
     assert_eq!(denied(&f, acquire_of(&b, "bot")).await, Refusal::NoMember(Identity::Gone));

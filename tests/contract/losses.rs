@@ -31,7 +31,7 @@ async fn an_empty_data_set_calls_everybody_and_starts_above_all_numbers<F: Fixtu
     }
     assert_eq!((data.event_start.0, data.message_start.0), (data.numbers.event, data.numbers.message));
     assert!(reply.delta.reset);
-    let again = admitted(&f, Join { own: a.life.incarnation, known, ..join_of("a") }).await;
+    let again = admitted(&f, Join { own: a.instance.incarnation, known, ..join_of("a") }).await;
     let next = grant(
         &f,
         clawster::cluster::protocol::Campaign {
@@ -103,7 +103,7 @@ async fn a_higher_number_of_one_kind_is_enough_to_know_a_stale_copy<F: Fixture>(
 async fn a_leader_writes_its_lost_record_again_only_with_its_presence<F: Fixture>(mut f: F) {
     let (a, term) = leader(&mut f, "a", "p1").await;
     f.flush();
-    let again = Join { own: a.life.incarnation, known: a.known, presence: Some(nonce("p1")), ..join_of("a") };
+    let again = Join { own: a.instance.incarnation, known: a.known, presence: Some(nonce("p1")), ..join_of("a") };
     let a = admitted(&f, again).await;
     assert_eq!(send_tick(&f, Tick { leads: false, ..leading(&a, term, "p1") }).await.lease, LeaseNews::Lost);
     assert_eq!(send_tick(&f, leading(&a, term, "p0")).await.lease, LeaseNews::Lost);
@@ -112,7 +112,7 @@ async fn a_leader_writes_its_lost_record_again_only_with_its_presence<F: Fixture
     let reply = send_tick(&f, leading(&a, term, "p1")).await;
     assert_eq!(reply.lease, LeaseNews::Renewed);
     let record = reply.leader.expect("it is there again");
-    assert_eq!((record.holder, record.term, record.present), (Some(a.life.clone()), term, true));
+    assert_eq!((record.holder, record.term, record.present), (Some(a.instance.clone()), term, true));
     assert_eq!(renew(&f, &a, term).await.lease, LeaseNews::Renewed);
     assert!(watch(&f).await.same_server);
 }
@@ -120,7 +120,7 @@ async fn a_leader_writes_its_lost_record_again_only_with_its_presence<F: Fixture
 async fn a_leader_does_not_write_over_anothers_record<F: Fixture>(mut f: F) {
     let (a, term) = leader(&mut f, "a", "p1").await;
     f.flush();
-    let a = admitted(&f, Join { own: a.life.incarnation, known: a.known, ..join_of("a") }).await;
+    let a = admitted(&f, Join { own: a.instance.incarnation, known: a.known, ..join_of("a") }).await;
     let b = member(&f, "b").await;
     let next = grant(&f, campaign_of(&b, Rule::AbsentLease, Term(0))).await;
     let reply = send_tick(&f, leading(&a, term, "p1")).await;
@@ -271,7 +271,7 @@ async fn a_restart_that_loses_nothing_is_no_gap<F: Fixture>(mut f: F) {
 
 /// The number that a new member gets.
 async fn newcomer<F: Fixture>(f: &F, id: &str) -> u64 {
-    admitted(f, Join { known: Numbers::default(), ..join_of(id) }).await.life.incarnation.0
+    admitted(f, Join { known: Numbers::default(), ..join_of(id) }).await.instance.incarnation.0
 }
 
 proptest::proptest! {

@@ -45,7 +45,7 @@ async fn members_whose_rows_were_lost_are_forgotten_by_all() {
     leave(&f, &b).await;
     let known = view(&f).await.delta;
     lose(&f, "members");
-    let a = admitted(&f, clawster::cluster::protocol::Join { own: a.life.incarnation, ..join_of("a") }).await;
+    let a = admitted(&f, clawster::cluster::protocol::Join { own: a.instance.incarnation, ..join_of("a") }).await;
     tick(&f, &a).await;
     let after = view_from(&f, &a.epoch, known.version, known.floor, 1000).await.delta;
     assert!(after.reset, "whoever saw the others is told to forget them");

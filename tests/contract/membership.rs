@@ -21,7 +21,7 @@ async fn joining_again_keeps_the_life_and_updates_the_metadata<F: Fixture>(f: F)
     let first = member(&f, "a").await;
     let before = view(&f).await;
     let again = member(&f, "a").await;
-    assert_eq!(again.life, first.life);
+    assert_eq!(again.instance, first.instance);
     assert_eq!(view(&f).await.delta.version, before.delta.version, "nothing has changed");
     admitted(&f, Join { metadata: r#"{"name":"Anna","version":"2"}"#.to_owned(), ..join_of("a") }).await;
     let after = view(&f).await;
@@ -36,7 +36,7 @@ async fn each_life_has_a_higher_number_than_all_before<F: Fixture>(f: F) {
     let b = member(&f, "b").await;
     leave(&f, &a).await;
     let again = member(&f, "a").await;
-    assert!(a.life.incarnation < b.life.incarnation && b.life.incarnation < again.life.incarnation);
+    assert!(a.instance.incarnation < b.instance.incarnation && b.instance.incarnation < again.instance.incarnation);
     assert_eq!(story(&f).await, ["a new", "b new", "a left Left", "a back"]);
 }
 
@@ -47,8 +47,8 @@ async fn a_member_that_was_declared_dead_comes_back_as_the_same_life<F: Fixture>
         tick(&f, &b).await;
     }
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
-    let back = admitted(&f, Join { own: a.life.incarnation, ..join_of("a") }).await;
-    assert_eq!(back.life, a.life);
+    let back = admitted(&f, Join { own: a.instance.incarnation, ..join_of("a") }).await;
+    assert_eq!(back.instance, a.instance);
     assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
     assert_eq!(story(&f).await, ["a new", "b new", "a left HeartbeatTimeout", "a back"]);
 }
@@ -59,7 +59,7 @@ async fn leaving_ends_the_membership_once<F: Fixture>(f: F) {
     assert_eq!(leave(&f, &a).await, (Identity::Gone, false));
     let now = view(&f).await;
     assert_eq!((now.alive, now.beats.len()), (1, 1));
-    let row = now.delta.rows.iter().find(|row| row.node_id == a.life.node_id).expect("the row stays");
+    let row = now.delta.rows.iter().find(|row| row.node_id == a.instance.node_id).expect("the row stays");
     assert_eq!(row.status, StoredStatus::Left);
     assert_eq!(story(&f).await, ["a new", "b new", "a left Left"]);
 }
@@ -128,19 +128,19 @@ async fn metadata_that_are_no_json_still_make_a_member<F: Fixture>(f: F) {
     for metadata in ["no json", "7", r#"{"name":7}"#, r#"{"name":""}"#] {
         let node = admitted(&f, Join { metadata: metadata.to_owned(), ..join_of("a") }).await;
         assert_eq!(tick(&f, &node).await.identity, Identity::Ok);
-        versions.push(node.life.incarnation);
+        versions.push(node.instance.incarnation);
     }
     assert_eq!(story(&f).await, ["a new"]);
-    assert!(versions.iter().all(|life| *life == versions[0] && *life != Incarnation(0)));
+    assert!(versions.iter().all(|instance| *instance == versions[0] && *instance != Incarnation(0)));
 }
 
 async fn a_join_takes_the_old_number_into_a_new_data_set<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
     f.flush();
-    let again = Join { own: a.life.incarnation, known: a.known, ..join_of("a") };
-    assert_eq!(admitted(&f, again).await.life, a.life);
+    let again = Join { own: a.instance.incarnation, known: a.known, ..join_of("a") };
+    assert_eq!(admitted(&f, again).await.instance, a.instance);
     let b = member(&f, "b").await;
-    assert!(b.life.incarnation > a.life.incarnation);
+    assert!(b.instance.incarnation > a.instance.incarnation);
 }
 
 contract!(

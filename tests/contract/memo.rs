@@ -4,7 +4,7 @@
 
 use crate::calls::{Node, campaign_of, id, secs, tick_of};
 use clawster::cluster::ids::{Incarnation, MessageSeq, Term};
-use clawster::cluster::protocol::{Campaign, Life, Numbers, Rule, Tick};
+use clawster::cluster::protocol::{Campaign, Instance, Numbers, Rule, Tick};
 use clawster::cluster::settings::{LeaderMode, Shared, Timing, Versioned};
 
 pub fn name(node: usize) -> String {
@@ -28,7 +28,7 @@ impl Memo {
     pub fn new(node: usize) -> Self {
         Self {
             node: Node {
-                life: Life { node_id: id(&name(node)), incarnation: Incarnation(0) },
+                instance: Instance { node_id: id(&name(node)), incarnation: Incarnation(0) },
                 epoch: String::new(),
                 known: Numbers::default(),
                 cursor: MessageSeq(0),

@@ -42,7 +42,7 @@ fn about(ask: TaskCall) -> Call {
 
 /// One call of every kind.
 fn every_call(node: &Node, term: Term) -> Vec<Call> {
-    let life = || node.life.clone();
+    let instance = || node.instance.clone();
     vec![
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 10, beats: 10 }),
         Call::Watch,
@@ -51,16 +51,16 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Join(Box::new(join_of("a"))),
         Call::Tick(Box::new(tick_of(node))),
         Call::Tick(Box::new(clawster::cluster::protocol::Tick { renew: Some(term), ..tick_of(node) })),
-        Call::Register { life: life(), presence: nonce("p1"), term: Some(term) },
-        Call::Sweep { life: life(), term, dead: vec![(id("b"), "p2".to_owned())] },
+        Call::Register { instance: instance(), presence: nonce("p1"), term: Some(term) },
+        Call::Sweep { instance: instance(), term, dead: vec![(id("b"), "p2".to_owned())] },
         Call::HandOver { candidate: id("b") },
         Call::Campaign(Box::new(campaign_of(node, Rule::Vacant, term))),
         Call::Publish(Box::new(publish_of(node, vec![packed(100, 2)]))),
-        Call::Acknowledge { life: life(), epoch: node.epoch.clone(), seq: MessageSeq(u64::MAX >> 12) },
-        Call::Resign { life: life(), term: Term(1) },
-        about(TaskCall::Submit { life: life(), tasks: vec![new("t"), new("u")], max_bytes: 1 << 40 }),
+        Call::Acknowledge { instance: instance(), epoch: node.epoch.clone(), seq: MessageSeq(u64::MAX >> 12) },
+        Call::Resign { instance: instance(), term: Term(1) },
+        about(TaskCall::Submit { instance: instance(), tasks: vec![new("t"), new("u")], max_bytes: 1 << 40 }),
         about(TaskCall::Claim(claim_of(node, 9, fresh()))),
-        about(TaskCall::Settle { life: life(), settlements: Vec::new() }),
+        about(TaskCall::Settle { instance: instance(), settlements: Vec::new() }),
         about(TaskCall::Cancel { id: tid("u") }),
         about(TaskCall::Redrive { id: tid("u") }),
         about(TaskCall::Get { id: tid("t") }),
@@ -72,12 +72,12 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Lease(Box::new(LeaseCall::Release {
             name: lease_name("bot"),
             token: Term(1),
-            owner: Owner::of(life()),
+            owner: Owner::of(instance()),
             ticket: None,
         })),
         Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
         Call::Once(Box::new(once_of("a", &["key"]))),
-        Call::Drain(Drain { life: life(), enabled: false, revision: 0 }),
+        Call::Drain(Drain { instance: instance(), enabled: false, revision: 0 }),
     ]
 }
 

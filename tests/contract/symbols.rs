@@ -7,7 +7,7 @@
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, MessageSeq};
 use clawster::cluster::protocol::{
-    Acquired, DataSet, Delta, DrainReply, Entry, JoinReply, LeaderRecord, LeaseRecord, LeaseReply, Life, OnceGrant,
+    Acquired, DataSet, Delta, DrainReply, Entry, Instance, JoinReply, LeaderRecord, LeaseRecord, LeaseReply, OnceGrant,
     PublishReply, Renewed, Reply, WatchReply,
 };
 use clawster::cluster::time::ServerTime;
@@ -77,8 +77,8 @@ impl Symbols {
         symbol(&self.messages, seq.0)
     }
 
-    fn life(&self, life: &Life) -> String {
-        format!("{}#{}", life.node_id, self.token(life.incarnation.0))
+    fn instance(&self, instance: &Instance) -> String {
+        format!("{}#{}", instance.node_id, self.token(instance.incarnation.0))
     }
 
     fn data(&self, data: &DataSet) -> String {
@@ -93,7 +93,7 @@ impl Symbols {
 
     fn leader(&self, leader: Option<&LeaderRecord>, now: ServerTime) -> String {
         let Some(record) = leader else { return "no record".to_owned() };
-        let holder = record.holder.as_ref().map(|life| self.life(life));
+        let holder = record.holder.as_ref().map(|instance| self.instance(instance));
         let nonce = match record.nonce.strip_prefix("vacant-") {
             Some(term) => format!("vacant {}", self.token(term.parse().unwrap())),
             None => record.nonce.clone(),
@@ -174,13 +174,13 @@ impl Symbols {
     fn join(&self, reply: &JoinReply) -> String {
         match reply {
             JoinReply::Joined { incarnation, cursor, aliases, data, registered, .. } => {
-                let (life, cursor) = (self.token(incarnation.0), self.message(*cursor));
-                format!("joined {life} cursor {cursor} {aliases:?} {registered} {}", self.data(data))
+                let (instance, cursor) = (self.token(incarnation.0), self.message(*cursor));
+                format!("joined {instance} cursor {cursor} {aliases:?} {registered} {}", self.data(data))
             }
             JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
                 let left = self::left(*left);
-                let life = self.token(incarnation.0);
-                format!("held {life} {presence:?} {present} {same_server} {left} s {metadata}")
+                let instance = self.token(incarnation.0);
+                format!("held {instance} {presence:?} {present} {same_server} {left} s {metadata}")
             }
             JoinReply::Replaced => "replaced".to_owned(),
         }

@@ -46,7 +46,7 @@ pub async fn task_call<F: Fixture>(f: &F, ask: TaskCall) -> TaskReply {
 }
 
 pub async fn submit<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>) -> (Identity, Vec<Submitted>) {
-    let ask = TaskCall::Submit { life: node.life.clone(), tasks, max_bytes: 1 << 40 };
+    let ask = TaskCall::Submit { instance: node.instance.clone(), tasks, max_bytes: 1 << 40 };
     let TaskReply::Submitted { identity, results } = task_call(f, ask).await else { panic!("no answer") };
     (identity, results)
 }
@@ -58,7 +58,7 @@ pub async fn add<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>) {
 }
 
 pub fn claim_of(node: &Node, limit: u32, nonce: Nonce) -> TaskClaim {
-    TaskClaim { life: node.life.clone(), kinds: Vec::new(), limit, nonce, jitter: Jitter::default() }
+    TaskClaim { instance: node.instance.clone(), kinds: Vec::new(), limit, nonce, jitter: Jitter::default() }
 }
 
 pub async fn send_claim<F: Fixture>(f: &F, claim: TaskClaim) -> (Identity, Vec<ClaimedTask>) {
@@ -89,7 +89,7 @@ pub async fn take<F: Fixture>(f: &F, node: &Node, id: &str) -> TaskToken {
 
 pub async fn settle<F: Fixture>(f: &F, node: &Node, id: &str, token: TaskToken, verdict: Verdict) -> Settled {
     let settlements = vec![Settlement { id: tid(id), token, verdict }];
-    let ask = TaskCall::Settle { life: node.life.clone(), settlements };
+    let ask = TaskCall::Settle { instance: node.instance.clone(), settlements };
     let TaskReply::Settled { identity, results } = task_call(f, ask).await else { panic!("no answer") };
     assert_eq!((identity, results.len()), (Identity::Ok, 1));
     results[0]

@@ -45,7 +45,7 @@ async fn another_life_of_the_node_does_not_settle<F: Fixture>(f: F) {
     let next = member(&f, "a").await;
     assert_eq!(complete(&f, &next, "t", token).await, Settled::Stale);
     let ask = TaskCall::Settle {
-        life: a.life.clone(),
+        instance: a.instance.clone(),
         settlements: vec![Settlement { id: tid("t"), token, verdict: Verdict::Complete { result: None } }],
     };
     let TaskReply::Settled { identity, results } = task_call(&f, ask).await else { panic!("no answer") };
@@ -73,7 +73,7 @@ async fn several_settlements_are_judged_one_by_one<F: Fixture>(f: F) {
         of(4, Verdict::Extend),
         of(4, Verdict::Complete { result: None }),
     ];
-    let ask = TaskCall::Settle { life: a.life.clone(), settlements };
+    let ask = TaskCall::Settle { instance: a.instance.clone(), settlements };
     let TaskReply::Settled { results, .. } = task_call(&f, ask).await else { panic!("no answer") };
     let states: Vec<Option<TaskState>> = results
         .iter()
@@ -211,14 +211,14 @@ async fn dies<F: Fixture>(f: &mut F, a: &Node, b: &Node, reason: &str, death: im
     let told = told(f).await;
     assert_eq!(
         told[before..],
-        [format!("{} buries {t} mail", b.life.node_id), format!("{} offers {u} mail", a.life.node_id)],
+        [format!("{} buries {t} mail", b.instance.node_id), format!("{} offers {u} mail", a.instance.node_id)],
         "{reason}"
     );
     let again = claim(f, a, 2).await;
     assert_eq!((again.len(), &again[0].id, again[0].attempt), (1, &tid(&u), 2), "{reason}");
     assert!(again[0].token > tasks[1].token);
     let dead = get(f, &t).await.summary;
-    let error = format!("its node {} ended: {reason}", b.life.node_id);
+    let error = format!("its node {} ended: {reason}", b.instance.node_id);
     assert_eq!((dead.state, dead.error.as_deref()), (TaskState::Dead, Some(error.as_str())));
     assert_eq!(complete(f, a, &u, again[0].token).await, DONE);
 }
@@ -236,10 +236,10 @@ async fn tasks_of_a_dead_worker_are_ready_at_once<F: Fixture>(mut f: F) {
     dies(&mut f, &a, &c, "replaced", async |f: &mut F| drop(admitted(f, forced).await)).await;
 
     let d = present(&mut f, "d", "p4").await;
-    let life = a.clone();
+    let instance = a.clone();
     dies(&mut f, &a, &d, "process_died", async |f: &mut F| {
         f.hang_up("p4").await;
-        sweep(f, &life, term, &[("d", "p4")]).await;
+        sweep(f, &instance, term, &[("d", "p4")]).await;
     })
     .await;
 
@@ -247,7 +247,7 @@ async fn tasks_of_a_dead_worker_are_ready_at_once<F: Fixture>(mut f: F) {
     dies(&mut f, &a, &e, "heartbeat_timeout", async |f: &mut F| {
         for _ in 0..4 {
             f.advance(secs(10));
-            tick(f, &life).await;
+            tick(f, &instance).await;
         }
     })
     .await;
@@ -291,7 +291,7 @@ async fn a_draining_member_gets_no_tasks_and_finishes_what_it_has<F: Fixture>(f:
     let ask = claim_of(&b, 1, fresh());
     let got = send_claim(&f, ask.clone()).await.1;
     let drain = async |enabled| {
-        let ask = Call::Drain(Drain { life: b.life.clone(), enabled, revision: 0 });
+        let ask = Call::Drain(Drain { instance: b.instance.clone(), enabled, revision: 0 });
         let Reply::Drain(reply) = call(&f, ask).await else { panic!("no answer") };
         reply.running_tasks
     };
@@ -341,7 +341,7 @@ async fn ten_thousand_done_tasks_are_kept<F: Fixture>(f: F) {
             token: task.token,
             verdict: Verdict::Complete { result: None },
         };
-        let ask = TaskCall::Settle { life: a.life.clone(), settlements: settlements.map(done).collect() };
+        let ask = TaskCall::Settle { instance: a.instance.clone(), settlements: settlements.map(done).collect() };
         let Ok(answer) = clawster::store::Store::call(f.store(), Call::Task(Box::new(ask))).await else { panic!() };
         drop(answer);
     }

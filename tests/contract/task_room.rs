@@ -12,7 +12,7 @@ fn sized(id: &str) -> NewTask {
 }
 
 async fn bounded<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>, max_bytes: u64) -> Vec<Submitted> {
-    let ask = TaskCall::Submit { life: node.life.clone(), tasks, max_bytes };
+    let ask = TaskCall::Submit { instance: node.instance.clone(), tasks, max_bytes };
     let TaskReply::Submitted { identity, results } = task_call(f, ask).await else { panic!("no answer") };
     assert_eq!(identity, Identity::Ok);
     results
@@ -105,7 +105,7 @@ async fn done_tasks_make_room_in_a_full_redis() {
     complete(&f, &a, "t1", token).await;
     f.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let refused = async |f: &Redis| {
-        let ask = TaskCall::Submit { life: a.life.clone(), tasks: vec![sized("t3")], max_bytes: 1 << 40 };
+        let ask = TaskCall::Submit { instance: a.instance.clone(), tasks: vec![sized("t3")], max_bytes: 1 << 40 };
         let fault = f.store().call(Call::Task(Box::new(ask))).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{fault:?}");
     };

@@ -11,7 +11,7 @@ use crate::symbols::{Symbols, left};
 use crate::task_calls::{kind, needing, task_call, tid};
 use clawster::cluster::ids::{Nonce, TaskToken};
 use clawster::cluster::protocol::{
-    Call, Life, NewTask, Reply, Settled, Settlement, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
+    Call, Instance, NewTask, Reply, Settled, Settlement, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
 };
 use clawster::cluster::task::{Jitter, Priority, TaskId};
 use clawster::cluster::time::ServerTime;
@@ -76,7 +76,7 @@ fn name(id: u8) -> TaskId {
 }
 
 impl TaskMemo {
-    pub fn call(&mut self, at: usize, step: &TaskStep, life: impl Fn(usize) -> Life) -> Call {
+    pub fn call(&mut self, at: usize, step: &TaskStep, instance: impl Fn(usize) -> Instance) -> Call {
         Call::Task(Box::new(match step {
             TaskStep::Submit { node, tasks } => {
                 let new = |new: &New| NewTask {
@@ -87,12 +87,16 @@ impl TaskMemo {
                     max_attempts: new.attempts,
                     ..needing("t", REQUIRES[new.requires])
                 };
-                TaskCall::Submit { life: life(*node), tasks: tasks.iter().map(new).collect(), max_bytes: 1 << 40 }
+                TaskCall::Submit {
+                    instance: instance(*node),
+                    tasks: tasks.iter().map(new).collect(),
+                    max_bytes: 1 << 40,
+                }
             }
             TaskStep::Claim { node, kinds, limit, again } => {
                 let kinds = [vec![], vec![0], vec![1], vec![1, 0]][*kinds].iter().map(|at| kind(KINDS[*at])).collect();
                 let (nonce, jitter) = (nonce(&format!("c{at}")), Jitter::from_random(1000));
-                let fresh = TaskClaim { life: life(*node), kinds, limit: *limit, nonce, jitter };
+                let fresh = TaskClaim { instance: instance(*node), kinds, limit: *limit, nonce, jitter };
                 let claim = self.claims.get(node).filter(|_| *again).cloned().unwrap_or(fresh);
                 self.claims.insert(*node, claim.clone());
                 TaskCall::Claim(claim)
@@ -107,7 +111,7 @@ impl TaskMemo {
                 };
                 let last = self.claimed.len().checked_sub(1 + back).and_then(|at| self.claimed.get(at)).cloned();
                 let (id, token) = last.unwrap_or((name(0), TaskToken(1)));
-                TaskCall::Settle { life: life(*node), settlements: vec![Settlement { id, token, verdict }] }
+                TaskCall::Settle { instance: instance(*node), settlements: vec![Settlement { id, token, verdict }] }
             }
             TaskStep::Cancel { id } => TaskCall::Cancel { id: name(*id) },
             TaskStep::Redrive { id } => TaskCall::Redrive { id: name(*id) },

@@ -141,7 +141,7 @@ async fn a_renamed_member_gets_the_tasks_of_its_old_name<F: Fixture>(f: F) {
     let old = member(&f, "old").await;
     let origin = join_of("old");
     let renamed = Join {
-        rename_from: Some(old.life.node_id.clone()),
+        rename_from: Some(old.instance.node_id.clone()),
         process: origin.process,
         producer: origin.producer,
         ..join_of("new")

@@ -4,16 +4,16 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::protocol::{Call, Identity, Join, LeaseNews, Life, Reply, Tick, View};
+use clawster::cluster::protocol::{Call, Identity, Instance, Join, LeaseNews, Reply, Tick, View};
 use std::collections::BTreeSet;
 
 async fn a_tick_tells_the_caller_who_it_is<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
     assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
-    let stranger = Node { life: Life { node_id: id("x"), ..a.life.clone() }, ..a.clone() };
+    let stranger = Node { instance: Instance { node_id: id("x"), ..a.instance.clone() }, ..a.clone() };
     assert_eq!(tick(&f, &stranger).await.identity, Identity::Unknown);
     let mut other = a.clone();
-    other.life.incarnation.0 -= 1;
+    other.instance.incarnation.0 -= 1;
     assert_eq!(tick(&f, &other).await.identity, Identity::Replaced);
     leave(&f, &a).await;
     assert_eq!(tick(&f, &a).await.identity, Identity::Gone);
@@ -83,7 +83,7 @@ async fn what_the_member_table_says_comes_in_pages<F: Fixture>(f: F) {
     let changed = admitted(&f, Join { metadata: r#"{"name":"new"}"#.to_owned(), ..join_of("m007") }).await;
     let news = send_tick(&f, Tick { version: rest.delta.version, ..tick_of(&a) }).await;
     assert_eq!(news.delta.rows.len(), 1);
-    assert_eq!(news.delta.rows[0].node_id, changed.life.node_id);
+    assert_eq!(news.delta.rows[0].node_id, changed.instance.node_id);
 
     let ahead = send_tick(&f, Tick { version: 1_000_000, ..tick_of(&a) }).await;
     assert!(ahead.delta.reset && ahead.delta.rows.len() == 128, "a version that is none yet");

@@ -20,7 +20,7 @@ async fn withdraw<F: Fixture>(f: &F, ask: &Acquire) -> bool {
 }
 
 async fn take_back<F: Fixture>(f: &F, node: &Node, nonce: &Nonce, told: Option<TaskToken>) -> u64 {
-    let ask = TaskCall::Withdraw { life: node.life.clone(), kinds: Vec::new(), nonce: nonce.clone(), told };
+    let ask = TaskCall::Withdraw { instance: node.instance.clone(), kinds: Vec::new(), nonce: nonce.clone(), told };
     let TaskReply::Withdrawn { tasks } = task_call(f, ask).await else { panic!("no answer") };
     tasks
 }

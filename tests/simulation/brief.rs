@@ -23,7 +23,7 @@ pub(crate) fn call(call: &Call) -> String {
     match call {
         Call::Tick(t) => {
             let renew = t.renew.map(|t| short(t.0));
-            format!("Tick {} knows {} renew {renew:?} leads {}", t.life.node_id, numbers(t.known), t.leads)
+            format!("Tick {} knows {} renew {renew:?} leads {}", t.instance.node_id, numbers(t.known), t.leads)
         }
         Call::Join(j) => {
             let (dead, own) = (&j.dead_presence, short(j.own.0));
@@ -36,11 +36,11 @@ pub(crate) fn call(call: &Call) -> String {
                 j.force
             )
         }
-        Call::Campaign(c) => format!("Campaign {} {:?} seen {}", c.life.node_id, c.rule, short(c.seen.0)),
-        Call::Register { life, presence, term } => {
-            format!("Register {} {presence} {:?}", life.node_id, term.map(|t| short(t.0)))
+        Call::Campaign(c) => format!("Campaign {} {:?} seen {}", c.instance.node_id, c.rule, short(c.seen.0)),
+        Call::Register { instance, presence, term } => {
+            format!("Register {} {presence} {:?}", instance.node_id, term.map(|t| short(t.0)))
         }
-        Call::Sweep { life, dead, .. } => format!("Sweep {} dead {dead:?}", life.node_id),
+        Call::Sweep { instance, dead, .. } => format!("Sweep {} dead {dead:?}", instance.node_id),
         other => format!("{other:?}"),
     }
 }

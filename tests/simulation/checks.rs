@@ -13,7 +13,7 @@ use crate::oneshot::TIMERS;
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::node::{Beaten, Standing};
-use clawster::cluster::protocol::{Call, DataSet, JoinReply, Life, Reply};
+use clawster::cluster::protocol::{Call, DataSet, Instance, JoinReply, Reply};
 use clawster::cluster::settings::LeaderMode;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,7 @@ impl Checks {
 
     /// A process's heartbeat was taken.
     pub(crate) fn beaten(&mut self, pid: usize, beaten: &Beaten) {
-        let last = self.beats.entry((beaten.life.node_id.to_string(), beaten.life.incarnation.0)).or_default();
+        let last = self.beats.entry((beaten.instance.node_id.to_string(), beaten.instance.incarnation.0)).or_default();
         *last += 1;
         if beaten.number != *last || beaten.delay < beaten.round_trip {
             let what = format!("H1: p{pid} tells of beat {beaten:?}, {last} is next");
@@ -103,10 +103,10 @@ impl Checks {
     }
 
     /// A process was told that it is a member.
-    pub(crate) fn admitted(&mut self, pid: usize, life: &Life) {
-        let owner = *self.lives.entry((life.node_id.to_string(), life.incarnation.0)).or_insert(pid);
+    pub(crate) fn admitted(&mut self, pid: usize, instance: &Instance) {
+        let owner = *self.lives.entry((instance.node_id.to_string(), instance.incarnation.0)).or_insert(pid);
         if owner != pid {
-            self.violated(format!("M3: {life:?} was given to p{owner} and p{pid}"));
+            self.violated(format!("M3: {instance:?} was given to p{owner} and p{pid}"));
         }
     }
 
@@ -182,19 +182,19 @@ impl World {
             if let ClusterFact::NodeLeft { incarnation, reason } = &event.fact
                 && matches!(reason, LeftReason::HeartbeatTimeout | LeftReason::ProcessDied)
             {
-                let life = Life { node_id: event.node_id.clone(), incarnation: *incarnation };
-                self.check_declared_dead(&life, *reason);
+                let instance = Instance { node_id: event.node_id.clone(), incarnation: *incarnation };
+                self.check_declared_dead(&instance, *reason);
             }
         }
     }
 
-    fn check_declared_dead(&mut self, life: &Life, reason: LeftReason) {
+    fn check_declared_dead(&mut self, instance: &Instance, reason: LeftReason) {
         let excuse = 2 * self.ttl() + 10 * SECOND;
         for pid in 0..self.processes.len() {
             let process = &self.processes[pid];
-            let is = process.alive && *process.node.standing() == Standing::Member(life.clone());
+            let is = process.alive && *process.node.standing() == Standing::Member(instance.clone());
             if is && self.now > process.hurt.max(self.lossy_at) + excuse {
-                let what = format!("M2: p{pid} {life:?} lives, and was declared dead ({reason:?})");
+                let what = format!("M2: p{pid} {instance:?} lives, and was declared dead ({reason:?})");
                 self.checks.violated(what);
             }
         }

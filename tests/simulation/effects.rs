@@ -53,9 +53,9 @@ impl World {
                 assert!(asked.is_some(), "p{pid} answers {ticket:?} that nobody waits for: {outcome:?}");
             }
             Effect::Joined(admission) => {
-                let name = admission.life.node_id.clone();
-                self.note(|| format!("-- p{pid} joined as {:?}", admission.life));
-                self.checks.admitted(pid, &admission.life);
+                let name = admission.instance.node_id.clone();
+                self.note(|| format!("-- p{pid} joined as {:?}", admission.instance));
+                self.checks.admitted(pid, &admission.instance);
                 if self.setup.load.messages {
                     self.mail_admitted(pid, &admission);
                 } else if !self.processes[pid].ids.contains(&name) {

@@ -7,7 +7,7 @@ use crate::world::{Due, Setup, World, Wrong};
 use clawster::cluster::event::{ClusterFact, LeftReason};
 use clawster::cluster::ids::{EventSeq, Term};
 use clawster::cluster::node::Request;
-use clawster::cluster::protocol::{Call, LeaseNews, Life, Reply, Rule, ServerId};
+use clawster::cluster::protocol::{Call, Instance, LeaseNews, Reply, Rule, ServerId};
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
 use clawster::store::memory::MemoryState;
 use std::time::Duration;
@@ -97,9 +97,9 @@ fn a_forced_handover_waits_for_the_old_leader() {
     fn take_away(world: &World, _: usize, call: &mut Call) {
         if let (Call::HandOver { .. }, [leader]) = (&*call, &world.leaders()[..]) {
             let node = &world.processes[*leader].node;
-            let life = Life { node_id: node.node_id().clone(), incarnation: node.incarnation() };
+            let instance = Instance { node_id: node.node_id().clone(), incarnation: node.incarnation() };
             let term = node.leadership().map_or(Term(0), |held| held.term);
-            *call = Call::Resign { life, term };
+            *call = Call::Resign { instance, term };
         }
     }
     with_control(story, Wrong { call: Some(take_away), ..Wrong::default() }, "E1");

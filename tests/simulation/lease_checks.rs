@@ -13,7 +13,7 @@ use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::ids::{LeaseName, NodeId, Term};
 use clawster::cluster::protocol::{
-    Acquired, Claim, LeaseCall, LeaseReply, Life, Once, OnceGrant, Owner, Refusal, Renewed,
+    Acquired, Claim, Instance, LeaseCall, LeaseReply, Once, OnceGrant, Owner, Refusal, Renewed,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -144,8 +144,8 @@ impl World {
     pub(crate) fn leases_end(&mut self, event: &ClusterEvent) {
         let ClusterFact::NodeLeft { incarnation, reason } = &event.fact else { return };
         if *reason != LeftReason::HeartbeatTimeout {
-            let life = Life { node_id: event.node_id.clone(), incarnation: *incarnation };
-            let own = |owner: &Owner| owner.node_id == life.node_id && owner.incarnation == life.incarnation;
+            let instance = Instance { node_id: event.node_id.clone(), incarnation: *incarnation };
+            let own = |owner: &Owner| owner.node_id == instance.node_id && owner.incarnation == instance.incarnation;
             self.granted.held.retain(|_, grant| !own(&grant.owner));
         }
     }

@@ -12,8 +12,8 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
 use clawster::cluster::node::Standing;
 use clawster::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseReply, Life, Once, Owner, Refusal, Renewed, Reply,
-    Served, ServerId,
+    Acquire, AcquireReply, Acquired, Call, Fault, Instance, LeaseCall, LeaseReply, Once, Owner, Refusal, Renewed,
+    Reply, Served, ServerId,
 };
 use clawster::cluster::time::{Moment, millis};
 use std::collections::BTreeMap;
@@ -48,9 +48,9 @@ pub(crate) struct Leases {
 }
 
 impl World {
-    fn life_of(&self, pid: usize) -> Option<Life> {
+    fn life_of(&self, pid: usize) -> Option<Instance> {
         match self.processes[pid].node.standing() {
-            Standing::Member(life) => Some(life.clone()),
+            Standing::Member(instance) => Some(instance.clone()),
             _ => None,
         }
     }
@@ -85,11 +85,11 @@ impl World {
         if claimant.calling {
             return;
         }
-        let Some(life) = self.life_of(pid) else {
+        let Some(instance) = self.life_of(pid) else {
             self.processes[pid].leases.claimants.remove(&id);
             return;
         };
-        let owner = Owner { node_id: life.node_id, incarnation: life.incarnation, presence: None };
+        let owner = Owner { node_id: instance.node_id, incarnation: instance.incarnation, presence: None };
         let name = claimant.name.clone();
         let late = self.now > claimant.waits_until;
         let now = self.hosts[self.processes[pid].host].clock.read(self.now);
@@ -205,10 +205,10 @@ impl World {
 
     /// A client wants to do something once.
     pub(crate) fn want_once(&mut self, pid: usize, keys: Vec<String>) {
-        let Some(life) = self.life_of(pid) else { return };
+        let Some(instance) = self.life_of(pid) else { return };
         let request_id = self.fresh("o").to_string();
         let once = Once {
-            by: life.node_id,
+            by: instance.node_id,
             request_id,
             ttl: Duration::from_hours(24),
             keys,

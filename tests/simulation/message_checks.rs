@@ -123,7 +123,7 @@ impl World {
                     wrong = Some(format!("S3: position {at} was given twice"));
                 }
                 let given = self.streams.given.get_mut(&number).expect("a client gave it");
-                given.written.get_or_insert((now, publish.life.node_id.clone()));
+                given.written.get_or_insert((now, publish.instance.node_id.clone()));
                 given.positions.push(at);
                 given.lost = twice;
                 at += 1;

@@ -135,7 +135,7 @@ impl World {
     }
 
     pub(crate) fn mail_admitted(&mut self, pid: usize, admission: &Admission) {
-        let id = &admission.life.node_id;
+        let id = &admission.instance.node_id;
         let met = self.disks.get(&(self.processes[pid].host, id.clone())).filter(|disk| disk.holder.is_none());
         let began =
             met.and_then(|disk| disk.place.as_ref()).filter(|place| place.owner == *id).map(|place| place.began);
@@ -248,7 +248,7 @@ impl World {
     /// Sends what waits, unless a write is under way.
     pub(crate) fn publish_on(&mut self, pid: usize) {
         let process = &self.processes[pid];
-        let Standing::Member(life) = process.node.standing() else { return };
+        let Standing::Member(instance) = process.node.standing() else { return };
         let Some(key) = process.mail.disk.as_ref().filter(|_| process.mail.publishing.is_none()) else { return };
         let disk = &self.disks[key];
         let batch = disk.next_batch(process.mail.sent, BATCH);
@@ -256,7 +256,7 @@ impl World {
             return;
         }
         let publish = Publish {
-            life: life.clone(),
+            instance: instance.clone(),
             epoch: process.node.view().epoch().to_owned(),
             producer: disk.producer.clone(),
             keep: self.setup.load.keep,
@@ -359,8 +359,8 @@ impl World {
         }
         self.coverage.see("message: acknowledged");
         self.step(pid, Input::Acknowledged(cursor, epoch.clone()));
-        if let Standing::Member(life) = self.processes[pid].node.standing().clone() {
-            self.side_call(pid, Side::Acknowledge, Call::Acknowledge { life, epoch, seq: cursor });
+        if let Standing::Member(instance) = self.processes[pid].node.standing().clone() {
+            self.side_call(pid, Side::Acknowledge, Call::Acknowledge { instance, epoch, seq: cursor });
         }
     }
 

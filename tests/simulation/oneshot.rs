@@ -15,7 +15,7 @@ use clawster::cluster::lease::leadership::lease_deadline;
 use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
-    Call, Campaign, DataSet, Identity, Join, JoinReply, LeaseNews, Life, Numbers, Reply, Rule, ServerId, Tick,
+    Call, Campaign, DataSet, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick,
     TickReply, View, ViewReply, WatchReply,
 };
 use clawster::cluster::settings::Versioned;
@@ -142,9 +142,9 @@ impl World {
         Nonce::new(format!("cron{at}-{}-{what}", self.timers[at].run)).expect("a nonce")
     }
 
-    fn timer_life(&self, at: usize) -> Life {
+    fn timer_life(&self, at: usize) -> Instance {
         let incarnation = self.timers[at].kept.as_ref().map_or(Incarnation(0), |kept| kept.incarnation);
-        Life { node_id: self.timers[at].id.clone(), incarnation }
+        Instance { node_id: self.timers[at].id.clone(), incarnation }
     }
 
     fn timer_calls(&mut self, at: usize, call: Call) {
@@ -194,7 +194,7 @@ impl World {
 
     fn timer_ticks(&mut self, at: usize) {
         let tick = Tick {
-            life: self.timer_life(at),
+            instance: self.timer_life(at),
             epoch: String::new(),
             version: 0,
             floor: 0,
@@ -246,8 +246,8 @@ impl World {
                     self.timers[at].kept = Some(Kept { incarnation, process, lease: None, observed: None });
                     self.timer_adopts(at, &data);
                     self.checks.data_set(&data);
-                    let life = self.timer_life(at);
-                    self.checks.admitted(TIMERS + at, &life);
+                    let instance = self.timer_life(at);
+                    self.checks.admitted(TIMERS + at, &instance);
                     self.coverage.see("one-shot: joined");
                     self.timer_ticks(at);
                 }
@@ -277,7 +277,7 @@ impl World {
     }
 
     fn timer_ticked(&mut self, at: usize, sent: Moment, reply: TickReply) {
-        let (now, life) = (self.timer_now(at), self.timer_life(at));
+        let (now, instance) = (self.timer_now(at), self.timer_life(at));
         self.checks.data_set(&reply.data);
         if reply.identity != Identity::Ok {
             self.timer_adopts(at, &reply.data);
@@ -287,7 +287,7 @@ impl World {
         let lease_ttl = self.timers[at].settings.settings.timing.lease_ttl;
         self.timer_adopts(at, &reply.data);
         let record = reply.leader.as_ref();
-        let mine = record.is_some_and(|record| record.holder.as_ref() == Some(&life));
+        let mine = record.is_some_and(|record| record.holder.as_ref() == Some(&instance));
         let Some(kept) = &mut self.timers[at].kept else { return };
         kept.lease = match (kept.lease, reply.lease) {
             (Some((term, _)), LeaseNews::Renewed) => Some((term, lease_deadline(sent, lease_ttl))),
@@ -363,7 +363,7 @@ impl World {
     fn timer_stands(&mut self, at: usize, chance: Chance) {
         let now = self.timer_now(at);
         let campaign = Campaign {
-            life: self.timer_life(at),
+            instance: self.timer_life(at),
             rule: chance.rule,
             seen: chance.seen,
             nonce: self.timer_nonce(at, "c"),

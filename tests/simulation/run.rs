@@ -140,7 +140,7 @@ impl World {
             if live != ids {
                 return Some(format!("p{pid} sees {live:?} instead of {ids:?}"));
             }
-            if view.holder().map(|life| &life.node_id) != Some(leader) {
+            if view.holder().map(|instance| &instance.node_id) != Some(leader) {
                 return Some(format!("p{pid} takes {:?} for the leader instead of {leader}", view.leader));
             }
         }

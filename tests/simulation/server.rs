@@ -75,14 +75,14 @@ impl Server {
 
     /// A candidate that was just shown an expired record takes it at once, as a plain `SET NX PX` would let it.
     pub(crate) fn acquire_for(&mut self, node: &Node, reply: &Reply, at: ServerTime) {
-        let (Reply::Watch(watch), Standing::Member(life)) = (reply, node.standing()) else { return };
+        let (Reply::Watch(watch), Standing::Member(instance)) = (reply, node.standing()) else { return };
         let Some(record) = watch.leader.as_ref().filter(|r| at > r.expires_at) else { return };
-        if record.holder.as_ref().is_some_and(|holder| holder != life) {
+        if record.holder.as_ref().is_some_and(|holder| holder != instance) {
             if let Some(holder) = &record.holder {
-                self.state.apply(&Call::Resign { life: holder.clone(), term: record.term }, at);
+                self.state.apply(&Call::Resign { instance: holder.clone(), term: record.term }, at);
             }
             let campaign = Campaign {
-                life: life.clone(),
+                instance: instance.clone(),
                 rule: Rule::Vacant,
                 seen: record.term,
                 nonce: Nonce::new("eager").expect("a nonce"),

@@ -11,7 +11,7 @@ use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::TaskToken;
 use clawster::cluster::protocol::{
-    Call, Identity, Life, Reply, Settled, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
+    Call, Identity, Instance, Reply, Settled, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
 };
 use clawster::cluster::task::{TaskId, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone)]
 struct Held {
     token: TaskToken,
-    life: Life,
+    instance: Instance,
     /// Not before then, by true time, may it be overdue.
     until: Time,
     jumped: Time,
@@ -59,7 +59,7 @@ impl World {
             }
             (TaskCall::Claim(claim), TaskReply::Claimed { identity: Identity::Ok, tasks }) => {
                 for task in tasks {
-                    self.handed_out(&claim.life, &task.id, task.token, task.attempt);
+                    self.handed_out(&claim.instance, &task.id, task.token, task.attempt);
                 }
                 if tasks.is_empty() {
                     self.coverage.see("task: nothing to claim");
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    fn handed_out(&mut self, life: &Life, id: &TaskId, token: TaskToken, attempt: u32) {
+    fn handed_out(&mut self, instance: &Instance, id: &TaskId, token: TaskToken, attempt: u32) {
         let (now, jumped) = (self.now, self.jumped);
         let before = self.task_book.held.get(id).cloned();
         if self.task_book.last.insert(id.clone(), token) == Some(token) {
@@ -95,14 +95,14 @@ impl World {
         if let Some(before) = before {
             let ahead = jumped - before.jumped + 5 * MS;
             if now + ahead < before.until {
-                self.checks.violated(format!("T1: {id} is handed out to {life:?} at {now} while held: {before:?}"));
+                self.checks.violated(format!("T1: {id} is handed out to {instance:?} at {now} while held: {before:?}"));
             }
         }
         if self.task_book.done.contains_key(id) {
-            self.checks.violated(format!("T1: {id} is handed out to {life:?} after it was done"));
+            self.checks.violated(format!("T1: {id} is handed out to {instance:?} after it was done"));
         }
         let timeout = self.task_book.known.get(id).map_or(0, |(_, timeout)| *timeout);
-        let held = Held { token, life: life.clone(), until: now + timeout, jumped, timeout };
+        let held = Held { token, instance: instance.clone(), until: now + timeout, jumped, timeout };
         self.task_book.held.insert(id.clone(), held);
     }
 
@@ -144,9 +144,9 @@ impl World {
     pub(crate) fn tasks_end(&mut self, event: &ClusterEvent) {
         match &event.fact {
             ClusterFact::NodeLeft { incarnation, .. } => {
-                let life = Life { node_id: event.node_id.clone(), incarnation: *incarnation };
+                let instance = Instance { node_id: event.node_id.clone(), incarnation: *incarnation };
                 let before = self.task_book.held.len();
-                self.task_book.held.retain(|_, held| held.life != life);
+                self.task_book.held.retain(|_, held| held.instance != instance);
                 if self.task_book.held.len() < before {
                     self.coverage.see("task: given back by the end of its worker");
                 }

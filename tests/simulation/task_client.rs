@@ -12,7 +12,7 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{NodeId, Nonce};
 use clawster::cluster::node::Standing;
 use clawster::cluster::protocol::{
-    Call, ClaimedTask, Fault, Life, NewTask, Reply, Settlement, TaskCall, TaskClaim, TaskReply, Verdict,
+    Call, ClaimedTask, Fault, Instance, NewTask, Reply, Settlement, TaskCall, TaskClaim, TaskReply, Verdict,
 };
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     submitting: BTreeMap<u64, Vec<NewTask>>,
-    claim: Option<(Nonce, Life)>,
-    settling: BTreeMap<u64, (Life, Settlement)>,
+    claim: Option<(Nonce, Instance)>,
+    settling: BTreeMap<u64, (Instance, Settlement)>,
 }
 
 impl World {
-    fn member(&self, pid: usize) -> Option<Life> {
+    fn member(&self, pid: usize) -> Option<Instance> {
         match self.processes[pid].node.standing() {
-            Standing::Member(life) => Some(life.clone()),
+            Standing::Member(instance) => Some(instance.clone()),
             _ => None,
         }
     }
@@ -66,7 +66,9 @@ impl World {
     pub(crate) fn submit_on(&mut self, pid: usize, id: u64) {
         let Some(tasks) = self.processes[pid].work.submitting.get(&id).cloned() else { return };
         match self.member(pid) {
-            Some(life) => self.task_call(pid, Side::Submit(id), TaskCall::Submit { life, tasks, max_bytes: 1 << 40 }),
+            Some(instance) => {
+                self.task_call(pid, Side::Submit(id), TaskCall::Submit { instance, tasks, max_bytes: 1 << 40 })
+            }
             None => {
                 self.processes[pid].work.submitting.remove(&id);
             }
@@ -84,34 +86,34 @@ impl World {
 
     /// A worker of this node asks for tasks, unless one asks already.
     pub(crate) fn claim(&mut self, pid: usize) {
-        let Some(life) = self.member(pid) else { return };
+        let Some(instance) = self.member(pid) else { return };
         if self.processes[pid].work.claim.is_some() {
             return;
         }
         self.sides += 1;
         let nonce = Nonce::new(format!("c{}", self.sides)).expect("a nonce");
-        self.processes[pid].work.claim = Some((nonce, life));
+        self.processes[pid].work.claim = Some((nonce, instance));
         self.claim_on(pid);
     }
 
     pub(crate) fn claim_on(&mut self, pid: usize) {
-        let Some((nonce, life)) = self.processes[pid].work.claim.clone() else { return };
+        let Some((nonce, instance)) = self.processes[pid].work.claim.clone() else { return };
         let jitter = Jitter::from_text(nonce.as_str());
-        let claim = TaskClaim { life, kinds: Vec::new(), limit: 3, nonce, jitter };
+        let claim = TaskClaim { instance, kinds: Vec::new(), limit: 3, nonce, jitter };
         self.task_call(pid, Side::Claim, TaskCall::Claim(claim));
     }
 
     pub(crate) fn claim_answered(&mut self, pid: usize, outcome: Result<Reply, Fault>) {
-        let Some((nonce, life)) = self.processes[pid].work.claim.take() else { return };
+        let Some((nonce, instance)) = self.processes[pid].work.claim.take() else { return };
         match outcome {
             Ok(Reply::Task(reply)) => {
                 if let TaskReply::Claimed { tasks, .. } = *reply {
-                    tasks.into_iter().for_each(|task| self.work_on(pid, &life, task));
+                    tasks.into_iter().for_each(|task| self.work_on(pid, &instance, task));
                 }
             }
             _ => {
-                if self.member(pid).as_ref() == Some(&life) {
-                    self.processes[pid].work.claim = Some((nonce, life));
+                if self.member(pid).as_ref() == Some(&instance) {
+                    self.processes[pid].work.claim = Some((nonce, instance));
                     self.later(self.now + AGAIN, Due::Deliver(pid, None, News::ClaimOn));
                 }
             }
@@ -119,7 +121,7 @@ impl World {
     }
 
     /// A worker has a task: what becomes of it, and when, is decided now.
-    fn work_on(&mut self, pid: usize, life: &Life, task: ClaimedTask) {
+    fn work_on(&mut self, pid: usize, instance: &Instance, task: ClaimedTask) {
         let calm = self.calm();
         let done = Verdict::Complete { result: Some("1".to_owned()) };
         let failed = |retry, jitter| Verdict::Fail { error: "no".to_owned(), retry, jitter };
@@ -143,14 +145,14 @@ impl World {
             at += if slow { self.rng.range(SECOND, 10 * SECOND) } else { self.rng.range(MS, 800 * MS) };
             self.sides += 1;
             let settlement = Settlement { id: task.id.clone(), token: task.token, verdict };
-            self.processes[pid].work.settling.insert(self.sides, (life.clone(), settlement));
+            self.processes[pid].work.settling.insert(self.sides, (instance.clone(), settlement));
             self.later(at, Due::Deliver(pid, None, News::SettleOn(self.sides)));
         }
     }
 
     pub(crate) fn settle_on(&mut self, pid: usize, id: u64) {
-        let Some((life, settlement)) = self.processes[pid].work.settling.get(&id).cloned() else { return };
-        self.task_call(pid, Side::Settle(id), TaskCall::Settle { life, settlements: vec![settlement] });
+        let Some((instance, settlement)) = self.processes[pid].work.settling.get(&id).cloned() else { return };
+        self.task_call(pid, Side::Settle(id), TaskCall::Settle { instance, settlements: vec![settlement] });
     }
 
     pub(crate) fn settle_answered(&mut self, pid: usize, id: u64, outcome: Result<Reply, Fault>) {

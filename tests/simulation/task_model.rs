@@ -35,7 +35,7 @@ enum Rules {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Life {
+struct Instance {
     worker: u8,
     number: u8,
 }
@@ -43,11 +43,11 @@ struct Life {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Message {
     /// With the nonce of the claim: a worker has one a life, and sends it again until it is answered.
-    Claim(Life),
-    Handed(Life, u8),
-    Complete(Life, u8),
-    Accepted(Life, u8),
-    Fail(Life, u8),
+    Claim(Instance),
+    Handed(Instance, u8),
+    Complete(Instance, u8),
+    Accepted(Instance, u8),
+    Fail(Instance, u8),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -62,12 +62,12 @@ enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Server {
     state: State,
-    holder: Option<Life>,
+    holder: Option<Instance>,
     token: u8,
     attempts: u8,
     expires: u8,
     /// The last life that claimed, by its worker, and what it got.
-    memory: [Option<(Life, u8)>; 2],
+    memory: [Option<(Instance, u8)>; 2],
     /// How often it was handed out, and which completions were accepted for the first time.
     handed: u8,
     accepted: Vec<u8>,
@@ -77,7 +77,7 @@ struct Server {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Worker {
-    life: u8,
+    instance: u8,
     /// The token that it works under.
     token: u8,
     told: bool,
@@ -112,18 +112,18 @@ impl World {
         self.messages.sort_unstable();
     }
 
-    fn lives(&self, life: Life) -> bool {
-        self.workers[usize::from(life.worker)].life == life.number
+    fn lives(&self, instance: Instance) -> bool {
+        self.workers[usize::from(instance.worker)].instance == instance.number
     }
 }
 
 impl Tasks {
     fn wishes(world: &World, at: u8) -> Vec<Message> {
         let worker = &world.workers[usize::from(at)];
-        let life = Life { worker: at, number: worker.life };
+        let instance = Instance { worker: at, number: worker.instance };
         match worker.token {
-            0 => vec![Message::Claim(life)],
-            token => vec![Message::Complete(life, token), Message::Fail(life, token)],
+            0 => vec![Message::Claim(instance)],
+            token => vec![Message::Complete(instance, token), Message::Fail(instance, token)],
         }
     }
 
@@ -134,28 +134,28 @@ impl Tasks {
 
     fn deliver(&self, world: &mut World, message: Message) {
         let (now, rules) = (world.now, self.rules);
-        let known = |life: Life| world.lives(life);
+        let known = |instance: Instance| world.lives(instance);
         match message {
-            Message::Claim(life) if known(life) => {
+            Message::Claim(instance) if known(instance) => {
                 let server = &mut world.server;
-                let remembered = &mut server.memory[usize::from(life.worker)];
-                let same = remembered.filter(|(of, token)| *of == life && *token == server.token);
+                let remembered = &mut server.memory[usize::from(instance.worker)];
+                let same = remembered.filter(|(of, token)| *of == instance && *token == server.token);
                 if let Some((_, token)) = same.filter(|_| rules != Rules::NoMemory && server.state == State::Running) {
-                    world.send(Message::Handed(life, token));
+                    world.send(Message::Handed(instance, token));
                 } else if server.state == State::Waiting {
                     server.state = State::Running;
                     server.token += 1;
                     server.attempts += 1;
                     server.handed += 1;
-                    (server.holder, server.expires) = (Some(life), now + TIMEOUT);
-                    *remembered = Some((life, server.token));
+                    (server.holder, server.expires) = (Some(instance), now + TIMEOUT);
+                    *remembered = Some((instance, server.token));
                     let token = server.token;
-                    world.send(Message::Handed(life, token));
-                } else if server.state == State::Running && server.holder == Some(life) {
+                    world.send(Message::Handed(instance, token));
+                } else if server.state == State::Running && server.holder == Some(instance) {
                     server.lost_to_itself = true;
                 }
             }
-            Message::Complete(life, token) if known(life) => {
+            Message::Complete(instance, token) if known(instance) => {
                 let server = &mut world.server;
                 let mine = server.token == token || rules == Rules::AnyToken;
                 let runs = server.state == State::Running || rules == Rules::AnyState;
@@ -168,21 +168,21 @@ impl Tasks {
                     if server.state == State::Running {
                         server.state = State::Done;
                     }
-                    world.send(Message::Accepted(life, token));
+                    world.send(Message::Accepted(instance, token));
                 }
             }
-            Message::Fail(life, token) if known(life) => {
+            Message::Fail(instance, token) if known(instance) => {
                 let server = &mut world.server;
-                if server.state == State::Running && server.token == token && server.holder == Some(life) {
+                if server.state == State::Running && server.token == token && server.holder == Some(instance) {
                     Self::end_attempt(server);
                 }
             }
-            Message::Handed(life, token) if known(life) => {
-                let worker = &mut world.workers[usize::from(life.worker)];
+            Message::Handed(instance, token) if known(instance) => {
+                let worker = &mut world.workers[usize::from(instance.worker)];
                 worker.token = worker.token.max(token);
             }
-            Message::Accepted(life, token) if known(life) => {
-                let worker = &mut world.workers[usize::from(life.worker)];
+            Message::Accepted(instance, token) if known(instance) => {
+                let worker = &mut world.workers[usize::from(instance.worker)];
                 worker.told |= worker.token == token;
             }
             _ => {}
@@ -190,9 +190,9 @@ impl Tasks {
     }
 
     fn die(&self, world: &mut World, at: u8) {
-        let ended = Life { worker: at, number: world.workers[usize::from(at)].life };
+        let ended = Instance { worker: at, number: world.workers[usize::from(at)].instance };
         let server = &mut world.server;
-        world.workers[usize::from(at)] = Worker { life: ended.number + 1, ..Worker::default() };
+        world.workers[usize::from(at)] = Worker { instance: ended.number + 1, ..Worker::default() };
         if server.state == State::Running && server.holder == Some(ended) && self.rules != Rules::NoRelease {
             if self.rules == Rules::DeathsAreFree {
                 server.attempts -= 1;
@@ -219,7 +219,7 @@ impl Model for Tasks {
             actions.push(Step::Lose(*message));
         }
         for at in 0..2 {
-            if world.workers[usize::from(at)].life < LIVES {
+            if world.workers[usize::from(at)].instance < LIVES {
                 actions.push(Step::Die(at));
             }
             if world.messages.len() < UNDER_WAY {
@@ -261,7 +261,8 @@ impl Model for Tasks {
                 world.server.accepted.iter().all(|token| *token == world.server.token)
             }),
             Property::always("a dead worker holds nothing", |_, world: &World| {
-                world.server.state != State::Running || world.server.holder.is_some_and(|life| world.lives(life))
+                world.server.state != State::Running
+                    || world.server.holder.is_some_and(|instance| world.lives(instance))
             }),
             Property::always("it is handed out so often at most", |_, world: &World| world.server.handed <= ATTEMPTS),
             Property::always("one worker at most hears that it completed the task", |_, world: &World| {

@@ -39,7 +39,7 @@ impl Stamped {
 
 /// One command from its first to its last stamp.
 #[derive(Debug, Clone)]
-struct Life {
+struct Instance {
     first: Stamp,
     last: Stamp,
     token: u64,
@@ -49,14 +49,14 @@ struct Life {
 
 /// How many commands there were; or what is wrong with the history.
 pub fn one_after_the_other(stamps: &[Stamped]) -> Result<usize, String> {
-    let mut lives: Vec<Life> = Vec::new();
+    let mut lives: Vec<Instance> = Vec::new();
     for stamp in stamps {
-        match lives.iter_mut().find(|life| life.pid == stamp.pid && life.token == stamp.token) {
-            Some(life) => {
-                life.first = life.first.min(stamp.at);
-                life.last = life.last.max(stamp.at);
+        match lives.iter_mut().find(|instance| instance.pid == stamp.pid && instance.token == stamp.token) {
+            Some(instance) => {
+                instance.first = instance.first.min(stamp.at);
+                instance.last = instance.last.max(stamp.at);
             }
-            None => lives.push(Life {
+            None => lives.push(Instance {
                 first: stamp.at,
                 last: stamp.at,
                 token: stamp.token,
@@ -65,7 +65,7 @@ pub fn one_after_the_other(stamps: &[Stamped]) -> Result<usize, String> {
             }),
         }
     }
-    lives.sort_by_key(|life| life.first);
+    lives.sort_by_key(|instance| instance.first);
     for pair in lives.windows(2) {
         let [old, new] = pair else { continue };
         if new.first <= old.last {

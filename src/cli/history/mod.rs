@@ -24,7 +24,7 @@ use crate::rpc::wire::history::HistorySource;
 use crate::rpc::wire::history_entry::HistoryEntry;
 use crate::rpc::wire::history_report::HistoryReport;
 use crate::store::history::Source;
-use read::{Read, Wish};
+use read::{HistoryRequest, Read};
 use serde::Serialize;
 use std::path::Path;
 
@@ -55,8 +55,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
     // What is asked for with the picture alone is not read.
     let listed = if to_stdout { None } else { arguments.beats };
     let beats = listed.and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
-    let wish = Wish { since: arguments.since, beats, node_id: node_id.as_ref() };
-    let mut read = read::read(&config, wish).await?;
+    let request = HistoryRequest { since: arguments.since, beats, node_id: node_id.as_ref() };
+    let mut read = read::read(&config, request).await?;
     if let Some(id) = &node_id {
         narrow(&mut read.report, id)?;
     }

@@ -35,7 +35,7 @@ pub(super) struct Read {
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wish<'a> {
+pub(super) struct HistoryRequest<'a> {
     /// How far back.
     pub(super) since: Duration,
     /// How many heartbeats; none: zero.
@@ -48,7 +48,7 @@ pub(super) struct Wish<'a> {
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis keeps the history and does not answer, [`Failure::Failed`] for MongoDB.
-pub(super) async fn read(config: &Config, wish: Wish<'_>) -> Result<Read, Failure> {
+pub(super) async fn read(config: &Config, request: HistoryRequest<'_>) -> Result<Read, Failure> {
     let target = settings::observed_target(config);
     let redis = RedisStore::new(target.clone(), &config.cluster);
     let store = Stores::new(config, &target).map_err(|fault| Failure::Failed(fault.to_string()))?;
@@ -60,12 +60,12 @@ pub(super) async fn read(config: &Config, wish: Wish<'_>) -> Result<Read, Failur
         Err(fault) => (Present { as_of: wall_clock(), ..Present::default() }, Some(fault.to_string())),
     };
     let failed = |fault: HistoryFault| failure(source, &redis, fault);
-    let report = report_reader::report(&store, wish.since, &present).await.map_err(failed)?;
-    let beats = match wish.beats {
+    let report = report_reader::report(&store, request.since, &present).await.map_err(failed)?;
+    let beats = match request.beats {
         0 => HistoryPage::default(),
         limit => {
-            let since = Some(ServerTime(present.as_of.0.saturating_sub(millis(wish.since))));
-            let query = HistoryQuery { node_id: wish.node_id.cloned(), since, limit };
+            let since = Some(ServerTime(present.as_of.0.saturating_sub(millis(request.since))));
+            let query = HistoryQuery { node_id: request.node_id.cloned(), since, limit };
             store.samples(&query).await.map_err(failed)?
         }
     };

@@ -35,7 +35,7 @@ const ATTACH_POLL: Duration = Duration::from_millis(100);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module's text.
-pub(super) struct Keeper<'a> {
+pub(super) struct SessionNode<'a> {
     global: &'a Global,
     config: Config,
     seek: Seek,
@@ -54,7 +54,7 @@ struct Place {
     socket: PathBuf,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> SessionNode<'a> {
     pub(super) fn new(global: &'a Global, config: Config, seek: Seek, news: News, stop: watch::Receiver<bool>) -> Self {
         Self { global, config, seek, news, stop, redis: None, own: None, lost: None, told: None }
     }

@@ -20,7 +20,7 @@ use crate::cli::node_access::own_node::{LEAVE_WITHIN, limits};
 use crate::rpc::connection::Limits;
 use crate::rpc::mcp::{Attachment, HAPPENINGS_QUEUED};
 use crate::rpc::stdio::serve_mcp;
-use attachment::Keeper;
+use attachment::SessionNode;
 use news::News;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -42,14 +42,14 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
     // What is wrong with the command is told before the host is answered.
     attach::find(session.global, &config).await?;
     let (attachment, attached) = watch::channel(Attachment::Seeking);
-    let (tell, happenings) = mpsc::channel(HAPPENINGS_QUEUED);
+    let (tell, notices) = mpsc::channel(HAPPENINGS_QUEUED);
     let (stop, stopped) = watch::channel(false);
     let bounds = Limits { drain: DRAIN, ..limits(&config) };
     let mut host = JoinSet::new();
     let to_host = stopped.clone();
-    host.spawn(async move { serve_mcp(&bounds, attached, happenings, to_host).await });
+    host.spawn(async move { serve_mcp(&bounds, attached, notices, to_host).await });
     let seek = settings::seek(&config, session.environment);
-    let mut keeper = Keeper::new(session.global, config, seek, News::new(attachment, tell), stopped);
+    let mut keeper = SessionNode::new(session.global, config, seek, News::new(attachment, tell), stopped);
     let outcome = {
         let kept = keeper.keep();
         tokio::pin!(kept);

@@ -10,7 +10,7 @@
 
 use crate::cli::node_access::attach::ANSWER;
 use crate::rpc::client::{CallError, Client, Notification};
-use crate::rpc::mcp::{Attachment, Happening, Link};
+use crate::rpc::mcp::{Attachment, HostNotice, Link};
 use crate::rpc::wire::subscription::SubscribeParams;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -33,7 +33,7 @@ const BEGINNING: &str = "0-0";
 /// See the module's text.
 pub(super) struct News {
     attachment: watch::Sender<Attachment>,
-    tell: mpsc::Sender<Happening>,
+    tell: mpsc::Sender<HostNotice>,
     /// When the session was attached for the first time, in milliseconds of the Redis server's clock.
     began: Option<u64>,
     /// The `id` of the last event seen.
@@ -41,7 +41,7 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn new(attachment: watch::Sender<Attachment>, tell: mpsc::Sender<Happening>) -> Self {
+    pub(super) fn new(attachment: watch::Sender<Attachment>, tell: mpsc::Sender<HostNotice>) -> Self {
         Self { attachment, tell, began: None, seen: None }
     }
 
@@ -95,7 +95,7 @@ impl News {
 
     /// Brings events until the connection is lost. True: it stands, and is not answered on.
     async fn bring_from(&mut self, client: &Client) -> bool {
-        self.send(Happening::Attached).await;
+        self.send(HostNotice::Attached).await;
         while !client.is_lost() {
             let after = self.seen.clone().or_else(|| self.began.map(|_| BEGINNING.to_owned()));
             let wish = SubscribeParams { events: None, after };
@@ -120,13 +120,13 @@ impl News {
             }
             let earlier = matches!((self.began, event["at_ms"].as_u64()), (Some(began), Some(at)) if at <= began);
             let seen = place_of(&event);
-            self.send(if earlier { Happening::Earlier(event) } else { Happening::Event(event) }).await;
+            self.send(if earlier { HostNotice::Earlier(event) } else { HostNotice::Event(event) }).await;
             // Only now: what was given up before it was told comes again.
             self.seen = seen.or(self.seen.take());
         }
     }
 
-    async fn send(&self, happening: Happening) {
+    async fn send(&self, happening: HostNotice) {
         // Without a receiver the session ends.
         let _ = self.tell.send(happening).await;
     }

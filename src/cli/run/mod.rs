@@ -20,7 +20,7 @@ use crate::engine::state_dir::StateDir;
 use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
 use crate::store::{Answer, Store};
-use report::Say;
+use report::RunReport;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     settle::refuse_eviction(&config, &redis).await?;
-    let say = Say::start(&name, arguments.quiet, arguments.json);
+    let say = RunReport::start(&name, arguments.quiet, arguments.json);
     if let Some(trouble) = &redis.trouble {
         say.trouble(trouble);
     }
@@ -104,7 +104,7 @@ pub(super) fn launch_command(arguments: &LaunchArguments) -> Outcome {
 }
 
 /// The cluster's grace: as the data set says, else as this host remembers it, else as it is configured.
-async fn grace(config: &Config, store: &RedisStore, say: &Say) -> Duration {
+async fn grace(config: &Config, store: &RedisStore, say: &RunReport) -> Duration {
     let dir = StateDir::open(&config.state_dir, &config.cluster).ok();
     let look = store.call(Call::Settings { known: 0, wanted: None });
     let found = match tokio::time::timeout(SETTINGS_WITHIN, look).await {

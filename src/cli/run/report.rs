@@ -17,7 +17,7 @@ const QUEUE: usize = 64;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// See the module's text.
-pub(super) struct Say {
+pub(super) struct RunReport {
     lease: LeaseName,
     quiet: bool,
     json: bool,
@@ -25,7 +25,7 @@ pub(super) struct Say {
     written: Receiver<()>,
 }
 
-impl Say {
+impl RunReport {
     pub(super) fn start(lease: &LeaseName, quiet: bool, json: bool) -> Self {
         let (lines, queue) = sync_channel::<String>(QUEUE);
         let (done, written) = sync_channel(1);

@@ -9,7 +9,7 @@
 //! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
 
 use super::output::Tail;
-use crate::cli::work::node_link::Door;
+use crate::cli::work::node_link::NodeLink;
 use crate::clock;
 use crate::cluster::time::Moment;
 use crate::guard::tied;
@@ -112,7 +112,7 @@ impl Drop for Group {
 
 /// Runs a task to its end.
 pub(super) async fn run(
-    door: Arc<Door>,
+    door: Arc<NodeLink>,
     command: Arc<Vec<OsString>>,
     task: ClaimedTask,
     mut stop: watch::Receiver<Stop>,
@@ -133,7 +133,7 @@ pub(super) async fn run(
 }
 
 struct Job {
-    door: Arc<Door>,
+    door: Arc<NodeLink>,
     task_id: String,
     token: u64,
     began: Moment,

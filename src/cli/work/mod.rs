@@ -25,7 +25,7 @@ use crate::cluster::time::{Moment, millis};
 use crate::rpc::client::CallError;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
 use job::{Ended, Ending, Stop};
-use node_link::Door;
+use node_link::NodeLink;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::pin::Pin;
@@ -69,7 +69,7 @@ struct Line<'a> {
 /// See [`Failure`].
 pub(super) async fn run(session: &mut Session<'_>, arguments: WorkArguments) -> Outcome {
     let (client, config) = require(session.global, session.environment).await?;
-    let door = Arc::new(Door::new(session.global.clone(), config, client));
+    let door = Arc::new(NodeLink::new(session.global.clone(), config, client));
     let (stop, _) = watch::channel(Stop::No);
     let worker = Worker {
         claims: door.another(),
@@ -91,8 +91,8 @@ type Claiming<'a> = Pin<Box<dyn Future<Output = Result<Vec<ClaimedTask>, CallErr
 
 struct Worker {
     /// A connection for claims alone: closed when the work shall end, which ends a claim that waits.
-    claims: Door,
-    door: Arc<Door>,
+    claims: NodeLink,
+    door: Arc<NodeLink>,
     command: Arc<Vec<OsString>>,
     kinds: Vec<String>,
     jobs: usize,

@@ -17,13 +17,13 @@ use tokio::sync::Mutex;
 
 /// The way to the node.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct NodeLink {
     global: Global,
     config: Config,
     client: Mutex<Option<Arc<Client>>>,
 }
 
-impl Door {
+impl NodeLink {
     /// A way that has just been found.
     pub(super) fn new(global: Global, config: Config, client: Client) -> Self {
         Self { global, config, client: Mutex::new(Some(Arc::new(client))) }

@@ -123,12 +123,12 @@ impl Summary {
         let mut lives: std::collections::BTreeMap<(&NodeId, Incarnation), Vec<Self>> =
             std::collections::BTreeMap::new();
         for sample in samples {
-            let life = lives.entry((&sample.node_id, sample.incarnation)).or_default();
-            if life.last_mut().is_some_and(|summary| summary.add(sample)) {
+            let instance = lives.entry((&sample.node_id, sample.incarnation)).or_default();
+            if instance.last_mut().is_some_and(|summary| summary.add(sample)) {
                 continue;
             }
-            let previous = life.last().map(|summary| summary.last_at);
-            life.push(Self::of(sample, previous));
+            let previous = instance.last().map(|summary| summary.last_at);
+            instance.push(Self::of(sample, previous));
         }
         lives.into_values().flatten().collect()
     }

@@ -8,7 +8,7 @@
 use super::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{NodeId, Term};
-use crate::cluster::protocol::{DataSet, Delta, LeaderRecord, Life, Numbers};
+use crate::cluster::protocol::{DataSet, Delta, Instance, LeaderRecord, Numbers};
 use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
@@ -114,7 +114,7 @@ impl ClusterView {
 
     /// The life that holds the lease.
     #[must_use]
-    pub fn holder(&self) -> Option<&Life> {
+    pub fn holder(&self) -> Option<&Instance> {
         self.leader.as_ref().and_then(|record| record.holder.as_ref())
     }
 
@@ -188,7 +188,7 @@ impl ClusterView {
         let lease = self.data.as_ref().and_then(|data| data.timing).unwrap_or_default().lease_ttl;
         let incarnation = self.members.get(leader_id).map(|m| m.incarnation).unwrap_or_default();
         self.leader = Some(LeaderRecord {
-            holder: Some(Life { node_id: leader_id.clone(), incarnation }),
+            holder: Some(Instance { node_id: leader_id.clone(), incarnation }),
             term,
             expires_at: at.plus(lease),
             nonce: String::new(),

@@ -75,14 +75,14 @@ impl Node {
     }
 
     pub(super) fn act_beat(&mut self, now: Moment) {
-        let Some(life) = self.life().cloned() else { return self.act_observer(now) };
+        let Some(instance) = self.instance().cloned() else { return self.act_observer(now) };
         if self.beat.pending.is_none()
             && let Some(due) = self.beat.next.filter(|at| *at <= now)
         {
             let renew = self.leadership().filter(|l| !l.resigning).map(|l| l.term);
             let promise = self.promise();
             let tick = Tick {
-                life,
+                instance,
                 epoch: self.view.epoch().to_owned(),
                 version: self.view.version,
                 floor: self.view.floor,

@@ -36,7 +36,7 @@ impl Draining {
     }
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
-        let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats() && node.life().is_some();
+        let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats() && node.instance().is_some();
         let again = Some(self.after).filter(|_| self.told != Some(self.wanted) && quiet);
         self.resigning.iter().map(|(.., until)| *until).chain(again).min()
     }
@@ -50,7 +50,7 @@ impl Node {
     }
 
     pub(super) fn asked_to_drain(&mut self, client: Ticket, enabled: bool) {
-        if self.life().is_none() {
+        if self.instance().is_none() {
             let refusal = self.unfit();
             self.reply(client, Err(refusal));
             return;
@@ -69,12 +69,12 @@ impl Node {
         if !asked || call.is_some() || self.leaving() {
             return;
         }
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         if wanted && let Some(leadership) = &mut self.leadership {
             leadership.resigning = true;
         }
         let revision = self.revision;
-        let ticket = self.call(Call::Drain(Drain { life, enabled: wanted, revision }));
+        let ticket = self.call(Call::Drain(Drain { instance, enabled: wanted, revision }));
         self.draining.call = Some((ticket, wanted, revision));
     }
 

@@ -10,7 +10,7 @@ use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::messages::message::Producer;
-use crate::cluster::protocol::{Call, DataSet, Fault, Life, Reply, ServerId};
+use crate::cluster::protocol::{Call, DataSet, Fault, Instance, Reply, ServerId};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
@@ -113,7 +113,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
     /// Which life.
-    pub life: Life,
+    pub instance: Instance,
     /// Where receiving goes on.
     pub cursor: MessageSeq,
     /// Where receiving stood under the id that a rename took, when that was a known one.
@@ -153,7 +153,7 @@ pub enum Note {
         wait: Duration,
     },
     /// The node is a member.
-    Joined(Life),
+    Joined(Instance),
     /// The id belongs to another process.
     Refused {
         /// The id.

@@ -10,7 +10,7 @@ use super::requests::{Refusal, Response};
 use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, Nonce};
 use crate::cluster::lease::margins::takeover_wait;
-use crate::cluster::protocol::{Call, Fault, Join, JoinReply, Life, ServerId};
+use crate::cluster::protocol::{Call, Fault, Instance, Join, JoinReply, ServerId};
 use crate::cluster::time::Moment;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -95,7 +95,8 @@ impl Node {
         );
         let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
         attempt.clients.push(client);
-        attempt.rename_from = self.life().map(|life| life.node_id.clone()).filter(|id| *id != attempt.node_id);
+        attempt.rename_from =
+            self.instance().map(|instance| instance.node_id.clone()).filter(|id| *id != attempt.node_id);
         self.join.attempt = Some(attempt);
         if !matches!(self.standing, Standing::Member(_)) {
             self.standing = Standing::Joining;
@@ -189,15 +190,16 @@ impl Node {
         attempt.unsettled = false;
         match reply {
             JoinReply::Joined { now: at, incarnation, joined_at, cursor, aliases, data, registered, stood } => {
-                let life = Life { node_id: attempt.node_id.clone(), incarnation };
+                let instance = Instance { node_id: attempt.node_id.clone(), incarnation };
                 (self.view.as_of, self.seen) = (at, now);
                 self.known = self.known.max(data.numbers);
                 self.adopt(now, &data);
-                let admission = Admission { life: life.clone(), cursor, stood, aliases, joined_at, data: data.clone() };
+                let admission =
+                    Admission { instance: instance.clone(), cursor, stood, aliases, joined_at, data: data.clone() };
                 if self.view.take_data(data.clone()) {
                     self.effects.push(Effect::DataSet(Box::new(data)));
                 }
-                self.admitted(now, attempt, life, admission, registered.then_some(server));
+                self.admitted(now, attempt, instance, admission, registered.then_some(server));
             }
             JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
                 let holder = describe(&attempt.node_id, incarnation, &metadata);
@@ -210,30 +212,37 @@ impl Node {
         }
     }
 
-    fn admitted(&mut self, now: Moment, attempt: Attempt, life: Life, admission: Admission, stored: Option<ServerId>) {
+    fn admitted(
+        &mut self,
+        now: Moment,
+        attempt: Attempt,
+        instance: Instance,
+        admission: Admission,
+        stored: Option<ServerId>,
+    ) {
         let renamed = attempt.rename_from.is_some();
         if renamed && let Some(leadership) = self.leadership.take() {
             self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
             self.release_leader_channel();
         }
-        if self.incarnation != life.incarnation || renamed {
-            self.effects.push(Effect::Note(Note::Joined(life.clone())));
+        if self.incarnation != instance.incarnation || renamed {
+            self.effects.push(Effect::Note(Note::Joined(instance.clone())));
         }
         self.join.failures = 0;
         self.join.settled = true;
-        self.settings.node_id = life.node_id.clone();
-        if self.settings.cursor_of.as_ref() != Some(&life.node_id) {
+        self.settings.node_id = instance.node_id.clone();
+        if self.settings.cursor_of.as_ref() != Some(&instance.node_id) {
             // What was kept under another id has done its part.
             self.settings.cursor = Some((admission.cursor, admission.data.epoch.clone()));
-            self.settings.cursor_of = Some(life.node_id.clone());
+            self.settings.cursor_of = Some(instance.node_id.clone());
         }
         self.settings.metadata = attempt.metadata;
         self.told = self.told.max(attempt.revision);
         self.aliases.clone_from(&admission.aliases);
-        self.recording.admitted(&life, self.settings.former.take().as_ref());
-        self.incarnation = life.incarnation;
+        self.recording.admitted(&instance, self.settings.former.take().as_ref());
+        self.incarnation = instance.incarnation;
         self.joined_at = admission.joined_at;
-        self.standing = Standing::Member(life);
+        self.standing = Standing::Member(instance);
         self.join.waiting_for_view.extend(attempt.clients);
         self.effects.push(Effect::Joined(Box::new(admission)));
         self.presence.joined(stored);
@@ -362,22 +371,22 @@ impl Node {
 
     /// The view holds every row: those who asked to join are answered.
     pub(super) fn view_is_complete(&mut self, now: Moment) {
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         // The own row is the proof that the view is not of a data set that was lost meanwhile.
-        if self.view.members.get(&life.node_id).is_none_or(|m| m.incarnation != life.incarnation) {
+        if self.view.members.get(&instance.node_id).is_none_or(|m| m.incarnation != instance.incarnation) {
             return;
         }
         for client in std::mem::take(&mut self.join.waiting_for_view) {
-            self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
+            self.reply(client, Ok(Response::Joined { instance: instance.clone(), joined_at: self.joined_at }));
         }
         self.plan_watch(now);
     }
 
     /// The view cannot be had right now: those who asked to join are answered with what is known.
     pub(super) fn view_is_late(&mut self) {
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         for client in std::mem::take(&mut self.join.waiting_for_view) {
-            self.reply(client, Ok(Response::Joined { life: life.clone(), joined_at: self.joined_at }));
+            self.reply(client, Ok(Response::Joined { instance: instance.clone(), joined_at: self.joined_at }));
         }
     }
 }

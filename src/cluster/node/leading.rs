@@ -105,7 +105,7 @@ impl Node {
         if !idle || !stands {
             return;
         }
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         let promise = self.promise();
         // The rank is counted only when the first in rank could ask: with many members it costs more than the rest.
         let first = self.observation.chance(self.node_id(), promise, 0);
@@ -122,7 +122,7 @@ impl Node {
             return;
         }
         let campaign = Campaign {
-            life,
+            instance,
             rule: chance.rule,
             seen: chance.seen,
             nonce: self.nonce(),
@@ -163,13 +163,13 @@ impl Node {
 
     /// Compares what this node holds with the record that was just seen.
     pub(super) fn compare_with_record(&mut self, now: Moment) {
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         let record = self.view.leader.as_ref();
         let holder = record.and_then(|r| r.holder.as_ref());
         let term = record.map(|r| r.term).unwrap_or_default();
         // An event names the holder without its life; the record that follows does.
-        let mine = holder.is_some_and(|h| *h == life);
-        let handing = record.and_then(|r| r.handing_to.clone()).filter(|id| *id != life.node_id);
+        let mine = holder.is_some_and(|h| *h == instance);
+        let handing = record.and_then(|r| r.handing_to.clone()).filter(|id| *id != instance.node_id);
         let quiet = self.leading.campaign.is_none() && self.join_is_quiet();
         let promise = self.promise();
         match &mut self.leadership {
@@ -233,9 +233,9 @@ impl Node {
             return;
         }
         self.leading.resign_at = None;
-        let (Some(life), Some(held)) = (self.life().cloned(), self.leadership.as_ref()) else { return };
+        let (Some(instance), Some(held)) = (self.instance().cloned(), self.leadership.as_ref()) else { return };
         let term = held.term;
-        self.leading.resign = Some(self.call(Call::Resign { life, term }));
+        self.leading.resign = Some(self.call(Call::Resign { instance, term }));
     }
 
     pub(super) fn resign_answered(&mut self, now: Moment, ticket: Ticket) {
@@ -260,14 +260,14 @@ impl Node {
         if self.leading.sweep_at.is_some_and(|at| at > now) {
             return;
         }
-        let (Some(life), Some(held)) = (self.life().cloned(), self.leadership.as_ref()) else { return };
+        let (Some(instance), Some(held)) = (self.instance().cloned(), self.leadership.as_ref()) else { return };
         let term = held.term;
         let wait = takeover_wait(grace);
         let calm = now >= self.leading.stalled_until;
         let ripe = self.leading.gone.iter().filter(|(_, (_, since))| calm && now.since(*since) >= wait);
         let dead = ripe.take(SWEEP).map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect();
         self.leading.sweep_at = Some(now + grace / 3);
-        self.leading.sweep = Some(self.call(Call::Sweep { life, term, dead }));
+        self.leading.sweep = Some(self.call(Call::Sweep { instance, term, dead }));
     }
 
     pub(super) fn swept(

@@ -28,7 +28,7 @@ impl Node {
             return;
         }
         let clients = std::mem::take(&mut self.join.leave_next);
-        let Some(life) = self.life().cloned() else {
+        let Some(instance) = self.instance().cloned() else {
             if self.join.attempt.as_ref().is_some_and(|attempt| attempt.left.is_some()) {
                 // It waits for the holder of its id, and would make a member of a node that was asked to leave.
                 self.overtake(now, "the node was asked to leave before that");
@@ -44,7 +44,7 @@ impl Node {
         if let Some(leadership) = &mut self.leadership {
             leadership.resigning = true;
         }
-        let ticket = self.call(Call::Leave { life, acknowledged: self.acknowledged });
+        let ticket = self.call(Call::Leave { instance, acknowledged: self.acknowledged });
         self.join.leave = Some((ticket, clients));
     }
 

@@ -33,7 +33,7 @@ pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{JoinAsk, Refusal, Request, Response};
 
 use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
-use super::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
+use super::protocol::{Call, Fault, Instance, Numbers, Reply, ServerId};
 use super::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use super::time::{Moment, ServerTime};
 use crate::cluster::lease::election::Observation;
@@ -86,7 +86,7 @@ pub enum Standing {
     /// It is trying to.
     Joining,
     /// It is one.
-    Member(Life),
+    Member(Instance),
     /// Its id belongs to another process, described here.
     Refused(String),
 }
@@ -371,9 +371,9 @@ impl Node {
         ticket
     }
 
-    fn life(&self) -> Option<&Life> {
+    fn instance(&self) -> Option<&Instance> {
         match &self.standing {
-            Standing::Member(life) => Some(life),
+            Standing::Member(instance) => Some(instance),
             _ => None,
         }
     }

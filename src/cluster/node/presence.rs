@@ -138,10 +138,10 @@ impl Node {
 
     fn has_to_register(&self) -> Option<Call> {
         let presence = self.presence.standing()?.clone();
-        let life = self.life()?.clone();
+        let instance = self.instance()?.clone();
         let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
         let term = term.filter(|_| self.presence.channel == Channel::Held);
-        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { life, presence, term })
+        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { instance, presence, term })
     }
 
     /// A server answered a call: a connection that another one stored, say a primary that was demoted, is of no more use.

@@ -9,7 +9,7 @@
 use super::{Effect, Node};
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
-use crate::cluster::protocol::Life;
+use crate::cluster::protocol::Instance;
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Former {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beaten {
     /// Who beat, in which life.
-    pub life: Life,
+    pub instance: Instance,
     /// Its place among the beats of that life, from 1.
     pub number: u64,
     /// When Redis took it.
@@ -57,7 +57,7 @@ pub struct Beaten {
 
 #[derive(Debug, Default)]
 pub(super) struct Recording {
-    life: Option<Life>,
+    instance: Option<Instance>,
     number: u64,
     /// Counts the samples that came in, so that each can be named.
     taken: u64,
@@ -68,11 +68,11 @@ pub(super) struct Recording {
 
 impl Recording {
     /// A life begins or goes on.
-    pub(super) fn admitted(&mut self, life: &Life, former: Option<&Former>) {
-        if self.life.as_ref() != Some(life) {
-            let beats = former.filter(|former| former.incarnation == life.incarnation).map(|former| former.beats);
+    pub(super) fn admitted(&mut self, instance: &Instance, former: Option<&Former>) {
+        if self.instance.as_ref() != Some(instance) {
+            let beats = former.filter(|former| former.incarnation == instance.incarnation).map(|former| former.beats);
             self.number = beats.unwrap_or_default();
-            self.life = Some(life.clone());
+            self.instance = Some(instance.clone());
         }
     }
 
@@ -112,7 +112,7 @@ impl Node {
     /// A tick was taken: it is a beat.
     pub(super) fn beaten(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
         let recorded = self.recording.delivered();
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         self.recording.number += 1;
         let holder = self.view.leader.as_ref().and_then(|record| record.holder.as_ref());
         let beaten = Beaten {
@@ -120,13 +120,13 @@ impl Node {
             at,
             leads: self.leads(now),
             term: self.view.term,
-            leader_id: holder.map(|life| life.node_id.clone()),
+            leader_id: holder.map(|instance| instance.node_id.clone()),
             round_trip: now.since(sent),
             attempts,
             delay: now.since(self.beat.was_due),
             interval: self.timing.heartbeat_interval,
             recorded,
-            life,
+            instance,
         };
         self.effects.push(Effect::Beaten(Box::new(beaten)));
     }
@@ -151,7 +151,7 @@ mod tests {
         now: Moment,
         calls: Vec<(Ticket, Call)>,
         beats: Vec<Beaten>,
-        life: u64,
+        instance: u64,
     }
 
     impl Bench {
@@ -172,7 +172,7 @@ mod tests {
                 former,
             };
             let now = Moment(Duration::from_secs(100));
-            Self { node: Node::new(settings), now, calls: Vec::new(), beats: Vec::new(), life: 7 }
+            Self { node: Node::new(settings), now, calls: Vec::new(), beats: Vec::new(), instance: 7 }
         }
 
         fn step(&mut self, input: Input) {
@@ -209,7 +209,7 @@ mod tests {
         fn joined(&self) -> Reply {
             Reply::Join(Box::new(JoinReply::Joined {
                 now: self.at(),
-                incarnation: Incarnation(self.life),
+                incarnation: Incarnation(self.instance),
                 joined_at: self.at(),
                 cursor: MessageSeq(0),
                 aliases: Vec::new(),
@@ -262,8 +262,8 @@ mod tests {
         fn record(&mut self, number: u64) {
             let beat = self.beats.last().expect("a beat").clone();
             self.step(Input::Record(Box::new(Sample {
-                node_id: beat.life.node_id,
-                incarnation: beat.life.incarnation,
+                node_id: beat.instance.node_id,
+                incarnation: beat.instance.incarnation,
                 number,
                 at: beat.at,
                 leads: false,

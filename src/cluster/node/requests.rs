@@ -6,7 +6,7 @@
 
 use super::{Effect, Node, Standing, Ticket};
 use crate::cluster::ids::{MessageSeq, NodeId, Term};
-use crate::cluster::protocol::{Call, Fault, HandOver, LeaderRecord, Life, Numbers};
+use crate::cluster::protocol::{Call, Fault, HandOver, Instance, LeaderRecord, Numbers};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum Response {
     /// The node is a member, and its view holds every other one.
     Joined {
         /// Which life.
-        life: Life,
+        instance: Instance,
         /// Since when.
         joined_at: ServerTime,
     },
@@ -87,7 +87,7 @@ pub enum Response {
     /// A heartbeat was taken.
     Beat {
         /// Whose.
-        life: Life,
+        instance: Instance,
         /// When.
         at: ServerTime,
         /// How long the round trip took.
@@ -191,7 +191,7 @@ impl Node {
     }
 
     fn asked_to_elect(&mut self, now: Moment, client: Ticket, candidate: Option<NodeId>, force: bool) {
-        let member = self.life().map(|life| life.node_id.clone());
+        let member = self.instance().map(|instance| instance.node_id.clone());
         let target = candidate.clone().or(member);
         if target.is_none() {
             let refusal = self.unfit();
@@ -312,10 +312,10 @@ impl Node {
 
     pub(super) fn beat_done(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
         let clients = std::mem::take(&mut self.requests.beats);
-        let Some(life) = self.life().cloned() else { return };
+        let Some(instance) = self.instance().cloned() else { return };
         for client in clients {
             let round_trip = now.since(sent);
-            self.reply(client, Ok(Response::Beat { life: life.clone(), at, round_trip, attempts }));
+            self.reply(client, Ok(Response::Beat { instance: instance.clone(), at, round_trip, attempts }));
         }
     }
 

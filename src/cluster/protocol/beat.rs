@@ -2,7 +2,7 @@
 //!
 //! Not here: when to beat (`crate::cluster::node`).
 
-use super::data_set::{DataSet, Delta, Identity, Life, Numbers};
+use super::data_set::{DataSet, Delta, Identity, Instance, Numbers};
 use super::leader::LeaderRecord;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
     /// Who beats.
-    pub life: Life,
+    pub instance: Instance,
     /// The data set that the caller's view is of.
     pub epoch: String,
     /// The version that the caller's view has.

@@ -38,7 +38,7 @@ impl Numbers {
 
 /// The life of a member that makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Life {
+pub struct Instance {
     /// Who.
     pub node_id: NodeId,
     /// Which life.

@@ -2,7 +2,7 @@
 //!
 //! Not here: when a candidate may ask (`crate::cluster::lease::election`).
 
-use super::data_set::{Identity, Life};
+use super::data_set::{Identity, Instance};
 use crate::cluster::ids::{NodeId, Nonce, Term};
 use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderRecord {
     /// Who holds it; `None` when it is vacant.
-    pub holder: Option<Life>,
+    pub holder: Option<Instance>,
     /// The term of the last grant.
     pub term: Term,
     /// When the lease ends.
@@ -67,7 +67,7 @@ pub enum Rule {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
     /// Who asks.
-    pub life: Life,
+    pub instance: Instance,
     /// Under which rule.
     pub rule: Rule,
     /// The term that the candidate saw; 0 without a record.

@@ -7,7 +7,7 @@
 //!
 //! Not here: the leader's own rules (`leader.rs`); when a waiter asks again (`crate::engine`).
 
-use super::data_set::{Identity, Life, Numbers, ServerId};
+use super::data_set::{Identity, Instance, Numbers, ServerId};
 use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub struct Owner {
 impl Owner {
     /// A member, for its life.
     #[must_use]
-    pub fn of(life: Life) -> Self {
-        Self { node_id: life.node_id, incarnation: life.incarnation, presence: None }
+    pub fn of(instance: Instance) -> Self {
+        Self { node_id: instance.node_id, incarnation: instance.incarnation, presence: None }
     }
 }
 
@@ -342,7 +342,7 @@ pub enum LeaseReply {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drain {
     /// Whose life.
-    pub life: Life,
+    pub instance: Instance,
     /// Whether it shall drain.
     pub enabled: bool,
     /// Which of the node's statements about itself this is; see [`super::Join::revision`].

@@ -2,7 +2,7 @@
 //!
 //! Not here: packing (`crate::cluster::messages::packing`) and unpacking (`crate::cluster::messages::inbox`).
 
-use super::data_set::{Identity, Life};
+use super::data_set::{Identity, Instance};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::time::ServerTime;
@@ -22,7 +22,7 @@ pub struct Packed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
     /// Who sends.
-    pub life: Life,
+    pub instance: Instance,
     /// The data set that the caller speaks of.
     pub epoch: String,
     /// The outbox's identity.

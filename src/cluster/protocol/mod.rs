@@ -17,7 +17,7 @@ mod task;
 
 pub use beat::{LeaseNews, Tick, TickReply};
 pub use census::{Census, MOST_LANES};
-pub use data_set::{DataSet, Delta, Identity, Life, Numbers, ServerId, View, ViewReply};
+pub use data_set::{DataSet, Delta, Identity, Instance, Numbers, ServerId, View, ViewReply};
 pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
 pub use lease::{
     Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_REQUEST_ID, LeaseCall, LeaseRecord,
@@ -47,14 +47,14 @@ pub enum Call {
     /// Ends the membership, gives up leadership.
     Leave {
         /// Who leaves.
-        life: Life,
+        instance: Instance,
         /// What it acknowledged.
         acknowledged: Option<MessageSeq>,
     },
     /// Gives up a term, stays a member.
     Resign {
         /// Who resigns.
-        life: Life,
+        instance: Instance,
         /// Which term.
         term: Term,
     },
@@ -68,7 +68,7 @@ pub enum Call {
     /// Stores which connection proves that the caller lives.
     Register {
         /// Who.
-        life: Life,
+        instance: Instance,
         /// The connection's nonce.
         presence: Nonce,
         /// The term that the caller holds.
@@ -79,7 +79,7 @@ pub enum Call {
     /// The leader looks at all members' presence, and declares dead whose was gone for the grace.
     Sweep {
         /// Who leads.
-        life: Life,
+        instance: Instance,
         /// Under which term.
         term: Term,
         /// Members and their gone presence, at most 16.
@@ -90,7 +90,7 @@ pub enum Call {
     /// Moves the caller's cursor forward.
     Acknowledge {
         /// Who.
-        life: Life,
+        instance: Instance,
         /// The data set that the caller speaks of.
         epoch: String,
         /// Up to here.

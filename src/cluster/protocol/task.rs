@@ -6,7 +6,7 @@
 //!
 //! Not here: names, requirements, backoff (`crate::cluster::task`).
 
-use super::data_set::{Identity, Life};
+use super::data_set::{Identity, Instance};
 use crate::cluster::ids::{NodeId, Nonce, TaskToken};
 use crate::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
@@ -18,7 +18,7 @@ pub enum TaskCall {
     /// Adds tasks; one whose id exists is left as it is.
     Submit {
         /// Who submits.
-        life: Life,
+        instance: Instance,
         /// What, at most [`crate::cluster::task::BATCH_MAX`].
         tasks: Vec<NewTask>,
         /// How many bytes all kept tasks may take; of a store whose memory is limited, a quarter at most.
@@ -30,7 +30,7 @@ pub enum TaskCall {
     /// handed out wait again without having used up an attempt, and for ten minutes it gets none.
     Withdraw {
         /// Who claimed.
-        life: Life,
+        instance: Instance,
         /// The kinds of the claim.
         kinds: Vec<TaskKind>,
         /// Its nonce.
@@ -41,7 +41,7 @@ pub enum TaskCall {
     /// Says how claimed tasks go, each by itself.
     Settle {
         /// Who claimed them.
-        life: Life,
+        instance: Instance,
         /// Which, at most [`crate::cluster::task::BATCH_MAX`].
         settlements: Vec<Settlement>,
     },
@@ -151,7 +151,7 @@ pub enum Submitted {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskClaim {
     /// Who asks.
-    pub life: Life,
+    pub instance: Instance,
     /// Of these kinds only; empty: of any.
     pub kinds: Vec<TaskKind>,
     /// At most so many, at most [`crate::cluster::task::BATCH_MAX`].

@@ -30,7 +30,7 @@ const WRITE_RETRY_DELAY: Duration = Duration::from_secs(5);
 const PAGE: usize = 500;
 
 /// See the module's text.
-pub(super) struct Chronicle<S> {
+pub(super) struct EventRecorder<S> {
     pub(super) store: Arc<S>,
     pub(super) redis: Arc<RedisStore>,
     pub(super) hub: Arc<Hub>,
@@ -40,7 +40,7 @@ pub(super) struct Chronicle<S> {
 /// Up to where the events of a data set are in the store.
 type Recorded = Option<(String, EventSeq)>;
 
-impl<S: HistoryStore> Chronicle<S> {
+impl<S: HistoryStore> EventRecorder<S> {
     /// Runs as long as the node does.
     pub(super) async fn run(self) {
         let mut recorded: Recorded = None;

@@ -36,7 +36,7 @@ use crate::engine::events::Hub;
 use crate::engine::node::driver::Status;
 use crate::store::history::{Batch, HistoryStore, Source, Stores};
 use crate::store::redis::RedisStore;
-use event_recorder::Chronicle;
+use event_recorder::EventRecorder;
 use intake::Intake;
 use recorder::Recorder;
 use spool::Spool;
@@ -105,14 +105,14 @@ impl History {
             ending: to_end,
             ended: told,
         };
-        let chronicle = Chronicle {
+        let event_recorder = EventRecorder {
             store: Arc::clone(&store),
             redis: Arc::clone(around.redis),
             hub: Arc::clone(around.hub),
             status: around.status.clone(),
         };
         tasks.spawn(recorder.run());
-        tasks.spawn(chronicle.run());
+        tasks.spawn(event_recorder.run());
         Arc::new(Self::Brought(Brought { store, intake, ending, ended }))
     }
 
@@ -173,8 +173,8 @@ impl History {
 /// The sample of a heartbeat; `lag`: how many messages wait for the node.
 pub(super) fn sample(beaten: Beaten, lag: u64, memory: u64) -> Sample {
     Sample {
-        node_id: beaten.life.node_id,
-        incarnation: beaten.life.incarnation,
+        node_id: beaten.instance.node_id,
+        incarnation: beaten.instance.incarnation,
         number: beaten.number,
         at: beaten.at,
         leads: beaten.leads,

@@ -8,7 +8,7 @@
 //! 2. A batch whose fate is unknown goes again as unsure, and stays in the spool until the store confirmed it.
 //! 3. The log is told once when the store is lost, and once when it is back.
 //!
-//! Not here: which samples a store has already (`crate::store::mongodb`), events (`chronicle.rs`).
+//! Not here: which samples a store has already (`crate::store::mongodb`), events (`event_recorder.rs`).
 
 use super::super::metrics::Metrics;
 use super::intake::Intake;

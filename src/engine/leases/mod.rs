@@ -20,8 +20,8 @@ use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
 use crate::cluster::time::{Moment, ServerTime, millis};
-use crate::engine::background::Nursery;
-use crate::engine::cleanup::{PendingCounts, Undo, Undoing};
+use crate::engine::background::BackgroundTasks;
+use crate::engine::cleanup::{Cleanup, CleanupQueue, PendingCounts};
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, HeldLease};
 use crate::engine::store_calls::{Caller, RETRY_FOR, Verdict, gone, nonce};
 use std::collections::HashMap;
@@ -39,10 +39,10 @@ const MAX_PENDING_ACQUISITIONS: usize = 10_000;
 /// See the module's text.
 pub(crate) struct Leases {
     caller: Caller,
-    undoing: Undoing,
+    cleanup: CleanupQueue,
     /// Who is called by which ticket.
     waiters: Mutex<HashMap<Nonce, Arc<Notify>>>,
-    nursery: Nursery,
+    background: BackgroundTasks,
     /// The server and data set of the last answers, and since when.
     served: Mutex<Option<(ServerId, String, Moment)>>,
     /// Requests of [`Self::run_once`] whose calls are under way or being withdrawn.
@@ -70,13 +70,13 @@ impl Drop for Place {
 }
 
 impl Leases {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, process: Nonce) -> Arc<Self> {
+    pub(super) fn new(caller: Caller, cleanup: CleanupQueue, background: BackgroundTasks, process: Nonce) -> Arc<Self> {
         let (waiters, served, pending) = (Mutex::default(), Mutex::default(), PendingCounts::default());
         Arc::new(Self {
             caller,
-            undoing,
+            cleanup,
             waiters,
-            nursery,
+            background,
             served,
             pending,
             calls: (process, AtomicU64::new(1)),
@@ -85,8 +85,8 @@ impl Leases {
     }
 
     /// Waits for this node's membership, as far as that may help.
-    pub(super) async fn member(&self) -> Result<protocol::Life, Error> {
-        self.caller.life(clock::now() + RETRY_FOR).await
+    pub(super) async fn member(&self) -> Result<protocol::Instance, Error> {
+        self.caller.instance(clock::now() + RETRY_FOR).await
     }
 
     /// The cluster's grace.
@@ -136,7 +136,7 @@ impl Leases {
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };
         // In a task of its own: what the store may have granted is not forgotten when the client goes away.
-        self.nursery.bring(waiting.run(client).in_current_span())?;
+        self.background.bring(waiting.run(client).in_current_span())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -157,25 +157,25 @@ impl Leases {
     /// Makes a call for this node's life until it is answered.
     async fn ask<T>(
         &self,
-        call: impl Fn(protocol::Life) -> LeaseCall,
+        call: impl Fn(protocol::Instance) -> LeaseCall,
         read: impl Fn(LeaseReply) -> Option<T>,
     ) -> Result<T, Error> {
         let judge = |reply| match reply {
             Reply::Lease(reply) => read(reply).map_or(Verdict::Unexpected, Verdict::Done),
             _ => Verdict::Unexpected,
         };
-        self.caller.repeat(|life| Call::Lease(Box::new(call(life))), judge).await
+        self.caller.repeat(|instance| Call::Lease(Box::new(call(instance))), judge).await
     }
 
     /// Holds a lease for longer.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
         let (nonce, grace, stated) = (nonce()?, self.grace(), millis(clock::now().0));
-        let call = |life| LeaseCall::Renew {
+        let call = |instance| LeaseCall::Renew {
             name: held.name.clone(),
             token: held.token,
             ttl,
             nonce: nonce.clone(),
-            owner: Owner::of(life),
+            owner: Owner::of(instance),
             ticket: None,
             holds: false,
             grace,
@@ -194,10 +194,10 @@ impl Leases {
 
     /// Gives a lease back.
     pub(super) async fn release(&self, held: HeldLease) -> Result<(), Error> {
-        let call = |life| LeaseCall::Release {
+        let call = |instance| LeaseCall::Release {
             name: held.name.clone(),
             token: held.token,
-            owner: Owner::of(life),
+            owner: Owner::of(instance),
             ticket: None,
         };
         let read = |reply| match reply {
@@ -218,8 +218,8 @@ impl Leases {
         self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
     }
 
-    fn undo(&self, what: Undo) {
-        self.undoing.later(what);
+    fn undo(&self, what: Cleanup) {
+        self.cleanup.later(what);
     }
 }
 

@@ -8,8 +8,8 @@
 use super::wall::Wall;
 use super::{Leases, lock};
 use crate::cluster::ids::NodeId;
-use crate::cluster::protocol::{Attempt, Call, Life, Once as Asked, OnceGrant, Reply};
-use crate::engine::cleanup::{Pending, Undo, Undoing};
+use crate::cluster::protocol::{Attempt, Call, Instance, Once as Asked, OnceGrant, Reply};
+use crate::engine::cleanup::{Cleanup, CleanupQueue, Pending};
 use crate::engine::error::Error;
 use crate::engine::node::handle::{Once, OnceRequest};
 use crate::engine::store_calls::{Verdict, nonce};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A call under way. Dropped before it is settled, it is withdrawn if it was sent.
 struct Doubt<'a> {
-    undoing: &'a Undoing,
+    cleanup: &'a CleanupQueue,
     wall: &'a Mutex<Wall>,
     unsure: AtomicBool,
     /// All of the call but who asks, which is known once it is a member.
@@ -28,10 +28,10 @@ struct Doubt<'a> {
 }
 
 impl Doubt<'_> {
-    fn call(&self, life: Life) -> Call {
-        *lock(&self.by) = Some(life.node_id.clone());
+    fn call(&self, instance: Instance) -> Call {
+        *lock(&self.by) = Some(instance.node_id.clone());
         let seen = lock(self.wall).seen(crate::clock::now());
-        Call::Once(Box::new(Asked { by: life.node_id, seen, ..self.asked.clone() }))
+        Call::Once(Box::new(Asked { by: instance.node_id, seen, ..self.asked.clone() }))
     }
 
     fn settle(&mut self) {
@@ -44,7 +44,7 @@ impl Drop for Doubt<'_> {
         let by = lock(&self.by).take().filter(|_| self.unsure.load(Ordering::Relaxed));
         if let Some(by) = by {
             let withdrawal = Asked { by, give_back: true, ..self.asked.clone() };
-            self.undoing.later(Undo::Call(Box::new(Call::Once(Box::new(withdrawal))), self.pending.take()));
+            self.cleanup.later(Cleanup::Call(Box::new(Call::Once(Box::new(withdrawal))), self.pending.take()));
         }
     }
 }
@@ -61,9 +61,9 @@ impl Leases {
         let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
         let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
         // Who asks is filled in for each call.
-        let by = self.caller.life(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?.node_id;
+        let by = self.caller.instance(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?.node_id;
         let mut doubt = Doubt {
-            undoing: &self.undoing,
+            cleanup: &self.cleanup,
             wall: &self.wall,
             unsure: AtomicBool::new(false),
             asked: Asked { by, request_id, ttl, keys, give_back: false, attempt, seen: None },
@@ -74,7 +74,7 @@ impl Leases {
             Reply::Once(grants) if grants.len() == doubt.asked.keys.len() => Verdict::Done(grants),
             _ => Verdict::Unexpected,
         };
-        let grants = self.caller.repeat_noting(|life| doubt.call(life), judge, &doubt.unsure).await?;
+        let grants = self.caller.repeat_noting(|instance| doubt.call(instance), judge, &doubt.unsure).await?;
         if grants.iter().any(|grant| grant.granted) {
             doubt.settle();
         }

@@ -12,10 +12,10 @@ use super::watch::Sight;
 use super::{Leases, Place};
 use crate::clock;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Fault, LeaseCall, LeaseRecord, LeaseReply, Life, Owner, Refusal, Reply,
+    Acquire, AcquireReply, Acquired, Call, Fault, Instance, LeaseCall, LeaseRecord, LeaseReply, Owner, Refusal, Reply,
 };
 use crate::cluster::time::{Moment, millis};
-use crate::engine::cleanup::Undo;
+use crate::engine::cleanup::Cleanup;
 use crate::engine::error::Error;
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
 use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
@@ -55,7 +55,7 @@ struct Known {
     /// A call was sent that had no answer: Redis may make it yet.
     unsure: AtomicBool,
     /// The life that asked last.
-    asked: Option<Life>,
+    asked: Option<Instance>,
 }
 
 impl Known {
@@ -103,7 +103,7 @@ impl Waiting {
         }
         match known.asked.take() {
             // Its client was told that it has no lease, or is gone.
-            Some(life) if known.unsure.into_inner() => self.withdraw(life),
+            Some(instance) if known.unsure.into_inner() => self.withdraw(instance),
             _ if !self.request.wait.is_zero() => self.forget(),
             _ => {}
         }
@@ -111,14 +111,15 @@ impl Waiting {
 
     fn forget(&self) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-        self.leases.undo(Undo::Wait { name, ticket });
+        self.leases.undo(Cleanup::Wait { name, ticket });
     }
 
     /// A call that had no answer may be made later, and then grant the lease, or a place in its queue, to nobody.
-    fn withdraw(&self, life: Life) {
+    fn withdraw(&self, instance: Instance) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-        let call = LeaseCall::Withdraw { name, owner: Owner::of(life), ticket, request_id: self.request_id.clone() };
-        self.leases.undo(Undo::Call(Box::new(Call::Lease(Box::new(call))), None));
+        let call =
+            LeaseCall::Withdraw { name, owner: Owner::of(instance), ticket, request_id: self.request_id.clone() };
+        self.leases.undo(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
     }
 
     /// Asks until there is an answer; `None`: nobody wants it any more.
@@ -150,7 +151,7 @@ impl Waiting {
     /// Asks once; `None`: there is something to wait for.
     async fn step(&self, known: &mut Known) -> Result<Option<AcquiredLease>, Trouble> {
         let waits = clock::now() < self.end;
-        let (AcquireReply { outcome, again, record, .. }, life) = self.ask(known, waits).await?;
+        let (AcquireReply { outcome, again, record, .. }, instance) = self.ask(known, waits).await?;
         known.again = again;
         known.first = matches!(outcome, Acquired::Queued { before: 0 });
         known.see(record);
@@ -158,10 +159,10 @@ impl Waiting {
             Acquired::Granted { token, expires_at, .. } => {
                 let name = self.request.name.clone();
                 // Not the record's: a grant that is told again may be over, and the lease another's.
-                let holder = life.node_id.clone();
+                let holder = instance.node_id.clone();
                 let held = HeldLease { name: name.clone(), token };
                 let leases = Arc::clone(&self.leases);
-                let handout = self.own.then(|| Handout::new(move || leases.undo(Undo::Lease(held, life))));
+                let handout = self.own.then(|| Handout::new(move || leases.undo(Cleanup::Lease(held, instance))));
                 Ok(Some(AcquiredLease { name, acquired: true, held: Some((holder, token, expires_at)), handout }))
             }
             Acquired::Queued { .. } if waits => Ok(None),
@@ -186,9 +187,9 @@ impl Waiting {
     }
 
     /// Makes one call; its answer, and the life that it was made for.
-    async fn ask(&self, known: &mut Known, wait: bool) -> Result<(AcquireReply, Life), Trouble> {
+    async fn ask(&self, known: &mut Known, wait: bool) -> Result<(AcquireReply, Instance), Trouble> {
         let leases = &self.leases;
-        let life = leases.caller.life(clock::now() + RETRY_FOR).await.map_err(|why| match why {
+        let instance = leases.caller.instance(clock::now() + RETRY_FOR).await.map_err(|why| match why {
             Error::RedisUnavailable { .. } => Trouble::Passing(why),
             lasting => Trouble::Lasting(lasting),
         })?;
@@ -196,7 +197,7 @@ impl Waiting {
         let (claim, seen_for) = known.sight.claim(now).unzip();
         let acquire = Acquire {
             name: self.request.name.clone(),
-            owner: Owner::of(life.clone()),
+            owner: Owner::of(instance.clone()),
             ticket: self.place.ticket.clone(),
             request_id: self.request_id.clone(),
             ttl: self.request.ttl,
@@ -210,14 +211,14 @@ impl Waiting {
             known: leases.caller.status.borrow().numbers,
             fresh_epoch: nonce().map_err(Trouble::Lasting)?,
         };
-        known.asked = Some(life.clone());
+        known.asked = Some(instance.clone());
         let call = Call::Lease(Box::new(LeaseCall::Acquire(acquire)));
         let (reply, server) = leases.caller.call_noting(call, &known.unsure).await?;
         let Reply::Lease(LeaseReply::Acquired(reply)) = reply else {
             return Err(Trouble::Lasting(unexpected()));
         };
         leases.was_served(&server, &reply.epoch);
-        Ok((*reply, life))
+        Ok((*reply, instance))
     }
 
     /// Waits until asking again makes sense.

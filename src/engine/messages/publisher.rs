@@ -17,7 +17,7 @@ use crate::cluster::messages::packing::pack;
 use crate::cluster::node::Input;
 use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
 use crate::engine::events::Hub;
-use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::driver::{Msg, Status};
 use crate::engine::node::start::Resumed;
@@ -38,7 +38,7 @@ const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 pub(crate) struct Publisher {
     pub(crate) store: Arc<RedisStore>,
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) store_holder: Arc<StoreHolder>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) progress: Arc<Progress>,
@@ -76,7 +76,7 @@ impl Publisher {
                 tokio::time::sleep(PUBLISH_RETRY_DELAY).await;
                 continue;
             };
-            if self.status.borrow_and_update().life().is_none() {
+            if self.status.borrow_and_update().instance().is_none() {
                 // Not a member yet, or no more: what waits is neither sent nor refused.
                 if self.status.changed().await.is_err() {
                     return;
@@ -119,7 +119,7 @@ impl Publisher {
             let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
             Ok(Batch { producer: Some(store.producer()), adopted: false, messages })
         };
-        match self.slot.with(read).await {
+        match self.store_holder.with(read).await {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
                 tracing::error!(%error, "the outbox cannot be read");
@@ -159,7 +159,7 @@ impl Publisher {
     async fn confirm(&mut self, producer: Producer, mark: u64, sent: u64) -> Result<(), Fault> {
         let of = producer.clone();
         let confirm = move |store: &NodeStore| (store.producer() == of).then(|| store.confirm(mark, sent)).transpose();
-        let confirmed = match self.slot.with(confirm).await {
+        let confirmed = match self.store_holder.with(confirm).await {
             Some(Ok(Some(confirmed))) => confirmed,
             Some(Err(error)) => return Err(Fault::Unavailable(format!("the outbox cannot be written: {error}"))),
             // Another store came into its place.
@@ -177,7 +177,7 @@ impl Publisher {
         );
         self.confirmed = Some((renewed.clone(), confirmed.border));
         self.sync.owns(renewed);
-        if let Some(Resumed { producer, known, cursor, cursor_of, .. }) = self.slot.peek(Resumed::of) {
+        if let Some(Resumed { producer, known, cursor, cursor_of, .. }) = self.store_holder.peek(Resumed::of) {
             // The node is gone only when the process ends.
             let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
         }
@@ -187,10 +187,10 @@ impl Publisher {
     /// One write; `None` when the node is no member any more.
     async fn send(&mut self, producer: Producer, batch: &[Outgoing]) -> Result<Option<PublishReply>, Fault> {
         let status = self.status.borrow_and_update().clone();
-        let Some(life) = status.life().cloned() else { return Ok(None) };
+        let Some(instance) = status.instance().cloned() else { return Ok(None) };
         let entries = pack(batch);
         let publish =
-            Publish { life, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
+            Publish { instance, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
@@ -277,7 +277,7 @@ impl Publisher {
             Some(producer) => store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect()),
             None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
         };
-        let removal = self.slot.with(remove).await;
+        let removal = self.store_holder.with(remove).await;
         if let Some(Err(error)) = removal {
             tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
         }

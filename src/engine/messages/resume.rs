@@ -20,11 +20,11 @@ impl Sync {
     /// The inbox of a membership: it begins, goes on, or goes on under another id than `known`, the one before. True:
     /// reading goes on at another position.
     pub(crate) fn begin(&self, place: &mut Option<Inbox>, known: Option<&NodeId>, admission: &Admission) -> bool {
-        let mut ids = vec![admission.life.node_id.clone()];
+        let mut ids = vec![admission.instance.node_id.clone()];
         ids.extend(admission.aliases.iter().cloned());
         let goes_on = known.is_some_and(|id| ids.contains(id));
         if let Some(inbox) = place.as_mut().filter(|_| goes_on) {
-            let renamed = admission.stood.filter(|_| known != Some(&admission.life.node_id));
+            let renamed = admission.stood.filter(|_| known != Some(&admission.instance.node_id));
             match renamed {
                 Some(stood) => {
                     let (own, began) = std::mem::take(&mut *self.met.lock().unwrap_or_else(PoisonError::into_inner));
@@ -48,7 +48,7 @@ impl Sync {
     /// Takes an acknowledgement; the change is to be kept on disk, `None` where an earlier one covers it.
     pub(crate) fn take_early(&self, cursor: MessageSeq) -> Result<Option<SavedChange>, Error> {
         let status = self.status.borrow().clone();
-        let Some(saved) = self.slot.peek(|store| store.saved()) else { return Err(status.refusal()) };
+        let Some(saved) = self.store_holder.peek(|store| store.saved()) else { return Err(status.refusal()) };
         if saved.cursor.is_some_and(|known| cursor <= known) {
             return Ok(None);
         }
@@ -75,7 +75,7 @@ impl Sync {
     pub(crate) async fn keep_early(&self, change: Option<SavedChange>) -> Result<(), Error> {
         let Some(change) = change else { return Ok(()) };
         let (cursor, epoch) = (change.cursor, change.epoch.clone());
-        match self.slot.with(move |store| store.save(&change)).await {
+        match self.store_holder.with(move |store| store.save(&change)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
             None => return Err(self.status.borrow().refusal()),

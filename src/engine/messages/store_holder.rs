@@ -12,12 +12,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// See the module's text.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct StoreHolder {
     dir: StateDir,
     store: RwLock<Option<NodeStore>>,
 }
 
-impl Slot {
+impl StoreHolder {
     pub(crate) fn new(dir: StateDir, store: Option<NodeStore>) -> Arc<Self> {
         Arc::new(Self { dir, store: RwLock::new(store) })
     }
@@ -32,8 +32,8 @@ impl Slot {
         self: &Arc<Self>,
         work: impl FnOnce(&NodeStore) -> R + Send + 'static,
     ) -> Option<R> {
-        let slot = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || slot.peek(work)).await {
+        let store_holder = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || store_holder.peek(work)).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!(%error, "work on the outbox broke down");
@@ -44,11 +44,11 @@ impl Slot {
 
     /// Takes the store of a node id; nothing happens when the slot is filled.
     pub(crate) async fn fill(self: &Arc<Self>, id: NodeId) -> Result<(), StateError> {
-        let slot = Arc::clone(self);
+        let store_holder = Arc::clone(self);
         let filling = tokio::task::spawn_blocking(move || {
-            let mut place = slot.store.write().unwrap_or_else(PoisonError::into_inner);
+            let mut place = store_holder.store.write().unwrap_or_else(PoisonError::into_inner);
             if place.is_none() {
-                *place = Some(slot.dir.lock_node(&id)?);
+                *place = Some(store_holder.dir.lock_node(&id)?);
             }
             Ok(())
         });
@@ -57,9 +57,9 @@ impl Slot {
 
     /// Gives the store back, so that another process can hold the id.
     pub(crate) async fn empty(self: &Arc<Self>) {
-        let slot = Arc::clone(self);
+        let store_holder = Arc::clone(self);
         let emptying = tokio::task::spawn_blocking(move || {
-            let store = slot.store.write().unwrap_or_else(PoisonError::into_inner).take();
+            let store = store_holder.store.write().unwrap_or_else(PoisonError::into_inner).take();
             drop(store);
         });
         if let Err(error) = emptying.await {
@@ -70,9 +70,9 @@ impl Slot {
     /// What the store of an id that a rename is to take knows, its cursor only if it is of that id; nothing where there is none, or
     /// another process holds it.
     pub(crate) async fn look_at(self: &Arc<Self>, id: NodeId) -> Option<Resumed> {
-        let slot = Arc::clone(self);
+        let store_holder = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
-            let (_lock, store) = slot.dir.lock_existing(&id).ok()?;
+            let (_lock, store) = store_holder.dir.lock_existing(&id).ok()?;
             let mut resumed = Resumed::of(&store?);
             if resumed.cursor_of.as_ref().is_some_and(|of| *of != id) {
                 (resumed.cursor, resumed.began) = (None, None);
@@ -84,11 +84,11 @@ impl Slot {
 
     /// Takes the store along to another node id.
     pub(crate) async fn rename(self: &Arc<Self>, id: NodeId) -> Result<(), StateError> {
-        let slot = Arc::clone(self);
+        let store_holder = Arc::clone(self);
         let renaming = tokio::task::spawn_blocking(move || {
-            let mut place = slot.store.write().unwrap_or_else(PoisonError::into_inner);
+            let mut place = store_holder.store.write().unwrap_or_else(PoisonError::into_inner);
             let Some(store) = place.take() else { return Ok(()) };
-            match store.rename(&slot.dir, &id) {
+            match store.rename(&store_holder.dir, &id) {
                 Ok(store) => {
                     *place = Some(store);
                     Ok(())

@@ -15,10 +15,10 @@ use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::messages::inbox::{Inbox, Kept, Offer};
 use crate::cluster::messages::message::{Producer, Received};
 use crate::cluster::node::{Admission, Input};
-use crate::cluster::protocol::{Call, DataSet, Life};
+use crate::cluster::protocol::{Call, DataSet, Instance};
 use crate::engine::error::Error;
 use crate::engine::events::Hub;
-use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::driver::{Msg, Status};
 use crate::store::Store;
@@ -40,7 +40,7 @@ pub(crate) struct Sync {
     arrived: Notify,
     receiving: Arc<tokio::sync::Mutex<()>>,
     delivering: Arc<tokio::sync::Mutex<()>>,
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) store_holder: Arc<StoreHolder>,
     hub: Arc<Hub>,
     store: Arc<RedisStore>,
     node: mpsc::WeakSender<Msg>,
@@ -67,7 +67,7 @@ pub(crate) struct Sync {
 
 impl Sync {
     pub(crate) fn new(
-        slot: Arc<Slot>,
+        store_holder: Arc<StoreHolder>,
         hub: Arc<Hub>,
         store: Arc<RedisStore>,
         node: mpsc::WeakSender<Msg>,
@@ -81,7 +81,7 @@ impl Sync {
             arrived: Notify::new(),
             receiving: Arc::default(),
             delivering: Arc::default(),
-            slot,
+            store_holder,
             hub,
             store,
             node,
@@ -106,7 +106,7 @@ impl Sync {
     }
 
     pub(crate) fn is_member(&self) -> bool {
-        self.status.borrow().life().is_some()
+        self.status.borrow().instance().is_some()
     }
 
     /// Whether Redis answers, as far as the node knows.
@@ -117,7 +117,7 @@ impl Sync {
     /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
     pub(crate) fn admitted(&self, admission: &Admission) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = owner.replace(admission.life.node_id.clone());
+        let known = owner.replace(admission.instance.node_id.clone());
         drop(owner);
         if self.begin(&mut self.inbox(), known.as_ref(), admission) {
             self.moved.notify_one();
@@ -141,7 +141,7 @@ impl Sync {
 
     /// What the store on disk knows; `None` while another process holds it.
     pub(crate) fn kept(&self) -> Option<Kept> {
-        self.slot.peek(|store| {
+        self.store_holder.peek(|store| {
             let saved = store.saved();
             let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
             Kept { own: store.producers(), marks: saved.marks, cursor, place: saved.place }
@@ -170,7 +170,7 @@ impl Sync {
     pub(crate) async fn member(&self) {
         let mut status = self.status.clone();
         // The node is gone: whoever waits is ended with it.
-        if status.wait_for(|status| status.life().is_some()).await.is_err() {
+        if status.wait_for(|status| status.instance().is_some()).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -198,14 +198,14 @@ impl Sync {
     pub(crate) async fn vacate_when_replaced(&self) {
         loop {
             self.vacated.notified().await;
-            self.slot.empty().await;
+            self.store_holder.empty().await;
             self.progress.reset();
         }
     }
 
     /// Where to read on; `None` while nothing is to be read.
     pub(crate) fn wants(&self) -> Option<MessageSeq> {
-        self.status.borrow().life()?;
+        self.status.borrow().instance()?;
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
@@ -229,7 +229,7 @@ impl Sync {
                 tokio::pin!(arrived);
                 arrived.as_mut().enable();
                 let ready = self.inbox().as_ref().is_none_or(|inbox| !inbox.is_empty());
-                if ready || self.status.borrow().life().is_none() {
+                if ready || self.status.borrow().instance().is_none() {
                     return;
                 }
                 arrived.await;
@@ -331,7 +331,7 @@ impl Sync {
             None => return Ok(()),
         };
         let marks = change.marks.clone();
-        match self.slot.with(move |store| store.save(&change)).await {
+        match self.store_holder.with(move |store| store.save(&change)).await {
             Some(Ok(())) => {
                 self.behind.store(false, Ordering::Release);
                 Ok(())
@@ -362,9 +362,9 @@ impl Sync {
         let mut changes = self.acknowledged.subscribe();
         while changes.changed().await.is_ok() {
             let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };
-            let life: Option<Life> = self.status.borrow().life().cloned();
-            let Some(life) = life else { continue };
-            if let Err(why) = self.store.call(Call::Acknowledge { life, epoch, seq }).await {
+            let instance: Option<Instance> = self.status.borrow().instance().cloned();
+            let Some(instance) = instance else { continue };
+            if let Err(why) = self.store.call(Call::Acknowledge { instance, epoch, seq }).await {
                 // The next beat carries it.
                 tracing::debug!(%why, "an acknowledgement was not told to Redis yet");
             }

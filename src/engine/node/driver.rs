@@ -13,7 +13,7 @@ use crate::cluster::event::{ClusterEvent, Event, LocalFact};
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
 use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Request, Response, Standing, Ticket};
-use crate::cluster::protocol::{Call, Fault, Life, Numbers, Reply, ServerId};
+use crate::cluster::protocol::{Call, Fault, Instance, Numbers, Reply, ServerId};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::Moment;
 use crate::engine::error::Error;
@@ -64,9 +64,9 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn life(&self) -> Option<&Life> {
+    pub(crate) fn instance(&self) -> Option<&Instance> {
         match &self.standing {
-            Standing::Member(life) => Some(life),
+            Standing::Member(instance) => Some(instance),
             _ => None,
         }
     }
@@ -202,7 +202,7 @@ impl Driver {
                     Call::Tick(tick) => {
                         self.look_at_eviction();
                         let attempt = self.node.beat_attempt();
-                        (attempt, debug_span!("tick", attempt, node_id = %tick.life.node_id, leads = tick.leads))
+                        (attempt, debug_span!("tick", attempt, node_id = %tick.instance.node_id, leads = tick.leads))
                     }
                     _ => (1, Span::current()),
                 };
@@ -330,8 +330,8 @@ fn log(note: &Note) {
             let wait_ms = crate::cluster::time::millis(*wait);
             tracing::warn!(%error, wait_ms, "joining failed: {error}; next attempt in {wait_ms} ms");
         }
-        Note::Joined(life) => {
-            tracing::info!(node_id = %life.node_id, incarnation = life.incarnation.0, "joined the cluster");
+        Note::Joined(instance) => {
+            tracing::info!(node_id = %instance.node_id, incarnation = instance.incarnation.0, "joined the cluster");
         }
         Note::Refused { node_id, holder } => {
             tracing::error!(%node_id, holder, "node id {node_id} is in use by {holder}; this node stays out of the cluster");

@@ -49,7 +49,7 @@ impl RunningNode {
         };
         let (seen, census) = tokio::join!(self.look(), census);
         let mut snapshot = Snapshot {
-            outbox: self.slot.peek(|store| store.unsent()).map(|unsent| (unsent.messages, unsent.bytes)),
+            outbox: self.store_holder.peek(|store| store.unsent()).map(|unsent| (unsent.messages, unsent.bytes)),
             census,
             unreadable: crate::store::redis::unreadable().to_vec(),
             dropped_lines: self.metrics.dropped_lines(),
@@ -60,7 +60,7 @@ impl RunningNode {
         let status = self.status.borrow().clone();
         snapshot.cluster = self.cluster.to_string();
         snapshot.node_id = status.node_id.to_string();
-        snapshot.member = status.life().is_some();
+        snapshot.member = status.instance().is_some();
         snapshot.redis = status.well;
         if snapshot.member {
             snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));

@@ -21,10 +21,10 @@ const STORE_AGAIN: Duration = Duration::from_millis(100);
 impl RunningNode {
     /// Takes the store of the id to join under, if this process has none.
     async fn hold_store(&self, id: &NodeId, force: bool) -> Result<(), Error> {
-        if self.slot.peek(|_| ()).is_some() {
+        if self.store_holder.peek(|_| ()).is_some() {
             return Ok(());
         }
-        match self.slot.fill(id.clone()).await {
+        match self.store_holder.fill(id.clone()).await {
             Ok(()) => {
                 self.resume().await;
                 self.accepted.notify_one();
@@ -39,10 +39,10 @@ impl RunningNode {
     pub(crate) async fn join_whole(&self, request: JoinRequest) -> Result<Joined, Error> {
         let was = self.node_id();
         let id = request.node_id.clone().unwrap_or_else(|| was.clone());
-        let empty = self.slot.peek(|_| ()).is_none();
+        let empty = self.store_holder.peek(|_| ()).is_none();
         self.hold_store(&id, request.force).await?;
         // The store of an id that a rename takes is the second witness of where its receiving stands.
-        let kept = if id != was && !empty { self.slot.look_at(id.clone()).await } else { None };
+        let kept = if id != was && !empty { self.store_holder.look_at(id.clone()).await } else { None };
         let (stood, known) = match kept {
             Some(kept) => {
                 self.sync.meets(kept.own, kept.began);
@@ -63,23 +63,23 @@ impl RunningNode {
             stood,
             known,
         };
-        let (life, joined_at) = match self.ask(Request::Join(ask)).await {
-            Ok(Response::Joined { life, joined_at }) => (life, joined_at),
+        let (instance, joined_at) = match self.ask(Request::Join(ask)).await {
+            Ok(Response::Joined { instance, joined_at }) => (instance, joined_at),
             Ok(_) => return Err(unexpected()),
             Err(why) => {
-                if empty && self.status.borrow().life().is_none() {
+                if empty && self.status.borrow().instance().is_none() {
                     // Taken for this join alone: whoever holds the id needs it.
-                    self.slot.empty().await;
+                    self.store_holder.empty().await;
                 }
                 return Err(why);
             }
         };
-        self.settle_store(&life.node_id, &was).await;
+        self.settle_store(&instance.node_id, &was).await;
         let state = self.state(false).await?;
         Ok(Joined {
             cluster: state.cluster,
-            node_id: life.node_id,
-            incarnation: life.incarnation,
+            node_id: instance.node_id,
+            incarnation: instance.incarnation,
             joined_at,
             leader_id: state.leader_id,
             term: state.term,
@@ -88,7 +88,7 @@ impl RunningNode {
     }
 
     async fn resume(&self) {
-        if let Some(resumed) = self.slot.peek(Resumed::of) {
+        if let Some(resumed) = self.store_holder.peek(Resumed::of) {
             let Resumed { producer, known, cursor, cursor_of, .. } = resumed;
             // The node is gone only when the process ends.
             let _ = self.node.send(Msg::Input(Input::Resumed { producer, known, cursor, cursor_of })).await;
@@ -99,7 +99,7 @@ impl RunningNode {
     /// After a join: the store goes along to a new id, and a store that another process held until now is taken.
     async fn settle_store(&self, id: &NodeId, was: &NodeId) {
         if id != was
-            && let Err(why) = self.slot.rename(id.clone()).await
+            && let Err(why) = self.store_holder.rename(id.clone()).await
         {
             tracing::warn!(%why, "the outbox keeps its old name");
         }
@@ -109,7 +109,7 @@ impl RunningNode {
         let id = id.clone();
         let holding = tokio::spawn(async move {
             let mut told = false;
-            while this.status.borrow().life().is_some_and(|life| life.node_id == id) {
+            while this.status.borrow().instance().is_some_and(|instance| instance.node_id == id) {
                 if this.hold_store(&id, false).await.is_ok() {
                     return;
                 }

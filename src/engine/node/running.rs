@@ -23,7 +23,7 @@ use crate::engine::history::History;
 use crate::engine::leases::Leases;
 use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange};
 use crate::engine::messages::progress::Progress;
-use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::submission::{self, Sent};
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Counted, Metrics};
@@ -57,7 +57,7 @@ pub struct RunningNode {
     pub(crate) node: mpsc::Sender<Msg>,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) store: Arc<RedisStore>,
-    pub(crate) slot: Arc<Slot>,
+    pub(crate) store_holder: Arc<StoreHolder>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) history: Arc<History>,
@@ -90,9 +90,9 @@ impl RunningNode {
     /// Leaves the cluster and sends what waits, as far as Redis answers within `patience`; then ends.
     pub async fn stop(&self, patience: Duration) {
         let began = clock::now();
-        let member = self.status.borrow().life().is_some();
+        let member = self.status.borrow().instance().is_some();
         if member && self.is_linked() {
-            let last = self.slot.peek(|store| store.unsent()).filter(|u| u.messages > 0);
+            let last = self.store_holder.peek(|store| store.unsent()).filter(|u| u.messages > 0);
             if let Some(unsent) = last {
                 self.accepted.notify_one();
                 self.progress.reach(unsent.last_accepted_seq, patience / 2).await;
@@ -107,21 +107,21 @@ impl RunningNode {
         // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
         let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
         self.history.finish(self.carried().await, left).await;
-        let waiting = self.slot.peek(|store| store.unsent().messages).unwrap_or(0);
+        let waiting = self.store_holder.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
             tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
         }
         // The next process judges by it what clients acknowledge before it has joined.
         let numbers = self.status.borrow().numbers;
         let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
-        let keeping = self.slot.with(move |store| store.save(&change));
+        let keeping = self.store_holder.with(move |store| store.save(&change));
         if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
             tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
         }
         self.hub.close();
         self.tasks.supervisor.abort();
         // Closing writes what is pending; a broken disk must not hold up the end.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.slot.empty()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.store_holder.empty()).await;
     }
 
     /// Waits until the node is a member.
@@ -170,7 +170,7 @@ impl RunningNode {
             woken.notify_one();
             accepted
         };
-        let accepted = match self.slot.with(accept).await {
+        let accepted = match self.store_holder.with(accept).await {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return Err(refused(&why)),
             None => {
@@ -316,13 +316,13 @@ impl Node for RunningNode {
 
     async fn beat(&self) -> Result<Beat, Error> {
         self.settled().await;
-        let Response::Beat { life, at, round_trip, attempts } = self.ask(Request::Beat).await? else {
+        let Response::Beat { instance, at, round_trip, attempts } = self.ask(Request::Beat).await? else {
             return Err(unexpected());
         };
         let state = self.state(false).await?;
         Ok(Beat {
-            node_id: life.node_id,
-            incarnation: life.incarnation,
+            node_id: instance.node_id,
+            incarnation: instance.incarnation,
             role: state.role,
             term: state.term,
             leader_id: state.leader_id,

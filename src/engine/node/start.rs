@@ -15,15 +15,15 @@ use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
 use crate::engine::background;
-use crate::engine::background::Nursery;
-use crate::engine::cleanup::{self, Undoing};
+use crate::engine::background::BackgroundTasks;
+use crate::engine::cleanup::{self, CleanupQueue};
 use crate::engine::events::Hub;
 use crate::engine::history::{History, Surroundings};
 use crate::engine::leases::Leases;
 use crate::engine::messages::outbox::NodeStore;
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::publisher::Publisher;
-use crate::engine::messages::store_holder::Slot;
+use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
 use crate::engine::state_dir::StateDir;
@@ -139,10 +139,10 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     };
     let history = History::begin(start.history, start.summary, &around, &mut tasks);
     let state_dir = start.state_dir.clone();
-    let slot = Slot::new(start.state_dir, kept);
+    let store_holder = StoreHolder::new(start.state_dir, kept);
     let progress = Arc::new(Progress::default());
     let sync = Sync::new(
-        Arc::clone(&slot),
+        Arc::clone(&store_holder),
         Arc::clone(&hub),
         Arc::clone(&store),
         inputs.downgrade(),
@@ -152,10 +152,10 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     );
     let accepted = Arc::new(Notify::new());
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
-    let (undoing, to_undo) = Undoing::new();
-    let (nursery, children) = Nursery::new();
-    let leases = Leases::new(caller.clone(), undoing.clone(), nursery.clone(), process);
-    let (work, (submitting, settling)) = Tasks::new(caller.clone(), undoing, nursery, start.sync.max_task_bytes);
+    let (cleanup, cleanups) = CleanupQueue::new();
+    let (background, children) = BackgroundTasks::new();
+    let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone(), process);
+    let (work, (submitting, settling)) = Tasks::new(caller.clone(), cleanup, background, start.sync.max_task_bytes);
     let driver = Driver {
         cluster: start.cluster.clone(),
         state_dir,
@@ -178,7 +178,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     };
     let publisher = Publisher {
         store: Arc::clone(&store),
-        slot: Arc::clone(&slot),
+        store_holder: Arc::clone(&store_holder),
         hub: Arc::clone(&hub),
         metrics: Arc::clone(&metrics),
         progress: Arc::clone(&progress),
@@ -196,11 +196,11 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(reader().events(Arc::clone(&hub)));
     tasks.spawn(reader().messages());
     tasks.spawn(publisher.run());
-    tasks.spawn(cleanup::run(to_undo, caller));
+    tasks.spawn(cleanup::run(cleanups, caller));
     tasks.spawn(background::run(children));
     tasks.spawn(submitting.run());
     tasks.spawn(settling.run());
-    tasks.spawn(keep_numbers(Arc::clone(&slot), status_reader.clone()));
+    tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
     let for_acks = Arc::clone(&sync);
     tasks.spawn(async move { for_acks.tell_acknowledged().await });
     let for_vacating = Arc::clone(&sync);
@@ -216,7 +216,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         node: inputs,
         status: status_reader,
         store,
-        slot,
+        store_holder,
         hub,
         metrics,
         history,
@@ -279,12 +279,12 @@ impl Resumed {
 }
 
 /// Keeps the highest numbers on disk (E2), whenever they changed, at most twice a second.
-async fn keep_numbers(slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
+async fn keep_numbers(store_holder: Arc<StoreHolder>, mut status: watch::Receiver<Status>) {
     let mut kept = Numbers::default();
     while status.changed().await.is_ok() {
         let (numbers, incarnation) = {
             let status = status.borrow_and_update();
-            (status.numbers, status.life().map(|life| life.incarnation))
+            (status.numbers, status.instance().map(|instance| instance.incarnation))
         };
         if numbers != kept {
             let change = crate::engine::messages::outbox::SavedChange {
@@ -292,7 +292,7 @@ async fn keep_numbers(slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
                 incarnation,
                 ..crate::engine::messages::outbox::SavedChange::default()
             };
-            match slot.with(move |store| store.save(&change)).await {
+            match store_holder.with(move |store| store.save(&change)).await {
                 Some(Ok(())) => kept = numbers,
                 Some(Err(error)) => tracing::warn!(%error, "the cluster's numbers cannot be kept on disk"),
                 None => {}

@@ -9,14 +9,14 @@ use super::handle::{NodeView, Role, StateView};
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId};
 use crate::cluster::members::view::ClusterView;
 use crate::cluster::node::{Link, Node, Standing};
-use crate::cluster::protocol::Life;
+use crate::cluster::protocol::Instance;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
 /// What the node would say at `now`.
 pub(crate) fn of(cluster: &ClusterName, node: &Node, now: Moment) -> StateView {
     let me = match node.standing() {
-        Standing::Member(life) => Some(life.node_id.clone()),
+        Standing::Member(instance) => Some(instance.node_id.clone()),
         _ => None,
     };
     let role = match &me {
@@ -43,7 +43,7 @@ pub(crate) fn from_view(
     let holder = view.holder();
     let nodes = view.members.values().map(|member| {
         // An event names the holder before its life is known.
-        let same = |h: &Life| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
+        let same = |h: &Instance| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
         let holds = holder.is_some_and(|h| h.node_id == member.node_id && same(h)) && member.is_live();
         let role = match &me {
             Some(id) if *id == member.node_id => role,

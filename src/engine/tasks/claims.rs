@@ -10,11 +10,11 @@
 
 use crate::clock;
 use crate::cluster::ids::{Nonce, TaskToken};
-use crate::cluster::protocol::{Call, ClaimedTask, Identity, Life, Reply, TaskCall, TaskClaim, TaskReply};
+use crate::cluster::protocol::{Call, ClaimedTask, Identity, Instance, Reply, TaskCall, TaskClaim, TaskReply};
 use crate::cluster::task::{BATCH_MAX, CLAIM_BYTES, Jitter, TaskKind};
 use crate::cluster::time::Moment;
-use crate::engine::background::Nursery;
-use crate::engine::cleanup::{Undo, Undoing};
+use crate::engine::background::BackgroundTasks;
+use crate::engine::cleanup::{Cleanup, CleanupQueue};
 use crate::engine::error::Error;
 use crate::engine::node::handle::{ClaimRequest, Claimed, Handout, HeldTask};
 use crate::engine::refusals::RETRY_AFTER;
@@ -53,14 +53,14 @@ struct Group {
 /// See the module's text.
 pub(super) struct Claims {
     caller: Caller,
-    undoing: Undoing,
+    cleanup: CleanupQueue,
     groups: Mutex<HashMap<Vec<TaskKind>, Arc<Group>>>,
-    nursery: Nursery,
+    background: BackgroundTasks,
 }
 
 impl Claims {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery) -> Arc<Self> {
-        Arc::new(Self { caller, undoing, groups: Mutex::default(), nursery })
+    pub(super) fn new(caller: Caller, cleanup: CleanupQueue, background: BackgroundTasks) -> Arc<Self> {
+        Arc::new(Self { caller, cleanup, groups: Mutex::default(), background })
     }
 
     /// A task of this kind was announced.
@@ -81,7 +81,7 @@ impl Claims {
         kinds.dedup();
         let end = clock::now() + wait;
         // A node that is no member says so at once, not at the end of the wait.
-        self.caller.life(clock::now() + RETRY_FOR).await?;
+        self.caller.instance(clock::now() + RETRY_FOR).await?;
         let (client, answer) = oneshot::channel();
         let span = Span::current();
         let waiter = Waiter { limit: limit.clamp(1, BATCH_MAX), end, asked: false, client, span };
@@ -107,7 +107,7 @@ impl Claims {
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });
         let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None, outcome: Ok(()) };
-        self.nursery.bring(claimer.run())?;
+        self.background.bring(claimer.run())?;
         groups.insert(kinds, group);
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Claims {
     fn give_back(&self, tasks: &[ClaimedTask]) {
         if !tasks.is_empty() {
             let held = tasks.iter().map(|task| HeldTask { id: task.id.clone(), token: task.token });
-            self.undoing.later(Undo::Tasks(held.collect()));
+            self.cleanup.later(Cleanup::Tasks(held.collect()));
         }
     }
 }
@@ -127,7 +127,7 @@ struct Pending {
     /// It was sent, so that Redis may make it yet.
     unsure: AtomicBool,
     /// Who claimed last.
-    life: Mutex<Option<Life>>,
+    instance: Mutex<Option<Instance>>,
 }
 
 /// Serves one group for as long as anybody waits in it.
@@ -184,11 +184,11 @@ impl Claimer {
 
     /// Redis may make this claim yet, or once more: for nobody. `told`: the first token that it brought.
     fn withdraw(&self, pending: &Pending, told: Option<TaskToken>) {
-        let life = lock(&pending.life).take().filter(|_| pending.unsure.load(Ordering::Relaxed));
-        if let Some(life) = life {
+        let instance = lock(&pending.instance).take().filter(|_| pending.unsure.load(Ordering::Relaxed));
+        if let Some(instance) = instance {
             let (kinds, nonce) = (self.group.kinds.clone(), pending.nonce.clone());
-            let call = TaskCall::Withdraw { life, kinds, nonce, told };
-            self.claims.undoing.later(Undo::Call(Box::new(Call::Task(Box::new(call))), None));
+            let call = TaskCall::Withdraw { instance, kinds, nonce, told };
+            self.claims.cleanup.later(Cleanup::Call(Box::new(Call::Task(Box::new(call))), None));
         }
     }
 
@@ -206,16 +206,16 @@ impl Claimer {
                     sum.saturating_add(waiter.limit)
                 });
                 let limit = sum.min(BATCH_MAX);
-                Pending { nonce: nonce()?, limit, unsure: AtomicBool::new(false), life: Mutex::default() }
+                Pending { nonce: nonce()?, limit, unsure: AtomicBool::new(false), instance: Mutex::default() }
             }
         };
         let pending = &*self.pending.insert(pending);
         let (kinds, limit) = (self.group.kinds.clone(), pending.limit);
         let jitter = Jitter::from_text(pending.nonce.as_str());
-        let call = |life: Life| {
-            *lock(&pending.life) = Some(life.clone());
+        let call = |instance: Instance| {
+            *lock(&pending.instance) = Some(instance.clone());
             let (kinds, nonce) = (kinds.clone(), pending.nonce.clone());
-            Call::Task(Box::new(TaskCall::Claim(TaskClaim { life, kinds, limit, nonce, jitter })))
+            Call::Task(Box::new(TaskCall::Claim(TaskClaim { instance, kinds, limit, nonce, jitter })))
         };
         let judge = |reply| match reply {
             Reply::Task(reply) => match *reply {
@@ -244,8 +244,8 @@ impl Claimer {
             let rest = tasks.split_off(take);
             let held: Vec<HeldTask> =
                 tasks.iter().map(|task| HeldTask { id: task.id.clone(), token: task.token }).collect();
-            let undoing = self.claims.undoing.clone();
-            let handout = Handout::new(move || undoing.later(Undo::Tasks(held)));
+            let cleanup = self.claims.cleanup.clone();
+            let handout = Handout::new(move || cleanup.later(Cleanup::Tasks(held)));
             let claimed = Claimed { tasks, handout: Some(handout) };
             tasks = rest;
             if let Err(Ok(Claimed { tasks: refused, handout })) = waiter.client.send(Ok(claimed)) {

@@ -12,13 +12,13 @@ use super::error::Error;
 use super::refusals::{RETRY_AFTER, unexpected};
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::protocol::{
-    self, Call, Identity, Life, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskReply,
-    TaskSummary,
+    self, Call, Identity, Instance, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange,
+    TaskReply, TaskSummary,
 };
 use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, TaskState};
 use crate::cluster::time::ServerTime;
-use crate::engine::background::Nursery;
-use crate::engine::cleanup::Undoing;
+use crate::engine::background::BackgroundTasks;
+use crate::engine::cleanup::CleanupQueue;
 use crate::engine::node::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
 use crate::engine::store_calls::{Caller, Verdict, nonce};
 use claims::Claims;
@@ -39,10 +39,10 @@ impl Pack for Submissions {
         task.payload.len()
     }
 
-    fn call(life: Life, items: Vec<Self::Item>) -> Call {
+    fn call(instance: Instance, items: Vec<Self::Item>) -> Call {
         let max_bytes = items.first().map_or(0, |(_, bytes)| *bytes);
         let tasks = items.into_iter().map(|(task, _)| task).collect();
-        Call::Task(Box::new(TaskCall::Submit { life, tasks, max_bytes }))
+        Call::Task(Box::new(TaskCall::Submit { instance, tasks, max_bytes }))
     }
 
     fn judge(reply: Reply) -> Verdict<Vec<Submitted>> {
@@ -70,8 +70,8 @@ impl Pack for Settlements {
         }
     }
 
-    fn call(life: Life, settlements: Vec<Settlement>) -> Call {
-        Call::Task(Box::new(TaskCall::Settle { life, settlements }))
+    fn call(instance: Instance, settlements: Vec<Settlement>) -> Call {
+        Call::Task(Box::new(TaskCall::Settle { instance, settlements }))
     }
 
     fn judge(reply: Reply) -> Verdict<Vec<Settled>> {
@@ -100,10 +100,15 @@ pub(crate) struct Tasks {
 pub(super) type Work = (Packing<Submissions>, Packing<Settlements>);
 
 impl Tasks {
-    pub(super) fn new(caller: Caller, undoing: Undoing, nursery: Nursery, max_bytes: u64) -> (Arc<Self>, Work) {
+    pub(super) fn new(
+        caller: Caller,
+        cleanup: CleanupQueue,
+        background: BackgroundTasks,
+        max_bytes: u64,
+    ) -> (Arc<Self>, Work) {
         let (submissions, submitting) = Packer::new(caller.clone());
         let (settlements, settling) = Packer::new(caller.clone());
-        let claims = Claims::new(caller.clone(), undoing, nursery);
+        let claims = Claims::new(caller.clone(), cleanup, background);
         let heard = AtomicU64::new(0);
         (Arc::new(Self { caller, claims, submissions, settlements, heard, max_bytes }), (submitting, settling))
     }

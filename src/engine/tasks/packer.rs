@@ -7,7 +7,7 @@
 //!
 //! Not here: what is packed (`mod.rs`), messages (`crate::engine::messages::publisher`).
 
-use crate::cluster::protocol::{Call, Life, Reply};
+use crate::cluster::protocol::{Call, Instance, Reply};
 use crate::engine::error::Error;
 use crate::engine::store_calls::{Caller, Verdict, gone};
 use std::marker::PhantomData;
@@ -31,7 +31,7 @@ pub(crate) trait Pack: Send + Sync + 'static {
     /// About how many bytes an item has.
     fn bytes(item: &Self::Item) -> usize;
     /// One call for all of them.
-    fn call(life: Life, items: Vec<Self::Item>) -> Call;
+    fn call(instance: Instance, items: Vec<Self::Item>) -> Call;
     /// Its answers, one for each item.
     fn judge(reply: Reply) -> Verdict<Vec<Self::Answer>>;
 }
@@ -111,7 +111,7 @@ impl<P: Pack> Packing<P> {
             verdict => verdict,
         };
         let unsure = AtomicBool::new(false);
-        match self.caller.repeat_noting(|life| P::call(life, items.clone()), judge, &unsure).await {
+        match self.caller.repeat_noting(|instance| P::call(instance, items.clone()), judge, &unsure).await {
             Ok(answers) => {
                 // A client that is gone needs no answer.
                 clients.into_iter().zip(answers).for_each(|(client, answer)| drop(client.send(Ok(answer))));

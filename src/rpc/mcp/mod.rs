@@ -19,7 +19,7 @@ pub mod tools;
 mod transport;
 
 pub use link::{Attachment, Link};
-pub use record::Happening;
+pub use record::HostNotice;
 
 use super::connection::{Ended, Limits};
 use super::framing::LineSink;
@@ -37,13 +37,13 @@ pub const HAPPENINGS_QUEUED: usize = 256;
 /// Serves one host over a pair of streams until its input ends, its output fails, or `stop` becomes true. Answers in
 /// flight are then written for at most [`Limits::drain`].
 ///
-/// `attachment` says where calls go, `happenings` what the node tells.
+/// `attachment` says where calls go, `notices` what the node tells.
 pub async fn serve<R, S>(
     input: R,
     sink: S,
     limits: &Limits,
     attachment: watch::Receiver<Attachment>,
-    happenings: mpsc::Receiver<Happening>,
+    notices: mpsc::Receiver<HostNotice>,
     stop: watch::Receiver<bool>,
 ) -> Ended
 where
@@ -59,7 +59,7 @@ where
             Err(error) => tracing::debug!(%error, "the host ended before it introduced itself"),
         }
     };
-    let telling = notifier::tell(&record, &attachment, happenings);
+    let telling = notifier::tell(&record, &attachment, notices);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
@@ -105,10 +105,10 @@ mod tests {
         let (read, mut lines) = mpsc::channel(1);
         let (_stop, stopped) = watch::channel(false);
         let (_attachment, attached) = watch::channel(Attachment::Seeking);
-        let (_tell, happenings) = mpsc::channel(1);
+        let (_tell, notices) = mpsc::channel(1);
         let (sink, limits) = (Reluctant { permits: Arc::clone(&permits), read }, Limits::default());
         let mut session = tokio::task::JoinSet::new();
-        session.spawn(async move { serve(input, sink, &limits, attached, happenings, stopped).await });
+        session.spawn(async move { serve(input, sink, &limits, attached, notices, stopped).await });
         host.write_all(format!("{hello}\n").as_bytes()).await.unwrap();
         assert!(lines.recv().await.unwrap().contains("serverInfo"));
         let mut asking = tokio::task::JoinSet::new();

@@ -10,7 +10,7 @@
 #![allow(deprecated)]
 
 use super::link::Attachment;
-use super::record::{Happening, Record, Topic, level_of};
+use super::record::{HostNotice, Record, Topic, level_of};
 use rmcp::model::{LoggingMessageNotificationParam, ResourceUpdatedNotificationParam};
 use rmcp::service::{Peer, RoleServer};
 use serde_json::Value;
@@ -30,14 +30,14 @@ const RUNNING: [&str; 4] = ["as_of_ms", "age_ms", "last_seen_ms", "lease_expires
 pub(super) async fn tell(
     record: &Arc<Record>,
     attachment: &watch::Receiver<Attachment>,
-    mut happenings: mpsc::Receiver<Happening>,
+    mut notices: mpsc::Receiver<HostNotice>,
 ) -> Infallible {
     let mut shown = None;
     let mut looks = tokio::time::interval(LOOK_AFTER);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let next = async {
-            match happenings.recv().await {
+            match notices.recv().await {
                 Some(happening) => happening,
                 None => std::future::pending().await,
             }
@@ -49,11 +49,11 @@ pub(super) async fn tell(
     }
 }
 
-async fn happened(record: &Record, happening: Happening) {
+async fn happened(record: &Record, happening: HostNotice) {
     let event = match happening {
-        Happening::Earlier(event) => return record.keep(event),
-        Happening::Attached => None,
-        Happening::Event(event) => {
+        HostNotice::Earlier(event) => return record.keep(event),
+        HostNotice::Attached => None,
+        HostNotice::Event(event) => {
             record.keep(event.clone());
             Some(event)
         }

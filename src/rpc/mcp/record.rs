@@ -19,7 +19,7 @@ pub(super) const MOST_EVENTS: usize = 256;
 
 /// Something that the host may want to hear of.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
+pub enum HostNotice {
     /// An event of the node, in the form of `cluster.subscribe`.
     Event(Value),
     /// An event from before the session began: kept, not told.

@@ -35,7 +35,7 @@ pub struct HistoryReport {
     /// The nodes that were members at some time of the window, by id.
     pub nodes: Vec<NodeHistory>,
     /// Who led when, in the order of time.
-    pub reigns: Vec<Reign>,
+    pub reigns: Vec<LeaderTerm>,
     /// The changes of the leader, in the order of time.
     pub failovers: Vec<Failover>,
     /// How many changes of the leader there were in all.
@@ -164,7 +164,8 @@ pub struct Percentiles {
 
 /// The time of one leader under one term.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reign {
+#[schemars(rename = "Reign")]
+pub struct LeaderTerm {
     /// Who led.
     pub node_id: String,
     /// Under which term; null: the cluster told only who led before.
@@ -232,7 +233,7 @@ impl HistoryReport {
             data_lost_at_ms: newest(&report.data_lost, most, |at| at.0),
             set_back_ms: millis(report.set_back),
             nodes: report.nodes.iter().map(|node| NodeHistory::new(node, most)).collect(),
-            reigns: newest(&report.reigns, most, Reign::from),
+            reigns: newest(&report.reigns, most, LeaderTerm::from),
             failovers: newest(&report.failovers, most, Failover::from),
             failover_count: count(report.failovers.len()),
             leaderless_since_ms: report.leaderless_since().map(|at| at.0),
@@ -294,8 +295,8 @@ impl From<&report::Absence> for Absence {
     }
 }
 
-impl From<&report::Reign> for Reign {
-    fn from(reign: &report::Reign) -> Self {
+impl From<&report::LeaderTerm> for LeaderTerm {
+    fn from(reign: &report::LeaderTerm) -> Self {
         let (end, reason): (ReignEnded, Option<LostReason>) = match reign.end {
             ReignEnd::Leads => (ReignEnded::Leads, None),
             ReignEnd::Lost(reason) => (ReignEnded::Lost, Some(reason)),
@@ -355,9 +356,9 @@ mod tests {
     fn lists_are_cut_to_the_newest_and_counted_in_full() {
         let node_id = NodeId::new("a").expect("an id");
         let mut events = Vec::new();
-        for life in 0..10 {
-            let (at, incarnation) = (life * 2_000, Incarnation(life));
-            let joined = ClusterFact::NodeJoined { name: String::new(), incarnation, rejoined: life > 0 };
+        for instance in 0..10 {
+            let (at, incarnation) = (instance * 2_000, Incarnation(instance));
+            let joined = ClusterFact::NodeJoined { name: String::new(), incarnation, rejoined: instance > 0 };
             let left = ClusterFact::NodeLeft { incarnation, reason: LeftReason::ProcessDied };
             for (after, fact) in [(0, joined), (1_000, left)] {
                 let (seq, at) = (EventSeq(events.len() as u64 + 1), ServerTime(at + after));

@@ -7,7 +7,9 @@ use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};
 use super::state::Step;
 use crate::cluster::ids::Term;
-use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, Claim, Identity, Life, MOST_WAITERS, Refusal, Served};
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Claim, Identity, Instance, MOST_WAITERS, Refusal, Served,
+};
 use crate::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ const TOLD: (u64, u64) = (3_600_000, 86_400_000);
 
 /// A grant as its request is told it again.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct KnownRequest {
     pub(super) token: Term,
     expires_at: ServerTime,
     /// On the server's clock.
@@ -64,7 +66,8 @@ impl Step<'_> {
         let told =
             self.data.requests.get(&request).filter(|told| !acquire.request_id.is_empty() && self.now < told.until);
         // What an earlier life was granted ended with it; its token is lower than the incarnation of a later one.
-        let lives = |told: &&Told| acquire.owner.presence.is_some() || told.token.0 > acquire.owner.incarnation.0;
+        let lives =
+            |told: &&KnownRequest| acquire.owner.presence.is_some() || told.token.0 > acquire.owner.incarnation.0;
         if let Some(told) = told.filter(lives) {
             return Some(Acquired::Granted { token: told.token, expires_at: told.expires_at, again: true });
         }
@@ -74,8 +77,8 @@ impl Step<'_> {
         };
         let owner = &acquire.owner;
         if name.is_leadership() {
-            let life = Life { node_id: owner.node_id.clone(), incarnation: owner.incarnation };
-            let record = self.data.leader.as_ref().filter(|record| record.holder.as_ref() == Some(&life))?;
+            let instance = Instance { node_id: owner.node_id.clone(), incarnation: owner.incarnation };
+            let record = self.data.leader.as_ref().filter(|record| record.holder.as_ref() == Some(&instance))?;
             return owner.presence.is_none().then(|| granted(record.term, record.expires));
         }
         let lease = self.lease(name)?;
@@ -97,8 +100,8 @@ impl Step<'_> {
         }
         match &owner.presence {
             None => {
-                let life = Life { node_id: owner.node_id.clone(), incarnation: owner.incarnation };
-                let identity = self.identify(&life, "");
+                let instance = Instance { node_id: owner.node_id.clone(), incarnation: owner.incarnation };
+                let identity = self.identify(&instance, "");
                 if identity != Identity::Ok {
                     return Some(Refusal::NoMember(identity));
                 }
@@ -266,7 +269,7 @@ impl Step<'_> {
         if !acquire.request_id.is_empty() {
             let request = (acquire.owner.node_id.clone(), name.clone(), acquire.request_id.clone());
             let until = ServerTime(self.now.0.saturating_add(millis(acquire.ttl).clamp(TOLD.0, TOLD.1)));
-            self.data.requests.insert(request, Told { token, expires_at, until });
+            self.data.requests.insert(request, KnownRequest { token, expires_at, until });
         }
         if acquire.owner.presence.is_some()
             && let Some(next) = self.first_waiter(name)

@@ -8,7 +8,7 @@ use super::state::Step;
 use crate::cluster::event::LostReason;
 use crate::cluster::ids::{LeaseName, Nonce, Term};
 use crate::cluster::members::member::StoredStatus;
-use crate::cluster::protocol::{Drain, DrainReply, Identity, LeaseCall, LeaseReply, Life, Numbers, Owner, Renewed};
+use crate::cluster::protocol::{Drain, DrainReply, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Renewed};
 use crate::cluster::time::millis;
 use crate::store::Notice;
 use std::time::Duration;
@@ -59,9 +59,9 @@ impl Step<'_> {
         self.guard_stall();
         if name.is_leadership() {
             // Its holder renews it with each heartbeat.
-            let life = Life { node_id: renewal.owner.node_id.clone(), incarnation: renewal.owner.incarnation };
+            let instance = Instance { node_id: renewal.owner.node_id.clone(), incarnation: renewal.owner.incarnation };
             let leads = renewal.owner.presence.is_none()
-                && self.data.leader.as_ref().is_some_and(|leader| leader.holder.as_ref() == Some(&life));
+                && self.data.leader.as_ref().is_some_and(|leader| leader.holder.as_ref() == Some(&instance));
             let record = self.lease_record(name).filter(|record| leads && record.token == token);
             return record.map_or(Renewed::Stale, |record| Renewed::Until(record.expires_at));
         }
@@ -148,8 +148,8 @@ impl Step<'_> {
 
     pub(super) fn drain(&mut self, drain: &Drain) -> DrainReply {
         self.guard_stall();
-        let id = &drain.life.node_id;
-        let identity = self.identify(&drain.life, "");
+        let id = &drain.instance.node_id;
+        let identity = self.identify(&drain.instance, "");
         let mut reply = DrainReply { identity, now: self.now, resigned: false, running_tasks: 0, leases: 0 };
         let Some(mut row) = self.row(id).filter(|_| identity == Identity::Ok) else { return reply };
         if drain.enabled != self.is_draining(id) || row.revision < drain.revision {
@@ -157,13 +157,13 @@ impl Step<'_> {
             row.status = if drain.enabled { StoredStatus::Draining } else { StoredStatus::Online };
             self.write_row(id, row);
         }
-        reply.resigned = drain.enabled && self.vacate_if_held(&drain.life, LostReason::Handover);
+        reply.resigned = drain.enabled && self.vacate_if_held(&drain.instance, LostReason::Handover);
         let now = self.cluster_now();
         let mine = |lease: &&Lease| {
             lease.holder.as_ref().is_some_and(|owner| owner.node_id == *id) && now <= self.ends_at(lease)
         };
         let held: Vec<Lease> = self.data.leases.values().filter(mine).cloned().collect();
-        reply.running_tasks = self.data.tasks.held.get(&drain.life.node_id).map_or(0, |held| held.len() as u64);
+        reply.running_tasks = self.data.tasks.held.get(&drain.instance.node_id).map_or(0, |held| held.len() as u64);
         reply.leases = held.len() as u64;
         for presence in held.iter().filter(|_| drain.enabled).filter_map(Lease::by_presence) {
             self.server.notice_one(presence.as_str(), Notice::Drain);

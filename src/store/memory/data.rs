@@ -6,7 +6,7 @@
 //! Not here: the transitions (one file per family), how a data set begins (`opening.rs`), what a server has beyond its data
 //! (`state.rs`).
 
-use super::acquire::Told;
+use super::acquire::KnownRequest;
 use super::leases::{Lease, Waiter};
 use super::once::Done;
 use super::sorted::Sorted;
@@ -16,7 +16,7 @@ use super::task_data::Tasks;
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::members::member::{Member, PresenceKind, StoredStatus};
-use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Life, Numbers, ServerId};
+use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Instance, Numbers, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,7 +58,7 @@ impl Row {
 /// The leader's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
-    pub(super) holder: Option<Life>,
+    pub(super) holder: Option<Instance>,
     pub(super) term: Term,
     /// In cluster time.
     pub(super) expires: i64,
@@ -150,7 +150,7 @@ pub(super) struct Data {
     /// Who waits for a lease, in order of arrival.
     pub(super) queues: BTreeMap<LeaseName, Vec<Waiter>>,
     /// The first grant of each request.
-    pub(super) requests: BTreeMap<(NodeId, LeaseName, String), Told>,
+    pub(super) requests: BTreeMap<(NodeId, LeaseName, String), KnownRequest>,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
     /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.
@@ -244,15 +244,15 @@ impl Step<'_> {
     }
 
     /// Whether the caller is the life that the table knows; an empty epoch speaks of any data set.
-    pub(super) fn identify(&self, life: &Life, epoch: &str) -> Identity {
+    pub(super) fn identify(&self, instance: &Instance, epoch: &str) -> Identity {
         if self.data.epoch.is_empty() || (!epoch.is_empty() && epoch != self.data.epoch) {
             return Identity::Epoch;
         }
-        match self.data.members.get(&life.node_id) {
+        match self.data.members.get(&instance.node_id) {
             None => Identity::Unknown,
-            Some(row) if row.incarnation > life.incarnation => Identity::Replaced,
+            Some(row) if row.incarnation > instance.incarnation => Identity::Replaced,
             // An earlier life, as a stale copy has it.
-            Some(row) if row.incarnation < life.incarnation => Identity::Unknown,
+            Some(row) if row.incarnation < instance.incarnation => Identity::Unknown,
             Some(row) if !row.is_live() => Identity::Gone,
             Some(_) => Identity::Ok,
         }

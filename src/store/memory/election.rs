@@ -9,7 +9,7 @@ use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{NodeId, Nonce, Term};
 use crate::cluster::members::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
-    Campaign, CampaignReply, HandOver, Identity, LeaderRecord, Life, Reply, Rule, WatchReply,
+    Campaign, CampaignReply, HandOver, Identity, Instance, LeaderRecord, Reply, Rule, WatchReply,
 };
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::millis;
@@ -47,24 +47,24 @@ impl Step<'_> {
     }
 
     /// Vacates the record if this life holds it.
-    pub(super) fn vacate_if_held(&mut self, life: &Life, reason: LostReason) -> bool {
-        let held = self.data.leader.as_ref().is_some_and(|record| record.holder.as_ref() == Some(life));
+    pub(super) fn vacate_if_held(&mut self, instance: &Instance, reason: LostReason) -> bool {
+        let held = self.data.leader.as_ref().is_some_and(|record| record.holder.as_ref() == Some(instance));
         if held {
             self.vacate(reason);
         }
         held
     }
 
-    pub(super) fn resign(&mut self, life: &Life, term: Term) -> (Identity, bool) {
+    pub(super) fn resign(&mut self, instance: &Instance, term: Term) -> (Identity, bool) {
         self.guard_stall();
-        let identity = self.identify(life, "");
+        let identity = self.identify(instance, "");
         let record = self.data.leader.as_ref().filter(|record| record.term == term);
         let reason = match record.map(|record| record.handing_to.is_some()) {
             Some(true) => LostReason::Handover,
             Some(false) => LostReason::Resigned,
             None => return (identity, false),
         };
-        (identity, self.vacate_if_held(life, reason))
+        (identity, self.vacate_if_held(instance, reason))
     }
 
     pub(super) fn hand_over(&mut self, candidate: &NodeId) -> HandOver {
@@ -77,8 +77,8 @@ impl Step<'_> {
         let Some(record) = &mut self.data.leader else {
             return HandOver::Vacant;
         };
-        let life = Life { node_id: candidate.clone(), incarnation: row.incarnation };
-        if record.holder.as_ref() == Some(&life) {
+        let instance = Instance { node_id: candidate.clone(), incarnation: row.incarnation };
+        if record.holder.as_ref() == Some(&instance) {
             record.handing_to = None;
             return HandOver::Same;
         }
@@ -91,10 +91,10 @@ impl Step<'_> {
     pub(super) fn campaign(&mut self, campaign: &Campaign) -> CampaignReply {
         let stale = campaign.known_token > self.data.numbers.token;
         self.guard_stall();
-        let identity = self.identify(&campaign.life, "");
+        let identity = self.identify(&campaign.instance, "");
         let judged = match identity {
             Identity::Ok if stale => Err("stale data"),
-            Identity::Ok if self.is_draining(&campaign.life.node_id) => Err("draining"),
+            Identity::Ok if self.is_draining(&campaign.instance.node_id) => Err("draining"),
             Identity::Ok => self.judge(campaign),
             Identity::Unknown => Err("unknown"),
             Identity::Replaced => Err("replaced"),
@@ -132,7 +132,7 @@ impl Step<'_> {
             (_, Some(record)) => record,
         };
         refuse_if(record.term != campaign.seen, "another term")?;
-        let mine = record.handing_to.as_ref() == Some(&campaign.life.node_id);
+        let mine = record.handing_to.as_ref() == Some(&campaign.instance.node_id);
         let now = self.cluster_now();
         let reason = match &campaign.rule {
             Rule::Expired { nonce } => {
@@ -196,20 +196,21 @@ impl Step<'_> {
             let registered = self.data.presence.get(&holder.node_id);
             let same = registered.is_some_and(|(at, server)| at == nonce && *server == self.server.id);
             let alive = |row: &Row| row.is_live() && row.incarnation == holder.incarnation;
-            if let Some(dead) = self.row(&holder.node_id).filter(alive).filter(|_| same && *holder != campaign.life) {
+            if let Some(dead) = self.row(&holder.node_id).filter(alive).filter(|_| same && *holder != campaign.instance)
+            {
                 self.end_life(&holder.node_id, dead, StoredStatus::Offline, LeftReason::ProcessDied);
             }
         }
-        let previous = holder.map(|life| life.node_id).or(old.and_then(|record| record.previous));
+        let previous = holder.map(|instance| instance.node_id).or(old.and_then(|record| record.previous));
         let presence = campaign.presence.as_ref().filter(|nonce| self.server.present(nonce.as_str()));
         let presence = presence.map(ToString::to_string);
         self.settle();
         // Whoever knew other settings had the time to bring them.
         self.data.settings = self.data.settings.max(1);
         let term = Term(self.next_token());
-        let leader_id = campaign.life.node_id.clone();
+        let leader_id = campaign.instance.node_id.clone();
         self.data.leader = Some(Record {
-            holder: Some(campaign.life.clone()),
+            holder: Some(campaign.instance.clone()),
             term,
             expires: self.cluster_now().saturating_add(score(millis(campaign.promise.lease))),
             nonce: campaign.nonce.to_string(),
@@ -223,21 +224,21 @@ impl Step<'_> {
             stated: campaign.stated,
         });
         let elected = ClusterFact::LeaderElected { leader_id, term, previous_leader_id: previous, reason };
-        self.emit(&campaign.life.node_id, elected);
+        self.emit(&campaign.instance.node_id, elected);
         term
     }
 
-    pub(super) fn register(&mut self, life: &Life, presence: &Nonce, term: Option<Term>) -> Reply {
-        let identity = self.identify(life, "");
+    pub(super) fn register(&mut self, instance: &Instance, presence: &Nonce, term: Option<Term>) -> Reply {
+        let identity = self.identify(instance, "");
         if identity != Identity::Ok || !self.server.present(presence.as_str()) {
             return Reply::Registered { identity, registered: false, leads: false };
         }
         let registration = (presence.to_string(), self.server.id.clone());
-        self.data.presence.insert(life.node_id.clone(), registration);
+        self.data.presence.insert(instance.node_id.clone(), registration);
         self.is_known(presence);
         let term = term.filter(|term| term.0 != 0 && self.server.leader_channel());
         let mine = |record: &&mut Record| {
-            record.holder.as_ref() == Some(life) && Some(record.term) == term && record.server == self.server.id
+            record.holder.as_ref() == Some(instance) && Some(record.term) == term && record.server == self.server.id
         };
         let record = self.data.leader.as_mut().filter(mine);
         let leads = record.is_some();
@@ -260,18 +261,18 @@ impl Step<'_> {
 
     pub(super) fn sweep(
         &mut self,
-        life: &Life,
+        instance: &Instance,
         term: Term,
         dead: &[(NodeId, String)],
     ) -> (bool, Vec<(NodeId, String)>) {
-        let leads = |record: &Record| record.holder.as_ref() == Some(life) && record.term == term;
-        if self.identify(life, "") != Identity::Ok || !self.data.leader.as_ref().is_some_and(leads) {
+        let leads = |record: &Record| record.holder.as_ref() == Some(instance) && record.term == term;
+        if self.identify(instance, "") != Identity::Ok || !self.data.leader.as_ref().is_some_and(leads) {
             return (false, Vec::new());
         }
         // After a stall of the server everybody's connection may be gone for a moment: then only deadlines count.
         let since = score(self.now.0).saturating_sub(self.data.stalled_at);
         let stalled = self.data.stalled_at > 0 && since < score(self.data.ttl);
-        for (id, nonce) in dead.iter().filter(|(id, _)| !stalled && *id != life.node_id) {
+        for (id, nonce) in dead.iter().filter(|(id, _)| !stalled && *id != instance.node_id) {
             let unchanged = self.data.presence.get(id).is_some_and(|(at, on)| at == nonce && *on == self.server.id);
             if unchanged
                 && !self.server.present(nonce)
@@ -281,7 +282,7 @@ impl Step<'_> {
             }
         }
         let gone = self.data.presence.iter().filter(|(id, (nonce, server))| {
-            *server == self.server.id && **id != life.node_id && !self.server.present(nonce)
+            *server == self.server.id && **id != instance.node_id && !self.server.present(nonce)
         });
         (true, gone.map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect())
     }

@@ -11,7 +11,7 @@ use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::members::member::{PresenceKind, StoredStatus};
 use crate::cluster::messages::message::Producer;
-use crate::cluster::protocol::{Identity, Join, JoinReply, Life};
+use crate::cluster::protocol::{Identity, Instance, Join, JoinReply};
 use crate::cluster::time::millis;
 use crate::store::Notice;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Step<'_> {
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
         let presence = held.map(|(nonce, _)| nonce);
         // The cluster's grace, and what it promised if it leads: not what the caller's file says.
-        let leads = |record: &&Record| record.holder.as_ref().is_some_and(|life| life.node_id == *id);
+        let leads = |record: &&Record| record.holder.as_ref().is_some_and(|instance| instance.node_id == *id);
         let promised = self.data.leader.as_ref().filter(leads).map_or(0, |record| millis(record.promise.grace));
         let ripe = covers(join.dead_for, score(self.data.grace.max(promised)));
         let died = presence.is_some() && presence == join.dead_presence && !present && same_server && ripe;
@@ -187,7 +187,7 @@ impl Step<'_> {
 
     /// An id that this process had before: it leaves, and what it was known for goes along; a cursor that it only borrowed stays.
     fn leave_behind(&mut self, from: &NodeId, mut old: Row, producer: &Producer) {
-        self.vacate_if_held(&Life { node_id: from.clone(), incarnation: old.incarnation }, LostReason::Resigned);
+        self.vacate_if_held(&Instance { node_id: from.clone(), incarnation: old.incarnation }, LostReason::Resigned);
         old.aliases = Vec::new();
         old.producer = old.lent.clone().filter(|lent| lent != producer);
         let borrowed = old.producer.is_some();
@@ -211,17 +211,17 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn leave(&mut self, life: &Life, acknowledged: Option<MessageSeq>) -> (Identity, bool) {
+    pub(super) fn leave(&mut self, instance: &Instance, acknowledged: Option<MessageSeq>) -> (Identity, bool) {
         self.guard_stall();
-        let identity = self.identify(life, "");
-        let Some(row) = self.row(&life.node_id).filter(|_| identity == Identity::Ok) else {
+        let identity = self.identify(instance, "");
+        let Some(row) = self.row(&instance.node_id).filter(|_| identity == Identity::Ok) else {
             return (identity, false);
         };
         if let Some(seq) = acknowledged {
-            self.acknowledge_up_to(&life.node_id, seq);
+            self.acknowledge_up_to(&instance.node_id, seq);
         }
-        let resigned = self.vacate_if_held(life, LostReason::Resigned);
-        self.end_life(&life.node_id, row, StoredStatus::Left, LeftReason::Left);
+        let resigned = self.vacate_if_held(instance, LostReason::Resigned);
+        self.end_life(&instance.node_id, row, StoredStatus::Left, LeftReason::Left);
         (identity, resigned)
     }
 }

@@ -129,9 +129,9 @@ impl Step<'_> {
     fn leadership(&self) -> Option<LeaseRecord> {
         let record = self.data.leader.as_ref()?;
         let presence = record.presence.as_ref().and_then(|nonce| Nonce::new(nonce.clone()).ok());
-        let owner = |life: &crate::cluster::protocol::Life| Owner {
-            node_id: life.node_id.clone(),
-            incarnation: life.incarnation,
+        let owner = |instance: &crate::cluster::protocol::Instance| Owner {
+            node_id: instance.node_id.clone(),
+            incarnation: instance.incarnation,
             presence: presence.clone(),
         };
         Some(LeaseRecord {
@@ -314,8 +314,9 @@ impl Step<'_> {
 
     /// The leases that are bound to a member's life end with it.
     pub(super) fn end_leases(&mut self, id: &NodeId, incarnation: Incarnation) {
-        let life = Owner { node_id: id.clone(), incarnation, presence: None };
-        let held = |(name, lease): (&LeaseName, &Lease)| (lease.holder.as_ref() == Some(&life)).then(|| name.clone());
+        let instance = Owner { node_id: id.clone(), incarnation, presence: None };
+        let held =
+            |(name, lease): (&LeaseName, &Lease)| (lease.holder.as_ref() == Some(&instance)).then(|| name.clone());
         let names: Vec<LeaseName> = self.data.leases.iter().filter_map(held).collect();
         for name in names {
             self.vacate_lease(&name);

@@ -120,12 +120,12 @@ impl MemoryState {
                 beats: step.beats(view.beats),
                 alive: step.data.beats.len() as u64,
             })),
-            Call::Leave { life, acknowledged } => {
-                let (identity, resigned) = step.leave(life, *acknowledged);
+            Call::Leave { instance, acknowledged } => {
+                let (identity, resigned) = step.leave(instance, *acknowledged);
                 Reply::Left { identity, now, resigned }
             }
-            Call::Resign { life, term } => {
-                let (identity, resigned) = step.resign(life, *term);
+            Call::Resign { instance, term } => {
+                let (identity, resigned) = step.resign(instance, *term);
                 Reply::Left { identity, now, resigned }
             }
             Call::HandOver { candidate } => {
@@ -133,10 +133,10 @@ impl MemoryState {
                 Reply::HandOver { outcome, now, leader: step.leader() }
             }
             Call::Campaign(campaign) => Reply::Campaign(Box::new(step.campaign(campaign))),
-            Call::Register { life, presence, term } => step.register(life, presence, *term),
+            Call::Register { instance, presence, term } => step.register(instance, presence, *term),
             Call::Watch => Reply::Watch(Box::new(step.watch())),
-            Call::Sweep { life, term, dead } => {
-                let (leads, gone) = step.sweep(life, *term, dead);
+            Call::Sweep { instance, term, dead } => {
+                let (leads, gone) = step.sweep(instance, *term, dead);
                 Reply::Sweep { leads, gone }
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
@@ -149,7 +149,7 @@ impl MemoryState {
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),
-            Call::Acknowledge { life, epoch, seq } => Reply::Acknowledge(step.acknowledge(life, epoch, *seq)),
+            Call::Acknowledge { instance, epoch, seq } => Reply::Acknowledge(step.acknowledge(instance, epoch, *seq)),
         }
     }
 

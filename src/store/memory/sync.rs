@@ -7,7 +7,7 @@
 use super::state::Step;
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Producer;
-use crate::cluster::protocol::{Entry, Identity, Life, Publish, PublishReply};
+use crate::cluster::protocol::{Entry, Identity, Instance, Publish, PublishReply};
 
 /// For how long a backlog is kept for a member that is away, in milliseconds.
 const AWAY: i64 = 3_600_000;
@@ -38,7 +38,7 @@ impl Step<'_> {
         if self.data.server.as_ref() != Some(&self.server.id) {
             self.guard_stall();
         }
-        let identity = self.identify(&publish.life, &publish.epoch);
+        let identity = self.identify(&publish.instance, &publish.epoch);
         if identity != Identity::Ok {
             return PublishReply::Refused(identity);
         }
@@ -70,7 +70,7 @@ impl Step<'_> {
             self.data.messages.push_back(Entry {
                 last: MessageSeq(last),
                 producer: publish.producer.clone(),
-                from: publish.life.node_id.clone(),
+                from: publish.instance.node_id.clone(),
                 first_own: entry.first,
                 count: entry.count,
                 at: self.now,
@@ -181,10 +181,10 @@ impl Step<'_> {
         Some((who, needed))
     }
 
-    pub(super) fn acknowledge(&mut self, life: &Life, epoch: &str, seq: MessageSeq) -> Identity {
-        let identity = self.identify(life, epoch);
+    pub(super) fn acknowledge(&mut self, instance: &Instance, epoch: &str, seq: MessageSeq) -> Identity {
+        let identity = self.identify(instance, epoch);
         if identity == Identity::Ok {
-            self.acknowledge_up_to(&life.node_id, seq);
+            self.acknowledge_up_to(&instance.node_id, seq);
         }
         identity
     }

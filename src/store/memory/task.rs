@@ -11,8 +11,8 @@ use super::task_data::{How, Lane, Stored, TASK_BYTES};
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::members::member::{Metadata, StoredStatus};
 use crate::cluster::protocol::{
-    ClaimedTask, Identity, Life, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
-    Verdict,
+    ClaimedTask, Identity, Instance, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim,
+    TaskReply, Verdict,
 };
 use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::millis;
@@ -29,19 +29,19 @@ const REMEMBERED: usize = 64;
 impl Step<'_> {
     pub(super) fn task(&mut self, call: &TaskCall) -> TaskReply {
         match call {
-            TaskCall::Submit { life, tasks, max_bytes } => {
-                let (identity, results) = self.submit(life, tasks, *max_bytes);
+            TaskCall::Submit { instance, tasks, max_bytes } => {
+                let (identity, results) = self.submit(instance, tasks, *max_bytes);
                 TaskReply::Submitted { identity, results }
             }
             TaskCall::Claim(claim) => {
                 let (identity, tasks) = self.claim(claim);
                 TaskReply::Claimed { identity, tasks }
             }
-            TaskCall::Withdraw { life, kinds, nonce, told } => {
-                TaskReply::Withdrawn { tasks: self.withdraw_claim(life, kinds, nonce, *told) }
+            TaskCall::Withdraw { instance, kinds, nonce, told } => {
+                TaskReply::Withdrawn { tasks: self.withdraw_claim(instance, kinds, nonce, *told) }
             }
-            TaskCall::Settle { life, settlements } => {
-                let (identity, results) = self.settle_tasks(life, settlements);
+            TaskCall::Settle { instance, settlements } => {
+                let (identity, results) = self.settle_tasks(instance, settlements);
                 TaskReply::Settled { identity, results }
             }
             TaskCall::Cancel { id } => TaskReply::Changed(self.cancel(id)),
@@ -51,9 +51,9 @@ impl Step<'_> {
         }
     }
 
-    fn submit(&mut self, life: &Life, new: &[NewTask], max_bytes: u64) -> (Identity, Vec<Submitted>) {
+    fn submit(&mut self, instance: &Instance, new: &[NewTask], max_bytes: u64) -> (Identity, Vec<Submitted>) {
         self.guard_stall();
-        let identity = self.identify(life, "");
+        let identity = self.identify(instance, "");
         if identity != Identity::Ok {
             return (identity, Vec::new());
         }
@@ -70,7 +70,7 @@ impl Step<'_> {
             } else if !self.has_lane(&lane) {
                 Submitted::Overloaded
             } else {
-                self.add(life, task);
+                self.add(instance, task);
                 Submitted::New
             });
         }
@@ -85,7 +85,7 @@ impl Step<'_> {
         lanes.contains_key(lane) || lanes.len() < LANES.0 || (own < LANES.0 && lanes.len() < most)
     }
 
-    fn add(&mut self, life: &Life, new: &NewTask) {
+    fn add(&mut self, instance: &Instance, new: &NewTask) {
         self.data.tasks.bytes += new.payload.len() as u64 + TASK_BYTES;
         let due = self.cluster_now().saturating_add(score(millis(new.delay)));
         let delayed = millis(new.delay) > 0;
@@ -98,7 +98,7 @@ impl Step<'_> {
             max_attempts: new.max_attempts,
             timeout: new.timeout,
             created: self.now,
-            submitter: life.node_id.clone(),
+            submitter: instance.node_id.clone(),
             nonce: new.nonce.clone(),
             payload: new.payload.clone(),
             state: if delayed { TaskState::Delayed } else { TaskState::Waiting },
@@ -121,7 +121,7 @@ impl Step<'_> {
 
     fn claim(&mut self, claim: &TaskClaim) -> (Identity, Vec<ClaimedTask>) {
         self.guard_stall();
-        let (identity, id) = (self.identify(&claim.life, ""), &claim.life.node_id);
+        let (identity, id) = (self.identify(&claim.instance, ""), &claim.instance.node_id);
         let Some(row) = self.row(id).filter(|_| identity == Identity::Ok) else {
             return (identity, Vec::new());
         };
@@ -132,7 +132,7 @@ impl Step<'_> {
         if let Some((_, got)) = remembered.filter(|(nonce, _)| *nonce == claim.nonce) {
             return (
                 identity,
-                got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect(),
+                got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.instance)).collect(),
             );
         }
         if row.status == StoredStatus::Draining || self.is_withdrawn(&claim.nonce) {
@@ -147,11 +147,11 @@ impl Step<'_> {
         let mut got = Vec::with_capacity(picked.len());
         for task in picked {
             let token = TaskToken(self.next_token());
-            self.start(&task, token, &claim.life);
+            self.start(&task, token, &claim.instance);
             got.push((task, token));
         }
         let tasks: Vec<ClaimedTask> =
-            got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.life)).collect();
+            got.iter().filter_map(|(task, token)| self.handed_out(task, *token, &claim.instance)).collect();
         let short = exhausted && u32::try_from(got.len()).unwrap_or(u32::MAX) < claim.limit;
         if short && kinds.is_empty() {
             self.data.tasks.announced.clear();
@@ -205,22 +205,22 @@ impl Step<'_> {
         }
     }
 
-    fn start(&mut self, id: &TaskId, token: TaskToken, life: &Life) {
+    fn start(&mut self, id: &TaskId, token: TaskToken, instance: &Instance) {
         let now = self.cluster_now();
         let Some(task) = self.data.tasks.all.get_mut(id) else { return };
         let due = now.saturating_add(score(millis(task.timeout)));
         task.attempts += 1;
         task.token = token;
-        task.worker = Some(life.clone());
+        task.worker = Some(instance.clone());
         self.set_state(id, TaskState::Running, due, How::None);
         self.data.tasks.running.set(id, due);
-        self.data.tasks.held.entry(life.node_id.clone()).or_default().insert(id.clone());
+        self.data.tasks.held.entry(instance.node_id.clone()).or_default().insert(id.clone());
     }
 
     /// A task as it was handed out, while it runs so.
-    pub(super) fn handed_out(&self, id: &TaskId, token: TaskToken, life: &Life) -> Option<ClaimedTask> {
+    pub(super) fn handed_out(&self, id: &TaskId, token: TaskToken, instance: &Instance) -> Option<ClaimedTask> {
         let runs = |task: &&Stored| {
-            task.state == TaskState::Running && task.token == token && task.worker.as_ref() == Some(life)
+            task.state == TaskState::Running && task.token == token && task.worker.as_ref() == Some(instance)
         };
         self.data.tasks.all.get(id).filter(runs).map(|task| ClaimedTask {
             id: id.clone(),
@@ -232,21 +232,21 @@ impl Step<'_> {
         })
     }
 
-    fn settle_tasks(&mut self, life: &Life, settlements: &[Settlement]) -> (Identity, Vec<Settled>) {
+    fn settle_tasks(&mut self, instance: &Instance, settlements: &[Settlement]) -> (Identity, Vec<Settled>) {
         self.guard_stall();
-        let identity = self.identify(life, "");
+        let identity = self.identify(instance, "");
         if identity != Identity::Ok {
             return (identity, Vec::new());
         }
         let mut ended = 0;
-        let results = settlements.iter().map(|settlement| self.settle_task(life, settlement, &mut ended)).collect();
+        let results = settlements.iter().map(|settlement| self.settle_task(instance, settlement, &mut ended)).collect();
         if ended > 0 {
             self.forget_most(ended + FORGOTTEN);
         }
         (identity, results)
     }
 
-    fn settle_task(&mut self, life: &Life, settlement: &Settlement, ended: &mut usize) -> Settled {
+    fn settle_task(&mut self, instance: &Instance, settlement: &Settlement, ended: &mut usize) -> Settled {
         let id = &settlement.id;
         let Some(task) = self.data.tasks.all.get_mut(id) else { return Settled::NotFound };
         let same = match settlement.verdict {
@@ -257,8 +257,8 @@ impl Step<'_> {
         let running = task.state == TaskState::Running;
         let worker = task.worker.as_ref();
         // A later life of the node may not have heard the answer to an accepted verdict.
-        let repeated = same && worker.is_some_and(|worker| worker.node_id == life.node_id);
-        if task.token != settlement.token || if running { worker != Some(life) } else { !repeated } {
+        let repeated = same && worker.is_some_and(|worker| worker.node_id == instance.node_id);
+        if task.token != settlement.token || if running { worker != Some(instance) } else { !repeated } {
             return Settled::Stale;
         }
         if running {
@@ -275,7 +275,7 @@ impl Step<'_> {
             } else {
                 *ended += 1;
                 self.data.tasks.running.remove(id);
-                self.data.tasks.give_back(&life.node_id, id);
+                self.data.tasks.give_back(&instance.node_id, id);
             }
             match &settlement.verdict {
                 Verdict::Extend => {}

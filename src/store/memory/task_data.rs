@@ -10,7 +10,7 @@ use super::sorted::Sorted;
 use super::state::Step;
 use crate::cluster::event::{ClusterFact, LeftReason};
 use crate::cluster::ids::{NodeId, Nonce, TaskToken};
-use crate::cluster::protocol::Life;
+use crate::cluster::protocol::Instance;
 use crate::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState, backoff};
 use crate::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -62,7 +62,7 @@ pub(super) struct Stored {
     pub(super) state: TaskState,
     pub(super) token: TaskToken,
     /// Who works on it, or worked on it last.
-    pub(super) worker: Option<Life>,
+    pub(super) worker: Option<Instance>,
     pub(super) attempts: u32,
     /// Cluster time at which it is taken from its worker or is ready again, else 0.
     pub(super) due: i64,

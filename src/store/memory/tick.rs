@@ -32,8 +32,8 @@ impl Step<'_> {
         self.open(tick.known, &tick.fresh_epoch);
         self.take_settings(&tick.settings);
         self.guard_stall();
-        let id = &tick.life.node_id;
-        let identity = self.identify(&tick.life, "");
+        let id = &tick.instance.node_id;
+        let identity = self.identify(&tick.instance, "");
         let now = self.cluster_now();
         let outdated =
             identity == Identity::Ok && self.data.members.get(id).is_some_and(|row| row.revision < tick.revision);
@@ -118,7 +118,7 @@ impl Step<'_> {
             // Granted on another server process, whose last writes may be lost: somebody else may have been granted a term
             // since. Only a holder that leads at this instant knows that nobody was.
             (Some(record), _)
-                if record.holder.as_ref() == Some(&tick.life)
+                if record.holder.as_ref() == Some(&tick.instance)
                     && record.term == term
                     && (record.server == self.server.id || tick.leads) =>
             {
@@ -135,7 +135,7 @@ impl Step<'_> {
             // candidates wait for the leader channel, which this connection holds.
             (None, Some(presence)) if tick.leads && self.server.present(presence.as_str()) => {
                 self.data.leader = Some(Record {
-                    holder: Some(tick.life.clone()),
+                    holder: Some(tick.instance.clone()),
                     term,
                     expires: lasts(&tick.promise),
                     nonce: tick.nonce.to_string(),

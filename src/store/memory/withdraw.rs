@@ -7,7 +7,7 @@ use super::leases::Lease;
 use super::state::Step;
 use super::task_data::How;
 use crate::cluster::ids::{LeaseName, Nonce, TaskToken};
-use crate::cluster::protocol::{Acquire, Life, Once, Owner};
+use crate::cluster::protocol::{Acquire, Instance, Once, Owner};
 use crate::cluster::task::{TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 
@@ -82,7 +82,7 @@ impl Step<'_> {
     /// Takes a claim back; how many tasks wait again.
     pub(super) fn withdraw_claim(
         &mut self,
-        life: &Life,
+        instance: &Instance,
         kinds: &[TaskKind],
         nonce: &Nonce,
         told: Option<TaskToken>,
@@ -92,24 +92,24 @@ impl Step<'_> {
         let mut kinds = kinds.to_vec();
         kinds.sort();
         kinds.dedup();
-        let remembered = self.data.tasks.claimed.get(&life.node_id).and_then(|all| all.get(&kinds));
+        let remembered = self.data.tasks.claimed.get(&instance.node_id).and_then(|all| all.get(&kinds));
         let Some((_, got)) = remembered.filter(|(of, _)| of == nonce).cloned() else { return 0 };
         if got.first().is_some_and(|(_, token)| Some(*token) == told) {
             return 0;
         }
-        if let Some(all) = self.data.tasks.claimed.get_mut(&life.node_id) {
+        if let Some(all) = self.data.tasks.claimed.get_mut(&instance.node_id) {
             all.remove(&kinds);
         }
         let mut back = 0;
         for (id, token) in got {
-            if self.handed_out(&id, token, life).is_none() {
+            if self.handed_out(&id, token, instance).is_none() {
                 continue;
             }
             if let Some(task) = self.data.tasks.all.get_mut(&id) {
                 task.attempts = task.attempts.saturating_sub(1);
             }
             self.data.tasks.running.remove(&id);
-            self.data.tasks.give_back(&life.node_id, &id);
+            self.data.tasks.give_back(&instance.node_id, &id);
             self.set_state(&id, TaskState::Waiting, 0, How::None);
             self.make_ready(&id);
             back += 1;

@@ -9,8 +9,8 @@ use super::unreadable::What;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
-    Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, JoinReply, LeaderRecord, LeaseNews, Life, Numbers,
-    PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
+    Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, Instance, JoinReply, LeaderRecord, LeaseNews,
+    Numbers, PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
 };
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::task::TaskState;
@@ -151,7 +151,7 @@ fn leader(f: &mut Fields) -> Result<Option<LeaderRecord>, Malformed> {
     let holder = match holder {
         Some(id) => {
             let node_id = NodeId::new(id).map_err(|why| Malformed(why.to_string()))?;
-            Some(Life { node_id, incarnation })
+            Some(Instance { node_id, incarnation })
         }
         None => None,
     };

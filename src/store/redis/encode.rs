@@ -9,7 +9,7 @@ use super::task;
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::members::member::PresenceKind;
 use crate::cluster::protocol::{
-    Acquire, Call, Campaign, Claim, Join, LeaseCall, Life, MOST_LANES, Owner, Publish, Rule, Tick,
+    Acquire, Call, Campaign, Claim, Instance, Join, LeaseCall, MOST_LANES, Owner, Publish, Rule, Tick,
 };
 use crate::cluster::settings::{Promise, Shared};
 use crate::cluster::task::Jitter;
@@ -48,8 +48,8 @@ fn promise(promise: &Promise, stated: u64) -> String {
     format!("{} {} {} {stated}", millis(promise.grace), millis(promise.lease), promise.mode.word())
 }
 
-fn life(life: &Life) -> [String; 2] {
-    [life.node_id.to_string(), life.incarnation.to_string()]
+fn instance(instance: &Instance) -> [String; 2] {
+    [instance.node_id.to_string(), instance.incarnation.to_string()]
 }
 
 pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation {
@@ -66,23 +66,23 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
                 view.floor.to_string(),
             ],
         ),
-        Call::Leave { life: who, acknowledged } => {
-            let [id, incarnation] = life(who);
+        Call::Leave { instance: who, acknowledged } => {
+            let [id, incarnation] = instance(who);
             (&scripts::LEAVE, vec![id, incarnation, seq(*acknowledged)])
         }
-        Call::Resign { life: who, term } => {
-            let [id, incarnation] = life(who);
+        Call::Resign { instance: who, term } => {
+            let [id, incarnation] = instance(who);
             (&scripts::RESIGN, vec![id, incarnation, term.to_string()])
         }
         Call::HandOver { candidate } => (&scripts::HAND_OVER, vec![candidate.to_string()]),
         Call::Campaign(campaign) => (&scripts::CAMPAIGN, campaign_arguments(campaign)),
-        Call::Register { life: who, presence, term } => {
-            let [id, incarnation] = life(who);
+        Call::Register { instance: who, presence, term } => {
+            let [id, incarnation] = instance(who);
             (&scripts::REGISTER, vec![id, incarnation, presence.to_string(), term.unwrap_or(Term(0)).to_string()])
         }
         Call::Watch => (&scripts::WATCH, Vec::new()),
-        Call::Sweep { life: who, term, dead } => {
-            let [id, incarnation] = life(who);
+        Call::Sweep { instance: who, term, dead } => {
+            let [id, incarnation] = instance(who);
             let mut arguments = vec![id, incarnation, term.to_string()];
             for (node, nonce) in dead {
                 arguments.push(node.to_string());
@@ -106,11 +106,11 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
             (&scripts::ONCE, vec![by, request, ttl, back, process, number, supersedes, expected, jumps.join(" ")])
         }
         Call::Drain(drain) => {
-            let [id, incarnation] = life(&drain.life);
+            let [id, incarnation] = instance(&drain.instance);
             (&scripts::DRAIN, vec![id, incarnation, flag(drain.enabled), drain.revision.to_string()])
         }
-        Call::Acknowledge { life: who, epoch, seq } => {
-            let [id, incarnation] = life(who);
+        Call::Acknowledge { instance: who, epoch, seq } => {
+            let [id, incarnation] = instance(who);
             (&scripts::ACKNOWLEDGE, vec![id, incarnation, epoch.clone(), seq.to_string()])
         }
         Call::Task(task) => task::invocation(task),
@@ -234,7 +234,7 @@ fn join_arguments(join: &Join) -> Vec<String> {
 }
 
 fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
-    let [id, incarnation] = life(&tick.life);
+    let [id, incarnation] = instance(&tick.instance);
     let mut arguments = vec![
         id,
         incarnation,
@@ -261,7 +261,7 @@ fn tick_arguments(tick: &Tick, recent: Recent) -> Vec<String> {
 }
 
 fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
-    let [id, incarnation] = life(&campaign.life);
+    let [id, incarnation] = instance(&campaign.instance);
     let (rule, seen_nonce) = match &campaign.rule {
         Rule::Vacant => ("vacant", String::new()),
         Rule::Expired { nonce } => ("expired", nonce.clone()),
@@ -289,7 +289,7 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
 pub(super) const PUBLISH_SERVER: usize = 6;
 
 fn publish_arguments(publish: &Publish) -> Vec<String> {
-    let [id, incarnation] = life(&publish.life);
+    let [id, incarnation] = instance(&publish.instance);
     let mut arguments =
         vec![id, incarnation, publish.epoch.clone(), publish.producer.to_string(), publish.keep.to_string()];
     arguments.push(publish.max_bytes.to_string());

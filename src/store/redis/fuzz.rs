@@ -9,22 +9,22 @@ use super::unreadable::What;
 use super::{decode, streams};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::messages::inbox::Inbox;
-use crate::cluster::protocol::{Call, DataSet, Life, Numbers, TaskCall, View};
+use crate::cluster::protocol::{Call, DataSet, Instance, Numbers, TaskCall, View};
 use crate::cluster::task::TaskId;
 use std::collections::BTreeMap;
 
 fn calls() -> Vec<Call> {
     let node_id = NodeId::new("a").expect("an id");
-    let life = Life { node_id: node_id.clone(), incarnation: Incarnation(1) };
+    let instance = Instance { node_id: node_id.clone(), incarnation: Incarnation(1) };
     let id = TaskId::new("t").expect("an id");
     vec![
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 1, beats: 1 }),
-        Call::Leave { life: life.clone(), acknowledged: None },
-        Call::Resign { life: life.clone(), term: Term(1) },
+        Call::Leave { instance: instance.clone(), acknowledged: None },
+        Call::Resign { instance: instance.clone(), term: Term(1) },
         Call::HandOver { candidate: node_id },
         Call::Watch,
-        Call::Sweep { life: life.clone(), term: Term(1), dead: Vec::new() },
-        Call::Acknowledge { life, epoch: "e".to_owned(), seq: MessageSeq(1) },
+        Call::Sweep { instance: instance.clone(), term: Term(1), dead: Vec::new() },
+        Call::Acknowledge { instance, epoch: "e".to_owned(), seq: MessageSeq(1) },
         Call::Census,
         Call::Task(Box::new(TaskCall::Get { id })),
         Call::Task(Box::new(TaskCall::List { state: None, kind: None, limit: 10 })),

@@ -10,7 +10,7 @@ use super::scripts::{self, Script};
 use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::protocol::{
-    ClaimedTask, Life, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
+    ClaimedTask, Instance, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
     TaskSummary, Verdict,
 };
 use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
@@ -19,18 +19,18 @@ use std::time::Duration;
 
 pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
     match call {
-        TaskCall::Submit { life, tasks, max_bytes } => {
-            (&scripts::TASK_SUBMIT, submit_arguments(life, tasks, *max_bytes))
+        TaskCall::Submit { instance, tasks, max_bytes } => {
+            (&scripts::TASK_SUBMIT, submit_arguments(instance, tasks, *max_bytes))
         }
         TaskCall::Claim(claim) => (&scripts::TASK_CLAIM, claim_arguments(claim)),
-        TaskCall::Withdraw { life, kinds, nonce, told } => {
-            let (id, incarnation) = (life.node_id.to_string(), life.incarnation.to_string());
+        TaskCall::Withdraw { instance, kinds, nonce, told } => {
+            let (id, incarnation) = (instance.node_id.to_string(), instance.incarnation.to_string());
             let told = told.map(|token| token.to_string()).unwrap_or_default();
             let mut arguments = vec![id, incarnation, nonce.to_string(), told];
             arguments.extend(sorted(kinds));
             (&scripts::TASK_WITHDRAW, arguments)
         }
-        TaskCall::Settle { life, settlements } => (&scripts::TASK_SETTLE, settle_arguments(life, settlements)),
+        TaskCall::Settle { instance, settlements } => (&scripts::TASK_SETTLE, settle_arguments(instance, settlements)),
         TaskCall::Cancel { id } => (&scripts::TASK_CANCEL, vec![id.to_string()]),
         TaskCall::Redrive { id } => (&scripts::TASK_REDRIVE, vec![id.to_string()]),
         TaskCall::Get { id } => (&scripts::TASK_GET, vec![id.to_string()]),
@@ -42,9 +42,9 @@ pub(super) fn invocation(call: &TaskCall) -> (&'static Script, Vec<String>) {
     }
 }
 
-fn submit_arguments(life: &Life, tasks: &[NewTask], max_bytes: u64) -> Vec<String> {
+fn submit_arguments(instance: &Instance, tasks: &[NewTask], max_bytes: u64) -> Vec<String> {
     let mut arguments = Vec::with_capacity(3 + 9 * tasks.len());
-    arguments.extend([life.node_id.to_string(), life.incarnation.to_string(), max_bytes.to_string()]);
+    arguments.extend([instance.node_id.to_string(), instance.incarnation.to_string(), max_bytes.to_string()]);
     for task in tasks {
         arguments.extend([
             task.id.to_string(),
@@ -70,8 +70,8 @@ fn sorted(kinds: &[TaskKind]) -> Vec<String> {
 
 fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
     let mut arguments = vec![
-        claim.life.node_id.to_string(),
-        claim.life.incarnation.to_string(),
+        claim.instance.node_id.to_string(),
+        claim.instance.incarnation.to_string(),
         claim.limit.to_string(),
         claim.nonce.to_string(),
         claim.jitter.thousandths().to_string(),
@@ -81,9 +81,9 @@ fn claim_arguments(claim: &TaskClaim) -> Vec<String> {
     arguments
 }
 
-fn settle_arguments(life: &Life, settlements: &[Settlement]) -> Vec<String> {
+fn settle_arguments(instance: &Instance, settlements: &[Settlement]) -> Vec<String> {
     let mut arguments = Vec::with_capacity(2 + 5 * settlements.len());
-    arguments.extend([life.node_id.to_string(), life.incarnation.to_string()]);
+    arguments.extend([instance.node_id.to_string(), instance.incarnation.to_string()]);
     for settlement in settlements {
         let (verdict, text, jitter) = match &settlement.verdict {
             Verdict::Extend => ("extend", String::new(), 0),

@@ -50,9 +50,9 @@ fn rising_lives(node: &str, told: &[Told]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();
     for event in told.iter().map(|told| &told.event).filter(|event| event["event"] == "cluster.node_joined") {
-        let (Some(id), Some(life)) = (event["node_id"].as_str(), event["incarnation"].as_u64()) else { continue };
-        if last.insert(id, life).is_some_and(|before| before > life) {
-            problems.push(format!("M3: to {node}: {id} joined as {life}, after a life with a higher number"));
+        let (Some(id), Some(instance)) = (event["node_id"].as_str(), event["incarnation"].as_u64()) else { continue };
+        if last.insert(id, instance).is_some_and(|before| before > instance) {
+            problems.push(format!("M3: to {node}: {id} joined as {instance}, after a life with a higher number"));
         }
     }
     problems

@@ -23,7 +23,7 @@ fn judged(fill: impl FnOnce(&History)) -> Vec<String> {
 }
 
 fn lease(place: usize, ask: LeaseAsk, answer: LeaseAnswer, sent: u64, answered: u64) -> LeaseOp {
-    LeaseOp { place, life: 1, name: "l".to_owned(), ask, answer, sent: at(sent), answered: at(answered) }
+    LeaseOp { place, instance: 1, name: "l".to_owned(), ask, answer, sent: at(sent), answered: at(answered) }
 }
 
 fn grant(place: usize, token: u64, sent: u64, answered: u64) -> LeaseOp {
@@ -48,7 +48,7 @@ fn both_get(history: &History, ids: &[&str]) {
 }
 
 fn task(history: &History, place: usize, step: TaskStep, sent: u64) {
-    let op = TaskOp { task: "t".to_owned(), place, life: 1, step, sent: at(sent), answered: at(sent + 1) };
+    let op = TaskOp { task: "t".to_owned(), place, instance: 1, step, sent: at(sent), answered: at(sent + 1) };
     history.tasks().push(op);
 }
 

@@ -46,7 +46,7 @@ fn tokens(task: &str, steps: &[&TaskOp]) -> Vec<String> {
     let mut problems = Vec::new();
     for (at, (op, token)) in claims.iter().enumerate() {
         for (later, other) in &claims[at + 1..] {
-            let same_life = later.place == op.place && later.life == op.life;
+            let same_life = later.place == op.place && later.instance == op.instance;
             if other == token && !same_life {
                 problems.push(format!("T1: {task} was claimed twice under the token {token}"));
             } else if later.sent > op.answered && other < token {

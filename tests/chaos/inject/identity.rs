@@ -1,7 +1,7 @@
 //! Faults of who is who: impostors, renames, drains, leaves, forced handovers.
 
 use crate::load::{ask, roles};
-use crate::slot::{Life, Slot};
+use crate::slot::{Instance, Slot};
 use crate::support::{Launch, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
@@ -23,12 +23,12 @@ pub fn impostor(world: &World, slot: &Slot, forced: bool, lasts: Duration) -> Re
         }
     }
     let serve = Arc::new(launch.env("CLAWSTER__NODE__AUTO_JOIN", "false").start());
-    let life = Life { number, serve };
-    let original = slot.life();
+    let instance = Instance { number, serve };
+    let original = slot.instance();
     std::thread::scope(|scope| {
-        scope.spawn(|| roles::follow(world, None, &life));
+        scope.spawn(|| roles::follow(world, None, &instance));
         let params = if forced { json!({"node_id": slot.id(), "force": true}) } else { json!({"node_id": slot.id()}) };
-        let joined = ask(world, &life, JOIN, params);
+        let joined = ask(world, &instance, JOIN, params);
         let until = stamp() + lasts;
         if let (Some(Ok(_)), Some(original)) = (joined.map(|answer| answer.result), &original) {
             replaced(world, original);
@@ -36,7 +36,7 @@ pub fn impostor(world: &World, slot: &Slot, forced: bool, lasts: Duration) -> Re
         while stamp() < until && !world.over() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        life.serve.kill9();
+        instance.serve.kill9();
     });
     slot.kill9();
     slot.start();
@@ -45,7 +45,7 @@ pub fn impostor(world: &World, slot: &Slot, forced: bool, lasts: Duration) -> Re
 
 /// M3: a process whose id another one has joined with gets nothing more out of Redis under that id. Where Redis lost the join, either
 /// of both may be first.
-fn replaced(world: &World, original: &Life) {
+fn replaced(world: &World, original: &Instance) {
     let begun = stamp();
     let params = json!({"name": format!("of-{}", original.label()), "ttl_ms": 200});
     let lease = ask(world, original, "distributed.acquire_lease", params);
@@ -63,8 +63,8 @@ fn insist(world: &World, slot: &Slot, method: &str, params: &Value, within: Dura
     let end = stamp() + within;
     let mut last = "no answer".to_owned();
     while stamp() < end && !world.over() {
-        if let Some(life) = slot.life() {
-            match ask(world, &life, method, params.clone()).map(|answer| answer.result) {
+        if let Some(instance) = slot.instance() {
+            match ask(world, &instance, method, params.clone()).map(|answer| answer.result) {
                 Some(Ok(result)) => return Ok(result),
                 Some(Err(error)) => last = format!("{} {}", error.code, error.message),
                 None => {}
@@ -103,8 +103,8 @@ pub fn drain(world: &World, slot: &Slot, lasts: Duration) -> Result<(), String> 
 
 /// A leave, and a join.
 pub fn leave(world: &World, slot: &Slot, lasts: Duration) -> Result<(), String> {
-    let life = slot.life().ok_or("no process")?;
-    let left = ask(world, &life, "distributed.leave_cluster", Value::Null).map(|answer| answer.result);
+    let instance = slot.instance().ok_or("no process")?;
+    let left = ask(world, &instance, "distributed.leave_cluster", Value::Null).map(|answer| answer.result);
     std::thread::sleep(lasts);
     if let Err(why) = insist(world, slot, JOIN, &json!({}), A_WHILE) {
         world.history.troubles().push(why);
@@ -117,8 +117,8 @@ pub fn leave(world: &World, slot: &Slot, lasts: Duration) -> Result<(), String> 
 
 /// A forced handover to this node.
 pub fn hand_over(world: &World, slot: &Slot) -> Result<(), String> {
-    let life = slot.life().ok_or("no process")?;
-    match ask(world, &life, "distributed.elect_leader", json!({"force": true})).map(|answer| answer.result) {
+    let instance = slot.instance().ok_or("no process")?;
+    match ask(world, &instance, "distributed.elect_leader", json!({"force": true})).map(|answer| answer.result) {
         Some(Ok(_)) => Ok(()),
         Some(Err(error)) => Err(format!("{} {}", error.code, error.message)),
         None => Err("no answer".to_owned()),

@@ -23,14 +23,14 @@ pub fn kill(_world: &World, slot: &Slot, down: Duration) -> Result<(), String> {
 
 /// A polite end, and the next process after a while. One that does not end in time is killed.
 pub fn end_politely(world: &World, slot: &Slot) {
-    let Some(life) = slot.life() else { return };
-    life.serve.close_stdin();
+    let Some(instance) = slot.instance() else { return };
+    instance.serve.close_stdin();
     let end: Stamp = stamp() + Duration::from_secs(10);
-    while life.serve.runs() && stamp() < end && !world.over() {
+    while instance.serve.runs() && stamp() < end && !world.over() {
         std::thread::sleep(Duration::from_millis(10));
     }
     slot.end();
-    life.serve.kill9();
+    instance.serve.kill9();
 }
 
 /// A polite restart.
@@ -43,8 +43,8 @@ pub fn restart(world: &World, slot: &Slot, down: Duration) -> Result<(), String>
 
 /// SIGSTOP for a while.
 pub fn stop(slot: &Slot, lasts: Duration) -> Result<(), String> {
-    let life = slot.life().ok_or("no process")?;
-    let pid = life.serve.pid();
+    let instance = slot.instance().ok_or("no process")?;
+    let pid = instance.serve.pid();
     send(pid, Signal::STOP);
     std::thread::sleep(lasts);
     send(pid, Signal::CONT);

@@ -2,7 +2,7 @@
 
 use crate::history::Told;
 use crate::load::ask;
-use crate::slot::{Life, Slot};
+use crate::slot::{Instance, Slot};
 use crate::world::World;
 use serde_json::json;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use std::time::Duration;
 pub fn collect(world: &World, slot: &Slot) {
     let mut last: Option<String> = None;
     while !world.over() {
-        match slot.life() {
-            Some(life) => follow(world, slot, &life, &mut last),
+        match slot.instance() {
+            Some(instance) => follow(world, slot, &instance, &mut last),
             None => world.pause(Duration::from_millis(20)),
         }
     }
 }
 
-fn follow(world: &World, slot: &Slot, life: &Life, last: &mut Option<String>) {
-    let present = || slot.life().is_some_and(|now| now.number == life.number) && !world.over();
+fn follow(world: &World, slot: &Slot, instance: &Instance, last: &mut Option<String>) {
+    let present = || slot.instance().is_some_and(|now| now.number == instance.number) && !world.over();
     let mut params = json!({"events": ["cluster.*"]});
     if let Some(last) = &last {
         params["after"] = last.as_str().into();
     }
     let mut subscription = None;
-    while present() && life.serve.runs() {
-        if let Some(Ok(id)) = ask(world, life, "cluster.subscribe", params.clone()).map(|answer| answer.result) {
+    while present() && instance.serve.runs() {
+        if let Some(Ok(id)) = ask(world, instance, "cluster.subscribe", params.clone()).map(|answer| answer.result) {
             subscription = Some(id);
             break;
         }
@@ -39,8 +39,8 @@ fn follow(world: &World, slot: &Slot, life: &Life, last: &mut Option<String>) {
         let take = |inbox: &mut crate::support::wire::Inbox| {
             (!inbox.notes.is_empty()).then(|| std::mem::take(&mut inbox.notes))
         };
-        let ended = !present() || !life.serve.runs();
-        let notes = life.serve.mailbox().wait(Duration::from_millis(200), take).unwrap_or_default();
+        let ended = !present() || !instance.serve.runs();
+        let notes = instance.serve.mailbox().wait(Duration::from_millis(200), take).unwrap_or_default();
         let mut all = world.history.events();
         let mine = all.entry(slot.id()).or_default();
         // A subscription whose answer was lost tells the same a second time.

@@ -3,7 +3,7 @@
 use crate::history::{FencedWrite, LeaseAnswer, LeaseAsk, LeaseOp};
 use crate::load::ask;
 use crate::numbers::Numbers;
-use crate::slot::{Life, Slot};
+use crate::slot::{Instance, Slot};
 use crate::support::stamp;
 use crate::world::World;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub fn contend(world: &World, slot: &Slot) {
     while !world.over() {
         let pause = numbers.millis(30, 250);
         world.pause(pause);
-        let Some(life) = slot.life() else { continue };
+        let Some(instance) = slot.instance() else { continue };
         let (name, ttl_ms) = (numbers.pick(&NAMES), numbers.between(1_500, 5_000));
         requests += 1;
         let wait = if numbers.chance(60) { numbers.between(100, 2_500) } else { 0 };
@@ -27,35 +27,35 @@ pub fn contend(world: &World, slot: &Slot) {
         if numbers.chance(50) {
             params["request_id"] = format!("{}-{requests}", slot.id()).into();
         }
-        if let LeaseAnswer::Granted(token) = call(world, slot, &life, name, LeaseAsk::Acquire { ttl_ms }, params) {
-            hold(world, slot, &life, name, token, &mut numbers);
+        if let LeaseAnswer::Granted(token) = call(world, slot, &instance, name, LeaseAsk::Acquire { ttl_ms }, params) {
+            hold(world, slot, &instance, name, token, &mut numbers);
         }
     }
 }
 
-fn hold(world: &World, slot: &Slot, life: &Life, name: &'static str, token: u64, numbers: &mut Numbers) {
+fn hold(world: &World, slot: &Slot, instance: &Instance, name: &'static str, token: u64, numbers: &mut Numbers) {
     for _ in 0..numbers.below(5) {
         write(world, name, token);
         let pause = numbers.millis(20, 400);
         world.pause(pause);
         let token_of = json!({"name": name, "token": token});
         let answer = if numbers.chance(50) {
-            call(world, slot, life, name, LeaseAsk::Check { token }, token_of)
+            call(world, slot, instance, name, LeaseAsk::Check { token }, token_of)
         } else {
             let ttl_ms = numbers.between(1_500, 5_000);
             let params = json!({"name": name, "token": token, "ttl_ms": ttl_ms});
-            call(world, slot, life, name, LeaseAsk::Renew { token, ttl_ms }, params)
+            call(world, slot, instance, name, LeaseAsk::Renew { token, ttl_ms }, params)
         };
         if answer == LeaseAnswer::No {
             return;
         }
     }
     if numbers.chance(85) {
-        call(world, slot, life, name, LeaseAsk::Release { token }, json!({"name": name, "token": token}));
+        call(world, slot, instance, name, LeaseAsk::Release { token }, json!({"name": name, "token": token}));
     }
 }
 
-fn call(world: &World, slot: &Slot, life: &Life, name: &str, what: LeaseAsk, params: Value) -> LeaseAnswer {
+fn call(world: &World, slot: &Slot, instance: &Instance, name: &str, what: LeaseAsk, params: Value) -> LeaseAnswer {
     let method = match what {
         LeaseAsk::Acquire { .. } => "distributed.acquire_lease",
         LeaseAsk::Renew { .. } => "distributed.renew_lease",
@@ -63,7 +63,7 @@ fn call(world: &World, slot: &Slot, life: &Life, name: &str, what: LeaseAsk, par
         LeaseAsk::Release { .. } => "distributed.release_lease",
     };
     let sent = stamp();
-    let answer = match ask(world, life, method, params).map(|answer| answer.result) {
+    let answer = match ask(world, instance, method, params).map(|answer| answer.result) {
         Some(Ok(result)) => match what {
             LeaseAsk::Acquire { .. } if result["acquired"] == true => {
                 LeaseAnswer::Granted(result["token"].as_u64().unwrap_or_default())
@@ -77,7 +77,7 @@ fn call(world: &World, slot: &Slot, life: &Life, name: &str, what: LeaseAsk, par
     };
     let op = LeaseOp {
         place: slot.place,
-        life: life.number,
+        instance: instance.number,
         name: name.to_owned(),
         ask: what,
         answer,

@@ -57,8 +57,8 @@ fn batch(world: &World, slot: &Slot, ids: &[String], to: Option<Vec<usize>>, siz
         if world.over() {
             return;
         }
-        if let Some(life) = slot.life() {
-            match ask(world, &life, SYNC, params.clone()).map(|answer| (answer.answered, answer.result)) {
+        if let Some(instance) = slot.instance() {
+            match ask(world, &instance, SYNC, params.clone()).map(|answer| (answer.answered, answer.result)) {
                 Some((at, Ok(_))) => {
                     let mut all = world.history.sent();
                     let mine = all.entry(slot.place).or_default();
@@ -77,7 +77,7 @@ fn batch(world: &World, slot: &Slot, ids: &[String], to: Option<Vec<usize>>, siz
 /// What a receiver has in hand.
 #[derive(Debug, Default)]
 struct Hand {
-    life: u64,
+    instance: u64,
     /// The cursor that acknowledges what the last answer held.
     cursor: Option<String>,
 }
@@ -86,20 +86,20 @@ struct Hand {
 pub fn receive(world: &World, slot: &Slot) {
     let mut hand = Hand::default();
     while !world.over() {
-        let Some(life) = slot.life() else {
+        let Some(instance) = slot.instance() else {
             world.pause(Duration::from_millis(20));
             continue;
         };
-        if life.number != hand.life {
+        if instance.number != hand.instance {
             // What was not acknowledged comes again.
-            hand = Hand { life: life.number, cursor: None };
+            hand = Hand { instance: instance.number, cursor: None };
         }
         let mut params = json!({"auto_ack": false, "wait_ms": 200});
         if let Some(cursor) = &hand.cursor {
             params["ack"] = cursor.as_str().into();
         }
         let asked = stamp();
-        let answer = ask(world, &life, SYNC, params);
+        let answer = ask(world, &instance, SYNC, params);
         match answer.map(|answer| (answer.answered, answer.result)) {
             Some((at, Ok(result))) => {
                 let mut all = world.history.received();

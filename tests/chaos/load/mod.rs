@@ -11,7 +11,7 @@ pub mod roles;
 pub mod tasks;
 pub mod wrappers;
 
-use crate::slot::Life;
+use crate::slot::Instance;
 use crate::support::wire::{Answer, RpcError};
 use crate::world::World;
 use serde_json::Value;
@@ -35,8 +35,8 @@ pub fn start<'scope>(world: &'scope World, scope: &'scope Scope<'scope, '_>) {
 }
 
 /// Asks a node; `None` when no answer came while it lived, and within reason.
-pub fn ask(world: &World, life: &Life, method: &str, params: Value) -> Option<Answer> {
-    let Ok(pending) = life.serve.request(method, params) else {
+pub fn ask(world: &World, instance: &Instance, method: &str, params: Value) -> Option<Answer> {
+    let Ok(pending) = instance.serve.request(method, params) else {
         // A process that is gone: its worker goes round until there is the next one.
         std::thread::sleep(Duration::from_millis(20));
         return None;
@@ -47,7 +47,7 @@ pub fn ask(world: &World, life: &Life, method: &str, params: Value) -> Option<An
             return Some(answer);
         }
         std::thread::sleep(Duration::from_millis(1));
-        if !life.serve.runs() || crate::support::stamp() > end || world.over() {
+        if !instance.serve.runs() || crate::support::stamp() > end || world.over() {
             return None;
         }
     }

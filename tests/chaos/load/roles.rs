@@ -1,6 +1,6 @@
 //! Asks each node all the time whether it leads.
 
-use crate::slot::{Life, Slot};
+use crate::slot::{Instance, Slot};
 use crate::support::sampler::sample_of;
 use crate::support::{Serve, Stamp, stamp};
 use crate::world::World;
@@ -10,24 +10,24 @@ use std::time::Duration;
 /// Samples a node through all of its lives.
 pub fn sample(world: &World, slot: &Slot) {
     while !world.over() {
-        match slot.life() {
-            Some(life) => follow(world, Some(slot.place), &life),
+        match slot.instance() {
+            Some(instance) => follow(world, Some(slot.place), &instance),
             None => std::thread::sleep(Duration::from_millis(10)),
         }
     }
 }
 
 /// Samples one process until it ends, or is not the node's present one any more.
-pub fn follow(world: &World, place: Option<usize>, life: &Life) {
-    let label = life.label();
+pub fn follow(world: &World, place: Option<usize>, instance: &Instance) {
+    let label = instance.label();
     let pause = Duration::from_millis(10 + 3 * u64::try_from(world.slots.len()).unwrap());
-    while !world.over() && is_present(world, place, &life.serve) {
-        let Ok(pending) = life.serve.request("distributed.get_cluster_state", Value::Null) else { return };
+    while !world.over() && is_present(world, place, &instance.serve) {
+        let Ok(pending) = instance.serve.request("distributed.get_cluster_state", Value::Null) else { return };
         // What a stopped process answers when it wakes counts, too.
         let answer = loop {
             match pending.wait(Duration::from_millis(200)) {
                 Ok(answer) => break Some(answer),
-                Err(_) if world.over() || !life.serve.runs() => break None,
+                Err(_) if world.over() || !instance.serve.runs() => break None,
                 Err(_) => {}
             }
         };
@@ -43,7 +43,8 @@ pub fn follow(world: &World, place: Option<usize>, life: &Life) {
 
 fn is_present(world: &World, place: Option<usize>, serve: &Serve) -> bool {
     let Some(place) = place else { return serve.runs() };
-    world.slots[place].life().is_some_and(|life| std::ptr::eq(&raw const *life.serve, serve)) && serve.runs()
+    world.slots[place].instance().is_some_and(|instance| std::ptr::eq(&raw const *instance.serve, serve))
+        && serve.runs()
 }
 
 /// Watches this host: a thread that asks for a short sleep and gets a long one says that processes did not run.

@@ -3,7 +3,7 @@
 use crate::history::{OnceOp, TaskOp, TaskStep};
 use crate::load::{ask, passing};
 use crate::numbers::Numbers;
-use crate::slot::{Life, Slot};
+use crate::slot::{Instance, Slot};
 use crate::support::{Stamp, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
@@ -36,9 +36,9 @@ pub fn submit(world: &World, slot: &Slot) {
 fn once(world: &World, slot: &Slot, key: &str) {
     let params = json!({"key": key, "ttl_ms": 1_800_000, "request_id": format!("{}-{key}", slot.id())});
     for _ in 0..40 {
-        let Some(life) = slot.life().filter(|_| !world.over()) else { return };
+        let Some(instance) = slot.instance().filter(|_| !world.over()) else { return };
         let sent = stamp();
-        let answer = ask(world, &life, "distributed.run_once", params.clone()).map(|answer| answer.result);
+        let answer = ask(world, &instance, "distributed.run_once", params.clone()).map(|answer| answer.result);
         let granted = match &answer {
             Some(Ok(result)) => result["granted"].as_bool(),
             _ => None,
@@ -56,16 +56,16 @@ fn task(world: &World, slot: &Slot, id: &str, numbers: &mut Numbers) {
     let params = json!({"id": id, "kind": KIND, "payload": {"of": id}, "delay_ms": delay, "max_attempts": 1000,
         "priority": numbers.below(3), "timeout_ms": TIMEOUT_MS});
     for _ in 0..40 {
-        let Some(life) = slot.life().filter(|_| !world.over()) else { return };
+        let Some(instance) = slot.instance().filter(|_| !world.over()) else { return };
         let sent = stamp();
-        match ask(world, &life, "distributed.submit_task", params.clone()).map(|answer| answer.result) {
+        match ask(world, &instance, "distributed.submit_task", params.clone()).map(|answer| answer.result) {
             Some(Ok(_)) => {
-                step(world, slot, &life, id, TaskStep::Submitted, sent);
+                step(world, slot, &instance, id, TaskStep::Submitted, sent);
                 if numbers.chance(30) {
                     // A client that did not hear of it: its second submission is a duplicate, and changes nothing.
                     let pause = numbers.millis(20, 400);
                     world.pause(pause);
-                    ask(world, &life, "distributed.submit_task", params);
+                    ask(world, &instance, "distributed.submit_task", params);
                 }
                 return;
             }
@@ -75,8 +75,9 @@ fn task(world: &World, slot: &Slot, id: &str, numbers: &mut Numbers) {
     }
 }
 
-fn step(world: &World, slot: &Slot, life: &Life, task: &str, step: TaskStep, sent: Stamp) {
-    let op = TaskOp { task: task.to_owned(), place: slot.place, life: life.number, step, sent, answered: stamp() };
+fn step(world: &World, slot: &Slot, instance: &Instance, task: &str, step: TaskStep, sent: Stamp) {
+    let op =
+        TaskOp { task: task.to_owned(), place: slot.place, instance: instance.number, step, sent, answered: stamp() };
     world.history.tasks().push(op);
 }
 
@@ -84,20 +85,21 @@ fn step(world: &World, slot: &Slot, life: &Life, task: &str, step: TaskStep, sen
 pub fn work(world: &World, slot: &Slot) {
     let mut numbers = Numbers::new(world.plan.seed, 700 + u64::try_from(slot.place).unwrap());
     // Tasks that this worker forgot, and that it settles when their time is over and another may have them.
-    let mut forgotten: Vec<(Stamp, Life, Value)> = Vec::new();
+    let mut forgotten: Vec<(Stamp, Instance, Value)> = Vec::new();
     while !world.over() {
         let (due, later): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|(at, _, _)| *at <= stamp());
         forgotten = later;
-        for (_, life, task) in due {
-            settle(world, slot, &life, &task, false);
+        for (_, instance, task) in due {
+            settle(world, slot, &instance, &task, false);
         }
-        let Some(life) = slot.life() else {
+        let Some(instance) = slot.instance() else {
             world.pause(Duration::from_millis(20));
             continue;
         };
         let sent = stamp();
         let params = json!({"kinds": [KIND], "limit": numbers.between(1, 4), "wait_ms": 300});
-        let Some(Ok(claimed)) = ask(world, &life, "distributed.claim_tasks", params).map(|answer| answer.result) else {
+        let Some(Ok(claimed)) = ask(world, &instance, "distributed.claim_tasks", params).map(|answer| answer.result)
+        else {
             world.pause(Duration::from_millis(50));
             continue;
         };
@@ -105,21 +107,21 @@ pub fn work(world: &World, slot: &Slot) {
         for task in &tasks {
             let (token, attempt) = (task["token"].as_u64().unwrap_or(0), task["attempt"].as_u64().unwrap_or(0));
             let id = task["task_id"].as_str().unwrap_or_default();
-            step(world, slot, &life, id, TaskStep::Claimed { token, attempt, timeout_ms: TIMEOUT_MS }, sent);
+            step(world, slot, &instance, id, TaskStep::Claimed { token, attempt, timeout_ms: TIMEOUT_MS }, sent);
         }
         for task in &tasks {
             let pause = numbers.millis(0, 120);
             world.pause(pause);
             if !world.closing() && numbers.chance(4) {
-                forgotten.push((stamp() + Duration::from_millis(TIMEOUT_MS + 1_500), life.clone(), task.clone()));
+                forgotten.push((stamp() + Duration::from_millis(TIMEOUT_MS + 1_500), instance.clone(), task.clone()));
                 continue;
             }
-            settle(world, slot, &life, task, !world.closing() && numbers.chance(10));
+            settle(world, slot, &instance, task, !world.closing() && numbers.chance(10));
         }
     }
 }
 
-fn settle(world: &World, slot: &Slot, life: &Life, task: &Value, fails: bool) {
+fn settle(world: &World, slot: &Slot, instance: &Instance, task: &Value, fails: bool) {
     let token = task["token"].as_u64().unwrap_or(0);
     let id = task["task_id"].as_str().unwrap_or_default();
     let mut params = json!({"task_id": id, "token": token});
@@ -132,9 +134,9 @@ fn settle(world: &World, slot: &Slot, life: &Life, task: &Value, fails: bool) {
     };
     for _ in 0..10 {
         let sent = stamp();
-        match ask(world, life, method, params.clone()).map(|answer| answer.result) {
-            Some(Ok(_)) if fails => return step(world, slot, life, id, TaskStep::Failed { token }, sent),
-            Some(Ok(_)) => return step(world, slot, life, id, TaskStep::Completed { token }, sent),
+        match ask(world, instance, method, params.clone()).map(|answer| answer.result) {
+            Some(Ok(_)) if fails => return step(world, slot, instance, id, TaskStep::Failed { token }, sent),
+            Some(Ok(_)) => return step(world, slot, instance, id, TaskStep::Completed { token }, sent),
             Some(Err(error)) if error.data["retryable"] == true => world.pause(Duration::from_millis(100)),
             _ => return,
         }
@@ -143,13 +145,13 @@ fn settle(world: &World, slot: &Slot, life: &Life, task: &Value, fails: bool) {
 
 /// Asks at the end what became of a task; `None` while that is not known.
 pub fn look(world: &World, slot: &Slot, task: &str) -> Option<TaskStep> {
-    let life = slot.life()?;
+    let instance = slot.instance()?;
     let sent = stamp();
-    let found = match ask(world, &life, "distributed.get_task", json!([task]))?.result {
+    let found = match ask(world, &instance, "distributed.get_task", json!([task]))?.result {
         Ok(found) => TaskStep::Found { state: found["state"].as_str().unwrap_or_default().to_owned() },
         Err(error) if error.code == -32009 => TaskStep::Missing,
         Err(_) => return None,
     };
-    step(world, slot, &life, task, found.clone(), sent);
+    step(world, slot, &instance, task, found.clone(), sent);
     Some(found)
 }

@@ -60,12 +60,12 @@ fn every_heartbeat_is_there_once_though_mongodb_is_killed_and_frozen() {
 fn pauses(beats: &[Beat], from: i64, until: i64) -> Vec<i64> {
     let mut by_life: BTreeMap<(&str, i64), Vec<&Beat>> = BTreeMap::new();
     for beat in beats {
-        by_life.entry((&beat.node, beat.life)).or_default().push(beat);
+        by_life.entry((&beat.node, beat.instance)).or_default().push(beat);
     }
     let mut pauses = Vec::new();
-    for life in by_life.values_mut() {
-        life.sort_by_key(|beat| beat.number);
-        let settled = life.windows(2).skip(20).filter(|pair| (from..until).contains(&pair[1].at_ms));
+    for instance in by_life.values_mut() {
+        instance.sort_by_key(|beat| beat.number);
+        let settled = instance.windows(2).skip(20).filter(|pair| (from..until).contains(&pair[1].at_ms));
         pauses.extend(settled.map(|pair| pair[1].at_ms - pair[0].at_ms));
     }
     pauses
@@ -78,7 +78,7 @@ fn kept_in_redis(node: &Serve) -> Vec<Beat> {
     let whole = |entry: &Value, field: &str| entry[field].as_i64().unwrap_or_else(|| panic!("no {field} in {entry}"));
     let beat = |entry: &Value| Beat {
         node: entry["node_id"].as_str().unwrap().to_owned(),
-        life: whole(entry, "incarnation"),
+        instance: whole(entry, "incarnation"),
         number: whole(entry, "number"),
         at_ms: whole(entry, "at_ms"),
     };
@@ -137,11 +137,11 @@ fn what_a_killed_node_could_not_record_is_recorded_by_the_next_one() {
     let beats = eventually("the first life is complete", secs(60.0), || {
         let beats = kept.beats().ok_or("no answer")?;
         assert_no_double(&beats);
-        let lives: BTreeSet<i64> = beats.iter().map(|beat| beat.life).collect();
-        let first = beats.iter().filter(|beat| Some(&beat.life) == lives.first()).count() as i64;
+        let lives: BTreeSet<i64> = beats.iter().map(|beat| beat.instance).collect();
+        let first = beats.iter().filter(|beat| Some(&beat.instance) == lives.first()).count() as i64;
         if lives.len() == 2 && first >= before { Ok(beats) } else { Err(format!("{first} of {before}, {lives:?}")) }
     });
-    let numbers = beats.iter().map(|beat| (beat.life, beat.number)).collect();
+    let numbers = beats.iter().map(|beat| (beat.instance, beat.number)).collect();
     assert_eq!(missing(&numbers), []);
     eventually("nothing is left of the spool", secs(10.0), || {
         let left: Vec<_> = std::fs::read_dir(launch.home.join("state/openclaw/history")).unwrap().flatten().collect();

@@ -24,7 +24,7 @@ struct Kept<'a> {
 #[derive(Debug, Clone, PartialEq)]
 struct Beat {
     node: String,
-    life: i64,
+    instance: i64,
     number: i64,
     at_ms: i64,
 }
@@ -68,7 +68,7 @@ impl<'a> Kept<'a> {
     fn beats(&self) -> Option<Vec<Beat>> {
         let beat = |found: &Document| Beat {
             node: found.get_document("meta").unwrap().get_str("node_id").unwrap().to_owned(),
-            life: found.get_i64("incarnation").unwrap(),
+            instance: found.get_i64("incarnation").unwrap(),
             number: found.get_i64("number").unwrap(),
             at_ms: found.get_datetime("at").unwrap().timestamp_millis(),
         };
@@ -83,7 +83,7 @@ impl<'a> Kept<'a> {
             assert_no_double(&beats);
             for (node, count) in counts {
                 let numbers: BTreeSet<(i64, i64)> =
-                    beats.iter().filter(|beat| beat.node == *node).map(|beat| (beat.life, beat.number)).collect();
+                    beats.iter().filter(|beat| beat.node == *node).map(|beat| (beat.instance, beat.number)).collect();
                 let found = i64::try_from(numbers.len()).unwrap();
                 if found < *count {
                     return Err(format!("{found} of {count} of {node}; missing: {:?}", missing(&numbers)));
@@ -99,17 +99,17 @@ impl<'a> Kept<'a> {
 fn assert_no_double(beats: &[Beat]) {
     let mut seen = BTreeSet::new();
     for beat in beats {
-        assert!(seen.insert((&beat.node, beat.life, beat.number)), "twice: {beat:?}");
+        assert!(seen.insert((&beat.node, beat.instance, beat.number)), "twice: {beat:?}");
     }
 }
 
 /// The numbers that lie between those of their life.
 fn missing(numbers: &BTreeSet<(i64, i64)>) -> Vec<(i64, i64)> {
     let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
-    for (life, number) in numbers {
-        ends.insert(*life, *number);
+    for (instance, number) in numbers {
+        ends.insert(*instance, *number);
     }
-    let all = ends.iter().flat_map(|(life, end)| (1..=*end).map(move |number| (*life, number)));
+    let all = ends.iter().flat_map(|(instance, end)| (1..=*end).map(move |number| (*instance, number)));
     all.filter(|name| !numbers.contains(name)).collect()
 }
 

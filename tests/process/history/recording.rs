@@ -126,7 +126,7 @@ fn a_heartbeat_without_a_node_is_recorded_behind_its_answer() {
     server_is_away(&launch, &kept);
     clawster(&launch, &["heartbeat", "--json"]).expect(0);
     let beats = kept.until_each_once(&BTreeMap::from([("cron".to_owned(), 5)]), 30.0);
-    assert_eq!(beats.iter().map(|beat| beat.life).collect::<BTreeSet<_>>().len(), 1, "one life: {beats:?}");
+    assert_eq!(beats.iter().map(|beat| beat.instance).collect::<BTreeSet<_>>().len(), 1, "one life: {beats:?}");
     // A node takes the life over, and goes on counting.
     let node = launch.start();
     node.until("it is a member", secs(20.0), |state| state["node_id"] == "cron");

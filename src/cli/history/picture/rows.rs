@@ -11,7 +11,7 @@ use super::look;
 use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
 use crate::cli::history::format;
 use crate::cluster::history::Between;
-use crate::cluster::history::report::{Absence, Gap, NodeReport, Reign, ReignEnd, Report, Standing};
+use crate::cluster::history::report::{Absence, Gap, LeaderTerm, NodeReport, ReignEnd, Report, Standing};
 use crate::cluster::ids::Term;
 
 /// The least width of a box for being down.
@@ -28,7 +28,7 @@ pub(super) fn draw(svg: &mut Svg, frame: &Frame, report: &Report) {
         row.name(svg, node);
         row.stays(svg, node);
         let [mut labels, mut below] = [(); 2].map(|()| Lanes::new(usize::from(frame.is_roomy())));
-        let reigns: Vec<&Reign> = report.reigns.iter().filter(|reign| reign.node_id == node.node_id).collect();
+        let reigns: Vec<&LeaderTerm> = report.reigns.iter().filter(|reign| reign.node_id == node.node_id).collect();
         row.reigns(svg, &reigns, &terms);
         row.absences(svg, node, &mut labels, &mut below);
         row.terms(svg, &reigns, &terms, &mut labels);
@@ -44,7 +44,7 @@ struct Terms {
 }
 
 impl Terms {
-    fn of(reigns: &[Reign]) -> Self {
+    fn of(reigns: &[LeaderTerm]) -> Self {
         let mut terms: Vec<String> =
             reigns.iter().filter_map(|reign| reign.term).map(|term| term.to_string()).collect();
         terms.sort();
@@ -142,7 +142,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn reigns(&self, svg: &mut Svg, reigns: &[&Reign], terms: &Terms) {
+    fn reigns(&self, svg: &mut Svg, reigns: &[&LeaderTerm], terms: &Terms) {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
             let width = (b - a).max(2.0);
@@ -166,7 +166,7 @@ impl<'a> Row<'a> {
     }
 
     /// The terms that have no room within their band.
-    fn terms(&self, svg: &mut Svg, reigns: &[&Reign], terms: &Terms, labels: &mut Lanes) {
+    fn terms(&self, svg: &mut Svg, reigns: &[&LeaderTerm], terms: &Terms, labels: &mut Lanes) {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
             if inside(reign, terms, (b - a).max(2.0)).is_none() {
@@ -355,7 +355,7 @@ fn strong(svg: &mut Svg, x: f64, y: f64, text: &str, fill: &str) {
 }
 
 /// What stands within the band of a reign, where it has room for its term.
-fn inside(reign: &Reign, terms: &Terms, width: f64) -> Option<String> {
+fn inside(reign: &LeaderTerm, terms: &Terms, width: f64) -> Option<String> {
     let term = terms.write(reign.term);
     let long = format!("{}, {term}", if reign.end == ReignEnd::Leads { "leads" } else { "led" });
     [long, term].into_iter().find(|text| width_of(text, look::SMALL) + 14.0 < width)

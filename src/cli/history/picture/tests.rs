@@ -8,7 +8,7 @@ use super::*;
 use crate::cluster::event::{ElectedReason, LostReason};
 use crate::cluster::history::Histogram;
 use crate::cluster::history::report::{
-    Absence, FLAP, Failover, Gap, Gone, NodeReport, Reign, ReignEnd, Standing, Stay, Window,
+    Absence, FLAP, Failover, Gap, Gone, LeaderTerm, NodeReport, ReignEnd, Standing, Stay, Window,
 };
 use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::time::ServerTime;
@@ -97,7 +97,7 @@ impl Sketch {
     fn led(mut self, name: &str, term: u64, from: u64, to: u64, end: ReignEnd) -> Self {
         let (from, until) = (ago(from), ago(to));
         let term = Some(Term(TERM + term * 1_001));
-        self.0.reigns.push(Reign { node_id: id(name), term, from, until, end, last_beat: Some(until) });
+        self.0.reigns.push(LeaderTerm { node_id: id(name), term, from, until, end, last_beat: Some(until) });
         self
     }
 

@@ -23,7 +23,7 @@ use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
 use crate::rpc::http::HttpListener;
 use crate::rpc::module::{Module, ServerInfo};
-use socket::{Door, listen};
+use socket::{NodeSocket, listen};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ impl OwnNode {
         } else {
             Some(listen(&state, &node.node_id())?)
         };
-        let door = Door { node: Arc::clone(&node), state: state.clone(), module: module.clone() };
+        let door = NodeSocket { node: Arc::clone(&node), state: state.clone(), module: module.clone() };
         let (mut tasks, mut keeper) = (JoinSet::new(), JoinSet::new());
         tasks.spawn(door.keep_open(listener, limits.clone(), stopped));
         if let Some(server) = redis.server.clone() {

@@ -41,13 +41,13 @@ pub(crate) fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure>
 }
 
 /// The node's socket, which follows the node's id.
-pub(crate) struct Door {
+pub(crate) struct NodeSocket {
     pub(crate) node: Arc<RunningNode>,
     pub(crate) state: StateDir,
     pub(crate) module: Module,
 }
 
-impl Door {
+impl NodeSocket {
     /// Serves until the node stops. Without a first listener the id is another process's until the node is a member.
     pub(crate) async fn keep_open(self, first: Option<Listener>, limits: Limits, mut stopped: watch::Receiver<bool>) {
         let mut listener = first;

@@ -9,7 +9,7 @@ use super::nodes::{Nodes, ids};
 use super::view;
 use crate::cli::Environment;
 use crate::cli::outcome::Outcome;
-use crate::cli::tui::screen::{Happening, Signals, Stage, Theme};
+use crate::cli::tui::screen::{Signals, Stage, Theme, ViewInput};
 use crate::clock;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+enum DemoCommand {
     Kill,
     Terminate,
     Message,
@@ -80,12 +80,12 @@ async fn show(
                 stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
             }
             happened = stage.next() => match happened? {
-                Happening::End(code) => return Happening::outcome(code),
-                Happening::Redraw => redraw.reset_immediately(),
-                Happening::Key(key) => match wish(key) {
-                    Some(Wish::Quit) => return Ok(()),
-                    Some(wish) => {
-                        if let Err(failure) = fulfil(wish, nodes, &mut model, names).await {
+                ViewInput::End(code) => return ViewInput::outcome(code),
+                ViewInput::Redraw => redraw.reset_immediately(),
+                ViewInput::Key(key) => match request(key) {
+                    Some(DemoCommand::Quit) => return Ok(()),
+                    Some(request) => {
+                        if let Err(failure) = fulfil(request, nodes, &mut model, names).await {
                             model.take(Input::Note(failure.to_string()), clock::now());
                         }
                     }
@@ -96,47 +96,49 @@ async fn show(
     }
 }
 
-async fn fulfil(wish: Wish, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
+async fn fulfil(request: DemoCommand, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
     let leader = model.picture.leader.clone().filter(|leader| nodes.is_running(leader));
     let mut note = String::new();
-    match (wish, leader) {
-        (Wish::Kill, Some(leader)) => {
+    match (request, leader) {
+        (DemoCommand::Kill, Some(leader)) => {
             model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
             nodes.kill(&leader).await;
         }
-        (Wish::Terminate, Some(leader)) => {
+        (DemoCommand::Terminate, Some(leader)) => {
             model.take(Input::Ending { node: leader.clone(), how: "was asked to end" }, clock::now());
             nodes.terminate(&leader);
         }
-        (Wish::Kill | Wish::Terminate, None) => "there is no leader to end just now".clone_into(&mut note),
-        (Wish::Message, _) => match names.iter().find(|id| nodes.is_running(id)) {
+        (DemoCommand::Kill | DemoCommand::Terminate, None) => {
+            "there is no leader to end just now".clone_into(&mut note)
+        }
+        (DemoCommand::Message, _) => match names.iter().find(|id| nodes.is_running(id)) {
             Some(id) => {
                 nodes.say(id, "hello from the keyboard").await?;
                 note = format!("{id} sent a message");
             }
             None => "no node runs; r restarts them".clone_into(&mut note),
         },
-        (Wish::Restart, _) => {
+        (DemoCommand::Restart, _) => {
             for id in names {
                 if !nodes.is_running(id) {
                     nodes.start(id).await?;
                 }
             }
         }
-        (Wish::Quit, _) => {}
+        (DemoCommand::Quit, _) => {}
     }
     model.take(Input::Note(note), clock::now());
     Ok(())
 }
 
-fn wish(key: KeyEvent) -> Option<Wish> {
+fn request(key: KeyEvent) -> Option<DemoCommand> {
     match key.code {
-        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
-        KeyCode::Char('k') => Some(Wish::Kill),
-        KeyCode::Char('t') => Some(Wish::Terminate),
-        KeyCode::Char('m') => Some(Wish::Message),
-        KeyCode::Char('r') => Some(Wish::Restart),
-        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
+        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(DemoCommand::Quit),
+        KeyCode::Char('k') => Some(DemoCommand::Kill),
+        KeyCode::Char('t') => Some(DemoCommand::Terminate),
+        KeyCode::Char('m') => Some(DemoCommand::Message),
+        KeyCode::Char('r') => Some(DemoCommand::Restart),
+        KeyCode::Char('q') | KeyCode::Esc => Some(DemoCommand::Quit),
         _ => None,
     }
 }
@@ -147,12 +149,12 @@ mod tests {
 
     #[test]
     fn keys_mean_what_the_last_line_says() {
-        let plain = |c| wish(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
-        assert_eq!(plain('k'), Some(Wish::Kill));
-        assert_eq!(plain('t'), Some(Wish::Terminate));
-        assert_eq!(plain('m'), Some(Wish::Message));
-        assert_eq!(plain('r'), Some(Wish::Restart));
-        assert_eq!(plain('q'), Some(Wish::Quit));
+        let plain = |c| request(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
+        assert_eq!(plain('k'), Some(DemoCommand::Kill));
+        assert_eq!(plain('t'), Some(DemoCommand::Terminate));
+        assert_eq!(plain('m'), Some(DemoCommand::Message));
+        assert_eq!(plain('r'), Some(DemoCommand::Restart));
+        assert_eq!(plain('q'), Some(DemoCommand::Quit));
         assert_eq!(plain('x'), None);
     }
 }

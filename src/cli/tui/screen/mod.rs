@@ -25,4 +25,4 @@ pub(crate) use picture::tests as samples;
 pub(crate) use picture::{Picture, Row};
 pub(crate) use restorer::keep;
 pub(crate) use signals::Signals;
-pub(crate) use stage::{Happening, Stage};
+pub(crate) use stage::{Stage, ViewInput};

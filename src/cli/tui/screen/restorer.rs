@@ -31,13 +31,13 @@ const RESTORE: &[u8] = b"\x1b[0m\x1b[?1049l\x1b[?25h";
 
 /// A running keeper; dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct TerminalRestorer {
     child: Child,
     /// Its end is what the keeper waits for.
     _line: Socket,
 }
 
-impl Keeper {
+impl TerminalRestorer {
     /// Starts it, and waits until it knows the terminal's modes: call this before they are changed.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for TerminalRestorer {
     fn drop(&mut self) {
         // It is killed and reaped; that it was dead already is as good.
         let _ = self.child.kill();

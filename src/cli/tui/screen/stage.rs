@@ -15,7 +15,7 @@ use std::io::IsTerminal;
 
 /// What came to a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Happening {
+pub(crate) enum ViewInput {
     /// A key for the view.
     Key(KeyEvent),
     /// The picture must be drawn again: another size, or back from a stop.
@@ -24,7 +24,7 @@ pub(crate) enum Happening {
     End(Option<u8>),
 }
 
-impl Happening {
+impl ViewInput {
     /// What a view that ends returns.
     ///
     /// # Errors
@@ -79,18 +79,18 @@ impl Stage {
     ///
     /// # Errors
     /// When the terminal cannot be taken again after a stop.
-    pub(crate) async fn next(&mut self) -> Result<Happening, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<ViewInput, Failure> {
         loop {
             tokio::select! {
                 typed = self.keys.next() => match typed {
-                    Typed::Key(key) if is_control(&key, 'c') => return Ok(Happening::End(None)),
+                    Typed::Key(key) if is_control(&key, 'c') => return Ok(ViewInput::End(None)),
                     Typed::Key(key) if is_control(&key, 'z') => { stop_group(); }
-                    Typed::Key(key) => return Ok(Happening::Key(key)),
-                    Typed::Resized => return Ok(Happening::Redraw),
-                    Typed::Lost => return Ok(Happening::End(None)),
+                    Typed::Key(key) => return Ok(ViewInput::Key(key)),
+                    Typed::Resized => return Ok(ViewInput::Redraw),
+                    Typed::Lost => return Ok(ViewInput::End(None)),
                 },
                 asked = self.signals.next() => match asked {
-                    Asked::End(code) => return Ok(Happening::End(Some(code))),
+                    Asked::End(code) => return Ok(ViewInput::End(Some(code))),
                     Asked::Stop => {
                         self.screen = None;
                         stop_here();
@@ -99,7 +99,7 @@ impl Stage {
                         // Given back first: its modes are those that the shell will find again.
                         self.screen = None;
                         self.screen = Some(Screen::open(self.instead)?);
-                        return Ok(Happening::Redraw);
+                        return Ok(ViewInput::Redraw);
                     }
                 },
             }

@@ -6,7 +6,7 @@
 //! Not here: keys (`keys.rs`), what happens when the process is killed (`keeper.rs`).
 
 use crate::cli::outcome::Failure;
-use crate::cli::tui::screen::restorer::Keeper;
+use crate::cli::tui::screen::restorer::TerminalRestorer;
 use crossterm::cursor::{Hide, Show};
 use crossterm::execute;
 use crossterm::style::ResetColor;
@@ -29,7 +29,7 @@ static HOOK: Once = Once::new();
 pub(crate) struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
     // After the terminal: what gives it back must not be seen as the view's death.
-    _keeper: Option<Keeper>,
+    _keeper: Option<TerminalRestorer>,
 }
 
 impl Screen {
@@ -51,7 +51,7 @@ impl Screen {
             }));
         });
         // A view without one works as well, but for `kill -9`.
-        let keeper = Keeper::start().ok();
+        let keeper = TerminalRestorer::start().ok();
         enable_raw_mode().map_err(failed)?;
         TAKEN.store(true, Ordering::SeqCst);
         // Nothing here asks the terminal for an answer: it would come between the keys, and some give none.

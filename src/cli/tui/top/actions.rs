@@ -4,7 +4,7 @@
 //!
 //! Not here: the question before it (`keys.rs`).
 
-use super::model::Act;
+use super::model::NodeAction;
 use crate::cli::arguments::Global;
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover};
 use crate::cli::outcome::Failure;
@@ -17,10 +17,10 @@ use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 
 /// Does it, and says what came of it.
-pub(super) async fn perform(act: Act, global: Global, config: Config) -> (Tint, String) {
+pub(super) async fn perform(act: NodeAction, global: Global, config: Config) -> (Tint, String) {
     let done = match act {
-        Act::Drain { node, enabled } => drain(&node, enabled, &config).await,
-        Act::Lead { node } => lead(node, &global, &config).await,
+        NodeAction::Drain { node, enabled } => drain(&node, enabled, &config).await,
+        NodeAction::Lead { node } => lead(node, &global, &config).await,
     };
     match done {
         Ok(text) => (Tint::Green, text),

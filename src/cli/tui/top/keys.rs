@@ -5,7 +5,7 @@
 //!
 //! Not here: Ctrl-C and Ctrl-Z (`crate::cli::tui::screen`), how something is done (`acts.rs`).
 
-use super::model::{Act, Focus, Mode, Model, SORTABLE};
+use super::model::{Focus, Mode, Model, NodeAction, SORTABLE};
 use crate::cli::node_access::follow::Source;
 use crate::cli::terminal::Tint;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -33,15 +33,15 @@ pub(super) const HELP: [(&str, &str); 14] = [
 
 /// What a key asks of the rest of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum KeyCommand {
     /// End the view.
     Quit,
     /// Do this to a node.
-    Do(Act),
+    Do(NodeAction),
 }
 
 /// Gives a key to the model.
-pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<Wish> {
+pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     match model.mode.clone() {
         Mode::Look => look(model, key),
         Mode::Filter => {
@@ -51,25 +51,25 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<Wish> {
         Mode::Ask(act) => {
             model.mode = Mode::Look;
             match key.code {
-                KeyCode::Char('y' | 'Y') => return Some(Wish::Do(act)),
+                KeyCode::Char('y' | 'Y') => return Some(KeyCommand::Do(act)),
                 _ => model.note = Some((Tint::Dim, "nothing was done".to_owned())),
             }
             None
         }
         Mode::Help => {
             model.mode = Mode::Look;
-            (key.code == KeyCode::Char('q')).then_some(Wish::Quit)
+            (key.code == KeyCode::Char('q')).then_some(KeyCommand::Quit)
         }
     }
 }
 
-fn look(model: &mut Model, key: KeyEvent) -> Option<Wish> {
+fn look(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
         return None;
     }
     let whole = isize::try_from(model.shown.len().max(model.sight().picture.events.len())).unwrap_or(isize::MAX);
     match key.code {
-        KeyCode::Char('q') => return Some(Wish::Quit),
+        KeyCode::Char('q') => return Some(KeyCommand::Quit),
         KeyCode::Up | KeyCode::Char('k') => model.step(-1),
         KeyCode::Down | KeyCode::Char('j') => model.step(1),
         KeyCode::PageUp => model.step(-model.page()),
@@ -90,9 +90,9 @@ fn look(model: &mut Model, key: KeyEvent) -> Option<Wish> {
             model.note = None;
             model.arrange();
         }
-        KeyCode::Char('d') => ask(model, |node| Act::Drain { node, enabled: true }),
-        KeyCode::Char('u') => ask(model, |node| Act::Drain { node, enabled: false }),
-        KeyCode::Char('l' | 'L') => ask(model, |node| Act::Lead { node }),
+        KeyCode::Char('d') => ask(model, |node| NodeAction::Drain { node, enabled: true }),
+        KeyCode::Char('u') => ask(model, |node| NodeAction::Drain { node, enabled: false }),
+        KeyCode::Char('l' | 'L') => ask(model, |node| NodeAction::Lead { node }),
         KeyCode::Char('p' | ' ') => model.pause(),
         KeyCode::Char('?' | 'h') => model.mode = Mode::Help,
         _ => {}
@@ -123,7 +123,7 @@ fn filter(model: &mut Model, key: KeyEvent) {
     model.arrange();
 }
 
-fn ask(model: &mut Model, act: impl FnOnce(String) -> Act) {
+fn ask(model: &mut Model, act: impl FnOnce(String) -> NodeAction) {
     let Some(node) = model.selected.clone() else {
         model.note = Some((Tint::Yellow, "no node is selected".to_owned()));
         return;

@@ -12,14 +12,14 @@ mod keys;
 mod model;
 mod view;
 
-use super::screen::{Happening, Signals, Stage, Theme};
+use super::screen::{Signals, Stage, Theme, ViewInput};
 use crate::cli::node_access::follow::Link;
 use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::terminal::Tint;
 use crate::cli::{Session, settings};
 use crate::clock;
 use crate::config::Config;
-use keys::{Wish, press};
+use keys::{KeyCommand, press};
 use model::Model;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -81,13 +81,13 @@ async fn show(
                 stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
             }
             happened = stage.next() => match happened? {
-                Happening::End(code) => return Happening::outcome(code),
-                Happening::Redraw => redraw.reset_immediately(),
-                Happening::Key(key) => {
+                ViewInput::End(code) => return ViewInput::outcome(code),
+                ViewInput::Redraw => redraw.reset_immediately(),
+                ViewInput::Key(key) => {
                     model.note = None;
                     match press(&mut model, key) {
-                        Some(Wish::Quit) => return Ok(()),
-                        Some(Wish::Do(act)) => {
+                        Some(KeyCommand::Quit) => return Ok(()),
+                        Some(KeyCommand::Do(act)) => {
                             model.note = Some((Tint::Yellow, "asked for; waiting for the answer".to_owned()));
                             acts.spawn(actions::perform(act, session.global.clone(), config.clone()));
                         }

@@ -30,7 +30,7 @@ pub(super) const SORTABLE: [Column; 8] = [
 
 /// What can be done to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Act {
+pub(super) enum NodeAction {
     /// Make it take no new work, or take part again.
     Drain {
         /// Which.
@@ -54,7 +54,7 @@ pub(super) enum Mode {
     /// The text of the filter.
     Filter,
     /// A question.
-    Ask(Act),
+    Ask(NodeAction),
     /// The list of keys.
     Help,
 }

@@ -6,7 +6,7 @@
 //! Not here: the parts that all views share (`crate::cli::tui::screen`).
 
 use super::keys::HELP;
-use super::model::{Act, Focus, Mode, Model, SORTABLE, Sight};
+use super::model::{Focus, Mode, Model, NodeAction, SORTABLE, Sight};
 use crate::cli::node_access::follow::Source;
 use crate::cli::state::{role, status_word};
 use crate::cli::terminal::{Tint, clean, span, time_of_day};
@@ -274,11 +274,13 @@ fn bottom(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let text = match &model.mode {
         Mode::Look | Mode::Help => return key_line(frame, area, KEYS),
         Mode::Filter => format!(" filter: {}▏  Enter keeps it, Esc clears it", clean(&model.filter, 64)),
-        Mode::Ask(Act::Drain { node, enabled: true }) => {
+        Mode::Ask(NodeAction::Drain { node, enabled: true }) => {
             format!(" drain {}? It takes no new work then.  y/n", clean(node, SHOWN))
         }
-        Mode::Ask(Act::Drain { node, enabled: false }) => format!(" end the draining of {}?  y/n", clean(node, SHOWN)),
-        Mode::Ask(Act::Lead { node }) => format!(" hand leadership over to {}?  y/n", clean(node, SHOWN)),
+        Mode::Ask(NodeAction::Drain { node, enabled: false }) => {
+            format!(" end the draining of {}?  y/n", clean(node, SHOWN))
+        }
+        Mode::Ask(NodeAction::Lead { node }) => format!(" hand leadership over to {}?  y/n", clean(node, SHOWN)),
     };
     let style = theme.style(Tint::Yellow).add_modifier(Modifier::REVERSED | Modifier::BOLD);
     frame.render_widget(Paragraph::new(text).style(style), area);

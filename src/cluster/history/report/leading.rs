@@ -5,8 +5,8 @@
 //!
 //! Not here: whether the leader's node lives (`lives.rs`).
 
-use super::lives::Life;
-use super::{Evidence, Failover, Reign, ReignEnd, SILENT, Window};
+use super::lives::Instance;
+use super::{Evidence, Failover, LeaderTerm, ReignEnd, SILENT, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LostReason};
 use crate::cluster::history::Between;
 use crate::cluster::ids::{NodeId, Term};
@@ -29,8 +29,8 @@ pub(super) fn reigns(
     window: Window,
     evidence: &Evidence<'_>,
     events: &[ClusterEvent],
-    lives: &BTreeMap<NodeId, Vec<Life>>,
-) -> Vec<Reign> {
+    lives: &BTreeMap<NodeId, Vec<Instance>>,
+) -> Vec<LeaderTerm> {
     let mut terms: BTreeMap<Term, Traces<'_>> = BTreeMap::new();
     for event in events {
         match &event.fact {
@@ -61,7 +61,7 @@ pub(super) fn reigns(
 }
 
 /// The reign before the first election that is kept, where only that names it.
-fn before_the_record(events: &[ClusterEvent], terms: &BTreeMap<Term, Traces<'_>>) -> Option<Reign> {
+fn before_the_record(events: &[ClusterEvent], terms: &BTreeMap<Term, Traces<'_>>) -> Option<LeaderTerm> {
     let from = events.first()?.at;
     let first = events.iter().find_map(|event| match &event.fact {
         ClusterFact::LeaderElected { term, previous_leader_id, .. } => Some((event.at, *term, previous_leader_id)),
@@ -70,7 +70,7 @@ fn before_the_record(events: &[ClusterEvent], terms: &BTreeMap<Term, Traces<'_>>
     let (until, term, Some(node_id)) = first? else { return None };
     let named = terms.range(..term).next().is_some();
     let (node_id, end) = (node_id.clone(), ReignEnd::Followed);
-    (!named).then_some(Reign { node_id, term: None, from, until, end, last_beat: None })
+    (!named).then_some(LeaderTerm { node_id, term: None, from, until, end, last_beat: None })
 }
 
 fn at<'t, 'a>(terms: &'t mut BTreeMap<Term, Traces<'a>>, term: Term, node_id: &'a NodeId) -> &'t mut Traces<'a> {
@@ -80,16 +80,16 @@ fn at<'t, 'a>(terms: &'t mut BTreeMap<Term, Traces<'a>>, term: Term, node_id: &'
 fn settle(
     window: Window,
     events: &[ClusterEvent],
-    lives: &BTreeMap<NodeId, Vec<Life>>,
+    lives: &BTreeMap<NodeId, Vec<Instance>>,
     terms: &BTreeMap<Term, Traces<'_>>,
-) -> Vec<Reign> {
+) -> Vec<LeaderTerm> {
     let record = events.first().map(|event| event.at);
     let begins: Vec<ServerTime> = terms
         .values()
         .enumerate()
         .map(|(place, traces)| began(window, traces, if place == 0 { record } else { None }))
         .collect();
-    let mut reigns: Vec<Reign> = Vec::with_capacity(terms.len());
+    let mut reigns: Vec<LeaderTerm> = Vec::with_capacity(terms.len());
     for (place, (term, traces)) in terms.iter().enumerate() {
         let floor = reigns.last().map_or(ServerTime(0), |reign| reign.until);
         let from = begins.get(place).copied().unwrap_or(window.to).max(floor);
@@ -100,7 +100,7 @@ fn settle(
             (None, None) => last_end(window, traces, from, lives),
         };
         let until = until.max(from).min(window.to);
-        reigns.push(Reign { node_id: traces.node_id.clone(), term: Some(*term), from, until, end, last_beat });
+        reigns.push(LeaderTerm { node_id: traces.node_id.clone(), term: Some(*term), from, until, end, last_beat });
     }
     reigns
 }
@@ -118,15 +118,15 @@ fn last_end(
     window: Window,
     traces: &Traces<'_>,
     from: ServerTime,
-    lives: &BTreeMap<NodeId, Vec<Life>>,
+    lives: &BTreeMap<NodeId, Vec<Instance>>,
 ) -> (ServerTime, ReignEnd) {
     let last = traces.beats.map(|(_, last)| last);
     // The life that it led in: the one that its last sign as the leader falls into.
     let sign = last.unwrap_or(from);
     let own = lives.get(traces.node_id).map(Vec::as_slice).unwrap_or_default();
-    match own.iter().rev().find(|life| life.from <= sign) {
-        Some(life) if life.end.is_none() => (window.to, ReignEnd::Leads),
-        Some(life) => (life.to, ReignEnd::Gone),
+    match own.iter().rev().find(|instance| instance.from <= sign) {
+        Some(instance) if instance.end.is_none() => (window.to, ReignEnd::Leads),
+        Some(instance) => (instance.to, ReignEnd::Gone),
         None => (sign, ReignEnd::Unknown),
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn failovers(
     window: Window,
     evidence: &Evidence<'_>,
     events: &[ClusterEvent],
-    reigns: &[Reign],
+    reigns: &[LeaderTerm],
 ) -> Vec<Failover> {
     // A leader that died so soon had no time to get a heartbeat recorded.
     let soon = evidence.interval.unwrap_or_default().mul_f64(SILENT);
@@ -163,7 +163,7 @@ pub(super) fn failovers(
     changes
 }
 
-impl Reign {
+impl LeaderTerm {
     /// The part within a window.
     pub(super) fn within(mut self, window: Window) -> Option<Self> {
         (self.from, self.until) = window.clip((self.from, self.until))?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// One life, or one part of it between two joins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Life {
+pub(super) struct Instance {
     pub(super) incarnation: Incarnation,
     pub(super) from: ServerTime,
     pub(super) to: ServerTime,
@@ -38,7 +38,7 @@ pub(super) fn lives(
     evidence: &Evidence<'_>,
     summaries: &Summaries<'_>,
     events: &[ClusterEvent],
-) -> BTreeMap<NodeId, Vec<Life>> {
+) -> BTreeMap<NodeId, Vec<Instance>> {
     let mut nodes: BTreeMap<&NodeId, BTreeMap<Incarnation, Vec<Traces>>> = BTreeMap::new();
     for event in events {
         match event.fact {
@@ -102,7 +102,7 @@ fn settle(
     record: Option<ServerTime>,
     interval: Option<Duration>,
     (id, lives): (&NodeId, BTreeMap<Incarnation, Vec<Traces>>),
-) -> Vec<Life> {
+) -> Vec<Instance> {
     let row = evidence.members.unwrap_or_default().iter().find(|row| row.node_id == *id);
     let all: Vec<(Incarnation, Traces)> = lives
         .into_iter()
@@ -121,16 +121,16 @@ fn settle(
         .enumerate()
         .map(|(at, ((_, traces), row))| began(traces, *row, if at == 0 { record } else { None }).min(window.to))
         .collect();
-    let mut settled: Vec<Life> = Vec::with_capacity(all.len());
+    let mut settled: Vec<Instance> = Vec::with_capacity(all.len());
     for (at, (incarnation, traces)) in all.iter().enumerate() {
-        let floor = settled.last().map_or(ServerTime(0), |life| life.to);
+        let floor = settled.last().map_or(ServerTime(0), |instance| instance.to);
         let from = begins.get(at).copied().unwrap_or(window.to).max(floor);
         let row = rows.get(at).copied().flatten();
         let (to, end) = match begins.get(at + 1) {
             Some(next) => ended(traces, *next),
             None => last_end(window, evidence, interval, from, traces, row),
         };
-        settled.push(Life { incarnation: *incarnation, from, to: to.max(from).min(window.to), end });
+        settled.push(Instance { incarnation: *incarnation, from, to: to.max(from).min(window.to), end });
     }
     settled
 }

@@ -92,7 +92,7 @@ pub struct Report {
     /// The nodes that were members at some time of the window, by id.
     pub nodes: Vec<NodeReport>,
     /// Who led when.
-    pub reigns: Vec<Reign>,
+    pub reigns: Vec<LeaderTerm>,
     /// The changes of the leader within the window.
     pub failovers: Vec<Failover>,
 }
@@ -109,7 +109,7 @@ impl Report {
         let lives = lives::lives(window, evidence, &summaries, &events);
         let reigns = leading::reigns(window, evidence, &events, &lives);
         let failovers = leading::failovers(window, evidence, &events, &reigns);
-        let told = |(id, lives): (&NodeId, &Vec<lives::Life>)| {
+        let told = |(id, lives): (&NodeId, &Vec<lives::Instance>)| {
             let own = summaries.get(id).map(Vec::as_slice).unwrap_or_default();
             node::report(window, id, lives, own, evidence, &events)
         };
@@ -270,7 +270,7 @@ pub struct Gap {
 
 /// The time of one leader under one term.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reign {
+pub struct LeaderTerm {
     /// Who led.
     pub node_id: NodeId,
     /// Under which term; `None`: the cluster told only who led before.

@@ -2,7 +2,7 @@
 //!
 //! Not here: when its lives began and ended (`lives.rs`).
 
-use super::lives::Life;
+use super::lives::Instance;
 use super::{Absence, Evidence, FLAP, Gap, Gone, NodeReport, Standing, Stay, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::history::{Between, Histogram, MOST_SPANS, Summary};
@@ -19,7 +19,7 @@ const OPEN_GAP: f64 = 2.5;
 pub(super) fn report(
     window: Window,
     id: &NodeId,
-    lives: &[Life],
+    lives: &[Instance],
     summaries: &[&Summary],
     evidence: &Evidence<'_>,
     events: &[ClusterEvent],
@@ -45,7 +45,7 @@ pub(super) fn report(
     if let Some(row) = row {
         take_version(&mut versions, &row.metadata.version);
     }
-    let standing = match lives.last().and_then(|life| life.end) {
+    let standing = match lives.last().and_then(|instance| instance.end) {
         None => Standing::Online,
         Some(Gone::Left) => Standing::Left,
         Some(_) => Standing::Offline,
@@ -85,35 +85,35 @@ fn name(id: &NodeId, row: Option<&Member>, events: &[ClusterEvent]) -> String {
     name.unwrap_or_else(|| id.as_str().to_owned())
 }
 
-fn stays(window: Window, lives: &[Life]) -> Vec<Stay> {
-    let within = |life: &Life| {
-        let (from, to) = window.clip((life.from, life.to))?;
+fn stays(window: Window, lives: &[Instance]) -> Vec<Stay> {
+    let within = |instance: &Instance| {
+        let (from, to) = window.clip((instance.from, instance.to))?;
         // A life that ended just where the window begins was not in it.
-        (to > window.from || life.end.is_none()).then_some(Stay { from, to, incarnation: life.incarnation })
+        (to > window.from || instance.end.is_none()).then_some(Stay { from, to, incarnation: instance.incarnation })
     };
     lives.iter().filter_map(within).collect()
 }
 
-fn absences(window: Window, lives: &[Life]) -> Vec<Absence> {
-    let absence = |(at, life): (usize, &Life)| {
-        let reason = life.end?;
+fn absences(window: Window, lives: &[Instance]) -> Vec<Absence> {
+    let absence = |(at, instance): (usize, &Instance)| {
+        let reason = instance.end?;
         let next = lives.get(at + 1);
         let until = next.map_or(window.to, |next| next.from);
-        let (from, to) = window.clip((life.to, until))?;
+        let (from, to) = window.clip((instance.to, until))?;
         // Where no event tells of an end, and no time passed, there was none to tell of.
         let nothing = reason == Gone::Unknown && from == to;
         let back = next.is_some();
         let known = !matches!(reason, Gone::Left | Gone::Replaced | Gone::Unknown | Gone::Silent);
-        let flap = known && back && until.since(life.to) <= FLAP;
+        let flap = known && back && until.since(instance.to) <= FLAP;
         (!nothing).then_some(Absence { from, to, reason, back, flap })
     };
     lives.iter().enumerate().filter_map(absence).collect()
 }
 
 /// Where beats are missing within one life; what lies around an absence is told by that.
-fn gaps(window: Window, lives: &[Life], summaries: &[&Summary], row: Option<&Member>) -> Vec<Gap> {
+fn gaps(window: Window, lives: &[Instance], summaries: &[&Summary], row: Option<&Member>) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let in_one_life = |(from, to): Between| lives.iter().any(|life| life.from <= from && to <= life.to);
+    let in_one_life = |(from, to): Between| lives.iter().any(|instance| instance.from <= from && to <= instance.to);
     let mut add = |span: Between, interval: Duration| {
         if span.1 > span.0
             && in_one_life(span)
@@ -125,11 +125,11 @@ fn gaps(window: Window, lives: &[Life], summaries: &[&Summary], row: Option<&Mem
     for summary in summaries {
         summary.gaps.iter().for_each(|span| add(*span, summary.interval));
     }
-    if let (Some(life), Some(summary)) = (lives.last(), summaries.iter().max_by_key(|summary| summary.last_at))
-        && life.end.is_none()
-        && life.incarnation == summary.incarnation
+    if let (Some(instance), Some(summary)) = (lives.last(), summaries.iter().max_by_key(|summary| summary.last_at))
+        && instance.end.is_none()
+        && instance.incarnation == summary.incarnation
     {
-        let seen = row.filter(|row| row.incarnation == life.incarnation).map_or(ServerTime(0), |row| row.last_seen);
+        let seen = row.filter(|row| row.incarnation == instance.incarnation).map_or(ServerTime(0), |row| row.last_seen);
         let last = summary.last_at.max(seen).min(window.to);
         if window.to.since(last) >= summary.interval.mul_f64(OPEN_GAP) {
             add((last, window.to), summary.interval);

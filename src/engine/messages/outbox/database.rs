@@ -35,14 +35,14 @@ pub(super) const NEWER: &str = "newer";
 const WENT_BACK: RangeInclusive<f64> = 0.1..=0.5;
 
 #[derive(Debug)]
-struct Slot {
+struct OpenFile {
     path: PathBuf,
     /// The open file once more, to see whether it still stands under its path, and to bring it back there.
     file: Option<File>,
     database: Option<Database>,
 }
 
-impl Slot {
+impl OpenFile {
     /// The open file, where another one or none stands under its path.
     fn removed(&self) -> Option<io::Result<File>> {
         let file = self.file.as_ref().filter(|file| private_file::is_astray(file, &self.path))?;
@@ -53,7 +53,7 @@ impl Slot {
 /// The file, open or to be opened again.
 #[derive(Debug)]
 pub(super) struct Disk {
-    slot: RwLock<Slot>,
+    slot: RwLock<OpenFile>,
     #[cfg(test)]
     pub(super) faults: Option<std::sync::Arc<dyn super::tests::faults::Media>>,
 }
@@ -61,17 +61,17 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(path: &Path) -> Self {
         Self {
-            slot: RwLock::new(Slot { path: path.to_owned(), file: None, database: None }),
+            slot: RwLock::new(OpenFile { path: path.to_owned(), file: None, database: None }),
             #[cfg(test)]
             faults: None,
         }
     }
 
-    fn slot(&self) -> RwLockReadGuard<'_, Slot> {
+    fn slot(&self) -> RwLockReadGuard<'_, OpenFile> {
         self.slot.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn slot_mut(&self) -> RwLockWriteGuard<'_, Slot> {
+    fn slot_mut(&self) -> RwLockWriteGuard<'_, OpenFile> {
         self.slot.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,7 +195,7 @@ impl Disk {
         }
     }
 
-    fn open_and_load(&self, slot: &mut Slot) -> Result<(Producer, Memory), Problem> {
+    fn open_and_load(&self, slot: &mut OpenFile) -> Result<(Producer, Memory), Problem> {
         let database = self.open_file(&slot.path)?;
         let of_this_version = contained(|| format_of(&database)).and_then(|format| match format {
             Some(format) if format > FORMAT => Err(Problem::Newer(format)),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::tui::screen::samples::{at, elected, node, state};
-use crate::cli::tui::top::keys::{Wish, press};
+use crate::cli::tui::top::keys::{KeyCommand, press};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -166,20 +166,20 @@ fn paused_the_picture_stands_still_and_nothing_is_lost() {
 fn nothing_is_done_without_a_yes_and_without_a_node() {
     let mut model = many(3);
     typed(&mut model, "jd");
-    let act = Act::Drain { node: "node-002".to_owned(), enabled: true };
+    let act = NodeAction::Drain { node: "node-002".to_owned(), enabled: true };
     assert_eq!(model.mode, Mode::Ask(act.clone()));
     typed(&mut model, "n");
     assert_eq!(model.mode, Mode::Look);
     typed(&mut model, "d");
-    assert_eq!(press(&mut model, key(KeyCode::Char('y'))), Some(Wish::Do(act)));
+    assert_eq!(press(&mut model, key(KeyCode::Char('y'))), Some(KeyCommand::Do(act)));
     typed(&mut model, "l");
-    let act = Act::Lead { node: "node-002".to_owned() };
-    assert_eq!(press(&mut model, key(KeyCode::Char('y'))), Some(Wish::Do(act)));
+    let act = NodeAction::Lead { node: "node-002".to_owned() };
+    assert_eq!(press(&mut model, key(KeyCode::Char('y'))), Some(KeyCommand::Do(act)));
     model.take(News::Source(Source::Redis("no node".to_owned())), at(0));
     typed(&mut model, "u");
     assert_eq!(model.mode, Mode::Look);
     assert!(model.note.as_ref().is_some_and(|(_, text)| text.contains("clawster serve")), "{:?}", model.note);
-    assert_eq!(press(&mut model, key(KeyCode::Char('q'))), Some(Wish::Quit));
+    assert_eq!(press(&mut model, key(KeyCode::Char('q'))), Some(KeyCommand::Quit));
 }
 
 #[test]

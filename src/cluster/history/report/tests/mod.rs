@@ -42,14 +42,14 @@ impl Story {
         self
     }
 
-    fn joined(self, second: u64, node: &str, life: u64) -> Self {
+    fn joined(self, second: u64, node: &str, instance: u64) -> Self {
         let rejoined = self.events.iter().any(|event| event.node_id == id(node));
-        let fact = ClusterFact::NodeJoined { name: String::new(), incarnation: Incarnation(life), rejoined };
+        let fact = ClusterFact::NodeJoined { name: String::new(), incarnation: Incarnation(instance), rejoined };
         self.event(second, node, fact)
     }
 
-    fn left(self, second: u64, node: &str, life: u64, reason: LeftReason) -> Self {
-        self.event(second, node, ClusterFact::NodeLeft { incarnation: Incarnation(life), reason })
+    fn left(self, second: u64, node: &str, instance: u64, reason: LeftReason) -> Self {
+        self.event(second, node, ClusterFact::NodeLeft { incarnation: Incarnation(instance), reason })
     }
 
     fn elected(self, second: u64, node: &str, term: u64, previous: &str, reason: ElectedReason) -> Self {
@@ -63,12 +63,12 @@ impl Story {
     }
 
     /// Beats every interval, both ends included; `term` over zero: as the leader.
-    fn beats(mut self, node: &str, life: u64, seconds: std::ops::RangeInclusive<u64>, term: u64) -> Self {
+    fn beats(mut self, node: &str, instance: u64, seconds: std::ops::RangeInclusive<u64>, term: u64) -> Self {
         for second in seconds.step_by(10) {
-            let before = self.samples.iter().filter(|known| known.incarnation == Incarnation(life)).count();
+            let before = self.samples.iter().filter(|known| known.incarnation == Incarnation(instance)).count();
             self.samples.push(Sample {
                 node_id: id(node),
-                incarnation: Incarnation(life),
+                incarnation: Incarnation(instance),
                 number: before as u64 + 1,
                 at: at(second),
                 leads: term > 0,
@@ -86,11 +86,11 @@ impl Story {
         self
     }
 
-    fn member(mut self, node: &str, life: u64, status: StoredStatus, joined: u64, seen: u64) -> Self {
+    fn member(mut self, node: &str, instance: u64, status: StoredStatus, joined: u64, seen: u64) -> Self {
         let metadata = Metadata { version: "1.0.0".to_owned(), ..Metadata::default() };
         self.members.get_or_insert_default().push(Member {
             node_id: id(node),
-            incarnation: Incarnation(life),
+            incarnation: Incarnation(instance),
             metadata,
             status,
             presence: PresenceKind::Connection,

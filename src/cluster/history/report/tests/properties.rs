@@ -50,14 +50,14 @@ prop_compose! {
                 event.seq = EventSeq(seq);
             }
         }
-        for (node, life, from, length, term) in beats {
-            story = story.beats(node, life, from..=from + length, term);
+        for (node, instance, from, length, term) in beats {
+            story = story.beats(node, instance, from..=from + length, term);
         }
-        for (node, life, status, joined, seen) in rows.into_iter().flatten() {
+        for (node, instance, status, joined, seen) in rows.into_iter().flatten() {
             let status = [StoredStatus::Online, StoredStatus::Draining, StoredStatus::Offline, StoredStatus::Left][status];
             let name = ["a", "b", "c"][node];
             if story.members.iter().flatten().all(|row| row.node_id != id(name)) {
-                story = story.member(name, life, status, joined, seen);
+                story = story.member(name, instance, status, joined, seen);
             }
         }
         story

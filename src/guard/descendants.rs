@@ -5,7 +5,7 @@
 //! 2. Whoever is a child subreaper inherits every orphan among its descendants: killing children until there are none kills
 //!    them all, also those that left the process group.
 //!
-//! Not here: when to kill (`watchman.rs`).
+//! Not here: when to kill (`schedule.rs`).
 
 use rustix::io::Errno;
 use rustix::process::{

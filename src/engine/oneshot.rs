@@ -14,7 +14,7 @@
 use super::history::OneBeat;
 use crate::clock;
 use crate::cluster::ids::{Incarnation, Nonce, Term};
-use crate::cluster::lease::election::{Chance, Observation, Sight};
+use crate::cluster::lease::election::{Chance, LeaderLook, Observation};
 use crate::cluster::lease::leadership::lease_deadline;
 use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::members::member::{Member, Metadata, PresenceKind};
@@ -298,8 +298,8 @@ impl Oneshot<'_> {
             let Reply::Watch(reply) = answer.reply else { return Err(surprised()) };
             let now = clock::now();
             let watch = Some((reply.same_server, reply.leader_channel));
-            let sight = Sight { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
-            observation.see(now, &sight, shared.timing.lease_ttl);
+            let look = LeaderLook { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
+            observation.see(now, &look, shared.timing.lease_ttl);
             let Some(chance) = observation.chance(&self.node_id, shared.promise(), 0) else {
                 return Ok(None);
             };

@@ -10,7 +10,7 @@ use crate::network::{ConnId, Job, Kind, News};
 use crate::side::DEADLINE;
 use crate::world::{Due, World};
 use clawster::cluster::ids::{Incarnation, NodeId, Nonce, Term};
-use clawster::cluster::lease::election::{Chance, Observation, Sight};
+use clawster::cluster::lease::election::{Chance, LeaderLook, Observation};
 use clawster::cluster::lease::leadership::lease_deadline;
 use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
@@ -345,7 +345,7 @@ impl World {
         let clock = self.hosts[self.timers[at].host].clock;
         let timer = &mut self.timers[at];
         let watch = Some((reply.same_server, reply.leader_channel));
-        let sight = Sight { record: reply.leader.as_ref(), server, at: reply.now, watch };
+        let sight = LeaderLook { record: reply.leader.as_ref(), server, at: reply.now, watch };
         let shared = timer.settings.settings;
         timer.observation.see(now, &sight, shared.timing.lease_ttl);
         match timer.observation.chance(&timer.id, shared.promise(), 0) {

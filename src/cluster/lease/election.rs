@@ -22,6 +22,7 @@
 
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::margins::takeover_wait;
+use crate::cluster::lease::observation::Steady;
 use crate::cluster::protocol::{LeaderRecord, Rule, ServerId};
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
@@ -34,7 +35,7 @@ const STAGGER: Duration = Duration::from_millis(50);
 
 /// What was seen of the leader, in one answer of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sight<'a> {
+pub struct LeaderLook<'a> {
     /// The record.
     pub record: Option<&'a LeaderRecord>,
     /// The server that showed it.
@@ -76,7 +77,7 @@ pub struct Observation {
     server: ServerId,
     key: Option<Key>,
     unchanged_since: Moment,
-    gone: Option<(String, Moment)>,
+    gone: Steady<String>,
     strange_since: Option<Moment>,
     channel_clear_since: Option<Moment>,
     last_seen: Moment,
@@ -90,42 +91,38 @@ pub struct Observation {
 impl Observation {
     /// Takes a sight that arrived at `now`. `patience` is the longest pause between two sights that still counts as
     /// watching: after a longer one (Redis was away) everything is observed anew.
-    pub fn see(&mut self, now: Moment, sight: &Sight<'_>, patience: Duration) {
-        let key = match sight.record {
+    pub fn see(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
+        let key = match look.record {
             None => Key::Absent,
             Some(record) => Key::Record(record.term, record.nonce.clone()),
         };
         let lapsed = self.key.is_none() || now.since(self.last_seen) > patience;
-        if lapsed || self.server != *sight.server {
-            *self = Self { server: sight.server.clone(), unchanged_since: now, ..Self::default() };
+        if lapsed || self.server != *look.server {
+            *self = Self { server: look.server.clone(), unchanged_since: now, ..Self::default() };
         } else if self.key.as_ref() != Some(&key) {
             self.unchanged_since = now;
             self.strange_since = None;
         }
         self.key = Some(key);
         self.last_seen = now;
-        self.expired = sight.record.is_some_and(|record| sight.at > record.expires_at);
-        self.vacant = sight.record.is_some_and(|record| record.holder.is_none());
-        self.handing_to = sight.record.and_then(|record| record.handing_to.clone());
-        self.promise = sight.record.map(|record| (record.promise, record.stated));
-        if let Some((same_server, channel_held)) = sight.watch {
-            self.see_presence(now, sight.record, same_server);
-            let strange = sight.record.is_some() && !same_server;
+        self.expired = look.record.is_some_and(|record| look.at > record.expires_at);
+        self.vacant = look.record.is_some_and(|record| record.holder.is_none());
+        self.handing_to = look.record.and_then(|record| record.handing_to.clone());
+        self.promise = look.record.map(|record| (record.promise, record.stated));
+        if let Some((same_server, channel_held)) = look.watch {
+            self.see_presence(now, look.record, same_server);
+            let strange = look.record.is_some() && !same_server;
             self.strange_since = strange.then(|| self.strange_since.unwrap_or(now));
-            let counts = !channel_held && (strange || sight.record.is_none());
+            let counts = !channel_held && (strange || look.record.is_none());
             self.channel_clear_since = counts.then(|| self.channel_clear_since.unwrap_or(now));
-        } else if sight.record.is_some() {
+        } else if look.record.is_some() {
             self.channel_clear_since = None;
         }
     }
 
     fn see_presence(&mut self, now: Moment, record: Option<&LeaderRecord>, same_server: bool) {
         let gone = record.filter(|r| same_server && !r.present && r.holder.is_some()).and_then(|r| r.presence.clone());
-        self.gone = match (gone, self.gone.take()) {
-            (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
-            (Some(nonce), _) => Some((nonce, now)),
-            (None, _) => None,
-        };
+        self.gone.see(now, gone);
     }
 
     /// Forgets everything, because the connection to the store was in doubt.
@@ -179,15 +176,15 @@ impl Observation {
                     // Whoever was refused as "granted on another server" comes in by the lease.
                     return Some(if lease_is_over { by_lease() } else { by_restart.unwrap_or_else(vacant) });
                 }
-                let by_presence = self.gone.as_ref().map(|(gone, since)| {
+                let by_presence = self.gone.get().map(|(gone, since)| {
                     let nonce = gone.clone();
                     match promised.mode {
                         LeaderMode::Fenced if known.mode == LeaderMode::Fenced => {
-                            Chance::after(*since, RECHECK + stagger, *term, Rule::Fenced { nonce })
+                            Chance::after(since, RECHECK + stagger, *term, Rule::Fenced { nonce })
                         }
                         _ => {
                             let wait = takeover_wait(promised.grace) + stagger;
-                            Chance::after(*since, wait, *term, Rule::Presence { nonce })
+                            Chance::after(since, wait, *term, Rule::Presence { nonce })
                         }
                     }
                 });
@@ -206,7 +203,9 @@ impl Observation {
         match &self.key {
             None => true,
             Some(Key::Absent) => true,
-            Some(Key::Record(..)) => self.vacant || self.expired || self.gone.is_some() || self.strange_since.is_some(),
+            Some(Key::Record(..)) => {
+                self.vacant || self.expired || self.gone.get().is_some() || self.strange_since.is_some()
+            }
         }
     }
 }

@@ -6,3 +6,4 @@ pub mod election;
 pub mod holder;
 pub mod leadership;
 pub mod margins;
+pub mod observation;

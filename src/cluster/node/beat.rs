@@ -5,7 +5,7 @@
 
 use super::{Effect, Node, Note, Pending, Standing, Ticket};
 use crate::cluster::event::{ClusterEvent, ClusterFact};
-use crate::cluster::lease::election::Sight;
+use crate::cluster::lease::election::LeaderLook;
 use crate::cluster::protocol::{
     Call, DataSet, Fault, Identity, LeaderRecord, LeaseNews, ServerId, Tick, TickReply, View, ViewReply,
 };
@@ -244,7 +244,7 @@ impl Node {
         watch: Option<(bool, bool)>,
     ) {
         let patience = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
-        self.observation.see(now, &Sight { record: leader.as_ref(), server, at, watch }, patience);
+        self.observation.see(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
         self.view.take_leader(leader);
         self.compare_with_record(now);
     }

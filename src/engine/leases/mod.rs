@@ -12,7 +12,6 @@ pub mod holder;
 mod once;
 mod waiting;
 mod wall;
-mod watch;
 
 use super::error::Error;
 use super::refusals::RETRY_AFTER;

@@ -8,11 +8,11 @@
 //!
 //! Not here: what is asked of a lease that is held (`mod.rs`).
 
-use super::watch::Sight;
 use super::{Leases, Place};
 use crate::clock;
+use crate::cluster::lease::observation::HolderObservation;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Fault, Instance, LeaseCall, LeaseRecord, LeaseReply, Owner, Refusal, Reply,
+    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, Owner, Refusal, Reply,
 };
 use crate::cluster::time::{Moment, millis};
 use crate::engine::cleanup::Cleanup;
@@ -27,6 +27,8 @@ use tokio::sync::oneshot;
 
 /// The pause before a call that had no answer is made again.
 const CALL_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// A holder is looked at no more often than this.
+const MIN_WATCH_INTERVAL: Duration = Duration::from_millis(25);
 
 type Outcome = Result<AcquiredLease, Error>;
 
@@ -44,8 +46,7 @@ pub(super) struct Waiting {
 /// What a waiter knows.
 #[derive(Default)]
 struct Known {
-    sight: Sight,
-    record: Option<LeaseRecord>,
+    observation: HolderObservation,
     /// It is the first in the queue.
     first: bool,
     /// Until when the store has nothing new, if it said so.
@@ -59,15 +60,20 @@ struct Known {
 }
 
 impl Known {
-    fn see(&mut self, record: Option<LeaseRecord>) {
-        self.sight.see(clock::now(), record.as_ref());
-        self.record = record;
+    /// What may be claimed at `now`, and for how long it has been seen. A holder without a presence is the store's concern.
+    fn claim(&self, now: Moment) -> Option<(Claim, Duration)> {
+        let claimable = self.observation.claimable().filter(|claimable| claimable.at <= now)?;
+        self.observation.by_presence().then(|| (claimable.claim, now.since(claimable.since)))
+    }
+
+    /// How often a holder is looked at: four times a grace, and not more often than every 25 ms.
+    fn watch_interval(&self) -> Duration {
+        self.observation.record().map_or(MIN_WATCH_INTERVAL, |record| (record.grace / 4).max(MIN_WATCH_INTERVAL))
     }
 
     /// Whether nobody but the first in the queue would notice that the holder dies.
     fn watches(&self) -> bool {
-        let holder = self.record.as_ref().and_then(|record| record.holder.as_ref());
-        self.first && holder.is_some_and(|owner| owner.presence.is_some())
+        self.first && self.observation.by_presence()
     }
 }
 
@@ -151,10 +157,9 @@ impl Waiting {
     /// Asks once; `None`: there is something to wait for.
     async fn step(&self, known: &mut Known) -> Result<Option<AcquiredLease>, Trouble> {
         let waits = clock::now() < self.end;
-        let (AcquireReply { outcome, again, record, .. }, instance) = self.ask(known, waits).await?;
+        let (AcquireReply { outcome, again, .. }, instance) = self.ask(known, waits).await?;
         known.again = again;
         known.first = matches!(outcome, Acquired::Queued { before: 0 });
-        known.see(record);
         match outcome {
             Acquired::Granted { token, expires_at, .. } => {
                 let name = self.request.name.clone();
@@ -179,7 +184,7 @@ impl Waiting {
     }
 
     fn not_granted(&self, known: &Known) -> AcquiredLease {
-        let held = known.record.as_ref().and_then(|record| {
+        let held = known.observation.record().and_then(|record| {
             let holder = record.holder.as_ref()?;
             Some((holder.node_id.clone(), record.token, record.expires_at))
         });
@@ -194,7 +199,7 @@ impl Waiting {
             lasting => Trouble::Lasting(lasting),
         })?;
         let now = clock::now();
-        let (claim, seen_for) = known.sight.claim(now).unzip();
+        let (claim, seen_for) = known.claim(now).unzip();
         let acquire = Acquire {
             name: self.request.name.clone(),
             owner: Owner::of(instance.clone()),
@@ -218,6 +223,7 @@ impl Waiting {
             return Err(Trouble::Lasting(unexpected()));
         };
         leases.was_served(&server, &reply.epoch);
+        known.observation.see(clock::now(), reply.now, reply.record.as_ref(), &server);
         Ok((*reply, instance))
     }
 
@@ -229,7 +235,7 @@ impl Waiting {
         loop {
             let now = clock::now();
             let watches = known.watches();
-            let wake = if watches { until.min(now + known.sight.grace() / 4) } else { until };
+            let wake = if watches { until.min(now + known.watch_interval()) } else { until };
             tokio::select! {
                 () = self.place.called.notified() => return,
                 () = client.closed() => return,
@@ -247,10 +253,11 @@ impl Waiting {
     /// Looks at the lease; true when that gives a reason to ask.
     async fn look(&self, known: &mut Known) -> bool {
         let call = Call::Lease(Box::new(LeaseCall::Watch { name: self.request.name.clone() }));
-        let Ok((Reply::Lease(LeaseReply::Watched { record, .. }), _)) = self.leases.caller.call(call).await else {
+        let Ok((Reply::Lease(LeaseReply::Watched { now, record, .. }), server)) = self.leases.caller.call(call).await
+        else {
             return false;
         };
-        known.see(record);
-        !known.watches() || known.sight.claim(clock::now()).is_some()
+        known.observation.see(clock::now(), now, record.as_ref(), &server);
+        !known.watches() || known.claim(clock::now()).is_some()
     }
 }

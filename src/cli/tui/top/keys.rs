@@ -67,7 +67,7 @@ fn look(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
         return None;
     }
-    let whole = isize::try_from(model.shown.len().max(model.sight().picture.events.len())).unwrap_or(isize::MAX);
+    let whole = isize::try_from(model.shown.len().max(model.snapshot().picture.events.len())).unwrap_or(isize::MAX);
     match key.code {
         KeyCode::Char('q') => return Some(KeyCommand::Quit),
         KeyCode::Up | KeyCode::Char('k') => model.step(-1),

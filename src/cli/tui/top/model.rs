@@ -69,7 +69,7 @@ pub(super) enum Focus {
 
 /// What is known, apart from how it is looked at.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sight {
+pub(super) struct Snapshot {
     pub(super) picture: Picture,
     pub(super) cluster: String,
     /// The node whose view this is, and its part.
@@ -87,8 +87,8 @@ pub(super) struct Sight {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    sight: Sight,
-    frozen: Option<Box<Sight>>,
+    snapshot: Snapshot,
+    frozen: Option<Box<Snapshot>>,
     pub(super) mode: Mode,
     pub(super) focus: Focus,
     pub(super) filter: String,
@@ -129,8 +129,8 @@ impl Model {
     }
 
     /// What is to be shown.
-    pub(super) fn sight(&self) -> &Sight {
-        self.frozen.as_deref().unwrap_or(&self.sight)
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        self.frozen.as_deref().unwrap_or(&self.snapshot)
     }
 
     /// Whether the picture stands still.
@@ -140,47 +140,47 @@ impl Model {
 
     /// The moment that is shown: a picture that stands still does not age.
     pub(super) fn moment(&self, now: Moment) -> Moment {
-        self.frozen.as_ref().map_or(now, |sight| sight.taken)
+        self.frozen.as_ref().map_or(now, |snapshot| snapshot.taken)
     }
 
     /// What is true by now, also while the picture stands still.
     pub(super) fn source(&self) -> Option<&Source> {
-        self.sight.source.as_ref()
+        self.snapshot.source.as_ref()
     }
 
     pub(super) fn pause(&mut self) {
-        self.frozen = if self.frozen.is_none() { Some(Box::new(self.sight.clone())) } else { None };
+        self.frozen = if self.frozen.is_none() { Some(Box::new(self.snapshot.clone())) } else { None };
         self.arrange();
     }
 
     /// Takes news in.
     pub(super) fn take(&mut self, news: News, now: Moment) {
-        self.sight.taken = now;
+        self.snapshot.taken = now;
         match news {
             News::Source(source) => {
-                let is_other = self.sight.source.as_ref().is_some_and(|known| *known != source);
-                if is_other || self.sight.trouble.is_some() {
+                let is_other = self.snapshot.source.as_ref().is_some_and(|known| *known != source);
+                if is_other || self.snapshot.trouble.is_some() {
                     let (tint, text) = match &source {
                         Source::Node(id) => (Tint::Green, format!("connected to node {id}")),
                         Source::Redis(_) => (Tint::Yellow, "reading Redis directly from here on".to_owned()),
                     };
                     self.mention(tint, text, now);
                 }
-                (self.sight.source, self.sight.trouble) = (Some(source), None);
-                self.sight.counters.take(None, now);
+                (self.snapshot.source, self.snapshot.trouble) = (Some(source), None);
+                self.snapshot.counters.take(None, now);
             }
             News::State(state, numbers) => {
-                let sight = &mut self.sight;
-                sight.cluster.clone_from(&state.cluster);
-                sight.this = state.node_id.clone().map(|id| (id, state.role));
-                sight.picture.take_state(&state, now);
-                sight.counters.take(numbers, now);
-                sight.trouble = None;
+                let snapshot = &mut self.snapshot;
+                snapshot.cluster.clone_from(&state.cluster);
+                snapshot.this = state.node_id.clone().map(|id| (id, state.role));
+                snapshot.picture.take_state(&state, now);
+                snapshot.counters.take(numbers, now);
+                snapshot.trouble = None;
                 self.redis(now);
                 self.arrange();
             }
             News::Event(event) => {
-                if self.sight.picture.take_event(&event, now) && self.events_back > 0 && self.frozen.is_none() {
+                if self.snapshot.picture.take_event(&event, now) && self.events_back > 0 && self.frozen.is_none() {
                     // Whoever reads older events goes on seeing them.
                     self.events_back += 1;
                     self.bound_events();
@@ -188,28 +188,28 @@ impl Model {
             }
             News::Latencies(latencies) => {
                 for (id, latency) in latencies {
-                    if let Some(row) = self.sight.picture.rows.get_mut(&id) {
+                    if let Some(row) = self.snapshot.picture.rows.get_mut(&id) {
                         row.latency = Some(latency);
                     }
                 }
             }
             News::RedisLost => {
-                self.sight.picture.redis_ok = false;
-                self.sight.trouble = None;
+                self.snapshot.picture.redis_ok = false;
+                self.snapshot.trouble = None;
                 self.redis(now);
             }
-            News::Trouble(why) => self.sight.trouble = Some(why),
+            News::Trouble(why) => self.snapshot.trouble = Some(why),
         }
     }
 
     fn redis(&mut self, now: Moment) {
-        match (self.sight.picture.redis_ok, self.sight.redis_lost) {
+        match (self.snapshot.picture.redis_ok, self.snapshot.redis_lost) {
             (true, Some(since)) => {
                 let away = now.since(since).as_secs_f64();
                 self.mention(Tint::Green, format!("Redis answers again; it was away for {away:.1} s"), now);
-                self.sight.redis_lost = None;
+                self.snapshot.redis_lost = None;
             }
-            (false, None) => self.sight.redis_lost = Some(now),
+            (false, None) => self.snapshot.redis_lost = Some(now),
             _ => {}
         }
     }
@@ -217,9 +217,9 @@ impl Model {
     /// Puts the rows in order and leaves out what the filter does; the selection goes with its node.
     pub(super) fn arrange(&mut self) {
         let place = self.place();
-        let (sight, needle) = (self.frozen.as_deref().unwrap_or(&self.sight), self.filter.to_lowercase());
+        let (snapshot, needle) = (self.frozen.as_deref().unwrap_or(&self.snapshot), self.filter.to_lowercase());
         let mut rows: Vec<(&String, &Row)> =
-            sight.picture.rows.iter().filter(|(id, row)| needle.is_empty() || matches(id, row, &needle)).collect();
+            snapshot.picture.rows.iter().filter(|(id, row)| needle.is_empty() || matches(id, row, &needle)).collect();
         let (column, reversed) = (SORTABLE.get(self.sort.0).copied().unwrap_or(Column::Node), self.sort.1);
         rows.sort_by(|a, b| {
             let order = compare(column, a.1, b.1);
@@ -274,7 +274,7 @@ impl Model {
     }
 
     fn bound_events(&mut self) {
-        let most = self.sight().picture.events.len().saturating_sub(self.room.1);
+        let most = self.snapshot().picture.events.len().saturating_sub(self.room.1);
         self.events_back = self.events_back.min(most);
     }
 
@@ -286,20 +286,20 @@ impl Model {
     }
 
     /// The rows in sight.
-    pub(super) fn in_sight(&self) -> &[String] {
+    pub(super) fn visible(&self) -> &[String] {
         let end = self.shown.len().min(self.first + self.room.0);
         self.shown.get(self.first..end).unwrap_or_default()
     }
 
     /// How many nodes are alive, and how many there are.
     pub(super) fn alive(&self) -> (usize, usize) {
-        let rows = &self.sight().picture.rows;
+        let rows = &self.snapshot().picture.rows;
         (rows.values().filter(|row| row.status.is_some_and(is_alive)).count(), rows.len())
     }
 
     /// How many nodes are not simply online, by status; those that said goodbye are no worry.
     pub(super) fn unwell(&self) -> impl Iterator<Item = (Status, usize)> {
-        let of = |status| self.sight().picture.rows.values().filter(|row| row.status == Some(status)).count();
+        let of = |status| self.snapshot().picture.rows.values().filter(|row| row.status == Some(status)).count();
         [Status::Draining, Status::Suspect, Status::Offline]
             .into_iter()
             .map(move |status| (status, of(status)))

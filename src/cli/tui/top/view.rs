@@ -6,7 +6,7 @@
 //! Not here: the parts that all views share (`crate::cli::tui::screen`).
 
 use super::keys::HELP;
-use super::model::{Focus, Mode, Model, NodeAction, SORTABLE, Sight};
+use super::model::{Focus, Mode, Model, NodeAction, SORTABLE, Snapshot};
 use crate::cli::node_access::follow::Source;
 use crate::cli::state::{role, status_word};
 use crate::cli::terminal::{Tint, clean, span, time_of_day};
@@ -87,7 +87,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment, theme: The
     if model.events_back > 0 {
         title.push(theme.span(Tint::Yellow, format!("· {} newer below ", model.events_back)));
     }
-    event_list(frame, parts.events, &model.sight().picture.events, model.events_back, Line::from(title), theme);
+    event_list(frame, parts.events, &model.snapshot().picture.events, model.events_back, Line::from(title), theme);
     if let Some((tint, text)) = news(model) {
         let text = Paragraph::new(text).style(theme.style(tint)).wrap(Wrap { trim: false });
         let inner =
@@ -102,7 +102,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment, theme: The
 
 /// What is wrong, or out of the ordinary.
 fn banner(model: &Model, now: Moment) -> Option<(Tint, String)> {
-    let Sight { picture, source, trouble, redis_lost, .. } = model.sight();
+    let Snapshot { picture, source, trouble, redis_lost, .. } = model.snapshot();
     if let Some(why) = trouble {
         return Some((Tint::Red, format!("{}; the last view stays", clean(why, 200))));
     }
@@ -122,21 +122,22 @@ fn banner(model: &Model, now: Moment) -> Option<(Tint, String)> {
 
 /// What came of the last thing that was done, else the last takeover.
 fn news(model: &Model) -> Option<(Tint, String)> {
-    let takeover =
-        || Some((Tint::Plain, format!("last takeover: {}", takeover_line(model.sight().picture.takeover.as_ref()?))));
+    let takeover = || {
+        Some((Tint::Plain, format!("last takeover: {}", takeover_line(model.snapshot().picture.takeover.as_ref()?))))
+    };
     model.note.clone().map(|(tint, text)| (tint, clean(&text, 400))).or_else(takeover)
 }
 
 fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Theme) {
     let [first, second, third, fourth] = Layout::vertical([Constraint::Length(1); 4]).areas(area);
-    let sight = model.sight();
-    let picture = &sight.picture;
+    let snapshot = model.snapshot();
+    let picture = &snapshot.picture;
     let clock = time_of_day(picture.server_now_ms(now));
     let clock =
         if model.is_paused() { " PAUSED ".to_owned() } else { format!(" {} UTC ", clock.get(..8).unwrap_or_default()) };
     let width = u16::try_from(clock.len()).unwrap_or(u16::MAX);
     let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(first);
-    let via = match (&sight.this, &sight.source) {
+    let via = match (&snapshot.this, &snapshot.source) {
         (Some((id, part)), _) => format!("{} ({})", clean(id, SHOWN), role(*part)),
         (None, Some(Source::Node(id))) => format!("{} (no member)", clean(id, SHOWN)),
         (None, _) => "no node".to_owned(),
@@ -151,7 +152,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     };
     let mut title = vec![
         theme.span(Tint::Bold, " clawster top  "),
-        theme.span(Tint::Bold, clean(&sight.cluster, SHOWN)),
+        theme.span(Tint::Bold, clean(&snapshot.cluster, SHOWN)),
         theme.span(Tint::Dim, "  Redis "),
         redis,
     ];
@@ -185,20 +186,20 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     let (alive, all) = model.alive();
     let tint = if alive == all { Tint::Plain } else { Tint::Yellow };
     let mut numbers = vec![theme.span(Tint::Dim, " alive "), theme.span(tint, format!("{alive} of {all}"))];
-    for (name, tint, text) in sight.counters.messages() {
+    for (name, tint, text) in snapshot.counters.messages() {
         numbers.extend([theme.span(Tint::Dim, format!("  {name} ")), theme.span(tint, text)]);
     }
     frame.render_widget(Line::from(numbers), third);
     let mut tasks = vec![theme.span(Tint::Dim, " tasks")];
-    for (name, tint, text) in sight.counters.tasks() {
+    for (name, tint, text) in snapshot.counters.tasks() {
         tasks.extend([theme.span(Tint::Dim, format!("  {name} ")), theme.span(tint, text)]);
     }
     frame.render_widget(Line::from(tasks), fourth);
 }
 
 fn nodes(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Theme) {
-    let picture = &model.sight().picture;
-    let visible = model.in_sight();
+    let picture = &model.snapshot().picture;
+    let visible = model.visible();
     let tint = if model.focus == Focus::Nodes { Tint::Bold } else { Tint::Plain };
     let mut title = vec![theme.span(tint, " nodes ")];
     if visible.len() < model.shown.len() {
@@ -235,7 +236,7 @@ fn nodes(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: T
 
 /// The columns that fit, the most important ones first; the last one takes what is left.
 fn columns(model: &Model, width: u16) -> Vec<(Column, Constraint)> {
-    let rows = &model.sight().picture.rows;
+    let rows = &model.snapshot().picture.rows;
     let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| Span::raw(text).width()).max().unwrap_or(0);
     let within = |most: u16, least: u16, found: usize| u16::try_from(found).unwrap_or(most).clamp(least, most);
     let id = within((width / 3).max(9), 8, widest(&mut rows.keys().map(String::as_str)));

@@ -13,7 +13,7 @@ use super::leave::Then;
 use super::{Effect, End, News, Wait};
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::lease::holder::state::{Holder, Phase};
-use crate::cluster::lease::margins::takeover_wait;
+use crate::cluster::lease::observation::{Claimable, HolderObservation};
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
 };
@@ -39,23 +39,10 @@ pub(super) struct Waiting {
     claim_after: Moment,
     /// When the first call was sent whose answer was lost: it may have been granted.
     unanswered: Option<Moment>,
-    sight: Option<Sight>,
+    observation: HolderObservation,
     told: Option<News>,
     /// When an unwilling waiter asked first.
     began: Option<Moment>,
-}
-
-/// What was seen of another's lease, on one server process.
-#[derive(Debug, Clone)]
-struct Sight {
-    record: LeaseRecord,
-    server: ServerId,
-    /// Since when token and renewal have been the same.
-    unchanged_since: Moment,
-    /// The presence that is gone, and since when.
-    gone: Option<(String, Moment)>,
-    /// When the lease ends on this clock, as the server's last word has it.
-    over_at: Moment,
 }
 
 impl Waiting {
@@ -67,7 +54,7 @@ impl Waiting {
             watch_at: None,
             claim_after: Moment::default(),
             unanswered: None,
-            sight: None,
+            observation: HolderObservation::default(),
             told: None,
             began: None,
         }
@@ -84,45 +71,6 @@ impl Waiting {
         self.ask_at = now + RETRY;
         self.watch_at = None;
     }
-
-    fn see(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
-        let Some(record) = record.filter(|record| record.holder.is_some()) else {
-            self.sight = None;
-            return;
-        };
-        let same =
-            |old: &Sight| old.server == *server && old.record.token == record.token && old.record.nonce == record.nonce;
-        let before = self.sight.take();
-        let unchanged_since = before.as_ref().filter(|old| same(old)).map_or(now, |old| old.unchanged_since);
-        let presence = record.holder.as_ref().and_then(|holder| holder.presence.as_ref());
-        let gone = presence.filter(|_| record.same_server && !record.present).map(Nonce::to_string);
-        let gone = gone.map(|nonce| match before.filter(|old| old.server == *server).and_then(|old| old.gone) {
-            Some((known, since)) if known == nonce => (known, since),
-            _ => (nonce, now),
-        });
-        let over_at = now + record.expires_at.since(at);
-        self.sight = Some(Sight { record: record.clone(), server: server.clone(), unchanged_since, gone, over_at });
-    }
-}
-
-/// When something may be claimed, what, and since when it has been seen.
-type Claimable = (Moment, Claim, Moment);
-
-impl Sight {
-    /// See [`Claimable`].
-    fn claim(&self) -> Claimable {
-        let (token, since) = (self.record.token, self.unchanged_since);
-        let by_lease = (since + takeover_wait(self.record.ttl)).max(self.over_at);
-        let by_lease = (by_lease, Claim::Expired { token, nonce: self.record.nonce.clone() }, since);
-        let wait = takeover_wait(self.record.grace);
-        let by_presence =
-            self.gone.clone().map(|(presence, since)| (since + wait, Claim::Presence { token, presence }, since));
-        by_presence.into_iter().fold(by_lease, |lease, presence| if presence.0 < lease.0 { presence } else { lease })
-    }
-
-    fn by_presence(&self) -> bool {
-        self.record.holder.as_ref().is_some_and(|holder| holder.presence.is_some())
-    }
 }
 
 impl Holder {
@@ -133,7 +81,7 @@ impl Holder {
             Wait::Not | Wait::Forever => None,
         };
         let call = self.call.is_none() && self.line.standing().is_some();
-        let claim = waiting.claim().map(|(at, ..)| at);
+        let claim = waiting.claim().map(|claimable| claimable.at);
         let calls = [Some(waiting.ask_at), waiting.watch_at, claim];
         calls.into_iter().flatten().filter(|_| call).chain(deadline).min()
     }
@@ -156,7 +104,7 @@ impl Holder {
         }
         let Some(presence) = self.line.standing().cloned() else { return };
         let Phase::Waiting(waiting) = &self.phase else { return };
-        let claim = waiting.claim().filter(|(at, ..)| *at <= now).map(|(_, claim, since)| (claim, since));
+        let claim = waiting.claim().filter(|it| it.at <= now).map(|it| (it.claim, it.since));
         if claim.is_some() || waiting.ask_at <= now {
             self.ask(now, presence, claim);
         } else if waiting.watch_at.is_some_and(|at| at <= now) {
@@ -232,7 +180,7 @@ impl Holder {
             Acquired::Queued { before } => {
                 waiting.unanswered = None;
                 waiting.before = Some(before);
-                waiting.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 waiting.watch_later(now, grace);
                 let news = News::Waiting { holder: waiting.holder(), before };
@@ -240,7 +188,7 @@ impl Holder {
             }
             Acquired::Refused(why) => {
                 waiting.unanswered = None;
-                waiting.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 self.refused(now, why);
             }
@@ -281,9 +229,9 @@ impl Holder {
     pub(super) fn watched(&mut self, now: Moment, at: ServerTime, record: Option<LeaseRecord>, server: &ServerId) {
         let grace = self.terms.grace;
         let Phase::Waiting(waiting) = &mut self.phase else { return };
-        waiting.see(now, at, record.as_ref(), server);
+        waiting.observation.see(now, at, record.as_ref(), server);
         waiting.watch_later(now, grace);
-        if waiting.sight.is_none() {
+        if waiting.observation.record().is_none() {
             // Vacant: it is kept for somebody, most likely for this process.
             waiting.ask_now(now);
         } else if record.is_some_and(|record| !record.same_server) {
@@ -323,19 +271,19 @@ impl Holder {
 
 impl Waiting {
     fn holder(&self) -> Option<NodeId> {
-        Some(self.sight.as_ref()?.record.holder.as_ref()?.node_id.clone())
+        self.observation.holder().cloned()
     }
 
     /// What the first one in the queue may claim, and when.
     fn claim(&self) -> Option<Claimable> {
-        let (at, claim, since) = self.sight.as_ref().filter(|_| self.before == Some(0))?.claim();
-        Some((at.max(self.claim_after), claim, since))
+        let claimable = self.observation.claimable().filter(|_| self.before == Some(0))?;
+        Some(Claimable { at: claimable.at.max(self.claim_after), ..claimable })
     }
 
     /// The first one watches a holder that is bound to a presence closely; all others sleep until they are called.
     fn watch_later(&mut self, now: Moment, grace: Duration) {
         let first = self.before == Some(0);
-        let close = self.sight.as_ref().is_some_and(Sight::by_presence);
+        let close = self.observation.by_presence();
         self.watch_at = (first && close).then(|| now + grace / 4);
     }
 }

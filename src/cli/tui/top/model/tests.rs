@@ -104,7 +104,7 @@ fn the_selection_stays_with_its_node_when_rows_move() {
     assert_eq!(model.selected.as_deref(), Some("node-005"));
     typed(&mut model, "r");
     assert_eq!((model.selected.as_deref(), model.place()), (Some("node-005"), Some(25)));
-    assert!(model.in_sight().contains(&"node-005".to_owned()), "it is in sight");
+    assert!(model.visible().contains(&"node-005".to_owned()), "it is in sight");
     // The node goes: the row stays.
     let nodes = (1..=30).filter(|number| *number != 5).map(|number| node(&format!("node-{number:03}"), false, 1));
     model.take(seen("node-001", nodes.collect()), at(2_000));
@@ -114,19 +114,19 @@ fn the_selection_stays_with_its_node_when_rows_move() {
 #[test]
 fn the_rows_in_sight_follow_the_selection() {
     let mut model = many(500);
-    let sight = |model: &Model| (model.first, model.in_sight().len());
-    assert_eq!(sight(&model), (0, 10));
+    let snapshot = |model: &Model| (model.first, model.visible().len());
+    assert_eq!(snapshot(&model), (0, 10));
     press(&mut model, key(KeyCode::PageDown));
     press(&mut model, key(KeyCode::PageDown));
-    assert_eq!((model.place(), sight(&model)), (Some(18), (9, 10)));
+    assert_eq!((model.place(), snapshot(&model)), (Some(18), (9, 10)));
     press(&mut model, key(KeyCode::Up));
-    assert_eq!((model.place(), sight(&model)), (Some(17), (9, 10)), "it does not scroll before it has to");
+    assert_eq!((model.place(), snapshot(&model)), (Some(17), (9, 10)), "it does not scroll before it has to");
     press(&mut model, key(KeyCode::End));
-    assert_eq!((model.place(), sight(&model)), (Some(499), (490, 10)));
+    assert_eq!((model.place(), snapshot(&model)), (Some(499), (490, 10)));
     model.fit(40, 5);
-    assert_eq!(sight(&model), (460, 40), "a larger terminal is filled");
+    assert_eq!(snapshot(&model), (460, 40), "a larger terminal is filled");
     model.fit(0, 0);
-    assert_eq!(model.in_sight().len(), 0);
+    assert_eq!(model.visible().len(), 0);
     press(&mut model, key(KeyCode::Home));
     assert_eq!((model.place(), model.first), (Some(0), 0));
 }
@@ -155,11 +155,11 @@ fn paused_the_picture_stands_still_and_nothing_is_lost() {
     typed(&mut model, "p");
     model.take(seen("node-001", vec![node("node-001", true, 1)]), at(2_000));
     model.take(News::Event(elected("node-001", 8, 1, None, 1)), at(2_000));
-    assert_eq!((model.shown.len(), model.sight().picture.term, model.sight().picture.events.len()), (3, 7, 0));
+    assert_eq!((model.shown.len(), model.snapshot().picture.term, model.snapshot().picture.events.len()), (3, 7, 0));
     typed(&mut model, "r");
     assert_eq!(model.shown[0], "node-003", "it can still be looked at");
     typed(&mut model, "p");
-    assert_eq!((model.shown.len(), model.sight().picture.term, model.sight().picture.events.len()), (1, 8, 1));
+    assert_eq!((model.shown.len(), model.snapshot().picture.term, model.snapshot().picture.events.len()), (1, 8, 1));
 }
 
 #[test]
@@ -186,18 +186,18 @@ fn nothing_is_done_without_a_yes_and_without_a_node() {
 fn a_lost_redis_and_its_return_are_told() {
     let mut model = many(3);
     model.take(News::RedisLost, at(2_000));
-    assert_eq!(model.sight().redis_lost, Some(at(2_000)));
+    assert_eq!(model.snapshot().redis_lost, Some(at(2_000)));
     model.take(News::RedisLost, at(3_000));
-    assert_eq!((model.sight().redis_lost, model.shown.len()), (Some(at(2_000)), 3), "the last view stays");
+    assert_eq!((model.snapshot().redis_lost, model.shown.len()), (Some(at(2_000)), 3), "the last view stays");
     model.take(seen("node-002", vec![node("node-002", true, 1)]), at(7_500));
-    assert_eq!(model.sight().redis_lost, None);
+    assert_eq!(model.snapshot().redis_lost, None);
     assert_eq!(model.note.clone().map(|(_, text)| text), Some("Redis answers again; it was away for 5.5 s".to_owned()));
     model.age(at(17_400));
     assert!(model.note.is_some(), "too early");
     model.age(at(17_500));
     assert_eq!(model.note, None, "it makes room for the last takeover");
     model.take(News::Trouble("node a is gone".to_owned()), at(8_000));
-    assert!(model.sight().trouble.is_some());
+    assert!(model.snapshot().trouble.is_some());
     model.take(News::Source(Source::Node("a".to_owned())), at(9_000));
-    assert_eq!(model.sight().trouble, None);
+    assert_eq!(model.snapshot().trouble, None);
 }

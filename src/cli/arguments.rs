@@ -8,20 +8,22 @@
 //!
 //! Not here: what the commands do (one file per group beside this one).
 
-mod history;
-mod leases;
-mod members;
-mod running;
-mod tasks;
-mod values;
+pub use super::history::arguments::HistoryArguments;
+pub use super::leases::arguments::LeaseAction;
+pub use super::membership::arguments::JoinArguments;
+pub use super::messages::arguments::{RecvArguments, SendArguments};
+pub use super::once::arguments::OnceArguments;
+pub use super::options::{Form, Global};
+pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
+pub use super::tasks::arguments::{SubmitArguments, TasksAction};
+pub use super::work::arguments::WorkArguments;
 
-pub use history::HistoryArguments;
-pub use leases::LeaseAction;
-pub use members::{JoinArguments, RecvArguments, SendArguments};
-pub use running::{GuardArguments, LaunchArguments, OnceArguments, RunArguments};
-pub use tasks::{SubmitArguments, TasksAction, WorkArguments};
-
-use clap::{Args, Parser, Subcommand, ValueHint};
+use super::history::arguments::HISTORY_HELP;
+use super::once::arguments::ONCE_HELP;
+use super::options::pace;
+use super::run::arguments::RUN_HELP;
+use super::work::arguments::WORK_HELP;
+use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,25 +47,6 @@ pub struct Arguments {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// What all commands share.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Global {
-    /// The folder with config.json and secrets.json (or a config.json)
-    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub config: Option<PathBuf>,
-    /// Which node of this host, where several run; for `serve`: the id to join under
-    #[arg(long, global = true, value_name = "ID")]
-    pub node: Option<String>,
-}
-
-/// How a reading command answers.
-#[derive(Debug, Clone, Copy, Default, Args)]
-pub struct Form {
-    /// Print JSON for programs instead of text for people
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The commands.
@@ -123,7 +106,7 @@ healthy only while one-shot heartbeats keep a member alive.")]
         #[arg(long, short, conflicts_with_all = ["fresh", "metrics", "check"])]
         watch: bool,
         /// With --watch: print it at least this often
-        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::pace, requires = "watch")]
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = pace, requires = "watch")]
         every: Duration,
     },
     /// Watch the cluster in a terminal: nodes, leader, lease, numbers and events as they come
@@ -138,7 +121,7 @@ Examples:
   clawster status --watch              where there is no terminal, or a very plain one")]
     Top {
         /// How often to ask for the state; events come at once
-        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = values::pace)]
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace)]
         interval: Duration,
     },
     /// The process that restores the terminal when a view was killed
@@ -239,10 +222,10 @@ Examples:
         form: Form,
     },
     /// Run a command only while this host holds a lease
-    #[command(after_help = running::RUN_HELP)]
+    #[command(after_help = RUN_HELP)]
     Run(RunArguments),
     /// Run a command on exactly one host for a key, for cron lines that stand on all of them
-    #[command(after_help = running::ONCE_HELP)]
+    #[command(after_help = ONCE_HELP)]
     Once(OnceArguments),
     /// The process that guards a command
     #[command(hide = true)]
@@ -265,7 +248,7 @@ Examples:
         action: TasksAction,
     },
     /// Run a command for each task of a kind; needs a running node
-    #[command(after_help = tasks::WORK_HELP)]
+    #[command(after_help = WORK_HELP)]
     Work(WorkArguments),
     /// Make this node take no new work, for a restart without loss; needs a running node
     #[command(after_help = "\
@@ -287,7 +270,7 @@ Examples:
         form: Form,
     },
     /// Show who was there, who led and what failed, as a table, as JSON, or as a picture
-    #[command(after_help = history::HISTORY_HELP)]
+    #[command(after_help = HISTORY_HELP)]
     History(HistoryArguments),
     /// The configuration
     #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -6,7 +6,7 @@
 //!
 //! Not here: showing the state (`state.rs`), the same over HTTP (`crate::rpc::http`).
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::state::is_alive;
 use super::{Session, settings};

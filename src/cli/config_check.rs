@@ -4,7 +4,7 @@
 //!
 //! Not here: the rules (`crate::config`).
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean};
 use super::{Session, settings};

@@ -5,7 +5,7 @@
 //!
 //! Not here: what values are allowed (`crate::config` refuses the rest), how a node follows (`crate::cluster::node`).
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean};
 use super::{Session, settings};

@@ -3,7 +3,7 @@
 //! Not here: what a draining node refuses (`crate::engine`).
 
 use super::Session;
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::work::Progress;
 use crate::cli::node_access::attach::{ANSWER, answer, require};

@@ -6,7 +6,7 @@
 //! Not here: which events there are (`crate::rpc::wire::event`).
 
 use super::Session;
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};

@@ -22,6 +22,7 @@ mod membership;
 mod messages;
 mod node_access;
 mod once;
+mod options;
 pub mod outcome;
 mod program;
 mod run;

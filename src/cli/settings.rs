@@ -5,7 +5,7 @@
 //! Not here: files and variables (`crate::config`).
 
 use super::Environment;
-use super::arguments::Global;
+use super::options::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
 use crate::cluster::members::member::Metadata;

@@ -4,7 +4,7 @@
 //!
 //! Not here: where the state comes from without a node (`direct.rs`).
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, age, clean, span};
 use super::{Session, settings};

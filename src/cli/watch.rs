@@ -6,7 +6,7 @@
 //!
 //! Not here: what a status looks like (`state.rs`), where it comes from (`link.rs`).
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::state::print_status;
 use super::terminal::{Output, Tint, time_of_day};

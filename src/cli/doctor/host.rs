@@ -1,6 +1,6 @@
 //! Checks of this host: configuration, state directory, disk, running node.
 
-use super::super::arguments::Global;
+use super::super::options::Global;
 use super::super::state::role;
 use super::Check;
 use crate::cli::node_access::attach::{Found, find};

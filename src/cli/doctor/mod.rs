@@ -10,7 +10,7 @@ mod access;
 mod host;
 mod server;
 
-use super::arguments::Form;
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean};
 use super::{Session, settings};

@@ -8,13 +8,13 @@
 //!
 //! Not here: what the report says (`crate::cluster::history::report`).
 
+pub(super) mod arguments;
 mod file;
 mod format;
 mod picture;
 mod read;
 mod table;
 
-use super::arguments::HistoryArguments;
 use super::outcome::{Failure, Outcome};
 use super::{Session, settings};
 use crate::cluster::history::report::Report;
@@ -24,6 +24,7 @@ use crate::rpc::wire::history::HistorySource;
 use crate::rpc::wire::history_entry::HistoryEntry;
 use crate::rpc::wire::history_report::HistoryReport;
 use crate::store::history::Source;
+use arguments::HistoryArguments;
 use read::{HistoryRequest, Read};
 use serde::Serialize;
 use std::path::Path;

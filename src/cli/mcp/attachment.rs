@@ -9,9 +9,9 @@
 //! Not here: what the node tells (`news.rs`), putting a node together (`crate::cli::node_access::own_node`).
 
 use super::news::News;
-use crate::cli::arguments::Global;
 use crate::cli::node_access::attach::{self, Found};
 use crate::cli::node_access::own_node::{Claim, OwnNode};
+use crate::cli::options::Global;
 use crate::cli::outcome::{Failure, Outcome};
 use crate::cli::serve::SETTLE_WITHIN;
 use crate::cli::settle::{SettledRedis, refuse_eviction, settle_redis};

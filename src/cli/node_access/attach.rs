@@ -7,7 +7,7 @@
 //! Not here: what is asked of the node (the commands).
 
 use crate::cli::Environment;
-use crate::cli::arguments::Global;
+use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
 use crate::cluster::ids::NodeId;

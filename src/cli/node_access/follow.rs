@@ -9,7 +9,7 @@
 
 use super::attach::{ANSWER, Found, answer, find};
 use super::direct::Observer;
-use crate::cli::arguments::Global;
+use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
 use crate::clock;
 use crate::cluster::ids::EventSeq;

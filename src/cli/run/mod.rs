@@ -5,7 +5,10 @@
 //!
 //! Not here: when the command may run (`crate::cluster::lease::holder`), how it is ended (`crate::guard`), the words (`say.rs`).
 
-use super::arguments::{Global, GuardArguments, LaunchArguments, RunArguments};
+pub(super) mod arguments;
+mod report;
+
+use super::options::Global;
 use super::outcome::{Failure, Outcome};
 use super::{Session, settings, settle};
 use crate::cli::node_access::attach::{Found, find};
@@ -20,6 +23,7 @@ use crate::engine::state_dir::StateDir;
 use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
 use crate::store::{Answer, Store};
+use arguments::{GuardArguments, LaunchArguments, RunArguments};
 use report::RunReport;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,4 +211,3 @@ mod tests {
         assert_eq!(code(End::Away("gone".to_owned())), Err(3));
     }
 }
-mod report;

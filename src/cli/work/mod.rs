@@ -8,6 +8,7 @@
 //!
 //! Not here: which tasks a node may do (`crate::store`).
 
+pub(super) mod arguments;
 mod job;
 mod node_link;
 mod output;
@@ -16,7 +17,7 @@ mod progress;
 pub(super) use progress::Progress;
 
 use super::Session;
-use super::arguments::{Form, WorkArguments};
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean};
 use crate::cli::node_access::attach::{ANSWER, require};
@@ -24,6 +25,7 @@ use crate::clock;
 use crate::cluster::time::{Moment, millis};
 use crate::rpc::client::CallError;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
+use arguments::WorkArguments;
 use job::{Ended, Ending, Stop};
 use node_link::NodeLink;
 use serde::Serialize;

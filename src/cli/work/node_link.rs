@@ -4,8 +4,8 @@
 //!
 //! Not here: what to do about a call without an answer (`job.rs`, `mod.rs`).
 
-use crate::cli::arguments::Global;
 use crate::cli::node_access::attach::{ANSWER, Found, find};
+use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
 use crate::config::Config;
 use crate::rpc::client::{CallError, Client};

@@ -5,8 +5,8 @@
 //! Not here: the question before it (`keys.rs`).
 
 use super::model::NodeAction;
-use crate::cli::arguments::Global;
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover};
+use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
 use crate::cli::terminal::{Tint, clean};
 use crate::cluster::ids::NodeId;

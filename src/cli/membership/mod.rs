@@ -4,7 +4,9 @@
 //!
 //! Not here: reading (`state.rs`).
 
-use super::arguments::{Form, JoinArguments};
+pub(super) mod arguments;
+
+use super::options::Form;
 use super::outcome::Outcome;
 use super::state::role;
 use super::{Session, settings};
@@ -14,6 +16,7 @@ use crate::rpc::wire::NoParams;
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::membership::{JoinParams, JoinResult, LeaveResult};
+use arguments::JoinArguments;
 
 /// Runs `elect`.
 ///

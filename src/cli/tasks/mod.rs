@@ -4,9 +4,11 @@
 //!
 //! Not here: doing the tasks (`work.rs`).
 
+pub(super) mod arguments;
+
 use super::Session;
-use super::arguments::{Form, SubmitArguments, TasksAction};
 use super::messages::{payload, read_input};
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean, escape_json, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};
@@ -16,6 +18,7 @@ use crate::rpc::wire::task::{
     ClaimParams, ClaimResult, CompleteParams, FailParams, ListParams, ListResult, Requires, StateResult, SubmitParams,
     SubmitResult, TaskDetails, TaskIdParams, TaskState,
 };
+use arguments::{SubmitArguments, TasksAction};
 use std::io::IsTerminal;
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
-//! What `lease` takes.
+//! The arguments of `lease`.
 //!
-//! Not here: what it does (`crate::cli::leases`).
+//! Not here: what it does (`mod.rs`).
 
-use super::Form;
-use super::values::duration;
+use crate::cli::options::{Form, duration};
 use clap::Subcommand;
 use std::time::Duration;
 

@@ -6,8 +6,9 @@
 //!
 //! Not here: delivery (`crate::engine`).
 
+pub(super) mod arguments;
+
 use super::Session;
-use super::arguments::{RecvArguments, SendArguments};
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean, escape_json, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};
@@ -15,6 +16,7 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::rpc::client::Client;
 use crate::rpc::wire::sync::SyncResult;
+use arguments::{RecvArguments, SendArguments};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::io::{IsTerminal, Read};

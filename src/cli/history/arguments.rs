@@ -1,15 +1,14 @@
-//! What `history` takes.
+//! The arguments of `history`.
 //!
-//! Not here: what it does (`crate::cli::history`).
+//! Not here: what it does (`mod.rs`).
 
-use super::Form;
-use super::values::duration;
+use crate::cli::options::{Form, duration};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The help of `history`.
-pub(super) const HISTORY_HELP: &str = "\
+pub(in crate::cli) const HISTORY_HELP: &str = "\
 Reads the store of history itself, whether a node runs here or not: MongoDB where it is configured, else what Redis keeps
 (history.recent_hours, a day by default). Available is the share of the time since a node first was a member; the time after
 a goodbye does not count. A flap is a node that was gone without a goodbye and back within five minutes. Times are those of

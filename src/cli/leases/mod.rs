@@ -4,8 +4,10 @@
 //!
 //! Not here: who is granted a lease (`crate::engine`).
 
+pub(super) mod arguments;
+
 use super::Session;
-use super::arguments::{Form, LeaseAction};
+use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::clean;
 use crate::cli::node_access::attach::{ANSWER, answer, require};
@@ -14,6 +16,7 @@ use crate::rpc::client::Client;
 use crate::rpc::wire::lease::{
     AcquireParams, AcquireResult, CheckResult, HeldParams, ReleaseResult, RenewParams, RenewResult,
 };
+use arguments::LeaseAction;
 
 /// The exit code of a refusal whose answer has been printed.
 const REFUSED: Failure = Failure::Said(4);

@@ -8,7 +8,8 @@
 //!
 //! Not here: who is granted (the store's script).
 
-use super::arguments::OnceArguments;
+pub(super) mod arguments;
+
 use super::outcome::{Failure, Outcome};
 use super::{Session, program, settings, settle};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
@@ -22,6 +23,7 @@ use crate::rpc::client::Client;
 use crate::rpc::wire::once::OnceParams;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
+use arguments::OnceArguments;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;

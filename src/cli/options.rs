@@ -1,11 +1,32 @@
-//! Values on the command line that are more than a text.
+//! The options that several commands share, and the reading of values that are more than text.
 //!
-//! Not here: which option takes which.
+//! Not here: the commands (`arguments.rs`) and their own options (`arguments.rs` beside each command).
 
+use clap::{Args, ValueHint};
+use std::path::PathBuf;
 use std::time::Duration;
 
+/// What all commands share.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Global {
+    /// The folder with config.json and secrets.json (or a config.json)
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub config: Option<PathBuf>,
+    /// Which node of this host, where several run; for `serve`: the id to join under
+    #[arg(long, global = true, value_name = "ID")]
+    pub node: Option<String>,
+}
+
+/// How a reading command answers.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Form {
+    /// Print JSON for programs instead of text for people
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Reads `KEY=VALUE`.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
+pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as KEY=VALUE".to_owned()),
@@ -13,7 +34,7 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit {
@@ -32,7 +53,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads how often something is asked or said: a duration of 200 ms or more.
-pub(super) fn pace(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn pace(text: &str) -> Result<Duration, String> {
     let every = duration(text)?;
     if every < Duration::from_millis(200) { Err("at least 200ms".to_owned()) } else { Ok(every) }
 }

@@ -8,7 +8,8 @@
 //! - [`rpc`]: JSON-RPC over stdio and a unix socket.
 //! - [`cli`]: the commands.
 //!
-//! Beside them stand [`config`], [`embedded`] (a private Redis server), [`guard`] (a command that may run only so long) and [`logging`], which know no cluster, and [`clock`], the only reader of clocks.
+//! Independent of them are [`config`], [`embedded`] (a private Redis server), [`guard`] (a command with limits) and [`logging`], which
+//! know nothing about clusters, and [`clock`], the only module that reads clocks.
 
 pub mod cli;
 pub mod clock;

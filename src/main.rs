@@ -1,4 +1,4 @@
-//! The thin binary: arguments in, exit code out.
+//! The binary: passes the arguments to the command line and returns its exit code.
 
 fn main() -> std::process::ExitCode {
     clawster::cli::run(std::env::args_os(), &clawster::cli::Environment::from_process())

@@ -1,12 +1,10 @@
-//! The command line as the user types it.
+//! The command line as the user types it: the commands, and the arguments of the small ones.
 //!
-//! 1. What parses here is not checked against a cluster; the commands do that.
+//! 1. Parsing checks the form only; the commands check values against the cluster.
 //! 2. Every command shows examples in its `--help`.
 //!
-//! `members.rs`, `leases.rs`, `running.rs`, `tasks.rs` and `history.rs` hold the arguments of larger commands, `values.rs` reads
-//! their values.
-//!
-//! Not here: what the commands do (one file per group beside this one).
+//! Not here: the arguments of larger commands (`arguments.rs` in each command's folder), the options that several commands
+//! share (`options.rs`), what the commands do.
 
 pub use super::history::arguments::HistoryArguments;
 pub use super::leases::arguments::LeaseAction;
@@ -37,31 +35,31 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 Redis unreachable, 4 refused by t
 Examples:
   clawster demo                       see a cluster of three nodes, nothing to configure
   clawster serve                      run this gateway's node (JSON-RPC on standard input and output)
-  clawster status                     who leads, who is there
+  clawster status                     show the leader and the members
   clawster top                        the same as a live view
-  clawster doctor                     what is wrong, and how to mend it")]
+  clawster doctor                     find problems and how to fix them")]
 pub struct Arguments {
-    /// What all commands share.
+    /// Options that every command accepts.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The commands. The first line of each comment is its line in `--help`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run this gateway's node until standard input ends or a signal comes
+    /// Run this gateway's node until standard input ends or a signal arrives
     #[command(after_help = "\
-Standard output carries nothing but JSON-RPC answers and events; logs go to standard error and the log file.
-At the log level debug they tell of each request, each heartbeat and each call to Redis when it ends. A build with the
-feature otel sends these spans to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
+Standard output carries only JSON-RPC responses and events; logs go to standard error and the log file.
+Log level debug adds a line for every request, heartbeat and Redis call when it ends. A build with the feature otel sends
+these spans to the collector at OTEL_EXPORTER_OTLP_ENDPOINT.
 
 Examples:
   clawster serve                      as a gateway's child process
-  clawster serve --stay               as a service of its own: the end of standard input does not stop it
-  clawster serve --node gateway-2     under this id")]
+  clawster serve --stay               as a separate service: end of standard input does not stop it
+  clawster serve --node gateway-2     with this node id")]
     Serve {
         /// Keep running when standard input ends; only a signal stops the node
         #[arg(long)]
@@ -69,62 +67,62 @@ Examples:
     },
     /// Serve an MCP host, such as a coding agent: the cluster as tools, resources and messages
     #[command(after_help = "\
-Attaches to the running node of this host, or runs one itself where there is none: all sessions of a host are one member.
+Attaches to the running node of this host, or runs a node itself if there is none: all sessions on a host are one member.
 
 Examples:
-  clawster mcp                         what a host starts; it speaks MCP on standard input and output
-  clawster mcp --node gateway-2        on this node, where several run")]
+  clawster mcp                         the command an MCP host starts; speaks MCP on standard input and output
+  clawster mcp --node gateway-2        attach to this node if several run here")]
     Mcp,
-    /// Show the cluster: who leads, who is there, whether Redis answers
+    /// Show the cluster: leader, members and whether Redis answers
     #[command(after_help = "\
-Asks the node of this host, or Redis itself where none runs. Never joins.
+Asks the node of this host, or reads Redis directly if no node runs here. Never joins.
 
 Examples:
   clawster status
   clawster status --fresh --json | jq .leader_id
-  clawster status --watch              again whenever something changes, until Ctrl-C; for terminals, pipes and logs
-  clawster status --watch --json       one object a line
-  clawster status --metrics            the node's numbers as well
-  clawster status --check              for probes: one line; 0 healthy, 1 not, 3 Redis does not answer
+  clawster status --watch              print again on every change, until Ctrl-C; for terminals, pipes and logs
+  clawster status --watch --json       one object per line
+  clawster status --metrics            with the node's metrics
+  clawster status --check              for probes: one line; exit code 0 healthy, 1 unhealthy, 3 Redis does not answer
 
-With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Where no node runs, it is \
-healthy only while one-shot heartbeats keep a member alive.")]
+With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it \
+is healthy only while one-shot heartbeats keep a member alive.")]
     Status {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
-        /// Ask Redis now instead of taking the node's view
+        /// Read the state from Redis now instead of using the node's view
         #[arg(long)]
         fresh: bool,
-        /// Print the node's numbers, too
+        /// Print the node's metrics as well
         #[arg(long)]
         metrics: bool,
-        /// Say in one line whether this host's node is well, for probes
+        /// For probes: print in one line whether this host's node is healthy
         #[arg(long, conflicts_with_all = ["fresh", "metrics"])]
         check: bool,
-        /// Print it again whenever something changes, until Ctrl-C
+        /// Print the status again whenever it changes, until Ctrl-C
         #[arg(long, short, conflicts_with_all = ["fresh", "metrics", "check"])]
         watch: bool,
-        /// With --watch: print it at least this often
+        /// With --watch: print at least this often
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = pace, requires = "watch")]
         every: Duration,
     },
-    /// Watch the cluster in a terminal: nodes, leader, lease, numbers and events as they come
+    /// Watch the cluster in a terminal: nodes, leader, lease, metrics and live events
     #[command(after_help = "\
 Keys: ? lists them; s and r sort, / filters, d and u drain, l hands leadership over, p pauses, q quits.
-Shows what the node of this host knows; where none runs it reads Redis itself. Never joins.
+Shows the view of this host's node, or reads Redis directly if no node runs here. Never joins.
 
 Examples:
   clawster top
-  clawster top --node gateway-2        through this node, where several run
-  clawster top --interval 5s           ask less often
-  clawster status --watch              where there is no terminal, or a very plain one")]
+  clawster top --node gateway-2        use this node if several run here
+  clawster top --interval 5s           refresh less often
+  clawster status --watch              without a terminal, or on a very simple one")]
     Top {
-        /// How often to ask for the state; events come at once
+        /// How often the state is refreshed; events appear at once
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace)]
         interval: Duration,
     },
-    /// The process that restores the terminal when a view was killed
+    /// Internal: the process that restores the terminal after a view was killed
     #[command(hide = true)]
     KeepScreen,
     /// List the members
@@ -133,31 +131,31 @@ Examples:
   clawster nodes
   clawster nodes --json | jq -r '.[] | select(.status == \"offline\") | .node_id'")]
     Nodes {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
-        /// Ask Redis now instead of taking the node's view
+        /// Read the state from Redis now instead of using the node's view
         #[arg(long)]
         fresh: bool,
     },
-    /// Name the leader, or hand leadership over
+    /// Show or elect the leader, or hand leadership over
     #[command(after_help = "\
 Examples:
-  clawster elect                                  who leads (elects one when nobody does)
-  clawster elect --force                          this node shall lead
-  clawster elect --candidate gateway-2 --force    gateway-2 shall lead")]
+  clawster elect                                  show the leader; elect one if there is none
+  clawster elect --force                          make this node the leader
+  clawster elect --candidate gateway-2 --force    make gateway-2 the leader")]
     Elect {
-        /// The member that shall lead; this node when absent
+        /// The member to make leader [default: this node]
         #[arg(long, value_name = "ID")]
         candidate: Option<String>,
-        /// Hand over even from a live leader
+        /// Hand leadership over even if the current leader is alive
         #[arg(long)]
         force: bool,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Make the running node join, or change what it says about itself
+    /// Make the running node join, or change its metadata
     #[command(after_help = "\
 Examples:
   clawster join
@@ -166,26 +164,26 @@ Examples:
     /// Make the running node leave the cluster; it keeps running
     #[command(after_help = "Example:\n  clawster leave")]
     Leave {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Beat once now: by the running node, or without one on its own (for schedulers)
+    /// Send one heartbeat now: through the running node, or without one (for schedulers)
     #[command(after_help = "\
-Exit code 3 when all attempts failed. Without a running node the heartbeat is then recorded in the history, within 2 s;
-what MongoDB does not take in that time waits in the state directory for the next process of this host.
+Exit code 3 when all attempts failed. Without a running node the command also records the heartbeat in the history, within
+2 s; what MongoDB does not accept in that time waits in the state directory for the next process of this host.
 
 Examples:
   clawster heartbeat
   clawster heartbeat --node gateway-2 --json")]
     Heartbeat {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
     /// Send a message to the other members; needs a running node
     #[command(after_help = "\
-A message that is JSON is sent as JSON, anything else as a string.
+A message that is valid JSON is sent as JSON, anything else as a string.
 
 Examples:
   clawster send 'kitchen is on fire'
@@ -194,7 +192,7 @@ Examples:
     Send(SendArguments),
     /// Receive this node's messages; needs a running node
     #[command(after_help = "\
-All clients of a node share its messages: what is acknowledged here, the gateway does not see again.
+All clients of a node share its cursor: the gateway does not receive a message that was acknowledged here.
 
 Examples:
   clawster recv --wait 30s
@@ -204,95 +202,95 @@ Examples:
     /// Show the cluster's events; needs a running node
     #[command(after_help = "\
 Examples:
-  clawster events                      those that are kept
-  clawster events --follow             until Ctrl-C
+  clawster events                      the events that Redis still keeps
+  clawster events --follow             live, until Ctrl-C
   clawster events --follow --messages --json | jq .event")]
     Events {
-        /// Go on until interrupted
+        /// Keep showing new events until interrupted
         #[arg(long, short)]
         follow: bool,
-        /// Only those behind this event id
+        /// Only events after this event id
         #[arg(long, value_name = "EVENT_ID")]
         after: Option<String>,
         /// Show messages too (they stay unacknowledged)
         #[arg(long)]
         messages: bool,
-        /// How to answer; one JSON object a line.
+        /// Output format; with --json one object per line.
         #[command(flatten)]
         form: Form,
     },
     /// Run a command only while this host holds a lease
     #[command(after_help = RUN_HELP)]
     Run(RunArguments),
-    /// Run a command on exactly one host for a key, for cron lines that stand on all of them
+    /// Run a command on exactly one host per key, for the same cron line on every host
     #[command(after_help = ONCE_HELP)]
     Once(OnceArguments),
-    /// The process that guards a command
+    /// Internal: the process that guards a command
     #[command(hide = true)]
     GuardCommand(GuardArguments),
-    /// The process that becomes a command
+    /// Internal: the process that becomes a command
     #[command(hide = true)]
     LaunchCommand(LaunchArguments),
-    /// Take, hold and give back leases: one holder at a time for a name; needs a running node
+    /// Acquire, renew and release leases: one holder per name at a time; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Lease {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         action: LeaseAction,
     },
-    /// Put up tasks and look after them; needs a running node
+    /// Submit and manage tasks; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Tasks {
-        /// What to do.
+        /// The subcommand.
         #[command(subcommand)]
         action: TasksAction,
     },
-    /// Run a command for each task of a kind; needs a running node
+    /// Claim tasks of a kind and run a command for each; needs a running node
     #[command(after_help = WORK_HELP)]
     Work(WorkArguments),
-    /// Make this node take no new work, for a restart without loss; needs a running node
+    /// Stop this node from taking new work, to restart it without loss; needs a running node
     #[command(after_help = "\
-What runs goes on; leadership goes to another node. Draining ends with --off, and with the node's process.
+Running work continues; leadership is handed to another node. Draining ends with --off or with the node's process.
 
 Examples:
-  clawster drain                       at once; prints what still runs
-  clawster drain --wait                until nothing runs any more
-  clawster drain --off                 take part in everything again")]
+  clawster drain                       start draining; print what still runs
+  clawster drain --wait                wait until nothing runs
+  clawster drain --off                 take new work again")]
     Drain {
-        /// Take part in everything again
+        /// End draining: take new work again
         #[arg(long, conflicts_with = "wait")]
         off: bool,
-        /// Wait until no task runs and no lease is held on this node
+        /// Wait until this node runs no task and holds no lease
         #[arg(long)]
         wait: bool,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Show who was there, who led and what failed, as a table, as JSON, or as a picture
+    /// Query heartbeat history and availability: members, leaders and failovers as a table, JSON or a picture
     #[command(after_help = HISTORY_HELP)]
     History(HistoryArguments),
-    /// The configuration
+    /// Check the configuration, or push its cluster settings to all nodes
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Config {
-        /// What to do with it.
+        /// The subcommand.
         #[command(subcommand)]
         action: ConfigAction,
     },
     /// Print the JSON Schemas of methods, events and configuration files
     #[command(after_help = "\
 Examples:
-  clawster schema                      the names of the documents
-  clawster schema openrpc.json         one document
-  clawster schema --write schemas      all of them into a folder")]
+  clawster schema                      list the documents
+  clawster schema openrpc.json         print one document
+  clawster schema --write schemas      write all of them into a folder")]
     Schema {
-        /// The document to print; without it their names
+        /// The document to print; without a name, list them
         name: Option<String>,
         /// Write all documents into this folder
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "name")]
         write: Option<PathBuf>,
     },
-    /// Look for what is wrong, and say how to mend it
+    /// Find problems of this host, its node and Redis, and say how to fix them
     #[command(after_help = "\
 Exit code 1 when a check fails, 3 when Redis is unreachable.
 
@@ -300,26 +298,26 @@ Examples:
   clawster doctor
   clawster doctor --json | jq '.checks[] | select(.level != \"ok\")'")]
     Doctor {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Print the completions of a shell
+    /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
   clawster completions bash > ~/.local/share/bash-completion/completions/clawster
   clawster completions zsh > \"${fpath[1]}/_clawster\"
   clawster completions fish > ~/.config/fish/completions/clawster.fish")]
     Completions {
-        /// Which shell
+        /// The shell
         shell: Shell,
     },
     /// Print the manual page
     #[command(after_help = "Example:\n  clawster man | man -l -")]
     Man,
-    /// Show a cluster at work: a private Redis and real nodes, nothing to configure
+    /// Show a real cluster at work on a private Redis, with nothing to configure
     #[command(after_help = "\
-Keys: k kills the leader (kill -9), t ends it politely, m sends a message, r restarts dead nodes, q quits.
+Keys: k kills the leader (SIGKILL), t stops it (SIGTERM), m sends a message, r restarts dead nodes, q quits.
 
 Examples:
   clawster demo
@@ -329,29 +327,29 @@ Examples:
         /// Print lines instead of the live view, and end by itself
         #[arg(long)]
         plain: bool,
-        /// How many nodes
+        /// Number of nodes
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
         nodes: u8,
     },
 }
 
-/// What can be done with the configuration.
+/// The subcommands of `config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigAction {
-    /// Check it, and show every value with its source; secrets are masked
+    /// Check the configuration and show every value with its source; secrets are masked
     #[command(after_help = "Examples:\n  clawster config check\n  clawster config check --config ./config --json")]
     Check {
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Make this host's heartbeat, lease, grace and mode the settings of the cluster, for all nodes
+    /// Make this host's heartbeat, lease, grace and mode the settings of the whole cluster
     #[command(after_help = "Examples:\n  clawster config push --dry-run\n  clawster config push --json")]
     Push {
-        /// Show what would change, and change nothing
+        /// Show what would change without changing it
         #[arg(long)]
         dry_run: bool,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },

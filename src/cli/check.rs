@@ -1,8 +1,9 @@
-//! `status --check`: one word for probes, and one line why.
+//! `status --check`: healthy or not, for probes, with the reason in one line.
 //!
-//! 1. 0 healthy, 1 not, 3 not because Redis does not answer. It asks nothing that takes longer than [`WITHIN`] to answer.
-//! 2. A host is healthy when its node runs, is a member, reaches Redis and knows a leader. Where no node runs, it is healthy only
-//!    if one-shot heartbeats of this boot keep a member alive: what a node left behind that was killed is no sign of health.
+//! 1. Exit code 0: healthy; 1: unhealthy; 3: unhealthy because Redis does not answer. It waits at most [`CHECK_TIMEOUT`] for an
+//!    answer.
+//! 2. A host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it is healthy
+//!    only if one-shot heartbeats of this boot keep a member alive: files that a killed node left behind do not count.
 //!
 //! Not here: showing the state (`state.rs`), the same over HTTP (`crate::rpc::http`).
 
@@ -22,18 +23,19 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// How long the node, or Redis, may take to answer.
-const WITHIN: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a probe is told.
+/// The answer for a probe.
 #[derive(Debug, Serialize)]
 struct Verdict {
     healthy: bool,
-    /// Why not.
+    /// Why the host is unhealthy; `None` when it is healthy.
     why: Option<String>,
-    /// The node that was judged.
+    /// The node that was checked.
     node_id: Option<String>,
     role: Option<Role>,
     leader_id: Option<String>,
+    /// The exit code when it is unhealthy.
     #[serde(skip)]
     code: u8,
 }
@@ -48,7 +50,7 @@ impl Verdict {
 /// Runs `status --check`.
 ///
 /// # Errors
-/// [`Failure::Said`] when it is not healthy; else see [`Failure`].
+/// [`Failure::Said`] when the host is unhealthy; else see [`Failure`].
 pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
     let verdict = judge(session).await?;
     if form.json {
@@ -69,7 +71,7 @@ async fn judge(session: &Session<'_>) -> Result<Verdict, Failure> {
     match find(session.global, &config).await? {
         Found::Running { node_id, client, .. } => {
             let asked = client.call("distributed.get_cluster_state", StateParams::default());
-            Ok(match answer::<ClusterState>(WITHIN, asked).await {
+            Ok(match answer::<ClusterState>(CHECK_TIMEOUT, asked).await {
                 Ok(state) => of_node(&node_id, &state),
                 Err(failure) => Verdict::unhealthy(Some(&node_id), 1, format!("node {node_id}: {failure}")),
             })
@@ -81,7 +83,7 @@ async fn judge(session: &Session<'_>) -> Result<Verdict, Failure> {
     }
 }
 
-/// The nodes of this host that one-shot heartbeats of this boot kept alive.
+/// The nodes of this host that one-shot heartbeats have kept alive since the last boot.
 fn kept_alive(config: &Config) -> Vec<NodeId> {
     if !config.state_dir.join(config.cluster.as_str()).is_dir() {
         return Vec::new();
@@ -96,10 +98,10 @@ fn kept_alive(config: &Config) -> Vec<NodeId> {
 
 fn of_node(node_id: &NodeId, state: &ClusterState) -> Verdict {
     let (code, why) = if state.redis.status == RedisStatus::Unavailable {
-        let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer it");
+        let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer");
         (3, Some(format!("node {node_id} runs, but {why}")))
     } else if state.node_id.is_none() {
-        (1, Some(format!("node {node_id} runs, but is no member of cluster {}", state.cluster)))
+        (1, Some(format!("node {node_id} runs, but is not a member of cluster {}", state.cluster)))
     } else {
         (1, lacks_leader(state))
     };
@@ -120,15 +122,15 @@ fn lacks_leader(state: &ClusterState) -> Option<String> {
 
 /// Looks in Redis for members that one-shot heartbeats keep alive.
 async fn without_node(config: &Config, ids: &[NodeId]) -> Result<Verdict, Failure> {
-    let state = match tokio::time::timeout(WITHIN, direct::read_state(config)).await {
+    let state = match tokio::time::timeout(CHECK_TIMEOUT, direct::read_state(config)).await {
         Ok(Ok(state)) => state,
         Ok(Err(Failure::RedisUnreachable(why))) => return Ok(Verdict::unhealthy(ids.first(), 3, why)),
         Ok(Err(other)) => return Err(other),
-        Err(_) => return Ok(Verdict::unhealthy(ids.first(), 3, "Redis does not answer in time")),
+        Err(_) => return Ok(Verdict::unhealthy(ids.first(), 3, "Redis did not answer in time")),
     };
     let alive = |id: &&NodeId| state.nodes.iter().any(|node| node.node_id == id.as_str() && is_alive(node.status));
     let Some(id) = ids.iter().find(alive) else {
-        let why = format!("no node runs here, and the heartbeats that kept {} alive have stopped", ids[0]);
+        let why = format!("no node runs here, and the one-shot heartbeats of {} have stopped", ids[0]);
         return Ok(Verdict::unhealthy(ids.first(), 1, why));
     };
     let why = lacks_leader(&state);
@@ -164,7 +166,7 @@ mod tests {
         for (changes, code, word) in [
             (json!({}), 0, ""),
             (json!({"redis": {"status": "unavailable", "mode": "standalone"}}), 3, "Redis does not answer"),
-            (json!({"node_id": null, "role": "observer"}), 1, "no member"),
+            (json!({"node_id": null, "role": "observer"}), 1, "not a member"),
             (json!({"leader_id": null, "lease_expires_at_ms": null}), 1, "no leader"),
             (json!({"lease_expires_at_ms": 121_000}), 1, "no leader"),
         ] {

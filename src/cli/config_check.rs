@@ -1,6 +1,6 @@
-//! `config check`: the effective configuration, or everything that is wrong with it.
+//! `config check`: the effective configuration, or all its problems.
 //!
-//! 1. Secrets are masked by whoever lists them; nothing here could show one.
+//! 1. `crate::config` masks secrets before it hands values out, so this file never sees one.
 //!
 //! Not here: the rules (`crate::config`).
 
@@ -55,5 +55,5 @@ pub(super) fn run(session: &mut Session<'_>, form: Form) -> Outcome {
         let text = output.paint(Tint::Yellow, &format!("Warning: {warning}"));
         output.line(text)?;
     }
-    Ok(output.line("The configuration can be used.")?)
+    Ok(output.line("The configuration is valid.")?)
 }

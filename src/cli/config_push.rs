@@ -1,9 +1,10 @@
 //! `config push`: makes this host's configuration the settings of the cluster, for all nodes.
 //!
-//! 1. It writes to the data set and joins nothing; nodes follow at their next heartbeat, for which all are called at once.
-//! 2. It is safe under a living leader, whose record keeps its earlier promise until the leader itself has stated the new one.
+//! 1. It writes the settings to the data set and does not join. All nodes are asked for a heartbeat at once and adopt the settings
+//!    with it.
+//! 2. It is safe while a leader is alive: the leader's record keeps the earlier promise until the leader has confirmed the new one.
 //!
-//! Not here: what values are allowed (`crate::config` refuses the rest), how a node follows (`crate::cluster::node`).
+//! Not here: which values are allowed (`crate::config`), how a node adopts them (`crate::cluster::node`).
 
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
@@ -19,12 +20,12 @@ use crate::store::redis::RedisStore;
 use serde_json::json;
 use std::time::Duration;
 
-/// How long a living leader is waited for to confirm the change.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(3);
-/// How often it is looked at meanwhile.
+/// How long the command waits for a live leader to confirm the change.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often it checks for the confirmation.
 const CONFIRM_POLL: Duration = Duration::from_millis(100);
 
-/// Who leads, and whether its record has the settings.
+/// The leader, and whether it has confirmed the settings.
 struct Leader {
     node_id: String,
     confirmed: bool,
@@ -45,7 +46,7 @@ async fn ask(store: &RedisStore, known: u64, wanted: Option<Shared>) -> Result<S
     let answer = store.call(Call::Settings { known, wanted }).await;
     match answer.map_err(|fault| direct::unreachable_redis(store, &fault))?.reply {
         Reply::Settings(shown) => Ok((shown.before, shown.after, shown.leader)),
-        _ => Err(Failure::Failed("Redis answered with something else than the settings of the cluster".to_owned())),
+        _ => Err(Failure::Failed("internal error: the store's reply does not hold the cluster's settings".to_owned())),
     }
 }
 
@@ -66,9 +67,11 @@ pub(super) async fn run(session: &mut Session<'_>, dry_run: bool, form: Form) ->
         if let (Some(state), Some(after)) = (state, after)
             && let Err(error) = state.keep_settings(after)
         {
-            super::tell(format!("clawster: cannot remember the settings of the cluster: {error}\n"));
+            super::print_error(format!(
+                "clawster: cannot save the cluster's settings in the state directory: {error}\n"
+            ));
         }
-        let end = clock::now() + CONFIRMED_WITHIN;
+        let end = clock::now() + CONFIRM_TIMEOUT;
         while leader.as_ref().is_some_and(|leader| !leader.confirmed) && clock::now() < end {
             tokio::time::sleep(CONFIRM_POLL).await;
             leader = Leader::of(ask(&store, known, None).await?.2.as_ref(), &wanted);
@@ -99,19 +102,21 @@ pub(super) async fn run(session: &mut Session<'_>, dry_run: bool, form: Form) ->
     Ok(output.line(sentence(changes, dry_run, leader.as_ref()))?)
 }
 
-/// What came of it.
+/// The result, as text for people.
 fn sentence(changes: bool, dry_run: bool, leader: Option<&Leader>) -> String {
     let what = match (changes, dry_run) {
-        (false, _) => return "The cluster has these settings already; nothing was changed.".to_owned(),
-        (true, true) => return "Nothing was changed. Run it without --dry-run to change it for all nodes.".to_owned(),
-        (true, false) => "Changed for all nodes; each follows at its next heartbeat.",
+        (false, _) => return "The cluster already has these settings; nothing was changed.".to_owned(),
+        (true, true) => {
+            return "Nothing was changed. Run this without --dry-run to change the settings of all nodes.".to_owned();
+        }
+        (true, false) => "Changed for all nodes; each adopts the settings with its next heartbeat.",
     };
     match leader.map(|leader| (clean(&leader.node_id, 80), leader.confirmed)) {
-        None => format!("{what} Nobody leads now; the next leader follows these settings."),
-        Some((id, true)) => format!("{what} Leader {id} follows them now."),
+        None => format!("{what} There is no leader now; the next one uses these settings."),
+        Some((id, true)) => format!("{what} Leader {id} has confirmed them."),
         Some((id, false)) => format!(
-            "{what} Leader {id} has not confirmed them yet; until it does, its record keeps the earlier promise and a \
-             takeover waits for that."
+            "{what} Leader {id} has not confirmed them yet; until it does, a takeover still waits as long as the old \
+             settings say."
         ),
     }
 }

@@ -1,6 +1,6 @@
-//! `schema`, `completions` and `man`: documents made from the definitions.
+//! `schema`, `completions` and `man`: documents generated from the code.
 //!
-//! 1. Nothing here is written by hand; each document comes from the types or the arguments.
+//! 1. No document is written by hand; each is generated from the wire types or from the command-line definitions.
 //!
 //! Not here: the schemas' content (`crate::rpc::wire`, `crate::config::schema`).
 
@@ -134,7 +134,7 @@ mod tests {
         files(&root, "", &mut committed);
         committed.sort();
         let known: Vec<String> = documents.into_iter().map(|(path, _)| path).collect();
-        assert_eq!(committed, known, "schemas/ holds what belongs to nothing any more; remove it");
+        assert_eq!(committed, known, "schemas/ holds a file that no document belongs to; remove it");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `drain`: the running node takes no new work, and the wait until nothing runs there any more.
+//! `drain`: the running node takes no new work; `--wait` waits until nothing runs there.
 //!
 //! Not here: what a draining node refuses (`crate::engine`).
 
@@ -11,7 +11,7 @@ use crate::rpc::client::Client;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use std::time::Duration;
 
-/// How often the wait looks again.
+/// How often `--wait` asks the node what still runs.
 const DRAIN_POLL: Duration = Duration::from_millis(500);
 
 async fn ask(client: &Client, enabled: bool) -> Result<DrainResult, Failure> {
@@ -19,7 +19,7 @@ async fn ask(client: &Client, enabled: bool) -> Result<DrainResult, Failure> {
 }
 
 fn left(drained: &DrainResult) -> String {
-    format!("{} tasks run, {} leases are held", drained.running_tasks, drained.leases)
+    format!("{} tasks running, {} leases held", drained.running_tasks, drained.leases)
 }
 
 /// Runs `drain`.
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: 
                 signal = tokio::signal::ctrl_c() => {
                     signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")))?;
                     progress.clear();
-                    let text = format!("interrupted; {} goes on draining: {}", drained.node_id, left(&drained));
+                    let text = format!("interrupted; {} keeps draining: {}", drained.node_id, left(&drained));
                     return Err(Failure::Failed(text));
                 }
             }
@@ -51,7 +51,7 @@ pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: 
     }
     let node = &drained.node_id;
     Ok(session.output.line(match drained.draining {
-        false => format!("{node} takes part in everything again."),
+        false => format!("{node} takes new work again."),
         true if drained.running_tasks + drained.leases == 0 => format!("{node} is drained: nothing runs there."),
         true => format!("{node} is draining: {}.", left(&drained)),
     })?)

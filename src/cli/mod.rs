@@ -1,7 +1,7 @@
 //! The commands, one file per group.
 //!
 //! 1. Reading commands never join the cluster and never start anything.
-//! 2. Results go to standard output, everything else to standard error; a reader that goes away is no failure.
+//! 2. Results go to standard output, everything else to standard error; a reader that closes the pipe is no failure.
 //!
 //! Not here: what the node does (`crate::engine`), the methods (`crate::rpc`).
 
@@ -9,9 +9,7 @@ pub mod arguments;
 mod check;
 mod config_check;
 mod config_push;
-
 mod doctor;
-
 mod documents;
 mod drain;
 mod events;
@@ -48,20 +46,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 use terminal::Output;
 
-/// How long the last words may take.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+/// How long a message to standard error may take to be written before the process goes on.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the process was started with, apart from its arguments.
+/// The process's environment: its variables and working directory.
 #[derive(Clone, Default)]
 pub struct Environment {
-    /// The variables. A value that is no UTF-8 holds U+FFFD.
+    /// The environment variables. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub variables: BTreeMap<String, String>,
-    /// What relative paths are relative to.
+    /// The working directory, which relative paths start from.
     pub folder: PathBuf,
 }
 
 impl std::fmt::Debug for Environment {
-    /// The variables by name only: values such as `REDIS_PASSWORD` are secret.
+    /// Shows the variables' names only: values such as `REDIS_PASSWORD` are secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.variables.keys().collect();
         f.debug_struct("Environment").field("variables", &names).field("folder", &self.folder).finish()
@@ -69,21 +67,21 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// This process's own.
+    /// The environment of this process.
     #[must_use]
     pub fn from_process() -> Self {
         let sources = crate::config::Sources::from_process(None);
         Self { variables: sources.env, folder: sources.cwd }
     }
 
-    /// A variable; empty counts as unset.
+    /// A variable's value; an empty one counts as unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
-/// What a command works with.
+/// What every command gets: global options, environment and output.
 #[derive(Debug)]
 struct Session<'a> {
     global: &'a Global,
@@ -96,7 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     let parsed = match Arguments::try_parse_from(arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Help goes to standard output, wrong usage to standard error; a closed one leaves nobody to tell.
+            // Help goes to standard output, wrong usage to standard error; it fails only when that is closed.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -105,32 +103,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, environment: &Environm
     if let Err(failure) = &outcome
         && let Some(message) = failure.message()
     {
-        tell(format!("clawster: {message}\n"));
+        print_error(format!("clawster: {message}\n"));
     }
     outcome::exit_code(&outcome)
 }
 
-/// Makes a write beyond the limit of a file's size (`ulimit -f`) fail, as on a full disk, instead of killing the process without a word.
-fn heed_file_size_limit() {
+/// Handles SIGXFSZ, so that a write beyond the file size limit (`ulimit -f`) fails like on a full disk instead of killing the
+/// process.
+fn handle_file_size_limit() {
     let number = rustix::process::Signal::XFSZ.as_raw();
-    // A handler stays for the life of the process, also when nobody waits for the signal any more.
+    // The handler stays installed for the life of the process, even after the returned stream is dropped.
     if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(number)) {
-        tracing::debug!(%error, "a limit of file sizes would end this process");
+        tracing::debug!(%error, "cannot handle SIGXFSZ; exceeding the file size limit would kill this process");
     }
 }
 
-/// Writes the last words to standard error, but waits only so long for a pipe that nobody reads.
-fn tell(words: String) {
-    let words = terminal::escape_lines(&words);
+/// Writes a message to standard error, but waits at most [`STDERR_TIMEOUT`] for a pipe that nobody reads.
+fn print_error(text: String) {
+    let text = terminal::escape_lines(&text);
     let (done, written) = std::sync::mpsc::sync_channel(1);
     let write = move || {
         let mut stderr = std::io::stderr().lock();
-        // A closed one leaves nobody to tell.
-        let _ = stderr.write_all(words.as_bytes());
+        // It fails only when standard error is closed.
+        let _ = stderr.write_all(text.as_bytes());
         let _ = done.send(());
     };
-    if std::thread::Builder::new().name("last-words".to_owned()).spawn(write).is_ok() {
-        let _ = written.recv_timeout(LAST_WORDS_WAIT);
+    if std::thread::Builder::new().name("stderr".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(STDERR_TIMEOUT);
     }
 }
 
@@ -140,17 +139,17 @@ fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
         Command::Serve { .. } | Command::Mcp | Command::Demo { .. } => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
-    // More threads than this do not make a node faster, and each costs memory.
+    // More threads do not make a node faster, and each costs memory.
     let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
     let runtime = builder.worker_threads(workers).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the async runtime: {error}")))?;
     let output = Output::stdout(environment);
     let mut session = Session { global: &global, environment, output };
     let outcome = runtime.block_on(async {
-        heed_file_size_limit();
+        handle_file_size_limit();
         dispatch(&mut session, command).await
     });
-    // A thread that waits for standard input cannot be interrupted and must not hold up the end.
+    // A thread that blocks on standard input cannot be interrupted and must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(50));
     outcome
 }
@@ -163,9 +162,9 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
         Command::Top { interval } => tui::top::run(session, interval).await,
-        Command::KeepScreen => {
-            tui::screen::keep().map_err(|error| Failure::Failed(format!("cannot keep the screen: {error}")))
-        }
+        Command::KeepScreen => tui::screen::run_restorer().map_err(|error| {
+            Failure::Failed(format!("cannot restore the terminal (this is a part of `top` and `demo`): {error}"))
+        }),
         Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,

@@ -6,34 +6,34 @@ use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What all commands share.
+/// Options that every command accepts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
-    /// The folder with config.json and secrets.json (or a config.json)
+    /// Folder with config.json and secrets.json, or the path of a config.json
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub config: Option<PathBuf>,
-    /// Which node of this host, where several run; for `serve`: the id to join under
+    /// Node to use if several run on this host; for `serve`: the node id to join with
     #[arg(long, global = true, value_name = "ID")]
     pub node: Option<String>,
 }
 
-/// How a reading command answers.
+/// The output format of a command.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Form {
-    /// Print JSON for programs instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     pub json: bool,
 }
 
-/// Reads `KEY=VALUE`.
+/// Parses `KEY=VALUE`.
 pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE".to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
-/// Reads `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most a day.
+/// Parses `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most 24 hours.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -47,15 +47,15 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
     let seconds = seconds * scale;
     if seconds > 86_400.0 {
-        return Err("at most 24h are allowed".to_owned());
+        return Err("the maximum is 24h".to_owned());
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// Reads how often something is asked or said: a duration of 200 ms or more.
+/// Parses a refresh interval: a duration of 200 ms or more.
 pub(in crate::cli) fn pace(text: &str) -> Result<Duration, String> {
     let every = duration(text)?;
-    if every < Duration::from_millis(200) { Err("at least 200ms".to_owned()) } else { Ok(every) }
+    if every < Duration::from_millis(200) { Err("the minimum is 200ms".to_owned()) } else { Ok(every) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! How a command ends: its exit code, and the one sentence that goes with a failure.
+//! How a command ends: its exit code, and the one sentence that comes with a failure.
 //!
-//! 1. 0 done, 1 failed, 2 wrong usage (also: no node to choose, or several), 3 Redis unreachable, 4 refused.
-//! 2. A reader that goes away (`| head`) ends a command quietly, with code 0.
+//! 1. 0 done, 1 failed, 2 wrong usage (also: no node runs, or several and none is chosen), 3 Redis unreachable, 4 refused.
+//! 2. A reader that closes the pipe (`| head`) ends a command silently, with code 0.
 //!
 //! Not here: the texts of the node's own errors (`crate::rpc::errors`).
 
@@ -12,22 +12,22 @@ use std::process::ExitCode;
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It was tried and did not work.
+    /// The command was tried and failed. Exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// It cannot be done as it was asked for.
+    /// The arguments are wrong, or no node runs. Exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// Redis does not answer.
+    /// Redis does not answer. Exit code 3.
     #[error("{0}")]
     RedisUnreachable(String),
-    /// The cluster said no.
+    /// The cluster refused. Exit code 4.
     #[error("{0}")]
     Refused(String),
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
-    /// Everything is said already, only the code is left.
+    /// The message was already printed; this is the exit code.
     #[error("")]
     Said(u8),
 }
@@ -49,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// What to tell the user; `None`: nothing.
+    /// The message for the user; `None`: nothing to print.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         match self {

@@ -1,7 +1,7 @@
-//! Whether a program can be started, looked at before anything is taken for it.
+//! Checks that a program can be started, before a lease or key is acquired for it.
 //!
-//! 1. The look is the system's own way of finding a program: the PATH, unless the name holds a slash. It promises nothing: a file that is no
-//!    program, or goes away meanwhile, shows only at the start.
+//! 1. The check finds a program like the system does: through PATH, unless the name contains a slash. It is no guarantee: a file that
+//!    is not a program, or that disappears meanwhile, fails only at the start.
 //!
 //! Not here: starting it (the commands).
 
@@ -11,13 +11,13 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Where programs are looked for without a PATH, as the C library does.
-const USUAL: &str = "/bin:/usr/bin";
+/// The search path when PATH is not set, as in the C library.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Looks for a program that this user may run.
+/// Checks that a program exists and that this user may run it.
 ///
 /// # Errors
-/// What starting it would say; see [`exit_code`].
+/// The error that starting it would give; see [`exit_code`].
 pub(super) fn look(program: &OsStr, path: Option<&str>) -> Result<(), Error> {
     if program.is_empty() {
         return Err(ErrorKind::NotFound.into());
@@ -26,8 +26,8 @@ pub(super) fn look(program: &OsStr, path: Option<&str>) -> Result<(), Error> {
         return runnable(Path::new(program));
     }
     let mut trouble = Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
-    for folder in std::env::split_paths(path.unwrap_or(USUAL)) {
-        // An empty part is the working directory, which joining makes of it.
+    for folder in std::env::split_paths(path.unwrap_or(DEFAULT_PATH)) {
+        // An empty entry means the working directory; joining yields the bare name, which is relative to it.
         match runnable(&folder.join(program)) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => trouble = error,
@@ -44,7 +44,7 @@ fn runnable(path: &Path) -> Result<(), Error> {
     Ok(access(path, Access::EXEC_OK)?)
 }
 
-/// The exit code of a shell that cannot start a program: 127 when there is none, 126 when it cannot be run.
+/// The exit code that a shell gives when it cannot start a program: 127 if it does not exist, 126 if it cannot be run.
 #[must_use]
 pub(super) fn exit_code(error: &Error) -> u8 {
     if error.kind() == ErrorKind::NotFound { 127 } else { 126 }

@@ -1,11 +1,11 @@
-//! `serve`: this gateway's node, from its start to its end.
+//! `serve`: runs this gateway's node from start to end.
 //!
-//! 1. Standard output carries only the protocol; every word of this file goes to the log.
-//! 2. A signal, and the end of standard input (but with `--stay`), end the node within 5 s; a second signal at once.
-//! 3. A private Redis that does not answer is waited for while the node is up, not before.
-//! 4. The private Redis is left last, when nothing writes to it any more.
+//! 1. Standard output carries only the protocol; all messages of this file go to the log.
+//! 2. A signal, or the end of standard input without `--stay`, ends the node within 5 s; a second signal ends it at once.
+//! 3. The node starts without waiting for a private Redis that does not answer, and keeps trying to reach it.
+//! 4. Detaching from the private Redis is the last step, when nothing writes to it any longer.
 //!
-//! Not here: which Redis it uses (`settle.rs`), putting the node together (`own_node/`), the methods (`crate::rpc`).
+//! Not here: the choice of Redis (`settle.rs`), the node's parts (`node_access/own_node/`), the methods (`crate::rpc`).
 
 use super::outcome::{Failure, Outcome};
 use super::settle::{SettledRedis, refuse_eviction, settle_redis};
@@ -23,23 +23,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long the private Redis is waited for before the node starts without it; it is tried again ever after.
+/// How long the start waits for the private Redis; after that the node starts without it and keeps trying.
 pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 
-/// An end that is seen so soon after the input is read for the first time was there before.
-const AT_ONCE: Duration = Duration::from_millis(300);
+/// If standard input ends this soon after the first read, it had probably ended before.
+const INPUT_ALREADY_ENDED: Duration = Duration::from_millis(300);
 
 /// Runs `serve`.
 ///
 /// # Errors
-/// See [`Failure`]: a configuration that cannot be used, no private Redis, a Redis that may drop data; never one that is away.
+/// See [`Failure`]: an invalid configuration, no private Redis, a Redis that may evict data. An unreachable Redis is no error.
 pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     let mut signals = Signals::listen()?;
     let (mut config, log) = prepare(session, "serve")?;
     let seek = settings::seek(&config, session.environment);
     let began = clock::now();
     let (redis, wanted) = settle_unless_asked_to_end(&mut config, seek, &mut signals).await?;
-    redis.tell();
+    redis.log();
     let served = match wanted {
         true => {
             let claim = Claim::take(&config, config.node.id.clone())?;
@@ -52,10 +52,10 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Said(130)) } else { served }
 }
 
-/// The configuration of a command that runs a node, and the logs set up by it.
+/// Loads the configuration of a command that runs a node, and sets up logging.
 ///
 /// # Errors
-/// [`Failure::Failed`] with all problems of the configuration, [`Failure::Usage`] for a `--node` that is no id.
+/// [`Failure::Failed`] with all problems of the configuration, [`Failure::Usage`] for an invalid `--node`.
 pub(super) fn prepare(session: &Session<'_>, command: &str) -> Result<(Config, logging::Guard), Failure> {
     let loaded = settings::load_all(session.global, session.environment);
     let loaded = loaded.map_err(|problems| Failure::Failed(problems.to_string()))?;
@@ -67,7 +67,7 @@ pub(super) fn prepare(session: &Session<'_>, command: &str) -> Result<(Config, l
     Ok((config, log))
 }
 
-/// Leaves the private Redis, if it was used. True: the end is in a hurry, for the sake of a signal.
+/// Detaches from the private Redis, if it was used. True: a signal asks to end at once.
 pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mut Signals) -> bool {
     let Some(server) = redis.server else { return hurried };
     let hurried = hurried || {
@@ -76,12 +76,12 @@ pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mu
             () = signals.next() => true,
         }
     };
-    // What is left to do when it is dropped would take its time.
+    // Dropping it normally would wait for the server to stop.
     server.abandon();
     hurried
 }
 
-/// Settles which Redis is used. False: a signal asked for the end meanwhile, and what was started is to be left.
+/// Decides which Redis to use. False: a signal asked to end meanwhile, and what was started must be stopped.
 async fn settle_unless_asked_to_end(
     config: &mut Config,
     seek: Seek,
@@ -95,9 +95,9 @@ async fn settle_unless_asked_to_end(
     tokio::pin!(settling);
     tokio::select! {
         settled = &mut settling => return Ok((settled?, true)),
-        () = signals.next() => tracing::info!("a signal asks for the end"),
+        () = signals.next() => tracing::info!("received a signal; stopping the node"),
     }
-    // A server that is being started needs somebody to stop it.
+    // A server that is being started must be stopped, too.
     tokio::select! {
         settled = tokio::time::timeout(LEAVE_WITHIN, settling) => match settled {
             Ok(settled) => Ok((settled?, false)),
@@ -107,49 +107,49 @@ async fn settle_unless_asked_to_end(
     }
 }
 
-/// Serves the host until it or a signal asks for the end, then ends the node.
+/// Serves the host until standard input ends or a signal arrives, then ends the node.
 async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -> Outcome {
-    // Its threads are not waited for: a read that blocks for ever holds up nothing.
+    // Its threads are not joined: a read that blocks for ever must not delay the end.
     let mut host = JoinSet::new();
     let (module, limits, stopped) = (own.module().clone(), own.limits().clone(), own.stopped());
     host.spawn(async move { serve_stdio(&module, &limits, stopped).await });
     let (mut broken, served) = (false, clock::now());
     tokio::select! {
-        () = signals.next() => tracing::info!("a signal asks for the end"),
+        () = signals.next() => tracing::info!("received a signal; stopping the node"),
         () = own.broken() => broken = true,
-        why = host_gone(&mut host, stay) => tracing::info!("{why}"),
+        why = host_gone(&mut host, stay) => tracing::info!("{why}; stopping the node"),
     }
-    // An input that had ended before anybody read it may have done so at the very start.
-    let spent = if clock::now().since(served) < AT_ONCE { served.since(began) } else { Duration::ZERO };
+    // If the input had ended before the first read, it may have ended at the very start; count the time from there.
+    let spent = if clock::now().since(served) < INPUT_ALREADY_ENDED { served.since(began) } else { Duration::ZERO };
     let end = own.end(async { while host.join_next().await.is_some() {} }, spent);
     tokio::select! {
         () = end => match broken {
             false => Ok(()),
-            true => Err(Failure::Failed("a part of the node broke down; see the log, and start it again".to_owned())),
+            true => Err(Failure::Failed("a part of the node failed; check the log, then start the node again".to_owned())),
         },
         () = signals.next() => Err(Failure::Said(130)),
     }
 }
 
-/// Resolves when the host is gone and that counts; says why.
+/// Resolves with the reason when the host is gone; never with `--stay`.
 async fn host_gone(host: &mut JoinSet<std::io::Result<Ended>>, stay: bool) -> String {
     let why = match host.join_next().await {
         Some(Ok(ended)) => why_gone(ended),
-        Some(Err(_)) | None => "serving standard input failed".to_owned(),
+        Some(Err(_)) | None => "the task that serves standard input failed".to_owned(),
     };
     if stay {
-        tracing::debug!("{why}; staying, as asked for by --stay");
+        tracing::debug!("{why}; the node keeps running because of --stay");
         std::future::pending::<()>().await;
     }
     why
 }
 
-/// Why the host is gone, in words.
+/// Why the host is gone, as text.
 pub(super) fn why_gone(ended: std::io::Result<Ended>) -> String {
     match ended {
         Ok(Ended::InputClosed) => "standard input ended".to_owned(),
         Ok(Ended::OutputClosed) => "standard output was closed".to_owned(),
         Ok(Ended::Stopped) => "stopped".to_owned(),
-        Err(error) => format!("standard input or output cannot be used: {error}"),
+        Err(error) => format!("cannot use standard input or output: {error}"),
     }
 }

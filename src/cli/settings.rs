@@ -1,6 +1,6 @@
-//! The configuration as the commands use it.
+//! Loads the configuration for the commands.
 //!
-//! 1. `--node` stands above every other source of the node's id.
+//! 1. `--node` overrides every other source of the node's id.
 //!
 //! Not here: files and variables (`crate::config`).
 
@@ -14,7 +14,7 @@ use crate::embedded::{self, Remembered, Seek};
 use crate::store::history::Stores;
 use crate::store::redis::{Address, Target};
 
-/// Loads the configuration with everything that is known about it.
+/// Loads the configuration together with its warnings and the source of each value.
 ///
 /// # Errors
 /// All problems, together.
@@ -30,16 +30,16 @@ pub(super) fn load_all(global: &Global, environment: &Environment) -> Result<Loa
 /// Loads the configuration.
 ///
 /// # Errors
-/// [`Failure::Failed`] with all problems, [`Failure::Usage`] for a `--node` that is no id.
+/// [`Failure::Failed`] with all problems, [`Failure::Usage`] for an invalid `--node`.
 pub(super) fn load(global: &Global, environment: &Environment) -> Result<Config, Failure> {
     let loaded = load_all(global, environment).map_err(|problems| Failure::Failed(problems.to_string()))?;
     with_node(loaded.config, global)
 }
 
-/// The configuration with the id of `--node`.
+/// Replaces the configured node id by the one of `--node`.
 ///
 /// # Errors
-/// [`Failure::Usage`] when that is no id.
+/// [`Failure::Usage`] when that is not a valid id.
 pub(super) fn with_node(mut config: Config, global: &Global) -> Result<Config, Failure> {
     if let Some(text) = &global.node {
         let id = NodeId::new(text.as_str()).map_err(|error| Failure::Usage(format!("--node: {error}")))?;
@@ -48,7 +48,7 @@ pub(super) fn with_node(mut config: Config, global: &Global) -> Result<Config, F
     Ok(config)
 }
 
-/// Where a server program for the private Redis is looked for.
+/// Where to look for a server program for the private Redis.
 #[must_use]
 pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
     let program = config.redis_server.as_ref().map(|path| path.as_os_str().to_owned());
@@ -57,7 +57,7 @@ pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
     seek
 }
 
-/// The Redis that the configuration means; in mode embedded its address must have been settled before.
+/// The configured Redis. In mode `embedded` its address must have been decided before; see `settle.rs`.
 #[must_use]
 pub(super) fn target(config: &Config) -> Target {
     let redis = &config.redis;
@@ -72,10 +72,10 @@ pub(super) fn target(config: &Config) -> Target {
     }
 }
 
-/// The store of the history that the configuration means; `None`: none is kept. Nothing is connected yet.
+/// The configured store of the history; `None`: no history is kept. It connects with the first use.
 ///
 /// # Errors
-/// [`Failure::Failed`] when `mongodb.uri` is no connection string.
+/// [`Failure::Failed`] when `mongodb.uri` is not a valid connection string.
 pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
     if config.mongodb.uri.is_none() && config.history.recent.is_zero() {
         return Ok(None);
@@ -83,8 +83,7 @@ pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
     Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
 }
 
-/// The Redis that the configuration means, for those who only look: the private one of this host where that is in use, running
-/// or not.
+/// The configured Redis for read-only commands: this host's private one if that is in use, running or not.
 #[must_use]
 pub(super) fn observed_target(config: &Config) -> Target {
     let mut config = config.clone();
@@ -98,7 +97,7 @@ pub(super) fn observed_target(config: &Config) -> Target {
     target(&config)
 }
 
-/// What the node says of itself, with what is not configured filled in.
+/// The node's metadata: as configured, with version and candidacy filled in.
 #[must_use]
 pub(super) fn metadata(config: &Config) -> Metadata {
     let mut metadata = config.node.metadata.clone();

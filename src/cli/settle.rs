@@ -1,9 +1,9 @@
-//! Which Redis a node or a heartbeat of this host uses, settled before it begins.
+//! Decides which Redis a node or a command of this host uses, before it starts.
 //!
-//! 1. The configuration that comes out names the address, whatever the mode.
-//! 2. What is going to write refuses a Redis that may drop the cluster's data, as far as that Redis answers in time.
+//! 1. Afterwards the configuration contains the address, whatever the mode.
+//! 2. Commands that write refuse a Redis whose eviction policy may drop the cluster's data, if it answers in time.
 //!
-//! Not here: how the choice is made and remembered (`crate::embedded`).
+//! Not here: how the choice is made and saved (`crate::embedded`).
 
 use super::outcome::Failure;
 use super::settings;
@@ -14,20 +14,20 @@ use crate::store::redis::RedisStore;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The Redis that the node uses.
+/// The Redis to use.
 #[derive(Debug, Default)]
 pub(super) struct SettledRedis {
-    /// The hold on the private server, when it is that.
+    /// The private Redis, if that is used; it runs as long as a process holds this.
     pub(super) server: Option<Arc<EmbeddedServer>>,
-    /// What to tell the user.
+    /// Which Redis is used, for the log.
     pub(super) note: Option<String>,
-    /// Why the private server does not answer, when it does not.
+    /// Why the private Redis does not answer; `None` if it does.
     pub(super) trouble: Option<String>,
 }
 
 impl SettledRedis {
-    /// Puts what there is to tell into the log.
-    pub(super) fn tell(&self) {
+    /// Logs the note and the trouble.
+    pub(super) fn log(&self) {
         if let Some(note) = &self.note {
             tracing::info!("{note}");
         }
@@ -37,46 +37,46 @@ impl SettledRedis {
     }
 }
 
-/// How long Redis is asked for its eviction policy. One that does not answer is asked again with the first join.
-const POLICY_WITHIN: Duration = Duration::from_millis(500);
+/// How long Redis may take to answer with its eviction policy. Without an answer the first join checks again.
+const POLICY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Refuses a Redis that says that it may drop the cluster's data to make room. The private one is this program's own.
+/// Refuses a Redis whose eviction policy may drop the cluster's data. The private Redis is not checked: this program configures it.
 ///
 /// # Errors
-/// [`Failure::Failed`] with what is wrong and what to do.
+/// [`Failure::Failed`] with the policy and how to change it.
 pub(super) async fn refuse_eviction(config: &Config, settled: &SettledRedis) -> Result<(), Failure> {
     if settled.server.is_some() {
         return Ok(());
     }
     let store = RedisStore::new(settings::target(config), &config.cluster);
-    match tokio::time::timeout(POLICY_WITHIN, store.eviction()).await {
+    match tokio::time::timeout(POLICY_TIMEOUT, store.eviction()).await {
         Ok(Ok(Some(why))) => Err(Failure::Failed(why)),
         Ok(Ok(None) | Err(_)) | Err(_) => Ok(()),
     }
 }
 
-/// Decides which Redis is used, starts the private one when it is that, and puts its address into the configuration.
+/// Decides which Redis to use, starts the private one if needed, and writes its address into the configuration.
 ///
 /// # Errors
-/// [`Failure::Failed`] when a private one is needed and cannot be started whatever is waited for; that it does not answer
-/// after about `patience` is told beside it.
-pub(super) async fn settle_redis(config: &mut Config, seek: Seek, patience: Duration) -> Result<SettledRedis, Failure> {
+/// [`Failure::Failed`] when a private Redis is needed and cannot be started at all. If it only does not answer within about
+/// `timeout`, the result says so in `trouble`.
+pub(super) async fn settle_redis(config: &mut Config, seek: Seek, timeout: Duration) -> Result<SettledRedis, Failure> {
     let state_dir = config.state_dir.clone();
     let failed = |error: embedded::Error| Failure::Failed(error.to_string());
     if config.redis.mode == RedisMode::Embedded || !config.redis.configured {
-        // What is chosen, and the private server, lie in it.
+        // The state directory holds the choice and the private Redis.
         StateDir::check_root(&config.state_dir).map_err(|error| Failure::Failed(error.to_string()))?;
     }
-    let stopped = |_| Failure::Failed("the start of the private Redis was interrupted".to_owned());
+    let stopped = |_| Failure::Failed("internal error: the task that starts the private Redis failed".to_owned());
     let (server, note, trouble) = if config.redis.mode == RedisMode::Embedded {
-        let attach = move || EmbeddedServer::attach_within(&state_dir, &seek, patience);
+        let attach = move || EmbeddedServer::attach_within(&state_dir, &seek, timeout);
         let (server, trouble) = tokio::task::spawn_blocking(attach).await.map_err(stopped)?.map_err(failed)?;
         let note = format!("using the private Redis at {}", server.socket().display());
         (Some(server), Some(note), trouble)
     } else if config.redis.configured {
         (None, None, None)
     } else {
-        let choose = move || embedded::choose(&state_dir, &seek, patience);
+        let choose = move || embedded::choose(&state_dir, &seek, timeout);
         let choice = tokio::task::spawn_blocking(choose).await.map_err(stopped)?.map_err(failed)?;
         let note = choice.to_string();
         match choice {

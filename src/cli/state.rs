@@ -1,8 +1,8 @@
-//! `status` and `nodes`: the cluster as it is.
+//! `status` and `nodes`: the cluster's current state.
 //!
 //! 1. Both only read; neither joins.
 //!
-//! Not here: where the state comes from without a node (`direct.rs`).
+//! Not here: reading the state without a node (`node_access/direct.rs`).
 
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Runs `status`.
 ///
 /// # Errors
-/// See [`Failure`]; with the node's view while Redis is away it is none.
+/// See [`Failure`]. A node's view from before Redis became unreachable is no error.
 pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, metrics: bool) -> Outcome {
     let state = read(session, fresh, metrics).await?;
     if form.json {
@@ -67,7 +67,8 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     let leader = match (&state.leader_id, state.lease_expires_at_ms) {
         (Some(id), Some(_)) => {
             let left = Duration::from_millis(state.lease_left_ms().unwrap_or(0));
-            let lease = if left.is_zero() { "lease over".to_owned() } else { format!("lease for {}", span(left)) };
+            let lease =
+                if left.is_zero() { "lease expired".to_owned() } else { format!("lease expires in {}", span(left)) };
             format!("{} (term {}, {lease})", output.paint(Tint::Bold, id), state.term)
         }
         (Some(id), None) => format!("{} (term {})", output.paint(Tint::Bold, id), state.term),
@@ -137,7 +138,7 @@ fn row(node: &Node, state: &ClusterState) -> Vec<(Tint, String)> {
     ]
 }
 
-/// The word for a role.
+/// A role as text.
 #[must_use]
 pub(super) fn role(role: Role) -> &'static str {
     match role {
@@ -147,7 +148,7 @@ pub(super) fn role(role: Role) -> &'static str {
     }
 }
 
-/// The word for a status, and its colour.
+/// A status as text, with its colour.
 #[must_use]
 pub(super) fn status_word(status: Status) -> (Tint, &'static str) {
     match status {
@@ -159,7 +160,7 @@ pub(super) fn status_word(status: Status) -> (Tint, &'static str) {
     }
 }
 
-/// Whether a status counts as alive.
+/// Whether a node with this status counts as alive: online, draining or suspect.
 #[must_use]
 pub(super) fn is_alive(status: Status) -> bool {
     matches!(status, Status::Online | Status::Draining | Status::Suspect)
@@ -191,7 +192,7 @@ mod tests {
         let expected = "\
 Cluster    openclaw
 This node  gw-1 (follower)
-Leader     gw-2 (term 7, lease for 24 s)
+Leader     gw-2 (term 7, lease expires in 24 s)
 Redis      ok, standalone
 Members    2 alive of 3
 

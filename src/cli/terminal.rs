@@ -1,6 +1,6 @@
-//! What a command writes: tables, ages, colours, JSON.
+//! The output of commands: tables, ages, colours, JSON.
 //!
-//! 1. Colour only on a terminal, and never where `NO_COLOR` is set.
+//! 1. Colour only on a terminal, and never if `NO_COLOR` is set.
 //! 2. Text from the cluster is shown without control characters: a node's name cannot move the cursor.
 //!
 //! Not here: what is shown (the commands).
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(super) struct Output<'a> {
     writer: Box<dyn Write + Send + 'a>,
     colour: bool,
-    /// It goes to a terminal.
+    /// Whether the output is a terminal.
     terminal: bool,
 }
 
@@ -28,13 +28,13 @@ impl std::fmt::Debug for Output<'_> {
 /// The colours in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tint {
-    /// As it is.
+    /// Default colour.
     Plain,
-    /// All is well.
+    /// Good.
     Green,
-    /// Look here.
+    /// Attention.
     Yellow,
-    /// Something is wrong.
+    /// An error.
     Red,
     /// Less important.
     Dim,
@@ -71,7 +71,7 @@ impl<'a> Output<'a> {
         Self { writer: Box::new(writer), colour: false, terminal: false }
     }
 
-    /// Where the terminal ends, in columns; `None`: this is no terminal.
+    /// The terminal's width in columns; `None` if the output is not a terminal.
     #[must_use]
     pub(super) fn width(&self) -> Option<usize> {
         let stdout = std::io::stdout();
@@ -87,7 +87,7 @@ impl<'a> Output<'a> {
         writeln!(self.writer, "{}", text.as_ref())
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged and flushes.
     ///
     /// # Errors
     /// Of the writer.
@@ -105,7 +105,7 @@ impl<'a> Output<'a> {
         writeln!(self.writer, "{}", escape_lines(&text))
     }
 
-    /// Writes a value as one line of JSON, at once.
+    /// Writes a value as one line of JSON and flushes.
     ///
     /// # Errors
     /// Of the writer.
@@ -114,7 +114,7 @@ impl<'a> Output<'a> {
         self.writer.flush()
     }
 
-    /// Paints a text, where colours are in use.
+    /// Colours a text, if colours are in use.
     #[must_use]
     pub(super) fn paint(&self, tint: Tint, text: &str) -> String {
         match tint.code().filter(|_| self.colour) {
@@ -149,7 +149,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// A time that has passed, in words for people: `now`, `3 s ago`, `5 min ago`.
+/// An age as text: `now`, `3 s ago`, `5 min ago`.
 #[must_use]
 pub(super) fn age(passed: Duration) -> String {
     if passed < Duration::from_secs(1) { "now".to_owned() } else { format!("{} ago", span(passed)) }
@@ -168,7 +168,7 @@ pub(super) fn span(duration: Duration) -> String {
     }
 }
 
-/// Text from outside without control characters, at most `most` characters.
+/// Replaces control characters in foreign text, and cuts it to `most` characters.
 #[must_use]
 pub(super) fn clean(text: &str, most: usize) -> String {
     let shown = text.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c });
@@ -178,8 +178,8 @@ pub(super) fn clean(text: &str, most: usize) -> String {
     shown.take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
 
-/// Text of several lines with every other character that a reader would not see as it is written as `\uXXXX`. In JSON, such characters
-/// stand only inside texts, so that this changes its looks and not its value.
+/// Escapes every control or invisible character except line feeds as `\uXXXX`. In JSON such characters occur only inside strings,
+/// so the value stays the same.
 #[must_use]
 pub(super) fn escape_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -193,9 +193,8 @@ pub(super) fn escape_lines(text: &str) -> String {
     out
 }
 
-/// JSON with every character that moves a cursor or turns the direction of text written as `\uXXXX`: JSON itself allows
-/// such characters only inside texts, and escapes only some of them, so this changes the looks and not the value. The
-/// blanks between its parts are kept, but no line is ended.
+/// Escapes every character in JSON that moves the cursor or changes the text direction as `\uXXXX`, and replaces white space
+/// between tokens by blanks, so that the JSON is one line. The value stays the same: JSON allows such characters only inside strings.
 #[must_use]
 pub(super) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

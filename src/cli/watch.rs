@@ -1,10 +1,10 @@
-//! `status --watch`: the status again whenever it changes, as lines for plain terminals, pipes and logs.
+//! `status --watch`: prints the status again whenever it changes, for plain terminals, pipes and logs.
 //!
-//! 1. Nothing but text and line ends is written where the output is no terminal; colours are all that is added on one.
-//! 2. A beat is no change: what only grows older is printed when the time between two prints is over.
-//! 3. It ends with code 0 on Ctrl-C, as `events --follow` does, and when its reader goes away.
+//! 1. The output is plain text and line ends; on a terminal only colours are added.
+//! 2. A heartbeat is no change: without other changes the status is printed every `--every`.
+//! 3. It ends with code 0 on Ctrl-C, as `events --follow` does, and when the reader closes the pipe.
 //!
-//! Not here: what a status looks like (`state.rs`), where it comes from (`link.rs`).
+//! Not here: the format of a status (`state.rs`), its source (`node_access/follow.rs`).
 
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How often the state is asked for.
-const PACE: Duration = Duration::from_secs(1);
+/// How often the state is polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs `status --watch`. `every`: the longest time between two prints.
 ///
@@ -27,7 +27,7 @@ const PACE: Duration = Duration::from_secs(1);
 /// See [`Failure`].
 pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) -> Outcome {
     let config = settings::load(session.global, session.environment)?;
-    let link = Link::open(session.global, config, PACE.min(every), false).await?;
+    let link = Link::open(session.global, config, POLL_INTERVAL.min(every), false).await?;
     let (sender, mut news) = mpsc::channel(16);
     let mut tasks = JoinSet::new();
     tasks.spawn(link.run(sender));
@@ -41,9 +41,9 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
             }
         };
         let state = match came {
-            None => return Err(Failure::Failed("nothing is followed any more".to_owned())),
+            None => return Err(Failure::Failed("internal error: the task that follows the cluster ended".to_owned())),
             Some(News::State(state, _)) => *state,
-            // As a node would say it: the last view, and that it is the last one.
+            // As a node would answer: the last view, marked as unavailable.
             Some(News::RedisLost) => match last.clone() {
                 Some(mut state) => {
                     state.redis.status = RedisStatus::Unavailable;
@@ -52,11 +52,11 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
                 None => continue,
             },
             Some(News::Trouble(why)) => {
-                tell(&mut session.output, form, &why)?;
+                print_note(&mut session.output, form, &why)?;
                 continue;
             }
             Some(News::Source(Source::Redis(_))) if last.is_some() => {
-                tell(&mut session.output, form, "no node runs here: reading Redis itself")?;
+                print_note(&mut session.output, form, "no node runs on this host; reading Redis directly")?;
                 continue;
             }
             Some(News::Source(_) | News::Event(_) | News::Latencies(_)) => continue,
@@ -70,7 +70,7 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
     }
 }
 
-/// The state without what a beat changes.
+/// The state without the fields that every heartbeat changes.
 fn facts(state: &ClusterState) -> ClusterState {
     let mut facts = ClusterState { as_of_ms: 0, age_ms: 0, lease_expires_at_ms: None, ..state.clone() };
     for node in &mut facts.nodes {
@@ -89,12 +89,12 @@ fn print(output: &mut Output<'_>, form: Form, state: &ClusterState, first: bool)
     let at = format!("-- {} UTC", time_of_day(state.as_of_ms).get(..8).unwrap_or_default());
     output.line(output.paint(Tint::Dim, &at))?;
     print_status(output, state)?;
-    // Also into a pipe, at once.
+    // Flushes, also into a pipe.
     output.raw(b"")
 }
 
-/// What concerns the watching itself; programs read the state only.
-fn tell(output: &mut Output<'_>, form: Form, text: &str) -> std::io::Result<()> {
+/// Prints a note about the watching itself; with `--json` only states are printed.
+fn print_note(output: &mut Output<'_>, form: Form, text: &str) -> std::io::Result<()> {
     if form.json {
         return Ok(());
     }

@@ -1,8 +1,8 @@
-//! One value against the schema of its key.
+//! Checks each value against the schema of its key.
 //!
-//! 1. Every problem of a file is found, not only the first one.
-//! 2. Nothing of secrets.json is shown, and no text that looks like an address with credentials.
-//! 3. A value that passes fits the Rust type of its key.
+//! 1. All problems of a file are found, not only the first one.
+//! 2. Messages show no value from secrets.json, and no text that looks like an address with credentials.
+//! 3. A value that passes the check fits the Rust type of its key.
 //!
 //! Not here: rules between keys (`validate.rs`).
 
@@ -11,17 +11,17 @@ use super::problem::Findings;
 use super::schema::{Index, is_secret};
 use serde_json::{Map, Number, Value};
 
-/// Takes the keys of a parsed file into a layer, and reports what is no key or does not fit.
+/// Puts the keys of a parsed file into a layer, and reports unknown keys and invalid values.
 pub(super) fn file(content: &Value, place: &str, source: &Source, keys: &Index, findings: &mut Findings) -> Layer {
     let mut layer = Layer::default();
     let Some(sections) = content.as_object() else {
-        findings.problem(place, "", format!("must hold a JSON object, not {}", shape(content)));
+        findings.problem(place, "", format!("must be a JSON object, not {}", shape(content)));
         return layer;
     };
     for (section, inner) in sections {
         if section == "$schema" {
             if !inner.is_string() {
-                findings.problem(place, section, "must be a text, the address of the schema");
+                findings.problem(place, section, "must be a string: the address of the schema");
             }
             continue;
         }
@@ -69,10 +69,10 @@ pub(super) fn take(
     }
 }
 
-/// What to say about a key that does not exist.
+/// The problem text for an unknown key.
 pub(super) fn unknown_key(key: &str, keys: &Index) -> String {
     if keys.get("redis.password").is_none() && Index::secrets().get(key).is_some() {
-        return "holds a secret and is not allowed in this file; move it to secrets.json".to_owned();
+        return "is a secret and not allowed in this file; move it to secrets.json".to_owned();
     }
     if keys.get("redis.password").is_some() && Index::config().get(key).is_some() {
         return "is not a key of secrets.json; move it to config.json".to_owned();
@@ -83,7 +83,7 @@ pub(super) fn unknown_key(key: &str, keys: &Index) -> String {
             let section = key.split('.').next().unwrap_or_default();
             let known: Vec<&str> =
                 keys.iter().filter_map(|(k, _)| k.strip_prefix(section)?.strip_prefix('.')).collect();
-            format!("is not a known key; {section} has {}", known.join(", "))
+            format!("is not a known key; the keys of {section} are {}", known.join(", "))
         }
     }
 }
@@ -97,11 +97,11 @@ fn unknown_section(section: &str, keys: &Index) -> String {
     }
     match keys.nearest(&format!(".{section}")) {
         Some(key) if key.rsplit('.').next() == Some(section) => format!("is not a known section; did you mean {key}?"),
-        _ => format!("is not a known section; there are {}", known.join(", ")),
+        _ => format!("is not a known section; the sections are {}", known.join(", ")),
     }
 }
 
-/// The value in the form that the key's type takes, or everything that is wrong with it.
+/// The value in the form of the key's type, or all its problems.
 fn fit(value: &Value, schema: &Value, secret: bool) -> Result<Value, Vec<String>> {
     let wrong = || Err(vec![format!("must be {}{}", allowed(schema), instead(value, secret))]);
     if value.is_null() {
@@ -125,7 +125,7 @@ fn fit(value: &Value, schema: &Value, secret: bool) -> Result<Value, Vec<String>
         },
         (Some("string"), Value::String(text)) => {
             if text.chars().any(char::is_control) {
-                return Err(vec!["must not hold control characters".to_owned()]);
+                return Err(vec!["must not contain control characters".to_owned()]);
             }
             within(text.chars().count() as f64, "minLength", "maxLength")
         }
@@ -157,7 +157,7 @@ fn fit_entries(entries: &Map<String, Value>, schema: &Value, secret: bool) -> Re
     let (mut fitted, mut wrong) = (Map::new(), Vec::new());
     for (name, value) in entries {
         if name.is_empty() || name.chars().count() > 256 || name.chars().any(char::is_control) {
-            wrong.push("names in it must have 1 to 256 characters and no control characters".to_owned());
+            wrong.push("must have names of 1 to 256 characters without control characters".to_owned());
             continue;
         }
         match fit(value, inner, secret) {
@@ -171,15 +171,15 @@ fn fit_entries(entries: &Map<String, Value>, schema: &Value, secret: bool) -> Re
     if wrong.is_empty() { Ok(Value::Object(fitted)) } else { Err(wrong) }
 }
 
-/// A number without fraction, also when it is written as 3.0.
+/// A number without a fraction, also if it is written as 3.0.
 fn whole(number: &Number) -> Option<u64> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Checked to be whole, positive and exact.
     let from_float = |n: f64| (n.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&n)).then_some(n as u64);
     number.as_u64().or_else(|| number.as_f64().and_then(from_float))
 }
 
-/// A text of a variable, as the JSON value that the key's type asks for; a text that cannot be one is kept, and the
-/// check refuses it. Lists are JSON or separated by commas, maps are JSON.
+/// Converts a variable's text to a JSON value of the key's type. A text that cannot be converted stays a string, which the check
+/// then refuses. Lists are JSON or separated by commas, maps are JSON.
 pub(super) fn from_text(text: &str, schema: &Value) -> Value {
     let kept = || Value::String(text.to_owned());
     if !choices(schema).is_empty() {
@@ -219,7 +219,7 @@ fn choices(schema: &Value) -> Vec<&str> {
     list("enum").chain(described).filter_map(Value::as_str).collect()
 }
 
-/// What a key takes, in words.
+/// The allowed values of a key, as text.
 fn allowed(schema: &Value) -> String {
     let choices = choices(schema);
     if !choices.is_empty() {
@@ -236,26 +236,26 @@ fn allowed(schema: &Value) -> String {
         Some("boolean") => "true or false".to_owned(),
         Some("integer") => format!("a whole number {}", span("minimum", "maximum")),
         Some("number") => format!("a number {}", span("minimum", "maximum")),
-        Some("string") if span("minLength", "maxLength").is_empty() => "a text".to_owned(),
-        Some("string") => format!("a text of {} characters", span("minLength", "maxLength")),
-        Some("array") => format!("a list of {} texts", span("minItems", "maxItems")),
-        Some("object") => format!("an object of {} texts", span("minProperties", "maxProperties")),
-        _ => "something else".to_owned(),
+        Some("string") if span("minLength", "maxLength").is_empty() => "a string".to_owned(),
+        Some("string") => format!("a string of {} characters", span("minLength", "maxLength")),
+        Some("array") => format!("a list of {} strings", span("minItems", "maxItems")),
+        Some("object") => format!("an object of {} strings", span("minProperties", "maxProperties")),
+        _ => "another type".to_owned(),
     };
     text.trim_end().to_owned()
 }
 
-/// Whether a text cannot be an address with credentials that got under a wrong key.
+/// Whether a text may be shown: it cannot be an address with credentials under a wrong key.
 pub(super) fn may_be_shown(text: &str) -> bool {
     !text.contains('@') && !text.contains("://")
 }
 
-/// What was found instead, as far as it may be shown.
+/// The value that was found, if it may be shown, else its kind.
 fn instead(value: &Value, secret: bool) -> String {
     match value {
         _ if secret => String::new(),
         Value::String(text) if text.chars().count() > 60 || !may_be_shown(text) => {
-            format!(", not a text of {} characters", text.chars().count())
+            format!(", not a string of {} characters", text.chars().count())
         }
         Value::String(_) | Value::Bool(_) | Value::Number(_) => format!(", not {value}"),
         other => format!(", not {}", shape(other)),
@@ -267,7 +267,7 @@ fn shape(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }

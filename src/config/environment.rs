@@ -1,7 +1,7 @@
-//! Variables: the well-known names, `CLAWSTER__<SECTION>__<KEY>`, and `${NAME}` inside secrets.json.
+//! Environment variables: the well-known names, `CLAWSTER__<SECTION>__<KEY>`, and `${NAME}` inside secrets.json.
 //!
 //! 1. An empty variable counts as unset.
-//! 2. `CLAWSTER__…` stands above the well-known names, which other programs may share.
+//! 2. `CLAWSTER__…` overrides the well-known names, because other programs may use those, too.
 //!
 //! Not here: `CLAWSTER_CONFIG_DIR`, `CLAWSTER_STATE_DIR`, `CLAWSTER_REDIS_SERVER` (`sources.rs`).
 
@@ -13,7 +13,7 @@ use super::schema::{Index, is_secret};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The variables that stand for a key.
+/// The well-known variables and their keys.
 const NAMES: [(&str, &str); 8] = [
     ("OPENCLAW_NODE_ID", "node.id"),
     ("REDIS_URL", "redis.url"),
@@ -27,7 +27,7 @@ const NAMES: [(&str, &str); 8] = [
 
 const PREFIX: &str = "CLAWSTER__";
 
-/// The layer of the well-known names, and above it the one of `CLAWSTER__…`.
+/// Two layers: the well-known names, and above them `CLAWSTER__…`.
 pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mut Findings) -> [Layer; 2] {
     let (mut known, mut named) = (Layer::default(), Layer::default());
     for (name, key) in NAMES {
@@ -46,7 +46,7 @@ pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mu
             findings.problem(
                 place,
                 "",
-                "is no setting; use CLAWSTER__<SECTION>__<KEY>, for example CLAWSTER__NODE__NAME",
+                "does not name a setting; use CLAWSTER__<SECTION>__<KEY>, for example CLAWSTER__NODE__NAME",
             );
             continue;
         };
@@ -54,7 +54,7 @@ pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mu
         if keys.get(&key).is_none() {
             let near = keys.nearest(&key).unwrap_or("node.name");
             let near = format!("{PREFIX}{}", near.to_uppercase().replace('.', "__"));
-            findings.problem(place, "", format!("names no known key; did you mean {near}?"));
+            findings.problem(place, "", format!("does not name a known key; did you mean {near}?"));
             continue;
         }
         take(&mut named, name, &key, text, keys, findings);
@@ -69,7 +69,7 @@ fn take(layer: &mut Layer, name: &str, key: &str, text: &str, keys: &Index, find
     }
 }
 
-/// A variable's text; nothing when it is unset or empty, and a problem when it was no UTF-8.
+/// A variable's text; `None` if it is unset or empty. Invalid UTF-8 is reported as a problem.
 pub(super) fn get<'a>(env: &'a BTreeMap<String, String>, name: &str, findings: &mut Findings) -> Option<&'a str> {
     let text = env.get(name).map(String::as_str).filter(|text| !text.is_empty())?;
     if text.contains('\u{fffd}') {
@@ -79,8 +79,8 @@ pub(super) fn get<'a>(env: &'a BTreeMap<String, String>, name: &str, findings: &
     Some(text)
 }
 
-/// Replaces `${NAME}` in all texts of a parsed secrets.json, and answers the names. A text that held one is then read like a
-/// variable's, so that a port may come from one too.
+/// Replaces `${NAME}` in all strings of a parsed secrets.json, and returns the names. A string with a replacement is then
+/// converted like a variable's text, so that a port may come from a variable, too.
 pub(super) fn fill_in(
     content: &mut Value,
     env: &BTreeMap<String, String>,
@@ -99,7 +99,8 @@ pub(super) fn fill_in(
                     *value = keys.get(&key).map_or(Value::Null, |schema| check::from_text(&filled, schema));
                 }
                 Err(missing) => {
-                    let text = format!("needs the variable {missing}, which is not set; set it or put the value here");
+                    let text =
+                        format!("refers to the variable {missing}, which is not set; set it, or write the value here");
                     findings.problem(place, key, text);
                     *value = Value::Null;
                 }
@@ -109,7 +110,7 @@ pub(super) fn fill_in(
     named
 }
 
-/// The variables that hold secrets: those that secrets.json names, those that stand for a secret key, and URLs with a password.
+/// The names of variables that hold secrets: those that secrets.json refers to, those of a secret key, and URLs with a password.
 pub(super) fn secret_names(
     env: &BTreeMap<String, String>,
     named_in_secrets: BTreeSet<String>,
@@ -128,7 +129,7 @@ pub(super) fn secret_names(
     named_in_secrets.into_iter().chain(set).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The text with every `${NAME}` replaced, or the first name that is missing. Other dollar signs stay as they are.
+/// Replaces every `${NAME}`; the error is the first variable that is not set. Other dollar signs stay unchanged.
 fn substitute(text: &str, env: &BTreeMap<String, String>, named: &mut BTreeSet<String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

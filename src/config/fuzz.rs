@@ -8,11 +8,11 @@ use super::Sources;
 use super::load::load;
 use std::path::Path;
 
-/// No input has it unless it asks for it by the name of the variable.
+/// An input contains this only if it refers to the variable by name.
 const PASSWORD: &str = "a-password-that-no-input-guesses";
 
-/// The first bytes go into config.json, what is behind a zero into secrets.json; each text loads, or says what is wrong with
-/// it in lines without the password.
+/// Writes the bytes before the first zero to config.json and the rest to secrets.json; loading succeeds, or reports problems that do
+/// not contain the password.
 pub(crate) fn files(data: &[u8], folder: &Path) {
     let at = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
     let (config, secrets) = data.split_at(at);
@@ -28,6 +28,6 @@ pub(crate) fn files(data: &[u8], folder: &Path) {
         Ok(loaded) => format!("{:?} {:?}", loaded.warnings, loaded.effective()),
         Err(problems) => problems.to_string(),
     };
-    // What the input says itself may stand there as the name of a key.
+    // Text of the input may appear as the name of a key.
     assert!(!shown.contains(PASSWORD), "{shown}");
 }

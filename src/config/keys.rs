@@ -1,7 +1,7 @@
-//! The keys of `config.json` and `secrets.json`: the one place where each is named, described, bounded and given a default.
+//! The keys of `config.json` and `secrets.json`: the one place that defines each key's name, description, bounds and default.
 //!
-//! 1. The JSON Schemas are made from these types, and the checks read those schemas; nothing about a single key stands
-//!    elsewhere but what depends on several keys.
+//! 1. The JSON Schemas are generated from these types, and the checks use those schemas; only rules between several keys are
+//!    elsewhere.
 //! 2. A key marked `writeOnly` holds a secret and is never shown.
 //!
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
@@ -16,36 +16,36 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use tasks::TasksKeys;
 
-/// What `crate::cluster::ids` allows, for editors; the check itself is made there.
+/// The pattern of ids, for editors; `crate::cluster::ids` does the actual check.
 const ID_PATTERN: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]*$";
 
-/// Settings of a clawster node. All keys are optional. Credentials belong into secrets.json beside this file.
+/// Settings of a clawster node. All keys are optional. Credentials belong in secrets.json beside this file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "clawster config.json")]
 pub(super) struct ConfigFile {
-    /// Where the JSON Schema of this file is, for editors.
+    /// Path or URL of this file's JSON Schema, for editors.
     #[serde(rename = "$schema")]
     pub(super) schema: Option<String>,
-    /// This node: who it is and how it beats.
+    /// This node: its identity and its heartbeats.
     pub(super) node: NodeKeys,
-    /// The cluster that the node takes part in.
+    /// The cluster that the node joins.
     pub(super) cluster: ClusterKeys,
-    /// Elections.
+    /// The leader and its election.
     pub(super) leader: LeaderKeys,
     /// Messages between the nodes.
     pub(super) sync: SyncKeys,
-    /// Tasks.
+    /// The task queue.
     pub(super) tasks: TasksKeys,
-    /// Where Redis is. With none of these keys and no variable, the node looks at 127.0.0.1:6379 and else starts a private Redis.
+    /// The connection to Redis. Without any of these keys or their variables, the node uses 127.0.0.1:6379 if a Redis answers there, else it starts a private Redis.
     pub(super) redis: RedisKeys,
-    /// Where heartbeats are recorded; off without `mongodb.uri` in secrets.json.
+    /// The MongoDB that records heartbeats. Off unless `mongodb.uri` is set in secrets.json.
     pub(super) mongodb: MongoKeys,
-    /// Recent history in Redis, without MongoDB.
+    /// The recent history in Redis, used without MongoDB.
     pub(super) history: HistoryKeys,
-    /// Logs.
+    /// Log output.
     pub(super) logging: LoggingKeys,
-    /// Metrics for Prometheus.
+    /// Metrics for Prometheus, and probes.
     pub(super) metrics: MetricsKeys,
     /// The JSON-RPC server.
     pub(super) rpc: RpcKeys,
@@ -55,34 +55,34 @@ pub(super) struct ConfigFile {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NodeKeys {
-    /// The node's id: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-'. Without it, one is generated and kept in the state directory.
+    /// The node's id: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-', not beginning with '.' or '-'. Default: an id that is generated once and saved in the state directory.
     #[schemars(length(min = 1, max = 64), extend("pattern" = ID_PATTERN))]
     pub(super) id: Option<String>,
-    /// A name for people; empty: the node id.
+    /// A display name for people. Empty: the node id.
     #[schemars(length(max = 256))]
     pub(super) name: String,
-    /// Where the node's gateway can be reached; shown to the other nodes, not used by clawster itself.
+    /// The address of this node's gateway. The other nodes can read it; clawster itself does not use it.
     #[schemars(length(max = 2048))]
     pub(super) endpoint: Option<String>,
-    /// What the node can do; tasks may ask for it.
+    /// The node's capabilities. A task that requires some of them runs only on nodes that have them.
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub(super) capabilities: Vec<String>,
-    /// Free labels, from name to text.
+    /// Labels of the node, such as {"zone": "eu"}. A task that requires a label runs only on nodes that have it.
     #[schemars(extend("maxProperties" = 256, "propertyNames" = json!({"minLength": 1, "maxLength": 256})))]
     #[schemars(extend("additionalProperties" = json!({"type": "string", "maxLength": 256})))]
     pub(super) labels: BTreeMap<String, String>,
-    /// Whether `clawster serve` joins the cluster by itself at start.
+    /// Whether `clawster serve` joins the cluster at start.
     pub(super) auto_join: bool,
-    /// Seconds between two heartbeats. A setting of the cluster: its first member decides.
+    /// Seconds between two heartbeats. Lower: failures are noticed sooner, with more load on Redis. A cluster setting: the first member's value applies to all nodes.
     #[schemars(range(min = 0.05, max = 3600.0))]
     pub(super) heartbeat_interval: f64,
-    /// Seconds after the last heartbeat until the node counts as offline; at least 3 heartbeat intervals. A setting of the cluster.
+    /// Seconds without a heartbeat after which a node counts as offline; at least 3 heartbeat intervals. A cluster setting.
     #[schemars(range(min = 0.15, max = 86400.0))]
     pub(super) heartbeat_ttl: f64,
-    /// How many further attempts follow a failed heartbeat.
+    /// How often a failed heartbeat is retried.
     #[schemars(range(min = 0, max = 100))]
     pub(super) retry_count: u32,
-    /// Seconds between two attempts.
+    /// Seconds between two attempts of a heartbeat.
     #[schemars(range(min = 0.0, max = 3600.0))]
     pub(super) retry_delay: f64,
 }
@@ -108,7 +108,7 @@ impl Default for NodeKeys {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ClusterKeys {
-    /// The cluster's name: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-'. Clusters of different names share nothing on one Redis.
+    /// The cluster's name: 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-', not beginning with '.' or '-'. Clusters with different names can use the same Redis and never see each other.
     #[schemars(length(min = 1, max = 64), extend("pattern" = ID_PATTERN))]
     pub(super) name: String,
 }
@@ -123,14 +123,14 @@ impl Default for ClusterKeys {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LeaderKeys {
-    /// Seconds that a leadership lasts without a renewal; at least 3 heartbeat intervals. A setting of the cluster.
+    /// Seconds until the leader's lease expires without a renewal; at least 3 heartbeat intervals. Lower: a frozen leader is replaced sooner. A cluster setting.
     #[schemars(range(min = 0.3, max = 86400.0))]
     pub(super) lease_ttl: f64,
-    /// Whether this node stands for leader.
+    /// Whether this node may become leader.
     pub(super) candidate: bool,
-    /// What a takeover waits for. A setting of the cluster.
+    /// When a new leader may take over. A cluster setting.
     pub(super) mode: LeaderModeKey,
-    /// Seconds after which a node whose connection is gone counts as dead; at most a third of `leader.lease_ttl`. A setting of the cluster.
+    /// Seconds after which a node whose connection to Redis is gone counts as dead; at most a third of `leader.lease_ttl`. Must exceed the pauses of the network to Redis, or a living leader is replaced. A cluster setting.
     #[schemars(range(min = 0.1, max = 3600.0))]
     pub(super) presence_grace: f64,
 }
@@ -145,9 +145,9 @@ impl Default for LeaderKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LeaderModeKey {
-    /// At most one node believes that it leads, at every instant.
+    /// At every instant at most one node considers itself leader.
     Exclusive,
-    /// Faster failover; for a moment two nodes may believe it, and only terms tell them apart.
+    /// Faster failover: two nodes may consider themselves leader for a moment; only the higher term is valid.
     Fenced,
 }
 
@@ -155,17 +155,17 @@ pub(super) enum LeaderModeKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SyncKeys {
-    /// How many messages one call receives unless it says otherwise.
+    /// How many messages a call receives by default.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) batch_size: u32,
-    /// How many messages are kept for members that were away.
+    /// How many messages are kept for members that have not read them. Older messages are trimmed, and such a member gets a gap.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(super) max_stream_length: u64,
-    /// How many bytes of messages Redis holds for members that have not read them; at most half of Redis' maxmemory, whatever is
-    /// set here. One sender may use three quarters. Beyond it, messages wait in the sender's outbox. 1 MiB to 1 TiB.
+    /// How many bytes of messages are kept in Redis for members that have not read them; never more than half of Redis'
+    /// maxmemory. One sender may use three quarters of it. When it is full, messages wait in the sender's outbox. 1 MiB to 1 TiB.
     #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
     pub(super) max_stream_bytes: u64,
-    /// How many bytes of unsent messages are kept on disk while Redis is unreachable; 1 MiB (one message) to 1 TiB.
+    /// How many bytes of unsent messages are kept on disk while Redis is unreachable. When it is full, sending fails. 1 MiB (one message) to 1 TiB.
     #[schemars(range(min = 1_048_576, max = 1_099_511_627_776_u64))]
     pub(super) outbox_bytes: u64,
 }
@@ -180,32 +180,32 @@ impl Default for SyncKeys {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RedisKeys {
-    /// The whole address: redis://host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Excludes host, port and tls in the same file. A password belongs into secrets.json.
+    /// The complete address: redis://host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Not allowed together with host, port or tls in the same file. A password belongs in secrets.json.
     #[schemars(length(min = 1, max = 4096), extend("writeOnly" = true))]
     pub(super) url: Option<String>,
-    /// The host's name or address.
+    /// Host name or IP address of Redis.
     #[schemars(length(min = 1, max = 255))]
     pub(super) host: String,
-    /// The port.
+    /// TCP port of Redis.
     #[schemars(range(min = 1, max = 65_535))]
     pub(super) port: u16,
-    /// The number of the database.
+    /// Number of the database.
     #[schemars(range(min = 0, max = 65_535))]
     pub(super) db: u32,
-    /// The user of Redis 6 and newer; without it, the default user.
+    /// User name (Redis 6 and newer). Default: the default user.
     #[schemars(length(max = 1000))]
     pub(super) username: Option<String>,
-    /// Whether the connection uses TLS.
+    /// Whether to connect with TLS.
     pub(super) tls: bool,
-    /// What kind of Redis this is. This version supports standalone and embedded.
+    /// The kind of Redis. This version supports standalone and embedded.
     pub(super) mode: RedisModeKey,
-    /// The addresses (host:port) of the sentinels or of cluster nodes.
+    /// Addresses (host:port) of the sentinels or of nodes of the Redis Cluster.
     #[schemars(length(max = 100), inner(length(min = 1, max = 300)))]
     pub(super) nodes: Vec<String>,
-    /// The name under which the sentinels know the master.
+    /// The sentinels' name of the primary.
     #[schemars(length(min = 1, max = 200))]
     pub(super) master_name: Option<String>,
-    /// How many replicas must confirm a grant of leadership. This version supports none.
+    /// How many replicas must confirm a grant of leadership. This version supports only none.
     pub(super) wait_replicas: WaitReplicasKey,
 }
 
@@ -230,13 +230,13 @@ impl Default for RedisKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RedisModeKey {
-    /// One server, or one address that always leads to the primary.
+    /// One server, or one address that always reaches the primary.
     Standalone,
-    /// Sentinels name the primary (not supported by this version).
+    /// Redis Sentinel (not supported by this version).
     Sentinel,
     /// Redis Cluster (not supported by this version).
     Cluster,
-    /// A private redis-server that the node starts on a unix socket in the state directory, shared by the nodes of this host.
+    /// A private redis-server on a unix socket in the state directory, started by the node and shared by all nodes of this host.
     Embedded,
 }
 
@@ -244,7 +244,7 @@ pub(super) enum RedisModeKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WaitReplicasKey {
-    /// The primary alone.
+    /// No replica; the primary's answer suffices.
     None,
     /// More than half of the replicas (not supported by this version).
     Majority,
@@ -256,20 +256,20 @@ pub(super) enum WaitReplicasKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct LoggingKeys {
-    /// The least severe lines that are written. The libraries that clawster uses log at warn.
+    /// The lowest severity that is logged. Libraries log from warn on.
     pub(super) level: LevelKey,
-    /// How a line looks.
+    /// The format of a log line.
     pub(super) format: FormatKey,
-    /// The log file; relative to the state directory, "off" for none.
+    /// Path of the log file, relative to the state directory; "off" for no file.
     #[schemars(length(min = 1, max = 4096))]
     pub(super) file: String,
-    /// Bytes after which the log file is rotated; 4 KiB to 1 TiB.
+    /// Size in bytes at which the log file is rotated; 4 KiB to 1 TiB.
     #[schemars(range(min = 4096, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes: u64,
-    /// How many rotated files are kept, named .1 (the newest) and so on; 0 empties the file instead.
+    /// How many rotated files are kept, named .1 (the newest), .2 and so on; 0: the file is emptied instead of rotated.
     #[schemars(range(min = 0, max = 100))]
     pub(super) backup_count: u32,
-    /// Whether lines also go to /dev/log, where there is one, with the tag clawster.
+    /// Whether lines are also sent to /dev/log, if it exists, with the tag clawster.
     pub(super) syslog: bool,
 }
 
@@ -291,13 +291,13 @@ impl Default for LoggingKeys {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(super) enum LevelKey {
-    /// Only what failed for good.
+    /// Only errors.
     Error,
-    /// Also what needs attention.
+    /// Also conditions that need attention.
     Warn,
-    /// Also what happened.
+    /// Also normal events.
     Info,
-    /// Also why.
+    /// Also requests, heartbeats, Redis calls and reasons.
     Debug,
     /// Everything.
     Trace,
@@ -307,7 +307,7 @@ pub(super) enum LevelKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum FormatKey {
-    /// Lines for people.
+    /// Plain text for people.
     Text,
     /// One JSON object per line.
     Json,
@@ -317,7 +317,7 @@ pub(super) enum FormatKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct MetricsKeys {
-    /// The address (ip:port) that a node serves /metrics, /healthz and /readyz on, or "off". Nobody has to prove who they are: prefer 127.0.0.1.
+    /// The address (ip:port) on which a node serves /metrics, /healthz and /readyz, or "off". Requests are not authenticated, so prefer 127.0.0.1.
     #[schemars(length(min = 1, max = 100))]
     pub(super) listen: String,
 }
@@ -332,7 +332,7 @@ impl Default for MetricsKeys {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RpcKeys {
-    /// The longest line that a client may send, in bytes; 64 KiB to 256 MiB.
+    /// The longest line a client may send, in bytes; 64 KiB to 256 MiB. A longer line is refused.
     #[schemars(range(min = 65_536, max = 268_435_456))]
     pub(super) max_line_bytes: u32,
 }
@@ -343,18 +343,18 @@ impl Default for RpcKeys {
     }
 }
 
-/// Credentials of a clawster node. Keep this file out of version control, readable by its owner only. Inside a value,
-/// ${NAME} is replaced by that environment variable; an empty text counts as not given.
+/// Credentials of a clawster node. Keep this file out of version control and readable by its owner only. In a value,
+/// ${NAME} is replaced by that environment variable; an empty string counts as unset.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "clawster secrets.json")]
 pub(super) struct SecretsFile {
-    /// Where the JSON Schema of this file is, for editors.
+    /// Path or URL of this file's JSON Schema, for editors.
     #[serde(rename = "$schema")]
     pub(super) schema: Option<String>,
-    /// How to reach Redis.
+    /// The connection to Redis.
     pub(super) redis: RedisSecrets,
-    /// How to reach MongoDB.
+    /// The connection to MongoDB.
     pub(super) mongodb: MongoSecrets,
 }
 
@@ -362,22 +362,22 @@ pub(super) struct SecretsFile {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RedisSecrets {
-    /// The whole address: redis://user:password@host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Special characters of user and password are percent-encoded.
+    /// The complete address: redis://user:password@host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Percent-encode special characters in user and password.
     #[schemars(length(max = 4096), extend("writeOnly" = true))]
     pub(super) url: Option<String>,
-    /// The host's name or address.
+    /// Host name or IP address of Redis.
     #[schemars(length(max = 255))]
     pub(super) host: Option<String>,
-    /// The port.
+    /// TCP port of Redis.
     #[schemars(range(min = 1, max = 65_535))]
     pub(super) port: Option<u16>,
-    /// The user of Redis 6 and newer; without it, the default user.
+    /// User name (Redis 6 and newer). Default: the default user.
     #[schemars(length(max = 1000))]
     pub(super) username: Option<String>,
-    /// The password.
+    /// Password of the user.
     #[schemars(length(max = 4096), extend("writeOnly" = true))]
     pub(super) password: Option<String>,
-    /// The number of the database.
+    /// Number of the database.
     #[schemars(range(min = 0, max = 65_535))]
     pub(super) db: Option<u32>,
 }
@@ -386,7 +386,7 @@ pub(super) struct RedisSecrets {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct MongoSecrets {
-    /// The connection string, mongodb:// or mongodb+srv://; turns the history on.
+    /// The connection string, mongodb:// or mongodb+srv://. Setting it makes nodes record their heartbeats in MongoDB.
     #[schemars(length(max = 4096), extend("writeOnly" = true))]
     pub(super) uri: Option<String>,
 }

@@ -1,8 +1,8 @@
-//! The values of one origin, and how several of them are laid over one another.
+//! A layer: the values from one origin, by key.
 //!
-//! 1. A value never parts from its source.
+//! 1. A value always stays with its source.
 //!
-//! Not here: reading the values (`sources.rs`, `environment.rs`), Redis addresses (`redis.rs`).
+//! Not here: reading the values (`sources.rs`, `environment.rs`), merging layers (`redis.rs`).
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use std::path::PathBuf;
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
-    /// Built in.
+    /// The built-in default.
     Default,
     /// A file.
     File(PathBuf),
-    /// secrets.json: whatever stands there, or comes from a variable that it names, is not shown.
+    /// secrets.json: its values, and those of variables it refers to, are never shown.
     Secrets(PathBuf),
-    /// A variable.
+    /// The environment variable with this name.
     Environment(String),
-    /// Given, but raised or lowered to fit.
+    /// A configured value that was raised or lowered to fit other values.
     Adjusted(Box<Source>),
 }
 
@@ -70,7 +70,7 @@ impl Layer {
         self.0.iter().map(|(key, given)| (key.as_str(), given))
     }
 
-    /// A text value.
+    /// The value of a key, if it is a string.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.value.as_str()
     }
@@ -80,7 +80,7 @@ impl Layer {
         self.get(key).map_or(Source::Default, |given| given.source.clone())
     }
 
-    /// Drops texts that are empty: in secrets.json and in the old file they stand for "none".
+    /// Removes empty strings: in secrets.json and in the old format they mean "not set".
     pub(super) fn drop_empty_texts(&mut self) {
         self.0.retain(|_, given| given.value.as_str() != Some(""));
     }

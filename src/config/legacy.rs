@@ -1,7 +1,7 @@
-//! The old single config.json, whose settings all stood under `cluster`.
+//! The old format: a single config.json with all settings under `cluster`.
 //!
-//! 1. Every old key that is found gives one warning that names its successor.
-//! 2. A file that starts with the old defaults starts here too: times that are too short by today's rule are raised.
+//! 1. Every old key gives one warning that names its replacement.
+//! 2. A file with the old defaults still works: times that are too short by today's rules are raised.
 //!
 //! Not here: the rule itself (`validate.rs`).
 
@@ -11,18 +11,18 @@ use super::problem::Findings;
 use super::schema::Index;
 use serde_json::Value;
 
-/// What becomes of an old key's value.
+/// What replaces an old key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Becomes {
-    /// The same value under the new key.
+    /// The new key, with the same value.
     Same(&'static str),
-    /// Seconds under the new key, from milliseconds.
+    /// The new key, in seconds instead of milliseconds.
     Seconds(&'static str),
-    /// Nothing; there is no such setting any more, for this reason.
+    /// Nothing, for this reason.
     Nothing(&'static str),
 }
 
-/// The old keys below `cluster`, and what became of them.
+/// The old keys below `cluster`, and their replacements.
 const KEYS: [(&str, Becomes); 13] = [
     ("enabled", Becomes::Same("node.auto_join")),
     ("node_id", Becomes::Same("node.id")),
@@ -39,7 +39,7 @@ const KEYS: [(&str, Becomes); 13] = [
     ("sync.max_stream_length", Becomes::Same("sync.max_stream_length")),
 ];
 
-/// Takes the old keys out of a parsed config.json; the rest is today's format. `None`: there are none.
+/// Moves the old keys from a parsed config.json to a layer; the rest is in today's format. `None`: there are no old keys.
 pub(super) fn take(content: &mut Value, place: &str, source: &Source, findings: &mut Findings) -> Option<Layer> {
     let cluster = content.get_mut("cluster")?.as_object_mut()?;
     let mut old: Vec<(String, Value)> = Vec::new();
@@ -64,7 +64,7 @@ pub(super) fn take(content: &mut Value, place: &str, source: &Source, findings: 
         let shown = format!("cluster.{name}");
         let Some((_, becomes)) = KEYS.iter().find(|(key, _)| *key == name) else {
             let known: Vec<String> = KEYS.iter().map(|(key, _)| format!("cluster.{key}")).collect();
-            let text = format!("is not a known key; the old format has {}", known.join(", "));
+            let text = format!("is not a known key; the keys of the old format are {}", known.join(", "));
             findings.problem(place, shown, text);
             continue;
         };
@@ -81,10 +81,10 @@ pub(super) fn take(content: &mut Value, place: &str, source: &Source, findings: 
         findings.warn(format!("{place}: {shown} is deprecated; use {key}{unit} in {file}"));
         let new = key.split_once('.').and_then(|(section, name)| content.get(section)?.get(name));
         if new.is_some() {
-            findings.warn(format!("{place}: {shown} has no effect, because {key} is given too"));
+            findings.warn(format!("{place}: {shown} has no effect, because {key} is also set; remove {shown}"));
             continue;
         }
-        // null and an empty text stood for "none".
+        // null and an empty string meant "not set".
         if value.is_null() || value.as_str() == Some("") {
             continue;
         }

@@ -1,6 +1,6 @@
-//! The load: find, read, check, lay over, validate.
+//! Loads the configuration: find, read, check, merge, validate.
 //!
-//! 1. Every step goes on after a problem, so that one start shows all of them.
+//! 1. Every step continues after a problem, so that one start reports all problems.
 //!
 //! Not here: the steps themselves.
 
@@ -14,39 +14,39 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A configuration that can be used.
+/// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What the operator should know, one line each, without secrets.
+    /// Warnings for the operator, one line each, without secrets.
     pub warnings: Vec<String>,
     effective: Vec<EffectiveValue>,
 }
 
 impl Loaded {
-    /// Every key with its value and source, by name; secrets are masked.
+    /// All keys with value and source, sorted by name; secrets are masked.
     #[must_use]
     pub fn effective(&self) -> Vec<EffectiveValue> {
         self.effective.clone()
     }
 }
 
-/// A value that is in effect.
+/// The effective value of a key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EffectiveValue {
-    /// Its key, dotted; the names without a dot are not from a file.
+    /// The dotted key; a name without a dot is a directory or program, not a key of a file.
     pub key: String,
-    /// The value; a secret is the text `***`.
+    /// The value; a secret is shown as `***`.
     pub value: Value,
-    /// `default`, a file's path, or `environment` and a variable's name.
+    /// `default`, a file's path, or `environment NAME`.
     pub source: String,
 }
 
-/// Says what is wrong with a connection string, as the rest of a sentence that begins with its key, and shows nothing of it.
+/// Checks a connection string. The error continues a sentence that begins with the key, and quotes nothing of the string.
 pub type UriCheck = fn(&str) -> Result<(), String>;
 
-/// Reads everything and makes a configuration of it; `mongodb.uri` is only looked at from outside.
+/// Loads the configuration; of `mongodb.uri` only the scheme is checked.
 ///
 /// # Errors
 /// As [`load_with`].
@@ -54,11 +54,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     load_with(sources, |_| Ok(()))
 }
 
-/// Reads everything and makes a configuration of it. `mongodb_uri`: what the driver says to a connection string, because this module
-/// knows none.
+/// Loads the configuration. `mongodb_uri`: the driver's check of a connection string, which this module does not know.
 ///
 /// # Errors
-/// [`Problems`]: every value that cannot be used, every unknown key, every file that cannot be read.
+/// [`Problems`]: all invalid values, unknown keys and unreadable files.
 pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Problems> {
     let mut findings = Findings::default();
     let place = sources::find(sources, &mut findings);
@@ -70,7 +69,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
         Some(path) => secrets_layer(path, sources, &mut findings),
         None => Default::default(),
     };
-    warn_of_passwords(&config, &mut findings);
+    warn_about_passwords(&config, &mut findings);
     if let Some(legacy) = &legacy {
         for (key, given) in legacy.iter() {
             config.insert(key, given.clone());
@@ -89,7 +88,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
     let around = validate::Surroundings {
         state_dir,
         config_dir: place.dir,
-        // A bare name is looked for in the PATH, like any command.
+        // A bare name is searched in PATH, like any command.
         redis_server: redis_server.map(|text| if text.contains('/') { sources.cwd.join(text) } else { text.into() }),
         mongodb_uri,
         secret_variables: environment::secret_names(&sources.env, named_in_secrets, &Index::all()),
@@ -103,7 +102,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
     }
 }
 
-/// The keys of config.json, those of the old format apart.
+/// The keys of config.json, and separately those of the old format.
 fn config_layer(path: &Path, findings: &mut Findings) -> (Layer, Option<Layer>) {
     let Some(mut content) = sources::read(path, findings) else { return Default::default() };
     let (place, source) = (path.display().to_string(), Source::File(path.to_path_buf()));
@@ -111,7 +110,7 @@ fn config_layer(path: &Path, findings: &mut Findings) -> (Layer, Option<Layer>) 
     (check::file(&content, &place, &source, &Index::config(), findings), legacy)
 }
 
-/// The keys of secrets.json, and the variables that it names.
+/// The keys of secrets.json, and the variables that it refers to.
 fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> (Layer, BTreeSet<String>) {
     let Some(mut content) = sources::read(path, findings) else { return Default::default() };
     let (place, source) = (path.display().to_string(), Source::Secrets(path.to_path_buf()));
@@ -123,10 +122,10 @@ fn secrets_layer(path: &Path, sources: &Sources, findings: &mut Findings) -> (La
     (layer, named)
 }
 
-fn warn_of_passwords(config: &Layer, findings: &mut Findings) {
+fn warn_about_passwords(config: &Layer, findings: &mut Findings) {
     let Some(given) = config.get("redis.url") else { return };
     if redis::parse(given.value.as_str().unwrap_or_default()).is_ok_and(|parsed| parsed.password.is_some()) {
-        findings.warn(format!("{}: redis.url holds a password; move it to secrets.json", given.source));
+        findings.warn(format!("{}: redis.url contains a password; move it to secrets.json", given.source));
     }
 }
 
@@ -142,7 +141,7 @@ fn effective(values: &Layer, config: &Config, state_source: &str, sources: &Sour
         let value = match (key, value) {
             ("redis.url", Value::String(url)) => redis::masked(&url).into(),
             (_, Value::String(_)) if is_secret(schema) => "***".into(),
-            // Behind a unix socket there is neither.
+            // A unix socket has neither.
             ("redis.host" | "redis.port", _) if values.get(redis::SOCKET).is_some() => Value::Null,
             (_, value) => value,
         };

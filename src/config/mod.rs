@@ -1,10 +1,10 @@
-//! Raw files and environment, validated into a Config.
+//! Reads configuration files and environment variables and validates them into a [`Config`].
 //!
 //! 1. Precedence: environment, then secrets.json, then config.json, then the default. An empty variable counts as unset.
-//! 2. Every problem is reported, together; a configuration with a problem is not used at all.
+//! 2. All problems are reported together; a configuration with a problem is not used at all.
 //! 3. No secret is ever shown, neither in a problem nor in a warning nor in the list of effective values.
 //!
-//! Not here: what the settings do (`crate::cluster::settings`, `crate::engine`).
+//! Not here: the effect of the settings (`crate::cluster::settings`, `crate::engine`).
 
 mod check;
 mod environment;

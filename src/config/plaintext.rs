@@ -1,6 +1,6 @@
-//! Warnings for passwords that would cross a network unencrypted.
+//! Warns about passwords that would cross a network unencrypted.
 //!
-//! 1. A loopback address and a unix socket are no network.
+//! 1. A loopback address and a unix socket do not count as network.
 //! 2. No warning quotes a connection string.
 //!
 //! Not here: whether TLS is used (`redis.rs`, the driver of MongoDB).
@@ -10,7 +10,7 @@ use super::problem::Findings;
 use super::settings::{RedisAddress, RedisConfig, RedisMode, Secret};
 use std::net::IpAddr;
 
-/// Warns of each password that would be sent to another host without TLS.
+/// Warns about each password that would be sent to another host without TLS.
 pub(super) fn warn(redis: &RedisConfig, mongodb: Option<&Secret>, values: &Layer, findings: &mut Findings) {
     if let (RedisMode::Standalone, RedisAddress::Tcp { host, .. }) = (redis.mode, &redis.address)
         && redis.password.is_some()
@@ -18,22 +18,22 @@ pub(super) fn warn(redis: &RedisConfig, mongodb: Option<&Secret>, values: &Layer
         && !is_this_host(host)
     {
         findings.warn(format!(
-            "{}: the password of Redis is sent to {} without TLS, readable by everybody on the way; \
-             use redis.tls: true (or rediss://) where the server offers TLS",
+            "{}: the Redis password is sent to {} without TLS, so anyone on the network path can read it; \
+             set redis.tls: true (or use rediss://) if the server offers TLS",
             values.source("redis.password"),
             redis.address
         ));
     }
     if mongodb.is_some_and(|uri| mongodb_is_plain(uri.expose())) {
         findings.warn(format!(
-            "{}: mongodb.uri holds a password and does not ask for TLS: it crosses the network readable by everybody on the way; \
-             add tls=true where the server offers TLS",
+            "{}: mongodb.uri contains a password and does not enable TLS, so anyone on the network path can read it; \
+             add tls=true if the server offers TLS",
             values.source("mongodb.uri")
         ));
     }
 }
 
-/// Whether a host's name or address means this host, so that what goes there crosses no network.
+/// Whether a host name or address is this host, so that traffic to it crosses no network.
 #[must_use]
 pub fn is_this_host(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();

@@ -1,19 +1,19 @@
-//! What is wrong with a configuration, all of it in one message.
+//! The problems of a configuration, all in one message.
 //!
 //! 1. A problem names the file or variable, the key, what is wrong and what is allowed.
-//! 2. No text in here holds a value of a key that may be secret.
+//! 2. No text here contains the value of a key that may be secret.
 //!
 //! Not here: finding the problems (`check.rs`, `validate.rs`).
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// One thing that must be put right.
+/// One problem to fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file or variable.
     pub place: String,
-    /// The key; empty when the whole file is meant.
+    /// The key; empty if the problem concerns the whole file or variable.
     pub key: String,
     /// What is wrong and what is allowed.
     pub text: String,
@@ -21,7 +21,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Paths, variable names and keys come from outside: none of them may forge a line.
+        // Paths, variable names and keys are foreign text: none of them may forge a line.
         let line = if self.key.is_empty() {
             format!("{}: {}", self.place, self.text)
         } else {
@@ -38,9 +38,9 @@ pub struct Problems(pub Vec<Problem>);
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
-            [one] => write!(f, "the configuration cannot be used: {one}"),
+            [one] => write!(f, "invalid configuration: {one}"),
             all => {
-                write!(f, "the configuration cannot be used, {} problems:", all.len())?;
+                write!(f, "invalid configuration, {} problems:", all.len())?;
                 all.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }
         }
@@ -49,12 +49,12 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// What the steps of a load find on their way.
+/// The problems and warnings found while loading.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<String>,
-    /// Keys with a problem of their own: rules between keys say nothing about them.
+    /// Keys that already have a problem: rules between keys skip them.
     pub(super) bad_keys: BTreeSet<String>,
 }
 
@@ -70,15 +70,15 @@ impl Findings {
     }
 }
 
-/// Characters that end a line, drive a terminal, turn the direction of the text around, or take no room at all: nobody who reads a text with
-/// one of them sees what is in it. All lie below U+10000.
+/// Whether a character can hide or change how a text is displayed: it ends a line, controls a terminal, changes the text direction,
+/// or is invisible. All such characters are below U+10000.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// The text with control characters escaped, cut where no reader would go on.
+/// The text with unsafe characters escaped, cut to 2,000 characters.
 fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().take(2000) {

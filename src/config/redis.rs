@@ -1,12 +1,12 @@
-//! Redis addresses: reading a URL, and what wins when a URL and single keys come from several places.
+//! Redis addresses: parsing a URL, and the precedence of URLs and single keys from several layers.
 //!
-//! 1. A URL is a whole address: it discards every address key of lower layers, credentials included, so that a password
-//!    never goes to another host than the one it was written for.
+//! 1. A URL is a complete address: it discards all address keys of lower layers, credentials included, so that a password is never
+//!    sent to another host than the one it was written for.
 //! 2. A host discards the URLs of lower layers in the same way.
-//! 3. Port, database, user, password and TLS of a higher layer change just that part.
-//! 4. Within one layer, a URL excludes host, port and tls, and every part that it holds itself.
-//! 5. TLS that a layer asked for stays on: a host of a higher layer is reached with TLS too, a `redis://` URL of a higher layer
-//!    is refused. Only `redis.tls: false` of a higher layer turns TLS off, and that gives a warning.
+//! 3. Port, database, user, password and TLS of a higher layer change only that part.
+//! 4. Within one layer a URL excludes host, port and tls, and every part that the URL itself contains.
+//! 5. TLS that a layer requires stays on: a host of a higher layer is reached with TLS, too, and a `redis://` URL of a higher layer
+//!    is refused. Only `redis.tls: false` of a higher layer turns TLS off, with a warning.
 //!
 //! Not here: connecting (`crate::store`).
 
@@ -16,17 +16,17 @@ use super::settings::RedisAddress;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// What an address is made of, in the order that it is listed in.
+/// The keys that make up an address.
 const PARTS: [&str; 8] =
     ["redis.url", "redis.host", "redis.port", "redis.tls", "redis.db", "redis.username", "redis.password", SOCKET];
 
-/// The path of a unix socket; no key of a file, only URLs have it.
+/// The path of a unix socket: an internal key, set only from URLs.
 pub(super) const SOCKET: &str = "redis.socket";
 
-/// The place that asked for TLS; no key of a file. Unlike `redis.tls` it outlives the address that it came with.
+/// The place that required TLS: an internal key. Unlike `redis.tls` it stays when a higher layer discards the address.
 const TLS_ASKED: &str = "redis.tls asked for";
 
-/// A URL, taken apart.
+/// A parsed URL.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Parsed {
     pub(super) address: RedisAddress,
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Parsed {
     }
 }
 
-/// Lays a layer's Redis keys over what the lower ones gave.
+/// Merges a layer over the lower ones, with the rules above for Redis keys.
 pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findings) {
     if let Some(url) = layer.get("redis.url").cloned() {
         for key in ["redis.host", "redis.port", "redis.tls"] {
@@ -56,7 +56,7 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
                 findings.problem(
                     given.source.to_string(),
                     key,
-                    "excludes redis.url of the same place; keep one of them",
+                    "cannot be combined with redis.url in the same place; keep one of them",
                 );
             }
         }
@@ -73,7 +73,7 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
                 findings.problem(
                     given.source.to_string(),
                     key,
-                    "does not go with redis.url, which names a unix socket",
+                    "cannot be combined with redis.url, which names a unix socket; remove one of them",
                 );
             }
         }
@@ -84,7 +84,7 @@ pub(super) fn lay_over(below: &mut Layer, mut layer: Layer, findings: &mut Findi
     keep_tls(below, &layer, findings);
 }
 
-/// Keeps TLS on once it was asked for, whatever a later layer says of host and URL.
+/// Keeps TLS on once a layer required it, whatever host or URL a higher layer sets.
 fn keep_tls(values: &mut Layer, layer: &Layer, findings: &mut Findings) {
     let on = |given: &&Given| given.value == Value::Bool(true);
     let asked = values.get(TLS_ASKED).cloned();
@@ -94,7 +94,7 @@ fn keep_tls(values: &mut Layer, layer: &Layer, findings: &mut Findings) {
         if let Some(off) = layer.get("redis.tls") {
             values.remove(TLS_ASKED);
             findings.warn(format!(
-                "{}: redis.tls: false turns off the TLS that {} asks for; passwords and data go to Redis unencrypted",
+                "{}: redis.tls: false disables the TLS that {} requires; passwords and data are sent to Redis unencrypted",
                 off.source, asked.source
             ));
         } else if values.get("redis.url").is_none() {
@@ -103,14 +103,14 @@ fn keep_tls(values: &mut Layer, layer: &Layer, findings: &mut Findings) {
     }
 }
 
-/// The URL's source and the place that asked for TLS, where a URL without TLS would be used against the will of that place.
+/// The source of a URL without TLS and the place that requires TLS, if the two contradict each other.
 pub(super) fn contradiction(values: &Layer) -> Option<(&Source, &Source)> {
     let (url, asked) = (values.get("redis.url")?, values.get(TLS_ASKED)?);
     let plain = values.get("redis.tls").is_none_or(|given| given.value != Value::Bool(true));
     (plain && values.get(SOCKET).is_none()).then_some((&url.source, &asked.source))
 }
 
-/// Puts the parts of a URL beside it, with its source.
+/// Stores the parts of a URL as single keys, with the URL's source.
 fn spread(parsed: Parsed, url: &Given, below: &mut Layer, layer: &Layer, findings: &mut Findings) {
     let mut put = |key: &str, value: Value| below.insert(key, Given { value, source: url.source.clone() });
     put("redis.url", url.value.clone());
@@ -133,14 +133,14 @@ fn spread(parsed: Parsed, url: &Given, below: &mut Layer, layer: &Layer, finding
             findings.problem(
                 given.source.to_string(),
                 key,
-                "is also part of redis.url of the same place; keep one of them",
+                "is also part of redis.url in the same place; keep one of them",
             );
         }
         put(key, value);
     }
 }
 
-/// Reads a URL. The texts of the errors hold nothing of it.
+/// Parses a URL. The error texts quote nothing of it.
 pub(super) fn parse(url: &str) -> Result<Parsed, String> {
     const FORMS: &str = "use redis://[user:password@]host[:port][/db], rediss:// for TLS, or redis+unix:///path[?db=0]";
     for scheme in ["redis+unix:", "unix:"] {
@@ -172,7 +172,7 @@ fn tcp(url: &str, tls: bool) -> Result<Parsed, String> {
     };
     check_host(&host)?;
     if parsed.fragment().is_some() {
-        return Err("has a part behind #, which has no meaning".to_owned());
+        return Err("has a part after #, which is not allowed".to_owned());
     }
     if parsed.port() == Some(0) {
         return Err("has port 0; ports are 1 to 65535".to_owned());
@@ -183,7 +183,7 @@ fn tcp(url: &str, tls: bool) -> Result<Parsed, String> {
         text => Some(database(text)?),
     };
     if from_path.is_some() && from_query.is_some() {
-        return Err("names the database twice".to_owned());
+        return Err("specifies the database twice".to_owned());
     }
     let some = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
     Ok(Parsed {
@@ -195,22 +195,22 @@ fn tcp(url: &str, tls: bool) -> Result<Parsed, String> {
     })
 }
 
-/// What stands behind `unix://`: `[user:password@]/path[?db=0]`.
+/// Parses the part after `unix://`: `[user:password@]/path[?db=0]`.
 fn unix(rest: &str) -> Result<Parsed, String> {
     let (rest, db) = match rest.split_once('?') {
         Some((rest, text)) => (rest, query(Some(text))?),
         None => (rest, None),
     };
-    let start = rest.find('/').ok_or("names no absolute path")?;
+    let start = rest.find('/').ok_or("does not contain an absolute path")?;
     let (login, path) = rest.split_at(start);
     let (username, password) = match login.strip_suffix('@') {
         Some(login) => login.split_once(':').unwrap_or((login, "")),
         None if login.is_empty() || login.eq_ignore_ascii_case("localhost") => ("", ""),
-        None => return Err("names a host before the path of a unix socket".to_owned()),
+        None => return Err("contains a host before the path of a unix socket".to_owned()),
     };
     let path = decode(path)?;
     if path.len() < 2 || path.contains('\0') {
-        return Err("names no socket".to_owned());
+        return Err("does not name a socket".to_owned());
     }
     let some = |text: &str| if text.is_empty() { Ok(None) } else { decode(text).map(Some) };
     let address = RedisAddress::Unix(PathBuf::from(path));
@@ -222,7 +222,7 @@ fn query(text: Option<&str>) -> Result<Option<u32>, String> {
     for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("db", number)) if db.is_none() => db = Some(database(number)?),
-            _ => return Err("may hold only db=<number>, once, behind the question mark".to_owned()),
+            _ => return Err("may only have db=<number>, once, after the question mark".to_owned()),
         }
     }
     Ok(db)
@@ -230,27 +230,27 @@ fn query(text: Option<&str>) -> Result<Option<u32>, String> {
 
 fn database(text: &str) -> Result<u32, String> {
     let number = text.parse::<u16>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
-    number.map(u32::from).ok_or_else(|| "names a database that is not a whole number 0 to 65535".to_owned())
+    number.map(u32::from).ok_or_else(|| "has a database that is not a whole number from 0 to 65535".to_owned())
 }
 
-/// Whether a text can be a host's name or address; IPv6 without brackets.
+/// Checks that a text is a host name or address; IPv6 without brackets.
 pub(super) fn check_host(host: &str) -> Result<(), String> {
     if host.is_empty() {
-        return Err("names no host".to_owned());
+        return Err("does not name a host".to_owned());
     }
     if host.contains("//") {
         return Err("is a URL; put it into redis.url (REDIS_URL) instead".to_owned());
     }
     if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
-        return Err("is not a host's name or address; the port has a key of its own, redis.port".to_owned());
+        return Err("is not a host name or address; set the port with redis.port".to_owned());
     }
     let good = host.len() <= 255 && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':'));
-    if good { Ok(()) } else { Err("holds a character that a host's name cannot have".to_owned()) }
+    if good { Ok(()) } else { Err("contains a character that is not allowed in a host name".to_owned()) }
 }
 
-/// The text with `%41` and the like replaced.
+/// Decodes percent-encoding such as `%41`.
 fn decode(text: &str) -> Result<String, String> {
-    let wrong = || "holds a percent sign that is not followed by two hexadecimal digits of UTF-8".to_owned();
+    let wrong = || "contains a percent sign that is not followed by two hexadecimal digits of valid UTF-8".to_owned();
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -265,10 +265,10 @@ fn decode(text: &str) -> Result<String, String> {
     String::from_utf8(out).map_err(|_| wrong())
 }
 
-/// A URL for people: its password is masked.
+/// A URL with its password masked.
 pub(super) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("//") else { return "***".to_owned() };
-    // The last @ before the path: a password may hold one by mistake.
+    // The last @ before the path: a password may contain one by mistake.
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| rest.get(..end).unwrap_or_default());
     match authority.rsplit_once('@') {
         Some((login, host)) => {

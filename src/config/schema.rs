@@ -1,6 +1,6 @@
 //! The JSON Schemas (draft 2020-12) of the two files, and the same schemas as an index of keys.
 //!
-//! 1. What an editor is told and what the program checks is one and the same.
+//! 1. Editors and the program use the same schemas.
 //!
 //! Not here: the keys (`keys.rs`), the checks (`check.rs`).
 
@@ -26,7 +26,7 @@ fn generate<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
-    // A section's default repeats those of its keys; editors would paste the whole section.
+    // A section's default would repeat its keys' defaults, and editors would insert the whole section.
     if let Some(Value::Object(sections)) = schema.get_mut("properties") {
         for section in sections.values_mut().filter_map(Value::as_object_mut) {
             section.remove("default");
@@ -48,7 +48,7 @@ impl Index {
         Self::of(&secrets_schema())
     }
 
-    /// The keys of both files; where both have one, config.json's.
+    /// The keys of both files; a key in both has the schema of config.json.
     pub(super) fn all() -> Self {
         let mut all = Self::secrets().0;
         all.append(&mut Self::config().0);
@@ -77,7 +77,7 @@ impl Index {
         self.0.keys().any(|key| key.split('.').next() == Some(section))
     }
 
-    /// The known key that a mistyped one was most likely meant to be: the same name in another section, or a near one.
+    /// The known key that a mistyped key probably means: the same name in another section, or a similar one.
     pub(super) fn nearest(&self, key: &str) -> Option<&str> {
         let last = |text: &str| text.rsplit('.').next().unwrap_or_default().to_owned();
         let elsewhere = self.0.keys().find(|known| last(known) == last(key));
@@ -98,8 +98,8 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// How many letters must be added, dropped or changed to come from one text to the other (Levenshtein). Long texts count
-/// as far apart, which bounds the work.
+/// The Levenshtein distance: how many characters must be added, removed or changed to turn one text into the other. Only the first
+/// 100 characters are compared, which bounds the work.
 pub(super) fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(100).collect(), b.chars().take(100).collect());
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,7 +1,7 @@
 //! The validated configuration, as plain data.
 //!
-//! 1. A value that stands here is within its bounds and fits the others.
-//! 2. A [`Secret`] shows itself to nobody who does not ask for it by name.
+//! 1. Every value here is within its bounds and consistent with the others.
+//! 2. A [`Secret`] is only visible through [`Secret::expose`].
 //!
 //! Not here: where the values come from (`sources.rs`), what they mean for the cluster (`crate::cluster::settings`).
 
@@ -13,24 +13,24 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything that a node is told from outside.
+/// The complete configuration of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// This node.
     pub node: NodeConfig,
     /// The cluster's name.
     pub cluster: ClusterName,
-    /// The times of the cluster, as this node would set them.
+    /// The cluster's timing as configured here; the cluster's own settings take precedence.
     pub timing: Timing,
-    /// This node's part in elections.
+    /// Candidacy, leader mode and presence grace as configured here.
     pub leader: LeaderSettings,
-    /// Bounds of the message sync.
+    /// Limits of messages and tasks.
     pub sync: SyncSettings,
-    /// Where Redis is.
+    /// The connection to Redis.
     pub redis: RedisConfig,
-    /// Where heartbeats are recorded.
+    /// The MongoDB that records heartbeats.
     pub mongodb: MongoConfig,
-    /// Recent history, where no MongoDB is configured.
+    /// The recent history in Redis, used without MongoDB.
     pub history: HistoryConfig,
     /// Logs.
     pub logging: LoggingConfig,
@@ -38,46 +38,46 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// The JSON-RPC server.
     pub rpc: RpcConfig,
-    /// Where the node keeps what must survive it; absolute, may not exist yet.
+    /// The state directory: data that must survive the process. Absolute; may not exist yet.
     pub state_dir: PathBuf,
-    /// The folder that config.json and secrets.json were looked for in; `None` when there is none.
+    /// The folder of config.json and secrets.json; `None` if no such folder was found.
     pub config_dir: Option<PathBuf>,
-    /// The program to start for an embedded Redis, from CLAWSTER_REDIS_SERVER; `None`: `redis-server` of the PATH.
+    /// The server program for the private Redis, from CLAWSTER_REDIS_SERVER; `None`: `redis-server` from PATH.
     pub redis_server: Option<PathBuf>,
-    /// The variables of this process that hold secrets: a command that is run for a user gets none of them.
+    /// The names of environment variables that hold secrets; commands that this program runs do not get them.
     pub secret_variables: Vec<String>,
 }
 
 /// This node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeConfig {
-    /// Its id; `None`: generated.
+    /// The node id; `None`: a generated one.
     pub id: Option<NodeId>,
-    /// What it tells about itself when it joins; version and candidacy are filled in.
+    /// The node's metadata for the other members; version and candidacy are filled in later.
     pub metadata: Metadata,
-    /// Whether it joins by itself at start.
+    /// Whether the node joins at start.
     pub auto_join: bool,
-    /// How a failed heartbeat is tried again.
+    /// How often and after which delay a failed heartbeat is retried.
     pub retry: Retry,
 }
 
-/// What kind of Redis there is.
+/// The kind of Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedisMode {
-    /// One address.
+    /// One server at one address.
     Standalone,
-    /// Sentinels name the primary; not supported yet, so never in a [`Config`].
+    /// Redis Sentinel; not supported yet, so never in a [`Config`].
     Sentinel,
     /// Redis Cluster; not supported yet, so never in a [`Config`].
     Cluster,
-    /// A private server that nodes of this host share.
+    /// A private server that all nodes of this host share.
     Embedded,
 }
 
-/// How many replicas confirm a grant.
+/// How many replicas must confirm a grant of leadership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReplicas {
-    /// None; the primary alone.
+    /// None; the primary's answer suffices.
     None,
     /// More than half; not supported yet, so never in a [`Config`].
     Majority,
@@ -85,17 +85,17 @@ pub enum WaitReplicas {
     All,
 }
 
-/// Where a Redis listens.
+/// The address of a Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisAddress {
     /// A TCP port.
     Tcp {
-        /// Name or address, IPv6 without brackets.
+        /// Host name or IP address, IPv6 without brackets.
         host: String,
         /// 1 to 65535.
         port: u16,
     },
-    /// A unix socket, absolute.
+    /// The absolute path of a unix socket.
     Unix(PathBuf),
 }
 
@@ -109,14 +109,14 @@ impl fmt::Display for RedisAddress {
     }
 }
 
-/// How to reach Redis.
+/// The connection to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// Whether any `redis.*` key or variable was given at all.
+    /// Whether any `redis.*` key or variable is set.
     pub configured: bool,
-    /// What kind of Redis it is.
+    /// The kind of Redis.
     pub mode: RedisMode,
-    /// Where it listens; of no meaning in mode embedded.
+    /// Its address; has no effect in mode `embedded`.
     pub address: RedisAddress,
     /// The number of the database.
     pub db: u32,
@@ -128,14 +128,14 @@ pub struct RedisConfig {
     pub tls: bool,
     /// Addresses of sentinels or cluster nodes.
     pub nodes: Vec<String>,
-    /// The sentinels' name for the master.
+    /// The sentinels' name of the primary.
     pub master_name: Option<String>,
-    /// How many replicas confirm a grant.
+    /// How many replicas must confirm a grant of leadership.
     pub wait_replicas: WaitReplicas,
 }
 
 impl RedisConfig {
-    /// Means the private server at this socket, to which no credentials and no database number of another one go.
+    /// Switches to the private server at this socket; credentials and database number are dropped.
     pub fn use_private(&mut self, socket: PathBuf) {
         self.mode = RedisMode::Embedded;
         self.address = RedisAddress::Unix(socket);
@@ -146,7 +146,7 @@ impl RedisConfig {
     }
 }
 
-/// Where heartbeats are recorded.
+/// The MongoDB that records heartbeats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MongoConfig {
     /// The connection string; `None`: off.
@@ -159,71 +159,71 @@ pub struct MongoConfig {
     pub retention_days: u32,
 }
 
-/// Recent history.
+/// The recent history in Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryConfig {
-    /// How long Redis keeps heartbeats where no MongoDB is configured, at most a week; zero: not at all.
+    /// How long Redis keeps heartbeats if no MongoDB is configured; at most a week, zero: not at all.
     pub recent: Duration,
 }
 
-/// The least severe lines that are written.
+/// The lowest severity that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Only what failed for good.
+    /// Only errors.
     Error,
-    /// Also what needs attention.
+    /// Also conditions that need attention.
     Warn,
-    /// Also what happened.
+    /// Also normal events.
     Info,
-    /// Also why.
+    /// Also requests, heartbeats, Redis calls and reasons.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text for people.
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// Logs.
+/// Log output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggingConfig {
-    /// The least severe lines that are written.
+    /// The lowest severity that is logged.
     pub level: LogLevel,
-    /// How they look.
+    /// The format of a line.
     pub format: LogFormat,
-    /// The file, absolute; `None`: no file.
+    /// The absolute path of the log file; `None`: no file.
     pub file: Option<PathBuf>,
-    /// Bytes after which it is rotated.
+    /// Size in bytes at which the file is rotated.
     pub max_bytes: u64,
     /// How many rotated files are kept.
     pub backup_count: u32,
-    /// Whether lines go to /dev/log where there is one.
+    /// Whether lines are also sent to /dev/log, if it exists.
     pub syslog: bool,
 }
 
 /// Metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
-    /// Where they are served; `None`: nowhere.
+    /// The address that metrics and probes are served on; `None`: off.
     pub listen: Option<SocketAddr>,
-    /// The file or variable that says so, for messages.
+    /// The file or variable that sets it, for messages.
     pub place: String,
 }
 
 /// The JSON-RPC server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RpcConfig {
-    /// The longest line that a client may send, in bytes.
+    /// The longest line a client may send, in bytes.
     pub max_line_bytes: usize,
 }
 
-/// A text that is never shown: Debug and Display write `***`.
+/// A secret text: `Debug` and `Display` write `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -234,7 +234,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself; for the connection that needs it, never for a log line or an error.
+    /// The secret itself, for the connection that needs it; never for a log line or an error.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,9 +1,9 @@
-//! Where a configuration is looked for: the folder, its two files, the directories of the user.
+//! Finds the configuration: the folder, its two files, the user's directories.
 //!
-//! 1. The process's own environment and working directory are read in one place, [`Sources::from_process`].
-//! 2. What was asked for by name must be there; what is only a default may be absent.
+//! 1. The process's environment and working directory are read in one place, [`Sources::from_process`].
+//! 2. A folder or file that was named explicitly must exist; a default one may be missing.
 //!
-//! Not here: what stands in the files (`check.rs`).
+//! Not here: the content of the files (`check.rs`).
 
 use super::environment;
 use super::problem::Findings;
@@ -13,22 +13,22 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// The largest file that is read.
+/// The maximum size of a configuration file.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// What a configuration is made from.
+/// The inputs of a configuration.
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// `--config`: a folder, or the path of a config.json (under any name). Stands above CLAWSTER_CONFIG_DIR.
+    /// `--config`: a folder, or the path of a config.json (with any file name). Overrides CLAWSTER_CONFIG_DIR.
     pub flag_dir: Option<PathBuf>,
-    /// The environment. A value that is no UTF-8 holds U+FFFD, and is refused where it is used.
+    /// The environment variables. Bytes that are not UTF-8 become U+FFFD; such a value is refused if it is used.
     pub env: BTreeMap<String, String>,
-    /// What relative paths are relative to.
+    /// The working directory, which relative paths start from.
     pub cwd: PathBuf,
 }
 
 impl std::fmt::Debug for Sources {
-    /// The variables by name only: values such as `REDIS_PASSWORD` are secret.
+    /// Shows the variables' names only: values such as `REDIS_PASSWORD` are secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.env.keys().collect();
         f.debug_struct("Sources")
@@ -45,7 +45,7 @@ impl Sources {
     pub fn from_process(flag_dir: Option<PathBuf>) -> Self {
         let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
         let env = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
-        // Without a working directory (it was removed), relative paths lead nowhere, which the reading will report.
+        // If the working directory was removed, relative paths do not exist, and reading them reports that.
         Self { flag_dir, env, cwd: std::env::current_dir().unwrap_or_default() }
     }
 
@@ -64,7 +64,7 @@ pub(super) struct Place {
     pub(super) secrets: Option<PathBuf>,
 }
 
-/// Finds the folder. Of the default places the first that holds one of the two files is taken.
+/// Finds the folder. Without a named one, the first default folder with one of the two files is used.
 pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
     let nowhere = Place { dir: None, config: None, secrets: None };
     let variable = environment::get(&sources.env, "CLAWSTER_CONFIG_DIR", findings);
@@ -77,7 +77,7 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
         if path.is_dir() {
             if !holds_a_file(&path) {
                 findings.warn(format!(
-                    "{place}: {} holds neither config.json nor secrets.json; defaults and variables are used",
+                    "{place}: {} contains neither config.json nor secrets.json; using defaults and variables",
                     path.display()
                 ));
             }
@@ -90,10 +90,12 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
         }
         let text = match path.metadata() {
             Err(error) if !is_absent(&error) => {
-                format!("{} cannot be looked at: {error}; give this user the right to it", path.display())
+                format!("cannot access {}: {error}; grant this user access", path.display())
             }
-            Ok(_) => format!("{} is neither a folder nor a regular file; name one of them", path.display()),
-            Err(_) => format!("{} does not exist; name a folder or a config.json that does", path.display()),
+            Ok(_) => {
+                format!("{} is neither a folder nor a regular file; name a folder or a config.json", path.display())
+            }
+            Err(_) => format!("{} does not exist; name an existing folder or config.json", path.display()),
         };
         findings.problem(place, "", text);
         return nowhere;
@@ -103,8 +105,8 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
     found.map_or(nowhere, in_folder)
 }
 
-/// Whether a folder holds one of the two files. What cannot be looked at counts as there, so that reading it says why:
-/// a folder that is closed to this user must not be passed over in silence.
+/// Whether a folder contains one of the two files. An inaccessible file counts as present, so that reading it reports the error: a
+/// folder that this user cannot enter must not be skipped silently.
 fn holds_a_file(dir: &Path) -> bool {
     let is_there = |name: &str| dir.join(name).symlink_metadata().err().is_none_or(|error| !is_absent(&error));
     is_there("config.json") || is_there("secrets.json")
@@ -118,12 +120,12 @@ fn in_folder(dir: PathBuf) -> Place {
     Place { config: Some(dir.join("config.json")), secrets: Some(dir.join("secrets.json")), dir: Some(dir) }
 }
 
-/// Reads a file; `None` when it is absent, or when a problem was reported.
+/// Reads a file; `None` if it is missing, or if a problem was reported.
 pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Value> {
     let place = path.display().to_string();
     let bytes = match bytes(path) {
         Ok(bytes) => bytes,
-        // A link that leads nowhere is a mistake, an absent file is not.
+        // A dangling link is a mistake, a missing file is not.
         Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => return None,
         Err(error) => {
             findings.problem(place, "", format!("cannot be read: {error}"));
@@ -137,7 +139,7 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Value> {
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(value) => Some(value),
         Err(error) => {
-            // serde_json's message says what it expected and where; it quotes nothing of the file.
+            // serde_json's message contains what it expected and where, but no content of the file.
             findings.problem(place, "", format!("is not valid JSON: {error}"));
             None
         }
@@ -145,7 +147,7 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> Option<Value> {
 }
 
 fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
-    // Asked before opening: opening a pipe would wait for its writer.
+    // Checked before opening: opening a pipe would wait for its writer.
     if !path.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
@@ -157,13 +159,13 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Warns when others may read a file of secrets.
+/// Warns if other users may read a file with secrets.
 pub(super) fn warn_if_open(path: &Path, findings: &mut Findings) {
     use std::os::unix::fs::PermissionsExt;
     if let Ok(metadata) = path.metadata()
         && metadata.permissions().mode() & 0o077 != 0
     {
-        findings.warn(format!("{}: other users may read this file; chmod 600 it", path.display()));
+        findings.warn(format!("{}: other users may read this file; run chmod 600 on it", path.display()));
     }
 }
 
@@ -175,8 +177,7 @@ pub(super) fn state_dir(sources: &Sources, findings: &mut Findings) -> (PathBuf,
     match sources.user_dir("XDG_STATE_HOME", ".local/state") {
         Some(dir) => (dir, "default"),
         None => {
-            let text =
-                "there is no home directory to keep state in; set CLAWSTER_STATE_DIR (or HOME) to an absolute path";
+            let text = "there is no home directory for the state directory; set CLAWSTER_STATE_DIR (or HOME) to an absolute path";
             findings.problem("environment", "", text);
             (PathBuf::new(), "default")
         }

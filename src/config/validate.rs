@@ -1,7 +1,7 @@
-//! From values that fit their keys to a Config whose values fit one another.
+//! Validates the rules between keys and builds the [`Config`].
 //!
-//! 1. Rules between keys are checked here and nowhere else.
-//! 2. A rule says nothing about a key that is already reported.
+//! 1. Rules between keys are checked only here.
+//! 2. A rule skips a key that already has a problem.
 //!
 //! Not here: a single value's type and bounds (`keys.rs`, `check.rs`).
 
@@ -29,11 +29,11 @@ const INTERVAL: &str = "node.heartbeat_interval";
 const TTL: &str = "node.heartbeat_ttl";
 const LEASE: &str = "leader.lease_ttl";
 const GRACE: &str = "leader.presence_grace";
-/// What a private server has no use for.
-const IN_VAIN: [&str; 7] =
+/// Keys without effect in mode `embedded`.
+const WITHOUT_EFFECT: [&str; 7] =
     ["redis.url", "redis.host", "redis.port", "redis.db", "redis.username", "redis.password", "redis.tls"];
 
-/// What the files do not hold.
+/// Settings that do not come from the files' keys.
 #[derive(Debug)]
 pub(super) struct Surroundings {
     pub(super) state_dir: PathBuf,
@@ -43,13 +43,13 @@ pub(super) struct Surroundings {
     pub(super) mongodb_uri: UriCheck,
 }
 
-/// The Config, or nothing when a problem was found (here or before).
+/// The Config; `None` if a problem was found, here or before.
 pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findings) -> Option<Config> {
     let raw = match typed(values) {
         Ok(raw) => raw,
         Err(error) => {
-            // The checks and the types are made from the same schema, so this is a defect; still no reason to panic.
-            findings.problem("configuration", "", format!("cannot be read: {error}"));
+            // The checks use the schema of these types, so this is a defect; still no reason to panic.
+            findings.problem("configuration", "", format!("internal error, cannot be deserialized: {error}"));
             return None;
         }
     };
@@ -127,16 +127,17 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     })
 }
 
-/// What is wrong with an id; without the id itself where it may be an address with credentials.
+/// The problem of an id; without the id itself if it may be an address with credentials.
 fn id_problem(id: &str, error: &dyn std::fmt::Display) -> String {
     if may_be_shown(id) {
         error.to_string()
     } else {
-        "is not allowed; use 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-', none of '.' and '-' first".to_owned()
+        "is not allowed; use 1 to 64 characters of a-z, A-Z, 0-9, '.', '_', '-', not beginning with '.' or '-'"
+            .to_owned()
     }
 }
 
-/// The values as the types of `keys.rs`, defaults filled in.
+/// The values as the types of `keys.rs`, with defaults filled in.
 pub(super) fn typed(values: &Layer) -> Result<ConfigFile, serde_json::Error> {
     let mut sections: Map<String, Value> = Map::new();
     let known = Index::config();
@@ -150,7 +151,7 @@ pub(super) fn typed(values: &Layer) -> Result<ConfigFile, serde_json::Error> {
     serde_json::from_value(Value::Object(sections))
 }
 
-/// The bounds of `distributed.join_cluster` are in bytes; the schemas can only count characters.
+/// Checks sizes in bytes, as `distributed.join_cluster` does; the schemas can only count characters.
 fn sizes(node: &NodeKeys, values: &Layer, findings: &mut Findings) {
     let labels = node.labels.iter().flat_map(|(name, text)| [name, text]);
     let sizes = [
@@ -161,13 +162,13 @@ fn sizes(node: &NodeKeys, values: &Layer, findings: &mut Findings) {
     ];
     for (key, bytes, most) in sizes {
         if bytes > most && !findings.bad_keys.contains(key) {
-            let text = format!("holds a text of {bytes} bytes; at most {most} are allowed, in UTF-8");
+            let text = format!("contains a text of {bytes} bytes in UTF-8; the maximum is {most} bytes");
             findings.problem(values.source(key).to_string(), key, text);
         }
     }
 }
 
-/// A TTL and a lease last three heartbeats, the grace at most a third of the lease.
+/// Checks that TTL and lease last at least three heartbeats, and the grace at most a third of the lease.
 fn times(raw: &ConfigFile, values: &Layer, findings: &mut Findings) {
     let bad = |findings: &Findings, keys: &[&str]| keys.iter().any(|key| findings.bad_keys.contains(*key));
     let interval = raw.node.heartbeat_interval;
@@ -189,7 +190,7 @@ fn times(raw: &ConfigFile, values: &Layer, findings: &mut Findings) {
     }
 }
 
-/// Raises what an old file gave to what is needed today, and lowers the grace to fit.
+/// Raises times from a file in the old format to today's minimum, and lowers the grace to fit.
 pub(super) fn fit_legacy(values: &mut Layer, legacy: &Layer, findings: &mut Findings) {
     let Ok(raw) = typed(values) else { return };
     let is_legacy = |values: &Layer, key: &str| match (legacy.get(key), values.get(key)) {
@@ -224,7 +225,7 @@ fn adjust(values: &mut Layer, key: &str, to: f64) {
     values.insert(key, Given { value: to.into(), source });
 }
 
-/// Whether a time is shorter than three of another, forgiving what a decimal fraction loses in binary.
+/// Whether `time` is shorter than three times `part`, with a tolerance for rounding errors.
 fn too_short(time: f64, part: f64) -> bool {
     time + 1e-9 < 3.0 * part
 }
@@ -233,7 +234,7 @@ fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-/// Seconds within the bounds of their key, as whole microseconds.
+/// Seconds as a duration, rounded to whole microseconds.
 fn seconds(seconds: f64) -> Duration {
     let exact = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Duration::from_micros(u64::try_from((exact + Duration::from_nanos(500)).as_micros()).unwrap_or(u64::MAX))
@@ -252,7 +253,7 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
         findings.problem(
             at("redis.mode"),
             "redis.mode",
-            "this version supports standalone and embedded; use standalone",
+            "is not supported by this version; use standalone or embedded",
         );
     }
     let wait_replicas = match raw.wait_replicas {
@@ -261,19 +262,25 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
         WaitReplicasKey::All => WaitReplicas::All,
     };
     if wait_replicas != WaitReplicas::None {
-        findings.problem(at("redis.wait_replicas"), "redis.wait_replicas", "this version supports only none; use none");
+        findings.problem(
+            at("redis.wait_replicas"),
+            "redis.wait_replicas",
+            "is not supported by this version; use none",
+        );
     }
     if mode == RedisMode::Embedded {
         let url = values.get("redis.url").map(|given| &given.source);
-        // The parts of a URL are told of with it.
-        let told = |key: &str, given: &Given| key != "redis.url" && url == Some(&given.source);
-        for key in IN_VAIN.into_iter().filter(|key| values.get(key).is_some_and(|given| !told(key, given))) {
-            findings.warn(format!("{}: {key} has no effect with redis.mode embedded", at(key)));
+        // One warning for a URL, not one for each of its parts.
+        let is_part_of_url = |key: &str, given: &Given| key != "redis.url" && url == Some(&given.source);
+        for key in
+            WITHOUT_EFFECT.into_iter().filter(|key| values.get(key).is_some_and(|given| !is_part_of_url(key, given)))
+        {
+            findings.warn(format!("{}: {key} has no effect with redis.mode embedded; remove it", at(key)));
         }
     }
     if mode == RedisMode::Standalone {
         for key in ["redis.nodes", "redis.master_name"].into_iter().filter(|key| values.get(key).is_some()) {
-            findings.warn(format!("{}: {key} has no effect with redis.mode standalone", at(key)));
+            findings.warn(format!("{}: {key} has no effect with redis.mode standalone; remove it", at(key)));
         }
     }
     let host = raw.host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -287,14 +294,14 @@ fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfi
     let username = raw.username.clone().filter(|name| !name.is_empty());
     let password = values.text("redis.password").filter(|text| !text.is_empty()).map(Secret::new);
     if username.is_some() && password.is_none() && !findings.bad_keys.contains("redis.password") {
-        let text = "is given without a password; set redis.password in secrets.json or REDIS_PASSWORD";
+        let text = "is set without a password; set redis.password in secrets.json, or REDIS_PASSWORD";
         findings.problem(at("redis.username"), "redis.username", text);
     }
     if mode == RedisMode::Standalone
         && let Some((url, asked)) = contradiction(values)
     {
         let text = format!(
-            "would reach Redis without TLS, which {asked} asks for; use rediss:// here, or take the TLS setting out of {asked}"
+            "connects to Redis without TLS, but {asked} requires TLS; use rediss:// here, or remove the TLS setting from {asked}"
         );
         findings.problem(url.to_string(), "redis.url", text);
     }
@@ -327,10 +334,10 @@ fn mongodb(raw: &ConfigFile, values: &Layer, check: UriCheck, findings: &mut Fin
         }
     }
     if raw.mongodb.db.contains(['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?']) {
-        refuse("mongodb.db", "holds a character that a database's name cannot have: one of /\\. \"$*<>:|?");
+        refuse("mongodb.db", "contains a character that is not allowed in a database name: one of /\\. \"$*<>:|?");
     }
     if raw.mongodb.collection.contains('$') || raw.mongodb.collection.starts_with("system.") {
-        refuse("mongodb.collection", "cannot be a collection's name: it must not hold $ or begin with system.");
+        refuse("mongodb.collection", "is not a valid collection name: it must not contain $ or begin with system.");
     }
     MongoConfig {
         uri: uri.map(Secret::new),
@@ -348,8 +355,8 @@ fn metrics(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> Metrics
             Ok(address) => {
                 if !address.ip().to_canonical().is_loopback() {
                     findings.warn(format!(
-                        "{place}: metrics.listen {address} can be reached from other hosts, and nobody has to prove who they are; \
-                         let only your monitoring through to it"
+                        "{place}: metrics.listen {address} can be reached from other hosts without authentication; \
+                         restrict access to your monitoring with a firewall"
                     ));
                 }
                 Some(address)

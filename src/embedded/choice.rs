@@ -1,7 +1,7 @@
-//! Which Redis a host uses when nothing is configured: the one at 127.0.0.1:6379, or a private one.
+//! Chooses the Redis of a host without any Redis configuration: the one at 127.0.0.1:6379, or a private one.
 //!
-//! 1. What was chosen first is chosen ever after, until the file `+redis-choice` is removed.
-//! 2. Nothing is remembered before it worked: a host without a server program may install one and start again.
+//! 1. The first choice is kept until the file `+redis-choice` is removed.
+//! 2. A choice is saved only after it worked: on a host without a server program one can still be installed.
 
 use super::server::Folder;
 use super::{EmbeddedServer, Error, Seek, socket_path, wire};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const FILE: &str = "+redis-choice";
 
-/// What was chosen on this host before.
+/// An earlier choice on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remembered {
     /// The Redis at 127.0.0.1:6379.
@@ -32,25 +32,25 @@ impl Remembered {
     }
 }
 
-/// What to use. Shown to the user by its `Display` text, one sentence.
+/// The Redis to use. Its `Display` text tells the user, in one sentence.
 #[derive(Debug)]
 pub enum Choice {
     /// The Redis at this address.
     Local6379 {
-        /// Where.
+        /// Its address.
         address: SocketAddr,
-        /// Whether an earlier start chose it.
+        /// Whether this is an earlier choice.
         remembered: bool,
-        /// What it answers just now, when that needs attention.
+        /// A problem of its current answer, with what to do.
         note: Option<&'static str>,
     },
-    /// The private server; it runs at least as long as the guard lives.
+    /// The private server.
     Embedded {
-        /// The guard.
+        /// Keeps the server running as long as this lives.
         server: EmbeddedServer,
-        /// Whether an earlier start chose it.
+        /// Whether this is an earlier choice.
         remembered: bool,
-        /// Why it does not answer yet, when it does not.
+        /// Why it does not answer yet; `None` if it does.
         trouble: Option<Error>,
     },
 }
@@ -59,20 +59,20 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local6379 { address, remembered, note } => {
-                let why = if *remembered { ", as chosen before" } else { ": it answers there" };
-                write!(f, "no Redis is configured; using the one at {address}{why}")?;
+                let why = if *remembered { ", as before" } else { ", which answers" };
+                write!(f, "no Redis is configured; using the Redis at {address}{why}")?;
                 note.map_or(Ok(()), |note| write!(f, "; {note}"))
             }
             Self::Embedded { server, remembered, .. } => {
-                let why = if *remembered { ", as chosen before" } else { "" };
-                write!(f, "no Redis is configured; using a private one at {}{why}", server.socket().display())?;
-                write!(f, " (other hosts cannot join it: set REDIS_HOST for a cluster of several hosts)")
+                let why = if *remembered { ", as before" } else { "" };
+                write!(f, "no Redis is configured; using a private Redis at {}{why}", server.socket().display())?;
+                write!(f, " (other hosts cannot use it; set REDIS_HOST for a cluster across several hosts)")
             }
         }
     }
 }
 
-/// What was chosen in this state directory before; `None`: nothing yet, or the file says something unknown.
+/// The earlier choice in this state directory; `None`: there is none, or the file's content is unknown.
 #[must_use]
 pub fn remembered(state_dir: &Path) -> Option<Remembered> {
     match fs::read_to_string(state_dir.join(FILE)).ok()?.trim() {
@@ -82,22 +82,22 @@ pub fn remembered(state_dir: &Path) -> Option<Remembered> {
     }
 }
 
-/// Chooses the Redis for a host on which none is configured, and starts the private one when that is the choice. Blocks:
-/// at most 1.5 s for the look at the local port, and about `patience` for the private server (22 ms measured).
+/// Chooses the Redis for a host without any Redis configuration, and starts the private one if that is the choice. Blocks at most
+/// 1.5 s to check the local port, and about `timeout` for the private server (22 ms measured).
 ///
 /// # Errors
-/// See [`Error`], but for what may pass, which is told beside the server; nothing is remembered then.
-pub fn choose(state_dir: &Path, seek: &Seek, patience: Duration) -> Result<Choice, Error> {
+/// See [`Error`]. A temporary error is returned in `trouble` beside the server instead, and the choice is not saved.
+pub fn choose(state_dir: &Path, seek: &Seek, timeout: Duration) -> Result<Choice, Error> {
     let folder = Folder::open(state_dir, seek)?;
     // Held throughout, so that two nodes that start together cannot choose differently.
-    let lock = match folder.lock_start_within(patience) {
+    let lock = match folder.lock_start_within(timeout) {
         Ok(lock) => lock,
         Err(busy @ Error::Busy { .. }) => return Ok(choose_unlocked(folder, state_dir, seek, busy)),
         Err(error) => return Err(error),
     };
     let before = remembered(state_dir);
     let private = |folder: Folder| {
-        let (server, trouble) = folder.attach(seek, &lock, patience)?;
+        let (server, trouble) = folder.attach(seek, &lock, timeout)?;
         Ok(Choice::Embedded { server, remembered: before.is_some(), trouble })
     };
     let choice = match before {
@@ -108,7 +108,7 @@ pub fn choose(state_dir: &Path, seek: &Seek, patience: Duration) -> Result<Choic
     if before.is_none() {
         match &choice {
             Choice::Local6379 { .. } => remember(state_dir, Remembered::Local)?,
-            // One that is silent runs.
+            // A server that does not answer yet is running.
             Choice::Embedded { trouble: None | Some(Error::Silent { .. }), .. } => {
                 remember(state_dir, Remembered::Embedded)?;
             }
@@ -119,8 +119,8 @@ pub fn choose(state_dir: &Path, seek: &Seek, patience: Duration) -> Result<Choic
     Ok(choice)
 }
 
-/// What is used while another process holds the lock for long: that one starts or stops the private server, as a look at
-/// the local port takes no time.
+/// The choice while another process holds the lock for long: that process starts or stops the private server, because checking the
+/// local port is quick.
 fn choose_unlocked(folder: Folder, state_dir: &Path, seek: &Seek, busy: Error) -> Choice {
     match remembered(state_dir) {
         Some(Remembered::Local) => local(seek.local, true),
@@ -133,9 +133,9 @@ fn choose_unlocked(folder: Folder, state_dir: &Path, seek: &Seek, busy: Error) -
 
 fn local(address: SocketAddr, remembered: bool) -> Choice {
     let note = match wire::ping_tcp(address) {
-        wire::Answer::WantsPassword => Some("it wants a password: set REDIS_PASSWORD"),
+        wire::Answer::WantsPassword => Some("it requires a password: set REDIS_PASSWORD"),
         answer if answer.is_redis() => None,
-        _ => Some("nothing answers there now; remove the file +redis-choice in the state directory to choose again"),
+        _ => Some("it does not answer now; to choose again, remove the file +redis-choice in the state directory"),
     };
     Choice::Local6379 { address, remembered, note }
 }
@@ -152,9 +152,9 @@ pub(super) fn remember(state_dir: &Path, choice: Remembered) -> Result<(), Error
     write().map_err(Error::file("cannot write", &path))
 }
 
-/// Where a reader finds the Redis of this host when nothing is configured, without starting anything.
+/// Finds the Redis of this host without starting anything.
 impl Remembered {
-    /// The private server's socket in this state directory.
+    /// The socket of the private server in this state directory; `None` if the choice is not the private server.
     #[must_use]
     pub fn socket(self, state_dir: &Path) -> Option<PathBuf> {
         (self == Self::Embedded).then(|| socket_path(state_dir))

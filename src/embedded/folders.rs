@@ -1,6 +1,6 @@
-//! Folders that only this user may enter.
+//! Creates and checks folders that only this user may enter.
 //!
-//! 1. Whoever could write into the server's folder could make this user run or end a process; so it is nobody else's.
+//! 1. A user who can write to the server's folder could make this user run or kill processes; so only this user may.
 //!
 //! Not here: what is in the folders (`server.rs`).
 
@@ -9,12 +9,12 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Makes a folder with all above it; narrows the mode of one that exists; refuses another user's.
+/// Creates a folder with its parents; restricts the mode of an existing one; refuses another user's folder.
 pub(super) fn private_folder(path: &Path) -> Result<(), Error> {
     create(path)?;
     let found = fs::metadata(path).map_err(Error::file("cannot read", path))?;
     let me = rustix::process::geteuid();
-    // A link that somebody else made leads to a folder that was not meant.
+    // Another user's link could redirect to a different folder.
     let link = fs::symlink_metadata(path).map_err(Error::file("cannot read", path))?;
     if link.is_symlink() && link.uid() != 0 && link.uid() != me.as_raw() {
         return Err(Error::ForeignFolder(path.to_owned()));
@@ -23,13 +23,14 @@ pub(super) fn private_folder(path: &Path) -> Result<(), Error> {
         return Err(Error::ForeignFolder(path.to_owned()));
     }
     if found.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could enter the private Redis's folder; its mode is now 0700");
-        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(Error::file("cannot narrow", path))?;
+        tracing::warn!(file = %path.display(), "other users could enter the private Redis's folder; set its mode to 0700");
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+            .map_err(Error::file("cannot change the mode of", path))?;
     }
     Ok(())
 }
 
-/// Makes a folder in a place where others may write; refuses a link, another user's folder and one that others can enter.
+/// Creates a folder in a place where other users may write; refuses a link, another user's folder, and one that others can enter.
 pub(super) fn guarded_folder(path: &Path) -> Result<(), Error> {
     create(path)?;
     let found = fs::symlink_metadata(path).map_err(Error::file("cannot read", path))?;

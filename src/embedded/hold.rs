@@ -1,7 +1,7 @@
-//! A process's hold on the private server.
+//! A process as user of the private server.
 //!
-//! 1. A process that waits for the start lock starts nothing once it has left.
-//! 2. Leaving is for good; it happens once, by a release, by giving up, or by the drop.
+//! 1. A process that waits for the start lock starts nothing after it has detached.
+//! 2. A process detaches once and for good: by a release, by abandoning it, or by the drop.
 //!
 //! Not here: the server's process and its locks (`server.rs`).
 
@@ -15,53 +15,54 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long the start lock, and then the server, is waited for.
+/// How long to wait for the start lock, and then for the server.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15);
-const LEAVE_LOCK_WAIT: Duration = Duration::from_secs(1);
+/// How long detaching waits for the start lock.
+const DETACH_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A user's hold on the private server. While one lives the server is not stopped; dropping the last one on this host
-/// stops it (which blocks for a moment; [`EmbeddedServer::release`] says whether it went well).
+/// Makes this process a user of the private server. The server is not stopped while a user lives; dropping the last one on this
+/// host stops it, which blocks for a moment. [`EmbeddedServer::release`] does the same and reports errors.
 #[derive(Debug)]
 pub struct EmbeddedServer {
     folder: Folder,
     seek: Seek,
     pub(super) hold: Mutex<Hold>,
-    /// The way to the server when its socket is removed.
+    /// A spare connection to the server, for the case that its socket is removed.
     spare: Box<Mutex<Spare>>,
 }
 
-/// What is kept for a folder that is removed under its server.
+/// What is needed when the server's folder is removed while the server runs.
 #[derive(Debug, Default)]
 struct Spare {
     talk: Option<Talk>,
-    /// The server was chosen because nothing was configured, which a file in the state directory remembers.
+    /// The server was chosen because no Redis was configured; a file in the state directory says so.
     chosen: bool,
 }
 
 /// Whether this process is a user of the server.
 #[derive(Debug)]
 pub(super) enum Hold {
-    /// Not yet: somebody else held the start lock for long.
+    /// Not yet: another process held the start lock for too long.
     Wanted,
-    /// It holds this lock.
+    /// Yes, with this lock.
     Held(File),
-    /// Not any more, and never again.
+    /// No longer; it has detached for good.
     Left,
 }
 
 impl Folder {
-    /// Makes the caller a user of the server, and starts it when it does not run. The error beside the server is why it
-    /// does not answer after `patience`; the caller is its user all the same.
+    /// Makes the caller a user of the server, and starts the server if it does not run. The error beside the server is why it does not
+    /// answer within `timeout`; the caller is a user in any case.
     pub(super) fn attach(
         self,
         seek: &Seek,
         lock: &StartLock,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(EmbeddedServer, Option<Error>), Error> {
         let users = self.lock_users(lock)?;
-        let trouble = match self.start(seek, lock, patience) {
+        let trouble = match self.start(seek, lock, timeout) {
             Ok(()) => None,
-            Err(error) if error.may_pass() => Some(error),
+            Err(error) if error.is_temporary() => Some(error),
             Err(error) => return Err(error),
         };
         let server = EmbeddedServer {
@@ -73,15 +74,15 @@ impl Folder {
         Ok((server, trouble))
     }
 
-    /// The guard of a process that becomes a user with the first [`EmbeddedServer::ensure_running`] that gets the lock.
+    /// A process that becomes a user with the first [`EmbeddedServer::ensure_running`] that gets the lock.
     pub(super) fn attach_later(self, seek: &Seek) -> EmbeddedServer {
         EmbeddedServer { folder: self, seek: seek.clone(), hold: Mutex::new(Hold::Wanted), spare: Box::default() }
     }
 }
 
 impl EmbeddedServer {
-    /// Uses the private server of this state directory, and starts it when it does not run. [`super::choose`] does this
-    /// where nothing is configured; this is for `redis.mode: embedded`. Blocks until it answers (or reads its data).
+    /// Attaches to the private server of this state directory, and starts it if it does not run. For `redis.mode: embedded`;
+    /// [`super::choose`] does this if no Redis is configured. Blocks until the server answers or loads its data.
     ///
     /// # Errors
     /// See [`Error`].
@@ -90,36 +91,36 @@ impl EmbeddedServer {
         trouble.map_or(Ok(server), Err)
     }
 
-    /// As [`EmbeddedServer::attach`], but waits about `patience` for the server, and no failure to answer by then is an
-    /// error: it is told beside the guard, and [`EmbeddedServer::ensure_running`] tries again.
+    /// Like [`EmbeddedServer::attach`], but waits only about `timeout` for the server. A server that does not answer by then is no
+    /// error: the reason is returned beside it, and [`EmbeddedServer::ensure_running`] tries again.
     ///
     /// # Errors
-    /// What does not pass by itself: no program, a file that cannot be used.
-    pub fn attach_within(state_dir: &Path, seek: &Seek, patience: Duration) -> Result<(Self, Option<Error>), Error> {
+    /// Permanent errors only: no server program, or an unusable file.
+    pub fn attach_within(state_dir: &Path, seek: &Seek, timeout: Duration) -> Result<(Self, Option<Error>), Error> {
         let folder = Folder::open(state_dir, seek)?;
-        match folder.lock_start_within(patience) {
-            Ok(lock) => folder.attach(seek, &lock, patience),
+        match folder.lock_start_within(timeout) {
+            Ok(lock) => folder.attach(seek, &lock, timeout),
             Err(busy @ Error::Busy { .. }) => Ok((folder.attach_later(seek), Some(busy))),
             Err(error) => Err(error),
         }
     }
 
-    /// Where it listens.
+    /// The server's socket.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.folder.socket
     }
 
-    /// The server's process, when it lives.
+    /// The server's process id; `None` if it does not run.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.folder.live_pid()
     }
 
-    /// Starts the server again when it died. Cheap while it answers; call it when a connection was lost. Blocks.
+    /// Restarts the server if it has died. Cheap while it answers; call it after a lost connection. Blocks.
     ///
     /// # Errors
-    /// [`Error::Silent`] when the process lives and does not answer: nothing is done to it.
+    /// [`Error::Silent`] when the process lives but does not answer; the process is left alone.
     pub fn ensure_running(&self) -> Result<(), Error> {
         if matches!(&*self.lock_hold(), Hold::Held(users) if self.folder.is_removed(users)) {
             return self.move_over();
@@ -150,14 +151,14 @@ impl EmbeddedServer {
         }
         let started = self.folder.start(&self.seek, &lock, START_TIMEOUT);
         if matches!(*self.lock_hold(), Hold::Left) {
-            // Who left meanwhile could not have the start lock, and relies on this.
+            // A process that detached meanwhile could not get the start lock, and relies on this.
             let users = self.folder.lock_users(&lock)?;
             return self.folder.stop_unused(&users, &lock).map(drop);
         }
         started
     }
 
-    /// Sees to it that the spare connection is there.
+    /// Opens the spare connection if it is missing or broken.
     fn keep_spare(&self) {
         let mut spare = self.spare();
         if spare.talk.as_mut().is_none_or(|talk| talk.ask(&[b"PING"]).is_err()) {
@@ -170,12 +171,12 @@ impl EmbeddedServer {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on in a folder that is made again, with all that the server holds.
+    /// Creates the folder again and moves the server's data into a new server there.
     fn move_over(&self) -> Result<(), Error> {
-        self.folder.make_again()?;
+        self.folder.create_again()?;
         let Some(lock) = self.lock_start_while_user()? else { return Ok(()) };
         let Spare { talk, chosen } = std::mem::take(&mut *self.spare());
-        // Elsewhere, where the path is too long for a socket, it still listens.
+        // A socket outside the folder, for a long path, still exists.
         let talk = talk.or_else(|| Talk::connect(&self.folder.socket).ok());
         let users = self.folder.lock_users(&lock)?;
         self.folder.move_over(talk, &self.seek, &lock, START_TIMEOUT)?;
@@ -189,7 +190,7 @@ impl EmbeddedServer {
         Ok(())
     }
 
-    /// The start lock; `None` once this process is no user any more.
+    /// Waits for the start lock; `None` once this process has detached.
     fn lock_start_while_user(&self) -> Result<Option<StartLock>, Error> {
         let begun = clock::now();
         loop {
@@ -207,25 +208,24 @@ impl EmbeddedServer {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up the hold at once, without waiting for anything; a server without users runs on until its next last user
-    /// stops it.
+    /// Detaches at once, without waiting for anything. A server without users keeps running until a later last user stops it.
     pub fn abandon(&self) {
         *self.lock_hold() = Hold::Left;
     }
 
-    /// Leaves the server, and stops it when this was its last user. At most 4 s. Says whether it was stopped.
+    /// Detaches from the server, and stops it if this was the last user. Takes at most 4 s. Returns whether it was stopped.
     ///
     /// # Errors
-    /// See [`Error`]; the hold is given up in any case.
+    /// See [`Error`]; this process is detached in any case.
     pub fn release(&self) -> Result<bool, Error> {
         self.leave()
     }
 
     fn leave(&self) -> Result<bool, Error> {
         let Hold::Held(users) = std::mem::replace(&mut *self.lock_hold(), Hold::Left) else { return Ok(false) };
-        // Without this lock a node that starts now could find a server that is about to stop. A lock that is not to be
-        // had leaves the server running, which the next last user stops.
-        let lock = self.folder.lock_start_within(LEAVE_LOCK_WAIT)?;
+        // Without this lock, a node that starts now could attach to a server that is about to stop. If the lock is not free in time,
+        // the server keeps running until a later last user stops it.
+        let lock = self.folder.lock_start_within(DETACH_LOCK_TIMEOUT)?;
         self.folder.stop_unused(&users, &lock)
     }
 }
@@ -233,7 +233,7 @@ impl EmbeddedServer {
 impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         if let Err(error) = self.leave() {
-            tracing::warn!(%error, "the private Redis was not stopped");
+            tracing::warn!(%error, "cannot stop the private Redis; it keeps running");
         }
     }
 }

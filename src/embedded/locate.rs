@@ -1,6 +1,6 @@
-//! Finding a server program.
+//! Finds a server program for the private Redis.
 //!
-//! 1. A program named by the user is used or refused, never replaced by another one.
+//! 1. A program that the user names is used or refused, never replaced by another one.
 
 use super::Error;
 use std::ffi::{OsStr, OsString};
@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 pub struct Seek {
     /// `CLAWSTER_REDIS_SERVER`; empty counts as unset.
     pub program: Option<OsString>,
-    /// `PATH`.
+    /// `PATH`, for the search.
     pub path: Option<OsString>,
-    /// Where a Redis may already listen; 127.0.0.1:6379.
+    /// The local address to check for a Redis: 127.0.0.1:6379.
     pub local: SocketAddr,
 }
 
 impl Seek {
-    /// Takes the two variables from a lookup.
+    /// Reads both variables through a lookup function.
     pub fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         Self {
@@ -30,14 +30,14 @@ impl Seek {
         }
     }
 
-    /// Takes the two variables from this process's environment.
+    /// Reads both variables from this process's environment.
     #[must_use]
     pub fn from_environment() -> Self {
         Self::new(|name| std::env::var_os(name))
     }
 }
 
-/// The server program to run: the named one, else `redis-server`, else `valkey-server` on PATH.
+/// Finds the server program: the named one, else `redis-server`, else `valkey-server` on PATH.
 ///
 /// # Errors
 /// [`Error::BadProgram`] when the named one cannot be run, [`Error::NoProgram`] when there is none.

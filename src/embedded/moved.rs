@@ -1,13 +1,15 @@
-//! The private server's folder was removed under it: what it holds is carried into a new server, in a folder that is made again.
+//! Moves the private server's data when its folder was removed: into a new server, in a new folder.
 //!
-//! 1. From the first key that is copied to its end the old server refuses writes, so nothing is acknowledged that is not copied.
-//! 2. The new server listens on the socket of the folder only once it has everything.
-//! 3. The old server removes its socket and its pid file when it ends, whatever stands there by then: so it ends first.
-//! 4. When something fails, the old server takes writes again, and it is tried again later.
+//! 1. From the first copied key to its end the old server refuses writes, so every acknowledged write is copied.
+//! 2. The new server listens on the folder's socket only after all data is copied.
+//! 3. A server removes the files at its socket and pid paths when it ends, even if they belong to a new server by then: so the old
+//!    server ends first.
+//! 4. If a step fails, the old server accepts writes again, and the move is retried later.
 //!
-//! The way to the old server is a connection that was made before: its socket goes with the folder. The caller has the start lock.
+//! The old server is reached through an existing connection, because its socket was removed with the folder. The caller holds the
+//! start lock.
 //!
-//! Not here: who notices (`hold.rs`).
+//! Not here: noticing the removal (`hold.rs`).
 
 use super::server::{Folder, StartLock};
 use super::wire::{Reply, Talk};
@@ -15,65 +17,65 @@ use super::{Error, Seek};
 use std::io;
 use std::time::Duration;
 
-/// How long the old server has for its end.
-const END: Duration = Duration::from_secs(5);
+/// How long the old server may take to end.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Folder {
-    /// Starts a server in this new folder with all that the old one holds; an empty one where there is no way to the old one any more.
+    /// Starts a server in this new folder with the old server's data; an empty one if the old server cannot be reached.
     pub(super) fn move_over(
         &self,
         old: Option<Talk>,
         seek: &Seek,
         lock: &StartLock,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), Error> {
-        // Another process of this host may have done all of it.
+        // Another process of this host may already have moved the data.
         if self.live_pid().is_some() {
-            return self.start(seek, lock, patience);
+            return self.start(seek, lock, timeout);
         }
         let path = self.socket.display();
         let Some(mut old) = old else {
-            tracing::error!(socket = %path, "the folder of the private Redis was removed, and its data with it; a new server begins empty");
-            return self.start(seek, lock, patience);
+            tracing::error!(file = %path, "the private Redis's folder was removed, and its data is lost; starting an empty server");
+            return self.start(seek, lock, timeout);
         };
-        tracing::warn!(socket = %path, "the folder of the private Redis was removed; its data are carried into a new server");
+        tracing::warn!(file = %path, "the private Redis's folder was removed; moving its data to a new server");
         let beside = self.listening_at(self.socket.with_added_extension("new"));
-        beside.start(seek, lock, patience)?;
+        beside.start(seek, lock, timeout)?;
         let copied = Talk::connect(&beside.socket).and_then(|mut new| copy(&mut old, &mut new));
         let closed = beside.stop(lock);
         match copied.map_err(Error::file("cannot copy the data of the private Redis to", &beside.socket)).and(closed) {
             Ok(()) => {}
             Err(error) => {
-                // Where this fails too, the server is gone.
+                // It fails only if the old server is gone.
                 let _ = refuse_writes(&mut old, false);
                 return Err(error);
             }
         }
-        old.end(END).map_err(Error::file("cannot end the earlier private Redis at", &self.socket))?;
-        self.start(seek, lock, patience)
+        old.end(END_TIMEOUT).map_err(Error::file("cannot stop the old private Redis at", &self.socket))?;
+        self.start(seek, lock, timeout)
     }
 }
 
 fn refuse_writes(server: &mut Talk, refuse: bool) -> io::Result<()> {
-    // The only refusal that servers of every version know, and that this connection can take back.
+    // The only way to refuse writes that servers of all versions have and that this connection can undo.
     let replicas: &[u8] = if refuse { b"1" } else { b"0" };
     server.ask(&[b"CONFIG", b"SET", b"min-replicas-to-write", replicas]).and_then(ok)
 }
 
 fn copy(old: &mut Talk, new: &mut Talk) -> io::Result<()> {
     refuse_writes(old, true)?;
-    let Reply::List(keys) = old.ask(&[b"KEYS", b"*"])? else { return Err(odd("no list of keys")) };
+    let Reply::List(keys) = old.ask(&[b"KEYS", b"*"])? else { return Err(unexpected("no list of keys")) };
     for key in keys {
-        let Reply::Text(key) = key else { return Err(odd("a key that is no text")) };
-        let Reply::Number(left) = old.ask(&[b"PTTL", &key])? else { return Err(odd("no time to live")) };
+        let Reply::Text(key) = key else { return Err(unexpected("a key that is not a string")) };
+        let Reply::Number(left) = old.ask(&[b"PTTL", &key])? else { return Err(unexpected("no time to live")) };
         match old.ask(&[b"DUMP", &key])? {
             Reply::Text(content) => {
                 let left = left.max(0).to_string();
                 new.ask(&[b"RESTORE", &key, left.as_bytes(), &content]).and_then(ok)?;
             }
-            // It expired meanwhile.
+            // The key has expired meanwhile.
             Reply::Nothing => {}
-            _ => return Err(odd("no content of a key")),
+            _ => return Err(unexpected("no content of a key")),
         }
     }
     Ok(())
@@ -82,10 +84,10 @@ fn copy(old: &mut Talk, new: &mut Talk) -> io::Result<()> {
 fn ok(reply: Reply) -> io::Result<()> {
     match reply {
         Reply::Word(_) => Ok(()),
-        other => Err(odd(&format!("{other:?}"))),
+        other => Err(unexpected(&format!("{other:?}"))),
     }
 }
 
-fn odd(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("an unexpected answer: {what}"))
+fn unexpected(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer: {what}"))
 }

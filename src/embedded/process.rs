@@ -1,15 +1,15 @@
-//! Whether a process is the private server of a folder.
+//! Recognises the process of a folder's private server.
 //!
-//! 1. The process works in the server's own folder, which only this user may enter; the folder alone is no proof.
-//! 2. Its program is a Redis or a Valkey by name, or the one that would be started; a server's title is no proof of the
-//!    contrary, as versions before 6.2 overwrite it.
+//! 1. Its working directory is the server's folder, which only this user may enter; this alone is not sufficient.
+//! 2. Its program is named like Redis or Valkey, or is the one that would be started. A different process title does not exclude it:
+//!    versions before 6.2 overwrite the title.
 //!
-//! Not here: what is done to the process (`server.rs`).
+//! Not here: actions on the process (`server.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the system says of a process.
+/// The system's data about a process.
 #[derive(Debug)]
 struct Seen {
     folder: PathBuf,
@@ -17,20 +17,20 @@ struct Seen {
     title: Vec<u8>,
 }
 
-/// What the server of a folder looks like.
+/// What the process of a folder's server must look like.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Looks<'a> {
-    /// Its folder, without links.
+    /// The server's folder, with links resolved.
     pub(super) folder: &'a Path,
-    /// Its socket.
+    /// The server's socket.
     pub(super) socket: &'a Path,
     /// The program that would be started.
     pub(super) program: Option<&'a Path>,
 }
 
 impl Looks<'_> {
-    /// Whether the process lives and is the server.
-    pub(super) fn fit(self, pid: u32) -> bool {
+    /// Whether the process with this id runs and is the server.
+    pub(super) fn matches(self, pid: u32) -> bool {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let Ok(folder) = fs::read_link(process.join("cwd")) else { return false };
         let program = fs::read_link(process.join("exe")).ok();
@@ -48,7 +48,7 @@ impl Looks<'_> {
         };
         let by_program = seen.program.as_deref().is_some_and(|found| by_name(found) || self.program == Some(found));
         let socket = self.socket.as_os_str().as_encoded_bytes();
-        // A program behind a wrapper or a loader shows the socket that it was told to listen on.
+        // A program started through a wrapper or a loader has the socket's path in its arguments.
         by_program || seen.title.windows(socket.len()).any(|part| part == socket)
     }
 }

@@ -1,13 +1,13 @@
-//! The private server's process: started once, shared, stopped by the last user.
+//! The private server's process: started once, shared by its users, stopped by the last one.
 //!
-//! 1. A start, a stop and a restart hold `start.lock` exclusively; every user holds `users.lock` shared.
-//! 2. Whoever leaves tries `users.lock` exclusively: only the last user gets it, and stops the server.
-//! 3. The locks belong to open files, so that the system frees them when a user dies, however it dies.
-//! 4. A process gets a signal only when its pid is the recorded one *and* it is recognised as this folder's server.
-//! 5. What accepts connections on the socket runs, however long it is silent: nothing is started beside it.
+//! 1. Starting, stopping and restarting hold `start.lock` exclusively; every user holds `users.lock` shared.
+//! 2. A user that detaches tries to lock `users.lock` exclusively: only the last user succeeds, and stops the server.
+//! 3. The locks belong to open files, so that the system releases them when a user dies in any way.
+//! 4. A process gets a signal only if its pid is the recorded one *and* it is recognised as this folder's server.
+//! 5. A process that accepts connections on the socket is running, even if it does not answer: no second one is started.
 //!
-//! Not here: when it is used (`choice.rs`), how its process is recognised (`process.rs`), who uses it (`hold.rs`),
-//! whose its folders are (`folders.rs`).
+//! Not here: when it is used (`choice.rs`), recognising its process (`process.rs`), its users (`hold.rs`), the owner of its folders
+//! (`folders.rs`).
 
 use super::folders::{guarded_folder, private_folder};
 use super::process::Looks;
@@ -21,40 +21,42 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// No cluster and no node has a name that begins so: what lies beside it in the state directory never collides.
+/// No cluster or node name begins with `+`, so this never collides with other folders in the state directory.
 const FOLDER: &str = "+redis";
 const USERS: &str = "users.lock";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
-const STOP_WAIT: Duration = Duration::from_millis(1500);
-/// How long a server may at least take to become a daemon.
-const DAEMON_WAIT: Duration = Duration::from_secs(2);
+/// How long the server may take to stop after SHUTDOWN, and again after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The least time that a server gets to become a daemon.
+const DAEMON_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause between two checks of a lock or process.
 pub(super) const POLL: Duration = Duration::from_millis(5);
 
-/// The server's folder in a state directory, created when it is not there.
+/// The server's folder in a state directory; created if it does not exist.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     path: PathBuf,
     pub(super) socket: PathBuf,
-    /// The program that would be started, without links.
+    /// The program that would be started, with links resolved.
     program: Option<PathBuf>,
 }
 
-/// Held while the server is started or stopped.
+/// The lock that is held while the server is started or stopped.
 #[derive(Debug)]
 pub(super) struct StartLock {
     _file: File,
 }
 
-/// Where the private server of a state directory listens: `<state>/+redis/redis.sock`, or where that passes 100 bytes a
-/// short path in a folder of this user in the temporary directory.
+/// The socket of a state directory's private server: `<state>/+redis/redis.sock`, or, if that is longer than 100 bytes, a short path
+/// in this user's folder in /tmp.
 #[must_use]
 pub fn socket_path(state_dir: &Path) -> PathBuf {
     let plain = state_dir.join(FOLDER).join("redis.sock");
     if plain.as_os_str().len() <= MAX_SOCKET_BYTES {
         return plain;
     }
-    // FNV-1a, written out because every build of this program must find the same name.
+    // FNV-1a, implemented here because every build of this program must compute the same name.
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = plain.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step);
     let user = rustix::process::getuid().as_raw();
@@ -66,7 +68,7 @@ impl Folder {
         let state_dir = std::path::absolute(state_dir).map_err(Error::file("cannot resolve", state_dir))?;
         let path = state_dir.join(FOLDER);
         private_folder(&path)?;
-        // The server and its recognition work on the real path, whatever links lead to it.
+        // The server and its recognition use the real path, with links resolved.
         let path = path.canonicalize().map_err(Error::file("cannot resolve", &path))?;
         let socket = socket_path(&state_dir);
         if let Some(parent) = socket.parent().filter(|parent| !parent.starts_with(&state_dir)) {
@@ -81,19 +83,19 @@ impl Folder {
         Self { socket, ..self.clone() }
     }
 
-    /// Whether somebody removed the folder: the lock that a user holds does not stand there any more.
+    /// Whether the folder was removed: the lock file that a user holds is no longer there.
     pub(super) fn is_removed(&self, users: &File) -> bool {
-        let stands = fs::metadata(self.path.join(USERS));
+        let present = fs::metadata(self.path.join(USERS));
         let id = |found: &fs::Metadata| (found.dev(), found.ino());
-        match (users.metadata(), stands) {
-            (Ok(ours), Ok(stands)) => id(&ours) != id(&stands),
+        match (users.metadata(), present) {
+            (Ok(ours), Ok(present)) => id(&ours) != id(&present),
             (Ok(_), Err(error)) => error.kind() == std::io::ErrorKind::NotFound,
             _ => false,
         }
     }
 
-    /// Makes the folder again after it was removed.
-    pub(super) fn make_again(&self) -> Result<(), Error> {
+    /// Creates the folder again after it was removed.
+    pub(super) fn create_again(&self) -> Result<(), Error> {
         private_folder(&self.path)
     }
 
@@ -123,20 +125,20 @@ impl Folder {
     pub(super) fn lock_users(&self, _lock: &StartLock) -> Result<File, Error> {
         let path = self.path.join(USERS);
         let users = open_lock(&path)?;
-        // Only a stop takes it exclusively, and that is kept out by the start lock.
+        // Only a stop locks it exclusively, and the start lock prevents that now.
         users.lock_shared().map_err(Error::file("cannot lock", &path))?;
         Ok(users)
     }
 
-    pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, patience: Duration) -> Result<(), Error> {
+    pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, timeout: Duration) -> Result<(), Error> {
         match wire::ping_socket(&self.socket) {
             wire::Answer::Nothing => {}
             answer if answer.is_up() => return Ok(()),
-            _ => return self.wait_until_up(patience, || None),
+            _ => return self.wait_until_up(timeout, || None),
         }
         if let Some(pid) = self.live_pid() {
-            // It may have been started a moment ago by a node that was killed before it was up.
-            return self.wait_until_up(patience, || match self.live_pid() {
+            // A node may have started it a moment ago and been killed before it answered.
+            return self.wait_until_up(timeout, || match self.live_pid() {
                 Some(_) => None,
                 None => Some(format!("process {pid} ended")),
             });
@@ -153,8 +155,8 @@ impl Folder {
         let log = self.open_log()?;
         let failed = |detail: String| Error::Failed { program: program.clone(), detail, log: self.log_file() };
         let copy = log.try_clone().map_err(Error::file("cannot share", &self.log_file()))?;
-        // The server makes itself a daemon in a session of its own: it outlives this process and its terminal, and is
-        // no child of it, so that its end leaves no zombie.
+        // The server becomes a daemon in its own session: it outlives this process and its terminal, and leaves no zombie, because
+        // it is not a child of this process.
         let child = Command::new(&program)
             .args(["--port", "0", "--unixsocketperm", "700", "--appendonly", "yes", "--save", "", "--daemonize", "yes"])
             .arg("--unixsocket")
@@ -172,18 +174,18 @@ impl Folder {
             .process_group(0)
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
-        let status = end_of(child, patience.max(DAEMON_WAIT)).map_err(|error| failed(error.to_string()))?;
+        let status = end_of(child, timeout.max(DAEMON_TIMEOUT)).map_err(|error| failed(error.to_string()))?;
         if !status.success() {
-            return Err(failed(self.last_words().unwrap_or_else(|| status.to_string())));
+            return Err(failed(self.last_log_line().unwrap_or_else(|| status.to_string())));
         }
         let begun = clock::now();
         let mut seen = false;
-        self.wait_until_up(patience, || {
+        self.wait_until_up(timeout, || {
             let alive = self.live_pid().is_some();
             seen |= alive;
-            // Before the pid file is written nothing can be said of the process.
+            // Until the pid file is written, the process is not known.
             let gone = !alive && (seen || clock::now().since(begun) > Duration::from_secs(3));
-            gone.then(|| self.last_words().unwrap_or_else(|| "it ended at once".to_owned()))
+            gone.then(|| self.last_log_line().unwrap_or_else(|| "it ended immediately".to_owned()))
         })
         .map_err(|error| match error {
             Error::Failed { detail, .. } => failed(detail),
@@ -191,9 +193,9 @@ impl Folder {
         })
     }
 
-    fn wait_until_up(&self, patience: Duration, mut ended: impl FnMut() -> Option<String>) -> Result<(), Error> {
+    fn wait_until_up(&self, timeout: Duration, mut ended: impl FnMut() -> Option<String>) -> Result<(), Error> {
         let begun = clock::now();
-        while clock::now().since(begun) < patience {
+        while clock::now().since(begun) < timeout {
             if wire::ping_socket(&self.socket).is_up() {
                 return Ok(());
             }
@@ -214,13 +216,13 @@ impl Folder {
         if let (Some(checked), Some(number)) = (self.live_pid(), raw_pid(pid))
             && checked == pid
         {
-            // Its end is what counts; that it ended in this instant is no failure.
+            // It fails only if the process has just ended.
             let _ = rustix::process::kill_process(number, rustix::process::Signal::TERM);
         }
         if self.wait_until_gone(pid) { Ok(()) } else { Err(self.silent(Some(pid))) }
     }
 
-    /// Gives up this lock of a user, and stops the server when nobody else holds one; whether it did.
+    /// Releases a user's lock, and stops the server if no other user holds one. Returns whether it was stopped.
     pub(super) fn stop_unused(&self, users: &File, lock: &StartLock) -> Result<bool, Error> {
         let path = self.path.join(USERS);
         users.unlock().map_err(Error::file("cannot unlock", &path))?;
@@ -234,7 +236,7 @@ impl Folder {
     fn wait_until_gone(&self, pid: u32) -> bool {
         let begun = clock::now();
         while self.live_pid() == Some(pid) {
-            if clock::now().since(begun) > STOP_WAIT {
+            if clock::now().since(begun) > STOP_TIMEOUT {
                 return false;
             }
             std::thread::sleep(POLL);
@@ -242,15 +244,15 @@ impl Folder {
         true
     }
 
-    /// The process of this folder's server, when it lives and is recognised.
+    /// The process id of this folder's server, if it runs and is recognised.
     pub(super) fn live_pid(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()?;
         let looks = Looks { folder: &self.path, socket: &self.socket, program: self.program.as_deref() };
-        looks.fit(pid).then_some(pid)
+        looks.matches(pid).then_some(pid)
     }
 
     pub(super) fn silent(&self, pid: Option<u32>) -> Error {
-        let process = pid.map_or_else(|| "its process is not known".to_owned(), |pid| format!("process {pid}"));
+        let process = pid.map_or_else(|| "process id not known".to_owned(), |pid| format!("process {pid}"));
         Error::Silent { process, socket: self.socket.clone() }
     }
 
@@ -276,7 +278,7 @@ impl Folder {
     }
 
     /// The last line of the server's log, from its last 4 KiB.
-    fn last_words(&self) -> Option<String> {
+    fn last_log_line(&self) -> Option<String> {
         let mut file = File::open(self.log_file()).ok()?;
         let length = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(4096))).ok()?;
@@ -287,17 +289,17 @@ impl Folder {
     }
 }
 
-/// Waits for a process that makes itself a daemon; one that does not do so in time is killed, for nothing is known of it.
-fn end_of(mut child: Child, patience: Duration) -> std::io::Result<ExitStatus> {
+/// Waits until a process has become a daemon; one that does not do so in time is killed, because it may not be a Redis server.
+fn end_of(mut child: Child, timeout: Duration) -> std::io::Result<ExitStatus> {
     let begun = clock::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        if clock::now().since(begun) >= patience {
+        if clock::now().since(begun) >= timeout {
             child.kill()?;
             child.wait()?;
-            return Err(std::io::Error::other("it did not start in time; is it a redis-server?"));
+            return Err(std::io::Error::other("it did not start in time; check that it is a redis-server"));
         }
         std::thread::sleep(POLL);
     }

@@ -1,8 +1,8 @@
-//! Questions to a Redis server over a blocking socket, so that no runtime is needed here: three in inline form, and any over a
-//! connection to the private server.
+//! Commands to a Redis server over a blocking socket, so that no async runtime is needed: PING and SHUTDOWN in inline form, and any
+//! command over a connection to the private server.
 //!
-//! 1. Every wait has an end.
-//! 2. At most 256 bytes of an answer to a ping are read. What the private server says is believed to be as long as it says.
+//! 1. Every wait has a timeout.
+//! 2. At most 256 bytes of an answer to PING are read. The private server is trusted about the length of its answers.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,26 +10,29 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-const ANSWER_WAIT: Duration = Duration::from_millis(1000);
+/// How long an answer to PING may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(1000);
 /// How long one answer of the private server may take.
-const TALK_WAIT: Duration = Duration::from_secs(5);
-const MOST_LINE_BYTES: u64 = 64 << 10;
-const CONNECT_WAIT: Duration = Duration::from_millis(500);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest line of an answer.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+/// How long a TCP connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a PING led to.
+/// The result of a PING.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It serves.
+    /// Redis answers.
     Pong,
-    /// It reads its data and will serve.
+    /// Redis loads its data and will answer.
     Loading,
-    /// It is a Redis that wants a password.
+    /// Redis requires a password.
     WantsPassword,
-    /// It is a Redis that refuses for another reason.
+    /// Redis refuses for another reason.
     Refuses,
-    /// Something listens and says nothing in time.
+    /// Something listens but does not answer in time.
     Silent,
-    /// Nothing listens, or what listens is no Redis.
+    /// Nothing listens, or it is not a Redis.
     Nothing,
 }
 
@@ -45,39 +48,41 @@ impl Answer {
     }
 }
 
-/// Asks a server on a unix socket.
+/// Sends PING to a server on a unix socket.
 pub(super) fn ping_socket(socket: &Path) -> Answer {
     let Ok(mut stream) = UnixStream::connect(socket) else { return Answer::Nothing };
-    if stream.set_read_timeout(Some(ANSWER_WAIT)).is_err() || stream.set_write_timeout(Some(ANSWER_WAIT)).is_err() {
+    if stream.set_read_timeout(Some(ANSWER_TIMEOUT)).is_err() || stream.set_write_timeout(Some(ANSWER_TIMEOUT)).is_err()
+    {
         return Answer::Nothing;
     }
     ping(&mut stream)
 }
 
-/// Asks a server on TCP.
+/// Sends PING to a server on TCP.
 pub(super) fn ping_tcp(address: SocketAddr) -> Answer {
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, CONNECT_WAIT) else { return Answer::Nothing };
-    if stream.set_read_timeout(Some(ANSWER_WAIT)).is_err() || stream.set_write_timeout(Some(ANSWER_WAIT)).is_err() {
+    let Ok(mut stream) = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) else { return Answer::Nothing };
+    if stream.set_read_timeout(Some(ANSWER_TIMEOUT)).is_err() || stream.set_write_timeout(Some(ANSWER_TIMEOUT)).is_err()
+    {
         return Answer::Nothing;
     }
     ping(&mut stream)
 }
 
-/// Asks the server to save and stop; whether it does shows by its process ending.
+/// Sends SHUTDOWN: save and stop. The caller sees by the end of the process whether it worked.
 pub(super) fn shutdown(socket: &Path) {
     let Ok(mut stream) = UnixStream::connect(socket) else { return };
-    if stream.set_write_timeout(Some(ANSWER_WAIT)).is_ok() {
-        // A failure here shows as a process that goes on, which the caller watches.
+    if stream.set_write_timeout(Some(ANSWER_TIMEOUT)).is_ok() {
+        // The caller watches the process, so errors are ignored here.
         let _ = stream.write_all(b"SHUTDOWN\r\n");
-        let _ = stream.set_read_timeout(Some(ANSWER_WAIT));
+        let _ = stream.set_read_timeout(Some(ANSWER_TIMEOUT));
         let _ = stream.read(&mut [0; 64]);
     }
 }
 
-/// What the private server answers.
+/// An answer of the private server.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// A status.
+    /// A status reply.
     Word(String),
     /// An error.
     Refusal(String),
@@ -87,19 +92,19 @@ pub(super) enum Reply {
     List(Vec<Reply>),
 }
 
-/// A connection to the private server that stays open.
+/// An open connection to the private server.
 #[derive(Debug)]
 pub(super) struct Talk(BufReader<UnixStream>);
 
 impl Talk {
     pub(super) fn connect(socket: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(TALK_WAIT))?;
-        stream.set_write_timeout(Some(TALK_WAIT))?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a command and waits for the answer.
     pub(super) fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
         let mut text = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
@@ -115,7 +120,7 @@ impl Talk {
     pub(super) fn end(mut self, within: Duration) -> io::Result<()> {
         self.0.get_ref().set_read_timeout(Some(within))?;
         match self.ask(&[b"SHUTDOWN", b"NOSAVE"]) {
-            Ok(refusal) => Err(io::Error::other(format!("it does not stop: {refusal:?}"))),
+            Ok(refusal) => Err(io::Error::other(format!("it refuses to stop: {refusal:?}"))),
             // Its end closes the connection.
             Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
                 Ok(())
@@ -126,14 +131,14 @@ impl Talk {
 }
 
 fn read_reply(input: &mut impl BufRead, depth: usize) -> io::Result<Reply> {
-    let odd = || io::Error::from(io::ErrorKind::InvalidData);
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
     let mut line = Vec::new();
-    input.take(MOST_LINE_BYTES).read_until(b'\n', &mut line)?;
+    input.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
     let Some((kind, rest)) = line.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) else {
-        return Err(if line.is_empty() { io::ErrorKind::UnexpectedEof.into() } else { odd() });
+        return Err(if line.is_empty() { io::ErrorKind::UnexpectedEof.into() } else { invalid() });
     };
     let rest = String::from_utf8_lossy(rest).into_owned();
-    let number = || rest.parse::<i64>().map_err(|_| odd());
+    let number = || rest.parse::<i64>().map_err(|_| invalid());
     match kind {
         b'+' => Ok(Reply::Word(rest)),
         b'-' => Ok(Reply::Refusal(rest)),
@@ -152,7 +157,7 @@ fn read_reply(input: &mut impl BufRead, depth: usize) -> io::Result<Reply> {
             let Ok(length) = u64::try_from(number()?) else { return Ok(Reply::Nothing) };
             (0..length).map(|_| read_reply(input, 1)).collect::<io::Result<_>>().map(Reply::List)
         }
-        _ => Err(odd()),
+        _ => Err(invalid()),
     }
 }
 

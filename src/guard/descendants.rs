@@ -1,11 +1,11 @@
-//! The processes that a command leaves behind: found, killed and reaped.
+//! Finds, kills and reaps the processes that a command leaves behind.
 //!
-//! 1. Only children of this process are looked at. A child that was not reaped keeps its number, so no signal reaches a
-//!    stranger.
-//! 2. Whoever is a child subreaper inherits every orphan among its descendants: killing children until there are none kills
-//!    them all, also those that left the process group.
+//! 1. Only children of this process are considered. A child that is not reaped keeps its process id, so no signal reaches another
+//!    process.
+//! 2. A child subreaper inherits every orphan among its descendants: killing children until there are none kills all descendants,
+//!    also those that left the process group.
 //!
-//! Not here: when to kill (`schedule.rs`).
+//! Not here: when to kill (`stop_schedule.rs`).
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -17,11 +17,11 @@ use rustix::process::{
 pub(super) struct Child {
     pub(super) pid: Pid,
     group: Pid,
-    /// It has ended and waits to be reaped.
+    /// Whether it has ended and waits to be reaped.
     pub(super) ended: bool,
 }
 
-/// Makes this process the heir of all its descendants.
+/// Makes this process a child subreaper: it inherits orphans among its descendants.
 pub(super) fn inherit_orphans() -> rustix::io::Result<()> {
     set_child_subreaper(Some(getpid()))
 }
@@ -40,28 +40,28 @@ pub(super) fn children() -> Vec<Child> {
     numbers.filter_map(child).collect()
 }
 
-/// State, parent and process group from a line of `/proc/<pid>/stat`; the name in it may hold anything.
+/// Reads state, parent and process group from `/proc/<pid>/stat`; the name in it may contain any character.
 fn parse(stat: &str) -> Option<(char, i32, i32)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut words = rest.split_whitespace();
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }
 
-/// Sends a signal to a child and the process group it is in, unless that is this process's own.
+/// Sends a signal to a child and to its process group, unless that is this process's own group.
 pub(super) fn signal(child: Child, signal: Signal) {
-    // Who ended meanwhile, or became another user, takes no signal; the next look shows it.
+    // It fails if the child has ended or changed its user; the next check shows which.
     if child.group != getpgrp() {
         let _ = kill_process_group(child.group, signal);
     }
     let _ = kill_process(child.pid, signal);
 }
 
-/// Reaps a child if it has ended; false while it runs.
+/// Reaps a child if it has ended; returns false while it runs.
 pub(super) fn reap(pid: Pid) -> bool {
     !matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None) | Err(Errno::INTR))
 }
 
-/// Kills and reaps all children but these, and those that they leave behind. True once there are none.
+/// Kills and reaps all children except `spared`, and the orphans they leave. Returns true once there are none.
 pub(super) fn kill_all_but(spared: &[Pid]) -> bool {
     let left: Vec<Child> = children().into_iter().filter(|child| !spared.contains(&child.pid)).collect();
     for child in &left {

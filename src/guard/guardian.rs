@@ -1,12 +1,12 @@
-//! The process that stands between the owner and the command.
+//! The guardian: the process between the owner and the command.
 //!
-//! 1. It starts the command only under limits that have not passed, and signals it when they do, whatever the owner is doing.
-//! 2. The command's process id is not reaped before all of its descendants are gone, so its group's number is not reused.
-//! 3. Signals that reach the guardian itself end nothing: the owner passes on what is meant for the command.
-//! 4. It is in a process group of its own: whoever stops the owner's group (a shell, a terminal) does not stop it.
-//! 5. When the owner dies while the guardian is stopped, the kernel continues the guardian.
+//! 1. It starts the command only if the limits have not passed, and signals it when they pass, whatever the owner is doing.
+//! 2. The command is reaped only after all its descendants are gone, so that its process group id is not reused.
+//! 3. Signals to the guardian itself have no effect: the owner forwards signals that are meant for the command.
+//! 4. It has its own process group: a shell or terminal that stops the owner's group does not stop it.
+//! 5. If the owner dies while the guardian is stopped, the kernel continues the guardian.
 //!
-//! Not here: when to signal (`schedule.rs`), which processes there are (`descendants.rs`).
+//! Not here: when to signal (`stop_schedule.rs`), finding processes (`descendants.rs`).
 
 use super::descendants::{self, inherit_orphans};
 use super::handing;
@@ -30,26 +30,26 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often what is left of a command is looked at.
+/// How often the remaining descendants of an ended command are checked.
 const DESCENDANTS_POLL: Duration = Duration::from_millis(20);
-/// The longest sleep: a timer's clock may stand still where the limits' clock does not.
-const NAP: Duration = Duration::from_millis(250);
-/// How often orphans that ended beside a running command are reaped at most.
-const REAP_EVERY: Duration = Duration::from_secs(1);
+/// The longest sleep: during a suspend of the host a timer's clock stops, but the limits' clock does not.
+const MAX_SLEEP: Duration = Duration::from_millis(250);
+/// The least interval between two searches for ended orphans while the command runs.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// SIGTSTP, what Ctrl-Z sends.
 const STOPPED_BY_TERMINAL: i32 = 20;
-/// SIGTTIN and SIGTTOU, which stop whoever uses the terminal from the background.
+/// SIGTTIN and SIGTTOU, which stop a background process that uses the terminal.
 const STOPPED_IN_BACKGROUND: [i32; 2] = [21, 22];
 
-/// Guards a command until it and all its descendants are gone. `patience`: how long it may take to end once it was asked to;
-/// `home`: the owner's process group.
+/// Guards a command until it and all its descendants are gone. `stop_timeout`: how long it may take to stop after SIGTERM; `home`:
+/// the owner's process group.
 ///
 /// # Errors
 /// When this process was not started by an owner, or the command cannot be started.
-pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::Result<()> {
+pub async fn guard(stop_timeout: Duration, home: i32, command: &[OsString]) -> io::Result<()> {
     inherit_orphans()?;
     set_parent_process_death_signal(Some(Signal::CONT))?;
-    let mut swallowed = Signals::listen()?;
+    let mut ignored = Signals::listen()?;
     let mut children = signal(SignalKind::child())?;
     let socket = handing::from_stdin()?;
     let input = handing::take(&socket)?;
@@ -62,7 +62,7 @@ pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::R
     let terminal = terminal.transpose()?.flatten();
     let mut guardian = Guardian {
         leader: start(command, &input, terminal.as_ref())?,
-        schedule: StopSchedule::new(limits, patience),
+        schedule: StopSchedule::new(limits, stop_timeout),
         terminal,
         owner: Some(writer),
         reaped_at: clock::now(),
@@ -70,17 +70,17 @@ pub async fn guard(patience: Duration, home: i32, command: &[OsString]) -> io::R
     };
     drop(input);
     let started = Report::Started(guardian.leader.as_raw_nonzero().get());
-    guardian.tell(started).await;
-    while !guardian.look().await {
-        let nap = if guardian.schedule.ending().is_some() { DESCENDANTS_POLL } else { NAP };
-        let wait = guardian.schedule.wake_at().since(clock::now()).clamp(Duration::from_millis(1), nap);
+    guardian.report(started).await;
+    while !guardian.step().await {
+        let longest = if guardian.schedule.ending().is_some() { DESCENDANTS_POLL } else { MAX_SLEEP };
+        let wait = guardian.schedule.wake_at().since(clock::now()).clamp(Duration::from_millis(1), longest);
         tokio::select! {
             line = next_line(&mut lines, guardian.owner.is_some()) => match line {
-                Some(line) => guardian.obey(&line).await,
+                Some(line) => guardian.follow_order(&line).await,
                 None => guardian.owner_gone().await,
             },
             _ = children.recv() => {}
-            _ = swallowed.next() => {}
+            _ = ignored.next() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -103,7 +103,7 @@ async fn next_line(lines: &mut Lines<BufReader<OwnedReadHalf>>, open: bool) -> O
     lines.next_line().await.ok().flatten()
 }
 
-/// Starts the launcher in a process group of its own, lends it the terminal, and hands it its standard input.
+/// Starts the launcher in its own process group, gives it the terminal, and passes it its standard input.
 fn start(command: &[OsString], input: &OwnedFd, terminal: Option<&Terminal>) -> io::Result<Pid> {
     let (mut process, here) = launcher(command)?;
     let pid = Pid::from_child(&process.spawn()?);
@@ -120,22 +120,22 @@ struct Guardian {
     terminal: Option<Terminal>,
     owner: Option<OwnedWriteHalf>,
     reaped_at: Moment,
-    /// The command was stopped because it used the terminal from the background.
+    /// Whether the command was stopped because it used the terminal from the background.
     wants_terminal: bool,
 }
 
 impl Guardian {
-    /// Tells the owner, if it still listens; waits for nobody.
-    async fn tell(&mut self, report: Report) {
+    /// Sends a report to the owner, if it is still there; waits at most [`MAX_SLEEP`].
+    async fn report(&mut self, report: Report) {
         if let Some(owner) = &mut self.owner {
-            // An owner that is gone is seen at the other half. Reports are few: they fit into the socket's buffer.
+            // The reading half notices that the owner is gone. Reports are few and fit into the socket's buffer.
             let line = report.line();
-            let _ = tokio::time::timeout(NAP, owner.write_all(line.as_bytes())).await;
+            let _ = tokio::time::timeout(MAX_SLEEP, owner.write_all(line.as_bytes())).await;
         }
     }
 
-    async fn obey(&mut self, line: &str) {
-        let act = match Order::read(line) {
+    async fn follow_order(&mut self, line: &str) {
+        let action = match Order::read(line) {
             Some(Order::Until(limits)) => {
                 self.schedule.limit(limits);
                 None
@@ -152,24 +152,24 @@ impl Guardian {
             }
             None => None,
         };
-        self.act(act).await;
+        self.perform(action).await;
     }
 
     async fn owner_gone(&mut self) {
         self.owner = None;
-        let act = self.schedule.owner_gone(clock::now());
-        self.act(act).await;
+        let action = self.schedule.owner_gone(clock::now());
+        self.perform(action).await;
     }
 
-    async fn act(&mut self, act: Option<StopAction>) {
-        match act {
+    async fn perform(&mut self, action: Option<StopAction>) {
+        match action {
             None => {}
             Some(StopAction::Terminate) => {
                 self.signal(Signal::TERM);
-                // Who is stopped gets it only once it goes on.
+                // A stopped process receives SIGTERM only after SIGCONT.
                 self.signal(Signal::CONT);
                 if self.schedule.ending().is_none() {
-                    self.tell(Report::Terminating).await;
+                    self.report(Report::Terminating).await;
                 }
             }
             Some(StopAction::Kill) => {
@@ -181,9 +181,9 @@ impl Guardian {
         }
     }
 
-    /// Signals the command's process group, whose number is its own until the command is reaped.
+    /// Signals the command's process group; its id is valid until the command is reaped.
     fn signal(&self, signal: Signal) {
-        // A group without living members takes none.
+        // It fails only if the group has no living members.
         let _ = kill_process_group(self.leader, signal);
         if self.schedule.ending().is_some() {
             for child in descendants::children() {
@@ -196,7 +196,7 @@ impl Guardian {
 
     fn pass_on(&self, number: i32) {
         if let Some(signal) = Signal::from_named_raw(number) {
-            // As above.
+            // It fails only if the group has no living members.
             let _ = kill_process_group(self.leader, signal);
         }
     }
@@ -210,15 +210,15 @@ impl Guardian {
         }
     }
 
-    /// Looks at clock and processes. True once all is over.
-    async fn look(&mut self) -> bool {
+    /// Checks clock and processes, and acts. Returns true once the command and its descendants are gone.
+    async fn step(&mut self) -> bool {
         let due = self.schedule.due(clock::now());
-        self.act(due).await;
+        self.perform(due).await;
         if self.schedule.ending().is_none() {
-            self.look_at_leader().await;
+            self.check_leader().await;
             self.reap_orphans();
             if self.wants_terminal {
-                // A shell that brings a running job to the foreground tells nobody.
+                // A shell sends no signal when it moves a running job to the foreground.
                 self.lend_terminal();
             }
         }
@@ -232,18 +232,18 @@ impl Guardian {
             terminal.take_back(self.leader);
         }
         descendants::reap(self.leader);
-        // Whoever was not seen because it moved while the list was read.
+        // Processes that were missed because they moved while the list was read.
         while !descendants::kill_all_but(&[]) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        self.tell(Report::Ended { how, asked }).await;
+        self.report(Report::Ended { how, asked }).await;
         true
     }
 
-    async fn look_at_leader(&mut self) {
+    async fn check_leader(&mut self) {
         let leader = WaitId::Pid(self.leader);
-        let looked = waitid(leader, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
-        match looked {
+        let status = waitid(leader, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
+        match status {
             Ok(Some(status)) => {
                 let how = match (status.exit_status(), status.terminating_signal()) {
                     (Some(code), _) => Ending::Exited(code),
@@ -251,29 +251,29 @@ impl Guardian {
                 };
                 self.schedule.ended(how);
                 let due = self.schedule.due(clock::now());
-                self.act(due).await;
+                self.perform(due).await;
             }
-            Ok(None) => self.look_whether_stopped().await,
-            // Nobody else reaps it, so this does not happen; it is gone then.
+            Ok(None) => self.check_stopped().await,
+            // Does not happen, because nothing else reaps it; it would mean that the command is gone.
             Err(_) => self.schedule.ended(Ending::Signalled(9)),
         }
     }
 
-    /// A command that Ctrl-Z stopped goes on: stopped with it, the owner would lose what it holds, and the command its life.
-    async fn look_whether_stopped(&mut self) {
+    /// Continues a command that Ctrl-Z stopped: otherwise the owner would lose its lease, and the command would be killed.
+    async fn check_stopped(&mut self) {
         let stopped = waitid(WaitId::Pid(self.leader), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
         let Ok(Some(status)) = stopped else { return };
         self.wants_terminal |= status.stopping_signal().is_some_and(|signal| STOPPED_IN_BACKGROUND.contains(&signal));
         let lent = self.terminal.as_ref().is_some_and(|terminal| terminal.is_lent_to(self.leader));
         if lent && status.stopping_signal() == Some(STOPPED_BY_TERMINAL) && !self.schedule.is_ending() {
             self.pass_on(Signal::CONT.as_raw());
-            self.tell(Report::NotSuspended).await;
+            self.report(Report::NotSuspended).await;
         }
     }
 
     fn reap_orphans(&mut self) {
         let now = clock::now();
-        if now.since(self.reaped_at) < REAP_EVERY {
+        if now.since(self.reaped_at) < REAP_INTERVAL {
             return;
         }
         self.reaped_at = now;

@@ -1,9 +1,9 @@
-//! The sockets between owner, guardian and launcher, which are their standard inputs, and carry the command's real one.
+//! The sockets between owner, guardian and launcher: each is the process's standard input and transfers the command's real one.
 //!
-//! 1. A process gets its socket as standard input: nothing else has to be inherited, and nothing leaks into the command.
-//! 2. The command's standard input comes over the socket, with the first byte.
+//! 1. A process gets its socket as standard input: it inherits nothing else, and nothing leaks into the command.
+//! 2. The command's standard input is passed over the socket, with the first byte.
 //!
-//! Not here: the lines that follow (`words.rs`).
+//! Not here: the lines that follow (`messages.rs`).
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -14,21 +14,21 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// The byte that a file comes with.
+/// The byte that is sent with a file.
 const MARK: u8 = b'!';
 
-/// This process's socket to whoever started it: its standard input.
+/// This process's socket to the process that started it: its standard input.
 ///
 /// # Errors
-/// When standard input cannot be duplicated, or is no socket of that kind.
+/// When standard input cannot be duplicated or is not a unix socket.
 pub(super) fn from_stdin() -> io::Result<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    // Whoever runs the hidden command by hand has no socket there.
+    // Fails if a user runs the hidden command by hand.
     socket.local_addr()?;
     Ok(socket)
 }
 
-/// Hands an open file to the process at the other end.
+/// Passes an open file to the process at the other end.
 pub(super) fn hand(socket: &UnixStream, file: impl AsFd) -> io::Result<()> {
     let files = [file.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -40,7 +40,7 @@ pub(super) fn hand(socket: &UnixStream, file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the file that the other end hands over; waits for it.
+/// Receives the file that the other end passes; waits for it.
 ///
 /// # Errors
 /// [`ErrorKind::UnexpectedEof`] when the other end is gone.

@@ -1,11 +1,11 @@
-//! The process that becomes the command.
+//! The launcher: the process that becomes the command.
 //!
-//! 1. It asks the kernel to be killed with the process that started it before it becomes the command, and becomes it
-//!    only if that one still lives by then.
-//! 2. It waits for its standard input, which comes once the terminal is its own.
-//! 3. It ends with 127 when there is no such command and 126 when it cannot be run, as shells do.
+//! 1. Before it becomes the command it asks the kernel to kill it when its parent dies, and it continues only if the parent is still
+//!    alive then.
+//! 2. It waits for its standard input, which the parent passes after giving it the terminal.
+//! 3. Like a shell, it exits with 127 if the command does not exist and with 126 if it cannot be run.
 //!
-//! Not here: who watches it from then on (`guardian.rs`, or whoever ties a command to itself).
+//! Not here: guarding the command (`guardian.rs`, or the caller of [`tied`]).
 
 use super::{LAUNCH_COMMAND, handing, terminal};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
@@ -16,42 +16,40 @@ use std::os::unix::net::UnixStream as Socket;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// A process to be started that becomes the command, in a process group of its own, once its standard input is handed to it
-/// over the socket.
+/// Prepares a process that becomes the command, in its own process group, once its standard input is passed to it over the socket.
 pub(super) fn launcher(command: &[OsString]) -> io::Result<(Command, Socket)> {
     let (here, there) = Socket::pair()?;
-    // Also when the program was replaced since it started.
+    // Works even if the program file was replaced since the start.
     let mut launcher = Command::new("/proc/self/exe");
     launcher.arg0("clawster").arg(LAUNCH_COMMAND).arg(getpid().to_string()).arg("--").args(command);
     launcher.stdin(Stdio::from(OwnedFd::from(there))).process_group(0);
     Ok((launcher, here))
 }
 
-/// A command to be started that the kernel kills when the thread that starts it has ended, in a process group of its own;
-/// and what it reads. All but its standard input is the caller's to set. It gets the caller's variables but for those in
-/// `hidden`.
+/// Prepares a command, in its own process group, that the kernel kills when the thread that starts it ends; with the writing end of
+/// its standard input. The caller may set everything else. The command gets the caller's environment variables except `hidden`.
 ///
 /// # Errors
-/// Of the system calls; that the command itself cannot be started is how it ends, with 126 or 127.
+/// Errors of the system calls. If the command itself cannot be started, the process exits with 126 or 127.
 pub fn tied(command: &[OsString], hidden: &[String]) -> io::Result<(Command, PipeWriter)> {
     let (mut launcher, socket) = launcher(command)?;
     for name in hidden {
         launcher.env_remove(name);
     }
     let (reader, writer) = io::pipe()?;
-    // It waits in the socket until the launcher takes it.
+    // It stays in the socket until the launcher receives it.
     handing::hand(&socket, &reader)?;
     Ok((launcher, writer))
 }
 
-/// Becomes the command; returns only when that failed, with the exit code and what to say.
+/// Becomes the command; returns only if that failed, with the exit code and a message.
 #[must_use]
 pub fn launch(guardian: i32, command: &[OsString]) -> (u8, String) {
     let Some((program, arguments)) = command.split_first() else { return (2, "no command was given".to_owned()) };
     match prepare(guardian) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return (137, String::new()),
-        Err(error) => return (126, format!("cannot prepare {}: {error}", program.display())),
+        Err(error) => return (126, format!("cannot prepare to run {}: {error}", program.display())),
     }
     // Returns only when it failed.
     let error = Command::new(program).args(arguments).exec();

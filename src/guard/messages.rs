@@ -1,40 +1,40 @@
-//! What owner and guardian say to each other: one line of text each.
+//! The protocol between owner and guardian: one line of text per message.
 //!
-//! 1. Times are absolute readings of CLOCK_BOOTTIME, so that a line that was read late means what it meant when it was sent.
-//! 2. A line that is not understood is skipped: it never makes the guardian forget its limits.
+//! 1. Times are absolute readings of CLOCK_BOOTTIME, so that a line that is read late keeps its meaning.
+//! 2. An unknown line is skipped and never changes the guardian's limits.
 //!
-//! Not here: the socket (`handing.rs`), what follows (`schedule.rs`).
+//! Not here: the socket (`handing.rs`), the effect of an order (`stop_schedule.rs`).
 
 use crate::cluster::lease::holder::Limits;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// What the owner wants of the guardian.
+/// A message from the owner to the guardian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     /// New limits.
     Until(Limits),
-    /// A signal for the command.
+    /// Forward this signal to the command.
     Signal(i32),
-    /// The command shall end: SIGTERM now, SIGKILL after so long, or when the limits pass.
+    /// Stop the command: SIGTERM now, SIGKILL after this time or when the limits pass.
     Stop(Duration),
-    /// The command shall be gone.
+    /// Kill the command and its descendants.
     Kill,
-    /// The owner was brought to the foreground.
+    /// The owner is in the foreground now: give the command the terminal.
     Foreground,
 }
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// By itself, with this exit code.
+    /// It exited with this code.
     Exited(i32),
-    /// By this signal.
+    /// It was killed by this signal.
     Signalled(i32),
 }
 
 impl Ending {
-    /// The exit code that a shell would give for it.
+    /// The exit code that a shell would report.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -44,20 +44,20 @@ impl Ending {
     }
 }
 
-/// What the guardian tells the owner.
+/// A message from the guardian to the owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
-    /// The command runs under this process id, which is its process group's, too.
+    /// The command runs with this process id, which is also its process group id.
     Started(i32),
-    /// The guardian asked it to end.
+    /// The guardian has sent SIGTERM to the command.
     Terminating,
-    /// Ctrl-Z was pressed; the command goes on.
+    /// Ctrl-Z was pressed; the command was continued.
     NotSuspended,
-    /// It and all its descendants are gone.
+    /// The command and all its descendants are gone.
     Ended {
-        /// How it ended.
+        /// How the command ended.
         how: Ending,
-        /// Whether the guardian had asked it to end before.
+        /// Whether the guardian had asked it to stop.
         asked: bool,
     },
 }

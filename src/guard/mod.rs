@@ -1,18 +1,18 @@
-//! A command that may run only for as long as its owner proves, from moment to moment, that it may.
+//! Runs a command only while its owner keeps extending the command's limits.
 //!
 //! ```text
-//!  the owner ──socket──▶ guardian ──socket──▶ launcher = the command (a process group of its own)
+//!  the owner ──socket──▶ guardian ──socket──▶ launcher = the command (its own process group)
 //!   limits, orders          │  SIGTERM, then SIGKILL, when the limits pass or the owner is gone
 //!   ◀── reports ────────────┘
 //! ```
 //!
-//! 1. The command is never older than its limits: whoever of the three processes dies or stands still, another one ends it.
-//!    The owner dies or is stopped: the guardian ends the command. The guardian dies: the kernel kills the command, the
-//!    owner the rest. Both die: the kernel kills the command.
-//! 2. "Gone" means that every process which descends from the command has ended: guardian and owner inherit orphans.
-//! 3. The command's standard streams are the owner's own; nothing of this module writes to them.
+//! 1. The command never outlives its limits, whichever of the three processes dies or is stopped. The owner dies or is stopped: the
+//!    guardian stops the command. The guardian dies: the kernel kills the command, and the owner kills its descendants. Both die: the
+//!    kernel kills the command.
+//! 2. "Gone" means that all descendants of the command have ended: guardian and owner inherit orphans.
+//! 3. The command uses the owner's standard streams; nothing in this module writes to them.
 //!
-//! Not here: why a command may run (`crate::cluster::lease::holder`), what people are told (`crate::cli`).
+//! Not here: when a command may run (`crate::cluster::lease::holder`), messages for people (`crate::cli`).
 
 mod descendants;
 mod guardian;
@@ -31,7 +31,7 @@ pub use owner::{GuardError, Guarded, Launch, Owner};
 pub use signals::{Forwarded, Signals};
 pub use terminal::{Terminal, block_background_stops};
 
-/// The hidden subcommand that is the guardian.
+/// The hidden subcommand that runs the guardian.
 pub const GUARD_COMMAND: &str = "guard-command";
 /// The hidden subcommand that becomes the command.
 pub const LAUNCH_COMMAND: &str = "launch-command";

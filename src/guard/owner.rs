@@ -1,8 +1,8 @@
-//! The owner's end: starts a guardian with a command, gives it limits and orders, and cleans up after it.
+//! The owner's side: starts a guardian with a command, sends it limits and orders, and cleans up after it.
 //!
-//! 1. Nothing here waits for a guardian that stands still: limits are replaced by newer ones, and orders that it does not
-//!    take are dropped with it.
-//! 2. Once [`Guarded::next`] has said how the command ended, nothing of it is left.
+//! 1. Nothing here waits for a guardian that is stopped: newer limits replace older ones, and orders that do not fit into the queue
+//!    are dropped.
+//! 2. Once [`Guarded::next`] has reported the end of the command, no process of it is left.
 //!
 //! Not here: the guardian (`guardian.rs`).
 
@@ -24,25 +24,25 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How often what a killed guardian left behind is looked at.
+/// How often the processes that a killed guardian left behind are checked.
 const ORPHANS_POLL: Duration = Duration::from_millis(10);
-/// Orders that a guardian has not taken yet.
-const ORDERS: usize = 64;
+/// The most orders that wait for the guardian to read them.
+const MAX_ORDERS: usize = 64;
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The command and its arguments.
     pub command: Vec<OsString>,
-    /// Variables for it, besides the owner's own.
+    /// Environment variables to add to the owner's own.
     pub variables: Vec<(String, String)>,
-    /// Variables of the owner that it does not get: they hold secrets.
+    /// Environment variables to remove, because they hold secrets.
     pub hidden: Vec<String>,
-    /// How long it may take to end once it was asked to.
-    pub patience: Duration,
+    /// How long the command may take to stop after SIGTERM before it is killed.
+    pub stop_timeout: Duration,
 }
 
-/// Why a command was not started.
+/// Why the guardian could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot start the guardian of the command: {0}")]
 pub struct GuardError(#[from] io::Error);
@@ -50,13 +50,13 @@ pub struct GuardError(#[from] io::Error);
 /// A process that can own commands.
 #[derive(Debug, Clone)]
 pub struct Owner {
-    /// Children that were there before (a script that started something and became this process): nobody's command.
+    /// Children from before (of a script that started something and then became this process): they belong to no command.
     spared: Vec<Pid>,
 }
 
 impl Owner {
-    /// Makes this process one: it inherits the orphans of its descendants, and may touch the terminal from the background.
-    /// To be called before the first start, on the thread that starts commands and lives as long as the process.
+    /// Prepares this process: it inherits orphans among its descendants and may change the terminal from the background. Call it before
+    /// the first start, on the thread that starts commands; that thread must live as long as the process.
     ///
     /// # Errors
     /// Of the system calls.
@@ -67,7 +67,7 @@ impl Owner {
     }
 }
 
-/// A command under guard.
+/// A guarded command.
 #[derive(Debug)]
 pub struct Guarded {
     owner: Owner,
@@ -86,12 +86,12 @@ impl Guarded {
     /// Starts a command. Must be called on the thread that called [`Owner::prepare`].
     ///
     /// # Errors
-    /// When the guardian cannot be started; that the command itself cannot is how it ends, with 126 or 127.
+    /// When the guardian cannot be started. If the command itself cannot be started, it ends with 126 or 127.
     pub fn start(owner: &Owner, launch: &Launch, limits: Limits) -> Result<Self, GuardError> {
         let (here, there) = Socket::pair()?;
         let mut guardian = Command::new("/proc/self/exe");
-        let (patience, home) = (launch.patience.as_millis().to_string(), getpgrp());
-        guardian.arg0("clawster").args([GUARD_COMMAND, &patience, &home.as_raw_nonzero().to_string(), "--"]);
+        let (stop_timeout, home) = (launch.stop_timeout.as_millis().to_string(), getpgrp());
+        guardian.arg0("clawster").args([GUARD_COMMAND, &stop_timeout, &home.as_raw_nonzero().to_string(), "--"]);
         guardian.process_group(0);
         guardian.args(&launch.command).stdin(Stdio::from(OwnedFd::from(there)));
         guardian.envs(launch.variables.iter().map(|(name, value)| (name, value)));
@@ -104,7 +104,7 @@ impl Guarded {
         here.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(here)?.into_split();
         let (limits, changes) = watch::channel(limits);
-        let (orders, taken) = mpsc::channel(ORDERS);
+        let (orders, taken) = mpsc::channel(MAX_ORDERS);
         let mut tasks = JoinSet::new();
         tasks.spawn(write(writer, changes, taken));
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -115,17 +115,17 @@ impl Guarded {
         Ok(Self { owner, guardian: child, pid, lines, limits, orders, ended, terminal, leader, _writer: tasks })
     }
 
-    /// Gives the command more time, or less.
+    /// Sets new limits, later or earlier ones.
     pub fn limit(&self, limits: Limits) {
         self.limits.send_replace(limits);
     }
 
-    /// Passes a signal on to the command's process group.
+    /// Forwards a signal to the command's process group.
     pub fn signal(&self, number: i32) {
         self.order(Order::Signal(number));
     }
 
-    /// Asks the command to end; it is killed after this time.
+    /// Sends SIGTERM to the command, and SIGKILL after this time.
     pub fn stop(&self, within: Duration) {
         self.order(Order::Stop(within));
     }
@@ -135,13 +135,13 @@ impl Guarded {
         self.order(Order::Kill);
     }
 
-    /// Gives the command the terminal, if this process has it in its foreground.
+    /// Gives the command the terminal, if this process is in the foreground.
     pub fn foreground(&self) {
         self.order(Order::Foreground);
     }
 
     fn order(&self, order: Order) {
-        // A guardian that was stopped takes it once it goes on; when it does not take even that, its limits end the command.
+        // A stopped guardian reads it after SIGCONT. If the queue is full, the limits still end the command.
         let _ = self.orders.try_send(order);
         self.wake();
     }
@@ -150,13 +150,13 @@ impl Guarded {
         if self.guardian.id().is_some()
             && let Some(pid) = self.pid
         {
-            // It is this process's child and was not reaped, so nobody else has its number.
+            // It is a child that is not reaped, so its process id is valid.
             let _ = kill_process(pid, Signal::CONT);
         }
     }
 
-    /// The next report; a guardian that died without one is reported as the command's end, after nothing of it is left.
-    /// Nothing is lost when this is given up and called again.
+    /// Waits for the next report. The death of the guardian is reported as the end of the command, after all its processes are gone.
+    /// Cancel safe: no report is lost when the future is dropped.
     pub async fn next(&mut self) -> Report {
         loop {
             if let Some((how, asked)) = self.ended {
@@ -174,7 +174,7 @@ impl Guarded {
                     None => {}
                 },
                 Ok(None) | Err(_) => {
-                    // It is dead, or does not talk any more, which is as bad.
+                    // The guardian is dead, or its connection is broken: kill it.
                     self.force();
                     self.end().await;
                     self.ended = Some((Ending::Signalled(9), true));
@@ -183,15 +183,15 @@ impl Guarded {
         }
     }
 
-    /// Kills the guardian, and with it the command: for one that stands still. [`Self::next`] tells when all is gone.
+    /// Kills a guardian that does not react, and with it the command. [`Self::next`] reports when all processes are gone.
     pub fn force(&mut self) {
-        // Fails only when it has ended already.
+        // It fails only if the guardian has ended already.
         let _ = self.guardian.start_kill();
     }
 
     /// Reaps the guardian, kills what it left behind, and takes the terminal back.
     async fn end(&mut self) {
-        // Fails only when it was reaped already.
+        // It fails only if the guardian was reaped already.
         let _ = self.guardian.wait().await;
         while !descendants::kill_all_but(&self.owner.spared) {
             tokio::time::sleep(ORPHANS_POLL).await;
@@ -202,7 +202,7 @@ impl Guarded {
     }
 }
 
-/// Writes the newest limits and all orders for as long as the guardian takes them.
+/// Writes the newest limits and all orders to the guardian until its socket is closed.
 async fn write(mut writer: OwnedWriteHalf, mut limits: watch::Receiver<Limits>, mut orders: mpsc::Receiver<Order>) {
     limits.mark_changed();
     loop {

@@ -1,37 +1,37 @@
 //! The signals that are meant for the command.
 //!
-//! 1. A signal that was ignored when this process started stays ignored, for the command as well (`nohup`, background jobs).
+//! 1. A signal that is ignored when this process starts stays ignored, also for the command (`nohup`, background jobs).
 //!
-//! Not here: what a signal leads to (`guardian.rs`, `crate::cli`).
+//! Not here: the reaction to a signal (`guardian.rs`, `crate::cli`).
 
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The signals that are passed on: SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM.
+/// The signals that are forwarded: SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM.
 const PASSED_ON: [i32; 6] = [1, 2, 3, 10, 12, 15];
-/// SIGCONT: somebody brought this process back, maybe to the foreground.
+/// SIGCONT: this process was continued, perhaps in the foreground.
 const CONTINUED: i32 = 18;
 
 /// A signal that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
-    /// One for the command.
+    /// A signal to forward to the command.
     Signal(i32),
     /// This process was continued.
     Continued,
 }
 
 impl Forwarded {
-    /// Whether it asks for the end.
+    /// Whether the signal asks the command to end.
     #[must_use]
     pub fn ends(self) -> bool {
         matches!(self, Self::Signal(1 | 2 | 3 | 15))
     }
 }
 
-/// Waits for signals.
+/// A listener for signals.
 #[derive(Debug)]
 pub struct Signals {
     arrived: mpsc::Receiver<Forwarded>,
@@ -39,7 +39,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over the signals that are passed on. Must be called on a runtime.
+    /// Installs the handlers. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When a handler cannot be installed.
@@ -65,11 +65,11 @@ impl Signals {
         Ok(Self { arrived, _tasks: tasks })
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Forwarded {
         match self.arrived.recv().await {
             Some(what) => what,
-            // Every signal is ignored here.
+            // All signals are ignored in this process.
             None => std::future::pending().await,
         }
     }

@@ -1,9 +1,9 @@
-//! When the guardian signals the command: a state machine without a clock.
+//! Decides when the guardian signals the command: a state machine without a clock.
 //!
-//! 1. Once a limit has passed, or the owner is gone, the command is asked to end; at the last it is killed, and killed again
-//!    for as long as anything of it is left.
-//! 2. Limits that come later give back time only to a command that was not asked to end yet, or delay its killing.
-//! 3. Who was asked to end has until the limits pass, at most the time that was given with the request.
+//! 1. When the first limit passes, or the owner is gone, the command gets SIGTERM; when the last limit passes it is killed, again and
+//!    again until no process of it is left.
+//! 2. Later limits extend the time of a command that has not got SIGTERM yet; afterwards they only delay the killing.
+//! 3. After SIGTERM the command has until the limits pass, but at most the stop timeout or the time given with the request.
 //!
 //! Not here: processes and signals (`guardian.rs`, `descendants.rs`).
 
@@ -12,12 +12,12 @@ use crate::cluster::time::Moment;
 use crate::guard::messages::Ending;
 use std::time::Duration;
 
-/// What is to be done to the command and its process group.
+/// An action on the command and its process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopAction {
-    /// Ask it to end.
+    /// Send SIGTERM.
     Terminate,
-    /// Kill it, and all its descendants.
+    /// Send SIGKILL, also to all descendants.
     Kill,
 }
 
@@ -25,55 +25,55 @@ pub(super) enum StopAction {
 #[derive(Debug, Clone)]
 pub(super) struct StopSchedule {
     limits: Limits,
-    patience: Duration,
+    stop_timeout: Duration,
     asked_at: Option<Moment>,
-    patient_until: Option<Moment>,
+    stop_deadline: Option<Moment>,
     killing: bool,
     ended: Option<(Ending, bool)>,
 }
 
 impl StopSchedule {
-    /// For a command that starts under these limits. `patience`: how long it may take to end when it was asked to.
-    pub(super) fn new(limits: Limits, patience: Duration) -> Self {
-        Self { limits, patience, asked_at: None, patient_until: None, killing: false, ended: None }
+    /// For a command that starts with these limits. `stop_timeout`: how long it may take to stop after SIGTERM.
+    pub(super) fn new(limits: Limits, stop_timeout: Duration) -> Self {
+        Self { limits, stop_timeout, asked_at: None, stop_deadline: None, killing: false, ended: None }
     }
 
-    /// New limits came.
+    /// Sets new limits.
     pub(super) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// The owner wants the command to end within this time.
+    /// The owner asks to stop the command within this time.
     pub(super) fn stop(&mut self, now: Moment, within: Duration) -> Option<StopAction> {
         let until = now + within;
-        self.patient_until = Some(self.patient_until.map_or(until, |earlier| earlier.min(until)));
+        self.stop_deadline = Some(self.stop_deadline.map_or(until, |earlier| earlier.min(until)));
         self.ask(now)
     }
 
-    /// The owner wants the command gone.
+    /// The owner asks to kill the command.
     pub(super) fn kill(&mut self) -> Option<StopAction> {
         self.killing = true;
         Some(StopAction::Kill)
     }
 
-    /// The owner is gone: its limits stand, no others will come.
+    /// The owner is gone: its last limits remain in force.
     pub(super) fn owner_gone(&mut self, now: Moment) -> Option<StopAction> {
         self.ask(now)
     }
 
-    /// The command itself has ended. What is left of it is asked to end.
+    /// The command itself has ended; its descendants get SIGTERM next.
     pub(super) fn ended(&mut self, how: Ending) {
         if self.ended.is_none() {
             self.ended = Some((how, self.asked_at.is_some() || self.killing));
         }
     }
 
-    /// How the command ended, and whether it was asked to before.
+    /// How the command ended, and whether it was asked to stop before.
     pub(super) fn ending(&self) -> Option<(Ending, bool)> {
         self.ended
     }
 
-    /// Whether it was asked to end, or killed.
+    /// Whether the command was asked to stop, was killed, or has ended.
     pub(super) fn is_ending(&self) -> bool {
         self.asked_at.is_some() || self.killing || self.ended.is_some()
     }
@@ -85,11 +85,11 @@ impl StopSchedule {
     }
 
     fn kill_at(&self) -> Moment {
-        let patience = self.asked_at.map(|at| at + self.patience);
-        [patience, self.patient_until].into_iter().flatten().fold(self.limits.kill_at, Moment::min)
+        let deadline = self.asked_at.map(|at| at + self.stop_timeout);
+        [deadline, self.stop_deadline].into_iter().flatten().fold(self.limits.kill_at, Moment::min)
     }
 
-    /// What is due now.
+    /// The action that is due now.
     pub(super) fn due(&mut self, now: Moment) -> Option<StopAction> {
         if self.killing || now >= self.kill_at() {
             return self.kill();
@@ -100,7 +100,7 @@ impl StopSchedule {
         None
     }
 
-    /// When something may be due next.
+    /// When the next action may be due.
     pub(super) fn wake_at(&self) -> Moment {
         if self.asked_at.is_some() { self.kill_at() } else { self.limits.terminate_at.min(self.kill_at()) }
     }

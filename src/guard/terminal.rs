@@ -1,11 +1,11 @@
-//! The terminal, lent to the command while it runs in the foreground.
+//! Gives the terminal to the command while it runs in the foreground.
 //!
-//! 1. It is lent only when standard input and output are both that terminal and the owner is in its foreground: a part
-//!    of a pipeline takes it from nobody.
-//! 2. SIGTTOU is blocked in owner and guardian, so that they can take the terminal back from the background; the launcher
-//!    unblocks it for the command.
+//! 1. The command gets the terminal only if standard input and output are both that terminal and the owner is in its foreground, so
+//!    that a part of a pipeline does not take it away from the other parts.
+//! 2. SIGTTOU is blocked in owner and guardian, so that they can take the terminal back from the background; the launcher unblocks it
+//!    for the command.
 //!
-//! Not here: who lends it (`guardian.rs`).
+//! Not here: when it is given (`guardian.rs`).
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::process::Pid;
@@ -13,11 +13,11 @@ use rustix::termios::{tcgetpgrp, tcsetpgrp};
 use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
 
-/// A terminal that this process group may have in its foreground.
+/// A terminal whose foreground process group may be changed.
 #[derive(Debug)]
 pub struct Terminal {
     file: OwnedFd,
-    /// The process group that lends it.
+    /// The owner's process group, which the terminal is given back to.
     home: Pid,
 }
 
@@ -27,7 +27,7 @@ fn background_output() -> SigSet {
     set
 }
 
-/// Keeps this thread, and all that it starts, from being stopped for touching the terminal from the background.
+/// Blocks SIGTTOU in this thread and everything it starts: changing the terminal from the background does not stop them then.
 pub fn block_background_stops() -> io::Result<()> {
     background_output().thread_block().map_err(io::Error::from)
 }
@@ -38,27 +38,28 @@ pub(super) fn unblock_background_stops() -> io::Result<()> {
 }
 
 impl Terminal {
-    /// The terminal of these two files, when they are one; `home` is the process group of the owner, which may lend it.
+    /// The terminal of these two files; `None` if one of them is not a terminal. `home`: the owner's process group.
     #[must_use]
     pub fn of(input: OwnedFd, output: impl IsTerminal, home: Pid) -> Option<Self> {
         (input.is_terminal() && output.is_terminal()).then_some(Self { file: input, home })
     }
 
-    /// Lends it to the command's process group. Nothing happens while the owner's group is not in the foreground.
+    /// Makes the command's process group the foreground group. Does nothing, and returns false, unless the owner's group is in the
+    /// foreground.
     pub(super) fn lend(&self, group: Pid) -> bool {
         let mine = tcgetpgrp(&self.file).is_ok_and(|foreground| foreground == self.home);
         mine && tcsetpgrp(&self.file, group).is_ok()
     }
 
-    /// Whether it is lent to this group.
+    /// Whether this group is the foreground group.
     pub(super) fn is_lent_to(&self, group: Pid) -> bool {
         tcgetpgrp(&self.file).is_ok_and(|foreground| foreground == group)
     }
 
-    /// Takes it back from the command's group, if that still has it.
+    /// Makes the owner's group the foreground group again, if the command's group still is.
     pub(super) fn take_back(&self, group: Pid) {
         if self.is_lent_to(group) {
-            // Where the terminal is gone there is nothing to take back.
+            // It fails only if the terminal is gone.
             let _ = tcsetpgrp(&self.file, self.home);
         }
     }

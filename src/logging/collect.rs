@@ -1,10 +1,10 @@
-//! Events as lines, and the ends of spans.
+//! Turns events, and spans when they end, into log lines.
 //!
-//! 1. A line has at most [`MAX_CHARS`] characters of message and as many of each field.
-//! 2. A span is written once, when it ends, with how long it took; what happens within it names it.
-//! 3. A span that the level leaves out costs nothing here: it is never told of.
+//! 1. Message and fields are cut to [`MAX_CHARS`] characters each.
+//! 2. A span gives one line, when it ends, with its duration; lines of events within it carry its fields.
+//! 3. A span below the log level costs nothing: this layer never sees it.
 //!
-//! Not here: how a line looks (`line.rs`), where lines go (`queue.rs`).
+//! Not here: the format of a line (`line.rs`), its destination (`queue.rs`).
 
 use super::flood::Flood;
 use super::line::{Line, Said};
@@ -20,22 +20,22 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-/// Longer texts are cut.
+/// The most characters of a message or field; longer ones are cut.
 const MAX_CHARS: usize = 16 * 1024;
-/// How many spans that led to one are named.
+/// The most requests that a span names as its causes.
 const MAX_CAUSES: usize = 16;
 
-/// Turns events and ended spans into lines and hands them to every queue.
+/// Turns events and ended spans into lines and sends them to every queue.
 pub(super) struct Collect {
     pub(super) senders: Vec<Sender>,
     pub(super) flood: Arc<Flood>,
 }
 
-/// What is known of an open span.
+/// The data of an open span.
 struct Known {
     said: Said,
     began: Moment,
-    /// The requests that it works for without being one of their parts.
+    /// The requests that caused it, although it is not nested in their spans.
     works_for: Vec<Value>,
 }
 
@@ -49,7 +49,7 @@ impl Collect {
     }
 }
 
-/// What the span says, if it was seen from its beginning.
+/// A span's name and fields, if this layer has seen its beginning.
 fn said<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<(&'static str, Said)> {
     span.extensions().get::<Known>().map(|known| (span.name(), known.said.clone()))
 }
@@ -113,7 +113,7 @@ impl Fields {
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
-            // For those who export spans.
+            // Only for the export of spans.
             (name, _) if name.starts_with("otel.") => {}
             (name, value) => self.fields.push((name, value)),
         }
@@ -123,7 +123,7 @@ impl Fields {
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = Bounded { text: String::new(), room: MAX_CHARS };
-        // An error means that the room is used up; what fitted is kept.
+        // An error means that the text was cut.
         if write!(text, "{value:?}").is_err() {
             text.text.push('…');
         }
@@ -155,7 +155,7 @@ impl Visit for Fields {
     }
 }
 
-/// A text that takes so many characters and no more.
+/// A text with a maximum number of characters.
 struct Bounded {
     text: String,
     room: usize,

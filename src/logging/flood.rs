@@ -1,14 +1,14 @@
-//! The bound of lines that a loop repeats: one for every line, so that nobody has to remember it where a line is written.
+//! Limits repeated log lines, for every place in the source at once, so that the code that logs need not care.
 //!
-//! 1. Of each place in the source so many lines of a level pass at once ([`burst`]). What comes beyond that in [`WINDOW`] is left
-//!    out, and a single line passes in each window from then on, until a window brought no more than that.
-//! 2. Lines that were left out are counted: the next one of their place says how many (`left_out`). Where none comes, the newest
-//!    that was left out is written once the window is over, with the next line of any place, or at the end of the process.
-//! 3. Nothing of the levels debug and trace is left out: somebody asked for all of it.
+//! 1. Each place in the source may write [`burst`] lines per level within a [`WINDOW`]. Further lines are dropped, and from then on
+//!    one line passes per window, until a window has no more than one line.
+//! 2. Dropped lines are counted: the next line of their place has the number (`left_out`). If no line follows, the newest dropped line
+//!    is written after the window, together with the next line of any place, or at the end of the process.
+//! 3. Lines of the levels debug and trace are never dropped: the user asked for all of them.
 //!
-//! Lines are told apart by their place, not by their text, which names an attempt, a time or somebody else's words.
+//! Lines are grouped by their place, not by their text, which contains attempts, times or foreign text.
 //!
-//! Not here: lines that come too fast for their sink (`queue.rs`), lines with a bound of their own (`crate::clock::Seldom`).
+//! Not here: lines that come too fast for their sink (`queue.rs`), lines with their own limit (`crate::clock::Seldom`).
 
 use super::line::Line;
 use crate::clock;
@@ -21,25 +21,25 @@ use std::time::Duration;
 use tracing::Level;
 use tracing::callsite::Identifier;
 
-/// How long a place that wrote too much is held down to one line.
+/// The time over which lines of a place are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// How many lines of one place and level pass within a window; `None`: all of them.
+/// How many lines of a place pass within a window, by level; `None`: no limit.
 fn burst(level: Level) -> Option<u32> {
     match level {
         Level::ERROR | Level::WARN => Some(20),
-        // Whole clusters join and leave at once.
+        // High enough for a whole cluster that joins or leaves at once.
         Level::INFO => Some(400),
         _ => None,
     }
 }
 
-/// What is known of the lines of one place.
+/// The counts of one place.
 #[derive(Debug)]
 struct Place {
     began: Moment,
     passed: u32,
-    /// The window before brought too much.
+    /// Whether the previous window exceeded the limit.
     flooding: bool,
     left_out: u64,
     newest: Option<Line>,
@@ -68,7 +68,7 @@ impl Place {
         Some(counted(line, std::mem::take(&mut self.left_out)))
     }
 
-    /// The newest line that was left out, in place of one that does not come.
+    /// The newest dropped line, to write if no other line follows.
     fn rest(&mut self, now: Moment) -> Option<Arc<Line>> {
         let line = self.newest.take()?;
         (self.began, self.passed, self.flooding) = (now, 1, true);
@@ -83,21 +83,21 @@ fn counted(mut line: Line, left_out: u64) -> Arc<Line> {
     Arc::new(line)
 }
 
-/// All places, by what tells them apart. See the module's text.
+/// All places by their identifier. See the module's text.
 #[derive(Debug)]
 pub(super) struct Flood<K = Identifier> {
     places: Mutex<HashMap<K, Place>>,
-    /// How many places have left something out.
+    /// The number of places with a dropped line that is not written yet.
     holding: AtomicUsize,
 }
 
 impl<K: Eq + Hash> Flood<K> {
-    /// Nothing has been written yet.
+    /// No places yet.
     pub(super) fn new() -> Self {
         Self { places: Mutex::new(HashMap::new()), holding: AtomicUsize::new(0) }
     }
 
-    /// The lines to write now that this one came: none, itself, and what other places left out.
+    /// The lines to write for a new line: the line itself if it passes, and dropped lines of other places that are due.
     pub(super) fn pass(&self, place: K, line: Line) -> Vec<Arc<Line>> {
         self.pass_at(place, line, clock::now())
     }
@@ -119,7 +119,7 @@ impl<K: Eq + Hash> Flood<K> {
         lines
     }
 
-    /// What was left out and not told yet.
+    /// All dropped lines that are not written yet.
     pub(super) fn rest(&self, now: Moment) -> Vec<Arc<Line>> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         self.holding.store(0, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! One event as one line.
+//! A log line and its formats.
 //!
-//! 1. A rendered line holds exactly one line feed, at its end, and no other control character but our own colours.
+//! 1. A rendered line contains exactly one line feed, at its end, and no other control characters except the colours added here.
 //!
-//! Not here: what becomes a line (`collect.rs`), where lines go (`queue.rs`).
+//! Not here: the source of lines (`collect.rs`), their destination (`queue.rs`).
 
 use crate::config::is_unsafe;
 use serde_json::{Map, Value};
@@ -11,29 +11,29 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::Level;
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Style {
-    /// For people.
+    /// Plain text for people.
     Text {
-        /// With the level in colour.
+        /// Whether the level is coloured.
         colour: bool,
     },
     /// One JSON object.
     Json,
 }
 
-/// Which process writes.
+/// The process that writes.
 #[derive(Debug, Clone)]
 pub(super) struct Context {
     pub(super) component: String,
     pub(super) pid: u32,
 }
 
-/// What an event or a span says, by name.
+/// The fields of an event or a span.
 pub(super) type Said = Vec<(&'static str, Value)>;
 
-/// An event, taken apart.
+/// The parts of a log line.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub(super) at: SystemTime,
@@ -41,12 +41,12 @@ pub(super) struct Line {
     pub(super) target: &'static str,
     pub(super) message: String,
     pub(super) fields: Said,
-    /// The spans around it, with what they say, the innermost first.
+    /// The enclosing spans with their fields, innermost first.
     pub(super) spans: Vec<(&'static str, Said)>,
 }
 
 impl Line {
-    /// A line of the log about itself.
+    /// A warning of the logging itself.
     pub(super) fn warning(message: String) -> Arc<Self> {
         let target = module_path!();
         Arc::new(Self {
@@ -59,7 +59,7 @@ impl Line {
         })
     }
 
-    /// The line, its line feed included.
+    /// Renders the line, including its line feed.
     pub(super) fn render(&self, style: Style, context: &Context) -> String {
         match style {
             Style::Text { colour } => self.text(colour, context),
@@ -67,7 +67,7 @@ impl Line {
         }
     }
 
-    /// Message and fields, then those of the spans around; of fields with the same name only the innermost.
+    /// Message and fields, then the fields of the enclosing spans; of fields with the same name only the innermost.
     pub(super) fn body(&self) -> String {
         let mut out = escape(&self.message);
         let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, said)| said)).collect();
@@ -118,7 +118,7 @@ impl Line {
             };
             object.insert("spans".into(), self.spans.iter().map(span).collect());
         }
-        // serde_json escapes only the first 32 characters; the others that are unsafe can stand only inside texts.
+        // serde_json escapes only the first 32 characters; other unsafe characters can occur only inside strings.
         let mut out = String::new();
         for c in Value::Object(object).to_string().chars() {
             let _ = if is_unsafe(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
@@ -141,7 +141,7 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !is_unsafe(c) && !c.is_whitespace() && !matches!(c, '"' | '='))
 }
 
-/// Year, month and day of a number of days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+/// Converts days since 1970-01-01 to year, month and day (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -163,7 +163,7 @@ fn stamp(at: SystemTime) -> String {
 }
 
 impl Line {
-    /// The time as RFC 3164 wants it, in UTC: local daemons put their own in its place.
+    /// The time in the format of RFC 3164, in UTC; local daemons replace it by their own.
     pub(super) fn syslog_stamp(&self) -> String {
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let seconds = self.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();

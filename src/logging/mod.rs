@@ -1,12 +1,15 @@
-//! Logs: rotated file, syslog, console.
+//! Log output: console, rotated file and syslog.
 //!
-//! 1. Logging never blocks or stops the program: queues are bounded, a line that finds one full is dropped and counted,
-//!    and a sink that fails is reported once and tried again.
-//! 2. One event is one line: control characters are escaped, so that no text can forge a line or drive a terminal.
+//! 1. Logging never blocks or stops the program: queues are bounded, a line that does not fit is dropped and counted, and a failing
+//!    sink is reported once and retried.
+//! 2. One event is one line: control characters are escaped, so that no text can forge a line or control a terminal.
 //! 3. Nothing is written to standard output.
-//! 4. No loop fills a disk: what one place repeats is bounded, and what was left out is counted (`flood.rs`).
+//! 4. A loop cannot fill the disk: repeated lines of one place are limited, and dropped lines are counted (`flood.rs`).
 //!
-//! Not here: what is logged, and at which level (the modules themselves).
+//! Log fields have one name each: `error` (the cause), `node_id`, `cluster`, `term`, `lease`, `task_id`, `attempt`, `wait_ms`, `file` (a
+//! path).
+//!
+//! Not here: what is logged at which level (the modules themselves).
 
 mod collect;
 mod flood;
@@ -38,25 +41,25 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Why the logs could not be set up.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// The program logs already.
-    #[error("logging has been set up before in this process")]
+    /// Logging is already set up in this process.
+    #[error("internal error: logging is already set up in this process")]
     Twice,
-    /// The system has no thread left for the writers.
-    #[error("cannot start a thread for the log: {0}; free memory or raise the limit of processes")]
+    /// A thread for a sink cannot be started.
+    #[error("cannot start a thread for the log: {0}; free memory, or raise the limit of processes")]
     Thread(#[from] std::io::Error),
-    /// Standard error cannot be shared with the writer.
+    /// Standard error cannot be duplicated.
     #[error("cannot use standard error for the log: {0}; leave it open, or raise the limit of open files")]
     Console(std::io::Error),
 }
 
 /// How long the end of the process waits for all sinks together.
-const END_PATIENCE: Duration = Duration::from_millis(300);
+const END_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Keeps the logs running. Dropping it writes out what is queued, waiting at most 300 ms in total; where spans are exported,
-/// it waits at most a second for that before.
+/// Keeps the logging running. Dropping it writes the queued lines, for at most 300 ms in total, after waiting at most 1 s for the
+/// export of spans, if that is on.
 #[derive(Debug)]
 #[must_use = "the log is flushed when the guard is dropped"]
 pub struct Guard {
@@ -67,14 +70,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Waits until everything logged so far has been handed to the system, at most 2 s per sink.
+    /// Waits until everything logged so far is written, at most 2 s per sink.
     pub fn flush(&self) {
         self.queues.iter().for_each(Queue::flush);
     }
 
-    /// Says whose spans are exported: they carry the cluster's name and the node's id from then on.
+    /// Sets the cluster and the node id that exported spans carry from now on.
     pub fn node_is(&self, cluster: &str, node_id: &str) {
-        tracing::debug!(cluster, node_id, "the node has an id");
+        tracing::debug!(cluster, node_id, "this process has a node id");
         #[cfg(feature = "otel")]
         if let Some(export) = &self.export {
             export.node_is(cluster, node_id);
@@ -84,38 +87,38 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // What it complains of is still logged.
+        // First, so that its warnings are still logged.
         #[cfg(feature = "otel")]
         drop(self.export.take());
         for line in self.flood.rest(clock::now()) {
             self.queues.iter().for_each(|queue| queue.sender().send(&line));
         }
-        // The file first: its complaints go to the console.
+        // The file first: its warnings go to the console.
         let begun = clock::now();
         for queue in self.queues.iter().rev() {
-            queue.stop(END_PATIENCE.saturating_sub(clock::now().since(begun)));
+            queue.stop(END_TIMEOUT.saturating_sub(clock::now().since(begun)));
         }
     }
 }
 
-/// Sets the logs of this process up: the console on standard error (coloured on a terminal unless NO_COLOR is set), the
-/// rotated file and syslog as configured. `component` names the command in every line (`serve`, `mcp`, …).
+/// Sets up the logging of this process: the console on standard error (coloured on a terminal unless NO_COLOR is set), the rotated
+/// file and syslog as configured. `component` names the command in every line (`serve`, `mcp`, …).
 ///
-/// A file or a syslog that cannot be written is no error: standard error says so once, and the rest goes on.
+/// A file or syslog that cannot be written is no error: standard error says so once, and the other sinks continue.
 ///
 /// # Errors
 /// [`InitError`] when called twice, or when no thread can be started.
 pub fn init(config: &LoggingConfig, component: &str) -> Result<Guard, InitError> {
     let stderr = std::io::stderr();
     let colour = stderr.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty());
-    // Not by std's handle: a write that blocks would hold its lock, for which others must not wait.
+    // Not through std's handle: a write that blocks would hold its lock and block others.
     let console = File::from(stderr.as_fd().try_clone_to_owned().map_err(InitError::Console)?);
     let (subscriber, guard) = build(config, component, Box::new(console), colour, Path::new("/dev/log"))?;
     subscriber.try_init().map_err(|_| InitError::Twice)?;
     Ok(guard)
 }
 
-/// The logs as a subscriber, with the console and the syslog socket given.
+/// Builds the subscriber, with a given console and syslog socket.
 fn build(
     config: &LoggingConfig,
     component: &str,
@@ -133,8 +136,8 @@ fn build(
     if config.file.is_some() || config.syslog {
         let file = config.file.clone().map(|path| RotatedFile::new(path, config.max_bytes, config.backup_count));
         let syslog = config.syslog.then(|| Syslog::new(PathBuf::from(syslog), context.pid));
-        let complaints = queues.iter().map(Queue::sender).collect();
-        queues.push(Queue::start("log-file", Files { file, syslog, style: style(false), context, complaints })?);
+        let consoles = queues.iter().map(Queue::sender).collect();
+        queues.push(Queue::start("log-file", Files { file, syslog, style: style(false), context, consoles })?);
     }
     let senders = queues.iter().map(Queue::sender).collect();
     let filter = filter(config.level);
@@ -147,7 +150,7 @@ fn build(
         let (layer, export) = match otel::layer(component, config.level) {
             Ok(made) => made.unzip(),
             Err(why) => {
-                let why = format!("spans are not exported: {why}; correct the OTEL_ variables, or unset them");
+                let why = format!("spans are not exported: {why}; correct or unset the OTEL_ variables");
                 queues.iter().map(Queue::sender).for_each(|queue| queue.send(&Line::warning(why.clone())));
                 (None, None)
             }
@@ -157,7 +160,7 @@ fn build(
     }
 }
 
-/// clawster at its level, the libraries at warn (or above it, where that is less).
+/// clawster at its level, libraries at warn or a higher severity.
 fn filter(level: LogLevel) -> Targets {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -169,7 +172,7 @@ fn filter(level: LogLevel) -> Targets {
     Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("clawster", level)
 }
 
-/// Standard error. What cannot be written there has nowhere else to go.
+/// Standard error. Write errors are ignored, because there is no other place to report them.
 struct Console {
     out: Box<dyn Write + Send>,
     style: Style,
@@ -183,22 +186,23 @@ impl Sink for Console {
     }
 }
 
-/// The file and syslog, in a thread of their own: a console that nobody reads does not hold them up.
+/// The file and syslog, in a separate thread: a console that nobody reads does not block them.
 struct Files {
     file: Option<RotatedFile>,
     syslog: Option<Syslog>,
     style: Style,
     context: Context,
-    complaints: Vec<queue::Sender>,
+    /// Where warnings about the file go.
+    consoles: Vec<queue::Sender>,
 }
 
 impl Sink for Files {
     fn write(&mut self, line: &Line) {
         if let Some(file) = &mut self.file
-            && let Some(complaint) = file.write(line.render(self.style, &self.context).as_bytes())
+            && let Some(warning) = file.write(line.render(self.style, &self.context).as_bytes())
         {
-            let line = Line::warning(complaint);
-            self.complaints.iter().for_each(|console| console.send(&line));
+            let line = Line::warning(warning);
+            self.consoles.iter().for_each(|console| console.send(&line));
         }
         if let Some(syslog) = &mut self.syslog {
             syslog.write(line);

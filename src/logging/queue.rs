@@ -1,7 +1,7 @@
 //! A bounded queue of lines with a thread that writes them.
 //!
-//! 1. Handing a line over never waits.
-//! 2. What found the queue full is counted, and the count is written once there is room again.
+//! 1. Sending a line never blocks.
+//! 2. Lines that do not fit are counted, and the count is written once there is room again.
 //!
 //! Not here: the sinks (`rotate.rs`, `syslog.rs`).
 
@@ -13,24 +13,24 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// How many lines wait at most.
+/// The most lines that wait in a queue.
 const CAPACITY: usize = 4096;
 
-/// How long a flush waits for a sink that does not get on.
+/// How long a flush waits for a slow sink.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many lines all queues of this process have dropped.
+/// The number of lines that all queues of this process have dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many lines found a full queue since the process began; one that was meant for two queues may count twice.
+/// The number of lines dropped because of a full queue since the process started; a line for two queues may count twice.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Where lines end up.
+/// A destination of lines.
 pub(super) trait Sink: Send + 'static {
-    /// Writes a line; what goes wrong is the sink's to handle.
+    /// Writes a line; the sink handles its own errors.
     fn write(&mut self, line: &Line);
 }
 
@@ -40,7 +40,7 @@ enum Item {
     Stop(SyncSender<()>),
 }
 
-/// One end of a queue, for those who log.
+/// The sending side of a queue.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     items: SyncSender<Item>,
@@ -48,7 +48,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Hands a line over, or counts it as dropped.
+    /// Queues a line, or counts it as dropped.
     pub(super) fn send(&self, line: &Arc<Line>) {
         if let Err(TrySendError::Full(_)) = self.items.try_send(Item::Line(Arc::clone(line))) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -81,31 +81,31 @@ impl Queue {
         self.sender.clone()
     }
 
-    /// Waits until the lines so far are written, at most 2 s.
+    /// Waits until the lines queued so far are written, at most 2 s.
     pub(super) fn flush(&self) {
         self.ask(Item::Flush, FLUSH_TIMEOUT);
     }
 
-    /// Writes the lines so far and ends the thread; gives up after `patience`. Lines that come later are dropped.
-    pub(super) fn stop(&self, patience: Duration) {
-        self.ask(Item::Stop, patience);
+    /// Writes the lines queued so far and ends the thread; gives up after `timeout`. Later lines are dropped.
+    pub(super) fn stop(&self, timeout: Duration) {
+        self.ask(Item::Stop, timeout);
     }
 
-    fn ask(&self, question: impl Fn(SyncSender<()>) -> Item, patience: Duration) {
+    fn ask(&self, question: impl Fn(SyncSender<()>) -> Item, timeout: Duration) {
         let (done, answer) = sync_channel(1);
         let start = clock::now();
         let mut item = question(done);
         loop {
             match self.sender.items.try_send(item) {
                 Ok(()) => break,
-                Err(TrySendError::Full(back)) if clock::now().since(start) < patience => {
+                Err(TrySendError::Full(back)) if clock::now().since(start) < timeout => {
                     item = back;
                     thread::sleep(Duration::from_millis(2));
                 }
                 Err(_) => return,
             }
         }
-        let _ = answer.recv_timeout(patience.saturating_sub(clock::now().since(start)));
+        let _ = answer.recv_timeout(timeout.saturating_sub(clock::now().since(start)));
     }
 }
 

@@ -1,12 +1,12 @@
 //! The log file and its rotation.
 //!
 //! 1. A file grows to at most `max_bytes` (a single longer line excepted), then becomes `.1`; `.1` becomes `.2`, and so on.
-//! 2. Several processes may share one file: lines are appended whole, and only the holder of the lock on the file that
-//!    stands under the name rotates it. The rename that frees the name comes last, so a new file cannot be in the way.
-//! 3. No link that another user made is followed, and no file of another user is written.
-//! 4. A file that cannot be written is reported once and tried again; nothing waits for it.
+//! 2. Several processes may share one file: lines are appended as a whole, and only the process that holds the lock on the current
+//!    file rotates it. The current file is renamed last, so that no new file is in the way.
+//! 3. Links of other users are not followed, and files of other users are not written.
+//! 4. A file that cannot be written is reported once and retried; nothing waits for it.
 //!
-//! Not here: the thread (`queue.rs`), the look of a line (`line.rs`).
+//! Not here: the thread (`queue.rs`), the format of a line (`line.rs`).
 
 use crate::clock;
 use crate::cluster::time::Moment;
@@ -17,24 +17,24 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a file that could not be opened is left alone.
+/// The pause before a file that failed is opened again.
 const REOPEN_DELAY: Duration = Duration::from_secs(5);
 
-/// How long a file of twice its size waits for another process to rotate it; only the writer's own thread waits.
-const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the writer's thread waits for the rotation lock when the file has grown to twice its maximum size.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A log file that keeps its size.
+/// A log file with a maximum size.
 #[derive(Debug)]
 pub(super) struct RotatedFile {
     path: PathBuf,
     max_bytes: u64,
     backups: u32,
     file: Option<File>,
-    /// The last write broke off inside a line.
+    /// Whether the last write stopped in the middle of a line.
     torn: bool,
-    /// Since when writing fails, and how many lines that cost.
+    /// Set while writing fails.
     failing: Option<Failing>,
-    /// How long a file that failed is left alone.
+    /// The pause before a file that failed is opened again.
     pause: Duration,
 }
 
@@ -49,7 +49,7 @@ impl RotatedFile {
         Self { path, max_bytes, backups, file: None, torn: false, failing: None, pause: REOPEN_DELAY }
     }
 
-    /// Appends a line (its line feed included). Returns what the operator should be told, once per change.
+    /// Appends a line, including its line feed. Returns a message for the operator when writing starts or stops to fail.
     pub(super) fn write(&mut self, line: &[u8]) -> Option<String> {
         if let Some(failing) = &mut self.failing
             && clock::now().since(failing.tried_at) < self.pause
@@ -61,7 +61,7 @@ impl RotatedFile {
             Ok(()) => {
                 let failing = self.failing.take()?;
                 Some(format!(
-                    "the log file {} is written again; {} lines are missing",
+                    "writing to the log file {} again; {} lines are missing",
                     self.path.display(),
                     failing.lost
                 ))
@@ -74,7 +74,7 @@ impl RotatedFile {
                 news.then(|| {
                     let path = self.path.display();
                     format!(
-                        "the log file {path} cannot be written ({error}); going on without it, trying again every 5 s"
+                        "cannot write to the log file {path}: {error}; continuing without it and retrying every 5 s"
                     )
                 })
             }
@@ -89,7 +89,7 @@ impl RotatedFile {
         if full(&file)? {
             file = match self.rotate(file)? {
                 Rotated::Done(file) => file,
-                // Another process is about to; this line goes to wherever the file is.
+                // Another process is about to rotate; this line goes to the file as it is.
                 Rotated::Busy(file) => file,
             };
         }
@@ -98,7 +98,7 @@ impl RotatedFile {
             bytes.push(b'\n');
         }
         bytes.extend_from_slice(line);
-        // One call per line: the system appends it as a whole, whoever else writes.
+        // One call per line: the system appends it as a whole, even if other processes write, too.
         let outcome = match file.write(&bytes) {
             Ok(count) if count == bytes.len() => {
                 self.torn = false;
@@ -106,7 +106,7 @@ impl RotatedFile {
             }
             Ok(count) => {
                 self.torn |= count > 0;
-                Err(io::Error::new(ErrorKind::StorageFull, "the disk took only a part of a line"))
+                Err(io::Error::new(ErrorKind::StorageFull, "only a part of a line was written"))
             }
             Err(error) => Err(error),
         };
@@ -114,7 +114,7 @@ impl RotatedFile {
         outcome
     }
 
-    /// The file that stands under the name now: another process may have rotated ours away.
+    /// The file that currently has the name: another process may have rotated the open one.
     fn current(&mut self) -> io::Result<File> {
         if let Some(file) = self.file.take()
             && self.is_current(&file)?
@@ -154,7 +154,7 @@ impl RotatedFile {
         Ok(file)
     }
 
-    /// Whether another user could have put a link in place of the file. A folder behind such a link is an error.
+    /// Whether another user could replace the file by a link. A link that another user made is an error.
     fn others_could_link(&self) -> io::Result<bool> {
         let Some(folder) = self.path.parent() else { return Ok(false) };
         for link in [folder, &self.path] {
@@ -169,8 +169,8 @@ impl RotatedFile {
 
     fn rotate(&self, file: File) -> io::Result<Rotated> {
         if file.try_lock().is_err() {
-            // Another process is about to rotate; until then the file may grow to twice its size, and no further, should
-            // that process have stopped while it held the lock.
+            // Another process is about to rotate. Until then the file may grow to twice its size, but no further: that process may be
+            // stopped while it holds the lock.
             let limit = self.max_bytes.saturating_mul(2);
             if file.metadata()?.len() < limit {
                 return Ok(Rotated::Busy(file));
@@ -194,7 +194,7 @@ impl RotatedFile {
             }
         }
         std::fs::rename(&self.path, self.backup(1))?;
-        // The lock goes with the old file when it is closed here.
+        // Closing the old file here releases the lock.
         self.open().map(Rotated::Done)
     }
 
@@ -210,11 +210,11 @@ fn is_trusted(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
-/// Takes the lock within [`LOCK_PATIENCE`], or not at all.
+/// Tries to get the lock within [`LOCK_TIMEOUT`].
 fn lock_soon(file: &File) -> bool {
     let start = clock::now();
     while file.try_lock().is_err() {
-        if clock::now().since(start) > LOCK_PATIENCE {
+        if clock::now().since(start) > LOCK_TIMEOUT {
             return false;
         }
         std::thread::sleep(Duration::from_millis(1));
@@ -327,11 +327,11 @@ mod tests {
         std::fs::write(&parent, "").unwrap();
         let mut file = RotatedFile::new(parent.join("a.log"), 1000, 5);
         file.pause = Duration::ZERO;
-        assert!(file.write(&line(1)).unwrap().contains("cannot be written"));
+        assert!(file.write(&line(1)).unwrap().contains("cannot write to the log file"));
         assert_eq!(file.write(&line(2)), None);
         std::fs::remove_file(&parent).unwrap();
         let told = file.write(&line(3)).unwrap();
-        assert!(told.contains("is written again; 2 lines are missing"), "{told}");
+        assert!(told.contains("again; 2 lines are missing"), "{told}");
         // As after a full disk that took half a line: the next one starts on a line of its own.
         file.torn = true;
         assert_eq!(file.write(&line(4)), None);

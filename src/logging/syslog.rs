@@ -1,6 +1,6 @@
-//! Lines to the system's log: RFC 3164 datagrams on its unix socket.
+//! Sends lines to the system's log: RFC 3164 datagrams on its unix socket.
 //!
-//! 1. A daemon that is away or slow costs its lines, nothing else.
+//! 1. If the daemon is away or slow, only its lines are lost.
 //!
 //! Not here: the file (`rotate.rs`).
 
@@ -15,13 +15,13 @@ use tracing::Level;
 /// The facility "daemon" of RFC 3164.
 const FACILITY: u8 = 3;
 
-/// The longest datagram; local daemons take at least this much.
+/// The longest datagram in bytes; local daemons accept at least this much.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// How long a daemon that is away is left alone.
+/// The pause before the connection to a missing daemon is retried.
 const RECONNECT_DELAY: Duration = Duration::from_secs(10);
 
-/// A connection to the daemon, made anew when it is lost.
+/// A connection to the daemon, opened again when it was lost.
 #[derive(Debug)]
 pub(super) struct Syslog {
     path: PathBuf,
@@ -79,7 +79,7 @@ impl Syslog {
     }
 }
 
-/// Whether the connection still stands; a full queue of the daemon drops the line and keeps the connection.
+/// Whether the connection still works; if the daemon's queue is full, the line is dropped and the connection kept.
 fn sent(socket: &UnixDatagram, bytes: &[u8]) -> bool {
     match socket.send(bytes) {
         Ok(_) => true,

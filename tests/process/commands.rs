@@ -216,7 +216,7 @@ fn the_demo_ends_by_itself() {
     let took_over = said.lines().filter_map(|line| line.split_once(" took over after "));
     let took_over: Vec<_> = took_over.filter_map(|(_, rest)| rest.split_once(" ms (term ")).collect();
     assert!(took_over.iter().any(|(millis, _)| millis.parse::<u64>().is_ok()), "nobody took over: {said}");
-    assert!(said.contains(" joined again as a "), "the killed node did not come back: {said}");
+    assert!(said.contains(" rejoined as a "), "the killed node did not come back: {said}");
     crate::support::eventually("all its processes end", secs(5.0), || {
         let left = processes_that_name(&place);
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }

@@ -98,7 +98,7 @@ fn drain_from_the_command_line_waits_until_nothing_runs() {
     node.ok("distributed.submit_task", json!({"kind": "k", "payload": 1}));
     let claimed = node.ok(CLAIM, json!({"kinds": ["k"], "wait_ms": 5_000}));
     let text = clawster(launch, &["drain"]).expect(0).stdout;
-    assert!(text.contains("1 tasks run"), "{text}");
+    assert!(text.contains("1 tasks running"), "{text}");
     let task = claimed["tasks"][0].clone();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| clawster(launch, &["drain", "--wait", "--json"]).expect(0));
@@ -109,7 +109,7 @@ fn drain_from_the_command_line_waits_until_nothing_runs() {
         let drained = waiting.join().unwrap();
         assert_eq!(drained.json()["running_tasks"], 0);
     });
-    assert!(clawster(launch, &["drain", "--off"]).expect(0).stdout.contains("takes part"));
+    assert!(clawster(launch, &["drain", "--off"]).expect(0).stdout.contains("takes new work"));
 }
 
 /// A node's place: it is restarted while others use it.

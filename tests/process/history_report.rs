@@ -75,7 +75,7 @@ fn it_names_the_failover_the_flap_and_the_goodbye_as_text_json_and_picture() {
     assert_eq!((reigns[1]["node_id"].as_str(), reigns[1]["end"].as_str()), (Some(&*follower), Some("leads")));
 
     let text = clawster(launch, &["history", "--since", "10m"]).expect(0).stdout;
-    for named in ["from Redis", "process died", "back: a flap", "Failovers and handovers", "leads now", &*killed] {
+    for named in ["from Redis", "process died", "back (flap)", "Failovers and handovers", "still leader", &*killed] {
         assert!(text.contains(named), "{named:?} is not in\n{text}");
     }
     let one = clawster(launch, &["history", "--node", &left, "--json"]).expect(0).json();
@@ -137,7 +137,7 @@ fn it_reads_without_a_node_and_says_why_there_is_nothing() {
     let folder = crate::support::cluster::stage();
     let launch = Launch::new(folder.path(), "a").redis(&redis);
     let text = clawster(&launch, &["history"]).expect(0).stdout;
-    assert!(text.contains("No node was a member in this time") && text.contains("clawster serve"), "{text}");
+    assert!(text.contains("No node was a member during this time") && text.contains("clawster serve"), "{text}");
     let drawn = clawster(&launch, &["history", "--svg", "-"]).expect(0).stdout;
     assert!(drawn.contains("No node was a member"), "{drawn}");
     // A single heartbeat without a node is a member, too.
@@ -146,7 +146,7 @@ fn it_reads_without_a_node_and_says_why_there_is_nothing() {
     assert_eq!(node(&answer["report"], "a")["status"], "online");
     let unknown = clawster(&launch, &["history", "--node", "nobody"]).expect(4);
     assert!(
-        unknown.stderr.contains("nobody was no member") && unknown.stderr.contains("members were a"),
+        unknown.stderr.contains("nobody was not a member") && unknown.stderr.contains("members were a"),
         "{unknown:?}"
     );
 }

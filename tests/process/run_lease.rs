@@ -179,14 +179,14 @@ fn a_draining_node_gives_its_command_up_and_takes_none_until_it_is_back() {
     let wrapper = Wrapper::stamping(&launch, &[]);
     let first = stamps.after("it runs", stamp() - secs(60.0), PATIENCE, |_| true);
     let waiter = Wrapper::stamping(&stamps.launch(&redis, "b"), &[]);
-    waiter.says("a holds lease bot", PATIENCE);
+    waiter.says("lease bot, held by a", PATIENCE);
     let at = stamp();
     clawster(&launch, &["drain"]).expect(0);
     gone(&[first.pid], secs(10.0));
-    wrapper.says("until it does not any more", PATIENCE);
+    wrapper.says("until draining ends", PATIENCE);
     stamps.after("the other host runs it", at, PATIENCE, |s| s.wrapper == "b");
     clawster(&launch, &["drain", "--off"]).expect(0);
-    wrapper.says("b holds lease bot", PATIENCE);
+    wrapper.says("lease bot, held by b", PATIENCE);
     let ended = waiter.signal(Signal::TERM);
     stamps.after("the first host runs it again", ended, PATIENCE, |s| s.wrapper == "a");
     assert_eq!(proper(&stamps), 3);

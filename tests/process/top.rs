@@ -37,7 +37,7 @@ fn it_shows_the_cluster_at_every_size_and_follows_it() {
     let id = &trio.nodes[leader].label;
     if leader == 0 {
         // Its own node is gone: Redis is read until somebody starts it again.
-        top.shows("read from Redis itself");
+        top.shows("reading Redis directly");
     }
     let all = top.shows(&format!(" took over from {id} (process died) "));
     assert!(all.contains(" in at most "), "{all}");
@@ -58,21 +58,21 @@ fn a_lost_redis_is_told_and_the_view_goes_on_when_it_is_back() {
     let through_node = Pty::clawster(&launch, &["top", "--interval", "0.2"], 80, 24);
     let elsewhere = Launch::new(dir.path(), "elsewhere").redis(&redis).brisk().env("OPENCLAW_NODE_ID", "");
     let mut directly = Pty::clawster(&elsewhere, &["top", "--interval", "0.2"], 80, 24);
-    directly.shows("no node runs here: this is read from Redis itself");
+    directly.shows("no node runs on this host; reading Redis directly");
     directly.shows("solo leads: vacant");
     directly.keys(b"d");
-    directly.shows("this needs a node that runs on this host; start one with `clawster serve`");
+    directly.shows("this needs a node on this host; start one with `clawster serve`");
     redis.kill9();
     for top in [&through_node, &directly] {
-        let all = top.shows("REDIS DOES NOT ANSWER for ");
+        let all = top.shows("REDIS HAS NOT ANSWERED for ");
         assert!(all.contains("Redis LOST") && all.contains("solo     "), "the last view stays\n{all}");
     }
     redis.restart();
     for top in [&through_node, &directly] {
-        let all = top.shows("Redis answers again; it was away for ");
-        assert!(all.contains("Redis ok") && !all.contains("DOES NOT ANSWER"), "{all}");
+        let all = top.shows("Redis answers again after ");
+        assert!(all.contains("Redis ok") && !all.contains("HAS NOT ANSWERED"), "{all}");
     }
-    assert!(through_node.shows("Redis does not answer any more").contains("via solo ("), "the node said so as well");
+    assert!(through_node.shows("Redis stopped answering").contains("via solo ("), "the node said so as well");
 }
 
 #[test]
@@ -86,11 +86,11 @@ fn a_node_that_goes_away_and_comes_back_is_found_again() {
     let top = Pty::clawster(&launch, &["top", "--node", "solo", "--interval", "0.2"], 80, 24);
     top.shows("via solo (leader)");
     node.stop();
-    top.shows("the node does not answer; the last view stays");
+    top.shows("the node does not answer; showing the last view");
     node.cont();
     top.until("it answers again", |shown| !shown.contains("does not answer;"));
     node.kill9();
-    top.shows("read from Redis itself");
+    top.shows("reading Redis directly");
     let again = launch.start();
     top.shows("connected to node solo");
     again.until("it leads", secs(20.0), |state| state["role"] == "leader");
@@ -110,21 +110,21 @@ fn nodes_are_drained_and_leadership_is_handed_over_after_a_question() {
     let id = trio.nodes[follower].label.clone();
     top.shows(&format!("hand leadership over to {id}?  y/n"));
     top.keys(b"y");
-    top.shows(&format!("{id} leads now (term "));
+    top.shows(&format!("{id} is the leader now (term "));
     top.until("the table says so", |shown| lines(shown, &[&format!("{id}        online    LEADER")]) == 1);
     top.keys(b"d");
-    top.shows(&format!("drain {id}? It takes no new work then.  y/n"));
+    top.shows(&format!("drain {id}? It will take no new work.  y/n"));
     top.keys(b"n");
-    top.shows("nothing was done");
+    top.shows("cancelled");
     top.keys(b"dy");
-    top.shows("and a node drains only itself");
+    top.shows("does not run on this host; run");
     top.shows(&format!("`clawster drain --node {id}`"));
     assert_eq!(member(&trio.nodes[0].state(), &id).map(|row| row["status"].clone()), Some("online".into()));
     top.keys(b"\x1b[Hdy");
-    top.shows("a drains: 0 tasks run, 0 leases are held");
+    top.shows("a is draining: 0 tasks running, 0 leases held");
     top.until("the table says so", |shown| lines(shown, &["a        draining"]) == 1);
     top.keys(b"uy");
-    top.shows("a takes part in everything again");
+    top.shows("a takes new work again");
     top.keys(b"/c");
     top.until("only one is left", |shown| lines(shown, &["a    ", "b    "]) == 0 && shown.contains("1 match \"c\""));
 }
@@ -235,6 +235,7 @@ fn without_a_terminal_or_a_cluster_it_says_what_to_do() {
     assert!(outcome.stderr.contains("`clawster status --watch`") && outcome.stdout.is_empty(), "{outcome:?}");
     let mut top = Pty::clawster(&launch, &["top"], 80, 24);
     assert_eq!(top.ends().code(), Some(3));
-    assert!(top.shows("cannot be used: connection refused").contains("clawster doctor"), "{}", top.shown());
+    let shown = top.shows("connection refused");
+    assert!(shown.contains("cannot use Redis at") && shown.contains("clawster doctor"), "{shown}");
     assert!(top.is_usable());
 }

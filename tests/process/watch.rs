@@ -95,7 +95,8 @@ fn it_outlives_redis_and_its_node() {
     watch.until("the status", |said| said.contains("This node  solo (leader)"));
     node.kill9();
     watch.until("it reads Redis", |said| {
-        said.contains("-- no node runs here: reading Redis itself") && said.contains("not a member (observer)")
+        said.contains("-- no node runs on this host; reading Redis directly")
+            && said.contains("not a member (observer)")
     });
     redis.kill9();
     watch.until("Redis is gone", |said| said.contains("Redis      unavailable (this view is "));

@@ -7,51 +7,52 @@ use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The help of `history`.
+/// The text behind the options in `history --help`.
 pub(in crate::cli) const HISTORY_HELP: &str = "\
-Reads the store of history itself, whether a node runs here or not: MongoDB where it is configured, else what Redis keeps
-(history.recent_hours, a day by default). Available is the share of the time since a node first was a member; the time after
-a goodbye does not count. A flap is a node that was gone without a goodbye and back within five minutes. Times are those of
-the Redis server, in UTC. Exit code 3 when Redis keeps the history and cannot be reached, 1 when MongoDB does.
+Reads the history directly, with or without a running node: from MongoDB if it is configured, else what Redis keeps
+(history.recent_hours, 24 by default). AVAILABLE is the fraction of the window, since the node first joined in it, during
+which it was online; time after a clean leave is not counted. A flap is a node that disappeared without leaving and came back
+within five minutes. Times are the Redis server's, in UTC. Exit code 3 if the history is in Redis and Redis cannot be
+reached, 1 if it is in MongoDB and MongoDB cannot be reached.
 
 Examples:
   clawster history                               the last day, as a table
   clawster history --since 90m --node gateway-2  one node
   clawster history --since 7d --svg week.svg     a picture: leadership, outages and failovers on a timeline
   clawster history --svg - > now.svg             the same to standard output
-  clawster history --beats 50                    the newest heartbeats one by one
+  clawster history --beats 50                    the newest 50 heartbeats
   clawster history --json | jq '.report.failovers[] | select(.planned | not)'";
 
-/// Which history to show, and how.
+/// The arguments of `history`.
 #[derive(Debug, Args)]
 pub struct HistoryArguments {
-    /// How far back, as in 30m, 24h, 7d
+    /// How far to look back, such as 30m, 24h, 7d
     #[arg(long, value_name = "DURATION", value_parser = window, default_value = "24h")]
     pub since: Duration,
-    /// Draw a timeline into this file; `-`: standard output
+    /// Write a timeline as SVG to this file; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
-    /// List the newest heartbeats, 20 unless told otherwise
+    /// List the newest N heartbeats; 20 without a number
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub beats: Option<u32>,
-    /// How to answer.
+    /// Output format.
     #[command(flatten)]
     pub form: Form,
 }
 
-/// Reads what [`duration`] reads, and days; 1 s to 3650 days.
+/// Parses what [`duration`] parses, and days; 1 s to 3650 days.
 fn window(text: &str) -> Result<Duration, String> {
     let length = match text.strip_suffix('d') {
         Some(days) => match days.parse::<u64>() {
             Ok(days @ 0..=3_650) => Duration::from_hours(24 * days),
-            _ => return Err("write days as in 7d; at most 3650d are allowed".to_owned()),
+            _ => return Err("write whole days, such as 7d; the maximum is 3650d".to_owned()),
         },
         None => match text.strip_suffix('h').map(str::parse::<u64>) {
             Some(Ok(hours @ 0..=87_600)) => Duration::from_hours(hours),
             _ => duration(text)?,
         },
     };
-    if length < Duration::from_secs(1) { Err("at least 1s is needed".to_owned()) } else { Ok(length) }
+    if length < Duration::from_secs(1) { Err("the minimum is 1s".to_owned()) } else { Ok(length) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Writes a file as a whole.
+//! Replaces a file atomically.
 //!
-//! 1. Whoever reads the path sees the old content or the new one, never a part; a failure leaves the old one.
+//! 1. A reader of the path sees the old content or the new content, never a part of it; a failure keeps the old content.
 //!
 //! Not here: what is written.
 
@@ -8,18 +8,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// How many names for the file beside it are tried.
-const TRIES: u32 = 100;
+/// How many names are tried for the temporary file.
+const MAX_NAMES: u32 = 100;
 
-/// Writes beside the path and renames. What is no file, such as a pipe or a device, is written to directly.
+/// Writes to a temporary file beside the path and renames it. A pipe or a device is written to directly.
 ///
 /// # Errors
-/// In one sentence: which path, and what to do.
+/// One sentence that names the path and what to do.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), String> {
     let failed = |what: &str, error: &std::io::Error| {
-        format!("cannot write {}: {what}{error}; choose a file in a folder that can be written", path.display())
+        format!("cannot write {}: {what}{error}; choose a file in a writable folder", path.display())
     };
-    // A link goes on pointing at the file that it points at.
+    // A symbolic link stays, and the file that it points at is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match std::fs::metadata(&target) {
         Ok(known) if known.is_dir() => return Err(format!("cannot write {}: it is a folder", path.display())),
@@ -33,17 +33,18 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), String> {
     let written = file.write_all(content).and_then(|()| file.sync_all());
     drop(file);
     written.and_then(|()| std::fs::rename(&beside, &target)).map_err(|error| {
-        // What is left of it is of no use; that it cannot be removed either changes nothing.
+        // Best effort: the temporary file is useless, and the error to report is the one above.
         let _ = std::fs::remove_file(&beside);
         failed("", &error)
     })
 }
 
-/// A new file in the target's folder.
+/// Creates the temporary file in the target's folder.
 fn beside(target: &Path) -> std::io::Result<(PathBuf, File)> {
-    let name = target.file_name().ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "it names no file"))?;
+    let name =
+        target.file_name().ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
     let mut last = None;
-    for number in 0..TRIES {
+    for number in 0..MAX_NAMES {
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}-{number}.tmp", std::process::id()));

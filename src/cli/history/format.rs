@@ -1,6 +1,6 @@
-//! Durations, times, shares and reasons in words for people, for the table and the picture.
+//! Formats durations, times, fractions and reasons for people, in the table and the picture.
 //!
-//! 1. A share is never rounded up: 100 % means that nothing was missing.
+//! 1. A fraction is never rounded up: 100 % means that nothing was missing.
 //!
 //! Not here: ages and colours (`crate::cli::terminal`).
 
@@ -11,13 +11,13 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use std::time::Duration;
 
-/// A time in UTC; the epoch where there is no such time.
+/// A time in UTC; the epoch if the number is out of range.
 fn utc(at: ServerTime) -> Zoned {
     let at = i64::try_from(at.0).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
     at.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
 }
 
-/// A time by a pattern of `strftime`, in UTC.
+/// Formats a time with a `strftime` pattern, in UTC.
 pub(super) fn time(at: ServerTime, pattern: &str) -> String {
     jiff::fmt::strtime::format(pattern, &utc(at)).unwrap_or_default()
 }
@@ -52,7 +52,7 @@ pub(super) fn window(length: Duration) -> String {
     }
 }
 
-/// A delay: `4.2 ms`, `17 ms`, or as [`lasting`].
+/// A delay: `4.2 ms`, `17 ms`, from 1 s on as [`lasting`].
 pub(super) fn delay(duration: Duration) -> String {
     match duration.as_micros() {
         0..10_000 => format!("{:.1} ms", duration.as_secs_f64() * 1_000.0),
@@ -61,7 +61,7 @@ pub(super) fn delay(duration: Duration) -> String {
     }
 }
 
-/// A share (0 to 1) in per cent.
+/// A fraction (0 to 1) in per cent, rounded down; `-` for `None`.
 pub(super) fn share(share: Option<f64>) -> String {
     let Some(share) = share else { return "-".to_owned() };
     if share >= 1.0 {
@@ -78,7 +78,7 @@ pub(super) fn gone(reason: Gone) -> &'static str {
         Gone::ProcessDied => "process died",
         Gone::Replaced => "replaced",
         Gone::Silent => "silent",
-        Gone::Unknown => "reason not kept",
+        Gone::Unknown => "reason not recorded",
     }
 }
 

@@ -1,12 +1,12 @@
-//! `history`: who was there, who led, and what failed, from the store that keeps it.
+//! `history`: members, leaders and failures of the past, read from the store of the history.
 //!
-//! 1. The table, the JSON and the picture show one report.
-//! 2. A history without anything in it says why.
+//! 1. The table, the JSON and the picture show the same report.
+//! 2. An empty history comes with the reason why it is empty.
 //!
-//! `read.rs` where it comes from · `table.rs` for terminals · `picture/` the timeline · `file.rs` how that is written · `words.rs`
-//! durations and reasons.
+//! `arguments.rs` the arguments · `read.rs` reads the history · `table.rs` the table · `picture/` the timeline · `file.rs` writes
+//! it to a file · `format.rs` durations and reasons.
 //!
-//! Not here: what the report says (`crate::cluster::history::report`).
+//! Not here: how the report is computed (`crate::cluster::history::report`).
 
 pub(super) mod arguments;
 mod file;
@@ -29,10 +29,10 @@ use read::{HistoryRequest, Read};
 use serde::Serialize;
 use std::path::Path;
 
-/// How many entries the lists of `--json` hold.
+/// The most entries in each list of `--json`.
 const MAX_LISTED: usize = 10_000;
 
-/// What `--json` prints: the shape of `distributed.get_history` with its report.
+/// What `--json` prints: the result of `distributed.get_history`, with the report.
 #[derive(Debug, Serialize)]
 struct Answer {
     cluster: String,
@@ -45,15 +45,17 @@ struct Answer {
 /// Runs `history`.
 ///
 /// # Errors
-/// See [`read::read`]; [`Failure::Refused`] for a node that was no member.
+/// See [`read::read`]; [`Failure::Refused`] for a node that was not a member.
 pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) -> Outcome {
     let to_stdout = arguments.svg.as_deref() == Some(Path::new("-"));
     if to_stdout && arguments.form.json {
-        return Err(Failure::Usage("--json and --svg - cannot both write to standard output; name a file".to_owned()));
+        return Err(Failure::Usage(
+            "--json and --svg - cannot both write to standard output; give --svg a file name".to_owned(),
+        ));
     }
     let config = settings::load(session.global, session.environment)?;
     let node_id = session.global.node.is_some().then(|| config.node.id.clone()).flatten();
-    // What is asked for with the picture alone is not read.
+    // Heartbeats are not read when only the picture goes to standard output.
     let listed = if to_stdout { None } else { arguments.beats };
     let beats = listed.and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
     let request = HistoryRequest { since: arguments.since, beats, node_id: node_id.as_ref() };
@@ -70,8 +72,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
         if !arguments.form.json {
             let nodes = format::many(read.report.nodes.len(), "node");
-            let told = format!("Wrote {} ({nodes}, {}).", path.display(), format::window(arguments.since));
-            session.output.line(told)?;
+            let text = format!("Wrote {} ({nodes}, {}).", path.display(), format::window(arguments.since));
+            session.output.line(text)?;
         }
     }
     if arguments.form.json {
@@ -93,16 +95,21 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
     Ok(())
 }
 
-/// Leaves what concerns one node.
+/// Keeps only the entries of one node.
 ///
 /// # Errors
-/// [`Failure::Refused`] when it was no member within the window.
+/// [`Failure::Refused`] when the node was not a member within the window.
 fn narrow(report: &mut Report, id: &NodeId) -> Outcome {
     if report.nodes.iter().all(|node| node.node_id != *id) {
         let known: Vec<&str> = report.nodes.iter().map(|node| node.node_id.as_str()).take(20).collect();
-        let known =
-            if known.is_empty() { "no node was".to_owned() } else { format!("members were {}", known.join(", ")) };
-        return Err(Failure::Refused(format!("{id} was no member within this window ({known}); see clawster nodes")));
+        let known = if known.is_empty() {
+            "there were no members".to_owned()
+        } else {
+            format!("the members were {}", known.join(", "))
+        };
+        return Err(Failure::Refused(format!(
+            "{id} was not a member within this window ({known}); choose another node, or look further back with --since"
+        )));
     }
     report.nodes.retain(|node| node.node_id == *id);
     report.reigns.retain(|reign| reign.node_id == *id);
@@ -110,7 +117,7 @@ fn narrow(report: &mut Report, id: &NodeId) -> Outcome {
     Ok(())
 }
 
-/// What stands over the picture.
+/// The picture's title.
 fn caption(config: &Config, read: &Read) -> picture::Caption {
     picture::Caption { cluster: config.cluster.as_str().to_owned(), store: store(read.source) }
 }

@@ -1,9 +1,9 @@
-//! Where `history` reads from: the store of history, and Redis for who is there now.
+//! Reads for `history`: the past from the store of the history, the current members from Redis.
 //!
-//! 1. Nothing is joined, started or written.
-//! 2. With MongoDB, history is shown also while Redis is away.
+//! 1. It only reads: it joins nothing, starts nothing and writes nothing.
+//! 2. With MongoDB the history is shown even while Redis is unreachable.
 //!
-//! Not here: what is shown of it.
+//! Not here: how it is shown.
 
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
@@ -23,24 +23,24 @@ use std::time::Duration;
 /// What was read.
 #[derive(Debug)]
 pub(super) struct Read {
-    /// Which store answered.
+    /// The store that answered.
     pub(super) source: Source,
-    /// The report of the window, of all nodes.
+    /// The report of the window, for all nodes.
     pub(super) report: Report,
-    /// The newest heartbeats, where they were asked for.
+    /// The newest heartbeats; empty unless requested.
     pub(super) beats: HistoryPage,
-    /// Why Redis did not tell who is there now, when it did not.
+    /// Why Redis did not answer with the current members; `None` if it did.
     pub(super) without_redis: Option<String>,
 }
 
-/// What is wanted.
+/// What to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HistoryRequest<'a> {
-    /// How far back.
+    /// How far back from now.
     pub(super) since: Duration,
-    /// How many heartbeats; none: zero.
+    /// The maximum number of heartbeats; 0: none.
     pub(super) beats: usize,
-    /// Of which node the heartbeats are; all: `None`.
+    /// Heartbeats of this node only; `None`: of all nodes.
     pub(super) node_id: Option<&'a NodeId>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn read(config: &Config, request: HistoryRequest<'_>) -> Result
     let (present, without_redis) = match present(&redis).await {
         Ok(present) => (present, None),
         Err(fault) if source == Source::Redis => return Err(unreachable_redis(&redis, &fault)),
-        // The window ends by this host's clock then; nothing but its edge rests on it.
+        // Without Redis the window ends by this host's clock; nothing else depends on it.
         Err(fault) => (Present { as_of: wall_clock(), ..Present::default() }, Some(fault.to_string())),
     };
     let failed = |fault: HistoryFault| failure(source, &redis, fault);
@@ -91,7 +91,7 @@ fn unreachable_redis(redis: &RedisStore, fault: &Fault) -> Failure {
     let target = redis.target();
     match fault {
         Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
-            "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
+            "cannot use Redis at {target}: {why}; check the redis section of the configuration, or run clawster doctor"
         )),
         Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
         Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
@@ -104,6 +104,6 @@ fn failure(source: Source, redis: &RedisStore, fault: HistoryFault) -> Failure {
             "{why} (at {}); check the redis section of the configuration, or run clawster doctor",
             redis.target()
         )),
-        (_, fault) => Failure::Failed(format!("the history cannot be read: {fault}")),
+        (_, fault) => Failure::Failed(format!("cannot read the history: {fault}")),
     }
 }

@@ -1,7 +1,7 @@
 //! The report as text for people.
 //!
-//! 1. On a narrow terminal the less important columns are left out, never cut.
-//! 2. Each list shows its newest rows and says how many older ones there are.
+//! 1. On a narrow terminal the less important columns are left out; a column is never cut.
+//! 2. Each list shows its newest rows and the number of older ones.
 //!
 //! Not here: the picture (`picture/`), JSON (`crate::rpc::wire::history_report`).
 
@@ -16,13 +16,13 @@ use crate::config::Config;
 use crate::store::history::Source;
 use std::time::Duration;
 
-/// How many rows a list shows.
-const ROWS: usize = 20;
+/// The most rows of a list.
+const MAX_ROWS: usize = 20;
 const STAMP: &str = "%m-%d %H:%M:%S";
 
 type Cell = (Tint, String);
 
-/// A column: its heading, how important it is (1: always shown), its cells.
+/// A column: its heading, its rank (1: always shown; the highest is left out first), its cells.
 struct Column {
     heading: &'static str,
     rank: u8,
@@ -52,21 +52,21 @@ pub(super) fn print(output: &mut Output<'_>, read: &Read, config: &Config) -> st
     reigns(output, report)
 }
 
-/// What the reader must know to judge the rest.
+/// Notes above the tables: gaps in the record, losses of data, clock changes.
 fn notes(read: &Read, config: &Config) -> Vec<String> {
     let report = &read.report;
     let mut notes = Vec::new();
     let since = |at: ServerTime| format!("{} UTC", format::time(at, "%Y-%m-%d %H:%M:%S"));
     if report.nodes.is_empty() {
         notes.push(
-            "No node was a member in this time; start one with `clawster serve`, or look further back.".to_owned(),
+            "No node was a member during this time; start one with `clawster serve`, or look further back.".to_owned(),
         );
     }
     match report.unrecorded.as_slice() {
         [] => {}
-        [(_, to)] if *to >= report.window.to => notes.push("No event is kept of this time.".to_owned()),
+        [(_, to)] if *to >= report.window.to => notes.push("No events are recorded for this time.".to_owned()),
         [(from, to), rest @ ..] if *from == report.window.from => {
-            notes.push(format!("The record of events begins at {}.", since(*to)));
+            notes.push(format!("Events are recorded since {}.", since(*to)));
             holes(rest, &mut notes);
         }
         all => holes(all, &mut notes),
@@ -75,24 +75,27 @@ fn notes(read: &Read, config: &Config) -> Vec<String> {
     match report.beats_since {
         None if report.nodes.is_empty() => {}
         None if off => notes.push("Heartbeats are not recorded: history.recent_hours is 0.".to_owned()),
-        None => notes.push("No heartbeat is recorded yet; a node brings one with the next one.".to_owned()),
+        None => notes.push("No heartbeat is recorded yet; a running node records its next one.".to_owned()),
         Some(at) if at.since(report.window.from) > Duration::from_mins(1) => {
             notes.push(format!("Heartbeats are recorded since {}.", since(at)));
         }
         Some(_) => {}
     }
     for at in report.data_lost.iter().rev().take(3) {
-        notes.push(format!("Redis lost its data; the cluster began again at {}.", since(*at)));
+        notes.push(format!("Redis lost its data; the cluster started over at {}.", since(*at)));
     }
     if report.set_back > Duration::from_secs(1) {
         let by = format::lasting(report.set_back);
-        notes.push(format!("The clock of the Redis server was set back by {by}; times around that are not exact."));
+        notes.push(format!("The Redis server's clock was set back by {by}; times around that are not exact."));
     }
     if let Some(at) = report.leaderless_since() {
-        notes.push(format!("Nobody leads since {}.", since(at)));
+        notes.push(format!("There has been no leader since {}.", since(at)));
     }
     if let Some(why) = &read.without_redis {
-        notes.push(format!("Redis does not answer ({}): who is there now is taken from the record.", clean(why, 100)));
+        notes.push(format!(
+            "Redis does not answer ({}): the current members are taken from the record.",
+            clean(why, 100)
+        ));
     }
     notes
 }
@@ -189,7 +192,7 @@ fn absences(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
         .map(|(absence, node)| {
             let lasting = format::lasting(absence.to.since(absence.from));
             let (tint, back) = match (absence.is_down(), absence.flap, absence.back) {
-                (_, true, _) => (Tint::Yellow, "back: a flap"),
+                (_, true, _) => (Tint::Yellow, "back (flap)"),
                 (true, false, true) => (Tint::Yellow, "back"),
                 (true, false, false) => (Tint::Red, "still down"),
                 (false, _, true) => (Tint::Plain, "back"),
@@ -243,8 +246,8 @@ fn reigns(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
             let from =
                 if reign.from == report.window.from { "before".to_owned() } else { format::time(reign.from, STAMP) };
             let (tint, until) = match reign.end {
-                ReignEnd::Leads => (Tint::Green, "leads now".to_owned()),
-                ReignEnd::Unknown => (Tint::Dim, "not kept".to_owned()),
+                ReignEnd::Leads => (Tint::Green, "still leader".to_owned()),
+                ReignEnd::Unknown => (Tint::Dim, "not recorded".to_owned()),
                 _ => (Tint::Plain, format::time(reign.until, STAMP)),
             };
             let lasting = format::lasting(reign.until.since(reign.from));
@@ -255,7 +258,7 @@ fn reigns(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
     output.table(&["FROM", "UNTIL", "LEADER", "FOR", "TERM"], &rows)
 }
 
-/// Prints heartbeats one by one. `apart`: something stands above them.
+/// Prints heartbeats one by one. `apart`: with a heading, because other output comes above.
 ///
 /// # Errors
 /// Of the output.
@@ -267,7 +270,7 @@ pub(super) fn print_beats(output: &mut Output<'_>, page: &HistoryPage, apart: bo
         output.line(output.paint(Tint::Bold, &format!("Heartbeats ({count}{more})")))?;
     }
     if page.samples.is_empty() {
-        return output.line("none is recorded");
+        return output.line("none recorded");
     }
     let column = |heading, rank, cell: &dyn Fn(&crate::cluster::history::Sample) -> String| Column {
         heading,
@@ -288,26 +291,26 @@ pub(super) fn print_beats(output: &mut Output<'_>, page: &HistoryPage, apart: bo
             bytes => format!("{} MiB", bytes / 1_048_576),
         }),
         column("TERM", 5, &|sample| sample.term.to_string()),
-        column("LIFE", 6, &|sample| sample.incarnation.to_string()),
+        column("INCARNATION", 6, &|sample| sample.incarnation.to_string()),
         column("VERSION", 6, &|sample| clean(&sample.version, 16)),
     ];
     columns_of(output, columns.into())
 }
 
 fn title(output: &mut Output<'_>, title: &str, count: usize) -> std::io::Result<()> {
-    let older = match count.saturating_sub(ROWS) {
+    let older = match count.saturating_sub(MAX_ROWS) {
         0 => String::new(),
-        more => format!(" (the newest {ROWS}; {more} older ones with --json)"),
+        more => format!(" (the newest {MAX_ROWS}; --json shows {more} older ones)"),
     };
     output.line("")?;
     output.line(output.paint(Tint::Bold, &format!("{title}{older}")))
 }
 
 fn newest<T>(all: &[T]) -> &[T] {
-    all.get(all.len().saturating_sub(ROWS)..).unwrap_or(all)
+    all.get(all.len().saturating_sub(MAX_ROWS)..).unwrap_or(all)
 }
 
-/// Prints as many columns as the terminal has room for, by rank.
+/// Prints the columns that fit into the terminal, by rank.
 fn columns_of(output: &mut Output<'_>, mut columns: Vec<Column>) -> std::io::Result<()> {
     let width = |column: &Column| {
         let cells = column.cells.iter().map(|(_, text)| text.chars().count());

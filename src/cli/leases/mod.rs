@@ -1,8 +1,8 @@
-//! `lease`: leases under the running node's id.
+//! `lease`: leases that the running node holds.
 //!
-//! 1. A lease that is another's is no failure of the command but a refusal: exit code 4.
+//! 1. A lease that another holder has is a refusal, not a failure: exit code 4.
 //!
-//! Not here: who is granted a lease (`crate::engine`).
+//! Not here: the decision who gets a lease (`crate::engine`).
 
 pub(super) mod arguments;
 
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
             if form.json {
                 return Ok(session.output.json(&renewed)?);
             }
-            Ok(session.output.line(format!("{} is held on (token {}).", clean(&renewed.name, 128), renewed.token))?)
+            Ok(session.output.line(format!("Renewed {} (token {}).", clean(&renewed.name, 128), renewed.token))?)
         }
         LeaseAction::Release { name, token, form } => {
             let params = HeldParams { name, token };
@@ -46,7 +46,7 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
             if form.json {
                 return Ok(session.output.json(&released)?);
             }
-            Ok(session.output.line(format!("{} is free.", clean(&released.name, 128)))?)
+            Ok(session.output.line(format!("Released {}.", clean(&released.name, 128)))?)
         }
         LeaseAction::Check { name, token, form } => {
             let params = HeldParams { name: name.clone(), token };
@@ -78,8 +78,10 @@ async fn acquire(
     let name = clean(&lease.name, 128);
     match (lease.acquired, lease.token, lease.holder) {
         (true, Some(token), _) if quiet => Ok(session.output.line(token.to_string())?),
-        (true, Some(token), _) => Ok(session.output.line(format!("{name} is yours (token {token})."))?),
-        (_, _, Some(holder)) => Err(Failure::Refused(format!("{name} is held by {}", clean(&holder, 64)))),
-        (..) => Err(Failure::Refused(format!("{name} was not granted; others wait for it, or this node is draining"))),
+        (true, Some(token), _) => Ok(session.output.line(format!("Acquired {name} (token {token})."))?),
+        (_, _, Some(holder)) => Err(Failure::Refused(format!("lease {name} is held by {}", clean(&holder, 64)))),
+        (..) => {
+            Err(Failure::Refused(format!("lease {name} was not granted: others wait for it, or this node is draining")))
+        }
     }
 }

@@ -1,12 +1,12 @@
-//! Keeps a session attached to a node: the running one of this host, else one that this process runs.
+//! Keeps a session attached to a node: the running node of this host, else one that this process runs.
 //!
-//! 1. Whoever finds no node takes the turn to start one, looks again, and starts it; so sessions that start at the same time
+//! 1. A session that finds no node takes a lock, looks again, and only then starts one; so sessions that start at the same time
 //!    end up with one member.
-//! 2. A node that went away is given [`TAKEOVER_AFTER`] to come back before its place is taken, under its id where that was
-//!    generated on this host: the cluster sees the same member again, and its messages go on where they stopped.
-//! 3. What cannot be done at first ends the command; later it is tried again and told to the calls.
+//! 2. A node that went away has [`TAKEOVER_DELAY`] to come back. Then this process starts a node; if the old id was generated on
+//!    this host, it reuses it: the cluster sees the same member again, and its messages continue where they stopped.
+//! 3. Before the first attachment an error ends the command; later the attempt is repeated, and calls are answered with the error.
 //!
-//! Not here: what the node tells (`news.rs`), putting a node together (`crate::cli::node_access::own_node`).
+//! Not here: the node's events (`news.rs`), putting a node together (`crate::cli::node_access::own_node`).
 
 use super::news::News;
 use crate::cli::node_access::attach::{self, Found};
@@ -25,14 +25,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long a node that went away may take to come back.
-const TAKEOVER_AFTER: Duration = Duration::from_millis(1_500);
-/// How long its generated id is waited for, while its process ends.
-const SAME_ID_FOR: Duration = Duration::from_secs(8);
-/// The pause between two looks.
+/// How long a node that went away may take to come back before this process starts one.
+const TAKEOVER_DELAY: Duration = Duration::from_millis(1_500);
+/// How long this process tries to reuse the lost node's generated id, whose process may still be ending.
+const SAME_ID_TIMEOUT: Duration = Duration::from_secs(8);
+/// The pause between two searches for a node.
 const ATTACH_POLL: Duration = Duration::from_millis(100);
-/// The pause after something that cannot be done for now.
-const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+/// The pause after a failed attempt.
+const ATTACH_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 pub(super) struct SessionNode<'a> {
@@ -43,9 +43,10 @@ pub(super) struct SessionNode<'a> {
     stop: watch::Receiver<bool>,
     redis: Option<SettledRedis>,
     own: Option<OwnNode>,
-    /// The node of before, and when it went away.
+    /// The node that went away, and when.
     lost: Option<(NodeId, Moment)>,
-    told: Option<String>,
+    /// The last error that was logged, so that each is logged once.
+    logged: Option<String>,
 }
 
 /// A node to attach to.
@@ -56,13 +57,13 @@ struct Place {
 
 impl<'a> SessionNode<'a> {
     pub(super) fn new(global: &'a Global, config: Config, seek: Seek, news: News, stop: watch::Receiver<bool>) -> Self {
-        Self { global, config, seek, news, stop, redis: None, own: None, lost: None, told: None }
+        Self { global, config, seek, news, stop, redis: None, own: None, lost: None, logged: None }
     }
 
-    /// Keeps the session attached until it shall stop.
+    /// Keeps the session attached until `stop` is set.
     ///
     /// # Errors
-    /// See [`Failure`]: what cannot be done before the session was attached for the first time.
+    /// See [`Failure`]; only before the first attachment.
     pub(super) async fn keep(&mut self) -> Outcome {
         let mut stop = self.stop.clone();
         while !*stop.borrow() {
@@ -77,21 +78,21 @@ impl<'a> SessionNode<'a> {
                 Err(failure) if self.lost.is_none() => return Err(failure),
                 Err(failure) => {
                     self.trouble(failure.to_string());
-                    TROUBLE_PAUSE
+                    ATTACH_RETRY_DELAY
                 }
             };
-            // At the end of the pause it is looked at anyway.
+            // Ends early when `stop` is set; the loop checks it.
             let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
         }
         Ok(())
     }
 
-    /// The node that this process runs, and the Redis that it uses.
+    /// The node that this process runs, if any, and the Redis that it uses.
     pub(super) fn into_parts(self) -> (Option<OwnNode>, SettledRedis) {
         (self.own, self.redis.unwrap_or_default())
     }
 
-    /// Attached to a node, until it goes away.
+    /// Stays attached to a node until it goes away.
     async fn stay(&mut self, place: Place) {
         let Place { node_id, socket } = place;
         let broken = async {
@@ -104,19 +105,19 @@ impl<'a> SessionNode<'a> {
             () = self.news.follow(&socket) => false,
             () = broken => true,
         };
-        self.told = None;
+        self.logged = None;
         self.news.detach();
         if broke && let Some(own) = self.own.take() {
-            tracing::error!(id = %node_id, "a part of the node broke down; it is ended and started again");
+            tracing::error!(node_id = %node_id, "a part of this node failed; restarting the node");
             own.end(std::future::ready(()), Duration::ZERO).await;
         }
         if self.own.is_none() {
-            tracing::warn!(id = %node_id, "the node of this host went away; looking for another one");
+            tracing::warn!(node_id = %node_id, "this host's node went away; looking for another one");
             self.lost = Some((node_id, clock::now()));
         }
     }
 
-    /// Finds a node, or starts one. `None`: not for now.
+    /// Finds a node, or starts one. `None`: not yet, try again.
     async fn reach(&mut self) -> Result<Option<Place>, Failure> {
         if let Some(own) = &self.own {
             return Ok(Some(Place { node_id: own.id(), socket: own.socket()? }));
@@ -124,7 +125,7 @@ impl<'a> SessionNode<'a> {
         if let Some(place) = self.running().await? {
             return Ok(Some(place));
         }
-        if self.lost_for().is_some_and(|time| time < TAKEOVER_AFTER) {
+        if self.lost_for().is_some_and(|time| time < TAKEOVER_DELAY) {
             return Ok(None);
         }
         self.start().await
@@ -142,7 +143,7 @@ impl<'a> SessionNode<'a> {
         if self.redis.is_none() {
             let settled = settle_redis(&mut self.config, self.seek.clone(), SETTLE_WITHIN).await?;
             refuse_eviction(&self.config, &settled).await?;
-            settled.tell();
+            settled.log();
             self.redis = Some(settled);
         }
         let state = StateDir::open(&self.config.state_dir, &self.config.cluster).map_err(failed)?;
@@ -155,14 +156,14 @@ impl<'a> SessionNode<'a> {
         if *self.stop.borrow() {
             return Ok(None);
         }
-        // Who had the turn before may have started one.
+        // The process that held the lock before may have started one.
         if let Some(place) = self.running().await? {
             return Ok(Some(place));
         }
         let claim = Claim::take(&self.config, self.wanted(&state))?;
         if claim.refused() {
             self.trouble(format!(
-                "another process of this host holds the node id {} and does not listen; it may be starting or ending, call again",
+                "another process on this host uses node id {} but does not listen yet; it may be starting or stopping, try again",
                 claim.id()
             ));
             return Ok(None);
@@ -175,11 +176,11 @@ impl<'a> SessionNode<'a> {
         Ok(Some(place))
     }
 
-    /// The id to run under: the configured one, else that of the node that went away, else any.
+    /// The id to run with: the configured one, else that of the node that went away, else any.
     fn wanted(&self, state: &StateDir) -> Option<NodeId> {
         let again = || {
             let (id, _) = self.lost.as_ref()?;
-            let soon = self.lost_for().is_some_and(|time| time < SAME_ID_FOR);
+            let soon = self.lost_for().is_some_and(|time| time < SAME_ID_TIMEOUT);
             (soon && state.is_generated(id)).then(|| id.clone())
         };
         self.config.node.id.clone().or_else(again)
@@ -189,12 +190,12 @@ impl<'a> SessionNode<'a> {
         self.lost.as_ref().map(|(_, at)| clock::now().since(*at))
     }
 
-    /// Tells the calls, and the log once, why there is no node.
+    /// Makes calls fail with `why`, and logs it once.
     fn trouble(&mut self, why: String) {
-        if self.told.as_ref() != Some(&why) {
+        if self.logged.as_ref() != Some(&why) {
             tracing::warn!("{why}");
         }
         self.news.trouble(&why);
-        self.told = Some(why);
+        self.logged = Some(why);
     }
 }

@@ -5,27 +5,27 @@
 use crate::cli::options::{Form, label};
 use clap::Args;
 
-/// What a join may say.
+/// The arguments of `join`.
 #[derive(Debug, Args)]
 pub struct JoinArguments {
-    /// The id to join under; another one than the member's renames it
+    /// The node id to join with; a different id renames a node that is already a member
     pub id: Option<String>,
-    /// A name for people
+    /// A display name
     #[arg(long)]
     pub name: Option<String>,
-    /// Where the gateway can be reached
+    /// The gateway's address, for other members to read
     #[arg(long)]
     pub endpoint: Option<String>,
-    /// What the node can do; may be repeated
+    /// A capability of the node, for tasks that require it; may be repeated
     #[arg(long = "capability", value_name = "TEXT")]
     pub capabilities: Vec<String>,
     /// A label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
-    /// Take the id even from a live process
+    /// Take the id over even if another live process uses it
     #[arg(long)]
     pub force: bool,
-    /// How to answer.
+    /// Output format.
     #[command(flatten)]
     pub form: Form,
 }

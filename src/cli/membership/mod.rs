@@ -1,6 +1,6 @@
-//! `elect`, `join`, `leave` and `heartbeat`: what changes the cluster's membership or leader.
+//! `elect`, `join`, `leave` and `heartbeat`: commands that change the cluster's membership or leader.
 //!
-//! 1. All but `heartbeat` need a running node; none pretends to be one.
+//! 1. All but `heartbeat` need a running node.
 //!
 //! Not here: reading (`state.rs`).
 
@@ -10,7 +10,7 @@ use super::options::Form;
 use super::outcome::Outcome;
 use super::state::role;
 use super::{Session, settings};
-use crate::cli::node_access::attach::{ANSWER, Found, answer, beats, find, require, takeover};
+use crate::cli::node_access::attach::{ANSWER, Found, answer, find, heartbeat_timeout, require, takeover_timeout};
 use crate::cli::node_access::direct;
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::election::{ElectParams, ElectResult};
@@ -25,15 +25,16 @@ use arguments::JoinArguments;
 pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, force: bool, form: Form) -> Outcome {
     let (client, config) = require(session.global, session.environment).await?;
     let params = ElectParams { candidate, force: force.then_some(true) };
-    let result: ElectResult = answer(takeover(&config), client.call("distributed.elect_leader", params)).await?;
+    let result: ElectResult =
+        answer(takeover_timeout(&config), client.call("distributed.elect_leader", params)).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
     let ElectResult { leader_id, term, changed, .. } = &result;
     let text = if *changed {
-        format!("{leader_id} leads now (term {term}).")
+        format!("{leader_id} is the leader now (term {term}).")
     } else {
-        format!("{leader_id} leads already (term {term}); --force hands leadership over.")
+        format!("{leader_id} is already the leader (term {term}); use --force to hand leadership over.")
     };
     Ok(session.output.line(text)?)
 }
@@ -53,11 +54,11 @@ pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) ->
         labels: (!labels.is_empty()).then(|| labels.into_iter().collect()),
         force: force.then_some(true),
     };
-    let result: JoinResult = answer(takeover(&config), client.call("distributed.join_cluster", params)).await?;
+    let result: JoinResult = answer(takeover_timeout(&config), client.call("distributed.join_cluster", params)).await?;
     if form.json {
         return Ok(session.output.json(&result)?);
     }
-    let leader = result.leader_id.as_deref().unwrap_or("nobody yet");
+    let leader = result.leader_id.as_deref().unwrap_or("none yet");
     let JoinResult { cluster, node_id, incarnation, term, nodes, .. } = &result;
     let text = format!(
         "{node_id} is a member of {cluster} (incarnation {incarnation}, {} members); leader: {leader} (term {term}).",
@@ -76,7 +77,7 @@ pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
     if form.json {
         return Ok(session.output.json(&result)?);
     }
-    let handed = if result.resigned { " and gave up the leadership" } else { "" };
+    let handed = if result.resigned { " and resigned leadership" } else { "" };
     Ok(session.output.line(format!("{} left the cluster{handed}; its process keeps running.", result.node_id))?)
 }
 
@@ -86,33 +87,33 @@ pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
 /// See [`super::outcome::Failure`]; Redis unreachable when all attempts failed.
 pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
     let config = settings::load(session.global, session.environment)?;
-    // A configured id is the node that shall beat, whatever else runs here.
+    // With a configured id only that node sends the heartbeat, whatever else runs here.
     let mut global = session.global.clone();
     global.node = global.node.or_else(|| config.node.id.as_ref().map(ToString::to_string));
     match find(&global, &config).await? {
         Found::Running { client, .. } => {
-            let beat = answer(beats(&config), client.call("cluster.heartbeat", NoParams {})).await?;
-            tell_heartbeat(session, &form, &beat)
+            let beat = answer(heartbeat_timeout(&config), client.call("cluster.heartbeat", NoParams {})).await?;
+            print_heartbeat(session, &form, &beat)
         }
         Found::Absent(_) => {
             let made = direct::beat_once(&config, session.environment).await?;
-            let told = tell_heartbeat(session, &form, &made.result);
+            let printed = print_heartbeat(session, &form, &made.result);
             made.record().await;
-            told
+            printed
         }
     }
 }
 
-fn tell_heartbeat(session: &mut Session<'_>, form: &Form, beat: &HeartbeatResult) -> Outcome {
+fn print_heartbeat(session: &mut Session<'_>, form: &Form, beat: &HeartbeatResult) -> Outcome {
     if form.json {
-        // One line, as schedulers collect lines.
+        // On one line, because schedulers collect lines.
         return Ok(session.output.json_line(beat)?);
     }
     let leader = beat.leader_id.as_deref().unwrap_or("none");
     let HeartbeatResult { node_id, term, round_trip_ms, attempts, .. } = beat;
     let tries = if *attempts > 1 { format!(", {attempts} attempts") } else { String::new() };
     let text = format!(
-        "{node_id} beat in {round_trip_ms:.1} ms{tries}; it is {}; leader: {leader} (term {term}).",
+        "Heartbeat of {node_id} took {round_trip_ms:.1} ms{tries}; role: {}; leader: {leader} (term {term}).",
         role(beat.role)
     );
     Ok(session.output.raw(format!("{text}\n").as_bytes())?)

@@ -6,44 +6,44 @@ use crate::cli::options::{Form, duration};
 use clap::Args;
 use std::time::Duration;
 
-/// What to send.
+/// The arguments of `send`.
 #[derive(Debug, Args)]
 pub struct SendArguments {
-    /// The message; `-` or nothing: standard input
+    /// The message; `-` or no message: read standard input
     pub message: Option<String>,
-    /// Free text to sort by
+    /// The message's topic, free text
     #[arg(long)]
     pub topic: Option<String>,
-    /// A member that it is for; may be repeated; without it all others
+    /// A member to send it to; may be repeated [default: all other members]
     #[arg(long, value_name = "ID")]
     pub to: Vec<String>,
-    /// Your id for it: the same id is sent once a day only
+    /// Your message id; a repeated id within 24 h is a duplicate and not sent again
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
-    /// Send it as a string even when it is JSON
+    /// Send the message as a string even if it is valid JSON
     #[arg(long)]
     pub text: bool,
-    /// How to answer.
+    /// Output format.
     #[command(flatten)]
     pub form: Form,
 }
 
-/// What to receive.
+/// The arguments of `recv`.
 #[derive(Debug, Args)]
 pub struct RecvArguments {
-    /// At most this many messages; 0: none
+    /// Maximum number of messages; 0: none
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
-    /// Wait so long for the first one, as in 500ms, 30s, 2m
+    /// How long to wait for the first message, such as 500ms, 30s, 2m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
-    /// Do not acknowledge: they come again
+    /// Do not acknowledge the messages: they are delivered again
     #[arg(long)]
     pub no_ack: bool,
-    /// First acknowledge everything up to this cursor
+    /// First acknowledge all messages up to this cursor
     #[arg(long, value_name = "CURSOR")]
     pub ack: Option<String>,
-    /// How to answer.
+    /// Output format.
     #[command(flatten)]
     pub form: Form,
 }

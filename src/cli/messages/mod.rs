@@ -1,8 +1,8 @@
 //! `send` and `recv`: the node's messages.
 //!
-//! 1. Both act as the running node: they share its outbox and its cursor.
-//! 2. A payload is passed on as it was written; numbers keep all their digits. Only characters that could drive a
-//!    terminal are shown escaped, which leaves the JSON the same.
+//! 1. Both act as the running node and share its outbox and its cursor.
+//! 2. A payload is passed on as it was written; numbers keep all their digits. Only characters that could control a terminal are
+//!    escaped for display, which does not change the JSON value.
 //!
 //! Not here: delivery (`crate::engine`).
 
@@ -58,13 +58,13 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
     let content = match message.as_deref() {
         Some("-") => read_input()?,
         None if std::io::stdin().is_terminal() => {
-            return Err(Failure::Usage("nothing to send: give a message, or pipe one in".to_owned()));
+            return Err(Failure::Usage("no message given; pass one as an argument or on standard input".to_owned()));
         }
         None => read_input()?,
         Some(message) => message.to_owned(),
     };
     let payload = payload(&content, text)?;
-    // Always named: an object that happens to have `id` and `payload` is sent as it is.
+    // Always wrapped with an id: an object that happens to have `id` and `payload` is then sent unchanged.
     let id = match id {
         Some(id) => id,
         None => random_id()?,
@@ -78,9 +78,11 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
     }
     let place = result.entry_ids.first().and_then(Option::as_deref);
     let text = match place {
-        _ if result.duplicates > 0 => format!("{id} was sent before; not sent again."),
-        _ if result.queued > 0 => format!("Queued {id}: Redis does not answer; the node sends it when Redis is back."),
-        Some(place) => format!("Sent {id} as {place}."),
+        _ if result.duplicates > 0 => format!("Duplicate: {id} was sent before and is not sent again."),
+        _ if result.queued > 0 => {
+            format!("Queued {id}: Redis does not answer; the node sends it when Redis answers again.")
+        }
+        Some(place) => format!("Sent {id} as entry {place}."),
         None => format!("Sent {id}."),
     };
     Ok(session.output.line(text)?)
@@ -108,7 +110,8 @@ fn print_received(session: &mut Session<'_>, result: &SyncResult, no_ack: bool) 
     let output = &mut session.output;
     if let Some(gap) = &result.gap {
         let count = gap.count.map_or("an unknown number of".to_owned(), |count| count.to_string());
-        let text = format!("Lost before they could be read: {count} messages, {} to {}.", gap.from, gap.to);
+        let text =
+            format!("Gap: {count} messages from {} to {} were lost before this node read them.", gap.from, gap.to);
         let text = output.paint(Tint::Yellow, &text);
         output.line(text)?;
     }
@@ -121,15 +124,15 @@ fn print_received(session: &mut Session<'_>, result: &SyncResult, no_ack: bool) 
     if result.received.is_empty() && result.gap.is_none() {
         output.line("No messages.")?;
     } else if no_ack {
-        output.line(format!("Not acknowledged; to do so: clawster recv --limit 0 --ack {}", result.cursor))?;
+        output.line(format!("Not acknowledged; acknowledge with: clawster recv --limit 0 --ack {}", result.cursor))?;
     }
     if result.more {
-        output.line("More messages wait; call again.")?;
+        output.line("More messages are waiting; run recv again.")?;
     }
     Ok(())
 }
 
-/// Sends a text as a message of its own; used by the demo too.
+/// Sends a text as a message; the demo uses it, too.
 ///
 /// # Errors
 /// See [`Failure`].
@@ -143,11 +146,12 @@ pub(super) async fn send_text(client: &Client, text: &str) -> Result<SyncResult,
 
 fn random_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::Failed(format!("the system provides no random numbers: {error}")))?;
     Ok(Nonce::from_bytes(bytes).to_string())
 }
 
-/// What a user wrote as a payload: JSON as it is, anything else as a string.
+/// Turns a user's text into a payload: valid JSON unchanged, anything else (or with `text`, everything) as a string.
 pub(super) fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {
     let trimmed = content.trim();
     if !text && let Ok(json) = RawValue::from_string(trimmed.to_owned()) {
@@ -156,7 +160,7 @@ pub(super) fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failur
     to_raw_value(content.trim_end_matches(['\r', '\n'])).map_err(|error| Failure::Failed(error.to_string()))
 }
 
-/// A payload from standard input.
+/// Reads a payload from standard input.
 pub(super) fn read_input() -> Result<String, Failure> {
     let limit = u64::try_from(MAX_MESSAGE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
@@ -164,10 +168,10 @@ pub(super) fn read_input() -> Result<String, Failure> {
     read.map_err(|error| Failure::Failed(format!("cannot read standard input: {error}")))?;
     if bytes.len() > MAX_MESSAGE_BYTES {
         return Err(Failure::Usage(format!(
-            "the message on standard input is over {MAX_MESSAGE_BYTES} bytes; send a reference to the content instead"
+            "the input on standard input is larger than {MAX_MESSAGE_BYTES} bytes; send a reference to the content instead"
         )));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::Usage("the message on standard input is not UTF-8".to_owned()))
+    String::from_utf8(bytes).map_err(|_| Failure::Usage("the input on standard input is not valid UTF-8".to_owned()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Finding the running node of this host and connecting to it.
+//! Finds the running node of this host and connects to it.
 //!
 //! 1. Nothing here starts, joins or creates anything.
-//! 2. Several nodes and no choice is wrong usage, never a guess.
-//! 3. No command waits for ever on a node that is frozen: every call goes through [`answer`].
+//! 2. Several running nodes without a choice are a usage error, never a guess.
+//! 3. No command waits for ever for a frozen node: every call goes through [`answer`].
 //!
-//! Not here: what is asked of the node (the commands).
+//! Not here: the calls themselves (the commands).
 
 use crate::cli::Environment;
 use crate::cli::options::Global;
@@ -17,14 +17,14 @@ use crate::rpc::client::{CallError, Client, ClientError};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a node may take to answer a call that waits for nothing; the store's own deadlines are far shorter.
+/// How long a node may take to answer a call that does not wait for anything; the store's own deadlines are far shorter.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
-/// More than the store waits for Redis in one attempt of a heartbeat.
-const ATTEMPT: Duration = Duration::from_secs(3);
-/// How much longer an election or a join may take, where the lease is shorter than this.
+/// How long one attempt of a heartbeat may take: longer than the store waits for Redis.
+const HEARTBEAT_ATTEMPT: Duration = Duration::from_secs(3);
+/// The least extra time for an election or a join, which may wait for a lease to expire; a longer lease counts instead.
 const TAKEOVER: Duration = Duration::from_secs(60);
 
-/// What [`find`] came to.
+/// The result of [`find`].
 #[derive(Debug)]
 pub(crate) enum Found {
     /// A node answers.
@@ -36,11 +36,11 @@ pub(crate) enum Found {
         /// The connection to it.
         client: Client,
     },
-    /// No node of this cluster runs on this host; why, in one sentence.
+    /// No node of this cluster runs on this host; the text says so and what to do.
     Absent(String),
 }
 
-/// Looks for the running node that the arguments and the configuration mean.
+/// Finds the running node selected by `--node`, else by `node.id`, else the only one.
 ///
 /// # Errors
 /// [`Failure::Usage`] when several run and none is chosen.
@@ -50,7 +50,7 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
         None => None,
     };
     let cluster = &config.cluster;
-    let none = |what: String| Found::Absent(format!("{what} runs here; start one with `clawster serve`"));
+    let none = |what: String| Found::Absent(format!("{what} runs on this host; start one with `clawster serve`"));
     if !config.state_dir.join(cluster.as_str()).is_dir() {
         return Ok(none(format!("no clawster node of cluster {cluster}")));
     }
@@ -65,7 +65,7 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     }
     let mut running = Vec::new();
     for (node_id, socket) in folder.sockets() {
-        // A socket that nobody answers on was left behind by a process that was killed.
+        // A socket without a listener was left behind by a killed process.
         if let Ok(client) = Client::connect(&socket).await {
             running.push((node_id, socket, client));
         }
@@ -79,7 +79,7 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     if running.len() > 1 {
         let ids: Vec<_> = running.iter().map(|(id, ..)| id.as_str()).collect();
         let ids = ids.join(", ");
-        return Err(Failure::Usage(format!("several nodes run here ({ids}); choose one with --node ID")));
+        return Err(Failure::Usage(format!("several nodes run on this host ({ids}); choose one with --node ID")));
     }
     Ok(match running.pop() {
         Some((node_id, socket, client)) => Found::Running { node_id, socket, client },
@@ -87,10 +87,10 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
     })
 }
 
-/// Waits for a node's answer, but not for ever: a frozen process still takes connections and requests.
+/// Waits for a node's answer, but not for ever: a frozen process still accepts connections and requests.
 ///
 /// # Errors
-/// The call's own, and [`Failure::Failed`] when there is no answer `within` this time.
+/// The call's own, and [`Failure::Failed`] when there is no answer within `within`.
 pub(crate) async fn answer<T>(
     within: Duration,
     call: impl Future<Output = Result<T, CallError>>,
@@ -98,30 +98,30 @@ pub(crate) async fn answer<T>(
     match tokio::time::timeout(within, call).await {
         Ok(answered) => Ok(answered?),
         Err(_) => Err(Failure::Failed(format!(
-            "the node does not answer; it took longer than {} s. Whether the call was done is not known. Look into its \
-             log, then end it and start it again",
+            "the node does not answer: no response within {} s, and the call may have taken effect. Check the node's log, \
+             then restart the node",
             within.as_secs()
         ))),
     }
 }
 
-/// How long a heartbeat may take: the node repeats a failed one as configured before it answers.
+/// How long a heartbeat may take: the node retries a failed one as configured before it answers.
 #[must_use]
-pub(crate) fn beats(config: &Config) -> Duration {
+pub(crate) fn heartbeat_timeout(config: &Config) -> Duration {
     let retry = config.node.retry;
-    ANSWER.saturating_add(retry.delay.saturating_add(ATTEMPT).saturating_mul(retry.count))
+    ANSWER.saturating_add(retry.delay.saturating_add(HEARTBEAT_ATTEMPT).saturating_mul(retry.count))
 }
 
-/// How long an election or a join may take: both may have to wait for a lease to end.
+/// How long an election or a join may take: both may have to wait for a lease to expire.
 #[must_use]
-pub(crate) fn takeover(config: &Config) -> Duration {
+pub(crate) fn takeover_timeout(config: &Config) -> Duration {
     ANSWER.saturating_add(config.timing.lease_ttl.max(TAKEOVER))
 }
 
-/// The running node, for commands that cannot do without, and the configuration that led to it.
+/// Connects to the running node, for commands that need one, and returns the configuration as well.
 ///
 /// # Errors
-/// [`Failure::Usage`] when there is none, or no choice among several.
+/// [`Failure::Usage`] when no node runs, or several run and none is chosen.
 pub(crate) async fn require(global: &Global, environment: &Environment) -> Result<(Client, Config), Failure> {
     let config = settings::load(global, environment)?;
     match find(global, &config).await? {
@@ -139,7 +139,7 @@ mod tests {
         let never = std::future::pending::<Result<(), CallError>>();
         let failure = answer(Duration::from_millis(20), never).await.expect_err("nobody answered");
         assert_eq!(failure.code(), 1);
-        assert!(failure.to_string().starts_with("the node does not answer; "), "{failure}");
+        assert!(failure.to_string().starts_with("the node does not answer: "), "{failure}");
         assert_eq!(answer(ANSWER, async { Ok(7) }).await.expect("an answer"), 7);
     }
 }

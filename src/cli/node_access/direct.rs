@@ -1,9 +1,9 @@
-//! What commands do on Redis themselves where no node runs on this host.
+//! What commands do directly on Redis when no node runs on this host.
 //!
 //! 1. Reading never joins and never starts a server.
-//! 2. A heartbeat holds the node's store, so that two of them, or one and a starting node, do not meet.
+//! 2. A one-shot heartbeat locks the node's store, so that two of them, or one and a starting node, exclude each other.
 //!
-//! Not here: the way through a running node (`attach.rs`), the beat itself (`crate::engine::oneshot`).
+//! Not here: calls through a running node (`attach.rs`), the heartbeat itself (`crate::engine::oneshot`).
 
 use crate::cli::Environment;
 use crate::cli::outcome::Failure;
@@ -34,10 +34,10 @@ use crate::store::redis::RedisStore;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How long a heartbeat waits for the private server to start.
+/// How long a heartbeat waits for the private Redis to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Looks at the cluster from outside, for those who look more than once: the connection is kept.
+/// Reads the cluster from Redis without being a member. It keeps its connection for repeated reads.
 pub(crate) struct Observer {
     store: RedisStore,
     cluster: ClusterName,
@@ -45,7 +45,7 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// The Redis that the configuration means; nothing is connected yet.
+    /// An observer of the configured Redis; it connects with the first read.
     pub(crate) fn new(config: &Config) -> Self {
         let mut config = config.clone();
         let private = match config.redis.mode {
@@ -59,7 +59,7 @@ impl Observer {
         Self { store, cluster: config.cluster, mode: if private { "embedded" } else { "standalone" } }
     }
 
-    /// Reads the cluster's state; this host is an observer in it.
+    /// Reads the cluster's state, with this host as an observer.
     ///
     /// # Errors
     /// [`Failure::RedisUnreachable`] when Redis does not answer.
@@ -69,7 +69,7 @@ impl Observer {
         Ok(ClusterState::new(state, self.mode))
     }
 
-    /// The kept events behind `after`, at most `count`, in order.
+    /// The stored events after `after`, at most `count`, in order.
     ///
     /// # Errors
     /// As [`Self::state`].
@@ -79,7 +79,7 @@ impl Observer {
     }
 }
 
-/// Reads the cluster's state from Redis; this host is an observer in it.
+/// Reads the cluster's state from Redis, with this host as an observer.
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis does not answer.
@@ -87,21 +87,21 @@ pub(crate) async fn read_state(config: &Config) -> Result<ClusterState, Failure>
     Observer::new(config).state().await
 }
 
-/// Redis did not answer, or not as it should.
+/// The failure of a command whose call to Redis failed.
 pub(crate) fn unreachable_redis(store: &RedisStore, fault: &Fault) -> Failure {
     let target = store.target();
     match fault {
         Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
-            "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
+            "cannot use Redis at {target}: {why}; check the redis section of the configuration, or run clawster doctor"
         )),
         Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
         Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
     }
 }
 
-/// All attempts failed: Redis cannot be used for a heartbeat, whether it is silent or refuses to write (out of memory,
-/// no permission, a key of another kind). A scheduler has to see both as the same code.
-fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
+/// The failure of a heartbeat whose attempts all failed. Exit code 3 both when Redis does not answer and when it refuses to write
+/// (out of memory, no permission, a key of another type): a scheduler must see the same code.
+fn heartbeat_failure(store: &RedisStore, fault: &Fault) -> Failure {
     match fault {
         Fault::Unavailable(_) | Fault::Unwritable(_) => unreachable_redis(store, fault),
         Fault::Refused(why) => Failure::RedisUnreachable(format!(
@@ -111,7 +111,7 @@ fn given_up(store: &RedisStore, fault: &Fault) -> Failure {
     }
 }
 
-/// A heartbeat that was made, and what is needed to record it once it was told.
+/// A heartbeat that was sent, and what is needed to record it in the history after it was printed.
 pub(crate) struct Made {
     pub(crate) result: HeartbeatResult,
     beat: OneBeat,
@@ -119,7 +119,7 @@ pub(crate) struct Made {
     history: Option<Stores>,
     dir: StateDir,
     process: Nonce,
-    /// Held until it is recorded: the private server may be this process's.
+    /// Kept until the heartbeat is recorded: this process may run the private Redis.
     _redis: settle::SettledRedis,
     _log: logging::Guard,
 }
@@ -133,7 +133,7 @@ impl Made {
     }
 }
 
-/// Beats once without a node: joins when needed, keeps incarnation and lease in the state directory.
+/// Sends one heartbeat without a node: joins when needed, keeps incarnation and lease in the state directory.
 ///
 /// # Errors
 /// [`Failure::RedisUnreachable`] when all attempts failed, [`Failure::Refused`] when a live process holds the id.
@@ -166,7 +166,7 @@ pub(crate) async fn beat_once(config: &Config, environment: &Environment) -> Res
     let history = settings::history(&config)?;
     let process = oneshot.random.clone();
     let outcome = attempts(&oneshot, &boot, &mut state, &config).await.map(|(beat, found)| {
-        remember(&config, &dir, found);
+        save_settings(&config, &dir, found);
         beat
     });
     if let (Ok(beat), Some(state)) = (&outcome, &mut state) {
@@ -188,20 +188,20 @@ pub(crate) async fn beat_once(config: &Config, environment: &Environment) -> Res
     })
 }
 
-/// The settings of the cluster as this host knows them, else as it is configured.
+/// The cluster's settings as this host last saw them, else as configured here.
 pub(crate) fn known_settings(config: &Config, dir: &StateDir) -> Versioned {
     let configured = Versioned { version: 0, settings: Shared::of(config.timing, config.leader) };
     dir.settings().unwrap_or(configured)
 }
 
-/// Keeps the settings that a data set showed, and warns the first time when they are not the configured ones.
-fn remember(config: &Config, dir: &StateDir, found: Versioned) {
+/// Saves the cluster's settings, and warns the first time they differ from the configured ones.
+fn save_settings(config: &Config, dir: &StateDir, found: Versioned) {
     let configured = Shared::of(config.timing, config.leader);
     if dir.settings() != Some(found) && found.settings != configured {
         tracing::warn!("{}", different(&configured, &found.settings));
     }
     if let Err(error) = dir.keep_settings(found) {
-        tracing::warn!(%error, "cannot remember the settings of the cluster");
+        tracing::warn!(%error, "cannot save the cluster's settings in the state directory");
     }
 }
 
@@ -225,7 +225,8 @@ async fn attempts(
                 return Ok((beat, settings));
             }
             Err(oneshot::Failure::InUse(id)) => {
-                let why = format!("node id {id} is in use by another live process; stop it or choose another id");
+                let why =
+                    format!("node id {id} is in use by another live process; stop that process, or choose another id");
                 return Err(Failure::Refused(why));
             }
             Err(oneshot::Failure::Fault(fault)) => fault,
@@ -233,18 +234,18 @@ async fn attempts(
         *state = before;
         let wait_ms = if attempt < of { millis(retry.delay) } else { 0 };
         let took_ms = millis(clock::now().since(began));
-        let next = if attempt < of { format!("next in {wait_ms} ms") } else { "giving up".to_owned() };
+        let next = if attempt < of { format!("retrying in {wait_ms} ms") } else { "giving up".to_owned() };
         tracing::warn!(attempt, of, %error, wait_ms, took_ms, "heartbeat attempt {attempt} of {of} failed: {error}; {next}");
         if attempt < of {
             tokio::time::sleep(retry.delay).await;
         } else {
-            return Err(given_up(oneshot.store, &error));
+            return Err(heartbeat_failure(oneshot.store, &error));
         }
     }
     Err(Failure::Failed("no heartbeat was attempted".to_owned()))
 }
 
-/// Holds a node id of this host: the configured one, else a generated one that no process holds.
+/// Locks a node id on this host: the configured one, else a generated one that no process uses.
 pub(crate) fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeId, NodeStore), Failure> {
     let taken = |error: StateError| match error {
         StateError::InUse { .. } => Failure::Refused(error.to_string()),
@@ -259,7 +260,9 @@ pub(crate) fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeI
         };
         let claimed = dir.lock_generated(random).map_err(taken)?;
         return match broken {
-            Some(error) => Err(Failure::Failed(format!("no random numbers for an id: {error}"))),
+            Some(error) => Err(Failure::Failed(format!(
+                "cannot generate a node id: the system provides no random numbers: {error}"
+            ))),
             None => Ok(claimed),
         };
     };
@@ -267,10 +270,11 @@ pub(crate) fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeI
     Ok((id, store))
 }
 
-/// A name that no other process has.
+/// A random name, unique to this process.
 pub(crate) fn random() -> Result<Nonce, Failure> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Failed(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::Failed(format!("the system provides no random numbers: {error}")))?;
     Ok(Nonce::from_bytes(bytes))
 }
 
@@ -285,7 +289,7 @@ mod tests {
         let target = settings::target(&config());
         let store = RedisStore::new(target, &ClusterName::new("openclaw").expect("a name"));
         for fault in [Fault::Refused("OOM".to_owned()), Fault::Unavailable("gone".to_owned())] {
-            assert_eq!(given_up(&store, &fault).code(), 3);
+            assert_eq!(heartbeat_failure(&store, &fault).code(), 3);
         }
         assert_eq!(unreachable_redis(&store, &Fault::Refused("WRONGTYPE".to_owned())).code(), 1, "reading failed");
     }

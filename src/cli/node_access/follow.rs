@@ -1,11 +1,11 @@
-//! What is followed for as long as somebody looks: the node of this host, or, where none runs, Redis itself.
+//! Follows the cluster for `top` and `status --watch`: through this host's node, or directly on Redis if no node runs here.
 //!
-//! 1. It never ends by itself: a node that goes away, is replaced or stands still is told of and looked for again, and so
-//!    is a Redis that does not answer.
-//! 2. It asks no faster than it is told to, and never more than a tenth of the time.
-//! 3. Events come through a connection of their own: many of them must not hold up the answers.
+//! 1. It never ends by itself: when the node goes away, is replaced or freezes, or Redis does not answer, it reports that and keeps
+//!    trying.
+//! 2. It polls no faster than requested, and spends at most a tenth of the time on polling.
+//! 3. Events have their own connection: a flood of events must not delay the answers.
 //!
-//! Not here: what is shown (`top/`, `watch.rs`).
+//! Not here: what is shown (`crate::cli::tui::top`, `crate::cli::watch`).
 
 use super::attach::{ANSWER, Found, answer, find};
 use super::direct::Observer;
@@ -25,17 +25,17 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// How long a node may take; a frozen one is told of after this.
+/// How long a node may take to answer before it is reported as not answering.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long it takes until a node that is gone is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How often latencies are asked for at most, and what each node adds to that.
-const LATENCIES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(40));
-/// How far back the newest heartbeats are looked for.
+/// The pause before a node that went away is searched again.
+const NODE_SEARCH_INTERVAL: Duration = Duration::from_millis(500);
+/// The least interval between two requests for latencies, and how much each node adds to it.
+const LATENCY_INTERVAL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(40));
+/// How far back the newest heartbeats are searched for.
 const RECENT: Duration = Duration::from_secs(120);
-/// How many events are read from Redis at once.
+/// The most events read from Redis in one call.
 const CHUNK: usize = 1_000;
-/// All events but `cluster.sync_complete`, of which a busy node has thousands.
+/// All events except `cluster.sync_complete`, which a busy node emits by the thousand.
 const EVENTS: [&str; 8] = [
     "cluster.node_joined",
     "cluster.node_left",
@@ -47,32 +47,32 @@ const EVENTS: [&str; 8] = [
     "cluster.recovered",
 ];
 
-/// From whom the news comes.
+/// Where the news comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// This node, through its socket.
+    /// The node with this id, through its socket.
     Node(String),
-    /// Redis, because of this.
+    /// Redis directly; the text says why.
     Redis(String),
 }
 
-/// Numbers by the names that the metrics have.
+/// Metrics by name.
 pub(crate) type Numbers = BTreeMap<String, f64>;
 
-/// What came in.
+/// What the follower reports.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// From here on.
+    /// The source of everything that follows.
     Source(Source),
-    /// The state, and the node's numbers where it has some.
+    /// The cluster's state, and the node's metrics if the source is a node that has them.
     State(Box<ClusterState>, Option<Numbers>),
     /// An event.
     Event(Value),
     /// The round trip of each node's newest heartbeat.
     Latencies(BTreeMap<String, Duration>),
-    /// Redis does not answer, as far as can be seen from outside.
+    /// Redis does not answer this process.
     RedisLost,
-    /// Nothing comes just now; why.
+    /// There is no news at the moment; the text says why.
     Trouble(String),
 }
 
@@ -82,17 +82,19 @@ pub(crate) struct Link {
     global: Global,
     config: Config,
     pace: Duration,
-    /// Whether events, numbers and latencies are wanted, too.
+    /// Whether to follow events, metrics and latencies as well.
     everything: bool,
-    /// The last event that was handed on.
+    /// The sequence number of the last forwarded event.
     seen: u64,
     has_numbers: bool,
     has_history: bool,
 }
 
-/// Nobody takes the news any more, or the node is gone.
+/// Why following a source ended.
 enum End {
+    /// The receiver of the news is gone.
     Over,
+    /// The node or Redis is gone.
     Lost,
 }
 
@@ -103,10 +105,10 @@ impl From<CallError> for End {
 }
 
 impl Link {
-    /// Makes sure that there is something to follow. `pace`: how often the state is asked for.
+    /// Checks that there is something to follow. `pace`: the interval between two polls of the state.
     ///
     /// # Errors
-    /// What is wrong with the choice of a node, and [`Failure::RedisUnreachable`] where there is neither a node nor Redis.
+    /// [`Failure::Usage`] for a wrong choice of a node, [`Failure::RedisUnreachable`] when neither a node nor Redis answers.
     pub(crate) async fn open(
         global: &Global,
         config: Config,
@@ -125,7 +127,7 @@ impl Link {
         Ok(Self { global, config, pace, everything, seen: 0, has_numbers: true, has_history: true })
     }
 
-    /// Hands on what comes, until nobody takes it any more.
+    /// Forwards news until the receiver is dropped.
     pub(crate) async fn run(mut self, news: mpsc::Sender<News>) {
         let mut observer: Option<Observer> = None;
         loop {
@@ -139,7 +141,7 @@ impl Link {
                     let ended = self.through(&client, &socket, &news).await;
                     match ended {
                         End::Over => ended,
-                        End::Lost => tell(&news, format!("node {id} is gone; looking for it")).await,
+                        End::Lost => report(&news, format!("node {id} is gone; looking for it")).await,
                     }
                 }
                 Ok(Found::Absent(why)) => {
@@ -152,13 +154,13 @@ impl Link {
                     tokio::time::sleep(self.pause(clock::now().since(began)).min(NODE_TIMEOUT.max(self.pace))).await;
                     ended
                 }
-                Err(failure) => tell(&news, failure.to_string()).await,
+                Err(failure) => report(&news, failure.to_string()).await,
             };
             if matches!(ended, End::Over) {
                 return;
             }
             if observer.is_none() {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(NODE_SEARCH_INTERVAL).await;
             }
         }
     }
@@ -173,11 +175,11 @@ impl Link {
         (self.has_numbers, self.has_history) = (true, true);
         let feed = match self.subscribe(socket).await {
             Ok(feed) => feed,
-            Err(failure) => return tell(news, failure.to_string()).await,
+            Err(failure) => return report(news, failure.to_string()).await,
         };
         // The connection must be kept for as long as its events are read.
         let (_connection, mut events) = feed.map_or((None, None), |(client, events)| (Some(client), Some(events)));
-        let (mut states, mut latencies) = (timer(self.pace), timer(LATENCIES.0));
+        let (mut states, mut latencies) = (timer(self.pace), timer(LATENCY_INTERVAL.0));
         let mut nodes = 0;
         loop {
             let sent = tokio::select! {
@@ -188,7 +190,7 @@ impl Link {
                 _ = states.tick() => {
                     let began = clock::now();
                     let asked = tokio::time::timeout(NODE_TIMEOUT, self.state(client)).await;
-                    // What was not answered does not say how much work it is.
+                    // A call without an answer says nothing about the node's load.
                     let took = if asked.is_ok() { clock::now().since(began) } else { Duration::ZERO };
                     states.reset_after(self.pause(took));
                     match asked {
@@ -203,8 +205,8 @@ impl Link {
                 }
                 _ = latencies.tick(), if self.everything && self.has_history => {
                     let asked = tokio::time::timeout(NODE_TIMEOUT, self.latencies(client, nodes)).await;
-                    let each = LATENCIES.1.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
-                    latencies.reset_after(LATENCIES.0.max(each));
+                    let each = LATENCY_INTERVAL.1.saturating_mul(u32::try_from(nodes).unwrap_or(u32::MAX));
+                    latencies.reset_after(LATENCY_INTERVAL.0.max(each));
                     match asked {
                         Ok(Some(found)) => news.send(News::Latencies(found)).await,
                         Ok(None) | Err(_) => Ok(()),
@@ -235,12 +237,12 @@ impl Link {
         news.send(News::Event(event)).await
     }
 
-    /// The state, with the numbers of nodes that have some.
+    /// Asks for the state, with metrics if the node supports them.
     async fn state(&mut self, client: &Client) -> Result<(ClusterState, Option<Numbers>), CallError> {
         let wants = self.everything && self.has_numbers;
         let params = if wants { json!({"metrics": true}) } else { json!({}) };
         let mut answered = match client.call_raw("distributed.get_cluster_state", params).await {
-            // A node of an older version.
+            // A node of an older version, which does not know `metrics`.
             Err(CallError::Rpc(failure)) if wants && failure.code == ErrorKind::InvalidParams.code() => {
                 self.has_numbers = false;
                 client.call_raw("distributed.get_cluster_state", json!({})).await?
@@ -294,7 +296,7 @@ impl Link {
     }
 }
 
-async fn tell(news: &mpsc::Sender<News>, trouble: String) -> End {
+async fn report(news: &mpsc::Sender<News>, trouble: String) -> End {
     if news.send(News::Trouble(trouble)).await.is_err() { End::Over } else { End::Lost }
 }
 
@@ -311,7 +313,7 @@ fn timer(every: Duration) -> Interval {
     timer
 }
 
-/// The newest round trip of each node in a page of history, whose newest entries stand last.
+/// The newest round trip of each node in a page of history, whose newest entries are last.
 fn newest(page: &Value) -> BTreeMap<String, Duration> {
     let entries = page.get("entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let read = |entry: &Value| {

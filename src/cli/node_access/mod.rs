@@ -1,4 +1,4 @@
-//! How a command reaches a node: the running one of this host, one that this process runs itself, or, where none runs, Redis.
+//! How a command reaches the cluster: through this host's running node, through a node that this process runs, or directly on Redis.
 
 pub(crate) mod attach;
 pub(crate) mod direct;

@@ -7,42 +7,42 @@ use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The help of `once`.
+/// The text behind the options in `once --help`.
 pub(in crate::cli) const ONCE_HELP: &str = "\
-The first host runs the command; the others say who did, and exit with 0 until the TTL has passed. A time pattern in the
-key makes all hosts agree on the window, by the clock of the Redis server: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
-week, %% a percent sign. Exit code 3, and no run, when Redis cannot be reached.
+The first host runs the command. Until the TTL has passed, the other hosts print which one did and exit with 0. A time pattern
+in the key makes all hosts agree on the window, by the Redis server's clock: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
+week, %% a percent sign. If Redis cannot be reached, nothing runs and the exit code is 3.
 
 Examples:
   clawster once --key nightly-report-%Y-%m-%d --ttl 24h -- ./report.sh
   0 * * * *  clawster once --key sweep-%Y-%m-%dT%H --ttl 2h --quiet -- ./sweep    (in a crontab: write \\% for %)";
 
-/// What to run once in the cluster.
+/// The arguments of `once`.
 #[derive(Debug, Args)]
 pub struct OnceArguments {
-    /// What runs once; %Y, %m, %d, %H, %M, %j, %G, %V and their like are the Redis server's time in UTC
+    /// The key to run once; strftime patterns such as %Y, %m, %d, %H, %M, %j, %G, %V are the Redis server's time in UTC
     #[arg(long, value_name = "KEY")]
     pub key: String,
-    /// How long it counts as done, as in 10m, 24h, 7d
+    /// How long the key counts as done, such as 10m, 24h, 7d
     #[arg(long, value_name = "DURATION", value_parser = days)]
     pub ttl: Duration,
-    /// Say nothing but what went wrong
+    /// Print only errors
     #[arg(long, short, conflicts_with = "json")]
     pub quiet: bool,
-    /// Say who does it as JSON, one object, on standard error
+    /// Report which host runs it as one JSON object on standard error
     #[arg(long)]
     pub json: bool,
-    /// The command and its arguments
+    /// The command to run, with its arguments
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub command: Vec<OsString>,
 }
 
-/// Reads what [`duration`] reads, and days up to 30.
+/// Parses what [`duration`] parses, and days up to 30.
 fn days(text: &str) -> Result<Duration, String> {
     let Some(number) = text.strip_suffix('d') else { return duration(text) };
     match number.parse::<u64>() {
         Ok(days @ 0..=30) => Ok(Duration::from_hours(24 * days)),
-        _ => Err("write days as in 7d; at most 30d are allowed".to_owned()),
+        _ => Err("write whole days, such as 7d; the maximum is 30d".to_owned()),
     }
 }
 

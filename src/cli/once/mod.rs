@@ -1,12 +1,12 @@
-//! `once`: runs a command on exactly one host for a key and its time.
+//! `once`: runs a command on exactly one host per key, until the key's TTL has passed.
 //!
-//! 1. The grant is asked for under one request id, so that a lost answer grants nothing to anybody else.
-//! 2. The command takes this process's place: its exit code, its signals and its streams are its own.
-//! 3. Nothing runs when Redis did not say so.
-//! 4. A grant is for a command that begins: a program that cannot be started is looked for before the key is asked for, and where it
-//!    shows only later, the key is given back.
+//! 1. All attempts to get the key use one request id, so that a lost answer does not lose the grant.
+//! 2. The command replaces this process: exit code, signals and streams are the command's own.
+//! 3. Nothing runs unless Redis granted the key.
+//! 4. A program that cannot be started does not use up the key: the program is checked before the key is requested, and if the
+//!    start fails later, the key is released.
 //!
-//! Not here: who is granted (the store's script).
+//! Not here: the decision who gets the key (the store's script).
 
 pub(super) mod arguments;
 
@@ -33,10 +33,10 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-/// How long the private server may take to start.
+/// How long the private Redis may take to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
-/// What came of the question.
+/// Whether the key was granted, to which node, and when.
 #[derive(Debug, Deserialize)]
 struct Granted {
     granted: bool,
@@ -47,17 +47,16 @@ struct Granted {
 /// Runs `once`.
 ///
 /// # Errors
-/// [`Failure::RedisUnreachable`] when nobody can say whether the command shall run; the command's own exit code replaces
-/// this process's.
+/// [`Failure::RedisUnreachable`] when Redis cannot decide whether the command may run. If the command runs, it replaces this process.
 pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> Outcome {
-    // A pattern that is none is found before anything is asked.
+    // Finds an invalid pattern before anything is requested.
     expand(&arguments.key, ServerTime(0))?;
     check_ttl(arguments.ttl)?;
     let Some(name) = arguments.command.first() else {
         return Err(Failure::Usage("no command was given".to_owned()));
     };
     if let Err(error) = program::look(name, session.environment.get("PATH")) {
-        super::tell(format!("clawster: cannot run {}: {error}; the key was not asked for\n", name.display()));
+        super::print_error(format!("clawster: cannot run {}: {error}; the key was not used\n", name.display()));
         return Err(Failure::Said(program::exit_code(&error)));
     }
     let config = settings::load(session.global, session.environment)?;
@@ -69,11 +68,11 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
     if granted.granted {
         // Returns only when it failed.
         let error = become_command(&arguments.command, &config.secret_variables);
-        let kept = match give_back(session, config, &granted.by, &request_id, &key).await {
-            Ok(()) => format!("key {key} is free again"),
-            Err(why) => format!("key {key} stays taken for its time: {why}"),
+        let kept = match release_key(session, config, &granted.by, &request_id, &key).await {
+            Ok(()) => format!("key {key} was released"),
+            Err(why) => format!("key {key} could not be released and stays used until its TTL has passed: {why}"),
         };
-        super::tell(format!("clawster: cannot run {}: {error}; {kept}\n", name.display()));
+        super::print_error(format!("clawster: cannot run {}: {error}; {kept}\n", name.display()));
         return Err(Failure::Said(program::exit_code(&error)));
     }
     if !arguments.quiet {
@@ -81,7 +80,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
             true => json!({"event": "already_done", "key": key, "by": granted.by, "at_ms": granted.at_ms}).to_string(),
             false => format!("clawster: {key}: already done by {} at {}", granted.by, stamp(granted.at_ms)),
         };
-        super::tell(format!("{text}\n"));
+        super::print_error(format!("{text}\n"));
     }
     Ok(())
 }
@@ -114,7 +113,7 @@ async fn by_node(
     loop {
         let asked: Result<Granted, Failure> = answer(ANSWER, client.call("distributed.run_once", params.clone())).await;
         match asked {
-            // It may have been granted, and the answer lost: the same request asks for it again.
+            // The key may have been granted and the answer lost: the same request id gets the same answer.
             Err(Failure::RedisUnreachable(_)) if left > 0 => left -= 1,
             Err(Failure::RedisUnreachable(why)) => {
                 return Err(Failure::RedisUnreachable(format!("{why}; the command was not run")));
@@ -125,7 +124,7 @@ async fn by_node(
     }
 }
 
-/// Asks Redis itself, under this host's id, without joining.
+/// Asks Redis directly, with this host's node id, without joining.
 async fn directly(
     session: &Session<'_>,
     mut config: Config,
@@ -144,7 +143,7 @@ async fn directly(
         }
         match ask(&store, &by, request_id, arguments).await {
             Ok(asked) => {
-                // Held until here, so that the private server outlives the question.
+                // Kept until here, so that the private Redis runs until it has answered.
                 drop(redis);
                 return asked;
             }
@@ -152,7 +151,7 @@ async fn directly(
         }
     }
     Err(Failure::RedisUnreachable(format!(
-        "Redis at {} cannot be used: {failed}; the command was not run. Check the redis section of the configuration, or run \
+        "cannot use Redis at {}: {failed}; the command was not run. Check the redis section of the configuration, or run \
          clawster doctor",
         store.target()
     )))
@@ -164,10 +163,10 @@ async fn ask(
     request_id: &str,
     arguments: &OnceArguments,
 ) -> Result<Result<(String, Granted), Failure>, Fault> {
-    let surprised = || Fault::Refused("a call was answered with something else".to_owned());
+    let unexpected = || Fault::Refused("internal error: the store's reply is of the wrong kind".to_owned());
     let mut at = ServerTime(0);
     if is_pattern(&arguments.key) {
-        let Reply::Watch(watched) = store.call(Call::Watch).await?.reply else { return Err(surprised()) };
+        let Reply::Watch(watched) = store.call(Call::Watch).await?.reply else { return Err(unexpected()) };
         at = watched.now;
     }
     let key = match expand(&arguments.key, at) {
@@ -176,12 +175,12 @@ async fn ask(
     };
     let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.clone()]);
     let once = Once { by, request_id, ttl: arguments.ttl, keys, give_back: false, attempt: None, seen: None };
-    let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(surprised()) };
-    let grant = grants.into_iter().next().ok_or_else(surprised)?;
+    let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(unexpected()) };
+    let grant = grants.into_iter().next().ok_or_else(unexpected)?;
     Ok(Ok((key, Granted { granted: grant.granted, by: grant.by.to_string(), at_ms: grant.at.0 })))
 }
 
-/// Returns only when the command cannot be run. It gets no variable that holds a secret.
+/// Replaces this process with the command; returns only if that fails. Variables that hold secrets are removed.
 fn become_command(command: &[OsString], hidden: &[String]) -> std::io::Error {
     let Some((program, rest)) = command.split_first() else { return std::io::ErrorKind::NotFound.into() };
     let mut command = Command::new(program);
@@ -192,8 +191,11 @@ fn become_command(command: &[OsString], hidden: &[String]) -> std::io::Error {
     command.exec()
 }
 
-/// Frees the key that was granted to this request, on Redis itself: the node may be of a version that cannot. The text says why it could not.
-async fn give_back(
+/// Releases the key that this request was granted, directly on Redis, because an older node has no such call.
+///
+/// # Errors
+/// Why the key could not be released.
+async fn release_key(
     session: &Session<'_>,
     mut config: Config,
     by: &str,
@@ -240,20 +242,20 @@ fn expand(key: &str, at: ServerTime) -> Result<String, Failure> {
     let wrong = |why: String| Failure::Usage(format!("--key: {why}"));
     let expanded = match is_pattern(key) {
         true => jiff::fmt::strtime::format(key, &utc(at.0))
-            .map_err(|error| wrong(format!("{error}; see `clawster once --help` for what may stand behind a %")))?,
+            .map_err(|error| wrong(format!("{error}; see `clawster once --help` for the patterns allowed after %")))?,
         false => key.to_owned(),
     };
     if (1..=ONCE_KEYS.1).contains(&expanded.len()) {
         return Ok(expanded);
     }
-    Err(wrong(format!("use 1 to {} bytes", ONCE_KEYS.1)))
+    Err(wrong(format!("the expanded key must have 1 to {} bytes", ONCE_KEYS.1)))
 }
 
 fn check_ttl(ttl: Duration) -> Result<(), Failure> {
     if (Duration::from_millis(1)..=LONGEST_ONCE).contains(&ttl) {
         return Ok(());
     }
-    Err(Failure::Usage("--ttl: use 1ms to 30d, as in 10m, 24h or 7d".to_owned()))
+    Err(Failure::Usage("--ttl: use 1ms to 30d, such as 10m, 24h or 7d".to_owned()))
 }
 
 #[cfg(test)]

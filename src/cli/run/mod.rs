@@ -1,9 +1,10 @@
-//! `run`: a command that runs only while this host holds a lease; and the two hidden commands that it consists of.
+//! `run`: runs a command only while this host holds a lease; with the two hidden commands that it uses.
 //!
-//! 1. No node has to run, and none is joined: the lease is bound to this process's own connection.
-//! 2. Standard output is the command's alone; what is to be said goes to standard error, and never holds anything up.
+//! 1. No node has to run, and this process does not join: the lease is bound to this process's own connection.
+//! 2. Standard output belongs to the command; messages go to standard error and never block anything.
 //!
-//! Not here: when the command may run (`crate::cluster::lease::holder`), how it is ended (`crate::guard`), the words (`say.rs`).
+//! Not here: when the command may run (`crate::cluster::lease::holder`), how it is stopped (`crate::guard`), the messages
+//! (`report.rs`).
 
 pub(super) mod arguments;
 mod report;
@@ -28,12 +29,12 @@ use report::RunReport;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the private server may take to start.
+/// How long the private Redis may take to start.
 const SETTLE_WITHIN: Duration = Duration::from_secs(15);
-/// How long the data set is asked for the settings of the cluster.
-const SETTINGS_WITHIN: Duration = Duration::from_secs(1);
-/// The variable that holds the lease's name.
-const NAME: &str = "CLAWSTER_LEASE_NAME";
+/// How long Redis may take to answer with the cluster's settings.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(1);
+/// The environment variable with the lease's name.
+const NAME_VARIABLE: &str = "CLAWSTER_LEASE_NAME";
 
 /// Runs `run`.
 ///
@@ -46,16 +47,16 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     settle::refuse_eviction(&config, &redis).await?;
-    let say = RunReport::start(&name, arguments.quiet, arguments.json);
+    let report = RunReport::start(&name, arguments.quiet, arguments.json);
     if let Some(trouble) = &redis.trouble {
-        say.trouble(trouble);
+        report.trouble(trouble);
     }
     let store = Arc::new(RedisStore::new(settings::target(&config), &config.cluster));
-    let grace = grace(&config, &store, &say).await;
+    let grace = grace(&config, &store, &report).await;
     check_ttl(arguments.ttl, grace)?;
-    let failed = |error: std::io::Error| Failure::Failed(format!("cannot prepare to guard a command: {error}"));
+    let failed = |error: std::io::Error| Failure::Failed(format!("cannot set up the guardian of the command: {error}"));
     let signals = Signals::listen().map_err(failed)?;
-    // After the private server was started: it shall be nobody's orphan here.
+    // After the private Redis was started: it must not become a descendant that the guardian stops.
     let owner = Owner::prepare().map_err(failed)?;
     let wait = match arguments.wait {
         _ if arguments.no_wait => Wait::Not,
@@ -72,13 +73,13 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
         exit_when_lost: arguments.exit_when_lost,
         random: direct::random()?,
     };
-    let variables = vec![(NAME.to_owned(), name.to_string())];
+    let variables = vec![(NAME_VARIABLE.to_owned(), name.to_string())];
     let hidden = config.secret_variables.clone();
-    let launch = Launch { command: arguments.command, variables, hidden, patience: arguments.stop_timeout };
+    let launch = Launch { command: arguments.command, variables, hidden, stop_timeout: arguments.stop_timeout };
     let target = store.target().to_string();
-    let held = holder::hold(owner, store, terms, launch, signals, |news| say.news(news)).await;
-    say.end();
-    // Held until here, so that the private server outlives the lease.
+    let held = holder::hold(owner, store, terms, launch, signals, |news| report.news(news)).await;
+    report.end();
+    // Kept until here, so that the private Redis outlives the lease.
     drop(redis);
     match held {
         Ok(end) => outcome(&name, &target, end),
@@ -86,45 +87,46 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     }
 }
 
-/// Runs the guardian of a command.
+/// Runs the guardian of a command: the hidden `guard-command`.
 ///
 /// # Errors
-/// When it was not started by `run`, or the command cannot be started.
+/// When this was not started by `run`, or the command cannot be started.
 pub(super) async fn guard_command(arguments: GuardArguments) -> Outcome {
-    let guarded = guard(Duration::from_millis(arguments.patience), arguments.home, &arguments.command).await;
-    guarded.map_err(|error| Failure::Failed(format!("cannot guard the command (this is a part of `run`): {error}")))
+    let guarded = guard(Duration::from_millis(arguments.stop_timeout), arguments.home, &arguments.command).await;
+    guarded
+        .map_err(|error| Failure::Failed(format!("cannot guard the command (`run` starts this internally): {error}")))
 }
 
-/// Becomes a command.
+/// Replaces this process with a command: the hidden `launch-command`.
 ///
 /// # Errors
-/// Always, if it returns at all: with the exit code of a shell that cannot run a command.
+/// Whenever it returns: with the exit code of a shell that cannot run a command.
 pub(super) fn launch_command(arguments: &LaunchArguments) -> Outcome {
     let (code, message) = launch(arguments.guardian, &arguments.command);
     if !message.is_empty() {
-        super::tell(format!("clawster: {message}\n"));
+        super::print_error(format!("clawster: {message}\n"));
     }
     Err(Failure::Said(code))
 }
 
-/// The cluster's grace: as the data set says, else as this host remembers it, else as it is configured.
-async fn grace(config: &Config, store: &RedisStore, say: &RunReport) -> Duration {
+/// The cluster's `leader.presence_grace`: from Redis, else as this host last saw it, else as configured.
+async fn grace(config: &Config, store: &RedisStore, report: &RunReport) -> Duration {
     let dir = StateDir::open(&config.state_dir, &config.cluster).ok();
-    let look = store.call(Call::Settings { known: 0, wanted: None });
-    let found = match tokio::time::timeout(SETTINGS_WITHIN, look).await {
+    let asked = store.call(Call::Settings { known: 0, wanted: None });
+    let found = match tokio::time::timeout(SETTINGS_TIMEOUT, asked).await {
         Ok(Ok(Answer { reply: Reply::Settings(shown), .. })) => shown.after,
         _ => None,
     };
     let remembered = dir.and_then(|dir| dir.settings());
-    // After a loss of data the host may know more than the data set.
+    // After a loss of data this host may know newer settings than Redis.
     let known = found.filter(|found| remembered.is_none_or(|known| known.version <= found.version)).or(remembered);
     let configured = config.leader.presence_grace;
     let grace = known.map_or(configured, |known| known.settings.presence_grace);
     if grace != configured {
         let (cluster, own) = (grace.as_secs_f64(), configured.as_secs_f64());
-        say.trouble(&format!(
-            "the cluster's leader.presence_grace is {cluster} s (configured here: {own} s) and is used instead; \
-             clawster config push makes this host's configuration the cluster's"
+        report.trouble(&format!(
+            "using the cluster's leader.presence_grace of {cluster} s instead of {own} s from this host's configuration; \
+             to change it for the cluster, run clawster config push"
         ));
     }
     grace
@@ -133,7 +135,7 @@ async fn grace(config: &Config, store: &RedisStore, say: &RunReport) -> Duration
 fn lease_name(text: &str) -> Result<LeaseName, Failure> {
     let name = LeaseName::new(text).map_err(|error| Failure::Usage(format!("--lease: {error}")))?;
     if name.is_leadership() {
-        let why = "--lease: the lease named leader is the leadership of the cluster; choose another name";
+        let why = "--lease: the name leader is reserved for the cluster's leadership; choose another name";
         return Err(Failure::Usage(why.to_owned()));
     }
     Ok(name)
@@ -145,10 +147,10 @@ fn check_ttl(ttl: Duration, grace: Duration) -> Result<(), Failure> {
         return Ok(());
     }
     let least = least.as_millis();
-    Err(Failure::Usage(format!("--ttl: use {least}ms (leader.presence_grace) to 24h, as in 30s")))
+    Err(Failure::Usage(format!("--ttl: use {least}ms (leader.presence_grace) to 24h, such as 30s")))
 }
 
-/// The id that the lease is taken under: the running node's of this host, else the configured or generated one.
+/// The node id that holds the lease: the running node's, else the configured or a generated one.
 ///
 /// # Errors
 /// [`Failure::Usage`] when several nodes run here and none is chosen.
@@ -160,7 +162,7 @@ pub(super) async fn node_id(global: &Global, config: &Config) -> Result<NodeId, 
         return Ok(id.clone());
     }
     let dir = StateDir::open(&config.state_dir, &config.cluster).map_err(|error| Failure::Failed(error.to_string()))?;
-    // Only the name is wanted: the id stays free for a node.
+    // The lock is released at once: only the name is needed, and the id stays free for a node.
     Ok(direct::claim(None, &dir)?.0)
 }
 
@@ -169,14 +171,16 @@ fn outcome(name: &LeaseName, target: &str, end: End) -> Outcome {
         End::Code(0) => Ok(()),
         End::Code(code) => Err(Failure::Said(code)),
         End::Held(Some(holder)) => Err(Failure::Refused(format!("lease {name} is held by {holder}"))),
-        End::Held(None) => Err(Failure::Refused(format!("lease {name} is taken"))),
-        End::Draining => Err(Failure::Refused("the node drains and takes no new work".to_owned())),
+        End::Held(None) => Err(Failure::Refused(format!("lease {name} is held by another process"))),
+        End::Draining => Err(Failure::Refused(
+            "this node is draining and takes no new work; end it with clawster drain --off".to_owned(),
+        )),
         End::Lost(Why::Silence) => Err(Failure::RedisUnreachable(format!(
-            "lease {name} was given up because Redis at {target} did not answer in time"
+            "gave lease {name} up: Redis at {target} did not confirm it in time"
         ))),
         End::Lost(_) => Err(Failure::Refused(format!("lease {name} was lost"))),
         End::Away(why) => Err(Failure::RedisUnreachable(format!(
-            "Redis at {target} cannot be used: {why}; check the redis section of the configuration, or run clawster doctor"
+            "cannot use Redis at {target}: {why}; check the redis section of the configuration, or run clawster doctor"
         ))),
         End::Refused(why) => Err(Failure::Usage(why)),
     }

@@ -1,8 +1,8 @@
-//! What `run` says on standard error: one line for each change.
+//! The messages of `run` on standard error: one line per change.
 //!
-//! 1. A reader that does not read holds nothing up: lines that do not fit into the queue are dropped.
+//! 1. A reader that does not read blocks nothing: lines that do not fit into the queue are dropped.
 //!
-//! Not here: what happens (`crate::cluster::lease::holder`).
+//! Not here: the changes (`crate::cluster::lease::holder`).
 
 use crate::cluster::ids::LeaseName;
 use crate::cluster::lease::holder::{News, Why};
@@ -11,10 +11,10 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Lines that are not written yet.
-const QUEUE: usize = 64;
-/// How long the last lines may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The most lines that wait to be written.
+const QUEUE_LINES: usize = 64;
+/// How long the last lines may take to be written at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// See the module's text.
 pub(super) struct RunReport {
@@ -27,27 +27,27 @@ pub(super) struct RunReport {
 
 impl RunReport {
     pub(super) fn start(lease: &LeaseName, quiet: bool, json: bool) -> Self {
-        let (lines, queue) = sync_channel::<String>(QUEUE);
+        let (lines, queue) = sync_channel::<String>(QUEUE_LINES);
         let (done, written) = sync_channel(1);
         let write = move || {
             for line in queue {
-                // A closed one leaves nobody to tell.
+                // It fails only when standard error is closed.
                 let _ = std::io::stderr().lock().write_all(line.as_bytes());
             }
             let _ = done.send(());
         };
-        // Without a thread nothing is said.
-        let _ = std::thread::Builder::new().name("say".to_owned()).spawn(write);
+        // Without a thread nothing is printed.
+        let _ = std::thread::Builder::new().name("report".to_owned()).spawn(write);
         Self { lease: lease.clone(), quiet, json, lines, written }
     }
 
-    /// Waits a little for what was said to be written.
+    /// Waits up to [`FLUSH_TIMEOUT`] until all lines are written.
     pub(super) fn end(self) {
         drop(self.lines);
-        let _ = self.written.recv_timeout(LAST_WORDS);
+        let _ = self.written.recv_timeout(FLUSH_TIMEOUT);
     }
 
-    /// The private Redis is in trouble.
+    /// Reports a problem that does not stop `run`.
     pub(super) fn trouble(&self, text: &str) {
         self.line(if self.json { object(&self.lease, "trouble", &[("detail", json!(text))]) } else { plain(text) });
     }
@@ -60,7 +60,7 @@ impl RunReport {
     }
 
     fn line(&self, line: String) {
-        // See 1.
+        // A full queue drops the line; see 1.
         let _ = self.lines.try_send(line);
     }
 }
@@ -105,26 +105,26 @@ fn object_of(lease: &LeaseName, news: &News) -> String {
 fn sentence(lease: &LeaseName, news: &News) -> String {
     match news {
         News::Waiting { holder: Some(holder), before: 0 } => {
-            format!("{holder} holds lease {lease}; waiting, next in line")
+            format!("waiting for lease {lease}, held by {holder}; next in the queue")
         }
         News::Waiting { holder: Some(holder), before } => {
-            format!("{holder} holds lease {lease}; waiting, {before} before this one")
+            format!("waiting for lease {lease}, held by {holder}; {before} ahead in the queue")
         }
         News::Waiting { holder: None, .. } => format!("waiting for lease {lease}"),
-        News::Draining => format!("the node drains; waiting for lease {lease} until it does not any more"),
-        News::Away(why) => format!("Redis cannot be used: {why}; trying again"),
-        News::Granted(token) => format!("got lease {lease} (token {token})"),
-        News::Started(token) => format!("starting the command under lease {lease} (token {token})"),
+        News::Draining => format!("this node is draining; waiting for lease {lease} until draining ends"),
+        News::Away(why) => format!("cannot use Redis: {why}; trying again"),
+        News::Granted(token) => format!("acquired lease {lease} (token {token})"),
+        News::Started(token) => format!("starting the command with lease {lease} (token {token})"),
         News::Again(token) => {
-            format!("Redis answers again; starting the command again under lease {lease} (token {token})")
+            format!("Redis answers again; restarting the command with lease {lease} (token {token})")
         }
         News::Stopping(Why::Silence) => format!("stopping the command: Redis did not confirm lease {lease} in time"),
         News::Stopping(Why::Lost) => format!("stopping the command: lease {lease} was lost"),
-        News::Stopping(Why::Drained) => "stopping the command: the node drains".to_owned(),
-        News::Stopping(Why::Asked) => "stopping the command, as asked".to_owned(),
-        News::Released(token) => format!("gave lease {lease} back (token {token})"),
+        News::Stopping(Why::Drained) => "stopping the command: this node is draining".to_owned(),
+        News::Stopping(Why::Asked) => "stopping the command, as requested".to_owned(),
+        News::Released(token) => format!("released lease {lease} (token {token})"),
         News::NotSuspended => {
-            "the command goes on: a lease does not outlast a suspended command; Ctrl-C ends it".to_owned()
+            "the command was not suspended, because it would lose its lease; use Ctrl-C to end it".to_owned()
         }
     }
 }
@@ -152,6 +152,6 @@ mod tests {
             assert!(object["event"].is_string(), "{object}");
             assert!(!sentence(&lease, &news).contains('\n'));
         }
-        assert_eq!(sentence(&lease, &News::Granted(Term(7))), "got lease bot (token 7)");
+        assert_eq!(sentence(&lease, &News::Granted(Term(7))), "acquired lease bot (token 7)");
     }
 }

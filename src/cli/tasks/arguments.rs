@@ -6,12 +6,12 @@ use crate::cli::options::{Form, duration, label};
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
-/// What can be done with tasks.
+/// The subcommands of `tasks`.
 #[derive(Debug, Subcommand)]
 pub enum TasksAction {
-    /// Put a task up for any node to do
+    /// Submit a task for any node to run
     #[command(after_help = "\
-A payload that is JSON is sent as JSON, anything else as a string.
+A payload that is valid JSON is sent as JSON, anything else as a string.
 
 Examples:
   clawster tasks submit thumbnail '{\"file\": \"a.png\"}'
@@ -21,138 +21,138 @@ Examples:
     /// Show a task with its payload and result
     #[command(after_help = "Example:\n  clawster tasks get welcome-42 --json | jq .result")]
     Get {
-        /// The task
+        /// The task's id
         task_id: String,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// List tasks, the newest first
+    /// List tasks, newest first
     #[command(after_help = "\
 Examples:
   clawster tasks list
   clawster tasks list --state dead --kind mail --json | jq -r '.tasks[].task_id'")]
     List {
-        /// Only those in this state: waiting, delayed, running, done, failed or dead
+        /// Only tasks in this state: waiting, delayed, running, done, failed or dead
         #[arg(long, value_name = "STATE")]
         state: Option<String>,
-        /// Only those of this kind
+        /// Only tasks of this kind
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
-        /// At most this many
+        /// Maximum number of tasks
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
         limit: u64,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Take a task back that has not ended
+    /// Cancel a task that has not ended
     #[command(after_help = "Example:\n  clawster tasks cancel welcome-42")]
     Cancel {
-        /// The task
+        /// The task's id
         task_id: String,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Try a dead or failed task again
+    /// Retry a dead or failed task
     #[command(after_help = "\
 Examples:
   clawster tasks redrive welcome-42
   clawster tasks list --state dead --json | jq -r '.tasks[].task_id' | xargs -n1 clawster tasks redrive")]
     Redrive {
-        /// The task
+        /// The task's id
         task_id: String,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Take tasks to do; `clawster work` does this and the rest by itself
+    /// Claim tasks by hand; `clawster work` claims, extends and completes them for you
     #[command(after_help = "\
-Exit code 4 when there is none in time.
+Exit code 4 if no task was available in time.
 
 Examples:
   clawster tasks claim --kind mail --wait 30s --json")]
     Claim {
-        /// Only of this kind; may be repeated
+        /// Only tasks of this kind; may be repeated
         #[arg(long = "kind", value_name = "KIND")]
         kinds: Vec<String>,
-        /// At most this many
+        /// Maximum number of tasks
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
         limit: u64,
-        /// Wait so long for the first one, as in 500ms, 30s, 2m
+        /// How long to wait for the first task, such as 500ms, 30s, 2m
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Say that a claimed task is done
+    /// Report a claimed task as done
     #[command(after_help = "Example:\n  clawster tasks complete welcome-42 184467 '{\"sent\": true}'")]
     Complete {
-        /// The task
+        /// The task's id
         task_id: String,
-        /// The token that it was claimed with
+        /// The token from `tasks claim`
         token: u64,
-        /// What came of it: JSON, or any text
+        /// The task's result: JSON, or any text
         result: Option<String>,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
-    /// Say that a claimed task went wrong
+    /// Report a claimed task as failed
     #[command(after_help = "Example:\n  clawster tasks fail welcome-42 184467 'no such address' --no-retry")]
     Fail {
-        /// The task
+        /// The task's id
         task_id: String,
-        /// The token that it was claimed with
+        /// The token from `tasks claim`
         token: u64,
-        /// Why
+        /// The reason, shown by `tasks get`
         error: String,
-        /// Do not try it again
+        /// Do not retry the task
         #[arg(long)]
         no_retry: bool,
-        /// How to answer.
+        /// Output format.
         #[command(flatten)]
         form: Form,
     },
 }
 
-/// What to put up.
+/// The arguments of `tasks submit`.
 #[derive(Debug, Args)]
 pub struct SubmitArguments {
-    /// What kind of work it is
+    /// The kind of task; workers choose tasks by it
     pub kind: String,
-    /// What the worker gets; `-` or nothing: standard input
+    /// The payload for the worker; `-` or no payload: read standard input
     pub payload: Option<String>,
-    /// Your id for it: submitted again, it is a duplicate
+    /// Your task id; submitting the same id again is a duplicate and changes nothing
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
-    /// Send the payload as a string even when it is JSON
+    /// Send the payload as a string even if it is valid JSON
     #[arg(long)]
     pub text: bool,
-    /// Higher ones first, -1000 to 1000
+    /// -1000 to 1000; higher priorities run first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub priority: Option<i64>,
-    /// Not before so long from now
+    /// Do not run the task before this much time has passed
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub delay: Option<Duration>,
-    /// How often it is tried
+    /// Maximum number of attempts [default: 3]
     #[arg(long, value_name = "N")]
     pub attempts: Option<u64>,
-    /// How long one try may take without an extension
+    /// How long an attempt may take without an extension [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// What the node must be able to do; may be repeated
+    /// A capability the node must have; may be repeated
     #[arg(long = "capability", value_name = "TEXT")]
     pub capabilities: Vec<String>,
-    /// A label that the node must have; may be repeated
+    /// A label the node must have; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
-    /// The only node that may get it
+    /// The only node that may run the task
     #[arg(long = "on", value_name = "NODE")]
     pub on: Option<String>,
-    /// How to answer.
+    /// Output format.
     #[command(flatten)]
     pub form: Form,
 }

@@ -1,8 +1,8 @@
-//! `tasks`: putting tasks up, and looking after them.
+//! `tasks`: submits and manages tasks.
 //!
-//! 1. A payload is passed on as it was written; what is shown of it cannot drive a terminal.
+//! 1. A payload is passed on as it was written; when shown, it cannot control a terminal.
 //!
-//! Not here: doing the tasks (`work.rs`).
+//! Not here: running tasks (`work/`).
 
 pub(super) mod arguments;
 
@@ -81,7 +81,7 @@ async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArg
     let SubmitArguments { kind, payload: given, id, text, form, .. } = &arguments;
     let content = match given.as_deref() {
         None if std::io::stdin().is_terminal() => {
-            return Err(Failure::Usage("no payload: give one, or pipe one in".to_owned()));
+            return Err(Failure::Usage("no payload given; pass one as an argument or on standard input".to_owned()));
         }
         Some("-") | None => read_input()?,
         Some(content) => content.to_owned(),
@@ -107,8 +107,11 @@ async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArg
         return Ok(session.output.json(&result)?);
     }
     let id = clean(&result.task_id, 128);
-    let text =
-        if result.duplicate { format!("{id} was there already; nothing changed.") } else { format!("Submitted {id}.") };
+    let text = if result.duplicate {
+        format!("Duplicate: task {id} already exists; nothing changed.")
+    } else {
+        format!("Submitted {id}.")
+    };
     Ok(session.output.line(text)?)
 }
 
@@ -174,7 +177,7 @@ async fn list(session: &mut Session<'_>, client: &Client, params: ListParams, fo
         .collect();
     output.table(&["TASK", "KIND", "STATE", "TRIES", "NODE", "CREATED (UTC)", "ERROR"], &rows)?;
     if result.more {
-        output.line("There are more; raise --limit or narrow the list.")?;
+        output.line("There are more tasks; raise --limit, or filter with --state or --kind.")?;
     }
     Ok(())
 }
@@ -193,11 +196,11 @@ async fn claim(session: &mut Session<'_>, client: &Client, params: ClaimParams, 
     match (result.tasks.is_empty(), form.json) {
         (false, _) => Ok(()),
         (true, true) => Err(Failure::Said(4)),
-        (true, false) => Err(Failure::Refused("no task waits".to_owned())),
+        (true, false) => Err(Failure::Refused("no task is available".to_owned())),
     }
 }
 
-/// Calls a method that changes a task, and tells where the task stands then.
+/// Calls a method that changes a task, and prints the task's new state.
 async fn changed(
     session: &mut Session<'_>,
     client: &Client,

@@ -1,4 +1,4 @@
-//! Views in a terminal: `top` and `demo`, and the screen that both are drawn on.
+//! Views in a terminal: `top` and `demo`, and the screen that both use.
 
 pub(crate) mod demo;
 pub(crate) mod screen;

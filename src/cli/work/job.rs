@@ -1,12 +1,12 @@
-//! One task: its command is run, its task extended meanwhile, its outcome told.
+//! One task: runs its command, extends the task meanwhile, and reports the outcome.
 //!
-//! 1. A command runs in a process group of its own, which is killed when the task is another's, or may be: at the end of the
-//!    last extension that was confirmed. The kernel kills the command with the worker.
-//! 2. A task ends with its command, not with its output: what the command left behind in its process group is killed, and what other
-//!    processes still keep open is read for [`LINGER`] at most.
-//! 3. The outcome is told until the node has taken it, or says that the task is another's.
+//! 1. A command runs in its own process group. The group is killed when the task belongs to another worker, or may belong to one:
+//!    when the last confirmed extension expires. The kernel kills the command if the worker dies.
+//! 2. A task ends when its command ends, not when its output is closed: processes left in its group are killed, and pipes that other
+//!    processes keep open are read for at most [`LINGER`].
+//! 3. The outcome is reported again until the node accepts it, or says that the task belongs to another worker.
 //!
-//! Not here: claiming (`mod.rs`), the way to the node (`door.rs`).
+//! Not here: claiming (`mod.rs`), the connection to the node (`node_link.rs`).
 
 use super::output::Tail;
 use crate::cli::work::node_link::NodeLink;
@@ -31,41 +31,41 @@ use tokio::net::unix::pipe::Sender;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-/// The largest result, in bytes.
+/// The maximum size of a result, in bytes.
 const MAX_RESULT: usize = 1 << 20;
-/// The exit code of a command that says that trying again makes no sense (EX_DATAERR).
-const FOR_GOOD: i32 = 65;
-/// How long a command runs before its task is looked up for its timeout: most have ended by then.
+/// The exit code of a command that means: failed permanently, do not retry (EX_DATAERR).
+const EXIT_NO_RETRY: i32 = 65;
+/// How long a command runs before its task's timeout is looked up: most commands have ended by then.
 const TIMEOUT_LOOKUP_DELAY: Duration = Duration::from_millis(30);
-/// The pause before an answer that did not come is asked for again.
+/// The pause before a failed call is retried.
 const CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// How long output is read on after the command has ended; what the command itself wrote is in the pipe by then.
+/// How long output is still read after the command has ended; the command's own output is in the pipe by then.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How far the worker wants to go on.
+/// How far the worker is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum Stop {
-    /// On and on.
+    /// Keep working.
     No,
-    /// What runs is finished.
+    /// Finish the running commands, claim nothing.
     Finish,
-    /// What runs is killed.
+    /// Kill the running commands.
     Kill,
 }
 
-/// What came of a task.
+/// How a task ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It is done.
+    /// The task is done.
     Done,
-    /// It failed; why, and whether it is tried again.
+    /// The task failed; the reason, and whether it is retried.
     Failed { error: String, retry: bool },
-    /// It is another worker's, or was cancelled; why it is known.
+    /// The task belongs to another worker, or was cancelled; the text is the error that said so.
     Lost(String),
 }
 
-/// A task that has come to an end here.
+/// A task that ended in this worker.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) task_id: String,
@@ -75,7 +75,7 @@ pub(super) struct Ended {
     pub(super) ending: Ending,
 }
 
-/// A command's process group; killed when dropped before the command has ended.
+/// A command's process group; it is killed if this is dropped before the command has ended.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -84,21 +84,21 @@ impl Group {
         Self(pid)
     }
 
-    /// Resolves once the command has ended, before it is reaped: until then its number, and its group's, is nobody else's. False at once
-    /// where the system cannot tell (before Linux 5.3).
+    /// Resolves once the command has ended, before it is reaped: until then its process and group ids are not reused. False at once if
+    /// the system cannot tell (before Linux 5.3).
     async fn ended(&self) -> bool {
         let Some(Ok(handle)) = self.0.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return false };
-        // The constructor that replaces it is unsafe; a handle that is owned, and dropped with this, needs no such promise.
+        // The replacement is unsafe; it is not needed for a handle that is owned and dropped here.
         #[allow(deprecated)]
         let watched = AsyncFd::with_interest(handle, Interest::READABLE);
         let Ok(handle) = watched else { return false };
-        // It becomes readable at the end of the process, and stays so.
+        // The handle becomes readable when the process ends, and stays readable.
         handle.readable().await.is_ok()
     }
 
     fn kill(&self) {
         if let Some(group) = self.0 {
-            // Gone already is as good.
+            // It fails only if the group is gone already.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -112,14 +112,14 @@ impl Drop for Group {
 
 /// Runs a task to its end.
 pub(super) async fn run(
-    door: Arc<NodeLink>,
+    node: Arc<NodeLink>,
     command: Arc<Vec<OsString>>,
     task: ClaimedTask,
     mut stop: watch::Receiver<Stop>,
 ) -> Ended {
     let began = clock::now();
     let ClaimedTask { task_id, token, attempt, kind, payload, .. } = task;
-    let job = Job { door, task_id, token, began };
+    let job = Job { node, task_id, token, began };
     let ending = match job.spawn(&command, &kind, attempt) {
         Ok((child, input)) => job.attend(child, input, &payload, &mut stop).await,
         Err(error) => Err(Ending::Failed { error, retry: true }),
@@ -128,12 +128,12 @@ pub(super) async fn run(
         Ok((status, output, errors)) => judge(status, output, &errors),
         Err(ending) => Judged::plain(ending),
     };
-    let ending = job.tell(ending, &mut stop).await;
+    let ending = job.report(ending, &mut stop).await;
     Ended { task_id: job.task_id, kind, attempt, took: clock::now().since(began), ending }
 }
 
 struct Job {
-    door: Arc<NodeLink>,
+    node: Arc<NodeLink>,
     task_id: String,
     token: u64,
     began: Moment,
@@ -144,10 +144,10 @@ type Finished = (ExitStatus, Tail, Tail);
 impl Job {
     fn spawn(&self, command: &[OsString], kind: &str, attempt: u64) -> Result<(Child, Sender), String> {
         let start = || {
-            let (process, input) = tied(command, self.door.secret_variables())?;
+            let (process, input) = tied(command, self.node.secret_variables())?;
             Ok((self.start(process, kind, attempt)?, Sender::from_owned_fd(input.into())?))
         };
-        start().map_err(|error: io::Error| format!("its command cannot be started: {error}"))
+        start().map_err(|error: io::Error| format!("cannot start the command: {error}"))
     }
 
     fn start(&self, process: std::process::Command, kind: &str, attempt: u64) -> io::Result<Child> {
@@ -161,7 +161,7 @@ impl Job {
             .spawn()
     }
 
-    /// Stays with the command until it has ended.
+    /// Runs the command until it ends, the task is lost, or the worker is stopped.
     async fn attend(
         &self,
         mut child: Child,
@@ -174,7 +174,7 @@ impl Job {
         let (mut output, mut errors) = (Tail::first(MAX_RESULT), Tail::last(4_096));
         let finish = async {
             let feed = async {
-                // A command that does not read its input is free to do so.
+                // It fails if the command does not read its input, which is allowed.
                 let _ = input.write_all(payload.get().as_bytes()).await;
                 drop(input);
             };
@@ -194,19 +194,19 @@ impl Job {
                 }
             };
             if open {
-                // What is still not at its end belongs to processes that are no part of the task any more.
+                // Pipes that are still open belong to processes outside the task.
                 let _ = tokio::time::timeout(LINGER, pipes).await;
             }
             status
         };
         tokio::select! {
             finished = finish => {
-                // It has ended: its number may be another's from now on.
+                // The command has ended: its process id may be reused from now on.
                 group.0 = None;
                 let finished = finished.map(|status| (status, output, errors));
-                finished.map_err(|error| Ending::Failed { error: format!("cannot wait for it: {error}"), retry: true })
+                finished.map_err(|error| Ending::Failed { error: format!("cannot wait for the command: {error}"), retry: true })
             }
-            why = self.keep() => {
+            why = self.keep_extending() => {
                 drop(group);
                 Err(Ending::Lost(why))
             }
@@ -217,12 +217,12 @@ impl Job {
         }
     }
 
-    /// Extends the task for as long as it is this worker's; then says why it is not.
-    async fn keep(&self) -> String {
+    /// Extends the task until it is lost; returns why.
+    async fn keep_extending(&self) -> String {
         tokio::time::sleep(TIMEOUT_LOOKUP_DELAY).await;
         let timeout = loop {
             let id = TaskIdParams { task_id: self.task_id.clone() };
-            match self.door.call::<TaskDetails>("distributed.get_task", &id).await {
+            match self.node.call::<TaskDetails>("distributed.get_task", &id).await {
                 Ok(details) => break Duration::from_millis(details.task.timeout_ms.max(1)),
                 Err(error) if lost(&error) => return error.to_string(),
                 Err(_) => tokio::time::sleep(CALL_RETRY_DELAY).await,
@@ -234,7 +234,7 @@ impl Job {
             let sent = clock::now();
             let params = TokenParams { task_id: self.task_id.clone(), token: self.token };
             let left = timeout.saturating_sub(sent.since(confirmed));
-            let asking = self.door.call::<ExtendResult>("distributed.extend_task", &params);
+            let asking = self.node.call::<ExtendResult>("distributed.extend_task", &params);
             match tokio::time::timeout(left, asking).await {
                 Ok(Ok(_)) => confirmed = sent,
                 Ok(Err(error)) if lost(&error) => return error.to_string(),
@@ -242,33 +242,33 @@ impl Job {
                 Err(_) => {}
             }
             if clock::now().since(confirmed) >= timeout {
-                return "it could not be extended in time".to_owned();
+                return "the task could not be extended in time".to_owned();
             }
         }
     }
 
-    /// Tells the node what came of it, again and again until it is taken.
-    async fn tell(&self, judged: Judged, stop: &mut watch::Receiver<Stop>) -> Ending {
+    /// Reports the outcome to the node, repeatedly until the node accepts it.
+    async fn report(&self, judged: Judged, stop: &mut watch::Receiver<Stop>) -> Ending {
         let Judged { mut ending, result } = judged;
         loop {
-            let told = match &ending {
+            let reported = match &ending {
                 Ending::Lost(_) => return ending,
                 Ending::Done => {
                     let (task_id, token) = (self.task_id.clone(), self.token);
                     let params = CompleteParams { task_id, token, result: result.clone() };
-                    self.door.call::<StateResult>("distributed.complete_task", &params).await
+                    self.node.call::<StateResult>("distributed.complete_task", &params).await
                 }
                 Ending::Failed { error, retry } => {
                     let (task_id, token) = (self.task_id.clone(), self.token);
                     let params = FailParams { task_id, token, error: error.clone(), retry: Some(*retry) };
-                    self.door.call::<StateResult>("distributed.fail_task", &params).await
+                    self.node.call::<StateResult>("distributed.fail_task", &params).await
                 }
             };
-            match told {
+            match reported {
                 Ok(_) => return ending,
                 Err(error) if lost(&error) => return Ending::Lost(error.to_string()),
                 Err(CallError::Rpc(refused)) if !refused.data.as_ref().is_some_and(|data| data.retryable) => {
-                    // The result cannot be taken as it is: that is the task's failure.
+                    // The node does not accept this result: report the task as failed instead.
                     if let Ending::Failed { .. } = ending {
                         return Ending::Lost(refused.message);
                     }
@@ -281,13 +281,13 @@ impl Job {
     }
 }
 
-/// Whether an error says that the task is not this worker's any more.
+/// Whether an error means that the task no longer belongs to this worker.
 fn lost(error: &CallError) -> bool {
     let codes = [ErrorKind::StaleToken.code(), ErrorKind::NotFound.code()];
     matches!(error, CallError::Rpc(refused) if codes.contains(&refused.code))
 }
 
-/// An outcome, with the result of a task that is done.
+/// An outcome, with the result if the task is done.
 struct Judged {
     ending: Ending,
     result: Option<Box<RawValue>>,
@@ -299,21 +299,23 @@ impl Judged {
     }
 }
 
-/// What a command's end means.
+/// Turns a command's exit into an outcome.
 fn judge(status: ExitStatus, output: Tail, errors: &Tail) -> Judged {
     if !status.success() {
-        let error = errors.last_lines().unwrap_or_else(|| format!("it ended with {status}"));
-        return Judged::plain(Ending::Failed { error, retry: status.code() != Some(FOR_GOOD) });
+        let error = errors.last_lines().unwrap_or_else(|| format!("the command ended with {status}"));
+        return Judged::plain(Ending::Failed { error, retry: status.code() != Some(EXIT_NO_RETRY) });
     }
     let Some(text) = output.whole() else {
-        let error = format!("it wrote over {MAX_RESULT} bytes of output; write a reference to the content instead");
+        let error = format!(
+            "the command wrote more than {MAX_RESULT} bytes to standard output; write a reference to the content instead"
+        );
         return Judged::plain(Ending::Failed { error, retry: false });
     };
     let trimmed = text.trim();
     let result = match RawValue::from_string(trimmed.to_owned()) {
         _ if trimmed.is_empty() => None,
         Ok(json) => Some(json),
-        // A string can always be written as JSON.
+        // A string can always be serialized as JSON.
         Err(_) => to_raw_value(text.trim_end_matches(['\r', '\n'])).ok(),
     };
     Judged { ending: Ending::Done, result }

@@ -1,12 +1,13 @@
 //! `work`: claims tasks through the running node and runs a command for each.
 //!
-//! 1. Never more commands at a time than asked for, and never more tasks claimed than can be run at once.
-//! 2. The first signal: nothing more is claimed, what runs is finished. The second one: what runs is killed, and its
-//!    tasks are given back.
+//! 1. At most `--jobs` commands run at the same time, and only as many tasks are claimed as can run at once.
+//! 2. The first signal: no new task is claimed and running commands finish. The second: running commands are killed and their tasks
+//!    are reported as failed, to be retried.
 //!
-//! `job.rs` one task · `output.rs` what its command writes · `door.rs` the way to the node · `progress.rs` the line.
+//! `arguments.rs` the arguments · `job.rs` one task · `output.rs` a command's output · `node_link.rs` the connection to the node ·
+//! `progress.rs` the progress line.
 //!
-//! Not here: which tasks a node may do (`crate::store`).
+//! Not here: which tasks a node may run (`crate::store`).
 
 pub(super) mod arguments;
 mod job;
@@ -39,12 +40,12 @@ use tokio::task::JoinSet;
 
 /// How long one claim waits for a task.
 const CLAIM_WAIT: Duration = Duration::from_secs(60);
-/// The pause after a claim that failed.
+/// The pause after a failed claim.
 const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How often the progress line is brought up to date.
+/// How often the progress line is updated.
 const PROGRESS_REFRESH: Duration = Duration::from_millis(500);
 
-/// What was done so far.
+/// The numbers of tasks that ended so far.
 #[derive(Debug)]
 struct Counts {
     began: Moment,
@@ -53,7 +54,7 @@ struct Counts {
     lost: u64,
 }
 
-/// A task that ended, for programs.
+/// The JSON line of a task that ended.
 #[derive(Serialize)]
 struct Line<'a> {
     task_id: &'a str,
@@ -71,11 +72,11 @@ struct Line<'a> {
 /// See [`Failure`].
 pub(super) async fn run(session: &mut Session<'_>, arguments: WorkArguments) -> Outcome {
     let (client, config) = require(session.global, session.environment).await?;
-    let door = Arc::new(NodeLink::new(session.global.clone(), config, client));
+    let node = Arc::new(NodeLink::new(session.global.clone(), config, client));
     let (stop, _) = watch::channel(Stop::No);
     let worker = Worker {
-        claims: door.another(),
-        door,
+        claims: node.another(),
+        node,
         command: Arc::new(arguments.command.into_iter().map(OsString::from).collect()),
         kinds: arguments.kinds,
         jobs: usize::from(arguments.jobs),
@@ -92,9 +93,9 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: WorkArguments) -> 
 type Claiming<'a> = Pin<Box<dyn Future<Output = Result<Vec<ClaimedTask>, CallError>> + 'a>>;
 
 struct Worker {
-    /// A connection for claims alone: closed when the work shall end, which ends a claim that waits.
+    /// A connection for claims only: closing it ends a waiting claim.
     claims: NodeLink,
-    door: Arc<NodeLink>,
+    node: Arc<NodeLink>,
     command: Arc<Vec<OsString>>,
     kinds: Vec<String>,
     jobs: usize,
@@ -123,7 +124,7 @@ impl Worker {
                 wait_ms: (!self.once).then(|| millis(CLAIM_WAIT)),
             };
             let within = ANSWER.saturating_add(CLAIM_WAIT);
-            let claims = std::mem::replace(&mut self.claims, self.door.another());
+            let claims = std::mem::replace(&mut self.claims, self.node.another());
             let mut claim: Claiming<'_> = Box::pin(async {
                 let claimed = claims.call_within::<ClaimResult>(within, "distributed.claim_tasks", &params).await;
                 claimed.map(|claimed| claimed.tasks)
@@ -146,15 +147,15 @@ impl Worker {
                         self.pass(output, None, &mut terminate, &mut interrupt).await?;
                     }
                     for task in tasks {
-                        let (door, command) = (Arc::clone(&self.door), Arc::clone(&self.command));
-                        self.running.spawn(job::run(door, command, task, self.stop.subscribe()));
+                        let (node, command) = (Arc::clone(&self.node), Arc::clone(&self.command));
+                        self.running.spawn(job::run(node, command, task, self.stop.subscribe()));
                     }
                 }
                 Some(Err(error)) => self.claim_failed(error).await?,
             }
         }
-        // Nobody waits for tasks any more: the node is told by the end of the connection.
-        self.claims = self.door.another();
+        // Closes the connection for claims, so that the node stops to wait for tasks.
+        self.claims = self.node.another();
         while !self.running.is_empty() {
             self.pass(output, None, &mut terminate, &mut interrupt).await?;
         }
@@ -162,7 +163,7 @@ impl Worker {
         self.summary(output)
     }
 
-    /// Waits for the next thing to happen; the claim's answer, if that is what happened.
+    /// Waits for the next event: a signal, the end of a job, an update of the progress line, or the claim's answer, which it returns.
     async fn pass(
         &mut self,
         output: &mut Output<'_>,
@@ -183,7 +184,7 @@ impl Worker {
             Some(()) = interrupt.recv() => self.signalled(),
             Some(ended) = self.running.join_next() => match ended {
                 Ok(ended) => self.ended(output, &ended)?,
-                Err(error) => return Err(Failure::Failed(format!("a job broke down: {error}"))),
+                Err(error) => return Err(Failure::Failed(format!("internal error: a job panicked: {error}"))),
             },
             claimed = claiming => return Ok(Some(claimed)),
             () = tokio::time::sleep(PROGRESS_REFRESH) => {}
@@ -196,16 +197,17 @@ impl Worker {
         self.stop.send_replace(next);
         if next == Stop::Finish && !self.running.is_empty() {
             self.progress.clear();
-            let text = format!("finishing {} running; again to kill them", self.running.len());
+            let text =
+                format!("waiting for {} running commands; send the signal again to kill them", self.running.len());
             self.progress.show(&text);
         }
     }
 
     async fn claim_failed(&mut self, error: CallError) -> Result<(), Failure> {
         match Failure::from(error) {
-            // The node may come back, and so may Redis.
+            // The node or Redis may come back.
             passing @ (Failure::Failed(_) | Failure::RedisUnreachable(_) | Failure::Refused(_)) if !self.once => {
-                self.progress.show(&format!("waiting: {passing}"));
+                self.progress.show(&format!("cannot claim tasks, retrying: {passing}"));
                 tokio::time::sleep(CLAIM_RETRY_DELAY).await;
                 Ok(())
             }
@@ -241,7 +243,7 @@ impl Worker {
     fn rate(&self) -> f64 {
         let seconds = clock::now().since(self.counts.began).as_secs_f64().max(0.001);
         let ended = self.counts.done + self.counts.failed;
-        // Only for showing: no count comes near the bound of exact numbers.
+        // For display only: counts stay far below the range where f64 is inexact.
         #[allow(clippy::cast_precision_loss)]
         let ended = ended as f64;
         ended / seconds
@@ -259,7 +261,7 @@ impl Worker {
             return Ok(());
         }
         let Counts { done, failed, lost, .. } = self.counts;
-        let lost = if lost > 0 { format!(", {lost} lost to others") } else { String::new() };
-        Ok(output.line(format!("{done} done, {failed} failed{lost}; {:.1} a second.", self.rate()))?)
+        let lost = if lost > 0 { format!(", {lost} lost") } else { String::new() };
+        Ok(output.line(format!("{done} done, {failed} failed{lost}; {:.1} per second.", self.rate()))?)
     }
 }

@@ -1,8 +1,8 @@
-//! The way to the running node, also across its restarts.
+//! The connection to the running node, across the node's restarts.
 //!
-//! 1. A lost connection is replaced by the next call; what was asked on it is not asked again here.
+//! 1. The next call after a lost connection opens a new one; lost calls are not repeated here.
 //!
-//! Not here: what to do about a call without an answer (`job.rs`, `mod.rs`).
+//! Not here: the reaction to a lost call (`job.rs`, `mod.rs`).
 
 use crate::cli::node_access::attach::{ANSWER, Found, find};
 use crate::cli::options::Global;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// The way to the node.
+/// A connection to the node that is opened again when it was lost.
 #[derive(Debug)]
 pub(super) struct NodeLink {
     global: Global,
@@ -24,22 +24,22 @@ pub(super) struct NodeLink {
 }
 
 impl NodeLink {
-    /// A way that has just been found.
+    /// A link with an open connection.
     pub(super) fn new(global: Global, config: Config, client: Client) -> Self {
         Self { global, config, client: Mutex::new(Some(Arc::new(client))) }
     }
 
-    /// Another connection to the same node.
+    /// A second link to the same node, not connected yet.
     pub(super) fn another(&self) -> Self {
         Self { global: self.global.clone(), config: self.config.clone(), client: Mutex::new(None) }
     }
 
-    /// The variables that hold secrets.
+    /// The names of the environment variables that hold secrets.
     pub(super) fn secret_variables(&self) -> &[String] {
         &self.config.secret_variables
     }
 
-    /// Calls a method that waits for nothing.
+    /// Calls a method that does not wait for anything.
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &str,

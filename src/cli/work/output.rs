@@ -1,12 +1,12 @@
-//! What a command writes, as much of it as is of use.
+//! A command's output: the first or the last bytes of it.
 //!
-//! 1. A pipe is read for as long as the command runs, so that it never waits for a reader; what is kept is bounded.
+//! 1. A pipe is read while the command runs, so that the command never blocks on writing; the kept part is bounded.
 //!
-//! Not here: what it means (`job.rs`).
+//! Not here: its meaning (`job.rs`).
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The kept part of what a command wrote.
+/// The kept part of a command's output.
 #[derive(Debug)]
 pub(super) struct Tail {
     bytes: Vec<u8>,
@@ -16,17 +16,17 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Keeps the first bytes, so many at most.
+    /// Keeps the first bytes, at most `most`.
     pub(super) fn first(most: usize) -> Self {
         Self { bytes: Vec::new(), cut: false, most, last: false }
     }
 
-    /// Keeps the last bytes, so many at most.
+    /// Keeps the last bytes, at most `most`.
     pub(super) fn last(most: usize) -> Self {
         Self { last: true, ..Self::first(most) }
     }
 
-    /// Reads a pipe to its end. What was read before this is dropped stays.
+    /// Reads a pipe to its end. If the future is dropped, what was read so far stays.
     pub(super) async fn collect<R: AsyncRead + Unpin>(&mut self, pipe: Option<R>) {
         let Some(mut pipe) = pipe else { return };
         let mut chunk = vec![0; 16 << 10];
@@ -48,12 +48,12 @@ impl Tail {
         }
     }
 
-    /// All of it as text; `None` when something was cut off.
+    /// The whole output as text; `None` if it was cut.
     pub(super) fn whole(&self) -> Option<String> {
         (!self.cut).then(|| String::from_utf8_lossy(&self.bytes).into_owned())
     }
 
-    /// The last lines that say something, at most three of them.
+    /// The last non-empty lines, at most three.
     pub(super) fn last_lines(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.bytes);
         let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();

@@ -1,6 +1,6 @@
-//! One line that is written over while something goes on.
+//! A progress line that is overwritten while work goes on.
 //!
-//! 1. On a terminal only, and on standard error: what a program reads stays free of it.
+//! 1. It goes to standard error, so that standard output stays clean, and is overwritten only on a terminal.
 //!
 //! Not here: what is shown.
 
@@ -8,7 +8,7 @@ use crate::cli::Environment;
 use crate::cli::terminal::escape_lines;
 use std::io::{IsTerminal, Write};
 
-/// The line.
+/// The progress line.
 #[derive(Debug)]
 pub(crate) struct Progress {
     terminal: bool,
@@ -16,14 +16,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A line that shows nothing yet.
+    /// An empty line.
     #[must_use]
     pub(crate) fn new(environment: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb");
         Self { terminal, shown: String::new() }
     }
 
-    /// Shows a text in place of the one before; where there is no terminal, as a line of its own when it is another one.
+    /// Replaces the shown text; without a terminal, prints a new line if the text changed.
     pub(crate) fn show(&mut self, text: &str) {
         if self.shown == text {
             return;
@@ -34,14 +34,14 @@ impl Progress {
         text.clone_into(&mut self.shown);
     }
 
-    /// The same, on a terminal only.
+    /// Like [`Self::show`], but only on a terminal.
     pub(crate) fn show_on_terminal(&mut self, text: &str) {
         if self.terminal {
             self.show(text);
         }
     }
 
-    /// Takes the line away, so that something else can be written.
+    /// Removes the line, so that other output can be written.
     pub(crate) fn clear(&mut self) {
         if self.terminal && !self.shown.is_empty() {
             Self::write("\r\u{1b}[2K");
@@ -51,7 +51,7 @@ impl Progress {
 
     fn write(text: &str) {
         let mut stderr = std::io::stderr().lock();
-        // A closed one leaves nobody to show anything to.
+        // It fails only when standard error is closed.
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 }

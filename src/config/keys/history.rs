@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct MongoKeys {
-    /// The database.
+    /// Name of the database.
     #[schemars(length(min = 1, max = 63))]
     pub(crate) db: String,
-    /// The collection.
+    /// Name of the collection.
     #[schemars(length(min = 1, max = 120))]
     pub(crate) collection: String,
     /// Days after which a recorded heartbeat is deleted.
@@ -30,7 +30,7 @@ impl Default for MongoKeys {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HistoryKeys {
-    /// Hours for which Redis keeps the heartbeats of each node, at most 10,000 of them; 0: none are kept. Without meaning once `mongodb.uri` is set.
+    /// Hours for which Redis keeps each node's heartbeats, at most 10,000 of them; 0: none. Has no effect if `mongodb.uri` is set.
     #[schemars(range(min = 0, max = 168))]
     pub(crate) recent_hours: u32,
 }

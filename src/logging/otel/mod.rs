@@ -1,11 +1,11 @@
-//! Spans for an OpenTelemetry collector, where the environment names one (cargo feature `otel`).
+//! Exports spans to an OpenTelemetry collector, if the environment names one (cargo feature `otel`).
 //!
-//! 1. Only the standard variables set it up: `OTEL_EXPORTER_OTLP_ENDPOINT` and its like turn it on, without one nothing is made.
-//! 2. Nothing waits for the collector: spans are queued in a bounded queue and sent by a thread of their own; what finds the
-//!    queue full is dropped, and the end of the process waits at most [`END_PATIENCE`].
-//! 3. What is sent are the spans of this program, without what requests and answers carry.
+//! 1. Only the standard variables control it: `OTEL_EXPORTER_OTLP_ENDPOINT` or its traces variant turns it on.
+//! 2. Nothing waits for the collector: a separate thread sends spans from a bounded queue; spans that do not fit are dropped, and the
+//!    end of the process waits at most [`END_TIMEOUT`].
+//! 3. Only spans of this program are sent, without the content of requests and answers.
 //!
-//! Not here: the way to the collector (`post.rs`), which spans there are (the modules themselves).
+//! Not here: the HTTP client (`post.rs`), the spans themselves (the modules).
 
 mod post;
 
@@ -25,12 +25,12 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 /// How long the end of the process waits for the last spans.
-const END_PATIENCE: Duration = Duration::from_secs(1);
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Whose spans they are: the cluster's name and the node's id, once they are known.
+/// The cluster's name and the node's id, once they are known.
 type Place = Arc<OnceLock<(String, String)>>;
 
-/// Keeps the spans going out. Dropping it sends what waits.
+/// Keeps the export running. Dropping it sends the queued spans.
 #[derive(Debug)]
 pub(super) struct Export {
     provider: SdkTracerProvider,
@@ -38,22 +38,21 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// Says whose spans they are.
+    /// Sets the cluster and the node id.
     pub(super) fn node_is(&self, cluster: &str, node_id: &str) {
-        // A node that takes another name goes on under the first one here.
+        // A renamed node keeps its first id here.
         let _ = self.place.set((cluster.to_owned(), node_id.to_owned()));
     }
 }
 
 impl Drop for Export {
     fn drop(&mut self) {
-        // A collector that does not answer has been told of in the log.
-        let _ = self.provider.shutdown_with_timeout(END_PATIENCE);
+        // `post.rs` has already logged that the collector does not answer.
+        let _ = self.provider.shutdown_with_timeout(END_TIMEOUT);
     }
 }
 
-/// The layer that collects spans, and what sends them; an error says why the variables cannot be used. `None`: they do not
-/// ask for it.
+/// The layer that collects spans, and the export. `None`: the variables do not turn it on. The error says what is wrong with them.
 pub(super) fn layer<S>(
     component: &str,
     level: LogLevel,
@@ -85,7 +84,7 @@ where
     Ok(Some((layer.with_filter(Targets::new().with_target("clawster", level)), Export { provider, place })))
 }
 
-/// Whether the variables ask for it.
+/// Whether the variables turn the export on.
 fn is_wanted(variable: &dyn Fn(&str) -> Option<String>) -> bool {
     let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     let off = |name: &str, value: &str| variable(name).is_some_and(|text| text.eq_ignore_ascii_case(value));
@@ -94,7 +93,7 @@ fn is_wanted(variable: &dyn Fn(&str) -> Option<String>) -> bool {
         && !off("OTEL_TRACES_EXPORTER", "none")
 }
 
-/// What every span of this process is told of with: the standard variables go before what is said here.
+/// The attributes of every span of this process; the standard variables override these defaults.
 fn resource(component: &str) -> Resource {
     let own = [
         KeyValue::new("service.name", "clawster"),
@@ -102,14 +101,14 @@ fn resource(component: &str) -> Resource {
         KeyValue::new("clawster.component", component.to_owned()),
         KeyValue::new("process.pid", i64::from(std::process::id())),
     ];
-    let told = Resource::builder().build();
+    let given = Resource::builder().build();
     let unnamed = |text: &str| text.starts_with("unknown_service");
-    let told = told.iter().filter(|(key, value)| key.as_str() != "service.name" || !unnamed(&value.as_str()));
-    let told: Vec<_> = told.map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-    Resource::builder_empty().with_attributes(own).with_attributes(told).build()
+    let given = given.iter().filter(|(key, value)| key.as_str() != "service.name" || !unnamed(&value.as_str()));
+    let given: Vec<_> = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+    Resource::builder_empty().with_attributes(own).with_attributes(given).build()
 }
 
-/// The exporter, which gets the node's name before its first batch: the name is known only after the logs are set up.
+/// The exporter. It gets the node's id before its first batch, because the id is known only after logging is set up.
 #[derive(Debug)]
 struct Named {
     waits: Mutex<Option<Otlp>>,
@@ -121,12 +120,12 @@ struct Named {
 impl Named {
     fn ready(&self) -> Option<&Otlp> {
         if let Some(mut otlp) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let told = self.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+            let attributes = self.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
             let place = self.place.get().into_iter().flat_map(|(cluster, node_id)| {
                 let of = |key: &'static str, text: &String| KeyValue::new(key, text.clone());
                 [of("clawster.cluster", cluster), of("clawster.node_id", node_id), of("service.instance.id", node_id)]
             });
-            let whole: Vec<_> = place.chain(told).collect();
+            let whole: Vec<_> = place.chain(attributes).collect();
             otlp.set_resource(&Resource::builder_empty().with_attributes(whole).build());
             return Some(self.named.get_or_init(|| otlp));
         }

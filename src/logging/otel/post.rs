@@ -1,10 +1,10 @@
-//! Posting to the collector, from the exporter's own thread.
+//! The HTTP client for the collector, which runs on the exporter's own thread.
 //!
-//! 1. A post has at most [`POST_TIMEOUT`], connecting and TLS included, but for the resolver of names, which has its own.
-//! 2. The first failure of several is logged, and the end of them; neither names more than host and port.
-//! 3. Credentials that go to another host without TLS are warned of, once.
+//! 1. A request takes at most [`POST_TIMEOUT`], including connecting and TLS, but not the name resolution, which has its own timeout.
+//! 2. Of consecutive failures the first is logged, and so is the recovery; the lines contain no more than host and port.
+//! 3. Sending credentials to another host without TLS gives one warning.
 //!
-//! Not here: what is posted (`mod.rs` and the OTLP library).
+//! Not here: the content of requests (`mod.rs` and the OTLP library).
 
 use crate::clock;
 use crate::cluster::time::Moment;
@@ -20,22 +20,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long one post may take.
+/// How long one request may take.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest head of an answer, in bytes.
+/// The longest status line of an answer, in bytes.
 const HEAD_BYTES: usize = 16 << 10;
 
-/// The way to the collector.
+/// The HTTP client for the collector.
 #[derive(Debug)]
 pub(super) struct Post {
     tls: Arc<ClientConfig>,
     failing: AtomicBool,
-    /// Credentials without TLS have been warned of.
+    /// Whether the warning about credentials without TLS was given.
     warned: AtomicBool,
 }
 
 impl Post {
-    /// Trusts the system's certificates, and those in the file that `OTEL_EXPORTER_OTLP_CERTIFICATE` names.
+    /// A client that trusts the system's certificates and those in the file `OTEL_EXPORTER_OTLP_CERTIFICATE`.
     ///
     /// # Errors
     /// When that file cannot be read.
@@ -55,14 +55,14 @@ impl Post {
 
     fn post(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let end = clock::now() + POST_TIMEOUT;
-        let host = request.uri().host().ok_or("the endpoint names no host")?.trim_matches(['[', ']']);
+        let host = request.uri().host().ok_or("the endpoint has no host")?.trim_matches(['[', ']']);
         let secure = request.uri().scheme_str() == Some("https");
         let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
         let secret = ["authorization", "x-api-key", "api-key"].iter().any(|name| request.headers().contains_key(*name));
         if secret && !secure && !is_this_host(host) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 host,
-                "credentials go to the OpenTelemetry collector without TLS; use https:// in its endpoint"
+                "sending credentials to the OpenTelemetry collector without TLS; use https:// in the endpoint"
             );
         }
         let stream = Bounded { stream: connect(host, port, end)?, end };
@@ -76,20 +76,20 @@ impl Post {
         Ok(Response::builder().status(status).body(Bytes::new())?)
     }
 
-    /// Makes the first failure of several heard, and their end.
-    fn judge(&self, request: &Request<Bytes>, outcome: &Result<Response<Bytes>, HttpError>) {
-        let trouble = match outcome {
+    /// Logs the first of consecutive failures, and the recovery.
+    fn log_change(&self, request: &Request<Bytes>, outcome: &Result<Response<Bytes>, HttpError>) {
+        let failure = match outcome {
             Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(format!("it answered {}", answer.status())),
+            Ok(answer) => Some(format!("it answered with status {}", answer.status())),
             Err(why) => Some(why.to_string()),
         };
         let host = request.uri().host().unwrap_or_default();
-        match trouble {
-            Some(why) if !self.failing.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(host, %why, "the OpenTelemetry collector gets no spans; they are dropped until it takes them");
+        match failure {
+            Some(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(host, %error, "cannot send spans to the OpenTelemetry collector; dropping them until it accepts them");
             }
             None if self.failing.swap(false, Ordering::Relaxed) => {
-                tracing::info!(host, "the OpenTelemetry collector gets spans again");
+                tracing::info!(host, "the OpenTelemetry collector accepts spans again");
             }
             _ => {}
         }
@@ -105,10 +105,10 @@ impl HttpClient for Post {
         'a: 'b,
         Self: 'b,
     {
-        // The exporter has a thread of its own, which may wait.
+        // The exporter runs on its own thread, which may block.
         Box::pin(async move {
             let outcome = self.post(&request);
-            self.judge(&request, &outcome);
+            self.log_change(&request, &outcome);
             outcome
         })
     }
@@ -130,7 +130,7 @@ fn left(end: Moment) -> std::io::Result<Duration> {
     if left.is_zero() { Err(Error::new(ErrorKind::TimedOut, "no answer in time")) } else { Ok(left) }
 }
 
-/// A connection that gives up when the time of the whole post is over.
+/// A connection with a deadline for the whole request.
 struct Bounded {
     stream: TcpStream,
     end: Moment,
@@ -154,7 +154,7 @@ impl Write for Bounded {
     }
 }
 
-/// Sends a request as HTTP/1.1 and reads the status of its answer; what else the answer says is not needed.
+/// Sends a request as HTTP/1.1 and reads the status of the answer; the rest of the answer is not needed.
 fn exchange(mut stream: impl Read + Write, request: &Request<Bytes>) -> Result<u16, HttpError> {
     let uri = request.uri();
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -185,5 +185,5 @@ fn exchange(mut stream: impl Read + Write, request: &Request<Bytes>) -> Result<u
     let line = String::from_utf8_lossy(&answer);
     let status = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
     let status = status.and_then(|code| code.trim().parse().ok());
-    status.ok_or_else(|| "the collector does not answer as HTTP".into())
+    status.ok_or_else(|| "the collector does not answer with HTTP".into())
 }

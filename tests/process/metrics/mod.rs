@@ -21,7 +21,7 @@ fn watched(launch: Launch) -> Launch {
 fn address(node: &Serve) -> SocketAddr {
     eventually("the node says where it serves metrics", secs(20.0), || {
         let log = node.stderr();
-        let line = log.lines().find(|line| line.contains("metrics are served")).ok_or_else(|| log.clone())?;
+        let line = log.lines().find(|line| line.contains("serving metrics")).ok_or_else(|| log.clone())?;
         let address = line.split_once("address=").ok_or(line)?.1.split_whitespace().next().unwrap_or_default();
         address.parse().map_err(|error| format!("{line}: {error}"))
     })

@@ -39,7 +39,7 @@ fn a_node_is_ready_from_its_join_to_its_leave_and_healthy_all_the_time() {
     let at = address(&node);
     assert_eq!(page(at, "/healthz"), (200, "ok\n".to_owned()));
     says(&becomes(at, "/readyz", 503), "it is no member of the cluster");
-    says(&checks(&launch, 1), "is no member");
+    says(&checks(&launch, 1), "is not a member");
     assert_eq!(scrape(at).of("clawster_up"), 0.0);
     node.ok("distributed.join_cluster", Value::Null);
     assert_eq!(becomes(at, "/readyz", 200), "ready\n");
@@ -49,7 +49,7 @@ fn a_node_is_ready_from_its_join_to_its_leave_and_healthy_all_the_time() {
     node.ok("distributed.leave_cluster", Value::Null);
     says(&becomes(at, "/readyz", 503), "it is no member");
     assert_eq!(page(at, "/healthz").0, 200);
-    says(&checks(&launch, 1), "is no member");
+    says(&checks(&launch, 1), "is not a member");
     node.close_stdin();
     node.exit_clean(secs(5.0));
     says(&checks(&launch, 1), "no clawster node");

@@ -54,7 +54,7 @@ fn a_port_that_is_taken_is_named_and_starts_nothing() {
         let node = launch.run(&[command]);
         assert_eq!(node.exit(secs(10.0)).code(), Some(1), "{command}: {}", node.stderr());
         let said = node.stderr();
-        for part in ["config.json", "metrics.listen", &taken.to_string(), "another process listens there"] {
+        for part in ["config.json", "metrics.listen", &taken.to_string(), "another process listens on it"] {
             assert!(said.contains(part), "{command} does not name {part}: {said}");
         }
     }
@@ -109,5 +109,5 @@ fn an_address_that_others_reach_is_warned_about_and_the_default_is_off() {
     assert_eq!(node.stderr().matches("can be reached from other hosts").count(), 1, "{}", node.stderr());
     let off = Launch::new(dir.path(), "off").redis(&redis).brisk().start();
     off.until("it joined", secs(20.0), |state| state["role"] != "observer");
-    assert!(!off.stderr().contains("metrics are served"), "{}", off.stderr());
+    assert!(!off.stderr().contains("serving metrics"), "{}", off.stderr());
 }

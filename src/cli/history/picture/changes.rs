@@ -1,7 +1,7 @@
-//! What goes across all rows: changes of the leader, and losses of data.
+//! Marks across all rows: changes of the leader, and losses of data.
 //!
-//! 1. A failover is a dashed line with a filled label that says how long there was no leader; a change that was asked for is a
-//!    dotted line with an outlined one. An arrow goes from the old leader's row to the new one's.
+//! 1. A failover is a dashed line with a filled label that says how long there was no leader; a planned change is a dotted line
+//!    with an outlined label. An arrow goes from the old leader's row to the new leader's.
 //!
 //! Not here: the bands of the leaders (`rows.rs`).
 
@@ -13,20 +13,20 @@ use crate::cluster::event::ElectedReason;
 use crate::cluster::history::report::{Failover, Report, Vacancy};
 use crate::cluster::ids::NodeId;
 
-/// At most so many rows of labels stand above the plot.
+/// The most rows of labels above the plot.
 const LANES: usize = 4;
 
 /// A change with the place of its label.
 #[derive(Debug, Clone)]
 pub(super) struct Flag<'a> {
     change: &'a Failover,
-    /// The text, where it begins, and in which lane; `None`: there is no room for any.
+    /// The text, its x position, and its lane; `None`: there is no room for a label.
     label: Option<(String, f64, usize)>,
 }
 
-/// Finds places for the labels; and how many lanes they take. All of them say as much as there is room for.
+/// Places the labels and returns how many lanes they take. All labels are shortened together until they fit.
 pub(super) fn flags<'a>(frame: &Frame, report: &'a Report) -> (Vec<Flag<'a>>, usize) {
-    // Failovers first: where room is short, it is theirs.
+    // Failovers first: they get the room if there is not enough for all.
     let mut order: Vec<&Failover> = report.failovers.iter().collect();
     order.sort_by_key(|change| change.is_planned());
     let mut flags = Vec::new();
@@ -54,7 +54,7 @@ fn place<'a>(frame: &Frame, order: &[&'a Failover], shorter: usize, lanes: usize
     order.iter().map(flag).collect()
 }
 
-/// What a label may say, the longest first.
+/// The possible texts of a label, longest first.
 fn texts(change: &Failover) -> Vec<String> {
     let word = word(change);
     let (from, to) = (&change.previous, &change.node_id);
@@ -84,7 +84,7 @@ fn word(change: &Failover) -> &'static str {
     }
 }
 
-/// Draws what lies behind the bands: the time without a leader, and the lines.
+/// Draws the parts behind the bands: the times without a leader, and the lines.
 pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], report: &Report) {
     for flag in flags {
         let change = flag.change;
@@ -117,9 +117,9 @@ pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repor
             ("stroke-width", &width),
             ("stroke-dasharray", &dashes),
         ];
-        let told = texts(change).into_iter().next().unwrap_or_default();
+        let full = texts(change).into_iter().next().unwrap_or_default();
         let at = format::time(change.at, "%Y-%m-%d %H:%M:%S UTC");
-        svg.told("line", &attributes, &format!("{told}; {at}, term {}", change.term));
+        svg.with_title("line", &attributes, &format!("{full}; {at}, term {}", change.term));
     }
     for at in &report.data_lost {
         let x = frame.x(*at);
@@ -133,15 +133,15 @@ pub(super) fn draw_lines(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], repor
             ("stroke", &look::INK),
             ("stroke-width", &3.0),
         ];
-        svg.told("line", &attributes, "Redis lost its data; the cluster began again");
-        let text = "data of Redis lost";
+        svg.with_title("line", &attributes, "Redis lost its data; the cluster started over");
+        let text = "Redis lost its data";
         let a = (x + 5.0).min(frame.right - width_of(text, look::SMALL));
         let y = Px(bottom - 5.0);
         svg.text("text", &[("x", &Px(a)), ("y", &y), ("font-size", &look::SMALL), ("fill", &look::INK)], text);
     }
 }
 
-/// Draws what stands before the bands: the arrows, and the labels.
+/// Draws the parts in front of the bands: the arrows, and the labels.
 pub(super) fn draw_labels(svg: &mut Svg, frame: &Frame, flags: &[Flag<'_>], report: &Report) {
     let row = |id: &NodeId| report.nodes.iter().position(|node| node.node_id == *id);
     for flag in flags {

@@ -1,6 +1,6 @@
-//! Where things stand in the picture: time from left to right, a row for each node from top to bottom.
+//! The picture's coordinates: time from left to right, one row per node from top to bottom.
 //!
-//! Not here: what stands there.
+//! Not here: what is drawn there.
 
 use super::look;
 use super::svg::{bold, width_of};
@@ -14,13 +14,13 @@ pub(super) struct Frame {
     /// The plot's left and right end.
     pub(super) left: f64,
     pub(super) right: f64,
-    /// Where the lanes of failovers begin.
+    /// The top of the lanes with the failovers' labels.
     pub(super) lanes: f64,
-    /// Where the first row begins.
+    /// The top of the first row.
     pub(super) top: f64,
-    /// How high a row is.
+    /// The height of a row.
     pub(super) row: f64,
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) rows: usize,
 }
 
@@ -28,13 +28,13 @@ pub(super) struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tick {
     pub(super) at: ServerTime,
-    /// How its time is written.
+    /// The `strftime` pattern of its label.
     pub(super) pattern: &'static str,
-    /// It begins a day.
+    /// Whether a day begins here.
     pub(super) midnight: bool,
 }
 
-/// The distances of marks, in seconds.
+/// The possible distances between marks, in seconds.
 const STEPS: [u64; 24] = [
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 432_000,
     864_000, 2_592_000, 8_640_000, 31_536_000,
@@ -62,21 +62,21 @@ impl Frame {
         Self { window: report.window, left, right, lanes: header, top, row, rows }
     }
 
-    /// Where a time stands; outside of the window: at its end.
+    /// The x position of a time; a time outside the window is at the window's edge.
     pub(super) fn x(&self, at: ServerTime) -> f64 {
         let length = self.window.length().as_secs_f64().max(0.001);
         let share = at.since(self.window.from).as_secs_f64() / length;
         self.left + share.min(1.0) * (self.right - self.left)
     }
 
-    /// Where a row begins.
+    /// The top of a row.
     pub(super) fn y(&self, row: usize) -> f64 {
         #[allow(clippy::cast_precision_loss)]
         let row = row as f64;
         self.top + row * self.row
     }
 
-    /// Where the last row ends.
+    /// The bottom of the last row.
     pub(super) fn bottom(&self) -> f64 {
         self.y(self.rows.max(1))
     }
@@ -86,7 +86,7 @@ impl Frame {
         self.row > 40.0
     }
 
-    /// The marks of the axis: as many as have room.
+    /// The marks of the time axis, at least 78 pixels apart.
     pub(super) fn ticks(&self) -> Vec<Tick> {
         let length = self.window.length().as_secs().max(1);
         #[allow(clippy::cast_precision_loss)]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn times_outside_of_the_window_stand_at_its_ends() {
+    fn times_outside_the_window_are_at_its_edges() {
         let frame = frame(600);
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
         assert!(near(frame.x(ServerTime(0)), frame.left) && near(frame.x(ServerTime(u64::MAX)), frame.right));

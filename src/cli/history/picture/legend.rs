@@ -1,6 +1,6 @@
-//! The head of the picture, its legend, the ground of the plot with the time axis, and its foot.
+//! The picture's header, legend, background with the time axis, and footer.
 //!
-//! Not here: what stands on the ground (`rows.rs`, `changes.rs`).
+//! Not here: what is drawn on the background (`rows.rs`, `changes.rs`).
 
 use super::Caption;
 use super::frame::Frame;
@@ -10,15 +10,15 @@ use crate::cli::history::format;
 use crate::cluster::history::report::Report;
 use crate::cluster::time::ServerTime;
 
-/// Where the legend's line stands.
+/// The y position of the legend's line.
 const LEGEND: f64 = 92.0;
 
-/// How high the head is, the legend included.
+/// The height of the header, including the legend.
 pub(super) fn height() -> f64 {
     LEGEND + 26.0
 }
 
-/// The hatchings.
+/// Defines the hatch patterns.
 pub(super) fn patterns(svg: &mut Svg) {
     svg.open("defs", &[]);
     hatch(svg, "down", look::DOWN_PAPER, look::DOWN, "M-2 2 l4 -4 M0 8 l8 -8 M6 10 l4 -4", 1.3);
@@ -35,7 +35,7 @@ fn hatch(svg: &mut Svg, id: &str, paper: &str, ink: &str, path: &str, width: f64
     svg.close();
 }
 
-/// Title, what it is about, and the legend.
+/// Draws the title, the summary and the legend.
 pub(super) fn head(svg: &mut Svg, report: &Report, caption: &Caption) {
     let length = format::window(report.window.length());
     let title = format!("Cluster {}, the last {length}", caption.cluster);
@@ -54,7 +54,7 @@ pub(super) fn head(svg: &mut Svg, report: &Report, caption: &Caption) {
     legend(svg);
 }
 
-/// How many of what.
+/// The counts for the summary line.
 fn summary(report: &Report) -> Vec<String> {
     let failovers = report.failovers.iter().filter(|change| !change.is_planned()).count();
     let handovers = report.failovers.len() - failovers;
@@ -105,14 +105,14 @@ fn legend(svg: &mut Svg) {
     entry(&boxed(look::ONLINE, look::ONLINE_EDGE, 9.0), 26.0, "online");
     entry(&boxed("url(#down)", look::DOWN, 16.0), 26.0, "down");
     entry(&drawn("M6 -5 l-5.5 9 h11 z", "none", look::DOWN, "none", 1.0), 13.0, "flap: down and back within 5 min");
-    entry(&drawn("M0 0 h26", look::QUIET, "none", "1.6 4", 1.6), 26.0, "left with a goodbye");
+    entry(&drawn("M0 0 h26", look::QUIET, "none", "1.6 4", 1.6), 26.0, "left cleanly");
     entry(&drawn("M2 -4 v7 h16 v-7", look::GAP, "none", "none", 2.0), 20.0, "heartbeats missing");
     entry(&drawn("M6 -10 v20", look::FAILOVER, "none", "7 3", 2.0), 10.0, "failover");
     entry(&drawn("M6 -10 v20", look::HANDOVER, "none", "1.5 3", 1.6), 10.0, "planned change");
-    entry(&boxed("url(#unrecorded)", look::GRID, 16.0), 26.0, "no events kept");
+    entry(&boxed("url(#unrecorded)", look::GRID, 16.0), 26.0, "no events recorded");
 }
 
-/// Rows, the time axis above and below them, and what is not recorded.
+/// Draws the rows' background, the time axis above and below, and the times without recorded events.
 pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
     let (top, bottom, right) = (frame.top, frame.bottom(), look::WIDTH - look::MARGIN);
     for row in (0..frame.rows).step_by(2) {
@@ -135,9 +135,9 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
             ("height", &Px(bottom - top)),
             ("fill", &"url(#unrecorded)"),
         ];
-        svg.told("rect", &attributes, "no events are kept of this time");
+        svg.with_title("rect", &attributes, "no events are recorded for this time");
     }
-    let mut said: Option<String> = None;
+    let mut shown_date: Option<String> = None;
     for tick in frame.ticks() {
         let x = frame.x(tick.at);
         let (stroke, width) =
@@ -155,13 +155,13 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
         for y in [top - 9.0, bottom + 18.0] {
             axis(svg, x, y, &text, look::INK);
         }
-        // The date stands where it changes.
+        // The date is shown where it changes.
         let date = format::time(tick.at, "%d %b %Y");
-        if said.as_ref() != Some(&date) && tick.pattern != "%d %b" {
+        if shown_date.as_ref() != Some(&date) && tick.pattern != "%d %b" {
             for y in [top - 24.0, bottom + 33.0] {
                 axis(svg, x, y, &date, look::QUIET);
             }
-            said = Some(date);
+            shown_date = Some(date);
         }
     }
     let edge = |svg: &mut Svg, y: f64| {
@@ -180,7 +180,7 @@ pub(super) fn ground(svg: &mut Svg, frame: &Frame, report: &Report) {
         let (x, y) = (Px(f64::midpoint(frame.left, frame.right)), Px(f64::midpoint(top, bottom) + 5.0));
         let attributes: [Attribute<'_>; 5] =
             [("x", &x), ("y", &y), ("font-size", &look::LABEL), ("text-anchor", &"middle"), ("fill", &look::INK)];
-        svg.text("text", &attributes, "No node was a member in this time.");
+        svg.text("text", &attributes, "No node was a member during this time.");
         return;
     }
     let heading = |svg: &mut Svg, x: f64, text: &str| {
@@ -201,12 +201,12 @@ fn axis(svg: &mut Svg, x: f64, y: f64, text: &str, fill: &str) {
     svg.text("text", &attributes, text);
 }
 
-/// What all times are, and who drew this.
+/// Draws the footer: time zone, end of the window, program version.
 pub(super) fn foot(svg: &mut Svg, frame: &Frame, height: f64) {
     let drawn: ServerTime = frame.window.to;
     let at = format::time(drawn, "%Y-%m-%d %H:%M:%S");
     let text = format!(
-        "All times are UTC, by the clock of the Redis server; this ends at {at}. Drawn by clawster {}.",
+        "All times are UTC, by the Redis server's clock; the window ends at {at}. Drawn by clawster {}.",
         env!("CARGO_PKG_VERSION")
     );
     let y = Px(height - 12.0);

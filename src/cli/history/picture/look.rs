@@ -1,19 +1,19 @@
-//! How the picture looks: sizes, and colours that also those can tell apart who see no red or no green.
+//! The picture's sizes and colours. The colours can be told apart without seeing red or green.
 //!
-//! 1. Nothing is told by colour alone: each thing has a shape of its own, too.
-//! 2. Texts have a contrast of at least 4.5 to what they stand on.
+//! 1. Nothing is shown by colour alone: each thing also has its own shape.
+//! 2. Text has a contrast of at least 4.5 to its background.
 //!
-//! Not here: where things stand (`frame.rs`).
+//! Not here: positions (`frame.rs`).
 
 pub(super) const WIDTH: f64 = 1_280.0;
 pub(super) const MARGIN: f64 = 24.0;
-/// The most room for names.
+/// The maximum width of the names.
 pub(super) const NAMES: f64 = 210.0;
-/// The room for figures at the right.
+/// The width of the numbers at the right.
 pub(super) const FIGURES: f64 = 150.0;
-/// A row of failovers' labels.
+/// The height of a row of failover labels.
 pub(super) const LANE: f64 = 21.0;
-/// The room for the time axis.
+/// The height of the time axis.
 pub(super) const AXIS: f64 = 42.0;
 
 /// Font sizes.
@@ -40,5 +40,5 @@ pub(super) const DOWN_PAPER: &str = "#fff1ea";
 /// Missing heartbeats.
 pub(super) const GAP: &str = "#5b3a00";
 pub(super) const FAILOVER: &str = "#8a0f5c";
-/// Changes that were asked for.
+/// Planned changes of the leader.
 pub(super) const HANDOVER: &str = "#45505c";

@@ -1,10 +1,10 @@
-//! The timeline: a picture of the report that one looks at rather than reads.
+//! The timeline: the report as an SVG picture.
 //!
-//! 1. It stands alone: SVG 1.1 without scripts, style sheets, links and fonts of its own.
-//! 2. Everything in it is in the table and the JSON too; what has no room for a label has a title that shows when one points at it.
+//! 1. The file is self-contained: SVG 1.1 without scripts, style sheets, links or embedded fonts.
+//! 2. Everything in it is also in the table and the JSON; a part without room for a label has a tooltip.
 //!
-//! `frame.rs` where things stand · `look.rs` sizes and colours · `legend.rs` the head, the legend and the axis · `rows.rs` a row for
-//! each node · `changes.rs` what goes across · `svg.rs` writes it down.
+//! `frame.rs` coordinates · `look.rs` sizes and colours · `legend.rs` header, legend and axis · `rows.rs` one row per node ·
+//! `changes.rs` marks across all rows · `svg.rs` writes the SVG.
 //!
 //! Not here: the report (`crate::cluster::history::report`), the file (`super::file`).
 
@@ -19,12 +19,12 @@ use crate::cluster::history::report::Report;
 use frame::Frame;
 use svg::{Px, Svg};
 
-/// What the picture says of itself.
+/// The names in the picture's header.
 #[derive(Debug, Clone)]
 pub(super) struct Caption {
     /// The cluster's name.
     pub(super) cluster: String,
-    /// The name of the store that answered.
+    /// The store that the history was read from.
     pub(super) store: &'static str,
 }
 

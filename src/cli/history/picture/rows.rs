@@ -1,10 +1,10 @@
-//! A row for each node: its name, its band, and its figures.
+//! One row per node: its name, its band, and its numbers.
 //!
-//! 1. Leadership is a high dark band, membership a low pale one, being down an empty hatched box, a goodbye a dotted line: they
+//! 1. Leadership is a high dark band, membership a low pale one, an outage an empty hatched box, a clean leave a dotted line: they
 //!    differ in shape, not only in colour.
-//! 2. What is too short to be seen is drawn wide enough to be seen, and a flap has a mark of its own.
+//! 2. A very short outage is drawn wide enough to be visible, and a flap has its own mark.
 //!
-//! Not here: what goes across rows (`changes.rs`).
+//! Not here: marks across all rows (`changes.rs`).
 
 use super::frame::Frame;
 use super::look;
@@ -14,9 +14,9 @@ use crate::cluster::history::Between;
 use crate::cluster::history::report::{Absence, Gap, LeaderTerm, NodeReport, ReignEnd, Report, Standing};
 use crate::cluster::ids::Term;
 
-/// The least width of a box for being down.
-const SEEN: f64 = 5.0;
-/// Marks that stand nearer than this are one.
+/// The minimum width of an outage's box.
+const MIN_OUTAGE: f64 = 5.0;
+/// Marks closer together than this are drawn as one.
 const NEAR: f64 = 2.0;
 
 /// Draws all rows.
@@ -38,7 +38,7 @@ pub(super) fn draw(svg: &mut Svg, frame: &Frame, report: &Report) {
     }
 }
 
-/// How terms are written: they are long numbers, of which the last digits tell them apart.
+/// Formats terms: they are long numbers, shown by as many last digits as tell them apart.
 struct Terms {
     digits: usize,
 }
@@ -61,7 +61,7 @@ impl Terms {
 
     fn write(&self, term: Option<Term>) -> String {
         match term.map(|term| term.to_string()) {
-            None => "term not kept".to_owned(),
+            None => "term not recorded".to_owned(),
             Some(term) if term.len() <= self.digits => format!("term {term}"),
             Some(term) => format!("term …{}", end(&term, self.digits)),
         }
@@ -73,10 +73,10 @@ fn end(number: &str, digits: usize) -> &str {
     number.get(number.len().saturating_sub(digits)..).unwrap_or(number)
 }
 
-/// Where a row's parts stand.
+/// The coordinates of a row's parts.
 struct Row<'a> {
     frame: &'a Frame,
-    /// Where the band begins, and how high it is.
+    /// The top of the band, and its height.
     band: f64,
     height: f64,
 }
@@ -138,7 +138,7 @@ impl<'a> Row<'a> {
                 ("fill", &look::ONLINE),
                 ("stroke", &look::ONLINE_EDGE),
             ];
-            svg.told("rect", &attributes, &title);
+            svg.with_title("rect", &attributes, &title);
         }
     }
 
@@ -147,8 +147,8 @@ impl<'a> Row<'a> {
             let (a, b) = self.span((reign.from, reign.until));
             let width = (b - a).max(2.0);
             let lasting = format::lasting(reign.until.since(reign.from));
-            let term = reign.term.map_or_else(|| "not kept".to_owned(), |term| term.to_string());
-            let title = format!("{} leads for {lasting}, term {term}", reign.node_id);
+            let term = reign.term.map_or_else(|| "not recorded".to_owned(), |term| term.to_string());
+            let title = format!("{} leader for {lasting}, term {term}", reign.node_id);
             let attributes: [Attribute<'_>; 6] = [
                 ("class", &"leads"),
                 ("x", &Px(a)),
@@ -157,7 +157,7 @@ impl<'a> Row<'a> {
                 ("height", &Px(self.height)),
                 ("fill", &look::LEADS),
             ];
-            svg.told("rect", &attributes, &title);
+            svg.with_title("rect", &attributes, &title);
             if let Some(text) = inside(reign, terms, width).filter(|_| self.height > 12.0) {
                 let (x, y) = (Px(a + 7.0), Px(self.middle() + 4.0));
                 svg.text("text", &[("x", &x), ("y", &y), ("font-size", &look::SMALL), ("fill", &look::PAPER)], &text);
@@ -165,7 +165,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The terms that have no room within their band.
+    /// The terms that do not fit into their band.
     fn terms(&self, svg: &mut Svg, reigns: &[&LeaderTerm], terms: &Terms, labels: &mut Lanes) {
         for reign in reigns {
             let (a, b) = self.span((reign.from, reign.until));
@@ -183,8 +183,9 @@ impl<'a> Row<'a> {
                 self.goodbye(svg, node, absence, a, b);
                 continue;
             }
-            let width = (b - a).max(SEEN);
-            let x = (if b - a < SEEN { (a + b - SEEN) / 2.0 } else { a }).min(self.frame.right - SEEN);
+            let width = (b - a).max(MIN_OUTAGE);
+            let x =
+                (if b - a < MIN_OUTAGE { (a + b - MIN_OUTAGE) / 2.0 } else { a }).min(self.frame.right - MIN_OUTAGE);
             if x + width < drawn + NEAR && !absence.flap {
                 continue;
             }
@@ -202,7 +203,7 @@ impl<'a> Row<'a> {
                 ("stroke", &look::DOWN),
                 ("stroke-width", &1.4),
             ];
-            svg.told("rect", &attributes, &format!("{} {word} for {lasting}: {reason}", node.node_id));
+            svg.with_title("rect", &attributes, &format!("{} {word} for {lasting}: {reason}", node.node_id));
             if absence.flap {
                 self.flap(svg, x + width / 2.0);
                 below.place(x - 4.0, x + width + 4.0);
@@ -216,7 +217,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// A dotted line where a node had said goodbye.
+    /// A dotted line while a node has left cleanly.
     fn goodbye(&self, svg: &mut Svg, node: &NodeReport, absence: &Absence, a: f64, b: f64) {
         let y = Px(self.middle());
         let title = format!("{} left, for {}", node.node_id, format::lasting(absence.to.since(absence.from)));
@@ -230,7 +231,7 @@ impl<'a> Row<'a> {
             ("stroke-width", &1.6),
             ("stroke-dasharray", &"1.6 4"),
         ];
-        svg.told("line", &attributes, &title);
+        svg.with_title("line", &attributes, &title);
         let text = if absence.back { "left, came back" } else { "left" };
         if self.height > 12.0 && width_of(text, look::SMALL) + 14.0 < b - a {
             let (x, y) = (Px(a + 7.0), Px(self.middle() - 4.0));
@@ -254,7 +255,7 @@ impl<'a> Row<'a> {
         svg.leaf("polygon", &[("class", &"flap-mark"), ("points", &points), ("fill", &look::DOWN)]);
     }
 
-    /// Writes a text within a box, where it has room.
+    /// Writes a text within a box; false if it does not fit.
     fn within(&self, svg: &mut Svg, x: f64, width: f64, text: &str) -> bool {
         let room = bold(text, look::SMALL) + 8.0;
         if self.height < 12.0 || room + 8.0 > width {
@@ -272,7 +273,7 @@ impl<'a> Row<'a> {
         true
     }
 
-    /// Writes a text above the band, from there to the right, where it has room.
+    /// Writes a text above the band, starting at `x`; false if there is no room.
     fn label(&self, svg: &mut Svg, x: f64, text: &str, fill: &str, labels: &mut Lanes) -> bool {
         let width = bold(text, look::SMALL);
         let a = x.min(self.frame.right - width).max(self.frame.left);
@@ -305,7 +306,7 @@ impl<'a> Row<'a> {
             let title = format!("{}: about {missed} heartbeats missing in {lasting}", node.node_id);
             let attributes: [Attribute<'_>; 5] =
                 [("class", &"gap"), ("d", &path), ("fill", &"none"), ("stroke", &look::GAP), ("stroke-width", &2.0)];
-            svg.told("path", &attributes, &title);
+            svg.with_title("path", &attributes, &title);
             let text = format!("{missed} missed");
             let begin = b.max(middle + 2.0) + 8.0;
             let end = begin + width_of(&text, look::SMALL);
@@ -347,14 +348,14 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A short text that is looked for.
+/// A short text in bold.
 fn strong(svg: &mut Svg, x: f64, y: f64, text: &str, fill: &str) {
     let attributes: [Attribute<'_>; 5] =
         [("x", &Px(x)), ("y", &Px(y)), ("font-size", &look::SMALL), ("font-weight", &"600"), ("fill", &fill)];
     svg.text("text", &attributes, text);
 }
 
-/// What stands within the band of a reign, where it has room for its term.
+/// The text inside a leadership band; `None` if not even the term fits.
 fn inside(reign: &LeaderTerm, terms: &Terms, width: f64) -> Option<String> {
     let term = terms.write(reign.term);
     let long = format!("{}, {term}", if reign.end == ReignEnd::Leads { "leads" } else { "led" });

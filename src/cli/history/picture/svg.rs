@@ -1,16 +1,16 @@
-//! Writes SVG: elements with attributes, and texts that are escaped.
+//! Writes SVG: elements with attributes, and escaped text.
 //!
-//! 1. What comes out is well-formed XML for every text that goes in.
-//! 2. Nothing is fetched or run when it is shown: no script, no style sheet, no font, no image.
+//! 1. The output is well-formed XML for any text.
+//! 2. A viewer fetches and runs nothing: no script, no style sheet, no font, no image.
 //!
 //! Not here: what is drawn.
 
 use std::fmt::{Display, Write};
 
-/// An attribute.
+/// An attribute: name and value.
 pub(super) type Attribute<'a> = (&'a str, &'a dyn Display);
 
-/// A document that grows.
+/// The document so far.
 #[derive(Debug, Default)]
 pub(super) struct Svg {
     text: String,
@@ -46,14 +46,14 @@ impl Svg {
         self.put(format_args!(">{text}</{name}>\n"));
     }
 
-    /// An element that says what it is when one points at it.
-    pub(super) fn told(&mut self, name: &'static str, attributes: &[Attribute<'_>], title: &str) {
+    /// An element with a tooltip.
+    pub(super) fn with_title(&mut self, name: &'static str, attributes: &[Attribute<'_>], title: &str) {
         self.begin(name, attributes);
         let title = escape(title);
         self.put(format_args!("><title>{title}</title></{name}>\n"));
     }
 
-    /// The whole text.
+    /// Closes all open elements and returns the document.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {
             self.close();
@@ -92,7 +92,7 @@ impl Display for Px {
     }
 }
 
-/// A text as XML, without the characters that XML does not allow.
+/// Escapes a text for XML and replaces the characters that XML does not allow.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -110,7 +110,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// About how wide a text is in a usual font of this size. Wide scripts take about twice as much.
+/// The approximate width of a text in a common font of this size. Wide scripts take about twice as much.
 pub(super) fn width_of(text: &str, size: f64) -> f64 {
     let ems: f64 = text
         .chars()
@@ -125,27 +125,27 @@ pub(super) fn width_of(text: &str, size: f64) -> f64 {
     ems * size
 }
 
-/// The same of a bold text.
+/// The same for a bold text.
 pub(super) fn bold(text: &str, size: f64) -> f64 {
     width_of(text, size) * 1.13
 }
 
-/// Rows for labels, of which none may cover another one.
+/// Rows of labels that must not overlap.
 #[derive(Debug)]
 pub(super) struct Lanes {
     taken: Vec<Vec<(f64, f64)>>,
 }
 
-/// How far two labels stay apart.
+/// The minimum distance between two labels.
 const APART: f64 = 7.0;
 
 impl Lanes {
-    /// So many rows.
+    /// This many empty rows.
     pub(super) fn new(count: usize) -> Self {
         Self { taken: vec![Vec::new(); count] }
     }
 
-    /// The first row with room for a label from `a` to `b`; it is taken then.
+    /// Reserves room for a label from `a` to `b` and returns its row; `None` if no row has room.
     pub(super) fn place(&mut self, a: f64, b: f64) -> Option<usize> {
         let free = |lane: &Vec<(f64, f64)>| lane.iter().all(|(from, to)| b + APART <= *from || *to + APART <= a);
         let at = self.taken.iter().position(free)?;
@@ -162,7 +162,7 @@ mod tests {
     fn texts_and_attributes_are_escaped() {
         let mut svg = Svg::default();
         svg.open("g", &[("id", &"a\"b'<")]);
-        svg.told("rect", &[("x", &Px(-0.01))], "1 < 2 & \u{1}3");
+        svg.with_title("rect", &[("x", &Px(-0.01))], "1 < 2 & \u{1}3");
         svg.text("text", &[], "</text>");
         let text = svg.finish();
         assert!(text.contains("id=\"a&quot;b&#39;&lt;\"") && text.contains("1 &lt; 2 &amp; \u{fffd}3"), "{text}");

@@ -1,8 +1,8 @@
-//! The id that a node of this process runs under, held against the other processes of the host, and the start under it.
+//! Claims the id of a node that this process runs, against other processes of this host, and starts the node with it.
 //!
-//! 1. Nothing is started or joined before the id is claimed; dropping the claim frees it.
+//! 1. Nothing is started or joined before the id is claimed; dropping the claim frees the id.
 //!
-//! Not here: what the id's store keeps (`crate::engine::messages::outbox`).
+//! Not here: the contents of the id's store (`crate::engine::messages::outbox`).
 
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
@@ -16,7 +16,7 @@ use crate::engine::state_dir::{StateDir, StateError};
 use crate::engine::{RunningNode, Start};
 use std::sync::Arc;
 
-/// A node id, and the store of it, or who else holds it.
+/// A node id with its locked store, or with the holder if another process has locked it.
 pub(crate) struct Claim {
     state: StateDir,
     node_id: NodeId,
@@ -24,10 +24,11 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims an id: the given one, else a generated one that is free.
+    /// Claims an id: the given one, else a free generated one.
     ///
     /// # Errors
-    /// [`Failure::Failed`] when the state directory cannot be used; an id that another process holds is none.
+    /// [`Failure::Failed`] when the state directory cannot be used. An id that another process holds is no error; see
+    /// [`Self::refused`].
     pub(crate) fn take(config: &Config, wanted: Option<NodeId>) -> Result<Self, Failure> {
         let failed = |error: StateError| Failure::Failed(error.to_string());
         let opened = StateDir::open(&config.state_dir, &config.cluster).map_err(failed)?;
@@ -41,7 +42,9 @@ impl Claim {
             };
             let (node_id, store) = state.lock_generated(random).map_err(failed)?;
             return match broken {
-                Some(error) => Err(Failure::Failed(format!("no random numbers for an id: {error}"))),
+                Some(error) => Err(Failure::Failed(format!(
+                    "cannot generate a node id: the system provides no random numbers: {error}"
+                ))),
                 None => Ok(Self { state, node_id, store: Ok(store) }),
             };
         };
@@ -57,17 +60,17 @@ impl Claim {
         self.store.is_err()
     }
 
-    /// The id.
+    /// The claimed id.
     pub(crate) fn id(&self) -> &NodeId {
         &self.node_id
     }
 
-    /// The folder that the store lies in.
+    /// The state directory that contains the store.
     pub(crate) fn state(&self) -> &StateDir {
         &self.state
     }
 
-    /// Starts a node under the id.
+    /// Starts a node with the id.
     pub(crate) fn start(self, config: &Config) -> Result<Arc<RunningNode>, Failure> {
         let Self { state, node_id, store } = self;
         let (former, summary) = former(&state, &node_id).unzip();
@@ -93,12 +96,12 @@ impl Claim {
     }
 }
 
-/// The one-shot heartbeats of this id on this host: the node goes on as the member that they kept alive.
+/// The state of earlier one-shot heartbeats with this id on this host: the node continues as the member that they kept alive.
 fn former(state: &StateDir, node_id: &NodeId) -> Option<(Former, Option<Summary>)> {
     let boot = boot_id().ok()?;
     let kept = OneshotState::load(state, node_id, &boot)?;
     if let Err(error) = OneshotState::remove(state, node_id) {
-        tracing::warn!(%error, "the state of earlier one-shot heartbeats stays behind");
+        tracing::warn!(%error, %node_id, "cannot remove the state of earlier one-shot heartbeats; it is ignored");
     }
     let former = Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats };
     Some((former, kept.summary))

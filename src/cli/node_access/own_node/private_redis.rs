@@ -1,6 +1,6 @@
-//! The private Redis of a node of this process: kept running, and left at the end.
+//! Keeps the private Redis of this process's node running, and detaches from it at the end.
 //!
-//! 1. It is left last, when nothing writes to it any more.
+//! 1. Detaching is the last step, when nothing writes to it any longer.
 //!
 //! Not here: starting it (`crate::embedded`), choosing it (`crate::cli::settle`).
 
@@ -8,37 +8,37 @@ use crate::embedded::EmbeddedServer;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is looked at.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// How long it may take to stop; with the node's own end, and the 300 ms of the log, the end stays below 5 s.
-const RELEASE_WITHIN: Duration = Duration::from_millis(1_100);
+/// How often the private Redis is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the private Redis may take to stop; with the node's own end and the 300 ms of the log, the process ends within 5 s.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_100);
 
-/// Starts the private Redis again when it died.
-pub(crate) async fn keep_running(server: Arc<EmbeddedServer>, mut told: Option<String>) {
+/// Restarts the private Redis when it has died. `logged`: the last error that was logged, so that each is logged once.
+pub(crate) async fn keep_running(server: Arc<EmbeddedServer>, mut logged: Option<String>) {
     loop {
-        tokio::time::sleep(LOOK_AFTER).await;
-        let looked = Arc::clone(&server);
-        let failed = match tokio::task::spawn_blocking(move || looked.ensure_running()).await {
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        let checked = Arc::clone(&server);
+        let failed = match tokio::task::spawn_blocking(move || checked.ensure_running()).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => return,
         };
-        if told != failed {
+        if logged != failed {
             match &failed {
                 Some(error) => tracing::error!("{error}"),
                 None => tracing::info!("the private Redis runs again"),
             }
-            told = failed;
+            logged = failed;
         }
     }
 }
 
-/// Leaves the private Redis, which stops when nobody else uses it.
+/// Detaches from the private Redis, which stops when no other process uses it.
 pub(crate) async fn release(server: Arc<EmbeddedServer>) {
     let released = tokio::task::spawn_blocking(move || server.release());
-    match tokio::time::timeout(RELEASE_WITHIN, released).await {
-        Ok(Ok(Ok(stopped))) => tracing::debug!(stopped, "left the private Redis"),
-        Ok(Ok(Err(error))) => tracing::warn!(%error, "the private Redis was not stopped"),
-        Ok(Err(_)) | Err(_) => tracing::warn!("the private Redis takes long to stop"),
+    match tokio::time::timeout(RELEASE_TIMEOUT, released).await {
+        Ok(Ok(Ok(stopped))) => tracing::debug!(stopped, "detached from the private Redis"),
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "cannot stop the private Redis; it may keep running"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("the private Redis did not stop in time; exiting without waiting for it"),
     }
 }

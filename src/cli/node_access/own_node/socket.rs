@@ -1,12 +1,12 @@
-//! The node's socket, for the other programs of this user.
+//! The node's unix socket, for other programs of this user.
 //!
-//! 1. It follows the node's id: after a rename the new one is open before the old one closes.
-//! 2. A rename ends nobody's connection: clients that came by the old path are served on.
-//! 3. A socket whose file somebody removed is opened again.
+//! 1. The socket's path contains the node's id: after a rename the new socket is open before the old one closes.
+//! 2. A rename closes no connection: clients that connected through the old path stay connected.
+//! 3. A socket whose file was removed is opened again.
 //!
 //! Not here: serving its clients (`crate::rpc::socket`).
 
-use super::DRAIN;
+use super::DRAIN_TIMEOUT;
 use crate::cli::outcome::Failure;
 use crate::cluster::ids::NodeId;
 use crate::engine::RunningNode;
@@ -19,17 +19,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The pause before a socket that cannot be opened is tried again.
+/// The pause before opening a socket is retried.
 const SOCKET_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether the socket's file is still there.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the node checks that its socket's file still exists.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits until the file of a socket is gone; for ever where there is none.
+/// Waits until a socket's file is gone; for ever if there is no socket.
 async fn gone(place: Option<&Place>) {
     let Some(place) = place else { return std::future::pending().await };
     while place.is_there() {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
@@ -37,7 +37,7 @@ async fn gone(place: Option<&Place>) {
 pub(crate) fn listen(state: &StateDir, id: &NodeId) -> Result<Listener, Failure> {
     let path = state.prepare_socket(id).map_err(|error| Failure::Failed(error.to_string()))?;
     let bound = Listener::bind(&path);
-    bound.map_err(|error| Failure::Failed(format!("cannot listen for commands at {}: {error}", path.display())))
+    bound.map_err(|error| Failure::Failed(format!("cannot listen on the node's socket {}: {error}", path.display())))
 }
 
 /// The node's socket, which follows the node's id.
@@ -48,7 +48,8 @@ pub(crate) struct NodeSocket {
 }
 
 impl NodeSocket {
-    /// Serves until the node stops. Without a first listener the id is another process's until the node is a member.
+    /// Serves clients until the node stops. `first` is `None` while another process holds the id; then the socket opens once the node
+    /// is a member.
     pub(crate) async fn keep_open(self, first: Option<Listener>, limits: Limits, mut stopped: watch::Receiver<bool>) {
         let mut listener = first;
         if listener.is_none() {
@@ -82,30 +83,33 @@ impl NodeSocket {
                 _ = stopped.wait_for(|stopped| *stopped) => None,
                 renamed = self.node.renamed(&id) => renamed,
                 () = gone(place.as_ref()) => {
-                    tracing::warn!(node_id = %id, "the socket of this node was removed; it is opened again");
+                    tracing::warn!(node_id = %id, "the socket of this node was removed; opening it again");
                     Some(id.clone())
                 }
             };
             let Some(renamed) = renamed else { break };
-            // Before the old one closes: whoever asked for the rename may look for the new one at once.
+            // Before the old one closes: the client that asked for the rename may connect to the new one at once.
             match self.listen_again(&renamed).await {
                 Ok(fresh) => {
                     listener = Some(fresh);
                     close.send_replace(true);
                 }
                 Err(failure) => {
-                    tracing::error!("{failure}; clients reach this node by its earlier path");
+                    tracing::error!(node_id = %renamed, "{failure}; clients can still reach this node through its old socket");
                     kept = Some(close);
                 }
             }
             id = renamed;
             while open.try_join_next().is_some() {}
         }
-        // The answers in flight of every connection are written.
-        let _ = tokio::time::timeout(DRAIN + DRAIN / 2, async { while open.join_next().await.is_some() {} }).await;
+        // Time for every connection to write its answers in flight.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT + DRAIN_TIMEOUT / 2, async {
+            while open.join_next().await.is_some() {}
+        })
+        .await;
     }
 
-    /// Opens the socket of a new id. After a rename back to an earlier one, that one's listener may be closing still.
+    /// Opens the socket of a new id. Retries, because after a rename back to an earlier id its old listener may still be closing.
     async fn listen_again(&self, id: &NodeId) -> Result<Listener, Failure> {
         for _ in 0..20 {
             if let Ok(fresh) = listen(&self.state, id) {

@@ -1,8 +1,8 @@
-//! The demo in a terminal: what its keys do to the nodes.
+//! The demo as a live view: its keys and what they do to the nodes.
 //!
-//! 1. Whatever ends it, the nodes are ended, and after them their Redis.
+//! 1. However it ends, the nodes are stopped first and then their Redis.
 //!
-//! Not here: the terminal (`crate::cli::tui::screen`), the picture (`view.rs`).
+//! Not here: the terminal (`crate::cli::tui::screen`), the drawing (`view.rs`).
 
 use super::model::{Input, Model};
 use super::nodes::{Nodes, ids};
@@ -15,9 +15,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// How often the view is redrawn while nothing happens.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// What the user asks for.
+/// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DemoCommand {
     Kill,
@@ -32,10 +33,10 @@ enum DemoCommand {
 /// # Errors
 /// See [`crate::cli::outcome::Failure`].
 pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
-    // Before the nodes: a signal that comes while they start must not leave them behind.
+    // Before the nodes: a signal that arrives while they start must not leave them running.
     let signals = Signals::listen()?;
     let (reports, inputs) = mpsc::channel(1_024);
-    // Before the screen changes: what goes wrong here is told in the shell.
+    // Before the screen changes: errors up to here are printed in the shell.
     let mut nodes = Nodes::prepare(environment, reports).await?;
     let names = ids(count);
     for id in &names {
@@ -79,13 +80,13 @@ async fn show(
                 nodes.reap();
                 stage.draw(|frame| view::draw(frame, &model, clock::now(), theme))?;
             }
-            happened = stage.next() => match happened? {
+            input = stage.next() => match input? {
                 ViewInput::End(code) => return ViewInput::outcome(code),
                 ViewInput::Redraw => redraw.reset_immediately(),
                 ViewInput::Key(key) => match request(key) {
                     Some(DemoCommand::Quit) => return Ok(()),
                     Some(request) => {
-                        if let Err(failure) = fulfil(request, nodes, &mut model, names).await {
+                        if let Err(failure) = execute(request, nodes, &mut model, names).await {
                             model.take(Input::Note(failure.to_string()), clock::now());
                         }
                     }
@@ -96,7 +97,7 @@ async fn show(
     }
 }
 
-async fn fulfil(request: DemoCommand, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
+async fn execute(request: DemoCommand, nodes: &mut Nodes, model: &mut Model, names: &[String]) -> Outcome {
     let leader = model.picture.leader.clone().filter(|leader| nodes.is_running(leader));
     let mut note = String::new();
     match (request, leader) {
@@ -105,18 +106,16 @@ async fn fulfil(request: DemoCommand, nodes: &mut Nodes, model: &mut Model, name
             nodes.kill(&leader).await;
         }
         (DemoCommand::Terminate, Some(leader)) => {
-            model.take(Input::Ending { node: leader.clone(), how: "was asked to end" }, clock::now());
+            model.take(Input::Ending { node: leader.clone(), how: "was stopped" }, clock::now());
             nodes.terminate(&leader);
         }
-        (DemoCommand::Kill | DemoCommand::Terminate, None) => {
-            "there is no leader to end just now".clone_into(&mut note)
-        }
+        (DemoCommand::Kill | DemoCommand::Terminate, None) => "there is no leader at the moment".clone_into(&mut note),
         (DemoCommand::Message, _) => match names.iter().find(|id| nodes.is_running(id)) {
             Some(id) => {
-                nodes.say(id, "hello from the keyboard").await?;
+                nodes.send(id, "hello from the keyboard").await?;
                 note = format!("{id} sent a message");
             }
-            None => "no node runs; r restarts them".clone_into(&mut note),
+            None => "no node is running; press r to restart them".clone_into(&mut note),
         },
         (DemoCommand::Restart, _) => {
             for id in names {

@@ -1,9 +1,9 @@
-//! `demo`: a cluster of real node processes on a private Redis, to look at.
+//! `demo`: shows a cluster of real node processes on a private Redis.
 //!
-//! 1. Nothing of the user's is touched: Redis, state, logs and configuration lie in a temporary folder that goes at the end
-//!    (but after a kill -9 of the demo, which leaves the folder and nothing that runs).
-//! 2. The nodes end with the demo, however it ends: their standard input is a pipe that it holds.
-//! 3. What is shown is what the nodes report through their sockets; the demo knows nothing by itself but whom it killed.
+//! 1. It touches nothing of the user's: Redis, state, logs and configuration are in a temporary folder, which is removed at the
+//!    end. After a kill -9 of the demo the folder stays, but no process.
+//! 2. The nodes stop when the demo ends, however it ends: their standard input is a pipe that the demo holds.
+//! 3. The view shows what the nodes report through their sockets; the demo itself only knows which nodes it killed.
 //!
 //! Not here: the nodes' behaviour (`crate::engine`).
 

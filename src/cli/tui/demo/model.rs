@@ -1,8 +1,8 @@
-//! What the demo knows of the cluster, pure: inputs in, a picture out.
+//! The demo's pure model of the cluster: inputs in, a picture out.
 //!
 //! 1. No clock, no I/O: times come with the inputs.
 //!
-//! Not here: what any view knows of a cluster (`crate::cli::tui::screen`), drawing (`view.rs`), asking the nodes (`nodes.rs`).
+//! Not here: the model that all views share (`crate::cli::tui::screen`), drawing (`view.rs`), calls to the nodes (`nodes.rs`).
 
 use crate::cli::tui::screen::Picture;
 use crate::cluster::time::Moment;
@@ -18,38 +18,38 @@ pub(super) enum Input {
     Started(String),
     /// A node's process is gone.
     Gone(String),
-    /// The demo is about to end the leader.
+    /// The demo is about to kill or stop the leader.
     Ending {
-        /// Whom.
+        /// The leader.
         node: String,
-        /// How, in words.
+        /// How, as text: "was killed".
         how: &'static str,
     },
-    /// A node answered for its state.
+    /// A node reported its state.
     State(Box<ClusterState>),
     /// A node reported an event.
     Event(Value),
     /// A node sent messages.
     Sent {
-        /// Who.
+        /// The sender.
         node: String,
-        /// How many.
+        /// Number of messages.
         count: u64,
     },
-    /// A node was handed messages.
+    /// A node received messages.
     Received {
-        /// Who.
+        /// The receiver.
         node: String,
-        /// From whom.
+        /// The sender.
         from: String,
-        /// How many.
+        /// Number of messages.
         count: u64,
     },
-    /// Something to tell.
+    /// A note for the user.
     Note(String),
 }
 
-/// What the demo knows of a node's process.
+/// A node's process and its message counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Process {
     pub(super) running: bool,
@@ -63,7 +63,7 @@ impl Process {
     }
 }
 
-/// The picture, and what only the demo has: processes and messages.
+/// The picture that all views share, and what only the demo knows: processes and messages.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) picture: Picture,
@@ -77,7 +77,7 @@ impl Model {
         Self { picture: Picture::of(processes.keys().cloned()), processes, note: String::new() }
     }
 
-    /// Takes an input in; true when it is news for a reader of lines.
+    /// Applies an input; true if it is an event or note to print in the plain demo.
     pub(super) fn take(&mut self, input: Input, now: Moment) -> bool {
         match input {
             Input::Started(node) => {
@@ -96,13 +96,13 @@ impl Model {
                 false
             }
             Input::State(state) => {
-                // Several nodes report; the newest view counts.
+                // Several nodes report; only the newest view counts.
                 if state.as_of_ms >= self.picture.as_of_ms && state.term >= self.picture.term {
                     self.picture.take_known(&state, now);
                 }
                 false
             }
-            // Every node reports each event of the cluster: the first report counts. Local ones would only flood the list.
+            // Every node reports each cluster event: the first report counts. Local events would flood the list.
             Input::Event(event) => event.get("seq").is_some_and(Value::is_u64) && self.picture.take_event(&event, now),
             Input::Sent { node, count } => {
                 self.processes.entry(node).or_default().sent += count;
@@ -128,12 +128,12 @@ impl Model {
         leader.is_some_and(online) && self.processes.iter().all(online)
     }
 
-    /// Whether every node has heard every other one.
-    pub(super) fn all_heard_all(&self) -> bool {
+    /// Whether every node has received a message from every other node.
+    pub(super) fn all_messages_arrived(&self) -> bool {
         self.processes.values().all(|process| process.received.len() + 1 >= self.processes.len())
     }
 
-    /// Whether somebody took over since the demo last ended a leader.
+    /// Whether another node has taken over since the demo last stopped a leader.
     pub(super) fn is_taken_over(&self) -> bool {
         self.picture.takeover.as_ref().is_some_and(|takeover| takeover.to.is_some())
     }
@@ -162,18 +162,18 @@ pub(super) mod tests {
 
     #[test]
     fn a_takeover_is_timed_from_the_kill_to_the_first_report() {
-        let told = |model: &Model| model.picture.takeover.as_ref().map(takeover_line).expect("a takeover");
+        let shown = |model: &Model| model.picture.takeover.as_ref().map(takeover_line).expect("a takeover");
         let mut model = three();
         assert!(model.is_complete());
         model.take(Input::Ending { node: "node-a".to_owned(), how: "was killed" }, at(1_000));
         model.take(Input::Gone("node-a".to_owned()), at(1_001));
-        assert_eq!(told(&model), "node-a was killed; who takes over?");
+        assert_eq!(shown(&model), "node-a was killed; waiting for a new leader");
         // A view from before the kill does not end it, and neither does an old term.
         model.take(seen("node-a", 5, 1_500, &["node-b"]), at(1_500));
         assert!(!model.is_taken_over());
         let event = || Input::Event(elected("node-b", 6, 9, Some("node-a"), 1));
         assert!(model.take(event(), at(2_234)));
-        assert_eq!(told(&model), "node-b took over after 1234 ms (term 6)");
+        assert_eq!(shown(&model), "node-b took over after 1234 ms (term 6)");
         model.take(seen("node-a", 5, 3_000, &["node-c"]), at(2_300));
         assert_eq!((model.picture.leader.as_deref(), model.picture.term), (Some("node-b"), 6));
         assert!(!model.take(event(), at(2_400)), "the same event counted twice");
@@ -185,12 +185,12 @@ pub(super) mod tests {
         let mut model = three();
         for node in ["node-a", "node-b", "node-c"] {
             for from in ["node-a", "node-b", "node-c"].into_iter().filter(|from| *from != node) {
-                assert!(!model.all_heard_all());
+                assert!(!model.all_messages_arrived());
                 let input = Input::Received { node: node.to_owned(), from: from.to_owned(), count: 2 };
                 model.take(input, at(0));
             }
         }
-        assert!(model.all_heard_all());
+        assert!(model.all_messages_arrived());
         assert_eq!(model.processes["node-b"].received_in_all(), 4);
     }
 }

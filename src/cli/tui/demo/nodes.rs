@@ -1,11 +1,11 @@
-//! The demo's processes: a private Redis, the nodes, and a watcher for each.
+//! The demo's processes: a private Redis, the nodes, and a watcher per node.
 //!
-//! 1. A node's standard input is a pipe of the demo's: it ends with the demo, even when that is killed. The last one
-//!    stops Redis then; only the folder stays behind, as nobody is left to remove it.
-//! 2. No variable of the user's reaches a node that could join it to a real cluster.
-//! 3. A watcher that fails tries again until its node is gone; its task is aborted with its node.
+//! 1. A node's standard input is a pipe that the demo holds: the node stops with the demo, even if the demo is killed. The last node
+//!    then stops Redis; only the folder stays, because no process is left to remove it.
+//! 2. The nodes get no environment variable of the user's that could make them join a real cluster.
+//! 3. A watcher that fails retries until its node is gone; its task is aborted with its node.
 //!
-//! Not here: what the reports mean (`model.rs`).
+//! Not here: the meaning of the reports (`model.rs`).
 
 use super::model::Input;
 use crate::cli::Environment;
@@ -32,27 +32,31 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 const CLUSTER: &str = "demo";
+/// How often a watcher asks its node for the state.
 const POLL: Duration = Duration::from_millis(200);
-const TALK: Duration = Duration::from_millis(700);
-const SAY_WAIT: Duration = Duration::from_secs(1);
-const POLITE_WAIT: Duration = Duration::from_secs(5);
+/// The pause between two messages of a node.
+const MESSAGE_INTERVAL: Duration = Duration::from_millis(700);
+/// How long a node may take to send a message that a key asked for.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a node may take to stop after SIGTERM before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The demo's cluster. Dropping it kills the nodes, stops Redis and removes the folder.
 pub(super) struct Nodes {
-    // In this order: the nodes go before their Redis, and that before its folder.
+    // The order matters: the nodes are dropped before their Redis, and Redis before its folder.
     running: BTreeMap<String, Running>,
     redis: EmbeddedServer,
     folder: Folder,
     state: StateDir,
     environment: BTreeMap<String, String>,
     reports: mpsc::Sender<Input>,
-    /// What this side did itself; not through the channel, whose reader may be the one who waits here.
+    /// What this side did itself; not sent through the channel, whose reader may be waiting for this side.
     news: Vec<Input>,
 }
 
 struct Running {
     child: Child,
-    /// Held, not written: its end is the node's. Apart from the child, whose `wait` would close it.
+    /// Kept open and not written: closing it stops the node. Separate from the child, whose `wait` would close it.
     _input: Option<ChildStdin>,
     watchers: JoinSet<()>,
 }
@@ -61,7 +65,7 @@ struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Only files of the demo are in it; what cannot be removed is left to the system's cleaning.
+        // Best effort: it holds only files of the demo, in the system's temporary folder.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -90,7 +94,7 @@ pub(super) fn ids(count: usize) -> Vec<String> {
 }
 
 impl Nodes {
-    /// Starts the private Redis; no node yet.
+    /// Starts the private Redis, without any node.
     pub(super) async fn prepare(environment: &Environment, reports: mpsc::Sender<Input>) -> Result<Self, Failure> {
         let folder = Folder::create()?;
         let seek = Seek::new(|name| environment.get(name).map(Into::into));
@@ -110,7 +114,7 @@ impl Nodes {
             ("CLAWSTER_STATE_DIR", text(&folder.0)),
             ("CLAWSTER__CLUSTER__NAME", CLUSTER.to_owned()),
             ("CLAWSTER__LOGGING__SYSLOG", "false".to_owned()),
-            // Each node is a user of the private server, too: the last one stops it, also when the demo was killed.
+            // Each node uses the private Redis: the last one stops it, even if the demo was killed.
             ("CLAWSTER__REDIS__MODE", "embedded".to_owned()),
         ] {
             variables.insert(name.to_owned(), value);
@@ -120,7 +124,7 @@ impl Nodes {
         Ok(Self { running: BTreeMap::new(), redis, folder, state, environment: variables, reports, news: Vec::new() })
     }
 
-    /// Starts a node under its id.
+    /// Starts a node with this id.
     pub(super) async fn start(&mut self, id: &str) -> Result<(), Failure> {
         let failed = |error: std::io::Error| Failure::Failed(format!("cannot start {id}: {error}"));
         let program = std::env::current_exe().map_err(failed)?;
@@ -140,45 +144,45 @@ impl Nodes {
             .spawn()
             .map_err(failed)?;
         let input = child.stdin.take();
-        // At once, so that whoever stops waiting here leaves a node that the end of the demo knows of.
+        // At once: if this future is dropped, the end of the demo still stops the node.
         self.running.insert(id.to_owned(), Running { child, _input: input, watchers: JoinSet::new() });
         let Some(running) = self.running.get_mut(id) else { return Ok(()) };
-        // A node that cannot start at all says so at once; anything later is what the demo is there to show.
+        // Reports a node that cannot start at all; a later end is shown in the view.
         if let Ok(ended) = tokio::time::timeout(Duration::from_millis(30), running.child.wait()).await {
             self.running.remove(id);
             let status = ended.map_err(failed)?;
-            let words = fs::read_to_string(&log).unwrap_or_default();
-            let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("its log is empty").to_owned();
             return Err(Failure::Failed(format!("{id} did not start ({status}): {last}")));
         }
         let node = NodeId::new(id).map_err(|error| Failure::Failed(error.to_string()))?;
         let socket: Arc<Path> = Arc::from(self.state.socket_path(&node));
         running.watchers.spawn(watch(Arc::clone(&socket), self.reports.clone()));
-        running.watchers.spawn(talk(socket, id.to_owned(), self.reports.clone()));
+        running.watchers.spawn(exchange_messages(socket, id.to_owned(), self.reports.clone()));
         self.news.push(Input::Started(id.to_owned()));
         Ok(())
     }
 
-    /// Kills a node (kill -9); true when it ran.
+    /// Kills a node with SIGKILL; true if it was running.
     pub(super) async fn kill(&mut self, id: &str) -> bool {
         let Some(node) = self.running.get_mut(id) else { return false };
         node.watchers.abort_all();
-        // It is killed and reaped; that it was dead already is as good.
+        // Kills and reaps it; it fails only if the node is dead already.
         let _ = node.child.kill().await;
         self.running.remove(id);
         self.news.push(Input::Gone(id.to_owned()));
         true
     }
 
-    /// Asks a node to end (SIGTERM); its end is reported by [`Self::reap`].
+    /// Asks a node to stop with SIGTERM; [`Self::reap`] reports its end.
     pub(super) fn terminate(&mut self, id: &str) -> bool {
         let pid = self.running.get(id).and_then(|node| node.child.id());
         let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
-        // The child is not reaped yet, so that the number is still its own.
+        // The child is not reaped yet, so the process id is still its own.
         pid.is_some_and(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok())
     }
 
-    /// Notices nodes that ended.
+    /// Removes nodes whose process has ended.
     pub(super) fn reap(&mut self) {
         let ended = |node: &mut Running| matches!(node.child.try_wait(), Ok(Some(_)) | Err(_));
         let gone: Vec<String> =
@@ -194,21 +198,24 @@ impl Nodes {
         self.running.contains_key(id)
     }
 
-    /// Sends a text as this node, and says what came of it.
-    pub(super) async fn say(&mut self, id: &str, text: &str) -> Result<(), Failure> {
+    /// Sends a text as this node.
+    ///
+    /// # Errors
+    /// When the node does not accept it within [`SEND_TIMEOUT`].
+    pub(super) async fn send(&mut self, id: &str, text: &str) -> Result<(), Failure> {
         let node = NodeId::new(id).map_err(|error| Failure::Failed(error.to_string()))?;
         let socket = self.state.socket_path(&node);
         let sent = async {
             let client = Client::connect(&socket).await?;
             send_text(&client, text).await
         };
-        let late = |_| Failure::Failed(format!("{id} does not answer"));
-        tokio::time::timeout(SAY_WAIT, sent).await.map_err(late)??;
+        let late = |_| Failure::Failed(format!("{id} did not answer within 1 s"));
+        tokio::time::timeout(SEND_TIMEOUT, sent).await.map_err(late)??;
         self.news.push(Input::Sent { node: id.to_owned(), count: 1 });
         Ok(())
     }
 
-    /// Ends everything: the nodes politely, then Redis.
+    /// Stops the nodes with SIGTERM, then Redis.
     pub(super) async fn shutdown(mut self) {
         let ids: Vec<String> = self.running.keys().cloned().collect();
         for id in &ids {
@@ -218,15 +225,15 @@ impl Nodes {
         for (_, mut node) in std::mem::take(&mut self.running) {
             node.watchers.abort_all();
             ends.spawn(async move {
-                if tokio::time::timeout(POLITE_WAIT, node.child.wait()).await.is_err() {
-                    // Reaped, too: while it lives it is a user of Redis, which is not stopped then.
+                if tokio::time::timeout(STOP_TIMEOUT, node.child.wait()).await.is_err() {
+                    // Reaps it, too: Redis does not stop while a node still uses it.
                     let _ = node.child.kill().await;
                 }
             });
         }
         while ends.join_next().await.is_some() {}
         let Self { redis, folder, .. } = self;
-        // The folder goes after its server; a server that does not stop is told of in the log only.
+        // The folder is removed after its server; a server that does not stop is only logged.
         let ended = tokio::task::spawn_blocking(move || {
             drop(redis);
             drop(folder);
@@ -234,16 +241,16 @@ impl Nodes {
         let _ = ended.await;
     }
 
-    /// What happened by this side's own doing since the last call.
+    /// What this side did itself since the last call.
     pub(super) fn news(&mut self) -> Vec<Input> {
         std::mem::take(&mut self.news)
     }
 }
 
-/// Reports a node's state and events for as long as it can be reached.
+/// Reports a node's state and events while the node can be reached.
 async fn watch(socket: Arc<Path>, reports: mpsc::Sender<Input>) {
     loop {
-        // The node is starting, or gone: then this task is aborted.
+        // Without a connection the node is starting, or gone; in that case this task is aborted.
         if let Ok(client) = Client::connect(&socket).await {
             let _ = follow(&client, &socket, &reports).await;
         }
@@ -252,7 +259,7 @@ async fn watch(socket: Arc<Path>, reports: mpsc::Sender<Input>) {
 }
 
 async fn follow(client: &Client, socket: &Path, reports: &mpsc::Sender<Input>) -> Result<(), CallError> {
-    // Events on a connection of their own: a full queue of them must not hold up the answers.
+    // Events have their own connection: a full queue of them must not delay the answers.
     let feed = Client::connect(socket).await.map_err(|_| CallError::Lost)?;
     let (_, mut events) = feed.subscribe(SubscribeParams { events: None, after: Some("0-0".to_owned()) }).await?;
     let mut ticks = tokio::time::interval(POLL);
@@ -267,8 +274,8 @@ async fn follow(client: &Client, socket: &Path, reports: &mpsc::Sender<Input>) -
     }
 }
 
-/// Sends a message now and then, and receives what the others sent.
-async fn talk(socket: Arc<Path>, id: String, reports: mpsc::Sender<Input>) {
+/// Sends a message every [`MESSAGE_INTERVAL`], and receives the other nodes' messages.
+async fn exchange_messages(socket: Arc<Path>, id: String, reports: mpsc::Sender<Input>) {
     let mut number = 0_u64;
     loop {
         if let Ok(client) = Client::connect(&socket).await {
@@ -288,14 +295,14 @@ async fn talk(socket: Arc<Path>, id: String, reports: mpsc::Sender<Input>) {
                         return;
                     }
                 }
-                tokio::time::sleep(TALK).await;
+                tokio::time::sleep(MESSAGE_INTERVAL).await;
             }
         }
         tokio::time::sleep(POLL / 4).await;
     }
 }
 
-/// Waits until `holds` says so, feeding the model; false when `limit` passed first.
+/// Repeats `step`, with the time that is left, until it returns true; false if `limit` passes first.
 pub(super) async fn until<F>(limit: Duration, mut step: F) -> bool
 where
     F: AsyncFnMut(Duration) -> bool,

@@ -1,7 +1,7 @@
-//! The demo as lines, for pipes, logs and tests: it ends by itself.
+//! The demo as lines of text, for pipes, logs and tests: it ends by itself.
 //!
-//! 1. Exit code 0 only when every step was seen to happen.
-//! 2. It is over within 20 s, done or not.
+//! 1. Exit code 0 only if every step happened.
+//! 2. It ends within 20 s in any case.
 
 use super::model::{Input, Model};
 use super::nodes::{Nodes, ids, until};
@@ -15,8 +15,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-const STEP: Duration = Duration::from_secs(8);
-const WHOLE: Duration = Duration::from_secs(18);
+/// How long one step may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long all steps together may take.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(18);
 
 struct Story<'a, 'b> {
     output: &'a mut Output<'b>,
@@ -28,10 +30,10 @@ struct Story<'a, 'b> {
 /// Runs the demo without a terminal.
 ///
 /// # Errors
-/// [`Failure::Failed`] with the step that was not seen.
+/// [`Failure::Failed`] with the step that did not happen in time.
 pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
     let (reports, inputs) = mpsc::channel(1_024);
-    // Before anything is made that must be removed again.
+    // Before anything is created that must be removed again.
     let on = |kind| signal(kind).map_err(Failure::Output);
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
@@ -39,46 +41,48 @@ pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
     let mut nodes = Nodes::prepare(session.environment, reports).await?;
     let model = Model::new(ids(count));
     let mut story = Story { output: &mut session.output, model, inputs, begun: clock::now() };
-    let told = tokio::select! {
-        told = tokio::time::timeout(WHOLE, story.tell(&mut nodes, count)) => {
-            told.unwrap_or_else(|_| Err(Failure::Failed("the demo took longer than it should".to_owned())))
-        }
+    let ran = tokio::select! {
+        ran = tokio::time::timeout(TOTAL_TIMEOUT, story.run(&mut nodes, count)) => ran.unwrap_or_else(|_| {
+            Err(Failure::Failed(format!("the demo did not finish within {} s", TOTAL_TIMEOUT.as_secs())))
+        }),
         _ = interrupt.recv() => Err(Failure::Said(130)),
         _ = hangup.recv() => Err(Failure::Said(129)),
         _ = terminate.recv() => Err(Failure::Said(143)),
     };
-    // Reports that nobody reads any more must not hold up the end.
+    // Unread reports must not block the nodes' watchers while they stop.
     drop(story.inputs);
     nodes.shutdown().await;
-    told?;
-    Ok(session.output.line("Done: everything above was done by real processes on a private Redis, now stopped.")?)
+    ran?;
+    Ok(session
+        .output
+        .line("Done. Everything above was done by real processes on a private Redis, which are stopped now.")?)
 }
 
 impl Story<'_, '_> {
-    async fn tell(&mut self, nodes: &mut Nodes, count: usize) -> Outcome {
-        self.say(&format!("A private Redis runs; starting {count} nodes."))?;
+    async fn run(&mut self, nodes: &mut Nodes, count: usize) -> Outcome {
+        self.print(&format!("Started a private Redis; starting {count} nodes."))?;
         for id in ids(count) {
             nodes.start(&id).await?;
         }
         self.catch_up(nodes);
         self.wait("all nodes to join and elect a leader", Model::is_complete).await?;
         let leader = self.model.picture.leader.clone().unwrap_or_default();
-        self.say(&format!("{count} nodes are members; {leader} leads (term {}).", self.model.picture.term))?;
+        self.print(&format!("{count} nodes are members; {leader} is the leader (term {}).", self.model.picture.term))?;
 
-        self.wait("every node to hear every other", Model::all_heard_all).await?;
+        self.wait("every node to receive messages from every other", Model::all_messages_arrived).await?;
         let totals: Vec<String> =
             self.model.processes.iter().map(|(id, process)| format!("{id} {}", process.received_in_all())).collect();
-        self.say(&format!("Messages reach everyone; received so far: {}.", totals.join(", ")))?;
+        self.print(&format!("Every node receives messages from every other; received so far: {}.", totals.join(", ")))?;
 
-        self.say(&format!("Killing {leader}, the leader (kill -9)."))?;
+        self.print(&format!("Killing the leader {leader} (kill -9)."))?;
         self.model.take(Input::Ending { node: leader.clone(), how: "was killed" }, clock::now());
         nodes.kill(&leader).await;
         self.catch_up(nodes);
         self.wait("another node to take over", Model::is_taken_over).await?;
         let text = self.model.picture.takeover.as_ref().map(takeover_line).unwrap_or_default();
-        self.say(&format!("{text}."))?;
+        self.print(&format!("{text}."))?;
 
-        self.say(&format!("Restarting {leader}."))?;
+        self.print(&format!("Restarting {leader}."))?;
         let before = self.model.picture.rows.get(&leader).map_or(0, |row| row.incarnation);
         nodes.start(&leader).await?;
         self.catch_up(nodes);
@@ -89,7 +93,7 @@ impl Story<'_, '_> {
         .await?;
         let row = self.model.picture.rows.get(&leader).cloned().unwrap_or_default();
         let role = if row.leads { "leader" } else { "follower" };
-        self.say(&format!("{leader} joined again as a {role} (incarnation {}).", row.incarnation))
+        self.print(&format!("{leader} rejoined as a {role} (incarnation {}).", row.incarnation))
     }
 
     fn catch_up(&mut self, nodes: &mut Nodes) {
@@ -98,7 +102,7 @@ impl Story<'_, '_> {
         }
     }
 
-    fn say(&mut self, text: &str) -> Outcome {
+    fn print(&mut self, text: &str) -> Outcome {
         let passed = clock::now().since(self.begun).as_secs_f64();
         self.output.line(format!("{passed:6.2} s  {text}"))?;
         Ok(self.output.raw(b"")?)
@@ -106,7 +110,7 @@ impl Story<'_, '_> {
 
     async fn wait(&mut self, what: &str, holds: impl Fn(&Model) -> bool) -> Outcome {
         let mut written = Ok(());
-        let done = until(STEP, async |left| {
+        let done = until(STEP_TIMEOUT, async |left| {
             if holds(&self.model) {
                 return true;
             }
@@ -115,12 +119,16 @@ impl Story<'_, '_> {
                 && let Some(line) = self.model.picture.events.last()
             {
                 let text = format!("event: {}", line.text);
-                written = self.say(&text);
+                written = self.print(&text);
             }
             written.is_err()
         })
         .await;
         written?;
-        if done { Ok(()) } else { Err(Failure::Failed(format!("waited {STEP:?} in vain for {what}"))) }
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::Failed(format!("waited {STEP_TIMEOUT:?} for {what}, which did not happen")))
+        }
     }
 }

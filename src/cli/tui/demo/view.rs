@@ -1,8 +1,8 @@
-//! The demo's picture in the terminal.
+//! Draws the demo in the terminal.
 //!
-//! 1. Drawing changes nothing and asks nothing: it shows a [`Model`] at an instant, at any size.
+//! 1. Drawing has no side effects: it shows a [`Model`] at an instant, at any size.
 //!
-//! Not here: the parts that all views share (`crate::cli::tui::screen`), keys and the terminal itself (`live.rs`).
+//! Not here: the parts that all views share (`crate::cli::tui::screen`), keys and the terminal (`live.rs`).
 
 use super::model::Model;
 use crate::cli::terminal::Tint;
@@ -12,7 +12,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout};
 use ratatui::text::Line;
 
-const KEYS: &str = " k kill the leader (-9)   t end the leader   m send a message   r restart dead nodes   q quit ";
+const KEYS: &str = " k kill the leader (-9)   t stop the leader   m send a message   r restart dead nodes   q quit ";
 const COLUMNS: [(Column, Constraint); 7] = [
     (Column::Node, Constraint::Length(8)),
     (Column::Status, Constraint::Length(9)),
@@ -66,7 +66,7 @@ fn header(model: &Model, theme: Theme) -> Line<'_> {
     ])
 }
 
-/// The demo knows which processes it killed before the cluster does.
+/// The status that only the demo knows: it knows that a process is dead before the cluster does.
 fn word(model: &Model, id: &str) -> Option<(Tint, &'static str)> {
     let running = model.processes.get(id).is_some_and(|process| process.running);
     let known = model.picture.rows.get(id).is_some_and(|row| row.status.is_some());
@@ -134,7 +134,7 @@ mod tests {
         assert!(screen[4].contains("node-a   online    LEADER    1 s ago   3      0"), "{}", screen[4]);
         assert!(screen[5].contains("node-b") && screen[5].contains("node-a 3"), "{}", screen[5]);
         assert!(screen[6].contains("dead"), "{}", screen[6]);
-        assert!(screen[7].contains("node-c was killed; who takes over?"), "{}", screen[7]);
+        assert!(screen[7].contains("node-c was killed; waiting for a new leader"), "{}", screen[7]);
         assert!(screen[9].contains("00:00:01.000 node-c joined (incarnation 1)"), "{}", screen[9]);
         assert!(screen[23].contains("k kill the leader"), "{}", screen[23]);
     }

@@ -1,24 +1,24 @@
-//! The newest events of the cluster, as lines.
+//! The newest events of the cluster, as lines of text.
 //!
-//! 1. Bounded: the oldest line goes when one too many comes.
-//! 2. An event of the cluster is kept once, however often it is reported.
+//! 1. At most [`MAX_LINES`] are kept; a new line drops the oldest.
+//! 2. A cluster event is kept once, however often it is reported.
 //!
-//! Not here: what events mean for the picture (`picture.rs`).
+//! Not here: the effect of events on the picture (`picture.rs`).
 
 use crate::cli::events::describe;
 use crate::cli::terminal::Tint;
 use serde_json::Value;
 use std::collections::VecDeque;
 
-/// How many lines are kept.
-pub(crate) const KEPT: usize = 1_000;
+/// The most lines that are kept.
+pub(crate) const MAX_LINES: usize = 1_000;
 
-/// An event in words.
+/// An event as a line of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     /// When, in milliseconds of the Redis server's clock.
     pub(crate) at_ms: u64,
-    /// Its colour.
+    /// The colour of the text.
     pub(crate) tint: Tint,
     /// What happened.
     pub(crate) text: String,
@@ -32,10 +32,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Takes an event in; false when it is known already.
+    /// Adds an event; false if it is a duplicate.
     pub(crate) fn take(&mut self, event: &Value) -> bool {
         let number = |name: &str| event.get(name).and_then(Value::as_u64);
-        // Local events have no number, and nobody else reports them.
+        // Local events have no sequence number and are reported once.
         if let Some(seq) = number("seq") {
             if seq <= self.newest {
                 return false;
@@ -44,18 +44,18 @@ impl Events {
         }
         let (tint, text) = describe(event);
         self.lines.push_back(Line { at_ms: number("at_ms").unwrap_or(0), tint, text });
-        if self.lines.len() > KEPT {
+        if self.lines.len() > MAX_LINES {
             self.lines.pop_front();
         }
         true
     }
 
-    /// How many there are.
+    /// The number of lines.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// The newest one.
+    /// The newest line.
     pub(crate) fn last(&self) -> Option<&Line> {
         self.lines.back()
     }
@@ -83,7 +83,7 @@ mod tests {
             assert!(events.take(&event(seq)));
             assert!(!events.take(&event(seq)), "the same event counted twice");
         }
-        assert_eq!(events.len(), KEPT);
+        assert_eq!(events.len(), MAX_LINES);
         let seen = |room, back| events.window(room, back).map(|line| line.at_ms).collect::<Vec<_>>();
         assert_eq!(seen(3, 0), [1_498, 1_499, 1_500]);
         assert_eq!(seen(2, 10), [1_489, 1_490]);

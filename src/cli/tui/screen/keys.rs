@@ -1,8 +1,8 @@
-//! The keys, read on a thread of its own, as reading blocks.
+//! Reads keys on a separate thread, because reading blocks.
 //!
-//! 1. The thread ends with what this returns, and does not read while nobody takes what it has read.
+//! 1. The thread ends when [`Keys`] is dropped, and stops reading while its queue is full.
 //!
-//! Not here: what keys mean (the views).
+//! Not here: what keys do (the views).
 
 use crate::cli::outcome::Failure;
 use crossterm::event::{self, Event, KeyEvent, KeyEventKind};
@@ -11,21 +11,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-const KEY_WAIT: Duration = Duration::from_millis(50);
-const QUEUED: usize = 64;
+/// How often the thread checks whether [`Keys`] was dropped.
+const KEY_POLL: Duration = Duration::from_millis(50);
+/// The most keys that wait to be read.
+const MAX_QUEUED: usize = 64;
 
-/// What came in.
+/// What the terminal sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Typed {
     /// A key.
     Key(KeyEvent),
-    /// The terminal has another size.
+    /// The terminal's size changed.
     Resized,
-    /// There will be no more.
+    /// The terminal is gone; nothing more will come.
     Lost,
 }
 
-/// The keys that come in.
+/// The reader of keys.
 #[derive(Debug)]
 pub(crate) struct Keys {
     typed: mpsc::Receiver<Typed>,
@@ -39,17 +41,17 @@ impl Drop for Keys {
 }
 
 impl Keys {
-    /// Reads from now on.
+    /// Starts to read.
     ///
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn read() -> Result<Self, Failure> {
         let over = Arc::new(AtomicBool::new(false));
-        let (sender, typed) = mpsc::channel(QUEUED);
+        let (sender, typed) = mpsc::channel(MAX_QUEUED);
         let seen = Arc::clone(&over);
         let read = move || {
             while !seen.load(Ordering::Relaxed) {
-                let typed = match event::poll(KEY_WAIT) {
+                let typed = match event::poll(KEY_POLL) {
                     Ok(false) => continue,
                     Ok(true) => event::read().map_or(Some(Typed::Lost), |event| read_event(&event)),
                     // The terminal is gone.
@@ -63,10 +65,12 @@ impl Keys {
             }
         };
         let started = std::thread::Builder::new().name("keys".to_owned()).spawn(read);
-        started.map(|_| Self { typed, over }).map_err(|error| Failure::Failed(format!("cannot read keys: {error}")))
+        started
+            .map(|_| Self { typed, over })
+            .map_err(|error| Failure::Failed(format!("cannot start the thread that reads keys: {error}")))
     }
 
-    /// The next one.
+    /// Waits for the next input.
     pub(crate) async fn next(&mut self) -> Typed {
         self.typed.recv().await.unwrap_or(Typed::Lost)
     }
@@ -75,7 +79,7 @@ impl Keys {
 fn read_event(event: &Event) -> Option<Typed> {
     match event {
         Event::Resize(..) => Some(Typed::Resized),
-        // A key that is held down is a key that is pressed often.
+        // A key that is held down counts as repeated presses.
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Typed::Key(*key)),
         _ => None,
     }

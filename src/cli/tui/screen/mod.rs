@@ -1,12 +1,13 @@
-//! What every view in a terminal is made of; `top` and `demo` are such views.
+//! The parts of every view in a terminal; `top` and `demo` are such views.
 //!
-//! 1. The terminal is restored on every way out: a key, a signal, an error, a panic, and, by `keeper.rs`, also `kill -9`.
-//! 2. A view is a picture, pure, and a drawing of it that changes nothing; keys and news come in between two drawings.
+//! 1. The terminal is restored however the view ends: by a key, a signal, an error, a panic, and, through `restorer.rs`, `kill -9`.
+//! 2. A view is a pure picture, and a drawing of it without side effects; keys and news change the picture between two drawings.
 //!
-//! `picture.rs` what is known of the cluster · `events.rs` the newest events · `paint.rs` the parts that are drawn ·
-//! `nodes.rs` the table of nodes · `stage.rs` the screen with its keys and signals, from `terminal.rs`, `keys.rs`, `signals.rs`.
+//! `picture.rs` the state of the cluster · `events.rs` the newest events · `paint.rs` parts of the drawing · `nodes.rs` the table of
+//! nodes · `stage.rs` the screen with keys and signals, from `terminal.rs`, `keys.rs`, `signals.rs` · `restorer.rs` restores the
+//! terminal of a killed view.
 //!
-//! Not here: where the news comes from, and what the keys do (`crate::cli::tui::top`, `crate::cli::tui::demo`).
+//! Not here: the source of the news, and what keys do (`crate::cli::tui::top`, `crate::cli::tui::demo`).
 
 mod events;
 mod keys;
@@ -23,6 +24,6 @@ pub(crate) use paint::{Theme, event_list, key_line, lease_line, takeover_line};
 #[cfg(test)]
 pub(crate) use picture::tests as samples;
 pub(crate) use picture::{Picture, Row};
-pub(crate) use restorer::keep;
+pub(crate) use restorer::run_restorer;
 pub(crate) use signals::Signals;
 pub(crate) use stage::{Stage, ViewInput};

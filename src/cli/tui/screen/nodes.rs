@@ -1,7 +1,7 @@
 //! The table of nodes.
 //!
-//! 1. Only the rows that are given are looked at, so that drawing costs what is seen and not what there is.
-//! 2. What nodes say of themselves is shown without control characters, and cut by the columns it takes, not by characters.
+//! 1. Only the visible rows are processed, so that drawing does not get slower with more nodes.
+//! 2. The nodes' texts are shown without control characters, and cut by display width, not by characters.
 //!
 //! Not here: which rows in which order (the views).
 
@@ -17,8 +17,8 @@ use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row as TableRow, Table};
 use std::time::Duration;
 
-/// The most of a text that is looked at; no column is wider.
-const CELL: usize = 200;
+/// The most characters of a text that are processed; no column is wider.
+const MAX_CELL: usize = 200;
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +30,18 @@ pub(crate) enum Column {
     Seen,
     /// The round trip of the newest heartbeat.
     Latency,
-    /// How long ago this life joined.
+    /// The time since this incarnation joined.
     Up,
     Version,
     Name,
     Capabilities,
     Labels,
-    /// One that only this view has: its place in [`NodeTable::own`], its title and width.
+    /// A column of one view only: its index for [`NodeTable::own`], its title and width.
     Own(usize, &'static str, u16),
 }
 
 impl Column {
-    /// Its heading.
+    /// The column's heading.
     #[must_use]
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Column {
         }
     }
 
-    /// How wide it is, where its content does not decide.
+    /// The column's width, if its content does not decide it.
     #[must_use]
     pub(crate) fn width(self) -> u16 {
         match self {
@@ -74,21 +74,21 @@ impl Column {
     }
 }
 
-/// What is drawn.
+/// The table to draw.
 pub(crate) struct NodeTable<'a> {
     pub(crate) picture: &'a Picture,
     pub(crate) columns: &'a [(Column, Constraint)],
-    /// The nodes in sight, in order.
+    /// The visible nodes, in order.
     pub(crate) ids: &'a [String],
-    /// The place among them that is marked.
+    /// The index of the selected node among them.
     pub(crate) marked: Option<usize>,
-    /// The column that rows are sorted by, and whether the other way round.
+    /// The column that rows are sorted by, and whether the order is reversed.
     pub(crate) sorted: Option<(Column, bool)>,
     pub(crate) title: Line<'a>,
     pub(crate) theme: Theme,
-    /// The word for a node's status, where it is not that of the cluster.
+    /// A node's status, if the view knows it better than the cluster.
     pub(crate) word: &'a dyn Fn(&str) -> Option<(Tint, &'static str)>,
-    /// The text of a column of the view's own.
+    /// The text of a column of this view.
     pub(crate) own: &'a dyn Fn(&str, usize) -> String,
 }
 
@@ -99,7 +99,7 @@ impl NodeTable<'_> {
         usize::from(height.saturating_sub(2))
     }
 
-    /// Draws it.
+    /// Draws the table.
     pub(crate) fn draw(self, frame: &mut Frame<'_>, area: Rect, now: Moment) {
         let server_now = self.picture.server_now_ms(now);
         let nothing = Row::default();
@@ -127,30 +127,30 @@ impl NodeTable<'_> {
 
     fn cell(&self, column: Column, id: &str, row: &Row, server_now: u64) -> (Tint, String) {
         let passed = |at: u64| Duration::from_millis(server_now.saturating_sub(at));
-        let said = |text: &str| (Tint::Plain, if text.is_empty() { "-".to_owned() } else { clean(text, CELL) });
+        let or_dash = |text: &str| (Tint::Plain, if text.is_empty() { "-".to_owned() } else { clean(text, MAX_CELL) });
         match column {
-            Column::Node => (if row.leads { Tint::Bold } else { Tint::Plain }, clean(id, CELL)),
+            Column::Node => (if row.leads { Tint::Bold } else { Tint::Plain }, clean(id, MAX_CELL)),
             Column::Status => {
                 let (tint, word) = (self.word)(id).or(row.status.map(status_word)).unwrap_or((Tint::Dim, "-"));
                 (tint, word.to_owned())
             }
             Column::Role if row.leads => (Tint::Bold, "LEADER".to_owned()),
             Column::Role => (Tint::Plain, "follower".to_owned()),
-            Column::Seen if row.last_seen_ms == 0 => said(""),
+            Column::Seen if row.last_seen_ms == 0 => or_dash(""),
             Column::Seen => (Tint::Plain, age(passed(row.last_seen_ms))),
             Column::Latency => (Tint::Plain, row.latency.map_or_else(|| "-".to_owned(), latency)),
             Column::Up if row.status.is_some_and(is_alive) => (Tint::Plain, span(passed(row.joined_at_ms))),
-            Column::Up => said(""),
-            Column::Version => said(&row.version),
-            Column::Name => said(row.name.as_deref().unwrap_or_default()),
-            Column::Capabilities => said(&row.capabilities),
-            Column::Labels => said(&row.labels),
+            Column::Up => or_dash(""),
+            Column::Version => or_dash(&row.version),
+            Column::Name => or_dash(row.name.as_deref().unwrap_or_default()),
+            Column::Capabilities => or_dash(&row.capabilities),
+            Column::Labels => or_dash(&row.labels),
             Column::Own(place, ..) => (Tint::Plain, (self.own)(id, place)),
         }
     }
 }
 
-/// A round trip in words for people.
+/// A round trip as text.
 fn latency(round_trip: Duration) -> String {
     let millis = round_trip.as_secs_f64() * 1_000.0;
     if millis < 100.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }

@@ -1,9 +1,9 @@
-//! The parts of a view that are drawn alike everywhere: colours, the lease, events, a takeover, the line of keys.
+//! The parts that all views draw alike: colours, the lease, events, a takeover, the line of keys.
 //!
-//! 1. Drawing changes nothing and asks nothing, and any size will do.
-//! 2. Without colours nothing is lost: what a colour says stands there in words, too.
+//! 1. Drawing has no side effects and works at any size.
+//! 2. Nothing is shown by colour alone: the text says it, too.
 //!
-//! Not here: the table of nodes (`nodes.rs`), how a view is put together (the views).
+//! Not here: the table of nodes (`nodes.rs`), the layout (the views).
 
 use super::events::Events;
 use super::picture::{Picture, Takeover, Took};
@@ -17,18 +17,18 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph};
 use std::time::Duration;
 
-/// The longest id that is shown in a sentence.
+/// The most characters of an id that are shown in a sentence.
 const ID_SHOWN: usize = 40;
 
-/// How tints look.
+/// The styles of tints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
-    /// Whether colours are used; bold, dim and reversed text are no colours.
+    /// Whether to use colours. Bold, dim and reversed text are not colours.
     pub(crate) colour: bool,
 }
 
 impl Theme {
-    /// Colours unless `NO_COLOR` is set.
+    /// Uses colours unless `NO_COLOR` is set.
     #[must_use]
     pub(crate) fn of(environment: &Environment) -> Self {
         Self { colour: environment.get("NO_COLOR").is_none() }
@@ -48,49 +48,49 @@ impl Theme {
         }
     }
 
-    /// A piece of text.
+    /// A text in the style of a tint.
     #[must_use]
     pub(crate) fn span<'a>(self, tint: Tint, text: impl Into<std::borrow::Cow<'a, str>>) -> Span<'a> {
         Span::styled(text, self.style(tint))
     }
 
-    /// A part of the view under a line with its title.
+    /// A part of the view below a line with its title.
     #[must_use]
     pub(crate) fn part(self, title: Line<'_>) -> Block<'_> {
         Block::new().borders(Borders::TOP).border_style(self.style(Tint::Dim)).title(title)
     }
 }
 
-/// Draws the leader's lease as a bar: how much of it is left.
+/// Draws the remaining time of the leader's lease as a bar.
 pub(crate) fn lease_line(frame: &mut Frame<'_>, area: Rect, picture: &Picture, now: Moment, theme: Theme) {
     const TITLE: &str = " lease ";
     let left = picture.lease_left(now).unwrap_or_default();
     let whole = picture.lease_span.max(Duration::from_millis(1));
-    let (tint, words) = match (&picture.leader, left.is_zero()) {
+    let (tint, text) = match (&picture.leader, left.is_zero()) {
         (None, _) if picture.as_of_ms == 0 => (Tint::Dim, "?".to_owned()),
         (None, _) => (Tint::Red, "no leader".to_owned()),
-        (Some(_), true) => (Tint::Red, "is over".to_owned()),
-        // The leader renews it at each beat, long before half of it is gone.
+        (Some(_), true) => (Tint::Red, "expired".to_owned()),
+        // The leader renews it at each heartbeat, long before half of it has passed.
         (Some(_), false) if left < whole / 2 => (Tint::Yellow, format!("{:.1} s left", left.as_secs_f64())),
         (Some(_), false) => (Tint::Green, format!("{:.1} s left", left.as_secs_f64())),
     };
-    let room = usize::from(area.width).saturating_sub(TITLE.len() + words.len() + 2);
+    let room = usize::from(area.width).saturating_sub(TITLE.len() + text.len() + 2);
     let full =
         usize::try_from(left.as_millis().saturating_mul(room as u128) / whole.as_millis()).unwrap_or(0).min(room);
     let line = vec![
         theme.span(Tint::Dim, TITLE),
         theme.span(tint, "█".repeat(full)),
         theme.span(Tint::Dim, "░".repeat(room - full)),
-        Span::raw(format!(" {words}")),
+        Span::raw(format!(" {text}")),
     ];
     frame.render_widget(Line::from(line), area);
 }
 
-/// The last change of leaders in a sentence.
+/// The last change of the leader, in one sentence.
 pub(crate) fn takeover_line(takeover: &Takeover) -> String {
     let Takeover { from, how, to, begun, at_ms } = takeover;
     let from = clean(from, ID_SHOWN);
-    let Some((leader, term, took)) = to else { return format!("{from} {how}; who takes over?") };
+    let Some((leader, term, took)) = to else { return format!("{from} {how}; waiting for a new leader") };
     let leader = clean(leader, ID_SHOWN);
     if begun.is_some() {
         let took = if let Took::Exactly(took) = took { took.as_millis() } else { 0 };
@@ -99,13 +99,13 @@ pub(crate) fn takeover_line(takeover: &Takeover) -> String {
     let took = match took {
         Took::Exactly(took) => format!(" after {}", fine(*took)),
         Took::AtMost(took) => format!(" in at most {}", fine(*took)),
-        Took::Unknown => "; nobody here saw for how long nobody led".to_owned(),
+        Took::Unknown => "; it is not known how long there was no leader".to_owned(),
     };
     let at = time_of_day(*at_ms);
     format!("{} {leader} took over from {from} ({how}){took}", at.get(..8).unwrap_or_default())
 }
 
-/// A short duration with a digit more than [`span`] has.
+/// A short duration, with one more digit than [`span`].
 fn fine(duration: Duration) -> String {
     match duration.as_millis() {
         1_000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
@@ -113,7 +113,7 @@ fn fine(duration: Duration) -> String {
     }
 }
 
-/// Draws events, the newest at the bottom; `back`: how many of the newest are out of sight.
+/// Draws events, the newest at the bottom. `back`: how many of the newest are scrolled out of sight.
 pub(crate) fn event_list(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -133,7 +133,7 @@ pub(crate) fn event_list(
     frame.render_widget(Paragraph::new(lines).block(theme.part(title)), area);
 }
 
-/// Draws the keys that work, in the last line.
+/// Draws the available keys in the last line.
 pub(crate) fn key_line(frame: &mut Frame<'_>, area: Rect, keys: &str) {
     frame.render_widget(Paragraph::new(keys).style(Style::new().add_modifier(Modifier::REVERSED)), area);
 }
@@ -151,7 +151,7 @@ mod tests {
             to: None,
             at_ms: 3_723_004,
         };
-        assert_eq!(takeover_line(&takeover), "a\u{fffd} was killed; who takes over?");
+        assert_eq!(takeover_line(&takeover), "a\u{fffd} was killed; waiting for a new leader");
         takeover.to = Some(("b".to_owned(), 6, Took::Exactly(Duration::from_millis(1_234))));
         assert_eq!(takeover_line(&takeover), "b took over after 1234 ms (term 6)");
         (takeover.begun, takeover.how) = (None, "process died".to_owned());

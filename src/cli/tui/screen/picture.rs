@@ -1,9 +1,9 @@
-//! What a view knows of the cluster, pure: states and events in, a picture out.
+//! A view's pure model of the cluster: states and events in, a picture out.
 //!
-//! 1. No clock, no I/O: times come with what is taken in.
-//! 2. Terms only rise: an answer from before an election does not undo it.
+//! 1. No clock, no I/O: times come with the inputs.
+//! 2. Terms only rise: an answer from before an election does not undo the election.
 //!
-//! Not here: drawing (`paint.rs`, `nodes.rs`), asking (the views).
+//! Not here: drawing (`paint.rs`, `nodes.rs`), calls (the views).
 
 use super::events::Events;
 use crate::cluster::time::{Moment, millis};
@@ -13,12 +13,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What is known of one node.
+/// What is known about one node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Row {
-    /// Its name, where it has one besides its id.
+    /// Its name, if that differs from its id.
     pub(crate) name: Option<String>,
-    /// `None`: no state has told of it yet.
+    /// `None`: no state with this node has arrived yet.
     pub(crate) status: Option<Status>,
     pub(crate) leads: bool,
     pub(crate) incarnation: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Row {
     pub(crate) version: String,
     pub(crate) capabilities: String,
     pub(crate) labels: String,
-    /// The round trip of its newest heartbeat, where history tells.
+    /// The round trip of its newest heartbeat, if the history has one.
     pub(crate) latency: Option<Duration>,
 }
 
@@ -49,29 +49,29 @@ impl Row {
     }
 }
 
-/// How long a change of leaders took.
+/// How long a change of the leader took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Took {
-    /// From the end of the old leader to the first report of the new one.
+    /// Measured from the end of the old leader to the first report of the new one.
     Exactly(Duration),
-    /// The old leader ended somewhere after its last heartbeat, which is this long before the election.
+    /// The time from the old leader's last heartbeat to the election; the old leader ended in between.
     AtMost(Duration),
-    /// Nobody saw when the old leader ended.
+    /// It is not known when the old leader ended.
     Unknown,
 }
 
-/// A change of leaders.
+/// A change of the leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Takeover {
-    /// Who led before.
+    /// The old leader.
     pub(crate) from: String,
-    /// How it ended, in words.
+    /// How it ended, as text.
     pub(crate) how: String,
-    /// When it ended, where this process ended it.
+    /// When it ended, if this process stopped it.
     pub(crate) begun: Option<Moment>,
     /// The new leader, its term, and how long it took.
     pub(crate) to: Option<(String, u64, Took)>,
-    /// When the new one was elected, in milliseconds of the Redis server's clock; 0: not known.
+    /// When the new leader was elected, in milliseconds of the Redis server's clock; 0: not known.
     pub(crate) at_ms: u64,
 }
 
@@ -83,27 +83,27 @@ pub(crate) struct Picture {
     pub(crate) leader: Option<String>,
     pub(crate) term: u64,
     pub(crate) lease_ends_ms: Option<u64>,
-    /// The longest that the lease of this term was seen to stand: the whole of its bar.
+    /// The longest remaining time seen of this term's lease: the full length of its bar.
     pub(crate) lease_span: Duration,
-    /// When the last state was true, in milliseconds of the Redis server's clock.
+    /// The time of the last state, in milliseconds of the Redis server's clock.
     pub(crate) as_of_ms: u64,
-    /// A time on the Redis server's clock, and when it came in, to go on from there.
+    /// A time on the Redis server's clock, and the local moment it arrived, to extrapolate from.
     clock: (u64, Moment),
     pub(crate) redis_ok: bool,
     pub(crate) redis_mode: String,
     pub(crate) events: Events,
     pub(crate) takeover: Option<Takeover>,
-    /// Who gave leadership up, and when, until the next one is elected.
+    /// The leader that lost leadership, and when, until the next one is elected.
     vacant: Option<(String, u64)>,
 }
 
 impl Picture {
-    /// Nothing is known yet but that there will be these nodes.
+    /// A picture of these nodes, with nothing known about them.
     pub(crate) fn of(ids: impl IntoIterator<Item = String>) -> Self {
         Self { rows: ids.into_iter().map(|id| (id, Row::default())).collect(), ..Self::default() }
     }
 
-    /// Takes a state in, with all its nodes and no others.
+    /// Applies a state; only its nodes remain in the picture.
     pub(crate) fn take_state(&mut self, state: &ClusterState, now: Moment) {
         let known = std::mem::take(&mut self.rows);
         let mut known: BTreeMap<String, Row> = known;
@@ -114,7 +114,7 @@ impl Picture {
         self.take_rest(state, now);
     }
 
-    /// Takes from a state what it says of nodes that the picture has already.
+    /// Applies a state, but only to nodes that are in the picture already.
     pub(crate) fn take_known(&mut self, state: &ClusterState, now: Moment) {
         for node in &state.nodes {
             if let Some(row) = self.rows.get_mut(&node.node_id) {
@@ -127,12 +127,12 @@ impl Picture {
     fn take_rest(&mut self, state: &ClusterState, now: Moment) {
         self.redis_ok = state.redis.status == RedisStatus::Ok;
         self.redis_mode.clone_from(&state.redis.mode);
-        // A clock that goes back is another server's, or was set.
+        // A clock that goes back belongs to another server, or was set.
         if state.as_of_ms < self.as_of_ms {
             self.clock = (0, now);
         }
         self.as_of_ms = state.as_of_ms;
-        self.hear_clock(state.as_of_ms.saturating_add(state.age_ms), now);
+        self.update_clock(state.as_of_ms.saturating_add(state.age_ms), now);
         if state.term < self.term {
             self.mark_leader();
             return;
@@ -149,9 +149,9 @@ impl Picture {
         }
     }
 
-    /// What is heard of the server's clock is never ahead of it, but often behind, as a node's view gets older between two
-    /// beats: what is furthest ahead is nearest to it.
-    fn hear_clock(&mut self, at_ms: u64, now: Moment) {
+    /// Reported times are never ahead of the server's clock but often behind it, because a node's view gets older between two
+    /// heartbeats: so the latest report is the most accurate.
+    fn update_clock(&mut self, at_ms: u64, now: Moment) {
         if at_ms > self.server_now_ms(now) {
             self.clock = (at_ms, now);
         }
@@ -163,14 +163,14 @@ impl Picture {
         }
     }
 
-    /// Takes an event in; false when it is known already.
+    /// Applies an event; false if it is a duplicate.
     pub(crate) fn take_event(&mut self, event: &Value, now: Moment) -> bool {
         if !self.events.take(event) {
             return false;
         }
         let text = |name: &str| event.get(name).and_then(Value::as_str);
         let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or(0);
-        self.hear_clock(number("at_ms"), now);
+        self.update_clock(number("at_ms"), now);
         match (text("event"), text("leader_id")) {
             (Some("cluster.leader_lost"), Some(leader)) => self.vacant = Some((leader.to_owned(), number("at_ms"))),
             (Some("cluster.leader_elected"), Some(leader)) => {
@@ -191,7 +191,7 @@ impl Picture {
         true
     }
 
-    /// This process is about to end a leader: the change is timed from here.
+    /// Starts to time a change of the leader: this process is about to stop it.
     pub(crate) fn ending(&mut self, leader: &str, how: &str, now: Moment) {
         let (from, how) = (leader.to_owned(), how.to_owned());
         self.takeover = Some(Takeover { from, how, begun: Some(now), to: None, at_ms: 0 });
@@ -207,7 +207,7 @@ impl Picture {
         }
     }
 
-    /// A change of leaders as the cluster's events tell it, where this process did not time it itself.
+    /// Records a change of the leader from the cluster's events, unless this process timed it itself.
     fn elected(&mut self, from: &str, why: &str, to: &str, term: u64, at_ms: u64) {
         let known = self.takeover.as_ref().and_then(|takeover| takeover.to.as_ref());
         if known.is_some_and(|(_, known, _)| *known >= term) {
@@ -217,7 +217,7 @@ impl Picture {
         let last_seen = self.rows.get(from).map_or(0, |row| row.last_seen_ms);
         let took = match (given_up, last_seen) {
             (Some(at), _) => Took::Exactly(Duration::from_millis(at_ms.saturating_sub(at))),
-            // Beats from after the election are those of its next life.
+            // Heartbeats after the election belong to the old leader's next incarnation.
             (None, seen) if seen > 0 && seen <= at_ms => Took::AtMost(Duration::from_millis(at_ms - seen)),
             (None, _) => Took::Unknown,
         };
@@ -226,13 +226,13 @@ impl Picture {
             Some(Takeover { from: from.to_owned(), how, begun: None, to: Some((to.to_owned(), term, took)), at_ms });
     }
 
-    /// The time on Redis's clock, as far as known.
+    /// The estimated time on the Redis server's clock; 0: not known.
     pub(crate) fn server_now_ms(&self, now: Moment) -> u64 {
         let (at_ms, heard) = self.clock;
         if at_ms == 0 { 0 } else { at_ms.saturating_add(millis(now.since(heard))) }
     }
 
-    /// How long the leader's lease still stands.
+    /// The remaining time of the leader's lease; `None` without a leader.
     pub(crate) fn lease_left(&self, now: Moment) -> Option<Duration> {
         let end = self.lease_ends_ms.filter(|_| self.leader.is_some())?;
         Some(Duration::from_millis(end.saturating_sub(self.server_now_ms(now))))

@@ -1,15 +1,15 @@
-//! The process that restores the terminal when a view was killed and could not do it itself.
+//! The process that restores the terminal when a view was killed and could not restore it itself.
 //!
 //! ```text
-//!  shell ── the view ──socket── keeper (a process group of its own, the same terminal)
-//!               └ kill -9 ─────▶ end of the socket: back to the modes and the screen of before
+//!  shell ── the view ──socket── restorer (its own process group, the same terminal)
+//!               └ kill -9 ─────▶ end of the socket: restores the previous modes and screen
 //! ```
 //!
-//! 1. A view that ends by itself kills its keeper; so the end of the socket means that the view died with its screen open.
-//! 2. Modes are only given back while they are the view's: a shell that has taken the terminal already has set its own.
-//! 3. It is in a process group of its own, so that what the terminal sends to the view does not end it.
+//! 1. A view that ends normally kills its restorer; so the end of the socket means that the view died with its screen open.
+//! 2. Modes are only restored while they are the view's: a shell that already uses the terminal has set its own.
+//! 3. It has its own process group, so that signals from the terminal to the view do not end it.
 //!
-//! Not here: what the view does itself (`terminal.rs`).
+//! Not here: the restoration by the view itself (`terminal.rs`).
 
 use crate::guard::block_background_stops;
 use rustix::net::sockopt::Timeout;
@@ -22,41 +22,41 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The hidden subcommand that is the keeper.
+/// The hidden subcommand that runs the restorer.
 pub(crate) const KEEP_COMMAND: &str = "keep-screen";
-/// How long a view waits for its keeper; then it goes on without one.
-const START: Duration = Duration::from_secs(2);
-/// What leaves the alternate screen, shows the cursor and ends all colours.
+/// How long a view waits for its restorer to start; after that it runs without one.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
+/// The control sequence that resets colours, leaves the alternate screen and shows the cursor.
 const RESTORE: &[u8] = b"\x1b[0m\x1b[?1049l\x1b[?25h";
 
-/// A running keeper; dropping it ends it.
+/// A running restorer; dropping this kills it.
 #[derive(Debug)]
 pub(crate) struct TerminalRestorer {
     child: Child,
-    /// Its end is what the keeper waits for.
+    /// The restorer waits for the end of this socket.
     _line: Socket,
 }
 
 impl TerminalRestorer {
-    /// Starts it, and waits until it knows the terminal's modes: call this before they are changed.
+    /// Starts the restorer, and waits until it has read the terminal's modes: call this before changing them.
     ///
     /// # Errors
-    /// Of the system calls, and when it does not get ready in time.
+    /// Errors of the system calls, and a restorer that is not ready in time.
     pub(crate) fn start() -> io::Result<Self> {
         let (mut here, there) = Socket::pair()?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0("clawster").arg(KEEP_COMMAND).process_group(0);
         command.stdin(Stdio::from(OwnedFd::from(there))).stdout(Stdio::inherit()).stderr(Stdio::null());
         let child = command.spawn()?;
-        // The command holds the other end until here; what is left of it after this is the keeper's.
+        // Drops this process's copy of the other end; only the restorer has it now.
         drop(command);
-        set_socket_timeout(&here, Timeout::Recv, Some(START))?;
-        let mut keeper = Self { child, _line: here.try_clone()? };
+        set_socket_timeout(&here, Timeout::Recv, Some(START_TIMEOUT))?;
+        let mut restorer = Self { child, _line: here.try_clone()? };
         match here.read(&mut [0]) {
-            Ok(1) => Ok(keeper),
+            Ok(1) => Ok(restorer),
             Ok(_) => {
-                let ended = keeper.child.wait()?;
-                Err(io::Error::other(format!("it ended: {ended}")))
+                let ended = restorer.child.wait()?;
+                Err(io::Error::other(format!("the process that restores the terminal ended: {ended}")))
             }
             Err(error) => Err(error),
         }
@@ -65,19 +65,19 @@ impl TerminalRestorer {
 
 impl Drop for TerminalRestorer {
     fn drop(&mut self) {
-        // It is killed and reaped; that it was dead already is as good.
+        // Kills and reaps it; it fails only if the process is dead already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Is the keeper: standard input is the socket, standard output the terminal. Returns once the view is dead.
+/// Runs the restorer: standard input is the socket, standard output the terminal. Returns once the view is dead.
 ///
 /// # Errors
 /// When this was not started by a view.
-pub(crate) fn keep() -> io::Result<()> {
+pub(crate) fn run_restorer() -> io::Result<()> {
     let (line, terminal) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-    // Else the terminal would stop this process for setting modes from the background.
+    // Otherwise the terminal would stop this process when it sets modes from the background.
     block_background_stops()?;
     let before = tcgetattr(terminal)?;
     rustix::io::write(line, b"r")?;
@@ -89,7 +89,7 @@ pub(crate) fn keep() -> io::Result<()> {
             Err(_) => break,
         }
     }
-    // A shell's line editor takes keys one by one, too, but leaves those that send signals to the terminal.
+    // A shell's line editor also reads single keys, but leaves signal keys to the terminal.
     let is_the_views = !tcgetattr(terminal)?.local_modes.intersects(LocalModes::ISIG | LocalModes::ICANON);
     let mut out = io::stdout().lock();
     out.write_all(RESTORE)?;

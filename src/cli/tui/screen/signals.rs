@@ -1,9 +1,9 @@
-//! The signals that a view takes.
+//! The signals that a view handles.
 //!
-//! 1. A signal that asks for the end names the exit code that a shell would give: 128 and its number.
-//! 2. A stop asked for by the terminal comes here first, so that it is given back before.
+//! 1. A signal that ends the view comes with the exit code that a shell would report: 128 plus its number.
+//! 2. SIGTSTP is handled here, so that the terminal is restored before the process stops.
 //!
-//! Not here: what is done about them (`stage.rs`).
+//! Not here: the reaction (`stage.rs`).
 
 use crate::cli::outcome::Failure;
 use rustix::process::{Signal as Number, getpid, getppid, getsid, kill_current_process_group, kill_process};
@@ -14,18 +14,18 @@ const STOP: i32 = 20;
 /// SIGCONT.
 const CONTINUE: i32 = 18;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The end, with this exit code.
+    /// To end, with this exit code.
     End(u8),
-    /// To stop, until it is continued.
+    /// To stop until SIGCONT.
     Stop,
-    /// It was continued.
+    /// The process was continued by SIGCONT.
     Continued,
 }
 
-/// Listens for them.
+/// A listener for the signals.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -37,10 +37,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on; what comes before anybody asks is kept.
+    /// Starts to listen; signals that arrive before [`Self::next`] is called are kept.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses to install a handler.
     pub(crate) fn listen() -> Result<Self, Failure> {
         let on = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")));
         Ok(Self {
@@ -53,7 +53,7 @@ impl Signals {
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::End(143),
@@ -66,14 +66,14 @@ impl Signals {
     }
 }
 
-/// Asks the whole process group to stop, as the terminal does where it sees Ctrl-Z itself. Nothing happens where nobody would
-/// be there to continue it: this is no job of a shell then.
+/// Stops the whole process group, like the terminal does on Ctrl-Z. Does nothing if this process is not a shell's job, because then
+/// nothing would continue it.
 pub(crate) fn stop_group() -> bool {
     let is_job = getppid().is_some_and(|parent| getsid(Some(parent)).ok() == getsid(None).ok());
     is_job && kill_current_process_group(Number::TSTP).is_ok()
 }
 
-/// Stops this process, now; that it was continued again is told by [`Signals::next`].
+/// Stops this process now; [`Signals::next`] reports when it is continued.
 pub(crate) fn stop_here() -> bool {
     kill_process(getpid(), Number::STOP).is_ok()
 }

@@ -1,9 +1,9 @@
-//! A screen with its keys and signals: what a view runs on.
+//! The screen with its keys and signals, which a view runs on.
 //!
-//! 1. While the process is stopped (Ctrl-Z) the terminal is the shell's; the view comes back with `fg`.
-//! 2. A process that was stopped and continued from outside takes the terminal again, as a shell may have changed it.
+//! 1. While the process is stopped (Ctrl-Z) the terminal belongs to the shell; `fg` restores the view.
+//! 2. A process that was stopped and continued from outside sets up the terminal again, because a shell may have changed it.
 //!
-//! Not here: what is drawn and what the keys mean (the views).
+//! Not here: the drawing and the meaning of keys (the views).
 
 use super::keys::{Keys, Typed};
 use super::signals::{Asked, Signals, stop_group, stop_here};
@@ -13,19 +13,19 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
 use std::io::IsTerminal;
 
-/// What came to a view.
+/// An input of a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ViewInput {
     /// A key for the view.
     Key(KeyEvent),
-    /// The picture must be drawn again: another size, or back from a stop.
+    /// The view must be redrawn: the size changed, or the process was continued.
     Redraw,
-    /// The view shall end; a signal's exit code, `None` for Ctrl-C and a terminal that is gone.
+    /// The view must end: with a signal's exit code; `None` for Ctrl-C or a terminal that is gone.
     End(Option<u8>),
 }
 
 impl ViewInput {
-    /// What a view that ends returns.
+    /// The outcome of a view that ends.
     ///
     /// # Errors
     /// [`Failure::Said`] with a signal's exit code.
@@ -36,21 +36,22 @@ impl ViewInput {
 
 /// See the module's text.
 pub(crate) struct Stage {
-    /// None while the process is stopped.
+    /// `None` while the process is stopped.
     screen: Option<Screen>,
     keys: Keys,
     signals: Signals,
+    /// The command to recommend when the terminal cannot show the view.
     instead: &'static str,
 }
 
 impl Stage {
-    /// Whether this process has a terminal to show a view on.
+    /// Whether standard input and output are a terminal.
     #[must_use]
     pub(crate) fn is_possible() -> bool {
         std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
     }
 
-    /// Takes the terminal. `instead`: the command to name where that does not work.
+    /// Sets up the terminal. `instead`: the command to recommend if that fails.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -59,7 +60,7 @@ impl Stage {
         Ok(Self { screen: Some(screen), keys: Keys::read()?, signals, instead })
     }
 
-    /// Draws, but nothing while the process is being stopped.
+    /// Draws; does nothing while the process is stopped.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -75,10 +76,10 @@ impl Stage {
         self.screen.as_ref().map_or(Ok((0, 0)), Screen::size)
     }
 
-    /// Waits for what comes next. Nothing is lost when this is given up.
+    /// Waits for the next input. Cancel safe: no input is lost when the future is dropped.
     ///
     /// # Errors
-    /// When the terminal cannot be taken again after a stop.
+    /// When the terminal cannot be set up again after a stop.
     pub(crate) async fn next(&mut self) -> Result<ViewInput, Failure> {
         loop {
             tokio::select! {
@@ -96,7 +97,7 @@ impl Stage {
                         stop_here();
                     }
                     Asked::Continued => {
-                        // Given back first: its modes are those that the shell will find again.
+                        // Restores it first, so that the modes to restore later are the shell's.
                         self.screen = None;
                         self.screen = Some(Screen::open(self.instead)?);
                         return Ok(ViewInput::Redraw);

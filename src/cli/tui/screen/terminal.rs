@@ -1,9 +1,9 @@
-//! The terminal, taken for a view and given back.
+//! Sets up the terminal for a view and restores it.
 //!
-//! 1. Giving back happens once for each taking, by whoever comes first: the view's end, a stop, or a panic of any thread.
-//! 2. A panic gives it back before it is told of.
+//! 1. The terminal is restored once per setup: by the end of the view, by a stop, or by a panic of any thread, whichever is first.
+//! 2. On a panic the terminal is restored before the message is printed.
 //!
-//! Not here: keys (`keys.rs`), what happens when the process is killed (`keeper.rs`).
+//! Not here: keys (`keys.rs`), the case that the process is killed (`restorer.rs`).
 
 use crate::cli::outcome::Failure;
 use crate::cli::tui::screen::restorer::TerminalRestorer;
@@ -19,21 +19,21 @@ use std::io::{self, Stdout};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the terminal is taken; there is one for the process.
+/// Whether the terminal is set up for a view; a process has only one.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Whether a thread panicked while a view was open.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 
-/// The screen, given back when this is dropped.
+/// The view's screen; dropping this restores the terminal.
 pub(crate) struct Screen {
     terminal: ratatui::Terminal<CrosstermBackend<Stdout>>,
-    // After the terminal: what gives it back must not be seen as the view's death.
-    _keeper: Option<TerminalRestorer>,
+    // Dropped after the terminal was restored, so that the restorer does not restore it a second time.
+    _restorer: Option<TerminalRestorer>,
 }
 
 impl Screen {
-    /// Takes the terminal. `instead`: the command to name where it cannot show a view.
+    /// Sets up the terminal. `instead`: the command to recommend if it cannot show a view.
     ///
     /// # Errors
     /// [`Failure::Failed`] with that command.
@@ -41,44 +41,46 @@ impl Screen {
         let failed =
             |error: io::Error| Failure::Failed(format!("this terminal cannot show the view: {error}; use `{instead}`"));
         HOOK.call_once(|| {
-            let tell = std::panic::take_hook();
+            let print_panic = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 if TAKEN.load(Ordering::SeqCst) {
                     PANICKED.store(true, Ordering::SeqCst);
-                    give_back();
+                    restore();
                 }
-                tell(panic);
+                print_panic(panic);
             }));
         });
-        // A view without one works as well, but for `kill -9`.
-        let keeper = TerminalRestorer::start().ok();
+        // Without a restorer the view works, too; only `kill -9` leaves the terminal changed.
+        let restorer = TerminalRestorer::start().ok();
         enable_raw_mode().map_err(failed)?;
         TAKEN.store(true, Ordering::SeqCst);
-        // Nothing here asks the terminal for an answer: it would come between the keys, and some give none.
+        // Nothing here queries the terminal: the answer would mix with the keys, and some terminals give none.
         let opened = execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All), Hide)
             .and_then(|()| ratatui::Terminal::new(CrosstermBackend::new(io::stdout())));
         match opened {
-            Ok(terminal) => Ok(Self { terminal, _keeper: keeper }),
+            Ok(terminal) => Ok(Self { terminal, _restorer: restorer }),
             Err(error) => {
-                give_back();
+                restore();
                 Err(failed(error))
             }
         }
     }
 
-    /// Draws; what stays as it was is not written again.
+    /// Draws; only changed cells are written.
     ///
     /// # Errors
     /// When the terminal is gone, or a thread of this process has panicked.
     pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
         if PANICKED.load(Ordering::SeqCst) {
-            return Err(Failure::Failed("a part of this program has failed; what it said stands above".to_owned()));
+            return Err(Failure::Failed(
+                "internal error: a thread of this program panicked; its message is above".to_owned(),
+            ));
         }
         self.terminal.draw(picture)?;
         Ok(())
     }
 
-    /// How large it is.
+    /// The terminal's size: columns and rows.
     ///
     /// # Errors
     /// When the terminal is gone.
@@ -90,12 +92,12 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-/// Leaves the view's screen and modes. What fails here fails because the terminal is gone.
-fn give_back() {
+/// Leaves the view's screen and modes. It fails only if the terminal is gone.
+fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), ResetColor, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();

@@ -1,11 +1,11 @@
-//! What `top` does to nodes, and what it says came of it.
+//! The actions of `top` on nodes, and their results.
 //!
-//! 1. A node is drained through its own socket or not at all: no node drains another one.
+//! 1. A node is drained only through its own socket: no node drains another one.
 //!
-//! Not here: the question before it (`keys.rs`).
+//! Not here: the confirmation (`keys.rs`).
 
 use super::model::NodeAction;
-use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover};
+use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover_timeout};
 use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
 use crate::cli::terminal::{Tint, clean};
@@ -16,9 +16,9 @@ use crate::rpc::client::{Client, ClientError};
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 
-/// Does it, and says what came of it.
-pub(super) async fn perform(act: NodeAction, global: Global, config: Config) -> (Tint, String) {
-    let done = match act {
+/// Performs an action and returns its result as text with a colour.
+pub(super) async fn perform(action: NodeAction, global: Global, config: Config) -> (Tint, String) {
+    let done = match action {
         NodeAction::Drain { node, enabled } => drain(&node, enabled, &config).await,
         NodeAction::Lead { node } => lead(node, &global, &config).await,
     };
@@ -37,9 +37,8 @@ async fn drain(node: &str, enabled: bool, config: &Config) -> Result<String, Fai
         Ok(client) => client,
         Err(ClientError::NoNode { .. }) => {
             let off = if enabled { "" } else { " --off" };
-            let text = format!(
-                "{id} does not run on this host, and a node drains only itself: run `clawster drain{off} --node {id}` there"
-            );
+            let text =
+                format!("node {id} does not run on this host; run `clawster drain{off} --node {id}` on its own host");
             return Err(Failure::Failed(text));
         }
         Err(error) => return Err(error.into()),
@@ -48,9 +47,9 @@ async fn drain(node: &str, enabled: bool, config: &Config) -> Result<String, Fai
     let DrainResult { node_id, draining, running_tasks, leases } = drained;
     let node_id = clean(&node_id, 64);
     Ok(if draining {
-        format!("{node_id} drains: {running_tasks} tasks run, {leases} leases are held")
+        format!("{node_id} is draining: {running_tasks} tasks running, {leases} leases held")
     } else {
-        format!("{node_id} takes part in everything again")
+        format!("{node_id} takes new work again")
     })
 }
 
@@ -60,11 +59,11 @@ async fn lead(node: String, global: &Global, config: &Config) -> Result<String, 
         Found::Absent(why) => return Err(Failure::Usage(why)),
     };
     let params = ElectParams { candidate: Some(node), force: Some(true) };
-    let result: ElectResult = answer(takeover(config), client.call("distributed.elect_leader", params)).await?;
+    let result: ElectResult = answer(takeover_timeout(config), client.call("distributed.elect_leader", params)).await?;
     let (leader, term) = (clean(&result.leader_id, 64), result.term);
     Ok(if result.changed {
-        format!("{leader} leads now (term {term})")
+        format!("{leader} is the leader now (term {term})")
     } else {
-        format!("{leader} leads already (term {term})")
+        format!("{leader} is already the leader (term {term})")
     })
 }

@@ -1,9 +1,9 @@
-//! The node's numbers as a view shows them: rates of what only rises, and the rest as it is.
+//! The node's metrics as a view shows them: counters as rates, gauges unchanged.
 //!
-//! 1. A number that is not there is shown as "-", never as zero.
-//! 2. A node that started again counts from zero again; that makes no negative rate.
+//! 1. A missing metric is shown as "-", never as zero.
+//! 2. A restarted node counts from zero again; that never gives a negative rate.
 //!
-//! Not here: what is counted (`crate::engine`).
+//! Not here: the counting (`crate::engine`).
 
 use crate::cli::node_access::follow::Numbers;
 use crate::cli::terminal::Tint;
@@ -11,13 +11,13 @@ use crate::cluster::time::Moment;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Over which time rates are taken.
+/// The time over which rates are computed.
 const WINDOW: Duration = Duration::from_secs(5);
-/// No more readings than this are kept.
-const READINGS: usize = 64;
+/// The most readings that are kept.
+const MAX_READINGS: usize = 64;
 const SENT: &str = "clawster_messages_sent_total";
 const RECEIVED: &str = "clawster_messages_received_total";
-/// The states of tasks, and whether one of them deserves a look.
+/// The states of tasks, and whether a task in that state needs attention.
 const TASKS: [(&str, bool); 6] =
     [("waiting", false), ("delayed", false), ("running", false), ("done", false), ("failed", true), ("dead", true)];
 
@@ -28,7 +28,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Takes a reading in; without one, nothing is known any more.
+    /// Adds a reading; `None` forgets all earlier readings.
     pub(super) fn take(&mut self, numbers: Option<Numbers>, now: Moment) {
         let Some(numbers) = numbers else {
             self.readings.clear();
@@ -42,8 +42,9 @@ impl Counters {
             self.readings.clear();
         }
         self.readings.push_back((now, numbers));
-        // The newest one that is older than the window stays, so that rates span at least the window.
-        while self.readings.get(1).is_some_and(|(at, _)| now.since(*at) >= WINDOW) || self.readings.len() > READINGS {
+        // The newest reading older than the window stays, so that rates span at least the window.
+        while self.readings.get(1).is_some_and(|(at, _)| now.since(*at) >= WINDOW) || self.readings.len() > MAX_READINGS
+        {
             self.readings.pop_front();
         }
     }
@@ -52,7 +53,7 @@ impl Counters {
         self.readings.back()?.1.get(name).copied()
     }
 
-    /// How much it rises in a second.
+    /// A counter's increase per second.
     fn rate(&self, name: &str) -> Option<f64> {
         let ((begun, first), (ended, last)) = (self.readings.front()?, self.readings.back()?);
         let passed = ended.since(*begun).as_secs_f64();
@@ -60,22 +61,22 @@ impl Counters {
         (passed > 0.0).then(|| risen / passed)
     }
 
-    /// What concerns messages and leases: names and values.
+    /// Messages and leases: names and values.
     pub(super) fn messages(&self) -> [(&'static str, Tint, String); 5] {
         let lag = self.number("clawster_message_lag");
         let outbox = self.number("clawster_outbox_messages");
-        let look =
+        let tint =
             |number: Option<f64>| if number.is_some_and(|number| number > 0.0) { Tint::Yellow } else { Tint::Plain };
         [
             ("sent", Tint::Plain, per_second(self.rate(SENT))),
             ("received", Tint::Plain, per_second(self.rate(RECEIVED))),
-            ("lag", look(lag), whole(lag)),
-            ("outbox", look(outbox), whole(outbox)),
+            ("lag", tint(lag), whole(lag)),
+            ("outbox", tint(outbox), whole(outbox)),
             ("leases", Tint::Plain, whole(self.number("clawster_leases"))),
         ]
     }
 
-    /// The tasks by state: names and values.
+    /// The number of tasks by state: names and values.
     pub(super) fn tasks(&self) -> [(&'static str, Tint, String); 6] {
         TASKS.map(|(state, bad)| {
             let number = self.number(&format!("clawster_tasks{{state=\"{state}\"}}"));
@@ -93,7 +94,7 @@ fn per_second(rate: Option<f64>) -> String {
     }
 }
 
-/// A number of things, short.
+/// A count in short form: `1235k`, `45M`.
 fn whole(number: Option<f64>) -> String {
     match number {
         None => "-".to_owned(),

@@ -1,49 +1,49 @@
-//! What the keys of `top` do.
+//! The keys of `top`.
 //!
-//! 1. Nothing is done to a node before its question was answered with y.
-//! 2. Every key that works stands in [`HELP`].
+//! 1. An action on a node starts only after the user has confirmed it with y.
+//! 2. [`HELP`] lists every key.
 //!
-//! Not here: Ctrl-C and Ctrl-Z (`crate::cli::tui::screen`), how something is done (`acts.rs`).
+//! Not here: Ctrl-C and Ctrl-Z (`crate::cli::tui::screen`), the actions themselves (`actions.rs`).
 
 use super::model::{Focus, Mode, Model, NodeAction, SORTABLE};
 use crate::cli::node_access::follow::Source;
 use crate::cli::terminal::Tint;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// The longest filter.
-const FILTER: usize = 64;
+/// The most bytes of a filter.
+const MAX_FILTER: usize = 64;
 
-/// The keys, for the overlay.
+/// The keys and what they do, for the help overlay.
 pub(super) const HELP: [(&str, &str); 14] = [
     ("↑ ↓  j k", "move the selection"),
     ("PgUp PgDn  Home End", "move by a page, to the first, to the last"),
-    ("Tab", "move in the events instead, and back"),
+    ("Tab", "switch between nodes and events"),
     ("s  S", "sort by the next column, the previous one"),
     ("1 … 8", "sort by this column"),
     ("r", "reverse the order"),
     ("/", "filter by text; Enter keeps it, Esc clears it"),
-    ("d  u", "drain the selected node, end its draining"),
+    ("d  u", "drain the selected node, or end draining"),
     ("l", "hand leadership over to the selected node"),
-    ("y  n", "answer a question"),
-    ("p  Space", "pause, go on"),
-    ("?  h", "this list"),
+    ("y  n", "confirm or cancel"),
+    ("p  Space", "pause, resume"),
+    ("?  h", "this help"),
     ("q  Ctrl-C", "quit"),
     ("Ctrl-Z", "back to the shell; fg returns"),
 ];
 
-/// What a key asks of the rest of the program.
+/// What the program must do after a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyCommand {
     /// End the view.
     Quit,
-    /// Do this to a node.
+    /// Perform this action.
     Do(NodeAction),
 }
 
-/// Gives a key to the model.
+/// Applies a key to the model.
 pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     match model.mode.clone() {
-        Mode::Look => look(model, key),
+        Mode::Look => press_in_view(model, key),
         Mode::Filter => {
             filter(model, key);
             None
@@ -52,7 +52,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
             model.mode = Mode::Look;
             match key.code {
                 KeyCode::Char('y' | 'Y') => return Some(KeyCommand::Do(act)),
-                _ => model.note = Some((Tint::Dim, "nothing was done".to_owned())),
+                _ => model.note = Some((Tint::Dim, "cancelled".to_owned())),
             }
             None
         }
@@ -63,7 +63,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     }
 }
 
-fn look(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
+fn press_in_view(model: &mut Model, key: KeyEvent) -> Option<KeyCommand> {
     if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) {
         return None;
     }
@@ -113,7 +113,7 @@ fn filter(model: &mut Model, key: KeyEvent) {
             model.mode = Mode::Look;
         }
         KeyCode::Backspace => drop(model.filter.pop()),
-        KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) && model.filter.len() < FILTER => {
+        KeyCode::Char(c) if !key.modifiers.contains(KeyModifiers::CONTROL) && model.filter.len() < MAX_FILTER => {
             model.filter.push(c);
         }
         KeyCode::Up => model.step(-1),
@@ -131,7 +131,7 @@ fn ask(model: &mut Model, act: impl FnOnce(String) -> NodeAction) {
     if matches!(model.source(), Some(Source::Node(_))) {
         model.mode = Mode::Ask(act(node));
     } else {
-        let text = "this needs a node that runs on this host; start one with `clawster serve`".to_owned();
+        let text = "this needs a node on this host; start one with `clawster serve`".to_owned();
         model.note = Some((Tint::Yellow, text));
     }
 }

@@ -1,10 +1,10 @@
-//! What `top` shows, pure: news in, a picture and what the user made of it out.
+//! The pure model of `top`: news in, a picture with the user's sorting, filter and selection out.
 //!
-//! 1. No clock, no I/O: times come with what is taken in.
+//! 1. No clock, no I/O: times come with the inputs.
 //! 2. The selection belongs to a node, not to a row: it stays with the node when rows move.
-//! 3. Paused, the picture stands still; what comes in meanwhile is shown afterwards, and nothing of it is lost.
+//! 3. While paused the picture does not change; news is still collected and shown afterwards.
 //!
-//! Not here: what keys do (`keys.rs`), drawing (`view.rs`).
+//! Not here: keys (`keys.rs`), drawing (`view.rs`).
 
 use super::counters::Counters;
 use crate::cli::node_access::follow::{News, Source};
@@ -16,7 +16,7 @@ use crate::rpc::wire::node::{Role, Status};
 use std::cmp::Ordering;
 use std::time::Duration;
 
-/// The columns that rows can be sorted by, in the order in which the keys go through them.
+/// The columns that rows can be sorted by, in the order of the keys 1 to 8.
 pub(super) const SORTABLE: [Column; 8] = [
     Column::Node,
     Column::Status,
@@ -28,38 +28,38 @@ pub(super) const SORTABLE: [Column; 8] = [
     Column::Name,
 ];
 
-/// What can be done to a node.
+/// An action on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NodeAction {
-    /// Make it take no new work, or take part again.
+    /// Start or end draining it.
     Drain {
-        /// Which.
+        /// The node's id.
         node: String,
-        /// Whether it shall drain.
+        /// True: start draining; false: end it.
         enabled: bool,
     },
     /// Hand leadership over to it.
     Lead {
-        /// Which.
+        /// The node's id.
         node: String,
     },
 }
 
-/// What the keys go to.
+/// What the keys control.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Mode {
     /// The view.
     #[default]
     Look,
-    /// The text of the filter.
+    /// The filter's text.
     Filter,
-    /// A question.
+    /// The confirmation of an action.
     Ask(NodeAction),
-    /// The list of keys.
+    /// The help overlay.
     Help,
 }
 
-/// Which part the arrows move in.
+/// The part that the arrow keys move in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Focus {
     #[default]
@@ -67,20 +67,20 @@ pub(super) enum Focus {
     Events,
 }
 
-/// What is known, apart from how it is looked at.
+/// What is known about the cluster, independent of sorting, filter and selection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
     pub(super) picture: Picture,
     pub(super) cluster: String,
-    /// The node whose view this is, and its part.
+    /// The node that the view comes from, and its role.
     pub(super) this: Option<(String, Role)>,
     pub(super) source: Option<Source>,
     pub(super) counters: Counters,
-    /// Why nothing comes just now.
+    /// Why there is no news at the moment.
     pub(super) trouble: Option<String>,
-    /// Since when Redis has not answered.
+    /// Since when Redis does not answer.
     pub(super) redis_lost: Option<Moment>,
-    /// When the last news came.
+    /// When the last news arrived.
     taken: Moment,
 }
 
@@ -92,58 +92,58 @@ pub(super) struct Model {
     pub(super) mode: Mode,
     pub(super) focus: Focus,
     pub(super) filter: String,
-    /// The place in [`SORTABLE`], and whether the other way round.
+    /// The index in [`SORTABLE`], and whether the order is reversed.
     pub(super) sort: (usize, bool),
-    /// The nodes in order, without those that the filter leaves out.
+    /// The nodes in order, without those that the filter hides.
     pub(super) shown: Vec<String>,
     pub(super) selected: Option<String>,
-    /// The first row in sight.
+    /// The first visible row.
     pub(super) first: usize,
-    /// How many rows fit, and how many events.
+    /// How many rows and how many events fit.
     room: (usize, usize),
-    /// How many of the newest events are below the part in sight.
+    /// How many of the newest events are scrolled out of sight.
     pub(super) events_back: usize,
-    /// What came of the last thing that was done, or what happened by itself.
+    /// The result of the last action, or a notice of [`Self::notify`].
     pub(super) note: Option<(Tint, String)>,
-    /// Until when a note of what happened by itself is shown; it hides the last takeover meanwhile.
-    passing: Option<(Moment, String)>,
+    /// When the current notice expires, and its text; meanwhile it hides the last takeover.
+    notice: Option<(Moment, String)>,
 }
 
-/// How long it is shown what happened by itself.
-const PASSING: Duration = Duration::from_secs(10);
+/// How long a notice is shown.
+const NOTICE_TIME: Duration = Duration::from_secs(10);
 
 impl Model {
-    /// Tells what happened by itself.
-    fn mention(&mut self, tint: Tint, text: String, now: Moment) {
-        self.passing = Some((now + PASSING, text.clone()));
+    /// Shows a notice for [`NOTICE_TIME`].
+    fn notify(&mut self, tint: Tint, text: String, now: Moment) {
+        self.notice = Some((now + NOTICE_TIME, text.clone()));
         self.note = Some((tint, text));
     }
 
-    /// Takes back what was mentioned and is old by now.
-    pub(super) fn age(&mut self, now: Moment) {
-        if let Some((_, text)) = self.passing.take_if(|(until, _)| *until <= now)
+    /// Removes an expired notice.
+    pub(super) fn expire_notice(&mut self, now: Moment) {
+        if let Some((_, text)) = self.notice.take_if(|(until, _)| *until <= now)
             && self.note.as_ref().is_some_and(|(_, noted)| *noted == text)
         {
             self.note = None;
         }
     }
 
-    /// What is to be shown.
+    /// The state to show: the paused one, else the current one.
     pub(super) fn snapshot(&self) -> &Snapshot {
         self.frozen.as_deref().unwrap_or(&self.snapshot)
     }
 
-    /// Whether the picture stands still.
+    /// Whether the view is paused.
     pub(super) fn is_paused(&self) -> bool {
         self.frozen.is_some()
     }
 
-    /// The moment that is shown: a picture that stands still does not age.
+    /// The moment to show: ages do not advance while the view is paused.
     pub(super) fn moment(&self, now: Moment) -> Moment {
         self.frozen.as_ref().map_or(now, |snapshot| snapshot.taken)
     }
 
-    /// What is true by now, also while the picture stands still.
+    /// The current source, even while the view is paused.
     pub(super) fn source(&self) -> Option<&Source> {
         self.snapshot.source.as_ref()
     }
@@ -153,7 +153,7 @@ impl Model {
         self.arrange();
     }
 
-    /// Takes news in.
+    /// Applies news.
     pub(super) fn take(&mut self, news: News, now: Moment) {
         self.snapshot.taken = now;
         match news {
@@ -162,9 +162,9 @@ impl Model {
                 if is_other || self.snapshot.trouble.is_some() {
                     let (tint, text) = match &source {
                         Source::Node(id) => (Tint::Green, format!("connected to node {id}")),
-                        Source::Redis(_) => (Tint::Yellow, "reading Redis directly from here on".to_owned()),
+                        Source::Redis(_) => (Tint::Yellow, "reading Redis directly from now on".to_owned()),
                     };
-                    self.mention(tint, text, now);
+                    self.notify(tint, text, now);
                 }
                 (self.snapshot.source, self.snapshot.trouble) = (Some(source), None);
                 self.snapshot.counters.take(None, now);
@@ -181,7 +181,7 @@ impl Model {
             }
             News::Event(event) => {
                 if self.snapshot.picture.take_event(&event, now) && self.events_back > 0 && self.frozen.is_none() {
-                    // Whoever reads older events goes on seeing them.
+                    // A user who has scrolled back keeps seeing the same events.
                     self.events_back += 1;
                     self.bound_events();
                 }
@@ -206,7 +206,7 @@ impl Model {
         match (self.snapshot.picture.redis_ok, self.snapshot.redis_lost) {
             (true, Some(since)) => {
                 let away = now.since(since).as_secs_f64();
-                self.mention(Tint::Green, format!("Redis answers again; it was away for {away:.1} s"), now);
+                self.notify(Tint::Green, format!("Redis answers again after {away:.1} s"), now);
                 self.snapshot.redis_lost = None;
             }
             (false, None) => self.snapshot.redis_lost = Some(now),
@@ -214,7 +214,7 @@ impl Model {
         }
     }
 
-    /// Puts the rows in order and leaves out what the filter does; the selection goes with its node.
+    /// Sorts and filters the rows; the selection stays with its node.
     pub(super) fn arrange(&mut self) {
         let place = self.place();
         let (snapshot, needle) = (self.frozen.as_deref().unwrap_or(&self.snapshot), self.filter.to_lowercase());
@@ -224,25 +224,25 @@ impl Model {
         rows.sort_by(|a, b| {
             let order = compare(column, a.1, b.1);
             let order = if column == Column::Node { a.0.cmp(b.0) } else { order };
-            // Equal rows stay in the order of their ids, whichever way the rest goes.
+            // Equal rows are ordered by id, also in reversed order.
             (if reversed { order.reverse() } else { order }).then_with(|| a.0.cmp(b.0))
         });
         self.shown = rows.into_iter().map(|(id, _)| id.clone()).collect();
         if self.place().is_none() {
-            // Its node is gone or left out: the one that is there now.
+            // The selected node is gone or hidden: select the node that has its place now.
             let at = place.unwrap_or(0).min(self.shown.len().saturating_sub(1));
             self.selected = self.shown.get(at).cloned();
         }
         self.follow();
     }
 
-    /// The selected node's place among those that are shown.
+    /// The selected node's index among the shown nodes.
     pub(super) fn place(&self) -> Option<usize> {
         let selected = self.selected.as_ref()?;
         self.shown.iter().position(|id| id == selected)
     }
 
-    /// Says how many rows and events fit.
+    /// Sets how many rows and events fit.
     pub(super) fn fit(&mut self, rows: usize, events: usize) {
         if self.room != (rows, events) {
             self.room = (rows, events);
@@ -251,7 +251,7 @@ impl Model {
         }
     }
 
-    /// Moves the selection, or the events, by so many lines; positive: down.
+    /// Moves the selection, or the events, by this many lines; positive is down.
     pub(super) fn step(&mut self, by: isize) {
         match self.focus {
             Focus::Nodes => {
@@ -267,7 +267,7 @@ impl Model {
         }
     }
 
-    /// How many lines a page of the focused part has.
+    /// The number of lines of a page in the focused part.
     pub(super) fn page(&self) -> isize {
         let room = if self.focus == Focus::Nodes { self.room.0 } else { self.room.1 };
         isize::try_from(room.saturating_sub(1)).unwrap_or(1).max(1)
@@ -278,26 +278,26 @@ impl Model {
         self.events_back = self.events_back.min(most);
     }
 
-    /// Scrolls so that the selected row is in sight.
+    /// Scrolls so that the selected row is visible.
     fn follow(&mut self) {
         let (place, room) = (self.place().unwrap_or(0), self.room.0.max(1));
         let most = self.shown.len().saturating_sub(room);
         self.first = self.first.min(most).min(place).max((place + 1).saturating_sub(room));
     }
 
-    /// The rows in sight.
+    /// The visible rows.
     pub(super) fn visible(&self) -> &[String] {
         let end = self.shown.len().min(self.first + self.room.0);
         self.shown.get(self.first..end).unwrap_or_default()
     }
 
-    /// How many nodes are alive, and how many there are.
+    /// The number of nodes that are alive, and of all nodes.
     pub(super) fn alive(&self) -> (usize, usize) {
         let rows = &self.snapshot().picture.rows;
         (rows.values().filter(|row| row.status.is_some_and(is_alive)).count(), rows.len())
     }
 
-    /// How many nodes are not simply online, by status; those that said goodbye are no worry.
+    /// The number of draining, suspect and offline nodes; nodes that left cleanly need no attention.
     pub(super) fn unwell(&self) -> impl Iterator<Item = (Status, usize)> {
         let of = |status| self.snapshot().picture.rows.values().filter(|row| row.status == Some(status)).count();
         [Status::Draining, Status::Suspect, Status::Offline]
@@ -319,7 +319,7 @@ fn compare(column: Column, a: &Row, b: &Row) -> Ordering {
     match column {
         Column::Status => a.status.map(|status| status as u8).cmp(&b.status.map(|status| status as u8)),
         Column::Role => b.leads.cmp(&a.leads),
-        // The youngest heartbeat first: the oldest ones are what the other way round is for.
+        // The newest heartbeat first; reversed order shows the oldest.
         Column::Seen => b.last_seen_ms.cmp(&a.last_seen_ms),
         Column::Latency => a.latency.cmp(&b.latency),
         Column::Up => b.joined_at_ms.cmp(&a.joined_at_ms),

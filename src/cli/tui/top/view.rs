@@ -1,7 +1,7 @@
-//! How `top` looks.
+//! Draws `top`.
 //!
-//! 1. Drawing changes nothing and asks nothing: it shows a [`Model`] at an instant, at any size.
-//! 2. What matters most stands first, and goes last when the terminal is small: who leads, whether Redis answers, the nodes.
+//! 1. Drawing has no side effects: it shows a [`Model`] at an instant, at any size.
+//! 2. The most important parts come first, and disappear last on a small terminal: the leader, the state of Redis, the nodes.
 //!
 //! Not here: the parts that all views share (`crate::cli::tui::screen`).
 
@@ -21,14 +21,14 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 const KEYS: &str = " ? help  / filter  s r sort  d drain  u undrain  l lead  p pause  q quit ";
 /// The lines above the nodes, without a banner.
 const HEAD: u16 = 4;
-/// How wide the lease's bar is.
+/// The width of the lease's bar.
 const BAR: u16 = 36;
-/// The most lines that what came of something may take.
-const NEWS: u16 = 3;
-/// The longest id or name in a line of text.
+/// The most lines of the note.
+const MAX_NEWS_LINES: u16 = 3;
+/// The most characters of an id or name in a line of text.
 const SHOWN: usize = 40;
 
-/// Where everything goes.
+/// The layout: where each part is drawn.
 struct Parts {
     head: Rect,
     banner: Rect,
@@ -43,7 +43,7 @@ impl Parts {
         let banner = u16::from(banner(model, now).is_some());
         let news = news(model).map_or(1, |(_, text)| lines(&text, area.width));
         let free = area.height.saturating_sub(HEAD + banner + news + 1);
-        // Events keep a third where there are more nodes than fit.
+        // Events keep a third of the height if there are more nodes than fit.
         let wanted = u16::try_from(model.shown.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
         let events = (free / 3).clamp(4, 12).max(free.saturating_sub(wanted));
         let nodes = free.saturating_sub(events).max(3).min(free);
@@ -60,13 +60,13 @@ impl Parts {
     }
 }
 
-/// How many lines a text takes at this width.
+/// The number of lines of a text at this width.
 fn lines(text: &str, width: u16) -> u16 {
     let needed = Span::raw(text).width().div_ceil(usize::from(width.saturating_sub(2).max(1)));
-    u16::try_from(needed).unwrap_or(NEWS).clamp(1, NEWS)
+    u16::try_from(needed).unwrap_or(MAX_NEWS_LINES).clamp(1, MAX_NEWS_LINES)
 }
 
-/// Tells the model how many rows and events are in sight.
+/// Tells the model how many rows and events fit.
 pub(super) fn fit(model: &mut Model, width: u16, height: u16, now: Moment) {
     let parts = Parts::of(Rect::new(0, 0, width, height), model, model.moment(now));
     model.fit(NodeTable::room(parts.nodes.height), usize::from(parts.events.height.saturating_sub(1)));
@@ -100,27 +100,30 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, now: Moment, theme: The
     }
 }
 
-/// What is wrong, or out of the ordinary.
+/// The banner: an error, or an unusual state.
 fn banner(model: &Model, now: Moment) -> Option<(Tint, String)> {
     let Snapshot { picture, source, trouble, redis_lost, .. } = model.snapshot();
     if let Some(why) = trouble {
-        return Some((Tint::Red, format!("{}; the last view stays", clean(why, 200))));
+        return Some((Tint::Red, format!("{}; showing the last view", clean(why, 200))));
     }
     if let Some(since) = redis_lost {
         let (away, seen) = (span(now.since(*since)), time_of_day(picture.as_of_ms));
         let seen = seen.get(..8).unwrap_or_default();
-        return Some((Tint::Red, format!("REDIS DOES NOT ANSWER for {away}; this is the view of {seen} UTC")));
+        return Some((Tint::Red, format!("REDIS HAS NOT ANSWERED for {away}; this view is from {seen} UTC")));
     }
     if picture.as_of_ms == 0 {
-        return Some((Tint::Yellow, "waiting for the first view".to_owned()));
+        return Some((Tint::Yellow, "waiting for data".to_owned()));
     }
     let redis = matches!(source, Some(Source::Redis(_)));
     redis.then(|| {
-        (Tint::Yellow, "no node runs here: this is read from Redis itself (start one: clawster serve)".to_owned())
+        (
+            Tint::Yellow,
+            "no node runs on this host; reading Redis directly (start a node with clawster serve)".to_owned(),
+        )
     })
 }
 
-/// What came of the last thing that was done, else the last takeover.
+/// The note of the last action, else the last takeover.
 fn news(model: &Model) -> Option<(Tint, String)> {
     let takeover = || {
         Some((Tint::Plain, format!("last takeover: {}", takeover_line(model.snapshot().picture.takeover.as_ref()?))))
@@ -139,7 +142,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
     let [left, right] = Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(first);
     let via = match (&snapshot.this, &snapshot.source) {
         (Some((id, part)), _) => format!("{} ({})", clean(id, SHOWN), role(*part)),
-        (None, Some(Source::Node(id))) => format!("{} (no member)", clean(id, SHOWN)),
+        (None, Some(Source::Node(id))) => format!("{} (not a member)", clean(id, SHOWN)),
         (None, _) => "no node".to_owned(),
     };
     let nothing = picture.as_of_ms == 0;
@@ -229,12 +232,12 @@ fn nodes(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: T
     table.draw(frame, area, now);
     if visible.is_empty() && area.height > 2 && picture.as_of_ms > 0 {
         let text =
-            if picture.rows.is_empty() { " no node has joined yet" } else { " no node matches; Esc shows all again" };
+            if picture.rows.is_empty() { " no node has joined yet" } else { " no node matches; Esc clears the filter" };
         frame.render_widget(theme.span(Tint::Dim, text), Rect { y: area.y + 2, height: 1, ..area });
     }
 }
 
-/// The columns that fit, the most important ones first; the last one takes what is left.
+/// The columns that fit, the most important ones first; the last one takes the remaining width.
 fn columns(model: &Model, width: u16) -> Vec<(Column, Constraint)> {
     let rows = &model.snapshot().picture.rows;
     let widest = |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| Span::raw(text).width()).max().unwrap_or(0);
@@ -248,7 +251,7 @@ fn columns(model: &Model, width: u16) -> Vec<(Column, Constraint)> {
     let capabilities = widest(&mut rows.values().map(|row| row.capabilities.as_str()));
     let labels = widest(&mut rows.values().map(|row| row.labels.as_str()));
     for (column, found) in [(Column::Name, name), (Column::Capabilities, capabilities), (Column::Labels, labels)] {
-        // A column that nobody has anything for is left out.
+        // A column that is empty for all nodes is left out.
         if found > 0 {
             candidates.push((column, within(40, column.width().min(12), found)));
         }
@@ -276,10 +279,10 @@ fn bottom(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
         Mode::Look | Mode::Help => return key_line(frame, area, KEYS),
         Mode::Filter => format!(" filter: {}▏  Enter keeps it, Esc clears it", clean(&model.filter, 64)),
         Mode::Ask(NodeAction::Drain { node, enabled: true }) => {
-            format!(" drain {}? It takes no new work then.  y/n", clean(node, SHOWN))
+            format!(" drain {}? It will take no new work.  y/n", clean(node, SHOWN))
         }
         Mode::Ask(NodeAction::Drain { node, enabled: false }) => {
-            format!(" end the draining of {}?  y/n", clean(node, SHOWN))
+            format!(" end draining of {}?  y/n", clean(node, SHOWN))
         }
         Mode::Ask(NodeAction::Lead { node }) => format!(" hand leadership over to {}?  y/n", clean(node, SHOWN)),
     };

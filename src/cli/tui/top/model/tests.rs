@@ -191,7 +191,7 @@ fn a_lost_redis_and_its_return_are_told() {
     assert_eq!((model.snapshot().redis_lost, model.shown.len()), (Some(at(2_000)), 3), "the last view stays");
     model.take(seen("node-002", vec![node("node-002", true, 1)]), at(7_500));
     assert_eq!(model.snapshot().redis_lost, None);
-    assert_eq!(model.note.clone().map(|(_, text)| text), Some("Redis answers again; it was away for 5.5 s".to_owned()));
+    assert_eq!(model.note.clone().map(|(_, text)| text), Some("Redis answers again after 5.5 s".to_owned()));
     model.age(at(17_400));
     assert!(model.note.is_some(), "too early");
     model.age(at(17_500));

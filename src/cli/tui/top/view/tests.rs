@@ -115,7 +115,7 @@ fn what_is_wrong_is_said_in_words_and_in_red() {
     let mut model = many(3);
     model.take(News::RedisLost, at(1_000));
     let all = screen(&mut model, 80, 24).join("\n");
-    assert!(all.contains("REDIS DOES NOT ANSWER for 2 s; this is the view of 00:01:40 UTC"), "{all}");
+    assert!(all.contains("REDIS HAS NOT ANSWERED for 2 s; this view is from 00:01:40 UTC"), "{all}");
     assert!(all.contains("Redis LOST") && all.contains("node-003 online"), "the last view stays\n{all}");
     let coloured = backend(&mut model, 80, 24, Theme { colour: true });
     assert!(coloured.buffer().content().iter().any(|cell| cell.fg == Color::Red));
@@ -127,7 +127,7 @@ fn what_is_wrong_is_said_in_words_and_in_red() {
 fn questions_the_filter_and_the_keys_are_shown() {
     let mut model = many(3);
     typed(&mut model, "d");
-    assert!(screen(&mut model, 80, 24)[23].starts_with(" drain node-001? It takes no new work then.  y/n"));
+    assert!(screen(&mut model, 80, 24)[23].starts_with(" drain node-001? It will take no new work.  y/n"));
     typed(&mut model, "nl");
     assert!(screen(&mut model, 80, 24)[23].starts_with(" hand leadership over to node-001?  y/n"));
     typed(&mut model, "n/02");
@@ -162,8 +162,7 @@ fn a_picture_that_stands_still_does_not_age() {
 #[test]
 fn what_came_of_something_is_told_in_full() {
     let mut model = many(3);
-    let text =
-        "node-003 does not run on this host, and a node drains only itself: run `clawster drain --node node-003` there";
+    let text = "node node-003 does not run on this host; run `clawster drain --node node-003` on its own host";
     model.note = Some((Tint::Red, text.to_owned()));
     let shown = screen(&mut model, 80, 24).join(" ");
     let words: Vec<&str> = shown.split_whitespace().collect();

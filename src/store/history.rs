@@ -1,7 +1,7 @@
-//! Where history is kept, in the verbs of `crate::cluster::history`.
+//! The interface of a history store, in the terms of `crate::cluster::history`.
 //!
-//! 1. A sample that was recorded is there once, however often it is brought.
-//! 2. A store that does not answer costs its callers their own time limit at most; it never touches the cluster's state.
+//! 1. A sample is stored once, however often it is recorded.
+//! 2. A store that does not answer delays its callers by their own timeout at most; it never affects the cluster's state.
 //!
 //! Two stores exist: `mongodb` where it is configured, else `redis`, which keeps the last day; one contract suite runs on both.
 //!
@@ -15,18 +15,18 @@ use crate::cluster::ids::EventSeq;
 use crate::cluster::time::ServerTime;
 use crate::config::Config;
 
-/// What is to be recorded at once.
+/// Data to record together.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
     /// Heartbeats.
     pub samples: Vec<Sample>,
-    /// The summaries that these belong to, as they are now; stores that make summaries when they are asked leave them out.
+    /// The current summaries that these samples belong to; a store that computes summaries on demand ignores them.
     pub summaries: Vec<Summary>,
-    /// Some of the samples may have been recorded already, by a call that was not answered or a process that was killed.
+    /// Whether some samples may already be recorded, by a call without an answer or by a killed process.
     pub unsure: bool,
 }
 
-/// Which store answers.
+/// The kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// MongoDB.
@@ -48,16 +48,16 @@ pub enum HistoryFault {
 
 /// A store of history.
 pub trait HistoryStore: Send + Sync + 'static {
-    /// Which one it is.
+    /// The kind of this store.
     fn source(&self) -> Source;
 
-    /// Records a batch. What it holds already stays as it is.
+    /// Records a batch. Samples that are already stored stay unchanged.
     ///
     /// # Errors
     /// [`HistoryFault`]; a part of the batch may be recorded.
     fn record(&self, batch: &Batch) -> impl Future<Output = Result<(), HistoryFault>> + Send;
 
-    /// Records events of the cluster, of the data set `epoch`; several nodes may bring the same ones.
+    /// Records events of the cluster from the data set `epoch`; several nodes may record the same ones.
     ///
     /// # Errors
     /// [`HistoryFault`]; a part of them may be recorded.
@@ -67,45 +67,45 @@ pub trait HistoryStore: Send + Sync + 'static {
         events: &[ClusterEvent],
     ) -> impl Future<Output = Result<(), HistoryFault>> + Send;
 
-    /// The last event of the data set `epoch` that was recorded; zero: none.
+    /// The last recorded event of the data set `epoch`; zero: none.
     ///
     /// # Errors
     /// [`HistoryFault`].
     fn last_event(&self, epoch: &str) -> impl Future<Output = Result<EventSeq, HistoryFault>> + Send;
 
-    /// The newest samples that the query asks for.
+    /// The newest samples of a query.
     ///
     /// # Errors
     /// [`HistoryFault`].
     fn samples(&self, query: &HistoryQuery) -> impl Future<Output = Result<HistoryPage, HistoryFault>> + Send;
 
-    /// All summaries of the cluster whose ten minutes end behind `since`, in order of node, life and time.
+    /// All summaries whose ten minutes end after `since`, ordered by node, incarnation and time.
     ///
     /// # Errors
     /// [`HistoryFault`].
     fn summaries(&self, since: ServerTime) -> impl Future<Output = Result<Vec<Summary>, HistoryFault>> + Send;
 
-    /// All events of the cluster since then that are kept, in order of their time.
+    /// All stored events since then, ordered by time.
     ///
     /// # Errors
     /// [`HistoryFault`].
     fn events(&self, since: ServerTime) -> impl Future<Output = Result<Vec<ClusterEvent>, HistoryFault>> + Send;
 }
 
-/// The store that the configuration means.
+/// The configured store.
 #[derive(Debug)]
 pub enum Stores {
     /// MongoDB is configured.
     Mongodb(Box<MongoHistory>),
-    /// It is not.
+    /// MongoDB is not configured.
     Redis(Box<RedisHistory>),
 }
 
 impl Stores {
-    /// The store of a configuration and of the Redis that it means; nothing is connected yet.
+    /// The store of a configuration, on the given Redis if it is not MongoDB; it connects with its first use.
     ///
     /// # Errors
-    /// [`HistoryFault::Refused`] when `mongodb.uri` is no connection string; the text shows nothing of it.
+    /// [`HistoryFault::Refused`] when `mongodb.uri` is not a valid connection string; the text quotes nothing of it.
     pub fn new(config: &Config, redis: &Target) -> Result<Self, HistoryFault> {
         match MongoHistory::new(&config.mongodb, &config.cluster)? {
             Some(mongodb) => Ok(Self::Mongodb(Box::new(mongodb))),

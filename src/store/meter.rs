@@ -1,8 +1,8 @@
-//! Counting what a store is asked for.
+//! The interface for counting a store's calls.
 //!
-//! 1. Names come from [`CALLS`]; nothing of a call's content is seen.
+//! 1. Names come from [`CALLS`]; the content of calls is never seen.
 //!
-//! Not here: what becomes of the counts (`crate::engine`).
+//! Not here: the use of the counts (`crate::engine`).
 
 use crate::cluster::protocol::{Call, Fault, LeaseCall, TaskCall};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// How an outcome counts.
+    /// Classifies an outcome.
     #[must_use]
     pub fn of<T>(outcome: &Result<T, Fault>) -> Self {
         match outcome {
@@ -30,13 +30,13 @@ impl Ended {
     }
 }
 
-/// Whoever counts calls.
+/// A counter of calls.
 pub trait Meter: Send + Sync + 'static {
-    /// A call ended. `call` is one of [`CALLS`].
+    /// Counts a call that ended. `call` is one of [`CALLS`].
     fn count(&self, call: &'static str, took: Duration, ended: Ended);
 }
 
-/// Every name of a call; the last ones are reads, and the ping on the connection that proves a node's life.
+/// The names of all calls; the last ones are reads, and the ping on the presence connection.
 pub const CALLS: [&str; 34] = [
     "join",
     "tick",

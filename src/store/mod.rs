@@ -1,7 +1,7 @@
-//! The cluster's shared state, in the verbs of `crate::cluster::protocol`.
+//! The cluster's shared state, in the terms of `crate::cluster::protocol`.
 //!
-//! 1. One [`Store::call`] is one atomic transition; it is never sent twice by a store.
-//! 2. Nothing of Redis (its texts, types, errors) leaves this module.
+//! 1. One [`Store::call`] is one atomic transition; a store never sends it twice.
+//! 2. Redis's texts, types and errors stay inside this module.
 //!
 //! Two stores exist: `redis` for clusters, `memory` for the simulator; one contract suite runs on both.
 
@@ -17,7 +17,7 @@ use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use crate::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
 
-/// A reply, and which server process gave it.
+/// A reply, and the server process that gave it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The reply.
@@ -26,34 +26,34 @@ pub struct Answer {
     pub server: ServerId,
 }
 
-/// What is called on the cluster's channel, or on one presence's.
+/// A notice on the cluster's channel, or on the channel of one presence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// To everybody: somebody found an empty data set, or took an id over: beat at once.
+    /// To all nodes: send a heartbeat at once, because a node found an empty data set or took an id over.
     Register,
-    /// To everybody: the leader shall make room.
+    /// To all nodes: the leader must hand over.
     HandOver,
-    /// To one presence: the waiter with this ticket shall ask again, because the lease is kept for it, or it is the first now.
+    /// To one presence: the waiter with this ticket must ask again, because the lease is reserved for it or it is first in the queue.
     Lease(Nonce),
-    /// To one presence: the node takes no new work, so the lease that is bound to this presence shall be given up.
+    /// To one presence: the node is draining, so the lease bound to this presence must be released.
     Drain,
 }
 
-/// Where the cluster's state is kept.
+/// The store of the cluster's state.
 pub trait Store: Send + Sync + 'static {
-    /// Makes one transition.
+    /// Performs one transition.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] leaves it unknown whether the transition happened; after any other fault it did not.
     fn call(&self, call: Call) -> impl Future<Output = Result<Answer, Fault>> + Send;
 
-    /// The kept events behind `after`, at most `count`, in order.
+    /// The stored events after `after`, at most `count`, in order.
     ///
     /// # Errors
     /// [`Fault`] when the store did not answer.
     fn events(&self, after: EventSeq, count: usize) -> impl Future<Output = Result<Vec<ClusterEvent>, Fault>> + Send;
 
-    /// The kept entries that hold a message behind `after`, at most `count`, in order.
+    /// The stored entries with a message after `after`, at most `count`, in order.
     ///
     /// # Errors
     /// [`Fault`] when the store did not answer.

@@ -1,8 +1,8 @@
-//! Whether the user of Redis may call what a node calls.
+//! Checks that the Redis user may call all commands that a node needs.
 //!
-//! 1. Every probe reads, removes what is not there, takes back what it wrote, or is wrong in a way that Redis finds only after it has checked the
-//!    permission; none leaves anything behind.
-//! 2. The probes use keys and channels under the cluster's own prefix, where the permission is needed.
+//! 1. No probe leaves anything behind: it reads, removes a missing key, undoes its own write in the same script, or has an argument
+//!    error that Redis reports only after it has checked the permission.
+//! 2. The probes use keys and channels with the cluster's prefix, for which the permission is needed.
 
 use super::Check;
 use super::server::text;
@@ -32,10 +32,10 @@ pub(super) async fn checks(
         refused.push(format!("SUBSCRIBE ({why})"));
     }
     if refused.is_empty() {
-        return vec![Check::ok("permissions", "all commands that a node needs may be called")];
+        return vec![Check::ok("permissions", "this user may call all commands that a node needs")];
     }
     let fix = format!(
-        "give the user what it needs (ACL SETUSER NAME +@all -@dangerous +info ~{all} &{all}), or undo a rename-command",
+        "grant the user the permissions (ACL SETUSER NAME +@all -@dangerous +info ~{all} &{all}), or undo a rename-command",
         all = keys.pattern()
     );
     vec![Check::fail("permissions", format!("refused: {}", refused.join(", ")), fix)]
@@ -49,10 +49,10 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         });
         command
     };
-    // What no wrong argument keeps from writing is taken back by the same script, which nobody sees in between.
+    // Commands without a harmless wrong argument: the script that writes also removes the key, atomically.
     let passing = |write: &str| command(&["EVAL", &format!("{write} return redis.call('DEL', KEYS[1])"), "1", place]);
     let nothing = "0000000000000000000000000000000000000000";
-    // What the scripts call with arguments of no use: nothing is written, and what is permitted is told all the same.
+    // Harmless arguments: nothing is written, but Redis still checks the permission.
     let script = "redis.call('TIME') redis.call('INFO', 'server') return redis.call('ZCARD', KEYS[1])";
     vec![
         ("EVALSHA", command(&["EVALSHA", nothing, "0"])),
@@ -120,11 +120,11 @@ async fn subscribe(client: &Client, channel: &str) -> Option<String> {
     match tokio::time::timeout(SUBSCRIBE_WAIT, attempt).await {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(refusal(&text(&error)).unwrap_or_else(|| text(&error))),
-        Err(_) => Some("no answer".to_owned()),
+        Err(_) => Some("no answer in time".to_owned()),
     }
 }
 
-/// Why a probe shows that a command may not be called; `None` when its error is the one it was made for.
+/// Why a command may not be called; `None` if the probe's error is the expected one.
 fn refusal(said: &str) -> Option<String> {
     if said.contains("NOPERM") || said.contains("permission") {
         Some("not permitted".to_owned())

@@ -16,11 +16,11 @@ const LEAST_FREE_BYTES: u64 = 64 << 20;
 pub(super) fn configuration(loaded: &Loaded) -> Vec<Check> {
     let place = match &loaded.config.config_dir {
         Some(folder) => format!("read from {}", folder.display()),
-        None => "no files, defaults and variables only".to_owned(),
+        None => "no configuration files; using defaults and variables".to_owned(),
     };
     let mut checks = vec![Check::ok("configuration", place)];
     checks.extend(loaded.warnings.iter().map(|warning| {
-        Check::warn("configuration", warning.clone(), "`clawster config check` shows every value with its source")
+        Check::warn("configuration", warning.clone(), "run `clawster config check` to see every value with its source")
     }));
     checks
 }
@@ -34,12 +34,12 @@ pub(super) fn state_dir(config: &Config) -> Vec<Check> {
         return vec![if is_writable(parent) {
             Check::info(name, format!("{shown} does not exist yet; the first node creates it"))
         } else {
-            let fix = "make it writable for this user, or set CLAWSTER_STATE_DIR";
+            let fix = "make that folder writable for this user, or set CLAWSTER_STATE_DIR";
             Check::fail(name, format!("{shown} does not exist and {} cannot be written", parent.display()), fix)
         }];
     };
     if !data.is_dir() {
-        return vec![Check::fail(NAME, format!("{shown} is no folder"), "move it away, or set CLAWSTER_STATE_DIR")];
+        return vec![Check::fail(NAME, format!("{shown} is not a folder"), "move it away, or set CLAWSTER_STATE_DIR")];
     }
     if !is_writable(path) {
         let fix = format!("chown it to this user (chown -R \"$USER\" {shown}), or set CLAWSTER_STATE_DIR");
@@ -47,16 +47,17 @@ pub(super) fn state_dir(config: &Config) -> Vec<Check> {
     }
     let mut checks = vec![Check::ok(NAME, format!("{shown} can be written"))];
     if data.mode() & 0o022 != 0 {
-        let found = format!("{shown} can be written by others (mode {:o})", data.mode() & 0o777);
+        let found = format!("{shown} is writable for other users (mode {:o})", data.mode() & 0o777);
         checks.push(Check::warn(NAME, found, format!("chmod 700 {shown}")));
     }
     let sockets = path.join(config.cluster.as_str());
     if let Ok(data) = sockets.metadata() {
         let shown = sockets.display();
         checks.push(if data.mode() & 0o077 == 0 {
-            Check::ok("socket", format!("only this user can enter {shown}, where the sockets lie"))
+            Check::ok("socket", format!("only this user can enter {shown}, the folder of the sockets"))
         } else {
-            let found = format!("others may enter {shown} (mode {:o})", data.mode() & 0o777);
+            let found =
+                format!("other users can enter {shown}, the folder of the sockets (mode {:o})", data.mode() & 0o777);
             Check::fail("socket", found, format!("chmod 700 {shown}"))
         });
     }
@@ -67,7 +68,7 @@ pub(super) fn disk(config: &Config) -> Check {
     const NAME: &str = "disk";
     let path = nearest(&config.state_dir);
     let Ok(space) = rustix::fs::statvfs(path) else {
-        return Check::info(NAME, format!("the free space of {} cannot be read", path.display()));
+        return Check::info(NAME, format!("cannot read the free space of {}", path.display()));
     };
     let free = space.f_bavail.saturating_mul(space.f_frsize);
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
@@ -91,17 +92,17 @@ pub(super) async fn node(global: &Global, config: &Config) -> Check {
         Err(failure) => return Check::info(NAME, failure.to_string()),
     };
     let call = client.call::<ClusterState>("distributed.get_cluster_state", StateParams::default());
-    let restart = format!("look into its log, then end {node_id} and start it again");
+    let restart = format!("check the node's log, then restart {node_id}");
     match tokio::time::timeout(NODE_WAIT, call).await {
         Ok(Ok(state)) => {
-            let found = format!("{node_id} runs, {}, {} members known", role(state.role), state.nodes.len());
+            let found = format!("{node_id} runs as {}, knows {} members", role(state.role), state.nodes.len());
             match state.redis.status {
                 RedisStatus::Unavailable => {
-                    let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer it");
-                    Check::fail(NAME, format!("{found}; {why}"), "see the checks of Redis above")
+                    let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer");
+                    Check::fail(NAME, format!("{found}; {why}"), "see the Redis checks above")
                 }
                 RedisStatus::Ok if state.leader_id.is_none() || state.lease_left_ms().is_none_or(|left| left == 0) => {
-                    let fix = "start a node with leader.candidate: true; when one runs, look into its log";
+                    let fix = "start a node with leader.candidate: true; if one is running, check its log";
                     Check::fail(NAME, format!("{found}; the cluster has no leader"), fix)
                 }
                 RedisStatus::Ok => Check::ok(NAME, found),

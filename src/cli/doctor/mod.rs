@@ -1,8 +1,8 @@
-//! `doctor`: what is wrong, and how to mend it.
+//! `doctor`: finds problems and says how to fix them.
 //!
-//! 1. It only looks: it joins nothing, starts nothing, and writes nothing to Redis.
-//! 2. Every finding that is not well says how to mend it.
-//! 3. What the user of Redis may not see is said to be so; it is no failure.
+//! 1. It changes nothing: it joins nothing, starts nothing, and leaves nothing in Redis.
+//! 2. Every warning and failure says how to fix it.
+//! 3. A value that the Redis user may not read is reported as not readable, not as a failure.
 //!
 //! Not here: the checks themselves (`host.rs`, `server.rs`).
 
@@ -16,15 +16,15 @@ use super::terminal::{Output, Tint, clean};
 use super::{Session, settings};
 use serde::Serialize;
 
-/// How well a check went.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Level {
-    /// As it should be.
+    /// Good.
     Ok,
-    /// Good to know.
+    /// For information.
     Info,
-    /// Works, and will hurt one day.
+    /// Works now, but can cause trouble.
     Warn,
     /// Does not work.
     Fail,
@@ -114,9 +114,9 @@ fn print(output: &mut Output<'_>, report: &Report) -> std::io::Result<()> {
     let count = |level| report.checks.iter().filter(|check| check.level == level).count();
     output.line("")?;
     match (count(Level::Fail), count(Level::Warn)) {
-        (0, 0) => output.line("All is well."),
-        (0, warnings) => output.line(format!("It works; {warnings} to look at.")),
-        (failures, warnings) => output.line(format!("{failures} failed, {warnings} more to look at.")),
+        (0, 0) => output.line("No problems found."),
+        (0, warnings) => output.line(format!("No failures, {warnings} warnings.")),
+        (failures, warnings) => output.line(format!("{failures} failed, {warnings} warnings.")),
     }
 }
 
@@ -140,7 +140,7 @@ warn  persistence   none
 FAIL  eviction      allkeys-lru
                     → set noeviction
 
-1 failed, 1 more to look at.
+1 failed, 1 warnings.
 ";
         assert_eq!(String::from_utf8(text).expect("text"), expected);
     }

@@ -1,9 +1,9 @@
-//! Checks of Redis: whether it answers, what it is, how it is set up.
+//! Checks of Redis: whether it answers, its version, its settings.
 //!
-//! 1. Everything is read with PING, INFO, CONFIG GET and TIME; what is forbidden is said to be.
-//! 2. No address in a finding carries a password.
+//! 1. Everything is read with PING, INFO, CONFIG GET and TIME; a forbidden command is reported.
+//! 2. No finding contains a password.
 //!
-//! Not here: which commands the user of Redis may call (`access.rs`).
+//! Not here: the permissions of the Redis user (`access.rs`).
 
 use super::super::terminal::clean;
 use super::{Check, Level, access};
@@ -19,8 +19,10 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many pings the latency is measured with.
 const PINGS: usize = 50;
-const SLOW: Duration = Duration::from_millis(50);
+/// The p99 latency from which on the check warns.
+const SLOW_LATENCY: Duration = Duration::from_millis(50);
 
 /// All checks of Redis; true when it cannot be reached.
 pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>) -> bool {
@@ -70,8 +72,8 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
             checks.push(persistence(&info, fsync.as_deref()));
         }
         Err(error) => {
-            let fix = "allow INFO for this user: the node needs it (ACL SETUSER … +info)";
-            checks.push(Check::fail("info", format!("not allowed to look: {}", text(&error)), fix));
+            let fix = "allow INFO for this user, which a node needs (ACL SETUSER … +info)";
+            checks.push(Check::fail("info", format!("cannot call INFO: {}", text(&error)), fix));
         }
     }
     checks.push(clock_difference(&mut connection).await);
@@ -85,7 +87,7 @@ enum Target {
     NotStarted(Check),
 }
 
-/// Where the node would find its Redis, without starting any.
+/// The Redis that a node would use; starts none.
 fn target(config: &Config, seek: &Seek) -> Target {
     let local = || RedisAddress::Tcp { host: seek.local.ip().to_string(), port: seek.local.port() };
     let private = || {
@@ -95,7 +97,8 @@ fn target(config: &Config, seek: &Seek) -> Target {
         }
         Target::NotStarted(match find_program(seek) {
             Ok(program) => {
-                let found = format!("none runs; the first node starts a private one with {}", program.display());
+                let found =
+                    format!("no Redis runs yet; the first node starts a private one with {}", program.display());
                 Check::info("redis", found)
             }
             Err(error) => Check::fail("redis", error.to_string(), "install redis-server, or set REDIS_HOST"),
@@ -140,14 +143,14 @@ fn unreachable(address: &RedisAddress, error: &RedisError) -> Check {
     {
         "check REDIS_USERNAME and REDIS_PASSWORD, or redis.username and redis.password in secrets.json"
     } else if matches!(address, RedisAddress::Unix(_)) {
-        "start that server, and check that this user may open the socket"
+        "start that server, and check that this user may open its socket"
     } else {
         "start Redis there, or correct redis.host and redis.port (REDIS_HOST, REDIS_PORT); check firewall and TLS"
     };
-    Check::fail("redis", format!("cannot be used at {address}: {said}"), fix)
+    Check::fail("redis", format!("cannot use Redis at {address}: {said}"), fix)
 }
 
-/// What Redis or the system said, on one line.
+/// The error of Redis or the system, on one line.
 pub(super) fn text(error: &RedisError) -> String {
     clean(&error.to_string(), 200)
 }
@@ -169,10 +172,13 @@ fn judge_latency(p50: Duration, p99: Duration, grace: Duration) -> Check {
     let millis = |time: Duration| time.as_secs_f64() * 1_000.0;
     let found = format!("p50 {:.2} ms, p99 {:.2} ms over {PINGS} pings", millis(p50), millis(p99));
     if p99 > grace / 3 {
-        let fix = format!("move Redis nearer, or raise leader.presence_grace above {:.1} s", p99.as_secs_f64() * 4.0);
+        let fix = format!(
+            "move Redis closer to this host, or raise leader.presence_grace above {:.1} s",
+            p99.as_secs_f64() * 4.0
+        );
         Check::fail("latency", found, fix)
-    } else if p99 > SLOW {
-        Check::warn("latency", found, "look for a loaded host or a slow network between this host and Redis")
+    } else if p99 > SLOW_LATENCY {
+        Check::warn("latency", found, "check for high load on the Redis host and for a slow network to it")
     } else {
         Check::ok("latency", found)
     }
@@ -201,7 +207,7 @@ fn number(info: &Info, name: &str) -> u64 {
 }
 
 async fn config_value(connection: &mut MultiplexedConnection, name: &str) -> Option<String> {
-    // Often forbidden by a hosted Redis; then the check says less.
+    // A hosted Redis often forbids it; then the check shows less.
     let pair: Vec<String> = redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await.ok()?;
     pair.into_iter().nth(1)
 }
@@ -214,8 +220,8 @@ fn version(info: &Info) -> Check {
     };
     match found.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
         Some(major) if major >= 5 => Check::ok("version", shown),
-        Some(_) => Check::fail("version", shown, "install Redis 5.0 or newer: streams are needed"),
-        None => Check::info("version", "the server does not say its version"),
+        Some(_) => Check::fail("version", shown, "install Redis 5.0 or newer; clawster needs streams"),
+        None => Check::info("version", "the server does not report its version"),
     }
 }
 
@@ -223,7 +229,7 @@ fn role(info: &Info) -> Check {
     match field(info, "role") {
         "slave" => {
             let primary = format!("{}:{}", field(info, "master_host"), field(info, "master_port"));
-            Check::fail("role", "this is a replica, which takes no writes", format!("use its primary, {primary}"))
+            Check::fail("role", "this is a replica, which refuses writes", format!("connect to its primary {primary}"))
         }
         _ => Check::ok("role", format!("primary with {} replicas", number(info, "connected_slaves"))),
     }
@@ -233,10 +239,10 @@ fn eviction(info: &Info) -> Check {
     const FIX: &str = "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf";
     let limited = number(info, "maxmemory") > 0;
     match field(info, "maxmemory_policy") {
-        "noeviction" => Check::ok("eviction", "noeviction: nothing is dropped silently"),
-        "" => Check::info("eviction", "the server does not say its policy; it must be noeviction"),
+        "noeviction" => Check::ok("eviction", "noeviction: Redis never drops data silently"),
+        "" => Check::info("eviction", "the server does not report its policy; it must be noeviction"),
         other if limited => Check::fail("eviction", format!("{other}: Redis may drop the cluster's data"), FIX),
-        other => Check::warn("eviction", format!("{other}, harmless only while maxmemory is 0"), FIX),
+        other => Check::warn("eviction", format!("{other} is harmless only while maxmemory is 0"), FIX),
     }
 }
 
@@ -252,11 +258,15 @@ fn memory(info: &Info) -> Check {
         return Check::fail(
             "memory",
             found,
-            "raise maxmemory, or remove data; messages go once every member has read them",
+            "raise maxmemory, or remove data; messages are removed once every member has read them",
         );
     }
     if used.saturating_mul(10) > limit.saturating_mul(8) {
-        Check::warn("memory", found, "raise maxmemory, or lower sync.max_stream_bytes: at the limit writes are refused")
+        Check::warn(
+            "memory",
+            found,
+            "raise maxmemory, or lower sync.max_stream_bytes; at the limit Redis refuses writes",
+        )
     } else {
         Check::ok("memory", found)
     }
@@ -267,22 +277,22 @@ fn persistence(info: &Info, fsync: Option<&str>) -> Check {
     const FIX: &str = "CONFIG SET appendonly yes (and appendfsync everysec), and the same in redis.conf";
     let aof = field(info, "aof_enabled") == "1";
     if aof && field(info, "aof_last_write_status") == "err" {
-        return Check::fail(NAME, "the last write of the append-only file failed", "free disk space on the Redis host");
+        return Check::fail(NAME, "the last write to the append-only file failed", "free disk space on the Redis host");
     }
     if aof {
         return match fsync {
             Some("no") => {
-                let found = "append-only file, left to the system (appendfsync no)";
-                Check::warn(NAME, found, "CONFIG SET appendfsync everysec: a crash loses at most a second then")
+                let found = "append-only file, but the system decides when it is written (appendfsync no)";
+                Check::warn(NAME, found, "CONFIG SET appendfsync everysec, so that a crash loses at most one second")
             }
             Some(policy) => Check::ok(NAME, format!("append-only file, appendfsync {policy}")),
-            None => Check::ok(NAME, "append-only file (not allowed to look at appendfsync)"),
+            None => Check::ok(NAME, "append-only file (cannot read appendfsync)"),
         };
     }
     if number(info, "rdb_last_save_time") > 0 && number(info, "rdb_saves") > 0 {
-        return Check::warn(NAME, "snapshots only: a crash of Redis loses what came after the last one", FIX);
+        return Check::warn(NAME, "snapshots only: a crash of Redis loses everything since the last one", FIX);
     }
-    Check::warn(NAME, "no append-only file: a restart of Redis loses messages that were not read yet", FIX)
+    Check::warn(NAME, "no append-only file: a restart of Redis loses unread messages", FIX)
 }
 
 async fn clock_difference(connection: &mut MultiplexedConnection) -> Check {
@@ -293,8 +303,8 @@ async fn clock_difference(connection: &mut MultiplexedConnection) -> Check {
     let (seconds, micros) = match answer {
         Ok(time) => time,
         Err(error) => {
-            let fix = "allow TIME for this user: the node needs it (ACL SETUSER … +time)";
-            return Check::fail(NAME, format!("not allowed to look: {}", text(&error)), fix);
+            let fix = "allow TIME for this user, which a node needs (ACL SETUSER … +time)";
+            return Check::fail(NAME, format!("cannot call TIME: {}", text(&error)), fix);
         }
     };
     let server = Duration::from_secs(seconds) + Duration::from_micros(micros) + round_trip / 2;
@@ -304,13 +314,12 @@ async fn clock_difference(connection: &mut MultiplexedConnection) -> Check {
 
 fn judge_clock(difference: Duration) -> Check {
     const NAME: &str = "clock";
-    let found = format!("this host and Redis differ by {} ms", difference.as_millis());
+    let found = format!("the clocks of this host and Redis differ by {} ms", difference.as_millis());
     if difference <= Duration::from_secs(1) {
         return Check::ok(NAME, found);
     }
-    let found = format!("{found}; the cluster goes by Redis's clock, so only the times in logs look odd");
-    let fix =
-        "set both clocks by NTP (timedatectl set-ntp true, or start chronyd); `date` on both hosts shows which is off";
+    let found = format!("{found}; the cluster uses the Redis clock, so only times in logs are affected");
+    let fix = "synchronize both clocks with NTP (timedatectl set-ntp true, or start chronyd); `date` on both hosts shows which is wrong";
     Check::warn(NAME, found, fix)
 }
 

@@ -1,7 +1,7 @@
 //! Asking for a named lease, or for the place in its queue.
 //!
-//! 1. A repeated request or ticket is told its grant again before anything else is judged.
-//! 2. Of those who wait, the first that lives takes the lease; whoever cannot take it gives up its place.
+//! 1. A repeated request or ticket gets its first grant again, before any other check.
+//! 2. The first living waiter gets the lease; a waiter that cannot take it loses its place in the queue.
 
 use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};

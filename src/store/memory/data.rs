@@ -1,7 +1,7 @@
-//! What the cluster keeps: the counterpart of the Redis keys, and the steps that several transitions share.
+//! The cluster's data: the counterpart of the Redis keys, and the steps that several transitions share.
 //!
-//! 1. Cluster time is server time minus `skew`: it stands still over a silence of more than half a TTL.
-//! 2. Numbers only rise; data that know less than a caller begin a new epoch above everything that anyone has seen.
+//! 1. Cluster time is server time minus `skew`: it does not advance during a silence of more than half a TTL.
+//! 2. Numbers only rise; a data set that knows less than a caller starts a new epoch above all numbers ever seen.
 //!
 //! Not here: the transitions (one file per family), how a data set begins (`opening.rs`), what a server has beyond its data
 //! (`state.rs`).

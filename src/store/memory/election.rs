@@ -1,7 +1,7 @@
-//! The leader's record: granted, registered, watched, handed over, given up.
+//! The leader's record: grant, registration, watch, handover, resignation.
 //!
-//! 1. What allows a grant is true at the moment of the grant; otherwise the refusal says what is not.
-//! 2. Only the holder of exactly this term vacates it.
+//! 1. The condition of a grant is checked at the moment of the grant; a refusal says which condition failed.
+//! 2. Only the holder of exactly this term can resign it.
 
 use super::data::{Record, Row, answered, covers, score};
 use super::state::Step;

@@ -1,9 +1,9 @@
 //! Becoming a member, a rename, and the end of a membership.
 //!
 //! 1. An id has one live process; another one gets it when the holder is overdue, seen dead, or by force.
-//! 2. A process whose life was replaced does not fight back.
-//! 3. A rename takes the cursor, the aliases and the producer along, and gives up leadership. The cursor of an id that another
-//!    store had before stays for that one.
+//! 2. A process whose incarnation was replaced does not take the id back.
+//! 3. A rename keeps the cursor, the aliases and the producer, and resigns leadership. The cursor of an id that belonged to another
+//!    store before stays with that store.
 
 use super::data::{Record, Row, covers, score};
 use super::state::Step;

@@ -1,7 +1,7 @@
-//! Named leases: granted in turn, kept for waiters, ended, swept.
+//! Named leases: grants, the queue of waiters, expiry, cleanup.
 //!
-//! 1. What makes a lease free is what `shared/leases.lua` reasons out; it is checked in the moment of the grant.
-//! 2. A vacant lease is kept for the first waiter that lives, for its grace, and goes on to the next then.
+//! 1. A lease is free under the conditions that `shared/leases.lua` derives; they are checked at the moment of the grant.
+//! 2. A vacant lease is reserved for the first living waiter, for its grace; after that for the next one.
 //!
 //! Not here: asking for a lease (`acquire.rs`), renewing and the other calls (`capability.rs`).
 

@@ -1,6 +1,6 @@
 //! The cluster's state in memory, for the simulator and as the second subject of the contract suite.
 //!
-//! 1. [`MemoryState`] does to the letter what the scripts in `store/redis/scripts` do, and is pure.
+//! 1. [`MemoryState`] does exactly what the scripts in `store/redis/scripts` do, and is pure.
 //! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
 
 mod acquire;

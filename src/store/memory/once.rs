@@ -1,6 +1,6 @@
-//! What runs once for a key: the counterpart of `scripts/leases/once.lua`.
+//! `once` keys: the counterpart of `scripts/leases/once.lua`.
 //!
-//! 1. A key holds for its time as it really passes, as far as callers with a clock of their own say how much that is.
+//! 1. A key lasts for its TTL in real time, as far as callers report how much time has passed on their own clocks.
 
 use super::state::Step;
 use crate::cluster::ids::NodeId;

@@ -1,7 +1,7 @@
 //! How a data set begins, and goes on with another server process: its numbers, and the settings of the cluster.
 //!
 //! 1. A data set that knows less than a caller is a stale copy: a new one begins, above everything that anyone has seen.
-//! 2. Where the last writes may be lost, no number that fences comes a second time, however often and from which copies.
+//! 2. If the last writes may be lost, no fencing number is given twice, however often and from whichever copy the data is restored.
 
 use super::data::{TTL, score};
 use super::state::Step;

@@ -2,7 +2,7 @@
 //!
 //! 1. Positions are given without holes, and the producer's mark moves with them.
 //! 2. A cursor never moves back.
-//! 3. What members need is never removed for want of room: the sender waits.
+//! 3. Messages that members have not read are never removed because of lack of space: the sender waits.
 
 use super::state::Step;
 use crate::cluster::ids::{MessageSeq, NodeId};

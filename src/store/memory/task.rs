@@ -1,6 +1,6 @@
 //! Tasks: submitted, claimed, settled, cancelled, driven again.
 //!
-//! 1. A task is completed once: only while it runs, by the token of its last claim, from the life that claimed.
+//! 1. A task is completed once: only while it runs, with the token of its last claim, by the incarnation that claimed it.
 //! 2. A claim that comes again with its nonce gets the same tasks.
 //!
 //! Not here: what these have in common (`task_data.rs`), reading tasks (`task_read.rs`).

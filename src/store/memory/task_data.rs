@@ -1,4 +1,4 @@
-//! What is kept of tasks, and the steps that several transitions share: the counterpart of `scripts/tasks/shared.lua`.
+//! The tasks' data, and the steps that several transitions share: the counterpart of `scripts/tasks/shared.lua`.
 //!
 //! 1. A task lies in exactly one set, that of its state.
 //! 2. A lane exists while it holds ready tasks.

@@ -1,7 +1,7 @@
 //! The heartbeat: deadlines, overdue members and leases, the leadership's lease, and the news.
 //!
 //! 1. The stall guard moves every deadline before the first one is judged.
-//! 2. Samples for the history are taken no notice of: what the simulator looks at is the cluster's state.
+//! 2. Samples for the history are ignored: the simulator checks the cluster's state only.
 //! 3. A leader's record that was lost with the data is written again only while its holder's connection is subscribed.
 
 use super::data::{Record, score};

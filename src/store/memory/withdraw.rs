@@ -1,7 +1,7 @@
-//! Calls that were given up without an answer: what they were granted ends, and they are refused should they arrive later.
+//! Withdraws calls that were abandoned without an answer: their grants end, and the calls are refused if they arrive later.
 //!
 //! 1. A mark refuses a withdrawn call for ten minutes.
-//! 2. What a later call of the same request was told of stays.
+//! 2. A grant that a later call of the same request has received stays.
 
 use super::leases::Lease;
 use super::state::Step;

@@ -1,25 +1,25 @@
-//! What the driver's errors mean for a caller.
+//! Translates the driver's errors into faults.
 //!
 //! 1. The driver's own texts are never passed on: they may quote the connection string, hosts, names and values.
 //!
-//! Not here: what the caller does about it (`crate::engine`).
+//! Not here: the reaction to a fault (`crate::engine`).
 
 use crate::store::history::HistoryFault;
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 
-/// A document with this `_id` is there already.
+/// The code for: a document with this `_id` exists already.
 pub(super) const DUPLICATE: i32 = 11_000;
-/// The user may not do this.
+/// The code for: the user lacks the permission.
 pub(super) const UNAUTHORIZED: i32 = 13;
 
-/// Codes of a server that is starting, stopping, or no primary any more.
+/// Codes of a server that is starting, stopping, or no longer primary.
 const MOVING: [i32; 13] = [6, 7, 89, 91, 134, 189, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436];
 /// Codes of a failed login.
 const LOGIN: [i32; 4] = [11, 18, 33, 334];
-/// Time ran out on the server.
+/// Codes for a timeout on the server.
 const LATE: [i32; 3] = [50, 64, 202];
 
-/// The code of a server's answer, if the error is one.
+/// The code of the error, if the server answered with one.
 pub(super) fn code(error: &Error) -> Option<i32> {
     match error.kind.as_ref() {
         ErrorKind::Command(command) => Some(command.code),
@@ -33,7 +33,7 @@ pub(super) fn code(error: &Error) -> Option<i32> {
     }
 }
 
-/// Whether nothing was sent, because there was no server to send it to.
+/// Whether nothing was sent, because no server was available.
 pub(super) fn is_before_sending(error: &Error) -> bool {
     matches!(
         error.kind.as_ref(),
@@ -41,14 +41,14 @@ pub(super) fn is_before_sending(error: &Error) -> bool {
     )
 }
 
-/// Whether an insertion failed only because all that it missed is there already.
+/// Whether an insertion failed only because of documents that exist already.
 pub(super) fn only_duplicates(error: &Error) -> bool {
     let ErrorKind::InsertMany(many) = error.kind.as_ref() else { return false };
     let mut writes = many.write_errors.iter().flatten().peekable();
     many.write_concern_error.is_none() && writes.peek().is_some() && writes.all(|write| write.code == DUPLICATE)
 }
 
-/// What an error means.
+/// Translates an error of the driver.
 pub(super) fn fault(error: &Error, database: &str) -> HistoryFault {
     use HistoryFault::{Refused, Unavailable};
     if let Some(code) = code(error) {
@@ -57,41 +57,45 @@ pub(super) fn fault(error: &Error, database: &str) -> HistoryFault {
     match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => Refused(login()),
         ErrorKind::DnsResolve { .. } => {
-            Unavailable("the name service does not know the host of mongodb.uri".to_owned())
+            Unavailable("the host in mongodb.uri cannot be resolved; check its name and the name service".to_owned())
         }
         ErrorKind::ServerSelection { message, .. } => Unavailable(unreachable(message)),
-        ErrorKind::InvalidTlsConfig { .. } => {
-            Refused("a file of certificates or keys that mongodb.uri names cannot be used".to_owned())
-        }
+        ErrorKind::InvalidTlsConfig { .. } => Refused(
+            "cannot use a certificate or key file that mongodb.uri names; check its path and content".to_owned(),
+        ),
         ErrorKind::Io(why) if why.kind() == std::io::ErrorKind::TimedOut => {
             Unavailable("MongoDB did not answer in time".to_owned())
         }
         ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
             Unavailable("the connection to MongoDB was lost".to_owned())
         }
-        ErrorKind::InvalidArgument { .. } => {
-            Refused("the driver refuses a value of mongodb.uri, mongodb.db or mongodb.collection".to_owned())
-        }
+        ErrorKind::InvalidArgument { .. } => Refused(
+            "the MongoDB driver refuses mongodb.uri, mongodb.db or mongodb.collection; check their values".to_owned(),
+        ),
         ErrorKind::IncompatibleServer { .. } => {
-            Refused("this MongoDB is too old for the driver; use 4.2 or newer".to_owned())
+            Refused("this MongoDB is too old for the driver; use version 4.2 or newer".to_owned())
         }
-        _ => Unavailable("MongoDB did not answer as expected".to_owned()),
+        _ => Unavailable("unexpected answer from MongoDB".to_owned()),
     }
 }
 
-/// What a server's answer means.
+/// Translates a server's error code.
 pub(super) fn answered(code: i32, database: &str) -> HistoryFault {
     use HistoryFault::{Refused, Unavailable};
     match code {
         UNAUTHORIZED => Refused(format!(
-            "MongoDB does not permit this to its user; give it the role readWrite on the database {database}"
+            "MongoDB does not permit this user the operation; give the user the role readWrite on the database {database}"
         )),
         code if LOGIN.contains(&code) => Refused(login()),
         code if MOVING.contains(&code) => Unavailable("MongoDB has no primary at the moment".to_owned()),
-        code if LATE.contains(&code) => Unavailable("MongoDB did not confirm it in time".to_owned()),
-        14_031 => Refused("the disk of MongoDB is full".to_owned()),
-        73 => Refused("mongodb.db or mongodb.collection is no name that MongoDB allows".to_owned()),
-        100 => Unavailable("MongoDB has too few members to confirm a write as mongodb.uri asks for".to_owned()),
+        code if LATE.contains(&code) => Unavailable("MongoDB did not confirm the write in time".to_owned()),
+        14_031 => Refused("the disk of MongoDB is full; free disk space there".to_owned()),
+        73 => Refused(
+            "MongoDB does not allow the name in mongodb.db or mongodb.collection; choose another one".to_owned(),
+        ),
+        100 => Unavailable(
+            "MongoDB has too few members for the write concern in mongodb.uri; lower w, or add members".to_owned(),
+        ),
         code => Refused(format!("MongoDB answered with error {code}")),
     }
 }
@@ -100,21 +104,21 @@ fn login() -> String {
     "MongoDB refused the login; check user, password and authSource in mongodb.uri".to_owned()
 }
 
-/// Why no server was found, as far as a few words of the driver tell it.
+/// Why no server was found, derived from a few words in the driver's text.
 fn unreachable(message: &str) -> String {
     let said = message.to_ascii_lowercase();
     let why = if said.contains("certificate") || said.contains("tls") {
-        ": no agreement on TLS; check tls and tlsCAFile in mongodb.uri"
+        ": TLS failed; check tls and tlsCAFile in mongodb.uri"
     } else if said.contains("refused") {
         ": connection refused"
     } else if said.contains("lookup") || said.contains("dns") || said.contains("resolve") {
-        ": the name service does not know its host"
+        ": its host cannot be resolved"
     } else if said.contains("authenti") {
-        ": it refused the login"
+        ": the login was refused"
     } else {
         ""
     };
-    format!("no server that mongodb.uri names answers{why}")
+    format!("no server in mongodb.uri answers{why}")
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! History in MongoDB.
 //!
-//! 1. A heartbeat is recorded once: a collection with a unique `_id` sees to it; in a time-series collection, which can have none,
-//!    whatever may be there already is looked up before it is written (`write.rs`).
-//! 2. Nothing connects before the store is used, and everything has a deadline.
-//! 3. No credential leaves this module: the `Debug` form shows database and collection only, and every error is a sentence of ours
-//!    that quotes neither the connection string nor the driver's text.
+//! 1. A heartbeat is recorded once: a plain collection has a unique `_id`; in a time-series collection, which cannot have one, documents
+//!    that may already exist are looked up before they are written (`write.rs`).
+//! 2. The store connects with its first use, and everything has a deadline.
+//! 3. No credential leaves this module: the `Debug` form shows database and collection only, and no error quotes the connection string
+//!    or the driver's text.
 //!
 //! `uri.rs` the connection string · `setup.rs` collections and indexes · `rows.rs`, `summaries.rs` documents · `write.rs` · `read.rs` ·
-//! `faults.rs` what errors mean. Of the whole program, only these files name the driver.
+//! `faults.rs` errors. Only these files name the driver.
 //!
-//! Collections: `<collection>` a document for each heartbeat, time-series where the server has them · `<collection>_summaries` one for
-//! each node, life and ten minutes · `<collection>_events` one for each event of the cluster. Several clusters can share them.
+//! Collections: `<collection>` has one document per heartbeat, as time series if the server supports it · `<collection>_summaries` one
+//! per node, incarnation and ten minutes · `<collection>_events` one per event of the cluster. Several clusters can share them.
 //!
 //! Not here: when something is recorded (`crate::engine`).
 
@@ -38,15 +38,15 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 use write::Written;
 
-/// After a refusal the collections are looked at again if that was done longer ago.
+/// After a refusal the collections are checked again, but not more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// How long the store waits for what.
+/// The timeouts of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For the answer to a write. It is long, so that a server which froze for a while answers in the end.
+    /// For the answer to a write. It is long, so that a server that was frozen for a while can still answer.
     pub write: Duration,
-    /// How long the server must have answered, after a write without an answer, until that write counts as carried out or lost.
+    /// How long the server must have been answering, after a write without an answer, until that write counts as executed or lost.
     pub calm: Duration,
     /// For everything else.
     pub answer: Duration,
@@ -66,12 +66,12 @@ pub struct MongoHistory {
     retention: Duration,
     patience: Patience,
     database: OnceCell<Database>,
-    /// When the collections were found or made; nobody knows after a failure: the server may come back without them.
+    /// When the collections were last found or created; `None` after a failure, because the server may come back without them.
     prepared: Mutex<Option<Moment>>,
     written: Mutex<Written>,
 }
 
-/// What the database and its collections are called.
+/// The names of the database and its collections.
 #[derive(Debug, Clone)]
 struct Names {
     database: String,
@@ -88,10 +88,10 @@ impl std::fmt::Debug for MongoHistory {
 }
 
 impl MongoHistory {
-    /// The history that a configuration means, `None` where it means none; connects when it is first used.
+    /// The configured history; `None` without `mongodb.uri`. It connects with its first use.
     ///
     /// # Errors
-    /// [`HistoryFault::Refused`] when the URI is no connection string.
+    /// [`HistoryFault::Refused`] when the URI is not a valid connection string.
     pub fn new(config: &MongoConfig, cluster: &ClusterName) -> Result<Option<Self>, HistoryFault> {
         let Some(uri) = &config.uri else { return Ok(None) };
         check_uri(uri.expose()).map_err(|why| HistoryFault::Refused(format!("mongodb.uri {why}")))?;
@@ -113,14 +113,14 @@ impl MongoHistory {
         }))
     }
 
-    /// The same with other waits.
+    /// The same with other timeouts.
     #[must_use]
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// The database; the first use resolves the names of `mongodb+srv`.
+    /// The database; the first use resolves the host names of `mongodb+srv`.
     async fn database(&self) -> Result<&Database, HistoryFault> {
         let opening = self.database.get_or_try_init(|| async {
             let options = uri::options(self.uri.expose()).await.map_err(|error| self.fault(&error))?;
@@ -141,8 +141,8 @@ impl MongoHistory {
         Ok(database)
     }
 
-    /// A write failed: before the next one the collections are looked at again, so that MongoDB makes none by itself, which would
-    /// have no indexes and forget nothing. After refusals, which may be many, that is done once in a while.
+    /// After a failed write the collections are checked before the next one, so that MongoDB does not create them by itself, without
+    /// indexes and retention. After refusals, which may be many, that is done only from time to time.
     async fn failed(&self, fault: &HistoryFault) {
         let mut prepared = self.prepared.lock().await;
         let long_ago = prepared.is_some_and(|at| clock::now().since(at) > LOOK_AGAIN);

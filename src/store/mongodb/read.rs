@@ -1,9 +1,9 @@
-//! Reading: each question is one command with an index, the same one that is run and explained.
+//! Reads the history: each query is one command with an index; the same command is run and explained.
 //!
-//! 1. Memory is bounded: samples by the question's limit, events and summaries by a number of their own.
-//! 2. A document that cannot be read counts as none.
+//! 1. Memory is bounded: samples by the query's limit, events and summaries by fixed limits.
+//! 2. An unreadable document is skipped.
 //!
-//! Not here: what a report makes of it (`crate::cluster::history`).
+//! Not here: reports (`crate::cluster::history`).
 
 use super::faults::code;
 use super::{MongoHistory, rows, summaries};
@@ -15,21 +15,21 @@ use crate::store::history::HistoryFault;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, RawDocument, doc};
 
-/// The largest number of events that one answer holds; of more, the newest.
+/// The most events in one answer; if there are more, the newest.
 const MOST_EVENTS: usize = 100_000;
-/// The largest number of summaries that one answer holds: 14 days of 100 nodes.
+/// The most summaries in one answer: 14 days of 100 nodes.
 const MOST_SUMMARIES: usize = 200_000;
-/// How many documents one reply holds.
+/// The most documents in one reply.
 const PAGE: i32 = 10_000;
-/// There is no such index as the command names.
+/// The code for: the index in the hint does not exist.
 const NO_INDEX: i32 = 2;
 
-/// What is asked for.
+/// A query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
     /// The newest samples.
     Samples(HistoryQuery),
-    /// Summaries that end behind this time.
+    /// Summaries that end after this time.
     Summaries(ServerTime),
     /// Events since this time.
     Events(ServerTime),
@@ -37,14 +37,14 @@ pub enum Question {
     LastEvent(String),
 }
 
-/// How MongoDB answers a question.
+/// How MongoDB executes a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The index that it uses; `None`: it looks at all documents.
+    /// The index that it uses; `None`: it scans all documents.
     pub index: Option<String>,
-    /// How many stored documents it looked at; those of a time-series collection hold many samples each.
+    /// The number of stored documents it examined; one of a time-series collection contains many samples.
     pub examined: u64,
-    /// Whether it had to sort all of them.
+    /// Whether it had to sort the result.
     pub sorted: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn by_time() -> Document {
 }
 
 impl MongoHistory {
-    /// Asks MongoDB how it answers a question, which it does for that.
+    /// Asks MongoDB how it executes a query; MongoDB executes it for that.
     ///
     /// # Errors
     /// [`HistoryFault`].
@@ -73,7 +73,7 @@ impl MongoHistory {
         Ok(plan)
     }
 
-    /// The command of a question.
+    /// The command of a query.
     fn command(&self, question: &Question) -> Document {
         let cluster = self.cluster.as_str();
         let mut command = match question {
@@ -86,7 +86,7 @@ impl MongoHistory {
                     filter.insert("at", doc! {"$gte": rows::date(since)});
                 }
                 let hint = if query.node_id.is_some() { by_node() } else { by_time() };
-                // One more than was asked for tells whether there are more.
+                // One more than requested, to know whether there are more.
                 let limit = count(query.limit.clamp(1, MAX_HISTORY_LIMIT) + 1);
                 doc! {"find": &self.names.beats, "filter": filter, "sort": {"at": -1}, "limit": limit, "hint": hint}
             }
@@ -123,9 +123,9 @@ impl MongoHistory {
         let asking = async {
             loop {
                 match answers(database, command.clone(), &read).await {
-                    // An administrator who gives no right to make indexes may have made none.
+                    // Without the permission to create indexes there may be none.
                     Err(error) if code(&error) == Some(NO_INDEX) && command.remove("hint").is_some() => {}
-                    // A connection that stood since before the server was started again.
+                    // The connection is from before a restart of the server.
                     Err(error) if code(&error).is_none() && std::mem::take(&mut again) => {}
                     outcome => return outcome.map_err(|error| self.fault(&error)),
                 }
@@ -148,7 +148,9 @@ impl MongoHistory {
     pub(super) async fn read_summaries(&self, since: ServerTime) -> Result<Vec<Summary>, HistoryFault> {
         let mut summaries = self.ask(&Question::Summaries(since), summaries::read).await?;
         if summaries.len() > MOST_SUMMARIES {
-            return Err(HistoryFault::Refused("that is too long a time for so many nodes; ask for less".to_owned()));
+            return Err(HistoryFault::Refused(
+                "the time is too long for so many nodes; read a shorter time".to_owned(),
+            ));
         }
         summaries.sort_by(|a, b| (&a.node_id, a.incarnation, a.from).cmp(&(&b.node_id, b.incarnation, b.from)));
         Ok(summaries)
@@ -189,7 +191,7 @@ fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Looks for what is told of the plan that won.
+/// Collects the data of the winning plan.
 fn walk(value: &Bson, plan: &mut Plan) {
     match value {
         Bson::Document(document) => {

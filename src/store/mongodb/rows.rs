@@ -1,10 +1,10 @@
-//! Documents: what stands in the three collections.
+//! The documents of the collections.
 //!
-//! 1. `_id` is the name of what the document is about, so that it is there once, however often it is written.
+//! 1. `_id` is derived from the content, so that a document exists once, however often it is written.
 //! 2. Durations are milliseconds with a fraction down to the microsecond; times are dates.
-//! 3. What a collection holds is never trusted: a document of another shape counts as none.
+//! 3. A collection's content is never trusted: a document in another form is skipped.
 //!
-//! Not here: summaries (`summaries.rs`), which documents are asked for (`read.rs`).
+//! Not here: summaries (`summaries.rs`), queries (`read.rs`).
 
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::history::Sample;
@@ -14,7 +14,7 @@ use mongodb::bson::{self, Bson, DateTime, Document, RawDocument};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What all samples of one node have in common: a time-series collection keeps them together by it.
+/// The metadata field that all samples of a node share; a time-series collection groups them by it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meta {
     pub(super) cluster: String,
@@ -68,7 +68,7 @@ pub(super) fn duration(millis: f64) -> Duration {
     Duration::from_micros((millis * 1000.0).round() as u64)
 }
 
-/// The name of a sample's document.
+/// The `_id` of a sample's document.
 pub(super) fn beat_id(cluster: &ClusterName, sample: &Sample) -> String {
     format!("{cluster}/{}/{}/{}", sample.node_id, sample.incarnation, sample.number)
 }
@@ -93,7 +93,7 @@ pub(super) fn beat(cluster: &ClusterName, sample: &Sample) -> BeatRow {
     }
 }
 
-/// The sample of a document; `None`: it is none.
+/// The sample of a document; `None`: it is invalid.
 pub(super) fn sample(raw: &RawDocument) -> Option<Sample> {
     let row: BeatRow = bson::deserialize_from_slice(raw.as_bytes()).ok()?;
     Some(Sample {
@@ -114,7 +114,7 @@ pub(super) fn sample(raw: &RawDocument) -> Option<Sample> {
     })
 }
 
-/// An event as a document: its place, and the fields of what happened beside it.
+/// An event as a document: its position, and the fields of the event.
 pub(super) fn event_document(cluster: &ClusterName, epoch: &str, event: &ClusterEvent) -> Option<Document> {
     let mut document = Document::new();
     document.insert("_id", format!("{cluster}/{epoch}/{}", event.seq));
@@ -127,7 +127,7 @@ pub(super) fn event_document(cluster: &ClusterName, epoch: &str, event: &Cluster
     Some(document)
 }
 
-/// The event of a document; `None`: it is none.
+/// The event of a document; `None`: it is invalid.
 pub(super) fn event(raw: &RawDocument) -> Option<ClusterEvent> {
     let document: Document = raw.try_into().ok()?;
     Some(ClusterEvent {
@@ -138,7 +138,7 @@ pub(super) fn event(raw: &RawDocument) -> Option<ClusterEvent> {
     })
 }
 
-/// The place of an event's document.
+/// The sequence number of an event's document.
 pub(super) fn seq(document: &Document) -> Option<EventSeq> {
     match document.get("seq")? {
         Bson::Int64(seq) => Some(EventSeq(unsigned(*seq))),

@@ -1,8 +1,8 @@
-//! The collections and their indexes, made when something is recorded for the first time.
+//! Creates the collections and their indexes before the first write.
 //!
-//! 1. Doing it again changes nothing, also when several nodes do it at once.
-//! 2. What exists is used as it is, but for its retention. What is not permitted or not possible is a warning, not an error: a
-//!    collection that an administrator made is as good.
+//! 1. It is idempotent, also when several nodes do it at the same time.
+//! 2. Existing collections are used unchanged, except for their retention. A missing permission or feature is a warning, not an error,
+//!    because an administrator may have created the collections.
 //!
 //! Not here: documents (`rows.rs`).
 
@@ -12,14 +12,14 @@ use crate::store::history::HistoryFault;
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
 
-/// The name of the indexes that delete what is old.
+/// The name of the indexes that delete old documents.
 const TTL: &str = "clawster_ttl";
-/// A collection of that name is there already.
+/// The code for: the collection exists already.
 const EXISTS: i32 = 48;
-/// An index of that name, or with these keys, is there already, and differs.
+/// The codes for: an index with this name or these keys exists, with other options.
 const DIFFERS: [i32; 2] = [85, 86];
 
-/// What a collection of that name is.
+/// The kind of an existing collection.
 enum Found {
     Nothing,
     Plain,
@@ -28,7 +28,7 @@ enum Found {
     Unknown,
 }
 
-/// Makes what is missing.
+/// Creates missing collections and indexes.
 pub(super) async fn prepare(store: &MongoHistory, database: &Database) -> Result<(), HistoryFault> {
     let setup = Setup { store, database, seconds: i64::try_from(store.retention.as_secs()).unwrap_or(i64::MAX) };
     setup.beats().await?;
@@ -65,9 +65,9 @@ impl Setup<'_> {
             Found::TimeSeries { seconds, .. } if seconds == Some(self.seconds) => {}
             Found::TimeSeries { .. } => {
                 let change = doc! {"collMod": name, "expireAfterSeconds": self.seconds};
-                self.attempt(name, "the retention of the collection was not changed", change).await?;
+                self.attempt(name, "cannot change the retention of the collection", change).await?;
             }
-            // Other programs may keep documents of their own there.
+            // Only clawster's documents: other programs may use the collection, too.
             Found::Plain => self.expire(name, Some(doc! {"meta.cluster": {"$exists": true}})).await?,
             Found::Nothing | Found::Unknown => {}
         }
@@ -78,11 +78,11 @@ impl Setup<'_> {
     fn other_kind(&self, name: &str) -> HistoryFault {
         let place = format!("{}.{name}", self.store.names.database);
         HistoryFault::Refused(format!(
-            "{place} is a view, or a time-series collection whose fields are not at and meta; give mongodb.collection another name"
+            "{place} is a view, or a time-series collection with other fields than at and meta; choose another mongodb.collection"
         ))
     }
 
-    /// What there is under a name.
+    /// Looks up what exists under a name.
     async fn look(&self, name: &str) -> Result<Found, HistoryFault> {
         let command = doc! {"listCollections": 1, "filter": {"name": name}};
         let answer = match self.database.run_command(command).await {
@@ -107,7 +107,7 @@ impl Setup<'_> {
         })
     }
 
-    /// Makes the collection of heartbeats. False: it was made as a plain one, or somebody else made it.
+    /// Creates the collection of heartbeats. False: it is a plain collection, or another process created it.
     async fn create(&self, name: &str) -> Result<bool, HistoryFault> {
         let series = doc! {
             "create": name,
@@ -119,16 +119,16 @@ impl Setup<'_> {
             None => Err(self.store.fault(&error)),
             Some(EXISTS) => Ok(false),
             Some(UNAUTHORIZED) => {
-                self.warn(name, "the collection was not made", UNAUTHORIZED);
+                self.warn(name, "cannot create the collection", UNAUTHORIZED);
                 Ok(false)
             }
             Some(code) => {
                 tracing::info!(
                     collection = name,
                     code,
-                    "this MongoDB makes no time-series collection, so a plain one is used"
+                    "this MongoDB does not support time-series collections; using a plain collection"
                 );
-                self.attempt(name, "the collection was not made", doc! {"create": name}).await?;
+                self.attempt(name, "cannot create the collection", doc! {"create": name}).await?;
                 Ok(false)
             }
         }
@@ -136,10 +136,10 @@ impl Setup<'_> {
 
     async fn indexes(&self, name: &str, indexes: Vec<Document>) -> Result<(), HistoryFault> {
         let command = doc! {"createIndexes": name, "indexes": indexes};
-        self.attempt(name, "the indexes were not made", command).await
+        self.attempt(name, "cannot create the indexes", command).await
     }
 
-    /// Sees to it that a plain collection forgets what is old.
+    /// Makes a plain collection delete old documents.
     async fn expire(&self, name: &str, only: Option<Document>) -> Result<(), HistoryFault> {
         let mut index = doc! {"key": {"at": 1}, "name": TTL, "expireAfterSeconds": self.seconds};
         if let Some(only) = only {
@@ -149,9 +149,9 @@ impl Setup<'_> {
         match made.as_ref().map_err(code) {
             Err(Some(code)) if DIFFERS.contains(&code) => {
                 let change = doc! {"collMod": name, "index": {"name": TTL, "expireAfterSeconds": self.seconds}};
-                self.attempt(name, "the retention of the collection was not changed", change).await
+                self.attempt(name, "cannot change the retention of the collection", change).await
             }
-            _ => self.judge(name, "the index that deletes what is old was not made", made),
+            _ => self.judge(name, "cannot create the index that deletes old documents", made),
         }
     }
 
@@ -160,7 +160,7 @@ impl Setup<'_> {
         self.judge(name, otherwise, outcome)
     }
 
-    /// A server's refusal is a warning, silence an error.
+    /// A refusal of the server gives a warning, a missing answer an error.
     fn judge(
         &self,
         name: &str,
@@ -178,8 +178,8 @@ impl Setup<'_> {
     }
 
     fn warn(&self, name: &str, otherwise: &str, code: i32) {
-        let why = super::faults::answered(code, &self.store.names.database);
-        tracing::warn!(collection = name, %why, "history in MongoDB: {otherwise}");
+        let error = super::faults::answered(code, &self.store.names.database);
+        tracing::warn!(collection = name, %error, "history in MongoDB: {otherwise}");
     }
 }
 

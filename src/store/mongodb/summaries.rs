@@ -1,7 +1,7 @@
 //! Summaries as documents.
 //!
-//! 1. A report reads many thousands of them, so they are small, their histograms are texts, and they are read in one pass.
-//! 2. A document that lacks a field, or has one of another kind, counts as none.
+//! 1. A report reads many thousands of them, so they are small, their histograms are strings, and they are read in one pass.
+//! 2. A document with a missing field, or one of another type, is skipped.
 //!
 //! Not here: the other documents (`rows.rs`).
 
@@ -13,7 +13,7 @@ use mongodb::bson::{Document, RawBsonRef, RawDocument, doc};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// A histogram as a text: `bucket:count bucket:count …`.
+/// A histogram as a string: `bucket:count bucket:count …`.
 fn text(histogram: &Histogram) -> String {
     histogram.buckets().fold(String::new(), |mut text, (bucket, count)| {
         let space = if text.is_empty() { "" } else { " " };
@@ -40,7 +40,7 @@ fn reign((term, from, to): &(Term, ServerTime, ServerTime)) -> Document {
     doc! {"term": signed(term.0), "from": date(*from), "to": date(*to)}
 }
 
-/// The document of a summary; its `at` is when its ten minutes begin.
+/// The document of a summary; `at` is the start of its ten minutes.
 pub(super) fn document(cluster: &ClusterName, summary: &Summary) -> Document {
     doc! {
         "_id": format!("{cluster}/{}/{}/{}", summary.node_id, summary.incarnation, summary.from.0),
@@ -63,7 +63,7 @@ pub(super) fn document(cluster: &ClusterName, summary: &Summary) -> Document {
     }
 }
 
-/// The summary of a document; `None`: it is none.
+/// The summary of a document; `None`: it is invalid.
 pub(super) fn read(raw: &RawDocument) -> Option<Summary> {
     let mut row = Row::of(raw)?;
     Some(Summary {
@@ -85,7 +85,7 @@ pub(super) fn read(raw: &RawDocument) -> Option<Summary> {
     })
 }
 
-/// The fields of a document, asked for mostly in the order in which they stand.
+/// The fields of a document, read mostly in their order.
 struct Row<'a> {
     fields: Vec<(&'a str, RawBsonRef<'a>)>,
     next: usize,

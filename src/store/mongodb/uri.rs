@@ -1,8 +1,8 @@
-//! The connection string: whether it is one, and what it leaves to us.
+//! Checks the connection string, and sets the defaults that it leaves open.
 //!
-//! 1. No text from here quotes the string: a part of it that looks harmless can be a piece of a password that was not encoded. Only
-//!    names of options that exist are named.
-//! 2. What the string says counts, but for the retries of writes: they are this store's own business (`write.rs`).
+//! 1. No text from here quotes the string: a part that looks harmless can be a piece of a password that was not encoded. Only names of
+//!    existing options are shown.
+//! 2. The string takes precedence, except for the retries of writes, which this store does itself (`write.rs`).
 //!
 //! Not here: where the string comes from (`crate::config`).
 
@@ -14,15 +14,15 @@ use std::time::Duration;
 const FORM: &str = "use mongodb://[user:password@]host[:port][,host…]/[database][?option=value&…], or mongodb+srv:// with one host, \
      with special characters of user and password percent-encoded";
 
-/// How long a server is looked for before there counts as none.
+/// How long the driver looks for a server.
 const SELECTION: Duration = Duration::from_secs(5);
-/// The driver ends what is under way on a server that did not answer its own check for this long, so it must not be shorter than
-/// the wait for a write. How long a caller waits is bounded elsewhere.
+/// The driver cancels operations on a server that has not answered its own check for this long, so it must not be shorter than the
+/// timeout of a write. Callers have their own timeouts.
 const CONNECTION: Duration = Duration::from_mins(1);
-/// One connection writes, one reads, and a look-up may come in between.
+/// The most connections: one writes, one reads, and look-ups come in between.
 const CONNECTIONS: u32 = 4;
 
-/// The options that the driver knows, as they are written.
+/// The options that the driver knows.
 const OPTIONS: [&str; 41] = [
     "adaptiveRetries",
     "appName",
@@ -70,63 +70,61 @@ const OPTIONS: [&str; 41] = [
 /// Checks a connection string without using the network.
 ///
 /// # Errors
-/// What is wrong with it and what is allowed, as the rest of a sentence that begins with its key; nothing of the string is shown.
+/// The problem and what is allowed, as the rest of a sentence that begins with the key; nothing of the string is quoted.
 pub fn check(text: &str) -> std::result::Result<(), String> {
     let rest = text.strip_prefix("mongodb://").or_else(|| text.strip_prefix("mongodb+srv://"));
     let Some(rest) = rest else { return Err("must start with mongodb:// or mongodb+srv://".to_owned()) };
-    // The driver cuts texts between bytes, and panics where that is inside of a character.
+    // The driver splits texts at byte positions, and panics within a multi-byte character.
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("holds a character that must be percent-encoded; {FORM}"));
+        return Err(format!("contains a character that must be percent-encoded; {FORM}"));
     }
     let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-    // A password with a question mark in it would have its end taken for options, and its beginning for a host.
+    // With a question mark in the password, its end would be parsed as options and its beginning as a host.
     if options.contains('@') && !place.contains('@') {
-        return Err(format!("holds a question mark before its @; {FORM}"));
+        return Err(format!("contains a question mark before its @; {FORM}"));
     }
     let Ok(parsed) = parse(text) else { return Err(wrong(place, options)) };
-    // Without names to be resolved, this waits for nothing.
+    // Without names to resolve, this completes at once.
     let complete = match &parsed.host_info {
         HostInfo::HostIdentifiers(_) => ClientOptions::parse(parsed).into_future().now_or_never(),
         _ => None,
     };
     match complete {
-        Some(Err(_)) => Err(format!("holds options that exclude one another, or one that the driver refuses; {FORM}")),
+        Some(Err(_)) => Err(format!("has options that exclude one another, or one that the driver refuses; {FORM}")),
         _ => Ok(()),
     }
 }
 
-/// What is wrong with a string that the driver does not take.
+/// The problem of a string that the driver refuses.
 fn wrong(place: &str, options: &str) -> String {
     for pair in options.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         let known = OPTIONS.iter().find(|known| known.eq_ignore_ascii_case(name));
         match known {
             Some(known) if parse(&format!("mongodb://host/?{pair}")).is_err() => {
-                return format!(
-                    "has an option {known} whose value is not allowed here; see the driver's manual for it"
-                );
+                return format!("has an option {known} with an invalid value; see the MongoDB manual for its values");
             }
             None if ConnectionString::parse(format!("mongodb://host/?{pair}")).is_err() => {
-                return format!("has an option that is none, or one without a value; {FORM}");
+                return format!("has an unknown option, or an option without a value; {FORM}");
             }
             _ => {}
         }
     }
     if place.is_empty() || place.ends_with('@') || place.starts_with('/') {
-        return format!("names no host; {FORM}");
+        return format!("does not name a host; {FORM}");
     }
-    format!("is not a connection string of MongoDB; {FORM}")
+    format!("is not a valid MongoDB connection string; {FORM}")
 }
 
 fn parse(text: &str) -> Result<ConnectionString> {
     let mut parsed = ConnectionString::parse(text)?;
-    // The driver has no such timeout and refuses the option, which many strings carry; every call has a deadline anyway.
+    // The driver refuses this option, which many strings contain; every call has a deadline anyway.
     #[allow(deprecated)]
     parsed.socket_timeout.take();
     Ok(parsed)
 }
 
-/// The driver's options for a string that was checked; `mongodb+srv` asks the name service.
+/// The driver's options for a checked string; `mongodb+srv` uses the name service.
 pub(super) async fn options(text: &str) -> Result<ClientOptions> {
     let mut options = ClientOptions::parse(parse(text)?).await?;
     options.app_name.get_or_insert_with(|| "clawster".to_owned());
@@ -134,7 +132,7 @@ pub(super) async fn options(text: &str) -> Result<ClientOptions> {
     options.connect_timeout.get_or_insert(CONNECTION);
     options.max_pool_size.get_or_insert(CONNECTIONS);
     options.retry_writes = Some(false);
-    // A server that is killed must not forget what it confirmed.
+    // A killed server must not lose writes that it has confirmed.
     let concern = options.write_concern.get_or_insert_with(WriteConcern::default);
     if concern.w.is_none() {
         concern.w = Some(Acknowledgment::Majority);
@@ -167,8 +165,8 @@ mod tests {
     fn what_is_wrong_is_said_without_a_credential() {
         for (bad, word) in [
             ("http://hush@h", "must start with"),
-            ("mongodb://", "names no host"),
-            ("mongodb://hush:hush@", "names no host"),
+            ("mongodb://", "does not name a host"),
+            ("mongodb://hush:hush@", "does not name a host"),
             ("mongodb://hush:hu?sh@h", "question mark"),
             ("mongodb://hush:hu/sh@h/x", "percent-encoded"),
             ("mongodb://hush:hu@sh@h/x", "percent-encoded"),
@@ -176,7 +174,7 @@ mod tests {
             ("mongodb://hush:%ࠀ@h/x", "must be percent-encoded"),
             ("mongodb://h:hush", "percent-encoded"),
             ("mongodb://hush:hush@h/?w=-1&hush=hush", "option w "),
-            ("mongodb://h/?hush", "an option that is none"),
+            ("mongodb://h/?hush", "an unknown option"),
             ("mongodb://h/?connectTimeoutMS=hush", "option connectTimeoutMS "),
             ("mongodb://h/?authMechanism=hush", "option authMechanism "),
             ("mongodb+srv://hush:hush@h:27017/", "percent-encoded"),

@@ -1,12 +1,13 @@
-//! Recording: samples once, summaries that only grow, events by their name.
+//! Writes the history: samples once, summaries that only grow, events once.
 //!
-//! 1. A time-series collection takes a second document of the same `_id`. So what may be there already is looked up before it is
-//!    written: all that the caller is not sure of, the first samples of a life that this store sees, everything that is not above
-//!    what was confirmed of its life, a life of which another process wrote, and everything behind a write whose fate is unknown.
-//! 2. A write without an answer may still be carried out, while it lies in the socket of a frozen server. Before anything is looked up
-//!    behind it, the server must have answered for a while: what was sent before has been carried out by then, or is lost.
-//! 3. Nobody but this store repeats a write; the driver's own retries are off.
-//! 4. A summary is replaced only by one that holds more beats.
+//! 1. A time-series collection accepts a second document with the same `_id`. So samples that may already be stored are looked up before
+//!    they are written: all that the caller is unsure of, the first samples of an incarnation that this store sees, samples not newer
+//!    than the confirmed ones of their incarnation, samples of an incarnation that another process also wrote, and all samples after a
+//!    write with an unknown outcome.
+//! 2. A write without an answer may still be executed later, while it waits in the socket of a frozen server. Before a look-up after such
+//!    a write, the server must have been answering for a while: by then earlier writes are executed or lost.
+//! 3. Only this store repeats writes; the driver's own retries are off.
+//! 4. A summary is replaced only by one with more heartbeats.
 //!
 //! Not here: batches, order and the spool (`crate::engine`).
 
@@ -25,54 +26,54 @@ use mongodb::options::WriteConcern;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// How many lives' confirmed numbers are remembered; when there are more, all are forgotten, which costs a look-up each.
+/// The most incarnations whose confirmed numbers are remembered; beyond that all are forgotten, which costs one look-up each.
 const MOST_LIVES: usize = 10_000;
-/// How many documents one command writes.
+/// The most documents that one command writes.
 const CHUNK: usize = 500;
-/// How long between two pings of a server that is to calm down.
-const PING: Duration = Duration::from_millis(250);
-/// The server is no member of a replica set, so there is nothing that could be confirmed by others.
+/// The interval between two pings while waiting until earlier writes are executed or lost.
+const PING_INTERVAL: Duration = Duration::from_millis(250);
+/// The code for: the server is not a member of a replica set, so no other member can confirm a read.
 const NO_REPLICA_SET: i32 = 123;
 
-/// What is known of what was written.
+/// What is known about earlier writes.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// What was confirmed of which life.
+    /// The confirmed samples by incarnation.
     confirmed: BTreeMap<(NodeId, Incarnation), Confirmed>,
     doubt: Doubt,
-    /// Whether the server was once seen to be calm, so that nothing of an earlier process lies in its sockets.
+    /// Whether the server has been answering for long enough that no write of an earlier process is still pending.
     calm: bool,
 }
 
-/// What was confirmed of a life.
+/// The confirmed samples of an incarnation.
 #[derive(Debug, Default)]
 struct Confirmed {
-    /// Its highest number.
+    /// The highest confirmed number.
     number: u64,
-    /// Whether another process wrote of it, which may have got further.
+    /// Whether another process also wrote samples of it, possibly newer ones.
     shared: bool,
 }
 
-/// What may have been written unnoticed.
+/// What may have been written without a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Doubt {
     /// Nothing.
     #[default]
     None,
-    /// The last write was answered with an error; a part of it may be there.
+    /// The last write was answered with an error; a part of it may be stored.
     Partly,
-    /// The last write was not answered; it may still come to be.
+    /// The last write was not answered; it may still be executed.
     Late,
 }
 
 impl Written {
-    /// Whether a sample may be there already.
+    /// Whether a sample may already be stored.
     fn may_hold(&self, sample: &Sample) -> bool {
         let known = self.confirmed.get(&(sample.node_id.clone(), sample.incarnation));
         self.doubt != Doubt::None || known.is_none_or(|known| known.shared || sample.number <= known.number)
     }
 
-    /// Takes notice of a sample that was found. One that this store did not write tells of another process.
+    /// Notes a sample that was found; one that this store did not write shows that another process writes, too.
     fn found(&mut self, sample: &Sample) {
         if self.doubt == Doubt::None {
             let known = self.confirmed.entry((sample.node_id.clone(), sample.incarnation)).or_default();
@@ -97,7 +98,7 @@ impl MongoHistory {
             return Ok(());
         }
         let database = self.prepared().await?;
-        // One at a time: what another one writes meanwhile could not be looked up.
+        // One write at a time: a concurrent write could not be looked up.
         let mut written = self.written.lock().await;
         if written.doubt == Doubt::Late || (batch.unsure && !written.calm) {
             self.calm(database).await?;
@@ -135,7 +136,7 @@ impl MongoHistory {
         if !rows.is_empty() {
             let beats = database.collection(&self.names.beats);
             let inserting = beats.insert_many(rows).ordered(false);
-            // Also a caller that gives up waiting leaves the doubt behind.
+            // Set before the write, so that it stays if the caller stops waiting.
             let before = std::mem::replace(&mut written.doubt, Doubt::Late);
             let outcome = self.in_time(self.patience.write, async { Ok(inserting.await) }).await?;
             if let Some(error) = outcome.err().filter(|error| !only_duplicates(error)) {
@@ -148,7 +149,7 @@ impl MongoHistory {
         Ok(())
     }
 
-    /// The names of those samples that are there.
+    /// The ids of the given samples that are stored.
     async fn look_up(&self, database: &Database, samples: &[&Sample]) -> Result<HashSet<String>, HistoryFault> {
         let mut spans: BTreeMap<&NodeId, (ServerTime, ServerTime)> = BTreeMap::new();
         for sample in samples {
@@ -166,7 +167,7 @@ impl MongoHistory {
                 },
                 "projection": {"_id": 1},
             };
-            // What is seen must be confirmed, too: a primary that was replaced could still show what is lost with it.
+            // A linearizable read: a replaced primary could still show samples that are lost with it.
             let mut sure = command.clone();
             sure.insert("readConcern", doc! {"level": "linearizable"});
             let found = match database.run_cursor_command(sure).await {
@@ -183,7 +184,7 @@ impl MongoHistory {
         Ok(there)
     }
 
-    /// Waits until the server has answered for a while.
+    /// Waits until the server has been answering for a while.
     async fn calm(&self, database: &Database) -> Result<(), HistoryFault> {
         let begun = clock::now();
         loop {
@@ -193,14 +194,14 @@ impl MongoHistory {
             if rest.is_zero() {
                 return Ok(());
             }
-            tokio::time::sleep(PING.min(rest)).await;
+            tokio::time::sleep(PING_INTERVAL.min(rest)).await;
         }
     }
 
     async fn write_summaries(&self, database: &Database, list: &[Summary]) -> Result<(), HistoryFault> {
         let mut updates = Vec::with_capacity(list.len());
         for document in list.iter().map(|summary| summaries::document(&self.cluster, summary)) {
-            // Where a newer one stands, nothing matches, and the insertion that follows fails for the name.
+            // If a newer summary is stored, nothing matches, and the insertion then fails because of the `_id`.
             let older = doc! {"_id": document.get("_id"), "last_number": {"$lte": document.get("last_number")}};
             updates.push(doc! {"q": older, "u": document, "upsert": true});
         }
@@ -246,7 +247,7 @@ impl MongoHistory {
     }
 }
 
-/// What an error leaves in doubt, and what was in doubt before.
+/// The doubt after an error, given the doubt before.
 fn doubt(error: &Error, before: Doubt) -> Doubt {
     if is_before_sending(error) {
         before

@@ -1,6 +1,6 @@
-//! Script replies as the protocol's types, in the order of each script's header.
+//! Decodes script replies into the protocol's types, in the order of each script's header.
 //!
-//! Not here: the fields themselves (`fields.rs`), leases (`decode_leases.rs`), the streams (`streams.rs`).
+//! Not here: single fields (`fields.rs`), leases (`decode_leases.rs`), streams (`streams.rs`).
 
 use super::decode_leases;
 use super::fields::{Fields, Malformed};
@@ -178,7 +178,7 @@ struct Row {
     m: String,
 }
 
-/// A word that only a newer version knows is no part in the cluster, as for the scripts.
+/// A status of a newer version counts as offline, as in the scripts.
 fn status(word: &str) -> StoredStatus {
     match word {
         "online" => StoredStatus::Online,
@@ -204,7 +204,7 @@ fn member(id: &str, row: &str) -> Result<Member, Malformed> {
     })
 }
 
-/// The id of a node in a list; one that somebody else put there must not hide all others.
+/// The id of a node in a list; an invalid id of another program is skipped, so that it does not hide the others.
 fn known_id(text: String) -> Option<NodeId> {
     NodeId::new(text.as_str()).inspect_err(|why| What::Member.left_out(&text, why)).ok()
 }
@@ -217,7 +217,7 @@ fn delta(f: &mut Fields) -> Result<Delta, Malformed> {
     let mut rows = Vec::with_capacity(list.len() / 2);
     while list.len() > 0 {
         let id = list.text("node id")?;
-        // A row that somebody else broke must not blind this node for all others.
+        // A broken row must not hide all others.
         match member(&id, &list.text("row")?) {
             Ok(row) => rows.push(row),
             Err(why) => What::Member.left_out(&id, why),

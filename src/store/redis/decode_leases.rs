@@ -1,6 +1,6 @@
-//! The replies of the scripts of leases, in the order of each script's header.
+//! Decodes the replies of the lease scripts, in the order of each script's header.
 //!
-//! Not here: which script answers (`encode.rs`), the other replies (`decode.rs`).
+//! Not here: the calls (`encode.rs`), the other replies (`decode.rs`).
 
 use super::decode::{identity, named_identity, time};
 use super::fields::{Fields, Malformed};
@@ -55,7 +55,7 @@ fn acquired(now: ServerTime, f: &mut Fields) -> Result<AcquireReply, Malformed> 
     Ok(AcquireReply { now, epoch, token, outcome, again, record: record(f)?, grace: grace(f)? })
 }
 
-/// The cluster's grace, where the data set says.
+/// The cluster's grace, if the data set has one.
 fn grace(f: &mut Fields) -> Result<Option<Duration>, Malformed> {
     let grace = f.number("grace of the cluster")?;
     Ok((grace > 0).then_some(Duration::from_millis(grace)))
@@ -98,7 +98,7 @@ pub(super) fn once(once: &Once, f: &mut Fields) -> Result<Vec<OnceGrant>, Malfor
             grants.push(OnceGrant { granted: true, by: once.by.clone(), at: now });
             continue;
         }
-        let bad = || Malformed(format!("whose a key is: {:?}", answer.chars().take(100).collect::<String>()));
+        let bad = || Malformed(format!("invalid holder of a key: {:?}", answer.chars().take(100).collect::<String>()));
         let mut words = answer.split(' ');
         let mut word = || words.next().ok_or_else(bad);
         let granted = word()? == "1";

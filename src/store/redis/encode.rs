@@ -1,4 +1,4 @@
-//! Calls as script invocations: the arguments in the order of each script's header.
+//! Encodes calls as script invocations, with the arguments in the order of each script's header.
 //!
 //! Not here: the replies (`decode.rs`).
 
@@ -18,7 +18,7 @@ use crate::cluster::time::millis;
 /// A script with its arguments.
 pub(super) struct Invocation {
     pub(super) script: &'static Script,
-    /// Keys behind those that every script gets.
+    /// Further keys, after those that every script gets.
     pub(super) own_keys: Vec<String>,
     pub(super) arguments: Vec<String>,
 }
@@ -35,7 +35,7 @@ fn seq(value: Option<MessageSeq>) -> String {
     value.map(|s| s.to_string()).unwrap_or_default()
 }
 
-/// The settings of the cluster, as scripts read and write them.
+/// The cluster's settings in the format of the scripts.
 fn shared(settings: &Shared) -> String {
     let Shared { timing, presence_grace, mode } = settings;
     let times = [timing.heartbeat_interval, timing.heartbeat_ttl, timing.lease_ttl, *presence_grace];
@@ -43,7 +43,7 @@ fn shared(settings: &Shared) -> String {
     format!("{interval} {ttl} {lease} {grace} {}", mode.word())
 }
 
-/// What a leader follows, and when it says so.
+/// A leader's promise, and when it stated it.
 fn promise(promise: &Promise, stated: u64) -> String {
     format!("{} {} {} {stated}", millis(promise.grace), millis(promise.lease), promise.mode.word())
 }
@@ -285,7 +285,7 @@ fn campaign_arguments(campaign: &Campaign) -> Vec<String> {
     ]
 }
 
-/// Which argument of a publish names the server process of the connection.
+/// The index of the argument of `publish` with the server process of the connection.
 pub(super) const PUBLISH_SERVER: usize = 6;
 
 fn publish_arguments(publish: &Publish) -> Vec<String> {

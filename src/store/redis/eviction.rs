@@ -1,8 +1,9 @@
-//! Whether the server may drop the cluster's data to make room for others.
+//! Checks whether the server may evict the cluster's data when its memory is full.
 //!
-//! 1. Only what the server itself says counts: where INFO is not permitted, or names no policy, nothing is said.
+//! 1. Only the server's own report counts: without permission for INFO, or without a policy in it, there is no warning.
 //! 2. A policy is harmless while the server's memory has no limit.
-//! 3. A server that may evict admits no new member of this process. A member stays one; it warns at once, and then every ten minutes.
+//! 3. On a server that may evict, this process cannot join. If it already is a member it stays one, and warns at once and then every
+//!    ten minutes.
 
 use super::{RedisStore, Target};
 use crate::clock;
@@ -12,19 +13,19 @@ use redis::Value;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// At which heartbeats the policy is looked at: the first, and every tenth after it.
+/// The policy is checked with the first heartbeat and then with every tenth.
 const CHECK_EVERY_BEATS: u64 = 10;
-/// How long a warning that stays true is not repeated.
+/// How often a lasting warning is repeated.
 const WARNING_INTERVAL: Duration = Duration::from_secs(600);
 
-/// What is known of the server's policy.
+/// The last known policy of the server.
 #[derive(Debug, Default)]
 pub(super) struct Eviction(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     beats: u64,
-    /// This process is, or was, a member.
+    /// Whether this process is, or was, a member.
     admitted: bool,
     danger: Option<String>,
     warned: Option<Moment>,
@@ -35,7 +36,7 @@ impl Eviction {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// This process became a member.
+    /// Notes that this process became a member.
     pub(super) fn admitted(&self) {
         self.with(|known| known.admitted = true);
     }
@@ -44,7 +45,7 @@ impl Eviction {
         self.with(|known| known.admitted)
     }
 
-    /// Notes what was found, and says what is to be known of it.
+    /// Stores the result of a check, and logs changes and repeated warnings.
     fn found(&self, now: Moment, danger: Option<String>) {
         self.with(|known| {
             let due = known.warned.is_none_or(|at| now.since(at) >= WARNING_INTERVAL);
@@ -55,7 +56,7 @@ impl Eviction {
                 }
                 None if known.danger.is_some() => {
                     known.warned = None;
-                    tracing::info!("Redis does not evict keys any more");
+                    tracing::info!("Redis no longer evicts keys");
                 }
                 _ => {}
             }
@@ -65,7 +66,8 @@ impl Eviction {
 }
 
 impl RedisStore {
-    /// Asks the server whether it may evict keys: what is wrong and what to do, or `None` where all is well or it does not say.
+    /// Asks the server whether it may evict keys. Returns what is wrong and what to do; `None` if nothing is wrong, or the server does
+    /// not report it.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] when the server does not answer.
@@ -79,15 +81,15 @@ impl RedisStore {
         }
     }
 
-    /// Refuses a first join where the server may evict keys.
-    pub(super) async fn bar(&self) -> Result<(), Fault> {
+    /// Refuses the first join on a server that may evict keys.
+    pub(super) async fn refuse_eviction(&self) -> Result<(), Fault> {
         if self.eviction.is_admitted() {
             return Ok(());
         }
         self.eviction().await?.map_or(Ok(()), |why| Err(Fault::Unwritable(why)))
     }
 
-    /// A heartbeat was sent: whether the policy is to be looked at.
+    /// Counts a heartbeat; returns whether the policy must be checked now.
     #[must_use]
     pub fn eviction_is_due(&self) -> bool {
         self.eviction.with(|known| {
@@ -96,15 +98,15 @@ impl RedisStore {
         })
     }
 
-    /// Looks at the policy, and warns where it is dangerous.
+    /// Checks the policy, and warns if it is dangerous.
     pub async fn look_at_eviction(&self) {
-        // A server that does not answer is noticed by others.
+        // A server that does not answer is reported elsewhere.
         if let Ok(danger) = self.eviction().await {
             self.eviction.found(clock::now(), danger);
         }
     }
 
-    /// What the last look found: what is wrong and what to do.
+    /// The result of the last check: what is wrong and what to do.
     #[must_use]
     pub fn eviction_found(&self) -> Option<String> {
         self.eviction.with(|known| known.danger.clone())
@@ -115,12 +117,12 @@ fn judge(info: &str, target: &Target) -> Option<String> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let limit: u64 = field("maxmemory")?.parse().ok()?;
     let policy = field("maxmemory_policy").filter(|policy| !["", "noeviction"].contains(policy) && limit > 0)?;
-    // It is one of a few words; whatever else a server says goes into no log.
+    // The policy is one of a few words; any other text of the server is not logged.
     let known = policy.len() < 32 && policy.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     let policy = if known { policy } else { "an unknown policy" };
     Some(format!(
-        "Redis at {target} may drop the cluster's data when its memory is full (maxmemory-policy {policy}); set it to noeviction: \
-         CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"
+        "Redis at {target} may drop the cluster's data when its memory is full (maxmemory-policy {policy}); set the policy to \
+         noeviction: CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"
     ))
 }
 

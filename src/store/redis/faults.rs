@@ -1,11 +1,11 @@
-//! What an error of Redis means for a caller.
+//! Translates errors of Redis into faults.
 //!
-//! 1. Redis's own text never leaves: it may quote keys and values. What is said is the cause, and what to do.
-//! 2. A server that answers but cannot do it now is [`Fault::Unwritable`], whatever it lacks; only an error that nobody
-//!    foresaw is [`Fault::Refused`].
+//! 1. Redis's own text is never passed on, because it may quote keys and values. Our text says the cause and what to do.
+//! 2. A server that answers but cannot do it now is [`Fault::Unwritable`], whatever the reason; only an unexpected error is
+//!    [`Fault::Refused`].
 //!
-//! A script that meets such an error met it at its first write, so that nothing of it happened: a server checks memory, role and
-//! disk before a script's first write that needs memory, and refuses none behind a write (tried on 5.0, 7.0 and Valkey 9).
+//! A script fails with such an error only at its first write, so that it has changed nothing: a server checks memory, role and disk
+//! before a script's first write that needs memory, and never refuses a later write (tried on 5.0, 7.0 and Valkey 9).
 
 use super::target::Target;
 use crate::cluster::protocol::Fault;
@@ -13,7 +13,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 const LOGIN: &str = "Redis refused the login; check redis.username and redis.password in secrets.json";
 
-/// What a Redis error means for a caller.
+/// Translates a Redis error.
 pub(super) fn fault(error: &RedisError) -> Fault {
     match error.kind() {
         ErrorKind::AuthenticationFailed => return Fault::Unavailable(LOGIN.to_owned()),
@@ -25,14 +25,14 @@ pub(super) fn fault(error: &RedisError) -> Fault {
         _ => {}
     }
     if error.detail().is_some_and(|text| text.contains("max number of clients")) {
-        let why = "Redis has reached its limit of connections; raise maxclients, or close some";
+        let why = "Redis has reached its limit of connections; raise maxclients, or close some connections";
         return Fault::Unavailable(why.to_owned());
     }
     let code = known_code(error.kind()).or_else(|| script_code(error)).or(error.code()).unwrap_or_default();
     server_fault(code)
 }
 
-/// The same fault, with the server's address, which holds no password.
+/// Adds the server's address, without a password, to the fault.
 pub(super) fn at(fault: Fault, target: &Target) -> Fault {
     match fault {
         Fault::Unwritable(why) => match why.strip_prefix("Redis ") {
@@ -43,7 +43,7 @@ pub(super) fn at(fault: Fault, target: &Target) -> Fault {
     }
 }
 
-/// Whether the connection is of no more use after this error: it is broken, or leads to a server that another one replaced.
+/// Whether the connection must be closed after this error: it is broken, or its server was replaced by another one.
 pub(super) fn breaks(error: &RedisError, fault: &Fault) -> bool {
     match fault {
         Fault::Unavailable(_) => true,
@@ -70,7 +70,7 @@ fn known_code(kind: ErrorKind) -> Option<&'static str> {
     })
 }
 
-/// The code of a command's error inside a script: before Redis 7 it stands in the text of a plain ERR.
+/// The code of a command's error inside a script: before Redis 7 it is part of the text of a plain ERR.
 fn script_code(error: &RedisError) -> Option<&'static str> {
     const CODES: [&str; 8] =
         ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "WRONGTYPE", "MASTERDOWN", "CLUSTERDOWN", "NOPERM"];
@@ -85,26 +85,26 @@ fn server_fault(code: &str) -> Fault {
         "" => Fault::Unavailable("the connection failed".to_owned()),
         "NOAUTH" | "WRONGPASS" => Fault::Unavailable(LOGIN.to_owned()),
         "DENIED" => Fault::Unavailable(
-            "Redis takes connections from its own host only (protected mode); give it a password, or bind it there"
+            "Redis accepts connections from its own host only (protected mode); set a password in Redis, or run this node there"
                 .to_owned(),
         ),
-        "OOM" => unwritable("refuses writes: it is out of memory; raise maxmemory, or remove data from it"),
+        "OOM" => unwritable("refuses writes: it is out of memory; raise maxmemory, or remove data"),
         "MISCONF" => unwritable("refuses writes: it cannot write its data to disk; free disk space on its host"),
-        "READONLY" => unwritable("refuses writes: it is a read-only replica now; connect to its primary"),
+        "READONLY" => unwritable("refuses writes: it is a read-only replica; connect to its primary"),
         "NOREPLICAS" => {
             unwritable("refuses writes: too few replicas are connected; start them, or lower min-replicas-to-write")
         }
-        "LOADING" => unwritable("is still loading its data; wait until it has"),
+        "LOADING" => unwritable("is still loading its data; wait until it has finished"),
         "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => unwritable("has no primary at the moment; wait for the failover"),
-        "BUSY" | "UNKILLABLE" => unwritable("is busy with a script; wait for its end, or end it with SCRIPT KILL"),
-        "NOSCRIPT" => unwritable("forgot a script between two calls; call again"),
-        "NOPERM" => unwritable("does not permit a needed command to this user; run clawster doctor to see which"),
+        "BUSY" | "UNKILLABLE" => unwritable("is busy with a script; wait until the script ends, or stop it with SCRIPT KILL"),
+        "NOSCRIPT" => unwritable("lost a script between two calls; call again"),
+        "NOPERM" => unwritable("does not permit this user a required command; run clawster doctor to see which"),
         "WRONGTYPE" => {
-            unwritable("holds something else in a key of clawster; run clawster doctor, and remove that key")
+            unwritable("has a value of the wrong type in one of clawster's keys; run clawster doctor, and remove that key")
         }
         other => {
             let code: String = other.chars().filter(|c| c.is_ascii_uppercase() || *c == '_').take(20).collect();
-            Fault::Refused(format!("Redis answered with error {code}"))
+            Fault::Refused(format!("Redis answered with the unexpected error {code}"))
         }
     }
 }

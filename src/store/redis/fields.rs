@@ -1,17 +1,17 @@
-//! Reads what Redis answers, field by field, and never trusts it.
+//! Reads the answers of Redis field by field, without trusting them.
 //!
-//! 1. A field that is missing or of another kind is an error that names it, never a panic.
+//! 1. A missing field, or one of another type, is an error that names the field, never a panic.
 //!
-//! Not here: which fields a reply has (`decode.rs`).
+//! Not here: the fields of each reply (`decode.rs`).
 
 use redis::Value;
 
-/// A reply that is not as the script's header says.
+/// A reply in another form than the script's header says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the data in Redis is not clawster's: {0}")]
+#[error("unexpected data in Redis: {0}")]
 pub(super) struct Malformed(pub(super) String);
 
-/// The fields of a list, taken one after the other.
+/// The fields of a list, read one after the other.
 pub(super) struct Fields {
     values: std::vec::IntoIter<Value>,
 }
@@ -20,7 +20,7 @@ impl Fields {
     pub(super) fn of(what: &str, value: Value) -> Result<Self, Malformed> {
         match value {
             Value::Array(values) => Ok(Self { values: values.into_iter() }),
-            other => Err(Malformed(format!("{what} is no list but {}", kind(&other)))),
+            other => Err(Malformed(format!("{what} must be a list, not {}", kind(&other)))),
         }
     }
 
@@ -40,11 +40,11 @@ impl Fields {
     pub(super) fn text(&mut self, what: &str) -> Result<String, Malformed> {
         match self.take(what)? {
             Value::BulkString(bytes) => {
-                String::from_utf8(bytes).map_err(|_| Malformed(format!("{what} is no UTF-8 text")))
+                String::from_utf8(bytes).map_err(|_| Malformed(format!("{what} is not valid UTF-8")))
             }
             Value::SimpleString(text) => Ok(text),
             Value::Int(number) => Ok(number.to_string()),
-            other => Err(Malformed(format!("{what} is no text but {}", kind(&other)))),
+            other => Err(Malformed(format!("{what} must be a string, not {}", kind(&other)))),
         }
     }
 
@@ -56,7 +56,7 @@ impl Fields {
     pub(super) fn signed(&mut self, what: &str) -> Result<i64, Malformed> {
         let text = self.text(what)?;
         let shown = || text.chars().take(40).collect::<String>();
-        text.parse().map_err(|_| Malformed(format!("{what} is no number: {:?}", shown())))
+        text.parse().map_err(|_| Malformed(format!("{what} must be a number, not {:?}", shown())))
     }
 
     pub(super) fn number(&mut self, what: &str) -> Result<u64, Malformed> {
@@ -72,8 +72,8 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Nil => "nothing",
         Value::Int(_) => "a number",
-        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a text",
+        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         Value::Array(_) => "a list",
-        _ => "something else",
+        _ => "another type",
     }
 }

@@ -1,8 +1,8 @@
-//! Waiting for what comes next in a stream, on a connection of its own.
+//! Waits for new entries of a stream, on a separate connection.
 //!
-//! 1. A blocked read has a deadline a little longer than its wait; past it the connection is given up.
+//! 1. A blocking read has a deadline slightly longer than its wait; after the deadline the connection is closed.
 //!
-//! Not here: what the news mean (`crate::engine`).
+//! Not here: the handling of the entries (`crate::engine`).
 
 use super::faults::fault;
 use super::keys::Keys;
@@ -27,7 +27,7 @@ impl Follower {
     /// Opens the connection.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] when it does not stand within the deadline.
+    /// [`Fault::Unavailable`] when the connection does not open within the deadline.
     pub async fn open(target: &Target, keys: Keys) -> Result<Self, Fault> {
         let late = |_| Fault::Unavailable("no answer in time".to_owned());
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(None);
@@ -37,21 +37,21 @@ impl Follower {
         Ok(Self { connection, keys })
     }
 
-    /// Waits up to `wait` for events behind `behind`, at most `count`. An empty page means that nothing came. After an error
-    /// the follower is of no more use.
+    /// Waits up to `wait` for events after `behind`, at most `count`. An empty page means that none came. After an error the follower
+    /// must be dropped.
     ///
     /// # Errors
-    /// [`Fault`] when the server did not answer, or not as expected.
+    /// [`Fault`] when the server did not answer, or answered with something unexpected.
     pub async fn events(&mut self, behind: Place, count: usize, wait: Duration) -> Result<Page<ClusterEvent>, Fault> {
         let key = self.keys.events().to_owned();
         let value = self.read(&key, behind, count, wait, DEADLINE).await?;
         Page::read(value, What::Event, streams::event).map_err(|why| Fault::Refused(why.to_string()))
     }
 
-    /// The same for message entries, which may be large: `deadline` is for what comes in after the wait.
+    /// The same for message entries, which may be large: `deadline` is the time for receiving them after the wait.
     ///
     /// # Errors
-    /// [`Fault`] when the server did not answer, or not as expected.
+    /// [`Fault`] when the server did not answer, or answered with something unexpected.
     pub async fn messages(
         &mut self,
         behind: Place,
@@ -79,7 +79,7 @@ impl Follower {
         let answer = timeout(wait + deadline, reading.instrument(trace_span!("redis_call", call = "follow"))).await;
         let value =
             answer.map_err(|_| Fault::Unavailable("no answer in time".to_owned()))?.map_err(|why| fault(&why))?;
-        // One stream was asked for: [[name, entries]], or nothing.
+        // The answer for one stream: [[name, entries]], or nothing.
         let Value::Array(mut all) = value else { return Ok(Value::Nil) };
         let Some(Value::Array(mut pair)) = all.pop() else { return Ok(Value::Nil) };
         Ok(pair.pop().unwrap_or(Value::Nil))

@@ -31,7 +31,7 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-/// A reply of any shape is understood or refused. The first byte says to which call.
+/// A reply in any form is decoded or refused. The first byte selects the call.
 pub(crate) fn replies(data: &[u8]) {
     let [which, bytes @ ..] = data else { return };
     let Ok(value) = redis::parse_redis_value(bytes) else { return };
@@ -39,7 +39,7 @@ pub(crate) fn replies(data: &[u8]) {
     drop(decode::reply(&calls[usize::from(*which) % calls.len()], value));
 }
 
-/// Entries of any shape are taken or passed over, and the inbox moves on behind them.
+/// Entries in any form are decoded or skipped, and the inbox moves on after them.
 pub(crate) fn entries(data: &[u8]) {
     let Ok(value) = redis::parse_redis_value(data) else { return };
     drop(Page::read(value.clone(), What::Event, streams::event));

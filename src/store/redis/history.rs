@@ -1,10 +1,10 @@
-//! Recent history in Redis: each node's newest heartbeats in a stream of its own, and the cluster's events.
+//! The recent history in Redis: one stream per node with its newest heartbeats, and the cluster's events.
 //!
-//! 1. It has a connection of its own, so that a long reading delays no heartbeat.
-//! 2. Memory is bounded: pages of a thousand entries, and of one node at a time at most what its stream holds.
-//! 3. Summaries are made of the samples when they are asked for; events are in their stream already.
+//! 1. It has a separate connection, so that a long read does not delay heartbeats.
+//! 2. Memory is bounded: it reads pages of a thousand entries, and at most one node's stream at a time.
+//! 3. Summaries are computed from the samples on demand; events are already in their own stream.
 //!
-//! Not here: samples that ticks bring (`encode.rs`), how an entry looks (`samples.rs`).
+//! Not here: samples recorded with ticks (`encode.rs`), the format of an entry (`samples.rs`).
 
 use super::encode::Invocation;
 use super::fields::{Fields, Malformed};
@@ -23,12 +23,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How many entries one reply holds.
+/// The most entries in one reply.
 const PAGE: usize = 1_000;
-/// How many samples one script records.
+/// The most samples that one script call records.
 const CHUNK: usize = 200;
-/// How long a reading may take in all; each of its commands has the deadline of every command.
-const READING: Duration = Duration::from_secs(30);
+/// How long a read may take in all; each of its commands also has the usual deadline.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The history of a cluster on a Redis server.
 pub struct RedisHistory {
@@ -42,17 +42,17 @@ impl std::fmt::Debug for RedisHistory {
     }
 }
 
-/// An entry of a stream: its id, and the sample, where it is one.
+/// An entry of a stream: its id, and the sample if it is readable.
 type Entry = (String, Option<Sample>);
 
 impl RedisHistory {
-    /// A history that keeps heartbeats for `window` (zero: not at all) and connects when it is first used.
+    /// A history that keeps heartbeats for `window` (zero: not at all) and connects with its first use.
     #[must_use]
     pub fn new(target: Target, cluster: &ClusterName, window: Duration) -> Self {
         Self { store: RedisStore::new(target, cluster), recent: Recent(window) }
     }
 
-    /// The nodes that have a history, in the order of their ids.
+    /// The nodes with a history, ordered by id.
     async fn nodes(&self) -> Result<Vec<NodeId>, HistoryFault> {
         let mut range = redis::cmd("ZRANGE");
         range.arg(self.store.keys.histories()).arg(0).arg(-1);
@@ -67,7 +67,7 @@ impl RedisHistory {
         Ok(nodes)
     }
 
-    /// Up to `count` entries of a node between two ids, both included, in the order of the command.
+    /// Up to `count` entries of a node between two ids, inclusive, in the order of the command.
     async fn entries(
         &self,
         command: &str,
@@ -81,7 +81,7 @@ impl RedisHistory {
         read(node, self.ask(&range).await?).map_err(odd)
     }
 
-    /// Whether a node's key holds something else than its history; it is passed over where others are asked for as well.
+    /// Whether a node's key is not a history stream; such a key is skipped when several nodes are read.
     async fn is_foreign(&self, node: &NodeId, why: &HistoryFault) -> bool {
         let key = self.store.keys.history(node);
         let mut about = redis::cmd("TYPE");
@@ -95,7 +95,7 @@ impl RedisHistory {
     }
 
     async fn newest(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryFault> {
-        // One more than was asked for tells whether there are more.
+        // One more than requested, to know whether there are more.
         let wanted = query.limit.clamp(1, MAX_HISTORY_LIMIT) + 1;
         let nodes = match &query.node_id {
             Some(id) => vec![id.clone()],
@@ -116,7 +116,7 @@ impl RedisHistory {
                 if kept.len() > wanted {
                     kept.sort_by(|a, b| order(b).cmp(&order(a)));
                     kept.truncate(wanted);
-                    // What is older than all that is kept is not asked for any more.
+                    // Entries older than all kept ones need not be read.
                     since = since.max(kept.last().map_or(since, |sample| sample.at));
                 }
                 match last {
@@ -136,7 +136,7 @@ impl RedisHistory {
         let from = ServerTime(since.0 - since.0 % millis(SPAN));
         let mut all = Vec::new();
         for node in self.nodes().await? {
-            // The beat before the first summary shows whether there was a gap.
+            // The heartbeat before the first summary shows whether there was a gap.
             let mut kept: Vec<Sample> = match from.0.checked_sub(1) {
                 Some(end) => match self.entries("XREVRANGE", &node, &end.to_string(), "-", 1).await {
                     Err(why) if self.is_foreign(&node, &why).await => continue,
@@ -199,14 +199,14 @@ impl HistoryStore for RedisHistory {
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();
                 return Err(HistoryFault::Refused(format!(
-                    "Redis did not take a heartbeat into its history (error {code}); see clawster doctor"
+                    "Redis refused to record a heartbeat in its history (error {code}); run clawster doctor"
                 )));
             }
         }
         Ok(())
     }
 
-    /// They are in Redis already.
+    /// Does nothing: the events are already in Redis.
     async fn record_events(&self, _epoch: &str, _events: &[ClusterEvent]) -> Result<(), HistoryFault> {
         Ok(())
     }
@@ -237,10 +237,10 @@ impl HistoryStore for RedisHistory {
 
 async fn in_time<T>(reading: impl Future<Output = Result<T, HistoryFault>>) -> Result<T, HistoryFault> {
     let late = |_| {
-        let text = format!("Redis did not hand out its history within {} s; ask for less", READING.as_secs());
+        let text = format!("Redis did not return the history within {} s; read a shorter time", READ_TIMEOUT.as_secs());
         HistoryFault::Unavailable(text)
     };
-    timeout(READING, reading).await.map_err(late)?
+    timeout(READ_TIMEOUT, reading).await.map_err(late)?
 }
 
 /// The order of samples: by time, then by name.
@@ -282,7 +282,7 @@ fn read(node: &NodeId, value: Value) -> Result<Vec<Entry>, Malformed> {
     Ok(all)
 }
 
-/// The entry id right before this one. Redis 5 knows no ranges that leave their ends out.
+/// The entry id directly before this one; Redis 5 has no exclusive ranges.
 fn before(id: &str) -> Option<String> {
     let (at, number) = parts(id)?;
     match number.checked_sub(1) {
@@ -291,7 +291,7 @@ fn before(id: &str) -> Option<String> {
     }
 }
 
-/// The entry id right behind this one.
+/// The entry id directly after this one.
 fn behind(id: &str) -> Option<String> {
     let (at, number) = parts(id)?;
     match number.checked_add(1) {

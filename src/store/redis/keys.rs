@@ -1,8 +1,8 @@
-//! Every key and channel of the cluster, spelled once.
+//! The names of all keys and channels of the cluster.
 //!
-//! 1. All keys of a cluster lie in one hash slot, by the tag `{<cluster>}`.
+//! 1. All keys of a cluster are in one hash slot, because of the tag `{<cluster>}`.
 //!
-//! Not here: what the keys hold, and the keys of single leases, which scripts name by the prefix (`scripts/shared/keys_and_clock.lua`).
+//! Not here: the contents of the keys, and the keys of single leases, which scripts build (`scripts/shared/keys_and_clock.lua`).
 
 use crate::cluster::ids::{ClusterName, NodeId, Nonce};
 
@@ -75,43 +75,43 @@ impl Keys {
         format!("{}history:{node}", self.prefix)
     }
 
-    /// The nodes that have such a stream.
+    /// The sorted set of the nodes with such a stream.
     #[must_use]
     pub fn histories(&self) -> String {
         format!("{}histories", self.prefix)
     }
 
-    /// A place of no meaning for probes: as a key and as a channel.
+    /// A key and channel for the doctor's probes only.
     #[must_use]
     pub fn doctor(&self) -> String {
         format!("{}doctor", self.prefix)
     }
 
-    /// What every key and channel of the cluster matches, as ACL rules write it.
+    /// The pattern of all keys and channels of the cluster, for ACL rules.
     #[must_use]
     pub fn pattern(&self) -> String {
         format!("{}*", self.prefix)
     }
 
-    /// The channel that proves the life of the connection with this nonce.
+    /// The channel of the presence connection with this nonce.
     #[must_use]
     pub fn presence_channel(&self, nonce: &Nonce) -> String {
         format!("{}presence:{nonce}", self.prefix)
     }
 
-    /// Who did what may be done once for a key.
+    /// The key that records which node ran `once` for this key.
     #[must_use]
     pub fn once(&self, key: &str) -> String {
         format!("{}once:{key}", self.prefix)
     }
 
-    /// The channel that every leader holds.
+    /// The channel that the leader subscribes to.
     #[must_use]
     pub fn leader_channel(&self) -> String {
         format!("{}leader", self.prefix)
     }
 
-    /// The channel on which all nodes are called.
+    /// The channel for notices to all nodes.
     #[must_use]
     pub fn all_channel(&self) -> String {
         format!("{}all", self.prefix)

@@ -1,10 +1,10 @@
-//! The connection for calls: shared by all of them, rebuilt when it is in doubt.
+//! The connection that all calls share, opened again after a failure.
 //!
-//! 1. A connection on which one call had no answer in time is given up: what comes late on it is nobody's answer.
-//! 2. A call is sent once. Only a script that the server did not know, and so did not run, is sent again with its text.
-//! 3. At most one attempt to connect is under way; those who wait for it share its outcome.
+//! 1. After a call without an answer in time the connection is closed, so that a late answer is never taken for another call's.
+//! 2. A call is sent once. Only a script that the server does not know, and therefore has not run, is sent again with its text.
+//! 3. At most one attempt to connect is under way; all waiting callers share its outcome.
 //!
-//! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have connections of their own.
+//! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have separate connections.
 
 use super::faults::{at, breaks, fault};
 use super::target::{DEADLINE, Target};
@@ -18,7 +18,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// A connection that stands, and to which server.
+/// An open connection, with the server process at its other end.
 #[derive(Clone)]
 pub(super) struct Standing {
     pub(super) connection: MultiplexedConnection,
@@ -31,7 +31,7 @@ pub(super) struct Link {
     standing: Mutex<(u64, Option<Standing>)>,
     /// When the last attempt to connect failed, and how.
     failed: std::sync::Mutex<Option<(Moment, Fault)>>,
-    /// The number of the other link's connection beside which this one was used last.
+    /// The number of the other link's connection that this one was last used together with.
     beside: AtomicU64,
 }
 
@@ -40,8 +40,8 @@ impl Link {
         Self { target, standing: Mutex::new((0, None)), failed: std::sync::Mutex::default(), beside: AtomicU64::new(0) }
     }
 
-    /// The connection beside one of another link: given up with it, because what broke that one, or led it to another server,
-    /// concerns this one, too.
+    /// The connection to use together with another link's: it is closed when that one was replaced, because whatever broke that one, or
+    /// led it to another server, also affects this one.
     pub(super) async fn get_beside(&self, other: &Standing) -> Result<Standing, Fault> {
         if self.beside.swap(other.number, Ordering::Relaxed) != other.number {
             self.standing.lock().await.1 = None;
@@ -49,7 +49,7 @@ impl Link {
         self.get().await
     }
 
-    /// The connection, opened when there is none.
+    /// The connection; opened if there is none.
     pub(super) async fn get(&self) -> Result<Standing, Fault> {
         let asked = clock::now();
         let mut guard = self.standing.lock().await;
@@ -68,19 +68,19 @@ impl Link {
                 return Err(fault);
             }
         };
-        tracing::debug!(number, "a connection to Redis stands");
+        tracing::debug!(number, "connected to Redis");
         let standing = Standing { connection, server: Arc::new(server), number };
         *guard = (number, Some(standing.clone()));
         Ok(standing)
     }
 
-    /// What came of an attempt that ended while the caller waited for its turn.
+    /// The failure of an attempt that ended while the caller waited for its turn.
     fn failed_since(&self, asked: Moment) -> Option<Fault> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.as_ref().filter(|(at, _)| *at >= asked).map(|(_, fault)| fault.clone())
     }
 
-    /// Judges the outcome of a call: a connection that failed is given up.
+    /// Translates the outcome of a call, and closes the connection if it is broken.
     pub(super) async fn judge<T>(&self, used: &Standing, outcome: RedisResult<T>) -> Result<T, Fault> {
         match outcome {
             Ok(value) => Ok(value),

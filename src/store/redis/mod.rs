@@ -1,8 +1,8 @@
 //! The cluster's state in Redis 5 or newer.
 //!
 //! 1. Every transition is one script over one hash slot.
-//! 2. What Redis holds is never trusted: a reply of another shape is an error, not a panic.
-//! 3. Every call is a span `redis_call` with its name, its attempt and what became of it; never with what it carries.
+//! 2. Data from Redis is never trusted: a reply in another form is an error, not a panic.
+//! 3. Every call is a span `redis_call` with its name, attempt and outcome, but without its content.
 
 mod decode;
 mod decode_leases;
@@ -47,9 +47,9 @@ use std::time::Duration;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
-/// The slowest link on which messages are sent, in bytes a second.
-const SLOWEST: u64 = 32 << 10;
-/// How many pages of events that nobody can read are passed over in one reading.
+/// The slowest link that messages are sent over, in bytes per second; large messages get a longer timeout by it.
+const MIN_BYTES_PER_SECOND: u64 = 32 << 10;
+/// The most pages without any readable event that one read skips.
 const MOST_UNREADABLE_PAGES: usize = 64;
 
 /// A cluster's state on a Redis server.
@@ -57,7 +57,7 @@ pub struct RedisStore {
     target: Target,
     keys: Keys,
     link: link::Link,
-    /// Messages go out on a connection of their own: whatever they take on a slow link, heartbeats do not wait behind them.
+    /// The separate connection for messages: on a slow link heartbeats do not wait behind them.
     bulk: link::Link,
     meter: Option<Arc<dyn Meter>>,
     recent: samples::Recent,
@@ -65,7 +65,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store that connects when it is first used.
+    /// A store that connects with its first call.
     #[must_use]
     pub fn new(target: Target, cluster: &ClusterName) -> Self {
         Self {
@@ -79,21 +79,21 @@ impl RedisStore {
         }
     }
 
-    /// The same store, whose calls are counted.
+    /// The same store, with its calls counted by `meter`.
     #[must_use]
     pub fn counted(mut self, meter: Arc<dyn Meter>) -> Self {
         self.meter = Some(meter);
         self
     }
 
-    /// How long the heartbeats that ticks bring are kept, instead of a day; zero: not at all.
+    /// Sets how long the heartbeats from ticks are kept, instead of a day; zero: not at all.
     #[must_use]
     pub fn keep_history(mut self, window: Duration) -> Self {
         self.recent = samples::Recent(window);
         self
     }
 
-    /// Makes a call that its caller made before, for the `attempt`th time. See [`Store::call`].
+    /// Makes a call for the `attempt`th time. See [`Store::call`].
     ///
     /// # Errors
     /// As [`Store::call`].
@@ -101,7 +101,7 @@ impl RedisStore {
         self.attempt_noting(call, attempt, &AtomicBool::new(false)).await
     }
 
-    /// The same; sets `unsure` when the call was sent and has no answer, so that Redis may make it yet, however late.
+    /// The same; sets `unsure` when the call was sent but not answered, so that Redis may still execute it at any later time.
     ///
     /// # Errors
     /// As [`Store::call`].
@@ -134,20 +134,20 @@ impl RedisStore {
     /// Opens a reader of a stream.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] when the connection does not stand in time.
+    /// [`Fault::Unavailable`] when the connection does not open in time.
     pub async fn follow(&self) -> Result<Follower, Fault> {
         Follower::open(&self.target, self.keys.clone()).await
     }
 
-    /// Opens a connection that proves this process's life.
+    /// Opens the presence connection, which shows that this process is alive.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] when the connection does not stand in time.
+    /// [`Fault::Unavailable`] when the connection does not open in time.
     pub async fn presence(&self, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
         presence::open(&self.target, self.keys.clone(), nonce, self.meter.clone()).await
     }
 
-    /// Where this store is, without credentials.
+    /// The Redis server of this store.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -158,7 +158,7 @@ impl RedisStore {
     }
 
     async fn read_range(&self, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
-        // The position behind `after`: entry ids end in -0, so -1 lies between two of them.
+        // The position after `after`: entry ids end in -0, so -1 lies between two of them.
         let mut range = redis::cmd("XRANGE");
         range.arg(key).arg(format!("{after}-1")).arg("+").arg("COUNT").arg(count);
         self.ask(&range).await
@@ -185,7 +185,9 @@ impl RedisStore {
                 server.clone_from(&standing.server.0);
             }
             let bytes: usize = invocation.arguments.iter().map(String::len).sum();
-            standing.connection.set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / SLOWEST));
+            standing
+                .connection
+                .set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / MIN_BYTES_PER_SECOND));
         }
         let before = unsure.swap(true, Ordering::Relaxed);
         let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
@@ -198,7 +200,7 @@ impl RedisStore {
     async fn invoke(&self, call: &Call, unsure: &AtomicBool) -> Result<Answer, Fault> {
         let joins = matches!(call, Call::Join(_));
         if joins {
-            self.bar().await?;
+            self.refuse_eviction().await?;
         }
         let mut invocation = encode::invocation(call, &self.keys, self.recent);
         let (value, server) = self.run(&mut invocation, matches!(call, Call::Publish(_)), unsure).await?;
@@ -214,7 +216,7 @@ fn redis_call(call: &'static str, attempt: u32) -> Span {
     debug_span!("redis_call", call, attempt, outcome = Empty, otel.kind = "client", otel.status_code = Empty)
 }
 
-/// Says in a call's span what became of it; why it failed is said by whoever judges that.
+/// Records a call's outcome in its span; the caller logs the reason of a failure.
 fn ended<T>(span: &Span, outcome: &Result<T, Fault>) {
     if span.is_disabled() {
         return;
@@ -244,7 +246,7 @@ impl Store for RedisStore {
             let events = page.into_items();
             pages += 1;
             match end {
-                // A whole page of what nobody can read must not hide what stands behind it.
+                // A page without any readable event must not hide the events after it.
                 Some(end) if events.is_empty() && pages < MOST_UNREADABLE_PAGES => after = end.max(after + 1),
                 _ => return Ok(events),
             }

@@ -1,9 +1,9 @@
-//! The connection that proves a node's life: the server itself notices when it is gone.
+//! The presence connection, which shows that a node is alive: the Redis server notices when it is gone.
 //!
-//! 1. Its channel is named by a random nonce, new for every connection, so a subscriber of that channel is this connection.
-//! 2. A ping's answer on it proves that the subscription stood when the ping was sent.
+//! 1. Its channel is named by a random nonce, new for every connection, so only this connection subscribes to that channel.
+//! 2. An answered ping proves that the subscription existed when the ping was sent.
 //!
-//! Not here: what a lost presence leads to (`crate::cluster::node`).
+//! Not here: the effect of a lost presence (`crate::cluster::node`).
 
 use super::faults::fault;
 use super::keys::Keys;
@@ -32,10 +32,10 @@ pub struct PresenceNotices {
     stream: PubSubStream,
 }
 
-/// Opens a presence connection and subscribes the nonce's channel and the cluster's.
+/// Opens a presence connection and subscribes to the nonce's channel and the cluster's channel.
 ///
 /// # Errors
-/// [`Fault::Unavailable`] when it does not stand within the deadline.
+/// [`Fault::Unavailable`] when it does not open within the deadline.
 pub(super) async fn open(
     target: &Target,
     keys: Keys,
@@ -65,7 +65,7 @@ impl PresenceSink {
     /// Sends a ping and waits for its answer.
     ///
     /// # Errors
-    /// [`Fault::Unavailable`] when none came within `deadline`; the connection is of no more use then.
+    /// [`Fault::Unavailable`] when there is no answer within `deadline`; the connection must be dropped then.
     pub async fn ping(&mut self, deadline: Duration) -> Result<(), Fault> {
         let began = clock::now();
         let span = trace_span!("redis_call", call = "ping");
@@ -76,7 +76,7 @@ impl PresenceSink {
         outcome
     }
 
-    /// Takes or gives back the leader channel.
+    /// Subscribes to the leader channel, or unsubscribes from it.
     ///
     /// # Errors
     /// [`Fault::Unavailable`] when it was not confirmed within the deadline.

@@ -1,10 +1,10 @@
-//! Heartbeats as entries of their nodes' history streams.
+//! Heartbeats as entries of the nodes' history streams.
 //!
-//! 1. An entry's id is `<at>-<number>`; the rest is one text of numbers and words between spaces, so that a day of many nodes
-//!    is read quickly: a field of its own for each value would make a reply of twelve times as many parts.
-//! 2. What a stream holds is never trusted: an entry that does not read as a sample counts as none.
+//! 1. An entry's id is `<at>-<number>`; its content is one string of values separated by spaces, so that a day of many nodes is read
+//!    quickly: one field per value would make a reply with twelve times as many parts.
+//! 2. A stream's content is never trusted: an entry that is not a valid sample is skipped.
 //!
-//! Not here: reading the streams (`history.rs`), what bounds them (`scripts/shared/samples.lua`).
+//! Not here: reading the streams (`history.rs`), their limits (`scripts/shared/samples.lua`).
 
 use super::fields::Malformed;
 use crate::cluster::history::Sample;
@@ -12,9 +12,9 @@ use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 
-/// The largest number of entries in one stream, about.
+/// The approximate maximum number of entries in one stream.
 const MAX_STREAM_ENTRIES: u64 = 10_000;
-/// What stands for no leader; it cannot be a node's id.
+/// The text for "no leader"; it is not a valid node id.
 const NOBODY: &str = "-";
 
 /// How long a node's heartbeats are kept in Redis; zero: not at all.
@@ -63,7 +63,7 @@ fn text(sample: &Sample) -> String {
 
 /// The sample of an entry in the stream of `node`.
 pub(super) fn read(node: &NodeId, id: &str, text: &str) -> Result<Sample, Malformed> {
-    let odd = || Malformed("it is no sample of a heartbeat".to_owned());
+    let odd = || Malformed("it is not a valid heartbeat sample".to_owned());
     let (at, number) = id.split_once('-').ok_or_else(odd)?;
     let mut parts = text.splitn(11, ' ');
     let mut word = || parts.next().ok_or_else(odd);

@@ -1,7 +1,7 @@
-//! The Lua scripts, one file for each transition, loaded once per server.
+//! The Lua scripts, one file per transition, loaded once per server.
 //!
-//! 1. A script runs by its digest; a server that does not know it answers so without running it, and then runs its text: a
-//!    server that forgets its scripts at any moment cannot come between the two.
+//! 1. A script is called by its digest. If the server does not know the digest, it runs nothing, and the script is sent with its text,
+//!    which loads and runs it in one step: so it does not matter when a server forgets its scripts.
 //!
 //! Not here: the scripts' arguments and replies (`encode.rs`, `decode.rs`).
 
@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use std::sync::LazyLock;
 
-/// A script: its digest, and how to put its text together, which is needed about once per server.
+/// A script: its digest, and a function that builds its text, which is needed about once per server.
 pub(super) struct Script {
     digest: String,
     text: fn() -> String,
@@ -41,10 +41,10 @@ impl Script {
         command
     }
 
-    /// Runs it.
+    /// Runs the script.
     ///
     /// # Errors
-    /// What the server, or the way to it, answered; never that it does not know the script.
+    /// Errors of the server or the connection, except that the server does not know the script.
     pub(super) async fn run(
         &self,
         connection: &mut MultiplexedConnection,
@@ -66,7 +66,7 @@ const PRELUDE_ROWS: &str = include_str!("scripts/shared/members.lua");
 const PRELUDE_SETTLED: &str = include_str!("scripts/shared/settled.lua");
 const PRELUDE_LEASES: &str = include_str!("scripts/shared/leases.lua");
 
-// Put together when they are first needed, since the program would hold the preludes thirty times otherwise.
+// Built on first use; otherwise the program would contain the preludes thirty times.
 macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
@@ -80,8 +80,8 @@ macro_rules! scripts {
     };
 }
 
-/// The text as it is. A debug build puts a fault into it where the tests ask for one, to see whether they notice: pairs of texts
-/// in `CLAWSTER_SEEDED_BUG`, what stands there and what is put in its place, with U+001F within and U+001E between pairs.
+/// Returns the text unchanged. A debug build can insert a bug, so that tests can show that they notice it: `CLAWSTER_SEEDED_BUG`
+/// contains pairs of old and new text, with U+001F within and U+001E between pairs.
 fn seeded(text: String) -> String {
     #[cfg(debug_assertions)]
     if let Ok(pairs) = std::env::var("CLAWSTER_SEEDED_BUG") {

@@ -1,7 +1,8 @@
 //! The event and message streams as the protocol's types.
 //!
-//! 1. An entry that cannot be read is left out and counted; it never ends a read, and its place is told, so that reading goes on.
-//! 2. An event of a newer version is one nevertheless, as long as it says when it was, about which node, and what it is called.
+//! 1. An unreadable entry is skipped and counted; it never stops a read, and its position is returned, so that reading continues after
+//!    it.
+//! 2. An event of a newer version is accepted as long as it has a time, a node and a name.
 //!
 //! Not here: waiting for new entries (`follow.rs`).
 
@@ -16,17 +17,17 @@ use redis::Value;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// An entry's place as Redis orders entries; clawster's own have `sub` 0.
+/// An entry's position in Redis's order; clawster's own entries have `sub` 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The position in clawster's order.
     pub seq: u64,
-    /// What follows it in the id.
+    /// The second part of the entry id.
     pub sub: u64,
 }
 
 impl Place {
-    /// The place of clawster's own entry of that position.
+    /// The position of clawster's own entry with this sequence number.
     #[must_use]
     pub fn of(seq: u64) -> Self {
         Self { seq, sub: 0 }
@@ -44,7 +45,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Entries of one stream in its order, each with what it says; `None`: nothing that this version can read.
+/// Entries of a stream in order, each with its content; `None`: unreadable for this version.
 #[derive(Debug)]
 pub struct Page<T> {
     /// The entries.
@@ -58,7 +59,7 @@ impl<T> Default for Page<T> {
 }
 
 impl<T> Page<T> {
-    /// The entries of a stream, as XRANGE returns them. One that cannot be read is counted and left out, whatever it is.
+    /// Reads the entries of a stream, as XRANGE returns them. An unreadable entry is counted and has no content.
     pub(super) fn read(
         value: Value,
         what: What,
@@ -73,22 +74,21 @@ impl<T> Page<T> {
         while list.len() > 0 {
             let mut entry = list.list("entry")?;
             let id = entry.text("entry id")?;
-            let place = Place::read(&id).ok_or_else(|| Malformed(format!("{id:?} is no entry id")))?;
+            let place = Place::read(&id).ok_or_else(|| Malformed(format!("{id:?} is not an entry id")))?;
             let item = fields(&mut entry).and_then(|fields| decode(&id, &fields));
             page.entries.push((place, item.inspect_err(|why| what.left_out(&id, why)).ok()));
         }
         Ok(page)
     }
 
-    /// Leaves out what stands behind `last`, the newest that the data set counts: somebody else put it there. True when there
-    /// was something.
+    /// Removes entries after `last`, the newest one that the data set knows: another program wrote them. Returns whether there were any.
     pub fn cut(&mut self, last: u64) -> bool {
         let whole = self.entries.len();
         self.entries.retain(|(place, _)| place.seq <= last);
         self.entries.len() < whole
     }
 
-    /// What could be read.
+    /// The readable contents.
     pub fn into_items(self) -> Vec<T> {
         self.entries.into_iter().filter_map(|(_, item)| item).collect()
     }
@@ -108,7 +108,7 @@ fn field<'a>(fields: &'a HashMap<String, String>, name: &str) -> Result<&'a str,
 }
 
 fn number(fields: &HashMap<String, String>, name: &str) -> Result<u64, Malformed> {
-    field(fields, name)?.parse().map_err(|_| Malformed(format!("field {name:?} is no number")))
+    field(fields, name)?.parse().map_err(|_| Malformed(format!("field {name:?} must be a number")))
 }
 
 fn node(fields: &HashMap<String, String>, name: &str) -> Result<NodeId, Malformed> {
@@ -126,7 +126,7 @@ fn task(fields: &HashMap<String, String>) -> Result<(TaskId, TaskKind), Malforme
 }
 
 pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<ClusterEvent, Malformed> {
-    let seq = EventSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is no event's")))?;
+    let seq = EventSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is not an event's")))?;
     let fact = match field(fields, "event")? {
         "node_joined" => ClusterFact::NodeJoined {
             name: field(fields, "name")?.to_owned(),
@@ -161,16 +161,17 @@ pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<Cluste
     Ok(ClusterEvent { seq, at: ServerTime(number(fields, "at")?), node_id: node(fields, "node")?, fact })
 }
 
-/// Names that only local events have.
+/// The names of local events.
 const LOCAL: [&str; 5] = ["message", "gap", "sync_complete", "degraded", "recovered"];
-/// What all events have, under whatever name; and how much more of an unknown one is taken.
+/// The fields that all events have.
 const HEAD: [&str; 8] = ["event", "at", "node", "id", "seq", "cluster", "at_ms", "node_id"];
-const MOST_BYTES: usize = 16 << 10;
+/// The maximum size of an unknown event, in bytes.
+const MAX_UNKNOWN_BYTES: usize = 16 << 10;
 
 /// An event of a newer version.
 fn unknown(name: &str, fields: &HashMap<String, String>) -> Result<ClusterFact, Malformed> {
     let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if !is_event_word(name) || LOCAL.contains(&name) || bytes > MOST_BYTES {
+    if !is_event_word(name) || LOCAL.contains(&name) || bytes > MAX_UNKNOWN_BYTES {
         return Err(Malformed(format!("unknown event {:?}", name.chars().take(64).collect::<String>())));
     }
     let more = fields.iter().filter(|(name, _)| is_event_word(name) && !HEAD.contains(&name.as_str()));
@@ -179,7 +180,7 @@ fn unknown(name: &str, fields: &HashMap<String, String>) -> Result<ClusterFact, 
 }
 
 pub(super) fn message(id: &str, fields: &HashMap<String, String>) -> Result<Entry, Malformed> {
-    let last = MessageSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is no message's")))?;
+    let last = MessageSeq::from_entry_id(id).ok_or_else(|| Malformed(format!("entry id {id:?} is not a message's")))?;
     let count = number(fields, "c")?;
     if count == 0 || count > last.0 {
         return Err(Malformed(format!("{count} messages in one entry")));

@@ -1,9 +1,9 @@
-//! Which Redis to talk to, and how: the one door for every connection.
+//! The Redis server to connect to: the one place that configures every connection.
 //!
-//! 1. Credentials live only here; the `Debug` form and every error leave them out.
-//! 2. Every connection has nodelay, keepalive and a user timeout, so that a dead peer is noticed by the kernel too.
+//! 1. Credentials exist only here; the `Debug` form and all errors omit them.
+//! 2. Every connection has nodelay, keepalive and a user timeout, so that the kernel notices a dead peer, too.
 //!
-//! Not here: what is said on a connection (`link.rs`, `follow.rs`, `presence.rs`).
+//! Not here: the use of a connection (`link.rs`, `follow.rs`, `presence.rs`).
 
 use super::faults::fault;
 use crate::cluster::protocol::Fault;
@@ -12,19 +12,19 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a connection may take to stand, and a command to be answered.
+/// How long a connection may take to open, and a command to be answered.
 pub const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Where Redis listens.
+/// The address of a Redis server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A host and a port, with TLS or without.
     Tcp {
-        /// Name or address.
+        /// Host name or IP address.
         host: String,
-        /// Port.
+        /// TCP port.
         port: u16,
-        /// Whether TLS is spoken; the certificate is checked against the system's roots.
+        /// Whether to use TLS; the certificate is checked against the system's roots.
         tls: bool,
     },
     /// A unix socket.
@@ -34,13 +34,13 @@ pub enum Address {
 /// A Redis server with the credentials for it.
 #[derive(Clone)]
 pub struct Target {
-    /// Where.
+    /// The server's address.
     pub address: Address,
     /// The database number.
     pub db: u32,
-    /// The ACL user, if not the default one.
+    /// The ACL user; `None`: the default user.
     pub username: Option<String>,
-    /// The password, if there is one.
+    /// The password; `None`: no login.
     pub password: Option<String>,
 }
 
@@ -63,15 +63,15 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
-    /// A client that can open connections; opens none by itself.
+    /// A client that can open connections; it does not connect by itself.
     ///
     /// # Errors
-    /// [`Fault::Refused`] when the address cannot be one.
+    /// [`Fault::Refused`] when the address is invalid.
     pub fn client(&self) -> Result<Client, Fault> {
         let address = match &self.address {
             Address::Tcp { host, port, tls: false } => ConnectionAddr::Tcp(host.clone(), *port),
             Address::Tcp { host, port, tls: true } => {
-                // Fails only when a provider is there already, which is as good.
+                // It fails only if a provider is already installed.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
             }

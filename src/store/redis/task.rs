@@ -1,6 +1,6 @@
-//! The calls of tasks as script invocations, and the scripts' replies.
+//! Encodes the calls of tasks and decodes their replies.
 //!
-//! 1. A task in Redis that is not as `scripts/tasks/shared.lua` says counts as none.
+//! 1. A task in Redis in another format than `scripts/tasks/shared.lua` describes is skipped.
 //!
 //! Not here: all other calls (`encode.rs`, `decode.rs`).
 
@@ -161,7 +161,7 @@ pub(super) fn reply(call: &TaskCall, f: &mut Fields) -> Result<TaskReply, Malfor
     })
 }
 
-/// A task that was handed out; `None` when somebody else gave it a name that is none.
+/// A claimed task; `None` if another program gave it an invalid id or kind.
 fn claimed(f: &mut Fields) -> Result<Option<ClaimedTask>, Malformed> {
     let (id, token) = (f.text("task id")?, TaskToken(f.number("token")?));
     let attempt = u32::try_from(f.number("attempt")?).unwrap_or(u32::MAX);

@@ -1,14 +1,14 @@
-//! What Redis holds and this version cannot read: counted, and said at most once a minute for each kind.
+//! Counts data in Redis that this version cannot read, and logs it at most once a minute for each kind.
 //!
-//! 1. Nothing unreadable stops what stands beside it or behind it.
+//! 1. Unreadable data never prevents other data from being read.
 //!
-//! Not here: what is read instead (`streams.rs`, `decode.rs`, `task.rs`).
+//! Not here: reading (`streams.rs`, `decode.rs`, `task.rs`).
 
 use crate::clock::Seldom;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A kind of stored thing.
+/// A kind of stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     /// An entry of the stream of events.
@@ -23,7 +23,7 @@ pub(super) enum What {
     Sample,
 }
 
-/// All kinds with the words that a metric names them by, in the order of the counters.
+/// All kinds with their metric labels, in the order of the counters.
 const ALL: [(What, &str); 5] = [
     (What::Event, "event"),
     (What::Message, "message"),
@@ -33,9 +33,9 @@ const ALL: [(What, &str); 5] = [
 ];
 
 static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
-static SAID: [Seldom; 5] = [const { Seldom::new(1) }; 5];
+static LOGGED: [Seldom; 5] = [const { Seldom::new(1) }; 5];
 
-/// How many stored things of each kind this process could not read.
+/// How many items of each kind this process could not read.
 #[must_use]
 pub fn unreadable() -> [(&'static str, u64); 5] {
     let mut at = 0;
@@ -47,13 +47,13 @@ pub fn unreadable() -> [(&'static str, u64); 5] {
 }
 
 impl What {
-    /// Counts one, and says so unless that was done within the minute.
-    pub(super) fn left_out(self, id: &str, why: impl Display) {
+    /// Counts an unreadable item, and logs it unless one of this kind was logged within the last minute.
+    pub(super) fn left_out(self, id: &str, error: impl Display) {
         let at = ALL.iter().position(|(what, _)| *what == self).unwrap_or(0);
         COUNTS[at].fetch_add(1, Ordering::Relaxed);
-        let Some(unsaid) = SAID[at].due() else { return };
+        let Some(unlogged) = LOGGED[at].due() else { return };
         let (kind, id) = (ALL[at].1, id.chars().take(80).collect::<String>());
-        let more = if unsaid > 0 { format!(" ({unsaid} more since the last such line)") } else { String::new() };
-        tracing::warn!(kind, id, %why, "cannot read a {kind} in Redis, skipping it{more}; a newer version or another program wrote it");
+        let more = if unlogged > 0 { format!(" ({unlogged} more since the last such line)") } else { String::new() };
+        tracing::warn!(kind, id, %error, "cannot read a {kind} in Redis, skipping it{more}; a newer version or another program wrote it");
     }
 }

@@ -4,7 +4,8 @@
 //! 2. Nothing is started when the metrics address is already in use.
 //! 3. The end takes at most [`LEAVE_WITHIN`], whatever Redis does.
 //!
-//! Not here: which Redis it uses (`crate::cli::settle`), the host's pipes (`crate::cli::serve`, `crate::cli::mcp`), the node (`crate::engine`).
+//! Not here: the choice of Redis (`crate::cli::settle`), standard input and output (`crate::cli::serve`, `crate::cli::mcp`), the node
+//! itself (`crate::engine`).
 
 mod claim;
 mod private_redis;

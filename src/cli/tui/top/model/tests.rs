@@ -192,9 +192,9 @@ fn a_lost_redis_and_its_return_are_told() {
     model.take(seen("node-002", vec![node("node-002", true, 1)]), at(7_500));
     assert_eq!(model.snapshot().redis_lost, None);
     assert_eq!(model.note.clone().map(|(_, text)| text), Some("Redis answers again after 5.5 s".to_owned()));
-    model.age(at(17_400));
+    model.expire_notice(at(17_400));
     assert!(model.note.is_some(), "too early");
-    model.age(at(17_500));
+    model.expire_notice(at(17_500));
     assert_eq!(model.note, None, "it makes room for the last takeover");
     model.take(News::Trouble("node a is gone".to_owned()), at(8_000));
     assert!(model.snapshot().trouble.is_some());

@@ -166,20 +166,20 @@ fn every_wrong_value_is_named_with_its_key_and_what_is_allowed() {
         (json!({"leader": {"presence_grace": 0.05}}), "leader.presence_grace: must be a number 0.1 to 3600, not 0.05"),
         (json!({"leader": {"mode": "quick"}}), "leader.mode: must be one of exclusive, fenced, not \"quick\""),
         (json!({"node": {"id": "a b"}}), "node.id: node id \"a b\" is not allowed"),
-        (json!({"node": {"id": 7}}), "node.id: must be a text of 1 to 64 characters, not 7"),
+        (json!({"node": {"id": 7}}), "node.id: must be a string of 1 to 64 characters, not 7"),
         (json!({"node": {"auto_join": "yes"}}), "node.auto_join: must be true or false, not \"yes\""),
         (
             json!({"node": {"capabilities": ["a", 1]}}),
-            "node.capabilities: entry 2 must be a text of 1 to 256 characters, not 1",
+            "node.capabilities: entry 2 must be a string of 1 to 256 characters, not 1",
         ),
         (
             json!({"node": {"labels": {"zone": 1}}}),
-            "node.labels: entry \"zone\" must be a text of at most 256 characters, not 1",
+            "node.labels: entry \"zone\" must be a string of at most 256 characters, not 1",
         ),
-        (json!({"node": {"name": "a\nb"}}), "node.name: must not hold control characters"),
+        (json!({"node": {"name": "a\nb"}}), "node.name: must not contain control characters"),
         (json!({"node": {"retry_count": -1}}), "node.retry_count: must be a whole number 0 to 100, not -1"),
         (json!({"node": {"retry_count": 1.5}}), "node.retry_count: must be a whole number 0 to 100, not 1.5"),
-        (json!({"cluster": {"name": ""}}), "cluster.name: must be a text of 1 to 64 characters, not \"\""),
+        (json!({"cluster": {"name": ""}}), "cluster.name: must be a string of 1 to 64 characters, not \"\""),
         (json!({"sync": {"batch_size": 0}}), "sync.batch_size: must be a whole number 1 to 100000, not 0"),
         (
             json!({"sync": {"max_stream_length": 0}}),
@@ -190,24 +190,30 @@ fn every_wrong_value_is_named_with_its_key_and_what_is_allowed() {
         (json!({"redis": {"db": -1}}), "redis.db: must be a whole number 0 to 65535, not -1"),
         (
             json!({"redis": {"host": "a:6379"}}),
-            "redis.host: is not a host's name or address; the port has a key of its own",
+            "redis.host: is not a host name or address; set the port with redis.port",
         ),
-        (json!({"redis": {"mode": "sentinel"}}), "redis.mode: this version supports standalone and embedded"),
-        (json!({"redis": {"wait_replicas": "all"}}), "redis.wait_replicas: this version supports only none"),
+        (
+            json!({"redis": {"mode": "sentinel"}}),
+            "redis.mode: is not supported by this version; use standalone or embedded",
+        ),
+        (json!({"redis": {"wait_replicas": "all"}}), "redis.wait_replicas: is not supported by this version; use none"),
         (
             json!({"redis": {"password": "hush"}}),
-            "redis.password: holds a secret and is not allowed in this file; move it to secrets.json",
+            "redis.password: is a secret and not allowed in this file; move it to secrets.json",
         ),
         (json!({"redis": {"url": "http://h"}}), "redis.url: does not start with redis://"),
-        (json!({"redis": {"url": "redis://h", "host": "g"}}), "redis.host: excludes redis.url of the same place"),
-        (json!({"redis": {"username": "u"}}), "redis.username: is given without a password"),
+        (
+            json!({"redis": {"url": "redis://h", "host": "g"}}),
+            "redis.host: cannot be combined with redis.url in the same place",
+        ),
+        (json!({"redis": {"username": "u"}}), "redis.username: is set without a password"),
         (json!({"metrics": {"listen": "9464"}}), "metrics.listen: must be \"off\" or ip:port"),
         (json!({"logging": {"level": "loud"}}), "logging.level: must be one of error, warn, info, debug, trace"),
         (json!({"history": {"recent_hours": 169}}), "history.recent_hours: must be a whole number 0 to 168, not 169"),
         (json!({"history": {"recent_hours": "day"}}), "history.recent_hours: must be a whole number 0 to 168"),
-        (json!({"mongodb": {"db": "a.b"}}), "mongodb.db: holds a character that a database's name cannot have"),
-        (json!({"mongodb": {"collection": "a$b"}}), "mongodb.collection: cannot be a collection's name"),
-        (json!({"mongodb": {"collection": "system.x"}}), "mongodb.collection: cannot be a collection's name"),
+        (json!({"mongodb": {"db": "a.b"}}), "mongodb.db: contains a character that is not allowed in a database name"),
+        (json!({"mongodb": {"collection": "a$b"}}), "mongodb.collection: is not a valid collection name"),
+        (json!({"mongodb": {"collection": "system.x"}}), "mongodb.collection: is not a valid collection name"),
         (json!({"rpc": {"max_line_bytes": 1}}), "rpc.max_line_bytes: must be a whole number 65536 to 268435456, not 1"),
         (
             json!({"node": {"heartbeat_intervall": 1}}),
@@ -217,7 +223,7 @@ fn every_wrong_value_is_named_with_its_key_and_what_is_allowed() {
         (json!({"nodes": {}}), "nodes: is not a known section; did you mean node?"),
         (json!({"heartbeat_ttl": 30}), "heartbeat_ttl: is not a known section; did you mean node.heartbeat_ttl?"),
         (json!({"node": []}), "node: must be an object, not a list"),
-        (json!([]), "must hold a JSON object, not a list"),
+        (json!([]), "must be a JSON object, not a list"),
     ];
     for (config, expected) in table {
         let text = bad(&config, &[]);
@@ -250,13 +256,13 @@ fn several_problems_are_reported_together_and_no_secret_is_shown() {
         "mongodb.password: is not a known key",
         "environment REDIS_PORT: redis.port",
         "environment REDIS_URL: redis.url",
-        "environment CLAWSTER__NODE__RETRIES: names no known key",
-        "environment CLAWSTER__NODE: is no setting",
+        "environment CLAWSTER__NODE__RETRIES: does not name a known key",
+        "environment CLAWSTER__NODE: does not name a setting",
     ] {
         assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
     assert!(!text.contains("hush"), "{text}");
-    assert!(text.starts_with("the configuration cannot be used, 11 problems:"), "{text}");
+    assert!(text.starts_with("invalid configuration, 11 problems:"), "{text}");
 }
 
 #[test]

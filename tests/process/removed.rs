@@ -97,7 +97,7 @@ fn a_private_redis_whose_folder_is_removed_keeps_its_data() {
     removed(&launch);
     eventually("the data are carried over", secs(30.0), || {
         let text = node.stderr();
-        if text.contains("its data are carried into a new server") { Ok(()) } else { Err(text) }
+        if text.contains("moving its data to a new server") { Ok(()) } else { Err(text) }
     });
     let after =
         node.until("it leads again", secs(30.0), |state| state["role"] == "leader" && state["redis"]["status"] == "ok");

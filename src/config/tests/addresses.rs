@@ -101,7 +101,7 @@ fn secrets_take_variables() {
     let redis = home.load(&[("PW", "x}"), ("PORT", "77")]).unwrap().config.redis;
     assert_eq!((redis.password.unwrap().expose(), redis.address), ("ax}b$c${", tcp("127.0.0.1", 77)));
     let text = home.load(&[("PW", ""), ("PORT", "77")]).unwrap_err().to_string();
-    assert!(text.contains("secrets.json: redis.password: needs the variable PW, which is not set"), "{text}");
+    assert!(text.contains("secrets.json: redis.password: refers to the variable PW, which is not set"), "{text}");
 }
 
 #[test]

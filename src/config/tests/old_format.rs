@@ -39,7 +39,7 @@ fn the_old_format_loads_with_a_warning_per_key() {
         "use sync.max_stream_length",
         "leader.lease_ttl is raised from 2 s to 15 s",
         "node.heartbeat_ttl is raised from 12 s to 15 s",
-        "the password of Redis is sent to h:6380 without TLS",
+        "the Redis password is sent to h:6380 without TLS",
     ] {
         assert_eq!(
             loaded.warnings.iter().filter(|warning| warning.contains(new)).count(),

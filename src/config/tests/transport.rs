@@ -53,7 +53,7 @@ fn a_url_without_tls_is_refused_where_tls_was_asked_for() {
     }
     let secrets = json!({"redis": {"url": "redis://b.example.net"}});
     let text = with_secrets(&key, &secrets, &[]).unwrap_err().to_string();
-    assert!(text.contains("secrets.json: redis.url: would reach Redis without TLS"), "{text}");
+    assert!(text.contains("secrets.json: redis.url: connects to Redis without TLS"), "{text}");
     let on = [("REDIS_URL", "redis://b.example.net"), ("CLAWSTER__REDIS__TLS", "true")];
     assert!(good(&url, &on).config.redis.tls);
     // A private server has no use for either.

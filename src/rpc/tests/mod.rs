@@ -22,6 +22,7 @@ use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, St
 use crate::cluster::messages::message::Received;
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
+use crate::engine::events::{EventFeed, FeedOptions};
 use crate::engine::metrics::Metrics;
 use crate::engine::node::handle::*;
 use serde_json::{Value, json};

@@ -1,14 +1,14 @@
-// The OpenClaw plugin: starts this gateway's node and hands its methods, events and commands to OpenClaw.
-// Nothing here knows the cluster's rules; names, descriptions and parameters of the tools are generated (tools.json).
+// The OpenClaw plugin: starts this gateway's node and offers its methods, events and commands in OpenClaw.
+// The cluster's rules are not here; names, descriptions and parameters of the tools are generated (tools.json).
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { definePluginEntry } from "openclaw/plugin-sdk/plugin-entry";
 import { registerEvents } from "./events.js";
 import { Node, shared, unavailable } from "./node.js";
-import { launch, noteOfNode, settings } from "./program.js";
+import { launch, nodeIdFile, settings } from "./program.js";
 
-const COMMANDS = { status: "who leads, who is there", nodes: "the members", elect: "name the leader, or hand over" };
+const COMMANDS = { status: "show the leader and the members", nodes: "list the members", elect: "show or elect the leader, or hand over" };
 
 export default definePluginEntry({
   id: "clawster",
@@ -20,7 +20,7 @@ export default definePluginEntry({
     const tools = JSON.parse(readFileSync(join(api.rootDir, "tools.json"), "utf8"));
     const names = tools.flatMap(({ name }) => [name, underscored(name)]);
     api.registerTool((ctx) => tools.map((tool) => asTool(api, tool, ctx)), { names });
-    const events = registerEvents(api); // In every mode: turns of agents use the hooks of a registry of their own.
+    const events = registerEvents(api); // In every mode: agents' turns use the hooks of their own registry.
     if (api.registrationMode === "full") api.registerService(service(api, events));
   },
 });
@@ -30,22 +30,22 @@ function service(api, events) {
   return {
     id: "clawster",
     async start(ctx) {
-      await shared().node?.stop(); // A reload that did not stop the old one must not leave two.
+      await shared().node?.stop(); // A reload may not have stopped the old node; there must not be two.
       shared().node = node = new Node({
         launch: () => launch(api),
         logger: ctx.logger,
-        onStart: (node) => Promise.all([events.subscribe(node), note(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
+        onStart: (node) => Promise.all([events.subscribe(node), saveNodeId(node)]).catch((error) => ctx.logger.warn(`clawster: ${error.message}`)),
         onEvent: (event) => events.take(event, ctx),
       });
     },
     async stop() {
-      if (shared().node === node) shared().node = undefined; // Else a newer service has replaced it already.
+      if (shared().node === node) shared().node = undefined; // Otherwise a newer service has already replaced it.
       await node?.stop();
     },
   };
 }
 
-const note = async (node) => writeFileSync(noteOfNode(), (await node.call("distributed.get_cluster_state", {})).node_id);
+const saveNodeId = async (node) => writeFileSync(nodeIdFile(), (await node.call("distributed.get_cluster_state", {})).node_id);
 
 function asTool(api, { name, description, parameters }, ctx) {
   const config = ctx.getRuntimeConfig?.() ?? ctx.runtimeConfig ?? ctx.config ?? api.config;
@@ -56,9 +56,9 @@ function asTool(api, { name, description, parameters }, ctx) {
     parameters,
     async execute(_id, params, signal) {
       const { node } = shared();
-      if (!node) throw unavailable("this process runs no node; call the tool through the gateway");
+      if (!node) throw unavailable("no node runs in this process; call the tool through the gateway");
       const details = await node.call(name, params ?? {}, signal);
-      if (name === "distributed.join_cluster") await note(node).catch(() => {}); // It may be a rename.
+      if (name === "distributed.join_cluster") await saveNodeId(node).catch(() => {}); // The join may have renamed the node.
       return { content: [{ type: "text", text: JSON.stringify(details) }], details };
     },
   };
@@ -66,7 +66,7 @@ function asTool(api, { name, description, parameters }, ctx) {
 
 const underscored = (name) => name.replaceAll(".", "_");
 
-/** Providers refuse dots, but Tool Search, on unless it is configured away, hides the names from them. */
+/** Model providers refuse dots in tool names, but Tool Search, which is on by default, hides the names from them. */
 function dotted(setting = "auto", search) {
   if (setting !== "auto") return setting === "dotted";
   if (typeof search !== "object" || search === null) return search !== false;
@@ -74,8 +74,8 @@ function dotted(setting = "auto", search) {
 }
 
 /**
- * `openclaw distributed …` runs the program itself. OpenClaw asks for `machineOutput` first, and prepares its command line for
- * many seconds after that; so the command is run, and ends, right there. The action is for hosts that do not ask.
+ * `openclaw distributed …` runs the program directly. OpenClaw calls `machineOutput` first, and then prepares its command line for
+ * many seconds; so the command runs, and the process exits, in `machineOutput`. The action is for hosts that do not call it.
  */
 function registerCommands(api) {
   const root = { name: "distributed", description: "The cluster of gateways: status, nodes, elect", hasSubcommands: true };
@@ -94,10 +94,10 @@ function registerCommands(api) {
   api.registerCli(register, { descriptors: [{ ...root, machineOutput }] });
 }
 
-/** Runs a command of the program in this terminal; the exit code. */
+/** Runs a command of the program in this terminal and returns its exit code. */
 function run(api, name, words) {
   try {
-    const nodeId = existsSync(noteOfNode()) ? readFileSync(noteOfNode(), "utf8").trim() : ""; // None: no gateway has run here.
+    const nodeId = existsSync(nodeIdFile()) ? readFileSync(nodeIdFile(), "utf8").trim() : ""; // Empty: no gateway has run here yet.
     const { program, ...options } = launch(api, nodeId || undefined);
     const { status, error } = spawnSync(program, [name, ...words], { ...options, stdio: "inherit" });
     if (error) throw error;

@@ -1,22 +1,22 @@
-// The gateway's child process `clawster serve`: started, restarted, spoken to in JSON-RPC 2.0, a text per line.
+// The gateway's child process `clawster serve`: starts and restarts it, and talks to it in JSON-RPC 2.0, one message per line.
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+const MIN_RESTART_DELAY_MS = 500;
+const MAX_RESTART_DELAY_MS = 30_000;
 const WAIT_FOR_CHILD_MS = 5_000;
-const END_WITHIN_MS = 4_500; // OpenClaw gives a plugin that it reloads 5 s; the process itself needs 4 s at most.
-const MOST_UNREAD_BYTES = 64 << 20;
-const PING_MS = 5_000;
-const UNHEARD_PINGS = 2; // A silent process is killed one tick after these: 10 to 15 s after it froze.
-const PINGS_FOR_START = 12; // As many more before its first word: it may start a private Redis.
-const PING = // The process's main loop answers it, and needs no Redis for that.
+const STOP_TIMEOUT_MS = 4_500; // OpenClaw waits 5 s when it reloads a plugin; the process itself needs 4 s at most.
+const MAX_UNREAD_BYTES = 64 << 20;
+const PING_INTERVAL_MS = 5_000;
+const MAX_UNANSWERED_PINGS = 2; // The next tick kills the process: 10 to 15 s after it froze.
+const EXTRA_START_PINGS = 12; // More pings before its first output, because it may start a private Redis.
+const PING = // The process's main loop answers this, without Redis.
   '{"jsonrpc":"2.0","id":0,"method":"distributed.get_cluster_state"}\n';
 
-// Service, hooks and tools come from different copies of this module, so what they share hangs on the process.
+// Service, hooks and tools use different copies of this module, so shared state is stored globally in the process.
 export const shared = () => (globalThis[Symbol.for("clawster.openclaw")] ??= { node: undefined, told: new Map(), count: 0 });
 
-/** A failed call. `data` has `kind` and `retryable`; the name makes OpenClaw show the message to whoever called. */
+/** A failed call. `data` has `kind` and `retryable`; the name makes OpenClaw show the message to the caller. */
 export class CallError extends Error {
   constructor({ code, message, data }) {
     const hint = data?.kind && code !== -32602 ? ` (${data.kind}${data.retryable ? ", the same call may succeed later" : ""})` : "";
@@ -29,83 +29,83 @@ export const unavailable = (message) =>
   new CallError({ code: -32603, message, data: { kind: "node_unavailable", retryable: true } });
 
 export class Node {
-  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map(); #unheard = 0;
+  #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map(); #unanswered = 0;
 
-  /** `launch()` gives program and options; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
+  /** `launch()` returns program and options; `onStart(node)` runs after each start; `onEvent(event)` gets notifications. */
   constructor(parts) {
-    Object.assign(this, { pingMs: PING_MS }, parts);
+    Object.assign(this, { pingMs: PING_INTERVAL_MS }, parts);
     this.#running = this.#keepRunning();
   }
 
-  /** Keeps one process running until `stop`. Never fails: what goes wrong is logged and tried again. */
+  /** Keeps one process running until `stop`. Never fails: errors are logged and the start is retried. */
   async #keepRunning() {
     const { signal } = this.#stop;
-    for (let pause = FIRST_PAUSE_MS; !signal.aborted; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    for (let delay = MIN_RESTART_DELAY_MS; !signal.aborted; delay = Math.min(delay * 2, MAX_RESTART_DELAY_MS)) {
       const started = Date.now();
-      const why = await this.#live().catch((error) => `cannot be started: ${error.message}`);
+      const why = await this.#runOnce().catch((error) => `cannot be started: ${error.message}`);
       if (signal.aborted) return;
-      if (Date.now() - started > LONGEST_PAUSE_MS) pause = FIRST_PAUSE_MS;
-      this.logger.error(`clawster: the node's process ${why}; it is started again in ${pause} ms`);
-      await sleep(pause, undefined, { signal }).catch(() => {});
+      if (Date.now() - started > MAX_RESTART_DELAY_MS) delay = MIN_RESTART_DELAY_MS;
+      this.logger.error(`clawster: the node's process ${why}; restarting it in ${delay} ms`);
+      await sleep(delay, undefined, { signal }).catch(() => {});
     }
   }
 
-  /** One life of the process: resolves with how it ended, rejects when it did not start. */
-  async #live() {
+  /** Runs the process once: resolves with how it ended, rejects if it did not start. */
+  async #runOnce() {
     const { program, ...options } = this.launch();
     const child = spawn(program, ["serve"], { ...options, stdio: "pipe" });
     const ended = new Promise((resolve, reject) => {
       child.on("error", (error) => child.pid || reject(error));
       child.once("close", (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
     });
-    if (!child.pid) return ended; // It may have no pipes, either.
-    child.stdin.on("error", () => {}); // "close" tells.
-    child.stdout.on("data", () => (this.#unheard = 0));
+    if (!child.pid) return ended; // It may not have pipes, either.
+    child.stdin.on("error", () => {}); // The "close" event reports it.
+    child.stdout.on("data", () => (this.#unanswered = 0));
     lines(child.stdout, (line) => this.#receive(line));
     lines(child.stderr, (line) => this.#log(line));
     this.#child = child;
-    this.logger.info(`clawster: the node runs as process ${child.pid}`);
-    this.#unheard = -PINGS_FOR_START;
+    this.logger.info(`clawster: started the node's process ${child.pid}`);
+    this.#unanswered = -EXTRA_START_PINGS;
     const watch = setInterval(() => this.#ping(child), this.pingMs);
     this.onStart(this);
     const why = await ended;
     clearInterval(watch);
-    this.#lose(unavailable("the node's process ended before it answered; whether the call was done is not known"));
+    this.#disconnect(unavailable("the node's process ended before it answered; the call may have taken effect"));
     return why;
   }
 
-  /** Kills a process that says nothing any more. Ticks are counted, not time: a gateway that slept itself proves nothing. */
+  /** Kills a process that has stopped answering. Counts ticks, not time: the gateway itself may have been suspended. */
   #ping(child) {
-    if (this.#unheard++ < UNHEARD_PINGS) return child.stdin.write(PING);
-    if (this.#child !== child) return child.kill("SIGKILL"); // It was killed with an earlier tick, and has not ended yet.
-    this.logger.error(`clawster: the node's process ${child.pid} does not answer any more; it is killed`);
+    if (this.#unanswered++ < MAX_UNANSWERED_PINGS) return child.stdin.write(PING);
+    if (this.#child !== child) return child.kill("SIGKILL"); // An earlier tick has killed it, but it has not ended yet.
+    this.logger.error(`clawster: the node's process ${child.pid} does not answer; killing and restarting it`);
     child.kill("SIGKILL");
     const message = "the node's process does not answer; the call may have taken effect";
-    this.#lose(new CallError({ code: -32011, message, data: { kind: "timeout", retryable: false } }));
+    this.#disconnect(new CallError({ code: -32011, message, data: { kind: "timeout", retryable: false } }));
   }
 
-  /** The process takes no more calls, and those that wait for it end. */
-  #lose(error) {
+  /** Marks the process as gone and fails all pending calls. */
+  #disconnect(error) {
     this.#child = undefined;
     for (const { reject } of this.#pending.values()) reject(error);
   }
 
-  /** Ends the process: it leaves the cluster when its standard input ends. */
+  /** Stops the process: it leaves the cluster when its standard input is closed. */
   async stop() {
     this.#stop.abort();
     this.#child?.stdin.end();
-    const kill = setTimeout(() => this.#child?.kill("SIGKILL"), END_WITHIN_MS);
+    const kill = setTimeout(() => this.#child?.kill("SIGKILL"), STOP_TIMEOUT_MS);
     await this.#running;
     clearTimeout(kill);
   }
 
-  /** Calls a method; waits shortly for a process that is being restarted. */
+  /** Calls a method; waits up to 5 s for a process that is being restarted. */
   async call(method, params, signal) {
     for (let waited = 0; !this.#child && !this.#stop.signal.aborted && waited < WAIT_FOR_CHILD_MS; waited += 50) await sleep(50);
     signal?.throwIfAborted();
     const stdin = this.#child?.stdin;
-    if (!stdin) throw unavailable("the node of this gateway is not running; it is being restarted, see the gateway's log");
-    if (stdin.writableLength > MOST_UNREAD_BYTES) throw unavailable("the node has much to read still; nothing of this call was sent");
+    if (!stdin) throw unavailable("this gateway's node is not running and is being restarted; see the gateway's log");
+    if (stdin.writableLength > MAX_UNREAD_BYTES) throw unavailable("too many unread calls; this call was not sent, try again later");
     const id = ++this.#id;
     let resolve, reject;
     const promise = new Promise((...both) => ([resolve, reject] = both));
@@ -127,11 +127,11 @@ export class Node {
       if (error) request?.reject(new CallError(error));
       else request?.resolve(result);
     } catch (error) {
-      this.logger.warn(`clawster: cannot use what the node says: ${error.message}: ${line.slice(0, 200)}`);
+      this.logger.warn(`clawster: cannot handle the node's output: ${error.message}: ${line.slice(0, 200)}`);
     }
   }
 
-  /** A line of the node's log goes to the gateway's log at its level; what has none comes from a start that failed. */
+  /** Writes a line of the node's log to the gateway's log at its level; a line without a level comes from a failed start. */
   #log(line) {
     const [prefix, text, json] = /^\S+Z +([A-Z]+) |^\{.*"level":"([a-z]+)"/.exec(line) ?? [];
     const name = (text ?? json ?? "error").toLowerCase();
@@ -142,7 +142,7 @@ export class Node {
 
 /** Calls `take` for each line. (Node's readline also splits at U+2028, which JSON may contain.) */
 function lines(stream, take) {
-  let parts = []; // Not one text: that would copy a long line with every chunk of it.
+  let parts = []; // Parts instead of one string, which would be copied with every chunk of a long line.
   stream.setEncoding("utf8").on("data", (chunk) => {
     const [first, ...rest] = chunk.split("\n");
     parts.push(first);

@@ -93,7 +93,7 @@ pub(super) struct Data {
     /// The last server process that wrote.
     pub(super) server: Option<ServerId>,
     pub(super) version: u64,
-    /// Versions below it cannot be told apart any more: rows were forgotten.
+    /// Changes before this version are no longer known, because rows were removed.
     pub(super) floor: u64,
     pub(super) numbers: Numbers,
     pub(super) event_start: u64,

@@ -48,7 +48,7 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// What stands for a lease that nobody was granted yet.
+    /// The record of a lease that was never granted.
     pub(super) fn vacant() -> Self {
         Self {
             holder: None,

@@ -37,7 +37,7 @@ impl Step<'_> {
         self.data.left_out = (0, 0);
         self.data.floor = self.data.version;
         // Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data
-        // set that began on it just now is no such copy: whoever began it knew less.
+        // set that began on it just now is no such copy: the caller that began it knew less.
         let known = self.data.longest.max(score(self.data.lease)).max(TTL);
         let old = self.cluster_now().saturating_sub(self.data.settled_at) > known;
         self.data.doubt |= had_data && !self.begun && old;

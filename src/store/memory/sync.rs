@@ -15,7 +15,7 @@ const AWAY: i64 = 3_600_000;
 /// How many members that were away for longer one call looks at.
 const LOOKED_AT: usize = 8;
 
-/// How many runs one call trims, besides as many as it put entries.
+/// How many runs one call trims, in addition to the number of entries it wrote.
 const TRIMMED: usize = 64;
 
 /// About how many bytes a run has.
@@ -57,7 +57,7 @@ impl Step<'_> {
         let before = self.data.numbers.message;
         let mut last = before.max(self.data.message_lift);
         let first = last + 1;
-        // The first message behind numbers that were left out says so: whoever read up to there misses nothing.
+        // The first message after skipped numbers says so: a reader up to there has missed nothing.
         let mut after = (last > before).then_some(MessageSeq(before));
         if after.is_some() {
             self.data.left_out = (before, last);
@@ -99,7 +99,7 @@ impl Step<'_> {
         held == 0 || held + coming <= bound && (own == 0 || own + coming <= bound.saturating_mul(3) / 4)
     }
 
-    /// A member that stands at the same place for an hour while others wait for it does not hold them up any longer.
+    /// A member whose cursor has not moved for an hour no longer blocks others that wait for it.
     fn no_room(&mut self, bound: u64, slowest: Option<(Option<NodeId>, u64)>) -> PublishReply {
         let now = self.cluster_now();
         let slowest = slowest.and_then(|(who, needed)| who.map(|who| (who, needed)));

@@ -168,7 +168,7 @@ impl Step<'_> {
         (identity, tasks)
     }
 
-    /// Takes the best ready tasks out of the lanes that the node can do; and whether there are no more of them.
+    /// Takes the best ready tasks from the lanes of the node; also returns whether no more are left.
     fn pick(&mut self, id: &NodeId, row: &Row, kinds: &[TaskKind], limit: u32) -> (Vec<TaskId>, bool) {
         let metadata: Metadata = serde_json::from_str(&row.metadata).unwrap_or_default();
         let able = |needs: &Requirements| {

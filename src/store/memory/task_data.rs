@@ -28,7 +28,7 @@ pub(super) const TASK_BYTES: u64 = 300;
 const ROOM: (usize, usize) = (64, 16);
 /// How many tasks are ready again at once when their worker's life ends.
 const RELEASED: usize = 1000;
-/// How many kinds are remembered as told of.
+/// How many announced kinds are remembered.
 const ANNOUNCED: usize = 10_000;
 
 /// What ended a task's last attempt, or led to its state.
@@ -98,7 +98,7 @@ pub(super) struct Tasks {
     pub(super) dead: Sorted<TaskId>,
     pub(super) held: BTreeMap<NodeId, BTreeSet<TaskId>>,
     pub(super) claimed: BTreeMap<NodeId, BTreeMap<Vec<TaskKind>, Claimed>>,
-    /// Kinds whose ready tasks were told of since a claim of them came back short.
+    /// Kinds whose ready tasks were announced since the last claim that got fewer tasks than its limit.
     pub(super) announced: BTreeSet<TaskKind>,
     /// Became ready in the call under way: the first task of each lane, in order.
     pub(super) fresh: Vec<(Lane, TaskId, NodeId)>,

@@ -52,7 +52,7 @@ impl Step<'_> {
         true
     }
 
-    /// A later attempt is told of a grant: the withdrawal of an earlier one does not take it back.
+    /// A later attempt has received the grant: withdrawing an earlier attempt does not end it.
     pub(super) fn adopt(&mut self, acquire: &Acquire, token: crate::cluster::ids::Term) {
         let Some(lease) = self.data.leases.get_mut(&acquire.name) else { return };
         let held = lease.holder.as_ref().is_some_and(|owner| owner.presence.is_none());

@@ -33,7 +33,7 @@ use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::node::Beaten;
 use crate::cluster::time::Moment;
 use crate::engine::events::Hub;
-use crate::engine::node::driver::Status;
+use crate::engine::node::status::Status;
 use crate::store::history::{Batch, HistoryStore, Source, Stores};
 use crate::store::redis::RedisStore;
 use event_recorder::EventRecorder;

@@ -5,18 +5,17 @@
 //!
 //! Not here: the rules (`crate::cluster::node`), messages (`sync.rs`).
 
-use super::handle::StateView;
 use super::presence;
 use super::state_view;
+use super::status::{Msg, Status};
 use crate::clock;
-use crate::cluster::event::{ClusterEvent, Event, LocalFact};
+use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::history::Sample;
-use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
-use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Request, Response, Standing, Ticket};
-use crate::cluster::protocol::{Call, Fault, Instance, Numbers, Reply, ServerId};
+use crate::cluster::ids::{ClusterName, MessageSeq};
+use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Response, Standing, Ticket};
+use crate::cluster::protocol::{Call, Fault, Reply, ServerId};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::Moment;
-use crate::engine::error::Error;
 use crate::engine::events::Hub;
 use crate::engine::history::{self, History};
 use crate::engine::leases::Leases;
@@ -31,54 +30,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, debug_span};
-
-/// What reaches the loop.
-pub(crate) enum Msg {
-    Input(Input),
-    /// A client asks, in the span of its request.
-    Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
-    State(oneshot::Sender<(StateView, Moment)>),
-    /// Which samples the node still carries.
-    Carried(oneshot::Sender<Vec<Sample>>),
-    /// An event, and how many were missed before it.
-    News(ClusterEvent),
-}
-
-/// What other tasks need to know of the node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Status {
-    pub(crate) standing: Standing,
-    pub(crate) settled: bool,
-    /// Redis takes this node's beats.
-    pub(crate) link: bool,
-    /// That, and it has room for more.
-    pub(crate) well: bool,
-    pub(crate) leads: bool,
-    pub(crate) node_id: NodeId,
-    pub(crate) epoch: String,
-    pub(crate) numbers: Numbers,
-    /// The cluster's heartbeat interval.
-    pub(crate) interval: Duration,
-    /// The cluster's grace.
-    pub(crate) grace: Duration,
-}
-
-impl Status {
-    pub(crate) fn instance(&self) -> Option<&Instance> {
-        match &self.standing {
-            Standing::Member(instance) => Some(instance),
-            _ => None,
-        }
-    }
-
-    /// Why a request that needs membership cannot be met.
-    pub(crate) fn refusal(&self) -> Error {
-        match &self.standing {
-            Standing::Refused(holder) => Error::NodeIdInUse { node_id: self.node_id.clone(), holder: holder.clone() },
-            _ => Error::NotJoined,
-        }
-    }
-}
 
 type Answered = (Ticket, Moment, Result<(Reply, ServerId), Fault>);
 

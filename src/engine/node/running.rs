@@ -5,12 +5,12 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
-use super::driver::{Msg, Status};
 use super::handle::{
     Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
     SyncRequest, Synced,
 };
 use super::start::Supervised;
+use super::status::{Msg, Status};
 use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId};

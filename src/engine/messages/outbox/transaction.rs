@@ -205,8 +205,13 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Removes messages that the stream has, and remembers where.
+    /// Removes messages that the stream has, and remembers where. (S1) The newest position is kept in the same transaction: should Redis lose the
+    /// message, the next process of this node knows a number that Redis does not, and everybody is told of the gap.
     pub(super) fn sent(&mut self, assigned: &[(u64, MessageSeq)]) -> Result<(), redb::Error> {
+        if let Some(newest) = assigned.iter().map(|(_, seq)| *seq).max() {
+            self.facts.saw_message(newest);
+            self.facts_changed = true;
+        }
         for (seq, entry) in assigned {
             let removed = self.unsent.remove(seq)?.map(|json| json.value().len() as u64);
             if let Some(bytes) = removed {

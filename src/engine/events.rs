@@ -5,11 +5,14 @@
 //!
 //! Not here: where events come from (`reader.rs`, `driver.rs`), history from before this process (`node.rs` reads it).
 
+mod feed;
+
+pub use feed::{EventFeed, Feed, FeedOptions};
+
 use crate::clock;
 use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::ids::EventSeq;
 use crate::cluster::time::{Moment, ServerTime};
-use crate::engine::node::handle::Feed;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

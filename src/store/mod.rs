@@ -5,6 +5,7 @@
 //!
 //! Two stores exist: `redis` for clusters, `memory` for the simulator (cargo feature `memory-store`); one contract suite runs on both.
 
+pub mod configured_history;
 pub mod history;
 #[cfg(feature = "memory-store")]
 pub mod memory;

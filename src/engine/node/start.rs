@@ -33,7 +33,7 @@ use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
 use crate::engine::tasks::Tasks;
 use crate::store::Meter;
-use crate::store::history::Stores;
+use crate::store::configured_history::Stores;
 use crate::store::redis::{RedisStore, Target};
 use std::collections::HashMap;
 use std::sync::Arc;

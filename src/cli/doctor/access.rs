@@ -144,7 +144,10 @@ mod tests {
     fn every_command_of_the_scripts_is_probed() {
         let probed = probes("place");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/redis/scripts");
-        for entry in std::fs::read_dir(folder).expect("the scripts") {
+        let subjects = std::fs::read_dir(folder).expect("the scripts");
+        let files =
+            subjects.flat_map(|subject| std::fs::read_dir(subject.expect("a folder").path()).expect("its scripts"));
+        for entry in files {
             let file = entry.expect("an entry").path();
             let text = std::fs::read_to_string(&file).expect("a script");
             for call in text.split("call('").skip(1) {

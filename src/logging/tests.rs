@@ -85,7 +85,7 @@ fn an_unwritable_file_is_named_once_on_the_console() {
     std::fs::write(dir.path().join("plain"), "").unwrap();
     let config = config(LogLevel::Info, LogFormat::Text, Some(dir.path().join("plain/a.log")));
     let text = logged(&config, false, || (0..10).for_each(|n| tracing::info!(n, "line")));
-    assert_eq!(text.matches("cannot be written").count(), 1, "{text}");
+    assert_eq!(text.matches("cannot write to the log file").count(), 1, "{text}");
     assert_eq!(text.matches("line n=").count(), 10, "{text}");
 }
 

@@ -85,7 +85,7 @@ fn a_url_and_single_keys_do_not_mix_across_layers() {
     assert_eq!(shown(&loaded, "redis.password"), "***");
     assert!(
         bad(&json!({}), &[("REDIS_URL", "redis://h"), ("REDIS_HOST", "h")])
-            .contains("REDIS_HOST: redis.host: excludes")
+            .contains("REDIS_HOST: redis.host: cannot be combined with redis.url")
     );
     assert!(
         bad(&json!({}), &[("REDIS_URL", "redis://:a@h"), ("REDIS_PASSWORD", "b")])

@@ -58,7 +58,7 @@ fn three_nodes_in_a_small_terminal() {
     assert!(shown[3].starts_with(" tasks  waiting -"), "{all}");
     assert!(shown[5].starts_with("NODE▲    STATUS    ROLE      SEEN       LATENCY   UP      VERSION"), "{all}");
     assert!(shown[7].starts_with("node-002 online    LEADER    2 s ago    -         1 min   0.1.0"), "{all}");
-    assert!(all.contains(" 00:01:39.990 node-002 leads after node-003: process died (term 7)"), "{all}");
+    assert!(all.contains(" 00:01:39.990 node-002 became leader after node-003: process died (term 7)"), "{all}");
     assert!(all.contains("last takeover: 00:01:39 node-002 took over from node-003 (process died) in at"), "{all}");
     assert!(shown[23].contains("q quit"), "{all}");
 }

@@ -212,7 +212,7 @@ fn the_demo_ends_by_itself() {
     let launch = Launch::new(dir.path(), "demo").env("OPENCLAW_NODE_ID", "").env("TMPDIR", &place);
     let outcome = clawster_with(&launch, &["demo", "--plain"], b"", secs(60.0)).expect(0);
     let said = &outcome.stdout;
-    assert!(said.contains("Killing node-"), "{said}");
+    assert!(said.contains("Killing the leader node-"), "{said}");
     let took_over = said.lines().filter_map(|line| line.split_once(" took over after "));
     let took_over: Vec<_> = took_over.filter_map(|(_, rest)| rest.split_once(" ms (term ")).collect();
     assert!(took_over.iter().any(|(millis, _)| millis.parse::<u64>().is_ok()), "nobody took over: {said}");

@@ -76,7 +76,7 @@ const frozen = pids.at(-1);
 process.kill(frozen, "SIGSTOP");
 const lost = await Promise.all(["get_cluster_state", "sync_messages"].map((name) => outcome(node.call(`distributed.${name}`, {}))));
 const second = await until(member);
-say({ lost, same: first.node_id === second.node_id, lives: pids.length, killed: errors.filter((text) => /does not answer any more; it is killed/.test(text)).length });
+say({ lost, same: first.node_id === second.node_id, lives: pids.length, killed: errors.filter((text) => /does not answer; killing and restarting it/.test(text)).length });
 await node.stop();
 say("stopped");
 "#;

@@ -163,7 +163,7 @@ fn a_wrapper_without_redis_waits_for_it_or_ends_with_3() {
     let mut unwilling = Wrapper::stamping(&away, &["--no-wait"]);
     assert_eq!(unwilling.exit(PATIENCE).code(), Some(3));
     let mut patient = Wrapper::stamping(&away, &[]);
-    patient.says("Redis cannot be used", PATIENCE);
+    patient.says("cannot use Redis", PATIENCE);
     send(patient.pid(), Signal::TERM);
     assert_eq!(patient.exit(PATIENCE).code(), Some(143));
     assert!(stamps.read().is_empty());

@@ -59,7 +59,7 @@ fn a_lost_redis_is_told_and_the_view_goes_on_when_it_is_back() {
     let elsewhere = Launch::new(dir.path(), "elsewhere").redis(&redis).brisk().env("OPENCLAW_NODE_ID", "");
     let mut directly = Pty::clawster(&elsewhere, &["top", "--interval", "0.2"], 80, 24);
     directly.shows("no node runs on this host; reading Redis directly");
-    directly.shows("solo leads: vacant");
+    directly.shows("solo became leader: vacant");
     directly.keys(b"d");
     directly.shows("this needs a node on this host; start one with `clawster serve`");
     redis.kill9();

@@ -31,7 +31,7 @@ impl BackgroundTasks {
     /// Runs a task beside all others.
     pub(super) fn bring(&self, child: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         self.door.try_send(Box::pin(child)).map_err(|_| {
-            let what = "too many requests come in at this instant".to_owned();
+            let what = "too many requests arrive at this node at once".to_owned();
             Error::Overloaded { what, retry_after: RETRY_AFTER }
         })
     }
@@ -48,7 +48,7 @@ pub(super) async fn run(mut door: mpsc::Receiver<Child>) {
                 None => std::future::pending().await,
             },
             Some(ended) = children.join_next() => if let Err(error) = ended {
-                tracing::error!(%error, "a request broke down; its client gets no answer");
+                tracing::error!(%error, "a request failed unexpectedly; its client gets no answer");
             },
         }
     }

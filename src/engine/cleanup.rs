@@ -83,7 +83,7 @@ impl CleanupQueue {
     /// Notes something; it is done soon.
     pub(super) fn later(&self, what: Cleanup) {
         if let Err(refused) = self.notes.try_send(what) {
-            tracing::warn!(%refused, "the cleanup queue is full; the lease, key or task will expire by itself");
+            tracing::warn!(error = %refused, "the cleanup queue is full; the lease, key or task will expire by itself");
         }
     }
 }
@@ -93,7 +93,7 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Cleanup>, caller: Caller) {
     while let Some(what) = notes.recv().await {
         while let Err(why) = take_back(&caller, &what).await {
             if !matches!(why, Error::RedisUnavailable { .. }) {
-                tracing::debug!(%why, ?what, "nothing to take back: what this node held ended with its membership");
+                tracing::debug!(error = %why, ?what, "nothing to clean up: the lease, key or task ended with this node's membership");
                 break;
             }
             tokio::time::sleep(CLEANUP_RETRY_DELAY).await;
@@ -135,7 +135,7 @@ async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
                 id: held.id.clone(),
                 token: held.token,
                 verdict: protocol::Verdict::Fail {
-                    error: "its worker was gone before it was told of the task".to_owned(),
+                    error: "its worker disconnected before it received the task".to_owned(),
                     retry: true,
                     jitter,
                 },

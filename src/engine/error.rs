@@ -14,7 +14,7 @@ pub enum Error {
     #[error("this node is not a member of the cluster; call distributed.join_cluster first")]
     NotJoined,
     /// Redis did not answer; nothing is known to be lost.
-    #[error("Redis cannot be used right now ({detail}); the node goes on trying, call again")]
+    #[error("Redis is unavailable ({detail}); the node keeps retrying, call again")]
     RedisUnavailable {
         /// What was seen, without secrets.
         detail: String,
@@ -24,14 +24,14 @@ pub enum Error {
     /// A submission without an id of the client's was sent, and Redis did not answer: a second one under another id would be another
     /// task.
     #[error(
-        "Redis did not answer in time, and the task may have been submitted; call again with id {task_id}, under which it is submitted once"
+        "Redis did not answer in time, and the task may have been submitted; call again with id {task_id} so that it is submitted only once"
     )]
     Unanswered {
         /// The id that the node made up.
         task_id: String,
     },
     /// The node is being stopped; whatever it held ends with it.
-    #[error("this node is stopping; call again once it runs again, or call another node")]
+    #[error("this node is stopping; call again after it has restarted, or call another node")]
     Stopping,
     /// Another process holds the node id.
     #[error("node id {node_id} is in use by {holder}; stop that process, choose another id, or join with force")]
@@ -48,7 +48,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A message is larger than [`crate::cluster::settings::MAX_MESSAGE_BYTES`].
-    #[error("message {index} has {bytes} bytes, {max} are allowed; send a reference to the content instead")]
+    #[error("message {index} has {bytes} bytes, at most {max} are allowed; send a reference to the content instead")]
     MessageTooLarge {
         /// Its index in the call.
         index: usize,
@@ -58,7 +58,7 @@ pub enum Error {
         max: usize,
     },
     /// A task's payload, result or error text is larger than it may be.
-    #[error("{what} has {bytes} bytes, {max} are allowed; pass a reference to the content instead")]
+    #[error("{what} has {bytes} bytes, at most {max} are allowed; pass a reference to the content instead")]
     TooLarge {
         /// Which part.
         what: &'static str,
@@ -68,7 +68,7 @@ pub enum Error {
         max: usize,
     },
     /// A token does not hold what it was granted for any more.
-    #[error("token {token} does not hold {what} {name} any more; stop what it stands for")]
+    #[error("token {token} for {what} {name} is stale; stop the work it protects")]
     StaleToken {
         /// `lease` or `task`.
         what: &'static str,
@@ -78,7 +78,7 @@ pub enum Error {
         token: u64,
     },
     /// There is no such task.
-    #[error("there is no task {task_id}; it may have ended and been forgotten, see distributed.list_tasks")]
+    #[error("there is no task {task_id}; it may have ended and expired, see distributed.list_tasks")]
     NoTask {
         /// The id that was given.
         task_id: String,

@@ -74,7 +74,7 @@ fn adopt(settings: &mut Versioned, data: &DataSet) {
 }
 
 fn surprised() -> Failure {
-    Failure::Fault(Fault::Refused("a call was answered with something else".to_owned()))
+    Failure::Fault(Fault::Refused("unexpected reply to a call".to_owned()))
 }
 
 impl Oneshot<'_> {

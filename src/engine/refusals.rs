@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) fn unexpected() -> Error {
-    Error::Internal("the node answered another question".to_owned())
+    Error::Internal("unexpected reply from the node".to_owned())
 }
 
 pub(super) fn unavailable(detail: &str) -> Error {

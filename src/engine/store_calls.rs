@@ -63,7 +63,7 @@ impl Caller {
         }
         let status = self.status.borrow();
         match (&status.standing, status.link) {
-            (Standing::Joining, false) => Err(unavailable("it did not answer yet")),
+            (Standing::Joining, false) => Err(unavailable("no answer yet")),
             _ => Err(status.refusal()),
         }
     }
@@ -125,7 +125,7 @@ impl Caller {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::CalledToRegister)).await;
         }
-        unavailable("the membership is being renewed")
+        unavailable("the node is renewing its membership")
     }
 }
 
@@ -137,6 +137,7 @@ pub(super) fn gone() -> Error {
 /// A text that nobody else uses.
 pub(super) fn nonce() -> Result<Nonce, Error> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))?;
     Ok(Nonce::from_bytes(random))
 }

@@ -68,7 +68,7 @@ pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
     let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
     match store.call(Call::View(view)).await?.reply {
         Reply::View(view) => Ok(view.data),
-        _ => Err(Fault::Refused("a view was answered with something else".to_owned())),
+        _ => Err(Fault::Refused("unexpected reply to a request for the view".to_owned())),
     }
 }
 
@@ -78,7 +78,7 @@ impl Reader {
         let mut position = None;
         let mut pause = BACKOFF.0;
         while let Err(why) = self.follow_events(&hub, &mut position).await {
-            tracing::debug!(%why, "following the events was interrupted");
+            tracing::debug!(error = %why, "reading events was interrupted; retrying");
             self.rest(&mut pause).await;
         }
     }
@@ -90,7 +90,7 @@ impl Reader {
         loop {
             self.sync.member().await;
             if let Err(why) = self.follow_messages(&mut appetite).await {
-                tracing::debug!(%why, "following the messages was interrupted");
+                tracing::debug!(error = %why, "reading messages was interrupted; retrying");
                 self.rest(&mut pause).await;
             }
         }

@@ -96,7 +96,7 @@ impl Node {
             if held != Some(term) {
                 self.reply(client, Ok(Response::Resigned(term)));
             } else if until <= now {
-                let why = "the leadership could not be given back in time".to_owned();
+                let why = "the node could not give up leadership in time".to_owned();
                 self.reply(client, Err(Refusal::Unavailable(why)));
             } else {
                 self.draining.resigning.push((client, term, until));
@@ -112,7 +112,7 @@ impl Node {
             // Data was lost: the next beat mends that, and the store is told then.
             _ => {
                 self.beat_now(now);
-                self.drain_in_vain(now, "the membership is being renewed, and Redis is told after that");
+                self.drain_in_vain(now, "the node is renewing its membership and tells Redis after that");
                 return;
             }
         }
@@ -141,7 +141,7 @@ impl Node {
         if lost {
             // It may have been carried out, or be so at any later time.
             self.draining.told = None;
-            let why = format!("{fault}; this node tells Redis as soon as it can, ask again to see when it did");
+            let why = format!("{fault}; this node tells Redis as soon as it can, call again to see whether it has");
             self.drain_in_vain(now, &why);
         } else {
             if asked && self.draining.told == Some(!enabled) {

@@ -91,7 +91,7 @@ impl Node {
         let Some((client, ask)) = self.join.asked.pop_front() else { return };
         self.overtake(
             now,
-            "a forced join was made first; look at the cluster's state, and join again if that is still wanted",
+            "a forced join was made first; check the state of the cluster, and join again if you still want to",
         );
         let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
         attempt.clients.push(client);
@@ -106,7 +106,7 @@ impl Node {
     /// A join that waits for the id's holder is given up: `why` says for what.
     pub(super) fn overtake(&mut self, now: Moment, why: &str) {
         let Some(attempt) = self.join.attempt.take() else { return };
-        let holder = format!("its earlier process, for whose end this join was waiting; {why}");
+        let holder = format!("its earlier process (this join was waiting for that process to end); {why}");
         for client in attempt.clients {
             let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
             self.reply(client, Err(refusal));

@@ -59,7 +59,7 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Unreachable(why) => write!(f, "Redis does not answer: {why}"),
             Self::Refuses(why) => f.write_str(why),
-            Self::Full => f.write_str("Redis is full: it takes heartbeats, but no new messages, leases or tasks; raise maxmemory, or remove data from it"),
+            Self::Full => f.write_str("Redis is full: it accepts heartbeats, but no new messages, leases or tasks; raise maxmemory, or remove data from it"),
         }
     }
 }

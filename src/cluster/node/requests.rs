@@ -248,7 +248,7 @@ impl Node {
             return true;
         }
         if now >= election.deadline {
-            let why = "the leadership did not change in time".to_owned();
+            let why = "leadership did not change in time".to_owned();
             self.reply(election.client, Err(Refusal::Unavailable(why)));
             return true;
         }
@@ -287,7 +287,7 @@ impl Node {
             }
             (HandOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
             (HandOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
-                "node {id} cannot be handed the leadership (it drains, leader.candidate is false there, or only one-shot heartbeats keep it); choose another candidate"
+                "node {id} cannot become leader (it is draining, its leader.candidate is false, or it runs only one-shot heartbeats); choose another candidate"
             ))),
             _ => return,
         };

@@ -52,7 +52,7 @@ impl<S: HistoryStore> EventRecorder<S> {
                 Ok(()) => refused = false,
                 Err(fault) => {
                     if matches!(fault, HistoryFault::Refused(_)) && !std::mem::replace(&mut refused, true) {
-                        tracing::warn!(%fault, "the history does not take the cluster's events");
+                        tracing::warn!(error = %fault, "cannot write cluster events to the history; retrying");
                     }
                     recorded = None;
                     tokio::time::sleep(WRITE_RETRY_DELAY).await;

@@ -125,7 +125,7 @@ impl Intake {
         };
         tracing::warn!(
             dropped = told,
-            "heartbeats are missing in the history: there is no room left for those that wait"
+            "heartbeats are missing from the history: the queue of unrecorded heartbeats is full"
         );
     }
 }

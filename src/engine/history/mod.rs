@@ -139,8 +139,10 @@ impl History {
                 let batch = Batch { samples: carried, summaries: Vec::new(), unsure: true };
                 match tokio::time::timeout(patience, store.record(&batch)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(why)) => tracing::debug!(%why, "the last heartbeats are missing in the history"),
-                    Err(_) => tracing::debug!("the last heartbeats are missing in the history: Redis did not answer"),
+                    Ok(Err(why)) => tracing::debug!(error = %why, "the last heartbeats are missing from the history"),
+                    Err(_) => tracing::debug!(
+                        "the last heartbeats are missing from the history: Redis did not answer in time"
+                    ),
                 }
             }
             Self::Brought(brought) => {

@@ -93,8 +93,8 @@ async fn within<T>(source: Source, reading: impl Future<Output = Result<T, Histo
             Error::Overloaded { what: format!("MongoDB does not answer ({why})"), retry_after: RETRY_AFTER }
         }
         (Source::Mongodb, HistoryFault::Refused(why)) => {
-            let what = format!("MongoDB refuses to read the history ({why})");
-            Error::NotConfigured { what, key: "mongodb.uri to a user and database that may be read" }
+            let what = format!("MongoDB refuses to let this node read the history ({why})");
+            Error::NotConfigured { what, key: "mongodb.uri to a user who may read the database" }
         }
     })
 }

@@ -107,7 +107,7 @@ impl<S: HistoryStore> Recorder<S> {
                 Some(outcome)
             }
             Err(error) => {
-                tracing::error!(%error, "work on the history's spool broke down");
+                tracing::error!(%error, "an operation on the history spool failed unexpectedly");
                 None
             }
         }
@@ -158,7 +158,7 @@ impl<S: HistoryStore> Recorder<S> {
                 course.failures = 0;
                 if std::mem::take(&mut course.lost) {
                     let waiting = self.count().0;
-                    tracing::info!(waiting, "the history is recorded again; what waited is brought now");
+                    tracing::info!(waiting, "history recording resumed; recording the heartbeats that waited");
                 }
             }
             Err(fault) => {
@@ -174,7 +174,7 @@ impl<S: HistoryStore> Recorder<S> {
     fn lose(&self, course: &mut Course, why: &str) {
         if !std::mem::replace(&mut course.lost, true) {
             tracing::warn!(
-                "the history cannot be recorded now: {why}; heartbeats wait on this host's disk and are recorded later"
+                "cannot record the history: {why}; heartbeats are kept on this host's disk and recorded later"
             );
         }
     }
@@ -203,7 +203,7 @@ impl<S: HistoryStore> Recorder<S> {
                 on_disk,
                 in_time,
                 took_ms,
-                "heartbeats wait to be recorded by the next process of this host"
+                "some heartbeats are not recorded yet; the next process on this host records them"
             );
         }
         self.with(Spool::close).await;
@@ -213,7 +213,7 @@ impl<S: HistoryStore> Recorder<S> {
 }
 
 fn broke_down(error: tokio::task::JoinError) -> Landed {
-    Err(HistoryFault::Unavailable(format!("recording broke down: {error}")))
+    Err(HistoryFault::Unavailable(format!("recording failed unexpectedly: {error}")))
 }
 
 async fn wait(until: Moment, now: Moment, what: impl Future<Output = ()>) {

@@ -83,7 +83,7 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
     };
     if source == Source::Redis {
         if let Some(why) = why {
-            tracing::warn!("this heartbeat is missing in the history: {why}");
+            tracing::warn!("this heartbeat is missing from the history: {why}");
         }
         return;
     }
@@ -92,9 +92,12 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
         Some(why) => {
             spool.go_on();
             let kept = spool.append(Batch { unsure: true, ..batch }) && spool.on_disk() > 0;
-            let then =
-                if kept { "the next process of this host brings it" } else { "and it could not be kept on disk" };
-            tracing::warn!("MongoDB did not take this heartbeat ({why}); {then}");
+            let then = if kept {
+                "the next process on this host records it"
+            } else {
+                "it could not be saved on disk either and is lost"
+            };
+            tracing::warn!("MongoDB did not record this heartbeat ({why}); {then}");
         }
         None => {
             spool.take_over();

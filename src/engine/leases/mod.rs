@@ -105,8 +105,8 @@ impl Leases {
         if let Some(by) = lock(&self.wall).see(at, sent, clock::now()) {
             tracing::warn!(
                 by_ms = millis(by),
-                "the clock of Redis jumped forward; keys of run_once stay taken for their time as it really passes, for at most two hours \
-                 longer than that clock says, and delayed tasks are ready early"
+                "the Redis server's clock jumped forward; run_once keys keep their full duration in real time, for at most two hours \
+                 longer than that clock says, and delayed tasks become ready early"
             );
         }
     }
@@ -130,7 +130,9 @@ impl Leases {
         let (client, answer) = oneshot::channel();
         let end = clock::now() + request.wait;
         if lock(&self.waiters).len() > MAX_PENDING_ACQUISITIONS {
-            let what = format!("{MAX_PENDING_ACQUISITIONS} acquisitions are under way on this node");
+            let what = format!(
+                "this node has reached its limit of {MAX_PENDING_ACQUISITIONS} pending calls to acquire a lease"
+            );
             return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };

@@ -12,7 +12,8 @@ use super::{Leases, Place};
 use crate::clock;
 use crate::cluster::lease::observation::HolderObservation;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, Owner, Refusal, Reply,
+    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, MOST_WAITERS, Owner, Refusal,
+    Reply,
 };
 use crate::cluster::time::{Moment, millis};
 use crate::engine::cleanup::Cleanup;
@@ -176,7 +177,7 @@ impl Waiting {
                 Err(Trouble::Passing(self.leases.caller.introduce(identity).await))
             }
             Acquired::Refused(Refusal::Overloaded) => {
-                let what = format!("as many wait for lease {} as may", self.request.name);
+                let what = format!("lease {} has reached its limit of {MOST_WAITERS} waiters", self.request.name);
                 Err(Trouble::Lasting(Error::Overloaded { what, retry_after: RETRY_AFTER }))
             }
             Acquired::Queued { .. } | Acquired::Refused(_) => Ok(Some(self.not_granted(known))),

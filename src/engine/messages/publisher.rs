@@ -99,7 +99,7 @@ impl Publisher {
                 }
                 Err(why) => {
                     appetite.failed();
-                    tracing::debug!(%why, "messages stay in the outbox");
+                    tracing::debug!(error = %why, "cannot publish; messages stay in the outbox");
                     self.progress.set_down(true);
                     if !self.pause().await {
                         return;
@@ -122,7 +122,7 @@ impl Publisher {
         match self.store_holder.with(read).await {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
-                tracing::error!(%error, "the outbox cannot be read");
+                tracing::error!(%error, "cannot read the outbox; its messages are not sent until it can be read");
                 None
             }
             None => Some(Batch::default()),
@@ -148,9 +148,7 @@ impl Publisher {
         match self.send(producer.clone(), &[]).await? {
             Some(PublishReply::Marked { producer_seq, .. }) => self.confirm(producer, producer_seq, 0).await,
             Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
-            Some(_) => {
-                Err(Fault::Refused("a question for a producer's mark was answered with something else".to_owned()))
-            }
+            Some(_) => Err(Fault::Refused("unexpected reply to a request for a producer's mark".to_owned())),
             None => Ok(()),
         }
     }
@@ -161,7 +159,7 @@ impl Publisher {
         let confirm = move |store: &NodeStore| (store.producer() == of).then(|| store.confirm(mark, sent)).transpose();
         let confirmed = match self.store_holder.with(confirm).await {
             Some(Ok(Some(confirmed))) => confirmed,
-            Some(Err(error)) => return Err(Fault::Unavailable(format!("the outbox cannot be written: {error}"))),
+            Some(Err(error)) => return Err(Fault::Unavailable(format!("cannot write to the outbox: {error}"))),
             // Another store came into its place.
             Some(Ok(None)) | None => return Ok(()),
         };
@@ -172,8 +170,8 @@ impl Publisher {
         tracing::warn!(
             mark,
             known = confirmed.border,
-            "Redis has messages of this node that its state directory does not know: the directory was restored from a backup, or copied; \
-             the node continues under a new producer id, so that new messages are not taken for those"
+            "Redis holds messages of this node that are not in its state directory: the directory was restored from a backup, or copied; \
+             the node continues under a new producer id, so that new messages are not treated as duplicates of those"
         );
         self.confirmed = Some((renewed.clone(), confirmed.border));
         self.sync.owns(renewed);
@@ -195,7 +193,7 @@ impl Publisher {
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
             Reply::Publish(reply) => Ok(Some(reply)),
-            _ => Err(Fault::Refused("a publish was answered with something else".to_owned())),
+            _ => Err(Fault::Refused("unexpected reply to a publish".to_owned())),
         }
     }
 
@@ -204,13 +202,13 @@ impl Publisher {
             // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
             let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
         }
-        Fault::Unavailable("the membership is being renewed".to_owned())
+        Fault::Unavailable("the node is renewing its membership".to_owned())
     }
 
     async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
         let batch = waiting.messages.as_slice();
         let Some(producer) = waiting.producer.clone() else {
-            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
+            return Err(Fault::Unavailable("this process does not hold the outbox".to_owned()));
         };
         let last = batch.last().map_or(0, |m| m.producer_seq);
         let own = self.confirmed.as_mut().filter(|_| !waiting.adopted);
@@ -220,7 +218,7 @@ impl Publisher {
             PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
                 if std::mem::take(&mut self.held_up) {
-                    tracing::info!("the message stream has room again; messages are sent");
+                    tracing::info!("the message stream has room again; sending messages");
                 }
                 let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
                 self.written(waiting, assigned).await;
@@ -248,7 +246,7 @@ impl Publisher {
         let who = slowest.map_or("a member", NodeId::as_str);
         let why = match bound {
             Some(bound) => format!(
-                "the message stream holds {held} of {bound} bytes that {who} has not read; read there, or raise sync.max_stream_bytes \
+                "the message stream holds {held} bytes (of {bound} allowed) that {who} has not read; receive messages there, or raise sync.max_stream_bytes \
                  and Redis' maxmemory"
             ),
             None => "Redis is full; raise maxmemory, or remove data from it".to_owned(),
@@ -279,7 +277,7 @@ impl Publisher {
         };
         let removal = self.store_holder.with(remove).await;
         if let Some(Err(error)) = removal {
-            tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
+            tracing::error!(%error, "cannot remove sent messages from the outbox; they will be recognised as duplicates");
         }
     }
 }

@@ -60,7 +60,7 @@ impl Sync {
         };
         let Some(epoch) = saved.epoch.filter(|_| cursor.0 <= saved.numbers.message.max(seen)) else {
             return Err(unavailable(
-                "this node can check the acknowledgement only as a member; repeat the call once it has joined",
+                "this node can check the acknowledgement only while it is a member; call again after it has joined",
             ));
         };
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +77,7 @@ impl Sync {
         let (cursor, epoch) = (change.cursor, change.epoch.clone());
         match self.store_holder.with(move |store| store.save(&change)).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
+            Some(Err(error)) => return Err(Error::Internal(format!("cannot save the acknowledgement: {error}"))),
             None => return Err(self.status.borrow().refusal()),
         }
         if let Some((cursor, epoch)) = cursor.zip(epoch) {

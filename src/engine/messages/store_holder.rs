@@ -36,7 +36,7 @@ impl StoreHolder {
         match tokio::task::spawn_blocking(move || store_holder.peek(work)).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(%error, "work on the outbox broke down");
+                tracing::error!(%error, "an outbox operation failed unexpectedly");
                 None
             }
         }
@@ -63,7 +63,7 @@ impl StoreHolder {
             drop(store);
         });
         if let Err(error) = emptying.await {
-            tracing::error!(%error, "closing the outbox broke down");
+            tracing::error!(%error, "closing the outbox failed unexpectedly");
         }
     }
 

@@ -51,7 +51,8 @@ fn recipients(names: &[String]) -> Result<Vec<NodeId>, Error> {
 
 fn generated() -> Result<String, Error> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))?;
     Ok(Nonce::from_bytes(random).to_string())
 }
 

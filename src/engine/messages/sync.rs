@@ -310,7 +310,7 @@ impl Sync {
                 .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
             let Some(passed) = passed else { continue };
             if let Err(why) = self.save_cursor(false).await {
-                tracing::debug!(%why, "the cursor is not kept on disk yet");
+                tracing::debug!(error = %why, "cannot save the cursor on disk yet");
             }
             drop(saving);
             self.tell(passed.0, passed.1).await;
@@ -341,7 +341,7 @@ impl Sync {
                 if let Some(inbox) = self.inbox().as_mut() {
                     inbox.return_marks(marks);
                 }
-                Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}")))
+                Err(Error::Internal(format!("cannot save the acknowledgement: {error}")))
             }
         }
     }
@@ -352,7 +352,7 @@ impl Sync {
             self.began.notified().await;
             let _saving = self.saving.lock().await;
             if let Err(why) = self.save_cursor(false).await {
-                tracing::warn!(%why, "where receiving began is not kept on disk");
+                tracing::warn!(error = %why, "cannot save on disk where receiving begins; after a loss of data the next process may not report a gap");
             }
         }
     }
@@ -366,7 +366,7 @@ impl Sync {
             let Some(instance) = instance else { continue };
             if let Err(why) = self.store.call(Call::Acknowledge { instance, epoch, seq }).await {
                 // The next beat carries it.
-                tracing::debug!(%why, "an acknowledgement was not told to Redis yet");
+                tracing::debug!(error = %why, "cannot send an acknowledgement to Redis; the next heartbeat carries it");
             }
         }
     }

@@ -162,9 +162,9 @@ impl Driver {
                 answered
             }
             Err(error) => {
-                tracing::error!(%error, "a call to the store broke down; it counts as unanswered");
+                tracing::error!(%error, "a call to the store failed unexpectedly; it counts as unanswered");
                 let Some((ticket, sent)) = self.running.remove(&error.id()) else { return };
-                (ticket, sent, Err(Fault::Unavailable("the call broke down".to_owned())))
+                (ticket, sent, Err(Fault::Unavailable("the call failed unexpectedly".to_owned())))
             }
         };
         if let Ok((Reply::Tick(reply), _)) = &outcome {
@@ -232,12 +232,12 @@ impl Driver {
             Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
             Effect::Degraded(trouble) => {
                 let (reason, detail) = (trouble.word(), trouble.to_string());
-                tracing::warn!(redis = %self.store.target(), reason, "{detail}; going on with what is known");
+                tracing::warn!(redis = %self.store.target(), reason, "{detail}; continuing with the last known state");
                 self.hub.publish_local(LocalFact::Degraded { reason, detail });
             }
             Effect::Recovered => {
                 self.hub.publish_local(LocalFact::Recovered);
-                tracing::info!(redis = %self.store.target(), "Redis takes heartbeats again");
+                tracing::info!(redis = %self.store.target(), "Redis accepts heartbeats again");
             }
             Effect::Reconnected => {
                 self.leases.call_all();
@@ -268,7 +268,7 @@ impl Driver {
         let dir = self.state_dir.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = dir.keep_settings(settings) {
-                tracing::warn!(%error, "cannot remember the settings of the cluster");
+                tracing::warn!(%error, "cannot save the cluster's settings on disk");
             }
         });
     }
@@ -279,7 +279,9 @@ impl Driver {
         match self.presence.try_send(command) {
             // Closed: the node is being stopped.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => tracing::error!("the presence connection takes no commands"),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::error!("the command queue of the presence connection is full; dropped a command")
+            }
         }
     }
 
@@ -336,8 +338,8 @@ fn log(note: &Note) {
         Note::Refused { node_id, holder } => {
             tracing::error!(%node_id, holder, "node id {node_id} is in use by {holder}; this node stays out of the cluster");
         }
-        Note::Elected(term) => tracing::info!(term = term.0, "this node was elected leader"),
-        Note::SteppedDown(term) => tracing::info!(term = term.0, "this node leads no more"),
+        Note::Elected(term) => tracing::info!(term = term.0, "became leader"),
+        Note::SteppedDown(term) => tracing::info!(term = term.0, "lost leadership"),
         Note::SettingsDiffer { configured, adopted } => {
             tracing::warn!("{}", different(configured, adopted));
         }
@@ -346,7 +348,7 @@ fn log(note: &Note) {
             let changes: Vec<String> = before.differences(after).into_iter().map(words).collect();
             tracing::info!("the cluster's settings changed: {}", changes.join(", "));
         }
-        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still not well: {trouble}"),
+        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still degraded: {trouble}"),
         Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
     }
 }

@@ -31,7 +31,7 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
             beats: 1_000_000,
         };
         let Reply::View(reply) = store.call(Call::View(call)).await?.reply else {
-            return Err(Fault::Refused("a view was answered with something else".to_owned()));
+            return Err(Fault::Refused("unexpected reply to a request for the view".to_owned()));
         };
         view.as_of = reply.now;
         view.take_data(reply.data);

@@ -108,24 +108,25 @@ impl Observed for RunningNode {
     async fn health(&self) -> Health {
         if *self.failed.borrow() {
             return Health {
-                trouble: Some("a part of the node broke down; see the log".to_owned()),
+                trouble: Some("an internal task of the node failed; see the log, and restart the node".to_owned()),
                 missing: Vec::new(),
             };
         }
         let Some((view, _)) = self.look().await else {
-            let why = format!("the node's loop has not answered for {} ms", LOOP_WITHIN.as_millis());
+            let why = format!("the node's main loop has not answered for {} ms", LOOP_WITHIN.as_millis());
             return Health { trouble: Some(why), missing: Vec::new() };
         };
         let mut missing = Vec::new();
         if view.node_id.is_none() {
             missing.push(match &self.status.borrow().standing {
-                Standing::Refused(holder) => format!("its node id is in use by {holder}"),
-                _ => "it is no member of the cluster".to_owned(),
+                Standing::Refused(holder) => format!("the node id is in use by {holder}"),
+                _ => "this node is not a member of the cluster".to_owned(),
             });
         }
         if !view.redis_ok {
-            missing
-                .push(view.redis_trouble.clone().unwrap_or_else(|| "Redis has not taken a heartbeat yet".to_owned()));
+            missing.push(
+                view.redis_trouble.clone().unwrap_or_else(|| "Redis has not accepted a heartbeat yet".to_owned()),
+            );
         }
         if view.leader_id.is_none() || self.lease_left(&view).is_zero() {
             missing.push("the cluster has no leader".to_owned());

@@ -101,7 +101,7 @@ impl RunningNode {
         if id != was
             && let Err(why) = self.store_holder.rename(id.clone()).await
         {
-            tracing::warn!(%why, "the outbox keeps its old name");
+            tracing::warn!(error = %why, "cannot rename the outbox; it stays under the old node id");
         }
         // What was taken over with the id is sent at once.
         self.accepted.notify_one();
@@ -114,7 +114,7 @@ impl RunningNode {
                     return;
                 }
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%id, "the process that had this node id still holds its outbox; waiting for it");
+                    tracing::warn!(node_id = %id, "an earlier process of this node id still holds its outbox; waiting for that process to end");
                 }
                 tokio::time::sleep(STORE_AGAIN).await;
             }

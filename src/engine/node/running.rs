@@ -100,8 +100,12 @@ impl RunningNode {
             let left = patience.saturating_sub(clock::now().since(began));
             match tokio::time::timeout(left, self.leave()).await {
                 Ok(Ok(_)) => tracing::info!("left the cluster"),
-                Ok(Err(why)) => tracing::warn!(%why, "the cluster was not told that this node leaves"),
-                Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
+                Ok(Err(why)) => {
+                    tracing::warn!(error = %why, "cannot tell the cluster that this node leaves; the other members will notice that it is gone")
+                }
+                Err(_) => tracing::warn!(
+                    "Redis did not answer in time while leaving; the other members will notice that this node is gone"
+                ),
             }
         }
         // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
@@ -109,14 +113,14 @@ impl RunningNode {
         self.history.finish(self.carried().await, left).await;
         let waiting = self.store_holder.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
-            tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
+            tracing::warn!(waiting, "unsent messages stay in the outbox; the next process of this node id sends them");
         }
         // The next process judges by it what clients acknowledge before it has joined.
         let numbers = self.status.borrow().numbers;
         let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
         let keeping = self.store_holder.with(move |store| store.save(&change));
         if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
-            tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
+            tracing::warn!(%error, "cannot save the cluster's sequence numbers on disk");
         }
         self.hub.close();
         self.tasks.supervisor.abort();
@@ -174,7 +178,7 @@ impl RunningNode {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return Err(refused(&why)),
             None => {
-                let what = "the outbox is still held by the process that had this node id before".to_owned();
+                let what = "an earlier process of this node id still holds the outbox".to_owned();
                 return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
             }
         };
@@ -183,7 +187,7 @@ impl RunningNode {
             Accepted::Duplicate { .. } => None,
         });
         let last = last.max();
-        tracing::debug!(last_message = last, "messages were accepted");
+        tracing::debug!(last_message = last, "accepted messages into the outbox");
         if let Some(last) = last.filter(|_| self.is_linked()) {
             self.progress.reach(last, PUBLISH_WAIT).await;
         }
@@ -216,7 +220,7 @@ impl Node for RunningNode {
         // In a task of its own: a client that goes away must not leave the node and its store under two names.
         let this = self.clone();
         let joining = tokio::spawn(async move { this.join_whole(request).await });
-        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining broke down: {error}"))))
+        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining failed unexpectedly: {error}"))))
     }
 
     async fn leave(&self) -> Result<Left, Error> {
@@ -302,7 +306,7 @@ impl Node for RunningNode {
                     if written.await.is_ok()
                         && let Err(why) = sync.acknowledge(offer.cursor).await
                     {
-                        tracing::error!(%why, "received messages will come again after a restart");
+                        tracing::error!(error = %why, "cannot save an acknowledgement; messages received before will come again after a restart");
                     }
                     drop((turn, delivering));
                 };
@@ -340,7 +344,7 @@ impl Node for RunningNode {
             return Ok(feed);
         }
         if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
-            return Err(unavailable("the events cannot be read yet"));
+            return Err(unavailable("cannot read the events yet"));
         }
         // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
         let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);

@@ -248,8 +248,8 @@ impl Drop for Supervised {
 async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
     while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(()) => tracing::error!("a task of the node ended; the node cannot go on"),
-            Err(error) => tracing::error!(%error, "a task of the node broke down; the node cannot go on"),
+            Ok(()) => tracing::error!("an internal task of the node ended; the node cannot continue"),
+            Err(error) => tracing::error!(%error, "an internal task of the node failed; the node cannot continue"),
         }
         failing.send_replace(true);
     }
@@ -294,7 +294,7 @@ async fn keep_numbers(store_holder: Arc<StoreHolder>, mut status: watch::Receive
             };
             match store_holder.with(move |store| store.save(&change)).await {
                 Some(Ok(())) => kept = numbers,
-                Some(Err(error)) => tracing::warn!(%error, "the cluster's numbers cannot be kept on disk"),
+                Some(Err(error)) => tracing::warn!(%error, "cannot save the cluster's sequence numbers on disk"),
                 None => {}
             }
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -70,22 +70,22 @@ impl OneshotState {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat cannot be read; starting anew");
+                tracing::warn!(file = %path.display(), %error, "cannot read the saved heartbeat state; starting without it");
                 return None;
             }
         };
         if !checksum::is_intact(&text) {
-            tracing::warn!(path = %path.display(), "the state of the last heartbeat is damaged; starting anew");
+            tracing::warn!(file = %path.display(), "the saved heartbeat state is damaged; starting without it");
             return None;
         }
         match serde_json::from_str::<Self>(&text) {
             Ok(state) if state.boot_id == boot_id => Some(state),
             Ok(_) => {
-                tracing::debug!(path = %path.display(), "the state of the last heartbeat is from before a reboot");
+                tracing::debug!(file = %path.display(), "the saved heartbeat state is from before a reboot; starting without it");
                 None
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat makes no sense; starting anew");
+                tracing::warn!(file = %path.display(), %error, "cannot parse the saved heartbeat state; starting without it");
                 None
             }
         }

@@ -42,7 +42,7 @@ impl NodeLock {
         }
         // Only for the message that another process shows, so a full disk is no reason to stop.
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
-            tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
+            tracing::debug!(file = %path.display(), "cannot write the process id into the lock file");
         }
         Ok(Self { held: Some(Held { file, path: path.to_owned(), what: what.to_owned() }) })
     }

@@ -78,8 +78,8 @@ impl StateError {
         );
         let remedy = match error.kind() {
             _ if full => "free space on that disk",
-            io::ErrorKind::PermissionDenied => "give this user the right to it, or choose another state directory",
-            io::ErrorKind::ReadOnlyFilesystem => "choose a state directory that can be written",
+            io::ErrorKind::PermissionDenied => "give this user access to it, or choose another state directory",
+            io::ErrorKind::ReadOnlyFilesystem => "choose a state directory on a writable file system",
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 "check the path of the state directory"
             }
@@ -236,7 +236,7 @@ impl StateDir {
             match NodeId::new(line) {
                 Ok(id) => ids.push(id),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "a line of the list of generated ids is skipped")
+                    tracing::warn!(file = %path.display(), %error, "skipped an invalid line in the list of generated node ids")
                 }
             }
         }

@@ -45,7 +45,7 @@ impl StateDir {
                 std::fs::rename(&there, &home).map_err(|error| StateError::io(&there, &error))?;
                 private_file::sync_folder(&home)?;
                 chain.iter().for_each(|id| self.forget_note(id));
-                tracing::info!(%id, renamed_to = %next, "this node goes on with the store that an earlier process of it took to another id");
+                tracing::info!(node_id = %id, renamed_to = %next, "using the store under the node id that an earlier process of this node was renamed to");
                 return Ok(());
             }
             chain.push(next);
@@ -67,7 +67,7 @@ impl StateDir {
         if let Err(error) = std::fs::remove_file(&note)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %note.display(), %error, "a note of a rename stays behind");
+            tracing::warn!(file = %note.display(), %error, "cannot remove the note of a rename");
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
     let me = rustix::process::geteuid();
     let link = std::fs::symlink_metadata(path).map_err(failed)?;
     if link.is_symlink() && !super::trust::is_trusted(link.uid()) {
-        let detail = format!("the link to a folder was made by user {}", link.uid());
+        let detail = format!("the link to the folder belongs to user {}", link.uid());
         return Err(StateError::Unsafe { path: path.to_owned(), detail });
     }
     if found.uid() != me.as_raw() && !me.is_root() {
@@ -29,7 +29,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
         });
     }
     if found.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could enter the state directory; its mode is now 0700");
+        tracing::warn!(file = %path.display(), "other users could enter the state directory; changed its mode to 0700");
         std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
     }
     Ok(())
@@ -51,13 +51,13 @@ pub(crate) fn check_guarded(path: &Path) -> Result<(), StateError> {
     let unsafe_because = |detail: String| Err(StateError::Unsafe { path: path.to_owned(), detail });
     let me = rustix::process::geteuid().as_raw();
     if !found.is_dir() {
-        return unsafe_because("this is no folder, or a link to one".to_owned());
+        return unsafe_because("this is not a folder, or a link to one".to_owned());
     }
     if found.uid() != me {
         return unsafe_because(format!("the folder belongs to user {}, not to {me}", found.uid()));
     }
     if found.mode() & 0o077 != 0 {
-        return unsafe_because(format!("the folder has mode {:o} where 700 is needed", found.mode() & 0o777));
+        return unsafe_because(format!("the folder has mode {:o} instead of 700", found.mode() & 0o777));
     }
     Ok(())
 }

@@ -38,13 +38,13 @@ impl StateDir {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot read the remembered settings of the cluster");
+                tracing::warn!(file = %path.display(), %error, "cannot read the saved settings of the cluster; continuing without them");
                 return None;
             }
         };
         let settings = serde_json::from_slice(&bytes).ok().and_then(of_kept);
         if settings.is_none() {
-            tracing::warn!(path = %path.display(), "the remembered settings of the cluster are damaged, or of a newer version, and are ignored");
+            tracing::warn!(file = %path.display(), "the saved settings of the cluster are damaged or from a newer version; ignoring them");
         }
         settings
     }

@@ -90,7 +90,7 @@ impl StateDir {
         match private_file::check_guarded(folder) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, "a socket is not used");
+                tracing::warn!(%error, "ignoring a socket whose folder is not private");
                 false
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn state_root(path: &Path) -> Result<Trust, StateError> {
         if !me.is_root() {
             return refuse(format!("the state directory belongs to user {}, not to {}", found.uid(), me.as_raw()));
         }
-        tracing::warn!(path = %shown, owner = found.uid(), "the state directory belongs to another user, who can change what is in it");
+        tracing::warn!(file = %shown, owner = found.uid(), "the state directory belongs to another user, who can change its content");
         return Ok(Trust::Shared(found.uid()));
     }
     warn_of_above(path);
@@ -49,19 +49,19 @@ pub(super) fn state_root(path: &Path) -> Result<Trust, StateError> {
         return Ok(Trust::Own);
     }
     if found.mode() & STICKY != 0 {
-        tracing::warn!(path = %shown, "the state directory is shared with other users; choose one that is this user's alone (CLAWSTER_STATE_DIR)");
+        tracing::warn!(file = %shown, "the state directory is shared with other users; choose a private one (CLAWSTER_STATE_DIR)");
         return Ok(Trust::Shared(found.uid()));
     }
     if found.uid() == me.as_raw() {
         let mode = found.mode() & 0o7777 & !OTHERS_WRITE;
-        tracing::warn!(path = %shown, mode = %format!("{mode:o}"), "others could write into the state directory; its mode is changed");
+        tracing::warn!(file = %shown, mode = %format!("{mode:o}"), "other users could write to the state directory; changing its mode");
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
         return Ok(Trust::Own);
     }
     if found.mode() & ALL_WRITE != 0 {
-        return refuse("everybody may replace what is in the state directory".to_owned());
+        return refuse("every user can replace the files in the state directory".to_owned());
     }
-    tracing::warn!(path = %shown, "a group may replace what is in the state directory");
+    tracing::warn!(file = %shown, "a group of users can replace the files in the state directory");
     Ok(Trust::Shared(found.uid()))
 }
 
@@ -81,9 +81,9 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
     let folder = match openat(CWD, path, flags, Mode::empty()) {
         Ok(folder) => folder,
         Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-            return refuse("this is no folder, or a link to one".to_owned());
+            return refuse("this is not a folder, or a link to one".to_owned());
         }
-        Err(rustix::io::Errno::ACCESS) => return refuse("this user may not enter the folder".to_owned()),
+        Err(rustix::io::Errno::ACCESS) => return refuse("this user has no permission to enter the folder".to_owned()),
         Err(error) => return Err(failed(error.into())),
     };
     let found = fstat(&folder).map_err(|error| failed(error.into()))?;
@@ -93,7 +93,7 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
         return refuse(format!("the folder belongs to user {}, not to {}", found.st_uid, me.as_raw()));
     }
     if found.st_mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could enter the state directory; its mode is now 0700");
+        tracing::warn!(file = %path.display(), "other users could enter the state directory; changed its mode to 0700");
         fchmod(&folder, Mode::from_raw_mode(0o700)).map_err(|error| failed(error.into()))?;
     }
     Ok(())
@@ -111,8 +111,8 @@ fn warn_of_above(path: &Path) {
     let open = path.ancestors().skip(1).find(|above| above.metadata().is_ok_and(|found| is_open(&found)));
     if let Some(above) = open {
         tracing::warn!(
-            path = %path.display(), above = %above.display(),
-            "other users can replace the state directory, because they may write into a folder above it; choose another place"
+            file = %path.display(), above = %above.display(),
+            "other users can replace the state directory, because they can write to a folder above it; choose another place"
         );
     }
 }

@@ -95,14 +95,17 @@ impl Claims {
         if let Some(group) = groups.get(&kinds) {
             let mut waiters = lock(&group.waiters);
             if waiters.len() >= MAX_WAITING_CLAIMS.0 {
-                return full(format!("{} claims wait on this node", MAX_WAITING_CLAIMS.0));
+                return full(format!("this node has reached its limit of {} waiting claims", MAX_WAITING_CLAIMS.0));
             }
             waiters.push_back(waiter);
             group.poke.notify_one();
             return Ok(());
         }
         if groups.len() >= MAX_WAITING_CLAIMS.1 {
-            return full(format!("claims for {} different sets of kinds wait on this node", MAX_WAITING_CLAIMS.1));
+            return full(format!(
+                "this node has reached its limit of {} different sets of kinds in waiting claims",
+                MAX_WAITING_CLAIMS.1
+            ));
         }
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });

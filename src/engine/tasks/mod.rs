@@ -164,15 +164,15 @@ impl Tasks {
             Submitted::Duplicate => Ok((id, true)),
             Submitted::Overloaded => {
                 let what = format!(
-                    "tasks of kind {kind} with too many different requirements wait (256 for one kind, 4,096 in all); use fewer, or start \
+                    "tasks of kind {kind} wait with too many different requirements (at most 256 per kind and 4,096 in total); use fewer, or start \
                      workers that meet them"
                 );
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
             }
             Submitted::Full => {
                 let what = format!(
-                    "the tasks in Redis take as many bytes as they may (tasks.max_bytes is {}, and a quarter of maxmemory at most); start \
-                     workers, remove dead tasks, or raise it",
+                    "the tasks in Redis have reached their size limit (tasks.max_bytes is {}, and at most a quarter of maxmemory); start \
+                     workers, remove dead tasks, or raise tasks.max_bytes",
                     self.max_bytes
                 );
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })

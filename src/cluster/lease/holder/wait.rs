@@ -217,10 +217,12 @@ impl Holder {
                 self.effects.extend(close);
             }
             Refusal::NoMember(_) => {
-                self.finish(End::Refused("the store takes this process for a member, which it is not".to_owned()));
+                self.finish(End::Refused(
+                    "the store treats this process as a member, although it is not one".to_owned(),
+                ));
             }
             Refusal::Leadership => {
-                let why = "the lease named leader is the leadership, which is elected; choose another name";
+                let why = "the lease name leader is reserved for the elected leadership; choose another name";
                 self.finish(End::Refused(why.to_owned()));
             }
         }

@@ -78,7 +78,7 @@ impl SpoolFile {
             return Err(StateError::Io {
                 path: self.path.clone(),
                 detail: "a newer version wrote it".to_owned(),
-                remedy: "it stays for that version",
+                remedy: "run that version to record its heartbeats",
                 full: false,
             });
         }
@@ -95,8 +95,8 @@ impl SpoolFile {
                 // A process that dies while it writes leaves half a record at the end; that one was never promised.
                 Ok(Found::Half) => {
                     tracing::warn!(
-                        path = %self.path.display(), bytes = self.end - offset,
-                        "the spool ends in an incomplete record, which is removed: a process ended while it wrote, or the file is damaged"
+                        file = %self.path.display(), bytes = self.end - offset,
+                        "removed an incomplete record at the end of a history spool file: a process ended while it was writing, or the file is damaged"
                     );
                     self.end = offset;
                     return self.file.set_len(offset).map_err(|error| StateError::io(&self.path, &error));
@@ -250,7 +250,7 @@ pub(super) fn put_back<'f>(files: impl Iterator<Item = &'f mut SpoolFile>, folde
         }
         private_file::guarded_folder(folder)?;
         file.put_back()?;
-        tracing::warn!(path = %file.path.display(), "a spool file of the history was removed; it is written again");
+        tracing::warn!(file = %file.path.display(), "a history spool file was removed; writing it again");
     }
     Ok(())
 }

@@ -92,9 +92,9 @@ fn end(file: SpoolFile) {
     match file.end() {
         Ok(None) => {}
         Ok(Some(aside)) => {
-            tracing::error!(aside = %aside.display(), "a spool file that is damaged, or of a newer version, was set aside")
+            tracing::error!(aside = %aside.display(), "renamed a history spool file that is damaged or was written by a newer version")
         }
-        Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
+        Err(error) => tracing::warn!(%error, "cannot remove a history spool file that is no longer needed"),
     }
 }
 
@@ -180,13 +180,13 @@ impl Spool {
                 Ok(None) => {}
                 // One that cannot be used must not keep the others waiting.
                 Err(error) => {
-                    tracing::warn!(%error, "a spool file of an earlier process cannot be used");
+                    tracing::warn!(%error, "cannot use a history spool file of an earlier process; its heartbeats are not recorded");
                     self.refused.insert(path);
                 }
             }
         }
         if samples > 0 {
-            tracing::info!(samples, "heartbeats that earlier processes of this host could not record are taken over");
+            tracing::info!(samples, "recording heartbeats that earlier processes on this host could not record");
         }
         // Before all that waits already, in their own order.
         for (number, file, entries) in taken.into_iter().rev() {
@@ -208,12 +208,12 @@ impl Spool {
             kept.is_ok() || entries.pop().is_none()
         })?;
         if file.newer() {
-            tracing::warn!(path = %path.display(), "a newer version wrote some of a spool file of the history; the rest is recorded");
+            tracing::warn!(file = %path.display(), "a newer version wrote some records of a history spool file; the other records are recorded");
         }
         if file.damaged() {
             tracing::error!(
-                path = %path.display(), readable = entries.len(),
-                "a spool file of the history is damaged; what can be read of it is recorded, then it is set aside"
+                file = %path.display(), readable = entries.len(),
+                "a history spool file is damaged; its readable heartbeats are recorded, then the file is renamed"
             );
         }
         Ok(Some((number, file, entries)))
@@ -361,7 +361,7 @@ impl Spool {
         if let Some((_, file)) = self.files.iter().find(|(known, _)| *known == number)
             && let Err(error) = file.confirm(last)
         {
-            tracing::debug!(%error, "what is recorded could not be noted in the spool; it is looked up again");
+            tracing::debug!(%error, "cannot mark recorded heartbeats in the spool; they are looked up in the history before they are written again");
         }
     }
 
@@ -392,7 +392,7 @@ impl Spool {
     /// Tells the log once, until writing succeeds again.
     fn complain(&mut self, error: &StateError) {
         if !std::mem::replace(&mut self.trouble, true) {
-            tracing::warn!(%error, "heartbeats that wait to be recorded cannot be kept on disk; they wait in memory");
+            tracing::warn!(%error, "cannot save unrecorded heartbeats on disk; they are kept in memory");
         }
     }
 }

@@ -92,7 +92,7 @@ async fn next_report(guarded: &mut Option<Guarded>) -> Report {
 fn answer((sent, answered): Answered) -> Option<Input> {
     let answer = match answered {
         Ok((Reply::Lease(reply), server)) => Ok((reply, server)),
-        Ok(_) => Err(Fault::Refused("a call about a lease was answered with something else".to_owned())),
+        Ok(_) => Err(Fault::Refused("unexpected reply to a lease call".to_owned())),
         Err(fault) => Err(fault),
     };
     Some(Input::Answered { sent, answer })

@@ -149,7 +149,7 @@ impl Shared {
                 match serde_json::from_slice::<Message>(json.value()) {
                     Ok(message) => batch.messages.push(Outgoing { producer_seq, message }),
                     Err(error) => {
-                        tracing::error!(seq = producer_seq, %error, "an unsent message cannot be read and is skipped")
+                        tracing::error!(seq = producer_seq, %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
                     }
                 }
             }
@@ -219,7 +219,7 @@ impl NodeStore {
             self.adopt(&other)?;
             drop(other);
             std::fs::remove_file(&path).map_err(|error| StateError::io(&path, &error))?;
-            tracing::info!(path = %path.display(), "a store that an older version had set aside was taken over");
+            tracing::info!(file = %path.display(), "imported a store that an older version had set aside");
         }
         Ok(())
     }
@@ -247,11 +247,11 @@ impl NodeStore {
             }
             if meets {
                 let aside = private_file::set_aside(&target, "adopted")?;
-                tracing::info!(path = %aside.display(), "the store of the node id was taken over by a rename");
+                tracing::info!(file = %aside.display(), "renaming this node: imported the store of its new node id");
                 self.shared.disk.move_to(&target)?;
                 // All of it is in the store that has its name now.
                 if let Err(error) = std::fs::remove_file(&aside) {
-                    tracing::warn!(path = %aside.display(), %error, "a store that was taken over stays behind");
+                    tracing::warn!(file = %aside.display(), %error, "cannot remove a store that was imported");
                 }
             } else {
                 self.shared.disk.move_to(&target)?;

@@ -107,15 +107,15 @@ impl Disk {
             Problem::Damaged(detail) => {
                 let aside = private_file::set_aside(&slot.path, "corrupt")?;
                 tracing::error!(
-                    path = %slot.path.display(), aside = %aside.display(), %detail,
-                    "the store of this node is damaged and was set aside; unsent messages in it are not sent"
+                    file = %slot.path.display(), aside = %aside.display(), %detail,
+                    "the store of this node is damaged and was set aside; the unsent messages in it will not be sent"
                 );
             }
             Problem::Newer(format) => {
                 let aside = private_file::set_aside(&slot.path, NEWER)?;
                 tracing::error!(
-                    path = %slot.path.display(), aside = %aside.display(), format,
-                    "a newer version wrote the store of this node; it was set aside, and that version sends the messages in it once it runs here again"
+                    file = %slot.path.display(), aside = %aside.display(), format,
+                    "a newer version wrote the store of this node; it was set aside, and its unsent messages are sent when that version runs here again"
                 );
             }
             problem => return Err(problem.into_state_error(&slot.path)),
@@ -245,8 +245,8 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
         builder.set_repair_callback(move |session| {
             if WENT_BACK.contains(&session.progress()) {
                 tracing::warn!(
-                    path = %shown.display(),
-                    "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
+                    file = %shown.display(),
+                    "the last write to the store of this node is incomplete or damaged; using the state before that write"
                 );
             }
         });
@@ -299,7 +299,7 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
         let producer =
             text("producer")?.and_then(|text| Nonce::new(text).ok()).ok_or_else(|| damaged("no producer id"))?;
         let facts = match text("saved")? {
-            Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
+            Some(json) => serde_json::from_str(&json).map_err(|_| damaged("the saved state is not valid JSON"))?,
             None => Default::default(),
         };
         let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
@@ -308,7 +308,7 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();
-            let producer = Nonce::new(producer.value()).map_err(|_| damaged("a mark without a producer"))?;
+            let producer = Nonce::new(producer.value()).map_err(|_| damaged("a mark has no valid producer id"))?;
             memory.touches = memory.touches.max(touched);
             memory.marks.insert(producer, Mark { seq, touched });
         }

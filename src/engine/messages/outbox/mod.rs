@@ -192,7 +192,7 @@ impl NodeStore {
         let read = || self.shared.disk.read(|database| prepared::read_batch(database, after, max_messages, max_bytes));
         read().or_else(|error| {
             // The file may only be unusable since an earlier failure: have the writer open it again.
-            tracing::debug!(%error, "reading the outbox failed; it is opened again");
+            tracing::debug!(%error, "cannot read the outbox; reopening it");
             self.shared.suspect.store(true, Ordering::Release);
             self.flush()?;
             read()
@@ -289,7 +289,7 @@ impl Drop for NodeStore {
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
-            tracing::error!("the outbox writer ended by a panic");
+            tracing::error!("the outbox writer panicked");
         }
     }
 }

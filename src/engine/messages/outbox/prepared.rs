@@ -76,7 +76,9 @@ pub(super) fn read_batch(
         match serde_json::from_slice(json.value()) {
             Ok(message) => batch.push(Outgoing { producer_seq: seq.value(), message }),
             // Left in the file for whoever looks into it; holding up all later messages would be worse.
-            Err(error) => tracing::error!(seq = seq.value(), %error, "an unsent message cannot be read and is skipped"),
+            Err(error) => {
+                tracing::error!(seq = seq.value(), %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
+            }
         }
     }
     Ok(batch)

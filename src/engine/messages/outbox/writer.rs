@@ -130,7 +130,7 @@ type Done = (Vec<Result<Vec<Accepted>, AcceptError>>, Outcome);
 impl Writer<'_> {
     fn flush_in_background(&mut self) {
         if let Err(error) = self.commit(&[], true) {
-            tracing::warn!(%error, "the state of this node could not be written; it is tried again");
+            tracing::warn!(%error, "cannot write the state of this node to disk; retrying");
             // Not at once: the disk needs time to recover, too.
             self.dirty_since = Some(clock::now());
         }
@@ -209,11 +209,11 @@ impl Writer<'_> {
         match self.shared.put_back() {
             Ok(()) => {
                 self.astray_since = None;
-                tracing::warn!(path = %path.display(), "the store of this node was removed; it is written again, with all that was in it");
+                tracing::warn!(file = %path.display(), "the store of this node was removed; writing it again with its full content");
             }
             Err(error) => {
                 self.astray_since = Some(clock::now());
-                tracing::error!(path = %path.display(), %error, "the store of this node was removed and cannot be written again; messages are refused");
+                tracing::error!(file = %path.display(), %error, "the store of this node was removed and cannot be written again; new messages are refused");
             }
         }
     }
@@ -226,7 +226,7 @@ impl Writer<'_> {
         self.behind = true;
         self.shared.disk.reopen()?;
         self.shared.suspect.store(false, Ordering::Release);
-        tracing::info!("the store of this node was opened again after a failure");
+        tracing::info!("reopened the store of this node after a failure");
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Sync {
         let head = match stream_reader::data_set(&self.store).await {
             Ok(data) => data.numbers.message,
             Err(why) => {
-                tracing::debug!(%why, "the newest message is not known");
+                tracing::debug!(error = %why, "cannot find out the newest message");
                 return;
             }
         };

@@ -121,7 +121,7 @@ pub(crate) fn register<N: Node, M: methods::Method>(
 
 fn text_of(method: &'static str, result: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
     serde_json::value::to_raw_value(result).map_err(|error| {
-        tracing::error!(method, %error, "a result cannot be written as JSON");
+        tracing::error!(method, %error, "cannot write a result as JSON");
         RpcError::new(ErrorKind::InternalError, "internal error: see the log")
     })
 }

@@ -17,9 +17,9 @@ pub(super) struct Subscribe;
 
 impl Method for Subscribe {
     const NAME: &'static str = "cluster.subscribe";
-    const SUMMARY: &'static str = "Follow the events of the cluster";
-    const DESCRIPTION: &'static str = "Answers with a subscription id. Each event is a notification whose method is \
-        the event's name, with the subscription and the event as its params. Events that were missed come as one \
+    const SUMMARY: &'static str = "Subscribe to the events of the cluster";
+    const DESCRIPTION: &'static str = "Returns a subscription id. Each event is a notification whose method is \
+        the name of the event; its params hold the subscription and the event. Missed events are reported as one \
         cluster.gap event.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded];
     const EFFECT: Effect = Effect::ADDS;
@@ -33,7 +33,7 @@ impl Method for Subscribe {
         let filter = Filter::new(params.events.as_deref())?;
         let after = match params.after {
             Some(text) => Some(EventSeq::from_entry_id(&text).ok_or_else(|| {
-                RpcError::parameter("after", "it is not an event id; pass the `id` of an event, like \"42-0\"")
+                RpcError::parameter("after", "this is not an event id; pass the `id` of an event, like \"42-0\"")
             })?),
             None => None,
         };

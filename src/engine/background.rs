@@ -1,6 +1,6 @@
-//! Tasks that come and go while the node runs, and end with it.
+//! Tasks that are started and end while the node runs.
 //!
-//! 1. Dropping the node drops them: they belong to one of its own tasks.
+//! 1. They end when the node is dropped: one of the node's own tasks owns them.
 //!
 //! Not here: the node's own tasks (`start.rs`).
 
@@ -10,19 +10,19 @@ use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How many may wait to be taken in; each waits for microseconds.
+/// The maximum number of tasks that wait to be started; each waits for microseconds.
 const WAITING: usize = 4_096;
 
 type Child = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where tasks are brought.
+/// Starts tasks; see the head of this file.
 #[derive(Clone)]
 pub(super) struct BackgroundTasks {
     door: mpsc::Sender<Child>,
 }
 
 impl BackgroundTasks {
-    /// A nursery, and what [`run`] takes children from.
+    /// The handle that starts tasks, and the queue that [`run`] takes them from.
     pub(super) fn new() -> (Self, mpsc::Receiver<Child>) {
         let (door, children) = mpsc::channel(WAITING);
         (Self { door }, children)
@@ -37,7 +37,7 @@ impl BackgroundTasks {
     }
 }
 
-/// Runs the children until the node is gone.
+/// Runs the tasks until the node is gone.
 pub(super) async fn run(mut door: mpsc::Receiver<Child>) {
     let mut children = JoinSet::new();
     loop {

@@ -1,24 +1,26 @@
-//! What this node sees of the clock of Redis, by its own one, which does not jump and counts while the host is suspended.
+//! The Redis server's clock as this node observes it with its own clock, which does not jump and continues while the host
+//! is suspended.
 //!
-//! 1. Only what certainly was a jump is one: more passed on the server than between sending the earlier call and the answer to the later.
+//! 1. Only a certain jump counts: more time passed on the server than between sending the earlier call and the answer to
+//!    the later one.
 
 use crate::cluster::protocol::{ClockSeen, JUMP};
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 
-/// How many jumps are remembered.
+/// The maximum number of jumps that are remembered.
 const REMEMBERED: usize = 8;
 
-/// See the module's text.
+/// See the head of this file.
 #[derive(Debug, Default)]
 pub(super) struct Wall {
-    /// A time of the server, and when the call was sent that told it.
+    /// The latest server time, and when the call that returned it was sent.
     last: Option<(ServerTime, Moment)>,
     jumps: Vec<(ServerTime, Duration)>,
 }
 
 impl Wall {
-    /// Takes the server's time out of an answer; by how much that clock jumped forward since the last one.
+    /// Takes the server's time from an answer; returns by how much that clock jumped forward since the previous one.
     pub(super) fn see(&mut self, at: ServerTime, sent: Moment, answered: Moment) -> Option<Duration> {
         let jump = self.last.and_then(|(known, since)| {
             let most = known.0.saturating_add(millis(answered.since(since)));
@@ -34,7 +36,7 @@ impl Wall {
         jump
     }
 
-    /// What a call that is made now can tell; nothing before the first answer.
+    /// What a call made now can say about the clock; nothing before the first answer.
     pub(super) fn seen(&self, now: Moment) -> Option<ClockSeen> {
         let (at, since) = self.last?;
         let expected = ServerTime(at.0.saturating_add(millis(now.since(since))));

@@ -1,10 +1,11 @@
-//! The beginning of receiving: the inbox of a new membership or of another id, and acknowledgements that come while the node is no
-//! member.
+//! Where receiving begins: the inbox of a new membership or of another node id, and acknowledgements that arrive while the
+//! node is not a member.
 //!
-//! 1. (S2) An acknowledgement that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
-//! 2. One that this node cannot judge is refused in a way that asks for another try, never forgotten.
+//! 1. (S2) An acknowledgement that returned no error is valid: it is on disk with its data epoch, and the next join begins
+//!    after it.
+//! 2. An acknowledgement that this node cannot check is refused with a retryable error, never forgotten.
 //!
-//! Not here: what a member receives and acknowledges (`sync.rs`).
+//! Not here: receiving and acknowledging as a member (`sync.rs`).
 
 use super::outbox::SavedChange;
 use super::sync::Sync;

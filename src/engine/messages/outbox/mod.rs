@@ -1,13 +1,13 @@
-//! What a node keeps on disk: messages that wait to be sent, the ids it has seen, and what it knew last.
+//! What a node keeps on disk: unsent messages, remembered message ids, and its last known state.
 //!
-//! 1. What [`NodeStore::accept`] answered as new is on disk: neither kill -9 nor a power cut loses it.
-//! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
+//! 1. A message that [`NodeStore::accept`] returned as new is on disk: neither kill -9 nor a power cut loses it.
+//! 2. A call is accepted as a whole or not at all, even if the disk is full or fails.
 //! 3. Producer sequences are contiguous from 1 and never used twice.
-//! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames. Another one follows only where
-//!    a copy of the store used it, too.
+//! 4. The producer id is on disk before anything is sent under it, and survives restarts and renames. It changes only if a
+//!    copy of the store has used it.
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //!
-//! All calls block. Not here: sending (`super::sync`), the place of the file (`crate::engine::state_dir`).
+//! All calls block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
 
 mod adopted;
 mod confirmed;

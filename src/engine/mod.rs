@@ -1,4 +1,4 @@
-//! A running node: the only place with timers and tasks.
+//! A running node: the only layer with timers and tasks.
 //!
 //! ```text
 //!            requests              ┌─────────── driver ───────────┐  calls

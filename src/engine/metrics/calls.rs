@@ -1,8 +1,8 @@
-//! Calls to Redis: how many, how they ended, how long they took.
+//! Metrics of calls to Redis: their number, outcome and duration.
 //!
-//! 1. A call that was never made takes no room in the text.
+//! 1. A call that was never made is not in the text.
 //!
-//! Not here: making them (`crate::store`).
+//! Not here: making calls (`crate::store`).
 
 use super::{Metrics, ROUND_TRIP_BUCKETS, labelled, spreads};
 use crate::store::{CALLS, Ended, Meter};
@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The counters of all calls.
+/// The metrics of all calls.
 pub(super) struct CallMeters {
     calls: IntCounterVec,
     seconds: HistogramVec,
-    /// Resolved at the first call of each name.
+    /// Created at the first call of each name.
     by_name: HashMap<&'static str, OnceLock<Option<CallMeter>>>,
 }
 

@@ -1,46 +1,46 @@
-//! The gauges: what the node is like at the moment of asking.
+//! The gauges: the state of the node when the metrics are read.
 //!
-//! 1. What is not known is left out; no number stands for "unknown".
+//! 1. An unknown value is omitted; no number stands for "unknown".
 //!
-//! Not here: reading it off the node (`crate::engine::node::health`).
+//! Not here: reading the state from the node (`crate::engine::node::health`).
 
 use crate::cluster::protocol::Census;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a node is like at one moment.
+/// The state of a node at one moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
-    /// The cluster's name.
+    /// The name of the cluster.
     pub(crate) cluster: String,
-    /// The id that it has.
+    /// The id of the node.
     pub(crate) node_id: String,
-    /// Whether it is a member.
+    /// Whether the node is a member.
     pub(crate) member: bool,
-    /// Whether it leads.
+    /// Whether the node is the leader.
     pub(crate) leads: bool,
-    /// The highest term known.
+    /// The highest term that the node knows.
     pub(crate) term: Option<u64>,
-    /// How much is left of the leader's lease.
+    /// The time left of the leader's lease.
     pub(crate) lease: Option<Duration>,
-    /// Members by status.
+    /// The number of members by status.
     pub(crate) nodes: BTreeMap<&'static str, u64>,
-    /// Whether Redis answers.
+    /// Whether Redis works for this node.
     pub(crate) redis: bool,
-    /// Messages of the stream behind the node's cursor.
+    /// The number of messages that the node has not acknowledged.
     pub(crate) lag: Option<u64>,
-    /// Messages that wait to be sent, and their bytes.
+    /// The number of unsent messages, and their size in bytes.
     pub(crate) outbox: Option<(u64, u64)>,
     /// The cluster's leases and tasks.
     pub(crate) census: Option<Census>,
-    /// Things in Redis that could not be read, by kind.
+    /// The number of things in Redis that could not be read, by kind.
     pub(crate) unreadable: Vec<(&'static str, u64)>,
-    /// Lines that were not logged.
+    /// The number of log lines that were dropped.
     pub(crate) dropped_lines: u64,
-    /// Resident memory of the process in bytes.
+    /// The resident memory of the process in bytes.
     pub(crate) memory: Option<u64>,
-    /// Processor time of the process.
+    /// The processor time of the process.
     pub(crate) cpu: Duration,
 }
 
@@ -50,7 +50,7 @@ fn number(value: u64) -> f64 {
 }
 
 impl Snapshot {
-    /// The gauges, and the counters that are kept elsewhere, as Prometheus' families.
+    /// The gauges, and the counters that are kept elsewhere, as metric families.
     pub(super) fn families(&self) -> Vec<MetricFamily> {
         let flag = |value: bool| number(u64::from(value));
         let nodes = self.nodes.iter().map(|(status, count)| (vec![("status", *status)], number(*count)));

@@ -1,9 +1,10 @@
-//! The one loop around the pure node: inputs in, effects carried out, nothing that waits.
+//! The loop around the pure node: it feeds inputs and carries out effects, and never waits.
 //!
 //! 1. The loop never waits for Redis, a disk or a client: calls run beside it, and their answers are inputs.
-//! 2. An event reaches subscribers after the node has taken it, so that the state never lags behind what was heard.
+//! 2. An event reaches subscribers after the node has processed it, so that the node's state is never older than an event
+//!    that was delivered.
 //!
-//! Not here: the rules (`crate::cluster::node`), messages (`sync.rs`).
+//! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
 use super::handle::StateView;
 use super::presence;
@@ -32,34 +33,34 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, debug_span};
 
-/// What reaches the loop.
+/// A message to the loop.
 pub(crate) enum Msg {
     Input(Input),
-    /// A client asks, in the span of its request.
+    /// A client's request, with the span of that request.
     Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
     State(oneshot::Sender<(StateView, Moment)>),
-    /// Which samples the node still carries.
+    /// A question for the samples that the node has not sent yet.
     Carried(oneshot::Sender<Vec<Sample>>),
-    /// An event, and how many were missed before it.
+    /// An event of the cluster.
     News(ClusterEvent),
 }
 
-/// What other tasks need to know of the node.
+/// What other tasks need to know about the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) standing: Standing,
     pub(crate) settled: bool,
-    /// Redis takes this node's beats.
+    /// Whether Redis accepts this node's heartbeats.
     pub(crate) link: bool,
-    /// That, and it has room for more.
+    /// Whether Redis also has room for more data.
     pub(crate) well: bool,
     pub(crate) leads: bool,
     pub(crate) node_id: NodeId,
     pub(crate) epoch: String,
     pub(crate) numbers: Numbers,
-    /// The cluster's heartbeat interval.
+    /// The heartbeat interval of the cluster.
     pub(crate) interval: Duration,
-    /// The cluster's grace.
+    /// The presence grace of the cluster.
     pub(crate) grace: Duration,
 }
 
@@ -71,7 +72,7 @@ impl Status {
         }
     }
 
-    /// Why a request that needs membership cannot be met.
+    /// The error for a request that needs membership.
     pub(crate) fn refusal(&self) -> Error {
         match &self.standing {
             Standing::Refused(holder) => Error::NodeIdInUse { node_id: self.node_id.clone(), holder: holder.clone() },
@@ -90,7 +91,7 @@ pub(crate) struct Driver {
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) history: Arc<History>,
-    /// Samples for the node to carry, once the step that they come from is done.
+    /// Samples for the node to carry, to be passed on after the current step.
     pub(crate) brought: Vec<Sample>,
     pub(crate) sync: Arc<Sync>,
     pub(crate) leases: Arc<Leases>,
@@ -107,7 +108,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until every handle is gone.
     pub(crate) async fn run(mut self) {
-        // Nothing is due before the node has been asked once what it wants.
+        // The node must be asked once before anything can be due.
         self.step(Input::Wake);
         loop {
             let now = clock::now();
@@ -133,11 +134,11 @@ impl Driver {
                 self.hub.publish(Event::Cluster(event));
             }
             Msg::Ask(request, client, span) => {
-                // Far above the node's own tickets, so that the two never meet.
+                // Far above the node's own tickets, so that the two never collide.
                 self.tickets += 1;
                 let ticket = Ticket((1 << 62) + self.tickets);
                 self.clients.insert(ticket, client);
-                // The calls that it leads to at once are the request's.
+                // The calls that it makes at once belong to the request.
                 span.in_scope(|| self.step(Input::Asked(ticket, request)));
             }
             Msg::State(client) => {
@@ -145,11 +146,11 @@ impl Driver {
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
                 let mut state = state_view::of(&self.cluster, &self.node, now);
                 state.redis_trouble = state.redis_trouble.or_else(|| self.store.eviction_found());
-                // A client that is gone needs no answer.
+                // The client may be gone.
                 let _ = client.send((state, until));
             }
             Msg::Carried(client) => {
-                // A client that is gone needs no answer.
+                // The client may be gone.
                 let _ = client.send(self.node.unrecorded());
             }
         }
@@ -185,7 +186,7 @@ impl Driver {
         self.publish_status();
     }
 
-    /// Now and then, beside the beats, which it shall not delay; nobody waits for it.
+    /// Checks Redis' eviction policy from time to time, beside the heartbeats, which it must not delay.
     fn look_at_eviction(&self) {
         if self.store.eviction_is_due() {
             let store = Arc::clone(&self.store);
@@ -219,7 +220,7 @@ impl Driver {
             Effect::HoldLeaderChannel(nonce, hold) => self.tell_presence(presence::Command::Hold(nonce, hold)),
             Effect::Reply(ticket, outcome) => {
                 if let Some(client) = self.clients.remove(&ticket) {
-                    // A client that is gone needs no answer.
+                    // The client may be gone.
                     let _ = client.send(*outcome);
                 }
             }
@@ -254,7 +255,7 @@ impl Driver {
         }
     }
 
-    /// A heartbeat was taken: it is counted, and becomes history.
+    /// Counts a heartbeat that Redis accepted, and records it in the history.
     fn beaten(&mut self, beaten: Beaten) {
         self.metrics.beat(beaten.round_trip, beaten.delay);
         self.metrics.history_recorded.inc_by(beaten.recorded);
@@ -263,7 +264,7 @@ impl Driver {
         self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
     }
 
-    /// Keeps the settings of the cluster on disk, beside the loop.
+    /// Saves the settings of the cluster on disk, beside the loop.
     fn remember(&self, settings: Versioned) {
         let dir = self.state_dir.clone();
         tokio::task::spawn_blocking(move || {
@@ -273,8 +274,8 @@ impl Driver {
         });
     }
 
-    /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
-    /// deadline will end that.
+    /// Sends a command to the presence connection. Only a few commands are under way at a time; a full queue means that the
+    /// connection hangs, and the ping's deadline ends it.
     fn tell_presence(&self, command: presence::Command) {
         match self.presence.try_send(command) {
             // Closed: the node is being stopped.
@@ -308,7 +309,7 @@ impl Driver {
     }
 }
 
-/// What to say where the settings of the cluster are not the configured ones.
+/// The warning that the settings of the cluster differ from the configured ones.
 #[must_use]
 pub fn different(configured: &Shared, cluster: &Shared) -> String {
     let words = |(key, cluster, own)| format!("{key} is {cluster} (configured here: {own})");
@@ -320,7 +321,7 @@ pub fn different(configured: &Shared, cluster: &Shared) -> String {
     )
 }
 
-/// The lines that an operator finds.
+/// Logs a note of the node for the operator.
 fn log(note: &Note) {
     match note {
         Note::BeatFailed { attempt, of, error, wait } => {

@@ -1,9 +1,9 @@
-//! What a running node shows of itself to those who watch it: its numbers, and whether it is well.
+//! The metrics and the health of a running node.
 //!
-//! 1. Nobody waits for Redis here, but for a moment for the census, and never longer than [`LOOP_WITHIN`] for the node's loop.
-//! 2. What cannot be known at this moment is left out.
+//! 1. Nothing here waits for Redis, except briefly for the census, or longer than [`LOOP_WITHIN`] for the node's loop.
+//! 2. A value that cannot be known now is omitted.
 //!
-//! Not here: the names of the numbers (`metrics/`), serving them (`crate::rpc`).
+//! Not here: the names of the metrics (`metrics/`), serving them (`crate::rpc`).
 
 use super::driver::Msg;
 use super::handle::{Health, Observed, Role, StateView};
@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long the node's loop may take to answer; it never waits for anything itself.
+/// How long the node's loop has to answer; the loop itself never waits.
 const LOOP_WITHIN: Duration = Duration::from_secs(1);
 
 impl RunningNode {
-    /// The node's view, and until when it leads; `None`: its loop does not answer.
+    /// The node's view, and until when it leads; `None`: the loop does not answer.
     async fn look(&self) -> Option<(StateView, Moment)> {
         let (answer, outcome) = oneshot::channel();
         let asking = async {
@@ -34,7 +34,7 @@ impl RunningNode {
         tokio::time::timeout(LOOP_WITHIN, asking).await.ok().flatten()
     }
 
-    /// How much is left of the leader's lease, by what the node knows of the server's clock.
+    /// The time left of the leader's lease, by what the node knows about the server's clock.
     fn lease_left(&self, view: &StateView) -> Duration {
         view.lease_expires_at.map(|end| end.since(self.hub.server_time())).unwrap_or_default()
     }
@@ -66,7 +66,7 @@ impl RunningNode {
             snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));
         }
         if let Some((view, leads_until)) = seen {
-            // Judged at the last moment: this process may have stood still since the node answered.
+            // Checked last: this process may have been suspended since the node answered.
             snapshot.leads = view.role == Role::Leader && clock::now() < leads_until;
             snapshot.term = Some(view.term.0);
             snapshot.lease = Some(self.lease_left(&view));

@@ -1,9 +1,9 @@
-//! Starts and stops a node: its tasks, and the ways between them.
+//! Starts and stops a node: its tasks, and the channels between them.
 //!
-//! 1. No task is left behind: each ends when the node is dropped, and one that breaks down is logged.
-//! 2. Stopping keeps within its time, whatever Redis does; what could not be sent stays in the outbox.
+//! 1. No task is left behind: each ends when the node is dropped, and a task that fails is logged.
+//! 2. Stopping ends in time, whatever Redis does; unsent messages stay in the outbox.
 //!
-//! Not here: what the node does while it runs (`running.rs`).
+//! Not here: the running node (`running.rs`).
 
 use super::driver::{Driver, Msg, Status};
 use super::presence;
@@ -39,47 +39,47 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How many inputs may wait for the node.
+/// The maximum number of inputs that wait for the node.
 const WAITING: usize = 1024;
 
-/// What a node is started with.
+/// The parameters of a node.
 pub struct Start {
     /// The cluster to join.
     pub cluster: ClusterName,
-    /// Where its Redis is.
+    /// The address of its Redis.
     pub target: Target,
-    /// The id to join under.
+    /// The node id to join under.
     pub node_id: crate::cluster::ids::NodeId,
-    /// The store of that id, or who holds it.
+    /// The store of that id, or its holder.
     pub store: Result<NodeStore, String>,
-    /// Where stores are kept.
+    /// The folder of the stores.
     pub state_dir: StateDir,
-    /// What the node says of itself.
+    /// The metadata of the node.
     pub metadata: Metadata,
-    /// Whether it joins by itself.
+    /// Whether it joins at start.
     pub auto_join: bool,
-    /// Its part in elections.
+    /// Its settings for elections.
     pub leader: LeaderSettings,
-    /// The times it would set as the first member.
+    /// The timing that it sets if it is the first member.
     pub timing: Timing,
-    /// How a failed heartbeat is tried again.
+    /// How a failed heartbeat is retried.
     pub retry: Retry,
-    /// Bounds of the message sync.
+    /// The limits of messages.
     pub sync: SyncSettings,
     /// One-shot processes of this host whose membership this node takes over.
     pub former: Option<Former>,
-    /// What their heartbeats of the ten minutes that run add up to; this node's own are added to it.
+    /// The unfinished summary of their heartbeats; this node's heartbeats are added to it.
     pub summary: Option<Summary>,
-    /// Where the history of its heartbeats is kept; `None`: nowhere.
+    /// The stores of its heartbeat history; `None`: no history.
     pub history: Option<Stores>,
-    /// How long Redis keeps heartbeats, where it is that store.
+    /// How long Redis keeps heartbeats, if it is the history store.
     pub recent: Duration,
 }
 
-/// Starts a node; must be called within a runtime.
+/// Starts a node; call it within a runtime.
 ///
 /// # Errors
-/// [`std::io::Error`] when the system has no random numbers.
+/// [`std::io::Error`] when the system provides no random numbers.
 pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
@@ -244,7 +244,7 @@ impl Drop for Supervised {
     }
 }
 
-/// None of these tasks ends while the node runs: one that does has broken down, and the node with it.
+/// No task ends while the node runs: one that does has failed, and with it the node.
 async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
     while let Some(ended) = tasks.join_next().await {
         match ended {
@@ -261,7 +261,7 @@ pub(crate) struct Resumed {
     pub(crate) known: Numbers,
     pub(crate) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
     pub(crate) cursor_of: Option<crate::cluster::ids::NodeId>,
-    /// All producers of the node, the store's included.
+    /// All producers of the node, including the store's.
     pub(crate) own: Vec<Nonce>,
     /// Where receiving began under the cursor's id.
     pub(crate) began: Option<crate::cluster::ids::MessageSeq>,
@@ -278,7 +278,7 @@ impl Resumed {
     }
 }
 
-/// Keeps the highest numbers on disk (E2), whenever they changed, at most twice a second.
+/// Saves the highest sequence numbers on disk (E2) when they change, at most twice a second.
 async fn keep_numbers(store_holder: Arc<StoreHolder>, mut status: watch::Receiver<Status>) {
     let mut kept = Numbers::default();
     while status.changed().await.is_ok() {

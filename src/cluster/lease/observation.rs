@@ -1,19 +1,19 @@
-//! What a waiter has seen of another's lease, by its own clock, and from when on it may claim it.
+//! What a waiter has observed of another holder's lease, by its own clock, and when it may claim the lease.
 //!
-//! 1. A claim is made only for a presence that was gone, or a record that was unchanged, at every look since some moment. The time counts from
-//!    when the first of these looks was answered.
-//! 2. How long that has to last is what the holder's record promises, its grace or its TTL, with the margin of `margins.rs`.
-//! 3. Another server process proves nothing about what was seen on the one before: everything is observed anew.
+//! 1. A claim requires a presence that was gone, or a record that was unchanged, in every observation since some moment.
+//!    The time counts from the answer of the first of these observations.
+//! 2. The required time is what the holder's record promises, its grace or its TTL, with the margin of `margins.rs`.
+//! 3. Another server process proves nothing about observations on the previous one: everything is observed anew.
 //!
-//! Not here: when to look (`holder/wait.rs`, `crate::engine::leases`), the leadership's record (`election.rs`), whether a claim is granted (the
-//! store checks it again).
+//! Not here: when to observe (`holder/wait.rs`, `crate::engine::leases`), the leadership's record (`election.rs`), granting
+//! a claim (the store checks it again).
 
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Claim, LeaseRecord, ServerId};
 use crate::cluster::time::{Moment, ServerTime};
 
-/// A value, and since when every look has shown the same one.
+/// A value, and since when every observation has shown the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steady<T>(Option<(T, Moment)>);
 
@@ -24,7 +24,7 @@ impl<T> Default for Steady<T> {
 }
 
 impl<T: PartialEq> Steady<T> {
-    /// Takes what a look at `now` showed; `None`: there was no such value.
+    /// Takes an observation made at `now`; `None`: there was no such value.
     pub fn see(&mut self, now: Moment, value: Option<T>) {
         let before = self.0.take();
         self.0 = value.map(|value| match before {
@@ -43,30 +43,30 @@ impl<T: PartialEq> Steady<T> {
 /// What may be claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimable {
-    /// Not before, on this node's clock.
+    /// The earliest time, on this node's clock.
     pub at: Moment,
-    /// What the store is told.
+    /// The claim for the store.
     pub claim: Claim,
-    /// Since when it has been seen.
+    /// Since when its condition has been observed.
     pub since: Moment,
 }
 
-/// See the module's text.
+/// The observations of one lease; see the head of this file.
 #[derive(Debug, Clone, Default)]
 pub struct HolderObservation {
     server: ServerId,
     record: Option<LeaseRecord>,
-    /// Token and renewal of the record.
+    /// The token and the renewal nonce of the record.
     unchanged: Steady<(Term, String)>,
-    /// Token and presence of a holder whose presence is gone.
+    /// The token and the presence of a holder whose presence is gone.
     gone: Steady<(Term, String)>,
     /// When the lease ends on this clock, by the server's last answer.
     ends_at: Moment,
 }
 
 impl HolderObservation {
-    /// Takes the record that `server` answered at its time `at`; the answer arrived at `now`. No record, or one without a holder, ends the
-    /// observation.
+    /// Takes the record that `server` answered at its time `at`; the answer arrived at `now`. Without a record or a holder,
+    /// the observation starts over.
     pub fn see(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
         let Some(record) = record.filter(|record| record.holder.is_some()) else {
             *self = Self::default();
@@ -83,13 +83,13 @@ impl HolderObservation {
         self.record = Some(record.clone());
     }
 
-    /// The record that was seen last; `None`: the lease was vacant.
+    /// The latest record; `None`: the lease was vacant.
     #[must_use]
     pub fn record(&self) -> Option<&LeaseRecord> {
         self.record.as_ref()
     }
 
-    /// Who holds the lease.
+    /// The holder of the lease.
     #[must_use]
     pub fn holder(&self) -> Option<&NodeId> {
         Some(&self.record.as_ref()?.holder.as_ref()?.node_id)
@@ -102,7 +102,7 @@ impl HolderObservation {
         holder.is_some_and(|holder| holder.presence.is_some())
     }
 
-    /// What may be claimed first.
+    /// The first possible claim.
     #[must_use]
     pub fn claimable(&self) -> Option<Claimable> {
         let record = self.record.as_ref()?;

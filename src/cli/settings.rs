@@ -11,7 +11,7 @@ use crate::cluster::ids::NodeId;
 use crate::cluster::members::member::Metadata;
 use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Sources};
 use crate::embedded::{self, Remembered, Seek};
-use crate::store::history::Stores;
+use crate::store::configured_history::Stores;
 use crate::store::redis::{Address, Target};
 
 /// Loads the configuration with everything that is known about it.

@@ -6,11 +6,14 @@
 //! Not here: the source of events (`stream_reader.rs`, `node/driver.rs`), events from before this process
 //! (`node/running.rs` reads them).
 
+mod feed;
+
+pub use feed::{EventFeed, Feed, FeedOptions};
+
 use crate::clock;
 use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::ids::EventSeq;
 use crate::cluster::time::{Moment, ServerTime};
-use crate::engine::node::handle::Feed;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

@@ -13,7 +13,7 @@ use crate::cluster::ids::Nonce;
 use crate::cluster::node::{Input, Standing};
 use crate::cluster::protocol::{Call, Fault, Identity, Instance, Reply, ServerId};
 use crate::cluster::time::Moment;
-use crate::engine::node::driver::{Msg, Status};
+use crate::engine::node::status::{Msg, Status};
 use crate::store::redis::RedisStore;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -15,7 +15,7 @@ use crate::cluster::node::Input;
 use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
 use crate::engine::events::Hub;
 use crate::engine::messages::sync::Sync;
-use crate::engine::node::driver::Msg;
+use crate::engine::node::status::Msg;
 use crate::store::Store;
 use crate::store::redis::{Page, Place, RedisStore};
 use std::sync::Arc;

@@ -3,9 +3,11 @@
 //! 1. One [`Store::call`] is one atomic transition; it is never sent twice by a store.
 //! 2. Nothing of Redis (its texts, types, errors) leaves this module.
 //!
-//! Two stores exist: `redis` for clusters, `memory` for the simulator; one contract suite runs on both.
+//! Two stores exist: `redis` for clusters, `memory` for the simulator (cargo feature `memory-store`); one contract suite runs on both.
 
+pub mod configured_history;
 pub mod history;
+#[cfg(feature = "memory-store")]
 pub mod memory;
 mod meter;
 pub mod mongodb;

@@ -224,6 +224,15 @@ impl History {
         lost.map(|a| (a.begun, a.ended + settle)).collect()
     }
 
+    /// Whether the clock of Redis went back before all data was lost: only survivors who know the numbers of before keep them rising then.
+    pub fn numbers_may_fall(&self) -> bool {
+        let applied = self.applied();
+        let mut done = applied.iter().filter(|applied| applied.skipped.is_none());
+        let Some(back) = done.find(|a| a.fault.kind == Kind::RedisClock && a.fault.jump_us() < 0) else { return false };
+        let lost_all = |a: &Applied| matches!(a.fault.kind, Kind::EmptyRestart | Kind::Flush) && a.ended > back.begun;
+        applied.iter().any(|a| a.skipped.is_none() && lost_all(a))
+    }
+
     /// Whether a fault of one of these kinds was carried out.
     pub fn had(&self, kinds: &[Kind]) -> bool {
         self.applied().iter().any(|a| a.skipped.is_none() && kinds.contains(&a.fault.kind))

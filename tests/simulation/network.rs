@@ -92,7 +92,7 @@ pub(crate) enum News {
     ClaimOn,
     SettleOn(u64),
     /// For a wrapper.
-    Hold(Box<holding::Input>),
+    Hold(Box<holder::Input>),
     ReadAgain,
     /// A client wants something.
     Wish(Wish),

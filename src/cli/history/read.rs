@@ -16,7 +16,8 @@ use crate::cluster::time::{ServerTime, millis};
 use crate::config::Config;
 use crate::engine::history::report_reader::{self, Present};
 use crate::engine::node::fresh_state;
-use crate::store::history::{HistoryFault, HistoryStore, Source, Stores};
+use crate::store::configured_history::Stores;
+use crate::store::history::{HistoryFault, HistoryStore, Source};
 use crate::store::redis::RedisStore;
 use std::time::Duration;
 

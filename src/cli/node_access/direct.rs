@@ -29,7 +29,7 @@ use crate::rpc::wire::event::AnyEvent;
 use crate::rpc::wire::heartbeat::HeartbeatResult;
 use crate::rpc::wire::state::ClusterState;
 use crate::store::Store;
-use crate::store::history::Stores;
+use crate::store::configured_history::Stores;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
 use tracing::Instrument;

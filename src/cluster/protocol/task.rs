@@ -110,27 +110,27 @@ pub enum TaskReply {
     Tasks(Vec<TaskSummary>),
 }
 
-/// A task to be done.
+/// A task to submit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// Its name.
+    /// The id of the task.
     pub id: TaskId,
-    /// What sort of work.
+    /// The kind of work.
     pub kind: TaskKind,
-    /// JSON text, at most [`crate::cluster::task::CONTENT_MAX`] bytes.
+    /// The payload, as JSON text of at most [`crate::cluster::task::CONTENT_MAX`] bytes.
     pub payload: String,
-    /// What a worker must have.
+    /// The requirements on the node that gets it.
     pub requires: Requirements,
-    /// Its rank among those that are ready.
+    /// Tasks with a higher priority are claimed first.
     pub priority: Priority,
     /// How long it waits before it is ready, at most [`crate::cluster::task::DELAY_MAX`].
     pub delay: Duration,
-    /// How often it is handed out before it counts as dead: 1 to [`crate::cluster::task::ATTEMPTS_MAX`].
+    /// The maximum number of attempts; after the last failed one the task is dead: 1 to [`crate::cluster::task::ATTEMPTS_MAX`].
     pub max_attempts: u32,
-    /// How long a worker has for it, unless extended: from [`crate::cluster::task::TIMEOUT_MIN`] to
+    /// How long one attempt may take without an extension: from [`crate::cluster::task::TIMEOUT_MIN`] to
     /// [`crate::cluster::task::TIMEOUT_MAX`].
     pub timeout: Duration,
-    /// The submission's own nonce: the same task again with the same nonce is the same submission, and answered as it was.
+    /// The nonce of the submission: the same task with the same nonce is the same submission, and gets the same answer.
     pub nonce: Nonce,
 }
 

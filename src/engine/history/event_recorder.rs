@@ -11,7 +11,7 @@ use crate::clock;
 use crate::cluster::ids::EventSeq;
 use crate::cluster::time::Moment;
 use crate::engine::events::Hub;
-use crate::engine::node::driver::Status;
+use crate::engine::node::status::Status;
 use crate::store::Store;
 use crate::store::history::{HistoryFault, HistoryStore};
 use crate::store::redis::RedisStore;

@@ -11,7 +11,8 @@ use super::spool::Spool;
 use crate::clock;
 use crate::cluster::history::{Sample, Summary};
 use crate::engine::node::handle::{Beat, Role};
-use crate::store::history::{Batch, HistoryFault, HistoryStore, Source, Stores};
+use crate::store::configured_history::Stores;
+use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
 use crate::store::mongodb::Patience;
 use std::time::Duration;
 

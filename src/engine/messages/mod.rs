@@ -6,6 +6,7 @@ pub mod outbox;
 pub(crate) mod progress;
 pub(crate) mod publisher;
 pub(crate) mod resume;
+pub(crate) mod resumed;
 pub(crate) mod store_holder;
 pub(crate) mod submission;
 pub(crate) mod sync;

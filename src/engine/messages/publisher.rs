@@ -6,7 +6,7 @@
 //!
 //! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
 
-use super::outbox::NodeStore;
+use super::outbox::{NodeStore, SavedChange};
 use super::progress::Progress;
 use super::sync::Sync;
 use crate::cluster::event::{Direction, LocalFact};
@@ -15,12 +15,12 @@ use crate::cluster::messages::batch_limit::Appetite;
 use crate::cluster::messages::message::{Outgoing, Producer};
 use crate::cluster::messages::packing::pack;
 use crate::cluster::node::Input;
-use crate::cluster::protocol::{Call, Fault, Identity, Publish, PublishReply, Reply};
+use crate::cluster::protocol::{Call, Fault, Identity, Numbers, Publish, PublishReply, Reply};
 use crate::engine::events::Hub;
+use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
-use crate::engine::node::driver::{Msg, Status};
-use crate::engine::node::start::Resumed;
+use crate::engine::node::status::{Msg, Status};
 use crate::engine::state_dir::StateError;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
@@ -146,17 +146,20 @@ impl Publisher {
     /// Asks for the mark of the store's producer.
     async fn ask_mark(&mut self, producer: Producer) -> Result<(), Fault> {
         match self.send(producer.clone(), &[]).await? {
-            Some(PublishReply::Marked { producer_seq, .. }) => self.confirm(producer, producer_seq, 0).await,
+            Some(PublishReply::Marked { producer_seq, seq }) => self.confirm(producer, (producer_seq, seq), 0).await,
             Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
             Some(_) => Err(Fault::Refused("unexpected reply to a request for a producer's mark".to_owned())),
             None => Ok(()),
         }
     }
 
-    /// Compares the mark with what the store has accepted and this process has sent.
-    async fn confirm(&mut self, producer: Producer, mark: u64, sent: u64) -> Result<(), Fault> {
+    /// Compares the mark, and the position of its message, with what the store has accepted and this process has sent.
+    async fn confirm(&mut self, producer: Producer, (mark, seq): (u64, MessageSeq), sent: u64) -> Result<(), Fault> {
         let of = producer.clone();
-        let confirm = move |store: &NodeStore| (store.producer() == of).then(|| store.confirm(mark, sent)).transpose();
+        let confirm = move |store: &NodeStore| {
+            let confirmed = || saw(store, seq).and_then(|()| store.confirm(mark, sent));
+            (store.producer() == of).then(confirmed).transpose()
+        };
         let confirmed = match self.store_holder.with(confirm).await {
             Some(Ok(Some(confirmed))) => confirmed,
             Some(Err(error)) => return Err(Fault::Unavailable(format!("cannot write to the outbox: {error}"))),
@@ -225,9 +228,9 @@ impl Publisher {
                 self.written(waiting, assigned).await;
                 Ok(())
             }
-            PublishReply::Marked { producer_seq, .. } if before.is_some_and(|sent| producer_seq > sent) => {
+            PublishReply::Marked { producer_seq, seq } if before.is_some_and(|sent| producer_seq > sent) => {
                 // This process did not send that: a snapshot of its machine continued elsewhere, or an earlier one here.
-                self.confirm(producer, producer_seq, before.unwrap_or_default()).await
+                self.confirm(producer, (producer_seq, seq), before.unwrap_or_default()).await
             }
             PublishReply::Marked { producer_seq, seq } => {
                 // An earlier write whose answer was lost: its last message is the mark, and it was written together with
@@ -273,7 +276,11 @@ impl Publisher {
         self.hub.publish_local(fact);
         let adopted = batch.producer.clone().filter(|_| batch.adopted);
         let remove = move |store: &NodeStore| match adopted {
-            Some(producer) => store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect()),
+            Some(producer) => {
+                // Before they leave the store, as `sent` does with its own.
+                saw(store, last.1)?;
+                store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect())
+            }
             None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
         };
         let removal = self.store_holder.with(remove).await;
@@ -281,4 +288,11 @@ impl Publisher {
             tracing::error!(%error, "cannot remove sent messages from the outbox; they will be recognised as duplicates");
         }
     }
+}
+
+/// (S1) Keeps the position of a message before it leaves the store, as [`NodeStore::sent`] does: should Redis lose it, the next process of this
+/// node knows a number that Redis does not.
+fn saw(store: &NodeStore, seq: MessageSeq) -> Result<(), StateError> {
+    let numbers = Some(Numbers { message: seq.0, ..Numbers::default() });
+    store.save(&SavedChange { numbers, ..SavedChange::default() })
 }

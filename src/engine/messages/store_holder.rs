@@ -6,7 +6,7 @@
 
 use super::outbox::NodeStore;
 use crate::cluster::ids::NodeId;
-use crate::engine::node::start::Resumed;
+use crate::engine::messages::resumed::Resumed;
 use crate::engine::state_dir::{StateDir, StateError};
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -21,7 +21,7 @@ use crate::engine::error::Error;
 use crate::engine::events::Hub;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
-use crate::engine::node::driver::{Msg, Status};
+use crate::engine::node::status::{Msg, Status};
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

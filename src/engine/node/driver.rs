@@ -6,18 +6,17 @@
 //!
 //! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
-use super::handle::StateView;
 use super::presence;
 use super::state_view;
+use super::status::{Msg, Status};
 use crate::clock;
-use crate::cluster::event::{ClusterEvent, Event, LocalFact};
+use crate::cluster::event::{Event, LocalFact};
 use crate::cluster::history::Sample;
-use crate::cluster::ids::{ClusterName, MessageSeq, NodeId};
-use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Request, Response, Standing, Ticket};
-use crate::cluster::protocol::{Call, Fault, Instance, Numbers, Reply, ServerId};
+use crate::cluster::ids::{ClusterName, MessageSeq};
+use crate::cluster::node::{Beaten, Effect, Input, Link, Node, Note, Refusal, Response, Standing, Ticket};
+use crate::cluster::protocol::{Call, Fault, Reply, ServerId};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::Moment;
-use crate::engine::error::Error;
 use crate::engine::events::Hub;
 use crate::engine::history::{self, History};
 use crate::engine::leases::Leases;
@@ -32,54 +31,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, debug_span};
-
-/// A message to the loop.
-pub(crate) enum Msg {
-    Input(Input),
-    /// A client's request, with the span of that request.
-    Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
-    State(oneshot::Sender<(StateView, Moment)>),
-    /// A question for the samples that the node has not sent yet.
-    Carried(oneshot::Sender<Vec<Sample>>),
-    /// An event of the cluster.
-    News(ClusterEvent),
-}
-
-/// What other tasks need to know about the node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Status {
-    pub(crate) standing: Standing,
-    pub(crate) settled: bool,
-    /// Whether Redis accepts this node's heartbeats.
-    pub(crate) link: bool,
-    /// Whether Redis also has room for more data.
-    pub(crate) well: bool,
-    pub(crate) leads: bool,
-    pub(crate) node_id: NodeId,
-    pub(crate) epoch: String,
-    pub(crate) numbers: Numbers,
-    /// The heartbeat interval of the cluster.
-    pub(crate) interval: Duration,
-    /// The presence grace of the cluster.
-    pub(crate) grace: Duration,
-}
-
-impl Status {
-    pub(crate) fn instance(&self) -> Option<&Instance> {
-        match &self.standing {
-            Standing::Member(instance) => Some(instance),
-            _ => None,
-        }
-    }
-
-    /// The error for a request that needs membership.
-    pub(crate) fn refusal(&self) -> Error {
-        match &self.standing {
-            Standing::Refused(holder) => Error::NodeIdInUse { node_id: self.node_id.clone(), holder: holder.clone() },
-            _ => Error::NotJoined,
-        }
-    }
-}
 
 type Answered = (Ticket, Moment, Result<(Reply, ServerId), Fault>);
 

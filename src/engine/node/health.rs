@@ -5,9 +5,9 @@
 //!
 //! Not here: the names of the metrics (`metrics/`), serving them (`crate::rpc`).
 
-use super::driver::Msg;
 use super::handle::{Health, Observed, Role, StateView};
 use super::running::RunningNode;
+use super::status::Msg;
 use crate::clock;
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::members::member::Status;

@@ -4,13 +4,13 @@
 //!
 //! Not here: the rules of joining (`crate::cluster::node`), the store (`outbox`).
 
-use super::driver::Msg;
 use super::handle::{JoinRequest, Joined, Node};
 use super::running::RunningNode;
-use super::start::Resumed;
+use super::status::Msg;
 use crate::cluster::ids::NodeId;
 use crate::cluster::node::{Input, JoinAsk, Request, Response};
 use crate::engine::error::Error;
+use crate::engine::messages::resumed::Resumed;
 use crate::engine::refusals::unexpected;
 use crate::engine::state_dir::StateError;
 use std::time::Duration;

@@ -12,3 +12,4 @@ pub(crate) mod running;
 pub(crate) mod running_work;
 pub(crate) mod start;
 pub(crate) mod state_view;
+pub(crate) mod status;

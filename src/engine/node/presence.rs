@@ -5,7 +5,7 @@
 //!
 //! Not here: when to ping (`crate::cluster::node`), the connection itself (`crate::store::redis`).
 
-use super::driver::Msg;
+use super::status::Msg;
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::node::Input;

@@ -5,12 +5,8 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
-use super::driver::{Msg, Status};
-use super::handle::{
-    Beat, Delivery, ElectRequest, Elected, Feed, FeedOptions, JoinRequest, Joined, Left, Node, Role, StateView,
-    SyncRequest, Synced,
-};
 use super::start::Supervised;
+use super::status::{Msg, Status};
 use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId};
@@ -19,6 +15,7 @@ use crate::cluster::settings::{MAX_SYNC_LIMIT, SyncSettings};
 use crate::cluster::time::millis;
 use crate::engine::error::Error;
 use crate::engine::events::Hub;
+use crate::engine::events::{Feed, FeedOptions};
 use crate::engine::history::History;
 use crate::engine::leases::Leases;
 use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange};
@@ -28,6 +25,9 @@ use crate::engine::messages::submission::{self, Sent};
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Counted, Metrics};
 use crate::engine::node::fresh_state;
+use crate::engine::node::handle::{
+    Beat, Delivery, ElectRequest, Elected, JoinRequest, Joined, Left, Node, Role, StateView, SyncRequest, Synced,
+};
 use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use crate::engine::store_calls::gone;
 use crate::engine::tasks::Tasks;

@@ -5,9 +5,10 @@
 //!
 //! Not here: the running node (`running.rs`).
 
-use super::driver::{Driver, Msg, Status};
+use super::driver::Driver;
 use super::presence;
 use super::running::RunningNode;
+use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, Nonce};
 use crate::cluster::members::member::Metadata;
@@ -23,6 +24,7 @@ use crate::engine::leases::Leases;
 use crate::engine::messages::outbox::NodeStore;
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::publisher::Publisher;
+use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
@@ -31,7 +33,7 @@ use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
 use crate::engine::tasks::Tasks;
 use crate::store::Meter;
-use crate::store::history::Stores;
+use crate::store::configured_history::Stores;
 use crate::store::redis::{RedisStore, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -252,29 +254,6 @@ async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
             Err(error) => tracing::error!(%error, "an internal task of the node failed; the node cannot continue"),
         }
         failing.send_replace(true);
-    }
-}
-
-/// What an earlier process of the node left on disk.
-pub(crate) struct Resumed {
-    pub(crate) producer: Nonce,
-    pub(crate) known: Numbers,
-    pub(crate) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
-    pub(crate) cursor_of: Option<crate::cluster::ids::NodeId>,
-    /// All producers of the node, including the store's.
-    pub(crate) own: Vec<Nonce>,
-    /// Where receiving began under the cursor's id.
-    pub(crate) began: Option<crate::cluster::ids::MessageSeq>,
-}
-
-impl Resumed {
-    pub(crate) fn of(store: &NodeStore) -> Self {
-        let saved = store.saved();
-        let cursor = saved.cursor.zip(saved.epoch.map(|epoch| epoch.to_string()));
-        let read = cursor.as_ref().map(|(seq, _)| seq.0).unwrap_or_default();
-        let known = saved.numbers.max(Numbers { message: read, ..Numbers::default() });
-        let (began, cursor_of) = saved.place.map(|place| (place.began, place.owner)).unzip();
-        Self { producer: store.producer(), known, cursor, cursor_of, own: store.producers(), began }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::{Call, Effect, Method};
 use crate::cluster::ids::EventSeq;
-use crate::engine::node::handle::FeedOptions;
+use crate::engine::events::FeedOptions;
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::module::AfterWrite;

@@ -3,14 +3,14 @@
 //! Not here: the fields themselves (`fields.rs`), leases (`decode_leases.rs`), the streams (`streams.rs`).
 
 use super::decode_leases;
-use super::fields::{Fields, Malformed};
+use super::fields::{Fields, Malformed, identity, named_identity, time};
 use super::task;
 use super::unreadable::What;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
-    Call, CampaignReply, Census, DataSet, Delta, HandOver, Identity, Instance, JoinReply, LeaderRecord, LeaseNews,
-    Numbers, PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
+    Call, CampaignReply, Census, DataSet, Delta, HandOver, Instance, JoinReply, LeaderRecord, LeaseNews, Numbers,
+    PublishReply, Reply, SettingsReply, TickReply, ViewReply, WatchReply,
 };
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::task::TaskState;
@@ -89,25 +89,6 @@ fn census(f: &mut Fields) -> Result<Census, Malformed> {
         tasks.extend(TaskState::from_word(state).zip(count));
     }
     Ok(Census { leases, tasks })
-}
-
-pub(super) fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {
-    f.number("time").map(ServerTime)
-}
-
-pub(super) fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
-    named_identity(&f.text("status")?)
-}
-
-pub(super) fn named_identity(status: &str) -> Result<Identity, Malformed> {
-    Ok(match status {
-        "ok" => Identity::Ok,
-        "unknown" => Identity::Unknown,
-        "replaced" => Identity::Replaced,
-        "gone" => Identity::Gone,
-        "epoch" => Identity::Epoch,
-        other => return Err(Malformed(format!("unknown status {other:?}"))),
-    })
 }
 
 fn hand_over(status: &str) -> Result<HandOver, Malformed> {

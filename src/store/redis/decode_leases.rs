@@ -2,8 +2,7 @@
 //!
 //! Not here: which script answers (`encode.rs`), the other replies (`decode.rs`).
 
-use super::decode::{identity, named_identity, time};
-use super::fields::{Fields, Malformed};
+use super::fields::{Fields, Malformed, identity, named_identity, time};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use crate::cluster::protocol::{
     AcquireReply, Acquired, DrainReply, LeaseCall, LeaseRecord, LeaseReply, Once, OnceGrant, Owner, Refusal, Renewed,

@@ -4,6 +4,8 @@
 //!
 //! Not here: which fields a reply has (`decode.rs`).
 
+use crate::cluster::protocol::Identity;
+use crate::cluster::time::ServerTime;
 use redis::Value;
 
 /// A reply that is not as the script's header says.
@@ -76,4 +78,23 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         _ => "something else",
     }
+}
+
+pub(super) fn time(f: &mut Fields) -> Result<ServerTime, Malformed> {
+    f.number("time").map(ServerTime)
+}
+
+pub(super) fn identity(f: &mut Fields) -> Result<Identity, Malformed> {
+    named_identity(&f.text("status")?)
+}
+
+pub(super) fn named_identity(status: &str) -> Result<Identity, Malformed> {
+    Ok(match status {
+        "ok" => Identity::Ok,
+        "unknown" => Identity::Unknown,
+        "replaced" => Identity::Replaced,
+        "gone" => Identity::Gone,
+        "epoch" => Identity::Epoch,
+        other => return Err(Malformed(format!("unknown status {other:?}"))),
+    })
 }

@@ -4,8 +4,7 @@
 //!
 //! Not here: all other calls (`encode.rs`, `decode.rs`).
 
-use super::decode::identity;
-use super::fields::{Fields, Malformed};
+use super::fields::{Fields, Malformed, identity};
 use super::scripts::{self, Script};
 use super::unreadable::What;
 use crate::cluster::ids::{NodeId, TaskToken};

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {
     let (sent, received) = (case.history.sent().clone(), case.history.received().clone());
-    let mut problems: Vec<String> = missing(case.history, &(0..case.plan.nodes.len()).collect::<Vec<_>>())
-        .into_iter()
-        .map(|what| format!("S1: {what}"))
-        .collect();
+    let nodes: Vec<usize> = (0..case.plan.nodes.len()).collect();
+    let other = case.history.other_versions(case.plan);
+    let mut problems: Vec<String> =
+        missing(case.history, &nodes, &other).into_iter().map(|what| format!("S1: {what}")).collect();
     let known: HashMap<&str, &Sent> = sent.values().flatten().map(|sent| (sent.id.as_str(), sent)).collect();
     for (place, mine) in &received {
         problems.extend(strangers(*place, mine, &known));
@@ -28,7 +28,7 @@ pub fn judge(case: &Case<'_>) -> Vec<String> {
 }
 
 /// Accepted messages that one of these nodes neither got nor was told to have lost, so far.
-pub fn missing(history: &History, nodes: &[usize]) -> Vec<String> {
+pub fn missing(history: &History, nodes: &[usize], other: &BTreeSet<usize>) -> Vec<String> {
     let (sent, received, taken) = (history.sent(), history.received(), taken_over(history));
     let mut places: HashMap<&str, BTreeSet<u64>> = HashMap::new();
     let mut got: Vec<BTreeSet<&str>> =
@@ -51,6 +51,10 @@ pub fn missing(history: &History, nodes: &[usize]) -> Vec<String> {
                 continue;
             }
             let seqs = places.get(message.id.as_str());
+            // In the outbox of another version's node, which may have been expelled for good.
+            if seqs.is_none() && other.contains(&sender) {
+                continue;
+            }
             let gaps = &received.get(&place).unwrap_or(&none).gaps;
             // One whose place nobody knows may have been lost with any gap that was told after it was sent.
             let covered = gaps.iter().any(|(from, to, at)| {

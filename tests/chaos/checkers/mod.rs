@@ -18,8 +18,10 @@
 //! 5. M2: a node is told to have left only when something happened to it itself, not to Redis alone.
 //! 6. Where Redis is full, or a disk is, calls may be refused; what was accepted counts as ever.
 //! 7. Of a node that was of another version at some time, what it was told and got itself is not judged, nor that it was late with
-//!    heartbeats: that version has faults of its own.
-//! 8. Progress: when the last fault is over, all of it works again within a bound.
+//!    heartbeats, nor that a message never left its outbox: that version has faults of its own.
+//! 8. Where the clock of Redis went back before all its data was lost, tokens, terms and incarnations need not rise: whoever knew the numbers of
+//!    before may be away when the new data set begins (README, what is not promised).
+//! 9. Progress: when the last fault is over, all of it works again within a bound.
 //!
 //! Not here: times without a leader (`leaderless.rs`), which are measured and compared with a bound, but only in long runs.
 

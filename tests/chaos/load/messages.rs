@@ -133,5 +133,5 @@ pub fn receive(world: &World, slot: &Slot) {
 pub fn missing(world: &World) -> usize {
     let other = world.history.other_versions(&world.plan);
     let nodes: Vec<usize> = (0..world.slots.len()).filter(|place| !other.contains(place)).collect();
-    crate::checkers::messages::missing(&world.history, &nodes).len()
+    crate::checkers::messages::missing(&world.history, &nodes, &other).len()
 }

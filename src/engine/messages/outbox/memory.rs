@@ -87,6 +87,11 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// A message of this node stood at this position.
+    pub(super) fn saw_message(&mut self, seq: MessageSeq) {
+        self.numbers.message = self.numbers.message.max(seq.0);
+    }
+
     pub(super) fn apply(&mut self, change: &SavedChange) {
         self.incarnation = change.incarnation.unwrap_or(self.incarnation);
         self.epoch = change.epoch.clone().or(self.epoch.take());

@@ -206,8 +206,14 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Removes messages that are in the stream, and remembers their positions.
+    /// Removes messages that are in the stream, and remembers their positions. (S1) The newest position is saved in the same
+    /// transaction: if Redis loses the message, the next process of this node knows a sequence number that Redis does not,
+    /// and all members get a gap.
     pub(super) fn sent(&mut self, assigned: &[(u64, MessageSeq)]) -> Result<(), redb::Error> {
+        if let Some(newest) = assigned.iter().map(|(_, seq)| *seq).max() {
+            self.facts.saw_message(newest);
+            self.facts_changed = true;
+        }
         for (seq, entry) in assigned {
             let removed = self.unsent.remove(seq)?.map(|json| json.value().len() as u64);
             if let Some(bytes) = removed {

@@ -2,8 +2,9 @@
 //!
 //! 1. What [`NodeStore::accept`] answered as new and nobody removed comes out again, as it was put in, in its order.
 //! 2. What comes out was put in: a call whose answer was lost is there as a whole or not at all.
-//! 3. No sequence is given twice to two messages, and an id that was answered as new is a duplicate after the crash.
-//! 4. A damaged store (flipped bits, a sync that the disk only pretended) is set aside with an error in the log, or goes back to the
+//! 3. The position of what left the outbox is known: it is in the same write.
+//! 4. No sequence is given twice to two messages, and an id that was answered as new is a duplicate after the crash.
+//! 5. A damaged store (flipped bits, a sync that the disk only pretended) is set aside with an error in the log, or goes back to the
 //!    write before with a warning; it never gives out anything that was not put in, and never panics.
 //!
 //! `CRASHES=10000 cargo test --lib outbox::tests::crashes` runs as many; `SEED=n` runs one story. A failing seed is printed.
@@ -100,6 +101,13 @@ fn check(store: &NodeStore, known: &mut Known, exact: bool) {
     if exact {
         for (seq, id) in &known.waiting {
             assert_eq!(there.get(seq), Some(id), "message {seq} was answered and is lost");
+        }
+        let gone = known.removed.keys().filter(|seq| !there.contains_key(seq)).max();
+        if let Some(seq) = gone {
+            assert!(
+                store.saved().numbers.message >= *seq + 1000,
+                "the position of message {seq} is not known any more"
+            );
         }
         if let Some(cursor) = known.cursor {
             assert_eq!(store.saved().cursor, Some(cursor), "what was saved durably is there");

@@ -28,9 +28,8 @@ struct CallMeter {
 
 impl CallMeters {
     pub(super) fn registered(registry: &Registry) -> Result<Self, Error> {
-        let calls =
-            "Calls to Redis; unavailable: no answer, or the connection was lost; refused: answered with an error.";
-        let seconds = "How long Redis took for calls that it answered.";
+        let calls = "Calls to Redis, by outcome: ok; unavailable, no answer or a lost connection; refused, an error.";
+        let seconds = "Duration of calls that Redis answered.";
         Ok(Self {
             calls: labelled(registry, "clawster_redis_calls_total", calls, &["call", "outcome"])?,
             seconds: spreads(registry, "clawster_redis_call_seconds", seconds, &ROUND_TRIP_BUCKETS, "call")?,

@@ -85,34 +85,34 @@ impl Metrics {
 
     fn registered() -> Result<Self, Error> {
         let registry = Registry::new();
-        let beats = "Heartbeats of this node: ok, taken by Redis; failed, attempts that had no answer.";
+        let beats = "Heartbeats of this node: ok, accepted by Redis; failed, attempts without an answer.";
         let beats = labelled(&registry, "clawster_heartbeats_total", beats, &["outcome"])?;
         let events = "Events of the cluster that this node saw.";
         let events = labelled(&registry, "clawster_events_total", events, &["event"])?;
         for name in EVENTS {
             events.get_metric_with_label_values(&[name])?;
         }
-        let requests = "Requests of clients by method; outcome is ok or the kind of the error.";
-        let request_seconds = "How long requests of clients took, waiting included.";
+        let requests = "Requests of clients, by method; outcome is ok or the kind of the error.";
+        let request_seconds = "Duration of clients' requests, including waiting.";
         Ok(Self {
             beats_ok: beats.get_metric_with_label_values(&["ok"])?,
             beats_failed: beats.get_metric_with_label_values(&["failed"])?,
             delay: spread(
                 &registry,
                 "clawster_heartbeat_delay_seconds",
-                "From the instant at which a heartbeat was due to its answer.",
+                "Time from when a heartbeat was due to its answer.",
                 &DELAY_BUCKETS,
             )?,
             round_trip: spread(
                 &registry,
                 "clawster_heartbeat_round_trip_seconds",
-                "From sending the heartbeat that Redis took to its answer.",
+                "Time from sending an accepted heartbeat to its answer.",
                 &ROUND_TRIP_BUCKETS,
             )?,
             leader_changes: counter(
                 &registry,
                 "clawster_leader_changes_total",
-                "Elections of another leader than the one before that this node saw.",
+                "Changes of the leader that this node saw.",
             )?,
             events,
             messages_sent: counter(
@@ -133,17 +133,17 @@ impl Metrics {
             history_dropped: counter(
                 &registry,
                 "clawster_history_dropped_total",
-                "Heartbeats of this node that were not recorded, because the spool on disk was full or broken.",
+                "Heartbeats of this node that were not recorded because the spool on disk was full or failed.",
             )?,
             history_waiting: gauge(
                 &registry,
                 "clawster_history_waiting",
-                "Heartbeats that wait in memory to be recorded.",
+                "Heartbeats in memory that are not recorded yet.",
             )?,
             history_spooled: gauge(
                 &registry,
                 "clawster_history_spooled",
-                "Heartbeats that wait on disk to be recorded.",
+                "Heartbeats on disk that are not recorded yet.",
             )?,
             requests: labelled(&registry, "clawster_requests_total", requests, &["method", "outcome"])?,
             request_seconds: spreads(

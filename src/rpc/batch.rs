@@ -144,7 +144,7 @@ async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answ
         Item::Call(call) => {
             let span = module.span(&call);
             let outcome = module.call(session, &call.method, call.params).instrument(span.clone()).await;
-            outcome.tell(&span);
+            outcome.record_in(&span);
             call.id.map(|id| Answered::new(session, id, outcome))
         }
     }
@@ -174,7 +174,7 @@ mod tests {
     fn what_there_is_no_room_for_is_refused_unless_that_saves_nothing() {
         let unwritten = Budget::new(1_000);
         let session = Session::new(mpsc::channel(1).0, Arc::clone(&unwritten));
-        let outcome = |bytes: usize| Outcome { tail: "x".repeat(bytes), after: Vec::new() };
+        let outcome = |bytes: usize| Outcome { tail: "x".repeat(bytes), error: None, after: Vec::new() };
         let first = Answered::new(&session, null(), outcome(900));
         assert!(first.outcome.tail.starts_with('x') && unwritten.used() > 900);
         let second = Answered::new(&session, null(), outcome(900));

@@ -23,8 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The maximum length of a line from the server, in bytes: over twice the longest answer, because line separators in it are
-/// escaped.
+/// The maximum length of a line, in bytes: over twice the longest answer, because line separators in it are escaped.
 const MAX_ANSWER_BYTES: usize = 40 << 20;
 /// The maximum number of requests that wait to be written.
 const REQUESTS_QUEUED: usize = 64;
@@ -197,8 +196,7 @@ impl Client {
     /// Connects to the socket of a running node.
     ///
     /// # Errors
-    /// [`ClientError::NoNode`] when nothing listens, [`ClientError::Foreign`] when a process of another user does,
-    /// [`ClientError::Connect`] otherwise.
+    /// See [`ClientError`].
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
         let shown = path.display().to_string();
@@ -252,8 +250,7 @@ impl Client {
         self.call(method, params).await
     }
 
-    /// Subscribes to events; see [`SubscribeParams`]. The receiver ends when the connection does. Keep receiving: see the
-    /// third invariant of this file.
+    /// Subscribes to events. The receiver ends when the connection does. Keep receiving: see invariant 3 of this file.
     ///
     /// # Errors
     /// See [`CallError`].

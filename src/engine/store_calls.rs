@@ -7,6 +7,7 @@
 //! Not here: calls of the pure node (`driver.rs`), messages (`publisher.rs`).
 
 use super::error::Error;
+use super::random;
 use super::refusals::{unavailable, unexpected};
 use crate::clock;
 use crate::cluster::ids::Nonce;
@@ -136,8 +137,5 @@ pub(super) fn gone() -> Error {
 
 /// A new random nonce.
 pub(super) fn nonce() -> Result<Nonce, Error> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))?;
-    Ok(Nonce::from_bytes(random))
+    random::nonce().map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))
 }

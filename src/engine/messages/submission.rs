@@ -4,11 +4,12 @@
 
 use super::outbox::{Accepted, Drafted};
 use super::progress::Progress;
-use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Message;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::engine::error::Error;
 use crate::engine::node::handle::Draft;
+use crate::engine::store_calls::nonce;
 
 /// The minimum number of bytes that a message adds to its payload and id as JSON.
 const FRAME: usize = 20;
@@ -50,10 +51,7 @@ fn recipients(names: &[String]) -> Result<Vec<NodeId>, Error> {
 }
 
 fn generated() -> Result<String, Error> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))?;
-    Ok(Nonce::from_bytes(random).to_string())
+    nonce().map(|nonce| nonce.to_string())
 }
 
 /// What happened to the messages of a call.

@@ -10,7 +10,7 @@ use super::presence;
 use super::running::RunningNode;
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
-use crate::cluster::ids::{ClusterName, Nonce};
+use crate::cluster::ids::ClusterName;
 use crate::cluster::members::member::Metadata;
 use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
@@ -28,6 +28,7 @@ use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
+use crate::engine::random;
 use crate::engine::state_dir::StateDir;
 use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
@@ -83,8 +84,7 @@ pub struct Start {
 /// # Errors
 /// [`std::io::Error`] when the system provides no random numbers.
 pub fn start(start: Start) -> std::io::Result<RunningNode> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let process = random::nonce()?;
     let (kept, holder) = match start.store {
         Ok(store) => (Some(store), None),
         Err(holder) => (None, Some(holder)),
@@ -99,8 +99,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         timing: start.timing,
         remembered,
         retry: start.retry,
-        process: Nonce::from_bytes(random),
-        producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
+        process: process.clone(),
+        producer: resumed.as_ref().map_or_else(|| process.clone(), |r| r.producer.clone()),
         known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
         cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
         cursor_of: resumed.and_then(|r| r.cursor_of),
@@ -130,7 +130,6 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let store = Arc::new(RedisStore::new(start.target, &start.cluster).counted(meter).keep_history(start.recent));
     let hub = Hub::new();
     let mut tasks = JoinSet::new();
-    let process = Nonce::from_bytes(random);
     let around = Surroundings {
         state_dir: &start.state_dir,
         process: process.as_str(),
@@ -204,7 +203,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
     let for_acks = Arc::clone(&sync);
-    tasks.spawn(async move { for_acks.tell_acknowledged().await });
+    tasks.spawn(async move { for_acks.send_acknowledgements().await });
     let for_vacating = Arc::clone(&sync);
     tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
     let for_beginnings = Arc::clone(&sync);

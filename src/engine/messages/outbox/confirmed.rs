@@ -14,11 +14,10 @@ use super::tables::TEXTS;
 use super::transaction::Change;
 use super::writer::Job;
 use super::{NodeStore, Shared};
-use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
+use crate::engine::random;
 use crate::engine::state_dir::StateError;
 use redb::{ReadableTable, WriteTransaction};
-use std::io;
 use std::sync::PoisonError;
 
 /// The result of checking the mark of a store's producer.
@@ -85,10 +84,8 @@ impl NodeStore {
             self.ask(|reply| Job::Confirm { renewed: None, reply })?;
             return Ok(Confirmed { border, renewed: None });
         }
-        let mut bytes = [0; 16];
         let path = self.shared.disk.path();
-        getrandom::fill(&mut bytes).map_err(|error| StateError::io(&path, &io::Error::other(error.to_string())))?;
-        let producer = Nonce::from_bytes(bytes);
+        let producer = random::nonce().map_err(|error| StateError::io(&path, &error))?;
         let renewed = Some((producer.clone(), border));
         self.ask(|reply| Job::Confirm { renewed, reply })?;
         Ok(Confirmed { border, renewed: Some(producer) })

@@ -11,6 +11,7 @@ use super::memory::{Mark, Memory, Unsent};
 use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
 use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
+use crate::engine::random;
 use crate::engine::state_dir::{StateError, private_file};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
@@ -276,9 +277,8 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
             Some(other) => return Err(redb::Error::Corrupted(format!("its format is {other}, not {FORMAT}"))),
             None => {}
         }
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| redb::Error::Io(io::Error::other(error.to_string())))?;
-        texts.insert("producer", Nonce::from_bytes(bytes).as_str())?;
+        let producer = random::nonce().map_err(redb::Error::Io)?;
+        texts.insert("producer", producer.as_str())?;
         numbers.insert("format", FORMAT)?;
         transaction.open_table(UNSENT)?;
         transaction.open_table(IDS)?;

@@ -300,7 +300,7 @@ impl Oneshot<'_> {
             let now = clock::now();
             let watch = Some((reply.same_server, reply.leader_channel));
             let look = LeaderLook { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
-            observation.see(now, &look, shared.timing.lease_ttl);
+            observation.observe(now, &look, shared.timing.lease_ttl);
             let Some(chance) = observation.chance(&self.node_id, shared.promise(), 0) else {
                 return Ok(None);
             };

@@ -34,13 +34,13 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 const FOREIGN: Duration = Duration::from_millis(250);
 
 /// A rate-limited warning that messages arrive in smaller portions than requested.
-struct Complaint(Seldom);
+struct RateLimitedWarning(Seldom);
 
-static LESS: Complaint = Complaint(Seldom::new(1));
-static STUCK: Complaint = Complaint(Seldom::new(1));
+static FEWER_ENTRIES: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
+static READ_FAILED: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
 
-impl Complaint {
-    fn say(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
+impl RateLimitedWarning {
+    fn warn(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
         // The first failure may be a restart of Redis.
         if appetite.count() < 16
             && let Some(unsaid) = self.0.due()
@@ -151,7 +151,7 @@ impl Reader {
                     // While Redis does not answer at all, the size of the answer is not the reason.
                     if self.sync.is_linked() {
                         appetite.failed();
-                        STUCK.say(appetite, &why);
+                        READ_FAILED.warn(appetite, &why);
                     }
                     return Err(why);
                 }
@@ -160,7 +160,7 @@ impl Reader {
                 continue;
             }
             if appetite.fed(page.entries.len()) > 0 {
-                LESS.say(appetite, &"they arrive now");
+                FEWER_ENTRIES.warn(appetite, &"they arrive now");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;
             passed = Some((asked, taken.end.unwrap_or(from)));

@@ -272,7 +272,7 @@ impl World {
                     self.later(end, Due::CommandEnds(at, number, true));
                 }
             }
-            Effect::Say(told) => self.coverage.see(match told {
+            Effect::Report(told) => self.coverage.see(match told {
                 Told::Waiting { .. } => "run --lease: waits",
                 Told::Draining => "run --lease: waits for the end of a drain",
                 Told::Away(_) => "run --lease: Redis away",

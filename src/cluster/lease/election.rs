@@ -92,7 +92,7 @@ pub struct Observation {
 impl Observation {
     /// Takes an answer that arrived at `now`. `patience` is the longest pause between two answers that still counts as
     /// continuous observation: after a longer one (Redis was away) everything is observed anew.
-    pub fn see(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
+    pub fn observe(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
         let key = match look.record {
             None => Key::Absent,
             Some(record) => Key::Record(record.term, record.nonce.clone()),
@@ -123,7 +123,7 @@ impl Observation {
 
     fn see_presence(&mut self, now: Moment, record: Option<&LeaderRecord>, same_server: bool) {
         let gone = record.filter(|r| same_server && !r.present && r.holder.is_some()).and_then(|r| r.presence.clone());
-        self.gone.see(now, gone);
+        self.gone.observe(now, gone);
     }
 
     /// Forgets everything, because the connection to the store was in doubt.

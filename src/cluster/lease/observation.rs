@@ -25,7 +25,7 @@ impl<T> Default for Steady<T> {
 
 impl<T: PartialEq> Steady<T> {
     /// Takes an observation made at `now`; `None`: there was no such value.
-    pub fn see(&mut self, now: Moment, value: Option<T>) {
+    pub fn observe(&mut self, now: Moment, value: Option<T>) {
         let before = self.0.take();
         self.0 = value.map(|value| match before {
             Some((known, since)) if known == value => (known, since),
@@ -67,7 +67,7 @@ pub struct HolderObservation {
 impl HolderObservation {
     /// Takes the record that `server` answered at its time `at`; the answer arrived at `now`. Without a record or a holder,
     /// the observation starts over.
-    pub fn see(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
+    pub fn observe(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
         let Some(record) = record.filter(|record| record.holder.is_some()) else {
             *self = Self::default();
             return;
@@ -77,8 +77,8 @@ impl HolderObservation {
         }
         let presence = record.holder.as_ref().and_then(|holder| holder.presence.as_ref());
         let gone = presence.filter(|_| record.same_server && !record.present);
-        self.unchanged.see(now, Some((record.token, record.nonce.clone())));
-        self.gone.see(now, gone.map(|presence| (record.token, presence.to_string())));
+        self.unchanged.observe(now, Some((record.token, record.nonce.clone())));
+        self.gone.observe(now, gone.map(|presence| (record.token, presence.to_string())));
         self.ends_at = now + record.expires_at.since(at);
         self.record = Some(record.clone());
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn look(seen: &mut HolderObservation, ms: u64, record: Option<&LeaseRecord>) {
-        seen.see(at(ms), ServerTime(1), record, &server("s"));
+        seen.observe(at(ms), ServerTime(1), record, &server("s"));
     }
 
     fn claim_at(seen: &HolderObservation) -> (u64, bool) {
@@ -194,7 +194,7 @@ mod tests {
     fn another_server_process_is_observed_anew() {
         let mut seen = HolderObservation::default();
         look(&mut seen, 0, Some(&record(1, "n", false)));
-        seen.see(at(900), ServerTime(1), Some(&record(1, "n", false)), &server("t"));
+        seen.observe(at(900), ServerTime(1), Some(&record(1, "n", false)), &server("t"));
         assert_eq!(claim_at(&seen), (1_950, true));
     }
 
@@ -212,7 +212,7 @@ mod tests {
                 let record = LeaseRecord { same_server: same, ..record(token, &format!("n{nonce}"), present) };
                 let record = (rare > 0).then_some(record);
                 let on = server(if rare == 1 { "t" } else { "s" });
-                seen.see(at(now), ServerTime(1), record.as_ref(), &on);
+                seen.observe(at(now), ServerTime(1), record.as_ref(), &on);
                 history.push((now, record, on.clone()));
                 let Some(claimable) = seen.claimable() else { continue };
                 let (Claim::Presence { token, .. } | Claim::Expired { token, .. }) = claimable.claim.clone();

@@ -157,7 +157,7 @@ impl Node {
                 self.beaten(now, sent, reply.now, attempts);
                 self.beat_done(now, sent, reply.now, attempts);
                 if reply.outdated {
-                    self.say_again(now);
+                    self.restate(now);
                 }
             }
             Identity::Replaced => self.replaced(),
@@ -245,7 +245,7 @@ impl Node {
         watch: Option<(bool, bool)>,
     ) {
         let patience = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
-        self.observation.see(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
+        self.observation.observe(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
         self.view.take_leader(leader);
         self.compare_with_record(now);
     }

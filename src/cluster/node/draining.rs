@@ -112,7 +112,7 @@ impl Node {
             // Data was lost: the next heartbeat repairs that, and the store is told then.
             _ => {
                 self.beat_now(now);
-                self.drain_in_vain(now, "the node is renewing its membership and tells Redis after that");
+                self.refuse_drain(now, "the node is renewing its membership and tells Redis after that");
                 return;
             }
         }
@@ -142,19 +142,19 @@ impl Node {
             // It may have been executed, or may still be.
             self.draining.told = None;
             let why = format!("{fault}; this node tells Redis as soon as it can, call again to see whether it has");
-            self.drain_in_vain(now, &why);
+            self.refuse_drain(now, &why);
         } else {
             if asked && self.draining.told == Some(!enabled) {
                 // Nothing happened, and the client is told so: the state stays as it was.
                 self.draining.wanted = !enabled;
                 self.revision += 1;
             }
-            self.drain_in_vain(now, &fault.to_string());
+            self.refuse_drain(now, &fault.to_string());
         }
         self.lead_again(now, lost);
     }
 
-    fn drain_in_vain(&mut self, now: Moment, why: &str) {
+    fn refuse_drain(&mut self, now: Moment, why: &str) {
         self.draining.after = now + DRAIN_RETRY_DELAY;
         for (client, _) in std::mem::take(&mut self.draining.clients) {
             self.reply(client, Err(Refusal::Unavailable(why.to_owned())));

@@ -89,7 +89,7 @@ impl Node {
             return;
         }
         let Some((client, ask)) = self.join.asked.pop_front() else { return };
-        self.overtake(
+        self.drop_waiting_join(
             now,
             "a forced join was made first; check the state of the cluster, and join again if you still want to",
         );
@@ -104,7 +104,7 @@ impl Node {
     }
 
     /// Drops a join that waits for the holder of the id; `why` is the reason.
-    pub(super) fn overtake(&mut self, now: Moment, why: &str) {
+    pub(super) fn drop_waiting_join(&mut self, now: Moment, why: &str) {
         let Some(attempt) = self.join.attempt.take() else { return };
         let holder = format!("its earlier process (this join was waiting for that process to end); {why}");
         for client in attempt.clients {
@@ -127,7 +127,7 @@ impl Node {
     }
 
     /// The store has an older statement of this node about itself (a stale copy): the node states it again, and continues.
-    pub(super) fn say_again(&mut self, now: Moment) {
+    pub(super) fn restate(&mut self, now: Moment) {
         if self.join.attempt.is_none() {
             self.join.attempt = Some(Attempt::of(&self.settings, None, now));
         }
@@ -333,17 +333,17 @@ impl Node {
         attempt.next = Some(now + self.settings.retry.delay);
         attempt.unsettled = matches!(fault, Fault::Unavailable(_));
         attempt.lost |= attempt.unsettled;
-        self.join_in_vain(now, &fault.to_string(), self.settings.retry.delay);
+        self.attempt_failed(now, &fault.to_string(), self.settings.retry.delay);
     }
 
     /// An attempt to join failed: clients are answered, an automatic join is retried.
-    pub(super) fn join_in_vain(&mut self, now: Moment, error: &str, wait: Duration) {
+    pub(super) fn attempt_failed(&mut self, now: Moment, error: &str, wait: Duration) {
         // No client waits until Redis is back: neither those whose join was not started yet, nor those who asked for a
         // heartbeat.
         let mut clients: Vec<Ticket> = self.join.asked.drain(..).map(|(client, _)| client).collect();
         self.beats_exhausted(error);
         self.view_is_late();
-        let Some(attempt) = &mut self.join.attempt else { return self.in_vain(clients, error) };
+        let Some(attempt) = &mut self.join.attempt else { return self.refuse_clients(clients, error) };
         clients.append(&mut attempt.clients);
         self.join.failures += 1;
         self.join.settled = true;
@@ -364,10 +364,10 @@ impl Node {
                 self.close_presence();
             }
         }
-        self.in_vain(clients, error);
+        self.refuse_clients(clients, error);
     }
 
-    fn in_vain(&mut self, clients: Vec<Ticket>, error: &str) {
+    fn refuse_clients(&mut self, clients: Vec<Ticket>, error: &str) {
         for client in clients {
             self.reply(client, Err(Refusal::Unavailable(error.to_owned())));
         }

@@ -31,7 +31,7 @@ impl Node {
         let Some(instance) = self.instance().cloned() else {
             if self.join.attempt.as_ref().is_some_and(|attempt| attempt.left.is_some()) {
                 // It waits for the holder of its id, and would make a node that was asked to leave a member.
-                self.overtake(now, "the node was asked to leave in the meantime");
+                self.drop_waiting_join(now, "the node was asked to leave in the meantime");
                 self.join.settled = true;
                 self.standing = Standing::Out;
                 self.close_presence();

@@ -191,7 +191,7 @@ impl Node {
         }
         if opening {
             self.link_silent(now, error);
-            self.join_in_vain(now, error, REOPEN);
+            self.attempt_failed(now, error, REOPEN);
         } else {
             self.presence.reopen_at = Some(now);
             self.beat_now(now);

@@ -184,7 +184,7 @@ impl<S: HistoryStore> Recorder<S> {
     async fn finish(self, mut course: Course, end: Moment) {
         self.take_in().await;
         let left = end.since(clock::now());
-        let bring = async {
+        let recording = async {
             while !course.lost {
                 if let Some(landed) = course.carrier.join_next().await {
                     self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
@@ -195,7 +195,7 @@ impl<S: HistoryStore> Recorder<S> {
                 }
             }
         };
-        let in_time = tokio::time::timeout(left, bring).await.is_ok();
+        let in_time = tokio::time::timeout(left, recording).await.is_ok();
         let (waiting, on_disk) = self.count();
         if waiting > 0 {
             let took_ms = millis(left);

@@ -104,7 +104,7 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
         }
         None => {
             spool.take_over();
-            let bring = async {
+            let recording = async {
                 while let Some(portion) = spool.front(PORTION) {
                     store.record(&portion.batch).await?;
                     spool.confirm(portion.entries);
@@ -112,7 +112,7 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
                 Ok::<(), HistoryFault>(())
             };
             // What is not recorded in time stays on disk.
-            let _ = tokio::time::timeout(end.since(clock::now()), bring).await;
+            let _ = tokio::time::timeout(end.since(clock::now()), recording).await;
         }
     }
     spool.close();

@@ -103,7 +103,7 @@ impl Leases {
 
     /// Takes the server's time from the answer to a heartbeat that was sent at `sent`.
     pub(super) fn saw_clock(&self, at: ServerTime, sent: Moment) {
-        if let Some(by) = lock(&self.wall).see(at, sent, clock::now()) {
+        if let Some(by) = lock(&self.wall).observe(at, sent, clock::now()) {
             tracing::warn!(
                 by_ms = millis(by),
                 "the Redis server's clock jumped forward; run_once keys keep their full duration in real time, for at most two hours \
@@ -138,7 +138,7 @@ impl Leases {
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };
         // In a task of its own: a grant of the store is handled even if the client goes away.
-        self.background.bring(waiting.run(client).in_current_span())?;
+        self.background.spawn(waiting.run(client).in_current_span())?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -220,7 +220,7 @@ impl Leases {
         self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
     }
 
-    fn undo(&self, what: Cleanup) {
+    fn clean_up_later(&self, what: Cleanup) {
         self.cleanup.later(what);
     }
 }

@@ -118,7 +118,7 @@ impl Waiting {
 
     fn forget(&self) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-        self.leases.undo(Cleanup::Wait { name, ticket });
+        self.leases.clean_up_later(Cleanup::Wait { name, ticket });
     }
 
     /// Withdraws the calls without an answer, which could still grant the lease, or a place in its queue.
@@ -126,7 +126,7 @@ impl Waiting {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
         let call =
             LeaseCall::Withdraw { name, owner: Owner::of(instance), ticket, request_id: self.request_id.clone() };
-        self.leases.undo(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
+        self.leases.clean_up_later(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
     }
 
     /// Asks until there is an answer; `None`: the client is gone.
@@ -168,7 +168,8 @@ impl Waiting {
                 let holder = instance.node_id.clone();
                 let held = HeldLease { name: name.clone(), token };
                 let leases = Arc::clone(&self.leases);
-                let handout = self.own.then(|| Handout::new(move || leases.undo(Cleanup::Lease(held, instance))));
+                let handout =
+                    self.own.then(|| Handout::new(move || leases.clean_up_later(Cleanup::Lease(held, instance))));
                 Ok(Some(AcquiredLease { name, acquired: true, held: Some((holder, token, expires_at)), handout }))
             }
             Acquired::Queued { .. } if waits => Ok(None),
@@ -224,7 +225,7 @@ impl Waiting {
             return Err(Trouble::Lasting(unexpected()));
         };
         leases.was_served(&server, &reply.epoch);
-        known.observation.see(clock::now(), reply.now, reply.record.as_ref(), &server);
+        known.observation.observe(clock::now(), reply.now, reply.record.as_ref(), &server);
         Ok((*reply, instance))
     }
 
@@ -258,7 +259,7 @@ impl Waiting {
         else {
             return false;
         };
-        known.observation.see(clock::now(), now, record.as_ref(), &server);
+        known.observation.observe(clock::now(), now, record.as_ref(), &server);
         !known.watches() || known.claim(clock::now()).is_some()
     }
 }

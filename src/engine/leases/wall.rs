@@ -21,7 +21,7 @@ pub(super) struct Wall {
 
 impl Wall {
     /// Takes the server's time from an answer; returns by how much that clock jumped forward since the previous one.
-    pub(super) fn see(&mut self, at: ServerTime, sent: Moment, answered: Moment) -> Option<Duration> {
+    pub(super) fn observe(&mut self, at: ServerTime, sent: Moment, answered: Moment) -> Option<Duration> {
         let jump = self.last.and_then(|(known, since)| {
             let most = known.0.saturating_add(millis(answered.since(since)));
             let by = Duration::from_millis(at.0.saturating_sub(most));
@@ -56,12 +56,12 @@ mod tests {
     fn a_jump_is_what_passed_on_the_server_and_not_here() {
         let mut wall = Wall::default();
         assert_eq!(wall.seen(at(0)), None);
-        assert_eq!(wall.see(ServerTime(1_000_000), at(10), at(10)), None);
-        assert_eq!(wall.see(ServerTime(29_000_000), at(28_010), at(28_010)), None, "a night");
-        assert_eq!(wall.see(ServerTime(29_060_000), at(28_011), at(28_071)), None, "an answer that took a minute");
-        assert_eq!(wall.see(ServerTime(32_670_000), at(28_075), at(28_075)), Some(Duration::from_secs(3_546)));
+        assert_eq!(wall.observe(ServerTime(1_000_000), at(10), at(10)), None);
+        assert_eq!(wall.observe(ServerTime(29_000_000), at(28_010), at(28_010)), None, "a night");
+        assert_eq!(wall.observe(ServerTime(29_060_000), at(28_011), at(28_071)), None, "an answer that took a minute");
+        assert_eq!(wall.observe(ServerTime(32_670_000), at(28_075), at(28_075)), Some(Duration::from_secs(3_546)));
         let seen = wall.seen(at(28_085)).unwrap();
         assert_eq!((seen.expected, seen.jumps.len()), (ServerTime(32_680_000), 1));
-        assert_eq!(wall.see(ServerTime(5), at(28_086), at(28_086)), None, "a jump back ends nothing early");
+        assert_eq!(wall.observe(ServerTime(5), at(28_086), at(28_086)), None, "a jump back ends nothing early");
     }
 }

@@ -82,7 +82,7 @@ impl Sync {
             None => return Err(self.status.borrow().refusal()),
         }
         if let Some((cursor, epoch)) = cursor.zip(epoch) {
-            self.tell(cursor, epoch.to_string()).await;
+            self.report_acknowledged(cursor, epoch.to_string()).await;
         }
         Ok(())
     }

@@ -287,12 +287,12 @@ impl Sync {
         };
         self.save_cursor(true).await?;
         drop(saving);
-        self.tell(cursor, epoch).await;
+        self.report_acknowledged(cursor, epoch).await;
         Ok(())
     }
 
     /// Passes an acknowledgement to the node, and asynchronously to Redis.
-    pub(crate) async fn tell(&self, cursor: MessageSeq, epoch: String) {
+    pub(crate) async fn report_acknowledged(&self, cursor: MessageSeq, epoch: String) {
         self.acknowledged.send_replace(Some((cursor, epoch.clone())));
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
@@ -315,7 +315,7 @@ impl Sync {
                 tracing::debug!(error = %why, "cannot save the cursor on disk yet");
             }
             drop(saving);
-            self.tell(passed.0, passed.1).await;
+            self.report_acknowledged(passed.0, passed.1).await;
         }
     }
 
@@ -360,7 +360,7 @@ impl Sync {
     }
 
     /// Sends the newest acknowledgement to Redis, until the node is gone.
-    pub(crate) async fn tell_acknowledged(&self) {
+    pub(crate) async fn send_acknowledgements(&self) {
         let mut changes = self.acknowledged.subscribe();
         while changes.changed().await.is_ok() {
             let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };

@@ -110,7 +110,7 @@ impl Claims {
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });
         let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None, outcome: Ok(()) };
-        self.background.bring(claimer.run())?;
+        self.background.spawn(claimer.run())?;
         groups.insert(kinds, group);
         Ok(())
     }

@@ -81,20 +81,20 @@ impl Link {
 
     async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Failure> {
         let mut given_up = self.given_up.subscribe();
-        let told = |outcome| told(outcome, is_repeatable(method, arguments));
+        let result_of = |outcome| result_of(outcome, is_repeatable(method, arguments));
         let answer = async {
             if !receives_or_waits(method, arguments) {
-                return told(self.shared.call_raw(method, arguments).await);
+                return result_of(self.shared.call_raw(method, arguments).await);
             }
             let Ok(_slot) = tokio::time::timeout(TURN_WITHIN, self.own.acquire()).await else { return Err(crowded()) };
             match Client::connect(&self.socket).await {
-                Ok(client) => told(client.call_raw(method, arguments).await),
+                Ok(client) => result_of(client.call_raw(method, arguments).await),
                 Err(_) => Err(no_node("cannot reach the node on this host; looking for it, call again")),
             }
         };
         tokio::select! {
             answer = answer => answer,
-            _ = given_up.wait_for(|given_up| *given_up) => told(Err(CallError::Lost)),
+            _ = given_up.wait_for(|given_up| *given_up) => result_of(Err(CallError::Lost)),
         }
     }
 }
@@ -122,7 +122,7 @@ fn is_repeatable(method: &str, arguments: &Value) -> bool {
         || (method == "distributed.sync_messages" && receives())
 }
 
-fn told(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
+fn result_of(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
     match outcome {
         Ok(result) => Ok(result),
         Err(CallError::Rpc(RpcFailure { code, message, data })) => Err(Failure { code, message, data }),

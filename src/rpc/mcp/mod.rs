@@ -61,11 +61,11 @@ where
             Err(error) => tracing::debug!(%error, "the host disconnected before it sent initialize"),
         }
     };
-    let telling = notifier::tell(&record, &attachment, notices);
+    let notifying = notifier::notify(&record, &attachment, notices);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
-        never = telling => match never {},
+        never = notifying => match never {},
         () = ended.happened() => {
             if tokio::time::timeout(limits.drain, serving).await.is_err() {
                 tracing::debug!("the session ended with unwritten answers");

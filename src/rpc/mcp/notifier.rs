@@ -28,7 +28,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 const RUNNING: [&str; 4] = ["as_of_ms", "age_ms", "last_seen_ms", "lease_expires_at_ms"];
 
 /// Keeps every notice and sends it to the host, for as long as it is polled.
-pub(super) async fn tell(
+pub(super) async fn notify(
     record: &Arc<Record>,
     attachment: &watch::Receiver<Attachment>,
     mut notices: mpsc::Receiver<HostNotice>,

@@ -53,7 +53,7 @@ impl Holder {
         registered: Option<(Nonce, ServerId)>,
     ) {
         let grace = grace.min(self.terms.grace);
-        self.effects.push(Effect::Say(News::Granted(token)));
+        self.effects.push(Effect::Report(News::Granted(token)));
         let renew_at = if registered.is_some() { confirmed + self.terms.ttl / 3 } else { now };
         self.phase = Phase::Holding(Holding {
             token,
@@ -87,7 +87,7 @@ impl Holder {
             let news = if holding.started { News::Again(token) } else { News::Started(token) };
             holding.started = true;
             self.running = true;
-            self.effects.push(Effect::Say(news));
+            self.effects.push(Effect::Report(news));
             self.effects.push(Effect::Start { token, limits });
         }
         self.renew_if_due(now);
@@ -193,7 +193,7 @@ impl Holder {
     /// Called when the guardian asked the command to end.
     pub(super) fn terminating(&mut self) {
         if matches!(&self.phase, Phase::Holding(holding) if !holding.giving_up) {
-            self.effects.push(Effect::Say(News::Stopping(Why::Silence)));
+            self.effects.push(Effect::Report(News::Stopping(Why::Silence)));
         }
     }
 
@@ -202,7 +202,7 @@ impl Holder {
             && !holding.giving_up
         {
             holding.giving_up = true;
-            self.effects.push(Effect::Say(News::Stopping(Why::Drained)));
+            self.effects.push(Effect::Report(News::Stopping(Why::Drained)));
             if self.running {
                 self.effects.push(Effect::Stop(self.terms.patience));
             }
@@ -221,7 +221,7 @@ impl Holder {
         let Phase::Holding(holding) = &self.phase else { return };
         let (token, ticket) = holding.grant();
         if self.running {
-            self.effects.push(Effect::Say(News::Stopping(why)));
+            self.effects.push(Effect::Report(News::Stopping(why)));
             self.effects.push(Effect::Kill);
         }
         let then = if self.terms.exit_when_lost { Then::Exit(End::Lost(why)) } else { Then::Wait };

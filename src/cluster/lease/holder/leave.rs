@@ -70,7 +70,7 @@ impl Holder {
             && !leaving.settled
         {
             leaving.settled = true;
-            let news = leaving.token.map(|token| Effect::Say(News::Released(token)));
+            let news = leaving.token.map(|token| Effect::Report(News::Released(token)));
             self.effects.extend(news);
         }
     }
@@ -84,8 +84,8 @@ impl Holder {
             leaving.then = Then::Exit(End::Code(code));
         }
         let give_up_at = *leaving.give_up_at.get_or_insert(now + LAST_TRY);
-        let in_vain = matches!(leaving.then, Then::Exit(_)) && now >= give_up_at;
-        if leaving.settled || in_vain {
+        let timed_out = matches!(leaving.then, Then::Exit(_)) && now >= give_up_at;
+        if leaving.settled || timed_out {
             match std::mem::replace(&mut leaving.then, Then::Wait) {
                 Then::Exit(end) => self.finish(end),
                 Then::Wait => {

@@ -154,7 +154,7 @@ pub enum Effect {
     /// Make sure that no part of the command is left, now.
     Kill,
     /// Report something to people.
-    Say(News),
+    Report(News),
     /// The state machine has ended.
     Finish(End),
 }

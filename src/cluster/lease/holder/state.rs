@@ -146,9 +146,9 @@ impl Holder {
     pub(super) fn unanswered(&mut self, why: &str) {
         if !self.away {
             self.away = true;
-            self.effects.push(Effect::Say(super::News::Away(why.to_owned())));
+            self.effects.push(Effect::Report(super::News::Away(why.to_owned())));
         }
-        self.waited_in_vain(why);
+        self.wait_failed(why);
     }
 
     fn act(&mut self, now: Moment) {

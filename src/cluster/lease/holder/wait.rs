@@ -99,7 +99,7 @@ impl Holder {
             return self.act_leaving(now);
         }
         if matches!(self.terms.wait, Wait::Until(at) if at <= now) {
-            let end = self.in_vain();
+            let end = self.end_without_lease();
             self.leave(now, None, ticket, Then::Exit(end));
             return self.act_leaving(now);
         }
@@ -114,7 +114,7 @@ impl Holder {
     }
 
     /// The end of a wait without the lease.
-    fn in_vain(&self) -> End {
+    fn end_without_lease(&self) -> End {
         let Phase::Waiting(waiting) = &self.phase else { return End::Held(None) };
         match &waiting.told {
             Some(News::Draining) => End::Draining,
@@ -181,7 +181,7 @@ impl Holder {
             Acquired::Queued { before } => {
                 waiting.unanswered = None;
                 waiting.before = Some(before);
-                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.observe(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 waiting.watch_later(now, grace);
                 let news = News::Waiting { holder: waiting.holder(), before };
@@ -189,7 +189,7 @@ impl Holder {
             }
             Acquired::Refused(why) => {
                 waiting.unanswered = None;
-                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.observe(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 self.refused(now, why);
             }
@@ -232,7 +232,7 @@ impl Holder {
     pub(super) fn watched(&mut self, now: Moment, at: ServerTime, record: Option<LeaseRecord>, server: &ServerId) {
         let grace = self.terms.grace;
         let Phase::Waiting(waiting) = &mut self.phase else { return };
-        waiting.observation.see(now, at, record.as_ref(), server);
+        waiting.observation.observe(now, at, record.as_ref(), server);
         waiting.watch_later(now, grace);
         if waiting.observation.record().is_none() {
             // Vacant: it is reserved for a waiter, most likely for this one.
@@ -252,7 +252,7 @@ impl Holder {
     }
 
     /// Redis did not answer: a waiter that does not want to wait ends.
-    pub(super) fn waited_in_vain(&mut self, why: &str) {
+    pub(super) fn wait_failed(&mut self, why: &str) {
         if matches!(self.phase, Phase::Waiting(_)) && self.terms.wait == Wait::Not {
             self.finish(End::Away(why.to_owned()));
         }
@@ -266,7 +266,7 @@ impl Holder {
             };
             if !same {
                 waiting.told = Some(news.clone());
-                self.effects.push(Effect::Say(news));
+                self.effects.push(Effect::Report(news));
             }
         }
     }

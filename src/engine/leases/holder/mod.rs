@@ -155,7 +155,7 @@ impl<S: FnMut(&News)> Work<S> {
                     self.force_at = Some(clock::now() + self.holder.grace() / 20);
                 }
             }
-            Effect::Say(news) => (self.say)(&news),
+            Effect::Report(news) => (self.say)(&news),
             Effect::Finish(end) => self.end = Some(end),
         }
         None

@@ -21,6 +21,7 @@ use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, StoredStatus};
 use crate::cluster::messages::message::Received;
 use crate::cluster::time::ServerTime;
+use crate::engine::events::{EventFeed, FeedOptions};
 use crate::engine::error::Error;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::handle::*;

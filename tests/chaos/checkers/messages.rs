@@ -90,6 +90,10 @@ fn idle_gaps(case: &Case<'_>, received: &BTreeMap<usize, Received>) -> Vec<Strin
     if case.history.applied().iter().any(|a| a.fault.kind.loses_data() || a.fault.kind == Kind::FullRedis) {
         return Vec::new();
     }
+    // Positions jump with a new server process. A sender of the version before counts positions for messages, and trims what was not read yet.
+    if case.plan.mixes_versions() && case.history.had(&[Kind::RedisRestart]) {
+        return Vec::new();
+    }
     let gaps = received.iter().flat_map(|(place, mine)| mine.gaps.iter().map(move |gap| (place, gap)));
     gaps.map(|(place, (from, to, _))| {
         format!("S1: n{place} was told a gap from {from} to {to}, though nothing was lost")

@@ -33,7 +33,7 @@ impl Method for Subscribe {
         let filter = Filter::new(params.events.as_deref())?;
         let after = match params.after {
             Some(text) => Some(EventSeq::from_entry_id(&text).ok_or_else(|| {
-                RpcError::parameter("after", "this is not an event id; pass the `id` of an event, like \"42-0\"")
+                RpcError::parameter("after", "it is not an event id; pass the `id` of an event, like \"42-0\"")
             })?),
             None => None,
         };

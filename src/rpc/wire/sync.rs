@@ -150,7 +150,7 @@ impl TryFrom<SyncParams> for handle::SyncRequest {
             Some(text) => Some(MessageSeq::from_entry_id(&text).ok_or_else(|| {
                 RpcError::parameter(
                     "ack",
-                    "this is not a cursor; pass the `cursor` of an earlier answer, like \"42-0\"",
+                    "it is not a cursor; pass the `cursor` of an earlier answer, like \"42-0\"",
                 )
             })?),
             None => None,

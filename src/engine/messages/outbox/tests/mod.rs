@@ -276,7 +276,7 @@ fn nothing_accepted_is_missing_after_kill_9() {
     let mut accepted = 0;
     for round in 1..=5u64 {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "engine::outbox::tests::child_that_accepts_until_it_is_killed", "--nocapture"])
+            .args(["--exact", "engine::messages::outbox::tests::child_that_accepts_until_it_is_killed", "--nocapture"])
             .env("CLAWSTER_TEST_OUTBOX_ROOT", root.path())
             .stdout(std::process::Stdio::piped())
             .spawn()

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-tasks release plugin setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-tasks release plugin docs picture setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -58,6 +58,13 @@ release:             ## the binary, in target/release
 
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
 	@scripts/plugin
+
+# Not part of CI: where pip has no mdbook for the machine, cargo compiles it for minutes. tests/docs.rs checks links and tables with every test run.
+docs:                ## the documentation as a book, target/docs/book/index.html
+	@scripts/docs
+
+picture:             ## the picture in the README, from what the demo prints
+	@scripts/picture
 
 fuzz:                ## fuzz what comes in from outside, a minute for each of 8 targets; SECONDS and TARGETS change that
 	@scripts/fuzz $${SECONDS:-60} $${TARGETS:-}

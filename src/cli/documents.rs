@@ -4,6 +4,9 @@
 //!
 //! Not here: the schemas' content (`crate::rpc::wire`, `crate::config::schema`).
 
+#[cfg(test)]
+mod tables;
+
 use super::Session;
 use super::arguments::Arguments;
 use super::outcome::{Failure, Outcome};

@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The variables that stand for a key.
-const NAMES: [(&str, &str); 8] = [
+pub(crate) const NAMES: [(&str, &str); 8] = [
     ("OPENCLAW_NODE_ID", "node.id"),
     ("REDIS_URL", "redis.url"),
     ("REDIS_HOST", "redis.host"),

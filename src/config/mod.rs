@@ -25,6 +25,8 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use environment::NAMES as VARIABLES;
 pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
 pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};

@@ -22,6 +22,8 @@ pub(crate) use census::Counted;
 pub(crate) use process::memory_bytes;
 pub use requests::RequestMeter;
 pub(crate) use snapshot::Snapshot;
+#[cfg(test)]
+pub(crate) use tests::exposition_of_everything;
 
 use crate::cluster::event::ClusterFact;
 use calls::CallMeters;

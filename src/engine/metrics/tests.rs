@@ -31,10 +31,15 @@ fn everything() -> (Arc<Metrics>, Snapshot) {
     (metrics, snapshot)
 }
 
+/// What Prometheus reads of such a node.
+pub(crate) fn exposition_of_everything() -> String {
+    let (metrics, snapshot) = everything();
+    metrics.text(&snapshot)
+}
+
 /// Every name that Prometheus gets, and its type.
 fn names() -> BTreeMap<String, String> {
-    let (metrics, snapshot) = everything();
-    let text = metrics.text(&snapshot);
+    let text = exposition_of_everything();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }

@@ -148,10 +148,7 @@ impl TryFrom<SyncParams> for handle::SyncRequest {
         }
         let ack = match ack {
             Some(text) => Some(MessageSeq::from_entry_id(&text).ok_or_else(|| {
-                RpcError::parameter(
-                    "ack",
-                    "it is not a cursor; pass the `cursor` of an earlier answer, like \"42-0\"",
-                )
+                RpcError::parameter("ack", "it is not a cursor; pass the `cursor` of an earlier answer, like \"42-0\"")
             })?),
             None => None,
         };

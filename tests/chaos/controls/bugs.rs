@@ -19,8 +19,9 @@ const TRIES: u64 = 3;
 /// All scripts, one after the other.
 fn scripts() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/redis/scripts");
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder).expect("the scripts").map(|entry| entry.unwrap().path()).collect();
+    let subjects = std::fs::read_dir(folder).expect("the scripts");
+    let files = subjects.flat_map(|subject| std::fs::read_dir(subject.unwrap().path()).expect("its scripts"));
+    let mut files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().map(|file| std::fs::read_to_string(file).expect("a script")).collect::<Vec<_>>().join("\n")
 }

@@ -273,10 +273,12 @@ fn child_that_accepts_until_it_is_killed() {
 #[test]
 fn nothing_accepted_is_missing_after_kill_9() {
     let root = tempfile::tempdir().unwrap();
+    // Without the crate's name.
+    let (_, module) = module_path!().split_once("::").unwrap();
     let mut accepted = 0;
     for round in 1..=5u64 {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "engine::messages::outbox::tests::child_that_accepts_until_it_is_killed", "--nocapture"])
+            .args(["--exact", &format!("{module}::child_that_accepts_until_it_is_killed"), "--nocapture"])
             .env("CLAWSTER_TEST_OUTBOX_ROOT", root.path())
             .stdout(std::process::Stdio::piped())
             .spawn()

@@ -2,7 +2,7 @@
 //!
 //! 1. Every link within the repository leads to a file, and to a heading where it names one.
 //! 2. README and ARCHITECTURE can be read in one go, and the README's first two commands are the demo and all tests.
-//! 3. Every page of `docs/` is in the book, and every test that holds an invariant exists.
+//! 3. Every page of `docs/` is in the book; every file that the map names and every test that holds an invariant exists.
 //!
 //! Not here: the tables that are generated from the code (`src/cli/documents/tables.rs`), building the book (`scripts/docs`).
 
@@ -155,6 +155,35 @@ fn every_page_is_in_the_book() {
     let there = pages().into_iter().filter_map(|page| page.strip_prefix("docs/").map(str::to_owned));
     let missing: Vec<String> = there.filter(|page| page != "SUMMARY.md" && !listed.contains(page)).collect();
     verdict("docs/SUMMARY.md lacks a page", &missing);
+}
+
+/// Where the map's paths may begin.
+const BEGINNINGS: [&str; 10] = [
+    "",
+    "src",
+    "src/cli",
+    "src/cluster",
+    "src/cluster/lease",
+    "src/engine",
+    "src/engine/messages",
+    "src/rpc",
+    "src/store",
+    "src/store/redis/scripts",
+];
+
+#[test]
+fn what_the_map_names_exists() {
+    let map = read("ARCHITECTURE.md");
+    let spans = map.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_path = |span: &&str| span.contains('/') && !span.contains([' ', '*', '<', ':', '…']);
+    let paths: BTreeSet<&str> = spans.filter(is_path).collect();
+    assert!(paths.len() > 20, "only {paths:?}");
+    let exists = |path: &str| {
+        let files = [path.to_owned(), format!("{path}.rs"), format!("{path}/mod.rs")];
+        files.iter().any(|file| BEGINNINGS.iter().any(|top| root().join(top).join(file).exists()))
+    };
+    let missing: Vec<String> = paths.into_iter().filter(|path| !exists(path)).map(str::to_owned).collect();
+    verdict("ARCHITECTURE.md names what is not there", &missing);
 }
 
 /// Whether a source file has a function of this name.

@@ -1,9 +1,9 @@
-//! Events: facts of the cluster, and the local ones of this node.
+//! Events: facts of the cluster, and local events of this node.
 //!
 //! 1. A cluster event has a `seq`; every node sees the same events in the same order, without holes.
-//! 2. A local event has none.
+//! 2. A local event has no `seq`.
 //!
-//! Not here: how events reach a client (`crate::rpc`).
+//! Not here: delivering events to clients (`crate::rpc`).
 
 use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use super::task::{TaskId, TaskKind};
@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftReason {
-    /// It said goodbye.
+    /// It left.
     Left,
-    /// Its deadline passed.
+    /// Its heartbeat deadline passed.
     HeartbeatTimeout,
-    /// Its presence was gone for the grace time.
+    /// Its presence was gone for the grace.
     ProcessDied,
-    /// Another process took its id over.
+    /// Another process took over its node id.
     Replaced,
     /// A reason that only a newer version knows.
     #[serde(other)]
@@ -35,11 +35,11 @@ pub enum LeftReason {
 pub enum ElectedReason {
     /// There was no leader, and no record of one.
     Vacant,
-    /// The old leader's lease ran out.
+    /// The lease of the old leader expired.
     Expired,
     /// The old leader's process died.
     ProcessDied,
-    /// Leadership was handed over by request.
+    /// Leadership was handed over on request.
     Handover,
     /// The old leader left.
     Resigned,
@@ -52,73 +52,74 @@ pub enum ElectedReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LostReason {
-    /// The leader makes room for another by request.
+    /// The leader makes room for another leader on request.
     Handover,
     /// The leader left.
     Resigned,
-    /// Another process took the leader's node id over.
+    /// Another process took over the node id of the leader.
     Replaced,
     /// A reason that only a newer version knows.
     #[serde(other)]
     Other,
 }
 
-/// What happened, in the cluster's one order.
+/// A fact of the cluster, in the order that all nodes share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClusterFact {
     /// A node became a member.
     NodeJoined {
-        /// Its name for people.
+        /// The display name.
         name: String,
-        /// Its life.
+        /// The incarnation.
         incarnation: Incarnation,
         /// Whether the cluster knew the id before.
         rejoined: bool,
     },
-    /// A node is no live member any more.
+    /// A node stopped being a live member.
     NodeLeft {
-        /// Its life.
+        /// The incarnation.
         incarnation: Incarnation,
-        /// Why.
+        /// Why it is no longer a live member.
         reason: LeftReason,
     },
     /// A leader was granted a term.
     LeaderElected {
-        /// Who leads.
+        /// The new leader.
         leader_id: NodeId,
-        /// Under which term.
+        /// The term of the new leader.
         term: Term,
-        /// Who led before.
+        /// The previous leader; `None`: there was none.
         previous_leader_id: Option<NodeId>,
-        /// Why.
+        /// Why there was an election.
         reason: ElectedReason,
     },
     /// Leadership became vacant.
     LeaderLost {
-        /// Who led.
+        /// The former leader.
         leader_id: NodeId,
-        /// Under which term.
+        /// The term that ended.
         term: Term,
-        /// Why.
+        /// Why leadership became vacant.
         reason: LostReason,
     },
-    /// Tasks of a kind can be claimed, of which workers found none before; it tells of the first one only. The node is its
-    /// submitter.
+    /// Tasks of this kind became available after there were none to claim; only the first such task is announced. The node
+    /// is the submitter of the task.
     TaskAvailable {
-        /// The first one.
+        /// The id of that task.
         task_id: TaskId,
-        /// Of which kind.
+        /// The kind of the task.
         kind: TaskKind,
     },
     /// All attempts of a task failed. The node is the last one that worked on it.
     TaskDead {
-        /// Which.
+        /// The id of the task.
         task_id: TaskId,
-        /// Of which kind.
+        /// The kind of the task.
         kind: TaskKind,
     },
-    /// What only a newer version knows: subscribers get it as it is, nothing here acts on it, and the history leaves it out.
+    /// An event that only a newer version knows: subscribers get it unchanged, nothing here reacts to it, and the history
+    /// omits it.
     #[serde(skip)]
     Other {
         /// The event's name without `cluster.`, as [`is_event_word`] allows it.
@@ -128,27 +129,28 @@ pub enum ClusterFact {
     },
 }
 
-/// Whether a text may name an event, or a field of one: lower-case letters, digits and `_`, a letter first, at most 64.
+/// Whether a text can be the name of an event or of its fields: lower-case letters, digits and `_`, starting with a letter,
+/// at most 64 characters.
 #[must_use]
 pub fn is_event_word(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(plain)
 }
 
-/// A fact with its place in the order.
+/// A fact with its position in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterEvent {
-    /// Its place.
+    /// The position.
     pub seq: EventSeq,
-    /// When, on the Redis server's clock.
+    /// When it happened, on the Redis server's clock.
     pub at: ServerTime,
     /// The node that it is about.
     pub node_id: NodeId,
-    /// What happened.
+    /// The fact.
     pub fact: ClusterFact,
 }
 
-/// Which way messages went.
+/// The direction of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From this node into the stream.
@@ -157,50 +159,50 @@ pub enum Direction {
     Received,
 }
 
-/// What only this node's clients hear.
+/// A fact that only this node's clients see.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LocalFact {
-    /// A batch of messages went through.
+    /// This node sent or received a batch of messages.
     SyncComplete {
-        /// Which way.
+        /// Whether the messages were sent or received.
         direction: Direction,
-        /// How many messages.
+        /// The number of messages.
         count: u64,
-        /// The first one's position.
+        /// The position of the first message.
         first: MessageSeq,
-        /// The last one's position.
+        /// The position of the last message.
         last: MessageSeq,
     },
-    /// A message came in.
+    /// A message arrived.
     Message(Received),
-    /// Redis does not answer any more.
+    /// Redis stopped working for this node.
     Degraded {
-        /// In one word: `unreachable`, `refuses_writes` or `full`.
+        /// The kind of trouble: `unreachable`, `refuses_writes` or `full`.
         reason: &'static str,
         /// What is wrong and what to do, in one sentence.
         detail: String,
     },
-    /// Redis answers again.
+    /// Redis works for this node again.
     Recovered,
-    /// Events between the two were trimmed or lost before this subscriber saw them (both ends included).
+    /// Events were trimmed or lost before this subscriber saw them. Both ends are included.
     Gap {
-        /// The first event missed.
+        /// The first missed event.
         from: EventSeq,
-        /// The last event missed.
+        /// The last missed event.
         to: EventSeq,
     },
 }
 
-/// What a subscriber gets.
+/// An event for a subscriber.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A fact of the cluster.
     Cluster(ClusterEvent),
     /// A fact of this node.
     Local {
-        /// When, on the Redis server's clock as far as this node knows it.
+        /// When it happened, on the Redis server's clock as far as this node knows it.
         at: ServerTime,
-        /// What happened.
+        /// The fact.
         fact: LocalFact,
     },
 }

@@ -1,21 +1,22 @@
 //! The names and numbers of the cluster, each a type of its own.
 //!
-//! 1. A `NodeId`, `ClusterName` or `LeaseName` that exists has been checked: it is safe in a Redis key, a file name and a log line.
+//! 1. A `NodeId`, `ClusterName` or `LeaseName` is checked when it is created: it is safe in a Redis key, a file name and a
+//!    log line.
 //! 2. `Term`, `Incarnation`, `EventSeq` and `MessageSeq` stay below 2^53, so that JSON readers keep them exact.
 //!
-//! Not here: what the numbers mean for a leader (`leader.rs`) or a message (`message.rs`).
+//! Not here: the meaning of the numbers for a leader (`lease/leadership.rs`) or a message (`messages/message.rs`).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Which characters a name may have.
+/// The characters that a name may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// Letters, digits, `.`, `_` and `-`, the last three not at the beginning but for `_`.
+    /// Letters, digits, `.`, `_` and `-`; `.` and `-` not at the beginning.
     Plain,
-    /// Those, and `:` and `/` behind the beginning.
+    /// Those of `Plain`, and `:` and `/` after the first character.
     Path,
-    /// All that ASCII prints, but for the space.
+    /// All printable ASCII characters except space.
     Graphic,
 }
 
@@ -40,7 +41,7 @@ impl fmt::Display for Alphabet {
     }
 }
 
-/// Why a text is no valid id; the message names what is allowed.
+/// Why a text is not a valid id; the message says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {text:?} is not allowed: use 1 to {max} {alphabet}")]
 pub struct InvalidId {
@@ -58,7 +59,7 @@ pub(super) fn check(what: &'static str, text: &str, max: usize, alphabet: Alphab
     Err(InvalidId { what, text: shown, max, alphabet })
 }
 
-/// A text that has been checked once and for all.
+/// Defines a type for a text that is checked when it is created.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $alphabet:ident) => {
         $(#[$doc])*
@@ -67,10 +68,11 @@ macro_rules! checked_text {
         pub struct $name(String);
 
         impl $name {
-            /// Checks a text and takes it.
+            /// Checks a text and converts it.
             ///
             /// # Errors
-            /// [`InvalidId`](crate::cluster::ids::InvalidId) when the text is empty, too long or holds a character that is not allowed.
+            /// [`InvalidId`](crate::cluster::ids::InvalidId) when the text is empty, too long or contains a character that
+            /// is not allowed.
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::cluster::ids::InvalidId> {
                 let text = text.into();
                 $crate::cluster::ids::check($what, &text, $max, $crate::cluster::ids::Alphabet::$alphabet)?;
@@ -115,15 +117,16 @@ macro_rules! checked_text {
 pub(super) use checked_text;
 
 checked_text!(
-    /// The stable name of a node, at most 64 characters; it outlives restarts of the process.
+    /// The stable name of a node, at most 64 characters; it survives restarts of the process.
     NodeId, "node id", 64, Plain
 );
 checked_text!(
-    /// The name of a cluster, at most 64 characters; two clusters on one Redis differ by it.
+    /// The name of a cluster, at most 64 characters; it separates two clusters on one Redis.
     ClusterName, "cluster name", 64, Plain
 );
 checked_text!(
-    /// A random text of 1 to 64 characters that names one process, one presence connection, one producer or one renewal.
+    /// A random text of 1 to 64 characters that identifies one process, one presence connection, one producer or one
+    /// renewal.
     Nonce, "nonce", 64, Plain
 );
 checked_text!(
@@ -135,7 +138,7 @@ impl LeaseName {
     /// The name of the leadership, which is granted by its own rules.
     pub const LEADER: &'static str = "leader";
 
-    /// Whether it is the leadership.
+    /// Whether this is the leadership.
     #[must_use]
     pub fn is_leadership(&self) -> bool {
         self.0 == Self::LEADER
@@ -172,37 +175,38 @@ macro_rules! number {
 }
 
 number!(
-    /// The number of a leadership; rises at every grant, is the fencing token of the lease named `leader`. 0: none yet.
+    /// The term of a leader; it rises with every grant and is the fencing token of the lease named `leader`. 0: none yet.
     Term
 );
 number!(
-    /// The number of a node's life; rises with every start of its process. 0: never joined.
+    /// The number of a node's incarnation; it rises with every start of its process. 0: never joined.
     Incarnation
 );
 number!(
-    /// The position of an event in the one order that all nodes see; contiguous within a data epoch.
+    /// The position of an event in the order that all nodes see; contiguous within a data epoch.
     EventSeq
 );
 number!(
-    /// The position of a message in the one order that all nodes see; contiguous within a data epoch.
+    /// The position of a message in the order that all nodes see; contiguous within a data epoch.
     MessageSeq
 );
 
 number!(
-    /// The number under which a task was handed out; rises at every claim, from the counter of the terms. 0: never.
+    /// The token under which a task was claimed; it rises with every claim, from the same counter as the terms. 0: never
+    /// claimed.
     TaskToken
 );
 
 macro_rules! entry_id {
     ($name:ident) => {
         impl $name {
-            /// The text form that clients see, `<seq>-0`.
+            /// The text form for clients, `<seq>-0`.
             #[must_use]
             pub fn entry_id(self) -> String {
                 format!("{}-0", self.0)
             }
 
-            /// Reads the text form back; `None` when the text is not one.
+            /// Parses the text form; `None`: the text is not one.
             #[must_use]
             pub fn from_entry_id(text: &str) -> Option<Self> {
                 let digits = text.strip_suffix("-0")?;

@@ -1,4 +1,4 @@
-//! The rules of the cluster, pure: no I/O, no clock, no randomness, no tokio.
+//! The rules of the cluster as pure code: no I/O, no clock, no randomness, no tokio.
 
 pub mod event;
 pub mod history;

@@ -1,21 +1,25 @@
-//! What governs a node and its cluster, as checked values.
+//! The settings of a node and its cluster, as checked values.
 //!
-//! 1. [`Shared`] belongs to the cluster: its first member writes it, later ones adopt it, and only `config push` changes it.
+//! 1. [`Shared`] belongs to the cluster: its first member writes it, later members adopt it, and only `config push` changes
+//!    it.
 //! 2. A TTL and a lease are at least three heartbeat intervals long.
-//! 3. What a takeover waits for is a [`Promise`] in the holder's record, never a setting of whoever takes over.
+//! 3. A takeover waits for the [`Promise`] in the holder's record, never for a setting of the successor.
 //!
 //! Not here: reading files and variables (`crate::config`).
 
 use std::time::Duration;
 
-/// The times that every member of a cluster shares.
+/// The timing that all members of a cluster share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// How often a member beats and a leader renews. Default 10 s.
+    /// How often a member sends a heartbeat and a leader renews. Raising it lowers the load on Redis and slows down the
+    /// detection of failures. Default 10 s.
     pub heartbeat_interval: Duration,
-    /// How long a member stays listed as alive after its last beat. Default 30 s, at least 3 intervals.
+    /// How long a member stays alive after its last heartbeat. Raising it tolerates longer outages and reports a dead host
+    /// later. Default 30 s, at least 3 intervals.
     pub heartbeat_ttl: Duration,
-    /// How long a leadership lasts without a renewal. Default 30 s, at least 3 intervals.
+    /// How long leadership lasts without a renewal. Raising it tolerates longer outages of Redis and makes the takeover
+    /// from a frozen leader slower. Default 30 s, at least 3 intervals.
     pub lease_ttl: Duration,
 }
 
@@ -29,13 +33,13 @@ impl Default for Timing {
     }
 }
 
-/// Whether a takeover waits out what the old leader may still believe.
+/// Whether a takeover waits until the old leader has certainly stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LeaderMode {
-    /// At most one node believes that it leads, at every instant.
+    /// At most one node considers itself leader at any time.
     #[default]
     Exclusive,
-    /// Faster: two nodes may believe it for a moment, only terms tell them apart.
+    /// Faster: two nodes may briefly consider themselves leader, and only their terms distinguish them.
     Fenced,
 }
 
@@ -56,24 +60,24 @@ impl LeaderMode {
     }
 }
 
-/// How this node takes part in elections. Mode and grace are only what it would set as the first member; see [`Shared`].
+/// This node's settings for elections. Mode and grace apply only if it is the first member; see [`Shared`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderSettings {
-    /// Whether this node stands for leader at all.
+    /// Whether this node is a candidate for leader at all.
     pub candidate: bool,
     /// See [`LeaderMode`].
     pub mode: LeaderMode,
-    /// How long a lost presence is waited for before its node counts as dead. Default 1 s, at least 100 ms.
+    /// How long a node's presence may be gone before the node counts as dead. Default 1 s, at least 100 ms.
     pub presence_grace: Duration,
 }
 
-/// The settings of the cluster: those that the safety of all rests on, so that no node's own file may decide about them.
+/// The settings of the cluster, on which the safety of all members depends; no node's own configuration decides about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shared {
     /// Heartbeats and leases.
     pub timing: Timing,
-    /// How long a lost presence is waited for before its process counts as stopped. Default 1 s. Raising it makes a takeover
-    /// slower and a leader on a slow network steadier.
+    /// How long a process's presence may be gone before the process counts as stopped. Raising it makes takeovers slower,
+    /// and a leader on a slow network more stable. Default 1 s.
     pub presence_grace: Duration,
     /// See [`LeaderMode`].
     pub mode: LeaderMode,
@@ -86,19 +90,19 @@ impl Default for Shared {
 }
 
 impl Shared {
-    /// The settings that a node's own configuration holds.
+    /// The settings from a node's own configuration.
     #[must_use]
     pub fn of(timing: Timing, leader: LeaderSettings) -> Self {
         Self { timing, presence_grace: leader.presence_grace, mode: leader.mode }
     }
 
-    /// What a leader that follows these settings promises.
+    /// The promise of a leader that follows these settings.
     #[must_use]
     pub fn promise(&self) -> Promise {
         Promise { grace: self.presence_grace, lease: self.timing.lease_ttl, mode: self.mode }
     }
 
-    /// Each setting by its key in the configuration, as people write it.
+    /// Each setting by its key in the configuration, formatted for people.
     #[must_use]
     pub fn rows(&self) -> [(&'static str, String); 5] {
         let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
@@ -111,7 +115,7 @@ impl Shared {
         ]
     }
 
-    /// The settings that differ: key, this value, the other's.
+    /// The settings that differ: key, this value, the other value.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<(&'static str, String, String)> {
         let pairs = self.rows().into_iter().zip(other.rows());
@@ -119,28 +123,29 @@ impl Shared {
     }
 }
 
-/// [`Shared`], and which of two is the newer.
+/// [`Shared`] with a version, to find out which of two is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Versioned {
-    /// 0: out of a node's file, never confirmed by a grant of the leadership. The higher one counts, also after a loss of data.
+    /// 0: from a node's configuration, never confirmed by a grant of leadership. The higher version counts, also after a
+    /// loss of data.
     pub version: u64,
     /// The settings.
     pub settings: Shared,
 }
 
-/// What the holder of the leadership follows, and so what a takeover waits for.
+/// What the leader follows, and therefore what a takeover waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Promise {
-    /// It stops when its last answered ping was sent this long ago.
+    /// The leader stops when its last answered ping was sent this long ago.
     pub grace: Duration,
-    /// It stops when its last confirmed renewal was sent this long ago.
+    /// The leader stops when its last confirmed renewal was sent this long ago.
     pub lease: Duration,
-    /// Whether a candidate may come before the grace is over.
+    /// Whether a candidate may take over before the grace is over.
     pub mode: LeaderMode,
 }
 
 impl Promise {
-    /// What keeps both, for those who come after: the longer times, and `fenced` only where both say so.
+    /// A promise that is safe for successors of both: the longer times, and `fenced` only if both say so.
     #[must_use]
     pub fn longest(self, other: Self) -> Self {
         Self {
@@ -150,7 +155,7 @@ impl Promise {
         }
     }
 
-    /// What breaks neither, for the holder: the shorter times. The mode is this one's; it binds no holder.
+    /// A promise that is safe for a holder of both: the shorter times. The mode is this one's; it binds no holder.
     #[must_use]
     pub fn shortest(self, other: Self) -> Self {
         Self { grace: self.grace.min(other.grace), lease: self.lease.min(other.lease), mode: self.mode }
@@ -163,12 +168,12 @@ impl Default for LeaderSettings {
     }
 }
 
-/// How a failed heartbeat is tried again.
+/// How a failed heartbeat is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// How many further attempts follow a failed one. Default 3.
+    /// The number of further attempts after a failed one. Default 3.
     pub count: u32,
-    /// The wait between two attempts. Default 1 s.
+    /// The pause between two attempts. Default 1 s.
     pub delay: Duration,
 }
 
@@ -178,18 +183,21 @@ impl Default for Retry {
     }
 }
 
-/// Bounds of messages and tasks.
+/// The limits of messages and tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncSettings {
-    /// How many messages one call receives unless it says otherwise. Default 100.
+    /// How many messages one call receives by default. Default 100.
     pub batch_size: usize,
-    /// How many messages the stream keeps for members that were away. Default 10,000.
+    /// The maximum number of messages in the stream for members that are away. Beyond it the oldest are trimmed, which such
+    /// a member sees as a gap. Default 10,000.
     pub max_stream_length: u64,
-    /// How many bytes the stream holds for members that have not read them. Default 256 MiB, and at most half of Redis' maxmemory.
+    /// The maximum size of unread messages in the stream, in bytes. Beyond it messages wait in the outbox of their sender.
+    /// Default 256 MiB, and at most half of Redis' maxmemory.
     pub max_stream_bytes: u64,
-    /// How many bytes tasks take in Redis, done ones included. Default 256 MiB, and at most a quarter of Redis' maxmemory.
+    /// The maximum size of tasks in Redis, in bytes, including done ones. Beyond it new tasks are refused. Default 256 MiB,
+    /// and at most a quarter of Redis' maxmemory.
     pub max_task_bytes: u64,
-    /// How many bytes of unsent messages the outbox holds on disk. Default 256 MiB.
+    /// The maximum size of unsent messages in the outbox on disk, in bytes. Beyond it sending is refused. Default 256 MiB.
     pub outbox_bytes: u64,
 }
 
@@ -205,8 +213,8 @@ impl Default for SyncSettings {
     }
 }
 
-/// The largest message, as JSON text, in bytes.
+/// The maximum size of a message, as JSON text, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// The largest number of messages that one answer or one call carries.
+/// The maximum number of messages in one answer or one call.
 pub const MAX_SYNC_LIMIT: usize = 100_000;

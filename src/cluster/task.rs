@@ -1,8 +1,8 @@
-//! Tasks: pieces of work that one member of many does; the parts that need no store.
+//! Tasks: pieces of work, each done by one of many members; the parts that need no store.
 //!
-//! 1. A [`TaskId`], [`TaskKind`], [`Priority`] or [`Jitter`] that exists has been checked; the first two are safe in a Redis key
-//!    and a log line, and hold no space.
-//! 2. `payload` and `result` are JSON text that was valid when it came in; nobody below `rpc` looks inside.
+//! 1. A [`TaskId`], [`TaskKind`], [`Priority`] or [`Jitter`] is checked when it is created; the first two are safe in a
+//!    Redis key and a log line, and contain no space.
+//! 2. `payload` and `result` are JSON text that was valid when it came in; no layer below `rpc` parses them.
 //!
 //! Not here: the transitions of a task (`crate::cluster::protocol::task`).
 
@@ -11,90 +11,90 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The most bytes that a payload or a result may have.
+/// The maximum size of a payload or a result, in bytes.
 pub const CONTENT_MAX: usize = 1024 * 1024;
 
-/// The most bytes of a failure's text; callers cut what is longer.
+/// The maximum length of an error text, in bytes; callers cut longer ones.
 pub const ERROR_MAX: usize = 4096;
 
-/// The most tasks that one call submits, claims, settles or lists.
+/// The maximum number of tasks that one call submits, claims, settles or lists.
 pub const BATCH_MAX: u32 = 1000;
 
-/// A claim takes no further task once those that it has hold so many bytes of payload, so that no answer is too long.
+/// A claim takes no further task once its tasks have this many bytes of payload, which bounds the answer.
 pub const CLAIM_BYTES: usize = 2 * CONTENT_MAX;
 
-/// How often a task may be handed out at most; a task chooses from 1 to this.
+/// The maximum number of attempts that a task can have.
 pub const ATTEMPTS_MAX: u32 = 1000;
 
-/// The shortest time that a worker may be given.
+/// The shortest timeout of an attempt.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
-/// The longest time that a worker may be given without extending it.
+/// The longest timeout of an attempt without an extension.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// The longest delay of a new task.
 pub const DELAY_MAX: Duration = Duration::from_secs(365 * 86_400);
 
-/// The most bytes of [`Requirements`] as text.
+/// The maximum size of [`Requirements`] as text, in bytes.
 pub const REQUIREMENTS_MAX: usize = 8192;
 
-/// Why a number is no priority.
+/// A number that is not a valid priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("priority {0} is not allowed: use -1000 to 1000")]
 pub struct InvalidPriority(i64);
 
 checked_text!(
-    /// The name of a task, unique in the cluster while the task is kept: 1 to 128 printable ASCII characters without spaces.
+    /// The id of a task, unique in the cluster while the task is kept: 1 to 128 printable ASCII characters without spaces.
     TaskId, "task id", 128, Graphic
 );
 checked_text!(
-    /// What sort of work a task is; workers claim by it. 1 to 128 printable ASCII characters without spaces.
+    /// The kind of work of a task; workers claim by kind. 1 to 128 printable ASCII characters without spaces.
     TaskKind, "kind", 128, Graphic
 );
 
-/// What a member must have to be handed a task; empty: nothing.
+/// The requirements on a member that gets a task; empty: none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requirements {
-    /// All of these.
+    /// The member must have all of these.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub capabilities: BTreeSet<String>,
-    /// All of these, with exactly these values.
+    /// The member must have all of these, with exactly these values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// This id, or this former id of a member that was renamed.
+    /// The member must have this id, or have had it before a rename.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_id: Option<NodeId>,
 }
 
 impl Requirements {
-    /// One text for equal requirements, as JSON; empty without any.
+    /// The canonical JSON text: equal for equal requirements, and empty without any.
     #[must_use]
     pub fn canonical(&self) -> String {
         if *self == Self::default() {
             return String::new();
         }
-        // A struct of texts always has a JSON form.
+        // A struct of texts can always be written as JSON.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads [`Requirements::canonical`] back; `None` when the text is none.
+    /// Parses [`Requirements::canonical`]; `None`: the text is not valid.
     #[must_use]
     pub fn from_canonical(text: &str) -> Option<Self> {
         if text.is_empty() { Some(Self::default()) } else { serde_json::from_str(text).ok() }
     }
 }
 
-/// Which tasks come first: -1000 to 1000, higher ones first.
+/// The priority of a task: -1000 to 1000, higher ones are claimed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Priority(i16);
 
 impl Priority {
-    /// Checks a number and takes it.
+    /// Checks a number and converts it.
     ///
     /// # Errors
-    /// [`InvalidPriority`] when it lies outside of -1000 to 1000.
+    /// [`InvalidPriority`] when it is outside of -1000 to 1000.
     pub fn new(number: i64) -> Result<Self, InvalidPriority> {
         match i16::try_from(number) {
             Ok(small) if (-1000..=1000).contains(&small) => Ok(Self(small)),
@@ -122,26 +122,26 @@ impl From<Priority> for i64 {
     }
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
     /// Ready to be claimed.
     Waiting,
-    /// Not ready yet: it was submitted with a delay, or failed and is tried again later.
+    /// Not ready yet: it was submitted with a delay, or failed and is retried later.
     Delayed,
-    /// A member works on it.
+    /// A member has claimed it.
     Running,
     /// Completed.
     Done,
-    /// Failed for good by its worker's word, or cancelled.
+    /// Failed for good, as reported by its worker, or cancelled.
     Failed,
     /// All its attempts failed.
     Dead,
 }
 
 impl TaskState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 6] = [Self::Waiting, Self::Delayed, Self::Running, Self::Done, Self::Failed, Self::Dead];
 
     /// The word for it.
@@ -157,7 +157,7 @@ impl TaskState {
         }
     }
 
-    /// The state of that word.
+    /// The state for a word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)
@@ -189,7 +189,7 @@ impl Jitter {
 }
 
 /// How long a task waits after its failed attempt number `attempts`, in whole milliseconds: one second, doubled with every
-/// attempt up to a minute, times 0.5 to 1.
+/// attempt up to one minute, times 0.5 to 1.
 #[must_use]
 pub fn backoff(attempts: u32, jitter: Jitter) -> Duration {
     let whole =

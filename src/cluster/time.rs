@@ -1,7 +1,7 @@
-//! The two clocks that the cluster knows, as two types that cannot be mixed.
+//! The two clocks of the cluster, as two types that cannot be mixed.
 //!
 //! 1. [`ServerTime`] is the Redis server's clock, the only one that two nodes share.
-//! 2. [`Moment`] is this host's boot-time clock; only differences on one host mean anything.
+//! 2. [`Moment`] is this host's boot-time clock; only differences on one host have a meaning.
 //!
 //! Not here: reading a clock (`crate::clock`).
 
@@ -28,7 +28,7 @@ impl ServerTime {
     }
 }
 
-/// A reading of this host's CLOCK_BOOTTIME, which goes on during suspend.
+/// A time on this host's CLOCK_BOOTTIME, which continues during suspend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(pub Duration);
 

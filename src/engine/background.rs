@@ -1,6 +1,6 @@
-//! Tasks that come and go while the node runs, and end with it.
+//! Tasks that are started and end while the node runs.
 //!
-//! 1. Dropping the node drops them: they belong to one of its own tasks.
+//! 1. They end when the node is dropped: one of the node's own tasks owns them.
 //!
 //! Not here: the node's own tasks (`start.rs`).
 
@@ -10,45 +10,45 @@ use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How many may wait to be taken in; each waits for microseconds.
+/// The maximum number of tasks that wait to be started; each waits for microseconds.
 const WAITING: usize = 4_096;
 
-type Child = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where tasks are brought.
+/// Starts tasks; see the head of this file.
 #[derive(Clone)]
 pub(super) struct BackgroundTasks {
-    door: mpsc::Sender<Child>,
+    queue: mpsc::Sender<Task>,
 }
 
 impl BackgroundTasks {
-    /// A nursery, and what [`run`] takes children from.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Child>) {
-        let (door, children) = mpsc::channel(WAITING);
-        (Self { door }, children)
+    /// The handle that starts tasks, and the queue that [`run`] takes them from.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Task>) {
+        let (queue, tasks) = mpsc::channel(WAITING);
+        (Self { queue }, tasks)
     }
 
     /// Runs a task beside all others.
-    pub(super) fn bring(&self, child: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        self.door.try_send(Box::pin(child)).map_err(|_| {
-            let what = "too many requests come in at this instant".to_owned();
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        self.queue.try_send(Box::pin(task)).map_err(|_| {
+            let what = "too many requests arrive at this node at once".to_owned();
             Error::Overloaded { what, retry_after: RETRY_AFTER }
         })
     }
 }
 
-/// Runs the children until the node is gone.
-pub(super) async fn run(mut door: mpsc::Receiver<Child>) {
-    let mut children = JoinSet::new();
+/// Runs the tasks until the node is gone.
+pub(super) async fn run(mut queue: mpsc::Receiver<Task>) {
+    let mut tasks = JoinSet::new();
     loop {
         tokio::select! {
-            child = door.recv() => match child {
-                Some(child) => drop(children.spawn(child)),
+            task = queue.recv() => match task {
+                Some(task) => drop(tasks.spawn(task)),
                 // The node is being stopped, and this task with it.
                 None => std::future::pending().await,
             },
-            Some(ended) = children.join_next() => if let Err(error) = ended {
-                tracing::error!(%error, "a request broke down; its client gets no answer");
+            Some(ended) = tasks.join_next() => if let Err(error) = ended {
+                tracing::error!(%error, "a request failed unexpectedly; its client gets no answer");
             },
         }
     }

@@ -1,10 +1,10 @@
-//! What has to be taken back because nobody waits for it any more.
+//! Undoing in Redis what was granted to a caller that is gone.
 //!
-//! 1. Whoever finds that out does not wait: it is noted here and done by one task, in order, and each again and again until Redis
-//!    has confirmed it. What there is no room for ends by its own time.
-//! 2. A call that was given up without an answer is withdrawn: Redis may make it later, for nobody.
+//! 1. Whoever notices this does not wait: the cleanup is queued here, and one task works through the queue in order,
+//!    retrying each entry until Redis has confirmed it. What does not fit into the queue expires by itself.
+//! 2. A call that was given up without an answer is withdrawn, because Redis may still execute it.
 //!
-//! Not here: who finds it out (`leases/`, `tasks/`).
+//! Not here: noticing that a caller is gone (`leases/`, `tasks/`).
 
 use super::error::Error;
 use super::refusals::unavailable;
@@ -18,24 +18,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How much may wait to be taken back.
+/// The maximum number of queued cleanups.
 const NOTED: usize = 4_096;
 
-/// What is to be taken back.
+/// What to clean up.
 #[derive(Debug)]
 pub(super) enum Cleanup {
     /// A place in the queue of a lease.
     Wait { name: LeaseName, ticket: Nonce },
-    /// A lease, with the life that was granted it.
+    /// A lease, with the incarnation that it was granted to.
     Lease(HeldLease, Instance),
     /// Tasks that were claimed.
     Tasks(Vec<HeldTask>),
-    /// A call whose answer nobody waits for any more, though it may be made yet: the call that withdraws it, and what is to be known
-    /// as long as that is not confirmed.
+    /// A call that nobody waits for any more but that Redis may still execute: the call that withdraws it, and a marker
+    /// that lives until the withdrawal is confirmed.
     Call(Box<Call>, Option<Pending>),
 }
 
-/// Requests with calls that may be made later than they seem, by how many.
+/// The number of calls that Redis may still execute, by request.
 pub(super) type PendingCounts = Arc<Mutex<HashMap<String, usize>>>;
 
 /// One such call; it counts until this is dropped.
@@ -46,7 +46,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Counts one, and says whether there were others.
+    /// Counts a call, and returns whether there were others of that request.
     pub(super) fn begin(counts: &PendingCounts, request: &str) -> (Self, bool) {
         let mut all = counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(request.to_owned()).or_default();
@@ -67,33 +67,33 @@ impl Drop for Pending {
     }
 }
 
-/// Where it is noted.
+/// The queue of cleanups.
 #[derive(Debug, Clone)]
 pub(super) struct CleanupQueue {
     notes: mpsc::Sender<Cleanup>,
 }
 
 impl CleanupQueue {
-    /// A place for notes, and the reader of it for [`run`].
+    /// An empty queue, and its reader for [`run`].
     pub(super) fn new() -> (Self, mpsc::Receiver<Cleanup>) {
         let (notes, reader) = mpsc::channel(NOTED);
         (Self { notes }, reader)
     }
 
-    /// Notes something; it is done soon.
+    /// Queues a cleanup.
     pub(super) fn later(&self, what: Cleanup) {
         if let Err(refused) = self.notes.try_send(what) {
-            tracing::warn!(%refused, "the cleanup queue is full; the lease, key or task will expire by itself");
+            tracing::warn!(error = %refused, "the cleanup queue is full; the lease, key or task will expire by itself");
         }
     }
 }
 
-/// Takes back what is noted, until the node is gone.
+/// Works through the queue until the node is gone.
 pub(super) async fn run(mut notes: mpsc::Receiver<Cleanup>, caller: Caller) {
     while let Some(what) = notes.recv().await {
         while let Err(why) = take_back(&caller, &what).await {
             if !matches!(why, Error::RedisUnavailable { .. }) {
-                tracing::debug!(%why, ?what, "nothing to take back: what this node held ended with its membership");
+                tracing::debug!(error = %why, ?what, "nothing to clean up: the lease, key or task ended with this node's membership");
                 break;
             }
             tokio::time::sleep(CLEANUP_RETRY_DELAY).await;
@@ -102,11 +102,11 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Cleanup>, caller: Caller) {
             drop(pending);
         }
     }
-    // Nobody notes anything any more: the node is being stopped, and this task with it.
+    // The queue has no sender any more: the node is being stopped, and this task with it.
     std::future::pending::<()>().await;
 }
 
-/// The pause before Redis is asked again.
+/// The pause before a cleanup is retried.
 const CLEANUP_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
@@ -118,7 +118,7 @@ async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
         caller.repeat(|_| Call::Lease(Box::new(call.clone())), judge).await
     };
     match what {
-        // Needs no membership: what it withdraws may have outlived it.
+        // This needs no membership: what it withdraws may have outlived the membership.
         Cleanup::Call(call, _) => match caller.call((**call).clone()).await {
             Ok(_) => Ok(()),
             Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => Err(unavailable(&why)),
@@ -135,7 +135,7 @@ async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
                 id: held.id.clone(),
                 token: held.token,
                 verdict: protocol::Verdict::Fail {
-                    error: "its worker was gone before it was told of the task".to_owned(),
+                    error: "its worker disconnected before it received the task".to_owned(),
                     retry: true,
                     jitter,
                 },

@@ -1,9 +1,10 @@
 //! The events of this node in one bounded log, from which every subscriber reads at its own pace.
 //!
-//! 1. (M1) A subscriber of everything sees contiguous `seq`: what it was too slow for comes as one gap event.
-//! 2. The log is bounded, in events and in bytes of messages; a subscriber costs a position in it, not a queue.
+//! 1. (M1) A subscriber to everything sees contiguous `seq`: events that it was too slow for are reported as one gap event.
+//! 2. The log is bounded, in events and in bytes of messages; a subscriber costs only a position in the log.
 //!
-//! Not here: where events come from (`reader.rs`, `driver.rs`), history from before this process (`node.rs` reads it).
+//! Not here: the source of events (`stream_reader.rs`, `node/driver.rs`), events from before this process
+//! (`node/running.rs` reads them).
 
 mod feed;
 
@@ -17,12 +18,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// How many events the log holds.
+/// The maximum number of events in the log.
 const KEPT: usize = 4096;
-/// How many bytes of messages the log holds.
+/// The maximum number of bytes of messages in the log.
 const KEPT_MESSAGE_BYTES: usize = 8 << 20;
 
-/// What an event counts: only messages carry content of any length.
+/// The bytes that an event counts for: only messages carry content of any length.
 fn bytes(event: &Event) -> usize {
     match event {
         Event::Local { fact: LocalFact::Message(received), .. } => received.message.payload.get().len(),
@@ -33,9 +34,9 @@ fn bytes(event: &Event) -> usize {
 #[derive(Debug)]
 struct Log {
     events: VecDeque<Event>,
-    /// The bytes of messages among them.
+    /// The bytes of messages in it.
     bytes: usize,
-    /// The position of the first event kept.
+    /// The position of the oldest event in it.
     start: u64,
     /// The last cluster event that entered the log, or the stream's head when the node began to read.
     head: Option<EventSeq>,
@@ -43,7 +44,7 @@ struct Log {
     closed: bool,
 }
 
-/// See the module's text.
+/// The log of events; see the head of this file.
 #[derive(Debug)]
 pub struct Hub {
     log: Mutex<Log>,
@@ -63,8 +64,8 @@ impl Hub {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server's time of its last answer, for the stamps of local events. One that is known already is not news: it
-    /// was true when it came, not now.
+    /// Sets the server's time from its latest answer, which local events are stamped with. A time that is already known is
+    /// ignored: it was true when it arrived, not now.
     pub(super) fn set_server_time(&self, at: ServerTime) {
         let mut log = self.log();
         if log.server_time.is_none_or(|(known, _)| known != at) {
@@ -72,7 +73,7 @@ impl Hub {
         }
     }
 
-    /// The server's time at this moment, as far as it can be told.
+    /// The server's time now, as far as known.
     pub(super) fn server_time(&self) -> ServerTime {
         match self.log().server_time {
             Some((at, read)) => at.plus(clock::now().since(read)),
@@ -80,14 +81,14 @@ impl Hub {
         }
     }
 
-    /// The stream's head at the time this node began to read it.
+    /// Sets the head of the stream at the time when this node begins to read it.
     pub(super) fn begin(&self, head: EventSeq) {
         self.log().head.get_or_insert(head);
-        // Wakes those who wait for it.
+        // Wakes the callers of `begun`.
         self.end.send_modify(|_| ());
     }
 
-    /// Waits until this node reads the stream. Only what is read of the stream after that meets what comes from it later.
+    /// Waits until this node reads the stream. History that is read after that connects to the live events without a hole.
     pub(super) async fn begun(&self) {
         let mut end = self.end.subscribe();
         while self.head().is_none() && !self.is_closed() {
@@ -102,7 +103,7 @@ impl Hub {
         self.log().head
     }
 
-    /// No more events come: feeds end behind the last one.
+    /// Ends the log: feeds end after the last event.
     pub fn close(&self) {
         self.log().closed = true;
         self.end.send_replace(u64::MAX);
@@ -112,7 +113,7 @@ impl Hub {
         self.log().closed
     }
 
-    /// Adds an event and wakes the subscribers.
+    /// Appends an event and wakes the subscribers.
     pub fn publish(&self, event: Event) {
         let mut log = self.log();
         if let Event::Cluster(event) = &event {
@@ -134,12 +135,12 @@ impl Hub {
         self.publish(Event::Local { at: self.server_time(), fact });
     }
 
-    /// Whether anybody wants messages as events.
+    /// Whether a subscriber wants messages as events.
     pub(super) fn wants_messages(&self) -> bool {
         self.message_readers.load(std::sync::atomic::Ordering::Relaxed) > 0
     }
 
-    /// A feed from now on, behind `backlog`, which ends with the event `seen`.
+    /// A feed of `backlog`, which ends with the event `seen`, and then of new events.
     #[must_use]
     pub fn feed(self: &Arc<Self>, backlog: VecDeque<Event>, seen: Option<EventSeq>, messages: bool) -> Feed {
         let log = self.log();
@@ -152,7 +153,7 @@ impl Hub {
         Feed { hub: Arc::clone(self), end, position, seen: seen.or(head), backlog, messages }
     }
 
-    /// A feed from the oldest event that this log still holds behind `after`; `None` when it does not reach back.
+    /// A feed of the events after `after`; `None` if the log does not reach back that far.
     pub(super) fn feed_after(self: &Arc<Self>, after: EventSeq, messages: bool) -> Option<Feed> {
         let mut feed = self.feed(VecDeque::new(), Some(after), messages);
         let log = self.log();
@@ -174,8 +175,7 @@ impl Hub {
         }
     }
 
-    /// The event at a feed's position, with the position behind it. `Err`: the feed was too slow; the
-    /// log begins at this position now.
+    /// The event at a position of a feed. `Err`: the feed was too slow; the log now begins at the returned position.
     pub(super) fn read(&self, position: u64) -> Result<Option<Event>, u64> {
         let log = self.log();
         if position < log.start {

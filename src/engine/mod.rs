@@ -1,4 +1,4 @@
-//! A running node: the only place with timers and tasks.
+//! A running node: the only layer with timers and tasks.
 //!
 //! ```text
 //!            requests              ┌─────────── driver ───────────┐  calls
@@ -22,6 +22,7 @@ pub mod messages;
 pub mod metrics;
 pub mod node;
 pub mod oneshot;
+pub(crate) mod random;
 mod refusals;
 pub mod state_dir;
 mod store_calls;

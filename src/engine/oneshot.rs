@@ -1,15 +1,16 @@
-//! One heartbeat of a host without a running node: joins when needed, beats, and takes the leadership where nobody else
-//! stands for it.
+//! One heartbeat of a host without a running node: joins if needed, sends the heartbeat, and campaigns if no other node
+//! does.
 //!
-//! 1. What one run learned is the next run's start; a reboot makes it void.
-//! 2. Such a member has no presence: only its deadline ends it. It stands for leader only where no candidate with a running
-//!    process lives, and gives the leadership up with its next beat once one does.
-//! 3. The rules of a running node's candidacy hold here too, counted within one run, or, for an expired lease, from run to
-//!    run on the boot clock.
-//! 4. Whether it leads is told with a beat that Redis has just answered, and nowhere else: no command reads the saved lease for it. So what
-//!    the file says across a loss of data is not seen: the next beat finds another data set, and renews nothing there.
+//! 1. What one run learned is saved for the next run; a reboot makes it void.
+//! 2. Such a member has no presence: only its heartbeat deadline ends it. It campaigns only if there is no live candidate
+//!    with a running process, and gives up leadership with its next heartbeat once there is one.
+//! 3. The rules for the candidacy of a running node apply here too, counted within one run, or, for an expired lease, from
+//!    run to run on the boot clock.
+//! 4. Whether it leads is reported only with a heartbeat that Redis has just answered: no command reads the saved lease for
+//!    it. So the saved lease is not seen after a loss of data: the next heartbeat finds another data set, and renews
+//!    nothing there.
 //!
-//! Not here: retries (`crate::cli`), the state's file (`oneshot_state.rs`).
+//! Not here: retries (`crate::cli`), the file with the state (`oneshot/state.rs`).
 
 use super::history::OneBeat;
 use crate::clock;
@@ -32,41 +33,41 @@ use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
 
-/// Who beats.
+/// The parameters of a one-shot heartbeat.
 pub struct Oneshot<'a> {
-    /// Where the cluster's state is.
+    /// The store of the cluster's state.
     pub store: &'a RedisStore,
-    /// The id to join under.
+    /// The node id to join under.
     pub node_id: crate::cluster::ids::NodeId,
-    /// What it says of itself.
+    /// The metadata of the node.
     pub metadata: Metadata,
-    /// Whether it stands for leader.
+    /// Whether it is a candidate for leader.
     pub candidate: bool,
     /// The settings of the cluster as this host knows them.
     pub settings: Versioned,
-    /// The outbox's identity.
+    /// The identity of the outbox.
     pub producer: Producer,
-    /// The highest numbers that were seen.
+    /// The highest sequence numbers seen.
     pub known: Numbers,
     /// A name that no other process has.
     pub random: Nonce,
 }
 
-/// Why a beat did not happen.
+/// Why a heartbeat failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// Redis did not answer, or refused.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// A live process holds the id.
+    /// A live process holds the node id.
     #[error("node id {0} is in use by another live process; stop it or choose another id")]
     InUse(crate::cluster::ids::NodeId),
 }
 
-/// How long one run waits for a rule to apply.
+/// How long one run waits for an election rule to apply.
 const RULE_WAIT: Duration = Duration::from_secs(3);
 
-/// Takes the settings of the cluster that an answer showed.
+/// Takes the settings of the cluster from an answer.
 fn adopt(settings: &mut Versioned, data: &DataSet) {
     if let Some(found) = data.settings.filter(|found| found.version >= settings.version) {
         *settings = found;
@@ -74,11 +75,11 @@ fn adopt(settings: &mut Versioned, data: &DataSet) {
 }
 
 fn surprised() -> Failure {
-    Failure::Fault(Fault::Refused("a call was answered with something else".to_owned()))
+    Failure::Fault(Fault::Refused("unexpected reply to a call".to_owned()))
 }
 
 impl Oneshot<'_> {
-    /// Beats once, going on from `state`, which is brought up to date; tells the settings of the cluster, too.
+    /// Sends one heartbeat, continuing from `state`, which is updated; also returns the settings of the cluster.
     ///
     /// # Errors
     /// [`Failure`]; `state` stays usable.
@@ -97,7 +98,7 @@ impl Oneshot<'_> {
         let round_trip = clock::now().since(sent);
         current.beats += 1;
         current.numbers = current.numbers.max(reply.data.numbers);
-        // The lease that this beat stated is what the record says now.
+        // The record now has the lease that this heartbeat stated.
         self.take_lease(&mut current, &reply, sent, settings.settings.timing);
         adopt(&mut settings, &reply.data);
         let shared = settings.settings;
@@ -146,7 +147,7 @@ impl Oneshot<'_> {
         let patience = clock::now() + settings.settings.timing.heartbeat_ttl + grace;
         loop {
             let now = clock::now();
-            // Whether it has been gone for long enough, the store says.
+            // The store checks whether it has been gone for long enough.
             let (gone, dead_for) =
                 dead.clone().map(|(nonce, since): (String, Moment)| (nonce, now.since(since))).unzip();
             let join = Join {
@@ -196,7 +197,7 @@ impl Oneshot<'_> {
                         (Some(nonce), _) => Some((nonce, now)),
                         (None, _) => None,
                     };
-                    // Without a trace of a dead process only the deadline frees the id.
+                    // If there is no sign that its process is dead, only the deadline frees the id.
                     if dead.is_none() || now > patience {
                         return Err(Failure::InUse(self.node_id.clone()));
                     }
@@ -241,7 +242,7 @@ impl Oneshot<'_> {
         Nonce::new(format!("{}-{what}", self.random)).unwrap_or_else(|_| self.random.clone())
     }
 
-    /// What the beat says about the leadership, and, for the next run, how long the record has looked like this.
+    /// Takes the leadership from the answer, and saves for the next run how long the record has been the same.
     fn take_lease(&self, state: &mut OneshotState, reply: &TickReply, sent: Moment, timing: Timing) {
         let record = reply.leader.as_ref();
         let mine = record.is_some_and(|r| r.holder.as_ref() == Some(&self.instance(state)));
@@ -261,13 +262,13 @@ impl Oneshot<'_> {
         });
     }
 
-    /// Whether another candidate with a running process lives.
+    /// Whether another candidate with a running process is alive.
     fn is_rival(&self, member: &Member) -> bool {
         let other = member.node_id != self.node_id;
         other && member.is_live() && member.metadata.candidate && member.presence == PresenceKind::Connection
     }
 
-    /// Gives the leadership up to a candidate with a running process.
+    /// Gives up leadership to a candidate with a running process.
     async fn make_room(&self, state: &mut OneshotState) -> Result<(), Failure> {
         let Some(HeldLease { term, .. }) = state.lease else { return Ok(()) };
         let view = fresh_state::view(self.store).await?;
@@ -279,7 +280,7 @@ impl Oneshot<'_> {
         Ok(())
     }
 
-    /// Asks for the leadership where no candidate with a running process lives and a rule allows it.
+    /// Campaigns if there is no live candidate with a running process, and a rule allows it.
     async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<Term>, Failure> {
         let view = fresh_state::view(self.store).await?;
         let record = view.leader.as_ref();
@@ -291,7 +292,7 @@ impl Oneshot<'_> {
             return self.campaign(state, chance, shared).await;
         }
         let mut observation = Observation::default();
-        // One run does not wait for more than the default grace needs; a longer one is waited out by expiry, over runs.
+        // One run waits only as long as the default grace needs; a longer grace is covered by expiry, over several runs.
         let end = clock::now() + shared.presence_grace.mul_f64(1.6).min(RULE_WAIT);
         loop {
             let answer = self.store.call(Call::Watch).await?;
@@ -299,7 +300,7 @@ impl Oneshot<'_> {
             let now = clock::now();
             let watch = Some((reply.same_server, reply.leader_channel));
             let look = LeaderLook { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
-            observation.see(now, &look, shared.timing.lease_ttl);
+            observation.observe(now, &look, shared.timing.lease_ttl);
             let Some(chance) = observation.chance(&self.node_id, shared.promise(), 0) else {
                 return Ok(None);
             };

@@ -1,6 +1,6 @@
-//! The node's refusals in the words that the outer layers know.
+//! Converts the pure node's refusals into errors for the outer layers.
 //!
-//! Not here: the numbers that clients see (`crate::rpc::errors`).
+//! Not here: the error codes that clients see (`crate::rpc::errors`).
 
 use super::error::Error;
 use super::state_dir::StateError;
@@ -8,11 +8,11 @@ use crate::cluster::node::Refusal;
 use crate::engine::messages::outbox::AcceptError;
 use std::time::Duration;
 
-/// When a client may try again after a refusal that passes.
+/// When a client may retry after a temporary error.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) fn unexpected() -> Error {
-    Error::Internal("the node answered another question".to_owned())
+    Error::Internal("unexpected reply from the node".to_owned())
 }
 
 pub(super) fn unavailable(detail: &str) -> Error {

@@ -1,12 +1,13 @@
-//! Calls to the store that may be made again when their answer was lost.
+//! Calls to the store that can be repeated after their answer was lost.
 //!
-//! 1. Only calls that lead to the same whether they are made once or twice go through here.
-//! 2. No call is tried for longer than [`RETRY_FOR`]: then its client is told that Redis cannot be used.
-//! 3. A store that does not know this life is told of it first: the next beat does that.
+//! 1. Only idempotent calls go through here.
+//! 2. No call is repeated for longer than [`RETRY_FOR`]: then its client gets the error that Redis is unavailable.
+//! 3. If the store does not know this incarnation, the node registers it first, with its next heartbeat.
 //!
 //! Not here: calls of the pure node (`driver.rs`), messages (`publisher.rs`).
 
 use super::error::Error;
+use super::random;
 use super::refusals::{unavailable, unexpected};
 use crate::clock;
 use crate::cluster::ids::Nonce;
@@ -20,22 +21,22 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// How long a call is tried again.
+/// How long a call is repeated.
 pub(super) const RETRY_FOR: Duration = Duration::from_secs(3);
-/// The pause before a call is tried again.
+/// The pause between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What an answer is good for.
+/// What an answer means for the caller.
 pub(super) enum Verdict<T> {
-    /// It is the answer.
+    /// The answer.
     Done(T),
-    /// The store does not know this life.
+    /// The store does not know this incarnation.
     Stranger(Identity),
-    /// It answers another question.
+    /// The answer has an unexpected form.
     Unexpected,
 }
 
-/// See the module's text.
+/// Makes calls for this node; see the head of this file.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) store: Arc<RedisStore>,
@@ -44,7 +45,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// This node's life. A node that is still joining is waited for until `end`.
+    /// This node's incarnation. While the node is joining, waits for it until `end`.
     pub(super) async fn instance(&self, end: Moment) -> Result<Instance, Error> {
         let mut status = self.status.clone();
         let settled = status.wait_for(|status| status.settled).await.map(|status| status.clone());
@@ -63,7 +64,7 @@ impl Caller {
         }
         let status = self.status.borrow();
         match (&status.standing, status.link) {
-            (Standing::Joining, false) => Err(unavailable("it did not answer yet")),
+            (Standing::Joining, false) => Err(unavailable("no answer yet")),
             _ => Err(status.refusal()),
         }
     }
@@ -73,12 +74,12 @@ impl Caller {
         self.call_noting(call, &AtomicBool::new(false)).await
     }
 
-    /// Makes one call; sets `unsure` when Redis may make it although it has no answer.
+    /// Makes one call; sets `unsure` if Redis may execute it although there was no answer.
     pub(super) async fn call_noting(&self, call: Call, unsure: &AtomicBool) -> Result<(Reply, ServerId), Fault> {
         self.store.attempt_noting(call, 1, unsure).await.map(|answer| (answer.reply, answer.server))
     }
 
-    /// Makes a call for this life, again and again until it is answered or its time is over.
+    /// Repeats a call for this incarnation until it is answered or its time is over.
     pub(super) async fn repeat<T>(
         &self,
         call: impl Fn(Instance) -> Call,
@@ -87,7 +88,7 @@ impl Caller {
         self.repeat_noting(call, judge, &AtomicBool::new(false)).await
     }
 
-    /// The same; sets `unsure` when one of the calls was sent and had no answer.
+    /// As [`Self::repeat`]; sets `unsure` if one of the calls was sent and got no answer.
     pub(super) async fn repeat_noting<T>(
         &self,
         call: impl Fn(Instance) -> Call,
@@ -115,28 +116,26 @@ impl Caller {
         }
     }
 
-    /// Makes the node tell the store of its life; the error to end with when that does not help.
+    /// Makes the node register its incarnation in the store; returns the error to use if that does not help.
     pub(super) async fn introduce(&self, identity: Identity) -> Error {
         if identity == Identity::Replaced {
-            // The next beat finds that out by itself; whoever waits is told by then.
+            // The next heartbeat notices that by itself; the caller is answered by then.
             return self.status.borrow().refusal();
         }
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
             let _ = node.send(Msg::Input(Input::CalledToRegister)).await;
         }
-        unavailable("the membership is being renewed")
+        unavailable("the node is renewing its membership")
     }
 }
 
-/// The node does not answer any more: it is being stopped.
+/// The error when the node does not answer any more: it is being stopped.
 pub(super) fn gone() -> Error {
     Error::Stopping
 }
 
-/// A text that nobody else uses.
+/// A new random nonce.
 pub(super) fn nonce() -> Result<Nonce, Error> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
-    Ok(Nonce::from_bytes(random))
+    random::nonce().map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))
 }

@@ -1,11 +1,11 @@
-//! Follows the streams, each on a connection of its own: events to the node and its subscribers, messages to the inbox.
+//! Follows the streams, each on a connection of its own: events for the node and its subscribers, messages for the inbox.
 //!
-//! 1. Events are handed on in the stream's order, none twice.
-//! 2. Messages are read only while the inbox has room; whatever they are like, events do not wait for them.
-//! 3. What cannot be read is passed over, and what stands behind everything that the data set counts is nobody's: the next
-//!    beat removes it.
+//! 1. Events are delivered in the order of the stream, each once.
+//! 2. Messages are read only while the inbox has room; events do not wait for messages.
+//! 3. Entries that cannot be read are skipped. Entries after the end of the data set belong to nobody: the next heartbeat
+//!    removes them.
 //!
-//! Not here: what is missing between two events (`hub.rs` tells it as a gap).
+//! Not here: missing events (`events.rs` reports them as a gap).
 
 use crate::clock::Seldom;
 use crate::cluster::event::ClusterEvent;
@@ -22,25 +22,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long one read waits for news.
+/// How long one read waits for new entries.
 const READ_BLOCK: Duration = Duration::from_secs(5);
-/// How often a full inbox is looked at.
+/// How often a full inbox is checked.
 const FULL_INBOX_POLL: Duration = Duration::from_millis(200);
-/// How many events one read takes.
+/// The maximum number of events of one read.
 const EVENTS: usize = 64;
-/// The pauses between attempts to connect: the first, and the longest.
+/// The pauses between attempts to connect: the first and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
-/// The pause after something was read that the data set does not count.
+/// The pause after reading entries that do not belong to the data set.
 const FOREIGN: Duration = Duration::from_millis(250);
 
-/// A line about messages that do not come in as many as were asked for.
-struct Complaint(Seldom);
+/// A rate-limited warning that messages arrive in smaller portions than requested.
+struct RateLimitedWarning(Seldom);
 
-static LESS: Complaint = Complaint(Seldom::new(1));
-static STUCK: Complaint = Complaint(Seldom::new(1));
+static FEWER_ENTRIES: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
+static READ_FAILED: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
 
-impl Complaint {
-    fn say(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
+impl RateLimitedWarning {
+    fn warn(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
         // The first failure may be a restart of Redis.
         if appetite.count() < 16
             && let Some(unsaid) = self.0.due()
@@ -63,12 +63,12 @@ pub(super) struct Reader {
     pub(super) node: mpsc::Sender<Msg>,
 }
 
-/// What the data set looks like now.
+/// The current data set.
 pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
     let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
     match store.call(Call::View(view)).await?.reply {
         Reply::View(view) => Ok(view.data),
-        _ => Err(Fault::Refused("a view was answered with something else".to_owned())),
+        _ => Err(Fault::Refused("unexpected reply to a request for the view".to_owned())),
     }
 }
 
@@ -78,7 +78,7 @@ impl Reader {
         let mut position = None;
         let mut pause = BACKOFF.0;
         while let Err(why) = self.follow_events(&hub, &mut position).await {
-            tracing::debug!(%why, "following the events was interrupted");
+            tracing::debug!(error = %why, "reading events was interrupted; retrying");
             self.rest(&mut pause).await;
         }
     }
@@ -90,7 +90,7 @@ impl Reader {
         loop {
             self.sync.member().await;
             if let Err(why) = self.follow_messages(&mut appetite).await {
-                tracing::debug!(%why, "following the messages was interrupted");
+                tracing::debug!(error = %why, "reading messages was interrupted; retrying");
                 self.rest(&mut pause).await;
             }
         }
@@ -129,7 +129,7 @@ impl Reader {
 
     async fn follow_messages(&self, appetite: &mut Appetite) -> Result<(), Fault> {
         let mut follower = self.store.follow().await?;
-        // Up to which entry was read when the inbox asked from a position: what it could not take is not read again.
+        // The position read and the entry reached: entries that the inbox could not take are not read again.
         let mut passed: Option<(MessageSeq, Place)> = None;
         while self.sync.is_member() {
             let Some(asked) = self.sync.wants() else {
@@ -142,16 +142,16 @@ impl Reader {
             };
             let page = tokio::select! {
                 page = follower.messages(from, appetite.count(), READ_BLOCK, appetite.deadline()) => page,
-                // The connection still waits at the old place.
+                // The connection still waits at the old position.
                 () = self.sync.moved() => return Ok(()),
             };
             let page = match page {
                 Ok(page) => page,
                 Err(why) => {
-                    // While Redis does not answer at all, it is not the size of the answer.
+                    // While Redis does not answer at all, the size of the answer is not the reason.
                     if self.sync.is_linked() {
                         appetite.failed();
-                        STUCK.say(appetite, &why);
+                        READ_FAILED.warn(appetite, &why);
                     }
                     return Err(why);
                 }
@@ -160,7 +160,7 @@ impl Reader {
                 continue;
             }
             if appetite.fed(page.entries.len()) > 0 {
-                LESS.say(appetite, &"they arrive now");
+                FEWER_ENTRIES.warn(appetite, &"they arrive now");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;
             passed = Some((asked, taken.end.unwrap_or(from)));
@@ -171,7 +171,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The next beat of a member removes what somebody else put behind the end of a stream.
+    /// Asks for a heartbeat, which removes entries that another process appended to the stream.
     async fn call_for_a_beat(&self) {
         // The node is gone only when this task is ended, too.
         let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
@@ -179,7 +179,7 @@ impl Reader {
     }
 }
 
-/// Whether events do not simply follow what was read: then the data set says what belongs to it.
+/// Whether events do not directly follow what was read: then the data set shows which of them belong to it.
 fn is_odd(page: &Page<ClusterEvent>, read: u64) -> bool {
     let mut next = read + 1;
     page.entries.iter().any(|(place, event)| {

@@ -1,11 +1,12 @@
 //! Answering one line: a single request, or a batch.
 //!
-//! 1. A request gets one answer under its own id, a notification none; a batch gets one list in the order of its
-//!    requests, or nothing when it holds only notifications.
-//! 2. An answer that would make the line longer than [`MAX_ANSWER_BYTES`], or for which the connection has no room while
-//!    its client does not read, becomes an error under the same id, and what waits for it to be written is dropped:
-//!    nothing counts as delivered that was not sent.
-//! 3. An answer is counted from the moment it is made until it is written, also while others of its batch are awaited.
+//! 1. A request gets one answer under its own id, a notification gets none. A batch gets one list of answers in the order
+//!    of its requests, or nothing if it holds only notifications.
+//! 2. An answer that would make the line longer than [`MAX_ANSWER_BYTES`], or that has no room because the client does not
+//!    read, is replaced by an error under the same id. What waits for that answer to be written is dropped: nothing counts
+//!    as delivered that was not sent.
+//! 3. An answer counts as unwritten from when it is made until it is written, also while other answers of its batch are
+//!    awaited.
 //!
 //! Not here: writing (`connection.rs`).
 
@@ -19,21 +20,21 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use tracing::Instrument;
 
-/// The longest answer line, in bytes. Received messages take up to 4 MiB of it and the places of sent ones about 2 MiB;
-/// the rest is for the state of a cluster whose members carry many labels.
+/// The maximum length of an answer line, in bytes. Received messages use up to 4 MiB and the positions of sent messages
+/// about 2 MiB; the rest is for the state of a cluster whose members have many labels.
 pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
-/// What an answer has around its id and its outcome.
+/// The bytes that surround an id and an outcome in an answer.
 const FRAME_BYTES: usize = r#",{"jsonrpc":"2.0","id":,"#.len();
-/// How many requests of one batch run at a time.
+/// The maximum number of requests of one batch that run at a time.
 const BATCH_PARALLEL: usize = 128;
 
 /// A line on its way to the client.
 pub(crate) struct Outgoing {
-    /// One JSON text.
+    /// The JSON text, without a line end.
     pub(crate) text: String,
-    /// What waits for it to be written.
+    /// The actions to run once the line is written.
     pub(crate) after: Vec<AfterWrite>,
-    /// Its share of what the connection may hold unwritten.
+    /// The line's share of [`super::connection::UNWRITTEN_BYTES`].
     pub(crate) held: Vec<Held>,
 }
 
@@ -42,13 +43,13 @@ impl Outgoing {
         Self { text: text.to_owned(), after: Vec::new(), held: Vec::new() }
     }
 
-    /// An error that answers something without an id.
+    /// An error answer without an id.
     pub(crate) fn refusal(error: RpcError) -> Self {
         Self::new(&Outcome::error(error).under(&null()))
     }
 }
 
-/// Runs what a line asks for; `None` when nothing is to be answered.
+/// Runs the requests of a line; `None`: there is nothing to answer.
 pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: Incoming) -> Option<Outgoing> {
     match incoming {
         Incoming::Refused(error) => Some(Outgoing::refusal(error)),
@@ -62,7 +63,7 @@ pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: In
     }
 }
 
-/// Refuses all that a line asks for; `None` when nothing is to be answered.
+/// Refuses the requests of a line; `None`: there is nothing to answer.
 pub(crate) fn refuse(session: &Session, incoming: Incoming, error: &RpcError) -> Option<Outgoing> {
     let (items, single) = match incoming {
         Incoming::Refused(error) => return Some(Outgoing::refusal(error)),
@@ -98,7 +99,7 @@ async fn batch(module: &Module, session: &Arc<Session>, items: Vec<Item>) -> Opt
     (line.text.len() > "[]".len()).then_some(line)
 }
 
-/// What one request ended in.
+/// The answer of one request.
 struct Answered {
     id: Box<RawValue>,
     outcome: Outcome,
@@ -106,7 +107,7 @@ struct Answered {
 }
 
 impl Answered {
-    /// Counts an outcome, or puts an error in its place.
+    /// Counts an outcome as unwritten, or replaces it by an error if there is no room for it.
     fn new(session: &Session, id: Box<RawValue>, outcome: Outcome) -> Self {
         let bytes = outcome.tail.len() + id.get().len() + FRAME_BYTES;
         if bytes > MAX_ANSWER_BYTES {
@@ -115,12 +116,12 @@ impl Answered {
         if let Some(held) = session.unwritten().try_take(bytes) {
             return Self { id, outcome, held };
         }
-        let text = "too much waits to be read on this connection; read its answers, then call again";
+        let text = "too many unread answers on this connection; read them, then call again";
         let refusal = Outcome::error(RpcError::overloaded(text));
         if refusal.tail.len() < outcome.tail.len() {
             return Self::refused(session, id, refusal);
         }
-        // Refusing it would save nothing.
+        // Refusing it would not save memory.
         let held = session.unwritten().take_anyway(bytes);
         Self { id, outcome, held }
     }
@@ -131,9 +132,9 @@ impl Answered {
     }
 }
 
-/// Not `overloaded`: that one may be tried again as it is, and this answer would be too long again.
+/// Not `overloaded`: a client may retry that unchanged, and this answer would be too long again.
 fn too_long() -> Outcome {
-    let text = format!("the answer would make a line of over {MAX_ANSWER_BYTES} bytes; ask for less at a time");
+    let text = format!("the answer is longer than {MAX_ANSWER_BYTES} bytes; ask for less at a time");
     Outcome::error(RpcError::new(ErrorKind::InternalError, text))
 }
 
@@ -143,7 +144,7 @@ async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answ
         Item::Call(call) => {
             let span = module.span(&call);
             let outcome = module.call(session, &call.method, call.params).instrument(span.clone()).await;
-            outcome.tell(&span);
+            outcome.record_in(&span);
             call.id.map(|id| Answered::new(session, id, outcome))
         }
     }
@@ -173,7 +174,7 @@ mod tests {
     fn what_there_is_no_room_for_is_refused_unless_that_saves_nothing() {
         let unwritten = Budget::new(1_000);
         let session = Session::new(mpsc::channel(1).0, Arc::clone(&unwritten));
-        let outcome = |bytes: usize| Outcome { tail: "x".repeat(bytes), after: Vec::new() };
+        let outcome = |bytes: usize| Outcome { tail: "x".repeat(bytes), error: None, after: Vec::new() };
         let first = Answered::new(&session, null(), outcome(900));
         assert!(first.outcome.tail.starts_with('x') && unwritten.used() > 900);
         let second = Answered::new(&session, null(), outcome(900));

@@ -1,22 +1,22 @@
-//! How many bytes one connection may hold: lines that are worked on, and answers that are not written yet.
+//! The memory budget of one connection: lines that are being worked on, and answers that are not written yet.
 //!
-//! 1. What is taken is given back when its [`Held`] is dropped, wherever that happens.
-//! 2. Something larger than the whole budget passes alone, so that nothing waits for ever.
+//! 1. Bytes are returned to the budget when their [`Held`] is dropped, wherever that happens.
+//! 2. A request for more than the whole budget is granted when nothing else is held, so that it does not wait for ever.
 //!
-//! Not here: how much is allowed (`connection.rs`, `batch.rs`).
+//! Not here: the size of the budgets (`connection.rs`, `batch.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// A number of bytes that a connection shares out.
+/// A bounded number of bytes that the parts of a connection share.
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
     freed: Notify,
 }
 
-/// Bytes taken from a budget; dropping it gives them back.
+/// Bytes taken from a budget; dropping it returns them.
 pub(crate) struct Held {
     budget: Arc<Budget>,
     bytes: usize,
@@ -35,25 +35,25 @@ impl Budget {
         Arc::new(Self { limit, used: AtomicUsize::new(0), freed: Notify::new() })
     }
 
-    /// Takes bytes if there is room for them.
+    /// Takes bytes if the budget has room for them.
     pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
         let fits = |used: usize| (used == 0 || used.saturating_add(bytes) <= self.limit).then(|| used + bytes);
         self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
         Some(Held { budget: Arc::clone(self), bytes })
     }
 
-    /// Takes bytes whether there is room or not: for what is small and cannot be refused.
+    /// Takes bytes even if the budget has no room: for small texts that cannot be refused.
     pub(crate) fn take_anyway(self: &Arc<Self>, bytes: usize) -> Held {
         self.used.fetch_add(bytes, Ordering::AcqRel);
         Held { budget: Arc::clone(self), bytes }
     }
 
-    /// Takes bytes as soon as there is room for them.
+    /// Waits until the budget has room, then takes the bytes.
     pub(crate) async fn take(self: &Arc<Self>, bytes: usize) -> Held {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
-            // Listening before looking, so that what is freed in between is not missed.
+            // Listen before the check, so that bytes freed in between are not missed.
             freed.as_mut().enable();
             if let Some(held) = self.try_take(bytes) {
                 return held;
@@ -62,7 +62,7 @@ impl Budget {
         }
     }
 
-    /// Waits until at most half of the budget is used.
+    /// Waits until at most half of the budget is in use.
     pub(crate) async fn half_free(&self) {
         loop {
             let freed = self.freed.notified();
@@ -75,7 +75,7 @@ impl Budget {
         }
     }
 
-    /// How many bytes are taken.
+    /// How many bytes are in use.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Acquire)
     }

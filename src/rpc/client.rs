@@ -1,11 +1,11 @@
-//! The client of a running node: what the command line speaks through the unix socket.
+//! The client of a running node, which the command line uses over the unix socket.
 //!
-//! 1. Calls run concurrently on one connection; each answer finds its caller by its id.
-//! 2. Once the connection is lost, every waiting and every later call says so; nothing waits for ever on it.
-//! 3. A subscription's receiver stands before its first event is read. Its queue is bounded: while it is full, nothing
-//!    else is read from this connection, so whoever subscribes must go on receiving (or call on another client).
+//! 1. Calls run concurrently on one connection; an answer is matched to its call by its id.
+//! 2. Once the connection is lost, every pending and every later call fails; no call waits for ever.
+//! 3. The receiver of a subscription exists before its first event is read. Its queue is bounded: while it is full, nothing
+//!    else is read from this connection. A subscriber must keep receiving, or make its calls on another client.
 //!
-//! Not here: the wire's other end (`super::connection`).
+//! Not here: the server side (`super::connection`).
 
 use super::errors::ErrorData;
 use super::framing::{Line, LineReader, LineSink, WriterSink};
@@ -23,51 +23,50 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The longest line that a client takes, in bytes: over twice the server's longest answer, whose line separators are
-/// escaped on the way.
+/// The maximum length of a line, in bytes: over twice the longest answer, because line separators in it are escaped.
 const MAX_ANSWER_BYTES: usize = 40 << 20;
-/// How many requests wait to be written.
+/// The maximum number of requests that wait to be written.
 const REQUESTS_QUEUED: usize = 64;
-/// How many notifications wait to be received.
+/// The maximum number of notifications that wait to be received.
 const NOTIFICATIONS_QUEUED: usize = 1_024;
 
-/// How long what is left is read once nothing can be written any more.
+/// How long the client still reads after a write has failed.
 const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Why a client could not be connected.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No node listens there: the file is missing, or nobody answers on it.
+    /// No node listens there: the file is missing, or the connection is refused.
     #[error("no node listens on {path}; start one with `clawster serve`")]
     NoNode {
-        /// The socket's path.
+        /// The path of the socket.
         path: String,
     },
-    /// A process of another user listens there: nothing it says is believed, and nothing is told to it.
+    /// A process of another user listens there. It is not trusted: nothing is sent to it or taken from it.
     #[error("{path} belongs to another user's process, which is not trusted; choose another state directory")]
     Foreign {
-        /// The socket's path.
+        /// The path of the socket.
         path: String,
     },
-    /// Something else is in the way.
+    /// Another error.
     #[error("cannot connect to {path}: {source}")]
     Connect {
-        /// The socket's path.
+        /// The path of the socket.
         path: String,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// An error that the node answered with.
+/// An error that the node returned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcFailure {
     /// The JSON-RPC error code.
     pub code: i32,
-    /// What is wrong and what to do.
+    /// What is wrong and what to do, in one sentence.
     pub message: String,
-    /// Facts for programs; absent when the other side sends none, or others than ours.
+    /// Facts for programs; absent if the node sends none, or sends some in another form.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub data: Option<ErrorData>,
 }
@@ -80,27 +79,28 @@ fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<E
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CallError {
-    /// The node refused the call.
+    /// The node returned an error.
     #[error(transparent)]
     Rpc(#[from] RpcFailure),
-    /// The connection was lost before the answer came; whether the call was done is not known.
+    /// The connection was lost before the answer arrived; the call may have taken effect.
     #[error("the connection to the node was lost before it answered")]
     Lost,
-    /// The parameters are no JSON, or the result is not of the expected form (another version of the node).
+    /// The parameters cannot be written as JSON, or the result does not have the expected form (another version of the
+    /// node).
     #[error("{0}")]
     Form(String),
 }
 
-/// An event that came in.
+/// An event from a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The event's name.
+    /// The name of the event.
     pub method: String,
     /// The event.
     pub result: Value,
 }
 
-/// The id of a subscription, as the node gave it.
+/// The id of a subscription, as the node returned it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SubscriptionId(pub u64);
@@ -108,7 +108,7 @@ pub struct SubscriptionId(pub u64);
 type Answer = Result<Box<RawValue>, CallError>;
 type Subscribed = Result<(SubscriptionId, mpsc::Receiver<Notification>), CallError>;
 
-/// Who waits for an answer.
+/// What a pending request waits for.
 enum Waiting {
     Call(oneshot::Sender<Answer>),
     Subscription(oneshot::Sender<Subscribed>),
@@ -117,12 +117,12 @@ enum Waiting {
 #[derive(Default)]
 struct Waiters {
     lost: bool,
-    /// An error that came while nobody waited; the next call is told.
+    /// An error that arrived while no call was pending; the next call returns it.
     refusal: Option<RpcFailure>,
     by_id: HashMap<u64, Waiting>,
 }
 
-/// Whose an error without an id is.
+/// The call that an error without an id belongs to.
 enum Blamed {
     Caller(Waiting),
     NextCaller,
@@ -139,7 +139,7 @@ impl Shared {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Finds whom an error without an id is for: the only one that waits.
+    /// Finds the call that an error without an id belongs to: the only pending one, if there is exactly one.
     fn blame(&self, failure: RpcFailure) -> Blamed {
         let mut waiters = self.lock();
         let mut ids = waiters.by_id.keys().copied();
@@ -156,12 +156,12 @@ impl Shared {
     fn lose(&self) {
         let mut waiters = self.lock();
         waiters.lost = true;
-        // Their senders are dropped, which every waiting call sees as a lost connection.
+        // Dropping their senders makes every pending call report a lost connection.
         waiters.by_id.clear();
     }
 }
 
-/// A connection to a running node. Dropping it closes the connection.
+/// A connection to a running node. Dropping it closes the connection. Cheap to share by reference; calls run concurrently.
 pub struct Client {
     next_id: AtomicU64,
     requests: mpsc::Sender<String>,
@@ -183,7 +183,7 @@ impl Drop for Client {
     }
 }
 
-/// Whether the process that listens is this user's or root's; to root, also that of the user whose folder the socket lies in.
+/// Whether the listening process belongs to this user or root; for root, also to the user who owns the socket's folder.
 fn is_own_node(stream: &tokio::net::UnixStream, path: &Path) -> bool {
     let own = rustix::process::geteuid();
     let owner = || path.parent().and_then(|folder| folder.metadata().ok()).map(|folder| folder.uid());
@@ -196,8 +196,7 @@ impl Client {
     /// Connects to the socket of a running node.
     ///
     /// # Errors
-    /// [`ClientError::NoNode`] when nobody listens, [`ClientError::Foreign`] when another user does, [`ClientError::Connect`] for
-    /// anything else in the way.
+    /// See [`ClientError`].
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
         use std::io::ErrorKind::{ConnectionRefused, NotFound};
         let shown = path.display().to_string();
@@ -227,7 +226,7 @@ impl Client {
         Self { next_id: AtomicU64::new(1), requests, shared, reader, writer }
     }
 
-    /// Whether the connection is lost; every call fails then.
+    /// Whether the connection is lost; then every call fails with [`CallError::Lost`].
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.shared.lock().lost
@@ -243,7 +242,7 @@ impl Client {
             .map_err(|e| CallError::Form(format!("the node answered {method} in an unexpected form: {e}")))
     }
 
-    /// Calls a method and takes whatever result it has.
+    /// Calls a method and returns its result as JSON.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -251,8 +250,7 @@ impl Client {
         self.call(method, params).await
     }
 
-    /// Subscribes to events; see [`SubscribeParams`]. The receiver ends when the connection does. It must be read on:
-    /// see the third invariant of this file.
+    /// Subscribes to events. The receiver ends when the connection does. Keep receiving: see invariant 3 of this file.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -262,7 +260,7 @@ impl Client {
         rx.await.unwrap_or(Err(CallError::Lost))
     }
 
-    /// Ends a subscription; false when it had ended already.
+    /// Ends a subscription; false if it had already ended.
     ///
     /// # Errors
     /// See [`CallError`].
@@ -286,7 +284,8 @@ impl Client {
             params: Option<Box<RawValue>>,
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let form = |e: serde_json::Error| CallError::Form(format!("the parameters of {method} are no JSON: {e}"));
+        let form =
+            |e: serde_json::Error| CallError::Form(format!("cannot write the parameters of {method} as JSON: {e}"));
         let params = Some(to_raw_value(&params).map_err(form)?).filter(|params| params.get() != "null");
         let text = serde_json::to_string(&Request { jsonrpc: "2.0", id, method, params }).map_err(form)?;
         {
@@ -299,7 +298,7 @@ impl Client {
             }
             waiters.by_id.insert(id, waiting);
         }
-        // A caller that goes away here leaves its entry behind; the answer, or the end of the connection, removes it.
+        // A caller that is cancelled here leaves its entry behind; the answer, or the end of the connection, removes it.
         self.requests.send(text).await.map_err(|_| CallError::Lost)
     }
 }
@@ -311,7 +310,7 @@ async fn write<W: AsyncWrite + Unpin + Send + 'static>(
 ) {
     while let Some(text) = queue.recv().await {
         if sink.write_line(&text).await.is_err() {
-            // What the node said before it closed is still read; it tells more than a lost connection.
+            // Read what the node sent before it closed: it says more than a lost connection.
             tokio::time::sleep(LAST_WORDS).await;
             break;
         }
@@ -330,7 +329,7 @@ struct Incoming<'a> {
     error: Option<RpcFailure>,
 }
 
-/// Tells a member that is null from one that is absent.
+/// Distinguishes a member that is null from one that is absent.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -343,7 +342,7 @@ struct EventParams {
 
 async fn read<R: AsyncRead + Unpin>(mut lines: LineReader<R>, shared: Arc<Shared>) {
     let mut feeds: HashMap<SubscriptionId, mpsc::Sender<Notification>> = HashMap::new();
-    // A line over the bound or one that is no JSON means that the two sides do not understand each other: stop.
+    // A line that is too long or not JSON means that the two sides do not understand each other: stop.
     while let Ok(Some(Line::Complete(line))) = lines.next().await {
         let Ok(incoming) = serde_json::from_slice::<Incoming<'_>>(&line) else { break };
         match (incoming.method, incoming.id) {
@@ -365,13 +364,13 @@ async fn read<R: AsyncRead + Unpin>(mut lines: LineReader<R>, shared: Arc<Shared
                 };
                 settle(waiting, answer, &mut feeds);
             }
-            // About a line that the node could not read, or about the whole connection (too many clients).
+            // The error is about a line that the node could not read, or about the whole connection (too many clients).
             (None, None) => {
                 let Some(failure) = incoming.error else { break };
                 match shared.blame(failure.clone()) {
                     Blamed::Caller(waiting) => settle(Some(waiting), Err(CallError::Rpc(failure)), &mut feeds),
                     Blamed::NextCaller => {}
-                    // Nobody can say which call it was; all of them are told that their answer may not come.
+                    // The error may belong to any of them: all pending calls fail.
                     Blamed::Unknown => break,
                 }
             }
@@ -382,11 +381,12 @@ async fn read<R: AsyncRead + Unpin>(mut lines: LineReader<R>, shared: Arc<Shared
 
 fn settle(waiting: Option<Waiting>, answer: Answer, feeds: &mut HashMap<SubscriptionId, mpsc::Sender<Notification>>) {
     match waiting {
-        // A caller that went away does not want the answer.
+        // The caller may have been cancelled.
         Some(Waiting::Call(caller)) => drop(caller.send(answer)),
         Some(Waiting::Subscription(caller)) => {
             let id = answer.and_then(|raw| {
-                serde_json::from_str(raw.get()).map_err(|e| CallError::Form(format!("no subscription id: {e}")))
+                serde_json::from_str(raw.get())
+                    .map_err(|e| CallError::Form(format!("the node answered without a valid subscription id: {e}")))
             });
             let subscribed = id.map(|id: SubscriptionId| {
                 let (tx, rx) = mpsc::channel(NOTIFICATIONS_QUEUED);

@@ -1,15 +1,16 @@
-//! Serving one client, over whatever carries its lines.
+//! Serving one client over any transport that carries lines.
 //!
-//! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses. When none of them
-//!    has ended for a while, further lines are refused instead, so that the end of the input is not overlooked.
-//!    Lines that ask to wait are counted apart, and refused at once beyond as many: they hold up no release of what they wait for.
-//! 2. One task writes. What waits for an answer to be written is told only after the sink has flushed it.
-//! 3. Every queue is bounded, in number and in bytes. A client that does not read holds up only its own connection:
-//!    no further line is begun while more than half of what may be held unwritten is.
-//! 4. The end of the input, a request to stop and a lost output all end the connection within [`Limits::drain`];
+//! 1. Requests run concurrently, at most [`Limits::in_flight`] lines at a time; beyond that, reading pauses. If none of
+//!    them ends for a while, further lines are refused instead, so that the end of the input is noticed. Lines with
+//!    `wait_ms` have a limit of their own, the same number, and are refused at once beyond it: they do not hold up the
+//!    release of what they wait for.
+//! 2. One task writes. Actions that wait for an answer to be written run only after the sink has flushed it.
+//! 3. Every queue is bounded, in entries and in bytes. A client that does not read holds up only its own connection: no
+//!    further line is read while more than half of `UNWRITTEN_BYTES` is in use.
+//! 4. The end of the input, a request to stop, and a failed output each end the connection within [`Limits::drain`];
 //!    answers of calls in flight are still written within that time.
 //!
-//! A last line without its line end is taken when it is JSON, else ignored: then its writer died while writing it.
+//! A last line without a line end is processed if it is JSON, else ignored: its writer died while writing it.
 //!
 //! Not here: where clients come from (`stdio.rs`, `socket.rs`).
 
@@ -26,27 +27,29 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How many lines wait to be written.
+/// The maximum number of lines that wait to be written.
 const LINES_QUEUED: usize = 64;
 
-/// How long a line waits while no call ends: a little longer than calls wait for a silent Redis, and short enough for the
-/// node to end in time when the client has gone meanwhile.
+/// How long a line waits while no call ends: slightly longer than calls wait for a silent Redis, and short enough for the
+/// node to stop in time if the client has gone.
 const ALL_BUSY: Duration = Duration::from_millis(3_500);
-/// Lines are written together up to this many bytes.
+/// The maximum number of bytes of lines that are written together.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
-/// How many bytes of lines are worked on at a time; a longer line is worked on alone.
+/// The maximum number of bytes of lines that are worked on at a time; a longer line is worked on alone.
 const HELD_INPUT_BYTES: usize = 32 << 20;
-/// How many bytes of answers and events wait to be written. What is made beyond it is refused.
+/// The maximum number of bytes of answers and events that wait to be written; further answers are refused.
 pub(super) const UNWRITTEN_BYTES: usize = 32 << 20;
 
-/// The bounds of a connection.
+/// The limits of a connection.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The longest line taken, in bytes. Default 4 MiB.
+    /// The maximum length of a line, in bytes; a longer line is refused and skipped. Raising it raises the memory that one
+    /// client can use. Default 4 MiB.
     pub max_line_bytes: usize,
-    /// How many lines are worked on at a time, and how many more that ask to wait. Default 256.
+    /// The maximum number of lines that run at a time, and of further lines that wait for something (`wait_ms`). Default
+    /// 256.
     pub in_flight: usize,
-    /// How long the end of a connection may take. Default 1 s.
+    /// How long the connection may take to end; answers that are not written by then are dropped. Default 1 s.
     pub drain: Duration,
 }
 
@@ -59,11 +62,11 @@ impl Default for Limits {
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// The client sent the end of its input, or the input failed.
+    /// The client closed its end, or reading failed.
     InputClosed,
-    /// Nothing can be written to the client any more.
+    /// Writing to the client failed.
     OutputClosed,
-    /// This side was asked to stop.
+    /// The node asked the connection to stop.
     Stopped,
 }
 
@@ -74,7 +77,7 @@ where
     S: LineSink,
 {
     let (out, queue) = mpsc::channel(LINES_QUEUED);
-    // In sets, so that nothing goes on when this future is dropped.
+    // In sets, so that their tasks end when this future is dropped.
     let mut writer = JoinSet::new();
     writer.spawn(write(queue, sink));
     let mut work = JoinSet::new();
@@ -89,19 +92,19 @@ where
         while let Some(done) = work.try_join_next() {
             report(done);
         }
-        // The line first, then the slot for it: so the end of the input is seen also while every slot is taken.
+        // First the line, then its slot: so the end of the input is noticed even while every slot is taken.
         let next = async {
             let line = reader.next().await.ok().flatten()?;
             let slot = if asks_to_wait(&line) {
                 Arc::clone(&waiting).try_acquire_owned().ok()
             } else {
                 let slot = tokio::time::timeout(patience, Arc::clone(&slots).acquire_owned()).await;
-                // Whoever has waited in vain has waited for all that come next.
+                // A line that waited in vain shows that the next ones would, too.
                 patience = if slot.is_ok() { ALL_BUSY } else { Duration::ZERO };
                 slot.ok().and_then(Result::ok)
             };
             let held = held_input.take(line.bytes()).await;
-            // What was begun gets on first, so that quick answers are counted before more of them are asked for.
+            // Let running calls progress first, so that quick answers are counted before more lines are read.
             tokio::task::yield_now().await;
             unwritten.half_free().await;
             Some((line, (slot, held)))
@@ -122,7 +125,7 @@ where
                 None => None,
             };
             if let Some(answer) = answer {
-                // The writer is gone only when the connection is; then there is nobody to answer.
+                // The writer is gone only when the connection is; then nobody can be answered.
                 let _ = out.send(answer).await;
             }
             drop(slot);
@@ -135,16 +138,16 @@ where
         }
         session.close();
         drop((session, out));
-        // With its last sender gone the writer ends once everything is written.
+        // The writer ends when its last sender is dropped and everything is written.
         while writer.join_next().await.is_some() {}
     };
     if tokio::time::timeout(limits.drain, end).await.is_err() {
-        tracing::debug!("a connection ended with answers unwritten");
+        tracing::debug!("a connection ended with unwritten answers");
     }
     ended
 }
 
-/// Whether a line names the parameter by which calls wait; one that only mentions it is counted with them.
+/// Whether a line contains the parameter name `wait_ms`; a line that only mentions it counts too.
 fn asks_to_wait(line: &Line) -> bool {
     const NAME: &[u8] = b"\"wait_ms\"";
     let (Line::Complete(bytes) | Line::Unfinished(bytes)) = line else { return false };
@@ -152,15 +155,15 @@ fn asks_to_wait(line: &Line) -> bool {
 }
 
 fn all_busy() -> RpcError {
-    RpcError::overloaded("as many calls as a connection may have are waiting; let some end, or use another connection")
+    RpcError::overloaded("too many pending calls on this connection; wait for some to finish or open another")
 }
 
-/// Makes a failed task heard.
+/// Logs a task that panicked.
 pub(super) fn report(done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done
         && error.is_panic()
     {
-        tracing::error!("a task of a connection failed unexpectedly; what it worked on stays unanswered");
+        tracing::error!("a connection task failed unexpectedly; its request gets no answer");
     }
 }
 
@@ -180,7 +183,7 @@ fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
     }
 }
 
-/// Writes what waits, several lines at once where several wait.
+/// Writes the queued lines, several at once if several wait.
 async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
     while let Some(first) = queue.recv().await {
         let (mut lines, mut told) = (Vec::with_capacity(first.text.len() + 1), Vec::new());
@@ -191,7 +194,7 @@ async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
             next = if lines.len() < WRITTEN_AT_ONCE { queue.try_recv().ok() } else { None };
         }
         if let Err(error) = sink.write_lines(lines).await {
-            tracing::debug!(%error, "a client cannot be written to any more");
+            tracing::debug!(%error, "cannot write to a client; closing its connection");
             return;
         }
         for (after, held) in told {

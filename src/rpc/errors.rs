@@ -1,10 +1,10 @@
 //! Errors as clients see them: code, message and data.
 //!
-//! 1. [`ErrorKind`] is the one table of codes; `data.kind` names the same thing in words.
-//! 2. The message says in one sentence what is wrong and what to do, and carries no secret.
-//! 3. Text that a client sent is shown shortened.
+//! 1. [`ErrorKind`] is the only table of codes; `data.kind` is the word for the same error.
+//! 2. The message says in one sentence what is wrong and what to do, and contains no secret.
+//! 3. Text that a client sent is shortened when it is shown.
 //!
-//! Not here: what can go wrong inside the node (`crate::engine::error`).
+//! Not here: the errors inside the node (`crate::engine::error`).
 
 use crate::cluster::time::millis;
 use crate::config::is_unsafe;
@@ -16,46 +16,46 @@ use serde_json::{Value, json};
 use std::fmt::Display;
 use std::time::Duration;
 
-/// When a call to a node that stops makes sense again: it may have been restarted by then.
+/// When to call a stopping node again: it may have restarted by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What went wrong, in one word; each has its code.
+/// What went wrong, as one word; each kind has its own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The line is not JSON.
     ParseError,
-    /// The JSON is no request.
+    /// The JSON is not a request.
     InvalidRequest,
     /// There is no such method.
     MethodNotFound,
     /// A parameter is unknown, missing or wrong.
     InvalidParams,
-    /// A defect of the node, a broken disk, or an answer too long for a line.
+    /// A defect of the node, a broken disk, or an answer too long for one line.
     InternalError,
-    /// This node is no member.
+    /// This node is not a member of the cluster.
     NotJoined,
-    /// Redis does not answer.
+    /// Redis does not answer, or cannot accept what the call needs.
     RedisUnavailable,
     /// Another process holds the node id.
     NodeIdInUse,
-    /// No such live member.
+    /// There is no live member with this node id.
     UnknownNode,
-    /// A message, or a task's payload or result, over 1 MiB.
+    /// A message, or the payload or result of a task, is over 1 MiB.
     MessageTooLarge,
-    /// A bound was reached.
+    /// A limit was reached.
     Overloaded,
-    /// A lease or a task is not the caller's any more.
+    /// The token is stale: the caller does not hold the lease or task any more.
     StaleToken,
-    /// The configuration lacks what this needs.
+    /// The configuration lacks what the call needs.
     NotConfigured,
-    /// No such task or subscription.
+    /// There is no such task or subscription.
     NotFound,
-    /// The other side did not answer in time; the call may have taken effect, and a second one might take effect once more.
+    /// The other side did not answer in time. The call may have taken effect; repeating it may take effect twice.
     Timeout,
 }
 
-/// Every kind, in the order of the documentation.
+/// Every kind, in the order of the documentation. A kind that is not in it does not appear in the OpenRPC document.
 pub const ERROR_KINDS: [ErrorKind; 15] = [
     ErrorKind::ParseError,
     ErrorKind::InvalidRequest,
@@ -75,7 +75,7 @@ pub const ERROR_KINDS: [ErrorKind; 15] = [
 ];
 
 impl ErrorKind {
-    /// The code, the word for it, and a general sentence.
+    /// The code, the word, and the summary.
     const fn row(self) -> (i32, &'static str, &'static str) {
         match self {
             Self::ParseError => (-32700, "parse_error", "The line is not JSON"),
@@ -86,16 +86,20 @@ impl ErrorKind {
                 (-32603, "internal_error", "A defect of the node, a broken disk, or an answer too long for a line")
             }
             Self::NotJoined => (-32001, "not_joined", "This node is not a member of the cluster"),
-            Self::RedisUnavailable => (-32002, "redis_unavailable", "Redis does not answer"),
+            Self::RedisUnavailable => {
+                (-32002, "redis_unavailable", "Redis does not answer, or cannot accept what the call needs")
+            }
             Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),
-            Self::UnknownNode => (-32004, "unknown_node", "No such live member"),
+            Self::UnknownNode => (-32004, "unknown_node", "There is no live member with this node id"),
             Self::MessageTooLarge => {
                 (-32005, "message_too_large", "A message, or a task's payload or result, is over 1 MiB")
             }
-            Self::Overloaded => (-32006, "overloaded", "A bound was reached"),
-            Self::StaleToken => (-32007, "stale_token", "A lease or a task is not the caller's any more"),
+            Self::Overloaded => (-32006, "overloaded", "A limit was reached"),
+            Self::StaleToken => {
+                (-32007, "stale_token", "The token is stale: the caller does not hold the lease or task any more")
+            }
             Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),
-            Self::NotFound => (-32009, "not_found", "No such task or subscription"),
+            Self::NotFound => (-32009, "not_found", "There is no such task or subscription"),
             Self::Timeout => {
                 (-32011, "timeout", "The other side did not answer in time; the call may have taken effect")
             }
@@ -108,19 +112,19 @@ impl ErrorKind {
         self.row().0
     }
 
-    /// The word that `data.kind` carries.
+    /// The word in `data.kind`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.row().1
     }
 
-    /// A general sentence for the documentation.
+    /// One line for the documentation.
     #[must_use]
     pub const fn summary(self) -> &'static str {
         self.row().2
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later without a change.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(self, Self::RedisUnavailable | Self::Overloaded)
@@ -130,11 +134,11 @@ impl ErrorKind {
 /// The `data` of an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
-    /// What went wrong, in one word.
+    /// What went wrong, as one word.
     pub kind: ErrorKind,
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later without a change.
     pub retryable: bool,
-    /// When another try makes sense, in milliseconds.
+    /// When to call again, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// Facts for programs: the parameter, the ids, the sizes.
@@ -142,21 +146,21 @@ pub struct ErrorData {
     pub detail: Option<Value>,
 }
 
-/// An error on its way to a client.
+/// An error to send to a client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcError {
     /// What went wrong.
     pub kind: ErrorKind,
-    /// In one sentence: what is wrong and what to do.
+    /// What is wrong and what to do, in one sentence.
     pub message: String,
-    /// When another try makes sense.
+    /// When to call again; `None`: unknown, or never.
     pub retry_after: Option<Duration>,
-    /// Facts for programs.
+    /// Facts for programs: the parameter, the ids, the sizes.
     pub detail: Option<Value>,
 }
 
-/// Shortens text that a client sent, for showing it back.
+/// Shortens text that a client sent, to show it in a message.
 pub(crate) fn shown(text: &str) -> String {
     const MAX_SHOWN_CHARS: usize = 80;
     match text.char_indices().nth(MAX_SHOWN_CHARS) {
@@ -166,10 +170,10 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 impl RpcError {
-    /// An error without further facts. Characters of the message that could drive a terminal are escaped.
+    /// An error without details. Characters of the message that could control a terminal are escaped.
     pub fn new(kind: ErrorKind, message: impl Display) -> Self {
         let mut text = message.to_string();
-        // It may quote what a client or another node said.
+        // The message may quote a client or another node.
         if text.chars().any(is_unsafe) {
             text = text
                 .chars()
@@ -179,19 +183,19 @@ impl RpcError {
         Self { kind, message: text, retry_after: None, detail: None }
     }
 
-    /// A wrong parameter; the message names it, the path stands in `detail` too.
+    /// An error about a parameter; both the message and `detail` name it.
     pub fn parameter(path: &str, problem: impl Display) -> Self {
         let detail = Some(json!({ "parameter": path }));
         Self { detail, ..Self::new(ErrorKind::InvalidParams, format!("parameter {path}: {problem}")) }
     }
 
-    /// A text that names no member.
+    /// An error about a text that names no member.
     pub fn unknown_node(text: &str) -> Self {
         let short: String = text.chars().take(80).collect();
         Error::UnknownNode { names: vec![short] }.into()
     }
 
-    /// A bound was reached; another try makes sense after a second.
+    /// An error about a limit that was reached; the client may call again after one second.
     pub fn overloaded(what: impl Display) -> Self {
         Error::Overloaded { what: what.to_string(), retry_after: Duration::from_secs(1) }.into()
     }
@@ -217,7 +221,7 @@ impl From<Error> for RpcError {
             Error::RedisUnavailable { detail, retry_after } => {
                 with(ErrorKind::RedisUnavailable, Some(retry_after), Some(json!({ "seen": detail })))
             }
-            // Retryable, and what a client does about it is the same.
+            // Retryable, and the client reacts in the same way.
             Error::Stopping => {
                 with(ErrorKind::RedisUnavailable, Some(RETRY_AFTER), Some(json!({ "seen": "stopping" })))
             }

@@ -1,33 +1,34 @@
-//! Lines in and out: one JSON text per line, UTF-8, ended by `\n`.
+//! Reading and writing lines: one JSON text per line, UTF-8, ended by `
+//! `.
 //!
-//! 1. A reader holds at most one line of the allowed length plus one read buffer, whatever arrives.
+//! 1. A reader holds at most one line of the allowed length plus one read buffer.
 //! 2. A line that is too long is reported once, as soon as that is known; the rest of it is skipped.
-//! 3. A written line holds no character that any reader could take for a line's end.
-//! 4. Reading is cancel safe: what was read stays in the reader.
+//! 3. A written line contains no character that some reader could treat as a line end.
+//! 4. Reading is cancel safe: the bytes read so far stay in the reader.
 //!
-//! Not here: what a line means (`request.rs`).
+//! Not here: the meaning of a line (`request.rs`).
 
 use std::borrow::Cow;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
-/// The longest line that a server takes unless it is configured otherwise, in bytes without its end.
+/// The default maximum length of a line to a server, in bytes without its line end.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 4 << 20;
 
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// What a reader found.
+/// What a read found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// A line without its end, not blank.
+    /// A line without its line end, not blank.
     Complete(Vec<u8>),
-    /// The last bytes before the end of the input, without a line end.
+    /// The last bytes of the input, without a line end.
     Unfinished(Vec<u8>),
-    /// A line over the allowed length; the next read skips what is left of it.
+    /// A line over the allowed length; the next read skips the rest of it.
     TooLong,
 }
 
 impl Line {
-    /// How many bytes it holds.
+    /// The number of bytes in it.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Complete(bytes) | Self::Unfinished(bytes) => bytes.len(),
@@ -36,7 +37,7 @@ impl Line {
     }
 }
 
-/// Takes a stream of bytes apart into lines.
+/// Splits a stream of bytes into lines.
 pub(crate) struct LineReader<R> {
     input: BufReader<R>,
     line: Vec<u8>,
@@ -45,16 +46,16 @@ pub(crate) struct LineReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
-    /// A reader that takes lines of up to `max_bytes`.
+    /// A reader with a maximum line length of `max_bytes`.
     pub(crate) fn new(input: R, max_bytes: usize) -> Self {
         let input = BufReader::with_capacity(READ_BUFFER_BYTES, input);
         Self { input, line: Vec::new(), skipping: false, max_bytes }
     }
 
-    /// The next line that is not blank; `None` at the end of the input.
+    /// The next line that is not blank; `None` at the end of the input. Cancel safe.
     ///
     /// # Errors
-    /// What the input reports.
+    /// The error of the input.
     pub(crate) async fn next(&mut self) -> std::io::Result<Option<Line>> {
         loop {
             let chunk = self.input.fill_buf().await?;
@@ -65,7 +66,8 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            // One more than allowed: the `\r` of a `\r\n` does not count.
+            // One byte more than allowed: the `\r` of a `\r
+            // ` does not count.
             let fits = self.line.len() + part.len() <= self.max_bytes + 1;
             if fits && !self.skipping {
                 self.line.extend_from_slice(part);
@@ -102,10 +104,10 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
-/// A JSON text as one line for every reader there is. Line ends between tokens become spaces; U+2028 and U+2029, which
-/// some readers take for line ends and which stand only inside strings, are escaped. The value stays the same.
+/// A JSON text as one line for any reader. Line ends between tokens become spaces; U+2028 and U+2029, which some readers
+/// treat as line ends and which occur only inside strings, are escaped. The value stays the same.
 pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
-    // Both separators begin with this byte in UTF-8.
+    // U+2028 and U+2029 begin with this byte in UTF-8.
     let suspicious = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0xE2);
     if !json.as_bytes().iter().any(suspicious) {
         return Cow::Borrowed(json);
@@ -122,24 +124,24 @@ pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// Puts a JSON text behind others as a line of its own.
+/// Appends a JSON text as a line of its own.
 pub(crate) fn push_line(lines: &mut Vec<u8>, json: &str) {
     lines.extend_from_slice(one_line(json).as_bytes());
     lines.push(b'\n');
 }
 
-/// Where lines go. A line counts as written when the other side can read it.
+/// Where lines are written. A line counts as written when the other side can read it.
 pub trait LineSink: Send + 'static {
     /// Writes whole lines and flushes them.
     ///
     /// # Errors
-    /// What the output reports; nothing more can be written then.
+    /// The error of the output; after one, nothing more can be written.
     fn write_lines(&mut self, lines: Vec<u8>) -> impl Future<Output = std::io::Result<()>> + Send;
 
     /// Writes one JSON text as a line and flushes it.
     ///
     /// # Errors
-    /// What the output reports; nothing more can be written then.
+    /// The error of the output; after one, nothing more can be written.
     fn write_line(&mut self, json: &str) -> impl Future<Output = std::io::Result<()>> + Send {
         let mut lines = Vec::with_capacity(json.len() + 1);
         push_line(&mut lines, json);
@@ -147,7 +149,7 @@ pub trait LineSink: Send + 'static {
     }
 }
 
-/// Lines into any asynchronous writer.
+/// Writes lines to any asynchronous writer.
 #[derive(Debug)]
 pub struct WriterSink<W>(pub W);
 

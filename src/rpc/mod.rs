@@ -1,12 +1,13 @@
-//! JSON-RPC 2.0 over stdio and a unix socket, the same methods as tools of MCP, and HTTP for those who watch.
+//! JSON-RPC 2.0 over stdio and a unix socket, the same methods as MCP tools, and HTTP for monitoring.
 //!
-//! In reading order: [`framing`] makes lines, `request` makes requests of them, [`module`] runs one request,
-//! `batch` answers a line, `budget` bounds what is held meanwhile, [`connection`] serves a client, [`stdio`] and [`socket`] are the two ways to become one.
-//! `methods` holds one file per method; [`wire`] the shapes; [`errors`] the codes; `subscription` the events' way out.
-//! [`schema`] and [`openrpc`] describe all of it, [`client`] is the other end; [`mcp`] brings a host of another protocol to it. [`http`] tells its numbers to Prometheus.
+//! In reading order: [`framing`] reads and writes lines, `request` parses them, [`module`] runs one request, `batch`
+//! answers a line, `budget` bounds the memory, [`connection`] serves a client; [`stdio`] and [`socket`] accept clients.
+//! `methods` has one file per method, [`wire`] the types on the wire, [`errors`] the codes, `subscription` the delivery of
+//! events. [`schema`] and [`openrpc`] describe all of it, [`client`] is the other side, [`mcp`] serves hosts of that
+//! protocol, [`http`] serves metrics and probes.
 //!
-//! 1. No input makes this layer panic, block others or hold unbounded memory.
-//! 2. JSON-RPC ends here: the engine sees typed requests only.
+//! 1. No input makes this layer panic, block others or use unbounded memory.
+//! 2. JSON-RPC ends here: the engine gets typed requests only.
 
 mod batch;
 mod budget;

@@ -1,11 +1,11 @@
 //! The methods of a running node, ready to be called.
 //!
 //! 1. A call ends in exactly one outcome; a handler that panics ends in `internal_error` and harms no other call.
-//! 2. What waits for an answer to be written travels with the answer, and is dropped with it.
+//! 2. Actions that wait for an answer to be written stay with the answer, and are dropped with it.
 //!
-//! Not here: which methods there are (`methods/`), ids and batches (`batch.rs`).
+//! Not here: the methods themselves (`methods/`), ids and batches (`batch.rs`).
 
-use super::errors::{ERROR_KINDS, ErrorKind, RpcError, shown};
+use super::errors::{ErrorKind, RpcError, shown};
 use super::methods;
 use super::request;
 use super::subscription::Session;
@@ -17,18 +17,18 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Id, Params};
-use jsonrpsee::{ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, RpcModule};
+use jsonrpsee::{ConnectionId, Extensions, MethodCallback, Methods, RpcModule};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tracing::field::Empty;
 use tracing::{Span, debug_span};
 
-/// What the methods tell of the process and do not learn from the node.
+/// Facts about the process that the methods report and the node does not know.
 #[derive(Debug, Clone)]
 pub struct ServerInfo {
     /// The cluster's name, for events.
@@ -43,22 +43,22 @@ pub struct ServerInfo {
 pub(crate) struct Context<N> {
     /// The node.
     pub(crate) node: Arc<N>,
-    /// The rest.
+    /// Facts about the process.
     pub(crate) info: ServerInfo,
 }
 
-/// What waits for an answer to have been written.
+/// An action to run once an answer has been written.
 pub(crate) enum AfterWrite {
-    /// Messages that count as acknowledged then.
+    /// Acknowledge the messages in it.
     Delivered(Delivery),
-    /// Leases or tasks that are given back unless it is.
+    /// Keep the leases or tasks in it, which are given back otherwise.
     Handed(Handout),
-    /// A subscription that sends its first event then.
+    /// Let a subscription send its first event.
     Start(oneshot::Sender<()>),
 }
 
 impl AfterWrite {
-    /// The answer has been written.
+    /// Runs the action: the answer has been written.
     pub(crate) fn written(self) {
         match self {
             Self::Delivered(delivery) => delivery.written(),
@@ -69,9 +69,24 @@ impl AfterWrite {
     }
 }
 
-/// Where a handler puts what waits for its answer.
+/// What a handler leaves for its caller. It does not go through the library, whose answers are JSON text already.
+#[derive(Default)]
+struct Handled {
+    /// The result as JSON, or the error.
+    outcome: Option<Result<Box<RawValue>, RpcError>>,
+    /// The actions to run once the answer has been written.
+    after: Vec<AfterWrite>,
+}
+
+/// Where a handler leaves it.
 #[derive(Clone, Default)]
-struct AfterWriteList(Arc<Mutex<Vec<AfterWrite>>>);
+struct Slot(Arc<Mutex<Handled>>);
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Handled> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One call on its way to a handler.
 pub(crate) struct Call<N> {
@@ -79,40 +94,42 @@ pub(crate) struct Call<N> {
     pub(crate) context: Arc<Context<N>>,
     /// The client's connection.
     pub(crate) session: Option<Arc<Session>>,
-    slot: AfterWriteList,
+    slot: Slot,
 }
 
 impl<N> Call<N> {
     fn new(context: Arc<Context<N>>, extensions: &Extensions) -> Self {
         let session = extensions.get::<Arc<Session>>().cloned();
-        let slot = extensions.get::<AfterWriteList>().cloned().unwrap_or_default();
+        let slot = extensions.get::<Slot>().cloned().unwrap_or_default();
         Self { context, session, slot }
     }
 
-    /// Notes something that waits for the answer to be written.
+    /// Adds an action to run once the answer has been written.
     pub(crate) fn after_write(&self, what: AfterWrite) {
-        self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        self.slot.lock().after.push(what);
     }
 }
 
-/// What a handler's outcome comes as: JSON text, so that all handlers have one type and the library's part exists once.
-type Handling = BoxFuture<'static, Result<Box<RawValue>, ErrorObjectOwned>>;
+/// A running handler; its outcome is in its [`Slot`] when it ends. One type for all handlers, so that the library's part exists once.
+type Handling = BoxFuture<'static, ()>;
 
-/// Adds one method to a module: its parameters are read, its handler is run, its outcome is turned into JSON.
+/// Adds one method to a module: reads its parameters, runs its handler, and leaves the outcome in the call's slot.
 pub(crate) fn register<N: Node, M: methods::Method>(
     module: &mut RpcModule<Context<N>>,
 ) -> Result<(), RegisterMethodError> {
     let handle: fn(Params<'static>, Arc<Context<N>>, Extensions) -> Handling = |params, context, extensions| {
         Box::pin(async move {
             let call = Call::new(context, &extensions);
+            let slot = call.slot.clone();
             let parsed = super::params::parse::<M::Params>(params.as_str());
-            // A call may wait for long; its text is not needed for that.
+            // A call may wait for long; it does not need its text any more.
             drop(params);
             let outcome = match parsed {
                 Ok(params) => M::handle(call, params).await,
                 Err(error) => Err(error),
             };
-            outcome.and_then(|result| text_of(M::NAME, &result)).map_err(ErrorObjectOwned::from)
+            let outcome = outcome.and_then(|result| text_of(M::NAME, &result));
+            slot.lock().outcome = Some(outcome);
         })
     };
     module.register_async_method(M::NAME, handle)?;
@@ -121,46 +138,43 @@ pub(crate) fn register<N: Node, M: methods::Method>(
 
 fn text_of(method: &'static str, result: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
     serde_json::value::to_raw_value(result).map_err(|error| {
-        tracing::error!(method, %error, "a result cannot be written as JSON");
+        tracing::error!(method, %error, "cannot write a result as JSON");
         RpcError::new(ErrorKind::InternalError, "internal error: see the log")
     })
 }
 
-/// What a call ended in.
+/// The outcome of a call.
 pub(crate) struct Outcome {
     /// `"result":…}` or `"error":…}`, to be put behind an id.
     pub(crate) tail: String,
-    /// What waits for it to be written.
+    /// The kind of the error; `None`: it is a result.
+    pub(crate) error: Option<ErrorKind>,
+    /// The actions to run once the answer has been written.
     pub(crate) after: Vec<AfterWrite>,
 }
 
-/// Every answer of the module begins like this, because it is called with this id; the client's own goes in its place.
-const HEAD: &str = r#"{"jsonrpc":"2.0","id":0,"#;
+/// The error object for an error that cannot be written as JSON, which is a defect.
+const NO_JSON: &str = r#"{"code":-32603,"message":"internal error: see the log"}"#;
 
 impl Outcome {
     /// An outcome that is an error.
     pub(crate) fn error(error: RpcError) -> Self {
-        let response = MethodResponse::error(Id::Number(0), ErrorObjectOwned::from(error));
-        let tail = response.as_ref().strip_prefix(HEAD).unwrap_or_default().to_owned();
-        Self { tail, after: Vec::new() }
+        let kind = error.kind;
+        let object = serde_json::to_string(&ErrorObjectOwned::from(error)).unwrap_or_else(|_| NO_JSON.to_owned());
+        Self { tail: format!(r#""error":{object}}}"#), error: Some(kind), after: Vec::new() }
     }
 
-    /// The word for the error that it is; `None`: it is a result.
-    fn error_kind(&self) -> Option<&'static str> {
-        let code = self.tail.strip_prefix(r#""error":{"code":"#)?;
-        let code = code.split_once(',').map_or(code, |(code, _)| code);
-        let known = ERROR_KINDS.iter().find(|kind| kind.code().to_string() == code);
-        Some(known.map_or("other", |kind| kind.name()))
+    fn result(result: &RawValue, after: Vec<AfterWrite>) -> Self {
+        Self { tail: format!(r#""result":{}}}"#, result.get()), error: None, after }
     }
 
-    /// Says in the request's span how it ended.
-    pub(crate) fn tell(&self, span: &Span) {
+    /// Records the outcome in the span of the request.
+    pub(crate) fn record_in(&self, span: &Span) {
         if span.is_disabled() {
             return;
         }
-        let failed = self.tail.starts_with(r#""error""#);
-        span.record("outcome", if failed { "error" } else { "ok" });
-        if failed {
+        span.record("outcome", if self.error.is_some() { "error" } else { "ok" });
+        if self.error.is_some() {
             span.record("otel.status_code", "ERROR");
         }
     }
@@ -176,11 +190,11 @@ impl Outcome {
 pub struct Module {
     methods: Methods,
     meters: Arc<Meters>,
-    /// What its clients come by, for the log.
+    /// The transport of its clients, for the log.
     connection: &'static str,
 }
 
-/// Where requests are counted, by method; the names that do not exist count as one.
+/// The metrics of requests, by method; unknown methods share one.
 #[derive(Debug)]
 struct Meters {
     by_method: HashMap<&'static str, RequestMeter>,
@@ -191,7 +205,7 @@ struct Meters {
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
 
 impl Module {
-    /// The methods over a node.
+    /// The methods of a node.
     ///
     /// # Errors
     /// When two methods have the same name, which is a defect of the table in `methods/`.
@@ -205,12 +219,12 @@ impl Module {
         Ok(Self { methods, meters, connection: "socket" })
     }
 
-    /// The same methods for clients that come by something else than the socket.
+    /// The same methods for clients of another transport than the socket.
     pub(crate) fn over(&self, connection: &'static str) -> Self {
         Self { connection, ..self.clone() }
     }
 
-    /// The span of a request. Of what its client wrote it holds the method, if there is one, and of which kind the id is.
+    /// The span of a request. From the client's text it has only the method, if that exists, and the type of the id.
     pub(crate) fn span(&self, call: &request::Call) -> Span {
         debug_span!(
             parent: None,
@@ -230,7 +244,7 @@ impl Module {
         let began = clock::now();
         let outcome = self.run(session, method, params).await;
         let meter = self.meters.by_method.get(method).unwrap_or(&self.meters.unknown);
-        meter.count(clock::now().since(began), outcome.error_kind());
+        meter.count(clock::now().since(began), outcome.error.map(ErrorKind::name));
         outcome
     }
 
@@ -243,26 +257,26 @@ impl Module {
             let text = format!("{name} is not callable; this is a defect");
             return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
         };
-        let slot = AfterWriteList::default();
+        let slot = Slot::default();
         let mut extensions = Extensions::new();
         extensions.insert(Arc::clone(session));
         extensions.insert(slot.clone());
-        // The text is held once: this copy goes to the handler, which drops it when it is read.
+        // Only one copy of the text is kept: this one goes to the handler, which drops it after reading.
         let owned = Params::new(params.as_deref().map(RawValue::get)).into_owned();
         drop(params);
         let run =
             AssertUnwindSafe(async { callback(Id::Number(0), owned, ConnectionId(0), usize::MAX, extensions).await });
-        let Ok(response) = run.catch_unwind().await else {
+        if run.catch_unwind().await.is_err() {
             tracing::error!(method = name, "a handler panicked; its caller got an internal error");
             let text = format!("internal error: {name} failed unexpectedly; see the log");
             return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
-        };
-        let after = std::mem::take(&mut *slot.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let (json, _, _) = response.into_parts();
-        match json.get().strip_prefix(HEAD) {
-            Some(tail) => Outcome { tail: tail.to_owned(), after },
+        }
+        let Handled { outcome, after } = std::mem::take(&mut *slot.lock());
+        match outcome {
+            Some(Ok(result)) => Outcome::result(&result, after),
+            Some(Err(error)) => Outcome { after, ..Outcome::error(error) },
             None => {
-                tracing::error!(method = name, "an answer does not begin as expected");
+                tracing::error!(method = name, "a handler left no outcome; its caller got an internal error");
                 Outcome::error(RpcError::new(ErrorKind::InternalError, "internal error: see the log"))
             }
         }

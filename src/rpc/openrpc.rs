@@ -1,6 +1,6 @@
 //! The OpenRPC document that `rpc.discover` answers with.
 //!
-//! 1. It is made from the tables of methods, events and errors, and from nothing else.
+//! 1. It is generated from the tables of methods, events and errors only.
 //!
 //! Not here: the schemas within it (`schema.rs`).
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// The version of OpenRPC that the document follows.
 const OPENRPC: &str = "1.3.2";
 
-/// The document; `version` is that of the program.
+/// The OpenRPC document; `version` is that of this program.
 #[must_use]
 pub fn document(version: &str) -> Value {
     let methods: Vec<Value> = methods::specs().iter().map(method).collect();
@@ -26,7 +26,7 @@ pub fn document(version: &str) -> Value {
                 "params": [
                     {
                         "name": "subscription",
-                        "description": "What cluster.subscribe answered",
+                        "description": "The subscription id that cluster.subscribe returned",
                         "required": true,
                         "schema": { "type": "integer", "minimum": 0 },
                     },

@@ -1,9 +1,9 @@
-//! Reading parameters, by name or by position, with errors that name the parameter.
+//! Reading parameters by name or by position, with errors that name the parameter.
 //!
-//! 1. The names and their order come from the parameter type itself, so there is no second list of them.
-//! 2. Each parameter is read on its own, so an error can say which one is wrong.
+//! 1. The names and their order come from the parameter type; there is no second list of them.
+//! 2. Each parameter is read on its own, so that an error can say which one is wrong.
 //!
-//! Not here: bounds on values (`super::wire` and the methods check those).
+//! Not here: bounds on values (`super::wire` and the methods check them).
 
 use super::errors::{ErrorKind, RpcError, shown};
 use serde::de::value::MapAccessDeserializer;
@@ -12,18 +12,18 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The members of a parameter type, in the order of their declaration.
+/// The field names of a parameter type, in the order of their declaration.
 pub(crate) fn names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut found: &'static [&'static str] = &[];
-    // The deserialiser below always answers with an error; what it was asked for is what counts.
+    // The probe always fails; only the field names that it was asked for count.
     let _ = T::deserialize(FieldProbe { found: &mut found });
     found
 }
 
-/// Reads the `params` member of a request; absent means no parameters.
+/// Reads the `params` of a request; absent means no parameters.
 ///
 /// # Errors
-/// `invalid_params`, with a message that names the parameter and what is allowed.
+/// `invalid_params`, with a message that names the parameter and the allowed values.
 pub(crate) fn parse<T: DeserializeOwned>(raw: Option<&str>) -> Result<T, RpcError> {
     let known = names::<T>();
     let given = match raw.map(str::trim_start) {
@@ -76,7 +76,7 @@ fn unreadable(error: serde_json::Error) -> RpcError {
     RpcError::new(ErrorKind::InvalidParams, text)
 }
 
-/// An error text of the JSON reader in words for people: no position within the fragment, no Rust type names.
+/// An error of the JSON reader in plain words: without a position in the fragment, without Rust type names.
 pub(crate) fn plain_text(text: &str) -> String {
     let end = text.rfind(" at line ").unwrap_or(text.len());
     let mut plain = text[..end].to_owned();
@@ -90,7 +90,7 @@ pub(crate) fn plain_text(text: &str) -> String {
     plain
 }
 
-/// The members of an object in the order given, values unread.
+/// The members of an object in the given order; their values are not read.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> de::Deserialize<'de> for Members<'de> {
@@ -113,7 +113,7 @@ impl<'de> de::Deserialize<'de> for Members<'de> {
     }
 }
 
-/// What went wrong while a parameter type was put together.
+/// Why a parameter type could not be read.
 #[derive(Debug)]
 struct Problem {
     parameter: Option<String>,
@@ -147,7 +147,7 @@ impl de::Error for Problem {
     }
 }
 
-/// The parameters given, as a map whose values are read from their own text.
+/// The given parameters, as a map whose values are read from their own text.
 struct Given<'a> {
     entries: std::vec::IntoIter<Entry<'a>>,
     next: Option<Entry<'a>>,
@@ -170,7 +170,7 @@ impl<'de> MapAccess<'de> for Given<'de> {
     }
 }
 
-/// A deserialiser that only notes which members a type asks for.
+/// A deserializer that only records which fields a type asks for.
 struct FieldProbe<'a> {
     found: &'a mut &'static [&'static str],
 }

@@ -1,9 +1,9 @@
-//! What a line means: a request, a notification, a batch of them, or neither.
+//! Parsing a line: a request, a notification, a batch of them, or an invalid text.
 //!
-//! 1. Every text leads to a value; nothing is thrown, nothing recurses with the depth of the input.
-//! 2. An id is kept as the text that the client wrote, so that it goes back exactly as it came.
-//! 3. A text nested deeper than [`MAX_DEPTH`] is not taken: what is sent on from it, a few levels deeper, must stay
-//!    readable for every JSON reader with the usual bound of 128.
+//! 1. Every text gives a value; nothing panics, and no recursion depends on the depth of the input.
+//! 2. An id is kept as the text that the client wrote, and is returned exactly like that.
+//! 3. A text nested deeper than [`MAX_DEPTH`] is refused: what is sent on from it, a few levels deeper, must be readable
+//!    for JSON readers with the usual bound of 128.
 //!
 //! Not here: lines (`framing.rs`), running the requests (`batch.rs`).
 
@@ -11,9 +11,9 @@ use super::errors::{ErrorKind, RpcError};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The deepest nesting of a line.
+/// The maximum nesting depth of a line.
 pub(crate) const MAX_DEPTH: usize = 120;
-/// The most requests in one batch.
+/// The maximum number of requests in one batch.
 pub(crate) const MAX_BATCH: usize = 1_000;
 
 /// The content of a line.
@@ -21,18 +21,18 @@ pub(crate) const MAX_BATCH: usize = 1_000;
 pub(crate) enum Incoming {
     /// One request, notification or invalid object.
     Single(Item),
-    /// A batch that is not empty and not too long.
+    /// A batch that is neither empty nor too long.
     Batch(Vec<Item>),
-    /// Nothing that could be run; one error answers it.
+    /// A text without a request; one error answers it.
     Refused(RpcError),
 }
 
 /// One member of a batch, or the only one of a line.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// A call. Without an id it is a notification, which gets no answer.
+    /// A request, or a notification if it has no id; a notification gets no answer.
     Call(Call),
-    /// No request. The id is the one to answer under.
+    /// Not a request; it is answered under this id.
     Invalid(Box<RawValue>, RpcError),
 }
 
@@ -41,14 +41,14 @@ pub(crate) enum Item {
 pub(crate) struct Call {
     /// The id as written; `None` for a notification.
     pub(crate) id: Option<Box<RawValue>>,
-    /// The method's name.
+    /// The name of the method.
     pub(crate) method: String,
-    /// An object or a list, as written.
+    /// The parameters as written: an object or a list.
     pub(crate) params: Option<Box<RawValue>>,
 }
 
 impl Call {
-    /// Of which kind the id is, for the log: an id may be whatever its client likes, also something secret.
+    /// The type of the id, for the log: the id itself is chosen by the client and may be secret.
     pub(crate) fn id_kind(&self) -> &'static str {
         match self.id.as_ref().and_then(|id| id.get().as_bytes().first()) {
             None => "none",
@@ -59,7 +59,7 @@ impl Call {
     }
 }
 
-/// Reads a line.
+/// Parses a line.
 pub(crate) fn parse(line: &[u8]) -> Incoming {
     let Ok(text) = std::str::from_utf8(line) else {
         return refused(ErrorKind::ParseError, "the line is not UTF-8; send JSON as UTF-8, one text per line");
@@ -110,7 +110,7 @@ struct Members<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// Tells a member that is null from one that is absent.
+/// Distinguishes a member that is null from one that is absent.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -137,7 +137,7 @@ fn parse_item(raw: &RawValue) -> Item {
     let Some(method) = members.method.and_then(text_of) else {
         return invalid(id, "method must be a string");
     };
-    // Some clients write `"params": null` where they have none.
+    // Some clients write `"params": null` instead of leaving it out.
     let params = members.params.filter(|params| params.get() != "null");
     if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
         return invalid(id, "params must be an object or a list");
@@ -145,7 +145,7 @@ fn parse_item(raw: &RawValue) -> Item {
     Item::Call(Call { id: id.map(ToOwned::to_owned), method, params: params.map(ToOwned::to_owned) })
 }
 
-/// The id of an answer to something that has none.
+/// The id of an answer to a line without a usable id.
 pub(crate) fn null() -> Box<RawValue> {
     RawValue::NULL.to_owned()
 }
@@ -158,8 +158,8 @@ fn text_of(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// Whether brackets are nested too deep, in one pass without recursion. The JSON reader's own bound does not apply to
-/// values that are kept as text.
+/// Whether brackets are nested too deep, in one pass without recursion. The JSON reader does not check this in values that
+/// are kept as text.
 fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {

@@ -1,6 +1,6 @@
 //! JSON Schemas of everything on the wire, generated from the Rust types.
 //!
-//! 1. Each schema stands alone: it refers to no other file and to no other place in itself.
+//! 1. Each schema is self-contained: it has no references, to other files or within itself.
 //!
 //! Not here: the OpenRPC document (`openrpc.rs`), the schemas of the configuration (`crate::config`).
 
@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-/// The schema of what is taken: an optional member may be absent or null.
+/// The schema of an input: an optional member may be absent or null.
 pub(crate) fn schema_of_input<T: JsonSchema>() -> Value {
     generate::<T>(SchemaSettings::draft2020_12())
 }
 
-/// The schema of what is sent: a member that is always there is required, also where it may be null.
+/// The schema of an output: a member that is always present is required, even if it may be null.
 pub(crate) fn schema_of_output<T: JsonSchema>() -> Value {
     generate::<T>(SchemaSettings::draft2020_12().for_serialize())
 }
@@ -25,7 +25,7 @@ fn generate<T: JsonSchema>(mut settings: SchemaSettings) -> Value {
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// The schema of an event, with its own name as the only value of `event`.
+/// The schema of an event, with its name as the only value of `event`.
 pub(crate) fn event_schema(spec: &super::wire::event::EventSpec) -> Value {
     let mut schema = (spec.schema)();
     if let Some(event) = schema.pointer_mut("/properties/event").and_then(Value::as_object_mut) {
@@ -34,7 +34,7 @@ pub(crate) fn event_schema(spec: &super::wire::event::EventSpec) -> Value {
     schema
 }
 
-/// Every document with its path below `schemas/`, in the order of the paths.
+/// Every document with its path below `schemas/`, sorted by path.
 #[must_use]
 pub fn documents() -> Vec<(String, Value)> {
     let mut documents = vec![("openrpc.json".to_owned(), super::openrpc::document(env!("CARGO_PKG_VERSION")))];

@@ -1,12 +1,12 @@
-//! JSON-RPC over a unix socket, for the other programs of this user.
+//! JSON-RPC over a unix socket, for other programs of the same user.
 //!
 //! 1. Only this user (and root) is served: the file's mode is 0600, and the peer's user id is checked as well.
-//! 2. A lock beside the socket says who owns it. A socket file left behind by a dead process is replaced; one of a live
-//!    process, and anything that is no socket, is left alone.
-//! 3. At most [`MAX_CLIENTS`] clients of a node are served at a time; a further one is told so and closed.
-//! 4. A listener that closes takes no new clients and frees its path; those that it has are served on.
+//! 2. A lock file beside the socket says which process owns it. A socket that a dead process left behind is replaced; a
+//!    socket of a live process, and anything that is not a socket, is left alone.
+//! 3. At most [`MAX_CLIENTS`] clients of a node are served at a time; a further one gets an error and is closed.
+//! 4. A listener that closes accepts no new clients and frees its path; existing clients are still served.
 //!
-//! Not here: serving a client (`connection.rs`), where the socket lies (`crate::engine`, `crate::cli`).
+//! Not here: serving a client (`connection.rs`), the path of the socket (`crate::engine`, `crate::cli`).
 
 use super::batch::Outgoing;
 use super::connection::{Limits, report, serve};
@@ -23,16 +23,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// The most clients at a time.
+/// The maximum number of clients of a node at a time.
 pub const MAX_CLIENTS: usize = 256;
-/// The longest path of a socket, in bytes: the system's own bound less what a temporary name adds.
+/// The maximum length of a socket path, in bytes: the system's limit minus the length of a temporary suffix.
 pub const MAX_PATH_BYTES: usize = 100;
-/// How long a refused client may take to read why.
+/// How long a refused client has to read the reason.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
-/// The pause after a failed accept, which comes from a lack of file descriptors.
+/// The pause after a failed accept, which means that there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The places for the clients of one node, shared by its listeners: [`MAX_CLIENTS`] of them.
+/// The slots for the clients of one node, shared by its listeners: [`MAX_CLIENTS`] of them.
 #[derive(Debug, Clone)]
 pub struct Places(Arc<Semaphore>);
 
@@ -42,20 +42,21 @@ impl Default for Places {
     }
 }
 
-/// A socket that listens. Dropping it removes the file.
+/// A listening socket. Dropping it removes its file.
 #[derive(Debug)]
 pub struct Listener {
     inner: UnixListener,
     path: PathBuf,
-    /// Device and number of the socket's file.
+    /// Device and inode of the socket's file.
     identity: Option<(u64, u64)>,
-    /// Held, not read: the system frees the lock when the process ends, however it ends.
+    /// Kept only to hold the lock: the system releases it when the process ends.
     _lock: File,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Another file under the name is another process's: it may have come after somebody removed this one and its lock.
+        // Another file at this path belongs to another process, which may have come after somebody removed this one and its
+        // lock.
         if self.place().is_there() {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -63,11 +64,11 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens at a path; its folder must exist. A file `<path>.lock` is kept beside it.
+    /// Listens at a path; its folder must exist. A lock file `<path>.lock` is kept beside it.
     ///
     /// # Errors
-    /// `AddrInUse` when a live process owns the socket, `AlreadyExists` when something else lies there,
-    /// `InvalidInput` when the path is longer than [`MAX_PATH_BYTES`], and what the system reports.
+    /// `AddrInUse` when a live process owns the socket, `AlreadyExists` when something else is at the path, `InvalidInput`
+    /// when the path is longer than [`MAX_PATH_BYTES`], and errors of the system.
     pub fn bind(path: &Path) -> std::io::Result<Self> {
         let shown = path.display();
         if path.as_os_str().len() > MAX_PATH_BYTES {
@@ -77,7 +78,7 @@ impl Listener {
         let lock = lock(path)?;
         match std::fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
-                let text = format!("{shown} exists and is no socket; move it away");
+                let text = format!("{shown} exists and is not a socket; move it away");
                 return Err(Error::new(ErrorKind::AlreadyExists, text));
             }
             Ok(_) => std::fs::remove_file(path)?,
@@ -85,20 +86,20 @@ impl Listener {
             Err(error) => return Err(error),
         }
         let inner = UnixListener::bind(path)?;
-        // Until the next line a stranger may connect where the folder lets him; the check of the peer stops him.
+        // Until the next line another user can connect if the folder allows it; the check of the peer refuses him.
         std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
         let identity = identity(path);
         Ok(Self { inner, path: path.to_owned(), identity, _lock: lock })
     }
 
-    /// Where it listens, to see whether that is still so.
+    /// The place of the socket's file, to check whether the file is still there.
     #[must_use]
     pub fn place(&self) -> Place {
         Place { path: self.path.clone(), identity: self.identity }
     }
 
-    /// Serves every client that comes, until `stop` becomes true (or its sender is dropped). Once `close` becomes true the
-    /// socket goes away, and only the clients that are there are served on, until they leave or `stop`.
+    /// Serves clients until `stop` becomes true (or its sender is dropped). When `close` becomes true, the socket is
+    /// removed, and existing clients are served until they leave or `stop` becomes true.
     pub async fn serve(
         self,
         module: Module,
@@ -121,13 +122,13 @@ impl Listener {
             let stream = match accepted {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    tracing::warn!(%error, "a client cannot be accepted; trying again");
+                    tracing::warn!(%error, "cannot accept a client on the socket; retrying");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
             if !is_own_user(&stream) {
-                tracing::warn!("a client of another user was turned away from the socket");
+                tracing::warn!("refused a client of another user on the socket");
                 continue;
             }
             let Ok(slot) = Arc::clone(&slots.0).try_acquire_owned() else {
@@ -138,12 +139,12 @@ impl Listener {
             clients.spawn(async move {
                 let (input, output) = stream.into_split();
                 let ended = serve(&module, input, WriterSink(output), &limits, stop).await;
-                tracing::debug!(?ended, "a client of the socket is gone");
+                tracing::debug!(?ended, "a client of the socket disconnected");
                 drop(slot);
             });
         }
         drop(self);
-        // Each connection hears of the stop too, and ends within its own bound.
+        // Each connection sees `stop` too, and ends within its own bound.
         while let Some(done) = clients.join_next().await {
             report(done);
         }
@@ -189,9 +190,9 @@ fn is_own_user(stream: &UnixStream) -> bool {
 }
 
 async fn refuse(stream: UnixStream) {
-    let text = format!("this node serves {MAX_CLIENTS} clients already");
+    let text = format!("this node has reached its limit of {MAX_CLIENTS} clients; close one, then connect again");
     let refusal = Outgoing::refusal(RpcError::overloaded(text)).text;
     let mut sink = WriterSink(stream);
-    // A client that does not read its refusal goes without it.
+    // A client that does not read the refusal does not get it.
     let _ = tokio::time::timeout(REFUSAL_WAIT, sink.write_line(&refusal)).await;
 }

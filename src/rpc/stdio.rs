@@ -1,9 +1,9 @@
 //! JSON-RPC, or MCP, over this process's standard input and output.
 //!
-//! 1. A read or write that blocks for ever holds up neither the runtime nor the end of the process: each of the two
-//!    streams has a thread of its own, which nobody waits for.
-//! 2. Nothing but lines of JSON is written to standard output; bytes are counted as written when the system took them.
-//! 3. Both hand-overs between thread and runtime are bounded.
+//! 1. A read or write that blocks for ever blocks neither the runtime nor the end of the process: each stream has a thread
+//!    of its own, which is never joined.
+//! 2. Only lines of JSON are written to standard output; bytes count as written when the system accepted them.
+//! 3. The queues between the threads and the runtime are bounded.
 //!
 //! Not here: serving (`connection.rs`, `mcp/`).
 
@@ -27,20 +27,20 @@ const NON_BLOCKING_PAUSE: Duration = Duration::from_millis(2);
 /// Serves the host on standard input and output until the input ends, the output fails or `stop` becomes true.
 ///
 /// # Errors
-/// When standard input or output is closed from the start, or no thread can be started.
+/// When standard input or output is closed from the start, or a thread cannot be started.
 pub async fn serve_stdio(module: &Module, limits: &Limits, stop: watch::Receiver<bool>) -> std::io::Result<Ended> {
     let (input, output) = open()?;
     Ok(serve(&module.over("stdio"), input, output, limits, stop).await)
 }
 
-/// Standard input and output as streams. Each may be opened once.
+/// Standard input and output as streams. Each can be opened once.
 fn open() -> std::io::Result<(ThreadReader, ThreadSink)> {
     let input = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
     Ok((ThreadReader::start(input)?, ThreadSink::start(output)?))
 }
 
-/// Serves a host that speaks MCP on standard input and output; see [`mcp::serve`].
+/// Serves an MCP host on standard input and output; see [`mcp::serve`].
 ///
 /// # Errors
 /// As [`serve_stdio`].
@@ -54,8 +54,8 @@ pub async fn serve_mcp(
     Ok(mcp::serve(input, output, limits, attachment, notices, stop).await)
 }
 
-/// Whether an error is none. A host may share the stream's description with a program that made it non-blocking; then
-/// there is nothing better than to look again after a pause.
+/// Whether an error is not a failure. A host may share the stream with a program that made it non-blocking; then the only
+/// remedy is to try again after a pause.
 fn passes(error: &std::io::Error) -> bool {
     match error.kind() {
         std::io::ErrorKind::Interrupted => true,
@@ -130,7 +130,7 @@ impl AsyncRead for ThreadReader {
 
 type Written = oneshot::Sender<std::io::Result<()>>;
 
-/// Lines into a blocking writer, written on a thread of its own.
+/// Writes lines to a blocking writer on a thread of its own.
 struct ThreadSink {
     lines: mpsc::Sender<(Vec<u8>, Written)>,
 }
@@ -142,7 +142,7 @@ impl ThreadSink {
             while let Some((line, written)) = queue.blocking_recv() {
                 let outcome = write_all(&mut output, &line);
                 let failed = outcome.is_err();
-                // Whoever waited may be gone; the line was written all the same.
+                // The caller may be gone; the line was written anyway.
                 drop(written.send(outcome));
                 if failed {
                     return;

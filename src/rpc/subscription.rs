@@ -1,12 +1,12 @@
 //! The subscriptions of one connection.
 //!
-//! 1. The first event is sent after the answer that names the subscription has been written.
-//! 2. After an unsubscription has been answered, no event of it follows.
-//! 3. A subscriber that is too slow holds up only itself: the forwarder waits for the connection's writer, and the
-//!    node turns what its feed cannot hold into a gap event, which every subscriber gets, whatever it filters.
-//! 4. When the connection ends, so do its subscriptions.
+//! 1. The first event is sent after the answer with the subscription id has been written.
+//! 2. After the answer to an unsubscribe, no event of that subscription follows.
+//! 3. A slow subscriber holds up only itself: its forwarder waits for the connection's writer, and events that do not fit
+//!    into its feed become one gap event, which every subscriber gets whatever its filter.
+//! 4. When the connection ends, its subscriptions end.
 //!
-//! Not here: feeds and gaps (`crate::engine`), the events' shapes (`wire/event.rs`).
+//! Not here: feeds and gaps (`crate::engine`), the types of events (`wire/event.rs`).
 
 use super::batch::Outgoing;
 use super::budget::Budget;
@@ -27,23 +27,23 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// The most subscriptions of one connection.
+/// The maximum number of subscriptions of one connection.
 pub(crate) const MAX_SUBSCRIPTIONS: usize = 64;
-/// The most names in one filter.
+/// The maximum number of names in one filter.
 const MAX_NAMES: usize = 64;
 /// How long a local event waits for this node's own id.
 const NAME_WAIT: Duration = Duration::from_secs(1);
 
-/// Which events a subscriber sees.
+/// The events that a subscriber sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     names: BTreeSet<&'static str>,
-    /// Also what only a newer version knows.
+    /// Whether events that only a newer version knows are included.
     all: bool,
 }
 
 impl Filter {
-    /// Reads a filter: names of events, or `cluster.*` (or `*`) for all but the messages.
+    /// Parses a filter: names of events, or `cluster.*` (or `*`) for all except messages.
     pub(crate) fn new(texts: Option<&[String]>) -> Result<Self, RpcError> {
         let all = || EVENTS.iter().map(|spec| spec.name).filter(|name| *name != event::MESSAGE);
         let Some(texts) = texts else { return Ok(Self { names: all().collect(), all: true }) };
@@ -67,7 +67,7 @@ impl Filter {
         Ok(Self { names, all: everything })
     }
 
-    /// Whether messages are to be seen.
+    /// Whether the filter includes messages.
     pub(crate) fn messages(&self) -> bool {
         self.names.contains(event::MESSAGE)
     }
@@ -84,7 +84,7 @@ struct Open {
     running: HashMap<u64, JoinHandle<()>>,
 }
 
-/// The state of one connection that its calls share.
+/// The state that the calls of one connection share.
 pub(crate) struct Session {
     out: mpsc::Sender<Outgoing>,
     unwritten: Arc<Budget>,
@@ -98,12 +98,12 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// A session that writes to `out`, and counts in `unwritten` what is not written yet.
+    /// A session that writes to `out`, and counts unwritten bytes in `unwritten`.
     pub(crate) fn new(out: mpsc::Sender<Outgoing>, unwritten: Arc<Budget>) -> Self {
         Self { out, unwritten, open: Mutex::default() }
     }
 
-    /// What the connection may hold unwritten.
+    /// The budget for unwritten bytes of the connection.
     pub(crate) fn unwritten(&self) -> &Arc<Budget> {
         &self.unwritten
     }
@@ -119,7 +119,7 @@ impl Session {
         open.running.drain().for_each(|(_, task)| task.abort());
     }
 
-    /// Fails while the connection has as many subscriptions as it may have.
+    /// Fails when the connection has reached [`MAX_SUBSCRIPTIONS`].
     pub(crate) fn check_room(&self) -> Result<(), RpcError> {
         Self::room(&self.lock())
     }
@@ -129,7 +129,9 @@ impl Session {
             return Err(RpcError::overloaded("the connection is closing"));
         }
         if open.running.len() >= MAX_SUBSCRIPTIONS {
-            let text = format!("this connection has {MAX_SUBSCRIPTIONS} subscriptions, unsubscribe from some");
+            let text = format!(
+                "this connection has reached its limit of {MAX_SUBSCRIPTIONS} subscriptions; unsubscribe from some"
+            );
             return Err(RpcError::overloaded(text));
         }
         Ok(())
@@ -150,17 +152,17 @@ impl Session {
         let (out, unwritten) = (self.out.clone(), Arc::clone(&self.unwritten));
         let forwarder = Forwarder { id, filter, feed, context: Arc::clone(context), this: None, out, unwritten };
         let session = Arc::downgrade(self);
-        // The lock is held until the task is entered below, so that the task cannot remove itself before.
+        // The lock is held until the task is stored, so that the task cannot remove itself before that.
         open.running.insert(id, tokio::spawn(watch_over(session, forwarder, started)));
         Ok((id, start))
     }
 
-    /// Ends a subscription; false when there is none of that id. No event of it is queued once this returns.
+    /// Ends a subscription; false if there is none with that id. No event of it is queued after this returns.
     pub(crate) async fn end(&self, id: u64) -> bool {
         let task = self.lock().running.remove(&id);
         let Some(task) = task else { return false };
         task.abort();
-        // An aborted task ends in an error, which is what was asked for.
+        // An aborted task returns an error, which is expected.
         let _ = task.await;
         true
     }
@@ -194,7 +196,7 @@ struct Forwarder<N: Node> {
     filter: Filter,
     feed: N::Feed,
     context: Arc<Context<N>>,
-    /// This node's id, where it is known; local events are about it.
+    /// This node's id, if known; local events are about it.
     this: Option<NodeId>,
     out: mpsc::Sender<Outgoing>,
     unwritten: Arc<Budget>,
@@ -217,7 +219,7 @@ impl<N: Node> Forwarder<N> {
             let result = AnyEvent::new(event, &self.context.info.cluster, self.this.as_ref());
             let params = EventParams { subscription: self.id, result };
             let Ok(text) = serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: &name, params }) else {
-                tracing::error!(event = %name, "an event cannot be written as JSON; it was left out");
+                tracing::error!(event = %name, "cannot write an event as JSON; skipped it");
                 continue;
             };
             let held = vec![self.unwritten.take(text.len()).await];
@@ -243,7 +245,7 @@ impl<N: Node> Forwarder<N> {
     }
 }
 
-/// The error for an id that names no subscription.
+/// The error for an unknown subscription id.
 pub(crate) fn unknown(name: &SubscriptionName) -> RpcError {
     let name: String = match name {
         SubscriptionName::Number(id) => id.to_string(),

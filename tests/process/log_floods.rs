@@ -27,7 +27,7 @@ fn ten_thousand_broken_lines_of_a_host_are_few_lines_of_the_log() {
     let session = Launch::new(dir.path(), "a").redis(&redis).brisk().run(&["mcp"]);
     session.send_raw(&b"no JSON\n".repeat(10_000)).expect("the session reads");
     let log = ended(&session);
-    let told = told(&log, "is no JSON");
+    let told = told(&log, "is not JSON");
     assert!(told.len() <= FEW, "{} lines", told.len());
     assert_eq!(told.iter().sum::<u64>(), 10_000, "each is counted");
 }

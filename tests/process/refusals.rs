@@ -124,7 +124,7 @@ fn a_redis_that_is_read_only_for_a_while_is_one_outage() {
         let (lost, back) = (named(node, "cluster.degraded"), named(node, "cluster.recovered"));
         assert_eq!((lost.len(), back.len()), (1, 1), "{lost:?} {back:?}");
         assert_eq!(lost[0]["reason"], "refuses_writes", "{lost:?}");
-        assert_eq!(node.stderr().matches("Redis takes heartbeats again").count(), 1, "{}", node.stderr());
+        assert_eq!(node.stderr().matches("Redis accepts heartbeats again").count(), 1, "{}", node.stderr());
         assert!(named(node, "cluster.node_left").is_empty());
     }
 }

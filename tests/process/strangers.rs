@@ -61,7 +61,7 @@ fn an_own_state_directory_that_others_may_write_into_is_narrowed() {
     });
     eventually("that is said", secs(20.0), || {
         let text = node.stderr();
-        if text.contains("others could write into the state directory") { Ok(()) } else { Err(text) }
+        if text.contains("other users could write to the state directory") { Ok(()) } else { Err(text) }
     });
 }
 

@@ -347,7 +347,7 @@ impl World {
         let watch = Some((reply.same_server, reply.leader_channel));
         let sight = LeaderLook { record: reply.leader.as_ref(), server, at: reply.now, watch };
         let shared = timer.settings.settings;
-        timer.observation.see(now, &sight, shared.timing.lease_ttl);
+        timer.observation.observe(now, &sight, shared.timing.lease_ttl);
         match timer.observation.chance(&timer.id, shared.promise(), 0) {
             Some(chance) if chance.at <= now => self.timer_stands(at, chance),
             Some(chance) if chance.at <= timer.until => {

@@ -178,7 +178,7 @@ impl World {
         let Some((_, sent)) = self.wrappers[at].pending.take_if(|(own, _)| *own == ticket) else { return };
         let answer = match outcome {
             Ok((Reply::Lease(reply), server)) => Ok((reply, server)),
-            Ok(_) => panic!("a call about a lease was answered with something else"),
+            Ok(_) => panic!("unexpected reply to a lease call"),
             Err(fault) => Err(fault),
         };
         self.wrapper_step(at, Input::Answered { sent, answer });
@@ -272,7 +272,7 @@ impl World {
                     self.later(end, Due::CommandEnds(at, number, true));
                 }
             }
-            Effect::Say(told) => self.coverage.see(match told {
+            Effect::Report(told) => self.coverage.see(match told {
                 Told::Waiting { .. } => "run --lease: waits",
                 Told::Draining => "run --lease: waits for the end of a drain",
                 Told::Away(_) => "run --lease: Redis away",

@@ -1,26 +1,26 @@
-//! A spread of durations in buckets, which can be added up.
+//! A histogram of durations, which can be merged with others.
 //!
-//! 1. A quantile is at most 10 % off, between 0.1 ms and two days.
-//! 2. Adding two histograms gives that of all their durations.
+//! 1. A quantile is accurate to 10 %, between 0.1 ms and two days.
+//! 2. Merging two histograms gives the histogram of all their durations.
 //!
-//! There are four buckets for each doubling; the idea is that of HdrHistogram, with a fixed relative width.
+//! There are four buckets per doubling; the idea is that of HdrHistogram, with a fixed relative width.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Buckets per doubling.
+/// The number of buckets per doubling.
 const STEPS: f64 = 4.0;
-/// Where the first bucket ends.
+/// The upper end of the first bucket.
 const FIRST: Duration = Duration::from_micros(100);
-/// How many buckets there are; the last one takes all that is longer.
+/// The number of buckets; the last one holds all longer durations.
 const BUCKETS: u16 = 128;
 
-/// See the module's text. Buckets without a duration take no room.
+/// A histogram of durations; see the head of this file. Empty buckets use no memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Histogram {
-    /// How many durations lie in which bucket.
+    /// The number of durations by bucket.
     counts: BTreeMap<u16, u64>,
 }
 
@@ -38,13 +38,13 @@ impl Histogram {
         }
     }
 
-    /// How many durations it holds.
+    /// The number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// The duration that the share `quantile` (0 to 1) of all does not exceed; `None`: it holds none.
+    /// The duration that the fraction `quantile` (0 to 1) of all durations does not exceed; `None`: the histogram is empty.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Option<Duration> {
         let count = self.count();
@@ -60,12 +60,12 @@ impl Histogram {
         None
     }
 
-    /// The counts by bucket, for a store to keep.
+    /// The counts by bucket, for a store.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         self.counts.iter().map(|(bucket, count)| (*bucket, *count))
     }
 
-    /// A histogram as a store kept it; buckets that do not exist are put into the last one.
+    /// A histogram from the counts of a store; counts of unknown buckets go into the last one.
     #[must_use]
     pub fn from_buckets(buckets: impl IntoIterator<Item = (u16, u64)>) -> Self {
         let mut counts = BTreeMap::new();
@@ -78,7 +78,7 @@ impl Histogram {
     }
 }
 
-/// The bucket of a duration: 0 up to [`FIRST`], then [`STEPS`] for each doubling.
+/// The bucket of a duration: 0 up to [`FIRST`], then [`STEPS`] per doubling.
 fn bucket(duration: Duration) -> u16 {
     let ratio = duration.as_secs_f64() / FIRST.as_secs_f64();
     if ratio <= 1.0 {
@@ -89,7 +89,7 @@ fn bucket(duration: Duration) -> u16 {
     index.min(BUCKETS - 1)
 }
 
-/// The duration in the middle of a bucket, by ratio.
+/// The geometric middle of a bucket.
 fn middle(bucket: u16) -> Duration {
     FIRST.mul_f64(((f64::from(bucket) - 0.5).max(0.0) / STEPS).exp2())
 }

@@ -1,12 +1,13 @@
-//! History: what each heartbeat was like, as its node recorded it, and what a window of it adds up to.
+//! History: the heartbeats as their nodes recorded them, and reports about a window of them.
 //!
-//! 1. A sample is named by its node, that node's life and its number in that life; two records of one name are one heartbeat.
-//! 2. All times are the Redis server's; how long something took was measured on the clock of the node that did it.
+//! 1. A sample is identified by its node, that node's incarnation and its number in that incarnation; two records with the
+//!    same identity are one heartbeat.
+//! 2. All times are those of the Redis server's clock; durations were measured by the clock of the node.
 //!
-//! `histogram.rs` spreads of durations · `summary.rs` the samples of one node over ten minutes, which reports are made of ·
-//! `report/` what a window of all this says.
+//! `histogram.rs` histograms of durations · `summary.rs` summaries of ten minutes of one node, from which reports are
+//! computed · `report/` the report about a window.
 //!
-//! Not here: where history is kept (`crate::store`), when it is written (`crate::engine`).
+//! Not here: storing history (`crate::store`), recording it (`crate::engine`).
 
 mod histogram;
 pub mod report;
@@ -20,58 +21,58 @@ use super::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The largest number of samples that one answer carries.
+/// The maximum number of samples in one answer.
 pub const MAX_HISTORY_LIMIT: usize = 10_000;
 
-/// One heartbeat that Redis took.
+/// One heartbeat that Redis accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Who beat.
+    /// The node that sent it.
     pub node_id: NodeId,
-    /// In which life.
+    /// The incarnation of the node.
     pub incarnation: Incarnation,
-    /// Its place among the beats of that life, from 1; it leaves none out.
+    /// The number of the heartbeat within that incarnation, from 1, without holes.
     pub number: u64,
-    /// When Redis took it.
+    /// When Redis accepted it.
     pub at: ServerTime,
-    /// Whether the node led at that instant.
+    /// Whether the node led at that time.
     pub leads: bool,
-    /// The highest term that it knew.
+    /// The highest term that the node knew.
     pub term: Term,
-    /// Who held the leader's lease, as far as it knew.
+    /// The holder of the leader's lease that the node knew.
     pub leader_id: Option<NodeId>,
-    /// From sending the attempt that succeeded to its answer.
+    /// The time from sending the successful attempt to its answer.
     pub round_trip: Duration,
-    /// How many attempts it took, at least 1.
+    /// The number of attempts, at least 1.
     pub attempts: u32,
-    /// From the instant at which the beat was due to the answer: the round trip, and all that came in between.
+    /// The time from when the heartbeat was due to its answer: the round trip and everything before it.
     pub delay: Duration,
-    /// How many messages of the stream the node had not acknowledged.
+    /// The number of messages that the node had not acknowledged.
     pub lag: u64,
-    /// Its process's resident memory in bytes; 0: unknown.
+    /// The resident memory of the node's process in bytes; 0: unknown.
     pub memory: u64,
-    /// The version of clawster that it runs.
+    /// The version of clawster that the node ran.
     pub version: String,
-    /// The heartbeat interval that governed it.
+    /// The heartbeat interval at that time.
     pub interval: Duration,
 }
 
-/// Which samples are asked for.
+/// A query for samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Only this node's.
+    /// Only the samples of this node.
     pub node_id: Option<NodeId>,
-    /// None before this; `None`: as far back as there are any.
+    /// Only samples since this time; `None`: no limit.
     pub since: Option<ServerTime>,
-    /// At most this many, the newest ones; 1 to [`MAX_HISTORY_LIMIT`].
+    /// The maximum number of samples; the newest are returned. 1 to [`MAX_HISTORY_LIMIT`].
     pub limit: usize,
 }
 
-/// Samples in the order of their time, the newest last.
+/// Samples in order of time, newest last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryPage {
     /// The samples.
     pub samples: Vec<Sample>,
-    /// Whether older ones of the same question were left out.
+    /// Whether older samples that match the query were left out.
     pub more: bool,
 }

@@ -1,11 +1,11 @@
-//! What the heartbeats of one life of a node add up to within ten minutes.
+//! A summary of the heartbeats of one incarnation of a node within ten minutes.
 //!
-//! 1. A summary is a function of its samples: written again and again while it grows, the last one counts, so that a repeated
-//!    write changes nothing.
-//! 2. Samples are added in the order of their numbers; one that was added already is left out.
-//! 3. A day of a node is at most 144 summaries for each of its lives, however often it beats.
+//! 1. A summary is a function of its samples: it is written repeatedly while it grows, and the last one counts, so that a
+//!    repeated write changes nothing.
+//! 2. Samples are added in the order of their numbers; a sample that was already added is ignored.
+//! 3. One day of a node is at most 144 summaries per incarnation, however often it sends heartbeats.
 //!
-//! Not here: what availability or a flap is (`report/`).
+//! Not here: the meaning of availability or a flap (`report/`).
 
 use super::{Histogram, Sample};
 use crate::cluster::ids::{Incarnation, NodeId, Term};
@@ -13,52 +13,53 @@ use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How much time one summary covers, counted from the epoch.
+/// The time that one summary covers, counted from the Unix epoch.
 pub const SPAN: Duration = Duration::from_mins(10);
 
-/// How many gaps and reigns a summary keeps; what comes behind them is counted in the rest of it only.
+/// The maximum number of gaps and of terms that a summary keeps; further ones are included only in its other figures.
 pub const MOST_SPANS: usize = 64;
 
 /// A span of time, both ends included.
 pub type Between = (ServerTime, ServerTime);
 
-/// See the module's text.
+/// A summary; see the head of this file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Whose.
+    /// The node.
     pub node_id: NodeId,
-    /// Of which life.
+    /// The incarnation of the node.
     pub incarnation: Incarnation,
-    /// When its ten minutes begin.
+    /// The start of its ten minutes.
     pub from: ServerTime,
-    /// Its first beat.
+    /// The time of its first heartbeat.
     pub first_at: ServerTime,
-    /// Its last beat.
+    /// The time of its last heartbeat.
     pub last_at: ServerTime,
-    /// The number of its last beat.
+    /// The number of its last heartbeat.
     pub last_number: u64,
-    /// How many beats.
+    /// The number of heartbeats.
     pub beats: u64,
-    /// How many of them needed more than one attempt.
+    /// The number of heartbeats that needed more than one attempt.
     pub retried: u64,
-    /// How long after they were due the beats were answered.
+    /// The delays between when heartbeats were due and when they were answered.
     pub delays: Histogram,
-    /// The longest of these.
+    /// The longest delay.
     pub longest_delay: Duration,
-    /// How long the round trips took.
+    /// The round trips of heartbeats.
     pub round_trips: Histogram,
-    /// Where one and a half intervals or more lay between two beats, also from the last beat of the summary before.
+    /// The spans of one and a half intervals or more between two heartbeats, also since the last heartbeat of the previous
+    /// summary.
     pub gaps: Vec<Between>,
-    /// When it led, and under which term.
+    /// The terms in which the node led, and when.
     pub reigns: Vec<(Term, ServerTime, ServerTime)>,
     /// The heartbeat interval at the end.
     pub interval: Duration,
-    /// The version of clawster that it ran at the end.
+    /// The version of clawster that the node ran at the end.
     pub version: String,
 }
 
 impl Summary {
-    /// The summary of a first sample. `previous`: when the same life beat before, if it did.
+    /// The summary of a first sample. `previous` is the time of the previous heartbeat of the same incarnation, if any.
     #[must_use]
     pub fn of(sample: &Sample, previous: Option<ServerTime>) -> Self {
         let mut summary = Self {
@@ -82,7 +83,7 @@ impl Summary {
         summary
     }
 
-    /// Adds a sample. False: it belongs to another summary, and nothing was done.
+    /// Adds a sample. False: it belongs to another summary, and nothing changed.
     pub fn add(&mut self, sample: &Sample) -> bool {
         let same = sample.node_id == self.node_id && sample.incarnation == self.incarnation;
         if !same || beginning(sample.at) != self.from {
@@ -117,7 +118,7 @@ impl Summary {
         }
     }
 
-    /// The summaries of samples in order, as a store without summaries of its own makes them.
+    /// The summaries of ordered samples, for a store that has no summaries of its own.
     #[must_use]
     pub fn of_all(samples: &[Sample]) -> Vec<Self> {
         let mut lives: std::collections::BTreeMap<(&NodeId, Incarnation), Vec<Self>> =
@@ -134,7 +135,7 @@ impl Summary {
     }
 }
 
-/// When the summary that a time belongs to begins.
+/// The start of the summary that a time belongs to.
 fn beginning(at: ServerTime) -> ServerTime {
     let span = crate::cluster::time::millis(SPAN);
     ServerTime(at.0 - at.0 % span)

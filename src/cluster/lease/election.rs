@@ -1,24 +1,25 @@
-//! When a candidate may ask for the leadership, by its own clock.
+//! When a candidate may ask for leadership, by its own clock.
 //!
 //! 1. Expiry: the record (term and renewal nonce) has been unchanged for one lease on this clock, whatever the server's
 //!    clock says. The leader counts the same lease from before it sent its renewal, so it has stopped by then.
-//! 2. Presence: the leader's registered connection has been gone for the grace on this clock. Every ping that was answered
-//!    on it was sent before it was seen gone, so the leader has stopped by then.
+//! 2. Presence: the leader's registered connection has been gone for the grace on this clock. Every answered ping on it was
+//!    sent before it was seen gone, so the leader has stopped by then.
 //! 3. No record: the leader channel has had no subscriber for the grace, or there was no record for one lease.
-//! 4. Whatever was observed on one server process says nothing about another. A record that an earlier process granted is
-//!    open once it was unchanged for the grace and the leader channel was free for it: all connections broke with that process,
-//!    unless its data were put under one that ran already.
-//! 5. Clock rates may differ by 5 %: leaders count 5 % less, candidates 5 % more.
-//! 6. Grace, lease and mode are the holder's promise, as its record says. Where it says nothing (no record, the version before), or
-//!    another leader may have come after it, the longest that the record and this node know counts. The store compares the same
-//!    with what the candidate says it has seen, so that a candidate which knows less only asks in vain.
+//! 4. An observation on one server process says nothing about another process. A record that an earlier process granted may
+//!    be taken once it was unchanged, and the leader channel free, for the grace: all connections broke with that process,
+//!    unless its data were loaded by a process that was already running.
+//! 5. Clock rates may differ by 5 %: leaders wait 5 % less, candidates 5 % more.
+//! 6. Grace, lease and mode are those that the holder promised in its record. If the record has none (no record, or an
+//!    older version), or another leader may have followed it, the longest of the record's and this node's values count. The
+//!    store compares them with what the candidate says it has observed, so that a candidate that knows less only asks in
+//!    vain.
 //!
-//! What stays open: on a data set that was lost as a whole, a node that knows no settings of the cluster (never a member, nothing
-//! in its state directory) goes by its own file. Beside a leader that was cut off from Redis in the moment of the loss and follows
-//! a longer grace than that file says, and where no third node that knows is alive, it is elected while that one still leads, for
-//! at most the difference of the two graces.
+//! A known limit: after the loss of a whole data set, a node that knows no settings of the cluster (it was never a member,
+//! and its state directory has none) uses its own configuration. If the old leader was cut off from Redis at the moment of
+//! the loss and follows a longer grace than that configuration, and no third node that knows the settings is alive, that
+//! node is elected while the old leader still leads, for at most the difference of the two graces.
 //!
-//! Not here: who counts as leader (`leadership.rs`); the script checks again that what was observed is still so.
+//! Not here: who counts as leader (`leadership.rs`); the script checks again that the observation still holds.
 
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::margins::takeover_wait;
@@ -28,34 +29,34 @@ use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
-/// How long `fenced` candidates wait before they look a second time.
+/// How long `fenced` candidates wait before they check a second time.
 const RECHECK: Duration = Duration::from_millis(20);
-/// How far apart candidates of neighbouring rank ask, so that the first one usually wins alone.
+/// The delay between candidates of neighbouring rank, so that the first one usually wins alone.
 const STAGGER: Duration = Duration::from_millis(50);
 
-/// What was seen of the leader, in one answer of the store.
+/// What one answer of the store shows about the leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderLook<'a> {
     /// The record.
     pub record: Option<&'a LeaderRecord>,
-    /// The server that showed it.
+    /// The server that answered.
     pub server: &'a ServerId,
     /// That server's time.
     pub at: ServerTime,
-    /// Only a watch tells: whether the leader registered on this server process, and whether the leader channel is held.
+    /// Only from a watch: whether the leader registered on this server process, and whether the leader channel is held.
     pub watch: Option<(bool, bool)>,
 }
 
 /// What a candidate may ask for, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chance {
-    /// Not before.
+    /// The earliest time.
     pub at: Moment,
-    /// The term of the record that was seen; 0 without one.
+    /// The term of the observed record; 0 without one.
     pub seen: Term,
-    /// What makes it possible.
+    /// The rule that allows it.
     pub rule: Rule,
-    /// Since when that has been seen.
+    /// Since when its condition has been observed.
     pub since: Moment,
 }
 
@@ -84,14 +85,14 @@ pub struct Observation {
     expired: bool,
     vacant: bool,
     handing_to: Option<NodeId>,
-    /// What the record promises, and whether its holder said so itself.
+    /// What the record promises, and whether its holder stated that itself.
     promise: Option<(Promise, bool)>,
 }
 
 impl Observation {
-    /// Takes a sight that arrived at `now`. `patience` is the longest pause between two sights that still counts as
-    /// watching: after a longer one (Redis was away) everything is observed anew.
-    pub fn see(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
+    /// Takes an answer that arrived at `now`. `patience` is the longest pause between two answers that still counts as
+    /// continuous observation: after a longer one (Redis was away) everything is observed anew.
+    pub fn observe(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
         let key = match look.record {
             None => Key::Absent,
             Some(record) => Key::Record(record.term, record.nonce.clone()),
@@ -122,7 +123,7 @@ impl Observation {
 
     fn see_presence(&mut self, now: Moment, record: Option<&LeaderRecord>, same_server: bool) {
         let gone = record.filter(|r| same_server && !r.present && r.holder.is_some()).and_then(|r| r.presence.clone());
-        self.gone.see(now, gone);
+        self.gone.observe(now, gone);
     }
 
     /// Forgets everything, because the connection to the store was in doubt.
@@ -130,7 +131,7 @@ impl Observation {
         *self = Self::default();
     }
 
-    /// What the record's holder follows at most. `known`: the settings of the cluster as this node knows them.
+    /// The longest times that the record's holder may follow. `known`: the settings of the cluster as this node knows them.
     fn promised(&self, known: Promise) -> Promise {
         match self.promise {
             Some((promise, true)) => promise,
@@ -139,13 +140,13 @@ impl Observation {
         }
     }
 
-    /// What this candidate may ask for now, or next. `known`: what a leader by the settings of the cluster promises, as this node
-    /// knows them. `rank` staggers the candidates.
+    /// What this candidate may ask for now, or next. `known`: the promise of a leader that follows the settings of the
+    /// cluster, as this node knows them. `rank` staggers the candidates.
     #[must_use]
     pub fn chance(&self, me: &NodeId, known: Promise, rank: usize) -> Option<Chance> {
         let stagger = STAGGER.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
         let promised = self.promised(known);
-        // Another leader may have come after the record's on a server process whose last writes are lost.
+        // Another leader may have followed the record's on a server process whose last writes are lost.
         let longest = known.longest(self.promise.map_or(known, |(promise, _)| promise));
         let lease = if self.strange_since.is_some() { longest.lease } else { promised.lease };
         let lease = takeover_wait(lease) + stagger;
@@ -155,7 +156,8 @@ impl Observation {
             Key::Absent => {
                 let by_lease = Chance::after(self.unchanged_since, lease, Term(0), Rule::AbsentLease);
                 if lease_is_over {
-                    // Whoever was refused by the channel (a promoted replica knows no subscribers) comes in by the lease.
+                    // A candidate that was refused because of the channel (a promoted replica knows no subscribers) can use
+                    // the expiry of the lease.
                     return Some(by_lease);
                 }
                 let by_channel =
@@ -173,7 +175,7 @@ impl Observation {
                     let kept = if self.handing_to.is_none() || mine { stagger } else { grace };
                     let kept = if mine { Duration::ZERO } else { kept };
                     let vacant = || Chance::after(self.unchanged_since, kept, *term, Rule::Vacant);
-                    // Whoever was refused as "granted on another server" comes in by the lease.
+                    // A candidate that was refused as "granted on another server" can use the expiry of the lease.
                     return Some(if lease_is_over { by_lease() } else { by_restart.unwrap_or_else(vacant) });
                 }
                 let by_presence = self.gone.get().map(|(gone, since)| {
@@ -197,7 +199,7 @@ impl Observation {
         }
     }
 
-    /// Whether something is wrong with the leadership, so that looking more often pays.
+    /// Whether something is wrong with the leadership, so that it makes sense to check more often.
     #[must_use]
     pub fn trouble(&self) -> bool {
         match &self.key {

@@ -1,14 +1,14 @@
-//! Whether this node leads, at this instant, by its own clock.
+//! Whether this node leads now, by its own clock.
 //!
-//! 1. It leads only before its lease's deadline, counted from before the last confirmed renewal was sent, less 5 % and
-//!    50 ms.
-//! 2. It leads only while its last answered ping on its registered presence was sent less than the grace, less 5 %, ago.
-//!    Only pings sent after the registration was confirmed count.
-//! 3. Whoever asks checks with the time of asking; nothing here is a stored "yes".
-//! 4. Lease and grace are those that this leader stated in its record ([`Promise`]). When the settings of the cluster change, a
-//!    shorter time is followed at once and stated with the next renewal; a longer one is stated first, and followed once the answer
-//!    said that the record has it. So at every instant the record promises at least what is followed here, and a candidate that
-//!    waits for the record's promise waits long enough, though calls and answers are lost.
+//! 1. It leads only before the deadline of its lease: the lease less 5 % and 50 ms, since the last confirmed renewal was
+//!    sent.
+//! 2. It leads only while its last answered ping on its registered presence was sent less than the grace less 5 % ago. Only
+//!    pings that were sent after the registration was confirmed count.
+//! 3. The caller passes the current time; no "yes" is ever stored.
+//! 4. Lease and grace are those that this leader stated in its record ([`Promise`]). When the settings of the cluster
+//!    change, a shorter time is followed at once and stated with the next renewal; a longer one is stated first, and
+//!    followed once the answer confirmed that the record has it. So the record always promises at least what is followed
+//!    here, and a candidate that waits for the record's promise waits long enough, even if calls and answers are lost.
 //!
 //! Not here: how leadership is won (`election.rs`).
 
@@ -18,65 +18,66 @@ use crate::cluster::settings::Promise;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// A term that this node holds, and until when it may act on it.
+/// A term that this node holds, and until when it may act as leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leadership {
     /// The term.
     pub term: Term,
-    /// What it follows; its record promises at least that (invariant 4).
+    /// The times that this leader follows; its record promises at least these (invariant 4).
     follows: Promise,
     /// When the last confirmed grant or renewal was sent.
     confirmed: Option<Moment>,
     registered: Option<(Nonce, Moment)>,
-    /// When the last answered ping was sent that counts.
+    /// When the last answered ping that counts was sent.
     pinged: Option<Moment>,
-    /// It is making room for another: it does not lead any more, the store does not know yet.
+    /// Whether it is making room for another leader: it does not lead any more, but the store does not know yet.
     pub resigning: bool,
 }
 
-/// When a lease that was confirmed by an answer to a call sent at `sent` is over for its holder.
+/// When a lease confirmed by the answer to a call sent at `sent` ends for its holder.
 #[must_use]
 pub fn lease_deadline(sent: Moment, lease: Duration) -> Moment {
     sent + lease_time(lease)
 }
 
 impl Leadership {
-    /// A term that was granted by an answer to a call sent at `sent`, which stated `promise`. It does not lead before its presence is
-    /// registered.
+    /// A term granted by the answer to a call sent at `sent`, which stated `promise`. It does not lead before its presence
+    /// is registered.
     #[must_use]
     pub fn granted(term: Term, sent: Moment, promise: Promise) -> Self {
         Self { confirmed: Some(sent), ..Self::found(term, promise) }
     }
 
-    /// A term that the record names this node the holder of, not confirmed yet.
+    /// A term whose record names this node as holder, not confirmed yet.
     #[must_use]
     pub fn found(term: Term, promise: Promise) -> Self {
         Self { term, follows: promise, confirmed: None, registered: None, pinged: None, resigning: false }
     }
 
-    /// A renewal sent at `sent`, which stated `promise`, was confirmed: the record promises that from now on.
+    /// Called when a renewal sent at `sent`, which stated `promise`, was confirmed: the record promises that from now on.
     pub fn renewed(&mut self, sent: Moment, promise: Promise) {
         self.confirmed = self.confirmed.max(Some(sent));
         self.follows = promise;
     }
 
-    /// The settings of the cluster ask for this. Shorter times are followed at once; longer ones only once a renewal has stated them.
+    /// Called with the settings of the cluster. Shorter times are followed at once; longer ones only once a renewal has
+    /// stated them.
     pub fn shorten(&mut self, wanted: Promise) {
         self.follows = self.follows.shortest(wanted);
     }
 
-    /// What it follows.
+    /// The times that this leader follows.
     #[must_use]
     pub fn follows(&self) -> Promise {
         self.follows
     }
 
-    /// The connection was stored as the leader's; the answer arrived at `now`.
+    /// Called when the connection was stored as the leader's; the answer arrived at `now`.
     pub fn registered(&mut self, presence: Nonce, now: Moment) {
         self.registered = Some((presence, now));
     }
 
-    /// The connection is gone. What its answered pings allow stays allowed.
+    /// Called when the connection is gone. What its answered pings allow remains allowed.
     pub fn unregistered(&mut self) {
         self.registered = None;
     }
@@ -87,7 +88,7 @@ impl Leadership {
         self.registered.as_ref().is_some_and(|(nonce, _)| nonce == presence)
     }
 
-    /// A ping sent at `sent` on this connection was answered.
+    /// Called when a ping sent at `sent` on this connection was answered.
     pub fn answered(&mut self, presence: &Nonce, sent: Moment) {
         if let Some((nonce, since)) = &self.registered
             && nonce == presence
@@ -97,7 +98,7 @@ impl Leadership {
         }
     }
 
-    /// The moment at which this node stops leading unless something confirms it again.
+    /// When this node stops leading unless something confirms its leadership again.
     #[must_use]
     pub fn until(&self) -> Moment {
         match (self.confirmed, self.pinged) {

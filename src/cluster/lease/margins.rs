@@ -1,34 +1,38 @@
-//! The margins between a holder that stops and another that follows it, spelled here only.
+//! The safety margins between a holder that stops and a successor that takes over; they are defined only here.
 //!
-//! A holder acts on its lease for a time that it measures on its own clock; whoever wants to follow waits for a time on its own. Neither knows
-//! how the other's clock runs. Both are right as long as each clock's *rate* is within [`CLOCK_DRIFT`] of real time; their values may be anything.
+//! A holder acts on its lease for a time that it measures on its own clock; a successor waits for a time on its own clock.
+//! Neither knows how fast the other's clock runs. Both are safe as long as the *rate* of each clock is within
+//! [`CLOCK_DRIFT`] of real time; the values of the clocks do not matter.
 //!
-//! 1. A holder's last confirmation was sent at some moment, and the server took it then or later. On a clock that runs slow by the drift,
-//!    [`acting_time`] of a promise `p` lasts `p × (1 − drift) / (1 − drift) = p` of real time: the holder has stopped `p` after it sent that.
-//! 2. A candidate first sees the unchanged record (or the absent presence) after the server took that confirmation. On a clock that runs fast by the
-//!    drift, [`takeover_wait`] of the same promise lasts `p × (1 + drift) / (1 + drift) = p`: nobody follows before `p` has passed since.
-//! 3. So the two never overlap, whichever clock is the fast one. A lease also loses [`LEASE_SAFETY`], for the time between the decision to act
-//!    and the act itself.
+//! 1. A holder's last confirmed call was sent at some moment, and the server received it then or later. On a clock that
+//!    runs slow by the drift, [`acting_time`] of a promise `p` lasts `p × (1 − drift) / (1 − drift) = p` of real time: the
+//!    holder has stopped `p` after it sent that call.
+//! 2. A candidate first sees the unchanged record (or the absent presence) after the server received that call. On a clock
+//!    that runs fast by the drift, [`takeover_wait`] of the same promise lasts `p × (1 + drift) / (1 + drift) = p`: no
+//!    successor takes over before `p` has passed since.
+//! 3. So the two never overlap, whichever clock is the fast one. A lease also loses [`LEASE_SAFETY`], for the time between
+//!    the decision to act and the act itself.
 //!
 //! Not here: what a holder promises (`crate::cluster::settings`), what counts as unchanged or absent (`election.rs`, `holder/wait.rs`).
 
 use std::time::Duration;
 
-/// The largest difference between the rate of a node's clock and real time, as a share. Quartz drifts by less than a thousandth of this;
-/// the rest is for virtual machines whose host slows their clock down. A larger value makes takeovers slower and leases shorter.
+/// The largest difference between the rate of a node's clock and real time, as a fraction. Quartz drifts by less than a
+/// thousandth of this; the rest is for virtual machines whose host slows their clock down. A larger value makes takeovers
+/// slower and leases shorter.
 pub const CLOCK_DRIFT: f64 = 0.05;
 
-/// What a holder takes off its lease besides the drift.
+/// What a holder subtracts from its lease in addition to the drift.
 pub const LEASE_SAFETY: Duration = Duration::from_millis(50);
 
-/// How long whoever wants to follow a holder waits, on its own clock, since it first saw what it waits for. `promised`: the holder's grace or
-/// lease, as its record says.
+/// How long a successor waits, on its own clock, since it first observed its condition. `promised`: the holder's grace or
+/// lease, from its record.
 #[must_use]
 pub fn takeover_wait(promised: Duration) -> Duration {
     promised.mul_f64(1.0 + CLOCK_DRIFT)
 }
 
-/// How long a holder may act, on its own clock, since it sent what was confirmed last.
+/// How long a holder may act, on its own clock, since it sent its last confirmed call.
 #[must_use]
 pub fn acting_time(promised: Duration) -> Duration {
     promised.mul_f64(1.0 - CLOCK_DRIFT)

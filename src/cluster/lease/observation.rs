@@ -1,19 +1,19 @@
-//! What a waiter has seen of another's lease, by its own clock, and from when on it may claim it.
+//! What a waiter has observed of another holder's lease, by its own clock, and when it may claim the lease.
 //!
-//! 1. A claim is made only for a presence that was gone, or a record that was unchanged, at every look since some moment. The time counts from
-//!    when the first of these looks was answered.
-//! 2. How long that has to last is what the holder's record promises, its grace or its TTL, with the margin of `margins.rs`.
-//! 3. Another server process proves nothing about what was seen on the one before: everything is observed anew.
+//! 1. A claim requires a presence that was gone, or a record that was unchanged, in every observation since some moment.
+//!    The time counts from the answer of the first of these observations.
+//! 2. The required time is what the holder's record promises, its grace or its TTL, with the margin of `margins.rs`.
+//! 3. Another server process proves nothing about observations on the previous one: everything is observed anew.
 //!
-//! Not here: when to look (`holder/wait.rs`, `crate::engine::leases`), the leadership's record (`election.rs`), whether a claim is granted (the
-//! store checks it again).
+//! Not here: when to observe (`holder/wait.rs`, `crate::engine::leases`), the leadership's record (`election.rs`), granting
+//! a claim (the store checks it again).
 
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Claim, LeaseRecord, ServerId};
 use crate::cluster::time::{Moment, ServerTime};
 
-/// A value, and since when every look has shown the same one.
+/// A value, and since when every observation has shown the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steady<T>(Option<(T, Moment)>);
 
@@ -24,8 +24,8 @@ impl<T> Default for Steady<T> {
 }
 
 impl<T: PartialEq> Steady<T> {
-    /// Takes what a look at `now` showed; `None`: there was no such value.
-    pub fn see(&mut self, now: Moment, value: Option<T>) {
+    /// Takes an observation made at `now`; `None`: there was no such value.
+    pub fn observe(&mut self, now: Moment, value: Option<T>) {
         let before = self.0.take();
         self.0 = value.map(|value| match before {
             Some((known, since)) if known == value => (known, since),
@@ -43,31 +43,31 @@ impl<T: PartialEq> Steady<T> {
 /// What may be claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimable {
-    /// Not before, on this node's clock.
+    /// The earliest time, on this node's clock.
     pub at: Moment,
-    /// What the store is told.
+    /// The claim for the store.
     pub claim: Claim,
-    /// Since when it has been seen.
+    /// Since when its condition has been observed.
     pub since: Moment,
 }
 
-/// See the module's text.
+/// The observations of one lease; see the head of this file.
 #[derive(Debug, Clone, Default)]
 pub struct HolderObservation {
     server: ServerId,
     record: Option<LeaseRecord>,
-    /// Token and renewal of the record.
+    /// The token and the renewal nonce of the record.
     unchanged: Steady<(Term, String)>,
-    /// Token and presence of a holder whose presence is gone.
+    /// The token and the presence of a holder whose presence is gone.
     gone: Steady<(Term, String)>,
     /// When the lease ends on this clock, by the server's last answer.
     ends_at: Moment,
 }
 
 impl HolderObservation {
-    /// Takes the record that `server` answered at its time `at`; the answer arrived at `now`. No record, or one without a holder, ends the
-    /// observation.
-    pub fn see(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
+    /// Takes the record that `server` answered at its time `at`; the answer arrived at `now`. Without a record or a holder,
+    /// the observation starts over.
+    pub fn observe(&mut self, now: Moment, at: ServerTime, record: Option<&LeaseRecord>, server: &ServerId) {
         let Some(record) = record.filter(|record| record.holder.is_some()) else {
             *self = Self::default();
             return;
@@ -77,19 +77,19 @@ impl HolderObservation {
         }
         let presence = record.holder.as_ref().and_then(|holder| holder.presence.as_ref());
         let gone = presence.filter(|_| record.same_server && !record.present);
-        self.unchanged.see(now, Some((record.token, record.nonce.clone())));
-        self.gone.see(now, gone.map(|presence| (record.token, presence.to_string())));
+        self.unchanged.observe(now, Some((record.token, record.nonce.clone())));
+        self.gone.observe(now, gone.map(|presence| (record.token, presence.to_string())));
         self.ends_at = now + record.expires_at.since(at);
         self.record = Some(record.clone());
     }
 
-    /// The record that was seen last; `None`: the lease was vacant.
+    /// The latest record; `None`: the lease was vacant.
     #[must_use]
     pub fn record(&self) -> Option<&LeaseRecord> {
         self.record.as_ref()
     }
 
-    /// Who holds the lease.
+    /// The holder of the lease.
     #[must_use]
     pub fn holder(&self) -> Option<&NodeId> {
         Some(&self.record.as_ref()?.holder.as_ref()?.node_id)
@@ -102,7 +102,7 @@ impl HolderObservation {
         holder.is_some_and(|holder| holder.presence.is_some())
     }
 
-    /// What may be claimed first.
+    /// The first possible claim.
     #[must_use]
     pub fn claimable(&self) -> Option<Claimable> {
         let record = self.record.as_ref()?;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn look(seen: &mut HolderObservation, ms: u64, record: Option<&LeaseRecord>) {
-        seen.see(at(ms), ServerTime(1), record, &server("s"));
+        seen.observe(at(ms), ServerTime(1), record, &server("s"));
     }
 
     fn claim_at(seen: &HolderObservation) -> (u64, bool) {
@@ -194,7 +194,7 @@ mod tests {
     fn another_server_process_is_observed_anew() {
         let mut seen = HolderObservation::default();
         look(&mut seen, 0, Some(&record(1, "n", false)));
-        seen.see(at(900), ServerTime(1), Some(&record(1, "n", false)), &server("t"));
+        seen.observe(at(900), ServerTime(1), Some(&record(1, "n", false)), &server("t"));
         assert_eq!(claim_at(&seen), (1_950, true));
     }
 
@@ -212,7 +212,7 @@ mod tests {
                 let record = LeaseRecord { same_server: same, ..record(token, &format!("n{nonce}"), present) };
                 let record = (rare > 0).then_some(record);
                 let on = server(if rare == 1 { "t" } else { "s" });
-                seen.see(at(now), ServerTime(1), record.as_ref(), &on);
+                seen.observe(at(now), ServerTime(1), record.as_ref(), &on);
                 history.push((now, record, on.clone()));
                 let Some(claimable) = seen.claimable() else { continue };
                 let (Claim::Presence { token, .. } | Claim::Expired { token, .. }) = claimable.claim.clone();

@@ -1,92 +1,92 @@
-//! A member: a node as the others see it.
+//! A member: a node as other nodes see it.
 //!
-//! 1. `incarnation` names one life of the node; what is said of another life is not said of this one.
+//! 1. `incarnation` identifies one run of the node; a statement about one incarnation does not apply to another.
 //!
-//! Not here: when a member counts as dead (`presence.rs`, the store's scripts).
+//! Not here: when a member counts as dead (the store's scripts).
 
 use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a node tells about itself when it joins.
+/// What a node states about itself when it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Metadata {
-    /// A name for people; empty: the node id.
+    /// The display name; empty: the node id is used.
     #[serde(default)]
     pub name: String,
-    /// Where the node's gateway can be reached, free text.
+    /// Where the node's gateway can be reached; free text.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// What the node can do, in the order given.
+    /// What the node can do, in the given order; tasks can require it.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Free labels.
+    /// Labels of the node; tasks can require them.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The version of clawster that the node runs.
     #[serde(default)]
     pub version: String,
-    /// Whether the node stands for leader.
+    /// Whether the node is a candidate for leader.
     #[serde(default)]
     pub candidate: bool,
 }
 
-/// How a member shows that it lives.
+/// How a member proves that it is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceKind {
-    /// A process that holds a subscription; its end is seen within milliseconds.
+    /// By a subscription that its process holds; its end is noticed within milliseconds.
     Connection,
-    /// A one-shot heartbeat; only its deadline ends it.
+    /// Not at all, as a one-shot heartbeat; only its deadline ends it.
     None,
 }
 
-/// The status that the store keeps; `suspect` is derived by the reader.
+/// The status in the store; `suspect` is derived by the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredStatus {
-    /// Takes part.
+    /// It takes part.
     Online,
-    /// Takes part but takes no new work.
+    /// It takes part, but takes no new work.
     Draining,
-    /// Its deadline passed, or its process died.
+    /// Its heartbeat deadline passed, or its process died.
     Offline,
-    /// It said goodbye.
+    /// It left.
     Left,
 }
 
-/// What a client sees of a member's state.
+/// The status of a member for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// Beats as expected.
+    /// Its heartbeats arrive as expected.
     Online,
-    /// Beats, takes no new work.
+    /// Its heartbeats arrive; it takes no new work.
     Draining,
-    /// Missed one heartbeat.
+    /// It missed one heartbeat.
     Suspect,
-    /// Its deadline passed, or its process died.
+    /// Its heartbeat deadline passed, or its process died.
     Offline,
-    /// It said goodbye.
+    /// It left.
     Left,
 }
 
 /// One row of the member table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Who.
+    /// The node id.
     pub node_id: NodeId,
-    /// Which life of it.
+    /// The incarnation.
     pub incarnation: Incarnation,
-    /// What it said of itself.
+    /// The node's statement about itself.
     pub metadata: Metadata,
-    /// As stored.
+    /// The status in the store.
     pub status: StoredStatus,
-    /// How it shows that it lives.
+    /// How it proves that it is alive.
     pub presence: PresenceKind,
-    /// When this life joined.
+    /// When this incarnation joined.
     pub joined_at: ServerTime,
-    /// Its last beat, as far as known.
+    /// When its last heartbeat arrived, as far as known.
     pub last_seen: ServerTime,
 }
 
@@ -97,7 +97,7 @@ impl Member {
         matches!(self.status, StoredStatus::Online | StoredStatus::Draining)
     }
 
-    /// The status that a client sees at `as_of`: suspect after one missed heartbeat (1.5 intervals without a beat).
+    /// The status for clients at `as_of`: suspect after one missed heartbeat (1.5 intervals without one).
     #[must_use]
     pub fn status_at(&self, as_of: ServerTime, interval: std::time::Duration) -> Status {
         match self.status {

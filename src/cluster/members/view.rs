@@ -1,9 +1,9 @@
-//! The cluster as one node knows it: member rows, the leader's record, the data set's numbers.
+//! The cluster as one node knows it: the members, the leader's record, the data set's sequence numbers.
 //!
-//! 1. Rows come only from deltas of one data set; a delta of another one begins with a reset.
-//! 2. What an event says is applied at once, so that a client that heard the event finds it in the state.
+//! 1. Members come only from deltas of one data set; a delta of another one begins with a reset.
+//! 2. An event is applied at once, so that a client that received the event finds its effect in the state.
 //!
-//! Not here: asking for deltas (`node/`), what a client sees (`crate::engine`).
+//! Not here: asking for deltas (`node/`), the view for clients (`crate::engine`).
 
 use super::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
@@ -13,16 +13,16 @@ use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
 
-/// See the module's text.
+/// The view; see the head of this file.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterView {
-    /// Members by id, those that left included until the cluster forgets them.
+    /// The members by id, including those that left, until the cluster forgets them.
     pub members: BTreeMap<NodeId, Member>,
-    /// How far the rows reach.
+    /// The version of the member table that the view includes.
     pub version: u64,
-    /// The floor of those rows: it rises when the store forgets some.
+    /// The floor of that version: it rises when the store forgets rows.
     pub floor: u64,
-    /// The data set that they are of; `None` before the first answer.
+    /// The data set of the members; `None` before the first answer.
     pub data: Option<DataSet>,
     /// The leader's record.
     pub leader: Option<LeaderRecord>,
@@ -30,28 +30,28 @@ pub struct ClusterView {
     pub term: Term,
     /// The server's time of the last answer.
     pub as_of: ServerTime,
-    /// How many members are alive.
+    /// The number of live members.
     pub alive: u64,
-    /// The rows are of an earlier data set; the next delta replaces them.
+    /// Whether the members are those of an earlier data set; the next delta replaces them.
     outdated: bool,
-    /// The last event that the rows reflect.
+    /// The last event that the members reflect.
     rows_as_of: u64,
 }
 
 impl ClusterView {
-    /// The name of the data set, empty before the first answer.
+    /// The epoch of the data set, empty before the first answer.
     #[must_use]
     pub fn epoch(&self) -> &str {
         self.data.as_ref().map_or("", |data| &data.epoch)
     }
 
-    /// The highest numbers that the data set has shown.
+    /// The highest sequence numbers that the data set has shown.
     #[must_use]
     pub fn numbers(&self) -> Numbers {
         self.data.as_ref().map_or(Numbers::default(), |data| data.numbers)
     }
 
-    /// Takes the data set's description; true when it is another data set than before.
+    /// Takes the data set's description; true if it is another data set than before.
     pub fn take_data(&mut self, data: DataSet) -> bool {
         let changed = self.data.as_ref().is_some_and(|known| known.epoch != data.epoch);
         self.data = Some(data);
@@ -63,8 +63,8 @@ impl ClusterView {
         changed
     }
 
-    /// Takes what changed since the version that was asked about. False: another data set came in between, so that this view lacks what
-    /// those changes build on; all of it is to be asked for.
+    /// Takes the changes since the version that was asked about. False: the data set changed in between, so that this view
+    /// lacks what those changes build on, and the whole table must be read.
     pub fn take_delta(&mut self, delta: Delta, asked: u64) -> bool {
         if self.outdated && !delta.reset && asked > 0 {
             return false;
@@ -85,8 +85,8 @@ impl ClusterView {
         true
     }
 
-    /// Takes last beats. `complete` says that the list holds every live member, else it holds the oldest beats, and every
-    /// other live member beat at least as recently as the last of them.
+    /// Takes the times of last heartbeats. If `complete`, the list holds every live member; else it holds the oldest times,
+    /// and every other live member had a heartbeat at least as recent as the last one in the list.
     pub fn take_beats(&mut self, beats: &[(NodeId, ServerTime)], alive: u64) {
         self.alive = alive;
         let newest = beats.last().map(|(_, at)| *at);
@@ -112,7 +112,7 @@ impl ClusterView {
         self.leader = leader;
     }
 
-    /// The life that holds the lease.
+    /// The holder of the lease.
     #[must_use]
     pub fn holder(&self) -> Option<&Instance> {
         self.leader.as_ref().and_then(|record| record.holder.as_ref())
@@ -124,8 +124,9 @@ impl ClusterView {
         self.members.get(id).is_some_and(Member::is_live)
     }
 
-    /// This node's place among those that would take over: candidates with a process that do not drain, but for the
-    /// leader, in the order in which they joined. Whoever asks counts: a holder that lost its term stands again. `None`: it is not among them.
+    /// This node's rank among those that would take over: candidates with a process that are not draining, except the
+    /// leader, in the order in which they joined. The caller is always included: a former leader may stand again. `None`:
+    /// it is not a candidate.
     #[must_use]
     pub fn rank(&self, me: &NodeId) -> Option<usize> {
         let key = |m: &Member| (m.joined_at, m.node_id.clone());
@@ -139,9 +140,9 @@ impl ClusterView {
         Some(self.members.values().filter(stands).filter(|m| key(m) < mine).count())
     }
 
-    /// Takes what an event says.
+    /// Takes an event.
     pub fn take_event(&mut self, event: &ClusterEvent) {
-        // What the rows reflect already may be past: whoever it says has left may be back.
+        // If the members already reflect a later state, the event is past: a node that it says has left may be back.
         let past = event.seq.0 <= self.rows_as_of;
         match &event.fact {
             ClusterFact::NodeJoined { .. } | ClusterFact::NodeLeft { .. } if past => {}

@@ -1,23 +1,24 @@
-//! How much one read or write of messages carries: less after a failure, more again slowly.
+//! The number of entries that one read or write of messages carries: fewer after a failure, then slowly more again.
 //!
-//! 1. It never goes below one entry, so that whatever a server or a link lets through passes in the end.
-//! 2. The time for a single entry doubles while it does not come, so that a slow link is no reason to ask for ever.
-//! 3. After each failure it takes twice as many good turns to try more again, so that a limit is met seldom.
+//! 1. The number never falls below one, so that whatever a server or a link can carry gets through in the end.
+//! 2. The time limit for a single entry doubles while the entry does not arrive, so that a slow link does not lead to
+//!    endless retries.
+//! 3. After each failure it takes twice as many successes to try more again, so that a limit is rarely hit.
 //!
-//! Not here: the reading (`crate::engine::stream_reader`) and the sending (`crate::engine::messages::publisher`).
+//! Not here: reading (`crate::engine::stream_reader`) and sending (`crate::engine::messages::publisher`).
 
 use std::time::Duration;
 
-/// How many entries one turn carries at most.
+/// The maximum number of entries.
 const MAX_ENTRIES: usize = 16;
-/// The time for an answer, before it was ever too short.
+/// The initial time limit for an answer.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// How often that time doubles at most: up to 64 s.
+/// How often the time limit doubles at most: up to 64 s.
 const MOST_PATIENCE: u32 = 5;
-/// How many good turns it takes to try one entry more: the first time, and at most.
+/// How many successes it takes to try one entry more: at first, and at most.
 const TRIALS: (u32, u32) = (4, 256);
 
-/// See the module's text.
+/// The limit of one reader or writer; see the head of this file.
 #[derive(Debug)]
 pub struct Appetite {
     count: usize,
@@ -34,19 +35,19 @@ impl Default for Appetite {
 }
 
 impl Appetite {
-    /// How many entries the next turn carries.
+    /// The number of entries of the next read or write.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How long its answer may take.
+    /// The time limit for its answer.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         DEADLINE * 2_u32.pow(self.patience)
     }
 
-    /// A turn failed: the next one carries less, or may take longer.
+    /// Called after a failure: lowers the number of entries, or raises the time limit.
     pub fn failed(&mut self) {
         if self.count > 1 {
             self.count = (self.count / 4).max(1);
@@ -58,7 +59,7 @@ impl Appetite {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// A turn with `entries` in it went well; returns how many failed before it.
+    /// Called after a success with `entries`; returns how many attempts failed before it.
     pub fn fed(&mut self, entries: usize) -> u32 {
         if entries >= self.count && self.count < MAX_ENTRIES {
             self.good += 1;

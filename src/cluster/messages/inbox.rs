@@ -1,12 +1,13 @@
-//! What a node has read of the message stream and its clients have not acknowledged yet.
+//! The messages that a node has read from the stream and its clients have not acknowledged.
 //!
-//! 1. (S1) Positions are contiguous: a hole between two entries is a gap, and a gap is told until it is acknowledged.
-//! 2. (S2) A message is offered again until it is acknowledged, and never after that; a producer's message is taken once,
-//!    also when it stands in the stream twice after a loss of data; a node is not offered its own messages.
+//! 1. (S1) Positions are contiguous: a hole between two entries is a gap, and a gap is reported until it is acknowledged.
+//! 2. (S2) A message is offered again until it is acknowledged, and never after that. A producer's message is taken once,
+//!    even if it is in the stream twice after a loss of data. A node is not offered its own messages.
 //! 3. (S3) Messages are offered in the order of their positions.
-//! 4. What is kept in memory is bounded; reading pauses while [`Inbox::is_full`].
+//! 4. The memory is bounded; reading pauses while [`Inbox::is_full`].
 //!
-//! Not here: reading the stream (`crate::engine::stream_reader`), keeping the cursor on disk (`crate::engine::messages::outbox`).
+//! Not here: reading the stream (`crate::engine::stream_reader`), saving the cursor on disk
+//! (`crate::engine::messages::outbox`).
 
 mod kept;
 mod marks;
@@ -22,11 +23,11 @@ use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::protocol::{DataSet, Entry};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many messages wait in memory at most, before reading pauses.
+/// The maximum number of messages in memory before reading pauses.
 const MAX_MESSAGES: usize = 16_384;
-/// How many bytes of payload wait in memory at most, before reading pauses.
+/// The maximum number of bytes of payload in memory before reading pauses.
 const MAX_BYTES: usize = 8 << 20;
-/// What a message counts besides its payload.
+/// The bytes that a message counts in addition to its payload.
 const OVERHEAD: usize = 160;
 
 #[derive(Debug, Clone)]
@@ -53,8 +54,8 @@ impl Item {
     }
 }
 
-/// How much a message takes in an answer at most: JSON text may write a byte of a string as six, and a payload grows
-/// twofold where its line separators are escaped.
+/// The maximum length of a message in an answer: JSON may write one byte of a string as six, and a payload doubles where
+/// its line separators are escaped.
 fn line_bytes(received: &Received) -> usize {
     let message = &received.message;
     let to: usize = message.to.iter().flatten().map(|id| id.as_str().len() + 3).sum();
@@ -62,16 +63,16 @@ fn line_bytes(received: &Received) -> usize {
     message.payload.get().len() * 2 + texts * 6 + received.from.as_str().len() + to + OVERHEAD
 }
 
-/// See the module's text.
+/// The inbox; see the head of this file.
 #[derive(Debug)]
 pub struct Inbox {
     ids: Vec<NodeId>,
-    /// Producers of this node's own messages.
+    /// The producers of this node's own messages.
     own: Vec<Producer>,
     epoch: String,
-    /// What lies up to here was lost with an earlier data set.
+    /// Messages up to here were lost with an earlier data set.
     begins: MessageSeq,
-    /// No message stands behind the first of these positions and up to the second.
+    /// There is no message after the first of these positions and up to the second.
     left_out: (MessageSeq, MessageSeq),
     read: MessageSeq,
     acknowledged: MessageSeq,
@@ -84,13 +85,14 @@ pub struct Inbox {
     began: MessageSeq,
     passed: Vec<Passed>,
     before: Option<passed::Before>,
-    /// Up to here the stream is read a second time, or past marks of another id: they tell nothing of what is new.
+    /// Up to here the stream is read a second time, or past the marks of another id: entries up to here do not show what is
+    /// new.
     unmarked: MessageSeq,
     marks: marks::Marks,
 }
 
 impl Inbox {
-    /// An inbox that goes on behind `cursor`. `marks` are the producers' sequences acknowledged by earlier processes.
+    /// An inbox that continues after `cursor`. `marks` are the producers' sequences that earlier processes acknowledged.
     #[must_use]
     pub fn new(
         ids: Vec<NodeId>,
@@ -121,7 +123,7 @@ impl Inbox {
         inbox
     }
 
-    /// The name of the data set that is read.
+    /// The epoch of the data set that is read.
     #[must_use]
     pub fn epoch(&self) -> &str {
         &self.epoch
@@ -139,8 +141,8 @@ impl Inbox {
         self.acknowledged
     }
 
-    /// How many messages of this data set up to `newest` are not acknowledged. What lies before its beginning is lost and
-    /// no message: between two data sets the numbers jump by as much as the clock.
+    /// The number of unacknowledged messages of this data set up to `newest`. Positions before its beginning are lost and
+    /// do not count: between two data sets the sequence numbers jump by as much as the clock.
     #[must_use]
     pub fn lag(&self, newest: MessageSeq) -> u64 {
         let from = self.acknowledged.max(self.begins).0;
@@ -154,25 +156,25 @@ impl Inbox {
         self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }
 
-    /// How many messages and gaps wait.
+    /// The number of waiting messages and gaps.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether no message waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// The ids that messages to this node may carry, the current one first.
+    /// Sets the ids that messages to this node may carry, the current one first.
     pub fn set_ids(&mut self, ids: Vec<NodeId>) {
         self.ids = ids;
     }
 
-    /// The data set is another one: what lay between is lost, and nobody knows how much it was. One without a name is none yet: what
-    /// comes next is named against the one that was read.
+    /// Begins another data set: the messages in between are lost, and their number is unknown. An empty epoch is not a data
+    /// set yet: the next one is compared with the one that was read.
     pub fn begin_epoch(&mut self, data: &DataSet) {
         if self.epoch != data.epoch && !data.epoch.is_empty() {
             self.epoch.clone_from(&data.epoch);
@@ -197,7 +199,7 @@ impl Inbox {
             gap.from = self.acknowledged.next();
             gap.count = gap.count.map(|_| gap.to.0 - self.acknowledged.0);
         }
-        // Between two gaps that do not touch stand messages that are not for this node: those are not missing.
+        // Between two gaps that do not touch there are messages for other nodes, which are not missing.
         if let Some(Item::Gap(last)) = self.items.back_mut()
             && last.to.next() == gap.from
         {
@@ -208,14 +210,14 @@ impl Inbox {
         }
     }
 
-    /// Whether an entry follows what was read without a hole. If not, the data set should be asked for first, because a
-    /// hole may be a new epoch.
+    /// Whether an entry follows what was read without a hole. If not, read the data set first, because a hole may mean a
+    /// new epoch.
     #[must_use]
     pub fn follows(&self, entry: &Entry) -> bool {
         entry.last.0.saturating_sub(entry.count) <= self.read.0
     }
 
-    /// The entry at `last` cannot be read: its messages are lost for this node, and that is told.
+    /// The entry that ends at `last` cannot be read: its messages are lost for this node, and that is reported as a gap.
     pub fn lose(&mut self, last: MessageSeq) {
         if last > self.read {
             let count = last.0 - self.read.0;
@@ -224,14 +226,14 @@ impl Inbox {
         }
     }
 
-    /// Takes an entry of the stream; returns the messages in it that are new and for this node.
+    /// Takes an entry of the stream; returns its messages that are new and for this node.
     pub fn take(&mut self, entry: &Entry) -> Vec<Received> {
         if entry.last <= self.read {
             return Vec::new();
         }
         let before_first = entry.last.0.saturating_sub(entry.count);
         if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
-            // Numbers were left out: what is missing before them is, they are not.
+            // Sequence numbers were left out: the messages before them are missing, they are not.
             self.lose(after);
             self.left_out = (after, MessageSeq(before_first));
             self.read = MessageSeq(before_first);
@@ -243,7 +245,7 @@ impl Inbox {
         }
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
-            // Not what clawster writes: its positions are lost, and that is said.
+            // Clawster did not write this entry: its positions are lost, and that is reported.
             self.lose(entry.last);
             return Vec::new();
         }
@@ -281,8 +283,8 @@ impl Inbox {
         Some(received)
     }
 
-    /// What a receiving call is given: up to `limit` messages of up to `max_bytes` together, at least one where there is
-    /// one. A gap comes at the beginning of an offer, or ends the offer before it.
+    /// The messages for a receiving call: up to `limit` messages of up to `max_bytes` in all, but at least one if there is
+    /// any. A gap is at the beginning of an offer, or ends the offer before it.
     pub fn offer(&mut self, limit: usize, max_bytes: usize) -> Offer {
         let mut offer = Offer { received: Vec::new(), cursor: self.acknowledged, more: false, gap: None };
         if limit == 0 {
@@ -308,7 +310,7 @@ impl Inbox {
         }
         offer.more = taken < self.items.len();
         if !offer.more {
-            // Everything read is covered: this node's own messages and those for others, too.
+            // Everything read is included: also this node's own messages, and those for others.
             offer.cursor = self.read.max(self.acknowledged);
         }
         self.offered = self.offered.max(offer.cursor);
@@ -318,10 +320,10 @@ impl Inbox {
         offer
     }
 
-    /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True when it moved.
+    /// Acknowledges everything up to `cursor`; an older cursor changes nothing. True if the cursor moved.
     ///
     /// # Errors
-    /// [`BeyondOffered`] when it lies beyond what was offered.
+    /// [`BeyondOffered`] when the cursor is beyond what was offered.
     pub fn acknowledge(&mut self, cursor: MessageSeq) -> Result<bool, BeyondOffered> {
         if cursor <= self.acknowledged {
             return Ok(false);
@@ -335,12 +337,12 @@ impl Inbox {
         self.acknowledged = cursor;
         self.offered = self.offered.max(cursor);
         self.drop_acknowledged();
-        // Beyond what was read, when an earlier process offered it: reading goes on where it was, so that the producers'
-        // marks of those messages are not missed, and takes nothing that is acknowledged already.
+        // An earlier process may have offered messages beyond what was read: reading continues where it was, so that the
+        // marks of their producers are not missed, and takes nothing that is already acknowledged.
         Ok(true)
     }
 
-    /// Drops what was acknowledged, and remembers the producers' sequences in it.
+    /// Removes acknowledged messages, and remembers the producers' sequences in them.
     fn drop_acknowledged(&mut self) {
         let cursor = self.acknowledged;
         while self.items.front().is_some_and(|item| item.last() <= cursor) {
@@ -361,8 +363,8 @@ impl Inbox {
         }
     }
 
-    /// Where nothing waits for this node, what was read needs no acknowledgement: its own messages and those for others. So a
-    /// sender that never receives is not waited for. True when the cursor moved.
+    /// Acknowledges what was read if no message waits: then it was only this node's own messages and those for others. So a
+    /// sender that never receives does not hold up trimming. True if the cursor moved.
     pub fn pass_over(&mut self) -> bool {
         let moves = self.items.is_empty() && self.read > self.acknowledged;
         if moves {
@@ -372,12 +374,12 @@ impl Inbox {
         moves
     }
 
-    /// Takes marks back that could not be kept.
+    /// Takes back marks that could not be saved.
     pub fn return_marks(&mut self, marks: BTreeMap<Producer, u64>) {
         self.marks.return_fresh(marks);
     }
 
-    /// The producers' sequences acknowledged since the last call, to be kept with the cursor.
+    /// The producers' sequences acknowledged since the last call, to be saved with the cursor.
     pub fn take_marks(&mut self) -> BTreeMap<Producer, u64> {
         self.marks.take_fresh()
     }

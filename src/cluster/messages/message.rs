@@ -1,7 +1,8 @@
-//! Messages: what a node says to the others.
+//! Messages from one node to others.
 //!
-//! 1. `payload` is JSON text that was valid when it came in; the core never looks inside.
-//! 2. A message's `seq` is its place in the one order; `producer_seq` its place among its sender's own.
+//! 1. `payload` is JSON text that was valid when it came in; the core never parses it.
+//! 2. The `seq` of a message is its position in the total order; its `producer_seq` is its position among the messages of
+//!    its producer.
 //!
 //! Not here: cursors and duplicates (`inbox.rs`), the outbox on disk (`crate::engine::messages::outbox`).
 
@@ -10,15 +11,15 @@ use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A message as it travels: what the sender gave, with the id filled in.
+/// A message as it is sent: the sender's input, with the id filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Message {
-    /// The sender's name for it, unique among the sender's messages of a day.
+    /// The sender's id for it, unique among the sender's messages of one day.
     pub id: String,
-    /// Free text to sort messages by.
+    /// The topic; free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// The members that it is for; absent: all others.
+    /// The members to send to; absent: all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<NodeId>>,
     /// The content, as JSON text.
@@ -34,37 +35,37 @@ impl PartialEq for Message {
     }
 }
 
-/// A message as a member is handed it.
+/// A message as a member receives it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Received {
-    /// Its place in the one order.
+    /// The position in the total order.
     pub seq: MessageSeq,
-    /// Who sent it.
+    /// The sender.
     pub from: NodeId,
-    /// When the stream took it.
+    /// When the message entered the stream.
     pub sent_at: ServerTime,
-    /// What was sent.
+    /// The message.
     pub message: Message,
 }
 
-/// Messages that were trimmed or lost before this node read them, both ends included.
+/// Messages that were trimmed or lost before this node read them. Both ends are included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The first position missed.
+    /// The first missed position.
     pub from: MessageSeq,
-    /// The last position missed.
+    /// The last missed position.
     pub to: MessageSeq,
-    /// How many positions that is; `None` after a loss of data, when nobody knows.
+    /// The number of missed positions; `None`: unknown, after a loss of data.
     pub count: Option<u64>,
 }
 
-/// The identity of an outbox: random, kept on disk, independent of node id and incarnation.
+/// The identity of an outbox: random, stored on disk, independent of node id and incarnation.
 pub type Producer = Nonce;
 
-/// A message of an outbox with its place among the outbox's own.
+/// A message of an outbox with its position in the outbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
-    /// Its place, from 1.
+    /// The position, from 1.
     pub producer_seq: u64,
     /// The message.
     pub message: Message,

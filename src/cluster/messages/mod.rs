@@ -1,4 +1,5 @@
-//! Messages between nodes: what one is, how several are packed into a stream entry, and what a receiver has read and acknowledged.
+//! Messages between nodes: the message itself, packing several into one stream entry, and what a receiver has read and
+//! acknowledged.
 //!
 //! Not here: the outbox on disk and the calls to Redis (`crate::engine::messages`).
 

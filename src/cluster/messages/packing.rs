@@ -1,23 +1,23 @@
-//! Several messages in one entry of the stream: what the server is asked to do costs per entry, not per message.
+//! Packs several messages into one entry of the stream: the server's work is per entry, not per message.
 //!
-//! 1. Nothing is held back to fill an entry: what waits when a write begins is packed, no more.
+//! 1. No message is held back to fill an entry: only messages that wait when a write begins are packed.
 //!
 //! Not here: unpacking (`inbox.rs`).
 
 use super::message::Outgoing;
 use crate::cluster::protocol::Packed;
 
-/// How many messages one entry holds at most.
+/// The maximum number of messages in one entry.
 pub const MAX_PER_ENTRY: usize = 64;
-/// How many bytes of messages one entry holds at most, unless one message alone is larger.
+/// The maximum number of bytes of messages in one entry, unless a single message is larger.
 const MAX_BYTES: usize = 256 << 10;
 
-/// Packs messages whose producer sequences follow each other.
+/// Packs messages with contiguous producer sequences.
 #[must_use]
 pub fn pack(messages: &[Outgoing]) -> Vec<Packed> {
     let mut entries: Vec<Packed> = Vec::with_capacity(messages.len() / MAX_PER_ENTRY + 1);
     for outgoing in messages {
-        // A message that came through serde once goes through it again.
+        // A message that was deserialized can be serialized again.
         let Ok(text) = serde_json::to_string(&outgoing.message) else { continue };
         match entries.last_mut() {
             Some(entry)

@@ -1,6 +1,6 @@
-//! One join that is under way: what it asks for, who waits for it, and what is known of the id's holder.
+//! One join under way: its parameters, the clients that wait for it, and what is known about the holder of the id.
 //!
-//! Not here: when it is made and what its answer leads to (`joining.rs`).
+//! Not here: when it is made, and the effect of its answer (`joining.rs`).
 
 use super::{JoinAsk, Settings, Ticket};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
@@ -9,7 +9,7 @@ use crate::cluster::protocol::ServerId;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// A join that is under way.
+/// A join under way.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub(super) node_id: NodeId,
@@ -22,17 +22,17 @@ pub(super) struct Attempt {
     pub(super) ticket: Option<Ticket>,
     pub(super) seen_present: u32,
     pub(super) gone: Option<(String, Moment)>,
-    /// How long the holder's deadline was off at the last look, and on which server process.
+    /// The time left until the holder's deadline at the last look, and the server process that said so.
     pub(super) left: Option<(Duration, ServerId)>,
-    /// It may have happened: a call was sent, and no answer said otherwise.
+    /// Whether it may have happened: a call was sent, and no answer said otherwise.
     pub(super) unsettled: bool,
-    /// A call of it was lost, and may happen at any later time.
+    /// Whether one of its calls was lost, and may still be executed.
     pub(super) lost: bool,
-    /// Where receiving under the id stopped, as a store of this host says.
+    /// Where receiving under the id stopped, according to a store of this host.
     pub(super) stood: Option<(MessageSeq, String)>,
-    /// Which statement of the node about itself the last call carried.
+    /// The revision of the node's statement about itself in the last call.
     pub(super) revision: u64,
-    /// Whether it said that the node drains.
+    /// Whether that statement said that the node is draining.
     pub(super) draining: bool,
 }
 
@@ -66,7 +66,7 @@ impl Attempt {
     }
 }
 
-/// Who holds an id, in words.
+/// Describes the holder of an id.
 pub(super) fn describe(node_id: &NodeId, incarnation: Incarnation, metadata: &str) -> String {
     let metadata: Metadata = serde_json::from_str(metadata).unwrap_or_default();
     let mut text = format!("another live process (incarnation {incarnation}");

@@ -1,7 +1,8 @@
-//! Heartbeats: the tick, its retries, and the view that its answer keeps current.
+//! Heartbeats: sending them, retrying them, and updating the view from their answers.
 //!
-//! 1. A failed beat is tried again `retry.count` times, `retry.delay` apart, then at the next interval.
-//! 2. An overdue member is looked for when it is due, by the leader and the first in rank, not at everybody's next beat.
+//! 1. A failed heartbeat is retried `retry.count` times, `retry.delay` apart, then at the next interval.
+//! 2. An overdue member is looked for when it becomes overdue, by the leader and the first in rank, not at the next
+//!    heartbeat of every node.
 
 use super::{Effect, Node, Note, Pending, Standing, Ticket};
 use crate::cluster::event::{ClusterEvent, ClusterFact};
@@ -12,19 +13,19 @@ use crate::cluster::protocol::{
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
-/// How many rows one view call returns.
+/// The maximum number of rows in one view.
 const ROWS: u64 = 500;
 
 #[derive(Debug, Default)]
 pub(super) struct Beating {
     next: Option<Moment>,
     scheduled: Moment,
-    /// When the beat under way was due, its failed attempts included.
+    /// When the current heartbeat was due, including its failed attempts.
     pub(super) was_due: Moment,
     attempt: u32,
     pending: Option<Pending>,
     again: bool,
-    /// With the version that it asks about.
+    /// The call under way, and the version that it asks about.
     view: Option<(Ticket, u64)>,
     view_at: Option<Moment>,
     viewed_at: Moment,
@@ -40,7 +41,7 @@ impl Beating {
         }
     }
 
-    /// Whether this ticket is the beat's that is under way.
+    /// Whether this ticket belongs to the heartbeat under way.
     pub(super) fn is_asked(&self, ticket: Ticket) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.ticket == ticket)
     }
@@ -51,7 +52,7 @@ impl Beating {
 }
 
 impl Node {
-    /// Beats as soon as possible: at once, or right behind the beat that is under way.
+    /// Sends a heartbeat as soon as possible: now, or right after the one under way.
     pub(super) fn beat_now(&mut self, now: Moment) {
         if !matches!(self.standing, Standing::Member(_)) {
             return;
@@ -63,12 +64,12 @@ impl Node {
         }
     }
 
-    /// Beats within this time, if it is to beat at all.
+    /// Sends a heartbeat within this time, if the node sends heartbeats at all.
     pub(super) fn beat_within(&mut self, now: Moment, wait: Duration) {
         self.beat.next = self.beat.next.map(|at| at.min(now + wait));
     }
 
-    /// Which attempt of a beat is under way or comes next, from 1.
+    /// The number of the attempt that is under way or comes next, from 1.
     #[must_use]
     pub fn beat_attempt(&self) -> u32 {
         self.beat.attempt + 1
@@ -110,7 +111,7 @@ impl Node {
         self.act_view(now);
     }
 
-    /// A node that is no member looks at the cluster as often as a member beats.
+    /// Looks at the cluster as often as a member sends heartbeats, while the node is not a member.
     fn act_observer(&mut self, now: Moment) {
         if self.beat.view.is_none() && self.beat.view_at.is_none() {
             let first = self.beat.viewed_at == Moment::default();
@@ -156,7 +157,7 @@ impl Node {
                 self.beaten(now, sent, reply.now, attempts);
                 self.beat_done(now, sent, reply.now, attempts);
                 if reply.outdated {
-                    self.say_again(now);
+                    self.restate(now);
                 }
             }
             Identity::Replaced => self.replaced(),
@@ -168,7 +169,7 @@ impl Node {
         let Some((term, stated)) = pending.renewed else { return };
         match lease {
             LeaseNews::Renewed => {
-                // The settings may have changed since it was sent.
+                // The settings may have changed since the call was sent.
                 let wanted = self.promise();
                 if let Some(leadership) = self.leadership.as_mut().filter(|l| l.term == term) {
                     leadership.renewed(sent, stated);
@@ -181,7 +182,7 @@ impl Node {
         }
     }
 
-    /// The next member is overdue in `due`: the leader looks then, and the first in rank a little later.
+    /// Plans a look when the next member becomes overdue in `due`: the leader looks then, the first in rank slightly later.
     fn look_for_overdue(&mut self, now: Moment, due: Duration) {
         let wait = if self.leads(now) {
             Duration::from_millis(2)
@@ -199,7 +200,7 @@ impl Node {
     pub(super) fn viewed(&mut self, now: Moment, ticket: Ticket, reply: ViewReply, server: &ServerId) {
         let Some((_, asked)) = self.beat.view.take_if(|(t, _)| *t == ticket) else { return };
         self.beat.viewed_at = now;
-        // A data set that is not there at all is the next tick's business, which brings it back.
+        // If there is no data set at all, the next heartbeat restores it.
         if reply.data.epoch.is_empty() {
             (self.view.as_of, self.seen) = (reply.now, now);
             self.beat_now(now);
@@ -216,7 +217,7 @@ impl Node {
         }
     }
 
-    /// What every answer brings: the server's time, the data set, the leader's record.
+    /// Takes what every answer contains: the server's time, the data set, the leader's record.
     pub(super) fn take_common(
         &mut self,
         now: Moment,
@@ -244,7 +245,7 @@ impl Node {
         watch: Option<(bool, bool)>,
     ) {
         let patience = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
-        self.observation.see(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
+        self.observation.observe(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
         self.view.take_leader(leader);
         self.compare_with_record(now);
     }
@@ -279,7 +280,7 @@ impl Node {
         if matches!(event.fact, ClusterFact::LeaderLost { .. } | ClusterFact::LeaderElected { .. }) {
             self.look_now(now);
         }
-        // What changes no row needs no look at the rows; tasks come and go too often for one.
+        // Events that change no row need no look at the rows; task events are too frequent for that.
         let rows = matches!(
             event.fact,
             ClusterFact::NodeJoined { .. } | ClusterFact::NodeLeft { .. } | ClusterFact::LeaderElected { .. }
@@ -289,7 +290,7 @@ impl Node {
         }
     }
 
-    /// Asks for changed rows soon; in a large cluster less often, so that a wave of joins is read in few calls.
+    /// Plans to ask for changed rows soon; in a large cluster less often, so that a wave of joins takes few calls.
     pub(super) fn refresh_view(&mut self, now: Moment) {
         let gap = Duration::from_millis((self.view.alive / 10).clamp(2, 1000));
         let at = now.max(self.beat.viewed_at + gap);

@@ -1,8 +1,8 @@
-//! Taking no new work, and giving up a term by request.
+//! Draining (taking no new work), and giving up a term on request.
 //!
-//! 1. A leader stops leading before the store is told, and does not lead again under a term whose end the store may know.
-//! 2. A node that drains does not stand for leader. It goes on draining when data was lost and it joins again; only a new
-//!    process takes part in everything.
+//! 1. A leader stops leading before the store is told, and never leads again in a term whose end the store may know.
+//! 2. A draining node does not campaign. It keeps draining when data was lost and it joins again; only a new process takes
+//!    part in everything.
 //!
 //! Not here: leaving (`leaving.rs`), the work itself (`crate::engine`).
 
@@ -15,19 +15,19 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(super) struct Draining {
-    /// What was asked for last.
+    /// The last requested state.
     wanted: bool,
-    /// What the store has, as far as an answer said; `None`: nobody knows.
+    /// The state in the store, according to an answer; `None`: unknown.
     told: Option<bool>,
     call: Option<(Ticket, bool, u64)>,
     clients: Vec<(Ticket, bool)>,
-    /// Not before then is a call that failed made again.
+    /// The earliest time to repeat a failed call.
     after: Moment,
-    /// Who waits for the end of which term, and how long.
+    /// The clients that wait for the end of a term, the term, and how long they wait.
     resigning: Vec<(Ticket, Term, Moment)>,
 }
 
-/// How soon a call that failed is made again.
+/// The pause before a failed call is repeated.
 const DRAIN_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Draining {
@@ -43,7 +43,7 @@ impl Draining {
 }
 
 impl Node {
-    /// Whether this node takes no new work.
+    /// Whether this node is draining.
     #[must_use]
     pub fn drains(&self) -> bool {
         self.draining.wanted
@@ -60,7 +60,7 @@ impl Node {
         self.draining.clients.push((client, enabled));
     }
 
-    /// Tells the store when it does not know yet, or when somebody asks for the counts.
+    /// Tells the store if it does not know yet, or if a client asks for the counts.
     pub(super) fn act_drain(&mut self, now: Moment) {
         self.act_resigned(now);
         let Draining { wanted, told, after, call, clients, .. } = &self.draining;
@@ -89,14 +89,14 @@ impl Node {
         }
     }
 
-    /// Answers those whose term has ended, or does not end in time.
+    /// Answers the clients whose term has ended, or does not end in time.
     fn act_resigned(&mut self, now: Moment) {
         let held = self.leadership.as_ref().map(|held| held.term);
         for (client, term, until) in std::mem::take(&mut self.draining.resigning) {
             if held != Some(term) {
                 self.reply(client, Ok(Response::Resigned(term)));
             } else if until <= now {
-                let why = "the leadership could not be given back in time".to_owned();
+                let why = "the node could not give up leadership in time".to_owned();
                 self.reply(client, Err(Refusal::Unavailable(why)));
             } else {
                 self.draining.resigning.push((client, term, until));
@@ -109,10 +109,10 @@ impl Node {
         match reply.identity {
             Identity::Ok => {}
             Identity::Replaced => return self.replaced(),
-            // Data was lost: the next beat mends that, and the store is told then.
+            // Data was lost: the next heartbeat repairs that, and the store is told then.
             _ => {
                 self.beat_now(now);
-                self.drain_in_vain(now, "the membership is being renewed, and Redis is told after that");
+                self.refuse_drain(now, "the node is renewing its membership and tells Redis after that");
                 return;
             }
         }
@@ -124,7 +124,7 @@ impl Node {
         self.refresh_view(now);
         for (client, wanted) in std::mem::take(&mut self.draining.clients) {
             if wanted != enabled {
-                // Asked for meanwhile.
+                // Requested in the meantime.
                 self.draining.clients.push((client, wanted));
                 continue;
             }
@@ -139,34 +139,34 @@ impl Node {
         let lost = matches!(fault, Fault::Unavailable(_));
         let asked = !self.draining.clients.is_empty();
         if lost {
-            // It may have been carried out, or be so at any later time.
+            // It may have been executed, or may still be.
             self.draining.told = None;
-            let why = format!("{fault}; this node tells Redis as soon as it can, ask again to see when it did");
-            self.drain_in_vain(now, &why);
+            let why = format!("{fault}; this node tells Redis as soon as it can, call again to see whether it has");
+            self.refuse_drain(now, &why);
         } else {
             if asked && self.draining.told == Some(!enabled) {
-                // Nothing happened, which is what the client is told: it stays as it was.
+                // Nothing happened, and the client is told so: the state stays as it was.
                 self.draining.wanted = !enabled;
                 self.revision += 1;
             }
-            self.drain_in_vain(now, &fault.to_string());
+            self.refuse_drain(now, &fault.to_string());
         }
         self.lead_again(now, lost);
     }
 
-    fn drain_in_vain(&mut self, now: Moment, why: &str) {
+    fn refuse_drain(&mut self, now: Moment, why: &str) {
         self.draining.after = now + DRAIN_RETRY_DELAY;
         for (client, _) in std::mem::take(&mut self.draining.clients) {
             self.reply(client, Err(Refusal::Unavailable(why.to_owned())));
         }
     }
 
-    /// A join said it along.
+    /// Called when a join carried the state to the store.
     pub(super) fn drain_joined(&mut self, draining: bool) {
         self.draining.told = Some(draining);
     }
 
-    /// The membership ended: who waits is refused, and a later life takes part in everything.
+    /// Called at the end of a membership: waiting clients are refused, and the next incarnation takes part in everything.
     pub(super) fn end_draining(&mut self, refusal: &Refusal) {
         let Draining { clients, resigning, .. } = std::mem::take(&mut self.draining);
         let waiting =

@@ -1,6 +1,6 @@
-//! What goes into a node and what comes out of it.
+//! The inputs and effects of a node.
 //!
-//! Not here: what the node makes of it (`mod.rs` and its parts).
+//! Not here: processing them (`mod.rs` and its parts).
 
 use super::link::Trouble;
 use super::recording::Beaten;
@@ -15,175 +15,175 @@ use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
-/// What happens to a node.
+/// An input of a node.
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// Time passed, as asked for by [`super::Node::wake_at`].
+    /// Time passed, as requested by [`super::Node::wake_at`].
     Wake,
-    /// A call's answer, and when the call was sent.
+    /// A call was answered.
     Answered {
-        /// Which call.
+        /// The ticket of the call.
         ticket: Ticket,
-        /// When it was sent, before it was sent.
+        /// When it was sent, taken just before sending.
         sent: Moment,
-        /// The answer, and which server gave it.
+        /// The answer, and the server that gave it.
         outcome: Result<(Reply, ServerId), Fault>,
     },
-    /// The presence connection with this nonce stands.
+    /// The presence connection with this nonce is up.
     PresenceUp(Nonce),
-    /// It is gone, or never stood.
+    /// It is down, or never was up.
     PresenceDown(Nonce),
     /// The connection could not be opened.
     PresenceRefused {
-        /// Which one.
+        /// The nonce of the connection.
         nonce: Nonce,
         /// Why.
         error: String,
     },
-    /// It holds the leader channel.
+    /// This connection holds the leader channel.
     LeaderChannelHeld(Nonce),
-    /// A ping sent at `sent` was answered.
+    /// A ping was answered.
     Pong {
-        /// On which connection.
+        /// The nonce of the connection.
         nonce: Nonce,
-        /// When it was sent, before it was sent.
+        /// When the ping was sent, taken just before sending.
         sent: Moment,
     },
-    /// Somebody found an empty data set, or took an id over.
+    /// Another process found an empty data set, or took over an id: the node should register.
     CalledToRegister,
-    /// Somebody asks the leader to make room.
+    /// The leader is asked to make room for another leader.
     CalledToHandOver,
     /// An event was read from the stream.
     Event(ClusterEvent),
-    /// A client asks.
+    /// A client makes a request.
     Asked(Ticket, Request),
-    /// The node's store on disk was taken over from an earlier process.
+    /// The node's store on disk was opened, with the state of an earlier process.
     Resumed {
-        /// The outbox's identity.
+        /// The identity of the outbox.
         producer: Producer,
-        /// The highest numbers that were seen.
+        /// The highest sequence numbers that were seen.
         known: Numbers,
-        /// Where receiving stopped, and in which data set.
+        /// The acknowledged position, and its data set.
         cursor: Option<(MessageSeq, String)>,
-        /// Under which id that was; `None`: under this one.
+        /// The id that the position belongs to; `None`: this id.
         cursor_of: Option<NodeId>,
     },
-    /// This node acknowledged messages up to here, in the data set of this name.
+    /// This node acknowledged messages up to here, in the data set with this epoch.
     Acknowledged(MessageSeq, String),
-    /// A sample of a beat of this node, for the next tick to carry into Redis' history.
+    /// A sample of a heartbeat of this node, for the next heartbeat to carry into Redis' history.
     Record(Box<Sample>),
 }
 
-/// What a node wants done.
+/// An effect of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Make this call and answer with its ticket.
+    /// Make this call; its answer comes with this ticket.
     Call(Ticket, Call),
-    /// Open a presence connection; drop the one before.
+    /// Open a presence connection, and drop the previous one.
     OpenPresence(Nonce),
     /// Drop the presence connection.
     ClosePresence,
-    /// Ping on it; no answer within the duration: it is down.
+    /// Ping on this connection; without an answer within the duration it is down.
     Ping(Nonce, Duration),
-    /// Take the leader channel on it, or give it back.
+    /// Subscribe this connection to the leader channel, or unsubscribe it.
     HoldLeaderChannel(Nonce, bool),
     /// Answer a client.
     Reply(Ticket, Box<Result<Response, Refusal>>),
-    /// The node became a member, or is one again.
+    /// The node became a member.
     Joined(Box<Admission>),
-    /// The data set is another one than before.
+    /// The data set changed.
     DataSet(Box<DataSet>),
-    /// The node is no member any more.
+    /// The node is not a member any more.
     Departed,
-    /// Redis is not well any more.
+    /// Redis stopped working for this node.
     Degraded(Trouble),
-    /// Redis is well again.
+    /// Redis works for this node again.
     Recovered,
-    /// Redis takes this node's writes again: what was called and announced meanwhile may have been missed.
+    /// Redis accepts this node's writes again: notifications in between may have been missed.
     Reconnected,
-    /// A heartbeat was taken.
+    /// A heartbeat was accepted.
     Beaten(Box<Beaten>),
-    /// The settings of the cluster are these: to be remembered for after a loss of data.
+    /// These are the settings of the cluster: save them for use after a loss of data.
     Settings(Versioned),
-    /// Something for the log.
+    /// A note for the log.
     Note(Note),
 }
 
 /// A membership.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Admission {
-    /// Which life.
+    /// The incarnation.
     pub instance: Instance,
-    /// Where receiving goes on.
+    /// The position after which receiving continues.
     pub cursor: MessageSeq,
-    /// Where receiving stood under the id that a rename took, when that was a known one.
+    /// Where receiving had stopped under the id that a rename took, if that id was known.
     pub stood: Option<MessageSeq>,
-    /// Ids that it had before.
+    /// The ids that the node had before.
     pub aliases: Vec<NodeId>,
-    /// Since when.
+    /// When it joined.
     pub joined_at: ServerTime,
     /// The data set.
     pub data: DataSet,
 }
 
-/// What an operator should find in the log.
+/// A note for the log.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Note {
-    /// A heartbeat failed; the next attempt follows after `wait`.
+    /// A heartbeat attempt failed; the next one follows after `wait`.
     BeatFailed {
-        /// Which attempt, from 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// How many attempts there are.
+        /// The number of attempts.
         of: u32,
         /// Why.
         error: String,
-        /// Until the next one.
+        /// The time until the next attempt.
         wait: Duration,
     },
     /// A heartbeat succeeded after failed attempts.
     BeatRecovered {
-        /// How many attempts it took.
+        /// The number of attempts that it took.
         attempts: u32,
     },
-    /// A join failed; it is tried again after `wait`.
+    /// A join failed; it is retried after `wait`.
     JoinFailed {
         /// Why.
         error: String,
-        /// Until the next attempt.
+        /// The time until the next attempt.
         wait: Duration,
     },
-    /// The node is a member.
+    /// The node became a member.
     Joined(Instance),
-    /// The id belongs to another process.
+    /// Another process holds the id.
     Refused {
         /// The id.
         node_id: NodeId,
-        /// Who holds it.
+        /// The holder.
         holder: String,
     },
-    /// This node was granted a term.
+    /// This node became leader in this term.
     Elected(Term),
-    /// This node does not hold its term any more.
+    /// This node lost leadership in this term.
     SteppedDown(Term),
-    /// The cluster has other settings than this node's configuration; the cluster's count.
+    /// The cluster has other settings than this node's configuration; those of the cluster apply.
     SettingsDiffer {
-        /// As this node is configured.
+        /// The configured settings.
         configured: Box<Shared>,
-        /// As they are.
+        /// The settings of the cluster.
         adopted: Box<Shared>,
     },
-    /// The settings of the cluster changed while this node ran.
+    /// The settings of the cluster changed.
     SettingsChanged {
-        /// As they were.
+        /// The previous settings.
         before: Box<Shared>,
-        /// As they are now.
+        /// The current settings.
         after: Box<Shared>,
     },
-    /// Redis is not well still, for another reason than before.
+    /// Redis still does not work for this node, for another reason than before.
     StillDegraded(Trouble),
     /// A call was refused.
     CallRefused {
-        /// Which.
+        /// The name of the call.
         call: &'static str,
         /// Why.
         error: String,

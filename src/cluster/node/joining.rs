@@ -1,9 +1,9 @@
-//! Membership: joining, waiting for a dead holder of the id, rejoining after a loss of data, leaving.
+//! Membership: joining, waiting for the end of a dead holder of the id, rejoining after a loss of data.
 //!
-//! 1. A join waits for its own presence connection, so that a member with a process can be seen to live.
-//! 2. An id whose holder is present is refused; one whose holder's presence is gone is taken after the grace, counted on
-//!    this node's clock, and only while nothing about it changed.
-//! 3. A life that was replaced does not fight back: it stays out until a client asks it to join.
+//! 1. A join waits for its own presence connection, so that others can see that the member is alive.
+//! 2. An id whose holder is present is refused. An id whose holder's presence is gone is taken after the grace, counted by
+//!    this node's clock, and only if nothing about it has changed.
+//! 3. A node that was replaced does not take its id back: it stays out until a client asks it to join.
 
 use super::attempt::{Attempt, describe};
 use super::requests::{Refusal, Response};
@@ -17,9 +17,9 @@ use std::time::Duration;
 
 /// How often an id that may become free is asked for again.
 const POLL: Duration = Duration::from_millis(150);
-/// How often an automatic join that was refused looks whether the holder beats at all.
+/// How often a refused automatic join checks whether the holder sends heartbeats at all.
 const SLOW_POLL: Duration = Duration::from_secs(1);
-/// How often a holder that is present is asked about: its process may have died this instant.
+/// How often the join checks a holder that is present: its process may have just died.
 const PRESENT_POLLS: u32 = 2;
 
 #[derive(Debug, Default)]
@@ -28,10 +28,10 @@ pub(super) struct Joining {
     asked: VecDeque<(Ticket, JoinAsk)>,
     pub(super) waiting_for_view: Vec<Ticket>,
     pub(super) leave: Option<(Ticket, Vec<Ticket>)>,
-    /// Clients that asked to leave while a join was under way, whose outcome comes first.
+    /// Clients that asked to leave while a join was under way, which must end first.
     pub(super) leave_next: Vec<Ticket>,
     failures: u32,
-    /// Whether the first attempt of the automatic join has come to an end, whatever it was.
+    /// Whether the first attempt of the automatic join has ended, successfully or not.
     pub(super) settled: bool,
 }
 
@@ -41,25 +41,25 @@ impl Joining {
         Self { settled: !settings.auto_join, attempt, ..Self::default() }
     }
 
-    /// Whether this ticket is the attempt's that is under way.
+    /// Whether this ticket belongs to the attempt under way.
     pub(super) fn is_asked(&self, ticket: Ticket) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.ticket == Some(ticket))
     }
 
-    /// When the next attempt is due; without a presence connection none is.
+    /// When the next attempt is due; none is without a presence connection.
     pub(super) fn due(&self, connected: bool) -> Option<Moment> {
         self.attempt.as_ref().filter(|a| connected && self.leave.is_none() && a.ticket.is_none()).and_then(|a| a.next)
     }
 }
 
 impl Node {
-    /// Whether the automatic join's first attempt has come to an end.
+    /// Whether the first attempt of the automatic join has ended.
     #[must_use]
     pub fn settled(&self) -> bool {
         self.join.settled
     }
 
-    /// Whether the node wants to be a member: it is one, or is trying to become one.
+    /// Whether the node is, or is trying to become, a member.
     pub(super) fn wants_presence(&self) -> bool {
         let asks = self.join.attempt.is_some() || !self.join.asked.is_empty();
         asks || matches!(self.standing, Standing::Member(_))
@@ -67,7 +67,7 @@ impl Node {
 
     pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
         self.known = self.known.max(ask.known);
-        // A forced one waits for nothing that another client asked for.
+        // A forced join does not wait for what other clients asked for.
         let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
         let at = if ask.force { forced } else { self.join.asked.len() };
         self.join.asked.insert(at, (client, ask));
@@ -76,8 +76,8 @@ impl Node {
         }
     }
 
-    /// Takes up the next client's wish, once no earlier join is under way. An automatic attempt that has not been sent, or
-    /// is known not to have happened, gives way; any that waits for the id's holder gives way to a forced one.
+    /// Starts the next client's join, if no earlier join is under way. An automatic attempt that was not sent, or is known
+    /// not to have happened, is dropped; an attempt that waits for the holder of the id is dropped for a forced join.
     fn take_up(&mut self, now: Moment) {
         let forced = self.join.asked.front().is_some_and(|(_, ask)| ask.force);
         let free = match &self.join.attempt {
@@ -89,9 +89,9 @@ impl Node {
             return;
         }
         let Some((client, ask)) = self.join.asked.pop_front() else { return };
-        self.overtake(
+        self.drop_waiting_join(
             now,
-            "a forced join was made first; look at the cluster's state, and join again if that is still wanted",
+            "a forced join was made first; check the state of the cluster, and join again if you still want to",
         );
         let mut attempt = Attempt::of(&self.settings, Some(&ask), now);
         attempt.clients.push(client);
@@ -103,21 +103,22 @@ impl Node {
         }
     }
 
-    /// A join that waits for the id's holder is given up: `why` says for what.
-    pub(super) fn overtake(&mut self, now: Moment, why: &str) {
+    /// Drops a join that waits for the holder of the id; `why` is the reason.
+    pub(super) fn drop_waiting_join(&mut self, now: Moment, why: &str) {
         let Some(attempt) = self.join.attempt.take() else { return };
-        let holder = format!("its earlier process, for whose end this join was waiting; {why}");
+        let holder = format!("its earlier process (this join was waiting for that process to end); {why}");
         for client in attempt.clients {
             let refusal = Refusal::InUse { node_id: attempt.node_id.clone(), holder: holder.clone() };
             self.reply(client, Err(refusal));
         }
         if attempt.rename_from.is_some() {
-            // The rename had put the leadership aside.
+            // The rename had suspended leadership.
             self.lead_again(now, attempt.lost);
         }
     }
 
-    /// The store does not know this life any more: data was lost, or it was declared dead. It comes back by itself.
+    /// The store does not know this incarnation any more, because data was lost or it was declared dead: the node joins
+    /// again.
     pub(super) fn rejoin(&mut self, now: Moment) {
         if self.join.attempt.is_none() {
             self.join.attempt = Some(Attempt::of(&self.settings, None, now));
@@ -125,8 +126,8 @@ impl Node {
         self.beat.stop();
     }
 
-    /// The store has an older statement of this node about itself: a stale copy. The node says it again, and beats on.
-    pub(super) fn say_again(&mut self, now: Moment) {
+    /// The store has an older statement of this node about itself (a stale copy): the node states it again, and continues.
+    pub(super) fn restate(&mut self, now: Moment) {
         if self.join.attempt.is_none() {
             self.join.attempt = Some(Attempt::of(&self.settings, None, now));
         }
@@ -140,11 +141,12 @@ impl Node {
         if self.leaving() || attempt.ticket.is_some() || attempt.next.is_none_or(|at| at > now) {
             return;
         }
-        // Whether it has been gone for long enough, the store says: the grace is the cluster's, which this node may not know yet.
+        // The store checks whether it has been gone for long enough: the grace is the cluster's, which this node may not
+        // know yet.
         let (dead, dead_for) = attempt.gone.clone().map(|(nonce, since)| (nonce, now.since(since))).unzip();
         let same_life = attempt.rename_from.is_none() && attempt.node_id == self.settings.node_id;
         if attempt.rename_from.is_some() {
-            // The old id gives up its leadership in the same transition: stop leading before the store is told.
+            // The old id gives up leadership in the same transition: stop leading before the store is told.
             if let Some(leadership) = &mut self.leadership {
                 leadership.resigning = true;
             }
@@ -232,7 +234,7 @@ impl Node {
         self.join.settled = true;
         self.settings.node_id = instance.node_id.clone();
         if self.settings.cursor_of.as_ref() != Some(&instance.node_id) {
-            // What was kept under another id has done its part.
+            // A position saved under another id is no longer needed.
             self.settings.cursor = Some((admission.cursor, admission.data.epoch.clone()));
             self.settings.cursor_of = Some(instance.node_id.clone());
         }
@@ -262,7 +264,8 @@ impl Node {
         same_server: bool,
         left: (Duration, ServerId),
     ) {
-        // Another server process may have lost the last beats, and cluster time with them: that moves the deadline off, too.
+        // Another server process may have lost the last heartbeats, and cluster time with them: that moves the deadline,
+        // too.
         let beats = attempt.left.as_ref().is_some_and(|before| before.1 == left.1 && left.0 > before.0);
         attempt.left = Some(left);
         attempt.seen_present = if present { attempt.seen_present + 1 } else { 0 };
@@ -284,15 +287,15 @@ impl Node {
             if !matches!(self.standing, Standing::Member(_)) {
                 self.standing = Standing::Refused(holder);
                 if attempt.automatic && !beats {
-                    // The host may have lost its power: the server still counts the connection, but nobody beats. The
-                    // deadline will tell.
+                    // The host may have lost power: then the server still has the connection, but no heartbeat arrives, and
+                    // the deadline decides.
                     self.join.settled = true;
                     self.join.attempt = Some(Attempt { clients: Vec::new(), next: Some(now + SLOW_POLL), ..attempt });
                     return;
                 }
                 self.close_presence();
             } else {
-                // The rename that was refused had put the leadership aside.
+                // The refused rename had suspended leadership.
                 self.lead_again(now, attempt.lost);
                 self.beat_now(now);
             }
@@ -305,7 +308,7 @@ impl Node {
         self.join.attempt = Some(attempt);
     }
 
-    /// Another process took the id: this life is over.
+    /// Another process took over the id: this incarnation has ended.
     pub(super) fn replaced(&mut self) {
         let holder = "another process that took it over".to_owned();
         let node_id = self.settings.node_id.clone();
@@ -330,25 +333,26 @@ impl Node {
         attempt.next = Some(now + self.settings.retry.delay);
         attempt.unsettled = matches!(fault, Fault::Unavailable(_));
         attempt.lost |= attempt.unsettled;
-        self.join_in_vain(now, &fault.to_string(), self.settings.retry.delay);
+        self.attempt_failed(now, &fault.to_string(), self.settings.retry.delay);
     }
 
-    /// An attempt to join came to nothing: clients are told, an automatic join goes on trying.
-    pub(super) fn join_in_vain(&mut self, now: Moment, error: &str, wait: Duration) {
-        // Nobody waits for Redis to come back: not those whose wish was not taken up yet, nor those who asked for a beat.
+    /// An attempt to join failed: clients are answered, an automatic join is retried.
+    pub(super) fn attempt_failed(&mut self, now: Moment, error: &str, wait: Duration) {
+        // No client waits until Redis is back: neither those whose join was not started yet, nor those who asked for a
+        // heartbeat.
         let mut clients: Vec<Ticket> = self.join.asked.drain(..).map(|(client, _)| client).collect();
         self.beats_exhausted(error);
         self.view_is_late();
-        let Some(attempt) = &mut self.join.attempt else { return self.in_vain(clients, error) };
+        let Some(attempt) = &mut self.join.attempt else { return self.refuse_clients(clients, error) };
         clients.append(&mut attempt.clients);
         self.join.failures += 1;
         self.join.settled = true;
-        // Every attempt at first, then one line a minute or so.
+        // Every attempt at first, then about one line per minute.
         if self.join.failures <= 5 || self.join.failures.is_multiple_of(60) {
             self.effects.push(Effect::Note(Note::JoinFailed { error: error.to_owned(), wait }));
         }
         let asked_only = !attempt.automatic && !self.settings.auto_join;
-        // A rename that may have happened is brought to its end, else the id that it took would be left behind.
+        // A rename that may have happened must be completed, else the new id would be left behind.
         if (attempt.rename_from.is_some() && !attempt.unsettled) || asked_only {
             let lost = attempt.lost;
             self.join.attempt = None;
@@ -360,19 +364,19 @@ impl Node {
                 self.close_presence();
             }
         }
-        self.in_vain(clients, error);
+        self.refuse_clients(clients, error);
     }
 
-    fn in_vain(&mut self, clients: Vec<Ticket>, error: &str) {
+    fn refuse_clients(&mut self, clients: Vec<Ticket>, error: &str) {
         for client in clients {
             self.reply(client, Err(Refusal::Unavailable(error.to_owned())));
         }
     }
 
-    /// The view holds every row: those who asked to join are answered.
+    /// The view is complete: clients that asked to join are answered.
     pub(super) fn view_is_complete(&mut self, now: Moment) {
         let Some(instance) = self.instance().cloned() else { return };
-        // The own row is the proof that the view is not of a data set that was lost meanwhile.
+        // The node's own row proves that the view is not of a data set that was lost in the meantime.
         if self.view.members.get(&instance.node_id).is_none_or(|m| m.incarnation != instance.incarnation) {
             return;
         }
@@ -382,7 +386,7 @@ impl Node {
         self.plan_watch(now);
     }
 
-    /// The view cannot be had right now: those who asked to join are answered with what is known.
+    /// The view cannot be read now: clients that asked to join are answered with what is known.
     pub(super) fn view_is_late(&mut self) {
         let Some(instance) = self.instance().cloned() else { return };
         for client in std::mem::take(&mut self.join.waiting_for_view) {

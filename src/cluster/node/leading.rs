@@ -1,10 +1,11 @@
-//! Winning, holding and giving up the leadership; sweeping for dead members while leading.
+//! Winning, holding and giving up leadership; looking for dead members while leading.
 //!
-//! 1. A grant is held, not led, until the leader channel and the presence are registered and a ping was answered.
-//! 2. A record that names another life or a higher term ends this node's term at once.
-//! 3. A leader that is asked to make room stops first and tells the store then. Once it told, it never leads under that
-//!    term again, whether an answer came or not.
-//! 4. A member is declared dead only by a leader that saw its presence gone for the grace without a pause.
+//! 1. A granted term is not led until the leader channel and the presence are registered and a ping was answered.
+//! 2. A record that names another incarnation or a higher term ends this node's term at once.
+//! 3. A leader that is asked to make room stops first, and tells the store then. Once it has told the store, it never leads
+//!    in that term again, whether an answer came or not.
+//! 4. Only a leader declares a member dead, and only if it saw the member's presence gone for the whole grace without
+//!    interruption.
 
 use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
@@ -16,16 +17,16 @@ use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many members one sweep declares dead.
+/// The maximum number of members that one sweep declares dead.
 const SWEEP: usize = 16;
-/// How soon a refused campaign, or a resignation without answer, is tried again.
+/// The pause before a refused campaign, or a resignation without an answer, is repeated.
 const LEADER_CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 pub(super) struct Leading {
     watch: Option<Ticket>,
     watch_at: Option<Moment>,
-    /// The one under way, and what it states.
+    /// The campaign under way, and the promise that it states.
     campaign: Option<(Ticket, Promise)>,
     campaign_after: Moment,
     campaign_at: Option<Moment>,
@@ -68,7 +69,7 @@ impl Node {
         self.act_campaign(now);
     }
 
-    /// The candidate's next look: the first two in rank watch all the time, the others once something is wrong.
+    /// Plans the candidate's next look: the first two in rank watch all the time, the others once something is wrong.
     pub(super) fn plan_watch(&mut self, now: Moment) {
         let grace = self.settings.leader.presence_grace;
         let often = match self.settings.leader.mode {
@@ -107,7 +108,7 @@ impl Node {
         }
         let Some(instance) = self.instance().cloned() else { return };
         let promise = self.promise();
-        // The rank is counted only when the first in rank could ask: with many members it costs more than the rest.
+        // The rank is computed only when the first in rank could ask: with many members it costs more than the rest.
         let first = self.observation.chance(self.node_id(), promise, 0);
         let Some(first) = first else { return };
         if first.at > now {
@@ -161,13 +162,13 @@ impl Node {
         self.take_leader(now, reply.now, reply.leader, server, None);
     }
 
-    /// Compares what this node holds with the record that was just seen.
+    /// Compares this node's term with the record that was just seen.
     pub(super) fn compare_with_record(&mut self, now: Moment) {
         let Some(instance) = self.instance().cloned() else { return };
         let record = self.view.leader.as_ref();
         let holder = record.and_then(|r| r.holder.as_ref());
         let term = record.map(|r| r.term).unwrap_or_default();
-        // An event names the holder without its life; the record that follows does.
+        // An event names the holder without its incarnation; the record that follows has it.
         let mine = holder.is_some_and(|h| *h == instance);
         let handing = record.and_then(|r| r.handing_to.clone()).filter(|id| *id != instance.node_id);
         let quiet = self.leading.campaign.is_none() && self.join_is_quiet();
@@ -186,7 +187,7 @@ impl Node {
                 self.step_down(now, held);
             }
             None if mine && quiet && term > self.given_up => {
-                // A grant whose answer was lost: hold it, and let the next beat confirm it.
+                // A grant whose answer was lost: hold it, and let the next heartbeat confirm it.
                 self.leadership = Some(Leadership::found(term, promise));
                 self.beat_now(now);
             }
@@ -212,8 +213,8 @@ impl Node {
         self.look_now(now);
     }
 
-    /// What put the leadership aside came to nothing. When a call of it was lost, it may still happen, at any time, and the
-    /// record be vacant then: so this term is over, and given up in earnest.
+    /// Resumes leadership after the operation that suspended it failed. If a call of it was lost, it may still be executed,
+    /// and vacate the record: then this term is over, and is given up properly.
     pub(super) fn lead_again(&mut self, now: Moment, lost: bool) {
         match &mut self.leadership {
             Some(leadership) if leadership.resigning && lost => self.leading.resign_at = Some(now),
@@ -242,7 +243,7 @@ impl Node {
         if self.leading.resign.take_if(|t| *t == ticket).is_none() {
             return;
         }
-        // Given up, or lost before: either way it is over.
+        // Given up now, or lost before: in both cases it is over.
         if let Some(term) = self.leadership.as_ref().map(|l| l.term) {
             self.step_down(now, term);
         }
@@ -288,7 +289,7 @@ impl Node {
         let grace = self.settings.leader.presence_grace;
         let paused = self.leading.swept_at.is_some_and(|before| now.since(before) > grace + grace / 3);
         if paused || now.since(sent) > grace / 2 {
-            // Redis, or this node, stood still: whoever is not back yet gets the time to come back.
+            // Redis or this node was suspended: members that are not back yet get time to return.
             self.leading.stalled_until = now + self.timing.heartbeat_ttl;
             self.leading.gone.clear();
         }
@@ -298,7 +299,7 @@ impl Node {
             let since = before.remove(&id).filter(|(known, _)| *known == nonce).map_or(now, |(_, since)| since);
             self.leading.gone.insert(id, (nonce, since));
         }
-        // Whoever has been gone for the grace is declared dead then, not a third of a grace later.
+        // A member that has been gone for the grace is declared dead then, not a third of a grace later.
         let ripe =
             self.leading.gone.values().map(|(_, since)| *since + takeover_wait(grace)).filter(|at| *at > now).min();
         self.leading.sweep_at = self.leading.sweep_at.map(|at| ripe.map_or(at, |ripe| at.min(ripe)));
@@ -323,7 +324,7 @@ impl Node {
         }
     }
 
-    /// Whether somebody leads as far as this node can tell: the record has a holder, and its lease was not over.
+    /// The live leader as far as this node can tell: the record has a holder, and its lease was not over.
     pub(super) fn live_leader(&self, at: ServerTime) -> Option<(NodeId, Term, ServerTime)> {
         let record = self.view.leader.as_ref()?;
         let holder = record.holder.as_ref()?;

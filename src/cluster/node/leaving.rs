@@ -1,7 +1,7 @@
-//! Leaving by request, and what ends with a membership however it ends.
+//! Leaving on request, and what ends with a membership for any reason.
 //!
-//! 1. The node stops leading before the store is told, and does not lead again under a term whose end the store may know.
-//! 2. A join that is under way comes to its end first, else it would make a member of a node that left.
+//! 1. The node stops leading before the store is told, and never leads again in a term whose end the store may know.
+//! 2. A join under way ends first: else it would make a node that left a member again.
 
 use super::requests::{Refusal, Response};
 use super::{Effect, Node, Note, Standing, Ticket};
@@ -18,10 +18,10 @@ impl Node {
         self.join.leave_next.push(client);
     }
 
-    /// Leaves, once no join is under way any more that would make this node a member again.
+    /// Leaves, once no join is under way that would make this node a member again.
     pub(super) fn act_leave(&mut self, now: Moment) {
         let joins = self.join.attempt.as_ref().is_some_and(|attempt| {
-            // The first attempt of the automatic join counts as under way until it is known what comes of it.
+            // The first attempt of the automatic join counts as under way until its outcome is known.
             attempt.ticket.is_some() || (!self.join.settled && attempt.left.is_none())
         });
         if self.join.leave_next.is_empty() || self.leaving() || joins {
@@ -30,8 +30,8 @@ impl Node {
         let clients = std::mem::take(&mut self.join.leave_next);
         let Some(instance) = self.instance().cloned() else {
             if self.join.attempt.as_ref().is_some_and(|attempt| attempt.left.is_some()) {
-                // It waits for the holder of its id, and would make a member of a node that was asked to leave.
-                self.overtake(now, "the node was asked to leave before that");
+                // It waits for the holder of its id, and would make a node that was asked to leave a member.
+                self.drop_waiting_join(now, "the node was asked to leave in the meantime");
                 self.join.settled = true;
                 self.standing = Standing::Out;
                 self.close_presence();
@@ -54,12 +54,12 @@ impl Node {
             return;
         };
         let node_id = self.settings.node_id.clone();
-        // Only what a client asked for outlives it.
+        // Only joins that a client asked for survive it.
         let attempt = self.join.attempt.take().filter(|attempt| !attempt.clients.is_empty());
         if let Some(leadership) = self.leadership.take() {
             self.effects.push(Effect::Note(Note::SteppedDown(leadership.term)));
         }
-        // Whether the store knew this life or not: it is no member now.
+        // Whether the store knew this incarnation or not: the node is not a member now.
         let answer = match identity {
             Identity::Replaced => Err(Refusal::NotJoined),
             _ => Ok(Response::Left { node_id, left_at: at, resigned }),

@@ -1,44 +1,44 @@
-//! How this node stands with Redis: the one notion of health that states, probes, events, metrics and log lines share.
+//! The health of Redis for this node: the one notion that states, probes, events, metrics and log lines share.
 //!
-//! 1. Redis is well when it took a beat or a join of this node and had room for more, not when it answers.
-//! 2. One outage is one loss and one recovery, however often Redis answers, refuses and falls silent in between.
-//! 3. A node that is no member does not beat: there an answered read is all that can be known.
+//! 1. Redis works when it accepted a heartbeat or join of this node and had room for more, not merely when it answers.
+//! 2. One outage is one loss and one recovery, however often Redis answers, refuses and is silent in between.
+//! 3. A node that is not a member sends no heartbeats: for it, an answered read is all that can be known.
 //!
-//! Not here: what Redis' errors mean (`crate::store::redis`), who is told (`crate::engine::node::driver`).
+//! Not here: the meaning of Redis' errors (`crate::store::redis`), reporting (`crate::engine::node::driver`).
 
 use super::{Effect, Node, Note, Standing, Ticket};
 use crate::cluster::protocol::{Fault, Reply};
 use crate::cluster::time::Moment;
 
-/// How Redis was the last time that it could be judged.
+/// The state of Redis when it was last checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Link {
-    /// Nothing is known yet.
+    /// Unknown yet.
     #[default]
     Unknown,
-    /// It took the last beat.
+    /// It accepted the last heartbeat.
     Well,
-    /// It took the last beat, and refuses writes that need more memory.
+    /// It accepted the last heartbeat, and refuses writes that need more memory.
     Full,
-    /// It answers, and took no beat; why.
+    /// It answers, and refused the last heartbeat; the text says why.
     Refusing(String),
-    /// It does not answer; why.
+    /// It does not answer.
     Silent {
-        /// What was seen.
+        /// What happened.
         why: String,
-        /// It answered something since, and a beat was sent for that.
+        /// Whether it has answered something since, and a heartbeat was sent because of that.
         answered: bool,
     },
 }
 
-/// Why Redis is not well.
+/// What is wrong with Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// It does not answer.
     Unreachable(String),
-    /// It answers, and refuses the beats of this node.
+    /// It answers, and refuses the heartbeats of this node.
     Refuses(String),
-    /// It takes the beats of this node, and refuses what needs more memory.
+    /// It accepts the heartbeats of this node, and refuses what needs more memory.
     Full,
 }
 
@@ -59,19 +59,19 @@ impl std::fmt::Display for Trouble {
         match self {
             Self::Unreachable(why) => write!(f, "Redis does not answer: {why}"),
             Self::Refuses(why) => f.write_str(why),
-            Self::Full => f.write_str("Redis is full: it takes heartbeats, but no new messages, leases or tasks; raise maxmemory, or remove data from it"),
+            Self::Full => f.write_str("Redis is full: it accepts heartbeats, but no new messages, leases or tasks; raise maxmemory, or remove data from it"),
         }
     }
 }
 
 impl Link {
-    /// Whether Redis takes the writes of this node's membership: beats, elections, acknowledgements.
+    /// Whether Redis accepts the writes of this node's membership: heartbeats, elections, acknowledgements.
     #[must_use]
     pub fn takes_beats(&self) -> bool {
         matches!(self, Self::Well | Self::Full)
     }
 
-    /// What is wrong; `None` when all is well or nothing is known yet.
+    /// What is wrong; `None`: nothing, or nothing is known yet.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
@@ -89,7 +89,7 @@ impl Link {
 }
 
 impl Node {
-    /// How this node stands with Redis.
+    /// The health of Redis for this node.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
@@ -101,13 +101,13 @@ impl Node {
         match reply {
             Reply::Tick(tick) if tick.full => self.set_link(now, Link::Full),
             Reply::Tick(_) => self.set_link(now, Link::Well),
-            // It says nothing of the room: that stays as it was.
+            // The answer does not show whether there is room: that stays as it was.
             Reply::Join(_) => self.set_link(now, if full { Link::Full } else { Link::Well }),
             _ => self.link_heard(now),
         }
     }
 
-    /// Redis answered something that writes nothing.
+    /// Redis answered a call that writes nothing.
     pub(super) fn link_heard(&mut self, now: Moment) {
         if matches!(self.standing, Standing::Out | Standing::Refused(_)) {
             self.set_link(now, Link::Well);
@@ -118,12 +118,12 @@ impl Node {
         }
     }
 
-    /// Redis did not answer something that is no call.
+    /// Redis did not answer something other than a call.
     pub(super) fn link_silent(&mut self, now: Moment, why: &str) {
         self.set_link(now, Link::Silent { why: why.to_owned(), answered: false });
     }
 
-    /// A call failed. A refusal counts only where it is a beat's or a join's: of another call it says nothing of those.
+    /// A call failed. A refusal counts only for a heartbeat or a join: a refusal of another call says nothing about those.
     pub(super) fn link_failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
         match fault {
             Fault::Unavailable(why) => {
@@ -150,7 +150,7 @@ impl Node {
         }
         if before.is_down() && self.link.takes_beats() {
             self.effects.push(Effect::Reconnected);
-            // Joined, or looked at from outside: the beat brings what was missed.
+            // Joined, or looked at from outside: the heartbeat brings what was missed.
             self.beat_now(now);
         }
     }

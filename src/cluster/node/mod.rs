@@ -1,16 +1,16 @@
-//! One node of the cluster as a state machine: inputs and the time in, effects out.
+//! One node of the cluster as a state machine: inputs and the current time in, effects out.
 //!
-//! 1. No I/O, no clock, no randomness: the same inputs give the same effects, so a simulator can drive it.
-//! 2. At most one tick, one campaign, one watch, one sweep and one join are under way at a time.
-//! 3. An answer that comes after its call was given up changes nothing.
+//! 1. No I/O, no clock, no randomness: the same inputs give the same effects, so that a simulator can drive it.
+//! 2. At most one heartbeat, one campaign, one watch, one sweep and one join are under way at a time.
+//! 3. An answer to a call that was given up changes nothing.
 //!
 //! ```text
 //!  timers, answers, pongs, notices, events, requests ──▶ step(now, input) ──▶ calls, pings, replies, news
 //! ```
 //!
-//! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the connection that proves life ·
-//! `leading.rs` winning, holding and giving up the leadership · `draining.rs` taking no new work · `link.rs` whether Redis is well · `recording.rs` history ·
-//! `requests.rs` what clients ask · `sharing.rs` the settings of the cluster.
+//! `beat.rs` heartbeats and the view · `joining.rs` and `leaving.rs` membership · `presence.rs` the presence connection ·
+//! `leading.rs` winning, holding and giving up leadership · `draining.rs` taking no new work · `link.rs` the health of
+//! Redis · `recording.rs` history · `requests.rs` clients' requests · `sharing.rs` the settings of the cluster.
 //!
 //! Not here: messages (`crate::cluster::messages::inbox`), carrying effects out (`crate::engine::node::driver`).
 
@@ -43,36 +43,37 @@ use crate::cluster::members::view::ClusterView;
 use crate::cluster::messages::message::Producer;
 use std::time::Duration;
 
-/// Names a call or a request, so that its answer finds it.
+/// Identifies a call or a request, to match its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// What a node is started with.
+/// The parameters of a node.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The id to join under.
+    /// The node id to join under.
     pub node_id: NodeId,
-    /// What it says of itself.
+    /// The node's statement about itself.
     pub metadata: Metadata,
-    /// Whether it joins by itself.
+    /// Whether it joins at start.
     pub auto_join: bool,
-    /// Its part in elections.
+    /// Its settings for elections.
     pub leader: LeaderSettings,
-    /// The times it would set as the first member.
+    /// The timing that it sets if it is the first member.
     pub timing: Timing,
-    /// The settings of the cluster that earlier processes of this host have seen; they count instead of the configured ones.
+    /// The settings of the cluster that earlier processes of this host have seen; they apply instead of the configured
+    /// ones.
     pub remembered: Option<Versioned>,
-    /// How a failed heartbeat is tried again.
+    /// How a failed heartbeat is retried.
     pub retry: Retry,
     /// A random name of this process.
     pub process: Nonce,
-    /// The outbox's identity.
+    /// The identity of the outbox.
     pub producer: Producer,
-    /// The highest numbers that earlier processes of this node have seen.
+    /// The highest sequence numbers that earlier processes of this node have seen.
     pub known: Numbers,
-    /// Where receiving stopped, and in which data set.
+    /// The acknowledged position, and its data set.
     pub cursor: Option<(MessageSeq, String)>,
-    /// Under which id that was; `None`: under this one.
+    /// The id that the position belongs to; `None`: this id.
     pub cursor_of: Option<NodeId>,
     /// One-shot processes of this host whose membership this process takes over.
     pub former: Option<Former>,
@@ -83,25 +84,25 @@ pub struct Settings {
 pub enum Standing {
     /// It never joined, or it left.
     Out,
-    /// It is trying to.
+    /// It is trying to become a member.
     Joining,
-    /// It is one.
+    /// It is a member.
     Member(Instance),
-    /// Its id belongs to another process, described here.
+    /// Another process, described here, holds its id.
     Refused(String),
 }
 
-/// A call that is under way.
+/// A call under way.
 #[derive(Debug, Clone)]
 struct Pending {
     ticket: Ticket,
     /// The version of the view that it asks about.
     asked: u64,
-    /// The term that it renews, and what it states.
+    /// The term that it renews, and the promise that it states.
     renewed: Option<(super::ids::Term, super::settings::Promise)>,
 }
 
-/// See the module's text.
+/// A node; see the head of this file.
 #[derive(Debug)]
 pub struct Node {
     settings: Settings,
@@ -109,14 +110,14 @@ pub struct Node {
     incarnation: Incarnation,
     joined_at: ServerTime,
     view: ClusterView,
-    /// When the view was last brought up to date, on this node's clock.
+    /// When the view was last updated, by this node's clock.
     seen: Moment,
     known: Numbers,
     acknowledged: Option<MessageSeq>,
-    /// How many statements this node made about itself, and the last that the store confirmed.
+    /// The number of statements that this node made about itself, and the last one that the store confirmed.
     revision: u64,
     told: u64,
-    /// Ids that it had before renames.
+    /// The ids that it had before renames.
     aliases: Vec<NodeId>,
     link: Link,
     timing: Timing,
@@ -127,7 +128,7 @@ pub struct Node {
     presence: presence::Presence,
     observation: Observation,
     leadership: Option<Leadership>,
-    /// The highest term that it held and gave up: it never takes that one up again.
+    /// The highest term that it held and gave up: it never resumes that term.
     given_up: super::ids::Term,
     leading: leading::Leading,
     requests: requests::Requests,
@@ -137,7 +138,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that has done nothing yet; the first [`Input::Wake`] sets it going.
+    /// A new node; the first [`Input::Wake`] starts it.
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         let join = joining::Joining::at_start(&settings);
@@ -176,13 +177,13 @@ impl Node {
         }
     }
 
-    /// A node whose id belongs to another process, described by `holder`; it stays out until a client asks it to join.
+    /// A node whose id another process holds, described by `holder`; it stays out until a client asks it to join.
     #[must_use]
     pub fn refused(settings: Settings, holder: String) -> Self {
         Self { standing: Standing::Refused(holder), ..Self::new(Settings { auto_join: false, ..settings }) }
     }
 
-    /// Takes an input that happened at `now`.
+    /// Processes an input that happened at `now`; returns the effects, in order.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
         match input {
             Input::Wake => {}
@@ -212,7 +213,7 @@ impl Node {
         std::mem::take(&mut self.effects)
     }
 
-    /// When the node wants its next [`Input::Wake`], if nothing happens before.
+    /// When the node needs its next [`Input::Wake`] if nothing happens before.
     #[must_use]
     pub fn wake_at(&self, now: Moment) -> Moment {
         let far = now + Duration::from_secs(3600);
@@ -242,49 +243,50 @@ impl Node {
         now.since(self.seen)
     }
 
-    /// Whether it is a member.
+    /// Whether the node is a member.
     #[must_use]
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// Its id, configured or joined under.
+    /// The node id, configured or joined under.
     #[must_use]
     pub fn node_id(&self) -> &NodeId {
         &self.settings.node_id
     }
 
-    /// Its life's number; 0 before the first join.
+    /// The incarnation; 0 before the first join.
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
     }
 
-    /// Since when it is a member.
+    /// When it joined.
     #[must_use]
     pub fn joined_at(&self) -> ServerTime {
         self.joined_at
     }
 
-    /// What it says of itself.
+    /// The node's statement about itself.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.settings.metadata
     }
 
-    /// The cluster's times.
+    /// The timing of the cluster.
     #[must_use]
     pub fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// The highest numbers it has seen.
+    /// The highest sequence numbers that it has seen.
     #[must_use]
     pub fn known(&self) -> Numbers {
         self.known
     }
 
-    /// A message with this number was read, published or acknowledged here: no data set that knows less is the newest.
+    /// Called when a message with this sequence number was read, published or acknowledged: a data set that knows less is
+    /// not the newest.
     pub fn saw_message(&mut self, seq: MessageSeq) {
         self.known.message = self.known.message.max(seq.0);
     }
@@ -295,7 +297,7 @@ impl Node {
         self.leadership.as_ref().filter(|_| matches!(self.standing, Standing::Member(_)))
     }
 
-    /// Whether this node leads at this instant.
+    /// Whether this node leads now.
     #[must_use]
     pub fn leads(&self, now: Moment) -> bool {
         self.leadership().is_some_and(|leadership| leadership.leads(now))
@@ -331,14 +333,14 @@ impl Node {
             Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
             Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
-            // Asked for beside the node.
+            // Called beside the node.
             Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
             | Ok((Reply::Census(_) | Reply::Settings(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }
 
-    /// A call has no answer: each part that waits for it goes on.
+    /// A call got no answer: each part that waits for it continues.
     fn failed(&mut self, now: Moment, ticket: Ticket, fault: &Fault) {
         self.beat_failed(now, ticket, fault);
         self.join_failed(now, ticket, fault);
@@ -348,7 +350,7 @@ impl Node {
         self.drain_failed(now, ticket, fault);
     }
 
-    /// Whether this ticket is a beat's or a join's.
+    /// Whether this ticket belongs to a heartbeat or a join.
     fn is_beat(&self, ticket: Ticket) -> bool {
         self.beat.is_asked(ticket) || self.join.is_asked(ticket)
     }
@@ -358,7 +360,7 @@ impl Node {
         Ticket(self.counter)
     }
 
-    /// A name that nobody else uses: this process's random name and a number.
+    /// A unique nonce: this process's random name and a number.
     fn nonce(&mut self) -> Nonce {
         self.counter += 1;
         let text = format!("{}-{}", self.settings.process, self.counter);

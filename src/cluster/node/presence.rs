@@ -1,8 +1,8 @@
 //! The presence connection: opened while the node wants to be a member, registered with the store, pinged.
 //!
-//! 1. Every connection has a nonce of its own; what is said of one says nothing about the next.
-//! 2. A connection to another server than the one that answers calls proves nothing there: it is opened anew.
-//! 3. A leader pings three times a grace; others only to notice a dead connection.
+//! 1. Every connection has a nonce of its own; a statement about one says nothing about the next.
+//! 2. A connection to another server than the one that answers calls proves nothing there: it is opened again.
+//! 3. A leader pings three times per grace; other nodes only to notice a dead connection.
 
 use super::{Effect, Node, Ticket};
 use crate::cluster::ids::Nonce;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How often a node that does not lead pings.
 const IDLE_PING: Duration = Duration::from_secs(5);
-/// How long to wait before a lost connection is opened again.
+/// The pause before a lost connection is opened again.
 const REOPEN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Presence {
     register: Option<Ticket>,
     register_after: Moment,
     ping_at: Option<Moment>,
-    /// When the ping that is under way was asked for.
+    /// When the current ping was sent.
     pinging: Option<Moment>,
     overdue: bool,
     channel: Channel,
@@ -47,7 +47,7 @@ enum Channel {
 }
 
 impl Presence {
-    /// The nonce of the connection that stands.
+    /// The nonce of the current connection.
     pub(super) fn standing(&self) -> Option<&Nonce> {
         match &self.connection {
             Connection::Up(nonce) => Some(nonce),
@@ -67,12 +67,12 @@ impl Presence {
         [reopen, ping, overdue, register].into_iter().flatten().min()
     }
 
-    /// The store confirmed the term: what kept the connection from being registered may be over.
+    /// The store confirmed the term: the reason why the connection could not be registered may be gone.
     pub(super) fn register_at_once(&mut self) {
         self.register_after = Moment::default();
     }
 
-    /// A join stored the connection, or did not see it.
+    /// Called when a join stored the connection, or did not see it.
     pub(super) fn joined(&mut self, stored: Option<ServerId>) {
         self.stored = stored;
     }
@@ -98,7 +98,7 @@ impl Node {
     }
 
     fn act_connected(&mut self, now: Moment, nonce: Nonce) {
-        // A leader pings for the shorter of what it follows and what the settings want.
+        // A leader pings for the shorter of the grace that it follows and the configured one.
         let grace = self.settings.leader.presence_grace;
         let held = self.leadership().map(|leadership| leadership.follows().grace.min(grace));
         let (holds, grace) = (held.is_some(), held.unwrap_or(grace));
@@ -112,7 +112,7 @@ impl Node {
             self.presence.ping_at = Some(now + every);
         }
         if !self.presence.overdue && self.presence.pinging.is_some_and(|sent| now.since(sent) >= grace) {
-            // Nothing was answered for the grace: Redis is away, whatever the connection's own deadline says.
+            // No answer for the whole grace: Redis is away, whatever the connection's own timeout says.
             self.presence.overdue = true;
             self.link_silent(now, "no answer to a ping");
         }
@@ -125,7 +125,7 @@ impl Node {
         }
     }
 
-    /// Registers the connection when the store does not know it, or not as the leader's.
+    /// Registers the connection if the store does not know it, or not as the leader's.
     fn act_register(&mut self, now: Moment) {
         if self.presence.register.is_some() || self.presence.register_after > now {
             return;
@@ -144,7 +144,7 @@ impl Node {
         (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { instance, presence, term })
     }
 
-    /// A server answered a call: a connection that another one stored, say a primary that was demoted, is of no more use.
+    /// A server answered a call: a connection that another server stored, for example a demoted primary, is useless now.
     pub(super) fn answered_by(&mut self, now: Moment, server: &ServerId) {
         if self.presence.stored.as_ref().is_some_and(|stored| stored != server) {
             if let Some(leadership) = &mut self.leadership {
@@ -155,13 +155,14 @@ impl Node {
         }
     }
 
-    /// The connection that stands and is registered as the leader's.
+    /// The current connection, if it is registered as the leader's.
     pub(super) fn registered_presence(&self) -> Option<&Nonce> {
         let registered = |nonce: &&Nonce| self.leadership().is_some_and(|l| l.is_registered(nonce));
         self.presence.standing().filter(registered)
     }
 
-    /// What a heartbeat shows: a leader's is worth something only once it is registered with the term, because a lost record is written
+    /// The presence in a heartbeat: a leader's counts only once it is registered with the term, because a lost record is
+    /// restored from it.
     /// again by it.
     pub(super) fn beating_presence(&self) -> Option<&Nonce> {
         if self.leadership().is_some() { self.registered_presence() } else { self.presence.standing() }
@@ -173,7 +174,7 @@ impl Node {
         }
         self.presence.connection = Connection::Up(nonce.clone());
         if matches!(self.link, super::Link::Silent { .. }) {
-            // What just answered a subscription answers calls, too.
+            // A server that just answered a subscription answers calls, too.
             self.beat_now(now);
         }
     }
@@ -190,7 +191,7 @@ impl Node {
         }
         if opening {
             self.link_silent(now, error);
-            self.join_in_vain(now, error, REOPEN);
+            self.attempt_failed(now, error, REOPEN);
         } else {
             self.presence.reopen_at = Some(now);
             self.beat_now(now);
@@ -229,7 +230,7 @@ impl Node {
             leadership.answered(nonce, sent);
         }
         let grace = self.leadership().map(|leadership| leadership.follows().grace).unwrap_or_default();
-        // A pong that came late says that time is short: ask again at once.
+        // A late pong means that time is short: ping again at once.
         if self.leadership().is_some() && now.since(sent) > grace / 3 {
             self.presence.ping_at = Some(now);
         }
@@ -265,7 +266,7 @@ impl Node {
             leadership.registered(nonce, now);
             self.presence.ping_at = Some(now);
         } else if self.leadership().is_some() {
-            // The record is not this node's, or is not there: the next beat tells.
+            // The record belongs to another node, or is missing: the next heartbeat shows which.
             self.presence.register_after = now + REOPEN;
             self.beat_now(now);
         }

@@ -1,10 +1,12 @@
-//! The node's part in history: its beats are numbered, each one that was taken is told, and samples of them are carried along.
+//! The node's part in history: it numbers its heartbeats, reports each accepted one, and carries samples to Redis.
 //!
-//! 1. The beats of a life are numbered from 1 without a hole; a life that a one-shot process began goes on where that one stopped.
-//! 2. A beat counts once, when its answer is in; one that failed has no number.
-//! 3. Samples that are brought back wait for the next tick, at most [`CARRIED`]; they go when a tick that carried them was answered.
+//! 1. The heartbeats of an incarnation are numbered from 1 without a hole; an incarnation that a one-shot process began
+//!    continues its numbers.
+//! 2. A heartbeat counts once, when its answer has arrived; a failed one has no number.
+//! 3. Samples wait for the next heartbeat, at most [`CARRIED`] of them; they are removed when a heartbeat that carried them
+//!    was answered.
 //!
-//! Not here: what a sample holds besides (`crate::engine`), where it is kept (`crate::store`).
+//! Not here: the other fields of a sample (`crate::engine`), storing samples (`crate::store`).
 
 use super::{Effect, Node};
 use crate::cluster::history::Sample;
@@ -14,44 +16,44 @@ use crate::cluster::time::{Moment, ServerTime};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many samples wait for a tick at most; of more, the oldest go.
+/// The maximum number of samples that wait for a heartbeat; beyond it, the oldest are dropped.
 pub const CARRIED: usize = 16;
 
 /// One-shot processes whose membership a node takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Former {
-    /// The name that they went by.
+    /// The name that they used.
     pub process: Nonce,
-    /// Their life.
+    /// Their incarnation.
     pub incarnation: Incarnation,
-    /// How many beats of it they made.
+    /// The number of heartbeats that they sent in it.
     pub beats: u64,
 }
 
-/// A heartbeat that Redis took.
+/// A heartbeat that Redis accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beaten {
-    /// Who beat, in which life.
+    /// The node and its incarnation.
     pub instance: Instance,
-    /// Its place among the beats of that life, from 1.
+    /// The number of the heartbeat within that incarnation, from 1.
     pub number: u64,
-    /// When Redis took it.
+    /// When Redis accepted it.
     pub at: ServerTime,
-    /// Whether the node led when the answer was in.
+    /// Whether the node led when the answer arrived.
     pub leads: bool,
-    /// The highest term that it knew.
+    /// The highest term that the node knew.
     pub term: Term,
-    /// Who held the leader's lease, as far as it knew.
+    /// The holder of the leader's lease that the node knew.
     pub leader_id: Option<NodeId>,
-    /// From sending the attempt that succeeded to its answer.
+    /// The time from sending the successful attempt to its answer.
     pub round_trip: Duration,
-    /// How many attempts it took, at least 1.
+    /// The number of attempts, at least 1.
     pub attempts: u32,
-    /// From the instant at which it was due to its answer.
+    /// The time from when it was due to its answer.
     pub delay: Duration,
-    /// The interval that governed it.
+    /// The heartbeat interval at that time.
     pub interval: Duration,
-    /// How many samples of earlier beats it carried to Redis.
+    /// The number of samples of earlier heartbeats that it carried to Redis.
     pub recorded: u64,
 }
 
@@ -59,15 +61,15 @@ pub struct Beaten {
 pub(super) struct Recording {
     instance: Option<Instance>,
     number: u64,
-    /// Counts the samples that came in, so that each can be named.
+    /// The number of samples taken so far, which identifies each of them.
     taken: u64,
     waiting: VecDeque<(u64, Sample)>,
-    /// The last one that the tick under way carries, and how many it carries.
+    /// The last sample that the current heartbeat carries, and how many it carries.
     carried: (u64, u64),
 }
 
 impl Recording {
-    /// A life begins or goes on.
+    /// Called when an incarnation begins or continues.
     pub(super) fn admitted(&mut self, instance: &Instance, former: Option<&Former>) {
         if self.instance.as_ref() != Some(instance) {
             let beats = former.filter(|former| former.incarnation == instance.incarnation).map(|former| former.beats);
@@ -84,7 +86,7 @@ impl Recording {
         self.waiting.push_back((self.taken, sample));
     }
 
-    /// What a tick carries that is sent now.
+    /// The samples for a heartbeat that is sent now.
     pub(super) fn carry(&mut self) -> Vec<Sample> {
         self.carried = (self.taken, self.waiting.len() as u64);
         self.samples()
@@ -94,7 +96,7 @@ impl Recording {
         self.waiting.iter().map(|(_, sample)| sample.clone()).collect()
     }
 
-    /// The tick was answered: what it carried waits no more. Returns how many those were.
+    /// The heartbeat was answered: removes the samples that it carried, and returns their number.
     fn delivered(&mut self) -> u64 {
         let (last, count) = std::mem::take(&mut self.carried);
         self.waiting.retain(|(taken, _)| *taken > last);
@@ -103,13 +105,13 @@ impl Recording {
 }
 
 impl Node {
-    /// Samples that were brought back and that no answered tick has carried yet, oldest first.
+    /// The samples that no answered heartbeat has carried yet, oldest first.
     #[must_use]
     pub fn unrecorded(&self) -> Vec<Sample> {
         self.recording.samples()
     }
 
-    /// A tick was taken: it is a beat.
+    /// Called when a heartbeat was accepted.
     pub(super) fn beaten(&mut self, now: Moment, sent: Moment, at: ServerTime, attempts: u32) {
         let recorded = self.recording.delivered();
         let Some(instance) = self.instance().cloned() else { return };

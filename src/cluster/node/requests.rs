@@ -1,8 +1,8 @@
-//! What clients ask of the node: to join, to leave, to beat, to change the leader.
+//! Clients' requests to the node: joining, leaving, heartbeats, changing the leader.
 //!
-//! 1. A request is answered once, with what happened or why not; one that waits has a deadline.
+//! 1. A request is answered exactly once, with its result or a refusal; a request that waits has a deadline.
 //!
-//! Not here: membership's own steps (`joining.rs`), messages (`crate::engine`).
+//! Not here: the steps of a membership (`joining.rs`), messages (`crate::engine`).
 
 use super::{Effect, Node, Standing, Ticket};
 use crate::cluster::ids::{MessageSeq, NodeId, Term};
@@ -11,109 +11,109 @@ use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a join asks for; `None` keeps what the node has.
+/// The parameters of a join; `None` keeps the node's value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JoinAsk {
-    /// The id to join under; another one than a member's is a rename.
+    /// The node id to join under; a member that joins under another id is renamed.
     pub node_id: Option<NodeId>,
-    /// A name for people.
+    /// The display name.
     pub name: Option<String>,
-    /// Where the gateway can be reached.
+    /// Where the gateway can be reached; free text.
     pub endpoint: Option<String>,
     /// What the node can do.
     pub capabilities: Option<Vec<String>>,
-    /// Free labels.
+    /// Labels of the node.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Take the id from a live process.
+    /// Whether to take the id from a live process.
     pub force: bool,
-    /// Where receiving under that id stopped, and in which data set, as a store of this host says.
+    /// Where receiving under that id stopped, and its data set, according to a store of this host.
     pub stood: Option<(MessageSeq, String)>,
-    /// The highest numbers that store knows.
+    /// The highest sequence numbers that store knows.
     pub known: Numbers,
 }
 
-/// What a client asks.
+/// A client's request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Join, update, or rename.
     Join(JoinAsk),
     /// Leave.
     Leave,
-    /// Name the leader, or change it.
+    /// Return the leader, or change it.
     Elect {
-        /// Who shall lead.
+        /// The member to become leader; `None`: this node.
         candidate: Option<NodeId>,
-        /// Even from a live leader.
+        /// Whether to hand over even from a live leader.
         force: bool,
     },
-    /// Beat now.
+    /// Send a heartbeat now.
     Beat,
-    /// Take no new work, or take part again.
+    /// Start or stop draining.
     Drain(bool),
-    /// Give this term back.
+    /// Resign from this term.
     Resign(Term),
 }
 
-/// What came of it.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
-    /// The node is a member, and its view holds every other one.
+    /// The node is a member, and its view is complete.
     Joined {
-        /// Which life.
+        /// The incarnation.
         instance: Instance,
-        /// Since when.
+        /// When it joined.
         joined_at: ServerTime,
     },
-    /// It left.
+    /// The node left.
     Left {
-        /// Who.
+        /// The id of the node.
         node_id: NodeId,
-        /// When.
+        /// When it left.
         left_at: ServerTime,
-        /// Whether it gave up a leadership.
+        /// Whether it resigned as leader.
         resigned: bool,
     },
     /// There is a leader.
     Elected {
-        /// Who.
+        /// The leader.
         leader_id: NodeId,
-        /// Its term.
+        /// The term.
         term: Term,
-        /// Whether the request brought it about.
+        /// Whether the request led to the term.
         changed: bool,
-        /// When the lease ends.
+        /// When the lease expires.
         expires_at: ServerTime,
     },
-    /// A heartbeat was taken.
+    /// A heartbeat was accepted.
     Beat {
-        /// Whose.
+        /// The node and its incarnation.
         instance: Instance,
-        /// When.
+        /// When Redis accepted it.
         at: ServerTime,
-        /// How long the round trip took.
+        /// The duration of the round trip.
         round_trip: Duration,
-        /// How many attempts it took.
+        /// The number of attempts.
         attempts: u32,
     },
-    /// The node takes no new work, or takes part again.
+    /// Draining started or stopped.
     Drained {
-        /// Who.
+        /// The id of the node.
         node_id: NodeId,
-        /// Which of both.
+        /// Whether the node is draining now.
         draining: bool,
-        /// Tasks that run there.
+        /// The number of tasks running on the node.
         running_tasks: u64,
-        /// Leases that are held under its id.
+        /// The number of leases held under its id.
         leases: u64,
     },
-    /// This term is over; 0: the node did not hold the one that was named.
+    /// This term has ended; 0: the node did not hold the given term.
     Resigned(Term),
 }
 
-/// Why nothing came of it.
+/// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// The node is no member.
+    /// The node is not a member.
     NotJoined,
     /// Redis did not answer.
     Unavailable(String),
@@ -121,12 +121,12 @@ pub enum Refusal {
     InUse {
         /// The id.
         node_id: NodeId,
-        /// Who holds it.
+        /// The holder.
         holder: String,
     },
     /// No live member has this id.
     Unknown(NodeId),
-    /// The request cannot be met as it is.
+    /// The request is invalid.
     Invalid(String),
 }
 
@@ -182,7 +182,7 @@ impl Node {
         }
     }
 
-    /// Why a node that is no member cannot do it.
+    /// The refusal for a node that is not a member.
     pub(super) fn unfit(&self) -> Refusal {
         match (&self.standing, self.link.trouble()) {
             (Standing::Joining, Some(trouble)) => Refusal::Unavailable(trouble.to_string()),
@@ -234,13 +234,13 @@ impl Node {
         self.requests.elections = waiting;
     }
 
-    /// Brings an election on; true when it is answered.
+    /// Continues an election; true when it has been answered.
     fn advance(&mut self, now: Moment, election: &mut Election) -> bool {
-        // Without force a leader that was only out of sight for a moment is an answer, too.
+        // Without force, a leader that was only briefly out of sight is an answer, too.
         let fits = |term: &Term| *term > election.from || !election.force;
         let leader = self.live_leader(self.view.as_of).filter(|(_, term, _)| fits(term));
         let wanted = leader.filter(|(id, ..)| !election.force || election.candidate.as_ref() == Some(id));
-        // A node that answers for itself waits until it really leads.
+        // A node that becomes leader itself waits until it really leads.
         let led = |id: &NodeId| self.node_id() != id || self.leads(now);
         if let Some((leader_id, term, expires_at)) = wanted.filter(|(id, ..)| led(id)) {
             let changed = term > election.from;
@@ -248,13 +248,13 @@ impl Node {
             return true;
         }
         if now >= election.deadline {
-            let why = "the leadership did not change in time".to_owned();
+            let why = "leadership did not change in time".to_owned();
             self.reply(election.client, Err(Refusal::Unavailable(why)));
             return true;
         }
         if election.force && election.call.is_none() && election.again <= now {
-            // Asked again when somebody else was faster, or an answer was lost; not for ever, because a candidate that does
-            // not take it would cost the cluster its leader each time.
+            // Asked again if another node was faster, or an answer was lost; but not for ever, because a candidate that
+            // does not take leadership would cost the cluster its leader each time.
             election.again = now + Duration::from_millis(500);
             let marked = self.view.leader.as_ref().is_some_and(|record| record.handing_to == election.candidate);
             if election.asks < MAX_ASKS
@@ -287,11 +287,11 @@ impl Node {
             }
             (HandOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
             (HandOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
-                "node {id} cannot be handed the leadership (it drains, leader.candidate is false there, or only one-shot heartbeats keep it); choose another candidate"
+                "node {id} cannot become leader (it is draining, its leader.candidate is false, or it runs only one-shot heartbeats); choose another candidate"
             ))),
             _ => return,
         };
-        // Itself the leader by record, but not yet by its own presence: the wait goes on.
+        // It is the leader by the record, but its presence is not registered yet: keep waiting.
         let client = election.client;
         self.requests.elections.remove(at);
         self.reply(client, answer);
@@ -325,7 +325,7 @@ impl Node {
         }
     }
 
-    /// The node is no member any more: what waits is refused.
+    /// The node is not a member any more: waiting requests are refused.
     pub(super) fn refuse_waiting(&mut self, refusal: &Refusal) {
         let elections = std::mem::take(&mut self.requests.elections);
         let beats = std::mem::take(&mut self.requests.beats);

@@ -1,25 +1,26 @@
-//! The settings of the cluster: adopted from the data set, brought back to one that lost them.
+//! The settings of the cluster: adopted from the data set, and restored to a data set that lost them.
 //!
-//! 1. The higher version counts; of the same version, the data set's. Version 0 is a file's, and never counts against another.
-//! 2. A node that leads shortens what it follows in the moment in which it learns of shorter times, before it states them, and
-//!    follows longer ones only after it stated them (`crate::cluster::lease::leadership`).
-//! 3. A difference from the configuration is told once per process, a change as often as it happens.
+//! 1. The higher version counts; with the same version, the data set's. Version 0 comes from a configuration, and never
+//!    counts against another.
+//! 2. A leader follows shorter times as soon as it learns of them, before it states them; it follows longer times only
+//!    after it stated them (`crate::cluster::lease::leadership`).
+//! 3. A difference from the configuration is logged once per process, a change every time.
 //!
-//! Not here: who may change them (`crate::cli`, the store's `settings` transition).
+//! Not here: who may change the settings (`crate::cli`, the store's `settings` transition).
 
 use super::{Effect, Node, Note};
 use crate::cluster::protocol::DataSet;
 use crate::cluster::settings::{Promise, Shared, Versioned};
 use crate::cluster::time::{Moment, millis};
 
-/// What this node knows of the settings.
+/// The settings that this node knows.
 #[derive(Debug)]
 pub(super) struct Sharing {
-    /// As its configuration has them.
+    /// The configured settings.
     configured: Shared,
-    /// As the cluster has them, as far as it knows.
+    /// The settings of the cluster, as far as known.
     known: Versioned,
-    /// They came from a data set, in this process.
+    /// Whether they came from a data set, in this process.
     adopted: bool,
 }
 
@@ -31,28 +32,28 @@ impl Sharing {
 }
 
 impl Node {
-    /// The settings of the cluster as far as this node knows them; at first its configuration's, or those that were remembered.
+    /// The settings of the cluster as far as this node knows them; initially the configured or the saved ones.
     #[must_use]
     pub fn shared(&self) -> Versioned {
         self.sharing.known
     }
 
-    /// What this node promises as the leader by those settings.
+    /// The promise of this node as leader with those settings.
     pub(super) fn promise(&self) -> Promise {
         self.sharing.known.settings.promise()
     }
 
-    /// The number that goes with a statement made now: later ones are higher.
+    /// The number of a statement made now: later ones are higher.
     pub(super) fn stated(now: Moment) -> u64 {
         millis(now.0)
     }
 
-    /// Takes the settings that an answer showed.
+    /// Takes the settings from an answer.
     pub(super) fn adopt(&mut self, now: Moment, data: &DataSet) {
         let Some(found) = data.settings else { return };
         let before = self.sharing.known;
         if found.version < before.version {
-            // Lost, or a stale copy: the next tick brings what this node knows.
+            // Lost, or a stale copy: the next heartbeat carries the settings that this node knows.
             return;
         }
         let first = !std::mem::replace(&mut self.sharing.adopted, true);

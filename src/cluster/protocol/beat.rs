@@ -1,6 +1,6 @@
-//! One heartbeat and its news.
+//! A heartbeat and its answer.
 //!
-//! Not here: when to beat (`crate::cluster::node`).
+//! Not here: when to send heartbeats (`crate::cluster::node`).
 
 use super::data_set::{DataSet, Delta, Identity, Instance, Numbers};
 use super::leader::LeaderRecord;
@@ -13,74 +13,74 @@ use std::time::Duration;
 /// A heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// Who beats.
+    /// The caller.
     pub instance: Instance,
-    /// The data set that the caller's view is of.
+    /// The data set of the caller's view.
     pub epoch: String,
-    /// The version that the caller's view has.
+    /// The version of the caller's view.
     pub version: u64,
-    /// The floor that the last delta told.
+    /// The floor in the last delta.
     pub floor: u64,
-    /// The highest numbers that the node has seen.
+    /// The highest sequence numbers that the node has seen.
     pub known: Numbers,
-    /// The name of the data set, should it be empty.
+    /// The epoch for the data set if it is empty.
     pub fresh_epoch: Nonce,
     /// The term to renew.
     pub renew: Option<Term>,
-    /// The nonce of that renewal.
+    /// The nonce of the renewal.
     pub nonce: Nonce,
-    /// The settings of the cluster as the node knows them: the data set takes them where they are newer.
+    /// The settings of the cluster as the node knows them; the data set takes them if they are newer.
     pub settings: Versioned,
-    /// What the holder states to follow from this renewal on.
+    /// What the holder promises from this renewal on.
     pub promise: Promise,
-    /// When it states it, by its own clock in milliseconds.
+    /// When it states that, by its own clock in milliseconds.
     pub stated: u64,
-    /// Whether the caller leads at this instant.
+    /// Whether the caller leads now.
     pub leads: bool,
-    /// The presence connection that stands; of a leader only once it is registered with its term.
+    /// The current presence connection; a leader's only once it is registered with its term.
     pub presence: Option<Nonce>,
-    /// What the caller acknowledged.
+    /// The position that the caller acknowledged.
     pub acknowledged: Option<MessageSeq>,
     /// The last of its statements about itself that the store confirmed.
     pub revision: u64,
-    /// Its earlier beats that history does not have yet, where Redis keeps it; the same one may be brought again.
+    /// Earlier heartbeats that Redis' history does not have yet; the same one may be sent again.
     pub samples: Vec<Sample>,
 }
 
-/// What became of the lease in a tick.
+/// What a heartbeat did to the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseNews {
-    /// No renewal was asked for.
+    /// No renewal was requested.
     None,
     /// It was renewed.
     Renewed,
-    /// The caller holds it no more.
+    /// The caller no longer holds it.
     Lost,
 }
 
 /// The answer to [`Tick`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct TickReply {
-    /// Whether the caller is known.
+    /// Whether the store knows the caller.
     pub identity: Identity,
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
     /// The data set.
     pub data: DataSet,
-    /// The lease.
+    /// What happened to the lease.
     pub lease: LeaseNews,
     /// The leader's record.
     pub leader: Option<LeaderRecord>,
-    /// Changed rows.
+    /// The changed members.
     pub delta: Delta,
-    /// Last beats of live members, oldest first, at most 32.
+    /// The last heartbeats of live members, oldest first, at most 32.
     pub beats: Vec<(NodeId, ServerTime)>,
-    /// Until the next member is overdue.
+    /// The time until the next member becomes overdue.
     pub due: Duration,
-    /// How many members are alive.
+    /// The number of live members.
     pub alive: u64,
-    /// The caller's row is older than what it said of itself last: a stale copy.
+    /// Whether the caller's row is older than its last statement about itself: a stale copy.
     pub outdated: bool,
-    /// The store took this beat, but refuses what needs more memory.
+    /// Whether the store accepted this heartbeat, but refuses what needs more memory.
     pub full: bool,
 }

@@ -1,6 +1,6 @@
-//! What the store holds, as every answer shows it: the data set, its numbers, the member table's changes.
+//! The contents of the store that every answer shows: the data set, its sequence numbers, changes of the member table.
 //!
-//! Not here: the transitions (`mod.rs` lists them).
+//! Not here: the transitions (listed in `mod.rs`).
 
 use super::leader::LeaderRecord;
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId};
@@ -9,14 +9,14 @@ use crate::cluster::settings::{Timing, Versioned};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 
-/// The identity of a server process; the same data on another server has another one.
+/// The identity of a server process; the same data on another server has another identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ServerId(pub String);
 
-/// The highest numbers of a data set, or the highest that a node has seen.
+/// The highest sequence numbers of a data set, or the highest that a node has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Numbers {
-    /// The one counter of terms, lease tokens and incarnations.
+    /// The counter of terms, lease tokens and incarnations.
     pub token: u64,
     /// The last event.
     pub event: u64,
@@ -25,7 +25,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// For each number the higher one.
+    /// The higher of each number.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self {
@@ -36,90 +36,90 @@ impl Numbers {
     }
 }
 
-/// The life of a member that makes a call.
+/// The incarnation of a member that makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Who.
+    /// The node id.
     pub node_id: NodeId,
-    /// Which life.
+    /// The incarnation.
     pub incarnation: Incarnation,
 }
 
-/// Where the data set stands.
+/// The description of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataSet {
-    /// Its name; a new one after a loss of data. Empty: there is no data at all.
+    /// Its epoch; a new one after a loss of data. Empty: there is no data at all.
     pub epoch: String,
-    /// Its numbers.
+    /// Its sequence numbers.
     pub numbers: Numbers,
     /// Events up to here belong to an earlier data set.
     pub event_start: EventSeq,
     /// Messages up to here belong to an earlier data set.
     pub message_start: MessageSeq,
-    /// The cluster's times; `None` before the first member.
+    /// The timing of the cluster; `None` before the first member.
     pub timing: Option<Timing>,
-    /// All settings of the cluster; `None` before the first member, and where only the version before this one wrote them.
+    /// All settings of the cluster; `None` before the first member, or if only an older version has written them.
     pub settings: Option<Versioned>,
 }
 
-/// What changed in the member table.
+/// Changes of the member table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Delta {
-    /// Forget what is known first.
+    /// Whether to forget the known members first.
     pub reset: bool,
-    /// The version that this leads to.
+    /// The version after these changes.
     pub version: u64,
-    /// More has changed than fits.
+    /// Whether there are more changes than fit.
     pub more: bool,
-    /// What to bring with the next question: it rises when rows were forgotten.
+    /// The floor for the next call: it rises when rows were forgotten.
     pub floor: u64,
     /// The new rows; `last_seen` is not filled in.
     pub rows: Vec<Member>,
 }
 
-/// Whether the caller is the life that the member table knows.
+/// Whether the caller is the incarnation in the member table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// It is.
     Ok,
-    /// The table has no such node, or only an earlier life of it: data was lost, or the node was forgotten.
+    /// The table has no such node, or only an earlier incarnation: data was lost, or the node was forgotten.
     Unknown,
-    /// A later life holds the id.
+    /// A later incarnation holds the id.
     Replaced,
-    /// This life was declared dead, or left.
+    /// This incarnation was declared dead, or left.
     Gone,
-    /// The caller speaks of another data set.
+    /// The caller's data set is another one.
     Epoch,
 }
 
-/// Reads without being a member.
+/// Reads the cluster without being a member.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// The data set that the caller's view is of.
+    /// The data set of the caller's view.
     pub epoch: String,
-    /// The version that the caller's view has.
+    /// The version of the caller's view.
     pub version: u64,
-    /// The floor that the last delta told.
+    /// The floor in the last delta.
     pub floor: u64,
-    /// How many rows at most.
+    /// The maximum number of rows.
     pub rows: u64,
-    /// How many beats at most.
+    /// The maximum number of heartbeats.
     pub beats: u64,
 }
 
 /// The answer to [`View`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ViewReply {
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
     /// The data set.
     pub data: DataSet,
     /// The leader's record.
     pub leader: Option<LeaderRecord>,
-    /// Changed rows.
+    /// The changed members.
     pub delta: Delta,
-    /// Last beats, oldest first.
+    /// The last heartbeats, oldest first.
     pub beats: Vec<(NodeId, ServerTime)>,
-    /// How many members are alive.
+    /// The number of live members.
     pub alive: u64,
 }

@@ -8,26 +8,26 @@ use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
-/// The leader's record as the store holds it.
+/// The leader's record in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderRecord {
-    /// Who holds it; `None` when it is vacant.
+    /// The holder; `None`: it is vacant.
     pub holder: Option<Instance>,
     /// The term of the last grant.
     pub term: Term,
-    /// When the lease ends.
+    /// When the lease expires.
     pub expires_at: ServerTime,
-    /// A fresh text at every renewal.
+    /// A new text with every renewal.
     pub nonce: String,
     /// The nonce of the holder's registered presence.
     pub presence: Option<String>,
-    /// Whom the holder shall make room for.
+    /// The candidate that the holder must make room for.
     pub handing_to: Option<NodeId>,
     /// Whether that presence is subscribed.
     pub present: bool,
-    /// What the holder follows, as far as the record says.
+    /// What the holder promises, as far as the record says.
     pub promise: Promise,
-    /// Whether the holder itself said so under this term. The version before does not: its leader may follow longer times.
+    /// Whether the holder itself stated that in this term. An older version does not: its leader may follow longer times.
     pub stated: bool,
 }
 
@@ -36,39 +36,40 @@ pub struct LeaderRecord {
 pub enum Rule {
     /// The record is vacant.
     Vacant,
-    /// The lease is over, and the record was unchanged for one lease on the candidate's own clock.
+    /// The lease has expired, and the record was unchanged for one lease by the candidate's own clock.
     Expired {
         /// The nonce that was unchanged.
         nonce: String,
     },
-    /// The server process that granted or confirmed the record is gone, and the record was unchanged on a later one for the
-    /// grace on the candidate's own clock.
+    /// The server process that granted or confirmed the record is gone, and the record was unchanged on a later process for
+    /// the grace by the candidate's own clock.
     Restarted {
         /// The nonce that was unchanged.
         nonce: String,
     },
-    /// The leader's presence was gone for the grace on the candidate's own clock.
+    /// The leader's presence was gone for the grace by the candidate's own clock.
     Presence {
         /// The presence that was gone.
         nonce: String,
     },
-    /// Mode `fenced`: the leader's presence is gone, the grace is not over. It costs the leadership, not the membership.
+    /// Mode `fenced`: the leader's presence is gone, and the grace is not over. The leader loses leadership, but not its
+    /// membership.
     Fenced {
         /// The presence that was gone.
         nonce: String,
     },
     /// There is no record, and the leader channel had no subscriber for the grace.
     Absent,
-    /// There was no record for one lease on the candidate's own clock.
+    /// There was no record for one lease by the candidate's own clock.
     AbsentLease,
 }
 
-/// Asks for the leadership.
+/// Asks for leadership.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
-    /// Who asks.
+    /// The candidate.
     pub instance: Instance,
-    /// Under which rule.
+    /// The rule that allows it.
     pub rule: Rule,
     /// The term that the candidate saw; 0 without a record.
     pub seen: Term,
@@ -76,12 +77,12 @@ pub struct Campaign {
     pub nonce: Nonce,
     /// The candidate's presence.
     pub presence: Option<Nonce>,
-    /// What the candidate will follow as the leader.
+    /// What the candidate promises as leader.
     pub promise: Promise,
-    /// When it asks, by its own clock in milliseconds: an older statement of what it follows changes no later one.
+    /// When it states that, by its own clock in milliseconds: an older statement changes no later one.
     pub stated: u64,
-    /// For how long it has seen, by its own clock, what its rule needs. The store refuses it unless that covers the promise of
-    /// the record's holder and 5 % more.
+    /// How long it has observed the condition of its rule, by its own clock. The store refuses unless that covers the
+    /// promise of the record's holder and 5 % more.
     pub seen_for: Duration,
     /// The highest token that the candidate has seen.
     pub known_token: u64,
@@ -90,13 +91,13 @@ pub struct Campaign {
 /// The answer to [`Campaign`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct CampaignReply {
-    /// Whether the caller is known.
+    /// Whether the store knows the caller.
     pub identity: Identity,
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
     /// The granted term.
     pub granted: Option<Term>,
-    /// Why not.
+    /// Why no term was granted.
     pub refused: String,
     /// The record after the call.
     pub leader: Option<LeaderRecord>,
@@ -104,18 +105,18 @@ pub struct CampaignReply {
     pub token: u64,
 }
 
-/// The answer to a look at the leader.
+/// The answer to a watch of the leader.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchReply {
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
-    /// The data set.
+    /// The epoch of the data set.
     pub epoch: String,
     /// The record.
     pub leader: Option<LeaderRecord>,
     /// Whether the leader registered on this server process.
     pub same_server: bool,
-    /// Whether anybody holds the leader channel.
+    /// Whether any process holds the leader channel.
     pub leader_channel: bool,
 }
 
@@ -124,12 +125,12 @@ pub struct WatchReply {
 pub enum HandOver {
     /// The leader was asked.
     Asked,
-    /// The candidate leads already.
+    /// The candidate is already the leader.
     Same,
-    /// Nobody leads; the candidate may take it.
+    /// There is no leader; the candidate may take leadership.
     Vacant,
-    /// The candidate is no live member.
+    /// The candidate is not a live member.
     Unknown,
-    /// The candidate does not stand for leader.
+    /// The candidate is not a candidate for leader.
     Barred,
 }

@@ -1,273 +1,276 @@
-//! Named leases: asked for, waited for, renewed, checked, given up; draining a node.
+//! Named leases: acquired, waited for, renewed, checked, released; draining a node.
 //!
-//! 1. A token is shown to everybody and proves nothing: only what was granted the lease renews and releases it, the member's life or the
-//!    process with the presence. Everybody may check a token.
-//! 2. A lease is bound to a member's life, or, by a presence of its own, to the process that holds that connection.
-//! 3. A call that came twice (a lost answer, a retry with its `request_id` or ticket) is granted once.
+//! 1. A token is visible to everybody and proves nothing: only the member's incarnation, or the process with the presence,
+//!    that was granted the lease can renew and release it. Everybody can check a token.
+//! 2. A lease is bound to a member's incarnation, or, by a presence of its own, to the process that holds that connection.
+//! 3. A call that arrives twice (a lost answer, a retry with its `request_id` or ticket) is granted once.
 //!
-//! Not here: the leader's own rules (`leader.rs`); when a waiter asks again (`crate::engine`).
+//! Not here: the rules of the leadership (`leader.rs`); when a waiter asks again (`crate::engine`).
 
 use super::data_set::{Identity, Instance, Numbers, ServerId};
 use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
-/// The shortest and the longest time that a lease may be asked for.
+/// The shortest and the longest duration of a lease.
 pub const LEASE_TTL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24));
 
-/// How many may wait for one lease; one more is refused with [`Refusal::Overloaded`].
+/// The maximum number of waiters for one lease; a further one is refused with [`Refusal::Overloaded`].
 pub const MOST_WAITERS: usize = 1000;
 
-/// How long a `request_id` may be, in bytes.
+/// The maximum length of a `request_id`, in bytes.
 pub const LONGEST_REQUEST_ID: usize = 200;
 
-/// Who holds a lease or waits for it.
+/// The holder of a lease, or a waiter for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
-    /// The node's id; of a process that is no member, the id of the host's node, or one that it made up.
+    /// The node id; for a process that is not a member, the id of the host's node, or one that it made up.
     pub node_id: NodeId,
-    /// The life that the lease is bound to; 0 for a process that is no member.
+    /// The incarnation that the lease is bound to; 0 for a process that is not a member.
     pub incarnation: Incarnation,
-    /// The connection that the lease is bound to; `None`: to the member's life.
+    /// The connection that the lease is bound to; `None`: it is bound to the member's incarnation.
     pub presence: Option<Nonce>,
 }
 
 impl Owner {
-    /// A member, for its life.
+    /// A member, with its incarnation.
     #[must_use]
     pub fn of(instance: Instance) -> Self {
         Self { node_id: instance.node_id, incarnation: instance.incarnation, presence: None }
     }
 }
 
-/// For how long a caller has seen one server process with one data set, by its own clock. Every holder that proved its life
-/// to an earlier process lost that connection before.
+/// How long a caller has seen one server process with one data set, by its own clock. Every holder that proved to an
+/// earlier process that it was alive lost that connection before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// The process, as each [`crate::store::Answer`] names it.
+    /// The process, as in every [`crate::store::Answer`].
     pub server: ServerId,
-    /// The data set, as each answer to an acquisition names it.
+    /// The data set, as in every answer to an acquisition.
     pub epoch: String,
-    /// From the first answer that named both until this call is made.
+    /// The time from the first answer with both until this call is made.
     pub span: Duration,
 }
 
-/// What a caller saw that ends another's lease, by its own clock; the store checks again that it is still so.
+/// A caller's observation that ends another holder's lease, by the caller's own clock; the store checks again that it still
+/// holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// The holder's presence was seen gone for the grace and 5 % more, on the server process where it is registered.
+    /// The holder's presence was gone for the grace and 5 % more, on the server process where it is registered.
     Presence {
-        /// The token of the record that was seen.
+        /// The token of the observed record.
         token: Term,
         /// The presence that was gone.
         presence: String,
     },
     /// The record was unchanged for its TTL and 5 % more.
     Expired {
-        /// The token of the record that was seen.
+        /// The token of the observed record.
         token: Term,
         /// The nonce of its last renewal, unchanged.
         nonce: String,
     },
 }
 
-/// Asks for a lease. The same call again, with the same ticket, goes on waiting, or tells once more what was granted.
+/// Asks for a lease. The same call again, with the same ticket, keeps waiting, or returns the grant again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acquire {
-    /// Which.
+    /// The name of the lease.
     pub name: LeaseName,
-    /// For whom.
+    /// The holder to be.
     pub owner: Owner,
-    /// A fresh text that names this attempt in the queue and in [`crate::store::Notice::Lease`].
+    /// A new text that identifies this attempt in the queue and in [`crate::store::Notice::Lease`].
     pub ticket: Nonce,
-    /// The caller's own name for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none: its first grant is told
-    /// again for an hour (or the TTL, if that is longer), also after the lease has ended, but not to a later life of the node,
-    /// with whose predecessor it ended. Whoever asks by a presence renews with it before it counts on what was told again, for
-    /// the lease may be bound to another connection.
+    /// The caller's id for the request, at most [`LONGEST_REQUEST_ID`] bytes, empty for none. Its first grant is returned
+    /// again for an hour (or the TTL, if that is longer), even after the lease has ended, but not to a later incarnation of
+    /// the node, because the lease ended with the previous one. A process with a presence must renew before it relies on a
+    /// repeated grant, because the lease may be bound to another connection.
     pub request_id: String,
-    /// For how long, within [`LEASE_TTL`].
+    /// The duration, within [`LEASE_TTL`].
     pub ttl: Duration,
-    /// Whether to queue when it is not free.
+    /// Whether to queue if the lease is not free.
     pub wait: bool,
-    /// How long an offer to this waiter stands, and by when it will have stopped as the holder once its presence is gone.
+    /// How long an offer to this waiter is valid; also the time in which it will have stopped, as holder, after its
+    /// presence is gone.
     pub grace: Duration,
-    /// What the caller has seen.
+    /// The caller's observation.
     pub claim: Option<Claim>,
-    /// For how long it has seen that, by its own clock. The store ignores the claim unless that covers what the holder's record
-    /// promises (its grace or TTL) and 5 % more.
+    /// How long the caller has observed that, by its own clock. The store ignores the claim unless this covers what the
+    /// holder's record promises (its grace or TTL) and 5 % more.
     pub seen_for: Duration,
-    /// When it asks, by its own clock in milliseconds: an older statement of the grace changes no later one.
+    /// When the caller states the grace, by its own clock in milliseconds: an older statement changes no later one.
     pub stated: u64,
-    /// The server process and the data set that the caller knows; without it, a lease that is bound to a presence waits until
-    /// the server itself is sure that no holder of an earlier process goes on.
+    /// The server process and the data set that the caller knows. Without it, a lease with a presence is not granted until
+    /// the server itself is sure that no holder of an earlier process continues.
     pub served: Option<Served>,
-    /// The nonce of the grant, as of a renewal.
+    /// The nonce of the grant, like that of a renewal.
     pub nonce: Nonce,
-    /// The highest numbers that the caller has seen; a process that knows only tokens leaves the others 0.
+    /// The highest sequence numbers that the caller has seen; a process that knows only tokens leaves the others 0.
     pub known: Numbers,
-    /// The name of the data set, should it be empty.
+    /// The epoch for the data set if it is empty.
     pub fresh_epoch: Nonce,
 }
 
-/// Why nothing was granted.
+/// Why no lease was granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another holds it, or it is kept for a waiter.
+    /// Another process holds it, or it is reserved for a waiter.
     Held,
-    /// The caller's node takes no new work.
+    /// The caller's node is draining.
     Draining,
-    /// The caller's presence is not subscribed on the server that was asked.
+    /// The caller's presence is not subscribed on the called server.
     NoPresence,
-    /// A holder of an earlier server process may go on yet; ask again after [`AcquireReply::again`].
+    /// A holder of an earlier server process may still continue; ask again after [`AcquireReply::again`].
     Unsettled,
-    /// As many wait as may.
+    /// The lease has reached [`MOST_WAITERS`].
     Overloaded,
-    /// The caller is not the life that the member table knows.
+    /// The caller is not the incarnation in the member table.
     NoMember(Identity),
-    /// The leadership is not granted to those who ask.
+    /// The leadership is not granted by acquisition.
     Leadership,
 }
 
-/// What came of an [`Acquire`].
+/// The result of an [`Acquire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acquired {
-    /// The lease is the caller's.
+    /// The caller holds the lease.
     Granted {
         /// The fencing token.
         token: Term,
-        /// When the lease ends unless it is renewed; of a grant that is told again, as it was told first.
+        /// When the lease expires unless it is renewed; for a repeated grant, the first value.
         expires_at: ServerTime,
-        /// Whether it is told again.
+        /// Whether this grant is repeated.
         again: bool,
     },
-    /// The caller waits; a [`crate::store::Notice::Lease`] on its presence calls it.
+    /// The caller waits; a [`crate::store::Notice::Lease`] on its presence notifies it.
     Queued {
-        /// How many wait before it. The first one watches a holder that is bound to a presence.
+        /// The number of waiters before it. The first waiter watches a holder with a presence.
         before: u64,
     },
-    /// The caller does not wait.
+    /// The caller neither holds the lease nor waits for it.
     Refused(Refusal),
 }
 
-/// A lease's record as the store holds it.
+/// A lease's record in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRecord {
-    /// Who holds it; `None` when it is vacant.
+    /// The holder; `None`: the lease is vacant.
     pub holder: Option<Owner>,
     /// The token of the last grant.
     pub token: Term,
-    /// When the lease ends, or ended.
+    /// When the lease expires, or expired.
     pub expires_at: ServerTime,
-    /// For how long it was asked for.
+    /// The duration that was asked for.
     pub ttl: Duration,
-    /// A fresh text at every renewal.
+    /// A new text with every renewal.
     pub nonce: String,
-    /// By when its holder has stopped once its presence is gone.
+    /// The time in which its holder has stopped after its presence is gone.
     pub grace: Duration,
-    /// Whether the holder's presence is subscribed on the server that answers.
+    /// Whether the holder's presence is subscribed on the answering server.
     pub present: bool,
     /// Whether this server process granted or confirmed it.
     pub same_server: bool,
-    /// The waiter's ticket for which a vacant lease is kept.
+    /// The ticket of the waiter for which a vacant lease is reserved.
     pub offered_to: Option<String>,
-    /// How many wait.
+    /// The number of waiters.
     pub waiters: u64,
 }
 
 /// The answer to [`Acquire`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct AcquireReply {
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
-    /// The data set.
+    /// The epoch of the data set.
     pub epoch: String,
     /// The token counter after the call.
     pub token: u64,
-    /// What came of it.
+    /// The result.
     pub outcome: Acquired,
-    /// When asking again may pay though nobody calls; `None` for a holder of the lease, and where only a call or a claim helps.
+    /// When it may make sense to ask again without a notification; `None` for a holder, and if only a notification or a
+    /// claim helps.
     pub again: Option<Duration>,
     /// The record after the call.
     pub record: Option<LeaseRecord>,
-    /// The cluster's grace, where the data set says.
+    /// The cluster's grace, if the data set has it.
     pub grace: Option<Duration>,
 }
 
-/// What is asked of a lease.
+/// A call about a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LeaseCall {
     /// See [`Acquire`].
     Acquire(Acquire),
-    /// Moves the lease's end.
+    /// Renews the lease.
     Renew {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
         /// The token that was granted.
         token: Term,
-        /// For how long from now; `None`: as before.
+        /// The duration from now; `None`: as before.
         ttl: Option<Duration>,
         /// The nonce of this renewal.
         nonce: Nonce,
-        /// Who renews. Of a lease that is bound to a presence: with the connection that it is bound to from now on, which
-        /// must be subscribed on the server that is asked.
+        /// The caller. For a lease with a presence: with the connection that it is bound to from now on, which must be
+        /// subscribed on the called server.
         owner: Owner,
-        /// The ticket of the attempt that was granted, by which a process proves that the lease is its own over another connection
-        /// than the record names.
+        /// The ticket of the granted attempt: it proves that the lease belongs to the process, over another connection than
+        /// the record names.
         ticket: Option<Nonce>,
-        /// Whether the owner holds the lease at this instant by its own clock. Only such a holder keeps its lease across a
-        /// change of the server process, and gets it back with its token where the data were lost.
+        /// Whether the owner holds the lease now, by its own clock. Only such a holder keeps its lease across a change of
+        /// the server process, and gets it back with its token after a loss of data.
         holds: bool,
-        /// By when the holder stops once its presence is gone, from this renewal on.
+        /// The time in which the holder stops after its presence is gone, from this renewal on.
         grace: Duration,
         /// When it states that, by its own clock in milliseconds.
         stated: u64,
     },
-    /// Gives the lease up.
+    /// Releases the lease.
     Release {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
         /// The token that was granted.
         token: Term,
-        /// Who gives it up.
+        /// The caller.
         owner: Owner,
         /// As in [`LeaseCall::Renew`].
         ticket: Option<Nonce>,
     },
-    /// Asks whether a token is the lease's, and the lease not over. Changes nothing.
+    /// Asks whether a token belongs to the lease, and the lease has not expired. Changes nothing.
     Check {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
-        /// The token.
+        /// The token to check.
         token: Term,
     },
     /// A waiter gives up.
     Forget {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
         /// The waiter's ticket.
         ticket: Nonce,
     },
-    /// Takes back an acquisition that was given up without an answer, however late it arrives: what it was granted ends, its place
-    /// in the queue is gone, and for ten minutes it is granted nothing.
+    /// Withdraws an acquisition that was given up without an answer, however late that arrives: its grant ends, its place
+    /// in the queue is removed, and for ten minutes it is granted nothing.
     Withdraw {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
-        /// Who asked.
+        /// The caller of the acquisition.
         owner: Owner,
-        /// The attempt's ticket.
+        /// The ticket of the attempt.
         ticket: Nonce,
-        /// The request id that it was made with.
+        /// The request id of the acquisition.
         request_id: String,
     },
-    /// Looks at a lease. Changes nothing.
+    /// Reads the record. Changes nothing.
     Watch {
-        /// Which.
+        /// The name of the lease.
         name: LeaseName,
     },
 }
 
 impl LeaseCall {
-    /// The lease that the call is about.
+    /// The name of the lease.
     #[must_use]
     pub fn name(&self) -> &LeaseName {
         match self {
@@ -282,14 +285,14 @@ impl LeaseCall {
     }
 }
 
-/// What came of a [`LeaseCall::Renew`].
+/// The result of a [`LeaseCall::Renew`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
-    /// The lease goes on until then.
+    /// The lease was renewed until then.
     Until(ServerTime),
-    /// The token is not the lease's any more, or the lease is not the caller's.
+    /// The token is stale, or the lease does not belong to the caller.
     Stale,
-    /// The presence is not subscribed on the server that was asked; nothing changed.
+    /// The presence is not subscribed on the called server; nothing changed.
     NoPresence,
 }
 
@@ -300,66 +303,67 @@ pub enum LeaseReply {
     Acquired(Box<AcquireReply>),
     /// To [`LeaseCall::Renew`].
     Renewed {
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
-        /// What came of it.
+        /// The result.
         outcome: Renewed,
-        /// The cluster's grace, where the data set says.
+        /// The cluster's grace, if the data set has it.
         grace: Option<Duration>,
     },
-    /// To [`LeaseCall::Release`]; a second release by the same caller is answered alike until somebody else gets the lease.
+    /// To [`LeaseCall::Release`]; a repeated release by the same caller gets the same answer until another process gets the
+    /// lease.
     Released {
-        /// Whether it was the lease's token, and the lease the caller's.
+        /// Whether the token belonged to the lease, and the lease to the caller.
         released: bool,
     },
     /// To [`LeaseCall::Check`].
     Checked {
-        /// Whether the token is the lease's.
+        /// Whether the token holds the lease.
         valid: bool,
     },
     /// To [`LeaseCall::Forget`].
     Forgotten {
-        /// Whether that ticket waited.
+        /// Whether that ticket was in the queue.
         waited: bool,
     },
     /// To [`LeaseCall::Withdraw`].
     Withdrawn {
-        /// Whether it had been granted the lease, which ended now.
+        /// Whether it had been granted the lease, which has ended now.
         granted: bool,
     },
     /// To [`LeaseCall::Watch`].
     Watched {
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
-        /// The data set.
+        /// The epoch of the data set.
         epoch: String,
         /// The record.
         record: Option<LeaseRecord>,
     },
 }
 
-/// Says whether a node takes new work.
+/// States whether a node is draining.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drain {
-    /// Whose life.
+    /// The node and its incarnation.
     pub instance: Instance,
-    /// Whether it shall drain.
+    /// Whether it is draining.
     pub enabled: bool,
-    /// Which of the node's statements about itself this is; see [`super::Join::revision`].
+    /// The revision of the node's statement about itself; see [`super::Join::revision`].
     pub revision: u64,
 }
 
 /// The answer to [`Drain`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainReply {
-    /// Whether the caller is known.
+    /// Whether the store knows the caller.
     pub identity: Identity,
-    /// Server time.
+    /// The server's time.
     pub now: ServerTime,
-    /// Whether a leadership was given up.
+    /// Whether leadership was given up.
     pub resigned: bool,
-    /// Tasks that this node runs.
+    /// The number of tasks that this node runs.
     pub running_tasks: u64,
-    /// Leases that are held under this node's id.
+    /// The number of leases held under this node's id.
     pub leases: u64,
 }

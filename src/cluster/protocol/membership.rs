@@ -1,6 +1,6 @@
-//! Becoming a member, updating it, renaming it.
+//! Joining: becoming a member, updating its metadata, renaming it.
 //!
-//! Not here: leaving, which is a bare call (`mod.rs`).
+//! Not here: leaving, which has no parameters of its own (`mod.rs`).
 
 use super::data_set::{DataSet, Numbers};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce};
@@ -13,89 +13,89 @@ use std::time::Duration;
 /// Asks to become a member.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Join {
-    /// Under which id.
+    /// The node id to join under.
     pub node_id: NodeId,
     /// A random name of the calling process.
     pub process: Nonce,
-    /// How the process shows that it lives.
+    /// How the process proves that it is alive.
     pub kind: PresenceKind,
     /// [`crate::cluster::members::member::Metadata`] as JSON text.
     pub metadata: String,
-    /// Whether it stands for leader.
+    /// Whether it is a candidate for leader.
     pub candidate: bool,
-    /// The settings of the cluster as the node knows them: written when this is the first member, and where they are newer.
+    /// The settings of the cluster as the node knows them: written if this is the first member, or if they are newer.
     pub settings: Versioned,
-    /// The highest numbers that the node has seen.
+    /// The highest sequence numbers that the node has seen.
     pub known: Numbers,
-    /// The name of the data set, should it be empty.
+    /// The epoch for the data set if it is empty.
     pub fresh_epoch: Nonce,
-    /// Take the id from a live process.
+    /// Whether to take the id from a live process.
     pub force: bool,
-    /// The holder's presence that is seen gone.
+    /// The holder's presence that was observed to be gone.
     pub dead_presence: Option<String>,
-    /// For how long it has been seen gone, by the caller's own clock; the store compares it with the cluster's grace.
+    /// How long it has been gone, by the caller's own clock; the store compares that with the cluster's grace.
     pub dead_for: Duration,
-    /// This life's number, when it was a member before.
+    /// The incarnation of this node, if it was a member before.
     pub own: Incarnation,
     /// The presence that this process has subscribed.
     pub presence: Option<Nonce>,
-    /// The outbox's identity.
+    /// The identity of the outbox.
     pub producer: Producer,
-    /// Where this node itself knows it stopped receiving, and in which data set.
+    /// The position that this node knows it acknowledged, and its data set.
     pub cursor: Option<(MessageSeq, String)>,
     /// The id that this process had until now.
     pub rename_from: Option<NodeId>,
     /// A one-shot process of this host whose membership this process takes over.
     pub former: Option<Nonce>,
-    /// Whether the node takes no new work; `None` leaves it as it is.
+    /// Whether the node is draining; `None`: unchanged.
     pub draining: Option<bool>,
-    /// Which of its statements about itself this is: it rises whenever the node says something new.
+    /// The revision of its statement about itself: it rises whenever the node states something new.
     pub revision: u64,
-    /// Ids that this process had before renames, as it remembers them.
+    /// The ids that this process had before renames, as it remembers them.
     pub aliases: Vec<NodeId>,
-    /// Where receiving under this very id stopped, and in which data set, as this host kept it beside the node's own.
+    /// Where receiving under this very id stopped, and its data set, according to another store of this host.
     pub stood: Option<(MessageSeq, String)>,
-    /// Whether `cursor` was kept under another id than the one to join under.
+    /// Whether `cursor` belongs to another id than the one to join under.
     pub elsewhere: bool,
 }
 
 /// The answer to [`Join`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum JoinReply {
-    /// It is a member.
+    /// The node is a member.
     Joined {
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
-        /// Its life.
+        /// The incarnation.
         incarnation: Incarnation,
-        /// Since when.
+        /// When it joined.
         joined_at: ServerTime,
-        /// Where receiving goes on.
+        /// The position after which receiving continues.
         cursor: MessageSeq,
-        /// Ids that it had before a rename.
+        /// The ids that it had before renames.
         aliases: Vec<NodeId>,
         /// The data set.
         data: DataSet,
         /// Whether the presence was stored.
         registered: bool,
-        /// Where receiving stood under the id that a rename took, when that was a known one.
+        /// Where receiving had stopped under the id that a rename took, if that id was known.
         stood: Option<MessageSeq>,
     },
     /// Another process holds the id.
     Held {
-        /// Its life.
+        /// The incarnation of the holder.
         incarnation: Incarnation,
-        /// Its presence, if it registered one.
+        /// The presence of the holder, if it registered one.
         presence: Option<String>,
         /// Whether that presence is subscribed.
         present: bool,
         /// Whether it was registered on this server process.
         same_server: bool,
-        /// Until its deadline.
+        /// The time until its deadline.
         left: Duration,
-        /// Its metadata, JSON text.
+        /// Its metadata, as JSON text.
         metadata: String,
     },
-    /// Another process took the id over from this life.
+    /// Another process took over the id from this incarnation.
     Replaced,
 }

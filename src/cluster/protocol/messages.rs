@@ -1,4 +1,4 @@
-//! Messages as the stream holds them, and putting them there.
+//! Messages in the stream, and publishing them.
 //!
 //! Not here: packing (`crate::cluster::messages::packing`) and unpacking (`crate::cluster::messages::inbox`).
 
@@ -10,39 +10,39 @@ use crate::cluster::time::ServerTime;
 /// Several messages in one entry of the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed {
-    /// The place of the first one among its producer's own.
+    /// The producer sequence of the first message.
     pub first: u64,
-    /// How many.
+    /// The number of messages.
     pub count: u64,
     /// A JSON array of [`crate::cluster::messages::message::Message`].
     pub body: String,
 }
 
-/// Puts messages into the stream.
+/// Publishes messages to the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publish {
-    /// Who sends.
+    /// The sender.
     pub instance: Instance,
-    /// The data set that the caller speaks of.
+    /// The caller's data set.
     pub epoch: String,
-    /// The outbox's identity.
+    /// The identity of the outbox.
     pub producer: Producer,
-    /// How many messages the stream keeps.
+    /// The maximum number of messages in the stream.
     pub keep: u64,
-    /// How many bytes of unread messages the stream may hold; at most half of the store's memory, whatever is said here.
+    /// The maximum number of bytes of unread messages in the stream; never more than half of the store's memory.
     pub max_bytes: u64,
-    /// What to put.
+    /// The messages.
     pub entries: Vec<Packed>,
 }
 
 /// The answer to [`Publish`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishReply {
-    /// Written; the first message has this position, the others follow without holes.
+    /// The messages were written; the first one has this position, the others follow without holes.
     Written {
         /// The position of the first message.
         first: MessageSeq,
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
     },
     /// The first entry begins at or below the producer's mark: nothing was written.
@@ -52,16 +52,16 @@ pub enum PublishReply {
         /// The position of the message at the mark.
         seq: MessageSeq,
     },
-    /// The stream holds as much as it may, and members need it: nothing was written.
+    /// The stream is full of messages that members have not read: nothing was written.
     Full {
-        /// How many bytes it holds.
+        /// The bytes in it.
         held: u64,
-        /// How many it may hold; `None`: the store itself is full.
+        /// The maximum; `None`: the store itself is full.
         bound: Option<u64>,
-        /// The member that acknowledged least.
+        /// The member with the oldest acknowledged position.
         slowest: Option<NodeId>,
     },
-    /// The caller is not the life that the table knows.
+    /// The caller is not the incarnation in the member table.
     Refused(Identity),
 }
 
@@ -70,19 +70,19 @@ pub enum PublishReply {
 pub struct Entry {
     /// The position of its last message.
     pub last: MessageSeq,
-    /// Whose outbox it came from.
+    /// The identity of the outbox that it came from.
     pub producer: Producer,
-    /// Who sent it.
+    /// The sender.
     pub from: NodeId,
-    /// The place of the first message among its producer's own.
+    /// The producer sequence of the first message.
     pub first_own: u64,
-    /// How many messages.
+    /// The number of messages.
     pub count: u64,
-    /// When the stream took it.
+    /// When the entry was written.
     pub at: ServerTime,
     /// A JSON array of [`crate::cluster::messages::message::Message`].
     pub body: String,
-    /// No message stands between this position and the first one of the entry: where the newest may be lost, their numbers are
-    /// left out.
+    /// There is no message between this position and the first one of the entry: if the newest messages may be lost, their
+    /// sequence numbers are left out.
     pub after: Option<MessageSeq>,
 }

@@ -1,9 +1,9 @@
-//! What a node may ask of the shared store, and what the store answers: one pair for each transition.
+//! The calls of a node to the shared store, and the store's answers: one pair for each transition.
 //!
 //! 1. Every call is one atomic transition of the cluster's state; a lost answer leaves it unknown whether it happened.
-//! 2. Every call of a member names its life (id and incarnation); the store refuses another life inside the transition.
+//! 2. Every call of a member names its incarnation; inside the transition, the store refuses another incarnation.
 //!
-//! Not here: how a store does it (`crate::store`), when a node asks (`node/`).
+//! Not here: how a store executes them (`crate::store`), when a node makes them (`node/`).
 
 mod beat;
 mod census;
@@ -44,56 +44,57 @@ pub enum Call {
     Tick(Box<Tick>),
     /// See [`View`].
     View(View),
-    /// Ends the membership, gives up leadership.
+    /// Ends the membership, and gives up leadership.
     Leave {
-        /// Who leaves.
+        /// The caller.
         instance: Instance,
-        /// What it acknowledged.
+        /// The position that the caller acknowledged.
         acknowledged: Option<MessageSeq>,
     },
-    /// Gives up a term, stays a member.
+    /// Gives up a term; the caller stays a member.
     Resign {
-        /// Who resigns.
+        /// The caller.
         instance: Instance,
-        /// Which term.
+        /// The term.
         term: Term,
     },
     /// Asks the leader to make room.
     HandOver {
-        /// For whom.
+        /// The member to become leader.
         candidate: NodeId,
     },
     /// See [`Campaign`].
     Campaign(Box<Campaign>),
-    /// Stores which connection proves that the caller lives.
+    /// Stores the connection that proves that the caller is alive.
     Register {
-        /// Who.
+        /// The caller.
         instance: Instance,
-        /// The connection's nonce.
+        /// The nonce of the connection.
         presence: Nonce,
         /// The term that the caller holds.
         term: Option<Term>,
     },
-    /// Looks at the leader.
+    /// Reads the leader's record.
     Watch,
-    /// The leader looks at all members' presence, and declares dead whose was gone for the grace.
+    /// Checks the presence of all members, and declares those dead whose presence was gone for the grace. Only the leader
+    /// may call it.
     Sweep {
-        /// Who leads.
+        /// The leader.
         instance: Instance,
-        /// Under which term.
+        /// The leader's term.
         term: Term,
-        /// Members and their gone presence, at most 16.
+        /// Members and their presence that is gone, at most 16.
         dead: Vec<(NodeId, String)>,
     },
     /// See [`Publish`].
     Publish(Box<Publish>),
     /// Moves the caller's cursor forward.
     Acknowledge {
-        /// Who.
+        /// The caller.
         instance: Instance,
-        /// The data set that the caller speaks of.
+        /// The caller's data set.
         epoch: String,
-        /// Up to here.
+        /// The acknowledged position.
         seq: MessageSeq,
     },
     /// See [`LeaseCall`].
@@ -106,16 +107,16 @@ pub enum Call {
     Task(Box<TaskCall>),
     /// Counts leases and tasks; see [`struct@Census`].
     Census,
-    /// Shows the settings of the cluster, or changes them for all.
+    /// Returns the settings of the cluster, or changes them for all.
     Settings {
         /// The highest version that the caller has seen.
         known: u64,
-        /// What they shall be; `None`: shows them only.
+        /// The new settings; `None`: only returns them.
         wanted: Option<Shared>,
     },
 }
 
-/// The store's answer, of the same name as its [`Call`].
+/// The store's answer, with the same name as its [`Call`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// To [`Call::Join`].
@@ -126,27 +127,27 @@ pub enum Reply {
     View(Box<ViewReply>),
     /// To [`Call::Leave`] and [`Call::Resign`].
     Left {
-        /// Whether the caller is known.
+        /// Whether the store knows the caller.
         identity: Identity,
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
-        /// Whether a leadership was given up.
+        /// Whether leadership was given up.
         resigned: bool,
     },
     /// To [`Call::HandOver`].
     HandOver {
-        /// What came of it.
+        /// The result.
         outcome: HandOver,
-        /// Server time.
+        /// The server's time.
         now: ServerTime,
-        /// The record.
+        /// The leader's record.
         leader: Option<LeaderRecord>,
     },
     /// To [`Call::Campaign`].
     Campaign(Box<CampaignReply>),
     /// To [`Call::Register`].
     Registered {
-        /// Whether the caller is known.
+        /// Whether the store knows the caller.
         identity: Identity,
         /// Whether the presence was stored.
         registered: bool,
@@ -168,7 +169,7 @@ pub enum Reply {
     Acknowledge(Identity),
     /// To [`Call::Lease`].
     Lease(LeaseReply),
-    /// To [`Call::Once`], a grant for each key.
+    /// To [`Call::Once`]: a grant for each key.
     Once(Vec<OnceGrant>),
     /// To [`Call::Drain`].
     Drain(DrainReply),
@@ -180,28 +181,28 @@ pub enum Reply {
     Settings(Box<SettingsReply>),
 }
 
-/// The settings of the cluster, as the answer to [`Call::Settings`] shows them.
+/// The settings of the cluster, as the answer to [`Call::Settings`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsReply {
-    /// As they were; `None`: nobody set them yet.
+    /// The previous settings; `None`: there were none.
     pub before: Option<Versioned>,
-    /// As they are now.
+    /// The current settings.
     pub after: Option<Versioned>,
     /// The leader's record.
     pub leader: Option<LeaderRecord>,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The store did not answer, or the connection was lost: whether the call happened is unknown.
+    /// The store did not answer, or the connection was lost: it is unknown whether the call was executed.
     #[error("{0}")]
     Unavailable(String),
-    /// The store answers, but cannot do it now: it is full, read-only, loading, or lacks a right. Nothing happened, and the
-    /// same call may succeed once the cause, which the text names, is gone.
+    /// The store answers, but cannot execute the call now: it is full, read-only, loading, or lacks a permission. Nothing
+    /// happened; the same call may succeed once the cause, which the text names, is gone.
     #[error("{0}")]
     Unwritable(String),
-    /// The store answered with an error that nobody foresaw: a defect. Nothing happened.
+    /// The store answered with an unexpected error: a defect. Nothing happened.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,8 +1,8 @@
-//! The transitions of tasks: submitted, claimed, settled, cancelled, driven again, read.
+//! The transitions of tasks: submit, claim, settle, cancel, redrive, read.
 //!
-//! 1. A claim hands a task out under a token that no other claim of any task has; only this token, from the life that claimed,
-//!    settles it, and once it was completed or failed, or taken from its worker, the token settles nothing any more.
-//! 2. A call that names no life reads or decides for everybody: it needs no membership.
+//! 1. A claim hands a task out under a token that no other claim of any task has. Only this token, from the incarnation
+//!    that claimed, settles the task; once the task was completed or failed, or taken from its worker, the token is stale.
+//! 2. A call without an incarnation reads, or decides for everybody: it needs no membership.
 //!
 //! Not here: names, requirements, backoff (`crate::cluster::task`).
 
@@ -15,91 +15,91 @@ use std::time::Duration;
 /// A transition of tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskCall {
-    /// Adds tasks; one whose id exists is left as it is.
+    /// Adds tasks; a task whose id exists does not change.
     Submit {
-        /// Who submits.
+        /// The submitter.
         instance: Instance,
-        /// What, at most [`crate::cluster::task::BATCH_MAX`].
+        /// The tasks, at most [`crate::cluster::task::BATCH_MAX`].
         tasks: Vec<NewTask>,
-        /// How many bytes all kept tasks may take; of a store whose memory is limited, a quarter at most.
+        /// The maximum size of all kept tasks in bytes; if the store's memory is limited, never more than a quarter of it.
         max_bytes: u64,
     },
     /// See [`TaskClaim`].
     Claim(TaskClaim),
-    /// Takes back a claim that was given up without an answer, or was made twice, however late it arrives: the tasks that it was
-    /// handed out wait again without having used up an attempt, and for ten minutes it gets none.
+    /// Withdraws a claim that was given up without an answer, or was made twice, however late it arrives: its tasks wait
+    /// again without having used an attempt, and for ten minutes it gets none.
     Withdraw {
-        /// Who claimed.
+        /// The caller of the claim.
         instance: Instance,
         /// The kinds of the claim.
         kinds: Vec<TaskKind>,
-        /// Its nonce.
+        /// The nonce of the claim.
         nonce: Nonce,
-        /// The first token that it was told of, if it was: those tasks stay where they are.
+        /// The first token that the claim returned, if any: those tasks stay claimed.
         told: Option<TaskToken>,
     },
-    /// Says how claimed tasks go, each by itself.
+    /// Settles claimed tasks, each on its own.
     Settle {
-        /// Who claimed them.
+        /// The node that claimed them.
         instance: Instance,
-        /// Which, at most [`crate::cluster::task::BATCH_MAX`].
+        /// The settlements, at most [`crate::cluster::task::BATCH_MAX`].
         settlements: Vec<Settlement>,
     },
     /// Ends a task that has not ended: it becomes failed with the error `cancelled`.
     Cancel {
-        /// Which.
+        /// The id of the task.
         id: TaskId,
     },
     /// Makes a failed or dead task wait again, with all its attempts.
     Redrive {
-        /// Which.
+        /// The id of the task.
         id: TaskId,
     },
     /// Reads one task.
     Get {
-        /// Which.
+        /// The id of the task.
         id: TaskId,
     },
-    /// Reads several, newest first.
+    /// Reads several tasks, newest first.
     List {
-        /// In this state only.
+        /// Only tasks in this state.
         state: Option<TaskState>,
-        /// Of this kind only.
+        /// Only tasks of this kind.
         kind: Option<TaskKind>,
-        /// At most so many, at most [`crate::cluster::task::BATCH_MAX`].
+        /// The maximum number of tasks, at most [`crate::cluster::task::BATCH_MAX`].
         limit: u32,
     },
 }
 
-/// The store's answer, of the same name as its [`TaskCall`].
+/// The store's answer, with the same name as its [`TaskCall`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskReply {
     /// To [`TaskCall::Submit`].
     Submitted {
-        /// Whether the caller is known; otherwise nothing happened.
+        /// Whether the store knows the caller; otherwise nothing happened.
         identity: Identity,
-        /// One for each task, in the order of the call.
+        /// One result for each task, in the order of the call.
         results: Vec<Submitted>,
     },
     /// To [`TaskCall::Claim`].
     Claimed {
-        /// Whether the caller is known; otherwise nothing happened.
+        /// Whether the store knows the caller; otherwise nothing happened.
         identity: Identity,
-        /// The tasks, best first; fewer than asked for: there are no more that the caller can do now, or these hold
-        /// [`crate::cluster::task::CLAIM_BYTES`]. Who still wants some after it got some asks again, until nothing comes: only
-        /// a claim that found no more is told of the next one.
+        /// The tasks, highest priority first. Fewer than asked for: there are no more that the caller can do now, or these
+        /// hold [`crate::cluster::task::CLAIM_BYTES`]. A caller that wants more after it got some must ask again until
+        /// nothing comes: only a claim that found no more is notified of the next one.
         tasks: Vec<ClaimedTask>,
     },
     /// To [`TaskCall::Withdraw`].
     Withdrawn {
-        /// How many tasks wait again.
+        /// The number of tasks that wait again.
         tasks: u64,
     },
     /// To [`TaskCall::Settle`].
     Settled {
-        /// Whether the caller is known; otherwise nothing happened.
+        /// Whether the store knows the caller; otherwise nothing happened.
         identity: Identity,
-        /// One for each settlement, in the order of the call.
+        /// One result for each settlement, in the order of the call.
         results: Vec<Settled>,
     },
     /// To [`TaskCall::Cancel`] and [`TaskCall::Redrive`].
@@ -110,177 +110,177 @@ pub enum TaskReply {
     Tasks(Vec<TaskSummary>),
 }
 
-/// A task to be done.
+/// A task to submit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// Its name.
+    /// The id of the task.
     pub id: TaskId,
-    /// What sort of work.
+    /// The kind of work.
     pub kind: TaskKind,
-    /// JSON text, at most [`crate::cluster::task::CONTENT_MAX`] bytes.
+    /// The payload, as JSON text of at most [`crate::cluster::task::CONTENT_MAX`] bytes.
     pub payload: String,
-    /// What a worker must have.
+    /// The requirements on the node that gets it.
     pub requires: Requirements,
-    /// Its rank among those that are ready.
+    /// Tasks with a higher priority are claimed first.
     pub priority: Priority,
     /// How long it waits before it is ready, at most [`crate::cluster::task::DELAY_MAX`].
     pub delay: Duration,
-    /// How often it is handed out before it counts as dead: 1 to [`crate::cluster::task::ATTEMPTS_MAX`].
+    /// The maximum number of attempts; after the last failed one the task is dead: 1 to [`crate::cluster::task::ATTEMPTS_MAX`].
     pub max_attempts: u32,
-    /// How long a worker has for it, unless extended: from [`crate::cluster::task::TIMEOUT_MIN`] to
+    /// How long one attempt may take without an extension: from [`crate::cluster::task::TIMEOUT_MIN`] to
     /// [`crate::cluster::task::TIMEOUT_MAX`].
     pub timeout: Duration,
-    /// The submission's own nonce: the same task again with the same nonce is the same submission, and answered as it was.
+    /// The nonce of the submission: the same task with the same nonce is the same submission, and gets the same answer.
     pub nonce: Nonce,
 }
 
-/// What became of a [`NewTask`].
+/// The result for a [`NewTask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submitted {
-    /// It was added, now or already by an earlier call with the same nonce.
+    /// The task was added, now or already by an earlier call with the same nonce.
     New,
-    /// A task of this id exists from another submission; it was left as it is.
+    /// A task with this id exists from another submission; it did not change.
     Duplicate,
-    /// Its kind has ready tasks with too many different requirements, or there are too many kinds: it was not added.
+    /// Its kind has ready tasks with too many different requirements, or there are too many kinds: the task was not added.
     Overloaded,
-    /// The tasks that are kept take as many bytes as they may, though all that could be forgotten was: it was not added.
+    /// The tasks have reached their maximum size, although everything that could be forgotten was: the task was not added.
     Full,
 }
 
-/// Asks for tasks to work on. A draining member gets none.
+/// Claims tasks. A draining member gets none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskClaim {
-    /// Who asks.
+    /// The caller.
     pub instance: Instance,
-    /// Of these kinds only; empty: of any.
+    /// Only tasks of these kinds; empty: any kind.
     pub kinds: Vec<TaskKind>,
-    /// At most so many, at most [`crate::cluster::task::BATCH_MAX`].
+    /// The maximum number of tasks, at most [`crate::cluster::task::BATCH_MAX`].
     pub limit: u32,
-    /// The claim's own nonce: the same one again gets the same tasks, as far as they still run under it. Only the last claim of
-    /// a node with these kinds is remembered, so a node has one such claim under way.
+    /// The nonce of the claim: a repeated claim gets the same tasks, if they still run under it. Only the last claim of a
+    /// node with these kinds is remembered, so a node has one such claim under way.
     pub nonce: Nonce,
-    /// For the backoff of overdue tasks that the claim comes across.
+    /// For the backoff of overdue tasks that the claim finds.
     pub jitter: Jitter,
 }
 
-/// A task that was handed out.
+/// A claimed task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedTask {
-    /// Which.
+    /// The id of the task.
     pub id: TaskId,
     /// The token that settles it.
     pub token: TaskToken,
-    /// How often it has been handed out, this time included.
+    /// The number of times it was claimed, including this one.
     pub attempt: u32,
-    /// What sort of work.
+    /// The kind of work.
     pub kind: TaskKind,
-    /// JSON text.
+    /// The payload, as JSON text.
     pub payload: String,
     /// When it is taken from the worker, unless extended.
     pub expires_at: ServerTime,
 }
 
-/// How a claimed task goes.
+/// The settlement of a claimed task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
-    /// Which.
+    /// The id of the task.
     pub id: TaskId,
-    /// The token under which it was handed out.
+    /// The token under which it was claimed.
     pub token: TaskToken,
-    /// How.
+    /// The outcome.
     pub verdict: Verdict,
 }
 
 /// See [`Settlement`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// It needs its timeout once more, from now.
+    /// It needs its full timeout again, from now.
     Extend,
     /// It is done.
     Complete {
-        /// JSON text, at most [`crate::cluster::task::CONTENT_MAX`] bytes.
+        /// The result as JSON text, at most [`crate::cluster::task::CONTENT_MAX`] bytes.
         result: Option<String>,
     },
     /// It failed.
     Fail {
         /// Why, at most [`crate::cluster::task::ERROR_MAX`] bytes.
         error: String,
-        /// Whether it is tried again, as far as it has attempts left.
+        /// Whether it is retried, if it has attempts left.
         retry: bool,
         /// For the backoff.
         jitter: Jitter,
     },
 }
 
-/// What became of a [`Settlement`].
+/// The result of a [`Settlement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// It was accepted, now or already by an earlier call with the same token and verdict.
     Accepted {
-        /// The task's state now.
+        /// The state of the task now.
         state: TaskState,
-        /// When it is taken from its worker (running), or ready again (delayed).
+        /// When it is taken from its worker (running), or becomes ready again (delayed).
         due_at: Option<ServerTime>,
     },
-    /// The token settles the task no more: another one, or none, does.
+    /// The token is stale: another token, or none, settles the task.
     Stale,
     /// There is no such task (any more).
     NotFound,
 }
 
-/// What became of a [`TaskCall::Cancel`] or [`TaskCall::Redrive`].
+/// The result of a [`TaskCall::Cancel`] or [`TaskCall::Redrive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskChange {
-    /// It happened; the task's state now.
+    /// The task changed; this is its state now.
     Yes(TaskState),
-    /// The task's state does not allow it, and stays.
+    /// The task's state does not allow the change; this is its state.
     No(TaskState),
     /// There is no such task (any more).
     NotFound,
 }
 
-/// A task without its contents.
+/// A task without payload and result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskSummary {
-    /// Which.
+    /// The id of the task.
     pub id: TaskId,
-    /// What sort of work.
+    /// The kind of work.
     pub kind: TaskKind,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// What a worker must have.
+    /// The requirements on the node that gets it.
     pub requires: Requirements,
-    /// Its rank among those that are ready.
+    /// Tasks with a higher priority are claimed first.
     pub priority: Priority,
-    /// How often it was handed out.
+    /// The number of times it was claimed.
     pub attempts: u32,
-    /// How often it is handed out at most.
+    /// The maximum number of times it is claimed.
     pub max_attempts: u32,
-    /// How long a worker has for it.
+    /// How long one attempt may take without an extension.
     pub timeout: Duration,
-    /// Who submitted it.
+    /// The submitter.
     pub submitted_by: NodeId,
-    /// Who works on it, or worked on it last.
+    /// The node that has claimed it, or was the last to do so.
     pub node_id: Option<NodeId>,
     /// The token of its last claim.
     pub token: Option<TaskToken>,
     /// When it was submitted.
     pub created_at: ServerTime,
-    /// When its state changed last.
+    /// When it entered its state.
     pub changed_at: ServerTime,
-    /// When it is taken from its worker (running), or ready (delayed).
+    /// When it is taken from its worker (running), or becomes ready (delayed).
     pub due_at: Option<ServerTime>,
     /// Why its last attempt failed, or why it ended.
     pub error: Option<String>,
 }
 
-/// A task with its contents.
+/// A task with payload and result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// All but the contents.
+    /// Everything except payload and result.
     pub summary: TaskSummary,
-    /// JSON text.
+    /// The payload, as JSON text.
     pub payload: String,
-    /// JSON text, of a task that is done and left one.
+    /// The result as JSON text, if the task is done and has one.
     pub result: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! One subscriber's way through the log of events.
+//! One subscriber's feed from the log of events.
 //!
-//! Not here: the log (`super`), what a subscription filters (`crate::rpc`).
+//! Not here: the log (`super`), the filters of subscriptions (`crate::rpc`).
 
 use super::Hub;
 use crate::cluster::event::{Event, LocalFact};
@@ -9,22 +9,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What a subscriber wants to see.
+/// The options of a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FeedOptions {
-    /// Go on behind this event; `None`: from now on.
+    /// Resume after this event; `None`: only new events.
     pub after: Option<EventSeq>,
-    /// Whether messages are delivered as events too (they stay unacknowledged).
+    /// Whether messages are delivered as events, too (they stay unacknowledged).
     pub messages: bool,
 }
 
-/// A stream of events for one subscriber. What a slow reader missed comes as a gap event.
+/// A stream of events for one subscriber. Events that a slow reader missed are reported as a gap event.
 pub trait EventFeed: Send + Sync + 'static {
     /// The next event; `None` once the node has stopped.
     fn next(&mut self) -> impl Future<Output = Option<Event>> + Send;
 }
 
-/// A running node's feed. Bounded: a reader that is too slow finds a gap event.
+/// The feed of a running node. Bounded: a reader that is too slow gets a gap event.
 #[derive(Debug)]
 pub struct Feed {
     pub(crate) hub: Arc<Hub>,

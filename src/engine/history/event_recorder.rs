@@ -1,10 +1,11 @@
-//! The cluster's events, brought from Redis' stream into the history's store once for the whole cluster.
+//! Copies the cluster's events from the stream in Redis into the history store, once for the whole cluster.
 //!
-//! 1. The leader brings them. Another node does only where the store is behind by more than [`LATE`]: the leader may have no
-//!    such store.
-//! 2. What is brought twice is one event; what the store does not take now is still in Redis' stream later.
+//! 1. The leader copies them. Another node does so only if the store is behind by more than [`LATE`], because the leader
+//!    may have no such store.
+//! 2. An event that is copied twice is stored once; an event that the store does not accept now is still in the stream
+//!    later.
 //!
-//! Not here: heartbeats (`recorder.rs`), the events' way to subscribers (`crate::engine::events`).
+//! Not here: heartbeats (`recorder.rs`), delivering events to subscribers (`crate::engine::events`).
 
 use crate::clock;
 use crate::cluster::ids::EventSeq;
@@ -18,18 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How soon the leader brings what it heard.
+/// The pause between two copies by the leader.
 const EVENT_FLUSH_DELAY: Duration = Duration::from_secs(1);
-/// How often other nodes look whether anybody brings events.
+/// How often other nodes check whether events are being copied.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-/// An event that is missing for so long is brought by whoever sees that.
+/// The age of a missing event after which any node copies it.
 const LATE: Duration = Duration::from_mins(1);
 /// The pause after a failure.
 const WRITE_RETRY_DELAY: Duration = Duration::from_secs(5);
-/// How many events are brought at once.
+/// The maximum number of events of one copy.
 const PAGE: usize = 500;
 
-/// See the module's text.
+/// See the head of this file.
 pub(super) struct EventRecorder<S> {
     pub(super) store: Arc<S>,
     pub(super) redis: Arc<RedisStore>,
@@ -37,11 +38,11 @@ pub(super) struct EventRecorder<S> {
     pub(super) status: watch::Receiver<Status>,
 }
 
-/// Up to where the events of a data set are in the store.
+/// The data set and the position up to which its events are in the store.
 type Recorded = Option<(String, EventSeq)>;
 
 impl<S: HistoryStore> EventRecorder<S> {
-    /// Runs as long as the node does.
+    /// Runs until the node is gone.
     pub(super) async fn run(self) {
         let mut recorded: Recorded = None;
         let mut looked = clock::now();
@@ -52,7 +53,7 @@ impl<S: HistoryStore> EventRecorder<S> {
                 Ok(()) => refused = false,
                 Err(fault) => {
                     if matches!(fault, HistoryFault::Refused(_)) && !std::mem::replace(&mut refused, true) {
-                        tracing::warn!(%fault, "the history does not take the cluster's events");
+                        tracing::warn!(error = %fault, "cannot write cluster events to the history; retrying");
                     }
                     recorded = None;
                     tokio::time::sleep(WRITE_RETRY_DELAY).await;

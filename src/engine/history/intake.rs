@@ -1,9 +1,9 @@
-//! Where the node puts its samples, without waiting for anything.
+//! The queue of samples that the node fills without waiting.
 //!
-//! 1. Bounded: what comes while [`MAX_WAITING_SAMPLES`] samples wait is dropped, counted, and told to the log once a minute.
-//! 2. A sample counts as unrecorded until a store confirmed it.
+//! 1. Bounded: beyond [`MAX_WAITING_SAMPLES`] samples are dropped, counted, and reported in the log once a minute.
+//! 2. A sample counts as unrecorded until a store has confirmed it.
 //!
-//! Not here: what becomes of them (`recorder.rs`).
+//! Not here: recording the samples (`recorder.rs`).
 
 use super::super::metrics::Metrics;
 use crate::clock;
@@ -15,24 +15,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How many samples wait for the recorder at most.
+/// The maximum number of samples that wait for the recorder.
 const MAX_WAITING_SAMPLES: usize = 10_000;
-/// How many unrecorded samples are remembered for those who read the history.
+/// The maximum number of unrecorded samples that readers of the history get from here.
 const REMEMBERED: usize = 1_000;
-/// How often the log is told of dropped samples.
+/// How often dropped samples are reported in the log.
 const TELL_EVERY: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 struct Waiting {
     queue: VecDeque<Sample>,
     unrecorded: VecDeque<Sample>,
-    /// The last summary, which the next sample may belong to.
+    /// The last summary; the next sample may belong to it.
     summary: Option<Summary>,
     dropped: u64,
     told: Option<Moment>,
 }
 
-/// See the module's text.
+/// See the head of this file.
 pub(super) struct Intake {
     waiting: Mutex<Waiting>,
     came: Notify,
@@ -40,7 +40,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// `summary`: what went before in the life that the samples go on with.
+    /// An empty queue; `summary` is the unfinished summary that the next samples of the same incarnation continue.
     pub(super) fn new(metrics: Arc<Metrics>, summary: Option<Summary>) -> Arc<Self> {
         let waiting = Mutex::new(Waiting { summary, ..Waiting::default() });
         Arc::new(Self { waiting, came: Notify::new(), metrics })
@@ -50,7 +50,7 @@ impl Intake {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a sample.
+    /// Queues a sample.
     pub(super) fn put(&self, sample: Sample) {
         let mut waiting = self.waiting();
         if waiting.queue.len() >= MAX_WAITING_SAMPLES {
@@ -68,14 +68,14 @@ impl Intake {
         self.came.notify_one();
     }
 
-    /// Resolves when a sample waits.
+    /// Waits until there is a sample.
     pub(super) async fn some(&self) {
         while self.waiting().queue.is_empty() {
             self.came.notified().await;
         }
     }
 
-    /// Takes the oldest samples out, with the summaries that they belong to; `None`: none wait.
+    /// Takes the oldest samples, with the summaries that they belong to; `None`: there are none.
     pub(super) fn take(&self, most: usize) -> Option<Batch> {
         let mut waiting = self.waiting();
         let count = waiting.queue.len().min(most);
@@ -96,18 +96,18 @@ impl Intake {
         (count > 0).then_some(Batch { samples, summaries, unsure: false })
     }
 
-    /// A store has these samples.
+    /// Marks samples as recorded: a store has confirmed them.
     pub(super) fn recorded(&self, samples: &[Sample]) {
         let names: std::collections::BTreeSet<_> = samples.iter().map(super::name).collect();
         self.waiting().unrecorded.retain(|known| !names.contains(&super::name(known)));
     }
 
-    /// The samples that no store has confirmed, oldest first; of very many, the newest.
+    /// The samples that no store has confirmed, oldest first, at most the newest [`REMEMBERED`].
     pub(super) fn unrecorded(&self) -> Vec<Sample> {
         self.waiting().unrecorded.iter().cloned().collect()
     }
 
-    /// Samples were given up.
+    /// Counts samples that were given up, and reports them in the log.
     pub(super) fn dropped(&self, samples: u64) {
         if samples == 0 {
             return;
@@ -125,12 +125,12 @@ impl Intake {
         };
         tracing::warn!(
             dropped = told,
-            "heartbeats are missing in the history: there is no room left for those that wait"
+            "heartbeats are missing from the history: the queue of unrecorded heartbeats is full"
         );
     }
 }
 
-/// Whether the last one of a summary's beats is among these samples.
+/// Whether the last heartbeat of a summary is among these samples.
 fn holds(summary: &Summary, samples: &[Sample]) -> bool {
     samples.iter().any(|sample| {
         (&sample.node_id, sample.incarnation, sample.number)

@@ -1,17 +1,17 @@
-//! The history of this node's heartbeats and of the cluster's events, on its way to where it is kept, and read back.
+//! The history of this node's heartbeats and of the cluster's events: recording it, and reading it back.
 //!
 //! ```text
-//!                 ┌─ MongoDB: intake ─▶ spool (disk) ─▶ recorder ─▶ store     chronicle: events, by the leader
+//!                 ┌─ MongoDB: intake ─▶ spool (disk) ─▶ recorder ─▶ store     event recorder: events, by the leader
 //!  driver ─▶ sample
 //!                 └─ Redis: back into the pure node, whose next tick carries it
 //! ```
 //!
-//! 1. Nothing here is ever waited for by a heartbeat or by an answer to another question.
-//! 2. A sample is recorded once; what cannot be recorded is counted and told.
+//! 1. No heartbeat and no other answer ever waits for anything here.
+//! 2. A sample is recorded once; samples that cannot be recorded are counted and reported.
 //!
-//! `reading.rs` what clients ask · `single.rs` a one-shot heartbeat's sample.
+//! `reading.rs` answers clients, `single.rs` records a one-shot heartbeat.
 //!
-//! Not here: the stores (`crate::store`), what a report says (`crate::cluster::history`).
+//! Not here: the stores (`crate::store`), the content of a report (`crate::cluster::history`).
 
 mod event_recorder;
 mod intake;
@@ -46,24 +46,24 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What names a sample.
+/// What identifies a sample: the node, its incarnation, and the number of the heartbeat.
 type Name<'a> = (&'a NodeId, Incarnation, u64);
 
 fn name(sample: &Sample) -> Name<'_> {
     (&sample.node_id, sample.incarnation, sample.number)
 }
 
-/// Where a node's history goes.
+/// Where the history of a node is recorded.
 pub(crate) enum History {
-    /// None is kept.
+    /// Nowhere.
     Off,
-    /// The node's ticks carry it.
+    /// In Redis, carried by the node's heartbeats.
     Carried(Arc<Stores>),
-    /// A recorder brings it.
+    /// In MongoDB, by a recorder.
     Brought(Brought),
 }
 
-/// The way to a recorder.
+/// The connection to a recorder.
 pub(crate) struct Brought {
     store: Arc<Stores>,
     intake: Arc<Intake>,
@@ -71,7 +71,7 @@ pub(crate) struct Brought {
     ended: watch::Receiver<bool>,
 }
 
-/// What the recorder's tasks need of the node.
+/// What the tasks of the recorder need from the node.
 pub(super) struct Surroundings<'a> {
     pub(super) state_dir: &'a StateDir,
     /// A name that no other process has.
@@ -83,7 +83,8 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl History {
-    /// The history of a node that runs, with its tasks. `summary`: of the life that it goes on with.
+    /// Starts the history of a running node, with its tasks. `summary` is the unfinished summary of the incarnation that it
+    /// continues.
     pub(super) fn begin(
         store: Option<Stores>,
         summary: Option<Summary>,
@@ -117,7 +118,7 @@ impl History {
         Arc::new(Self::Brought(Brought { store, intake, ending, ended }))
     }
 
-    /// Takes a sample; one that the node itself has to carry is given back.
+    /// Takes a sample; returns it if the node itself has to carry it.
     pub(super) fn take(&self, sample: Sample) -> Option<Sample> {
         match self {
             Self::Off => None,
@@ -129,7 +130,7 @@ impl History {
         }
     }
 
-    /// Records what waits, as far as that goes within `patience`; `carried`: what the node still has to carry.
+    /// Records what waits, for at most `patience`; `carried` are the samples that the node has not sent yet.
     pub(super) async fn finish(&self, carried: Vec<Sample>, patience: Duration) {
         match self {
             Self::Off => {}
@@ -140,14 +141,16 @@ impl History {
                 let batch = Batch { samples: carried, summaries: Vec::new(), unsure: true };
                 match tokio::time::timeout(patience, store.record(&batch)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(why)) => tracing::debug!(%why, "the last heartbeats are missing in the history"),
-                    Err(_) => tracing::debug!("the last heartbeats are missing in the history: Redis did not answer"),
+                    Ok(Err(why)) => tracing::debug!(error = %why, "the last heartbeats are missing from the history"),
+                    Err(_) => tracing::debug!(
+                        "the last heartbeats are missing from the history: Redis did not answer in time"
+                    ),
                 }
             }
             Self::Brought(brought) => {
                 brought.ending.send_replace(Some(clock::now() + patience));
                 let mut ended = brought.ended.clone();
-                // A disk that hangs must not hold up the end; what is on it stays there.
+                // A disk that hangs must not delay the end; samples on it stay there.
                 let _ =
                     tokio::time::timeout(patience + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
             }
@@ -162,7 +165,7 @@ impl History {
         }
     }
 
-    /// Samples that wait for the recorder.
+    /// The samples that wait for the recorder.
     fn unrecorded(&self) -> Vec<Sample> {
         match self {
             Self::Off | Self::Carried(_) => Vec::new(),
@@ -171,7 +174,7 @@ impl History {
     }
 }
 
-/// The sample of a heartbeat; `lag`: how many messages wait for the node.
+/// The sample of a heartbeat; `lag` is the number of unacknowledged messages.
 pub(super) fn sample(beaten: Beaten, lag: u64, memory: u64) -> Sample {
     Sample {
         node_id: beaten.instance.node_id,

@@ -1,6 +1,6 @@
-//! Answers questions about the history, from the store and from what this node has not recorded yet.
+//! Answers queries about the history, from the store and from the samples that this node has not recorded yet.
 //!
-//! 1. An answer takes [`READ_TIMEOUT`] at most, whatever the store does, and holds up no other.
+//! 1. An answer takes at most [`READ_TIMEOUT`], and delays no other answer.
 //!
 //! Not here: recording (`recorder.rs`).
 
@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long the store may take.
+/// How long the store has to answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// How far back a report looks that says nothing else.
+/// The default length of a report.
 const A_DAY: Duration = Duration::from_hours(24);
 
 impl Past for RunningNode {
@@ -47,15 +47,15 @@ impl Past for RunningNode {
 }
 
 impl RunningNode {
-    /// The samples that the node still carries.
+    /// The samples that the node has not sent with a heartbeat yet.
     pub(in super::super) async fn carried(&self) -> Vec<Sample> {
         let (answer, outcome) = oneshot::channel();
-        // A node that has stopped carries none.
+        // A node that has stopped has none.
         let _ = self.node.send(Msg::Carried(answer)).await;
         outcome.await.unwrap_or_default()
     }
 
-    /// The server's time at this moment; before Redis answered for the first time, this host's.
+    /// The server's time now; until Redis has answered once, this host's time.
     fn server_time(&self) -> ServerTime {
         match self.hub.server_time() {
             ServerTime(0) => ServerTime(clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0)),
@@ -63,7 +63,7 @@ impl RunningNode {
         }
     }
 
-    /// The cluster as this node sees it.
+    /// The state of the cluster as this node sees it.
     async fn present(&self, now: ServerTime) -> Present {
         let interval = Some(self.status.borrow().interval);
         let nothing = Present { as_of: now, interval, ..Present::default() };
@@ -93,16 +93,16 @@ async fn within<T>(source: Source, reading: impl Future<Output = Result<T, Histo
             Error::Overloaded { what: format!("MongoDB does not answer ({why})"), retry_after: RETRY_AFTER }
         }
         (Source::Mongodb, HistoryFault::Refused(why)) => {
-            let what = format!("MongoDB refuses to read the history ({why})");
-            Error::NotConfigured { what, key: "mongodb.uri to a user and database that may be read" }
+            let what = format!("MongoDB refuses to let this node read the history ({why})");
+            Error::NotConfigured { what, key: "mongodb.uri to a user who may read the database" }
         }
     })
 }
 
-/// A store's page with samples that the store may lack.
+/// A page of the store, merged with samples that the store may lack.
 fn merged(mut page: HistoryPage, own: impl Iterator<Item = Sample>, query: &HistoryQuery) -> HistoryPage {
     let known: BTreeSet<_> = page.samples.iter().map(|s| (s.node_id.clone(), s.incarnation, s.number)).collect();
-    // Of a page that is not the whole answer, what is older than its first one was left out on purpose.
+    // If the page is not the whole answer, samples older than its first one were left out on purpose.
     let oldest = page.samples.first().filter(|_| page.more).map(|sample| sample.at);
     let wanted = |sample: &Sample| {
         query.node_id.as_ref().is_none_or(|id| *id == sample.node_id)

@@ -1,14 +1,15 @@
-//! From the node's samples to the store: taken in batches, kept in the spool, recorded in order, confirmed.
+//! Moves the node's samples to the store: takes them in batches, keeps them in the spool, records them in order.
 //!
 //! ```text
 //!  node ──▶ intake (memory) ──▶ spool (disk) ──▶ store ──▶ confirmed, gone from the spool
 //! ```
 //!
-//! 1. At most one batch is taken in a second, and at most one is on its way to the store; nobody waits for either.
-//! 2. A batch whose fate is unknown goes again as unsure, and stays in the spool until the store confirmed it.
-//! 3. The log is told once when the store is lost, and once when it is back.
+//! 1. At most one batch per second is taken, and at most one is on its way to the store; nothing waits for either.
+//! 2. A batch whose outcome is unknown is sent again, marked as unsure, and stays in the spool until the store has
+//!    confirmed it.
+//! 3. The loss of the store is logged once, and so is its return.
 //!
-//! Not here: which samples a store has already (`crate::store::mongodb`), events (`event_recorder.rs`).
+//! Not here: recognizing samples that the store already has (`crate::store::mongodb`), events (`event_recorder.rs`).
 
 use super::super::metrics::Metrics;
 use super::intake::Intake;
@@ -22,30 +23,30 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// How many samples go to the store at once.
+/// The maximum number of samples of one write to the store.
 const PORTION: usize = 500;
-/// The pause between two batches that are taken in.
+/// The pause between two batches.
 const PACE: Duration = Duration::from_secs(1);
-/// The first pause after a failure; it doubles.
+/// The first pause after a failure; each further failure doubles it.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The longest pause.
+/// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// After this time without an answer the store counts as lost; the call goes on.
+/// How long the store has to answer before it counts as lost; the call itself continues.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// See the module's text.
+/// See the head of this file.
 pub(super) struct Recorder<S> {
     pub(super) store: Arc<S>,
     pub(super) intake: Arc<Intake>,
     pub(super) spool: Arc<Mutex<Spool>>,
     pub(super) metrics: Arc<Metrics>,
-    /// Set when the node ends: until when there is time.
+    /// Set when the node ends: the deadline for the recorder.
     pub(super) ending: watch::Receiver<Option<Moment>>,
-    /// Becomes true when the recorder has done what it could by then.
+    /// Becomes true when the recorder has ended.
     pub(super) ended: watch::Sender<bool>,
 }
 
-/// A batch on its way.
+/// A batch on its way to the store.
 struct Flight {
     entries: usize,
     samples: Vec<Sample>,
@@ -54,7 +55,7 @@ struct Flight {
 
 type Landed = Result<(), HistoryFault>;
 
-/// What the recorder knows of the store.
+/// The state of the recorder.
 #[derive(Default)]
 struct Course {
     flight: Option<Flight>,
@@ -66,7 +67,7 @@ struct Course {
 }
 
 impl<S: HistoryStore> Recorder<S> {
-    /// Runs as long as the node does.
+    /// Runs until the node is gone.
     pub(super) async fn run(self) {
         let mut course = Course::default();
         self.with(Spool::take_over).await;
@@ -93,7 +94,7 @@ impl<S: HistoryStore> Recorder<S> {
         }
     }
 
-    /// Works on the spool beside the loop.
+    /// Runs an operation on the spool on a blocking thread.
     async fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Spool) -> R + Send + 'static) -> Option<R> {
         let spool = Arc::clone(&self.spool);
         let working = tokio::task::spawn_blocking(move || {
@@ -107,15 +108,15 @@ impl<S: HistoryStore> Recorder<S> {
                 Some(outcome)
             }
             Err(error) => {
-                tracing::error!(%error, "work on the history's spool broke down");
+                tracing::error!(%error, "an operation on the history spool failed unexpectedly");
                 None
             }
         }
     }
 
-    /// How many samples wait behind the intake.
+    /// The number of samples in the spool, in all and on disk.
     fn count(&self) -> (usize, usize) {
-        // Nobody holds it now: the loop waits for each piece of work.
+        // The lock is free: the loop waits for each operation on the spool.
         let spool = self.spool.lock().unwrap_or_else(PoisonError::into_inner);
         (spool.waiting(), spool.on_disk())
     }
@@ -129,7 +130,7 @@ impl<S: HistoryStore> Recorder<S> {
         }
     }
 
-    /// Sends the next portion, if it is time.
+    /// Sends the next batch, if it is due.
     async fn depart(&self, course: &mut Course) {
         if course.flight.is_some() || course.next_try > clock::now() {
             return;
@@ -158,7 +159,7 @@ impl<S: HistoryStore> Recorder<S> {
                 course.failures = 0;
                 if std::mem::take(&mut course.lost) {
                     let waiting = self.count().0;
-                    tracing::info!(waiting, "the history is recorded again; what waited is brought now");
+                    tracing::info!(waiting, "history recording resumed; recording the heartbeats that waited");
                 }
             }
             Err(fault) => {
@@ -174,16 +175,16 @@ impl<S: HistoryStore> Recorder<S> {
     fn lose(&self, course: &mut Course, why: &str) {
         if !std::mem::replace(&mut course.lost, true) {
             tracing::warn!(
-                "the history cannot be recorded now: {why}; heartbeats wait on this host's disk and are recorded later"
+                "cannot record the history: {why}; heartbeats are kept on this host's disk and recorded later"
             );
         }
     }
 
-    /// The node ends: what waits is recorded within the time that is left, else it stays on disk.
+    /// Ends the recorder: records what waits until `end`; the rest stays on disk.
     async fn finish(self, mut course: Course, end: Moment) {
         self.take_in().await;
         let left = end.since(clock::now());
-        let bring = async {
+        let recording = async {
             while !course.lost {
                 if let Some(landed) = course.carrier.join_next().await {
                     self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
@@ -194,7 +195,7 @@ impl<S: HistoryStore> Recorder<S> {
                 }
             }
         };
-        let in_time = tokio::time::timeout(left, bring).await.is_ok();
+        let in_time = tokio::time::timeout(left, recording).await.is_ok();
         let (waiting, on_disk) = self.count();
         if waiting > 0 {
             let took_ms = millis(left);
@@ -203,7 +204,7 @@ impl<S: HistoryStore> Recorder<S> {
                 on_disk,
                 in_time,
                 took_ms,
-                "heartbeats wait to be recorded by the next process of this host"
+                "some heartbeats are not recorded yet; the next process on this host records them"
             );
         }
         self.with(Spool::close).await;
@@ -213,7 +214,7 @@ impl<S: HistoryStore> Recorder<S> {
 }
 
 fn broke_down(error: tokio::task::JoinError) -> Landed {
-    Err(HistoryFault::Unavailable(format!("recording broke down: {error}")))
+    Err(HistoryFault::Unavailable(format!("recording failed unexpectedly: {error}")))
 }
 
 async fn wait(until: Moment, now: Moment, what: impl Future<Output = ()>) {

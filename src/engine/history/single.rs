@@ -1,7 +1,8 @@
-//! The sample of a one-shot heartbeat, recorded by its own process.
+//! Records the sample of a one-shot heartbeat, in the process of that heartbeat.
 //!
-//! 1. It takes [`RECORD_TIMEOUT`] at most, after the heartbeat is done.
-//! 2. What MongoDB does not take in that time waits on this host's disk for the next process; what Redis does not take is lost.
+//! 1. It takes at most [`RECORD_TIMEOUT`], after the heartbeat is done.
+//! 2. What MongoDB does not accept in that time waits on this host's disk for the next process; what Redis does not accept
+//!    is lost.
 //!
 //! Not here: the heartbeat (`super::super::oneshot`).
 
@@ -15,30 +16,30 @@ use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
 use crate::store::mongodb::Patience;
 use std::time::Duration;
 
-/// How long it may take.
+/// How long recording may take.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
-/// What a process waits for that has no time. A write of an earlier one that still lies in a frozen server is waited for only shortly:
-/// at worst that one heartbeat is recorded twice.
+/// The waiting times of a process that must end soon. It waits only shortly for a write of an earlier process that may
+/// still reach a frozen server: at worst that one heartbeat is recorded twice.
 const HURRIED: Patience =
     Patience { write: RECORD_TIMEOUT, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
-/// How many samples of earlier processes are brought along at most.
+/// The maximum number of samples of earlier processes that are recorded along with it.
 const PORTION: usize = 500;
 
-/// What a one-shot heartbeat knows of itself.
+/// The facts about a one-shot heartbeat.
 #[derive(Debug, Clone)]
 pub struct OneBeat {
     /// The heartbeat.
     pub beat: Beat,
-    /// Its place among those of its life.
+    /// The number of the heartbeat within its incarnation.
     pub number: u64,
-    /// From the process's first attempt to the answer.
+    /// The time from the first attempt of the process to the answer.
     pub delay: Duration,
-    /// The interval that governs the cluster.
+    /// The heartbeat interval of the cluster.
     pub interval: Duration,
 }
 
 impl OneBeat {
-    /// Adds it to the summary of its ten minutes.
+    /// Adds the heartbeat to the summary of its ten minutes.
     pub fn sum_up(&self, summary: &mut Option<Summary>) {
         let sample = self.sample();
         if !summary.as_mut().is_some_and(|summary| summary.add(&sample)) {
@@ -68,7 +69,8 @@ impl OneBeat {
     }
 }
 
-/// Records a one-shot heartbeat. `summary`: what its ten minutes add up to with it; `process`: a name that no other process has.
+/// Records a one-shot heartbeat. `summary` is the summary of its ten minutes including it; `process` is a name that no
+/// other process has.
 pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
     let source = store.source();
     let store = match store {
@@ -84,7 +86,7 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
     };
     if source == Source::Redis {
         if let Some(why) = why {
-            tracing::warn!("this heartbeat is missing in the history: {why}");
+            tracing::warn!("this heartbeat is missing from the history: {why}");
         }
         return;
     }
@@ -93,21 +95,24 @@ pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &One
         Some(why) => {
             spool.go_on();
             let kept = spool.append(Batch { unsure: true, ..batch }) && spool.on_disk() > 0;
-            let then =
-                if kept { "the next process of this host brings it" } else { "and it could not be kept on disk" };
-            tracing::warn!("MongoDB did not take this heartbeat ({why}); {then}");
+            let then = if kept {
+                "the next process on this host records it"
+            } else {
+                "it could not be saved on disk either and is lost"
+            };
+            tracing::warn!("MongoDB did not record this heartbeat ({why}); {then}");
         }
         None => {
             spool.take_over();
-            let bring = async {
+            let recording = async {
                 while let Some(portion) = spool.front(PORTION) {
                     store.record(&portion.batch).await?;
                     spool.confirm(portion.entries);
                 }
                 Ok::<(), HistoryFault>(())
             };
-            // What is not brought in time stays on disk.
-            let _ = tokio::time::timeout(end.since(clock::now()), bring).await;
+            // What is not recorded in time stays on disk.
+            let _ = tokio::time::timeout(end.since(clock::now()), recording).await;
         }
     }
     spool.close();

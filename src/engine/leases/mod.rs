@@ -1,12 +1,13 @@
-//! Leases and what runs once, for this node's clients.
+//! Leases and `run_once` for the clients of this node.
 //!
-//! 1. Every acquisition has a request id, the client's or its own, so that a call whose answer was lost is granted once.
-//! 2. Who waits has one place in the queue, and one task here; both end when the wait ends, also when the client goes away.
-//! 3. A grant that nobody is told of, under a request id that nobody knows, is given back.
+//! 1. Every acquisition has a request id, the client's or a generated one, so that a call whose answer was lost is granted
+//!    only once.
+//! 2. A waiter has one place in the queue and one task here; both end when the wait ends or the client goes away.
+//! 3. A grant that could not be delivered, and whose request id the client does not know, is given back.
 //!
-//! `once.rs` is what runs once, `waiting.rs` one acquisition from its first call to its end; `watch.rs` what a waiter sees of a holder.
+//! `once.rs` has `run_once`, `waiting.rs` one acquisition from its first call to its end.
 //!
-//! Not here: who is granted what (`crate::store`), the leadership's own rules (`crate::cluster::node`).
+//! Not here: granting (`crate::store`), the rules of the leadership (`crate::cluster::node`).
 
 pub mod holder;
 mod once;
@@ -32,21 +33,21 @@ use tracing::Instrument;
 use waiting::Waiting;
 use wall::Wall;
 
-/// How many acquisitions may be under way.
+/// The maximum number of acquisitions under way.
 const MAX_PENDING_ACQUISITIONS: usize = 10_000;
 
-/// See the module's text.
+/// See the head of this file.
 pub(crate) struct Leases {
     caller: Caller,
     cleanup: CleanupQueue,
-    /// Who is called by which ticket.
+    /// The waiters by ticket; notifying one makes it ask again.
     waiters: Mutex<HashMap<Nonce, Arc<Notify>>>,
     background: BackgroundTasks,
-    /// The server and data set of the last answers, and since when.
+    /// The server and data set of the latest answers, and since when they are the same.
     served: Mutex<Option<(ServerId, String, Moment)>>,
-    /// Requests of [`Self::run_once`] whose calls are under way or being withdrawn.
+    /// The requests of [`Self::run_once`] with calls that are under way or being withdrawn.
     pending: PendingCounts,
-    /// This process, as its calls are told apart, and how many it has made.
+    /// The id of this process in its calls, and the number of calls it has made.
     calls: (Nonce, AtomicU64),
     wall: Mutex<Wall>,
 }
@@ -55,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A ticket's place among those that are called; gone with it.
+/// The registration of a waiter under its ticket; it ends when this is dropped.
 struct Place {
     leases: Arc<Leases>,
     ticket: Nonce,
@@ -83,35 +84,35 @@ impl Leases {
         })
     }
 
-    /// Waits for this node's membership, as far as that may help.
+    /// Waits for this node's membership, if that can succeed.
     pub(super) async fn member(&self) -> Result<protocol::Instance, Error> {
         self.caller.instance(clock::now() + RETRY_FOR).await
     }
 
-    /// The cluster's grace.
+    /// The presence grace of the cluster.
     fn grace(&self) -> Duration {
         self.caller.status.borrow().grace
     }
 
-    /// The waiter with this ticket shall ask again.
+    /// Makes the waiter with this ticket ask again.
     pub(super) fn call(&self, ticket: &Nonce) {
         if let Some(called) = lock(&self.waiters).get(ticket) {
             called.notify_one();
         }
     }
 
-    /// A heartbeat that was sent then, and is answered now, told the server's time.
+    /// Takes the server's time from the answer to a heartbeat that was sent at `sent`.
     pub(super) fn saw_clock(&self, at: ServerTime, sent: Moment) {
-        if let Some(by) = lock(&self.wall).see(at, sent, clock::now()) {
+        if let Some(by) = lock(&self.wall).observe(at, sent, clock::now()) {
             tracing::warn!(
                 by_ms = millis(by),
-                "the clock of Redis jumped forward; keys of run_once stay taken for their time as it really passes, for at most two hours \
-                 longer than that clock says, and delayed tasks are ready early"
+                "the Redis server's clock jumped forward; run_once keys keep their full duration in real time, for at most two hours \
+                 longer than that clock says, and delayed tasks become ready early"
             );
         }
     }
 
-    /// Every waiter shall ask again: calls may have been missed.
+    /// Makes every waiter ask again, because notifications may have been missed.
     pub(super) fn call_all(&self) {
         lock(&self.waiters).values().for_each(|called| called.notify_one());
     }
@@ -122,7 +123,7 @@ impl Leases {
         Place { leases: Arc::clone(self), ticket, called }
     }
 
-    /// Takes a lease, or waits for it.
+    /// Acquires a lease, or waits for it.
     pub(super) async fn acquire(self: &Arc<Self>, request: AcquireRequest) -> Result<AcquiredLease, Error> {
         let own = request.request_id.is_none();
         let place = self.place(nonce()?);
@@ -130,16 +131,18 @@ impl Leases {
         let (client, answer) = oneshot::channel();
         let end = clock::now() + request.wait;
         if lock(&self.waiters).len() > MAX_PENDING_ACQUISITIONS {
-            let what = format!("{MAX_PENDING_ACQUISITIONS} acquisitions are under way on this node");
+            let what = format!(
+                "this node has reached its limit of {MAX_PENDING_ACQUISITIONS} pending calls to acquire a lease"
+            );
             return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
         }
         let waiting = Waiting { leases: Arc::clone(self), place, request, request_id, own, end };
-        // In a task of its own: what the store may have granted is not forgotten when the client goes away.
-        self.background.bring(waiting.run(client).in_current_span())?;
+        // In a task of its own: a grant of the store is handled even if the client goes away.
+        self.background.spawn(waiting.run(client).in_current_span())?;
         answer.await.map_err(|_| gone())?
     }
 
-    /// What the caller knows of the server that answers.
+    /// What the caller knows about the server that answers.
     fn served(&self) -> Option<Served> {
         let served = lock(&self.served);
         let (server, epoch, since) = served.as_ref()?;
@@ -153,7 +156,7 @@ impl Leases {
         }
     }
 
-    /// Makes a call for this node's life until it is answered.
+    /// Repeats a call for this node's incarnation until it is answered.
     async fn ask<T>(
         &self,
         call: impl Fn(protocol::Instance) -> LeaseCall,
@@ -166,7 +169,7 @@ impl Leases {
         self.caller.repeat(|instance| Call::Lease(Box::new(call(instance))), judge).await
     }
 
-    /// Holds a lease for longer.
+    /// Renews a lease.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
         let (nonce, grace, stated) = (nonce()?, self.grace(), millis(clock::now().0));
         let call = |instance| LeaseCall::Renew {
@@ -186,12 +189,12 @@ impl Leases {
         };
         match self.ask(call, read).await? {
             Renewed::Until(at) => Ok(at),
-            // What a presence holds is not this node's, whose life asks.
+            // A lease that a presence holds does not belong to this node's incarnation.
             Renewed::Stale | Renewed::NoPresence => Err(stale(&held)),
         }
     }
 
-    /// Gives a lease back.
+    /// Releases a lease.
     pub(super) async fn release(&self, held: HeldLease) -> Result<(), Error> {
         let call = |instance| LeaseCall::Release {
             name: held.name.clone(),
@@ -217,12 +220,12 @@ impl Leases {
         self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
     }
 
-    fn undo(&self, what: Cleanup) {
+    fn clean_up_later(&self, what: Cleanup) {
         self.cleanup.later(what);
     }
 }
 
-/// The token does not hold the lease.
+/// The error for a stale token.
 pub(super) fn stale(held: &HeldLease) -> Error {
     Error::StaleToken { what: "lease", name: held.name.to_string(), token: held.token.0 }
 }

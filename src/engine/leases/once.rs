@@ -1,9 +1,10 @@
-//! What runs once for a key.
+//! `run_once`: a key is granted to its first caller.
 //!
-//! 1. A call that was sent and not answered may be made later, for nobody: it is withdrawn, whoever gave it up, until Redis confirms.
-//! 2. A repeated request keeps what it is granted, also while an earlier call of it is being withdrawn.
+//! 1. A call that was sent and got no answer may still be executed: it is withdrawn, and the withdrawal is repeated until
+//!    Redis confirms it.
+//! 2. A repeated request keeps its grant, even while an earlier call of it is being withdrawn.
 //!
-//! Not here: who was first (`crate::store`).
+//! Not here: deciding who is first (`crate::store`).
 
 use super::wall::Wall;
 use super::{Leases, lock};
@@ -16,12 +17,12 @@ use crate::engine::store_calls::{Verdict, nonce};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A call under way. Dropped before it is settled, it is withdrawn if it was sent.
+/// A call under way. If it is dropped before it is settled, and was sent, it is withdrawn.
 struct Doubt<'a> {
     cleanup: &'a CleanupQueue,
     wall: &'a Mutex<Wall>,
     unsure: AtomicBool,
-    /// All of the call but who asks, which is known once it is a member.
+    /// The call without its caller, which is known only once the node is a member.
     asked: Asked,
     by: Mutex<Option<NodeId>>,
     pending: Option<Pending>,
@@ -60,7 +61,7 @@ impl Leases {
         let (pending, supersedes) = Pending::begin(&self.pending, &request_id);
         let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
         let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
-        // Who asks is filled in for each call.
+        // The caller is filled in for each attempt.
         let by = self.caller.instance(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?.node_id;
         let mut doubt = Doubt {
             cleanup: &self.cleanup,

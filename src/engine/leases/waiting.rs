@@ -1,18 +1,19 @@
 //! One acquisition, from its first call to its end.
 //!
-//! 1. While it waits it asks again when it is called, when Redis is back, when the store says so, and once a heartbeat
-//!    interval for what nobody foresaw; only the first in the queue looks more often, at a holder that may die unheard.
-//! 2. It ends in a grant, in an answer that there is none, or with its client; then the store forgets its ticket.
-//! 3. No call is dropped before its answer: what it may have granted is told or given back. One that had no answer is withdrawn
-//!    unless the lease was granted, for Redis may make it however late.
+//! 1. A waiter asks again when it is notified, when Redis is back, when the store says so, and once per heartbeat interval
+//!    as a fallback. Only the first in the queue checks more often, because nothing notifies it if the holder dies.
+//! 2. It ends with a grant, with an answer that there is none, or with its client; then the store forgets its ticket.
+//! 3. No call is dropped before its answer: a grant is either delivered or given back. A call without an answer is
+//!    withdrawn unless the lease was granted, because Redis may still execute it.
 //!
-//! Not here: what is asked of a lease that is held (`mod.rs`).
+//! Not here: operations on a lease that is held (`mod.rs`).
 
 use super::{Leases, Place};
 use crate::clock;
 use crate::cluster::lease::observation::HolderObservation;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, Owner, Refusal, Reply,
+    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, MOST_WAITERS, Owner, Refusal,
+    Reply,
 };
 use crate::cluster::time::{Moment, millis};
 use crate::engine::cleanup::Cleanup;
@@ -25,20 +26,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The pause before a call that had no answer is made again.
+/// The pause before a call without an answer is repeated.
 const CALL_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// A holder is looked at no more often than this.
+/// The shortest interval between two checks of a holder.
 const MIN_WATCH_INTERVAL: Duration = Duration::from_millis(25);
 
 type Outcome = Result<AcquiredLease, Error>;
 
-/// See the module's text.
+/// One acquisition; see the head of this file.
 pub(super) struct Waiting {
     pub(super) leases: Arc<Leases>,
     pub(super) place: Place,
     pub(super) request: AcquireRequest,
     pub(super) request_id: String,
-    /// Whether nobody but this node knows the request id.
+    /// Whether the request id was generated here, so that only this node knows it.
     pub(super) own: bool,
     pub(super) end: Moment,
 }
@@ -47,41 +48,41 @@ pub(super) struct Waiting {
 #[derive(Default)]
 struct Known {
     observation: HolderObservation,
-    /// It is the first in the queue.
+    /// Whether it is the first in the queue.
     first: bool,
-    /// Until when the store has nothing new, if it said so.
+    /// How long the store will have nothing new, if it said so.
     again: Option<Duration>,
-    /// Since when nothing was answered.
+    /// Since when there has been no answer.
     trouble: Option<Moment>,
-    /// A call was sent that had no answer: Redis may make it yet.
+    /// Whether a call was sent that got no answer: Redis may still execute it.
     unsure: AtomicBool,
-    /// The life that asked last.
+    /// The incarnation that asked last.
     asked: Option<Instance>,
 }
 
 impl Known {
-    /// What may be claimed at `now`, and for how long it has been seen. A holder without a presence is the store's concern.
+    /// The claim that may be made at `now`, and how long it has been valid. The store judges a holder without a presence.
     fn claim(&self, now: Moment) -> Option<(Claim, Duration)> {
         let claimable = self.observation.claimable().filter(|claimable| claimable.at <= now)?;
         self.observation.by_presence().then(|| (claimable.claim, now.since(claimable.since)))
     }
 
-    /// How often a holder is looked at: four times a grace, and not more often than every 25 ms.
+    /// How often a holder is checked: four times per grace, but at most every [`MIN_WATCH_INTERVAL`].
     fn watch_interval(&self) -> Duration {
         self.observation.record().map_or(MIN_WATCH_INTERVAL, |record| (record.grace / 4).max(MIN_WATCH_INTERVAL))
     }
 
-    /// Whether nobody but the first in the queue would notice that the holder dies.
+    /// Whether only the first in the queue would notice that the holder has died.
     fn watches(&self) -> bool {
         self.first && self.observation.by_presence()
     }
 }
 
-/// Why a step led to nothing.
+/// Why a step failed.
 enum Trouble {
-    /// It will lead to nothing again.
+    /// It will fail again.
     Lasting(Error),
-    /// It may lead to something soon.
+    /// It may succeed soon.
     Passing(Error),
 }
 
@@ -95,20 +96,20 @@ impl From<Fault> for Trouble {
 }
 
 impl Waiting {
-    /// Asks and waits; tells the client.
+    /// Asks and waits, then answers the client.
     pub(super) async fn run(self, mut client: oneshot::Sender<Outcome>) {
         let mut known = Known::default();
         let outcome = self.obtain(&mut known, &mut client).await;
         let granted = matches!(&outcome, Some(Ok(lease)) if lease.acquired);
         if let Some(outcome) = outcome {
-            // A client that went away drops the answer, and with it the handout, which gives a grant back.
+            // If the client is gone, the answer is dropped, and its handout gives a grant back.
             let _ = client.send(outcome);
         }
         if granted {
             return;
         }
         match known.asked.take() {
-            // Its client was told that it has no lease, or is gone.
+            // The client was told that it has no lease, or is gone.
             Some(instance) if known.unsure.into_inner() => self.withdraw(instance),
             _ if !self.request.wait.is_zero() => self.forget(),
             _ => {}
@@ -117,18 +118,18 @@ impl Waiting {
 
     fn forget(&self) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-        self.leases.undo(Cleanup::Wait { name, ticket });
+        self.leases.clean_up_later(Cleanup::Wait { name, ticket });
     }
 
-    /// A call that had no answer may be made later, and then grant the lease, or a place in its queue, to nobody.
+    /// Withdraws the calls without an answer, which could still grant the lease, or a place in its queue.
     fn withdraw(&self, instance: Instance) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
         let call =
             LeaseCall::Withdraw { name, owner: Owner::of(instance), ticket, request_id: self.request_id.clone() };
-        self.leases.undo(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
+        self.leases.clean_up_later(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
     }
 
-    /// Asks until there is an answer; `None`: nobody wants it any more.
+    /// Asks until there is an answer; `None`: the client is gone.
     async fn obtain(&self, known: &mut Known, client: &mut oneshot::Sender<Outcome>) -> Option<Outcome> {
         while !client.is_closed() {
             let why = match self.step(known).await {
@@ -154,7 +155,7 @@ impl Waiting {
         None
     }
 
-    /// Asks once; `None`: there is something to wait for.
+    /// Asks once; `None`: the waiter must wait.
     async fn step(&self, known: &mut Known) -> Result<Option<AcquiredLease>, Trouble> {
         let waits = clock::now() < self.end;
         let (AcquireReply { outcome, again, .. }, instance) = self.ask(known, waits).await?;
@@ -163,11 +164,12 @@ impl Waiting {
         match outcome {
             Acquired::Granted { token, expires_at, .. } => {
                 let name = self.request.name.clone();
-                // Not the record's: a grant that is told again may be over, and the lease another's.
+                // Not the holder in the record: a repeated grant may be over, and another node may hold the lease.
                 let holder = instance.node_id.clone();
                 let held = HeldLease { name: name.clone(), token };
                 let leases = Arc::clone(&self.leases);
-                let handout = self.own.then(|| Handout::new(move || leases.undo(Cleanup::Lease(held, instance))));
+                let handout =
+                    self.own.then(|| Handout::new(move || leases.clean_up_later(Cleanup::Lease(held, instance))));
                 Ok(Some(AcquiredLease { name, acquired: true, held: Some((holder, token, expires_at)), handout }))
             }
             Acquired::Queued { .. } if waits => Ok(None),
@@ -176,7 +178,7 @@ impl Waiting {
                 Err(Trouble::Passing(self.leases.caller.introduce(identity).await))
             }
             Acquired::Refused(Refusal::Overloaded) => {
-                let what = format!("as many wait for lease {} as may", self.request.name);
+                let what = format!("lease {} has reached its limit of {MOST_WAITERS} waiters", self.request.name);
                 Err(Trouble::Lasting(Error::Overloaded { what, retry_after: RETRY_AFTER }))
             }
             Acquired::Queued { .. } | Acquired::Refused(_) => Ok(Some(self.not_granted(known))),
@@ -191,7 +193,7 @@ impl Waiting {
         AcquiredLease { name: self.request.name.clone(), acquired: false, held, handout: None }
     }
 
-    /// Makes one call; its answer, and the life that it was made for.
+    /// Makes one call; returns its answer, and the incarnation that it was made for.
     async fn ask(&self, known: &mut Known, wait: bool) -> Result<(AcquireReply, Instance), Trouble> {
         let leases = &self.leases;
         let instance = leases.caller.instance(clock::now() + RETRY_FOR).await.map_err(|why| match why {
@@ -223,11 +225,11 @@ impl Waiting {
             return Err(Trouble::Lasting(unexpected()));
         };
         leases.was_served(&server, &reply.epoch);
-        known.observation.see(clock::now(), reply.now, reply.record.as_ref(), &server);
+        known.observation.observe(clock::now(), reply.now, reply.record.as_ref(), &server);
         Ok((*reply, instance))
     }
 
-    /// Waits until asking again makes sense.
+    /// Waits until it makes sense to ask again.
     async fn pause(&self, known: &mut Known, client: &mut oneshot::Sender<Outcome>) {
         let slow = self.leases.caller.status.borrow().interval;
         let began = clock::now();
@@ -250,14 +252,14 @@ impl Waiting {
         }
     }
 
-    /// Looks at the lease; true when that gives a reason to ask.
+    /// Checks the lease; true if there is a reason to ask again.
     async fn look(&self, known: &mut Known) -> bool {
         let call = Call::Lease(Box::new(LeaseCall::Watch { name: self.request.name.clone() }));
         let Ok((Reply::Lease(LeaseReply::Watched { now, record, .. }), server)) = self.leases.caller.call(call).await
         else {
             return false;
         };
-        known.observation.see(clock::now(), now, record.as_ref(), &server);
+        known.observation.observe(clock::now(), now, record.as_ref(), &server);
         !known.watches() || known.claim(clock::now()).is_some()
     }
 }

@@ -1,6 +1,6 @@
 //! Messages of a running node: sent through the outbox on disk, received through the inbox, acknowledged.
 //!
-//! Not here: which messages are due to whom (`crate::cluster::messages`), the streams in Redis (`crate::store::redis`).
+//! Not here: which messages a node receives (`crate::cluster::messages`), the streams in Redis (`crate::store::redis`).
 
 pub mod outbox;
 pub(crate) mod progress;

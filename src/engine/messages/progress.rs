@@ -1,6 +1,6 @@
-//! How far the outbox has been sent, for those who wait for it and those who ask where a message is.
+//! The progress of sending the outbox, for callers that wait for it or ask for the position of a message.
 //!
-//! 1. It speaks of one store's sequences; another store begins anew.
+//! 1. It covers the sequences of one store; another store starts over.
 //!
 //! Not here: sending (`publisher.rs`).
 
@@ -11,10 +11,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How many runs of sent messages are remembered, to tell a call where its messages are.
+/// The maximum number of remembered runs of sent messages, from which the positions of messages are known.
 const RUNS: usize = 1024;
 
-/// How far the outbox has been sent.
+/// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     sent: AtomicU64,
@@ -29,7 +29,7 @@ impl Progress {
         self.sent.load(Ordering::Acquire)
     }
 
-    /// The store is another one: its sequences have nothing to do with those before.
+    /// Starts over with another store, whose sequences are unrelated.
     pub(crate) fn reset(&self) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.sent.store(0, Ordering::Release);
@@ -37,7 +37,7 @@ impl Progress {
         self.changed.notify_waiters();
     }
 
-    /// The highest position that was published.
+    /// The highest published position.
     pub(crate) fn newest(&self) -> MessageSeq {
         MessageSeq(self.newest.load(Ordering::Acquire))
     }
@@ -64,14 +64,14 @@ impl Progress {
         self.changed.notify_waiters();
     }
 
-    /// Where a sent message is, if that is still remembered.
+    /// The position of a sent message, if it is still remembered.
     pub(crate) fn place(&self, producer_seq: u64) -> Option<MessageSeq> {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let run = runs.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&producer_seq))?;
         Some(MessageSeq(run.2.0 + (producer_seq - run.0)))
     }
 
-    /// Waits until everything up to `last` was sent, sending fails, or the time is over.
+    /// Waits until everything up to `last` has been sent, sending fails, or `patience` is over.
     pub(crate) async fn reach(&self, last: u64, patience: Duration) {
         let waiting = async {
             loop {
@@ -84,7 +84,7 @@ impl Progress {
                 changed.await;
             }
         };
-        // Late is an answer, too: what was not sent is queued.
+        // A timeout is fine: unsent messages count as queued.
         let _ = tokio::time::timeout(patience, waiting).await;
     }
 }

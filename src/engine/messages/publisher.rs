@@ -1,8 +1,8 @@
-//! Sends what the outbox holds, in its order, one write under way at a time.
+//! Sends the messages of the outbox in order, with one write under way at a time.
 //!
-//! 1. (S1) A message leaves the outbox only when the store confirmed it, or its producer's mark covers it.
-//! 2. Before the first write the stream is asked whether another copy of the store used its sequences (`outbox`).
-//! 3. What arrives while a write is under way goes out together with the next one; nothing waits while none is.
+//! 1. (S1) A message leaves the outbox only when the store has confirmed it, or its producer's mark covers it.
+//! 2. Before the first write the producer's mark is checked, to detect another copy of the store (`outbox`).
+//! 3. Messages that arrive during a write are sent together with the next one; without a write under way, none waits.
 //!
 //! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
 
@@ -29,11 +29,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, debug_span};
 
-/// How many messages one write carries, and how many bytes for each entry that its appetite allows: 2 MiB in all.
+/// The maximum number of messages of one write, and the bytes for each entry that its appetite allows: 2 MiB in all.
 const BATCH: (usize, usize) = (4096, 128 << 10);
-/// How often the outbox is looked at without a call.
+/// How often the outbox is checked without a notification.
 const OUTBOX_POLL: Duration = Duration::from_secs(5);
-/// The pause before a write that failed is tried again.
+/// The pause before a failed write is repeated.
 const PUBLISH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 pub(crate) struct Publisher {
@@ -46,20 +46,20 @@ pub(crate) struct Publisher {
     pub(crate) accepted: Arc<Notify>,
     pub(crate) sync: Arc<Sync>,
     pub(crate) node: mpsc::Sender<Msg>,
-    /// How many messages the stream keeps, and how many bytes it may hold.
+    /// The maximum number of entries in the stream, and of bytes.
     pub(crate) keep: (u64, u64),
-    /// The stream was full the last time.
+    /// Whether the stream was full the last time.
     pub(crate) held_up: bool,
-    /// The producer whose mark was asked for, and how far this process sent under it.
+    /// The producer whose mark was checked, and the last sequence that this process sent under it.
     pub(crate) confirmed: Option<(Producer, u64)>,
 }
 
-/// What one write carries.
+/// The messages of one write.
 #[derive(Default)]
 struct Batch {
-    /// Whose sequences the messages have; `None` without a store.
+    /// The producer of the messages; `None` without a store.
     producer: Option<Producer>,
-    /// They were taken over from another store.
+    /// Whether they were imported from another store.
     adopted: bool,
     messages: Vec<Outgoing>,
 }
@@ -69,7 +69,7 @@ impl Publisher {
     pub(crate) async fn run(mut self) {
         let mut appetite = Appetite::default();
         loop {
-            // Asked for before looking, so that what arrives meanwhile is not missed.
+            // Register before the check, so that messages that arrive in between are not missed.
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
             let Some(batch) = self.next_batch(appetite.count()).await else {
@@ -77,7 +77,7 @@ impl Publisher {
                 continue;
             };
             if self.status.borrow_and_update().instance().is_none() {
-                // Not a member yet, or no more: what waits is neither sent nor refused.
+                // Not a member: messages are neither sent nor refused.
                 if self.status.changed().await.is_err() {
                     return;
                 }
@@ -86,7 +86,7 @@ impl Publisher {
             let outcome = match self.unasked(&batch) {
                 Some(producer) => self.ask_mark(producer).await,
                 None if batch.messages.is_empty() => {
-                    // Woken by every accepted message; the bound is for what nobody foresaw.
+                    // Every accepted message wakes this; the timeout is a fallback.
                     let _ = tokio::time::timeout(OUTBOX_POLL, woken).await;
                     continue;
                 }
@@ -99,7 +99,7 @@ impl Publisher {
                 }
                 Err(why) => {
                     appetite.failed();
-                    tracing::debug!(%why, "messages stay in the outbox");
+                    tracing::debug!(error = %why, "cannot publish; messages stay in the outbox");
                     self.progress.set_down(true);
                     if !self.pause().await {
                         return;
@@ -109,7 +109,7 @@ impl Publisher {
         }
     }
 
-    /// What waits to be sent, first what was taken over from another store; `None` when the outbox could not be read.
+    /// The unsent messages, imported ones first; `None`: the outbox could not be read.
     async fn next_batch(&self, entries: usize) -> Option<Batch> {
         let after = self.progress.sent();
         let read = move |store: &NodeStore| -> Result<Batch, StateError> {
@@ -122,14 +122,14 @@ impl Publisher {
         match self.store_holder.with(read).await {
             Some(Ok(batch)) => Some(batch),
             Some(Err(error)) => {
-                tracing::error!(%error, "the outbox cannot be read");
+                tracing::error!(%error, "cannot read the outbox; its messages are not sent until it can be read");
                 None
             }
             None => Some(Batch::default()),
         }
     }
 
-    /// Waits until another try makes sense: a moment, or as soon as the node's standing changes. False: the node is gone.
+    /// Waits until it makes sense to retry: a moment, or until the status of the node changes. False: the node is gone.
     async fn pause(&mut self) -> bool {
         tokio::select! {
             changed = self.status.changed() => changed.is_ok(),
@@ -137,20 +137,18 @@ impl Publisher {
         }
     }
 
-    /// The producer of the batch, if its mark was not asked for yet.
+    /// The producer of the batch, if its mark was not checked yet.
     fn unasked(&self, batch: &Batch) -> Option<Producer> {
         let known = self.confirmed.as_ref().map(|(known, _)| known);
         batch.producer.clone().filter(|producer| !batch.adopted && known != Some(producer))
     }
 
-    /// Asks how far the stream has the store's messages.
+    /// Asks for the mark of the store's producer.
     async fn ask_mark(&mut self, producer: Producer) -> Result<(), Fault> {
         match self.send(producer.clone(), &[]).await? {
             Some(PublishReply::Marked { producer_seq, seq }) => self.confirm(producer, (producer_seq, seq), 0).await,
             Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
-            Some(_) => {
-                Err(Fault::Refused("a question for a producer's mark was answered with something else".to_owned()))
-            }
+            Some(_) => Err(Fault::Refused("unexpected reply to a request for a producer's mark".to_owned())),
             None => Ok(()),
         }
     }
@@ -164,8 +162,8 @@ impl Publisher {
         };
         let confirmed = match self.store_holder.with(confirm).await {
             Some(Ok(Some(confirmed))) => confirmed,
-            Some(Err(error)) => return Err(Fault::Unavailable(format!("the outbox cannot be written: {error}"))),
-            // Another store came into its place.
+            Some(Err(error)) => return Err(Fault::Unavailable(format!("cannot write to the outbox: {error}"))),
+            // Another store replaced it.
             Some(Ok(None)) | None => return Ok(()),
         };
         let Some(renewed) = confirmed.renewed else {
@@ -175,8 +173,8 @@ impl Publisher {
         tracing::warn!(
             mark,
             known = confirmed.border,
-            "Redis has messages of this node that its state directory does not know: the directory was restored from a backup, or copied; \
-             the node continues under a new producer id, so that new messages are not taken for those"
+            "Redis holds messages of this node that are not in its state directory: the directory was restored from a backup, or copied; \
+             the node continues under a new producer id, so that new messages are not treated as duplicates of those"
         );
         self.confirmed = Some((renewed.clone(), confirmed.border));
         self.sync.owns(renewed);
@@ -187,7 +185,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// One write; `None` when the node is no member any more.
+    /// One write; `None`: the node is not a member any more.
     async fn send(&mut self, producer: Producer, batch: &[Outgoing]) -> Result<Option<PublishReply>, Fault> {
         let status = self.status.borrow_and_update().clone();
         let Some(instance) = status.instance().cloned() else { return Ok(None) };
@@ -198,22 +196,23 @@ impl Publisher {
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
             Reply::Publish(reply) => Ok(Some(reply)),
-            _ => Err(Fault::Refused("a publish was answered with something else".to_owned())),
+            _ => Err(Fault::Refused("unexpected reply to a publish".to_owned())),
         }
     }
 
     async fn refused(&self, identity: Identity) -> Fault {
         if identity != Identity::Replaced {
-            // Data was lost, or this life was declared dead: the next beat mends it. Its answer changes the status.
+            // Data was lost, or this incarnation was declared dead: the next heartbeat repairs that, and its answer changes
+            // the status.
             let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
         }
-        Fault::Unavailable("the membership is being renewed".to_owned())
+        Fault::Unavailable("the node is renewing its membership".to_owned())
     }
 
     async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
         let batch = waiting.messages.as_slice();
         let Some(producer) = waiting.producer.clone() else {
-            return Err(Fault::Unavailable("the outbox is not this process's".to_owned()));
+            return Err(Fault::Unavailable("this process does not hold the outbox".to_owned()));
         };
         let last = batch.last().map_or(0, |m| m.producer_seq);
         let own = self.confirmed.as_mut().filter(|_| !waiting.adopted);
@@ -223,19 +222,19 @@ impl Publisher {
             PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
                 if std::mem::take(&mut self.held_up) {
-                    tracing::info!("the message stream has room again; messages are sent");
+                    tracing::info!("the message stream has room again; sending messages");
                 }
                 let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
                 self.written(waiting, assigned).await;
                 Ok(())
             }
             PublishReply::Marked { producer_seq, seq } if before.is_some_and(|sent| producer_seq > sent) => {
-                // This process never sent that: a snapshot of its machine went on elsewhere, or an earlier one here.
+                // This process did not send that: a snapshot of its machine continued elsewhere, or an earlier one here.
                 self.confirm(producer, (producer_seq, seq), before.unwrap_or_default()).await
             }
             PublishReply::Marked { producer_seq, seq } => {
-                // An earlier write whose answer was lost: its last message is the mark, and it was in one piece with those
-                // of this batch that the mark covers.
+                // An earlier write whose answer was lost: its last message is the mark, and it was written together with
+                // the messages of this batch that the mark covers.
                 let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
                 let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
                 let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
@@ -246,12 +245,12 @@ impl Publisher {
         }
     }
 
-    /// Says once that messages wait in the outbox, and for whom.
+    /// Logs once that messages wait in the outbox, and for whom.
     fn no_room(&mut self, held: u64, bound: Option<u64>, slowest: Option<&NodeId>) -> Fault {
         let who = slowest.map_or("a member", NodeId::as_str);
         let why = match bound {
             Some(bound) => format!(
-                "the message stream holds {held} of {bound} bytes that {who} has not read; read there, or raise sync.max_stream_bytes \
+                "the message stream holds {held} bytes (of {bound} allowed) that {who} has not read; receive messages there, or raise sync.max_stream_bytes \
                  and Redis' maxmemory"
             ),
             None => "Redis is full; raise maxmemory, or remove data from it".to_owned(),
@@ -286,7 +285,7 @@ impl Publisher {
         };
         let removal = self.store_holder.with(remove).await;
         if let Some(Err(error)) = removal {
-            tracing::error!(%error, "sent messages stay in the outbox; they will be recognised as sent");
+            tracing::error!(%error, "cannot remove sent messages from the outbox; they will be recognised as duplicates");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The beginning of receiving: the inbox of a new membership or of another id, and acknowledgements that come while the node is no
-//! member.
+//! Where receiving begins: the inbox of a new membership or of another node id, and acknowledgements that arrive while the
+//! node is not a member.
 //!
-//! 1. (S2) An acknowledgement that is answered without an error holds: it is on disk with its data set, and the next join begins behind it.
-//! 2. One that this node cannot judge is refused in a way that asks for another try, never forgotten.
+//! 1. (S2) An acknowledgement that returned no error is valid: it is on disk with its data epoch, and the next join begins
+//!    after it.
+//! 2. An acknowledgement that this node cannot check is refused with a retryable error, never forgotten.
 //!
-//! Not here: what a member receives and acknowledges (`sync.rs`).
+//! Not here: receiving and acknowledging as a member (`sync.rs`).
 
 use super::outbox::SavedChange;
 use super::sync::Sync;
@@ -17,8 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 impl Sync {
-    /// The inbox of a membership: it begins, goes on, or goes on under another id than `known`, the one before. True:
-    /// reading goes on at another position.
+    /// Begins, continues, or moves the inbox of a membership; `known` is the node id before it. True: reading continues at
+    /// another position.
     pub(crate) fn begin(&self, place: &mut Option<Inbox>, known: Option<&NodeId>, admission: &Admission) -> bool {
         let mut ids = vec![admission.instance.node_id.clone()];
         ids.extend(admission.aliases.iter().cloned());
@@ -45,14 +46,14 @@ impl Sync {
         true
     }
 
-    /// Takes an acknowledgement; the change is to be kept on disk, `None` where an earlier one covers it.
+    /// Takes an acknowledgement; returns the change to save, `None` if an earlier acknowledgement covers it.
     pub(crate) fn take_early(&self, cursor: MessageSeq) -> Result<Option<SavedChange>, Error> {
         let status = self.status.borrow().clone();
         let Some(saved) = self.store_holder.peek(|store| store.saved()) else { return Err(status.refusal()) };
         if saved.cursor.is_some_and(|known| cursor <= known) {
             return Ok(None);
         }
-        // What was delivered was seen before; numbers of another data set than the cursor's say nothing.
+        // What was delivered had been seen; sequence numbers of another data set than the cursor's say nothing.
         let seen = if saved.epoch.as_ref().is_some_and(|epoch| epoch.as_str() == status.epoch) {
             status.numbers.message
         } else {
@@ -60,7 +61,7 @@ impl Sync {
         };
         let Some(epoch) = saved.epoch.filter(|_| cursor.0 <= saved.numbers.message.max(seen)) else {
             return Err(unavailable(
-                "this node can check the acknowledgement only as a member; repeat the call once it has joined",
+                "this node can check the acknowledgement only while it is a member; call again after it has joined",
             ));
         };
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,26 +72,26 @@ impl Sync {
         Ok(Some(SavedChange { cursor: Some(cursor), epoch: Some(epoch), durable: true, ..SavedChange::default() }))
     }
 
-    /// Puts it on disk, and tells the node, which brings it with its join.
+    /// Saves the change on disk, and tells the node, which sends it with its join.
     pub(crate) async fn keep_early(&self, change: Option<SavedChange>) -> Result<(), Error> {
         let Some(change) = change else { return Ok(()) };
         let (cursor, epoch) = (change.cursor, change.epoch.clone());
         match self.store_holder.with(move |store| store.save(&change)).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}"))),
+            Some(Err(error)) => return Err(Error::Internal(format!("cannot save the acknowledgement: {error}"))),
             None => return Err(self.status.borrow().refusal()),
         }
         if let Some((cursor, epoch)) = cursor.zip(epoch) {
-            self.tell(cursor, epoch.to_string()).await;
+            self.report_acknowledged(cursor, epoch.to_string()).await;
         }
         Ok(())
     }
 
-    /// Where an inbox begins: where the store says, or behind what was acknowledged meanwhile. Nothing of a later data set is
-    /// skipped for an acknowledgement in an earlier one.
+    /// Where an inbox begins: at the position of the store, or after an acknowledgement in the meantime. An acknowledgement
+    /// in an earlier data set skips nothing of a later one.
     pub(crate) fn beyond_early(&self, admission: &Admission) -> MessageSeq {
         let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Acknowledged under another id that is a rename's past.
+        // It was made under another id, before a rename.
         let Some((seq, epoch)) = early.filter(|_| admission.stood.is_none()) else { return admission.cursor };
         let within = if epoch == admission.data.epoch { seq } else { seq.min(admission.data.message_start) };
         admission.cursor.max(within)

@@ -1,4 +1,4 @@
-//! What an earlier process of the node left on disk, as the next one begins with it.
+//! The state that an earlier process of the node left on disk, with which the next one begins.
 //!
 //! Not here: the store itself (`outbox`).
 
@@ -6,13 +6,13 @@ use super::outbox::NodeStore;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::Numbers;
 
-/// What an earlier process of the node left on disk.
+/// The state that an earlier process of the node left on disk.
 pub(crate) struct Resumed {
     pub(crate) producer: Nonce,
     pub(crate) known: Numbers,
     pub(crate) cursor: Option<(crate::cluster::ids::MessageSeq, String)>,
     pub(crate) cursor_of: Option<crate::cluster::ids::NodeId>,
-    /// All producers of the node, the store's included.
+    /// All producers of the node, including the store's.
     pub(crate) own: Vec<Nonce>,
     /// Where receiving began under the cursor's id.
     pub(crate) began: Option<crate::cluster::ids::MessageSeq>,

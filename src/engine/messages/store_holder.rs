@@ -1,4 +1,4 @@
-//! The place of the node's store on disk: held while the node id is this process's, empty while another one holds it.
+//! Holds the node's store on disk while the node id belongs to this process; empty while another process has the id.
 //!
 //! 1. Every call blocks on the disk and runs on a blocking thread.
 //!
@@ -10,7 +10,7 @@ use crate::engine::messages::resumed::Resumed;
 use crate::engine::state_dir::{StateDir, StateError};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// See the module's text.
+/// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct StoreHolder {
     dir: StateDir,
@@ -22,12 +22,12 @@ impl StoreHolder {
         Arc::new(Self { dir, store: RwLock::new(store) })
     }
 
-    /// Looks at the store without waiting for the disk; `None` while the slot is empty.
+    /// Reads from the store without waiting for the disk; `None` while it is not held.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&NodeStore) -> R) -> Option<R> {
         self.store.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
     }
 
-    /// Uses the store on a blocking thread; `None` while the slot is empty.
+    /// Uses the store on a blocking thread; `None` while it is not held.
     pub(crate) async fn with<R: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&NodeStore) -> R + Send + 'static,
@@ -36,13 +36,13 @@ impl StoreHolder {
         match tokio::task::spawn_blocking(move || store_holder.peek(work)).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::error!(%error, "work on the outbox broke down");
+                tracing::error!(%error, "an outbox operation failed unexpectedly");
                 None
             }
         }
     }
 
-    /// Takes the store of a node id; nothing happens when the slot is filled.
+    /// Opens the store of a node id; does nothing if a store is already held.
     pub(crate) async fn fill(self: &Arc<Self>, id: NodeId) -> Result<(), StateError> {
         let store_holder = Arc::clone(self);
         let filling = tokio::task::spawn_blocking(move || {
@@ -55,7 +55,7 @@ impl StoreHolder {
         filling.await.unwrap_or(Err(StateError::Closed))
     }
 
-    /// Gives the store back, so that another process can hold the id.
+    /// Closes the store, so that another process can hold the id.
     pub(crate) async fn empty(self: &Arc<Self>) {
         let store_holder = Arc::clone(self);
         let emptying = tokio::task::spawn_blocking(move || {
@@ -63,12 +63,12 @@ impl StoreHolder {
             drop(store);
         });
         if let Err(error) = emptying.await {
-            tracing::error!(%error, "closing the outbox broke down");
+            tracing::error!(%error, "closing the outbox failed unexpectedly");
         }
     }
 
-    /// What the store of an id that a rename is to take knows, its cursor only if it is of that id; nothing where there is none, or
-    /// another process holds it.
+    /// Reads the state of the store of an id that a rename will take, with its cursor only if that belongs to the id;
+    /// `None` if there is no store, or another process holds it.
     pub(crate) async fn look_at(self: &Arc<Self>, id: NodeId) -> Option<Resumed> {
         let store_holder = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || {
@@ -82,7 +82,7 @@ impl StoreHolder {
         looking.await.ok().flatten()
     }
 
-    /// Takes the store along to another node id.
+    /// Moves the store to another node id.
     pub(crate) async fn rename(self: &Arc<Self>, id: NodeId) -> Result<(), StateError> {
         let store_holder = Arc::clone(self);
         let renaming = tokio::task::spawn_blocking(move || {

@@ -1,16 +1,17 @@
-//! Turns what a client wants to send into messages, or says why not; and says afterwards what became of them.
+//! Checks the messages that a client wants to send, and reports afterwards what happened to them.
 //!
-//! 1. One bad message refuses the whole call, and nothing of it is kept.
+//! 1. One bad message refuses the whole call; nothing of it is kept.
 
 use super::outbox::{Accepted, Drafted};
 use super::progress::Progress;
-use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
+use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Message;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::engine::error::Error;
 use crate::engine::node::handle::Draft;
+use crate::engine::store_calls::nonce;
 
-/// What a message adds to its payload and id when it is written as JSON, at least.
+/// The minimum number of bytes that a message adds to its payload and id as JSON.
 const FRAME: usize = 20;
 
 /// Checks all drafts and fills in missing ids.
@@ -45,17 +46,15 @@ fn recipients(names: &[String]) -> Result<Vec<NodeId>, Error> {
             Err(name) => bad.push(name),
         }
     }
-    // What cannot be a node id is no member either.
+    // A text that cannot be a node id is not a member either.
     if bad.is_empty() { Ok(good) } else { Err(Error::UnknownNode { names: bad }) }
 }
 
 fn generated() -> Result<String, Error> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no random numbers: {error}")))?;
-    Ok(Nonce::from_bytes(random).to_string())
+    nonce().map(|nonce| nonce.to_string())
 }
 
-/// What became of a call's messages.
+/// What happened to the messages of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) published: usize,

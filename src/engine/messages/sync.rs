@@ -1,10 +1,11 @@
 //! Messages in and out: what a client's call sends, receives and acknowledges.
 //!
-//! 1. (S1) A message is on disk before the call that gave it is answered.
-//! 2. (S2) An acknowledgement is on disk before the call that made it is answered.
-//! 3. Receiving calls are served one at a time; one that waits for its answer to be written holds the next one up.
+//! 1. (S1) A message is on disk before the call that sends it returns.
+//! 2. (S2) An acknowledgement is on disk before the call that makes it returns.
+//! 3. Receiving calls are served one at a time; while the answer of one is being written, the next one waits.
 //!
-//! Not here: sending (`publisher.rs`), reading the stream (`reader.rs`), what is offered (`crate::cluster::messages::inbox`).
+//! Not here: sending (`publisher.rs`), reading the stream (`stream_reader.rs`), choosing messages
+//! (`crate::cluster::messages::inbox`).
 
 mod reading;
 
@@ -28,12 +29,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 
-/// How much of messages one answer carries.
+/// The maximum number of bytes of messages in one answer.
 const ANSWER_BYTES: usize = 4 << 20;
-/// How long the cursor waits before it moves over messages that are not for this node, so that many are one write.
+/// How long the cursor waits before it moves past messages for other nodes, so that many of them are one write.
 const PASS_OVER: Duration = Duration::from_millis(500);
 
-/// See the module's text.
+/// See the head of this file.
 pub(crate) struct Sync {
     inbox: Mutex<Option<Inbox>>,
     owner: Mutex<Option<NodeId>>,
@@ -49,14 +50,14 @@ pub(crate) struct Sync {
     vacated: Notify,
     progress: Arc<Progress>,
     metrics: Arc<Metrics>,
-    /// Held from reading the cursor until it is on disk, so that an older one never overwrites a newer.
+    /// Held from reading the cursor until it is on disk, so that an older cursor never overwrites a newer one.
     saving: tokio::sync::Mutex<()>,
-    /// The disk has not been told the newest cursor.
+    /// Whether the newest cursor is not on disk yet.
     behind: AtomicBool,
     began: Notify,
-    /// Entries were read.
+    /// Notified when entries were read.
     read: Notify,
-    /// What was acknowledged while there was no inbox: before the join, or just behind a leave.
+    /// The acknowledgement made while there was no inbox: before the join, or just after a leave.
     pub(crate) early: Mutex<Option<(MessageSeq, String)>>,
     /// See [`Self::meets`].
     pub(crate) met: Mutex<(Vec<Producer>, Option<MessageSeq>)>,
@@ -114,7 +115,7 @@ impl Sync {
         self.status.borrow().link
     }
 
-    /// The node became a member, or is one again: the inbox begins, goes on, or starts anew under another id.
+    /// Called when the node becomes a member: its inbox begins, continues, or starts over under another id.
     pub(crate) fn admitted(&self, admission: &Admission) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         let known = owner.replace(admission.instance.node_id.clone());
@@ -127,7 +128,7 @@ impl Sync {
         self.arrived.notify_waiters();
     }
 
-    /// The store on disk is this process's now: what it knows belongs to the inbox, and its sequences are new.
+    /// Called when this process holds the store on disk: its state is given to the inbox, and its sequences are new.
     pub(crate) fn store_filled(&self) {
         self.progress.reset();
         if let (Some(inbox), Some(kept)) = (self.inbox().as_mut(), self.kept())
@@ -139,7 +140,7 @@ impl Sync {
         self.arrived.notify_waiters();
     }
 
-    /// What the store on disk knows; `None` while another process holds it.
+    /// The state in the store on disk; `None` while another process holds it.
     pub(crate) fn kept(&self) -> Option<Kept> {
         self.store_holder.peek(|store| {
             let saved = store.saved();
@@ -148,12 +149,13 @@ impl Sync {
         })
     }
 
-    /// A rename is to take an id whose store on this host has these producers; receiving began there at this position.
+    /// Called before a rename takes an id whose store on this host has these producers and began to receive at this
+    /// position.
     pub(crate) fn meets(&self, producers: Vec<Producer>, began: Option<MessageSeq>) {
         *self.met.lock().unwrap_or_else(PoisonError::into_inner) = (producers, began);
     }
 
-    /// The store goes on under another producer, too.
+    /// Called when the store continues under another producer.
     pub(crate) fn owns(&self, producer: Producer) {
         if let Some(inbox) = self.inbox().as_mut() {
             inbox.owns([producer]);
@@ -169,13 +171,13 @@ impl Sync {
     /// Waits until the node is a member.
     pub(crate) async fn member(&self) {
         let mut status = self.status.clone();
-        // The node is gone: whoever waits is ended with it.
+        // The node is gone, and with it the caller.
         if status.wait_for(|status| status.instance().is_some()).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// The data set is another one.
+    /// Called with the current data set, which may be another one.
     pub(crate) fn data_set(&self, data: &DataSet) {
         if let Some(inbox) = self.inbox().as_mut() {
             inbox.begin_epoch(data);
@@ -183,9 +185,9 @@ impl Sync {
         self.arrived.notify_waiters();
     }
 
-    /// The node is no member any more; `replaced`: its id belongs to another process now.
+    /// Called when the node stops being a member; `replaced`: another process has its id.
     pub(crate) fn departed(&self, replaced: bool) {
-        // Another process may receive under this id now; what this one has not acknowledged it would read again.
+        // Another process may receive under this id now; it would read unacknowledged messages again.
         *self.inbox() = None;
         *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.arrived.notify_waiters();
@@ -194,7 +196,7 @@ impl Sync {
         }
     }
 
-    /// Waits until the id was taken over, then gives the store on disk to whoever holds the id.
+    /// Waits until another process takes over the id, then closes the store on disk for it.
     pub(crate) async fn vacate_when_replaced(&self) {
         loop {
             self.vacated.notified().await;
@@ -203,19 +205,19 @@ impl Sync {
         }
     }
 
-    /// Where to read on; `None` while nothing is to be read.
+    /// The position from which to read; `None` while nothing is to be read.
     pub(crate) fn wants(&self) -> Option<MessageSeq> {
         self.status.borrow().instance()?;
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
-    /// The turn to receive; `None` when an earlier answer is still being written after `patience`.
+    /// The permission to receive; `None` if an earlier answer is still being written after `patience`.
     pub(crate) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
     }
 
-    /// Held from an answer with messages until it is written and acknowledged; whoever asks later waits a moment for it,
-    /// so that what it is told covers that acknowledgement.
+    /// Held from an answer with messages until it is written and acknowledged; a later caller waits briefly for it, so that
+    /// its answer covers that acknowledgement.
     pub(crate) async fn delivering(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(patience, Arc::clone(&self.delivering).lock_owned()).await.ok()
     }
@@ -236,7 +238,7 @@ impl Sync {
             }
         };
         if !wait.is_zero() && limit > 0 {
-            // Nothing came in time: the offer is empty.
+            // Nothing arrived in time: the offer is empty.
             let _ = tokio::time::timeout(wait, waiting).await;
         }
         let offer = self.inbox().as_mut().map(|inbox| inbox.offer(limit, ANSWER_BYTES))?;
@@ -252,18 +254,18 @@ impl Sync {
         }
     }
 
-    /// Where clients have acknowledged.
+    /// The acknowledged position.
     pub(crate) fn cursor(&self) -> MessageSeq {
         self.inbox().as_ref().map(Inbox::acknowledged).unwrap_or_default()
     }
 
-    /// How many messages up to the newest that is known, by the node or here, clients have not acknowledged.
+    /// The number of unacknowledged messages, up to the newest one that the node or this inbox knows.
     pub(crate) fn lag(&self, known: MessageSeq) -> u64 {
         let newest = self.progress.newest().max(known);
         self.inbox().as_ref().map_or(0, |inbox| inbox.lag(newest.max(inbox.read())))
     }
 
-    /// Acknowledges, on disk first, in Redis soon.
+    /// Acknowledges: first on disk, then, asynchronously, in Redis.
     pub(crate) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
         let saving = self.saving.lock().await;
         let judged = match self.inbox().as_mut() {
@@ -276,7 +278,7 @@ impl Sync {
                 }
                 Ok(inbox.epoch().to_owned())
             }
-            // Judged while the inbox is locked, so that the one that the next join begins knows it.
+            // Checked while the inbox is locked, so that an inbox of the next join knows it.
             None => Err(self.take_early(cursor)?),
         };
         let epoch = match judged {
@@ -285,12 +287,12 @@ impl Sync {
         };
         self.save_cursor(true).await?;
         drop(saving);
-        self.tell(cursor, epoch).await;
+        self.report_acknowledged(cursor, epoch).await;
         Ok(())
     }
 
-    /// Tells the node of an acknowledgement, and Redis soon.
-    pub(crate) async fn tell(&self, cursor: MessageSeq, epoch: String) {
+    /// Passes an acknowledgement to the node, and asynchronously to Redis.
+    pub(crate) async fn report_acknowledged(&self, cursor: MessageSeq, epoch: String) {
         self.acknowledged.send_replace(Some((cursor, epoch.clone())));
         if let Some(node) = self.node.upgrade() {
             // The node is gone only when the process ends.
@@ -298,7 +300,7 @@ impl Sync {
         }
     }
 
-    /// Moves the cursor over what is not for this node, on disk and in Redis, now and then.
+    /// Moves the cursor past messages for other nodes, on disk and in Redis, from time to time.
     pub(crate) async fn pass_over(&self) {
         loop {
             self.read.notified().await;
@@ -310,14 +312,14 @@ impl Sync {
                 .and_then(|inbox| inbox.pass_over().then(|| (inbox.acknowledged(), inbox.epoch().to_owned())));
             let Some(passed) = passed else { continue };
             if let Err(why) = self.save_cursor(false).await {
-                tracing::debug!(%why, "the cursor is not kept on disk yet");
+                tracing::debug!(error = %why, "cannot save the cursor on disk yet");
             }
             drop(saving);
-            self.tell(passed.0, passed.1).await;
+            self.report_acknowledged(passed.0, passed.1).await;
         }
     }
 
-    /// Puts the cursor and the marks on disk; whoever calls holds `saving`.
+    /// Saves the cursor and the marks on disk; the caller holds `saving`.
     async fn save_cursor(&self, durable: bool) -> Result<(), Error> {
         let change = match self.inbox().as_mut() {
             Some(inbox) => SavedChange {
@@ -341,32 +343,32 @@ impl Sync {
                 if let Some(inbox) = self.inbox().as_mut() {
                     inbox.return_marks(marks);
                 }
-                Err(Error::Internal(format!("the acknowledgement cannot be kept: {error}")))
+                Err(Error::Internal(format!("cannot save the acknowledgement: {error}")))
             }
         }
     }
 
-    /// Keeps on disk where a new inbox began, so that a loss of data shows as a gap also to the next process.
+    /// Saves where a new inbox begins, so that a loss of data is a gap for the next process, too.
     pub(crate) async fn keep_beginnings(&self) {
         loop {
             self.began.notified().await;
             let _saving = self.saving.lock().await;
             if let Err(why) = self.save_cursor(false).await {
-                tracing::warn!(%why, "where receiving began is not kept on disk");
+                tracing::warn!(error = %why, "cannot save on disk where receiving begins; after a loss of data the next process may not report a gap");
             }
         }
     }
 
-    /// Tells Redis what was acknowledged, the newest only, until the node is gone.
-    pub(crate) async fn tell_acknowledged(&self) {
+    /// Sends the newest acknowledgement to Redis, until the node is gone.
+    pub(crate) async fn send_acknowledgements(&self) {
         let mut changes = self.acknowledged.subscribe();
         while changes.changed().await.is_ok() {
             let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };
             let instance: Option<Instance> = self.status.borrow().instance().cloned();
             let Some(instance) = instance else { continue };
             if let Err(why) = self.store.call(Call::Acknowledge { instance, epoch, seq }).await {
-                // The next beat carries it.
-                tracing::debug!(%why, "an acknowledgement was not told to Redis yet");
+                // The next heartbeat carries it.
+                tracing::debug!(error = %why, "cannot send an acknowledgement to Redis; the next heartbeat carries it");
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Calls to Redis: how many, how they ended, how long they took.
+//! Metrics of calls to Redis: their number, outcome and duration.
 //!
-//! 1. A call that was never made takes no room in the text.
+//! 1. A call that was never made is not in the text.
 //!
-//! Not here: making them (`crate::store`).
+//! Not here: making calls (`crate::store`).
 
 use super::{Metrics, ROUND_TRIP_BUCKETS, labelled, spreads};
 use crate::store::{CALLS, Ended, Meter};
@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The counters of all calls.
+/// The metrics of all calls.
 pub(super) struct CallMeters {
     calls: IntCounterVec,
     seconds: HistogramVec,
-    /// Resolved at the first call of each name.
+    /// Created at the first call of each name.
     by_name: HashMap<&'static str, OnceLock<Option<CallMeter>>>,
 }
 
@@ -28,9 +28,8 @@ struct CallMeter {
 
 impl CallMeters {
     pub(super) fn registered(registry: &Registry) -> Result<Self, Error> {
-        let calls =
-            "Calls to Redis; unavailable: no answer, or the connection was lost; refused: answered with an error.";
-        let seconds = "How long Redis took for calls that it answered.";
+        let calls = "Calls to Redis, by outcome: ok; unavailable, no answer or a lost connection; refused, an error.";
+        let seconds = "Duration of calls that Redis answered.";
         Ok(Self {
             calls: labelled(registry, "clawster_redis_calls_total", calls, &["call", "outcome"])?,
             seconds: spreads(registry, "clawster_redis_call_seconds", seconds, &ROUND_TRIP_BUCKETS, "call")?,

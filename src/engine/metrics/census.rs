@@ -1,7 +1,7 @@
-//! The cluster's leases and tasks, counted by Redis when somebody asks for them.
+//! The number of leases and tasks of the cluster, counted by Redis on request.
 //!
-//! 1. Redis is asked at most once in [`FRESH`], however many ask and whether it answers or not; no heartbeat waits for it.
-//! 2. Nobody waits longer than [`CENSUS_TIMEOUT`]: then the last counts are told, as long as they are not too old.
+//! 1. Redis is asked at most once per [`FRESH`], however many ask and whether it answers or not; no heartbeat waits for it.
+//! 2. Nobody waits longer than [`CENSUS_TIMEOUT`]: then the last counts are used, if they are not too old.
 //!
 //! Not here: the counting (`crate::store`).
 
@@ -12,25 +12,25 @@ use crate::store::Store;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long counts are told again before Redis is asked anew.
+/// How long counts are reused before Redis is asked again.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long counts are told while Redis does not answer.
+/// How long counts are used while Redis does not answer.
 const OLD: Duration = Duration::from_secs(60);
-/// How long whoever asks waits for Redis.
+/// How long a caller waits for Redis.
 const CENSUS_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What is known, and when Redis was asked last.
+/// The last counts, and when Redis was last asked.
 #[derive(Debug, Default)]
 struct Known {
     counts: Option<(Moment, Census)>,
     asked: Option<Moment>,
 }
 
-/// See the module's text.
+/// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     known: Mutex<Known>,
-    /// Held by whoever asks Redis; the others wait for what it gets.
+    /// Held by the caller that asks Redis; other callers wait for its answer.
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -38,13 +38,13 @@ impl Counted {
     /// The newest counts; `None`: there are none, or only old ones.
     pub(crate) async fn newest<S: Store>(&self, store: &S) -> Option<Census> {
         if self.is_due(clock::now()) {
-            // What is not answered by then may be answered the next time.
+            // An answer after the timeout is used for the next caller.
             let _ = tokio::time::timeout(CENSUS_TIMEOUT, self.ask(store)).await;
         }
         self.last()
     }
 
-    /// The counts of the last time that somebody asked, unless they are old.
+    /// The last counts, unless they are old.
     pub(crate) fn last(&self) -> Option<Census> {
         let now = clock::now();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! All numbers at one moment: as the text that Prometheus reads, and as a map from the samples' names.
+//! All metrics at one moment: as the text that Prometheus reads, and as a map by name.
 //!
-//! 1. Both come from the same families, so they never disagree.
+//! 1. Both are generated from the same families, so they never disagree.
 
 use super::Metrics;
 use super::snapshot::Snapshot;
@@ -22,12 +22,12 @@ impl Metrics {
         all
     }
 
-    /// The text format 0.0.4.
+    /// The metrics in Prometheus' text format 0.0.4.
     pub(crate) fn text(&self, snapshot: &Snapshot) -> String {
         TextEncoder::new().encode_to_string(&self.families(snapshot)).unwrap_or_default()
     }
 
-    /// The samples of that text by their names, labels included.
+    /// The samples of that text by name, labels included.
     pub(crate) fn samples(&self, snapshot: &Snapshot) -> BTreeMap<String, Number> {
         let text = self.text(snapshot);
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -35,19 +35,19 @@ impl Metrics {
         pairs.filter_map(|(name, value)| Some((name.to_owned(), number(value)?))).collect()
     }
 
-    /// The text of what was counted, without what must be asked of a node.
+    /// The text of the metrics that are counted here, without those that are read from a node.
     #[must_use]
     pub fn counters(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
 
-    /// How many lines the log dropped.
+    /// The number of lines that the log dropped.
     pub(crate) fn dropped_lines(&self) -> u64 {
         self.log_lines_dropped.get().map_or(0, |read| read())
     }
 }
 
-/// A sample's number; what JSON has no number for is none.
+/// The value of a sample; `None` if JSON has no such number.
 fn number(text: &str) -> Option<Number> {
     text.parse::<u64>().map(Number::from).ok().or_else(|| Number::from_f64(text.parse().ok()?))
 }

@@ -1,12 +1,13 @@
-//! The numbers of a running node, as Prometheus reads them.
+//! The metrics of a running node for Prometheus.
 //!
-//! 1. Counting is an atomic addition; it never waits, and nothing of the node waits for whoever reads.
-//! 2. No label takes a value that a client or the cluster invents: methods, calls, events and states come from closed tables.
-//! 3. Counters are counted where things happen; gauges are read from the node when somebody asks (`snapshot.rs`).
+//! 1. Counting is an atomic addition that never waits; the node never waits for a reader of metrics.
+//! 2. No label has a value that a client or the cluster chooses: methods, calls, events and states come from closed tables.
+//! 3. Counters are counted where things happen; gauges are read from the node on request (`snapshot.rs`).
 //!
-//! `calls.rs` calls to Redis · `census.rs` the cluster's leases and tasks · `requests.rs` requests of clients · `exposition.rs` the text, and the same as a map.
+//! `calls.rs` calls to Redis · `census.rs` the cluster's leases and tasks · `requests.rs` requests of clients ·
+//! `exposition.rs` the text and the map.
 //!
-//! Not here: reading the gauges off the node (`crate::engine::node::health`), serving all of it (`crate::rpc`).
+//! Not here: reading the gauges from the node (`crate::engine::node::health`), serving the metrics (`crate::rpc`).
 
 mod calls;
 mod census;
@@ -31,35 +32,35 @@ use prometheus::{Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntC
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Bounds of the buckets of what Redis answers, in seconds.
+/// The buckets for round trips to Redis, in seconds.
 const ROUND_TRIP_BUCKETS: [f64; 13] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-/// Bounds of the buckets of how late a heartbeat is, in seconds.
+/// The buckets for the delay of heartbeats, in seconds.
 const DELAY_BUCKETS: [f64; 13] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// Bounds of the buckets of requests, which may wait for something, in seconds.
+/// The buckets for requests, which may wait for something, in seconds.
 const REQUEST_BUCKETS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
 
-/// See the module's text.
+/// The metrics of one process; see the head of this file.
 pub struct Metrics {
     registry: Registry,
-    /// Heartbeats that Redis took.
+    /// Heartbeats that Redis accepted.
     beats_ok: IntCounter,
-    /// Attempts of heartbeats that failed.
+    /// Heartbeat attempts that failed.
     beats_failed: IntCounter,
     delay: Histogram,
     round_trip: Histogram,
     leader_changes: IntCounter,
     events: IntCounterVec,
-    /// Messages of this node that are in the stream now.
+    /// Messages of this node that were written to the stream.
     pub(crate) messages_sent: IntCounter,
-    /// Messages of other nodes that this node took from the stream.
+    /// Messages of other nodes that this node read from the stream.
     pub(crate) messages_received: IntCounter,
-    /// Samples that the history's store confirmed.
+    /// Samples that the history store confirmed.
     pub(crate) history_recorded: IntCounter,
     /// Samples that were given up.
     pub(crate) history_dropped: IntCounter,
-    /// Samples that wait in memory to be recorded.
+    /// Samples in memory that are not recorded yet.
     pub(crate) history_waiting: IntGauge,
-    /// Samples that wait on disk to be recorded.
+    /// Samples on disk that are not recorded yet.
     pub(crate) history_spooled: IntGauge,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
@@ -74,10 +75,10 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All numbers at their beginning.
+    /// All metrics at zero.
     ///
     /// # Errors
-    /// [`std::io::Error`] when two of them have one name, which is a defect of this module.
+    /// [`std::io::Error`] when two of them have the same name, which is a defect of this module.
     pub fn new() -> std::io::Result<Arc<Self>> {
         let made =
             Self::registered().map_err(|error| std::io::Error::other(format!("the metrics do not fit: {error}")));
@@ -86,34 +87,34 @@ impl Metrics {
 
     fn registered() -> Result<Self, Error> {
         let registry = Registry::new();
-        let beats = "Heartbeats of this node: ok, taken by Redis; failed, attempts that had no answer.";
+        let beats = "Heartbeats of this node: ok, accepted by Redis; failed, attempts without an answer.";
         let beats = labelled(&registry, "clawster_heartbeats_total", beats, &["outcome"])?;
         let events = "Events of the cluster that this node saw.";
         let events = labelled(&registry, "clawster_events_total", events, &["event"])?;
         for name in EVENTS {
             events.get_metric_with_label_values(&[name])?;
         }
-        let requests = "Requests of clients by method; outcome is ok or the kind of the error.";
-        let request_seconds = "How long requests of clients took, waiting included.";
+        let requests = "Requests of clients, by method; outcome is ok or the kind of the error.";
+        let request_seconds = "Duration of clients' requests, including waiting.";
         Ok(Self {
             beats_ok: beats.get_metric_with_label_values(&["ok"])?,
             beats_failed: beats.get_metric_with_label_values(&["failed"])?,
             delay: spread(
                 &registry,
                 "clawster_heartbeat_delay_seconds",
-                "From the instant at which a heartbeat was due to its answer.",
+                "Time from when a heartbeat was due to its answer.",
                 &DELAY_BUCKETS,
             )?,
             round_trip: spread(
                 &registry,
                 "clawster_heartbeat_round_trip_seconds",
-                "From sending the heartbeat that Redis took to its answer.",
+                "Time from sending an accepted heartbeat to its answer.",
                 &ROUND_TRIP_BUCKETS,
             )?,
             leader_changes: counter(
                 &registry,
                 "clawster_leader_changes_total",
-                "Elections of another leader than the one before that this node saw.",
+                "Changes of the leader that this node saw.",
             )?,
             events,
             messages_sent: counter(
@@ -134,17 +135,17 @@ impl Metrics {
             history_dropped: counter(
                 &registry,
                 "clawster_history_dropped_total",
-                "Heartbeats of this node that were not recorded, because the spool on disk was full or broken.",
+                "Heartbeats of this node that were not recorded because the spool on disk was full or failed.",
             )?,
             history_waiting: gauge(
                 &registry,
                 "clawster_history_waiting",
-                "Heartbeats that wait in memory to be recorded.",
+                "Heartbeats in memory that are not recorded yet.",
             )?,
             history_spooled: gauge(
                 &registry,
                 "clawster_history_spooled",
-                "Heartbeats that wait on disk to be recorded.",
+                "Heartbeats on disk that are not recorded yet.",
             )?,
             requests: labelled(&registry, "clawster_requests_total", requests, &["method", "outcome"])?,
             request_seconds: spreads(
@@ -160,25 +161,25 @@ impl Metrics {
         })
     }
 
-    /// Where the number of log lines that were dropped is read.
+    /// Sets the function that returns the number of dropped log lines.
     pub fn read_dropped_lines(&self, read: fn() -> u64) {
-        // The first one stays: a process has one log.
+        // The first function stays: a process has one log.
         let _ = self.log_lines_dropped.set(read);
     }
 
-    /// A heartbeat was taken by Redis.
+    /// Counts a heartbeat that Redis accepted.
     pub(crate) fn beat(&self, round_trip: Duration, delay: Duration) {
         self.beats_ok.inc();
         self.round_trip.observe(round_trip.as_secs_f64());
         self.delay.observe(delay.as_secs_f64());
     }
 
-    /// An attempt of a heartbeat had no answer.
+    /// Counts a heartbeat attempt without an answer.
     pub(crate) fn beat_failed(&self) {
         self.beats_failed.inc();
     }
 
-    /// An event of the cluster came in.
+    /// Counts an event of the cluster.
     pub(crate) fn event(&self, fact: &ClusterFact) {
         let name = event_name(fact);
         if let Ok(counter) = self.events.get_metric_with_label_values(&[name]) {
@@ -191,7 +192,7 @@ impl Metrics {
         }
     }
 
-    /// The counters of one method; `method` must come from a closed table.
+    /// The metrics of one method; `method` must come from a closed table.
     #[must_use]
     pub fn requests_of(&self, method: &'static str) -> RequestMeter {
         RequestMeter::new(method, &self.requests, &self.request_seconds)

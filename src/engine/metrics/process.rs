@@ -1,6 +1,6 @@
-//! What this process takes of its host.
+//! The resources that this process uses.
 
-/// The resident memory of this process in bytes; `None` where the system does not tell.
+/// The resident memory of this process in bytes; `None` if the system does not report it.
 pub(crate) fn memory_bytes() -> Option<u64> {
     let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = sizes.split_ascii_whitespace().nth(1)?.parse().ok()?;

@@ -1,19 +1,19 @@
-//! Requests of clients: how many, how they ended, how long they took.
+//! Metrics of clients' requests: their number, outcome and duration.
 //!
-//! 1. A method that was never called takes no room in the text.
+//! 1. A method that was never called is not in the text.
 //!
-//! Not here: which methods there are (`crate::rpc`).
+//! Not here: the methods (`crate::rpc`).
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The counters of one method.
+/// The metrics of one method.
 pub struct RequestMeter {
     method: &'static str,
     requests: IntCounterVec,
     seconds: HistogramVec,
-    /// Resolved at the first request.
+    /// Created at the first request.
     ok: OnceLock<Option<(IntCounter, Histogram)>>,
 }
 
@@ -28,7 +28,7 @@ impl RequestMeter {
         Self { method, requests: requests.clone(), seconds: seconds.clone(), ok: OnceLock::new() }
     }
 
-    /// A request ended: well, or in an error of a kind, which must come from a closed table.
+    /// Counts a request that succeeded or failed with an error kind, which must come from a closed table.
     pub fn count(&self, took: Duration, error: Option<&'static str>) {
         let resolve = || {
             let requests = self.requests.get_metric_with_label_values(&[self.method, "ok"]).ok()?;

@@ -1,9 +1,10 @@
-//! The one loop around the pure node: inputs in, effects carried out, nothing that waits.
+//! The loop around the pure node: it feeds inputs and carries out effects, and never waits.
 //!
 //! 1. The loop never waits for Redis, a disk or a client: calls run beside it, and their answers are inputs.
-//! 2. An event reaches subscribers after the node has taken it, so that the state never lags behind what was heard.
+//! 2. An event reaches subscribers after the node has processed it, so that the node's state is never older than an event
+//!    that was delivered.
 //!
-//! Not here: the rules (`crate::cluster::node`), messages (`sync.rs`).
+//! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
 use super::presence;
 use super::state_view;
@@ -41,7 +42,7 @@ pub(crate) struct Driver {
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) history: Arc<History>,
-    /// Samples for the node to carry, once the step that they come from is done.
+    /// Samples for the node to carry, to be passed on after the current step.
     pub(crate) brought: Vec<Sample>,
     pub(crate) sync: Arc<Sync>,
     pub(crate) leases: Arc<Leases>,
@@ -58,7 +59,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// Runs until every handle is gone.
     pub(crate) async fn run(mut self) {
-        // Nothing is due before the node has been asked once what it wants.
+        // The node must be asked once before anything can be due.
         self.step(Input::Wake);
         loop {
             let now = clock::now();
@@ -84,11 +85,11 @@ impl Driver {
                 self.hub.publish(Event::Cluster(event));
             }
             Msg::Ask(request, client, span) => {
-                // Far above the node's own tickets, so that the two never meet.
+                // Far above the node's own tickets, so that the two never collide.
                 self.tickets += 1;
                 let ticket = Ticket((1 << 62) + self.tickets);
                 self.clients.insert(ticket, client);
-                // The calls that it leads to at once are the request's.
+                // The calls that it makes at once belong to the request.
                 span.in_scope(|| self.step(Input::Asked(ticket, request)));
             }
             Msg::State(client) => {
@@ -96,11 +97,11 @@ impl Driver {
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
                 let mut state = state_view::of(&self.cluster, &self.node, now);
                 state.redis_trouble = state.redis_trouble.or_else(|| self.store.eviction_found());
-                // A client that is gone needs no answer.
+                // The client may be gone.
                 let _ = client.send((state, until));
             }
             Msg::Carried(client) => {
-                // A client that is gone needs no answer.
+                // The client may be gone.
                 let _ = client.send(self.node.unrecorded());
             }
         }
@@ -113,9 +114,9 @@ impl Driver {
                 answered
             }
             Err(error) => {
-                tracing::error!(%error, "a call to the store broke down; it counts as unanswered");
+                tracing::error!(%error, "a call to the store failed unexpectedly; it counts as unanswered");
                 let Some((ticket, sent)) = self.running.remove(&error.id()) else { return };
-                (ticket, sent, Err(Fault::Unavailable("the call broke down".to_owned())))
+                (ticket, sent, Err(Fault::Unavailable("the call failed unexpectedly".to_owned())))
             }
         };
         if let Ok((Reply::Tick(reply), _)) = &outcome {
@@ -136,7 +137,7 @@ impl Driver {
         self.publish_status();
     }
 
-    /// Now and then, beside the beats, which it shall not delay; nobody waits for it.
+    /// Checks Redis' eviction policy from time to time, beside the heartbeats, which it must not delay.
     fn look_at_eviction(&self) {
         if self.store.eviction_is_due() {
             let store = Arc::clone(&self.store);
@@ -170,7 +171,7 @@ impl Driver {
             Effect::HoldLeaderChannel(nonce, hold) => self.tell_presence(presence::Command::Hold(nonce, hold)),
             Effect::Reply(ticket, outcome) => {
                 if let Some(client) = self.clients.remove(&ticket) {
-                    // A client that is gone needs no answer.
+                    // The client may be gone.
                     let _ = client.send(*outcome);
                 }
             }
@@ -183,12 +184,12 @@ impl Driver {
             Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
             Effect::Degraded(trouble) => {
                 let (reason, detail) = (trouble.word(), trouble.to_string());
-                tracing::warn!(redis = %self.store.target(), reason, "{detail}; going on with what is known");
+                tracing::warn!(redis = %self.store.target(), reason, "{detail}; continuing with the last known state");
                 self.hub.publish_local(LocalFact::Degraded { reason, detail });
             }
             Effect::Recovered => {
                 self.hub.publish_local(LocalFact::Recovered);
-                tracing::info!(redis = %self.store.target(), "Redis takes heartbeats again");
+                tracing::info!(redis = %self.store.target(), "Redis accepts heartbeats again");
             }
             Effect::Reconnected => {
                 self.leases.call_all();
@@ -205,7 +206,7 @@ impl Driver {
         }
     }
 
-    /// A heartbeat was taken: it is counted, and becomes history.
+    /// Counts a heartbeat that Redis accepted, and records it in the history.
     fn beaten(&mut self, beaten: Beaten) {
         self.metrics.beat(beaten.round_trip, beaten.delay);
         self.metrics.history_recorded.inc_by(beaten.recorded);
@@ -214,23 +215,25 @@ impl Driver {
         self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
     }
 
-    /// Keeps the settings of the cluster on disk, beside the loop.
+    /// Saves the settings of the cluster on disk, beside the loop.
     fn remember(&self, settings: Versioned) {
         let dir = self.state_dir.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = dir.keep_settings(settings) {
-                tracing::warn!(%error, "cannot remember the settings of the cluster");
+                tracing::warn!(%error, "cannot save the cluster's settings on disk");
             }
         });
     }
 
-    /// At most a few commands are under way at a time; a full queue means that the connection is stuck, and the ping's
-    /// deadline will end that.
+    /// Sends a command to the presence connection. Only a few commands are under way at a time; a full queue means that the
+    /// connection hangs, and the ping's deadline ends it.
     fn tell_presence(&self, command: presence::Command) {
         match self.presence.try_send(command) {
             // Closed: the node is being stopped.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => tracing::error!("the presence connection takes no commands"),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::error!("the command queue of the presence connection is full; dropped a command")
+            }
         }
     }
 
@@ -257,7 +260,7 @@ impl Driver {
     }
 }
 
-/// What to say where the settings of the cluster are not the configured ones.
+/// The warning that the settings of the cluster differ from the configured ones.
 #[must_use]
 pub fn different(configured: &Shared, cluster: &Shared) -> String {
     let words = |(key, cluster, own)| format!("{key} is {cluster} (configured here: {own})");
@@ -269,7 +272,7 @@ pub fn different(configured: &Shared, cluster: &Shared) -> String {
     )
 }
 
-/// The lines that an operator finds.
+/// Logs a note of the node for the operator.
 fn log(note: &Note) {
     match note {
         Note::BeatFailed { attempt, of, error, wait } => {
@@ -287,8 +290,8 @@ fn log(note: &Note) {
         Note::Refused { node_id, holder } => {
             tracing::error!(%node_id, holder, "node id {node_id} is in use by {holder}; this node stays out of the cluster");
         }
-        Note::Elected(term) => tracing::info!(term = term.0, "this node was elected leader"),
-        Note::SteppedDown(term) => tracing::info!(term = term.0, "this node leads no more"),
+        Note::Elected(term) => tracing::info!(term = term.0, "became leader"),
+        Note::SteppedDown(term) => tracing::info!(term = term.0, "lost leadership"),
         Note::SettingsDiffer { configured, adopted } => {
             tracing::warn!("{}", different(configured, adopted));
         }
@@ -297,7 +300,7 @@ fn log(note: &Note) {
             let changes: Vec<String> = before.differences(after).into_iter().map(words).collect();
             tracing::info!("the cluster's settings changed: {}", changes.join(", "));
         }
-        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still not well: {trouble}"),
+        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still degraded: {trouble}"),
         Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
     }
 }

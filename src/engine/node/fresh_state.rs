@@ -1,6 +1,6 @@
-//! Reads the whole cluster from Redis at this moment, for those who do not want the local view, or have none.
+//! Reads the state of the whole cluster from Redis, for callers that do not want the local view, or have none.
 //!
-//! 1. Reading joins nothing and changes nothing.
+//! 1. Reading neither joins nor changes anything.
 
 use super::handle::{Role, StateView};
 use super::state_view;
@@ -12,10 +12,10 @@ use crate::engine::refusals::unavailable;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 
-/// How many rows one call reads.
+/// The maximum number of members of one call.
 const ROWS: u64 = 1000;
 
-/// The view of an observer, read from the store.
+/// The view of a process that is not a node, read from the store.
 ///
 /// # Errors
 /// [`Fault`] when the store did not answer.
@@ -31,7 +31,7 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
             beats: 1_000_000,
         };
         let Reply::View(reply) = store.call(Call::View(call)).await?.reply else {
-            return Err(Fault::Refused("a view was answered with something else".to_owned()));
+            return Err(Fault::Refused("unexpected reply to a request for the view".to_owned()));
         };
         view.as_of = reply.now;
         view.take_data(reply.data);
@@ -45,7 +45,7 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
     }
 }
 
-/// What an observer sees who is no node.
+/// The state that a process sees that is not a node.
 ///
 /// # Errors
 /// [`Fault`] when the store did not answer.
@@ -55,7 +55,7 @@ pub async fn observe(store: &RedisStore, cluster: &ClusterName) -> Result<StateV
     Ok(state_view::from_view(cluster, &view, interval, None, Role::Observer, true))
 }
 
-/// A node's own state with everything but its role read from the store.
+/// A node's own state, with everything except its role read from the store.
 pub(crate) async fn read(store: &RedisStore, known: &StateView) -> Result<StateView, Error> {
     let view = view(store).await.map_err(|why| unavailable(&why.to_string()))?;
     let interval = view.data.as_ref().and_then(|data| data.timing).unwrap_or_default().heartbeat_interval;

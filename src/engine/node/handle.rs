@@ -1,12 +1,12 @@
-//! The door to a running node: what the outer layers may ask of it.
+//! The interface of a running node: what the outer layers can ask of it.
 //!
-//! 1. Every method is safe to call concurrently, and a slow one holds up no other, but for receiving calls, which are
+//! 1. Every method may be called concurrently, and a slow call does not delay others, except for receiving calls, which are
 //!    served one at a time.
-//! 2. Nothing here knows JSON-RPC; nothing here shows a Redis type.
+//! 2. Nothing here depends on JSON-RPC, and no type of Redis is visible here.
 //!
-//! `handle/leases.rs`, `handle/tasks.rs`, `handle/history.rs` and `handle/observed.rs` are the parts that their names say.
+//! `handle/leases.rs`, `handle/tasks.rs`, `handle/history.rs` and `handle/observed.rs` have the parts that their names say.
 //!
-//! Not here: the work itself (`driver.rs`, `sync.rs`, `leases/`, `tasks/`).
+//! Not here: the work itself (`driver.rs`, `messages/`, `leases/`, `tasks/`).
 
 mod history;
 mod leases;
@@ -28,192 +28,192 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a join asks for; `None` keeps what is configured (or what the last join set).
+/// The parameters of a join; `None` keeps the configured value, or that of the last join.
 #[derive(Debug, Clone, Default)]
 pub struct JoinRequest {
-    /// The id to join under; another one than the member's is a rename.
+    /// The node id to join under; a member that joins under another id is renamed.
     pub node_id: Option<NodeId>,
-    /// A name for people.
+    /// The display name.
     pub name: Option<String>,
-    /// Where the gateway can be reached.
+    /// Where the gateway can be reached; free text.
     pub endpoint: Option<String>,
-    /// What the node can do.
+    /// What the node can do; tasks can require it.
     pub capabilities: Option<Vec<String>>,
-    /// Free labels.
+    /// Labels; tasks can require them.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Take the id from a live process.
+    /// Whether to take the id from a live process.
     pub force: bool,
 }
 
-/// What a join leads to.
+/// The result of a join.
 #[derive(Debug, Clone)]
 pub struct Joined {
-    /// The cluster.
+    /// The name of the cluster.
     pub cluster: ClusterName,
-    /// This node.
+    /// The id of this node.
     pub node_id: NodeId,
-    /// Its life.
+    /// The incarnation of this node.
     pub incarnation: Incarnation,
-    /// When it joined.
+    /// When this node joined.
     pub joined_at: ServerTime,
-    /// Who leads, as far as known.
+    /// The leader, as far as known.
     pub leader_id: Option<NodeId>,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: Term,
     /// All members.
     pub nodes: Vec<NodeView>,
 }
 
-/// What leaving leads to.
+/// The result of leaving.
 #[derive(Debug, Clone)]
 pub struct Left {
-    /// This node.
+    /// The id of the node that left.
     pub node_id: NodeId,
-    /// When it left.
+    /// When the node left.
     pub left_at: ServerTime,
-    /// Whether it gave up a leadership by that.
+    /// Whether the node was leader and resigned.
     pub resigned: bool,
 }
 
-/// A node's part in the cluster.
+/// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Leads.
+    /// The leader.
     Leader,
     /// A member that does not lead.
     Follower,
-    /// No member.
+    /// Not a member.
     Observer,
 }
 
-/// A member as a client sees it.
+/// A member, as clients see it.
 #[derive(Debug, Clone)]
 pub struct NodeView {
-    /// The row.
+    /// The member's data.
     pub member: Member,
-    /// Its status as of the view's time.
+    /// Its status at the time of the view.
     pub status: Status,
-    /// Its part.
+    /// Its role.
     pub role: Role,
 }
 
 /// The cluster as this node sees it.
 #[derive(Debug, Clone)]
 pub struct StateView {
-    /// The cluster.
+    /// The name of the cluster.
     pub cluster: ClusterName,
-    /// This node, when it is a member.
+    /// The id of this node; `None`: it is not a member.
     pub node_id: Option<NodeId>,
-    /// This node's part, checked at this instant.
+    /// The role of this node, checked at the time of the answer.
     pub role: Role,
-    /// Who holds the leader's lease.
+    /// The holder of the leader's lease.
     pub leader_id: Option<NodeId>,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: Term,
-    /// When that lease ends.
+    /// When the leader's lease expires.
     pub lease_expires_at: Option<ServerTime>,
     /// All members, by id.
     pub nodes: Vec<NodeView>,
-    /// Whether Redis took the node's last beat and has room for more.
+    /// Whether Redis accepted this node's last heartbeat and has room for more data.
     pub redis_ok: bool,
-    /// What is wrong with it, and what to do.
+    /// What is wrong with Redis, and what to do; `None`: nothing.
     pub redis_trouble: Option<String>,
-    /// When the view was true.
+    /// The time of the view.
     pub as_of: ServerTime,
-    /// How long ago that was, on the node's clock.
+    /// The age of the view, by the node's own clock.
     pub age: Duration,
 }
 
-/// What an election asks for.
+/// The parameters of an election.
 #[derive(Debug, Clone, Default)]
 pub struct ElectRequest {
-    /// Who shall lead; this node when absent.
+    /// The member to become leader. Default: this node.
     pub candidate: Option<NodeId>,
-    /// Hand over even from a live leader.
+    /// Whether to hand leadership over even if the leader is alive.
     pub force: bool,
 }
 
-/// What an election leads to.
+/// The result of an election.
 #[derive(Debug, Clone)]
 pub struct Elected {
-    /// Who leads.
+    /// The leader.
     pub leader_id: NodeId,
-    /// Under which term.
+    /// The term of the leader.
     pub term: Term,
-    /// Whether this call brought the term about.
+    /// Whether this call led to the term.
     pub changed: bool,
-    /// When the lease ends.
+    /// When the leader's lease expires.
     pub lease_expires_at: ServerTime,
 }
 
-/// A message as a client gives it.
+/// A message to send, as a client passes it.
 #[derive(Debug, Clone)]
 pub struct Draft {
-    /// The client's id for it; generated when absent.
+    /// The client's id for the message; generated if absent.
     pub id: Option<String>,
-    /// Free text to sort by.
+    /// The topic; free text.
     pub topic: Option<String>,
-    /// The members that it is for, not checked yet.
+    /// The members to send to, not checked yet. Default: all others.
     pub to: Option<Vec<String>>,
     /// The content.
     pub payload: Box<RawValue>,
 }
 
-/// What a sync asks for.
+/// The parameters of a sync.
 #[derive(Debug, Clone)]
 pub struct SyncRequest {
-    /// Messages to send, in order.
+    /// The messages to send, in order.
     pub messages: Vec<Draft>,
-    /// How many to receive at most; `None`: the configured batch size; 0: none.
+    /// The maximum number of messages to receive; `None`: the configured batch size; 0: none.
     pub limit: Option<usize>,
     /// How long to wait for the first message to receive.
     pub wait: Duration,
-    /// Whether what is received counts as acknowledged once [`Delivery::written`] is called.
+    /// Whether received messages count as acknowledged once [`Delivery::written`] is called.
     pub auto_ack: bool,
-    /// Acknowledge everything up to here first.
+    /// First acknowledge everything up to this position.
     pub ack: Option<MessageSeq>,
 }
 
-/// What a sync leads to.
+/// The result of a sync.
 #[derive(Debug)]
 pub struct Synced {
-    /// Messages that are in the stream now.
+    /// The number of given messages that are in the stream now.
     pub published: usize,
-    /// Messages that were sent before.
+    /// The number of duplicates, which were not sent again.
     pub duplicates: usize,
-    /// Messages that wait in the outbox.
+    /// The number of given messages that wait in the outbox.
     pub queued: usize,
-    /// For each message given: its place in the stream, where it is known.
+    /// For each given message its position in the stream, if known.
     pub entries: Vec<Option<MessageSeq>>,
-    /// What came in.
+    /// The received messages.
     pub received: Vec<Received>,
-    /// The position to acknowledge for all of it.
+    /// The position that acknowledges everything received.
     pub cursor: MessageSeq,
-    /// Whether more waits.
+    /// Whether more messages wait.
     pub more: bool,
-    /// What was lost before it could be read.
+    /// The messages that were lost before they could be read.
     pub gap: Option<Gap>,
-    /// To be told when the answer has been written; `None` when nothing hangs on it.
+    /// The receipt to give once the answer is written; `None`: there is nothing to acknowledge.
     pub delivery: Option<Delivery>,
 }
 
-/// A receipt that waits for its answer to be written. Dropping it leaves the messages unacknowledged.
+/// A receipt for an answer. Dropping it leaves the messages unacknowledged.
 #[derive(Debug)]
 pub struct Delivery {
     done: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Delivery {
-    /// A receipt and what hears of it; the receiver fails when the receipt is dropped.
+    /// A receipt and its receiver, which fails when the receipt is dropped.
     #[must_use]
     pub fn new() -> (Self, tokio::sync::oneshot::Receiver<()>) {
         let (done, heard) = tokio::sync::oneshot::channel();
         (Self { done }, heard)
     }
 
-    /// The answer has been written to the client.
+    /// Call it when the answer has been written to the client.
     pub fn written(self) {
-        // The receiving side is gone only when the node is stopping; then nothing is acknowledged, which is safe.
+        // The receiver is gone only when the node is stopping; then nothing is acknowledged, which is safe.
         let _ = self.done.send(());
     }
 }
@@ -230,13 +230,13 @@ impl std::fmt::Debug for Handout {
 }
 
 impl Handout {
-    /// A grant, and what takes it back; that must not wait for anything.
+    /// A grant, and the function that takes it back, which must not block.
     #[must_use]
     pub fn new(take_back: impl FnOnce() + Send + 'static) -> Self {
         Self { take_back: Some(Box::new(take_back)) }
     }
 
-    /// The answer has been written to the client.
+    /// Call it when the answer has been written to the client.
     pub fn written(mut self) {
         self.take_back = None;
     }
@@ -250,44 +250,44 @@ impl Drop for Handout {
     }
 }
 
-/// What a heartbeat on request leads to.
+/// The result of a heartbeat on request.
 #[derive(Debug, Clone)]
 pub struct Beat {
-    /// This node.
+    /// The id of this node.
     pub node_id: NodeId,
-    /// Its life.
+    /// The incarnation of this node.
     pub incarnation: Incarnation,
-    /// Its part.
+    /// The role of this node.
     pub role: Role,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: Term,
-    /// Who leads.
+    /// The leader.
     pub leader_id: Option<NodeId>,
-    /// When the beat was taken.
+    /// When Redis accepted the heartbeat.
     pub at: ServerTime,
-    /// How long the round trip took.
+    /// The duration of the round trip to Redis.
     pub round_trip: Duration,
-    /// How many attempts it took.
+    /// The number of attempts that the heartbeat took.
     pub attempts: u32,
 }
 
-/// The methods of a running node, as the outer layers call them. The node implements it; tests may stand in for it.
+/// The methods of a running node, as the outer layers call them. Tests can implement it.
 pub trait Node: Leases + Tasks + Observed + Past {
-    /// How events reach a subscriber.
+    /// The feed of events for a subscriber.
     type Feed: EventFeed;
 
     /// Joins the cluster, updates the metadata of a member, or renames it.
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;
     /// Leaves the cluster.
     fn leave(&self) -> impl Future<Output = Result<Left, Error>> + Send;
-    /// The local view, or with `fresh` what Redis says now.
+    /// The local view, or with `fresh` the state that Redis has now.
     fn state(&self, fresh: bool) -> impl Future<Output = Result<StateView, Error>> + Send;
-    /// Names the leader, or changes it.
+    /// Returns the leader, or changes it.
     fn elect(&self, request: ElectRequest) -> impl Future<Output = Result<Elected, Error>> + Send;
     /// Sends and receives messages.
     fn sync(&self, request: SyncRequest) -> impl Future<Output = Result<Synced, Error>> + Send;
-    /// Beats now, with the configured retries.
+    /// Sends a heartbeat now, with the configured retries.
     fn beat(&self) -> impl Future<Output = Result<Beat, Error>> + Send;
-    /// Follows the events.
+    /// Subscribes to events.
     fn feed(&self, options: FeedOptions) -> impl Future<Output = Result<Self::Feed, Error>> + Send;
 }

@@ -1,9 +1,9 @@
-//! What a running node shows of itself to those who watch it: its numbers, and whether it is well.
+//! The metrics and the health of a running node.
 //!
-//! 1. Nobody waits for Redis here, but for a moment for the census, and never longer than [`LOOP_WITHIN`] for the node's loop.
-//! 2. What cannot be known at this moment is left out.
+//! 1. Nothing here waits for Redis, except briefly for the census, or longer than [`LOOP_WITHIN`] for the node's loop.
+//! 2. A value that cannot be known now is omitted.
 //!
-//! Not here: the names of the numbers (`metrics/`), serving them (`crate::rpc`).
+//! Not here: the names of the metrics (`metrics/`), serving them (`crate::rpc`).
 
 use super::handle::{Health, Observed, Role, StateView};
 use super::running::RunningNode;
@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long the node's loop may take to answer; it never waits for anything itself.
+/// How long the node's loop has to answer; the loop itself never waits.
 const LOOP_WITHIN: Duration = Duration::from_secs(1);
 
 impl RunningNode {
-    /// The node's view, and until when it leads; `None`: its loop does not answer.
+    /// The node's view, and until when it leads; `None`: the loop does not answer.
     async fn look(&self) -> Option<(StateView, Moment)> {
         let (answer, outcome) = oneshot::channel();
         let asking = async {
@@ -34,7 +34,7 @@ impl RunningNode {
         tokio::time::timeout(LOOP_WITHIN, asking).await.ok().flatten()
     }
 
-    /// How much is left of the leader's lease, by what the node knows of the server's clock.
+    /// The time left of the leader's lease, by what the node knows about the server's clock.
     fn lease_left(&self, view: &StateView) -> Duration {
         view.lease_expires_at.map(|end| end.since(self.hub.server_time())).unwrap_or_default()
     }
@@ -66,7 +66,7 @@ impl RunningNode {
             snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));
         }
         if let Some((view, leads_until)) = seen {
-            // Judged at the last moment: this process may have stood still since the node answered.
+            // Checked last: this process may have been suspended since the node answered.
             snapshot.leads = view.role == Role::Leader && clock::now() < leads_until;
             snapshot.term = Some(view.term.0);
             snapshot.lease = Some(self.lease_left(&view));
@@ -108,24 +108,25 @@ impl Observed for RunningNode {
     async fn health(&self) -> Health {
         if *self.failed.borrow() {
             return Health {
-                trouble: Some("a part of the node broke down; see the log".to_owned()),
+                trouble: Some("an internal task of the node failed; see the log, and restart the node".to_owned()),
                 missing: Vec::new(),
             };
         }
         let Some((view, _)) = self.look().await else {
-            let why = format!("the node's loop has not answered for {} ms", LOOP_WITHIN.as_millis());
+            let why = format!("the node's main loop has not answered for {} ms", LOOP_WITHIN.as_millis());
             return Health { trouble: Some(why), missing: Vec::new() };
         };
         let mut missing = Vec::new();
         if view.node_id.is_none() {
             missing.push(match &self.status.borrow().standing {
-                Standing::Refused(holder) => format!("its node id is in use by {holder}"),
-                _ => "it is no member of the cluster".to_owned(),
+                Standing::Refused(holder) => format!("the node id is in use by {holder}"),
+                _ => "this node is not a member of the cluster".to_owned(),
             });
         }
         if !view.redis_ok {
-            missing
-                .push(view.redis_trouble.clone().unwrap_or_else(|| "Redis has not taken a heartbeat yet".to_owned()));
+            missing.push(
+                view.redis_trouble.clone().unwrap_or_else(|| "Redis has not accepted a heartbeat yet".to_owned()),
+            );
         }
         if view.leader_id.is_none() || self.lease_left(&view).is_zero() {
             missing.push("the cluster has no leader".to_owned());

@@ -1,6 +1,6 @@
-//! Joining, with the store on disk that belongs to the id.
+//! Joining, with the store on disk that belongs to the node id.
 //!
-//! 1. A join is done as a whole: the node's id and its store's never part for longer than another process holds the store.
+//! 1. A join is done as a whole: the node and its store have different ids only while another process holds the store.
 //!
 //! Not here: the rules of joining (`crate::cluster::node`), the store (`outbox`).
 
@@ -15,11 +15,11 @@ use crate::engine::refusals::unexpected;
 use crate::engine::state_dir::StateError;
 use std::time::Duration;
 
-/// How often a store that another process holds is tried again.
+/// The pause before opening a store that another process holds is tried again.
 const STORE_AGAIN: Duration = Duration::from_millis(100);
 
 impl RunningNode {
-    /// Takes the store of the id to join under, if this process has none.
+    /// Opens the store of the id to join under, if this process has none.
     async fn hold_store(&self, id: &NodeId, force: bool) -> Result<(), Error> {
         if self.store_holder.peek(|_| ()).is_some() {
             return Ok(());
@@ -41,7 +41,7 @@ impl RunningNode {
         let id = request.node_id.clone().unwrap_or_else(|| was.clone());
         let empty = self.store_holder.peek(|_| ()).is_none();
         self.hold_store(&id, request.force).await?;
-        // The store of an id that a rename takes is the second witness of where its receiving stands.
+        // The store of an id that a rename takes is the second source for where receiving begins.
         let kept = if id != was && !empty { self.store_holder.look_at(id.clone()).await } else { None };
         let (stood, known) = match kept {
             Some(kept) => {
@@ -68,7 +68,7 @@ impl RunningNode {
             Ok(_) => return Err(unexpected()),
             Err(why) => {
                 if empty && self.status.borrow().instance().is_none() {
-                    // Taken for this join alone: whoever holds the id needs it.
+                    // It was opened only for this join; the holder of the id needs it.
                     self.store_holder.empty().await;
                 }
                 return Err(why);
@@ -96,14 +96,14 @@ impl RunningNode {
         }
     }
 
-    /// After a join: the store goes along to a new id, and a store that another process held until now is taken.
+    /// After a join: moves the store to a new id, and opens a store that another process held until now.
     async fn settle_store(&self, id: &NodeId, was: &NodeId) {
         if id != was
             && let Err(why) = self.store_holder.rename(id.clone()).await
         {
-            tracing::warn!(%why, "the outbox keeps its old name");
+            tracing::warn!(error = %why, "cannot rename the outbox; it stays under the old node id");
         }
-        // What was taken over with the id is sent at once.
+        // Messages that were imported with the id are sent at once.
         self.accepted.notify_one();
         let this = self.clone();
         let id = id.clone();
@@ -114,12 +114,12 @@ impl RunningNode {
                     return;
                 }
                 if !std::mem::replace(&mut told, true) {
-                    tracing::warn!(%id, "the process that had this node id still holds its outbox; waiting for it");
+                    tracing::warn!(node_id = %id, "an earlier process of this node id still holds its outbox; waiting for that process to end");
                 }
                 tokio::time::sleep(STORE_AGAIN).await;
             }
         });
-        // Usually it is given up within milliseconds; a process that is frozen holds it until it ends.
+        // Usually the other process closes it within milliseconds; a frozen process holds it until it ends.
         let _ = tokio::time::timeout(Duration::from_secs(1), holding).await;
     }
 }

@@ -1,6 +1,6 @@
-//! The node itself while it runs: started, driven, asked and stopped.
+//! The running node: starting, driving, calling and stopping it.
 //!
-//! Not here: messages, leases, tasks and history (folders of their own beside this one), the rules (`crate::cluster::node`).
+//! Not here: messages, leases, tasks and history (folders beside this one), the rules (`crate::cluster::node`).
 
 pub(crate) mod driver;
 pub mod fresh_state;

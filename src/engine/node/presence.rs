@@ -1,7 +1,7 @@
-//! Carries out what the node wants of its presence connection.
+//! Carries out the node's commands for its presence connection.
 //!
-//! 1. One connection at a time; a command for another one is dropped.
-//! 2. Every ping leads to a pong or to the connection's end.
+//! 1. There is one connection at a time; a command for another one is dropped.
+//! 2. Every ping leads to a pong or to the end of the connection.
 //!
 //! Not here: when to ping (`crate::cluster::node`), the connection itself (`crate::store::redis`).
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What the node wants done.
+/// A command of the node.
 #[derive(Debug)]
 pub(crate) enum Command {
     Open(Nonce),
@@ -30,7 +30,7 @@ struct Standing {
     notices: PresenceNotices,
 }
 
-/// Serves the commands until the node is gone.
+/// Serves commands until the node is gone.
 pub(crate) async fn run(
     store: Arc<RedisStore>,
     mut commands: mpsc::Receiver<Command>,
@@ -56,7 +56,7 @@ pub(crate) async fn run(
                         leases.call(&ticket);
                         None
                     }
-                    // For processes that hold a lease by a presence of their own.
+                    // Only for processes that hold a lease by a presence of their own.
                     Some(Notice::Drain) => None,
                     None => standing.take().map(|open| Input::PresenceDown(open.nonce)),
                 },

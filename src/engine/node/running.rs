@@ -1,7 +1,7 @@
-//! A running node, as the outer layers call it.
+//! A running node, as the outer layers use it.
 //!
-//! 1. A request that needs membership waits for the first attempt of the automatic join, and no longer.
-//! 2. A caller may stop waiting at any time; what it began is finished or left undone as a whole.
+//! 1. A request that needs membership waits only for the first attempt of the automatic join.
+//! 2. A caller may be cancelled at any time; what it started is either completed or not done at all.
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
@@ -39,18 +39,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-/// How long a call waits for its messages to be in the stream before it says that they are queued.
+/// How long a call waits for its messages to be in the stream; after that they count as queued.
 const PUBLISH_WAIT: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
-/// How long the history has at the end, whatever the rest took.
+/// How long the history has at the end, however long the rest took.
 const LAST_MOMENT: Duration = Duration::from_millis(150);
-/// How long a subscriber that goes on behind an event waits until the node has begun to read events.
+/// How long a subscriber with `after` waits until the node has begun to read events.
 const BEGIN: Duration = Duration::from_secs(2);
 /// How long a call waits for an earlier answer to be written and acknowledged.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// See the module's text. Dropping its last clone ends its tasks at once, without leaving the cluster.
+/// A running node. Cheap to clone. Dropping its last clone ends its tasks at once, without leaving the cluster.
 #[derive(Clone)]
 pub struct RunningNode {
     pub(crate) cluster: ClusterName,
@@ -74,7 +74,7 @@ pub struct RunningNode {
 }
 
 impl RunningNode {
-    /// The id that the node has now.
+    /// The current id of the node.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         self.status.borrow().node_id.clone()
@@ -87,7 +87,7 @@ impl RunningNode {
         changed.ok().map(|status| status.node_id.clone())
     }
 
-    /// Leaves the cluster and sends what waits, as far as Redis answers within `patience`; then ends.
+    /// Sends unsent messages and leaves the cluster, for at most `patience`; then ends.
     pub async fn stop(&self, patience: Duration) {
         let began = clock::now();
         let member = self.status.borrow().instance().is_some();
@@ -100,27 +100,31 @@ impl RunningNode {
             let left = patience.saturating_sub(clock::now().since(began));
             match tokio::time::timeout(left, self.leave()).await {
                 Ok(Ok(_)) => tracing::info!("left the cluster"),
-                Ok(Err(why)) => tracing::warn!(%why, "the cluster was not told that this node leaves"),
-                Err(_) => tracing::warn!("Redis did not answer in time; the cluster will notice by itself"),
+                Ok(Err(why)) => {
+                    tracing::warn!(error = %why, "cannot tell the cluster that this node leaves; the other members will notice that it is gone")
+                }
+                Err(_) => tracing::warn!(
+                    "Redis did not answer in time while leaving; the other members will notice that this node is gone"
+                ),
             }
         }
-        // Behind the leave, so that every heartbeat is among it; with a moment for the disk, should Redis have taken the time.
+        // After the leave, so that it includes every heartbeat; with a moment for the disk if Redis used up the time.
         let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
         self.history.finish(self.carried().await, left).await;
         let waiting = self.store_holder.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
-            tracing::warn!(waiting, "messages stay in the outbox for the next process of this node id");
+            tracing::warn!(waiting, "unsent messages stay in the outbox; the next process of this node id sends them");
         }
-        // The next process judges by it what clients acknowledge before it has joined.
+        // The next process needs them to check acknowledgements before it has joined.
         let numbers = self.status.borrow().numbers;
         let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
         let keeping = self.store_holder.with(move |store| store.save(&change));
         if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
-            tracing::warn!(%error, "the cluster's numbers cannot be kept on disk");
+            tracing::warn!(%error, "cannot save the cluster's sequence numbers on disk");
         }
         self.hub.close();
         self.tasks.supervisor.abort();
-        // Closing writes what is pending; a broken disk must not hold up the end.
+        // Closing writes what is pending; a broken disk must not delay the end.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.store_holder.empty()).await;
     }
 
@@ -129,10 +133,10 @@ impl RunningNode {
         self.sync.member().await;
     }
 
-    /// Waits until one of the node's own tasks breaks down; the node is of no more use then.
+    /// Waits until one of the node's internal tasks fails; then the node must be restarted.
     pub async fn broken(&self) {
         let mut failed = self.failed.clone();
-        // Without a supervisor the node is being stopped, which is no failure.
+        // Without a supervisor the node is being stopped, which is not a failure.
         if failed.wait_for(|failed| *failed).await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -166,7 +170,7 @@ impl RunningNode {
         let woken = Arc::clone(&self.accepted);
         let accept = move |store: &NodeStore| {
             let accepted = store.accept(drafted, now);
-            // Here, and not behind the wait: the client may be gone by then, its messages are not.
+            // Here, not after the wait: the client may be gone by then, but its messages remain.
             woken.notify_one();
             accepted
         };
@@ -174,7 +178,7 @@ impl RunningNode {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return Err(refused(&why)),
             None => {
-                let what = "the outbox is still held by the process that had this node id before".to_owned();
+                let what = "an earlier process of this node id still holds the outbox".to_owned();
                 return Err(Error::Overloaded { what, retry_after: RETRY_AFTER });
             }
         };
@@ -183,7 +187,7 @@ impl RunningNode {
             Accepted::Duplicate { .. } => None,
         });
         let last = last.max();
-        tracing::debug!(last_message = last, "messages were accepted");
+        tracing::debug!(last_message = last, "accepted messages into the outbox");
         if let Some(last) = last.filter(|_| self.is_linked()) {
             self.progress.reach(last, PUBLISH_WAIT).await;
         }
@@ -202,7 +206,7 @@ impl RunningNode {
         };
         let mut names = unknown(&self.state(false).await?);
         if !names.is_empty() && self.is_linked() {
-            // A member may have joined this instant.
+            // A node may have joined just now.
             names = unknown(&self.state(true).await?);
         }
         if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
@@ -213,14 +217,14 @@ impl Node for RunningNode {
     type Feed = Feed;
 
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
-        // In a task of its own: a client that goes away must not leave the node and its store under two names.
+        // In a task of its own: if the client goes away, the node and its store must not end up under two ids.
         let this = self.clone();
         let joining = tokio::spawn(async move { this.join_whole(request).await });
-        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining broke down: {error}"))))
+        joining.await.unwrap_or_else(|error| Err(Error::Internal(format!("joining failed unexpectedly: {error}"))))
     }
 
     async fn leave(&self) -> Result<Left, Error> {
-        // The node itself waits for the first attempt to join, but not for the end of an earlier holder of the id.
+        // The node waits for the first attempt to join, but not for the end of an earlier holder of the id.
         match self.ask(Request::Leave).await? {
             Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
             _ => Err(unexpected()),
@@ -228,7 +232,7 @@ impl Node for RunningNode {
     }
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
-        // It needs no membership, but the first answer of a fresh node should know one.
+        // It needs no membership, but the first answer of a new node should include one.
         let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
         let (answer, outcome) = oneshot::channel();
         self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
@@ -236,7 +240,7 @@ impl Node for RunningNode {
         if fresh {
             state = fresh_state::read(&self.store, &state).await?;
         }
-        // Asked again at the last moment: this process may have stood still since the node answered.
+        // Checked last: this process may have been suspended since the node answered.
         if state.role == Role::Leader && clock::now() >= leads_until {
             state.role = Role::Follower;
             for node in &mut state.nodes {
@@ -302,7 +306,7 @@ impl Node for RunningNode {
                     if written.await.is_ok()
                         && let Err(why) = sync.acknowledge(offer.cursor).await
                     {
-                        tracing::error!(%why, "received messages will come again after a restart");
+                        tracing::error!(error = %why, "cannot save an acknowledgement; messages received before will come again after a restart");
                     }
                     drop((turn, delivering));
                 };
@@ -340,9 +344,9 @@ impl Node for RunningNode {
             return Ok(feed);
         }
         if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
-            return Err(unavailable("the events cannot be read yet"));
+            return Err(unavailable("cannot read the events yet"));
         }
-        // The feed begins where the log stands now; what is older comes from the stream, and what is in both is dropped.
+        // The feed starts at the end of the log; older events come from the stream, and duplicates are dropped.
         let mut feed = self.hub.feed(VecDeque::new(), Some(after), options.messages);
         let mut seen = after;
         loop {

@@ -1,9 +1,9 @@
-//! Leases, tasks and draining, as the outer layers call them on a running node.
+//! Leases, tasks and draining of a running node, as the outer layers use them.
 //!
-//! 1. The lease named `leader` is the leadership: it is won by election, never asked for here; whoever leads may check and
+//! 1. The lease named `leader` is the leadership: it is won by election, and never acquired here; the leader can check and
 //!    release it.
 //!
-//! Not here: the work (`leases/`, `tasks/`), what draining does to the leadership (`crate::cluster::node`).
+//! Not here: the work itself (`leases/`, `tasks/`), the effect of draining on leadership (`crate::cluster::node`).
 
 use super::handle::{
     AcquireRequest, AcquiredLease, ClaimRequest, Claimed, Drained, HeldLease, HeldTask, Leases, Node, Once,
@@ -23,23 +23,23 @@ use crate::engine::store_calls::RETRY_FOR;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// The pause before a request of the node that had no answer is made again.
+/// The pause before a request of the node without an answer is repeated.
 const CALL_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl RunningNode {
-    /// What this node knows of the leadership; fails where it is no member.
+    /// What this node knows about the leadership; fails if it is not a member.
     async fn leadership(&self) -> Result<StateView, Error> {
         self.leases.member().await?;
         self.state(false).await
     }
 
-    /// The view of a node that leads under this term at this instant.
+    /// The view of a node that leads in this term now.
     async fn leads(&self, held: &HeldLease) -> Result<StateView, Error> {
         let state = self.leadership().await?;
         if state.role == Role::Leader && state.term == held.token { Ok(state) } else { Err(stale(held)) }
     }
 
-    /// Asks the pure node again until Redis has answered it, or the time is over.
+    /// Repeats a request to the pure node until Redis has answered it, or the time is over.
     async fn insist(&self, request: impl Fn() -> Request) -> Result<Response, Error> {
         let end = clock::now() + RETRY_FOR;
         loop {
@@ -70,7 +70,7 @@ impl Leases for RunningNode {
 
     async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
         if held.name.is_leadership() {
-            // The leader's own beats renew it, for as long as the cluster's settings say.
+            // The leader's heartbeats renew it, for the duration in the cluster's settings.
             return self.leads(&held).await?.lease_expires_at.ok_or_else(unexpected);
         }
         self.leases.renew(held, ttl).await
@@ -101,7 +101,7 @@ impl Leases for RunningNode {
         match self.insist(|| Request::Drain(enabled)).await? {
             Response::Drained { node_id, draining, running_tasks, leases } => {
                 if !draining {
-                    // There may be work that this node was refused.
+                    // The node may now get leases that it was refused.
                     self.leases.call_all();
                     self.work.look_again();
                 }

@@ -1,16 +1,16 @@
-//! Starts and stops a node: its tasks, and the ways between them.
+//! Starts and stops a node: its tasks, and the channels between them.
 //!
-//! 1. No task is left behind: each ends when the node is dropped, and one that breaks down is logged.
-//! 2. Stopping keeps within its time, whatever Redis does; what could not be sent stays in the outbox.
+//! 1. No task is left behind: each ends when the node is dropped, and a task that fails is logged.
+//! 2. Stopping ends in time, whatever Redis does; unsent messages stay in the outbox.
 //!
-//! Not here: what the node does while it runs (`running.rs`).
+//! Not here: the running node (`running.rs`).
 
 use super::driver::Driver;
 use super::presence;
 use super::running::RunningNode;
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
-use crate::cluster::ids::{ClusterName, Nonce};
+use crate::cluster::ids::ClusterName;
 use crate::cluster::members::member::Metadata;
 use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
@@ -28,6 +28,7 @@ use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
+use crate::engine::random;
 use crate::engine::state_dir::StateDir;
 use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
@@ -41,50 +42,49 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How many inputs may wait for the node.
+/// The maximum number of inputs that wait for the node.
 const WAITING: usize = 1024;
 
-/// What a node is started with.
+/// The parameters of a node.
 pub struct Start {
     /// The cluster to join.
     pub cluster: ClusterName,
-    /// Where its Redis is.
+    /// The address of its Redis.
     pub target: Target,
-    /// The id to join under.
+    /// The node id to join under.
     pub node_id: crate::cluster::ids::NodeId,
-    /// The store of that id, or who holds it.
+    /// The store of that id, or its holder.
     pub store: Result<NodeStore, String>,
-    /// Where stores are kept.
+    /// The folder of the stores.
     pub state_dir: StateDir,
-    /// What the node says of itself.
+    /// The metadata of the node.
     pub metadata: Metadata,
-    /// Whether it joins by itself.
+    /// Whether it joins at start.
     pub auto_join: bool,
-    /// Its part in elections.
+    /// Its settings for elections.
     pub leader: LeaderSettings,
-    /// The times it would set as the first member.
+    /// The timing that it sets if it is the first member.
     pub timing: Timing,
-    /// How a failed heartbeat is tried again.
+    /// How a failed heartbeat is retried.
     pub retry: Retry,
-    /// Bounds of the message sync.
+    /// The limits of messages.
     pub sync: SyncSettings,
     /// One-shot processes of this host whose membership this node takes over.
     pub former: Option<Former>,
-    /// What their heartbeats of the ten minutes that run add up to; this node's own are added to it.
+    /// The unfinished summary of their heartbeats; this node's heartbeats are added to it.
     pub summary: Option<Summary>,
-    /// Where the history of its heartbeats is kept; `None`: nowhere.
+    /// The stores of its heartbeat history; `None`: no history.
     pub history: Option<Stores>,
-    /// How long Redis keeps heartbeats, where it is that store.
+    /// How long Redis keeps heartbeats, if it is the history store.
     pub recent: Duration,
 }
 
-/// Starts a node; must be called within a runtime.
+/// Starts a node; call it within a runtime.
 ///
 /// # Errors
-/// [`std::io::Error`] when the system has no random numbers.
+/// [`std::io::Error`] when the system provides no random numbers.
 pub fn start(start: Start) -> std::io::Result<RunningNode> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let process = random::nonce()?;
     let (kept, holder) = match start.store {
         Ok(store) => (Some(store), None),
         Err(holder) => (None, Some(holder)),
@@ -99,8 +99,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         timing: start.timing,
         remembered,
         retry: start.retry,
-        process: Nonce::from_bytes(random),
-        producer: resumed.as_ref().map_or_else(|| Nonce::from_bytes(random), |r| r.producer.clone()),
+        process: process.clone(),
+        producer: resumed.as_ref().map_or_else(|| process.clone(), |r| r.producer.clone()),
         known: resumed.as_ref().map(|r| r.known).unwrap_or_default(),
         cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
         cursor_of: resumed.and_then(|r| r.cursor_of),
@@ -130,7 +130,6 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let store = Arc::new(RedisStore::new(start.target, &start.cluster).counted(meter).keep_history(start.recent));
     let hub = Hub::new();
     let mut tasks = JoinSet::new();
-    let process = Nonce::from_bytes(random);
     let around = Surroundings {
         state_dir: &start.state_dir,
         process: process.as_str(),
@@ -204,7 +203,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
     let for_acks = Arc::clone(&sync);
-    tasks.spawn(async move { for_acks.tell_acknowledged().await });
+    tasks.spawn(async move { for_acks.send_acknowledgements().await });
     let for_vacating = Arc::clone(&sync);
     tasks.spawn(async move { for_vacating.vacate_when_replaced().await });
     let for_beginnings = Arc::clone(&sync);
@@ -246,18 +245,18 @@ impl Drop for Supervised {
     }
 }
 
-/// None of these tasks ends while the node runs: one that does has broken down, and the node with it.
+/// No task ends while the node runs: one that does has failed, and with it the node.
 async fn supervise(mut tasks: JoinSet<()>, failing: watch::Sender<bool>) {
     while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(()) => tracing::error!("a task of the node ended; the node cannot go on"),
-            Err(error) => tracing::error!(%error, "a task of the node broke down; the node cannot go on"),
+            Ok(()) => tracing::error!("an internal task of the node ended; the node cannot continue"),
+            Err(error) => tracing::error!(%error, "an internal task of the node failed; the node cannot continue"),
         }
         failing.send_replace(true);
     }
 }
 
-/// Keeps the highest numbers on disk (E2), whenever they changed, at most twice a second.
+/// Saves the highest sequence numbers on disk (E2) when they change, at most twice a second.
 async fn keep_numbers(store_holder: Arc<StoreHolder>, mut status: watch::Receiver<Status>) {
     let mut kept = Numbers::default();
     while status.changed().await.is_ok() {
@@ -273,7 +272,7 @@ async fn keep_numbers(store_holder: Arc<StoreHolder>, mut status: watch::Receive
             };
             match store_holder.with(move |store| store.save(&change)).await {
                 Some(Ok(())) => kept = numbers,
-                Some(Err(error)) => tracing::warn!(%error, "the cluster's numbers cannot be kept on disk"),
+                Some(Err(error)) => tracing::warn!(%error, "cannot save the cluster's sequence numbers on disk"),
                 None => {}
             }
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -1,9 +1,9 @@
-//! The node's view as a client sees it.
+//! The node's view, as clients see it.
 //!
-//! 1. A role is judged at the moment of asking; a status against the time of the view, never against a clock that ran on
+//! 1. A role is evaluated at the time of the question; a status at the time of the view, never by a clock that continued
 //!    while Redis was away.
 //!
-//! Not here: keeping the view (`crate::cluster::members::view`).
+//! Not here: maintaining the view (`crate::cluster::members::view`).
 
 use super::handle::{NodeView, Role, StateView};
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId};
@@ -13,7 +13,7 @@ use crate::cluster::protocol::Instance;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// What the node would say at `now`.
+/// The state of the node at `now`.
 pub(crate) fn of(cluster: &ClusterName, node: &Node, now: Moment) -> StateView {
     let me = match node.standing() {
         Standing::Member(instance) => Some(instance.node_id.clone()),
@@ -31,7 +31,7 @@ pub(crate) fn of(cluster: &ClusterName, node: &Node, now: Moment) -> StateView {
     state
 }
 
-/// A view as a client sees it. `role` is that of `me`; others are judged by the leader's record.
+/// A view, as clients see it. `role` is that of `me`; the roles of others follow from the leader's record.
 pub(crate) fn from_view(
     cluster: &ClusterName,
     view: &ClusterView,
@@ -42,7 +42,7 @@ pub(crate) fn from_view(
 ) -> StateView {
     let holder = view.holder();
     let nodes = view.members.values().map(|member| {
-        // An event names the holder before its life is known.
+        // An event names the holder before its incarnation is known.
         let same = |h: &Instance| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
         let holds = holder.is_some_and(|h| h.node_id == member.node_id && same(h)) && member.is_live();
         let role = match &me {

@@ -1,4 +1,4 @@
-//! What other tasks tell the driver, and what it tells them of the node.
+//! The messages of other tasks to the driver, and the status of the node that it publishes.
 //!
 //! Not here: the loop (`driver.rs`).
 
@@ -14,34 +14,34 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::Span;
 
-/// What reaches the loop.
+/// A message to the loop.
 pub(crate) enum Msg {
     Input(Input),
-    /// A client asks, in the span of its request.
+    /// A client's request, with the span of that request.
     Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
     State(oneshot::Sender<(StateView, Moment)>),
-    /// Which samples the node still carries.
+    /// A question for the samples that the node has not sent yet.
     Carried(oneshot::Sender<Vec<Sample>>),
-    /// An event, and how many were missed before it.
+    /// An event of the cluster.
     News(ClusterEvent),
 }
 
-/// What other tasks need to know of the node.
+/// What other tasks need to know about the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) standing: Standing,
     pub(crate) settled: bool,
-    /// Redis takes this node's beats.
+    /// Whether Redis accepts this node's heartbeats.
     pub(crate) link: bool,
-    /// That, and it has room for more.
+    /// Whether Redis also has room for more data.
     pub(crate) well: bool,
     pub(crate) leads: bool,
     pub(crate) node_id: NodeId,
     pub(crate) epoch: String,
     pub(crate) numbers: Numbers,
-    /// The cluster's heartbeat interval.
+    /// The heartbeat interval of the cluster.
     pub(crate) interval: Duration,
-    /// The cluster's grace.
+    /// The presence grace of the cluster.
     pub(crate) grace: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Status {
         }
     }
 
-    /// Why a request that needs membership cannot be met.
+    /// The error for a request that needs membership.
     pub(crate) fn refusal(&self) -> Error {
         match &self.standing {
             Standing::Refused(holder) => Error::NodeIdInUse { node_id: self.node_id.clone(), holder: holder.clone() },

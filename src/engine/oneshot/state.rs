@@ -1,9 +1,9 @@
-//! What a one-shot heartbeat keeps from one run to the next.
+//! The state that a one-shot heartbeat saves for the next run.
 //!
-//! 1. It is void after a reboot: its times are of the boot clock, which starts anew.
-//! 2. A file that makes no sense, or does not fit its checksum, counts as absent.
+//! 1. It is void after a reboot: its times are those of the boot clock, which restarts.
+//! 2. A file that cannot be parsed, or whose checksum is wrong, counts as absent.
 //!
-//! Not here: what a run does with it (`crate::cli`).
+//! Not here: using the state (`crate::cli`).
 
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
@@ -12,57 +12,57 @@ use crate::engine::state_dir::{StateDir, StateError, checksum, private_file};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// How the names of the files end.
+/// The end of the file names.
 const ENDING: &str = ".heartbeat.json";
 
-/// What one run leaves for the next.
+/// The state saved between runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneshotState {
     /// The boot that the times below belong to.
     pub boot_id: String,
-    /// The life of the node; it goes on from run to run.
+    /// The incarnation of the node; it stays the same from run to run.
     pub incarnation: Incarnation,
-    /// The name of the "process" that the runs together stand for.
+    /// The name of the "process" that the runs together represent.
     pub proc: Nonce,
-    /// How many beats this life has made.
+    /// The number of heartbeats of this incarnation.
     #[serde(default)]
     pub beats: u64,
-    /// What its last ten minutes add up to.
+    /// The summary of its last ten minutes.
     #[serde(default)]
     pub summary: Option<Summary>,
     /// The leadership that this node holds, if any.
     #[serde(default)]
     pub lease: Option<HeldLease>,
-    /// The highest numbers seen.
+    /// The highest sequence numbers seen.
     #[serde(default)]
     pub numbers: Numbers,
-    /// What the leader's record looked like, and since when, if there was one.
+    /// The leader's record as it was last seen, and since when; `None`: there was none.
     #[serde(default)]
     pub observed: Option<ObservedRecord>,
 }
 
-/// A leadership, and how long it lasts.
+/// A leadership, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLease {
-    /// Its term.
+    /// The term.
     pub term: Term,
-    /// Its end on the boot clock, in milliseconds.
+    /// The end on the boot clock, in milliseconds.
     pub deadline_ms: u64,
 }
 
-/// A leader's record that was seen unchanged.
+/// A leader's record that has been seen unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedRecord {
-    /// Its term.
+    /// The term.
     pub term: Term,
-    /// Its renewal.
+    /// The nonce of its last renewal.
     pub nonce: Nonce,
-    /// When it was first seen so, on the boot clock, in milliseconds.
+    /// When it was first seen like this, on the boot clock, in milliseconds.
     pub since_ms: u64,
 }
 
 impl OneshotState {
-    /// What the last run of this boot left; `None` when there is nothing, it belongs to another boot, or it cannot be read.
+    /// Loads the state of the last run; `None`: there is none, it is from another boot, or it cannot be read.
     #[must_use]
     pub fn load(dir: &StateDir, id: &NodeId, boot_id: &str) -> Option<Self> {
         let path = path(dir, id);
@@ -70,31 +70,31 @@ impl OneshotState {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat cannot be read; starting anew");
+                tracing::warn!(file = %path.display(), %error, "cannot read the saved heartbeat state; starting without it");
                 return None;
             }
         };
         if !checksum::is_intact(&text) {
-            tracing::warn!(path = %path.display(), "the state of the last heartbeat is damaged; starting anew");
+            tracing::warn!(file = %path.display(), "the saved heartbeat state is damaged; starting without it");
             return None;
         }
         match serde_json::from_str::<Self>(&text) {
             Ok(state) if state.boot_id == boot_id => Some(state),
             Ok(_) => {
-                tracing::debug!(path = %path.display(), "the state of the last heartbeat is from before a reboot");
+                tracing::debug!(file = %path.display(), "the saved heartbeat state is from before a reboot; starting without it");
                 None
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the state of the last heartbeat makes no sense; starting anew");
+                tracing::warn!(file = %path.display(), %error, "cannot parse the saved heartbeat state; starting without it");
                 None
             }
         }
     }
 
-    /// Keeps this for the next run; it is on disk when the call returns.
+    /// Saves the state for the next run; it is on disk when the call returns.
     ///
     /// # Errors
-    /// [`StateError`] when the disk refuses; what was kept before is still there then.
+    /// [`StateError`] when the disk fails; then the previous state is still there.
     pub fn store(&self, dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
         let path = path(dir, id);
         let json = serde_json::to_string(self).map_err(|error| StateError::io(&path, &error.into()))?;
@@ -102,7 +102,7 @@ impl OneshotState {
         private_file::replace(&path, line.as_bytes())
     }
 
-    /// The nodes for which heartbeats of this boot left something, by id.
+    /// The nodes with a saved state of this boot, by id.
     #[must_use]
     pub fn kept(dir: &StateDir, boot_id: &str) -> Vec<NodeId> {
         let files = std::fs::read_dir(dir.folder()).into_iter().flatten().flatten();
@@ -114,10 +114,10 @@ impl OneshotState {
         ids
     }
 
-    /// Removes what was kept, as after leaving the cluster.
+    /// Removes the saved state, as after leaving the cluster.
     ///
     /// # Errors
-    /// [`StateError`] when the disk refuses.
+    /// [`StateError`] when the disk fails.
     pub fn remove(dir: &StateDir, id: &NodeId) -> Result<(), StateError> {
         let path = path(dir, id);
         match std::fs::remove_file(&path) {
@@ -127,10 +127,10 @@ impl OneshotState {
     }
 }
 
-/// The name of this boot of the host.
+/// The id of this boot of the host.
 ///
 /// # Errors
-/// [`StateError`] when the kernel does not tell.
+/// [`StateError`] when the kernel does not report it.
 pub fn boot_id() -> Result<String, StateError> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let text = std::fs::read_to_string(path).map_err(|error| StateError::io(path, &error))?;

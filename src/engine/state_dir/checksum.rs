@@ -1,9 +1,9 @@
-//! A sum that shows damage of what lay on a disk, and JSON files that carry one.
+//! A checksum that detects damage on disk, and JSON files that contain one.
 //!
-//! 1. A file with a sum that does not fit is damaged; one without a sum is from a version that wrote none, and counts as it is.
-//! 2. The sum is a member of the object, so that a version that does not know it reads the file all the same.
+//! 1. A file with a wrong checksum is damaged; a file without one is from a version that wrote none, and is trusted.
+//! 2. The checksum is a member of the JSON object, so that older versions can still read the file.
 //!
-//! Not here: what a reader makes of a damaged file.
+//! Not here: handling a damaged file.
 
 /// CRC-32 with the polynomial of Ethernet.
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
@@ -13,10 +13,10 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
-/// How a sealed object begins; eight hexadecimal digits, `",` and the other members follow.
+/// The beginning of a sealed object; eight hexadecimal digits, `",` and the other members follow.
 const SEAL: &str = "{\"sum\":\"";
 
-/// The text of a JSON object that is not empty, with the sum of its members as the first one.
+/// A JSON object (not empty) with the checksum of its members added as the first member.
 pub(crate) fn seal(json: &str) -> String {
     match json.strip_prefix('{') {
         Some(members) => format!("{SEAL}{:08x}\",{members}", checksum(members.as_bytes())),
@@ -24,7 +24,7 @@ pub(crate) fn seal(json: &str) -> String {
     }
 }
 
-/// Whether what [`seal`] wrote is still the same; a text without a sum is taken for good.
+/// Whether a text from [`seal`] is unchanged; a text without a checksum counts as unchanged.
 pub(crate) fn is_intact(text: &str) -> bool {
     let text = text.trim_end();
     if !text.contains("\"sum\"") {

@@ -1,8 +1,8 @@
 //! A lock on a name that ends with the process that holds it.
 //!
-//! 1. The operating system's file lock decides, the process id in the file is only told to people: a stale one fools nobody.
-//! 2. The lock file is never deleted: two processes could otherwise hold two files of one name. Where somebody else deletes it, its
-//!    holder takes the lock again before it goes on.
+//! 1. Only the operating system's file lock counts; the process id in the file is for messages only and may be stale.
+//! 2. The lock file is never deleted: two processes could otherwise hold two files of the same name. If somebody else
+//!    deletes it, its holder takes the lock again before it continues.
 //!
 //! Not here: what is locked (`super::StateDir`).
 
@@ -30,7 +30,7 @@ impl NodeLock {
         Self { held: None }
     }
 
-    /// Takes the lock, or says at once who holds it.
+    /// Takes the lock, or fails at once with its holder.
     pub(crate) fn take(path: &Path, what: &str) -> Result<Self, StateError> {
         let mut file = private_file::open(path)?;
         match file.try_lock() {
@@ -40,17 +40,17 @@ impl NodeLock {
             }
             Err(TryLockError::Error(error)) => return Err(StateError::io(path, &error)),
         }
-        // Only for the message that another process shows, so a full disk is no reason to stop.
+        // Only for the message of another process, so a full disk is no reason to fail.
         if file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).is_err() {
-            tracing::debug!(path = %path.display(), "the process id could not be noted in the lock file");
+            tracing::debug!(file = %path.display(), "cannot write the process id into the lock file");
         }
         Ok(Self { held: Some(Held { file, path: path.to_owned(), what: what.to_owned() }) })
     }
 
-    /// Takes the lock once more where its file was removed, so that others could take it.
+    /// Takes the lock again if its file was removed, so that others could take it.
     ///
     /// # Errors
-    /// [`StateError::InUse`] when another process has taken it; else what the disk said.
+    /// [`StateError::InUse`] when another process has taken it; else the error of the disk.
     pub(crate) fn retake(&mut self) -> Result<(), StateError> {
         if let Some(Held { file, path, what }) = &self.held
             && private_file::is_astray(file, path)
@@ -65,7 +65,7 @@ fn holder(path: &Path) -> String {
     let pid = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
     match pid {
         Some(pid) if pid == std::process::id() => format!("this process ({pid})"),
-        // The holder may not have written its id yet; an id without a process is from an earlier one.
+        // The holder may not have written its id yet; an id without a process is from an earlier holder.
         Some(pid) if Path::new(&format!("/proc/{pid}")).exists() || !Path::new("/proc/self").exists() => {
             format!("process {pid}")
         }

@@ -1,12 +1,13 @@
-//! The folder in which the nodes of one cluster on this host keep what must outlive them.
+//! The folder in which the nodes of one cluster on this host keep their persistent state.
 //!
-//! 1. The folder belongs to this user alone (mode 0700), and so does every file in it (mode 0600).
-//! 2. A node id is held by one live process, by a lock of the operating system that ends with the process, however it dies.
-//! 3. A state directory that another user could change is refused or warned of (`trust.rs`).
-//! 4. A damaged file is set aside, never deleted and never a reason to stay down.
+//! 1. Only this user can access the folder (mode 0700) and every file in it (mode 0600).
+//! 2. A node id is held by one live process, with a lock of the operating system that ends with the process, however it
+//!    dies.
+//! 3. A state directory that another user could change is refused, or causes a warning (`trust.rs`).
+//! 4. A damaged file is set aside: it is never deleted, and never prevents a start.
 //!
-//! Not here: what a node keeps (`crate::engine::messages::outbox`), where its socket lies (`sockets.rs`), the state of one-shot heartbeats
-//! (`crate::engine::oneshot::state`).
+//! Not here: the state of a node (`crate::engine::messages::outbox`), the path of its socket (`sockets.rs`), the state of
+//! one-shot heartbeats (`crate::engine::oneshot::state`).
 
 pub(crate) mod checksum;
 pub(super) mod lock;
@@ -26,7 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why something on disk could not be done. The text names the path and what to do.
+/// Why an operation on disk failed. The text names the path and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// Another live process holds it.
@@ -37,30 +38,30 @@ pub enum StateError {
         /// The process, as far as known.
         holder: String,
     },
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("{}: {detail}; {remedy}", .path.display())]
     Io {
-        /// Where.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         detail: String,
         /// What to do about it.
         remedy: &'static str,
-        /// Whether space is what was missing, so that trying later makes sense.
+        /// Whether there was no space left, so that it makes sense to retry later.
         full: bool,
     },
-    /// The content of a file that is in use makes no sense.
+    /// A file that is in use is damaged.
     #[error("{}: the file is damaged ({detail}); restart the node, it sets the file aside and begins a new one", .path.display())]
     Damaged {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// What was found.
+        /// What is wrong with its content.
         detail: String,
     },
-    /// A folder or file that others could read or change.
+    /// Another user could read or change a folder or file.
     #[error("{}: {detail}; remove it, or choose another state directory", .path.display())]
     Unsafe {
-        /// Where.
+        /// The path of the folder or file.
         path: PathBuf,
         /// What is wrong with it.
         detail: String,
@@ -78,8 +79,8 @@ impl StateError {
         );
         let remedy = match error.kind() {
             _ if full => "free space on that disk",
-            io::ErrorKind::PermissionDenied => "give this user the right to it, or choose another state directory",
-            io::ErrorKind::ReadOnlyFilesystem => "choose a state directory that can be written",
+            io::ErrorKind::PermissionDenied => "give this user access to it, or choose another state directory",
+            io::ErrorKind::ReadOnlyFilesystem => "choose a state directory on a writable file system",
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 "check the path of the state directory"
             }
@@ -89,22 +90,22 @@ impl StateError {
     }
 }
 
-/// The file that lists the ids generated on this host. It starts with a dot, which no node id does.
+/// The file with the node ids generated on this host. It starts with a dot, which no node id does.
 const GENERATED: &str = ".generated-ids";
 
 /// How long to wait for another process that is choosing a generated id, or is starting a node.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// The name of the lock that a process holds while it looks for a node of this host and starts one where there is none.
+/// The lock that a process holds while it looks for a node of this host and starts one if there is none.
 const STARTING: &str = ".starting.lock";
 
-/// The right to start a node where none runs, until it is dropped; see [`StateDir::turn_to_start`].
+/// The exclusive right to start a node, until it is dropped; see [`StateDir::turn_to_start`].
 #[derive(Debug)]
 pub struct StartingTurn {
     _lock: NodeLock,
 }
 
-/// Makes the folder of a cluster where it is missing, and checks it and the state directory around it.
+/// Creates the folder of a cluster if it is missing, and checks it and the state directory.
 pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
     match folder.parent().map(trust::state_root).transpose()? {
         None | Some(trust::Trust::Own) => private_file::private_folder(folder),
@@ -112,7 +113,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), StateError> {
     }
 }
 
-/// The folder of one cluster.
+/// The folder of one cluster in the state directory.
 #[derive(Debug, Clone)]
 pub struct StateDir {
     folder: PathBuf,
@@ -121,19 +122,19 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Checks a state directory before anything is put into it, and makes it where it is missing.
+    /// Checks a state directory before it is used, and creates it if it is missing.
     ///
     /// # Errors
-    /// [`StateError::Unsafe`] when another user could change what is in it; else what the disk said.
+    /// [`StateError::Unsafe`] when another user could change its content; else the error of the disk.
     pub fn check_root(root: &Path) -> Result<(), StateError> {
         let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
         trust::state_root(&root).map(drop)
     }
 
-    /// Opens `<root>/<cluster>/` and creates it where it is missing.
+    /// Opens `<root>/<cluster>/`, and creates it if it is missing.
     ///
     /// # Errors
-    /// [`StateError`] when the folder cannot be made, or belongs to another user.
+    /// [`StateError`] when the folder cannot be created, or belongs to another user.
     pub fn open(root: &Path, cluster: &ClusterName) -> Result<Self, StateError> {
         let root = std::path::absolute(root).map_err(|error| StateError::io(root, &error))?;
         let folder = root.join(cluster.as_str());
@@ -142,7 +143,8 @@ impl StateDir {
         Ok(Self { folder, runtime, outbox_bytes: SyncSettings::default().outbox_bytes })
     }
 
-    /// Sets how many bytes of unsent messages a store opened from here takes. Default 256 MiB.
+    /// Sets the maximum size of unsent messages of stores opened from here, in bytes. Default 256 MiB. Beyond it, sending
+    /// fails with `overloaded`; a larger value needs more disk space during an outage of Redis.
     #[must_use]
     pub fn with_outbox_bytes(mut self, bytes: u64) -> Self {
         self.outbox_bytes = bytes;
@@ -166,7 +168,7 @@ impl StateDir {
     /// Opens the store of a node id for this process alone. A damaged store is set aside as `<name>.corrupt-<n>`.
     ///
     /// # Errors
-    /// [`StateError::InUse`] when another live process holds the id; else what the disk said.
+    /// [`StateError::InUse`] when another live process holds the id; else the error of the disk.
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
         self.bring_back(id)?;
@@ -175,7 +177,7 @@ impl StateDir {
         Ok(store)
     }
 
-    /// Opens the store of an id that a rename is to take, with its lock; `None` in its place where there is none.
+    /// Locks an id that a rename will take, and opens its store; `None` in its place if it has none.
     ///
     /// # Errors
     /// As [`Self::lock_node`].
@@ -188,11 +190,11 @@ impl StateDir {
         NodeStore::open(&path, NodeLock::none(), self.outbox_bytes).map(|store| (lock, Some(store)))
     }
 
-    /// Opens the store of the first id generated on this host that no process holds; where there is none, of a new
-    /// `node-<8 hexadecimal digits>` from `random`. Processes that do this at the same time get different ids.
+    /// Opens the store of the first id generated on this host that no process holds; if there is none, of a new `node-<8
+    /// hexadecimal digits>` from `random`. Processes that do this at the same time get different ids.
     ///
     /// # Errors
-    /// As [`Self::lock_node`]; [`StateError::InUse`] also when another process keeps the list of ids for seconds.
+    /// As [`Self::lock_node`]; [`StateError::InUse`] also when another process holds the list of ids for seconds.
     pub fn lock_generated(&self, mut random: impl FnMut() -> [u8; 4]) -> Result<(NodeId, NodeStore), StateError> {
         let path = self.folder.join(GENERATED);
         let _turn = self.wait_for_lock(&format!("{GENERATED}.lock"), "the list of generated node ids")?;
@@ -204,7 +206,7 @@ impl StateDir {
                 Err(error) => return Err(error),
             }
         }
-        // Colliding with a known id takes luck; a source that always repeats itself must not hang the start.
+        // A collision is very unlikely; a source that repeats itself must not hang the start.
         for _ in 0..64 {
             let Ok(id) = NodeId::new(format!("node-{:08x}", u32::from_be_bytes(random()))) else { continue };
             if ids.contains(&id) || self.database_path(&id).exists() {
@@ -227,7 +229,7 @@ impl StateDir {
     fn generated(&self, path: &Path) -> Result<Vec<NodeId>, StateError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            // Removed with the whole folder, perhaps, whose stores were written again since.
+            // Perhaps it was removed with the whole folder, and the stores were written again since.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.generated_stores()),
             Err(error) => return Err(StateError::io(path, &error)),
         };
@@ -236,14 +238,14 @@ impl StateDir {
             match NodeId::new(line) {
                 Ok(id) => ids.push(id),
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "a line of the list of generated ids is skipped")
+                    tracing::warn!(file = %path.display(), %error, "skipped an invalid line in the list of generated node ids")
                 }
             }
         }
         Ok(ids)
     }
 
-    /// The ids of the stores that look generated.
+    /// The ids of the stores whose names look generated.
     fn generated_stores(&self) -> Vec<NodeId> {
         let hexadecimal = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let found = std::fs::read_dir(&self.folder).into_iter().flatten().filter_map(Result::ok);
@@ -263,11 +265,11 @@ impl StateDir {
         self.generated(&self.folder.join(GENERATED)).is_ok_and(|ids| ids.contains(id))
     }
 
-    /// Waits for the turn to look for a running node of this host and to start one where there is none, so that processes
-    /// which do so at the same time end up with one. Blocks, for a few seconds at most.
+    /// Waits for the exclusive right to look for a running node of this host and to start one if there is none, so that
+    /// processes that do so at the same time end up with one node. Blocks for at most a few seconds.
     ///
     /// # Errors
-    /// [`StateError::InUse`] when another process keeps the turn for that long; else what the disk said.
+    /// [`StateError::InUse`] when another process holds the right for that long; else the error of the disk.
     pub fn turn_to_start(&self) -> Result<StartingTurn, StateError> {
         self.wait_for_lock(STARTING, "the start of a node").map(|lock| StartingTurn { _lock: lock })
     }

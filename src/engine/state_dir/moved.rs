@@ -1,27 +1,29 @@
-//! Where a rename took the store of a node id, so that the next process of that id finds it again.
+//! Where a rename moved the store of a node id, so that the next process of that id finds it again.
 //!
-//! 1. A store's identity is its producer, not its file's name: what waits in it is sent, and the ids in it are remembered, by
-//!    whichever id of this host goes on with it.
-//! 2. A process that starts under an id whose own file is there owns that file: notes that lead to it are void.
+//! 1. A store is identified by its producer, not by its file name: its messages are sent, and its ids remembered, by any
+//!    node id of this host that continues with it.
+//! 2. A process that starts under an id with a file of its own uses that file; notes about it are then void.
 //!
-//! Not here: moving a store that is open (`crate::engine::messages::outbox`).
+//! Not here: moving an open store (`crate::engine::messages::outbox`).
 
 use super::{StateDir, StateError, private_file};
 use crate::cluster::ids::NodeId;
 use std::path::PathBuf;
 
-/// How many renames in a row are followed.
+/// The maximum number of renames in a row that are followed.
 const LONGEST_CHAIN: usize = 16;
 
 impl StateDir {
-    /// Notes that the store of `from` goes along to `to`. Comes before the move: a note beside its own file says nothing.
+    /// Writes a note that the store of `from` moves to `to`. Call it before the move: a note beside the id's own file has
+    /// no effect.
     pub(crate) fn note_move(&self, from: &NodeId, to: &NodeId) -> Result<(), StateError> {
         private_file::replace(&self.move_note(from), format!("{to}\n").as_bytes())?;
         self.forget_note(to);
         Ok(())
     }
 
-    /// Brings the store of an id back from where renames took it, if no process uses it there. The caller holds the id's lock.
+    /// Moves the store of an id back from where renames moved it, if no process uses it there. The caller holds the lock of
+    /// the id.
     pub(super) fn bring_back(&self, id: &NodeId) -> Result<(), StateError> {
         let home = self.database_path(id);
         if home.exists() {
@@ -38,14 +40,14 @@ impl StateDir {
             if there.exists() {
                 let _lock = match self.take_lock(&next) {
                     Ok(lock) => lock,
-                    // Its process goes on with it.
+                    // A process is using it.
                     Err(StateError::InUse { .. }) => return Ok(()),
                     Err(error) => return Err(error),
                 };
                 std::fs::rename(&there, &home).map_err(|error| StateError::io(&there, &error))?;
                 private_file::sync_folder(&home)?;
                 chain.iter().for_each(|id| self.forget_note(id));
-                tracing::info!(%id, renamed_to = %next, "this node goes on with the store that an earlier process of it took to another id");
+                tracing::info!(node_id = %id, renamed_to = %next, "using the store under the node id that an earlier process of this node was renamed to");
                 return Ok(());
             }
             chain.push(next);
@@ -53,7 +55,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// No node id begins with a dot.
+    /// The path of the note. No node id begins with a dot.
     fn move_note(&self, id: &NodeId) -> PathBuf {
         self.folder.join(format!(".{id}.moved"))
     }
@@ -67,7 +69,7 @@ impl StateDir {
         if let Err(error) = std::fs::remove_file(&note)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %note.display(), %error, "a note of a rename stays behind");
+            tracing::warn!(file = %note.display(), %error, "cannot remove the note of a rename");
         }
     }
 

@@ -1,9 +1,9 @@
-//! Files and folders that only this user may read.
+//! Files and folders that only this user can read.
 //!
-//! 1. A file is replaced as a whole: whoever reads it finds the old or the new content, also after a power cut.
-//! 2. Folders have mode 0700 and files mode 0600 from their first moment on.
+//! 1. A file is replaced as a whole: a reader sees the old or the new content, even after a power cut.
+//! 2. Folders have mode 0700 and files mode 0600 from their creation.
 //!
-//! Not here: what is in the files.
+//! Not here: the content of the files.
 
 use super::StateError;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Makes a folder with all above it; narrows the mode of one that exists; refuses another user's.
+/// Creates a folder and its parents; narrows the mode of an existing one; refuses a folder of another user.
 pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
     let failed = |error: io::Error| StateError::io(path, &error);
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -19,7 +19,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
     let me = rustix::process::geteuid();
     let link = std::fs::symlink_metadata(path).map_err(failed)?;
     if link.is_symlink() && !super::trust::is_trusted(link.uid()) {
-        let detail = format!("the link to a folder was made by user {}", link.uid());
+        let detail = format!("the link to the folder belongs to user {}", link.uid());
         return Err(StateError::Unsafe { path: path.to_owned(), detail });
     }
     if found.uid() != me.as_raw() && !me.is_root() {
@@ -29,13 +29,14 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
         });
     }
     if found.mode() & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could enter the state directory; its mode is now 0700");
+        tracing::warn!(file = %path.display(), "other users could enter the state directory; changed its mode to 0700");
         std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Makes one folder in a place where others may write; refuses a link, another user's folder and one that others can enter.
+/// Creates one folder in a place where others may write; refuses a link, a folder of another user, and one that others can
+/// enter.
 pub(crate) fn guarded_folder(path: &Path) -> Result<(), StateError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
@@ -45,24 +46,24 @@ pub(crate) fn guarded_folder(path: &Path) -> Result<(), StateError> {
     check_guarded(path)
 }
 
-/// Whether a folder is a folder, is this user's, and nobody else's to enter.
+/// Checks that a folder is not a link, belongs to this user, and that no other user can enter it.
 pub(crate) fn check_guarded(path: &Path) -> Result<(), StateError> {
     let found = std::fs::symlink_metadata(path).map_err(|error| StateError::io(path, &error))?;
     let unsafe_because = |detail: String| Err(StateError::Unsafe { path: path.to_owned(), detail });
     let me = rustix::process::geteuid().as_raw();
     if !found.is_dir() {
-        return unsafe_because("this is no folder, or a link to one".to_owned());
+        return unsafe_because("this is not a folder, or a link to one".to_owned());
     }
     if found.uid() != me {
         return unsafe_because(format!("the folder belongs to user {}, not to {me}", found.uid()));
     }
     if found.mode() & 0o077 != 0 {
-        return unsafe_because(format!("the folder has mode {:o} where 700 is needed", found.mode() & 0o777));
+        return unsafe_because(format!("the folder has mode {:o} instead of 700", found.mode() & 0o777));
     }
     Ok(())
 }
 
-/// Opens a file for reading and writing; makes it where it is missing.
+/// Opens a file for reading and writing; creates it if it is missing.
 pub(crate) fn open(path: &Path) -> Result<File, StateError> {
     OpenOptions::new()
         .read(true)
@@ -74,10 +75,10 @@ pub(crate) fn open(path: &Path) -> Result<File, StateError> {
         .map_err(|error| StateError::io(path, &error))
 }
 
-/// Replaces a file's content by a temporary file, so that no reader and no crash sees half of it.
+/// Replaces the content of a file through a temporary file, so that no reader and no crash sees half of it.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // The process id keeps two processes from writing into one temporary file.
+    // The process id prevents two processes from writing the same temporary file.
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = OpenOptions::new()
         .write(true)
@@ -89,20 +90,21 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
         .and_then(|()| std::fs::rename(&temporary, path))
         .map_err(|error| StateError::io(path, &error));
     if written.is_err() {
-        // What is left of a failed write is of no use; that it cannot be removed changes nothing.
+        // A partly written file is useless; failing to remove it changes nothing.
         let _ = std::fs::remove_file(&temporary);
         return written;
     }
     sync_folder(path)
 }
 
-/// Makes names that were added to, changed in or removed from the folder of `path` survive a power cut.
+/// Makes changes of names in the folder of `path` (created, renamed, removed files) survive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StateError> {
     let Some(folder) = path.parent() else { return Ok(()) };
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| StateError::io(folder, &error))
 }
 
-/// Whether another file, or none, stands under the path of an open file: it was removed or moved away. False where that cannot be seen.
+/// Whether the path of an open file has another file or none: the file was removed or moved. False if that cannot be
+/// checked.
 pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
     let Ok(ours) = file.metadata() else { return false };
     match path.metadata() {
@@ -111,8 +113,8 @@ pub(crate) fn is_astray(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Writes the content of an open file that was removed to its path again, and answers the new file, open like that one. Never
-/// replaces what stands there meanwhile.
+/// Writes the content of an open file that was removed to its path again, and returns the new file, opened in the same way.
+/// Never replaces another file at that path.
 pub(crate) fn put_back(file: &File, path: &Path) -> Result<File, StateError> {
     let failed = |error: io::Error| StateError::io(path, &error);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -120,7 +122,7 @@ pub(crate) fn put_back(file: &File, path: &Path) -> Result<File, StateError> {
     let written = (|| {
         let mut options = OpenOptions::new();
         let mut copy = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        // Not by the file's own position, which others may use.
+        // Not at the file's own position, which others may use.
         let (mut at, mut chunk) = (0, vec![0; 64 << 10]);
         loop {
             let read = file.read_at(&mut chunk, at)?;
@@ -132,14 +134,14 @@ pub(crate) fn put_back(file: &File, path: &Path) -> Result<File, StateError> {
         std::fs::hard_link(&temporary, path)?;
         Ok(copy)
     })();
-    // Its second name is of no use; that it cannot be removed changes nothing.
+    // The temporary name is useless; failing to remove it changes nothing.
     let _ = std::fs::remove_file(&temporary);
     let copy = written.map_err(failed)?;
     sync_folder(path)?;
     Ok(copy)
 }
 
-/// Renames a file to `<name>.<why>-<n>` with the first free number, and answers the new path.
+/// Renames a file to `<name>.<why>-<n>` with the first free number, and returns the new path.
 pub(crate) fn set_aside(path: &Path, why: &str) -> Result<PathBuf, StateError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let free = (1u32..).map(|n| path.with_file_name(format!("{name}.{why}-{n}"))).find(|path| !path.exists());

@@ -1,9 +1,9 @@
-//! The settings of the cluster as the processes of this host have seen them, kept for after a loss of data.
+//! The settings of the cluster as the processes of this host have seen them, saved for use after a loss of data.
 //!
-//! 1. One file for all nodes of the cluster on this host; the highest version stays, whoever writes.
-//! 2. A file that cannot be read counts as absent: the settings are then those of the configuration until a data set shows others.
+//! 1. All nodes of the cluster on this host share one file; the highest version wins, whichever process writes.
+//! 2. A file that cannot be read counts as absent: the configured settings then apply until a data set has others.
 //!
-//! Not here: what is done with them (`crate::cluster::node`).
+//! Not here: using the settings (`crate::cluster::node`).
 
 use super::{StateDir, StateError, private_file};
 use crate::cluster::settings::{LeaderMode, Shared, Timing, Versioned};
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The file's name. It starts with a dot, which no node id does.
+/// The name of the file. It starts with a dot, which no node id does.
 const FILE: &str = ".settings.json";
 
-/// How often a write is repeated that another process undid.
+/// How often a write that another process overwrote is repeated.
 const ATTEMPTS: u32 = 5;
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     version: u64,
@@ -38,27 +38,27 @@ impl StateDir {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cannot read the remembered settings of the cluster");
+                tracing::warn!(file = %path.display(), %error, "cannot read the saved settings of the cluster; continuing without them");
                 return None;
             }
         };
         let settings = serde_json::from_slice(&bytes).ok().and_then(of_kept);
         if settings.is_none() {
-            tracing::warn!(path = %path.display(), "the remembered settings of the cluster are damaged, or of a newer version, and are ignored");
+            tracing::warn!(file = %path.display(), "the saved settings of the cluster are damaged or from a newer version; ignoring them");
         }
         settings
     }
 
-    /// Remembers settings that a data set showed, unless newer ones are. Version 0 is not worth it: nobody confirmed it.
+    /// Saves the settings of a data set, unless newer ones are saved. Version 0 is not saved: no data set has confirmed it.
     ///
     /// # Errors
-    /// [`StateError`] when the disk refuses.
+    /// [`StateError`] when the disk fails.
     pub fn keep_settings(&self, new: Versioned) -> Result<(), StateError> {
         let path = self.settings_path();
         for _ in 0..ATTEMPTS {
             let kept = self.settings();
             if kept.is_none() && self.kept_version().is_some_and(|version| version > new.version) {
-                // A newer version of this program wrote them, in words that this one does not know.
+                // A newer version of clawster wrote them, in a form that this version cannot read.
                 return Ok(());
             }
             if new.version == 0 || kept.is_some_and(|kept| kept.version > new.version || kept == new) {
@@ -71,7 +71,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// The version of what the file holds, whether or not the rest makes sense.
+    /// The version number in the file, even if the rest cannot be read.
     fn kept_version(&self) -> Option<u64> {
         #[derive(Deserialize)]
         struct Of {

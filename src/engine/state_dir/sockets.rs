@@ -1,8 +1,10 @@
-//! Where a node's socket lies, and how clients find it.
+//! The path of a node's socket, and how clients find it.
 //!
-//! 1. A socket's path has at most 100 bytes, because the operating system takes little more.
-//! 2. A socket lies in a folder that only this user can enter, checked before it is made and before it is used.
-//! 3. Whoever has the state directory finds every socket of the cluster, also one that lies elsewhere: a note names it.
+//! 1. The path of a socket has at most 100 bytes, because the operating system's limit is little more.
+//! 2. A socket is in a folder that only this user can enter; that is checked before the socket is created and before it is
+//!    used.
+//! 3. From the state directory every socket of the cluster can be found, even one in another folder: a note contains its
+//!    path.
 //!
 //! Not here: listening and connecting (`crate::rpc`).
 
@@ -14,26 +16,26 @@ use std::path::{Path, PathBuf};
 const MAX_PATH: usize = 100;
 
 impl StateDir {
-    /// Where the socket of a node lies: `<node_id>.sock` in the folder, or under a short hashed name where that path is too
-    /// long. Only computes (and looks at the note that [`Self::prepare_socket`] left); makes nothing.
+    /// The path of a node's socket: `<node_id>.sock` in the folder, or a short hashed name if that path is too long. Only
+    /// computes the path (and reads the note of [`Self::prepare_socket`]); creates nothing.
     #[must_use]
     pub fn socket_path(&self, id: &NodeId) -> PathBuf {
         let plain = self.folder.join(format!("{id}.sock"));
         if fits(&plain) {
             return plain;
         }
-        // The process that listens may have another XDG_RUNTIME_DIR than this one; what it noted is right.
+        // The listening process may have another XDG_RUNTIME_DIR than this one; its note is right.
         match self.read_note(&self.note_path(id)) {
             Some((noted, path)) if noted == *id => path,
             _ => self.hashed_path(id),
         }
     }
 
-    /// [`Self::socket_path`], checked for connecting: another user must not be able to put a socket of theirs there.
+    /// As [`Self::socket_path`], checked for connecting: another user must not be able to put a socket there.
     ///
     /// # Errors
-    /// [`StateError::Unsafe`] when the folder that it lies in is not this user's alone; a folder that does not exist is
-    /// no error, as nobody listens in it.
+    /// [`StateError::Unsafe`] when other users can enter the folder of the socket; a folder that does not exist is no
+    /// error, as no process listens in it.
     pub fn checked_socket(&self, id: &NodeId) -> Result<PathBuf, StateError> {
         let path = self.socket_path(id);
         if let Some(folder) = path.parent().filter(|folder| *folder != self.folder && folder.symlink_metadata().is_ok())
@@ -43,10 +45,10 @@ impl StateDir {
         Ok(path)
     }
 
-    /// Makes what the socket of a node needs before it can be bound: the folder, checked, and the note that clients read.
+    /// Creates what the socket of a node needs before it can be bound: the folder, checked, and the note for clients.
     ///
     /// # Errors
-    /// [`StateError::Unsafe`] when the short folder is not this user's alone; else what the disk said.
+    /// [`StateError::Unsafe`] when other users can enter the short folder; else the error of the disk.
     pub fn prepare_socket(&self, id: &NodeId) -> Result<PathBuf, StateError> {
         super::make_folder(&self.folder)?;
         let plain = self.folder.join(format!("{id}.sock"));
@@ -61,8 +63,8 @@ impl StateDir {
         Ok(path)
     }
 
-    /// The sockets of this cluster that exist, by node id; one of them may be left over from a process that died.
-    /// A socket in a folder that is not this user's alone is left out with a warning.
+    /// The existing sockets of this cluster, by node id; a socket may be left over from a process that died. A socket in a
+    /// folder that other users can enter is left out with a warning.
     #[must_use]
     pub fn sockets(&self) -> Vec<(NodeId, PathBuf)> {
         let mut found = Vec::new();
@@ -90,7 +92,7 @@ impl StateDir {
         match private_file::check_guarded(folder) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, "a socket is not used");
+                tracing::warn!(%error, "ignoring a socket whose folder is not private");
                 false
             }
         }
@@ -106,13 +108,13 @@ impl StateDir {
         Some((NodeId::new(id).ok()?, PathBuf::from(socket)))
     }
 
-    /// The first of the short places that fits. No node id starts with '+', so no plain name is taken.
+    /// The first of the short paths that fits. No node id starts with '+', so no plain name is taken.
     fn hashed_path(&self, id: &NodeId) -> PathBuf {
         let here = self.folder.join(format!("+{}.sock", short_hash(&[id.as_str().as_bytes()])));
         if fits(&here) {
             return here;
         }
-        // Many state directories share the short folder, so the hash is over the whole path.
+        // Many state directories share the short folder, so the hash covers the whole path.
         let whole = short_hash(&[self.folder.as_os_str().as_encoded_bytes(), id.as_str().as_bytes()]);
         let name = format!("+{whole}.sock");
         let runtime = self.runtime.as_ref().filter(|folder| folder.is_absolute() && folder.is_dir());
@@ -132,7 +134,7 @@ fn fits(path: &Path) -> bool {
 fn short_hash(parts: &[&[u8]]) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {
-        // The zero byte keeps "a" + "bc" apart from "ab" + "c".
+        // The zero byte distinguishes "a" + "bc" from "ab" + "c".
         for byte in part.iter().chain(&[0]) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }

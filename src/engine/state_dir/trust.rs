@@ -1,8 +1,9 @@
-//! Whether a state directory may be trusted: who else could put something into it, or take something away.
+//! Whether a state directory can be trusted: which other users could add, change or remove files in it.
 //!
-//! 1. A directory of another user (neither this one nor root) is refused, and so is one in which everybody may replace what is there.
-//! 2. This user's own directory that others may write into is narrowed, with a warning.
-//! 3. In a place that is shared like /tmp, only a folder that is this user's own, and no link, is used.
+//! 1. A directory of another user (neither this one nor root) is refused, and so is one in which every user can replace
+//!    files.
+//! 2. If other users may write to a directory of this user, its mode is narrowed, with a warning.
+//! 3. In a shared place like /tmp, only a folder of this user that is not a link is used.
 //!
 //! Not here: single files (`private_file.rs`).
 
@@ -20,16 +21,16 @@ const ALL_WRITE: u32 = 0o002;
 /// How far a state directory can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Only this user (and root) can change what is in it.
+    /// Only this user (and root) can change its content.
     Own,
-    /// Others can put something into it; who owns it.
+    /// Others can add files to it; the value is its owner.
     Shared(u32),
 }
 
-/// Makes the state directory where it is missing, and checks it.
+/// Creates the state directory if it is missing, and checks it.
 ///
 /// # Errors
-/// [`StateError::Unsafe`] when it is another user's, or everybody's; else what the disk said.
+/// [`StateError::Unsafe`] when it belongs to another user, or every user can write to it; else the error of the disk.
 pub(super) fn state_root(path: &Path) -> Result<Trust, StateError> {
     let failed = |error: io::Error| StateError::io(path, &error);
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -41,7 +42,7 @@ pub(super) fn state_root(path: &Path) -> Result<Trust, StateError> {
         if !me.is_root() {
             return refuse(format!("the state directory belongs to user {}, not to {}", found.uid(), me.as_raw()));
         }
-        tracing::warn!(path = %shown, owner = found.uid(), "the state directory belongs to another user, who can change what is in it");
+        tracing::warn!(file = %shown, owner = found.uid(), "the state directory belongs to another user, who can change its content");
         return Ok(Trust::Shared(found.uid()));
     }
     warn_of_above(path);
@@ -49,26 +50,26 @@ pub(super) fn state_root(path: &Path) -> Result<Trust, StateError> {
         return Ok(Trust::Own);
     }
     if found.mode() & STICKY != 0 {
-        tracing::warn!(path = %shown, "the state directory is shared with other users; choose one that is this user's alone (CLAWSTER_STATE_DIR)");
+        tracing::warn!(file = %shown, "the state directory is shared with other users; choose a private one (CLAWSTER_STATE_DIR)");
         return Ok(Trust::Shared(found.uid()));
     }
     if found.uid() == me.as_raw() {
         let mode = found.mode() & 0o7777 & !OTHERS_WRITE;
-        tracing::warn!(path = %shown, mode = %format!("{mode:o}"), "others could write into the state directory; its mode is changed");
+        tracing::warn!(file = %shown, mode = %format!("{mode:o}"), "other users could write to the state directory; changing its mode");
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
         return Ok(Trust::Own);
     }
     if found.mode() & ALL_WRITE != 0 {
-        return refuse("everybody may replace what is in the state directory".to_owned());
+        return refuse("every user can replace the files in the state directory".to_owned());
     }
-    tracing::warn!(path = %shown, "a group may replace what is in the state directory");
+    tracing::warn!(file = %shown, "a group of users can replace the files in the state directory");
     Ok(Trust::Shared(found.uid()))
 }
 
-/// Makes a folder in a shared place, or takes the one that is there when it is this user's own.
+/// Creates a folder in a shared place, or uses an existing one of this user.
 ///
 /// # Errors
-/// [`StateError::Unsafe`] for a link and another user's folder; else what the disk said.
+/// [`StateError::Unsafe`] for a link and for a folder of another user; else the error of the disk.
 pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateError> {
     let failed = |error: io::Error| StateError::io(path, &error);
     match DirBuilder::new().mode(0o700).create(path) {
@@ -76,24 +77,24 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
         _ => {}
     }
     let refuse = |detail: String| Err(StateError::Unsafe { path: path.to_owned(), detail });
-    // One open folder is looked at and changed: nobody can put another one in its place meanwhile.
+    // Checks and changes go through one open folder: nobody can replace it in between.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = match openat(CWD, path, flags, Mode::empty()) {
         Ok(folder) => folder,
         Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-            return refuse("this is no folder, or a link to one".to_owned());
+            return refuse("this is not a folder, or a link to one".to_owned());
         }
-        Err(rustix::io::Errno::ACCESS) => return refuse("this user may not enter the folder".to_owned()),
+        Err(rustix::io::Errno::ACCESS) => return refuse("this user has no permission to enter the folder".to_owned()),
         Err(error) => return Err(failed(error.into())),
     };
     let found = fstat(&folder).map_err(|error| failed(error.into()))?;
     let me = rustix::process::geteuid();
-    // Root looks into the place of a user whose folder it is.
+    // Root may use the place of a user whose folder it is.
     if found.st_uid != me.as_raw() && !(me.is_root() && found.st_uid == owner_of_place) {
         return refuse(format!("the folder belongs to user {}, not to {}", found.st_uid, me.as_raw()));
     }
     if found.st_mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), "others could enter the state directory; its mode is now 0700");
+        tracing::warn!(file = %path.display(), "other users could enter the state directory; changed its mode to 0700");
         fchmod(&folder, Mode::from_raw_mode(0o700)).map_err(|error| failed(error.into()))?;
     }
     Ok(())
@@ -104,15 +105,15 @@ pub(super) fn is_trusted(owner: u32) -> bool {
     owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
-/// Warns of the first folder above from which others could move the state directory away.
+/// Warns about the first parent folder from which other users could move the state directory away.
 fn warn_of_above(path: &Path) {
     let is_open =
         |found: &Metadata| !is_trusted(found.uid()) || (found.mode() & ALL_WRITE != 0 && found.mode() & STICKY == 0);
     let open = path.ancestors().skip(1).find(|above| above.metadata().is_ok_and(|found| is_open(&found)));
     if let Some(above) = open {
         tracing::warn!(
-            path = %path.display(), above = %above.display(),
-            "other users can replace the state directory, because they may write into a folder above it; choose another place"
+            file = %path.display(), above = %above.display(),
+            "other users can replace the state directory, because they can write to a folder above it; choose another place"
         );
     }
 }

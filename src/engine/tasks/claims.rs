@@ -1,10 +1,10 @@
-//! Claims of this node's clients: one call to the store is under way for all that want the same kinds.
+//! Claims of this node's clients: all claims for the same kinds share one call to the store at a time.
 //!
-//! 1. What a claim brought goes to those who wait, in the order in which they came; what nobody takes is given back.
-//! 2. A claim without an answer is made again under its own nonce for as long as somebody waits. What was sent more than once, or
-//!    given up, is withdrawn: Redis may make it however late, and no task is held by nobody.
-//! 3. Nobody asks Redis again and again: a claim that found too little waits until a task is announced, a new client comes,
-//!    Redis is back, or a heartbeat interval is over.
+//! 1. Claimed tasks go to the waiting clients, in the order in which they came; tasks that no client takes are given back.
+//! 2. A claim without an answer is repeated under its nonce while a client waits. A claim that was sent more than once, or
+//!    given up, is withdrawn, because Redis may still execute it, and no task may be claimed for nobody.
+//! 3. Redis is not polled: a claim that found too few tasks waits until a task is announced, a new client comes, Redis is
+//!    back, or a heartbeat interval is over.
 //!
 //! Not here: which tasks a node gets (`crate::store`).
 
@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
-/// How many clients may wait for one set of kinds, and how many such sets there may be.
+/// The maximum number of clients that wait for one set of kinds, and of such sets.
 const MAX_WAITING_CLAIMS: (usize, usize) = (10_000, 1_000);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -36,21 +36,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Waiter {
     limit: u32,
     end: Moment,
-    /// A claim was made since it came.
+    /// Whether a claim was made since it came.
     asked: bool,
     client: oneshot::Sender<Result<Claimed, Error>>,
-    /// The request's.
+    /// The span of its request.
     span: Span,
 }
 
-/// Those who want the same kinds.
+/// The clients that want the same kinds.
 struct Group {
     kinds: Vec<TaskKind>,
     waiters: Mutex<VecDeque<Waiter>>,
     poke: Notify,
 }
 
-/// See the module's text.
+/// See the head of this file.
 pub(super) struct Claims {
     caller: Caller,
     cleanup: CleanupQueue,
@@ -63,24 +63,24 @@ impl Claims {
         Arc::new(Self { caller, cleanup, groups: Mutex::default(), background })
     }
 
-    /// A task of this kind was announced.
+    /// Called when a task of this kind was announced.
     pub(super) fn available(&self, kind: &TaskKind) {
         let wants = |group: &&Arc<Group>| group.kinds.is_empty() || group.kinds.contains(kind);
         lock(&self.groups).values().filter(wants).for_each(|group| group.poke.notify_one());
     }
 
-    /// An announcement may have been missed.
+    /// Called when an announcement may have been missed.
     pub(super) fn look_again(&self) {
         lock(&self.groups).values().for_each(|group| group.poke.notify_one());
     }
 
-    /// Takes tasks, or waits for them.
+    /// Claims tasks, or waits for them.
     pub(super) async fn claim(self: &Arc<Self>, request: ClaimRequest) -> Result<Claimed, Error> {
         let ClaimRequest { mut kinds, limit, wait } = request;
         kinds.sort();
         kinds.dedup();
         let end = clock::now() + wait;
-        // A node that is no member says so at once, not at the end of the wait.
+        // A node that is not a member fails at once, not at the end of the wait.
         self.caller.instance(clock::now() + RETRY_FOR).await?;
         let (client, answer) = oneshot::channel();
         let span = Span::current();
@@ -95,19 +95,22 @@ impl Claims {
         if let Some(group) = groups.get(&kinds) {
             let mut waiters = lock(&group.waiters);
             if waiters.len() >= MAX_WAITING_CLAIMS.0 {
-                return full(format!("{} claims wait on this node", MAX_WAITING_CLAIMS.0));
+                return full(format!("this node has reached its limit of {} waiting claims", MAX_WAITING_CLAIMS.0));
             }
             waiters.push_back(waiter);
             group.poke.notify_one();
             return Ok(());
         }
         if groups.len() >= MAX_WAITING_CLAIMS.1 {
-            return full(format!("claims for {} different sets of kinds wait on this node", MAX_WAITING_CLAIMS.1));
+            return full(format!(
+                "this node has reached its limit of {} different sets of kinds in waiting claims",
+                MAX_WAITING_CLAIMS.1
+            ));
         }
         let waiters = Mutex::new(VecDeque::from([waiter]));
         let group = Arc::new(Group { kinds: kinds.clone(), waiters, poke: Notify::new() });
         let claimer = Claimer { claims: Arc::clone(self), group: Arc::clone(&group), pending: None, outcome: Ok(()) };
-        self.background.bring(claimer.run())?;
+        self.background.spawn(claimer.run())?;
         groups.insert(kinds, group);
         Ok(())
     }
@@ -124,19 +127,19 @@ impl Claims {
 struct Pending {
     nonce: Nonce,
     limit: u32,
-    /// It was sent, so that Redis may make it yet.
+    /// Whether it was sent, so that Redis may still execute it.
     unsure: AtomicBool,
-    /// Who claimed last.
+    /// The incarnation that claimed last.
     instance: Mutex<Option<Instance>>,
 }
 
-/// Serves one group for as long as anybody waits in it.
+/// Serves one group while it has clients.
 struct Claimer {
     claims: Arc<Claims>,
     group: Arc<Group>,
-    /// A claim whose answer is not known.
+    /// A claim whose outcome is unknown.
     pending: Option<Pending>,
-    /// What the last claim ended in.
+    /// The result of the last claim.
     outcome: Result<(), Error>,
 }
 
@@ -158,7 +161,7 @@ impl Claimer {
                     self.wait().await;
                 }
                 Err(why) => {
-                    // This node claims nothing any more, and what it claimed is given to others.
+                    // This node claims nothing any more, and its tasks go to other nodes.
                     self.pending = None;
                     lock(&self.group.waiters).drain(..).for_each(|w| drop(w.client.send(Err(why.clone()))));
                 }
@@ -166,7 +169,7 @@ impl Claimer {
         }
     }
 
-    /// Whether nobody waits any more; then the group is gone.
+    /// Whether no client waits any more; then the group is removed.
     fn is_done(&mut self) -> bool {
         let mut groups = lock(&self.claims.groups);
         let mut waiters = lock(&self.group.waiters);
@@ -182,7 +185,7 @@ impl Claimer {
         done
     }
 
-    /// Redis may make this claim yet, or once more: for nobody. `told`: the first token that it brought.
+    /// Withdraws a claim that Redis may still execute, or execute again. `told` is the first token that it returned.
     fn withdraw(&self, pending: &Pending, told: Option<TaskToken>) {
         let instance = lock(&pending.instance).take().filter(|_| pending.unsure.load(Ordering::Relaxed));
         if let Some(instance) = instance {
@@ -192,7 +195,7 @@ impl Claimer {
         }
     }
 
-    /// Makes one claim for all who wait; whether it found fewer than were asked for.
+    /// Makes one claim for all waiting clients; also returns whether it found fewer tasks than requested.
     async fn ask(&mut self) -> Result<(Vec<ClaimedTask>, bool), Error> {
         let repeated = self.pending.is_some();
         let span = debug_span!(parent: None, "packed", limit = Empty);
@@ -235,7 +238,7 @@ impl Claimer {
         Ok((tasks, dry && !repeated))
     }
 
-    /// Gives the tasks to those who wait, the first ones first.
+    /// Gives the tasks to the waiting clients, in order.
     fn hand_out(&self, mut tasks: Vec<ClaimedTask>) {
         let mut waiters = lock(&self.group.waiters);
         while !tasks.is_empty() {
@@ -249,7 +252,7 @@ impl Claimer {
             let claimed = Claimed { tasks, handout: Some(handout) };
             tasks = rest;
             if let Err(Ok(Claimed { tasks: refused, handout })) = waiter.client.send(Ok(claimed)) {
-                // Its client is gone: they are the next one's.
+                // The client is gone: the tasks go to the next one.
                 handout.into_iter().for_each(Handout::written);
                 tasks.splice(0..0, refused);
             }
@@ -257,7 +260,7 @@ impl Claimer {
         self.claims.give_back(&tasks);
     }
 
-    /// Answers those whose time is over.
+    /// Answers the clients whose time is over.
     fn dismiss(&self) {
         let now = clock::now();
         let mut waiters = lock(&self.group.waiters);
@@ -270,7 +273,7 @@ impl Claimer {
         }
     }
 
-    /// Waits until another claim makes sense.
+    /// Waits until it makes sense to claim again.
     async fn wait(&self) {
         let until = clock::now() + self.claims.caller.status.borrow().interval;
         loop {

@@ -1,9 +1,10 @@
 //! Tasks, for this node's clients.
 //!
-//! 1. Submissions and settlements of many clients go out together, one call of each sort under way at a time (`packer.rs`).
+//! 1. Submissions and settlements of many clients are sent together, one call of each kind under way at a time
+//!    (`packer.rs`).
 //! 2. Clients that wait for tasks of the same kinds share one claim (`claims.rs`).
 //!
-//! Not here: where a task stands and who gets it (`crate::store`).
+//! Not here: the states of tasks, and which node gets them (`crate::store`).
 
 mod claims;
 mod packer;
@@ -27,11 +28,11 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Submissions, packed.
+/// Packs submissions.
 pub(super) struct Submissions;
 
 impl Pack for Submissions {
-    /// A task, and how many bytes all tasks may take.
+    /// A task, and the maximum size of all tasks in bytes.
     type Item = (NewTask, u64);
     type Answer = Submitted;
 
@@ -55,7 +56,7 @@ impl Pack for Submissions {
     }
 }
 
-/// Settlements, packed.
+/// Packs settlements.
 pub(super) struct Settlements;
 
 impl Pack for Settlements {
@@ -84,19 +85,19 @@ impl Pack for Settlements {
     }
 }
 
-/// See the module's text.
+/// See the head of this file.
 pub(crate) struct Tasks {
     caller: Caller,
     claims: Arc<Claims>,
     submissions: Packer<Submissions>,
     settlements: Packer<Settlements>,
-    /// The last event that came in.
+    /// The sequence of the last event.
     heard: AtomicU64,
-    /// How many bytes all tasks may take.
+    /// The maximum size of all tasks in bytes.
     max_bytes: u64,
 }
 
-/// What works behind [`Tasks`], to be run as tasks of their own.
+/// The tasks that serve [`Tasks`].
 pub(super) type Work = (Packing<Submissions>, Packing<Settlements>);
 
 impl Tasks {
@@ -113,7 +114,7 @@ impl Tasks {
         (Arc::new(Self { caller, claims, submissions, settlements, heard, max_bytes }), (submitting, settling))
     }
 
-    /// An event came in; where there is a hole before it, an announcement may have been missed.
+    /// Called for every event; a hole before it means that an announcement may have been missed.
     pub(super) fn heard(&self, event: &ClusterEvent) {
         let before = self.heard.swap(event.seq.0, Ordering::Relaxed);
         if event.seq.0 != before + 1 {
@@ -124,16 +125,16 @@ impl Tasks {
         }
     }
 
-    /// Events may have been missed.
+    /// Called when events may have been missed.
     pub(super) fn look_again(&self) {
         self.claims.look_again();
     }
 
-    /// Puts a task up: its id, and whether it was there already.
+    /// Submits a task: returns its id, and whether it already existed.
     pub(super) async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
         let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
         check("payload", payload.get().len())?;
-        // What makes a repeat whose first answer was lost known as the same submission.
+        // The nonce identifies a repeated submission whose first answer was lost.
         let nonce = nonce()?;
         let named = id.is_some();
         let id = match id {
@@ -153,7 +154,7 @@ impl Tasks {
             nonce,
         };
         let answer = self.submissions.ask((task, self.max_bytes)).await.map_err(|(why, unsure)| match why {
-            // Redis may make it yet. Under a name that the client knows it may be made again: it is one task.
+            // Redis may still execute it. With an id that the client knows it can be repeated safely: it is one task.
             Error::RedisUnavailable { .. } | Error::Stopping if unsure && !named => {
                 Error::Unanswered { task_id: id.to_string() }
             }
@@ -164,15 +165,15 @@ impl Tasks {
             Submitted::Duplicate => Ok((id, true)),
             Submitted::Overloaded => {
                 let what = format!(
-                    "tasks of kind {kind} with too many different requirements wait (256 for one kind, 4,096 in all); use fewer, or start \
+                    "tasks of kind {kind} wait with too many different requirements (at most 256 per kind and 4,096 in total); use fewer, or start \
                      workers that meet them"
                 );
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
             }
             Submitted::Full => {
                 let what = format!(
-                    "the tasks in Redis take as many bytes as they may (tasks.max_bytes is {}, and a quarter of maxmemory at most); start \
-                     workers, remove dead tasks, or raise it",
+                    "the tasks in Redis have reached their size limit (tasks.max_bytes is {}, and at most a quarter of maxmemory); start \
+                     workers, remove dead tasks, or raise tasks.max_bytes",
                     self.max_bytes
                 );
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
@@ -180,7 +181,7 @@ impl Tasks {
         }
     }
 
-    /// Takes tasks to do.
+    /// Claims tasks.
     pub(super) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
         self.claims.claim(request).await
     }
@@ -198,20 +199,20 @@ impl Tasks {
         }
     }
 
-    /// Takes longer over a task.
+    /// Extends the time for a task.
     pub(super) async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
         let (_, until) = self.settle(held, protocol::Verdict::Extend).await?;
         until.ok_or_else(unexpected)
     }
 
-    /// A task is done.
+    /// Completes a task.
     pub(super) async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
         check("result", result.as_ref().map_or(0, |result| result.get().len()))?;
         let result = result.map(|result| result.get().to_owned());
         self.settle(held, protocol::Verdict::Complete { result }).await.map(|(state, _)| state)
     }
 
-    /// A task went wrong.
+    /// Fails a task.
     pub(super) async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
         let error = error.get(..error.floor_char_boundary(ERROR_MAX)).unwrap_or_default().to_owned();
         let jitter = Jitter::from_text(nonce()?.as_str());
@@ -226,7 +227,7 @@ impl Tasks {
         self.caller.repeat(|_| Call::Task(Box::new(call.clone())), judge).await
     }
 
-    /// Cancels a task, or makes it wait again: where it stands then, changed or not.
+    /// Cancels a task, or makes it wait again: returns its state after that, changed or not.
     pub(super) async fn change(&self, call: TaskCall, id: &TaskId) -> Result<TaskState, Error> {
         let read = |reply| match reply {
             TaskReply::Changed(change) => Some(change),
@@ -238,7 +239,7 @@ impl Tasks {
         }
     }
 
-    /// A task with its contents.
+    /// A task with its payload and result.
     pub(super) async fn get(&self, id: TaskId) -> Result<Task, Error> {
         let read = |reply| match reply {
             TaskReply::Task(task) => Some(task),
@@ -248,7 +249,7 @@ impl Tasks {
         found.map(|task| *task).ok_or_else(|| Error::NoTask { task_id: id.to_string() })
     }
 
-    /// Tasks, the newest first, and whether there are more.
+    /// Tasks, newest first, and whether there are more.
     pub(super) async fn list(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
         let TaskQuery { state, kind, limit } = query;
         let limit = limit.clamp(1, BATCH_MAX);
@@ -256,7 +257,7 @@ impl Tasks {
             TaskReply::Tasks(tasks) => Some(tasks),
             _ => None,
         };
-        // One more than asked for tells whether there are more; at the most that a call may ask for, a full answer does.
+        // Asks for one more to know whether there are more; at the maximum of a call, a full answer means that.
         let asked = (limit + 1).min(BATCH_MAX);
         let mut tasks = self.ask(TaskCall::List { state, kind, limit: asked }, read).await?;
         let more = u32::try_from(tasks.len()).unwrap_or(u32::MAX) >= asked;

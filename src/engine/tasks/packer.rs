@@ -1,11 +1,11 @@
-//! Packs calls of many clients into one call to the store while one is under way.
+//! Packs calls of many clients into one call to the store, while another one is under way.
 //!
-//! 1. Every item gets one answer: its own, or the error of the call that carried it.
-//! 2. Nothing waits while no call is under way; what comes meanwhile goes out together, in the order in which it came.
-//! 3. The queue is bounded: who finds it full waits for room.
-//! 4. A packed call is no request's part; its span names those that it works for.
+//! 1. Every item gets one answer: its own, or the error of its call.
+//! 2. Without a call under way, an item is sent at once; items that arrive during a call are sent together, in order.
+//! 3. The queue is bounded: if it is full, the client waits for room.
+//! 4. A packed call is not part of a request; its span names the requests that it serves.
 //!
-//! Not here: what is packed (`mod.rs`), messages (`crate::engine::messages::publisher`).
+//! Not here: the items (`mod.rs`), messages (`crate::engine::messages::publisher`).
 
 use crate::cluster::protocol::{Call, Instance, Reply};
 use crate::engine::error::Error;
@@ -16,37 +16,37 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug_span};
 
-/// How many items wait at most.
+/// The maximum number of items in the queue.
 const WAITING: usize = 1_024;
-/// How many items, and how many bytes of them, one call carries.
+/// The maximum number of items, and of their bytes, in one call.
 const BATCH: (usize, usize) = (500, 2 << 20);
 
-/// A sort of calls that can be packed.
+/// A kind of call that can be packed.
 pub(crate) trait Pack: Send + Sync + 'static {
-    /// What one client asks.
+    /// The request of one client.
     type Item: Clone + Send + Sync + 'static;
-    /// What it is answered.
+    /// The answer to one client.
     type Answer: Send + 'static;
 
-    /// About how many bytes an item has.
+    /// The approximate number of bytes of an item.
     fn bytes(item: &Self::Item) -> usize;
-    /// One call for all of them.
+    /// One call for all of the items.
     fn call(instance: Instance, items: Vec<Self::Item>) -> Call;
     /// Its answers, one for each item.
     fn judge(reply: Reply) -> Verdict<Vec<Self::Answer>>;
 }
 
-/// Why there is no answer, and whether the call may be made all the same.
+/// Why there is no answer, and whether Redis may still execute the call.
 pub(super) type Unanswered = (Error, bool);
 type Client<P> = oneshot::Sender<Result<<P as Pack>::Answer, Unanswered>>;
 type Entry<P> = (<P as Pack>::Item, Client<P>, Span);
 
-/// The door for clients.
+/// The side of the clients.
 pub(super) struct Packer<P: Pack> {
     queue: mpsc::Sender<Entry<P>>,
 }
 
-/// The other side of the door.
+/// The side that packs and calls.
 pub(crate) struct Packing<P: Pack> {
     queue: mpsc::Receiver<Entry<P>>,
     caller: Caller,
@@ -54,13 +54,13 @@ pub(crate) struct Packing<P: Pack> {
 }
 
 impl<P: Pack> Packer<P> {
-    /// A door, and what works behind it.
+    /// A packer, and the task that serves it.
     pub(super) fn new(caller: Caller) -> (Self, Packing<P>) {
         let (sender, queue) = mpsc::channel(WAITING);
         (Self { queue: sender }, Packing { queue, caller, sort: PhantomData })
     }
 
-    /// Asks one thing.
+    /// Sends one item and waits for its answer.
     pub(super) async fn ask(&self, item: P::Item) -> Result<P::Answer, Unanswered> {
         let (client, answer) = oneshot::channel();
         self.queue.send((item, client, Span::current())).await.map_err(|_| (gone(), false))?;
@@ -71,14 +71,14 @@ impl<P: Pack> Packer<P> {
 impl<P: Pack> Packing<P> {
     /// Packs and calls until the node is gone.
     pub(crate) async fn run(mut self) {
-        // An item that did not fit begins the next call.
+        // An item that did not fit starts the next call.
         let mut next = self.queue.recv().await;
         while let Some(first) = next.take() {
             let (item, client, request) = first;
             let mut bytes = P::bytes(&item);
             let span = debug_span!(parent: None, "packed", count = Empty);
             span.follows_from(&request);
-            // It ends when its request does, not when the next one comes.
+            // The span ends with its request, not with the next one.
             drop(request);
             let (mut items, mut clients) = (vec![item], vec![client]);
             while items.len() < BATCH.0
@@ -100,7 +100,7 @@ impl<P: Pack> Packing<P> {
                 next = self.queue.recv().await;
             }
         }
-        // Nobody asks any more: the node is being stopped, and this task with it.
+        // There is no client any more: the node is being stopped, and this task with it.
         std::future::pending::<()>().await;
     }
 
@@ -120,7 +120,7 @@ impl<P: Pack> Packing<P> {
                 let unsure = unsure.into_inner();
                 clients.into_iter().for_each(|client| drop(client.send(Err((why.clone(), unsure)))));
                 if matches!(why, Error::RedisUnavailable { .. }) {
-                    // Whoever came meanwhile has waited as well, and would fare no better.
+                    // Items that arrived in the meantime have waited, too, and would fail in the same way.
                     let waiting = next.take().into_iter().chain(std::iter::from_fn(|| self.queue.try_recv().ok()));
                     waiting.for_each(|(_, client, _)| drop(client.send(Err((why.clone(), false)))));
                 }

@@ -1,11 +1,12 @@
-//! HTTP for those who watch the node: its numbers for Prometheus, and two probes.
+//! HTTP for monitoring: metrics for Prometheus, and two probes.
 //!
-//! 1. It only tells; no request changes anything, and none is longer than its first `HEAD_BYTES`.
-//! 2. A connection carries one request and ends within `WITHIN`. Beyond `CONNECTIONS` of them the oldest is closed: whoever
-//!    holds connections open keeps nobody else out.
-//! 3. Nobody has to prove who they are, so the address is off by default and told of when others than this host reach it.
+//! 1. It only reads; no request changes anything. The head of a request has at most `HEAD_BYTES`.
+//! 2. A connection carries one request and ends within `WITHIN`. Beyond `CONNECTIONS` open connections the oldest is
+//!    closed, so that idle connections cannot lock out others.
+//! 3. There is no authentication: the address is off by default, and an address that other hosts can reach causes a
+//!    warning.
 //!
-//! Not here: the numbers (`crate::engine::metrics`), which pages there are (`pages.rs`).
+//! Not here: the metrics (`crate::engine::metrics`), the pages (`pages.rs`).
 
 mod pages;
 #[cfg(test)]
@@ -89,7 +90,7 @@ impl HttpListener {
                 }
                 Err(error) => {
                     // Of the client that went away, or there are no files left: then others need a moment, too.
-                    tracing::debug!(%error, "a connection for metrics was not taken");
+                    tracing::debug!(%error, "cannot accept an HTTP connection; retrying");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
@@ -105,7 +106,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!("answering a request for metrics failed unexpectedly");
+        tracing::error!("an HTTP request failed unexpectedly; its client gets no answer");
     }
 }
 
@@ -119,7 +120,7 @@ async fn serve_one<N: Observed>(stream: TcpStream, node: Arc<N>) {
     let connection = server.serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(WITHIN, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection for metrics ended early"),
-        Err(_) => tracing::debug!("a connection for metrics took too long"),
+        Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended early"),
+        Err(_) => tracing::debug!("an HTTP connection took too long; closed it"),
     }
 }

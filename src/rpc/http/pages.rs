@@ -1,6 +1,6 @@
-//! The pages: which paths there are, and what they say.
+//! The pages: their paths and their content.
 //!
-//! 1. A page is a text; HEAD gets its head alone.
+//! 1. A page is plain text; HEAD returns only its head.
 //!
 //! Not here: connections (`mod.rs`).
 
@@ -10,11 +10,11 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-/// What Prometheus takes.
+/// The content type that Prometheus expects.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// What there is, for whoever asks for something else.
-const INDEX: &str = "there is /metrics, /healthz and /readyz\n";
+/// The answer to any other path.
+const INDEX: &str = "not found; the pages are /metrics, /healthz and /readyz\n";
 
 /// Answers one request.
 pub(super) async fn answer<N: Observed, B: Body>(node: &N, request: &Request<B>) -> Response<Full<Bytes>> {

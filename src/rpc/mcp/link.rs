@@ -1,11 +1,11 @@
-//! The way to the node: which one the session is attached to, and calls to it.
+//! The connection of a session to its node, and calls to that node.
 //!
-//! 1. A call is sent once. When the node goes away or freezes before it answered, the call may have taken effect or take effect yet: the
-//!    caller is told so (`timeout`), and whether repeating it does no harm.
-//! 2. A call that receives, or may wait for long, has a connection of its own, so that giving it up closes that connection,
-//!    which ends the call at the node as well: what it would have been given stays unacknowledged, and keeps nobody else
-//!    waiting. Beyond [`OWN_CONNECTIONS`] of them, further ones are refused after a moment.
-//! 3. When the node is given up on, every call that waits for it is told.
+//! 1. A call is sent once. If the node stops or freezes before it answers, the call may have taken effect, or may still do
+//!    so: the caller gets `timeout`, which says whether repeating the call is safe.
+//! 2. A call that receives messages, or may wait for long, has a connection of its own. Cancelling it closes that
+//!    connection, which ends the call at the node as well: its messages stay unacknowledged, and no other caller has to
+//!    wait for it. Beyond [`OWN_CONNECTIONS`] such calls, further ones are refused after [`TURN_WITHIN`].
+//! 3. When the session gives up on a node, every call that waits for that node fails.
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
@@ -21,22 +21,22 @@ use tokio::sync::{Semaphore, watch};
 
 /// How long a call waits for a node while the session has none.
 const NODE_WAIT: Duration = Duration::from_secs(5);
-/// When another try makes sense.
+/// When the host should call again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The most connections of their own that calls have at a time.
+/// The maximum number of calls with a connection of their own at a time.
 const OWN_CONNECTIONS: usize = 32;
-/// How long a call waits for one of them. Short, as the host's next requests may wait behind such calls.
+/// How long a call waits for one of those connections. Short, because the next requests of the host may wait behind it.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 
-/// Where the calls of a session go.
+/// The node that the calls of a session go to.
 #[derive(Debug, Clone, Default)]
 pub enum Attachment {
-    /// A node is being looked for, or started.
+    /// A node is being looked for or started.
     #[default]
     Seeking,
-    /// There is none, and why; it is looked for all the time.
+    /// There is no node; the text says why. The session keeps looking for one.
     Trouble(String),
-    /// To this node.
+    /// A connected node.
     Node(Arc<Link>),
 }
 
@@ -50,7 +50,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Connects to the node that listens at a path.
+    /// Connects to the node that listens on a socket.
     ///
     /// # Errors
     /// See [`Client::connect`].
@@ -64,13 +64,13 @@ impl Link {
         })
     }
 
-    /// The connection that short calls share. It must not be subscribed on.
+    /// The connection that short calls share. Do not subscribe on it.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.shared
     }
 
-    /// Says that the node does not answer any more, to every call that waits for it.
+    /// Fails every call that waits for the node.
     pub fn give_up(&self) {
         self.given_up.send_replace(true);
     }
@@ -81,32 +81,32 @@ impl Link {
 
     async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Failure> {
         let mut given_up = self.given_up.subscribe();
-        let told = |outcome| told(outcome, is_repeatable(method, arguments));
+        let result_of = |outcome| result_of(outcome, is_repeatable(method, arguments));
         let answer = async {
             if !receives_or_waits(method, arguments) {
-                return told(self.shared.call_raw(method, arguments).await);
+                return result_of(self.shared.call_raw(method, arguments).await);
             }
             let Ok(_slot) = tokio::time::timeout(TURN_WITHIN, self.own.acquire()).await else { return Err(crowded()) };
             match Client::connect(&self.socket).await {
-                Ok(client) => told(client.call_raw(method, arguments).await),
-                Err(_) => Err(no_node("the node of this host cannot be reached; it is looked for, call again")),
+                Ok(client) => result_of(client.call_raw(method, arguments).await),
+                Err(_) => Err(no_node("cannot reach the node on this host; looking for it, call again")),
             }
         };
         tokio::select! {
             answer = answer => answer,
-            _ = given_up.wait_for(|given_up| *given_up) => told(Err(CallError::Lost)),
+            _ = given_up.wait_for(|given_up| *given_up) => result_of(Err(CallError::Lost)),
         }
     }
 }
 
-/// Whether a call is given something that is lost when nobody takes it, or may wait for long.
+/// Whether a call gets something that is lost if nobody receives it, or may wait for long.
 fn receives_or_waits(method: &str, arguments: &Value) -> bool {
     let number = |name: &str| arguments.get(name).and_then(Value::as_f64);
     number("wait_ms").is_some_and(|wait| wait > 0.0)
         || (method == "distributed.sync_messages" && number("limit").is_none_or(|limit| limit > 0.0))
 }
 
-/// Calls a method of the node that the session is attached to.
+/// Calls a method of the session's node.
 pub(super) async fn call(
     attachment: &watch::Receiver<Attachment>,
     method: &str,
@@ -115,19 +115,19 @@ pub(super) async fn call(
     attached(attachment).await?.call(method, arguments).await
 }
 
-/// Whether a call that may have been done can be made again without doing it twice.
+/// Whether a call that may have taken effect can be repeated without taking effect twice.
 fn is_repeatable(method: &str, arguments: &Value) -> bool {
     let receives = || arguments.get("messages").and_then(Value::as_array).is_none_or(Vec::is_empty);
     methods::effect_of(method).is_some_and(|effect| effect.repeatable)
         || (method == "distributed.sync_messages" && receives())
 }
 
-fn told(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
+fn result_of(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
     match outcome {
         Ok(result) => Ok(result),
         Err(CallError::Rpc(RpcFailure { code, message, data })) => Err(Failure { code, message, data }),
         Err(CallError::Lost) => {
-            let what = "the node went away or froze before it answered, and the call may have been done; look at the state of the \
+            let what = "the node stopped or froze before it answered, and the call may have taken effect; check the state of the \
                         cluster, then call again";
             Err(failure(ErrorKind::Timeout, repeatable, "node_lost", what))
         }
@@ -135,18 +135,18 @@ fn told(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Fa
     }
 }
 
-/// The node's connection; waits for it, but not for ever.
+/// The connection to the node; waits for at most [`NODE_WAIT`].
 async fn attached(attachment: &watch::Receiver<Attachment>) -> Result<Arc<Link>, Failure> {
     let mut attachment = attachment.clone();
     let live = |now: &Attachment| matches!(now, Attachment::Node(link) if !link.is_lost());
-    // Whether it holds in the end is asked below; a sender that is gone means that the session ends.
+    // The result is checked below; a dropped sender means that the session ends.
     let _ = tokio::time::timeout(NODE_WAIT, attachment.wait_for(live)).await;
     let now = attachment.borrow().clone();
     match now {
         Attachment::Node(link) if !link.is_lost() => Ok(link),
         Attachment::Trouble(why) => Err(no_node(&why)),
         Attachment::Seeking | Attachment::Node(_) => {
-            Err(no_node("no node of this host answers yet; it is being started or looked for, call again"))
+            Err(no_node("no node on this host answers yet; one is being started or looked for, call again"))
         }
     }
 }
@@ -159,12 +159,12 @@ fn crowded() -> Failure {
         detail: Some(json!({ "max": OWN_CONNECTIONS })),
     };
     let message = format!(
-        "{OWN_CONNECTIONS} calls of this session wait or receive already; wait for one of them or cancel it, then call again"
+        "{OWN_CONNECTIONS} calls of this session are already waiting or receiving; wait for one to finish or cancel one, then call again"
     );
     Failure { code: ErrorKind::Overloaded.code(), message, data: Some(data) }
 }
 
-/// Nothing was done, and the same call may succeed soon: as where a node cannot reach Redis.
+/// The call did nothing, and the same call may succeed soon, as when a node cannot reach Redis.
 fn no_node(message: &str) -> Failure {
     failure(ErrorKind::RedisUnavailable, true, "no_node", message)
 }

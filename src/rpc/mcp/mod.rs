@@ -1,13 +1,15 @@
-//! The node's methods for hosts that speak the Model Context Protocol (MCP), on standard input and output.
+//! The node's methods for hosts that use the Model Context Protocol (MCP), on standard input and output.
 //!
-//! In reading order: `tools` makes tools of the table of methods, `link` calls the node, `record` keeps what happened and
-//! what the host wants to hear of it, `server` answers the host, `herald` tells it what happens, `transport` carries lines.
+//! In reading order: `tools` generates tools from the table of methods, `link` calls the node, `record` keeps recent events
+//! and the host's subscriptions, `server` answers the host, `notifier` sends notifications to it, `transport` carries
+//! lines.
 //!
-//! 1. The node is reached through its socket only, whoever runs it: what its methods check, answer and refuse is the same here.
-//! 2. The session outlives its node: without one, calls wait for a moment and then fail with an error that invites another try.
-//! 3. Nothing that the host sends ends the session, but for the end of its input.
+//! 1. The node is reached only through its socket, even if this process runs it: its methods check, answer and refuse in
+//!    the same way.
+//! 2. The session outlives its node: without one, calls wait for a moment and then fail with a retryable error.
+//! 3. Nothing that the host sends ends the session, except the end of its input.
 //!
-//! Not here: which node that is, and running one (`crate::cli`).
+//! Not here: finding or running a node (`crate::cli`).
 
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -31,13 +33,13 @@ use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, watch};
 use transport::Lines;
 
-/// How many happenings may wait for a host that reads slowly.
+/// The maximum number of notices that wait for a host that reads slowly.
 pub const HAPPENINGS_QUEUED: usize = 256;
 
-/// Serves one host over a pair of streams until its input ends, its output fails, or `stop` becomes true. Answers in
-/// flight are then written for at most [`Limits::drain`].
+/// Serves one host over a pair of streams until its input ends, its output fails, or `stop` becomes true. Answers in flight
+/// are then written for at most [`Limits::drain`].
 ///
-/// `attachment` says where calls go, `notices` what the node tells.
+/// `attachment` says which node calls go to; `notices` are the events of that node.
 pub async fn serve<R, S>(
     input: R,
     sink: S,
@@ -56,17 +58,17 @@ where
     let serving = async {
         match server.serve(lines).await {
             Ok(running) => drop(running.waiting().await),
-            Err(error) => tracing::debug!(%error, "the host ended before it introduced itself"),
+            Err(error) => tracing::debug!(%error, "the host disconnected before it sent initialize"),
         }
     };
-    let telling = notifier::tell(&record, &attachment, notices);
+    let notifying = notifier::notify(&record, &attachment, notices);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => {}
-        never = telling => match never {},
+        never = notifying => match never {},
         () = ended.happened() => {
             if tokio::time::timeout(limits.drain, serving).await.is_err() {
-                tracing::debug!("the session ended with answers unwritten");
+                tracing::debug!("the session ended with unwritten answers");
             }
         }
     }

@@ -1,12 +1,13 @@
-//! Tells the host what happens: log messages, and that a resource has changed.
+//! Sends notifications to the host: log messages, and changes of resources.
 //!
-//! 1. What happens before the host is ready is kept for `cluster://events`, and not told.
-//! 2. A host that reads slowly holds up this only, and the queue in front of it, not the answers to its calls.
-//! 3. A change of the state that comes with no event is told within about [`LOOK_AFTER`], to those who subscribed.
+//! 1. Events from before the host is ready are kept for `cluster://events`, and not sent as notifications.
+//! 2. A host that reads slowly holds up only this task and its queue, not the answers to its calls.
+//! 3. A change of the state without an event is noticed within about [`LOOK_AFTER`], and sent to a host that subscribed to
+//!    the state.
 //!
-//! Not here: where happenings come from (`crate::cli`).
+//! Not here: where notices come from (`crate::cli`).
 
-// Log messages are what the protocol has up to 2025-11-25.
+// The protocol has log messages up to 2025-11-25.
 #![allow(deprecated)]
 
 use super::link::Attachment;
@@ -19,15 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// The name under which the host sees the messages.
+/// The logger name that the host sees.
 const LOGGER: &str = "clawster";
-/// How often the state is looked at for a host that wants to hear of its changes.
+/// How often the state is checked for a host that subscribed to it.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// What changes in the state with every heartbeat, and is no change to tell of.
+/// The members of the state that change with every heartbeat; they do not count as a change.
 const RUNNING: [&str; 4] = ["as_of_ms", "age_ms", "last_seen_ms", "lease_expires_at_ms"];
 
-/// Keeps and tells whatever comes, for as long as it is polled.
-pub(super) async fn tell(
+/// Keeps every notice and sends it to the host, for as long as it is polled.
+pub(super) async fn notify(
     record: &Arc<Record>,
     attachment: &watch::Receiver<Attachment>,
     mut notices: mpsc::Receiver<HostNotice>,
@@ -59,7 +60,7 @@ async fn happened(record: &Record, happening: HostNotice) {
         }
     };
     let Some(host) = record.host() else { return };
-    // Messages come and go without changing who is there and who leads.
+    // Messages change neither the members nor the leader.
     let touches_state = event.as_ref().is_none_or(|event| event["event"] != "cluster.sync_complete");
     if let Some(event) = event {
         let level = level_of(&event);
@@ -74,7 +75,7 @@ async fn happened(record: &Record, happening: HostNotice) {
     }
 }
 
-/// Looks for changes of the state that come with no event: a missed heartbeat, a node that drains.
+/// Checks for changes of the state without an event: a missed heartbeat, a draining node.
 async fn look(record: &Record, attachment: &watch::Receiver<Attachment>, shown: &mut Option<Value>) {
     let Some(host) = record.host().filter(|_| record.wants(Topic::State)) else {
         *shown = None;
@@ -90,7 +91,7 @@ async fn look(record: &Record, attachment: &watch::Receiver<Attachment>, shown: 
     }
 }
 
-/// Takes out what runs on by itself.
+/// Removes the members that change with every heartbeat.
 fn settle(state: &mut Value) {
     match state {
         Value::Object(members) => {
@@ -111,7 +112,7 @@ async fn updated(record: &Record, host: &Peer<RoleServer>, topic: Topic) {
 fn sent<E: std::fmt::Display>(outcome: Result<(), E>) {
     if let Err(error) = outcome {
         // The session ends by itself when nothing can be written any more.
-        tracing::debug!(%error, "the host was not told");
+        tracing::debug!(%error, "cannot send a notification to the host");
     }
 }
 

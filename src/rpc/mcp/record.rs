@@ -1,10 +1,10 @@
-//! What a session keeps of the cluster's events, and what its host wants to hear of.
+//! The recent events of a session, and what its host subscribed to.
 //!
-//! 1. At most [`MOST_EVENTS`] events are kept, the latest.
+//! 1. Only the latest [`MOST_EVENTS`] events are kept.
 //!
-//! Not here: telling the host (`herald.rs`).
+//! Not here: sending notifications (`notifier.rs`).
 
-// Log messages are what the protocol has up to 2025-11-25.
+// The protocol has log messages up to 2025-11-25.
 #![allow(deprecated)]
 
 use rmcp::model::LoggingLevel;
@@ -14,17 +14,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// How many events a session keeps.
+/// The maximum number of events that a session keeps.
 pub(super) const MOST_EVENTS: usize = 256;
 
-/// Something that the host may want to hear of.
+/// Something that may cause a notification to the host.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HostNotice {
-    /// An event of the node, in the form of `cluster.subscribe`.
+    /// An event of the node, as a `cluster.subscribe` notification carries it.
     Event(Value),
-    /// An event from before the session began: kept, not told.
+    /// An event from before the session began: it is kept, and not sent.
     Earlier(Value),
-    /// The session was attached to a node, which may show another state than the one before.
+    /// The session was attached to a node, whose state may differ from that of the previous one.
     Attached,
 }
 
@@ -59,7 +59,7 @@ struct Kept {
     level: LoggingLevel,
 }
 
-/// See the module's text.
+/// The recent events, and what the host subscribed to.
 #[derive(Debug)]
 pub(super) struct Record {
     kept: Mutex<Kept>,
@@ -87,12 +87,12 @@ impl Record {
         kept.events.push_back(event);
     }
 
-    /// The events kept, the latest at the end.
+    /// The kept events, newest last.
     pub(super) fn events(&self) -> Vec<Value> {
         self.lock().events.iter().cloned().collect()
     }
 
-    /// Notes whether the host wants to hear of changes of a resource.
+    /// Subscribes the host to a resource, or ends that subscription.
     pub(super) fn want(&self, topic: Topic, wanted: bool) {
         let mut kept = self.lock();
         if wanted {
@@ -102,27 +102,27 @@ impl Record {
         };
     }
 
-    /// Whether the host wants to hear of changes of a resource.
+    /// Whether the host subscribed to a resource.
     pub(super) fn wants(&self, topic: Topic) -> bool {
         self.lock().wanted.contains(&topic)
     }
 
-    /// Sets the lowest level that the host wants to hear of.
+    /// Sets the lowest level of log messages that the host wants.
     pub(super) fn set_level(&self, level: LoggingLevel) {
         self.lock().level = level;
     }
 
-    /// Whether the host wants to hear of this level.
+    /// Whether the host wants log messages of this level.
     pub(super) fn takes(&self, level: LoggingLevel) -> bool {
         rank(level) >= rank(self.lock().level)
     }
 
-    /// The host said that it is ready to be told.
+    /// Stores the host once it accepts notifications.
     pub(super) fn host_is_ready(&self, host: Peer<RoleServer>) {
         self.host.send_replace(Some(host));
     }
 
-    /// The host, once it is ready to be told.
+    /// The host, once it accepts notifications.
     pub(super) fn host(&self) -> Option<Peer<RoleServer>> {
         self.host.borrow().clone()
     }
@@ -141,7 +141,7 @@ fn rank(level: LoggingLevel) -> u8 {
     }
 }
 
-/// How serious an event is.
+/// The log level of an event.
 pub(super) fn level_of(event: &Value) -> LoggingLevel {
     let name = event.get("event").and_then(Value::as_str).unwrap_or_default();
     let reason = event.get("reason").and_then(Value::as_str).unwrap_or_default();

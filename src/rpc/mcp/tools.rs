@@ -1,9 +1,10 @@
-//! The tools of an MCP session, made from the table of methods.
+//! The tools of an MCP session, generated from the table of methods.
 //!
-//! 1. Every method `distributed.…` is a tool, under its name with underscores, as hosts refuse dots; no other method is.
-//! 2. A schema stands alone, is of JSON Schema 2020-12, and says `type: object` at its root.
-//!    Formats that only Rust knows are left out: hosts complain about each.
-//! 3. What a tool answers with is of its `outputSchema`, a failure too: hosts check both.
+//! 1. Every method `distributed.…` is a tool, with underscores in its name because hosts refuse dots; no other method is a
+//!    tool.
+//! 2. A schema is self-contained, of JSON Schema 2020-12, and has `type: object` at its root. Formats that only Rust knows
+//!    are removed: hosts warn about each of them.
+//! 3. A result and a failure both match `outputSchema`: hosts check both.
 //!
 //! Not here: calling them (`server.rs`).
 
@@ -17,22 +18,22 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What the methods' names begin with whose methods are tools.
+/// The prefix of the methods that are tools.
 const PREFIX: &str = "distributed.";
 
-/// The error object of a tool that failed.
+/// The error object of a failed tool call.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(super) struct Failure {
-    /// The error's number.
+    /// The error code.
     pub(super) code: i32,
-    /// In one sentence: what is wrong and what to do.
+    /// What is wrong and what to do, in one sentence.
     pub(super) message: String,
     /// Facts for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<ErrorData>,
 }
 
-/// All tools, and the method behind each.
+/// All tools, and the method of each.
 #[derive(Debug, Clone)]
 pub(super) struct Catalog {
     pub(super) tools: Vec<Tool>,
@@ -46,7 +47,7 @@ impl Catalog {
         Self { tools: specs.into_iter().map(tool).collect(), methods: Arc::new(methods) }
     }
 
-    /// The method behind a tool.
+    /// The method of a tool.
     pub(super) fn method(&self, tool: &str) -> Option<&'static str> {
         self.methods.get(tool).copied()
     }
@@ -69,7 +70,7 @@ fn tool(spec: Spec) -> Tool {
         .read_only(effect.reads)
         .destructive(effect.destroys)
         .idempotent(effect.repeatable)
-        // All that a tool can reach is the cluster.
+        // A tool can reach nothing but the cluster.
         .open_world(false);
     Tool::new(tool_name(spec.name), text, Arc::new(object(spec.params)))
         .with_title(spec.summary)
@@ -77,7 +78,7 @@ fn tool(spec: Spec) -> Tool {
         .with_annotations(annotations)
 }
 
-/// The schema of whatever a tool answers with: its result, or the error object.
+/// The schema of a tool's structured content: its result, or the error object.
 fn answer_schema(result: Value) -> JsonObject {
     let mut result = object(result);
     let dialect = result.remove("$schema");
@@ -94,12 +95,12 @@ fn object(mut schema: Value) -> JsonObject {
     leave_out_formats(&mut schema);
     match schema {
         Value::Object(schema) => schema,
-        // A schema may also be `true`; MCP wants an object that says so.
+        // A schema may also be `true`; MCP requires an object.
         _ => JsonObject::from_iter([("type".to_owned(), json!("object"))]),
     }
 }
 
-/// Takes out the formats of Rust's numbers; what they say stands in `type`, `minimum` and `maximum`, too.
+/// Removes the formats of Rust's number types; `type`, `minimum` and `maximum` say the same.
 fn leave_out_formats(schema: &mut Value) {
     match schema {
         Value::Object(rules) => {

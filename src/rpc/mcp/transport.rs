@@ -1,13 +1,14 @@
-//! The lines of an MCP host, as the protocol's library takes them.
+//! The lines of an MCP host, as a transport of the protocol's library.
 //!
-//! 1. A line that is no JSON is passed over. One that is JSON but no message, or too long, is refused, under its id where
-//!    it has one that can be used; nothing else happens.
-//! 2. At most [`Limits::in_flight`] requests, and so many bytes of them, are worked on at a time; beyond that, reading pauses.
-//!    It also pauses while many bytes of answers wait to be written, so a host that does not read does not fill the memory.
-//! 3. Before the host has introduced itself, what is no request is passed over: it would end the session.
+//! 1. A line that is not JSON is ignored. A line that is JSON but no message, or is too long, gets an error, under its id
+//!    if that can be used; nothing else happens.
+//! 2. At most [`Limits::in_flight`] requests, and at most [`HELD_BYTES`] of them, run at a time; beyond that, reading
+//!    pauses. It also pauses while [`UNWRITTEN_BYTES`] of answers wait to be written, so that a host that does not read
+//!    does not fill the memory.
+//! 3. Until the host has sent `initialize`, everything that is not a request is ignored: it would end the session.
 //! 4. Receiving is cancel safe: what was read stays here until it is handed over.
 //!
-//! Not here: what messages mean (`server.rs`).
+//! Not here: the meaning of messages (`server.rs`).
 
 use crate::rpc::budget::{Budget, Held};
 use crate::rpc::connection::{Ended, Limits};
@@ -23,22 +24,22 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// How many bytes of requests are worked on at a time; a longer one is worked on alone.
+/// The maximum number of bytes of requests that run at a time; a longer request runs alone.
 const HELD_BYTES: usize = 32 << 20;
-/// How many bytes of answers may wait to be written before reading pauses.
+/// The maximum number of bytes of answers that wait to be written; beyond it, reading pauses.
 const UNWRITTEN_BYTES: usize = 4 << 20;
-/// How many refusals may wait to be written before reading pauses.
+/// The maximum number of refusals that wait to be written; beyond it, reading pauses.
 const REFUSALS: usize = 16;
-/// The protocol's number for what is no request.
+/// The protocol's code for an invalid request.
 const INVALID_REQUEST: i32 = -32600;
 
-/// Says when and why the lines came to their end.
+/// Reports that the lines have ended, and why.
 pub(super) struct EndOfLines(watch::Receiver<Option<Ended>>);
 
 impl EndOfLines {
     /// Waits for the end.
     pub(super) async fn happened(&self) {
-        // Without its sender the lines are gone, which is an end, too.
+        // A dropped sender means that the lines have ended, too.
         let _ = self.0.clone().wait_for(Option::is_some).await;
     }
 
@@ -48,14 +49,14 @@ impl EndOfLines {
     }
 }
 
-/// See the module's text.
+/// The transport: reads the host's lines, and writes answers and notifications.
 pub(super) struct Lines<R, S> {
     reader: LineReader<R>,
     sink: Arc<Mutex<S>>,
     stop: watch::Receiver<bool>,
     ended: watch::Sender<Option<Ended>>,
     introduced: bool,
-    /// Read, not handed over yet, with their sizes: a line can hold a batch.
+    /// Messages that were read and not handed over yet, with their sizes: one line can hold a batch.
     waiting: VecDeque<(Value, usize)>,
     refusals: JoinSet<()>,
     slots: Arc<Semaphore>,
@@ -91,7 +92,7 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
         });
     }
 
-    /// Reads lines until one holds messages, or the session ends.
+    /// Reads lines until one contains messages, or the session ends.
     async fn fill(&mut self) -> Result<(), Ended> {
         while self.waiting.is_empty() {
             while self.refusals.len() >= REFUSALS {
@@ -113,19 +114,19 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
             };
             let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
             match serde_json::from_slice(text) {
-                // Batches are of 2025-03-26; each message of one is answered by itself.
+                // Only 2025-03-26 has batches; each message of a batch is answered on its own.
                 Ok(Value::Array(batch)) => {
                     let share = size / batch.len().max(1);
                     self.waiting.extend(batch.into_iter().map(|message| (message, share)));
                 }
                 Ok(message) => self.waiting.push_back((message, size)),
-                Err(error) => tracing::warn!(%error, "a line of standard input is no JSON; it was passed over"),
+                Err(error) => tracing::warn!(%error, "ignored a line of standard input that is not JSON"),
             }
         }
         Ok(())
     }
 
-    /// Waits until one more request can be worked on: the first of the messages that wait.
+    /// Waits until one more request may run: the first of the waiting messages.
     async fn room(&mut self) -> Result<(OwnedSemaphorePermit, Held), Ended> {
         let size = self.waiting.front().map_or(0, |(_, size)| *size);
         let (slots, mut broken) = (Arc::clone(&self.slots), self.ended.subscribe());
@@ -143,7 +144,7 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
         }
     }
 
-    /// The first of the messages that wait; `None`: it is none, or not for now.
+    /// The first of the waiting messages; `None`: it is invalid, or is ignored at this time.
     fn understand(&mut self) -> Option<ClientJsonRpcMessage> {
         let (value, _) = self.waiting.front()?;
         match serde_json::from_value::<ClientJsonRpcMessage>(value.clone()) {
@@ -156,11 +157,11 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
                 (self.introduced || request.is_some()).then_some(message)
             }
             Err(error) => {
-                tracing::debug!(%error, "a line of standard input is no message of the protocol");
+                tracing::debug!(%error, "a line of standard input is not an MCP message");
                 let id = value.get("id").cloned().unwrap_or_default();
-                // What looks like an answer or a notification is not answered, whatever is wrong with it.
+                // An invalid answer or notification gets no answer.
                 if value.get("method").is_none_or(|_| !id.is_null()) && value.get("result").is_none() {
-                    self.refuse(&id, "this is no message of the Model Context Protocol");
+                    self.refuse(&id, "this is not a message of the Model Context Protocol");
                 }
                 None
             }
@@ -168,20 +169,20 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
     }
 
     fn refuse(&mut self, id: &Value, text: &str) {
-        tracing::warn!("a line of standard input was refused: {text}");
+        tracing::warn!("refused a line of standard input: {text}");
         let mut refusal = json!({ "jsonrpc": "2.0", "error": { "code": INVALID_REQUEST, "message": text } });
         if id.is_string() || id.is_i64() || id.is_u64() {
             refusal["id"] = id.clone();
         }
-        // Apart, as receiving may be given up at any moment, and a line that was begun must be finished.
+        // In a task of its own: receiving may be cancelled at any time, and a line that was started must be completed.
         self.refusals.spawn(write(Arc::clone(&self.sink), self.ended.clone(), refusal.to_string()));
     }
 }
 
-/// Writes one line; a failure ends the session.
+/// Writes one line; an error ends the session.
 async fn write<S: LineSink>(sink: Arc<Mutex<S>>, ended: watch::Sender<Option<Ended>>, text: String) {
     if let Err(error) = sink.lock().await.write_line(&text).await {
-        tracing::debug!(%error, "the host cannot be written to any more");
+        tracing::debug!(%error, "cannot write to the host; ending the session");
         ended.send_replace(Some(Ended::OutputClosed));
     }
 }
@@ -195,7 +196,7 @@ impl<R: AsyncRead + Unpin + Send + 'static, S: LineSink> Transport<RoleServer> f
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let (sink, ended) = (Arc::clone(&self.sink), self.ended.clone());
         let text = serde_json::to_string(&message);
-        // Counted at once: the next request may be asked for before this future is polled.
+        // Count it at once: the next request may be read before this future is polled.
         let held = self.unwritten.take_anyway(text.as_ref().map_or(0, String::len));
         async move {
             write(sink, ended, text?).await;
@@ -222,7 +223,7 @@ impl<R: AsyncRead + Unpin + Send + 'static, S: LineSink> Transport<RoleServer> f
                         return None;
                     }
                 };
-                // Given back when the request's own extensions are dropped, with its handler.
+                // Returned to the budget when the request's extensions are dropped, together with its handler.
                 request.request.extensions_mut().insert(Arc::new(room));
             }
             self.waiting.pop_front();

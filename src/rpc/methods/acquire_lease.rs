@@ -1,8 +1,8 @@
 //! `distributed.acquire_lease`.
 //!
-//! 1. A grant that cannot be told to its caller, who gave no request id, is given back.
+//! 1. If the answer to a caller without request id cannot be written, its grant is taken back.
 //!
-//! Not here: who is granted a lease (`crate::engine`).
+//! Not here: granting leases (`crate::engine`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -14,12 +14,13 @@ pub(super) struct AcquireLease;
 
 impl Method for AcquireLease {
     const NAME: &'static str = "distributed.acquire_lease";
-    const SUMMARY: &'static str = "Take a lease, or wait for it";
-    const DESCRIPTION: &'static str = "Grants a named lease to one caller in the cluster at a time. Its token is \
-        higher than that of every grant before: pass it on with what the lease protects, so that a late write can be \
-        refused. With wait_ms the caller waits in a queue in the order of arrival. The lease ends after ttl_ms unless \
-        it is renewed, at once when it is released, and when the node's process dies. A repeated request_id gets the \
-        first grant again. The lease named leader is the leadership.";
+    const SUMMARY: &'static str = "Acquire a lease, or wait for it";
+    const DESCRIPTION: &'static str = "Grants a named lease to one caller in the cluster at a time. Each grant \
+        has a higher token than all grants before it: pass the token to the system that the lease protects, so \
+        that it can refuse late writes. With wait_ms the caller waits in a queue, first come, first served. The \
+        lease ends when ttl_ms passes without a renewal, when it is released, and when the process of the node \
+        dies. A repeated request_id returns the first grant again. The lease named leader is the leadership of \
+        the cluster.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;

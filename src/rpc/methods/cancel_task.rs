@@ -1,6 +1,6 @@
 //! `distributed.cancel_task`.
 //!
-//! 1. A task that has ended stays as it is.
+//! 1. A task that has ended does not change.
 //!
 //! Not here: tasks themselves (`crate::store`).
 
@@ -13,9 +13,9 @@ pub(super) struct CancelTask;
 
 impl Method for CancelTask {
     const NAME: &'static str = "distributed.cancel_task";
-    const SUMMARY: &'static str = "Take a task back";
-    const DESCRIPTION: &'static str = "A task that has not ended fails with the error cancelled. A worker that has it \
-        finds its token stale.";
+    const SUMMARY: &'static str = "Cancel a task";
+    const DESCRIPTION: &'static str = "Fails a task that has not ended, with the error cancelled. The token of a \
+        worker that has claimed it becomes stale.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;

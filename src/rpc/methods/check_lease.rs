@@ -1,6 +1,6 @@
 //! `distributed.check_lease`.
 //!
-//! 1. The answer was true when Redis gave it; a write that depends on it carries the token along.
+//! 1. The answer was true when Redis gave it. A write that depends on the lease must carry the token.
 //!
 //! Not here: leases themselves (`crate::store`).
 
@@ -13,9 +13,9 @@ pub(super) struct CheckLease;
 
 impl Method for CheckLease {
     const NAME: &'static str = "distributed.check_lease";
-    const SUMMARY: &'static str = "Ask whether a token still holds its lease";
-    const DESCRIPTION: &'static str = "Asks Redis, never a local view. Any node may ask about any token. For the lease named leader the token is the \
-        term.";
+    const SUMMARY: &'static str = "Check whether a token still holds its lease";
+    const DESCRIPTION: &'static str = "Asks Redis, never the local view. Any node can check any token. For the \
+        lease named leader the token is the term.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = HeldParams;

@@ -1,8 +1,8 @@
 //! `distributed.claim_tasks`.
 //!
-//! 1. Tasks that cannot be told to their caller are given back.
+//! 1. If the answer cannot be written, its tasks are given back.
 //!
-//! Not here: which tasks a node may do (`crate::store`).
+//! Not here: which tasks a node is allowed to do (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -14,10 +14,10 @@ pub(super) struct ClaimTasks;
 
 impl Method for ClaimTasks {
     const NAME: &'static str = "distributed.claim_tasks";
-    const SUMMARY: &'static str = "Take tasks to do";
-    const DESCRIPTION: &'static str = "Gives the caller tasks that this node may do, each with a token. A task is the \
-        caller's until expires_at_ms; extend_task moves that. A task whose node dies goes to another one. With wait_ms \
-        the caller waits for the first task. A draining node gets none.";
+    const SUMMARY: &'static str = "Claim tasks to work on";
+    const DESCRIPTION: &'static str = "Returns tasks that this node is allowed to do, each with a token. The \
+        caller has a task until expires_at_ms; extend_task moves that time. If the node dies, the task goes to \
+        another node. With wait_ms the caller waits for the first task. A draining node gets none.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;

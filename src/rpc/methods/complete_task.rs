@@ -1,8 +1,8 @@
 //! `distributed.complete_task`.
 //!
-//! 1. Only the token of the latest claim completes.
+//! 1. Only the token of the latest claim can complete the task.
 //!
-//! Not here: what a token proves (`crate::store`).
+//! Not here: checking tokens (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,9 +13,9 @@ pub(super) struct CompleteTask;
 
 impl Method for CompleteTask {
     const NAME: &'static str = "distributed.complete_task";
-    const SUMMARY: &'static str = "Say that a task is done";
-    const DESCRIPTION: &'static str = "Ends a task with a result. The same call again, after a lost answer, gets the \
-        same answer.";
+    const SUMMARY: &'static str = "Complete a task";
+    const DESCRIPTION: &'static str = "Ends a task with a result. A repeated call, for example after a lost \
+        answer, gets the same answer.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,

@@ -1,6 +1,6 @@
 //! `rpc.discover`.
 //!
-//! 1. The document is made from the same table that calls are dispatched by.
+//! 1. The document is generated from the table by which calls are dispatched.
 //!
 //! Not here: the document (`crate::rpc::openrpc`).
 
@@ -16,7 +16,7 @@ pub(super) struct Discover;
 impl Method for Discover {
     const NAME: &'static str = "rpc.discover";
     const SUMMARY: &'static str = "Describe all methods and events";
-    const DESCRIPTION: &'static str = "Answers with an OpenRPC document.";
+    const DESCRIPTION: &'static str = "Returns an OpenRPC document.";
     const ERRORS: &'static [ErrorKind] = &[];
     const EFFECT: Effect = Effect::READS;
     type Params = NoParams;

@@ -1,6 +1,6 @@
 //! `distributed.drain`.
 //!
-//! 1. Draining ends with the process: a new one takes part in everything.
+//! 1. Draining ends with the process: a restarted node takes part in everything again.
 //!
 //! Not here: what a draining node refuses (`crate::engine`, `crate::store`).
 
@@ -13,9 +13,10 @@ pub(super) struct Drain;
 
 impl Method for Drain {
     const NAME: &'static str = "distributed.drain";
-    const SUMMARY: &'static str = "Take no new work, or take it again";
-    const DESCRIPTION: &'static str = "A draining node gives leadership up, claims no tasks and acquires no leases; \
-        what runs there goes on. The answer comes at once and counts what still runs; call it again to see it shrink.";
+    const SUMMARY: &'static str = "Start or stop draining this node";
+    const DESCRIPTION: &'static str = "A draining node gives up leadership, claims no tasks and acquires no \
+        leases; work that already runs continues. The call returns at once with the number of running tasks and \
+        held leases; repeat it to see them decrease.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = DrainParams;

@@ -1,29 +1,29 @@
-//! What a call of a method does to the cluster, for hosts that ask a person before some calls.
+//! What a call of a method changes in the cluster, for hosts that ask a person before some calls.
 //!
-//! 1. These are hints: nothing in clawster decides by them.
+//! 1. These are hints: clawster itself does not use them for decisions.
 //!
-//! Not here: how hosts are told (`crate::rpc::mcp`).
+//! Not here: the annotations of MCP tools (`crate::rpc::mcp`).
 
-/// What a call does to the cluster.
+/// What a call changes in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Effect {
-    /// It changes nothing.
+    /// The call changes nothing.
     pub(crate) reads: bool,
-    /// It may take something away from somebody: leadership, a membership, work.
+    /// The call may take something away: leadership, a membership, work.
     pub(crate) destroys: bool,
-    /// The same call a second time changes nothing more.
+    /// Repeating the call changes nothing more.
     pub(crate) repeatable: bool,
 }
 
 impl Effect {
-    /// Only looks.
+    /// The call only reads.
     pub(crate) const READS: Self = Self { reads: true, destroys: false, repeatable: true };
-    /// Adds something, and takes nothing from anybody.
+    /// The call adds something, and takes nothing away.
     pub(crate) const ADDS: Self = Self { reads: false, destroys: false, repeatable: false };
-    /// Adds something; the same call a second time adds nothing more.
+    /// The call adds something; repeating it adds nothing more.
     pub(crate) const ADDS_ONCE: Self = Self { reads: false, destroys: false, repeatable: true };
-    /// May take something away; a second time, too.
+    /// The call may take something away; repeating it may take more away.
     pub(crate) const CHANGES: Self = Self { reads: false, destroys: true, repeatable: false };
-    /// May take something away; a second time changes nothing more.
+    /// The call may take something away; repeating it changes nothing more.
     pub(crate) const SETTLES: Self = Self { reads: false, destroys: true, repeatable: true };
 }

@@ -1,6 +1,6 @@
 //! `distributed.elect_leader`.
 //!
-//! 1. The answer comes when the leader is settled, not before.
+//! 1. The call returns when the new leader is known, not before.
 //!
 //! Not here: the election (`crate::cluster`, `crate::engine`).
 
@@ -13,10 +13,10 @@ pub(super) struct ElectLeader;
 
 impl Method for ElectLeader {
     const NAME: &'static str = "distributed.elect_leader";
-    const SUMMARY: &'static str = "Name the leader, or hand leadership over";
-    const DESCRIPTION: &'static str = "With a live leader and no force it answers with that leader. With force it \
-        hands leadership over to the candidate, or to this node, under a new term, once the old leader has stopped \
-        leading.";
+    const SUMMARY: &'static str = "Show the leader, or hand leadership over";
+    const DESCRIPTION: &'static str = "Without force, and if the leader is alive, the call returns that leader. \
+        With force it hands leadership over to the candidate, or to this node, under a new term, after the old \
+        leader has stopped leading.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::UnknownNode, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::CHANGES;

@@ -1,6 +1,6 @@
 //! `distributed.extend_task`.
 //!
-//! 1. Only the token of the latest claim extends.
+//! 1. Only the token of the latest claim can extend the task.
 //!
 //! Not here: deadlines (`crate::store`).
 
@@ -13,8 +13,8 @@ pub(super) struct ExtendTask;
 
 impl Method for ExtendTask {
     const NAME: &'static str = "distributed.extend_task";
-    const SUMMARY: &'static str = "Take longer over a task";
-    const DESCRIPTION: &'static str = "Gives the task's whole timeout again from now on.";
+    const SUMMARY: &'static str = "Extend the time for a task";
+    const DESCRIPTION: &'static str = "Gives the task its full timeout again, counted from now.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,

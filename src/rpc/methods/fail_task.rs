@@ -1,8 +1,8 @@
 //! `distributed.fail_task`.
 //!
-//! 1. Only the token of the latest claim fails it.
+//! 1. Only the token of the latest claim can fail the task.
 //!
-//! Not here: how long the pause is (`crate::store`).
+//! Not here: the length of the pause (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,9 +13,9 @@ pub(super) struct FailTask;
 
 impl Method for FailTask {
     const NAME: &'static str = "distributed.fail_task";
-    const SUMMARY: &'static str = "Say that a task went wrong";
-    const DESCRIPTION: &'static str = "With retry the task is tried again after a pause, as long as attempts are \
-        left, and is dead after the last one. Without retry it has failed for good.";
+    const SUMMARY: &'static str = "Report that a task failed";
+    const DESCRIPTION: &'static str = "With retry the task is tried again after a pause while it has attempts \
+        left; after the last attempt it is dead. Without retry it fails for good.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,

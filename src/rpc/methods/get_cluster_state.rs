@@ -1,6 +1,6 @@
 //! `distributed.get_cluster_state`.
 //!
-//! 1. The view is answered also while Redis is away, and by a node that is no member.
+//! 1. The local view is returned even while Redis is unavailable or the node is not a member.
 //!
 //! Not here: how the view is kept current (`crate::engine`).
 
@@ -13,10 +13,10 @@ pub(super) struct GetClusterState;
 
 impl Method for GetClusterState {
     const NAME: &'static str = "distributed.get_cluster_state";
-    const SUMMARY: &'static str = "Show the members, the leader and this node's part";
-    const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With fresh it \
-        asks Redis, and fails while Redis does not answer. With metrics the answer also has the numbers that the \
-        node counts.";
+    const SUMMARY: &'static str = "Show the members, the leader and this node's role";
+    const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With \
+        fresh it asks Redis, and fails while Redis does not answer. With metrics the answer includes the metrics \
+        of this node.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = StateParams;

@@ -1,7 +1,7 @@
 //! `distributed.get_history`.
 //!
-//! 1. It needs no membership: the store is asked, and what this node has not recorded yet is added.
-//! 2. A store that does not answer is no more than a retryable error, after 5 s at most.
+//! 1. It needs no membership: it reads the store, and adds what this node has not recorded yet.
+//! 2. If the store does not answer within 5 s, the call fails with a retryable error.
 //!
 //! Not here: recording (`crate::engine::history`).
 
@@ -14,10 +14,11 @@ pub(super) struct GetHistory;
 
 impl Method for GetHistory {
     const NAME: &'static str = "distributed.get_history";
-    const SUMMARY: &'static str = "Show earlier heartbeats, and what they add up to";
-    const DESCRIPTION: &'static str = "Reads recorded heartbeats from MongoDB, where that is configured, else those of the \
-        last day from Redis, the newest last. With report it also tells availability, gaps, flaps, leaders and failovers of \
-        that time. MongoDB not answering is overloaded, which passes: call again.";
+    const SUMMARY: &'static str = "Query heartbeat history and availability";
+    const DESCRIPTION: &'static str = "Reads recorded heartbeats, newest last: from MongoDB if it is configured, \
+        else those of the last day from Redis. With report the answer also has availability, gaps, flaps, \
+        leaders and failovers of that time. If MongoDB does not answer, the call fails with overloaded; call \
+        again.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded, ErrorKind::NotConfigured];
     const EFFECT: Effect = Effect::READS;

@@ -1,6 +1,6 @@
 //! `distributed.get_task`.
 //!
-//! 1. Asks Redis, never a local view.
+//! 1. It asks Redis, never the local view.
 //!
 //! Not here: tasks themselves (`crate::store`).
 
@@ -14,8 +14,8 @@ pub(super) struct GetTask;
 impl Method for GetTask {
     const NAME: &'static str = "distributed.get_task";
     const SUMMARY: &'static str = "Show a task";
-    const DESCRIPTION: &'static str = "With its payload, and its result once it is done. Tasks that are done or \
-        failed are kept for a day, dead ones for a week.";
+    const DESCRIPTION: &'static str = "Includes its payload and, once it is done, its result. Tasks that are \
+        done or failed are kept for one day, dead tasks for one week.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;

@@ -1,8 +1,8 @@
 //! `cluster.heartbeat`.
 //!
-//! 1. The answer is of a beat made for this call.
+//! 1. The answer describes the heartbeat that this call caused.
 //!
-//! Not here: beats by the clock (`crate::engine`).
+//! Not here: the regular heartbeats (`crate::engine`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -14,9 +14,9 @@ pub(super) struct Heartbeat;
 
 impl Method for Heartbeat {
     const NAME: &'static str = "cluster.heartbeat";
-    const SUMMARY: &'static str = "Beat now";
-    const DESCRIPTION: &'static str = "Makes the node send a heartbeat now, with the configured retries, and tells \
-        what it learned.";
+    const SUMMARY: &'static str = "Send a heartbeat now";
+    const DESCRIPTION: &'static str = "Makes the node send a heartbeat now, with the configured retries, and \
+        returns what the node learned from the answer.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = NoParams;

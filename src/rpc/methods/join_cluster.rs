@@ -1,8 +1,8 @@
 //! `distributed.join_cluster`.
 //!
-//! 1. What is not given stays as it was configured or last set.
+//! 1. Parameters that are absent keep their configured or last value.
 //!
-//! Not here: who may hold an id (`crate::engine`).
+//! Not here: who may hold a node id (`crate::engine`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -14,8 +14,9 @@ pub(super) struct JoinCluster;
 impl Method for JoinCluster {
     const NAME: &'static str = "distributed.join_cluster";
     const SUMMARY: &'static str = "Join the cluster";
-    const DESCRIPTION: &'static str = "Makes this node a member. Joining again under the same id updates the metadata; \
-        under another id it is a rename. An id that another live process holds is refused unless force is given.";
+    const DESCRIPTION: &'static str = "Makes this node a member. Joining again under the same node id updates \
+        the metadata; under another node id it renames the node. A node id that another live process holds is \
+        refused unless force is given.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = JoinParams;

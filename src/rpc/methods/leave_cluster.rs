@@ -1,8 +1,8 @@
 //! `distributed.leave_cluster`.
 //!
-//! 1. The process goes on; it can join again.
+//! 1. The process keeps running; it can join again.
 //!
-//! Not here: what leaving does (`crate::engine`).
+//! Not here: what a leave does (`crate::engine`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -15,8 +15,8 @@ pub(super) struct LeaveCluster;
 impl Method for LeaveCluster {
     const NAME: &'static str = "distributed.leave_cluster";
     const SUMMARY: &'static str = "Leave the cluster";
-    const DESCRIPTION: &'static str = "Takes this node out of the cluster. A leader resigns first, so that another one \
-        can take over at once.";
+    const DESCRIPTION: &'static str = "Takes this node out of the cluster. A leader resigns first, so that \
+        another node can take over at once.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = NoParams;

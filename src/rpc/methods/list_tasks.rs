@@ -1,6 +1,6 @@
 //! `distributed.list_tasks`.
 //!
-//! 1. Asks Redis, never a local view.
+//! 1. It asks Redis, never the local view.
 //!
 //! Not here: tasks themselves (`crate::store`).
 
@@ -14,7 +14,7 @@ pub(super) struct ListTasks;
 impl Method for ListTasks {
     const NAME: &'static str = "distributed.list_tasks";
     const SUMMARY: &'static str = "List tasks";
-    const DESCRIPTION: &'static str = "The newest first, without payloads and results.";
+    const DESCRIPTION: &'static str = "Newest first, without payloads and results.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = ListParams;

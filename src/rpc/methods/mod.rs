@@ -1,9 +1,10 @@
 //! The methods, one file each.
 //!
-//! 1. A method's file holds all of it: name, documentation, parameters, result, errors, effect, handler. The list below is the
-//!    only other place that knows it; dispatch, positions, schemas, the OpenRPC document and the MCP tools are derived.
+//! 1. The file of a method contains all of it: name, documentation, parameters, result, errors, effect, handler. The list
+//!    below is the only other place that names it; dispatch, positions, schemas, the OpenRPC document and the MCP tools are
+//!    derived.
 //!
-//! Not here: the shapes (`super::wire`), the work (`crate::engine`).
+//! Not here: the types of parameters and results (`super::wire`), the work itself (`crate::engine`).
 
 mod acquire_lease;
 mod cancel_task;
@@ -46,45 +47,45 @@ use serde_json::Value;
 
 /// A method.
 pub(crate) trait Method: 'static {
-    /// Its name on the wire.
+    /// The name on the wire.
     const NAME: &'static str;
-    /// What it does, in half a line.
+    /// What the method does, in half a line.
     const SUMMARY: &'static str;
     /// What a caller should know, in a few sentences.
     const DESCRIPTION: &'static str;
-    /// What it may answer, beside wrong parameters and internal errors.
+    /// The errors that it can return, beside invalid parameters and internal errors.
     const ERRORS: &'static [ErrorKind];
-    /// What a call does to the cluster. A method that says nothing counts as the most careful host would take it.
+    /// What a call changes in the cluster. The default is what the most careful host would assume.
     const EFFECT: Effect = Effect::CHANGES;
-    /// Its parameters; the order of the members is that of the positions.
+    /// The parameters, in the order of their positions.
     type Params: DeserializeOwned + JsonSchema + Send;
-    /// Its result.
+    /// The result.
     type Result: Serialize + JsonSchema + Clone + Send + 'static;
 
-    /// Does it.
+    /// Runs the method.
     fn handle<N: Node>(
         call: Call<N>,
         params: Self::Params,
     ) -> impl Future<Output = Result<Self::Result, RpcError>> + Send;
 }
 
-/// What the documentation needs to know of a method.
+/// What the documentation needs to know about a method.
 pub(crate) struct Spec {
-    /// Its name on the wire.
+    /// See [`Method::NAME`].
     pub(crate) name: &'static str,
-    /// What it does, in half a line.
+    /// See [`Method::SUMMARY`].
     pub(crate) summary: &'static str,
-    /// What a caller should know.
+    /// See [`Method::DESCRIPTION`].
     pub(crate) description: &'static str,
-    /// What it may answer.
+    /// See [`Method::ERRORS`].
     pub(crate) errors: &'static [ErrorKind],
-    /// What a call does to the cluster.
+    /// See [`Method::EFFECT`].
     pub(crate) effect: Effect,
-    /// The parameters' names in the order of their positions.
+    /// The names of the parameters, in the order of their positions.
     pub(crate) positions: &'static [&'static str],
-    /// The parameters' schema.
+    /// The schema of the parameters.
     pub(crate) params: Value,
-    /// The result's schema.
+    /// The schema of the result.
     pub(crate) result: Value,
 }
 
@@ -111,13 +112,13 @@ macro_rules! table {
             Ok(())
         }
 
-        /// Every method's name.
+        /// The names of all methods.
         #[cfg(any(test, feature = "fuzz"))]
         pub(crate) fn specs_names() -> Vec<&'static str> {
             vec![$(<$method>::NAME),+]
         }
 
-        /// What reading the parameters of a method comes to; `None`: there is no such method.
+        /// Reads the parameters of a method; `None`: there is no such method.
         #[cfg(any(test, feature = "fuzz"))]
         pub(crate) fn read_parameters(method: &str, params: Option<&str>) -> Option<Result<(), RpcError>> {
             match method {
@@ -126,7 +127,7 @@ macro_rules! table {
             }
         }
 
-        /// What a call of a method does; `None`: there is no such method.
+        /// What a call of a method changes in the cluster; `None`: there is no such method.
         pub(crate) fn effect_of(method: &str) -> Option<Effect> {
             match method {
                 $(<$method>::NAME => Some(<$method>::EFFECT),)+
@@ -134,7 +135,7 @@ macro_rules! table {
             }
         }
 
-        /// Every method, for the documentation.
+        /// All methods, for the documentation.
         pub(crate) fn specs() -> Vec<Spec> {
             vec![$(Spec::of::<$method>()),+]
         }

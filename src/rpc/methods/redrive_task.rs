@@ -1,6 +1,6 @@
 //! `distributed.redrive_task`.
 //!
-//! 1. Only a task that is dead or failed is changed.
+//! 1. Only a task that is dead or failed changes.
 //!
 //! Not here: tasks themselves (`crate::store`).
 
@@ -13,8 +13,8 @@ pub(super) struct RedriveTask;
 
 impl Method for RedriveTask {
     const NAME: &'static str = "distributed.redrive_task";
-    const SUMMARY: &'static str = "Try a dead or failed task again";
-    const DESCRIPTION: &'static str = "It waits again with all its attempts.";
+    const SUMMARY: &'static str = "Retry a dead or failed task";
+    const DESCRIPTION: &'static str = "The task waits for a worker again, with all its attempts.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;

@@ -1,8 +1,8 @@
 //! `distributed.release_lease`.
 //!
-//! 1. A lease that another one has by now is left alone.
+//! 1. A lease that has been granted to another holder in the meantime is not touched.
 //!
-//! Not here: who is next (`crate::store`).
+//! Not here: choosing the next holder (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,10 +13,10 @@ pub(super) struct ReleaseLease;
 
 impl Method for ReleaseLease {
     const NAME: &'static str = "distributed.release_lease";
-    const SUMMARY: &'static str = "Give a lease back";
-    const DESCRIPTION: &'static str = "Ends a lease that this node holds under the token; the first waiter gets it at \
-        once. Only the node that was granted the lease can do it; a token of another node's lease is refused as stale. \
-        Releasing it again is no error while nobody was granted it since.";
+    const SUMMARY: &'static str = "Release a lease";
+    const DESCRIPTION: &'static str = "Ends a lease that this node holds under the token; the first waiter gets \
+        it at once. Only the node that was granted the lease can release it; the token of another node is \
+        refused as stale. Releasing a lease again is not an error while nobody else has been granted it.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;

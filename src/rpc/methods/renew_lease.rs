@@ -2,7 +2,7 @@
 //!
 //! 1. The token does not change.
 //!
-//! Not here: what a token proves (`crate::store`).
+//! Not here: checking tokens (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,9 +13,9 @@ pub(super) struct RenewLease;
 
 impl Method for RenewLease {
     const NAME: &'static str = "distributed.renew_lease";
-    const SUMMARY: &'static str = "Hold a lease for longer";
-    const DESCRIPTION: &'static str = "Extends a lease that this node holds under the token. Only the node that was granted \
-        the lease can do it; a token of another node's lease is refused as stale.";
+    const SUMMARY: &'static str = "Renew a lease";
+    const DESCRIPTION: &'static str = "Extends a lease that this node holds under the token. Only the node that \
+        was granted the lease can renew it; the token of another node is refused as stale.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;

@@ -1,8 +1,8 @@
 //! `distributed.run_once`.
 //!
-//! 1. One answer for each key, in their order.
+//! 1. There is one answer for each key, in the order of the keys.
 //!
-//! Not here: who was first (`crate::store`).
+//! Not here: who is granted a key (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,10 +13,10 @@ pub(super) struct RunOnce;
 
 impl Method for RunOnce {
     const NAME: &'static str = "distributed.run_once";
-    const SUMMARY: &'static str = "Be the only one who does something";
+    const SUMMARY: &'static str = "Do something once in the cluster";
     const DESCRIPTION: &'static str = "Grants a key to exactly one caller in the cluster until ttl_ms has passed. \
-        With keys instead of key each of them is granted for itself. A request_id repeated by the same node is granted \
-        what it was granted before.";
+        With keys instead of key, each key is granted on its own. A repeated request_id of the same node gets its \
+        grants again.";
     const ERRORS: &'static [ErrorKind] =
         &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
@@ -27,7 +27,7 @@ impl Method for RunOnce {
         let (request, one) = params.request()?;
         let answers = call.context.node.run_once(request).await?;
         OnceResult::new(answers, one).ok_or_else(|| {
-            RpcError::new(ErrorKind::InternalError, "internal error: a key was not answered; see the log")
+            RpcError::new(ErrorKind::InternalError, "internal error: Redis returned no answer for a key; see the log")
         })
     }
 }

@@ -1,8 +1,8 @@
 //! `distributed.submit_task`.
 //!
-//! 1. It is answered when Redis has the task.
+//! 1. The call returns when Redis has the task.
 //!
-//! Not here: who gets it (`crate::store`).
+//! Not here: which node gets it (`crate::store`).
 
 use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
@@ -13,10 +13,11 @@ pub(super) struct SubmitTask;
 
 impl Method for SubmitTask {
     const NAME: &'static str = "distributed.submit_task";
-    const SUMMARY: &'static str = "Put a task up for any node to do";
-    const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. An id that is there already makes it a \
-        duplicate, which changes nothing. Without an id the node makes one up; where it cannot tell whether the task was \
-        submitted, the error timeout names that id, to be submitted with again.";
+    const SUMMARY: &'static str = "Submit a task for any node to do";
+    const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. A task id that already exists \
+        makes the call a duplicate, which changes nothing. Without an id the node generates one; if the node \
+        cannot tell whether the task was submitted, the timeout error names that id: submit the task again with \
+        it.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,

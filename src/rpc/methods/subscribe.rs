@@ -17,9 +17,9 @@ pub(super) struct Subscribe;
 
 impl Method for Subscribe {
     const NAME: &'static str = "cluster.subscribe";
-    const SUMMARY: &'static str = "Follow the events of the cluster";
-    const DESCRIPTION: &'static str = "Answers with a subscription id. Each event is a notification whose method is \
-        the event's name, with the subscription and the event as its params. Events that were missed come as one \
+    const SUMMARY: &'static str = "Subscribe to the events of the cluster";
+    const DESCRIPTION: &'static str = "Returns a subscription id. Each event is a notification whose method is \
+        the name of the event; its params hold the subscription and the event. Missed events are reported as one \
         cluster.gap event.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded];
     const EFFECT: Effect = Effect::ADDS;

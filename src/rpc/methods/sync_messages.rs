@@ -1,6 +1,6 @@
 //! `distributed.sync_messages`.
 //!
-//! 1. The receipt for what was received is given only once the answer has been written and flushed.
+//! 1. Received messages are acknowledged only after the answer has been written and flushed.
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
@@ -15,9 +15,10 @@ pub(super) struct SyncMessages;
 impl Method for SyncMessages {
     const NAME: &'static str = "distributed.sync_messages";
     const SUMMARY: &'static str = "Send and receive messages";
-    const DESCRIPTION: &'static str = "Sends messages to all other members, or to those named, and receives what \
-        others sent after this node's acknowledged cursor. With auto_ack what is received counts as acknowledged \
-        once the answer has been written; without it, it comes again until a call passes ack.";
+    const DESCRIPTION: &'static str = "Sends messages to all other members, or to those in to, and receives the \
+        messages after the acknowledged cursor of this node. With auto_ack, received messages count as \
+        acknowledged once the answer has been written; without it, they are received again until a call passes \
+        ack.";
     const ERRORS: &'static [ErrorKind] = &[
         ErrorKind::NotJoined,
         ErrorKind::NodeIdInUse,

@@ -1,6 +1,6 @@
 //! `cluster.unsubscribe`.
 //!
-//! 1. The answer is true, or an error where there is no such subscription.
+//! 1. The answer is true, or an error if there is no such subscription.
 //!
 //! Not here: forwarding (`crate::rpc::subscription`).
 
@@ -14,8 +14,9 @@ pub(super) struct Unsubscribe;
 
 impl Method for Unsubscribe {
     const NAME: &'static str = "cluster.unsubscribe";
-    const SUMMARY: &'static str = "Stop following events";
-    const DESCRIPTION: &'static str = "Ends a subscription of this connection. No event of it follows the answer.";
+    const SUMMARY: &'static str = "End a subscription";
+    const DESCRIPTION: &'static str = "Ends a subscription of this connection. No event of it follows the \
+        answer.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotFound];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = UnsubscribeParams;

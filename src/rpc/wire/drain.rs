@@ -1,4 +1,4 @@
-//! Draining: a node that takes no new work, and what still runs on it.
+//! Draining: a node that takes no new work, and the work that still runs on it.
 //!
 //! Not here: what a draining node refuses (`crate::engine`, `crate::store`).
 
@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrainParams {
-    /// Whether the node shall drain; false: take part in everything again.
+    /// True: stop taking new work. False: take part in everything again.
     pub enabled: bool,
 }
 
 /// The result of `distributed.drain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DrainResult {
-    /// This node.
+    /// The id of this node.
     pub node_id: String,
-    /// Whether it drains now.
+    /// Whether the node is draining now.
     pub draining: bool,
-    /// How many tasks run on it.
+    /// How many tasks are running on this node.
     pub running_tasks: u64,
-    /// How many leases are held under its id.
+    /// How many leases are held under this node's id.
     pub leases: u64,
 }
 

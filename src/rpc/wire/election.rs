@@ -1,6 +1,6 @@
-//! Naming and changing the leader.
+//! Asking who leads, and changing the leader.
 //!
-//! 1. A candidate that cannot be a node id names no member, so it is answered as an unknown one.
+//! 1. A candidate that is not a valid node id names no member, so it is answered as an unknown node.
 //!
 //! Not here: the election itself (`crate::cluster`).
 
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ElectParams {
-    /// The live member that shall lead; this node when absent.
+    /// The live member to become leader. Default: this node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<String>,
-    /// Hand over even from a live leader.
+    /// Hand leadership over even if the current leader is alive. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub force: Option<bool>,
@@ -38,13 +38,13 @@ impl TryFrom<ElectParams> for handle::ElectRequest {
 /// The result of `distributed.elect_leader`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ElectResult {
-    /// Who leads.
+    /// The node id of the leader.
     pub leader_id: String,
-    /// Under which term.
+    /// The term of the leader.
     pub term: u64,
-    /// Whether this call brought the term about.
+    /// Whether this call led to the term.
     pub changed: bool,
-    /// When the lease ends, in milliseconds of the Redis server's clock.
+    /// When the leader's lease expires, in milliseconds of the Redis server's clock.
     pub lease_expires_at_ms: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Events as subscribers see them.
 //!
-//! 1. [`EVENTS`] is the one table of names; filters, schemas and the OpenRPC document are made from it. What only a newer
-//!    version knows stands in none of them, and is seen by those who ask for everything.
+//! 1. [`EVENTS`] is the only table of names; filters, schemas and the OpenRPC document are generated from it. An event that
+//!    only a newer version knows is in none of them; subscribers to all events see it.
 //! 2. A local event and a gap have `id` and `seq` null; a fact of the cluster has both.
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
@@ -16,104 +16,104 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// What all events have in common.
+/// The fields that all events share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
-    /// The event's place as `<seq>-0`, to pass as `after`; null for a local event.
+    /// The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap.
     pub id: Option<String>,
-    /// The event's place in the order that all nodes see; null for a local event.
+    /// The position of the event in the order that all nodes see; null for a local event and a gap.
     pub seq: Option<u64>,
-    /// The event's name.
+    /// The name of the event.
     pub event: String,
-    /// The cluster's name.
+    /// The name of the cluster.
     pub cluster: String,
-    /// When, in milliseconds of the Redis server's clock.
+    /// When the event happened, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
-    /// The node that it is about; for a local event this node, null while it is no member.
+    /// The node that the event is about. For a local event: this node, or null while it is not a member.
     pub node_id: Option<String>,
 }
 
 /// A node became a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeJoined {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Its name for people.
+    /// The display name of the node.
     pub name: String,
-    /// The number of its life.
+    /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
-    /// Whether the cluster knew the id before.
+    /// Whether the cluster knew the node id before.
     pub rejoined: bool,
 }
 
-/// A node is no live member any more.
+/// A node stopped being a live member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLeft {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// The number of its life.
+    /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
-    /// Why.
+    /// Why the node is no longer a live member.
     pub reason: LeftWhy,
 }
 
 /// A leader was granted a term.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaderElected {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Who leads.
+    /// The node id of the new leader.
     pub leader_id: String,
-    /// Under which term.
+    /// The term of the new leader.
     pub term: u64,
-    /// Who led before.
+    /// The node id of the previous leader; null: there was none.
     pub previous_leader_id: Option<String>,
-    /// Why.
+    /// Why there was an election.
     pub reason: ElectedWhy,
 }
 
 /// Leadership became vacant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaderLost {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Who led.
+    /// The node id of the former leader.
     pub leader_id: String,
-    /// Under which term.
+    /// The term that ended.
     pub term: u64,
-    /// Why.
+    /// Why leadership became vacant.
     pub reason: LostWhy,
 }
 
-/// Tasks of a kind can be claimed, of which workers found none before; it tells of the first one only.
+/// Tasks of this kind became available after there were none to claim. Only the first such task is announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskAvailable {
-    /// What all events have in common; the node is the task's submitter.
+    /// The fields that all events share; `node_id` is the node that submitted the task.
     #[serde(flatten)]
     pub head: Head,
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// Its kind.
+    /// The kind of the task.
     pub kind: String,
 }
 
 /// All attempts of a task failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskDead {
-    /// What all events have in common; the node is the last one that worked on the task.
+    /// The fields that all events share; `node_id` is the last node that worked on the task.
     #[serde(flatten)]
     pub head: Head,
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// Its kind.
+    /// The kind of the task.
     pub kind: String,
 }
 
-/// Which way messages went.
+/// The direction of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -123,39 +123,39 @@ pub enum Way {
     Received,
 }
 
-/// A batch of messages went through this node.
+/// This node sent or received a batch of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncComplete {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Which way.
+    /// Whether the messages were sent or received.
     pub direction: Way,
-    /// How many messages.
+    /// The number of messages.
     pub count: u64,
-    /// The first one's place, as `<seq>-0`.
+    /// The position of the first message, as `<seq>-0`.
     pub first_entry_id: String,
-    /// The last one's place, as `<seq>-0`.
+    /// The position of the last message, as `<seq>-0`.
     pub last_entry_id: String,
 }
 
-/// A message came in; it stays unacknowledged.
+/// A message arrived; it is not acknowledged by this event.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct MessageCame {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
     /// The message.
     pub message: Received,
 }
 
-/// Redis is not well any more. One outage is one such event, and one `cluster.recovered` at its end.
+/// Redis stopped working for this node. Each outage is reported once, and `cluster.recovered` reports its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Degraded {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Why, in one word.
+    /// The kind of trouble.
     #[serde(default)]
     pub reason: DegradedWhy,
     /// What is wrong and what to do, in one sentence.
@@ -163,33 +163,33 @@ pub struct Degraded {
     pub detail: String,
 }
 
-/// Redis took a heartbeat of this node again.
+/// Redis accepted a heartbeat of this node again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovered {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
 }
 
-/// Events were trimmed or lost before this subscriber saw them, both ends included.
+/// Events were trimmed or lost before this subscriber saw them. Both ends are included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GapSeen {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// The first event missed.
+    /// The position of the first missed event.
     pub from_seq: u64,
-    /// The last event missed.
+    /// The position of the last missed event.
     pub to_seq: u64,
 }
 
 /// An event that only a newer version knows, under its own name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OtherEvent {
-    /// What all events have in common.
+    /// The fields that all events share.
     #[serde(flatten)]
     pub head: Head,
-    /// Its other fields, as texts.
+    /// The other fields of the event, as texts.
     #[serde(flatten)]
     pub fields: BTreeMap<String, String>,
 }
@@ -213,17 +213,17 @@ pub enum AnyEvent {
     Gap(GapSeen),
 }
 
-/// The name of the event that carries a message; it is seen only by those who name it.
+/// The name of the event that carries a message; only subscribers that name it see it.
 pub const MESSAGE: &str = "cluster.message";
-/// The name of the event that reports lost ones; every subscriber sees it.
+/// The name of the event that reports lost events; every subscriber sees it.
 pub const GAP: &str = "cluster.gap";
 
 /// One row of the table of events.
 #[derive(Debug, Clone, Copy)]
 pub struct EventSpec {
-    /// Its name, which is the method of its notification too.
+    /// The name of the event, which is also the method of its notification.
     pub name: &'static str,
-    /// What it says.
+    /// One line for the documentation.
     pub summary: &'static str,
     /// The schema of its `result`.
     pub schema: fn() -> serde_json::Value,
@@ -233,7 +233,7 @@ const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventS
     EventSpec { name, summary, schema: schema_of_output::<T> }
 }
 
-/// All events.
+/// All events, in the order of the documentation.
 pub const EVENTS: [EventSpec; 11] = [
     row::<NodeJoined>("cluster.node_joined", "A node became a member"),
     row::<NodeLeft>("cluster.node_left", "A node is no live member any more"),
@@ -244,11 +244,11 @@ pub const EVENTS: [EventSpec; 11] = [
     row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
     row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
     row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
-    row::<Recovered>("cluster.recovered", "Redis takes heartbeats again"),
+    row::<Recovered>("cluster.recovered", "Redis accepts heartbeats again"),
     row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
-/// The name of an event.
+/// The name of an event, as in [`EVENTS`].
 #[must_use]
 pub fn name(event: &Event) -> Cow<'static, str> {
     let name = match event {

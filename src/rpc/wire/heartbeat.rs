@@ -1,8 +1,8 @@
 //! A heartbeat on request.
 //!
-//! 1. The answer is of the beat that this call made, not of an earlier one.
+//! 1. The answer describes the heartbeat that this call caused, not an earlier one.
 //!
-//! Not here: the beats that the node makes by itself (`crate::engine`).
+//! Not here: the heartbeats that the node sends by itself (`crate::engine`).
 
 use super::node::Role;
 use crate::engine::node::handle;
@@ -12,21 +12,21 @@ use serde::{Deserialize, Serialize};
 /// The result of `cluster.heartbeat`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatResult {
-    /// This node's id.
+    /// The id of this node.
     pub node_id: String,
-    /// The number of this node's life.
+    /// The incarnation of this node; it rises with every start of the process.
     pub incarnation: u64,
-    /// This node's part in the cluster.
+    /// The role of this node.
     pub role: Role,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: u64,
-    /// Who leads.
+    /// The node id of the leader; null: there is none.
     pub leader_id: Option<String>,
-    /// When the beat was taken, in milliseconds of the Redis server's clock.
+    /// When Redis accepted the heartbeat, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
-    /// How long the round trip to Redis took, in milliseconds, with fractions.
+    /// The round trip to Redis, in milliseconds with fractions.
     pub round_trip_ms: f64,
-    /// How many attempts it took.
+    /// The number of attempts that the heartbeat took.
     pub attempts: u32,
 }
 

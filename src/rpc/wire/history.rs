@@ -1,8 +1,8 @@
-//! The question of `distributed.get_history`, and its answer.
+//! The parameters and the result of `distributed.get_history`.
 //!
-//! 1. An answer fits a line: what is older than about 3 MiB of heartbeats is left out, and `more` says so.
+//! 1. An answer fits one line: heartbeats beyond about 3 MiB, the oldest first, are left out, and `more` says so.
 //!
-//! Not here: one heartbeat (`history_entry.rs`), what a window says (`history_report.rs`).
+//! Not here: one heartbeat (`history_entry.rs`), the report about a window (`history_report.rs`).
 
 use super::history_entry::HistoryEntry;
 use super::history_report::{FEW, HistoryReport};
@@ -15,51 +15,52 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How many heartbeats are answered unless the call says otherwise.
+/// The default of `limit`.
 const DEFAULT_LIMIT: usize = 1_000;
-/// How many bytes the heartbeats of one answer take at most, about.
+/// The approximate bound on the bytes of all heartbeats in one answer.
 const MOST_BYTES: usize = 3 << 20;
 
 /// The parameters of `distributed.get_history`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryParams {
-    /// Only the heartbeats of this node. Default: of all nodes.
+    /// Only heartbeats of this node. Default: all nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
     pub node_id: Option<String>,
-    /// Only what happened within this many milliseconds before now. Default: as far back as history is kept; a report: a day.
+    /// Only what happened within this many milliseconds before now. Default: as far back as history is kept; for a report:
+    /// one day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<u64>,
-    /// At most so many heartbeats, the newest; 1 to 10000. Default 1000.
+    /// The maximum number of heartbeats; the newest are returned. 1 to 10000. Default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub limit: Option<u64>,
-    /// Whether to tell, too, what the time adds up to: availability, gaps, flaps, leaders, failovers. Default false.
+    /// Also report availability, gaps, flaps, leaders and failovers. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<bool>,
 }
 
-/// Which store answered.
+/// The store that answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HistorySource {
     /// MongoDB, as configured.
     Mongodb,
-    /// Redis, which keeps a day or as long as is configured.
+    /// Redis, which keeps one day or as long as configured.
     Redis,
 }
 
 /// The result of `distributed.get_history`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryResult {
-    /// Which store answered.
+    /// The store that answered.
     pub source: HistorySource,
-    /// Heartbeats, the newest last.
+    /// The heartbeats, newest last.
     pub entries: Vec<HistoryEntry>,
-    /// Whether there are older ones that were left out.
+    /// Whether older heartbeats were left out.
     pub more: bool,
-    /// What the time adds up to, where that was asked for.
+    /// The report, if it was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<HistoryReport>,
 }

@@ -1,6 +1,6 @@
 //! One recorded heartbeat, as clients see it.
 //!
-//! Not here: what many of them add up to (`history_report.rs`).
+//! Not here: the report about many of them (`history_report.rs`).
 
 use crate::cluster::history::Sample;
 use crate::cluster::time::millis;
@@ -8,46 +8,46 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A node's part when it beat.
+/// The role of a node when it sent the heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BeatRole {
-    /// It led.
+    /// The node led.
     Leader,
-    /// It did not.
+    /// The node did not lead.
     Follower,
 }
 
 /// A recorded heartbeat.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
-    /// Who beat.
+    /// The node that sent the heartbeat.
     pub node_id: String,
-    /// When Redis took it, in milliseconds of the Redis server's clock.
+    /// When Redis accepted the heartbeat, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
-    /// In which life.
+    /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
-    /// The node's part at that instant.
+    /// The role of the node at that time.
     pub role: BeatRole,
-    /// The highest term that it knew.
+    /// The highest term that the node knew.
     pub term: u64,
-    /// Who held the leader's lease, as far as it knew.
+    /// The holder of the leader's lease that the node knew; null: none.
     pub leader_id: Option<String>,
-    /// From sending the attempt that succeeded to its answer, to a tenth of a millisecond.
+    /// The time from sending the successful attempt to its answer, in milliseconds, to a tenth.
     pub round_trip_ms: f64,
-    /// How many attempts it took.
+    /// The number of attempts that the heartbeat took.
     pub attempts: u32,
-    /// From the instant at which it was due to its answer, to a tenth of a millisecond.
+    /// The time from when the heartbeat was due to its answer, in milliseconds, to a tenth.
     pub delay_ms: f64,
-    /// How many messages the node had not acknowledged.
+    /// The number of messages that the node had not acknowledged.
     pub lag: u64,
-    /// Its process's resident memory in bytes; 0: unknown.
+    /// The resident memory of the node's process in bytes; 0: unknown.
     pub memory_bytes: u64,
-    /// The version of clawster that it ran.
+    /// The version of clawster that the node ran.
     pub version: String,
-    /// The heartbeat interval.
+    /// The heartbeat interval, in milliseconds.
     pub interval_ms: u64,
-    /// Its place among the beats of that life, from 1.
+    /// The number of the heartbeat within its incarnation, from 1.
     pub number: u64,
 }
 

@@ -1,9 +1,10 @@
-//! What a window of history says, as clients see it: part of `distributed.get_history`, and `clawster history --json`.
+//! The report about a window of history, as clients see it: part of `distributed.get_history`, and `clawster history
+//! --json`.
 //!
-//! 1. Lists hold the newest entries only, as many as were asked for; the numbers beside them count all.
-//! 2. Spans lie within the window: one that begins or ends with it may go on outside.
+//! 1. Lists hold only the newest entries, up to the number that was asked for; the counts beside them include all entries.
+//! 2. Spans lie within the window: a span that begins or ends with the window may continue outside it.
 //!
-//! Not here: how it is found out (`crate::cluster::history::report`), single heartbeats (`history.rs`).
+//! Not here: how the report is computed (`crate::cluster::history::report`), single heartbeats (`history.rs`).
 
 use crate::cluster::event::{ElectedReason, LostReason};
 use crate::cluster::history::Histogram;
@@ -14,185 +15,185 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How many entries the lists of an answer of a node hold.
+/// The maximum number of entries in each list of a node's answer.
 pub const FEW: usize = 100;
 
-/// What a window of history says.
+/// The report about a window of history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryReport {
-    /// Where the window begins, in milliseconds of the Redis server's clock.
+    /// The start of the window, in milliseconds of the Redis server's clock.
     pub from_ms: u64,
-    /// Where it ends: the present.
+    /// The end of the window, which is now.
     pub to_ms: u64,
-    /// The parts of the window of which no events are kept; what happened there is known from heartbeats only.
+    /// The parts of the window without recorded events; there, only heartbeats are known.
     pub unrecorded: Vec<Span>,
-    /// The oldest heartbeat that is recorded in the window; null: none is.
+    /// The time of the oldest recorded heartbeat in the window; null: there is none.
     pub beats_since_ms: Option<u64>,
-    /// When the cluster began again because Redis had lost its data.
+    /// When the cluster started over because Redis had lost its data.
     pub data_lost_at_ms: Vec<u64>,
-    /// By how much the Redis server's clock was set back, at most; times around that are not exact. 0: it was not.
+    /// The maximum by which the Redis server's clock was set back; times near that are not exact. 0: it was not set back.
     pub set_back_ms: u64,
-    /// The nodes that were members at some time of the window, by id.
+    /// The nodes that were members at some time within the window, by id.
     pub nodes: Vec<NodeHistory>,
-    /// Who led when, in the order of time.
+    /// The leaders in order of time.
     pub reigns: Vec<LeaderTerm>,
-    /// The changes of the leader, in the order of time.
+    /// The changes of leader in order of time.
     pub failovers: Vec<Failover>,
-    /// How many changes of the leader there were in all.
+    /// The number of all changes of leader.
     pub failover_count: u64,
-    /// Since when nobody leads; null: somebody does, or nobody ever did.
+    /// Since when there has been no leader; null: there is one, or there never was one.
     pub leaderless_since_ms: Option<u64>,
 }
 
 /// A span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
-    /// Its beginning.
+    /// The start.
     pub from_ms: u64,
-    /// Its end.
+    /// The end.
     pub to_ms: u64,
 }
 
-/// What a node was like.
+/// The history of one node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeHistory {
-    /// Its id.
+    /// The id of the node.
     pub node_id: String,
-    /// Its name for people; the id where it has none.
+    /// The display name of the node; its id if it has none.
     pub name: String,
-    /// How it stands at the end of the window.
+    /// The status of the node at the end of the window.
     pub status: StandingNow,
-    /// Which share (0 to 1) of the time since it first was a live member in this window it was one. The time after a goodbye
-    /// does not count; null: no time is left.
+    /// The fraction (0 to 1) of the window, since the node first joined in it, during which it was online. Time after a
+    /// regular leave does not count. Null: no time is left to count.
     pub availability: Option<f64>,
-    /// How long it was a live member.
+    /// How long the node was online.
     pub online_ms: u64,
-    /// How long it was down: gone without a goodbye.
+    /// How long the node was down: offline without having left.
     pub down_ms: u64,
-    /// When it was a live member.
+    /// The spans in which the node was online.
     pub online: Vec<Span>,
-    /// When it was not, after it had been one.
+    /// The spans in which the node was away after having been online.
     pub away: Vec<Absence>,
-    /// How many times it was away.
+    /// The number of all times that the node was away.
     pub away_count: u64,
-    /// How many times it was gone without a goodbye and back within five minutes.
+    /// How often the node was down and came back within five minutes.
     pub flaps: u64,
-    /// Where heartbeats are missing although it was a member.
+    /// The spans in which heartbeats are missing although the node was a member.
     pub gaps: Vec<Gap>,
-    /// How many such gaps there are, at least.
+    /// The number of those gaps, at least.
     pub gap_count: u64,
-    /// How many heartbeats are recorded; up to ten minutes before the window are counted with it.
+    /// The number of recorded heartbeats, including up to ten minutes before the window.
     pub beats: u64,
-    /// How many of them needed more than one attempt.
+    /// The number of heartbeats that needed more than one attempt.
     pub retried: u64,
-    /// How long after they were due heartbeats were answered; null: none is recorded.
+    /// The delay between when heartbeats were due and when they were answered; null: none is recorded.
     pub delay_ms: Option<Percentiles>,
-    /// How long their round trips took; null: none is recorded.
+    /// The round trips of heartbeats; null: none is recorded.
     pub round_trip_ms: Option<Percentiles>,
-    /// The versions of clawster that it ran, the newest last.
+    /// The versions of clawster that the node ran, newest last.
     pub versions: Vec<String>,
 }
 
-/// How a node stands.
+/// The status of a node at the end of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StandingNow {
-    /// It is a live member.
+    /// The node is a live member.
     Online,
-    /// It is down.
+    /// The node is down.
     Offline,
-    /// It said goodbye.
+    /// The node has left.
     Left,
 }
 
-/// A span in which a node was no live member.
+/// A span in which a node was not a live member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Absence {
-    /// From when.
+    /// When the node went away.
     pub from_ms: u64,
-    /// Until when: its return, or the end of the window.
+    /// When the node came back, or the end of the window.
     pub to_ms: u64,
-    /// Why it was gone.
+    /// Why the node was away.
     pub reason: GoneWhy,
-    /// Whether it came back at the end of the span.
+    /// Whether the node came back at the end of the span.
     pub back: bool,
-    /// Whether it was gone without a goodbye and back within five minutes.
+    /// Whether the node was down and came back within five minutes.
     pub flap: bool,
 }
 
-/// Why a node was gone.
+/// Why a node was away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GoneWhy {
-    /// It said goodbye.
+    /// The node left.
     Left,
-    /// Its deadline passed.
+    /// The heartbeat deadline of the node passed.
     HeartbeatTimeout,
-    /// Its process died.
+    /// The process of the node died.
     ProcessDied,
-    /// Another process took its id over.
+    /// Another process took over the node id.
     Replaced,
-    /// It is not heard of any more, and nobody was there to declare it dead.
+    /// The heartbeats of the node stopped, and no other node was there to declare it offline.
     Silent,
-    /// The event that would tell is not kept.
+    /// The event with the reason is not kept.
     Unknown,
 }
 
-/// Heartbeats that are missing.
+/// A span with missing heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
-    /// The heartbeat before it, or the beginning of the window.
+    /// The heartbeat before the gap, or the start of the window.
     pub from_ms: u64,
-    /// The heartbeat after it, or the end of the window.
+    /// The heartbeat after the gap, or the end of the window.
     pub to_ms: u64,
-    /// About how many are missing.
+    /// The approximate number of missing heartbeats.
     pub missed: u64,
 }
 
-/// Durations in milliseconds that so many per cent do not exceed, at most 10 % off.
+/// Percentiles of durations, in milliseconds, accurate to 10 %.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
-    /// Half of them.
+    /// The median.
     pub p50: f64,
-    /// 95 %.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 %.
+    /// The 99th percentile.
     pub p99: f64,
-    /// All.
+    /// The maximum.
     pub max: f64,
 }
 
-/// The time of one leader under one term.
+/// The time of one leader in one term.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Reign")]
 pub struct LeaderTerm {
-    /// Who led.
+    /// The node id of the leader.
     pub node_id: String,
-    /// Under which term; null: the cluster told only who led before.
+    /// The term; null: unknown, as only the fact that this node led is recorded.
     pub term: Option<u64>,
-    /// From when.
+    /// The start of leadership.
     pub from_ms: u64,
-    /// Until when; with `followed`, the last heartbeat as the leader that is known, or the next election.
+    /// The end of leadership; with `followed`, the last known heartbeat as leader, or the next election.
     pub to_ms: u64,
-    /// How it ended.
+    /// How leadership ended.
     pub end: ReignEnded,
-    /// Why the leader gave it up, where it did; else null.
+    /// Why the leader gave leadership up; null if it did not.
     pub reason: Option<LostWhy>,
 }
 
-/// How a reign ended.
+/// How the time of a leader ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReignEnded {
-    /// It goes on.
+    /// It still leads.
     Leads,
-    /// The leader gave it up; `to_ms` is that instant.
+    /// The leader gave leadership up at `to_ms`.
     Lost,
-    /// Another leader was elected; when this one's time ended is not known exactly.
+    /// Another leader was elected; the exact end of leadership is unknown.
     Followed,
-    /// The leader was gone, and nobody followed.
+    /// The leader went away, and no other leader was elected.
     Gone,
-    /// What came after is not known.
+    /// What came next is unknown.
     Unknown,
 }
 
@@ -201,28 +202,28 @@ pub enum ReignEnded {
 pub struct Failover {
     /// When the new leader was elected.
     pub at_ms: u64,
-    /// Who leads since then.
+    /// The node id of the new leader.
     pub leader_id: String,
-    /// Under which term.
+    /// The term of the new leader.
     pub term: u64,
-    /// Who led before.
+    /// The node id of the previous leader.
     pub previous_leader_id: String,
-    /// Why.
+    /// Why there was an election.
     pub reason: ElectedWhy,
-    /// Whether somebody asked for it, or the old leader said goodbye.
+    /// Whether the change was requested, or the old leader left.
     pub planned: bool,
-    /// How long there was no leader, where the cluster told when the old one stopped; else null.
+    /// How long there was no leader; null: it is not recorded when the old leader stopped.
     pub vacant_ms: Option<u64>,
-    /// The last sign of the old leader as the leader: its last recorded heartbeat, or its election where that was just before;
-    /// null: none is recorded.
+    /// The last sign that the old leader was leading: its last recorded heartbeat as leader, or its election if that was
+    /// just before. Null: none is recorded.
     pub last_sign_ms: Option<u64>,
-    /// How long there was no leader at most: from that sign to the election. It equals `vacant_ms` where that is known; null:
-    /// neither is.
+    /// The maximum time without a leader, from that sign to the election. It equals `vacant_ms` if that is known. Null:
+    /// neither is known.
     pub vacant_at_most_ms: Option<u64>,
 }
 
 impl HistoryReport {
-    /// Converts a report; its lists get at most `most` entries each, but for the list of nodes.
+    /// Converts a report. Each list gets at most `most` entries, except the list of nodes.
     #[must_use]
     pub fn new(report: &report::Report, most: usize) -> Self {
         Self {

@@ -22,17 +22,18 @@ pub const MAX_WAIT_MS: u64 = 3_600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcquireParams {
-    /// The lease: 1 to 128 characters of a-z, A-Z, 0-9, `.`, `_`, `-`, `:` and `/`.
+    /// The name of the lease: 1 to 128 characters of a-z, A-Z, 0-9, `.`, `_`, `-`, `:` and `/`.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_:/][a-zA-Z0-9._:/-]{0,127}$"))]
     pub name: String,
-    /// How long it holds without a renewal, in milliseconds.
+    /// How long the lease lasts without a renewal, in milliseconds.
     #[schemars(range(min = 100, max = 86_400_000))]
     pub ttl_ms: u64,
-    /// How long to wait in the queue for it, in milliseconds, at most an hour; 0: do not wait.
+    /// How long to wait in the queue for the lease, in milliseconds, at most one hour. 0: do not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 3_600_000), extend("default" = 0))]
     pub wait_ms: Option<u64>,
-    /// Your name for this call: repeated, it gets the first grant again instead of another one.
+    /// An id of your choice for this call. A repeated call with the same id returns the first grant instead of a second
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub request_id: Option<String>,
@@ -41,16 +42,16 @@ pub struct AcquireParams {
 /// The result of `distributed.acquire_lease`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AcquireResult {
-    /// The lease.
+    /// The name of the lease.
     pub name: String,
-    /// Whether it is the caller's now.
+    /// Whether the caller now holds the lease.
     pub acquired: bool,
-    /// The fencing token of whoever holds it: every grant in the cluster has a higher one than all before. Null: nobody
-    /// holds it.
+    /// The fencing token of the current holder. Every grant in the cluster has a higher token than all grants before it.
+    /// Null: the lease is free.
     pub token: Option<u64>,
-    /// The node that holds it; null: nobody does at this instant.
+    /// The node id of the holder; null: the lease is free.
     pub holder: Option<String>,
-    /// When it ends unless it is renewed, in milliseconds of the Redis server's clock; null: nobody holds it.
+    /// When the lease expires unless it is renewed, in milliseconds of the Redis server's clock; null: the lease is free.
     pub expires_at_ms: Option<u64>,
 }
 
@@ -58,12 +59,12 @@ pub struct AcquireResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenewParams {
-    /// The lease.
+    /// The name of the lease.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_:/][a-zA-Z0-9._:/-]{0,127}$"))]
     pub name: String,
-    /// The token that it was granted with.
+    /// The token that the lease was granted with.
     pub token: u64,
-    /// How long it holds from now on, in milliseconds; as long as before when absent.
+    /// How long the lease lasts from now on, in milliseconds. Default: as long as before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 86_400_000))]
     pub ttl_ms: Option<u64>,
@@ -72,11 +73,11 @@ pub struct RenewParams {
 /// The result of `distributed.renew_lease`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RenewResult {
-    /// The lease.
+    /// The name of the lease.
     pub name: String,
-    /// Its token, which a renewal does not change.
+    /// The token of the lease; a renewal does not change it.
     pub token: u64,
-    /// When it ends now unless it is renewed again, in milliseconds of the Redis server's clock.
+    /// When the lease expires unless it is renewed again, in milliseconds of the Redis server's clock.
     pub expires_at_ms: u64,
 }
 
@@ -84,19 +85,19 @@ pub struct RenewResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldParams {
-    /// The lease.
+    /// The name of the lease.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_:/][a-zA-Z0-9._:/-]{0,127}$"))]
     pub name: String,
-    /// The token that it was granted with.
+    /// The token that the lease was granted with.
     pub token: u64,
 }
 
 /// The result of `distributed.release_lease`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseResult {
-    /// The lease.
+    /// The name of the lease.
     pub name: String,
-    /// Always true: a lease that was another's by then is an error.
+    /// Always true: a stale token is an error.
     pub released: bool,
 }
 
@@ -130,7 +131,7 @@ impl TryFrom<HeldParams> for handle::HeldLease {
 }
 
 impl RenewParams {
-    /// The lease, and for how long.
+    /// The lease, and the duration that was asked for.
     pub(crate) fn request(self) -> Result<(handle::HeldLease, Option<Duration>), RpcError> {
         let held = HeldParams { name: self.name, token: self.token }.try_into()?;
         Ok((held, self.ttl_ms.map(ttl).transpose()?))
@@ -138,14 +139,14 @@ impl RenewParams {
 }
 
 impl RenewResult {
-    /// A lease that is held on.
+    /// The result for a lease that was renewed until `until`.
     pub(crate) fn new(held: handle::HeldLease, until: ServerTime) -> Self {
         Self { name: held.name.into(), token: held.token.0, expires_at_ms: until.0 }
     }
 }
 
 impl AcquireResult {
-    /// Splits what the node answered into the result and what takes the grant back unless the result is written.
+    /// Splits the node's answer into the result, and the handout that takes the grant back if the result is never written.
     pub(crate) fn split(lease: handle::AcquiredLease) -> (Self, Option<handle::Handout>) {
         let handle::AcquiredLease { name, acquired, held, handout } = lease;
         let (mut holder, mut token, mut expires_at_ms) = (None, None, None);
@@ -156,20 +157,20 @@ impl AcquireResult {
     }
 }
 
-/// Checks a lease's duration.
+/// Checks the duration of a lease.
 fn ttl(ttl_ms: u64) -> Result<Duration, RpcError> {
     between("ttl_ms", ttl_ms, TTL_MS)?;
     Ok(Duration::from_millis(ttl_ms))
 }
 
-/// Checks a wait.
+/// Checks how long a call wants to wait.
 pub(crate) fn wait(wait_ms: Option<u64>) -> Result<Duration, RpcError> {
     let wait_ms = wait_ms.unwrap_or(0);
     between("wait_ms", wait_ms, (0, MAX_WAIT_MS))?;
     Ok(Duration::from_millis(wait_ms))
 }
 
-/// Checks a client's name for its call.
+/// Checks a request id.
 pub(crate) fn request_id(text: Option<String>) -> Result<Option<String>, RpcError> {
     let Some(text) = text else { return Ok(None) };
     if text.is_empty() || text.len() > LONGEST_REQUEST_ID || text.chars().any(char::is_control) {

@@ -1,8 +1,8 @@
 //! Joining and leaving.
 //!
-//! 1. A join's texts are bounded here, because every member keeps a copy of them.
+//! 1. The texts of a join are bounded here, because every member keeps a copy of them.
 //!
-//! Not here: who may hold which id (`crate::engine`).
+//! Not here: who may hold which node id (`crate::engine`).
 
 use super::node::{Node, nodes};
 use crate::cluster::ids::NodeId;
@@ -23,33 +23,33 @@ pub const MAX_TAGS: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinParams {
-    /// The id to join under; the configured one when absent, else a generated one. Another id than the member's is a
-    /// rename.
+    /// The node id to join under. Default: the configured one, else a generated one. A member that joins under another id
+    /// is renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
     pub node_id: Option<String>,
-    /// A name for people.
+    /// The display name of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub name: Option<String>,
-    /// Where the gateway can be reached, free text.
+    /// Where the gateway can be reached; free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub endpoint: Option<String>,
-    /// What the node can do.
+    /// What the node can do; tasks can require it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub capabilities: Option<Vec<String>>,
-    /// Free labels.
+    /// Labels of the node; tasks can require them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
-    /// Take the id even from a live process.
+    /// Take over the node id even if another live process holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub force: Option<bool>,
 }
 
-/// Checks a text of a member: its length, and that it is plain.
+/// Checks a text of a member: its length, and that it contains no control character.
 pub(crate) fn check_text(parameter: &str, what: &str, text: &str, max: usize) -> Result<(), RpcError> {
     if text.len() > max {
         let bytes = text.len();
@@ -69,7 +69,7 @@ pub(crate) fn check_tag(parameter: &str, what: &str, text: &str) -> Result<(), R
     check_text(parameter, what, text, MAX_TEXT_BYTES)
 }
 
-/// Checks how many of them there are.
+/// Checks the number of capabilities or labels.
 pub(crate) fn check_count(parameter: &str, count: usize) -> Result<(), RpcError> {
     if count <= MAX_TAGS {
         return Ok(());
@@ -105,17 +105,17 @@ impl TryFrom<JoinParams> for handle::JoinRequest {
 /// The result of `distributed.join_cluster`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JoinResult {
-    /// The cluster's name.
+    /// The name of the cluster.
     pub cluster: String,
-    /// This node's id.
+    /// The id of this node.
     pub node_id: String,
-    /// The number of this node's life.
+    /// The incarnation of this node; it rises with every start of the process.
     pub incarnation: u64,
-    /// When it joined, in milliseconds of the Redis server's clock.
+    /// When this node joined, in milliseconds of the Redis server's clock.
     pub joined_at_ms: u64,
-    /// Who leads, as far as known.
+    /// The node id of the leader; null: none is known.
     pub leader_id: Option<String>,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: u64,
     /// All members.
     pub nodes: Vec<Node>,
@@ -138,11 +138,11 @@ impl From<handle::Joined> for JoinResult {
 /// The result of `distributed.leave_cluster`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaveResult {
-    /// This node's id.
+    /// The id of the node that left.
     pub node_id: String,
-    /// When it left, in milliseconds of the Redis server's clock.
+    /// When the node left, in milliseconds of the Redis server's clock.
     pub left_at_ms: u64,
-    /// Whether it gave up the leadership by that.
+    /// Whether the node was leader and resigned.
     pub resigned: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The shapes of parameters, results and events as clients see them.
 //!
-//! 1. Parameters refuse unknown members; every optional one is an `Option`, so that `null` means absent.
-//! 2. `schemas/` and the OpenRPC document are generated from these types and from nothing else.
-//! 3. Conversions go from the engine's types to these; the engine knows nothing of them.
+//! 1. Unknown parameters are refused; every optional parameter is an `Option`, so that `null` means absent.
+//! 2. `schemas/` and the OpenRPC document are generated from these types only.
+//! 3. Conversions go from the engine's types to these; the engine does not know these types.
 //!
 //! Not here: reading parameters with good error texts (`super::params`), what the methods do (`super::methods`).
 

@@ -1,6 +1,6 @@
 //! A member of the cluster as clients see it.
 //!
-//! 1. `status` and `role` are those of the instant that the surrounding answer names.
+//! 1. `status` and `role` are those of the time that the surrounding answer states.
 //!
 //! Not here: how status is derived (`crate::cluster::members::member`).
 
@@ -10,15 +10,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A node's part in the cluster.
+/// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Leads.
+    /// The leader.
     Leader,
     /// A member that does not lead.
     Follower,
-    /// No member.
+    /// Not a member.
     Observer,
 }
 
@@ -36,15 +36,15 @@ impl From<handle::Role> for Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Beats as expected.
+    /// Its heartbeats arrive as expected.
     Online,
-    /// Beats, takes no new work.
+    /// Its heartbeats arrive; it takes no new work.
     Draining,
-    /// Missed one heartbeat.
+    /// It missed one heartbeat.
     Suspect,
-    /// Its deadline passed, or its process died.
+    /// Its heartbeat deadline passed, or its process died.
     Offline,
-    /// It said goodbye.
+    /// It left the cluster.
     Left,
 }
 
@@ -60,30 +60,30 @@ impl From<member::Status> for Status {
     }
 }
 
-/// A member.
+/// A member of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
-    /// Its stable id.
+    /// The stable id of the node.
     pub node_id: String,
-    /// Its name for people; the id where none was given.
+    /// The display name of the node; its id if no name was given.
     pub name: String,
-    /// Whether it is alive.
+    /// Whether the node is alive.
     pub status: Status,
-    /// Its part in the cluster.
+    /// The role of the node.
     pub role: Role,
-    /// The number of its life; rises with every start of its process.
+    /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
-    /// Where its gateway can be reached, free text.
+    /// Where the node's gateway can be reached; free text.
     pub endpoint: Option<String>,
-    /// What it can do.
+    /// What the node can do; tasks can require it.
     pub capabilities: Vec<String>,
-    /// Free labels.
+    /// Labels of the node; tasks can require them.
     pub labels: BTreeMap<String, String>,
-    /// The version of clawster that it runs.
+    /// The version of clawster that the node runs.
     pub version: String,
-    /// When this life joined, in milliseconds of the Redis server's clock.
+    /// When this incarnation joined, in milliseconds of the Redis server's clock.
     pub joined_at_ms: u64,
-    /// Its last heartbeat, in milliseconds of the Redis server's clock.
+    /// When its last heartbeat arrived, in milliseconds of the Redis server's clock.
     pub last_seen_ms: u64,
 }
 

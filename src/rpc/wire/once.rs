@@ -1,8 +1,8 @@
-//! Once in the cluster: a key is granted to one caller until its time is over.
+//! Once in the cluster: a key is granted to one caller until it expires.
 //!
-//! 1. One key or a list of them, never both.
+//! 1. A call has one key or a list of keys, never both.
 //!
-//! Not here: who is first (`crate::store`).
+//! Not here: who is granted a key (`crate::store`).
 
 use super::lease::{between, request_id};
 use crate::engine::node::handle;
@@ -11,73 +11,73 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The longest time that a key is kept, in milliseconds: 30 days.
+/// The longest time for which a key is kept, in milliseconds: 30 days.
 pub const MAX_TTL_MS: u64 = 30 * 86_400_000;
 /// The longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512;
-/// The most keys of one call.
+/// The maximum number of keys of one call.
 pub const MAX_KEYS: usize = 10_000;
 
 /// The parameters of `distributed.run_once`, in the order of their positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnceParams {
-    /// What shall happen once; null with `keys`.
+    /// The key, which names the thing to do once. Null with `keys`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub key: Option<String>,
-    /// How long the key is taken, in milliseconds, at most 30 days.
+    /// How long the key stays taken, in milliseconds, at most 30 days.
     #[schemars(range(min = 1, max = 2_592_000_000_u64))]
     pub ttl_ms: u64,
-    /// Your name for this call: repeated by this node, it is granted what it was granted before.
+    /// An id of your choice for this call. A repeated call of this node with the same id gets its grants again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub request_id: Option<String>,
-    /// Several keys at once, at most 10,000, each for itself.
+    /// Several keys at once, at most 10,000. Each is granted on its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 10_000))]
     pub keys: Option<Vec<String>>,
 }
 
-/// Who was first.
+/// The answer for one key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Once {
-    /// Whether the caller is the one.
+    /// Whether the key was granted to the caller.
     pub granted: bool,
-    /// The node that is.
+    /// The node that the key was granted to.
     pub by: String,
-    /// Since when, in milliseconds of the Redis server's clock.
+    /// When the key was granted, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
 }
 
-/// Who was first, for one key of several.
+/// The answer for one of several keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyOnce {
     /// The key.
     pub key: String,
-    /// Whether the caller is the one.
+    /// Whether the key was granted to the caller.
     pub granted: bool,
-    /// The node that is.
+    /// The node that the key was granted to.
     pub by: String,
-    /// Since when, in milliseconds of the Redis server's clock.
+    /// When the key was granted, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
 }
 
 /// The result for several keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Several {
-    /// One for each key, in their order.
+    /// One answer for each key, in the order of the keys.
     pub results: Vec<KeyOnce>,
 }
 
-/// The result of `distributed.run_once`: of one key, or of several.
+/// The result of `distributed.run_once`, for one key or for several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(extend("type" = "object"))]
 pub enum OnceResult {
-    /// With `key`.
+    /// The answer to `key`.
     One(Once),
-    /// With `keys`.
+    /// The answer to `keys`.
     Several(Several),
 }
 
@@ -90,7 +90,7 @@ fn check(parameter: &str, key: &str) -> Result<(), RpcError> {
 }
 
 impl OnceParams {
-    /// The request, and whether it was made for one key.
+    /// The request, and whether it used `key` rather than `keys`.
     pub(crate) fn request(self) -> Result<(handle::OnceRequest, bool), RpcError> {
         let Self { key, ttl_ms, request_id: name, keys } = self;
         between("ttl_ms", ttl_ms, (1, MAX_TTL_MS))?;
@@ -112,7 +112,7 @@ impl OnceParams {
 }
 
 impl OnceResult {
-    /// The answer for one key, or for several; `None` when one was asked for and none was answered.
+    /// The result for one key or for several; `None` when one was asked for and there is no answer.
     pub(crate) fn new(answers: Vec<handle::Once>, one: bool) -> Option<Self> {
         let mut results = answers.into_iter().map(|answer| KeyOnce {
             key: answer.key,

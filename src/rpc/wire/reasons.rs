@@ -1,6 +1,6 @@
-//! Why something happened to a member or to the leadership, as subscribers see it.
+//! Why a membership or leadership changed, as subscribers see it.
 //!
-//! Not here: the events that carry it (`event.rs`).
+//! Not here: the events that carry the reasons (`event.rs`).
 
 use crate::cluster::event::{ElectedReason, LeftReason, LostReason};
 use schemars::JsonSchema;
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftWhy {
-    /// It said goodbye.
+    /// It left.
     Left,
-    /// Its deadline passed.
+    /// Its heartbeat deadline passed.
     HeartbeatTimeout,
     /// Its process died.
     ProcessDied,
-    /// Another process took its id over.
+    /// Another process took over its node id.
     Replaced,
     /// A reason that only a newer version knows.
     Other,
@@ -28,11 +28,11 @@ pub enum LeftWhy {
 pub enum ElectedWhy {
     /// There was no leader.
     Vacant,
-    /// The old leader's lease ran out.
+    /// The lease of the old leader expired.
     Expired,
     /// The old leader's process died.
     ProcessDied,
-    /// Leadership was handed over by request.
+    /// Leadership was handed over on request.
     Handover,
     /// The old leader left.
     Resigned,
@@ -44,31 +44,31 @@ pub enum ElectedWhy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LostWhy {
-    /// The leader makes room for another by request.
+    /// The leader makes room for another leader on request.
     Handover,
     /// The leader left.
     Resigned,
-    /// Another process took the leader's node id over.
+    /// Another process took over the node id of the leader.
     Replaced,
     /// A reason that only a newer version knows.
     Other,
 }
 
-/// Why Redis is not well.
+/// What is wrong with Redis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DegradedWhy {
-    /// It does not answer.
+    /// Redis does not answer.
     #[default]
     Unreachable,
-    /// It answers, but refuses the heartbeats of this node.
+    /// Redis answers, but refuses the heartbeats of this node.
     RefusesWrites,
-    /// It takes heartbeats, but nothing that needs more memory.
+    /// Redis accepts heartbeats, but nothing that needs more memory.
     Full,
 }
 
 impl DegradedWhy {
-    /// By the word of `crate::cluster::node::Trouble`.
+    /// The value for a word of `crate::cluster::node::Trouble`.
     pub(super) fn of(word: &str) -> Self {
         match word {
             "full" => Self::Full,

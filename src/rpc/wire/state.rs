@@ -1,6 +1,6 @@
 //! The state of the cluster as this node sees it.
 //!
-//! 1. While Redis is away the last view is shown, and `redis.status` says so.
+//! 1. While Redis is unavailable, the last view is shown and `redis.status` says so.
 //!
 //! Not here: how the view is kept current (`crate::engine`).
 
@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateParams {
-    /// Ask Redis now instead of showing the local view.
+    /// Ask Redis now instead of answering from the local view. Fails while Redis does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub fresh: Option<bool>,
-    /// Also return the numbers that the node counts: heartbeats, messages, tasks, requests and calls to Redis.
+    /// Also return the metrics of this node: heartbeats, messages, tasks, requests and calls to Redis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = false))]
     pub metrics: Option<bool>,
@@ -30,55 +30,55 @@ pub struct StateParams {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RedisStatus {
-    /// It took this node's last heartbeat and has room for more.
+    /// Redis accepted this node's last heartbeat and has room for more data.
     Ok,
-    /// It does not answer, refuses writes, or is full; `trouble` says which.
+    /// Redis does not answer, refuses writes, or is full; `trouble` says which.
     Unavailable,
 }
 
-/// The Redis behind the cluster.
+/// The Redis that the cluster uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedisInfo {
-    /// Whether it works.
+    /// Whether Redis works for this node.
     pub status: RedisStatus,
-    /// What is wrong and what to do, in one sentence; absent when all is well.
+    /// What is wrong and what to do, in one sentence; absent when Redis works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// How it is run: `standalone`, `sentinel`, `cluster` or `embedded`.
+    /// The mode of Redis: `standalone`, `sentinel`, `cluster` or `embedded`.
     pub mode: String,
 }
 
 /// The result of `distributed.get_cluster_state`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterState {
-    /// The cluster's name.
+    /// The name of the cluster.
     pub cluster: String,
-    /// This node's id; null while it is no member.
+    /// The id of this node; null while it is not a member.
     pub node_id: Option<String>,
-    /// This node's part, checked at this instant.
+    /// The role of this node, checked at the time of the answer.
     pub role: Role,
-    /// Who holds the leader's lease.
+    /// The node id of the holder of the leader's lease; null: there is none.
     pub leader_id: Option<String>,
-    /// The highest term known.
+    /// The highest term that this node knows.
     pub term: u64,
-    /// When that lease ends, in milliseconds of the Redis server's clock.
+    /// When the leader's lease expires, in milliseconds of the Redis server's clock; null: there is no leader.
     pub lease_expires_at_ms: Option<u64>,
     /// All members, by id.
     pub nodes: Vec<Node>,
-    /// The Redis behind the cluster.
+    /// The Redis that the cluster uses.
     pub redis: RedisInfo,
-    /// When the view was true, in milliseconds of the Redis server's clock.
+    /// The time of the view, in milliseconds of the Redis server's clock.
     pub as_of_ms: u64,
-    /// How long ago that was, by the node's own clock: the leader's lease has `lease_expires_at_ms - as_of_ms - age_ms` left.
+    /// The age of the view by the node's own clock: the leader's lease has `lease_expires_at_ms - as_of_ms - age_ms` left.
     #[serde(default)]
     pub age_ms: u64,
-    /// With `metrics`: the node's numbers, by the names that Prometheus reads them under, labels included.
+    /// With `metrics`: the metrics of this node, under their Prometheus names including labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<BTreeMap<String, Number>>,
 }
 
 impl ClusterState {
-    /// Adds what the node does not know of itself, the way Redis is run.
+    /// Converts a view and adds the Redis mode, which the node itself does not know.
     #[must_use]
     pub fn new(view: handle::StateView, redis_mode: &str) -> Self {
         let status = if view.redis_ok { RedisStatus::Ok } else { RedisStatus::Unavailable };
@@ -97,7 +97,7 @@ impl ClusterState {
         }
     }
 
-    /// How much is left of the leader's lease, in milliseconds; `None` when nobody holds it.
+    /// The time left of the leader's lease, in milliseconds; `None`: there is no leader.
     #[must_use]
     pub fn lease_left_ms(&self) -> Option<u64> {
         self.lease_expires_at_ms.map(|end| end.saturating_sub(self.as_of_ms.saturating_add(self.age_ms)))

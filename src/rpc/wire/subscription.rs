@@ -1,4 +1,4 @@
-//! Following events.
+//! Subscribing to events.
 //!
 //! 1. A subscription id is an integer, unique on its connection.
 //!
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscribeParams {
-    /// The events to see: names, or `cluster.*` for all but `cluster.message`, which must be named.
+    /// The names of the events to receive, or `cluster.*` for all except `cluster.message`, which must be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), extend("default" = ["cluster.*"]))]
     pub events: Option<Vec<String>>,
-    /// The `id` of an event already seen; the subscription goes on behind it. From now on when absent.
+    /// The `id` of the last event seen; the subscription resumes after it. Default: only new events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[0-9]{1,16}-0$"))]
     pub after: Option<String>,
@@ -25,22 +25,22 @@ pub struct SubscribeParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnsubscribeParams {
-    /// What `cluster.subscribe` answered.
+    /// The subscription id that `cluster.subscribe` returned.
     pub subscription: SubscriptionName,
 }
 
-/// A subscription id as a client gives it back; some clients keep every id as a text.
+/// A subscription id as a client passes it: a number, or a text, as some clients keep every id as a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum SubscriptionName {
-    /// As it was answered.
+    /// As returned.
     Number(u64),
     /// As a text.
     Text(String),
 }
 
 impl SubscriptionName {
-    /// The id; `None` for a text that is none.
+    /// The id as a number; `None` if the text is not one.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         match self {

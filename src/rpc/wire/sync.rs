@@ -1,8 +1,8 @@
 //! Sending and receiving messages.
 //!
-//! 1. A payload is carried as the JSON text that came in, so that no number and no order of members is changed.
-//! 2. An object with both `id` and `payload` is a named message; its other members are checked, unknown ones refused.
-//!    Any other JSON value is a payload.
+//! 1. A payload is carried as the JSON text that came in, so that numbers and the order of members stay as they are.
+//! 2. An object with both `id` and `payload` is a named message; its other members are checked, and unknown ones are
+//!    refused. Any other JSON value is itself the payload.
 //!
 //! Not here: the size of a message and whether `to` names members (`crate::engine` checks both).
 
@@ -20,65 +20,65 @@ use std::time::Duration;
 pub const MAX_ID_BYTES: usize = 256;
 /// The longest `topic` of a message, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 256;
-/// The longest wait of one call: an hour.
+/// The longest `wait_ms`: one hour.
 pub const MAX_WAIT: Duration = Duration::from_secs(3_600);
 
 /// The parameters of `distributed.sync_messages`, in the order of their positions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyncParams {
-    /// Messages to send, in order: any JSON values, or named ones.
+    /// The messages to send, in this order: any JSON values, or named messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Message>>", length(max = 100_000))]
     pub messages: Option<Vec<Box<RawValue>>>,
-    /// How many messages to receive at most; the configured batch size when absent, 0: none.
+    /// The maximum number of messages to receive. Default: the configured batch size. 0: receive none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100_000))]
     pub limit: Option<u64>,
-    /// How long to wait for a message to receive, in milliseconds, at most an hour.
+    /// How long to wait for a message to receive, in milliseconds, at most one hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 3_600_000), extend("default" = 0))]
     pub wait_ms: Option<u64>,
-    /// Whether what is received counts as acknowledged once the answer has been written.
+    /// Whether received messages count as acknowledged once the answer has been written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = true))]
     pub auto_ack: Option<bool>,
-    /// Acknowledge everything up to this cursor first.
+    /// First acknowledge everything up to this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[0-9]{1,16}-0$"))]
     pub ack: Option<String>,
 }
 
-/// A message as a client gives it: a named one, or any JSON value, which is its payload then.
+/// A message to send: a named message, or any JSON value, which is then the payload.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Message {
-    /// With a name of its own.
+    /// A message with an id.
     Named(NamedMessage),
-    /// Only a payload.
+    /// A payload without an id.
     Payload(serde_json::Value),
 }
 
-/// A message with a name of its own.
+/// A message with an id.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedMessage {
-    /// Its name; the same one from the same sender within a day is not sent again.
+    /// The id of the message. The same id from the same sender within 24 hours is a duplicate and is not sent again.
     #[schemars(length(min = 1, max = 256))]
     pub id: String,
-    /// Free text to sort by.
+    /// The topic; free text for the receivers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub topic: Option<String>,
-    /// The members that it is for; all others when absent.
+    /// The ids of the members to send to. Default: all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<String>>,
-    /// The content.
+    /// The content: any JSON value.
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
 }
 
-/// Which members an object has, without looking at their values.
+/// The keys of an object that decide whether it is a named message, read without its values.
 #[derive(Default)]
 struct Names {
     id: bool,
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Names {
 
 fn draft(index: usize, raw: Box<RawValue>) -> Result<handle::Draft, RpcError> {
     let is_object = raw.get().starts_with('{');
-    // An object whose keys cannot be read (a lone surrogate) has no name either; it travels as it is.
+    // An object with a key that cannot be read (a lone surrogate) is not a named message; it is sent as a payload.
     let names: Names = if is_object { serde_json::from_str(raw.get()).unwrap_or_default() } else { Names::default() };
     if !(names.id && names.payload) {
         return Ok(handle::Draft { id: None, topic: None, to: None, payload: raw });
@@ -157,23 +157,23 @@ impl TryFrom<SyncParams> for handle::SyncRequest {
     }
 }
 
-/// A message as this node received it.
+/// A received message.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Received {
-    /// Its place in the one order, as `<seq>-0`.
+    /// The position of the message in the total order, as `<seq>-0`.
     pub entry_id: String,
-    /// The sender's name for it.
+    /// The id that the sender gave the message.
     pub id: String,
-    /// Who sent it.
+    /// The node id of the sender.
     pub from: String,
-    /// Free text to sort by.
+    /// The topic; null: the sender gave none.
     pub topic: Option<String>,
-    /// The members that it is for; null: all others.
+    /// The ids of the members that it was sent to; null: all others.
     pub to: Option<Vec<String>>,
     /// The content.
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
-    /// When the stream took it, in milliseconds of the Redis server's clock.
+    /// When the message entered the stream, in milliseconds of the Redis server's clock.
     pub sent_at_ms: u64,
 }
 
@@ -192,14 +192,14 @@ impl From<message::Received> for Received {
     }
 }
 
-/// Messages that were trimmed or lost before this node read them, both ends included.
+/// Messages that were trimmed or lost before this node read them. Both ends are included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
-    /// The first position missed, as `<seq>-0`.
+    /// The first missed position, as `<seq>-0`.
     pub from: String,
-    /// The last position missed, as `<seq>-0`.
+    /// The last missed position, as `<seq>-0`.
     pub to: String,
-    /// How many positions that is; null when nobody knows.
+    /// The number of missed positions; null: unknown.
     pub count: Option<u64>,
 }
 
@@ -212,26 +212,26 @@ impl From<message::Gap> for Gap {
 /// The result of `distributed.sync_messages`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SyncResult {
-    /// How many of the messages given are in the stream now.
+    /// How many of the given messages are in the stream now.
     pub published: u64,
-    /// How many were sent before.
+    /// How many of the given messages are duplicates, which were not sent again.
     pub duplicates: u64,
-    /// How many wait in the outbox.
+    /// How many of the given messages wait in the outbox.
     pub queued: u64,
-    /// For each message given its place as `<seq>-0`, null where it is not known yet.
+    /// For each given message its position as `<seq>-0`; null: not known yet.
     pub entry_ids: Vec<Option<String>>,
-    /// What came in.
+    /// The received messages.
     pub received: Vec<Received>,
-    /// The cursor that acknowledges all of it.
+    /// The cursor to pass as `ack` to acknowledge everything received.
     pub cursor: String,
-    /// Whether more waits.
+    /// Whether more messages wait.
     pub more: bool,
-    /// What was lost before it could be read; repeated until acknowledged.
+    /// The messages that were lost before this node read them; repeated until acknowledged.
     pub gap: Option<Gap>,
 }
 
 impl SyncResult {
-    /// Splits what the node answered into the result and the receipt that waits for its writing.
+    /// Splits the node's answer into the result, and the receipt to give once the result is written.
     #[must_use]
     pub fn split(synced: handle::Synced) -> (Self, Option<handle::Delivery>) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);

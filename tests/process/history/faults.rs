@@ -34,9 +34,9 @@ impl Script {
         for node in &trio.nodes {
             let said = node.stderr();
             let times = |what: &str| said.matches(what).count();
-            let (lost, back) = (times("cannot be recorded now"), times("is recorded again"));
+            let (lost, back) = (times("cannot record the history"), times("history recording resumed"));
             assert!((1..=2).contains(&lost) && back == lost, "{}: told {lost} and {back} times\n{said}", node.label);
-            assert!(!said.contains("missing in the history"), "{said}");
+            assert!(!said.contains("missing from the history"), "{said}");
         }
         (beats, from, until)
     }

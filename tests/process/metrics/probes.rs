@@ -38,7 +38,7 @@ fn a_node_is_ready_from_its_join_to_its_leave_and_healthy_all_the_time() {
     let node = launch.start();
     let at = address(&node);
     assert_eq!(page(at, "/healthz"), (200, "ok\n".to_owned()));
-    says(&becomes(at, "/readyz", 503), "it is no member of the cluster");
+    says(&becomes(at, "/readyz", 503), "this node is not a member of the cluster");
     says(&checks(&launch, 1), "is not a member");
     assert_eq!(scrape(at).of("clawster_up"), 0.0);
     node.ok("distributed.join_cluster", Value::Null);
@@ -47,7 +47,7 @@ fn a_node_is_ready_from_its_join_to_its_leave_and_healthy_all_the_time() {
     let json = clawster(&launch, &["status", "--check", "--json"]).expect(0).json();
     assert_eq!((&json["healthy"], &json["why"], &json["node_id"]), (&json!(true), &Value::Null, &json!("a")), "{json}");
     node.ok("distributed.leave_cluster", Value::Null);
-    says(&becomes(at, "/readyz", 503), "it is no member");
+    says(&becomes(at, "/readyz", 503), "this node is not a member");
     assert_eq!(page(at, "/healthz").0, 200);
     says(&checks(&launch, 1), "is not a member");
     node.close_stdin();

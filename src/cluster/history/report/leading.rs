@@ -1,9 +1,10 @@
-//! Who led when, and how long nobody did.
+//! The leaders and their terms, and the times without a leader.
 //!
-//! 1. A term is granted once, so that a reign is named by it; reigns stand in the order of their terms.
-//! 2. The cluster tells when a leader gives up. When its process dies, only its last heartbeat and the next election are known.
+//! 1. A term is granted once, so it identifies the time of one leader; these times are in the order of their terms.
+//! 2. The cluster records when a leader gives up leadership. When its process dies, only its last heartbeat and the next
+//!    election are known.
 //!
-//! Not here: whether the leader's node lives (`lives.rs`).
+//! Not here: whether the leader's node is alive (`lives.rs`).
 
 use super::lives::Instance;
 use super::{Evidence, Failover, LeaderTerm, ReignEnd, SILENT, Window};
@@ -13,18 +14,18 @@ use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
 
-/// What is known of one term.
+/// What is known about one term.
 struct Traces<'a> {
     node_id: &'a NodeId,
     elected: Option<ServerTime>,
     lost: Option<(ServerTime, LostReason)>,
-    /// The first and the last beat as its leader.
+    /// The first and the last heartbeat as its leader.
     beats: Option<Between>,
-    /// The record of the lease names it now.
+    /// Whether the lease's record names it now.
     now: bool,
 }
 
-/// All reigns that there is any trace of; they may begin and end before the window.
+/// All terms with any evidence; they may begin and end outside the window.
 pub(super) fn reigns(
     window: Window,
     evidence: &Evidence<'_>,
@@ -60,7 +61,7 @@ pub(super) fn reigns(
     reigns
 }
 
-/// The reign before the first election that is kept, where only that names it.
+/// The term before the first recorded election, if only that election shows it.
 fn before_the_record(events: &[ClusterEvent], terms: &BTreeMap<Term, Traces<'_>>) -> Option<LeaderTerm> {
     let from = events.first()?.at;
     let first = events.iter().find_map(|event| match &event.fact {
@@ -105,15 +106,15 @@ fn settle(
     reigns
 }
 
-/// When a reign began, at the latest.
+/// The latest possible beginning of a term.
 fn began(window: Window, traces: &Traces<'_>, record: Option<ServerTime>) -> ServerTime {
-    // A first reign of which no election is kept had begun when the record of events begins.
+    // A first term without a recorded election had begun when the record of events begins.
     let record = record.filter(|_| traces.lost.is_some() || traces.now);
     let first = traces.beats.map(|(first, _)| first);
     traces.elected.or([first, record].into_iter().flatten().min()).unwrap_or(window.to).min(window.to)
 }
 
-/// How the newest reign ended, if it did.
+/// How the latest term ended, if it did.
 fn last_end(
     window: Window,
     traces: &Traces<'_>,
@@ -121,7 +122,7 @@ fn last_end(
     lives: &BTreeMap<NodeId, Vec<Instance>>,
 ) -> (ServerTime, ReignEnd) {
     let last = traces.beats.map(|(_, last)| last);
-    // The life that it led in: the one that its last sign as the leader falls into.
+    // The incarnation that it led in: the one at the time of its last sign as leader.
     let sign = last.unwrap_or(from);
     let own = lives.get(traces.node_id).map(Vec::as_slice).unwrap_or_default();
     match own.iter().rev().find(|instance| instance.from <= sign) {
@@ -131,14 +132,14 @@ fn last_end(
     }
 }
 
-/// The changes of the leader within the window.
+/// The changes of leader within the window.
 pub(super) fn failovers(
     window: Window,
     evidence: &Evidence<'_>,
     events: &[ClusterEvent],
     reigns: &[LeaderTerm],
 ) -> Vec<Failover> {
-    // A leader that died so soon had no time to get a heartbeat recorded.
+    // A leader that died so soon had no time to record a heartbeat.
     let soon = evidence.interval.unwrap_or_default().mul_f64(SILENT);
     let mut changes = Vec::new();
     for event in events {

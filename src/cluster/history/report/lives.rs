@@ -1,9 +1,10 @@
-//! The lives of each node: when each began and ended, from events where they tell, else from beats and the member's row.
+//! The lives of each node: when each began and ended, from events if they show it, else from heartbeats and the member's
+//! row. A life is the time of one incarnation between a join and its end.
 //!
-//! 1. Lives of one node do not overlap; their incarnations rise.
-//! 2. A life may be ended and begun again under its number: a member that was only late. Each of the two is a life here.
+//! 1. The lives of one node do not overlap; their incarnations rise.
+//! 2. An incarnation may end and begin again: a member that was only late. These are two lives here.
 //!
-//! Not here: the window (spans may begin before it), what the lives add up to (`node.rs`).
+//! Not here: the window (lives may begin before it), the figures about a node (`node.rs`).
 
 use super::{Evidence, Gone, SILENT, Summaries, Window};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
@@ -13,26 +14,26 @@ use crate::cluster::time::ServerTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// One life, or one part of it between two joins.
+/// One life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Instance {
     pub(super) incarnation: Incarnation,
     pub(super) from: ServerTime,
     pub(super) to: ServerTime,
-    /// Why it ended; `None`: it goes on.
+    /// Why it ended; `None`: it continues.
     pub(super) end: Option<Gone>,
 }
 
-/// What is known of one life.
+/// What is known about one life.
 #[derive(Debug, Clone, Copy, Default)]
 struct Traces {
     joined: Option<ServerTime>,
     left: Option<(ServerTime, Gone)>,
-    /// The first and the last beat.
+    /// The first and the last heartbeat.
     beats: Option<(ServerTime, ServerTime)>,
 }
 
-/// The lives of every node that there is any trace of, in the order of time.
+/// The lives of every node with any evidence, in order of time.
 pub(super) fn lives(
     window: Window,
     evidence: &Evidence<'_>,
@@ -81,7 +82,7 @@ pub(super) fn lives(
         .collect()
 }
 
-/// Adds beats to the parts of a life: each to the last part that began before it.
+/// Assigns heartbeats to the lives of an incarnation: each to the last life that began before it.
 fn take_beats(parts: &mut Vec<Traces>, first: ServerTime, last: ServerTime) {
     if parts.is_empty() {
         parts.push(Traces::default());
@@ -95,7 +96,7 @@ fn take_beats(parts: &mut Vec<Traces>, first: ServerTime, last: ServerTime) {
     }
 }
 
-/// Makes spans of traces.
+/// Computes spans from the evidence.
 fn settle(
     window: Window,
     evidence: &Evidence<'_>,
@@ -135,7 +136,7 @@ fn settle(
     settled
 }
 
-/// When a life began, at the latest.
+/// The latest possible beginning of a life.
 fn began(traces: &Traces, row: Option<&Member>, record: Option<ServerTime>) -> ServerTime {
     if let Some(joined) = traces.joined {
         return joined;
@@ -144,13 +145,13 @@ fn began(traces: &Traces, row: Option<&Member>, record: Option<ServerTime>) -> S
     if let Some(row) = row {
         return first.map_or(row.joined_at, |first| first.min(row.joined_at));
     }
-    // A node that left, and of which no join is kept, was there when the record of events begins.
+    // A node that left, and whose join is not recorded, was there when the record of events begins.
     let record = record.filter(|_| traces.left.is_some());
     let left = traces.left.map(|(at, _)| at);
     [first, record, left].into_iter().flatten().min().unwrap_or_default()
 }
 
-/// How a life ended that another one followed at `next`.
+/// How a life ended that was followed by another one at `next`.
 fn ended(traces: &Traces, next: ServerTime) -> (ServerTime, Option<Gone>) {
     match (traces.left, traces.beats) {
         (Some((at, reason)), _) => (at.min(next), Some(reason)),
@@ -159,7 +160,7 @@ fn ended(traces: &Traces, next: ServerTime) -> (ServerTime, Option<Gone>) {
     }
 }
 
-/// How a node's last life ended, if it did.
+/// How the last life of a node ended, if it did.
 fn last_end(
     window: Window,
     evidence: &Evidence<'_>,
@@ -175,16 +176,16 @@ fn last_end(
         (Some((at, reason)), row) if row.is_none_or(|row| !row.is_live()) => (at, Some(reason)),
         (_, Some(row)) if row.status == StoredStatus::Left => (sign, Some(Gone::Left)),
         (_, Some(row)) if !row.is_live() => (sign, Some(Gone::Unknown)),
-        // The cluster does not know it any more.
+        // The cluster does not know the node any more.
         (_, None) if evidence.members.is_some() => (sign, Some(Gone::Unknown)),
         _ if window.to.since(sign) > patience(interval, seen.or(beat).is_some()) => (sign, Some(Gone::Silent)),
         _ => (window.to, None),
     }
 }
 
-/// How long after its last sign a member is believed to live.
+/// How long after its last sign a member is assumed to be alive.
 fn patience(interval: Option<Duration>, signs: bool) -> Duration {
-    // Where nothing shows when it was last heard of, silence proves nothing.
+    // Without evidence of its last sign, silence proves nothing.
     interval.filter(|_| signs).map_or(Duration::MAX, |interval| interval.mul_f64(SILENT))
 }
 

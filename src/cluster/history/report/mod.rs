@@ -1,15 +1,16 @@
-//! What a window of history says: who was there, who was down and for how long, who led, and how long nobody did.
+//! The report about a window of history: which nodes were members, when they were down, who led, and when there was no
+//! leader.
 //!
-//! 1. A report is a function of its evidence; the same evidence in another order gives the same report.
-//! 2. Where events tell when something happened, the report has that instant. Where only heartbeats do, it has the last one
-//!    that is known, and says so: nothing is made more exact than the evidence is.
-//! 3. A node that said goodbye is away, not down; the time until it is back counts neither for nor against it.
-//! 4. Spans lie within the window, do not overlap, and stand in the order of time.
+//! 1. A report is a function of its evidence; the order of the evidence does not matter.
+//! 2. If events show when something happened, the report has that time. If only heartbeats do, it has the last known one,
+//!    and says so: nothing is reported more exactly than the evidence allows.
+//! 3. A node that left is away, not down; the time until it returns counts neither for nor against it.
+//! 4. Spans lie within the window, do not overlap, and are in order of time.
 //!
-//! `order.rs` brings events into order and finds what is missing · `lives.rs` the lives of each node · `node.rs` a node's
-//! figures · `leading.rs` reigns and failovers.
+//! `order.rs` orders events and finds what is missing · `lives.rs` the lives of each node · `node.rs` the figures about a
+//! node · `leading.rs` terms and failovers.
 //!
-//! Not here: where the evidence is kept (`crate::store::history`), how a report is shown (`crate::cli`, `crate::rpc::wire`).
+//! Not here: storing the evidence (`crate::store::history`), showing a report (`crate::cli`, `crate::rpc::wire`).
 
 mod leading;
 mod lives;
@@ -27,78 +28,77 @@ use std::time::Duration;
 /// The summaries of each node.
 type Summaries<'a> = BTreeMap<&'a NodeId, Vec<&'a Summary>>;
 
-/// A node flaps when it is gone without a goodbye, and back within this time.
+/// A node flaps when it is down and returns within this time.
 pub const FLAP: Duration = Duration::from_mins(5);
 
-/// How much further back than its window a report should be given events: the cluster forgets a node after this time, so
-/// that the reason of every absence at the window's beginning is among them.
+/// How much further back than its window the events of a report should begin: the cluster forgets a node after this time,
+/// so these events show the reason of every absence at the start of the window.
 pub const LOOK_BACK: Duration = Duration::from_hours(7 * 24);
 
-/// How many intervals after its last sign of life a member counts as down although nobody was there to say so: three
-/// heartbeats missed, and half of one for the way.
+/// The number of intervals after its last sign of life at which a member counts as down even if no node was there to
+/// declare it so: three missed heartbeats, and half an interval for the way.
 const SILENT: f64 = 3.5;
 
-/// The time that a report is about, on the Redis server's clock.
+/// The time of a report, on the Redis server's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Its beginning.
+    /// The start.
     pub from: ServerTime,
-    /// Its end, which is the present: what is known happened before it.
+    /// The end, which is now: everything known happened before it.
     pub to: ServerTime,
 }
 
 impl Window {
-    /// How long it is.
+    /// The length of the window.
     #[must_use]
     pub fn length(self) -> Duration {
         self.to.since(self.from)
     }
 
-    /// The part of a span that lies within; `None`: it ends before, or begins behind.
+    /// The part of a span within the window; `None`: it is outside.
     fn clip(self, (from, to): Between) -> Option<Between> {
         (to >= self.from && from <= self.to && from <= to).then(|| (from.max(self.from), to.min(self.to)))
     }
 }
 
-/// What a report is made of.
+/// The evidence for a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The summaries that touch the window, of all nodes.
+    /// The summaries of all nodes that overlap the window.
     pub summaries: &'a [Summary],
-    /// Events, from [`LOOK_BACK`] before the window where they are kept.
+    /// The events, from [`LOOK_BACK`] before the window if they are kept.
     pub events: &'a [ClusterEvent],
-    /// The rows of the members now; `None`: Redis did not answer.
+    /// The current members; `None`: Redis did not answer.
     pub members: Option<&'a [Member]>,
-    /// Who holds the leader's lease now, and under which term, where that is known.
+    /// The current holder of the leader's lease, and its term, if known.
     pub leader: Option<&'a (NodeId, Term)>,
-    /// The cluster's heartbeat interval, where it is known.
+    /// The heartbeat interval of the cluster, if known.
     pub interval: Option<Duration>,
 }
 
-/// See the module's text.
+/// The report about a window; see the head of this file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// The time that it is about.
+    /// The window.
     pub window: Window,
-    /// The parts of the window of which events are not kept (trimmed, or older than the record): what happened there is known
-    /// from heartbeats only.
+    /// The parts of the window without recorded events (trimmed, or before the record); there, only heartbeats are known.
     pub unrecorded: Vec<Between>,
-    /// The oldest heartbeat that is recorded and known here; `None`: none is.
+    /// The time of the oldest known heartbeat; `None`: there is none.
     pub beats_since: Option<ServerTime>,
-    /// When the cluster began again on an empty or older data set.
+    /// When the cluster started over with an empty or older data set.
     pub data_lost: Vec<ServerTime>,
-    /// By how much the server's clock was set back, at most; times around that are not exact. Zero: it was not.
+    /// The maximum by which the server's clock was set back; times near that are not exact. Zero: it was not set back.
     pub set_back: Duration,
-    /// The nodes that were members at some time of the window, by id.
+    /// The nodes that were members at some time within the window, by id.
     pub nodes: Vec<NodeReport>,
-    /// Who led when.
+    /// The leaders and their terms.
     pub reigns: Vec<LeaderTerm>,
-    /// The changes of the leader within the window.
+    /// The changes of leader within the window.
     pub failovers: Vec<Failover>,
 }
 
 impl Report {
-    /// Makes the report of a window.
+    /// Computes the report about a window.
     #[must_use]
     pub fn of(window: Window, evidence: &Evidence<'_>) -> Self {
         let order::Ordered { events, unrecorded, data_lost, set_back } = order::ordered(window, evidence.events);
@@ -119,7 +119,7 @@ impl Report {
         Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers }
     }
 
-    /// Since when nobody leads, as far as events tell; `None`: somebody does, or nobody ever did.
+    /// Since when there has been no leader, as far as events show; `None`: there is one, or there never was one.
     #[must_use]
     pub fn leaderless_since(&self) -> Option<ServerTime> {
         self.reigns
@@ -129,174 +129,175 @@ impl Report {
     }
 }
 
-/// What a node was like.
+/// The history of one node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeReport {
-    /// Who.
+    /// The id of the node.
     pub node_id: NodeId,
-    /// Its name for people; the id where it has none.
+    /// The display name of the node; its id if it has none.
     pub name: String,
-    /// How it stands at the end of the window.
+    /// The status of the node at the end of the window.
     pub now: Standing,
-    /// When it was a live member.
+    /// The spans in which the node was online.
     pub online: Vec<Stay>,
-    /// When it was not, between its first appearance as a live member and the window's end.
+    /// The spans in which the node was not online, after it was online for the first time.
     pub away: Vec<Absence>,
-    /// Where heartbeats are missing while it was a member.
+    /// The spans in which heartbeats are missing although the node was a member.
     pub gaps: Vec<Gap>,
-    /// More gaps than are listed: a summary keeps only so many.
+    /// Whether there are more gaps than listed: a summary keeps only so many.
     pub gaps_cut: bool,
-    /// How many heartbeats are recorded, counted in whole summaries: up to ten minutes before the window are in it.
+    /// The number of recorded heartbeats, in whole summaries, so including up to ten minutes before the window.
     pub beats: u64,
-    /// How many of them needed more than one attempt.
+    /// The number of heartbeats that needed more than one attempt.
     pub retried: u64,
-    /// How long after they were due the beats were answered.
+    /// The delays between when heartbeats were due and when they were answered.
     pub delays: Histogram,
-    /// The longest of these.
+    /// The longest delay.
     pub longest_delay: Duration,
-    /// How long the round trips took.
+    /// The round trips of heartbeats.
     pub round_trips: Histogram,
-    /// The versions of clawster that it ran, in the order of time, the last one is the newest.
+    /// The versions of clawster that the node ran, newest last.
     pub versions: Vec<String>,
 }
 
 impl NodeReport {
-    /// The delay that the share (0 to 1) of its beats did not exceed; `None`: no beats. Never more than the longest, which
-    /// is known exactly, while the histogram knows the middle of a bucket.
+    /// The delay that the fraction `share` (0 to 1) of the heartbeats did not exceed; `None`: there are none. At most the
+    /// longest delay, which is known exactly, while the histogram knows only the middle of a bucket.
     #[must_use]
     pub fn delay(&self, share: f64) -> Option<Duration> {
         self.delays.quantile(share).map(|delay| delay.min(self.longest_delay))
     }
 
-    /// How long it was a live member.
+    /// How long the node was online.
     #[must_use]
     pub fn online_for(&self) -> Duration {
         self.online.iter().map(|stay| stay.to.since(stay.from)).sum()
     }
 
-    /// How long it was down: away without a goodbye.
+    /// How long the node was down: away without having left.
     #[must_use]
     pub fn down_for(&self) -> Duration {
         self.away.iter().filter(|absence| absence.is_down()).map(|absence| absence.to.since(absence.from)).sum()
     }
 
-    /// Which share (0 to 1) of the time since it first was a live member it was one, goodbyes left out. `None`: no time.
+    /// The fraction (0 to 1) of the time since the node was first online during which it was online, without the time after
+    /// it left. `None`: no time is left to count.
     #[must_use]
     pub fn availability(&self) -> Option<f64> {
         let (online, down) = (self.online_for().as_secs_f64(), self.down_for().as_secs_f64());
         (online + down > 0.0).then(|| online / (online + down))
     }
 
-    /// How many times it was gone without a goodbye and back within [`FLAP`].
+    /// How often the node was down and returned within [`FLAP`].
     #[must_use]
     pub fn flaps(&self) -> usize {
         self.away.iter().filter(|absence| absence.flap).count()
     }
 }
 
-/// How a node stands at the end of the window.
+/// The status of a node at the end of the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is a live member.
+    /// The node is a live member.
     Online,
-    /// It is down.
+    /// The node is down.
     Offline,
-    /// It said goodbye.
+    /// The node has left.
     Left,
 }
 
-/// A span as a live member.
+/// A span in which a node was online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stay {
-    /// From when, within the window.
+    /// The start, within the window.
     pub from: ServerTime,
-    /// Until when.
+    /// The end.
     pub to: ServerTime,
-    /// In which life.
+    /// The incarnation of the node.
     pub incarnation: Incarnation,
 }
 
-/// A span in which a node that was a member before was none.
+/// A span in which a node was not a live member after it had been one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absence {
-    /// From when, within the window.
+    /// The start, within the window.
     pub from: ServerTime,
-    /// Until when.
+    /// The end.
     pub to: ServerTime,
-    /// Why it was gone.
+    /// Why the node was away.
     pub reason: Gone,
-    /// It came back at the end of the span, within the window.
+    /// Whether the node returned at the end of the span, within the window.
     pub back: bool,
-    /// It was gone without a goodbye, for a reason that is known, and back within [`FLAP`]; counted from its beginning, also
-    /// where that lies before the window.
+    /// Whether the node was down for a known reason and returned within [`FLAP`], counted from the beginning of the absence
+    /// even if that is before the window.
     pub flap: bool,
 }
 
 impl Absence {
-    /// Whether the node was down: away without a goodbye.
+    /// Whether the node was down: away without having left.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.reason != Gone::Left
     }
 }
 
-/// Why a node was gone.
+/// Why a node was away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gone {
-    /// It said goodbye.
+    /// The node left.
     Left,
-    /// Its deadline passed.
+    /// The heartbeat deadline of the node passed.
     HeartbeatTimeout,
-    /// Its process died.
+    /// The process of the node died.
     ProcessDied,
-    /// Another process took its id over.
+    /// Another process took over the node id.
     Replaced,
-    /// It is not heard of any more, and nobody was there to declare it dead.
+    /// The heartbeats of the node stopped, and no other node was there to declare it offline.
     Silent,
-    /// The event that would tell is not kept.
+    /// The event with the reason is not kept.
     Unknown,
 }
 
-/// Heartbeats that are missing.
+/// A span with missing heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The beat before, or the beginning of the window.
+    /// The heartbeat before the gap, or the start of the window.
     pub from: ServerTime,
-    /// The beat after it; the window's end where it is not over.
+    /// The heartbeat after the gap, or the end of the window if the gap is not over.
     pub to: ServerTime,
-    /// About how many are missing, also those before the window.
+    /// The approximate number of missing heartbeats, including those before the window.
     pub missed: u64,
 }
 
-/// The time of one leader under one term.
+/// The time of one leader in one term.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderTerm {
-    /// Who led.
+    /// The leader.
     pub node_id: NodeId,
-    /// Under which term; `None`: the cluster told only who led before.
+    /// The term; `None`: only the fact that this node led is recorded.
     pub term: Option<Term>,
-    /// From when, within the window: the election, or the first heartbeat as the leader that is known.
+    /// The start, within the window: the election, or the first known heartbeat as leader.
     pub from: ServerTime,
-    /// Until when; where no event tells, the last heartbeat as the leader, or the next election where none is recorded.
+    /// The end; if no event shows it, the last heartbeat as leader, or the next election if no heartbeat is recorded.
     pub until: ServerTime,
-    /// How it ended.
+    /// How the term ended.
     pub end: ReignEnd,
-    /// Its last heartbeat as the leader, as far as recorded.
+    /// The last recorded heartbeat as leader.
     pub last_beat: Option<ServerTime>,
 }
 
-/// How a reign ended.
+/// How a term ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReignEnd {
-    /// It goes on.
+    /// It continues.
     Leads,
-    /// The leader gave it up, or had to; `until` is that instant.
+    /// The leader gave leadership up, or had to; `until` is that time.
     Lost(LostReason),
-    /// Another one was elected; when it ended is known no better than `until`.
+    /// Another leader was elected; the exact end is unknown.
     Followed,
-    /// The leader was gone, and nobody followed.
+    /// The leader went away, and no other leader was elected.
     Gone,
-    /// What came after is not known.
+    /// What came next is unknown.
     Unknown,
 }
 
@@ -305,26 +306,28 @@ pub enum ReignEnd {
 pub struct Failover {
     /// When the new leader was elected.
     pub at: ServerTime,
-    /// Who.
+    /// The new leader.
     pub node_id: NodeId,
-    /// Under which term.
+    /// The term of the new leader.
     pub term: Term,
-    /// Who led before.
+    /// The previous leader.
     pub previous: NodeId,
-    /// Why.
+    /// Why there was an election.
     pub reason: ElectedReason,
-    /// Since when nobody led, where the cluster told.
+    /// Since when there was no leader, if recorded.
     pub vacant_since: Option<ServerTime>,
-    /// The last sign of the old leader as the leader: its last recorded heartbeat, or its election where that was just before.
+    /// The last sign that the old leader was leading: its last recorded heartbeat as leader, or its election if that was
+    /// just before.
     pub last_sign: Option<ServerTime>,
 }
 
 /// How long there was no leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vacancy {
-    /// So long.
+    /// Exactly this long.
     Exactly(Duration),
-    /// Not longer than this: from the last sign of the old leader to the election. It may have led on after that sign.
+    /// At most this long: from the last sign of the old leader to the election. The old leader may have led for some time
+    /// after that sign.
     AtMost(Duration),
     /// Neither is recorded.
     Unknown,
@@ -341,7 +344,7 @@ impl Failover {
         }
     }
 
-    /// Whether somebody asked for it, or the old leader said goodbye.
+    /// Whether the change was requested, or the old leader left.
     #[must_use]
     pub fn is_planned(&self) -> bool {
         matches!(self.reason, ElectedReason::Handover | ElectedReason::Resigned)

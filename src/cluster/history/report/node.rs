@@ -1,4 +1,4 @@
-//! A node's figures: where it was, what it missed, how fast it was.
+//! The figures about a node: when it was online, which heartbeats it missed, how fast it was.
 //!
 //! Not here: when its lives began and ended (`lives.rs`).
 
@@ -11,11 +11,11 @@ use crate::cluster::members::member::Member;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
-/// How many intervals without a beat the end of the window may show before they are a gap: one and a half are, and the newest
-/// beat may come to the record with the one after it.
+/// The number of intervals without a heartbeat at the end of the window from which they count as a gap: one and a half as
+/// anywhere else, and one more because the newest heartbeat may be recorded together with the next one.
 const OPEN_GAP: f64 = 2.5;
 
-/// The report of one node; `None`: it was no member within the window.
+/// The report about one node; `None`: it was not a member within the window.
 pub(super) fn report(
     window: Window,
     id: &NodeId,
@@ -28,7 +28,7 @@ pub(super) fn report(
     let away = absences(window, lives);
     let row = evidence.members.unwrap_or_default().iter().find(|row| row.node_id == *id);
     let forgotten = evidence.members.is_some() && row.is_none();
-    // A node that was away all the time is shown while it is missed: down, and not forgotten yet.
+    // A node that was away all the time is shown while it is missed: it is down, and not forgotten yet.
     if online.is_empty() && !away.iter().any(|absence| absence.back || absence.is_down() && !forgotten) {
         return None;
     }
@@ -88,7 +88,7 @@ fn name(id: &NodeId, row: Option<&Member>, events: &[ClusterEvent]) -> String {
 fn stays(window: Window, lives: &[Instance]) -> Vec<Stay> {
     let within = |instance: &Instance| {
         let (from, to) = window.clip((instance.from, instance.to))?;
-        // A life that ended just where the window begins was not in it.
+        // A life that ended exactly at the start of the window was not in it.
         (to > window.from || instance.end.is_none()).then_some(Stay { from, to, incarnation: instance.incarnation })
     };
     lives.iter().filter_map(within).collect()
@@ -100,7 +100,7 @@ fn absences(window: Window, lives: &[Instance]) -> Vec<Absence> {
         let next = lives.get(at + 1);
         let until = next.map_or(window.to, |next| next.from);
         let (from, to) = window.clip((instance.to, until))?;
-        // Where no event tells of an end, and no time passed, there was none to tell of.
+        // Without an event that shows an end, and without time in between, there was no absence.
         let nothing = reason == Gone::Unknown && from == to;
         let back = next.is_some();
         let known = !matches!(reason, Gone::Left | Gone::Replaced | Gone::Unknown | Gone::Silent);
@@ -110,7 +110,7 @@ fn absences(window: Window, lives: &[Instance]) -> Vec<Absence> {
     lives.iter().enumerate().filter_map(absence).collect()
 }
 
-/// Where beats are missing within one life; what lies around an absence is told by that.
+/// The gaps within one life; an absence covers what is around it.
 fn gaps(window: Window, lives: &[Instance], summaries: &[&Summary], row: Option<&Member>) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let in_one_life = |(from, to): Between| lives.iter().any(|instance| instance.from <= from && to <= instance.to);

@@ -1,20 +1,21 @@
 //! Brings events into the cluster's order, with times that never go back, and finds what is missing.
 //!
-//! 1. The numbers of events decide their order, also across data sets: a new one begins above all numbers seen.
-//! 2. Where the server's clock was set back, what it said before counts as happened no later than what came after: the later
-//!    setting of the clock is believed.
+//! 1. The sequence numbers of events determine their order, even across data sets: a new data set begins above all numbers
+//!    seen.
+//! 2. If the server's clock was set back, times from before that are lowered to be no later than the times after it: the
+//!    later setting of the clock is trusted.
 //!
-//! Not here: what the events mean.
+//! Not here: the meaning of events.
 
 use super::{Between, Window};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
-/// A new data set begins at least so far above the numbers of the old one.
+/// The minimum by which the sequence numbers of a new data set exceed those of the old one.
 const LIFT: u64 = 1_000_000;
 
-/// See the module's text.
+/// Ordered events; see the head of this file.
 pub(super) struct Ordered {
     pub(super) events: Vec<ClusterEvent>,
     /// See [`super::Report::unrecorded`].

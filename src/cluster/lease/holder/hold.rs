@@ -1,9 +1,9 @@
-//! What a holder does while it holds a lease.
+//! The holder while it holds a lease.
 //!
-//! 1. Only pings count that were sent after the store confirmed the connection they were sent on.
-//! 2. A renewal names the connection that stands: the lease follows it, also across a change of the server process.
+//! 1. Only pings count that were sent after the store confirmed their connection.
+//! 2. A renewal names the current connection: the lease moves to it, even across a change of the server process.
 //!
-//! Not here: what came before (`wait.rs`) and what follows (`leave.rs`).
+//! Not here: waiting (`wait.rs`), giving the lease up (`leave.rs`).
 
 use super::leave::Then;
 use super::{Effect, End, Limits, News, Terms, Why};
@@ -15,35 +15,35 @@ use crate::cluster::protocol::{LeaseCall, Renewed, ServerId};
 use crate::cluster::time::{Moment, millis};
 use std::time::Duration;
 
-/// When the command is asked to end, and when it is killed: parts of the grace since the last answered ping was sent.
+/// When the command is asked to end, and when it is killed: fractions of the grace, since the last answered ping was sent.
 const GRACE_PARTS: (f64, f64) = (0.5, 0.8);
-/// The same for the lease since the last confirmed renewal was sent, less [`LEASE_SAFETY`].
+/// The same as fractions of the lease, since the last confirmed renewal was sent, less [`LEASE_SAFETY`].
 const LEASE_PARTS: (f64, f64) = (0.75, 0.9);
 
-/// A lease that this process was granted.
+/// A lease that was granted to this process.
 #[derive(Debug)]
 pub(super) struct Holding {
     pub(super) token: Term,
-    /// The grace that it follows; the record promises at least that.
+    /// The grace that this process follows; the record promises at least that.
     pub(super) grace: Duration,
-    /// Of the attempt that was granted: the proof that the lease is this process's.
+    /// The ticket of the attempt that was granted: the proof that the lease belongs to this process.
     ticket: Nonce,
     /// When the last confirmed grant or renewal was sent.
     confirmed: Moment,
     /// The connection that the store knows, since when, and the server process that confirmed it.
     pub(super) registered: Option<(Nonce, Moment, ServerId)>,
-    /// When the last answered ping was sent that counts.
+    /// When the last answered ping that counts was sent.
     ping: Option<Moment>,
     pub(super) renew_at: Moment,
-    /// Without an answered ping by then, the lease is given up.
+    /// Without an answered ping by this time, the lease is given up.
     confirm_by: Moment,
-    /// It shall be given up once the command is gone.
+    /// Whether the lease is given up once the command is gone.
     giving_up: bool,
     started: bool,
 }
 
 impl Holder {
-    /// The lease is this process's. `confirmed`: when what granted it was sent, at the earliest.
+    /// Takes a granted lease. `confirmed`: the earliest time at which the call that granted it may have been sent.
     pub(super) fn granted(
         &mut self,
         now: Moment,
@@ -53,7 +53,7 @@ impl Holder {
         registered: Option<(Nonce, ServerId)>,
     ) {
         let grace = grace.min(self.terms.grace);
-        self.effects.push(Effect::Say(News::Granted(token)));
+        self.effects.push(Effect::Report(News::Granted(token)));
         let renew_at = if registered.is_some() { confirmed + self.terms.ttl / 3 } else { now };
         self.phase = Phase::Holding(Holding {
             token,
@@ -87,7 +87,7 @@ impl Holder {
             let news = if holding.started { News::Again(token) } else { News::Started(token) };
             holding.started = true;
             self.running = true;
-            self.effects.push(Effect::Say(news));
+            self.effects.push(Effect::Report(news));
             self.effects.push(Effect::Start { token, limits });
         }
         self.renew_if_due(now);
@@ -121,7 +121,7 @@ impl Holder {
             Renewed::Until(_) => {
                 holding.confirmed = holding.confirmed.max(sent);
                 holding.renew_at = sent + self.terms.ttl / 3;
-                // The record has it; the cluster's may have become shorter since.
+                // The record has the stated grace; the cluster's may have become shorter since.
                 holding.grace = stated.min(self.terms.grace);
                 if holding.grace != self.terms.grace {
                     holding.renew_at = now;
@@ -159,7 +159,7 @@ impl Holder {
         }
     }
 
-    /// An answer showed the cluster's grace.
+    /// Takes the cluster's grace from an answer.
     pub(super) fn learn(&mut self, now: Moment, grace: Duration) {
         if grace == self.terms.grace {
             return;
@@ -190,10 +190,10 @@ impl Holder {
         }
     }
 
-    /// The guardian asked the command to end.
+    /// Called when the guardian asked the command to end.
     pub(super) fn terminating(&mut self) {
         if matches!(&self.phase, Phase::Holding(holding) if !holding.giving_up) {
-            self.effects.push(Effect::Say(News::Stopping(Why::Silence)));
+            self.effects.push(Effect::Report(News::Stopping(Why::Silence)));
         }
     }
 
@@ -202,7 +202,7 @@ impl Holder {
             && !holding.giving_up
         {
             holding.giving_up = true;
-            self.effects.push(Effect::Say(News::Stopping(Why::Drained)));
+            self.effects.push(Effect::Report(News::Stopping(Why::Drained)));
             if self.running {
                 self.effects.push(Effect::Stop(self.terms.patience));
             }
@@ -221,7 +221,7 @@ impl Holder {
         let Phase::Holding(holding) = &self.phase else { return };
         let (token, ticket) = holding.grant();
         if self.running {
-            self.effects.push(Effect::Say(News::Stopping(why)));
+            self.effects.push(Effect::Report(News::Stopping(why)));
             self.effects.push(Effect::Kill);
         }
         let then = if self.terms.exit_when_lost { Then::Exit(End::Lost(why)) } else { Then::Wait };
@@ -230,12 +230,12 @@ impl Holder {
 }
 
 impl Holding {
-    /// What this process gives the lease up by: its token, and the proof that it is its own.
+    /// The token of the lease, and the proof that it belongs to this process.
     pub(super) fn grant(&self) -> (Term, Nonce) {
         (self.token, self.ticket.clone())
     }
 
-    /// The moment at which the lease counts as lost unless something confirms it again.
+    /// When the lease counts as lost unless something confirms it again.
     pub(super) fn over_at(&self, terms: &Terms) -> Moment {
         let present = self.ping.map_or(self.confirm_by, |sent| sent + acting_time(self.grace));
         lease_deadline(self.confirmed, terms.ttl).min(present)

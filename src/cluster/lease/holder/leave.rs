@@ -1,9 +1,9 @@
-//! Giving a lease, or a place in the queue, up.
+//! Giving up a lease, or a place in the queue.
 //!
-//! 1. Nothing is given up while anything of the command is left.
-//! 2. Who ends does not wait long for Redis: the lease ends without it, too.
+//! 1. Nothing is given up while any part of the command is left.
+//! 2. A process that ends does not wait long for Redis: the lease ends without it, too.
 //!
-//! Not here: why it is given up (`holder.rs`).
+//! Not here: why it is given up (`hold.rs`, `wait.rs`).
 
 use super::wait::Waiting;
 use super::{Effect, End, News};
@@ -13,21 +13,21 @@ use crate::cluster::protocol::LeaseCall;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// How long an ending process waits for Redis to take the lease back.
+/// How long an ending process waits for Redis to confirm the release.
 const LAST_TRY: Duration = Duration::from_secs(3);
-/// When a call that failed is tried again.
+/// The pause before a failed call is repeated.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// What follows.
+/// What follows after giving up.
 #[derive(Debug)]
 pub(super) enum Then {
     /// Wait for the lease again.
     Wait,
-    /// End like this.
+    /// End in this way.
     Exit(End),
 }
 
-/// See the module's text.
+/// The state of giving up.
 #[derive(Debug)]
 pub(super) struct Leaving {
     token: Option<Term>,
@@ -35,7 +35,7 @@ pub(super) struct Leaving {
     then: Then,
     settled: bool,
     retry_at: Moment,
-    /// Set once the command is gone.
+    /// Set once the command is gone: when to stop waiting for Redis.
     give_up_at: Option<Moment>,
 }
 
@@ -58,7 +58,7 @@ impl Leaving {
 }
 
 impl Holder {
-    /// Gives up what this process has: a lease by its token and the ticket that was granted, or a place in the queue by its ticket.
+    /// Gives up what this process has: a lease by its token and the granted ticket, or a place in the queue by its ticket.
     pub(super) fn leave(&mut self, now: Moment, token: Option<Term>, ticket: Option<Nonce>, then: Then) {
         let settled = token.is_none() && ticket.is_none();
         let leaving = Leaving { token, ticket, then, settled, retry_at: now, give_up_at: None };
@@ -70,7 +70,7 @@ impl Holder {
             && !leaving.settled
         {
             leaving.settled = true;
-            let news = leaving.token.map(|token| Effect::Say(News::Released(token)));
+            let news = leaving.token.map(|token| Effect::Report(News::Released(token)));
             self.effects.extend(news);
         }
     }
@@ -84,8 +84,8 @@ impl Holder {
             leaving.then = Then::Exit(End::Code(code));
         }
         let give_up_at = *leaving.give_up_at.get_or_insert(now + LAST_TRY);
-        let in_vain = matches!(leaving.then, Then::Exit(_)) && now >= give_up_at;
-        if leaving.settled || in_vain {
+        let timed_out = matches!(leaving.then, Then::Exit(_)) && now >= give_up_at;
+        if leaving.settled || timed_out {
             match std::mem::replace(&mut leaving.then, Then::Wait) {
                 Then::Exit(end) => self.finish(end),
                 Then::Wait => {
@@ -99,7 +99,7 @@ impl Holder {
             let (token, ticket) = (leaving.token, leaving.ticket.clone());
             let call = match (token, ticket) {
                 (Some(token), ticket) => {
-                    // Any connection's name will do: the ticket is the proof.
+                    // The name of any connection will do: the ticket is the proof.
                     let presence = self.name();
                     LeaseCall::Release { name, token, owner: self.owner(presence), ticket }
                 }

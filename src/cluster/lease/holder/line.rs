@@ -1,21 +1,21 @@
-//! The presence connection of a holder or waiter: opened, pinged, opened again.
+//! The presence connection of a holder or waiter: opened, pinged, reopened.
 //!
-//! 1. Every connection has a name of its own; what is said of one says nothing about the next.
-//! 2. A holder pings three times a grace, a waiter only to notice a dead connection.
+//! 1. Every connection has a nonce of its own; a statement about one says nothing about the next.
+//! 2. A holder pings three times per grace, a waiter only to notice a dead connection.
 //!
-//! Not here: what an answered ping allows (`holder.rs`).
+//! Not here: what an answered ping allows (`hold.rs`).
 
 use super::Effect;
 use crate::cluster::ids::Nonce;
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// How long to wait before a connection that could not be opened is tried again.
+/// The pause before opening a connection is tried again.
 const REOPEN: Duration = Duration::from_millis(200);
 /// How often a waiter pings.
 const IDLE_PING: Duration = Duration::from_secs(5);
 
-/// See the module's text.
+/// The state of the presence connection.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     state: State,
@@ -33,7 +33,7 @@ enum State {
 }
 
 impl Line {
-    /// The connection that stands.
+    /// The current connection.
     pub(super) fn standing(&self) -> Option<&Nonce> {
         match &self.state {
             State::Up(nonce) => Some(nonce),
@@ -41,7 +41,7 @@ impl Line {
         }
     }
 
-    /// Opens or pings, as it is due.
+    /// Opens or pings, if that is due.
     pub(super) fn act(
         &mut self,
         now: Moment,
@@ -69,7 +69,7 @@ impl Line {
         }
     }
 
-    /// When [`Self::act`] has something to do next.
+    /// When [`Self::act`] is due next.
     pub(super) fn due(&self) -> Option<Moment> {
         match &self.state {
             State::Closed => Some(self.reopen_at),
@@ -84,7 +84,7 @@ impl Line {
         }
     }
 
-    /// False: it was not this connection.
+    /// Called when a connection is down; false: it was not the current one.
     pub(super) fn down(&mut self, now: Moment, nonce: &Nonce) -> bool {
         let wait = match &self.state {
             State::Up(up) if up == nonce => Duration::ZERO,
@@ -95,7 +95,7 @@ impl Line {
         true
     }
 
-    /// Whether this ping's answer is the standing connection's. `late`: the next ping follows at once.
+    /// Whether this pong belongs to the current connection. `late`: the next ping follows at once.
     pub(super) fn pong(&mut self, now: Moment, nonce: &Nonce, late: bool) -> bool {
         if self.standing() != Some(nonce) {
             return false;
@@ -107,12 +107,12 @@ impl Line {
         true
     }
 
-    /// Pings as soon as the one under way is answered.
+    /// Pings as soon as the current ping is answered.
     pub(super) fn ping_now(&mut self, now: Moment) {
         self.ping_at = self.ping_at.min(now);
     }
 
-    /// The connection is of no more use; another one is opened after a moment.
+    /// Abandons the connection; a new one is opened after a moment.
     pub(super) fn give_up(&mut self, now: Moment) -> Option<Effect> {
         let open = !matches!(self.state, State::Closed);
         *self = Self { reopen_at: now + REOPEN, ..Self::default() };

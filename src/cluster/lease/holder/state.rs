@@ -1,6 +1,6 @@
-//! The holder's state, and who takes which input.
+//! The holder's state, and the dispatch of inputs.
 //!
-//! 1. What has expired by the clock has expired before an input is looked at.
+//! 1. Expiry by the clock is processed before an input.
 //!
 //! Not here: holding (`hold.rs`), waiting (`wait.rs`), giving up (`leave.rs`), the connection (`line.rs`).
 
@@ -14,7 +14,7 @@ use crate::cluster::protocol::{Fault, LeaseCall, LeaseReply, Owner, ServerId};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
-/// See the module's text.
+/// The holder; see the head of `mod.rs`.
 #[derive(Debug)]
 pub struct Holder {
     pub(super) terms: Terms,
@@ -22,15 +22,15 @@ pub struct Holder {
     pub(super) line: Line,
     /// The call under way.
     pub(super) call: Option<LeaseCall>,
-    /// A command was started, and its end was not told yet.
+    /// Whether a command was started and has not ended.
     pub(super) running: bool,
-    /// The server process and the data set that answered last, and since when.
+    /// The server process and the data set of the latest answers, and since when they are the same.
     pub(super) served: Option<(ServerId, String, Moment)>,
-    /// The highest token that was seen.
+    /// The highest token seen.
     pub(super) token: u64,
-    /// This process was asked to end, with this exit code.
+    /// Set when this process was asked to end: the exit code.
     pub(super) quit: Option<u8>,
-    /// People were told that Redis does not answer.
+    /// Whether it was reported that Redis does not answer.
     pub(super) away: bool,
     pub(super) effects: Vec<Effect>,
     names: u64,
@@ -65,7 +65,7 @@ impl Holder {
         holder
     }
 
-    /// Takes what happened at `now`; returns what is to be done, in this order.
+    /// Processes an input that happened at `now`; returns the effects, in order.
     pub fn step(&mut self, now: Moment, input: Input) -> Vec<Effect> {
         self.expire(now);
         match input {
@@ -92,7 +92,7 @@ impl Holder {
         std::mem::take(&mut self.effects)
     }
 
-    /// When the next [`Input::Wake`] is due, at the latest.
+    /// The latest time for the next [`Input::Wake`].
     #[must_use]
     pub fn wake_at(&self) -> Option<Moment> {
         let phase = match &self.phase {
@@ -107,13 +107,13 @@ impl Holder {
         phase.into_iter().chain(self.line.due()).min()
     }
 
-    /// Whether all is over.
+    /// Whether the state machine has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
     }
 
-    /// A signal asks for the end; a second one does not wait for Redis.
+    /// A signal asks for the end; after a second one it does not wait for Redis.
     fn quit(&mut self, code: u8) {
         let again = self.quit.replace(code).is_some();
         if again && !self.running && !self.is_over() {
@@ -123,7 +123,7 @@ impl Holder {
 
     pub(super) fn name(&mut self) -> Nonce {
         self.names += 1;
-        // The random part is short enough for this to be a nonce.
+        // The random part is short enough that this is a valid nonce.
         Nonce::new(format!("{}-{}", self.terms.random, self.names)).unwrap_or_else(|_| self.terms.random.clone())
     }
 
@@ -142,13 +142,13 @@ impl Holder {
         self.effects.push(Effect::Finish(end));
     }
 
-    /// Redis did not answer: people are told once.
+    /// Redis did not answer: reports that once.
     pub(super) fn unanswered(&mut self, why: &str) {
         if !self.away {
             self.away = true;
-            self.effects.push(Effect::Say(super::News::Away(why.to_owned())));
+            self.effects.push(Effect::Report(super::News::Away(why.to_owned())));
         }
-        self.waited_in_vain(why);
+        self.wait_failed(why);
     }
 
     fn act(&mut self, now: Moment) {
@@ -212,7 +212,7 @@ impl Holder {
         {
             self.served = Some((server.clone(), epoch.clone(), now));
         }
-        // A connection that another server process confirmed, say a primary that was demoted, proves nothing to this one.
+        // A connection that another server process confirmed, for example a demoted primary, proves nothing to this one.
         if let Phase::Holding(holding) = &mut self.phase
             && holding.registered.take_if(|(_, _, known)| known != server).is_some()
         {
@@ -236,7 +236,7 @@ impl Holder {
             return;
         }
         if let Phase::Holding(holding) = &mut self.phase {
-            // What its answered pings allow stays allowed.
+            // What its answered pings allow remains allowed.
             holding.registered = None;
         }
     }
@@ -248,7 +248,7 @@ impl Holder {
         self.ask_now(now);
     }
 
-    /// A new connection stands: the store has to know it.
+    /// A new connection is up: the store must know it.
     fn ask_now(&mut self, now: Moment) {
         match &mut self.phase {
             Phase::Holding(holding) => holding.renew_at = holding.renew_at.min(now),

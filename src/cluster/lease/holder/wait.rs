@@ -1,13 +1,14 @@
-//! Waiting for a lease that another holds.
+//! The holder while it waits for a lease that another process holds.
 //!
-//! 1. Everybody queues once, under a ticket, and sleeps until it is called. Asking again with the ticket keeps the place.
-//! 2. The first one in the queue watches a holder that is bound to a presence, four times a grace. It claims the lease once
-//!    that presence was seen gone for the grace and 5 % more, or the record was unchanged for its TTL and 5 % more, by its
-//!    own clock. Grace and TTL are those of the holder's record. The store checks again that what was seen is still so, and for
-//!    long enough.
-//! 3. What was seen on one server process says nothing about another.
+//! 1. Every waiter queues once, under a ticket, and sleeps until it is notified. Asking again with the ticket keeps its
+//!    place.
+//! 2. The first waiter in the queue watches a holder with a presence four times per grace. It claims the lease once that
+//!    presence was gone for the grace and 5 % more, or the record was unchanged for its TTL and 5 % more, by its own clock.
+//!    Grace and TTL are those of the holder's record. The store checks again that the observation still holds, and that it
+//!    lasted long enough.
+//! 3. An observation on one server process says nothing about another.
 //!
-//! Not here: what follows a grant (`holder.rs`).
+//! Not here: holding (`hold.rs`).
 
 use super::leave::Then;
 use super::{Effect, End, News, Wait};
@@ -20,28 +21,28 @@ use crate::cluster::protocol::{
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 
-/// How long a waiter sleeps at most before it looks whether it was forgotten.
+/// The longest sleep of a waiter; after it, the waiter checks whether it was forgotten.
 const SLOW_LOOK: Duration = Duration::from_secs(5);
-/// When a call that failed is tried again.
+/// The pause before a failed call is repeated.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often a draining node's wrapper asks whether it may again.
+/// How often a waiter of a draining node asks whether draining has ended.
 const DRAINING: Duration = Duration::from_secs(1);
 
-/// See the module's text.
+/// The state of waiting.
 #[derive(Debug)]
 pub(super) struct Waiting {
     ticket: Nonce,
-    /// The place in the queue, once it is known.
+    /// The place in the queue, once known.
     before: Option<u64>,
     ask_at: Moment,
     watch_at: Option<Moment>,
-    /// No claim is made before, so that a refused one is not repeated at once.
+    /// The earliest time of the next claim, so that a refused claim is not repeated at once.
     claim_after: Moment,
-    /// When the first call was sent whose answer was lost: it may have been granted.
+    /// When the first call without an answer was sent: it may have been granted.
     unanswered: Option<Moment>,
     observation: HolderObservation,
     told: Option<News>,
-    /// When an unwilling waiter asked first.
+    /// When a waiter that does not want to wait asked first.
     began: Option<Moment>,
 }
 
@@ -98,7 +99,7 @@ impl Holder {
             return self.act_leaving(now);
         }
         if matches!(self.terms.wait, Wait::Until(at) if at <= now) {
-            let end = self.in_vain();
+            let end = self.end_without_lease();
             self.leave(now, None, ticket, Then::Exit(end));
             return self.act_leaving(now);
         }
@@ -112,8 +113,8 @@ impl Holder {
         }
     }
 
-    /// What an end without the lease is called.
-    fn in_vain(&self) -> End {
+    /// The end of a wait without the lease.
+    fn end_without_lease(&self) -> End {
         let Phase::Waiting(waiting) = &self.phase else { return End::Held(None) };
         match &waiting.told {
             Some(News::Draining) => End::Draining,
@@ -134,7 +135,7 @@ impl Holder {
         let Phase::Waiting(waiting) = &mut self.phase else { return };
         waiting.began = waiting.began.or(Some(now));
         waiting.claim_after = now + self.terms.grace / 4;
-        // Unless the answer says otherwise: no claim is repeated at once.
+        // The answer may set an earlier time; a claim is not repeated at once.
         waiting.ask_at = now + SLOW_LOOK;
         let acquire = Acquire {
             name: self.terms.name.clone(),
@@ -168,10 +169,10 @@ impl Holder {
         let soon = reply.again.unwrap_or(SLOW_LOOK).clamp(Duration::from_millis(10), SLOW_LOOK);
         match reply.outcome {
             Acquired::Granted { token, again, .. } => {
-                // A grant that is told again may have been made by the first call whose answer was lost.
+                // A repeated grant may have been made by the first call whose answer was lost.
                 let confirmed = if again { waiting.unanswered.unwrap_or(sent).min(sent) } else { sent };
                 let standing = asked.owner.presence.filter(|nonce| !again && self.line.standing() == Some(nonce));
-                // The record's, where it tells: an earlier call of this ticket may have stated another one.
+                // The grace in the record, if it is there: an earlier call of this ticket may have stated another one.
                 let told = reply.record.as_ref().map_or(asked.grace, |record| record.grace.min(asked.grace));
                 let grace = if told.is_zero() { asked.grace } else { told };
                 let standing = standing.map(|nonce| (nonce, server));
@@ -180,7 +181,7 @@ impl Holder {
             Acquired::Queued { before } => {
                 waiting.unanswered = None;
                 waiting.before = Some(before);
-                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.observe(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 waiting.watch_later(now, grace);
                 let news = News::Waiting { holder: waiting.holder(), before };
@@ -188,7 +189,7 @@ impl Holder {
             }
             Acquired::Refused(why) => {
                 waiting.unanswered = None;
-                waiting.observation.see(now, reply.now, reply.record.as_ref(), &server);
+                waiting.observation.observe(now, reply.now, reply.record.as_ref(), &server);
                 waiting.ask_at = now + soon;
                 self.refused(now, why);
             }
@@ -217,10 +218,12 @@ impl Holder {
                 self.effects.extend(close);
             }
             Refusal::NoMember(_) => {
-                self.finish(End::Refused("the store takes this process for a member, which it is not".to_owned()));
+                self.finish(End::Refused(
+                    "the store treats this process as a member, although it is not one".to_owned(),
+                ));
             }
             Refusal::Leadership => {
-                let why = "the lease named leader is the leadership, which is elected; choose another name";
+                let why = "the lease name leader is reserved for the elected leadership; choose another name";
                 self.finish(End::Refused(why.to_owned()));
             }
         }
@@ -229,13 +232,13 @@ impl Holder {
     pub(super) fn watched(&mut self, now: Moment, at: ServerTime, record: Option<LeaseRecord>, server: &ServerId) {
         let grace = self.terms.grace;
         let Phase::Waiting(waiting) = &mut self.phase else { return };
-        waiting.observation.see(now, at, record.as_ref(), server);
+        waiting.observation.observe(now, at, record.as_ref(), server);
         waiting.watch_later(now, grace);
         if waiting.observation.record().is_none() {
-            // Vacant: it is kept for somebody, most likely for this process.
+            // Vacant: it is reserved for a waiter, most likely for this one.
             waiting.ask_now(now);
         } else if record.is_some_and(|record| !record.same_server) {
-            // The server itself knows when a lease of an earlier process may be taken.
+            // Only the server knows when a lease of an earlier process may be taken.
             waiting.ask_at = waiting.ask_at.min(now + grace / 4);
         }
     }
@@ -248,8 +251,8 @@ impl Holder {
         }
     }
 
-    /// Redis did not answer: who does not want to wait ends.
-    pub(super) fn waited_in_vain(&mut self, why: &str) {
+    /// Redis did not answer: a waiter that does not want to wait ends.
+    pub(super) fn wait_failed(&mut self, why: &str) {
         if matches!(self.phase, Phase::Waiting(_)) && self.terms.wait == Wait::Not {
             self.finish(End::Away(why.to_owned()));
         }
@@ -263,7 +266,7 @@ impl Holder {
             };
             if !same {
                 waiting.told = Some(news.clone());
-                self.effects.push(Effect::Say(news));
+                self.effects.push(Effect::Report(news));
             }
         }
     }
@@ -274,13 +277,14 @@ impl Waiting {
         self.observation.holder().cloned()
     }
 
-    /// What the first one in the queue may claim, and when.
+    /// What the first waiter in the queue may claim, and when.
     fn claim(&self) -> Option<Claimable> {
         let claimable = self.observation.claimable().filter(|_| self.before == Some(0))?;
         Some(Claimable { at: claimable.at.max(self.claim_after), ..claimable })
     }
 
-    /// The first one watches a holder that is bound to a presence closely; all others sleep until they are called.
+    /// Plans the next check: the first waiter watches a holder with a presence closely; all others sleep until they are
+    /// notified.
     fn watch_later(&mut self, now: Moment, grace: Duration) {
         let first = self.before == Some(0);
         let close = self.observation.by_presence();

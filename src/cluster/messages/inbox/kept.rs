@@ -1,11 +1,12 @@
-//! What a store on disk knows, taken into an inbox: at its beginning, or later, when another process gave the store up.
+//! Takes the state of a store on disk into an inbox: at its beginning, or later, when another process gave up the store.
 //!
-//! 1. (S2) What the store's cursor, ranges and marks cover is not offered again, also where this inbox read it before it had the store.
-//! 2. A node's own messages are those of its store, of the stores that this one took over, and those from the id that it has now: an
-//!    id that it had before may be another process's.
+//! 1. (S2) Messages that the store's cursor, ranges and marks cover are not offered again, even if this inbox read them
+//!    before it had the store.
+//! 2. A node's own messages are those of its store, those of the stores that it imported, and those from its current id: an
+//!    id that it had before may belong to another process.
 //!
-//! 3. (S1) A store whose cursor lies before this data set shows what was lost, and that its client has had nothing of this one, whoever
-//!    else received under the id meanwhile.
+//! 3. (S1) A store whose cursor is before this data set shows what was lost, and that its client has received nothing of
+//!    this data set, whatever another process received under the id in the meantime.
 //!
 //! Not here: the store (`crate::engine::messages::outbox`).
 
@@ -15,21 +16,21 @@ use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::Entry;
 use std::collections::BTreeMap;
 
-/// See the module's text.
+/// The state of a store on disk, as far as an inbox needs it.
 #[derive(Debug, Clone, Default)]
 pub struct Kept {
-    /// Producers of this node's own messages.
+    /// The producers of this node's own messages.
     pub own: Vec<Producer>,
     /// The producers' sequences that were acknowledged.
     pub marks: BTreeMap<Producer, u64>,
-    /// Up to where clients acknowledged, and in which data set.
+    /// The position that clients acknowledged, and its data set.
     pub cursor: Option<(MessageSeq, String)>,
-    /// What belongs to that cursor.
+    /// The details of that cursor.
     pub place: Option<Place>,
 }
 
 impl Inbox {
-    /// Messages of these producers are this node's own, too.
+    /// Adds producers of this node's own messages.
     pub fn owns(&mut self, producers: impl IntoIterator<Item = Producer>) {
         for producer in producers {
             if !self.own.contains(&producer) {
@@ -46,7 +47,7 @@ impl Inbox {
         self.own.contains(&entry.producer) || self.ids.first() == Some(&entry.from)
     }
 
-    /// The store on disk came later than the membership: what it knows was meant for this inbox. True: reading goes on further back.
+    /// Takes the state of a store that came later than the membership. True: reading continues at an earlier position.
     pub fn adopt(&mut self, kept: Kept) -> bool {
         self.own = Vec::new();
         self.owns(kept.own);
@@ -80,7 +81,7 @@ impl Inbox {
         false
     }
 
-    /// An earlier process acknowledged up to here.
+    /// Takes an acknowledgement of an earlier process.
     fn cover(&mut self, cursor: MessageSeq) {
         if cursor > self.acknowledged {
             self.acknowledged = cursor;
@@ -89,7 +90,7 @@ impl Inbox {
         }
     }
 
-    /// Drops what waits and is not to be kept.
+    /// Removes waiting items that `keep` rejects.
     pub(super) fn keep_items(&mut self, keep: impl Fn(&Item) -> bool) {
         self.items.retain(keep);
         self.bytes = self.items.iter().map(Item::bytes).sum();

@@ -1,26 +1,28 @@
-//! Up to which of its sequences each producer's messages are known, so that one that stands in the stream twice is taken once.
+//! The marks of producers: up to which sequence the messages of each are known, so that a message that is in the stream
+//! twice is taken once.
 //!
-//! 1. (S1) What was read and then given up unacknowledged, to be read again, is not known: should the stream lose it before that, the
-//!    producer sends it again, and it must be taken.
-//! 2. (S2) What was acknowledged stays known.
-//! 3. (S2) Where the stream is read again under another id, a mark of the id before says nothing about a message for one node. About a
-//!    message for everybody it does: one that was acknowledged before Redis lost it, and was sent again, is not offered again.
+//! 1. (S1) A message that was read, given up unacknowledged, and is to be read again is not known: if the stream loses it
+//!    before that, the producer sends it again, and it must be taken.
+//! 2. (S2) An acknowledged message stays known.
+//! 3. (S2) When the stream is read again under another id, the marks of the previous id say nothing about a message for one
+//!    node. They do for a message to all: one that was acknowledged before Redis lost it, and was sent again, is not
+//!    offered again.
 //!
-//! Not here: which messages are for this node (`super`), keeping marks on disk (`crate::engine::messages::outbox`).
+//! Not here: which messages are for this node (`super`), saving marks on disk (`crate::engine::messages::outbox`).
 
 use crate::cluster::messages::message::Producer;
 use std::collections::BTreeMap;
 
-/// See the module's text.
+/// The marks of an inbox; see the head of this file.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     read: BTreeMap<Producer, u64>,
     acknowledged: BTreeMap<Producer, u64>,
     /// The part of `acknowledged` that is not on disk yet.
     fresh: BTreeMap<Producer, u64>,
-    /// The first and the last sequence of each producer that this process had acknowledged, of the messages for everybody.
+    /// The first and the last sequence of each producer that this process had acknowledged, of messages to all.
     had: BTreeMap<Producer, (u64, u64)>,
-    /// `had` at the end of the data set before: what it names may only stand in the stream as a copy.
+    /// The value of `had` at the end of the previous data set: such a message can only be a copy in the stream.
     had_before: BTreeMap<Producer, (u64, u64)>,
 }
 
@@ -32,7 +34,7 @@ fn raise(marks: &mut BTreeMap<Producer, u64>, producer: &Producer, own: u64) {
 }
 
 impl Marks {
-    /// `kept` was acknowledged to earlier processes.
+    /// Marks from sequences that earlier processes acknowledged.
     pub(super) fn new(kept: BTreeMap<Producer, u64>) -> Self {
         Self { read: kept.clone(), acknowledged: kept, ..Self::default() }
     }
@@ -42,12 +44,12 @@ impl Marks {
         self.read.get(producer).is_some_and(|mark| own <= *mark)
     }
 
-    /// The message was read.
+    /// Marks a message as read.
     pub(super) fn read(&mut self, producer: &Producer, own: u64) {
         raise(&mut self.read, producer, own);
     }
 
-    /// A message for everybody was offered and acknowledged.
+    /// Marks a message to all as offered and acknowledged.
     pub(super) fn have(&mut self, producer: &Producer, own: u64, lost: bool) {
         for spans in std::iter::once(&mut self.had).chain(lost.then_some(&mut self.had_before)) {
             let span = spans.entry(producer.clone()).or_insert((own, own));
@@ -55,23 +57,23 @@ impl Marks {
         }
     }
 
-    /// The data set is another one.
+    /// Begins another data set.
     pub(super) fn begin_data_set(&mut self) {
         self.had_before.clone_from(&self.had);
     }
 
-    /// Whether this message for everybody was acknowledged in a data set before.
+    /// Whether this message to all was acknowledged in an earlier data set.
     pub(super) fn had_before(&self, producer: &Producer, own: u64) -> bool {
         self.had_before.get(producer).is_some_and(|(first, last)| (*first..=*last).contains(&own))
     }
 
-    /// The message was acknowledged.
+    /// Marks a message as acknowledged.
     pub(super) fn acknowledge(&mut self, producer: &Producer, own: u64) {
         raise(&mut self.acknowledged, producer, own);
         raise(&mut self.fresh, producer, own);
     }
 
-    /// A store on disk says what was acknowledged.
+    /// Adds the acknowledged sequences of a store on disk.
     pub(super) fn adopt(&mut self, kept: BTreeMap<Producer, u64>) {
         for (producer, own) in kept {
             raise(&mut self.acknowledged, &producer, own);
@@ -79,22 +81,22 @@ impl Marks {
         }
     }
 
-    /// A store on disk says what was acknowledged; all else is read again.
+    /// Replaces the marks by the acknowledged sequences of a store on disk; everything else is read again.
     pub(super) fn replace(&mut self, kept: BTreeMap<Producer, u64>) {
         (self.read, self.acknowledged) = (kept.clone(), kept);
     }
 
-    /// What waited is read again.
+    /// Forgets what is only read: it is read again.
     pub(super) fn read_again(&mut self) {
         self.read.clone_from(&self.acknowledged);
     }
 
-    /// What was acknowledged since the last call, to be kept.
+    /// The sequences acknowledged since the last call, to be saved.
     pub(super) fn take_fresh(&mut self) -> BTreeMap<Producer, u64> {
         std::mem::take(&mut self.fresh)
     }
 
-    /// Could not be kept.
+    /// Takes back sequences that could not be saved.
     pub(super) fn return_fresh(&mut self, marks: BTreeMap<Producer, u64>) {
         for (producer, own) in marks {
             raise(&mut self.fresh, &producer, own);

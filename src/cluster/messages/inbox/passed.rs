@@ -1,35 +1,35 @@
-//! Going on under another id: what was had under the one before, and what is still to come under the one that was taken.
+//! Continuing under another node id: what was received under the previous id, and what is still to come under the new one.
 //!
-//! 1. (S1) Everything for the id that was taken is offered from where its receiving stood, also what this inbox read past.
+//! 1. (S1) Everything for the new id is offered from where its receiving had stopped, even if this inbox has read past it.
 //! 2. (S2) What was acknowledged under either id is not offered again.
 //!
-//! Not here: taking and offering (`super`), keeping it on disk (`crate::engine::messages::outbox`).
+//! Not here: taking and offering (`super`), saving the ranges on disk (`crate::engine::messages::outbox`).
 
 use super::{Inbox, Item};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::message::Message;
 use serde::{Deserialize, Serialize};
 
-/// How many ranges are kept.
+/// The maximum number of ranges.
 const MAX_PASSED: usize = 16;
 
-/// Positions that were acknowledged under other ids than those that are received for now.
+/// A range of positions that were acknowledged under other ids than the current ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passed {
-    /// Behind this position.
+    /// The position before the range.
     pub after: MessageSeq,
-    /// Up to this one.
+    /// The last position of the range.
     pub to: MessageSeq,
-    /// Under which ids.
+    /// The ids under which they were acknowledged.
     pub ids: Vec<NodeId>,
-    /// What was for one of these ids, too, only behind `after`.
+    /// Whether messages to one of these ids count only after `after`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
 }
 
 impl Passed {
-    /// Whether a message was acknowledged under these ids: one for everybody since receiving began there, one for them mostly at any
-    /// time.
+    /// Whether a message was acknowledged under these ids: a message to all if it came after receiving began there, a
+    /// message to one of them mostly at any time.
     pub(super) fn covers(&self, seq: MessageSeq, message: &Message) -> bool {
         let behind = self.after < seq;
         let mine = |to: &Vec<NodeId>| (behind || !self.strict) && to.iter().any(|id| self.ids.contains(id));
@@ -37,10 +37,10 @@ impl Passed {
     }
 }
 
-/// Where an inbox stands besides its cursor; kept with it.
+/// The details of an inbox's position besides its cursor; saved with the cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// The id that the cursor is of.
+    /// The id that the cursor belongs to.
     pub owner: NodeId,
     /// Where receiving began under its ids.
     pub began: MessageSeq,
@@ -59,14 +59,14 @@ pub(super) struct Before {
 }
 
 impl Inbox {
-    /// Where it stands besides its cursor.
+    /// The details of the current position.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         let owner = self.ids.first()?.clone();
         Some(Place { owner, began: self.began, passed: self.passed.clone() })
     }
 
-    /// An earlier process kept this beside a cursor of the same data set, which was `kept` then.
+    /// Takes the details that an earlier process saved with a cursor of the same data set; `kept` is that cursor.
     pub fn resume(&mut self, place: Place, kept: MessageSeq) {
         self.passed.extend(place.passed);
         if self.ids.contains(&place.owner) {
@@ -77,22 +77,24 @@ impl Inbox {
         self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked, MessageSeq::max);
     }
 
-    /// Goes on under other ids, the first of which was known: its receiving stood at `stood`, and had begun at `began`, where that is
-    /// known. Reads on from the earlier of both positions.
+    /// Continues under other ids, of which the first was known: its receiving had stopped at `stood`, and had begun at
+    /// `began`, if known. Continues to read at the earlier of both positions.
     pub fn rename(&mut self, ids: Vec<NodeId>, stood: MessageSeq, began: Option<MessageSeq>) {
         let taken = ids.iter().filter(|id| !self.ids.contains(id)).cloned().collect();
         let own = std::mem::replace(&mut self.ids, ids);
         let at = self.acknowledged;
         let read = self.read;
-        // What was for everybody before it began there was not had; where nobody knows, none of it was.
+        // Messages to all from before receiving began there were not received; if the beginning is unknown, none of them
+        // was.
         let began = began.map_or(stood, |began| began.clamp(at.min(stood), stood));
         self.pass(Passed { after: began, to: stood, ids: taken, strict: false });
         self.go_back(stood.min(at), own, false);
-        // Read anew: what was read for the ids before left out what is for the one that was taken.
+        // Read again: reading for the previous ids left out the messages for the new id.
         self.unmarked = self.unmarked.max(read);
     }
 
-    /// Reads on from an earlier position; what was acknowledged under these ids meanwhile does not come again.
+    /// Continues to read at an earlier position; messages acknowledged under these ids in the meantime are not offered
+    /// again.
     pub(super) fn go_back(&mut self, from: MessageSeq, ids: Vec<NodeId>, strict: bool) {
         let at = self.acknowledged;
         if !strict || self.began < at {
@@ -114,8 +116,8 @@ impl Inbox {
         self.passed.iter().any(|passed| passed.covers(seq, message))
     }
 
-    /// A client acknowledges what was offered before a rename: that ends there, and nothing for the id that was taken is passed
-    /// over by it. False: it was not offered then.
+    /// Takes the acknowledgement of an offer from before a rename: it covers only that offer, and no message to the new id.
+    /// False: the cursor was not offered then.
     pub(super) fn acknowledge_before(&mut self, cursor: MessageSeq) -> bool {
         let Some(before) = self.before.clone().filter(|before| cursor <= before.offered) else { return false };
         self.pass(Passed { after: before.began, to: cursor, ids: before.ids, strict: before.strict });
@@ -128,7 +130,7 @@ impl Inbox {
         true
     }
 
-    /// They are kept when the cursor has reached them, too: a later rename may go back before them.
+    /// Adds a range. Ranges are kept even when the cursor has reached them: a later rename may go back before them.
     fn pass(&mut self, passed: Passed) {
         if passed.after > passed.to {
             return;

@@ -1,14 +1,14 @@
-//! One spool file: a head, then records one behind the other, each with its length and a checksum.
+//! One spool file: a head, then records one after the other, each with its length and a checksum.
 //!
 //! ```text
-//! "clawsp01" · where the first unconfirmed record begins (8 bytes, twice) │ length (4) · checksum (4) · JSON │ …
+//! "clawsp01" · position of the first unconfirmed record (8 bytes, twice) │ length (4) · checksum (4) · JSON │ …
 //! ```
 //!
-//! 1. A file belongs to the process that has it locked; the lock ends with that process, however it dies.
-//! 2. No content of a file makes the process panic: what does not read back ends the file, and the file is set aside.
-//! 3. A record is in the page cache when `append` returns: it survives the death of the process, not a power cut.
+//! 1. A file belongs to the process that has locked it; the lock ends with that process, however it dies.
+//! 2. No content of a file makes the process panic: a record that cannot be read ends the file, and the file is set aside.
+//! 3. When `append` returns, the record is in the page cache: it survives the death of the process, not a power cut.
 //!
-//! Not here: which files there are, and what is in the records (`mod.rs`).
+//! Not here: the set of files, and the content of records (`mod.rs`).
 
 use super::super::super::state_dir::checksum::checksum;
 use super::super::super::state_dir::{StateError, make_folder, private_file};
@@ -18,28 +18,28 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"clawsp01";
-/// What spool files of all formats begin with; two digits follow.
+/// The beginning of spool files of all formats; two digits follow.
 const FAMILY: &[u8] = b"clawsp";
-/// Where the first record begins.
+/// The position of the first record.
 const BODY: u64 = 24;
-/// Length and checksum.
+/// The bytes before each record: its length and its checksum.
 const HEAD: u64 = 8;
-/// The longest record that is believed.
+/// The maximum length of a record; a longer one counts as damage.
 const LONGEST: u64 = 16 << 20;
 
-/// See the module's text.
+/// An open spool file, locked by this process.
 #[derive(Debug)]
 pub(super) struct SpoolFile {
     path: PathBuf,
     file: File,
     end: u64,
-    /// Something behind the last good record does not read back.
+    /// Whether something after the last good record cannot be read.
     damaged: bool,
-    /// It holds what only a newer version can read.
+    /// Whether it contains records that only a newer version can read.
     newer: bool,
 }
 
-/// Where a record lies.
+/// The position of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     offset: u64,
@@ -53,7 +53,7 @@ impl Place {
 }
 
 impl SpoolFile {
-    /// Opens a file, or begins one. `None`: another process has it, or had it and removed it.
+    /// Opens a file, or creates it. `None`: another process has locked it, or has removed it.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, StateError> {
         let file = private_file::open(path)?;
         if file.try_lock().is_err() {
@@ -71,14 +71,14 @@ impl SpoolFile {
         Ok(Some(opened))
     }
 
-    /// The unconfirmed records, each given to `take`, which says whether it makes sense. One that is whole and makes none is of a
-    /// newer version and is passed over; what is behind one that is not whole is not looked at any more.
+    /// Reads the unconfirmed records and gives each to `take`, which returns whether it can be decoded. An intact record
+    /// that cannot be decoded is from a newer version and is skipped; everything after a broken record is ignored.
     pub(super) fn load(&mut self, mut take: impl FnMut(Place, &[u8]) -> bool) -> Result<(), StateError> {
         if self.is_newer().map_err(|error| StateError::io(&self.path, &error))? {
             return Err(StateError::Io {
                 path: self.path.clone(),
                 detail: "a newer version wrote it".to_owned(),
-                remedy: "it stays for that version",
+                remedy: "run that version to record its heartbeats",
                 full: false,
             });
         }
@@ -92,11 +92,12 @@ impl SpoolFile {
                     self.newer |= !take(place, &bytes);
                     offset = place.end();
                 }
-                // A process that dies while it writes leaves half a record at the end; that one was never promised.
+                // A process that dies while it writes leaves an incomplete record at the end; no caller was promised that
+                // one.
                 Ok(Found::Half) => {
                     tracing::warn!(
-                        path = %self.path.display(), bytes = self.end - offset,
-                        "the spool ends in an incomplete record, which is removed: a process ended while it wrote, or the file is damaged"
+                        file = %self.path.display(), bytes = self.end - offset,
+                        "removed an incomplete record at the end of a history spool file: a process ended while it was writing, or the file is damaged"
                     );
                     self.end = offset;
                     return self.file.set_len(offset).map_err(|error| StateError::io(&self.path, &error));
@@ -121,7 +122,7 @@ impl SpoolFile {
         }
     }
 
-    /// Where the first unconfirmed record begins; `None`: this is no spool file.
+    /// The position of the first unconfirmed record; `None`: this is not a spool file.
     fn begin(&self) -> io::Result<Option<u64>> {
         let mut head = [0; 24];
         match self.file.read_exact_at(&mut head, 0) {
@@ -133,7 +134,7 @@ impl SpoolFile {
             return Ok(None);
         }
         let (first, again) = (number(8), number(16));
-        // Half a head: everything is there still, and whoever has a record already is asked before it is brought again.
+        // Half of the head was written: treat every record as unconfirmed; the store recognizes those that it has.
         Ok(Some(if first == again && (BODY..=self.end).contains(&first) { first } else { BODY }))
     }
 
@@ -159,7 +160,7 @@ impl SpoolFile {
         Ok(Found::Record(Place { offset, length }, bytes))
     }
 
-    /// Adds a record; on failure the file is as it was before.
+    /// Appends a record; on failure the file is unchanged.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<Place> {
         let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut record = Vec::with_capacity(bytes.len() + 8);
@@ -168,7 +169,8 @@ impl SpoolFile {
         record.extend(bytes);
         let place = Place { offset: self.end, length: u64::from(length) };
         if let Err(error) = self.file.write_all_at(&record, place.offset) {
-            // Where this fails too, half a record stays at the end, which the next process cuts off, and this one writes over.
+            // If this fails too, an incomplete record stays at the end: the next process removes it, and this one
+            // overwrites it.
             let _ = self.file.set_len(self.end);
             return Err(error);
         }
@@ -176,7 +178,7 @@ impl SpoolFile {
         Ok(place)
     }
 
-    /// Reads a record back; `None`: it is not what was written.
+    /// Reads a record again; `None`: it differs from what was written.
     pub(super) fn read(&self, place: Place) -> Option<Vec<u8>> {
         match self.record_at(place.offset) {
             Ok(Found::Record(found, bytes)) if found == place => Some(bytes),
@@ -184,13 +186,13 @@ impl SpoolFile {
         }
     }
 
-    /// All records up to this one are confirmed.
+    /// Marks all records up to this one as confirmed.
     pub(super) fn confirm(&self, last: Place) -> io::Result<()> {
         let begin = last.end().to_le_bytes();
         self.file.write_all_at(&[begin, begin].concat(), 8)
     }
 
-    /// Nothing in it is needed any more.
+    /// Removes all records; none of them is needed any more.
     pub(super) fn clear(&mut self) -> Result<(), StateError> {
         let failed = |error: io::Error| StateError::io(&self.path, &error);
         let begin = BODY.to_le_bytes();
@@ -200,7 +202,7 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// How long the file is, in bytes.
+    /// The length of the file, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.end
     }
@@ -209,20 +211,20 @@ impl SpoolFile {
         self.damaged
     }
 
-    /// Whether it holds what only a newer version can read.
+    /// Whether it contains records that only a newer version can read.
     pub(super) fn newer(&self) -> bool {
         self.newer
     }
 
-    /// Whether somebody removed or replaced the file while it was open.
+    /// Whether the file was removed or replaced while it was open.
     fn is_removed(&self) -> bool {
         private_file::is_astray(&self.file, &self.path)
     }
 
-    /// Writes a removed file to its place again, with all that is in it.
+    /// Writes a removed file to its path again, with its full content.
     fn put_back(&mut self) -> Result<(), StateError> {
         let file = private_file::put_back(&self.file, &self.path)?;
-        // Nobody else opens a file between these two: its name has this process's in it.
+        // No other process opens a file between these two calls: its name contains this process's.
         let _ = file.try_lock();
         self.file = file;
         Ok(())
@@ -232,7 +234,7 @@ impl SpoolFile {
         &self.path
     }
 
-    /// Ends the file: removes it, or sets a damaged one aside; where to.
+    /// Ends the file: removes it, or sets it aside if it is damaged; returns the new path.
     pub(super) fn end(self) -> Result<Option<PathBuf>, StateError> {
         if self.damaged || self.newer {
             return private_file::set_aside(&self.path, if self.damaged { "corrupt" } else { "newer" }).map(Some);
@@ -242,7 +244,7 @@ impl SpoolFile {
     }
 }
 
-/// Writes the files that somebody removed to their places in this folder again.
+/// Writes files that were removed to their paths in this folder again.
 pub(super) fn put_back<'f>(files: impl Iterator<Item = &'f mut SpoolFile>, folder: &Path) -> Result<(), StateError> {
     for file in files.filter(|file| file.is_removed()) {
         if let Some(cluster) = folder.parent() {
@@ -250,7 +252,7 @@ pub(super) fn put_back<'f>(files: impl Iterator<Item = &'f mut SpoolFile>, folde
         }
         private_file::guarded_folder(folder)?;
         file.put_back()?;
-        tracing::warn!(path = %file.path.display(), "a spool file of the history was removed; it is written again");
+        tracing::warn!(file = %file.path.display(), "a history spool file was removed; writing it again");
     }
     Ok(())
 }

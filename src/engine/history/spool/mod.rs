@@ -1,13 +1,13 @@
-//! What waits to be recorded, in order: on disk, so that it outlives the process, and in memory where the disk refuses.
+//! The queue of unrecorded samples: on disk, so that it survives the process, and in memory if the disk fails.
 //!
-//! 1. What is taken in is confirmed in the same order; nothing is confirmed twice.
-//! 2. The files of this host together take [`MOST_BYTES`] at most, what waits in memory alone [`MOST_IN_MEMORY`] samples;
-//!    what does not fit is refused, and its number told.
-//! 3. Files that other processes left behind are taken over, [`MOST_OPEN`] at a time, and come first. Whether their samples
-//!    were recorded is not known.
-//! 4. Every call blocks on the disk and runs on a blocking thread.
+//! 1. Entries are confirmed in the order in which they were added; none is confirmed twice.
+//! 2. The files of this host use at most [`MOST_BYTES`] in all, and samples that are only in memory at most
+//!    [`MOST_IN_MEMORY`]; further samples are refused, and their number is reported.
+//! 3. Files that other processes left behind are taken over, at most [`MOST_OPEN`] at a time, and come first. It is unknown
+//!    whether their samples were recorded.
+//! 4. Every call blocks on the disk, and runs on a blocking thread.
 //!
-//! Not here: the files (`file.rs`), when something is recorded (`super::recorder`).
+//! Not here: the files (`file.rs`), recording (`super::recorder`).
 
 mod file;
 #[cfg(any(test, feature = "fuzz"))]
@@ -24,17 +24,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How many bytes the spool files take at most.
+/// The maximum size of all spool files of this host, in bytes.
 pub(super) const MOST_BYTES: u64 = 64 << 20;
-/// How many files of other processes are open at once: each takes one of the few that a process may have open.
+/// The maximum number of open files of other processes: a process may have only few files open.
 const MOST_OPEN: usize = 32;
-/// Up to this size a process that runs only shortly goes on with a file that another one left behind.
+/// A short-lived process continues a file that another process left behind, up to this size.
 const SHORT_BYTES: u64 = 1 << 20;
-/// At this size the next file is begun, so that room becomes free file by file.
+/// The size at which a new file is started, so that space is freed file by file.
 const FILE_BYTES: u64 = 8 << 20;
-/// How many samples wait in memory when the disk refuses them.
+/// The maximum number of samples in memory while the disk fails.
 pub(super) const MOST_IN_MEMORY: usize = 10_000;
-/// How the files' names end.
+/// The file name extension.
 const ENDING: &str = "spool";
 
 /// A record on disk.
@@ -46,60 +46,60 @@ struct Kept {
 
 #[derive(Debug)]
 struct Entry {
-    /// In which file, by its number, and where.
+    /// The number of the file, and the position in it; `None`: not on disk.
     place: Option<(u64, Place)>,
-    /// Only what is not on disk.
+    /// The batch, if it is not on disk.
     batch: Option<Batch>,
     samples: usize,
     unsure: bool,
 }
 
-/// See the module's text.
+/// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Spool {
     folder: PathBuf,
     name: String,
     limit: u64,
-    /// How many files were begun or taken over.
+    /// The number of files created or taken over so far.
     count: u64,
     files: VecDeque<(u64, SpoolFile)>,
     /// The file that is written to, the last one of `files`.
     own: Option<u64>,
     entries: VecDeque<Entry>,
-    /// Whether there are more files to take over, when there is room for them.
+    /// Whether there are more files to take over later.
     more: bool,
     /// Files that cannot be used.
     refused: BTreeSet<PathBuf>,
     trouble: bool,
 }
 
-/// The oldest of what waits.
+/// The oldest unrecorded samples.
 #[derive(Debug)]
 pub(super) struct Portion {
-    /// To be recorded.
+    /// The samples to record.
     pub(super) batch: Batch,
-    /// How many entries it is made of, for [`Spool::confirm`].
+    /// The number of entries in it, for [`Spool::confirm`].
     pub(super) entries: usize,
-    /// How many samples could not be read back.
+    /// The number of samples that could not be read.
     pub(super) lost: usize,
 }
 
-/// A file that was taken over: its number, and what waits in it.
+/// A file that was taken over: its number, and its entries.
 type Adopted = (u64, SpoolFile, Vec<Entry>);
 
-/// Nothing waits in this file any more.
+/// Ends a file without unrecorded samples.
 fn end(file: SpoolFile) {
     match file.end() {
         Ok(None) => {}
         Ok(Some(aside)) => {
-            tracing::error!(aside = %aside.display(), "a spool file that is damaged, or of a newer version, was set aside")
+            tracing::error!(aside = %aside.display(), "renamed a history spool file that is damaged or was written by a newer version")
         }
-        Err(error) => tracing::warn!(%error, "a spool file that is done with stays behind"),
+        Err(error) => tracing::warn!(%error, "cannot remove a history spool file that is no longer needed"),
     }
 }
 
 impl Spool {
-    /// The spool of a process, which goes by `name`; it touches the disk when it is first used.
+    /// The spool of the process called `name`; it uses the disk only when it is first needed.
     pub(super) fn new(dir: &StateDir, name: &str) -> Self {
         Self::within(&dir.folder().join("history"), name, MOST_BYTES)
     }
@@ -119,17 +119,17 @@ impl Spool {
         }
     }
 
-    /// Takes over what ended processes of this host left.
+    /// Takes over the files of ended processes of this host.
     pub(super) fn take_over(&mut self) {
         if let Err(error) = private_file::guarded_folder(&self.folder).and_then(|()| self.adopt_all()) {
             self.complain(&error);
         }
     }
 
-    /// Writes on behind what an ended process left, where that is little, so that many short processes leave few files.
+    /// Continues a small file of an ended process, so that many short processes leave few files.
     pub(super) fn go_on(&mut self) {
         let Ok(mut paths) = self.left() else { return };
-        // The newest one: it is the one that still has room.
+        // The newest one: it is the one with room left.
         while let Some((_, path, bytes)) = paths.pop() {
             match self.adopt(&path) {
                 Ok(Some((number, file, entries))) if bytes < SHORT_BYTES && !file.damaged() => {
@@ -143,7 +143,7 @@ impl Spool {
         }
     }
 
-    /// The spool files in the folder, the oldest first, with their lengths.
+    /// The spool files in the folder, oldest first, with their lengths.
     fn left(&self) -> Result<Vec<(SystemTime, PathBuf, u64)>, StateError> {
         let failed = |error: std::io::Error| StateError::io(&self.folder, &error);
         let mut paths: Vec<(SystemTime, PathBuf, u64)> = std::fs::read_dir(&self.folder)
@@ -178,17 +178,17 @@ impl Spool {
                     taken.push(found);
                 }
                 Ok(None) => {}
-                // One that cannot be used must not keep the others waiting.
+                // A file that cannot be used must not block the others.
                 Err(error) => {
-                    tracing::warn!(%error, "a spool file of an earlier process cannot be used");
+                    tracing::warn!(%error, "cannot use a history spool file of an earlier process; its heartbeats are not recorded");
                     self.refused.insert(path);
                 }
             }
         }
         if samples > 0 {
-            tracing::info!(samples, "heartbeats that earlier processes of this host could not record are taken over");
+            tracing::info!(samples, "recording heartbeats that earlier processes on this host could not record");
         }
-        // Before all that waits already, in their own order.
+        // Before the existing entries, in their own order.
         for (number, file, entries) in taken.into_iter().rev() {
             self.files.push_front((number, file));
             entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
@@ -196,7 +196,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Takes a file over; `None`: another process has it.
+    /// Takes over a file; `None`: another process has it.
     fn adopt(&mut self, path: &Path) -> Result<Option<Adopted>, StateError> {
         let Some(mut file) = SpoolFile::open(path)? else { return Ok(None) };
         let number = self.next();
@@ -208,12 +208,12 @@ impl Spool {
             kept.is_ok() || entries.pop().is_none()
         })?;
         if file.newer() {
-            tracing::warn!(path = %path.display(), "a newer version wrote some of a spool file of the history; the rest is recorded");
+            tracing::warn!(file = %path.display(), "a newer version wrote some records of a history spool file; the other records are recorded");
         }
         if file.damaged() {
             tracing::error!(
-                path = %path.display(), readable = entries.len(),
-                "a spool file of the history is damaged; what can be read of it is recorded, then it is set aside"
+                file = %path.display(), readable = entries.len(),
+                "a history spool file is damaged; its readable heartbeats are recorded, then the file is renamed"
             );
         }
         Ok(Some((number, file, entries)))
@@ -224,7 +224,7 @@ impl Spool {
         self.count
     }
 
-    /// How many samples wait.
+    /// The number of unrecorded samples.
     pub(super) fn waiting(&self) -> usize {
         self.entries.iter().map(|entry| entry.samples).sum()
     }
@@ -234,7 +234,7 @@ impl Spool {
         self.entries.iter().filter(|entry| entry.place.is_some()).map(|entry| entry.samples).sum()
     }
 
-    /// Takes a batch in; false: there is no room for it, neither on disk nor in memory.
+    /// Adds a batch; false: there is no room for it, neither on disk nor in memory.
     pub(super) fn append(&mut self, batch: Batch) -> bool {
         let (samples, unsure) = (batch.samples.len(), batch.unsure);
         let kept = Kept { samples: batch.samples, summaries: batch.summaries };
@@ -259,7 +259,7 @@ impl Spool {
         true
     }
 
-    /// `Err(None)`: the files are as long as they may be.
+    /// Writes a record; `Err(None)`: the files have reached their maximum size.
     fn write(&mut self, kept: &Kept) -> Result<(u64, Place), Option<StateError>> {
         let failed = |path: &Path, error: std::io::Error| Some(StateError::io(path, &error));
         file::put_back(self.files.iter_mut().map(|(_, file)| file), &self.folder)?;
@@ -277,7 +277,7 @@ impl Spool {
         Ok((number, place))
     }
 
-    /// Begins a file for a record; `Err(None)`: there is no room for it beside the files of other processes.
+    /// Starts a file for a record; `Err(None)`: the files of other processes leave no room for it.
     fn begin(&mut self, record: u64) -> Result<u64, Option<StateError>> {
         private_file::guarded_folder(&self.folder)?;
         let used: u64 = self.left()?.iter().map(|(_, _, bytes)| bytes).sum();
@@ -293,7 +293,8 @@ impl Spool {
         Ok(number)
     }
 
-    /// The oldest of what waits, up to about `most` samples; `None`: nothing waits. What it names stays in front until the next call.
+    /// The oldest samples, about `most` of them at most; `None`: there are none. Its entries stay in front until the next
+    /// call.
     pub(super) fn front(&mut self, most: usize) -> Option<Portion> {
         if self.more && self.files.iter().all(|(number, _)| Some(*number) == self.own) {
             self.take_over();
@@ -331,12 +332,12 @@ impl Spool {
         Some(Batch { samples: kept.samples, summaries: kept.summaries, unsure: entry.unsure })
     }
 
-    /// Nobody knows whether the first entries are recorded.
+    /// Marks the first entries as possibly recorded.
     pub(super) fn doubt(&mut self, entries: usize) {
         self.entries.iter_mut().take(entries).for_each(|entry| entry.unsure = true);
     }
 
-    /// The first entries are recorded, or given up.
+    /// Removes the first entries: they are recorded, or given up.
     pub(super) fn confirm(&mut self, entries: usize) {
         let mut last = None;
         for _ in 0..entries {
@@ -353,7 +354,7 @@ impl Spool {
         }
     }
 
-    /// A file is confirmed up to a place.
+    /// Marks a file as confirmed up to a position.
     fn reach(&mut self, number: u64, last: Place) {
         if !self.entries.iter().any(|entry| entry.place.is_some_and(|(known, _)| known == number)) {
             return self.release(number);
@@ -361,11 +362,11 @@ impl Spool {
         if let Some((_, file)) = self.files.iter().find(|(known, _)| *known == number)
             && let Err(error) = file.confirm(last)
         {
-            tracing::debug!(%error, "what is recorded could not be noted in the spool; it is looked up again");
+            tracing::debug!(%error, "cannot mark recorded heartbeats in the spool; they are looked up in the history before they are written again");
         }
     }
 
-    /// No entry lies in this file any more.
+    /// Removes a file without entries.
     fn release(&mut self, number: u64) {
         let Some(at) = self.files.iter().position(|(known, _)| *known == number) else { return };
         let own = self.own == Some(number);
@@ -380,7 +381,7 @@ impl Spool {
         end(file);
     }
 
-    /// Ends the spool: files in which nothing waits are removed.
+    /// Ends the spool; files without unrecorded samples are removed.
     pub(super) fn close(&mut self) {
         if let Some(own) = self.own.take()
             && !self.entries.iter().any(|entry| entry.place.is_some_and(|(known, _)| known == own))
@@ -389,10 +390,10 @@ impl Spool {
         }
     }
 
-    /// Tells the log once, until writing succeeds again.
+    /// Logs a failure once, until writing succeeds again.
     fn complain(&mut self, error: &StateError) {
         if !std::mem::replace(&mut self.trouble, true) {
-            tracing::warn!(%error, "heartbeats that wait to be recorded cannot be kept on disk; they wait in memory");
+            tracing::warn!(%error, "cannot save unrecorded heartbeats on disk; they are kept in memory");
         }
     }
 }

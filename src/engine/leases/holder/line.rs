@@ -1,7 +1,7 @@
-//! The presence connection of a process that is no member.
+//! The presence connection of a process that is not a member.
 //!
-//! 1. One connection at a time; a command for another one is dropped.
-//! 2. Every ping leads to a pong or to the connection's end.
+//! 1. There is one connection at a time; a command for another one is dropped.
+//! 2. Every ping leads to a pong or to the end of the connection.
 //!
 //! Not here: when to open and to ping (`crate::cluster::lease::holder`).
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What the holder wants done.
+/// A command of the holder.
 #[derive(Debug)]
 pub(super) enum Command {
     Open(Nonce),
@@ -27,7 +27,7 @@ struct Standing {
     notices: PresenceNotices,
 }
 
-/// Serves the commands until the holder is gone.
+/// Serves commands until the holder is gone.
 pub(super) async fn run(store: Arc<RedisStore>, mut commands: mpsc::Receiver<Command>, holder: mpsc::Sender<Input>) {
     let mut standing: Option<Standing> = None;
     loop {

@@ -1,10 +1,10 @@
-//! Carries out what a holder of a lease wants: calls, a presence connection of its own, a command under guard.
+//! Carries out the effects of a lease holder: calls, a presence connection of its own, a guarded command.
 //!
-//! 1. The loop waits for nobody: calls and pings run beside it, and the guardian has its own clock.
-//! 2. A guardian that does not end the command when it must is killed, and the command with it.
-//! 3. The process joins no cluster: its lease is bound to its own presence.
+//! 1. The loop never waits: calls and pings run beside it, and the guardian has a clock of its own.
+//! 2. A guardian that does not end the command in time is killed, and the command with it.
+//! 3. The process does not join the cluster: its lease depends on its own presence.
 //!
-//! Not here: the rules (`crate::cluster::lease::holder`), processes (`crate::guard`), what people are told (`crate::cli`).
+//! Not here: the rules (`crate::cluster::lease::holder`), processes (`crate::guard`), reports to people (`crate::cli`).
 
 mod line;
 
@@ -22,18 +22,18 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The longest sleep: a timer's clock may stand still where the boot clock does not.
+/// The longest sleep: a timer's clock may stop while the boot clock continues.
 const NAP: Duration = Duration::from_millis(500);
-/// The variable that holds the fencing token.
+/// The environment variable with the fencing token.
 const TOKEN: &str = "CLAWSTER_LEASE_TOKEN";
 
 type Answered = (Moment, Result<(Reply, crate::cluster::protocol::ServerId), Fault>);
 
-/// Runs the command for as long as this process holds the lease, until it has ended by itself or nothing more is wanted. To be
-/// called on the thread that called [`Owner::prepare`].
+/// Runs the command while this process holds the lease, until the command ends by itself or there is nothing more to do.
+/// Call it on the thread that called [`Owner::prepare`].
 ///
 /// # Errors
-/// When no guardian can be started; the lease is released then.
+/// When no guardian can be started; the lease is then released.
 pub async fn hold(
     owner: Owner,
     store: Arc<RedisStore>,
@@ -92,7 +92,7 @@ async fn next_report(guarded: &mut Option<Guarded>) -> Report {
 fn answer((sent, answered): Answered) -> Option<Input> {
     let answer = match answered {
         Ok((Reply::Lease(reply), server)) => Ok((reply, server)),
-        Ok(_) => Err(Fault::Refused("a call about a lease was answered with something else".to_owned())),
+        Ok(_) => Err(Fault::Refused("unexpected reply to a lease call".to_owned())),
         Err(fault) => Err(fault),
     };
     Some(Input::Answered { sent, answer })
@@ -106,7 +106,7 @@ struct Work<S> {
     calls: JoinSet<Answered>,
     launch: Launch,
     guarded: Option<Guarded>,
-    /// When a guardian that was told to kill is killed itself.
+    /// When to kill a guardian that was asked to kill the command.
     force_at: Option<Moment>,
     broken: Option<GuardError>,
     end: Option<End>,
@@ -155,7 +155,7 @@ impl<S: FnMut(&News)> Work<S> {
                     self.force_at = Some(clock::now() + self.holder.grace() / 20);
                 }
             }
-            Effect::Say(news) => (self.say)(&news),
+            Effect::Report(news) => (self.say)(&news),
             Effect::Finish(end) => self.end = Some(end),
         }
         None
@@ -177,7 +177,7 @@ impl<S: FnMut(&News)> Work<S> {
     }
 
     async fn tell_line(&self, command: line::Command) {
-        // It ends only with this loop; and at most one ping and one opening are under way.
+        // The receiver ends only with this loop, and at most one ping and one opening are under way.
         let _ = self.line.send(command).await;
     }
 

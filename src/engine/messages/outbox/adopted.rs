@@ -1,11 +1,11 @@
-//! What a store takes over from another one whose id it takes: messages that wait there, and the ids remembered there.
+//! What a store imports from another store whose node id it takes over: unsent messages, and remembered ids.
 //!
-//! 1. Adopted messages are sent under the producer that accepted them, in their order, so that one that was sent already is known
-//!    by its mark.
-//! 2. An adopted id counts as a duplicate like one of the store's own.
-//! 3. Adopting the same store twice changes nothing: a crash in between loses and doubles nothing.
+//! 1. Imported messages are sent under the producer that accepted them, in their order, so that its mark shows which of
+//!    them were already sent.
+//! 2. An imported id counts as a duplicate like an id of the store itself.
+//! 3. Importing the same store twice changes nothing: a crash in between neither loses nor repeats a message.
 //!
-//! Not here: which stores meet (`crate::engine::node::membership`), sending (`super::super::publisher`).
+//! Not here: when two stores are merged (`crate::engine::node::membership`), sending (`super::super::publisher`).
 
 use super::database::{Disk, NEWER};
 use super::memory::SavedChange;
@@ -20,26 +20,26 @@ use crate::engine::state_dir::{StateDir, StateError, private_file};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
 use std::path::PathBuf;
 
-/// How many bytes one step of an adoption carries.
+/// The bytes of one step of an import.
 const STEP_BYTES: usize = 4 << 20;
 
-/// A part of what another store holds.
+/// A part of the content of another store.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     unsent: Vec<(String, u64, Vec<u8>)>,
     ids: Vec<(String, u64, u64)>,
 }
 
-/// Adopted messages of one producer.
+/// Imported messages of one producer.
 #[derive(Debug)]
 pub struct AdoptedBatch {
-    /// Who accepted them.
+    /// The producer that accepted them.
     pub producer: Producer,
     /// The messages, in order.
     pub messages: Vec<Outgoing>,
 }
 
-/// A table that an older version of this program did not make counts as empty.
+/// Treats a table that an older version did not create as empty.
 fn or_empty<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     match table {
         Ok(table) => Ok(Some(table)),
@@ -48,12 +48,12 @@ fn or_empty<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
     }
 }
 
-/// How many adopted messages wait.
+/// The number of imported messages that wait to be sent.
 pub(super) fn count(transaction: &redb::ReadTransaction) -> Result<u64, redb::Error> {
     or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| Ok(table.len()?))
 }
 
-/// Everything in a store that another one adopts, in steps.
+/// Reads everything that another store imports from this one, in steps.
 fn read(database: &Database, producer: &Producer) -> Result<Vec<Part>, redb::Error> {
     let transaction = database.begin_read()?;
     let (mut parts, mut part, mut bytes) = (Vec::new(), Part::default(), 0);
@@ -93,7 +93,7 @@ fn read(database: &Database, producer: &Producer) -> Result<Vec<Part>, redb::Err
 }
 
 impl Change<'_> {
-    /// Takes over a part of another store.
+    /// Imports a part of another store.
     pub(super) fn adopt(&mut self, part: &Part) -> Result<(), redb::Error> {
         for (producer, seq, json) in &part.unsent {
             if self.adopted_unsent.insert((producer.as_str(), *seq), json.as_slice())?.is_none() {
@@ -106,7 +106,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Removes adopted messages that the stream has.
+    /// Removes imported messages that are in the stream.
     pub(super) fn adopted_sent(&mut self, producer: &Producer, seqs: &[u64]) -> Result<(), redb::Error> {
         for seq in seqs {
             if self.adopted_unsent.remove((producer.as_str(), *seq))?.is_some() {
@@ -116,7 +116,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Whether an id was remembered by a store that was taken over; `fresh` says whether its age counts.
+    /// Whether an imported store remembered this id; `fresh` says whether its age counts.
     pub(super) fn adopted_duplicate(
         &self,
         key: &str,
@@ -149,7 +149,7 @@ impl Shared {
                 match serde_json::from_slice::<Message>(json.value()) {
                     Ok(message) => batch.messages.push(Outgoing { producer_seq, message }),
                     Err(error) => {
-                        tracing::error!(seq = producer_seq, %error, "an unsent message cannot be read and is skipped")
+                        tracing::error!(seq = producer_seq, %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
                     }
                 }
             }
@@ -159,7 +159,7 @@ impl Shared {
 }
 
 impl NodeStore {
-    /// Adopted messages that wait, of one producer, in order; `None` where none does.
+    /// The imported messages that wait to be sent, of one producer, in order; `None`: there are none.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails.
@@ -170,7 +170,7 @@ impl NodeStore {
         self.shared.read_adopted(max_messages, max_bytes)
     }
 
-    /// Removes adopted messages that the stream has.
+    /// Removes imported messages that are in the stream.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails; the messages stay unsent then.
@@ -179,7 +179,7 @@ impl NodeStore {
         self.ask(|reply| Job::AdoptedSent { producer, seqs, reply })
     }
 
-    /// Takes over everything of a store that ends: its unsent messages, the ids that it remembers, its marks and numbers.
+    /// Imports everything from a store that ends: its unsent messages, remembered ids, marks and numbers.
     fn adopt(&self, other: &Self) -> Result<(), StateError> {
         other.flush()?;
         let parts = other.shared.disk.read(|database| read(database, &other.producer()))?;
@@ -198,7 +198,7 @@ impl NodeStore {
         self.save(&change)
     }
 
-    /// Takes over the stores of this id that a version before this one set aside because it could not read them.
+    /// Imports the stores of this node id that an older version set aside because it could not read them.
     pub(crate) fn take_back(&self) -> Result<(), StateError> {
         let path = self.shared.disk.path();
         let Some((folder, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
@@ -213,22 +213,22 @@ impl NodeStore {
         set_aside.sort();
         for path in set_aside {
             let disk = Disk::new(&path);
-            // It is too new still.
+            // This version cannot read it either.
             let Ok(loaded) = disk.open() else { continue };
             let other = Self::start(disk, NodeLock::none(), u64::MAX, loaded)?;
             self.adopt(&other)?;
             drop(other);
             std::fs::remove_file(&path).map_err(|error| StateError::io(&path, &error))?;
-            tracing::info!(path = %path.display(), "a store that an older version had set aside was taken over");
+            tracing::info!(file = %path.display(), "imported a store that an older version had set aside");
         }
         Ok(())
     }
 
-    /// Takes the whole store along to another node id. What a store of that id holds, which no process uses, is taken over: its
-    /// messages are sent, its ids remembered.
+    /// Moves the whole store to another node id. If that id has a store that no process uses, it is imported: its messages
+    /// are sent, its ids remembered.
     ///
     /// # Errors
-    /// The store as it was, and why: [`StateError::InUse`] when a live process holds the new id.
+    /// The unchanged store and the reason: [`StateError::InUse`] when a live process holds the new id.
     #[allow(clippy::result_large_err)]
     pub fn rename(self, dir: &StateDir, new_id: &NodeId) -> Result<Self, (Self, StateError)> {
         let target = dir.database_path(new_id);
@@ -247,11 +247,11 @@ impl NodeStore {
             }
             if meets {
                 let aside = private_file::set_aside(&target, "adopted")?;
-                tracing::info!(path = %aside.display(), "the store of the node id was taken over by a rename");
+                tracing::info!(file = %aside.display(), "renaming this node: imported the store of its new node id");
                 self.shared.disk.move_to(&target)?;
-                // All of it is in the store that has its name now.
+                // The renamed store now has all of its content.
                 if let Err(error) = std::fs::remove_file(&aside) {
-                    tracing::warn!(path = %aside.display(), %error, "a store that was taken over stays behind");
+                    tracing::warn!(file = %aside.display(), %error, "cannot remove a store that was imported");
                 }
             } else {
                 self.shared.disk.move_to(&target)?;

@@ -1,32 +1,31 @@
-//! Whether this store's sequences are still its own: a state directory that was put back from a backup, or a machine from a snapshot,
-//! has forgotten sequences that the stream knows, and would give them out again, to messages that everybody takes for known.
+//! Detects that a store was copied: a state directory restored from a backup, or a machine restored from a snapshot, has
+//! forgotten sequences that the stream knows. It would use them again, for messages that then count as duplicates.
 //!
-//! 1. Before its first write a process asks for the producer's mark. One beyond what the store had accepted before shows that the
-//!    store was put back: it goes on under a new producer.
-//! 2. What such a store had accepted by then was sent, by the process that it was copied from. What came later is sent, under the
-//!    new producer.
-//! 3. Where that border lies is on disk as long as nobody has asked, however often the node is started in between.
+//! 1. Before its first write a process asks for the mark of its producer. A mark beyond what the store had accepted before
+//!    shows that the store was copied: it continues under a new producer.
+//! 2. What such a store had accepted by then was sent, by the process that it was copied from. Later messages are sent
+//!    under the new producer.
+//! 3. The border between the two is kept on disk until the mark was checked, however often the node restarts in between.
 //!
-//! Not here: asking (`super::super::publisher`).
+//! Not here: asking for the mark (`super::super::publisher`).
 
 use super::memory::SavedChange;
 use super::tables::TEXTS;
 use super::transaction::Change;
 use super::writer::Job;
 use super::{NodeStore, Shared};
-use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
+use crate::engine::random;
 use crate::engine::state_dir::StateError;
 use redb::{ReadableTable, WriteTransaction};
-use std::io;
 use std::sync::PoisonError;
 
-/// What became of a store whose producer's mark was asked for.
+/// The result of checking the mark of a store's producer.
 #[derive(Debug)]
 pub struct Confirmed {
-    /// Up to this sequence, what it accepted may have been sent.
+    /// The sequence up to which accepted messages may have been sent.
     pub border: u64,
-    /// Under which producer it goes on, where another copy of it has used its own.
+    /// The new producer, if another copy of the store has used the old one.
     pub renewed: Option<Producer>,
 }
 
@@ -41,8 +40,8 @@ impl Shared {
 }
 
 impl Change<'_> {
-    /// The stream was asked; the store goes on under another producer, where it must: what it accepted up to the border was sent.
-    /// True: that must be durable before anything is sent.
+    /// Records that the mark was checked, and changes the producer if needed; what the store accepted up to the border
+    /// counts as sent. True: the change must be durable before anything is sent.
     pub(super) fn confirm(
         &mut self,
         renewed: Option<&(Producer, u64)>,
@@ -61,7 +60,7 @@ impl Change<'_> {
     }
 }
 
-/// The producer that a file opened again must have.
+/// Sets the producer that a reopened file must have.
 pub(super) fn restore(transaction: &WriteTransaction, producer: &Producer) -> Result<(), redb::Error> {
     let mut texts = transaction.open_table(TEXTS)?;
     let same = texts.get("producer")?.is_some_and(|text| text.value() == producer.as_str());
@@ -72,10 +71,10 @@ pub(super) fn restore(transaction: &WriteTransaction, producer: &Producer) -> Re
 }
 
 impl NodeStore {
-    /// The stream was found to have this producer's messages up to `mark`, and this process had sent those up to `sent`.
+    /// Records that the stream has this producer's messages up to `mark`, of which this process sent those up to `sent`.
     ///
     /// # Errors
-    /// [`StateError`] when the disk fails; nothing is known then.
+    /// [`StateError`] when the disk fails; then the result is unknown.
     pub fn confirm(&self, mark: u64, sent: u64) -> Result<Confirmed, StateError> {
         let border = {
             let memory = self.shared.memory();
@@ -85,10 +84,8 @@ impl NodeStore {
             self.ask(|reply| Job::Confirm { renewed: None, reply })?;
             return Ok(Confirmed { border, renewed: None });
         }
-        let mut bytes = [0; 16];
         let path = self.shared.disk.path();
-        getrandom::fill(&mut bytes).map_err(|error| StateError::io(&path, &io::Error::other(error.to_string())))?;
-        let producer = Nonce::from_bytes(bytes);
+        let producer = random::nonce().map_err(|error| StateError::io(&path, &error))?;
         let renewed = Some((producer.clone(), border));
         self.ask(|reply| Job::Confirm { renewed, reply })?;
         Ok(Confirmed { border, renewed: Some(producer) })

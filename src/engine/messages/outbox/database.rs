@@ -1,16 +1,17 @@
-//! The file itself: opening it, setting a damaged one aside, opening it again after a failure.
+//! The database file: opening it, setting a damaged one aside, reopening it after a failure.
 //!
 //! 1. No content of the file makes the process panic: a panic of the library counts as damage.
-//! 2. A damaged file is set aside only when the store is opened, never under a running node. So is one that a newer version wrote;
-//!    a version that can read it takes it over (`adopted.rs`).
-//! 3. The library's cache is [`CACHE_BYTES`], so that an idle node stays small.
+//! 2. A damaged file is set aside only when the store is opened, never under a running node. The same holds for a file that
+//!    a newer version wrote; a version that can read it imports it (`adopted.rs`).
+//! 3. The library's cache is [`CACHE_BYTES`], so that an idle node uses little memory.
 //!
-//! Not here: who may open it (`crate::engine::state_dir::lock`), what is written (`transaction.rs`).
+//! Not here: the lock (`crate::engine::state_dir::lock`), the content (`transaction.rs`).
 
 use super::memory::{Mark, Memory, Unsent};
 use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
 use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
+use crate::engine::random;
 use crate::engine::state_dir::{StateError, private_file};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
@@ -21,36 +22,36 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// How much of the file the library keeps in memory.
+/// The size of the library's cache. Raising it speeds up large outboxes and costs memory in every node.
 const CACHE_BYTES: usize = 1 << 20;
 
 /// Up to this size every page is checked when the file is opened, which takes some tens of milliseconds.
 const CHECKED_BYTES: u64 = 32 << 20;
 
-/// What is put behind the name of a file that a newer version wrote.
+/// The suffix of the name of a file that a newer version wrote.
 pub(super) const NEWER: &str = "newer";
 
-/// The library reports this progress only where it had to go back to the write before the last one: 0 comes with every check of
-/// a file that is opened, and 0.6 and more with the rest of it.
+/// The progress that the library reports only if it had to return to the write before the last one: 0 is reported for every
+/// check of an opened file, and 0.6 and more for the rest of it.
 const WENT_BACK: RangeInclusive<f64> = 0.1..=0.5;
 
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,
-    /// The open file once more, to see whether it still stands under its path, and to bring it back there.
+    /// A second handle of the open file, to check whether it is still at its path, and to write it there again.
     file: Option<File>,
     database: Option<Database>,
 }
 
 impl OpenFile {
-    /// The open file, where another one or none stands under its path.
+    /// The open file, if another file or none is at its path.
     fn removed(&self) -> Option<io::Result<File>> {
         let file = self.file.as_ref().filter(|file| private_file::is_astray(file, &self.path))?;
         Some(file.try_clone())
     }
 }
 
-/// The file, open or to be opened again.
+/// The file, open or to be reopened.
 #[derive(Debug)]
 pub(super) struct Disk {
     slot: RwLock<OpenFile>,
@@ -79,7 +80,7 @@ impl Disk {
         self.slot().path.clone()
     }
 
-    /// Whether somebody removed or replaced the file while it was open.
+    /// Whether the file was removed or replaced while it was open.
     pub(super) fn is_removed(&self) -> bool {
         self.slot().removed().is_some()
     }
@@ -89,14 +90,14 @@ impl Disk {
         self.slot().database.is_some()
     }
 
-    /// Runs something on the open file; a panic in it is an error.
+    /// Runs a read on the open file; a panic in it becomes an error.
     pub(super) fn read<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StateError> {
         let slot = self.slot();
         let database = slot.database.as_ref().ok_or(StateError::Closed)?;
         contained(|| work(database)).map_err(|problem| problem.into_state_error(&slot.path))
     }
 
-    /// Opens the file, or begins a new one; sets a damaged one aside.
+    /// Opens the file, or creates it; sets a damaged one aside.
     pub(super) fn open_or_begin(&self) -> Result<(Producer, Memory), StateError> {
         let mut slot = self.slot_mut();
         let problem = match self.open_and_load(&mut slot) {
@@ -107,15 +108,15 @@ impl Disk {
             Problem::Damaged(detail) => {
                 let aside = private_file::set_aside(&slot.path, "corrupt")?;
                 tracing::error!(
-                    path = %slot.path.display(), aside = %aside.display(), %detail,
-                    "the store of this node is damaged and was set aside; unsent messages in it are not sent"
+                    file = %slot.path.display(), aside = %aside.display(), %detail,
+                    "the store of this node is damaged and was set aside; the unsent messages in it will not be sent"
                 );
             }
             Problem::Newer(format) => {
                 let aside = private_file::set_aside(&slot.path, NEWER)?;
                 tracing::error!(
-                    path = %slot.path.display(), aside = %aside.display(), format,
-                    "a newer version wrote the store of this node; it was set aside, and that version sends the messages in it once it runs here again"
+                    file = %slot.path.display(), aside = %aside.display(), format,
+                    "a newer version wrote the store of this node; it was set aside, and its unsent messages are sent when that version runs here again"
                 );
             }
             problem => return Err(problem.into_state_error(&slot.path)),
@@ -123,14 +124,14 @@ impl Disk {
         self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
     }
 
-    /// Opens the file as it is; answers an error where it cannot be read.
+    /// Opens the file as it is; fails if it cannot be read.
     pub(super) fn open(&self) -> Result<(Producer, Memory), StateError> {
         let mut slot = self.slot_mut();
         self.open_and_load(&mut slot).map_err(|problem| problem.into_state_error(&slot.path))
     }
 
-    /// Opens the file again after a failure; its content is what was durable. One that was removed is opened where it is: a file
-    /// that is made in its place would be empty.
+    /// Reopens the file after a failure, with the content that was durable. A removed file is reopened through its open
+    /// handle: a new file at its path would be empty.
     pub(super) fn reopen(&self) -> Result<(), StateError> {
         let mut slot = self.slot_mut();
         drop(slot.database.take());
@@ -145,12 +146,12 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes the file to its path again, from where it was removed, and goes on with it there. On failure it is opened where it is.
+    /// Writes a removed file to its path again and continues there. On failure it is reopened through its open handle.
     pub(super) fn put_back(&self) -> Result<(), StateError> {
         let mut slot = self.slot_mut();
         let Some(file) = slot.removed() else { return Ok(()) };
         let file = file.map_err(|error| StateError::io(&slot.path, &error))?;
-        // Closing it writes what is pending.
+        // Closing writes what is pending.
         let database = slot.database.take();
         let closed = contained(|| {
             drop(database);
@@ -165,7 +166,7 @@ impl Disk {
         self.reopen().and(back.map(drop))
     }
 
-    /// Renames the file and goes on with it under the new name; on failure it keeps the old one.
+    /// Renames the file and continues under the new name; on failure it keeps the old name.
     pub(super) fn move_to(&self, target: &Path) -> Result<(), StateError> {
         let mut slot = self.slot_mut();
         drop(slot.database.take());
@@ -175,7 +176,7 @@ impl Disk {
             let opened =
                 synced.and_then(|()| self.open_file(target).map_err(|problem| problem.into_state_error(target)));
             if opened.is_err() && std::fs::rename(target, &slot.path).is_err() {
-                // It lies under the new name now, so that is where to look for it.
+                // The file has the new name now.
                 slot.path = target.to_owned();
             }
             opened
@@ -188,7 +189,7 @@ impl Disk {
                 Ok(())
             }
             Err(error) => {
-                // Where this fails too, the next use tries again.
+                // If this fails too, the next use tries again.
                 slot.database = self.open_file(&slot.path).ok();
                 Err(error)
             }
@@ -205,7 +206,7 @@ impl Disk {
         let loaded = match begun.and_then(|()| load(&database)) {
             Ok(loaded) => loaded,
             Err(problem) => {
-                // Closing must not panic either, and comes before the file is set aside.
+                // Closing must not panic either; it comes before the file is set aside.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
                 return Err(problem);
             }
@@ -230,7 +231,7 @@ impl Disk {
     }
 }
 
-/// The file once more, for reading and writing; none where it is gone already.
+/// A second handle for reading and writing; none if the file is already gone.
 fn again(path: &Path) -> Option<File> {
     OpenOptions::new().read(true).write(true).open(path).ok()
 }
@@ -245,8 +246,8 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
         builder.set_repair_callback(move |session| {
             if WENT_BACK.contains(&session.progress()) {
                 tracing::warn!(
-                    path = %shown.display(),
-                    "the last write to the store of this node is incomplete or damaged; the store continues from the write before it"
+                    file = %shown.display(),
+                    "the last write to the store of this node is incomplete or damaged; using the state before that write"
                 );
             }
         });
@@ -254,7 +255,7 @@ fn open_on(path: &Path, backend: impl StorageBackend) -> Result<Database, Proble
     })
 }
 
-/// The format that the file says it has; none in a new one.
+/// The format in the file; none in a new file.
 fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     match database.begin_read()?.open_table(NUMBERS) {
         Ok(numbers) => Ok(numbers.get("format")?.map(|format| format.value())),
@@ -263,7 +264,7 @@ fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     }
 }
 
-/// Makes the tables and the producer id where they are missing.
+/// Creates missing tables and the producer id.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
@@ -271,14 +272,13 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
         let mut texts = transaction.open_table(TEXTS)?;
         let known = numbers.get("format")?.map(|format| format.value());
         match known {
-            // Dropping a transaction aborts it.
+            // Dropping the transaction aborts it.
             Some(FORMAT) => return Ok(()),
             Some(other) => return Err(redb::Error::Corrupted(format!("its format is {other}, not {FORMAT}"))),
             None => {}
         }
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| redb::Error::Io(io::Error::other(error.to_string())))?;
-        texts.insert("producer", Nonce::from_bytes(bytes).as_str())?;
+        let producer = random::nonce().map_err(redb::Error::Io)?;
+        texts.insert("producer", producer.as_str())?;
         numbers.insert("format", FORMAT)?;
         transaction.open_table(UNSENT)?;
         transaction.open_table(IDS)?;
@@ -299,7 +299,7 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
         let producer =
             text("producer")?.and_then(|text| Nonce::new(text).ok()).ok_or_else(|| damaged("no producer id"))?;
         let facts = match text("saved")? {
-            Some(json) => serde_json::from_str(&json).map_err(|_| damaged("what was saved is no JSON"))?,
+            Some(json) => serde_json::from_str(&json).map_err(|_| damaged("the saved state is not valid JSON"))?,
             None => Default::default(),
         };
         let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
@@ -308,7 +308,7 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
         for row in transaction.open_table(MARKS)?.iter()? {
             let (producer, mark) = row?;
             let (seq, touched) = mark.value();
-            let producer = Nonce::new(producer.value()).map_err(|_| damaged("a mark without a producer"))?;
+            let producer = Nonce::new(producer.value()).map_err(|_| damaged("a mark has no valid producer id"))?;
             memory.touches = memory.touches.max(touched);
             memory.marks.insert(producer, Mark { seq, touched });
         }
@@ -325,7 +325,7 @@ fn load_unsent(transaction: &redb::ReadTransaction) -> Result<Unsent, redb::Erro
         bytes: number("unsent_bytes")?,
         last_accepted_seq: number("last_seq")?,
     };
-    // One transaction wrote both, so they only differ in a damaged file; what is there counts.
+    // One transaction wrote both, so they differ only in a damaged file; the table counts.
     if table.len()? != unsent.messages {
         unsent.messages = 0;
         unsent.bytes = 0;
@@ -339,7 +339,7 @@ fn load_unsent(transaction: &redb::ReadTransaction) -> Result<Unsent, redb::Erro
     Ok(unsent)
 }
 
-/// What can be wrong with the file.
+/// What is wrong with the file.
 #[derive(Debug)]
 pub(super) enum Problem {
     Refused(StateError),
@@ -384,7 +384,7 @@ impl From<redb::Error> for Problem {
     }
 }
 
-/// Runs something of the library; its errors and its panics become a [`Problem`].
+/// Runs an operation of the library; its errors and panics become a [`Problem`].
 pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Problem> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(Problem::from),

@@ -1,7 +1,7 @@
-//! What of the file is kept in memory, because it is asked for often or small.
+//! The part of the file's content that is kept in memory, because it is small or read often.
 //!
-//! 1. Memory changes only after the transaction that changed the file was committed.
-//! 2. At most [`MAX_MARKS`] producers are kept; those that were not touched for longest go first.
+//! 1. Memory changes only after the transaction that changed the file has been committed.
+//! 2. The marks of at most [`MAX_MARKS`] producers are kept; the least recently updated ones are removed first.
 //!
 //! Not here: the transaction itself (`transaction.rs`).
 
@@ -12,64 +12,64 @@ use crate::cluster::protocol::Numbers;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-/// How many producers' marks are kept.
+/// The maximum number of producers whose marks are kept.
 pub(super) const MAX_MARKS: usize = 10_000;
 
-/// How many producers of this node are kept besides the store's.
+/// The maximum number of earlier producers of this node that are kept.
 const MAX_PRODUCERS: usize = 32;
 
-/// How much waits to be sent.
+/// The amount of unsent messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Unsent {
-    /// Messages that wait.
+    /// The number of unsent messages.
     pub messages: u64,
-    /// Their bytes, as JSON.
+    /// Their size in bytes, as JSON.
     pub bytes: u64,
-    /// The producer sequence given out last; 0: none yet.
+    /// The last producer sequence that was assigned; 0: none yet.
     pub last_accepted_seq: u64,
 }
 
-/// What a node knew last.
+/// The last saved state of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Saved {
-    /// Its life; 0: never joined.
+    /// The incarnation; 0: the node has never joined.
     pub incarnation: Incarnation,
-    /// The data epoch that the cursor belongs to.
+    /// The data epoch of the cursor.
     pub epoch: Option<Nonce>,
-    /// The last message it acknowledged.
+    /// The last acknowledged message.
     pub cursor: Option<MessageSeq>,
-    /// The highest numbers it has seen.
+    /// The highest sequence numbers that the node has seen.
     pub numbers: Numbers,
-    /// The highest sequence it has seen of each producer.
+    /// The highest sequence that the node has seen of each producer.
     pub marks: BTreeMap<Producer, u64>,
-    /// What belongs to the cursor.
+    /// Details of the position of the cursor.
     pub place: Option<Place>,
-    /// Producers of this node besides the store's: of stores that it took over, and its own earlier ones.
+    /// Further producers of this node: those of imported stores, and its own earlier ones.
     pub producers: Vec<Producer>,
 }
 
-/// What to change of [`Saved`]; what is absent stays.
+/// A change of [`Saved`]; absent fields stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SavedChange {
-    /// A new life.
+    /// A new incarnation.
     pub incarnation: Option<Incarnation>,
-    /// Another data epoch.
+    /// A new data epoch.
     pub epoch: Option<Nonce>,
-    /// Another cursor, also an earlier one.
+    /// A new cursor, which may be an earlier one.
     pub cursor: Option<MessageSeq>,
-    /// What belongs to the cursor.
+    /// Details of the position of the cursor.
     pub place: Option<Place>,
-    /// Numbers seen; each only ever rises.
+    /// Sequence numbers; each only rises.
     pub numbers: Option<Numbers>,
-    /// Marks seen; each only ever rises.
+    /// Marks; each only rises.
     pub marks: BTreeMap<Producer, u64>,
-    /// More producers of this node.
+    /// Further producers of this node.
     pub producers: Vec<Producer>,
-    /// Whether the change must be on disk before the call answers.
+    /// Whether the change must be on disk before the call returns.
     pub durable: bool,
 }
 
-/// All of [`Saved`] but the marks, as the file keeps it.
+/// All of [`Saved`] except the marks, as stored in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Facts {
@@ -81,7 +81,7 @@ pub(super) struct Facts {
     place: Option<Place>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     producers: Vec<Producer>,
-    /// The last sequence from before the first process that accepted messages and did not ask for the producer's mark.
+    /// The last sequence from before the first process that accepted messages without checking its producer's mark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unconfirmed: Option<u64>,
 }
@@ -108,11 +108,11 @@ impl Facts {
     }
 }
 
-/// A producer's mark.
+/// The mark of a producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) seq: u64,
-    /// When it was touched, as a rising number.
+    /// When it was last updated, as a rising number.
     pub(super) touched: u64,
 }
 
@@ -121,10 +121,10 @@ pub(super) struct Mark {
 pub(super) struct Memory {
     pub(super) unsent: Unsent,
     pub(super) facts: Facts,
-    /// The last sequence when the file was opened, and whether the stream was asked since.
+    /// The last sequence when the file was opened, and whether the mark has been checked since.
     pub(super) began: u64,
     pub(super) confirmed: bool,
-    /// How many adopted messages wait.
+    /// The number of imported messages that wait to be sent.
     pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,
     /// The highest `touched`.
@@ -145,7 +145,7 @@ impl Memory {
         }
     }
 
-    /// Which producers to forget once those of `changed` are in.
+    /// The producers to forget once those of `changed` are stored.
     pub(super) fn superfluous(&self, changed: &HashMap<Producer, Mark>) -> Vec<Producer> {
         let added = changed.keys().filter(|producer| !self.marks.contains_key(producer)).count();
         let count = (self.marks.len() + added).saturating_sub(MAX_MARKS);

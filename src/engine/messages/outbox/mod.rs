@@ -1,13 +1,13 @@
-//! What a node keeps on disk: messages that wait to be sent, the ids it has seen, and what it knew last.
+//! What a node keeps on disk: unsent messages, remembered message ids, and its last known state.
 //!
-//! 1. What [`NodeStore::accept`] answered as new is on disk: neither kill -9 nor a power cut loses it.
-//! 2. A call is accepted as a whole or not at all, also when the disk is full or fails.
+//! 1. A message that [`NodeStore::accept`] returned as new is on disk: neither kill -9 nor a power cut loses it.
+//! 2. A call is accepted as a whole or not at all, even if the disk is full or fails.
 //! 3. Producer sequences are contiguous from 1 and never used twice.
-//! 4. The producer id is on disk before anything is sent under it, and outlives restarts and renames. Another one follows only where
-//!    a copy of the store used it, too.
+//! 4. The producer id is on disk before anything is sent under it, and survives restarts and renames. It changes only if a
+//!    copy of the store has used it.
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //!
-//! All calls block. Not here: sending (`super::sync`), the place of the file (`crate::engine::state_dir`).
+//! All calls block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
 
 mod adopted;
 mod confirmed;
@@ -38,43 +38,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use writer::Job;
 
-/// How many calls may wait for the writer; further ones wait for a place.
+/// The maximum number of calls in the writer's queue; further calls wait for room.
 const WAITING_CALLS: usize = 64;
 
-/// How much of the disk accepted messages leave free.
+/// The disk space that accepted messages leave free, in bytes.
 const HEADROOM_BYTES: u64 = 4 << 20;
 
-/// What became of one message of a call.
+/// What happened to one message of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is on disk and will be sent.
+    /// The message is on disk and will be sent.
     New {
-        /// Its place in this outbox.
+        /// Its sequence in this outbox.
         producer_seq: u64,
     },
     /// A message with this id was accepted within the last 24 h and the last 100,000 ids.
     Duplicate {
-        /// The place of the first one.
+        /// The sequence of the first message.
         producer_seq: u64,
-        /// The first one's place in the stream, once it is known.
+        /// The position of the first message in the stream, if known.
         entry: Option<MessageSeq>,
     },
 }
 
-/// Why a call was not accepted. Nothing of it is kept.
+/// Why a call was refused. Nothing of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
-    /// The bound on unsent bytes would be passed.
+    /// The maximum number of unsent bytes would be exceeded.
     #[error("the outbox is full ({waiting} of {bound} bytes wait, {asked} more were given)")]
     Full {
-        /// Bytes that wait already.
+        /// The bytes that wait to be sent.
         waiting: u64,
-        /// Bytes of the new messages of the call.
+        /// The bytes of the new messages of the call.
         asked: u64,
-        /// The bound.
+        /// The maximum.
         bound: u64,
     },
-    /// The disk, or the file on it.
+    /// The disk failed, or the file is damaged.
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -86,9 +86,9 @@ struct Shared {
     memory: Mutex<Memory>,
     producer: RwLock<Producer>,
     outbox_bytes: u64,
-    /// Behind the file, so that the id is free only after the file is closed.
+    /// After the file, so that the id is free only after the file is closed.
     lock: Mutex<NodeLock>,
-    /// Set when something failed: the file must be opened again before the next use.
+    /// Set after a failure: the file must be reopened before the next use.
     suspect: AtomicBool,
 }
 
@@ -101,7 +101,7 @@ impl Shared {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a file that somebody removed to its place again, with everything in it, unless another process has the id now.
+    /// Writes a removed file to its path again, with its full content, unless another process now has the id.
     fn put_back(&self) -> Result<(), StateError> {
         let path = self.disk.path();
         if let Some(folder) = path.parent() {
@@ -161,11 +161,11 @@ impl NodeStore {
         std::iter::once(self.producer()).chain(self.saved().producers).collect()
     }
 
-    /// Takes messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since 1970;
-    /// it only decides when an id is old enough to be forgotten.
+    /// Accepts messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since
+    /// 1970; it only decides when an id is old enough to be forgotten.
     ///
     /// # Errors
-    /// [`AcceptError`]; nothing of the call is kept then.
+    /// [`AcceptError`]; then nothing of the call is kept.
     pub fn accept(&self, drafts: Vec<Drafted>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
         if drafts.is_empty() {
             return Ok(Vec::new());
@@ -179,11 +179,11 @@ impl NodeStore {
         answer.recv().map_err(|_| StateError::Closed)?
     }
 
-    /// Unsent messages with a producer sequence above `after`, in order: up to `max_messages` and `max_bytes`, but at least
-    /// one where there is any. (None when `max_messages` is 0.)
+    /// Unsent messages with a producer sequence above `after`, in order: at most `max_messages` and `max_bytes`, but at
+    /// least one if there is any (none if `max_messages` is 0).
     ///
     /// # Errors
-    /// [`StateError`] when the disk fails, also after a second try.
+    /// [`StateError`] when the disk fails, also on a second try.
     pub fn next_batch(&self, after: u64, max_messages: usize, max_bytes: usize) -> Result<Vec<Outgoing>, StateError> {
         let unsent = self.unsent();
         if max_messages == 0 || unsent.messages == 0 || after >= unsent.last_accepted_seq {
@@ -191,19 +191,19 @@ impl NodeStore {
         }
         let read = || self.shared.disk.read(|database| prepared::read_batch(database, after, max_messages, max_bytes));
         read().or_else(|error| {
-            // The file may only be unusable since an earlier failure: have the writer open it again.
-            tracing::debug!(%error, "reading the outbox failed; it is opened again");
+            // The file may only be unusable because of an earlier failure: let the writer reopen it.
+            tracing::debug!(%error, "cannot read the outbox; reopening it");
             self.shared.suspect.store(true, Ordering::Release);
             self.flush()?;
             read()
         })
     }
 
-    /// Removes messages that the stream has, and remembers their places for later duplicates. Survives kill -9 within about a
-    /// second; a removal that was lost leads to a message that is sent again and dropped by its sequence.
+    /// Removes messages that are in the stream, and remembers their positions for later duplicates. The removal survives
+    /// kill -9 after about one second; a message whose removal was lost is sent again, and dropped because of its sequence.
     ///
     /// # Errors
-    /// [`StateError`] when the disk fails; the messages stay unsent then.
+    /// [`StateError`] when the disk fails; then the messages stay unsent.
     pub fn sent(&self, assigned: &[(u64, MessageSeq)]) -> Result<(), StateError> {
         if assigned.is_empty() {
             return Ok(());
@@ -212,28 +212,28 @@ impl NodeStore {
         self.ask(|reply| Job::Sent { assigned, reply })
     }
 
-    /// How much waits to be sent. Cheap.
+    /// The amount of unsent messages. Cheap.
     #[must_use]
     pub fn unsent(&self) -> Unsent {
         self.shared.memory().unsent
     }
 
-    /// What was saved last.
+    /// The last saved state.
     #[must_use]
     pub fn saved(&self) -> Saved {
         self.shared.memory().saved()
     }
 
-    /// Saves what the node knows. A change that is not `durable` survives kill -9 within about a second.
+    /// Saves the state of the node. A change that is not `durable` survives kill -9 after about one second.
     ///
     /// # Errors
-    /// [`StateError`] when the disk fails; the change is not made then.
+    /// [`StateError`] when the disk fails; then the change is not made.
     pub fn save(&self, change: &SavedChange) -> Result<(), StateError> {
         let change = Box::new(change.clone());
         self.ask(|reply| Job::Save { change, reply })
     }
 
-    /// Puts everything that was done on disk.
+    /// Makes all changes durable.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails.
@@ -241,12 +241,12 @@ impl NodeStore {
         self.ask(|reply| Job::Flush { reply })
     }
 
-    /// Refuses messages while the file lies nowhere, since it was removed under the running node: they would be gone with the process.
+    /// Refuses messages while the file was removed under the running node: they would be lost with the process.
     fn check_place(&self) -> Result<(), StateError> {
         if !self.shared.disk.is_removed() {
             return Ok(());
         }
-        // The writer brings it back before it writes.
+        // The writer restores the file before it writes.
         self.flush()?;
         if !self.shared.disk.is_removed() {
             return Ok(());
@@ -259,8 +259,8 @@ impl NodeStore {
         })
     }
 
-    /// Refuses a call that would fill the disk: removing what was sent needs room, too, so a store that had filled its disk
-    /// could never shrink again.
+    /// Refuses a call that would fill the disk: removing sent messages needs space, too, so a store that had filled its
+    /// disk could never shrink again.
     fn check_headroom(&self, messages: &[prepared::Prepared]) -> Result<(), StateError> {
         let path = self.shared.disk.path();
         let Some(Ok(disk)) = path.parent().map(rustix::fs::statvfs) else { return Ok(()) };
@@ -289,7 +289,7 @@ impl Drop for NodeStore {
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
-            tracing::error!("the outbox writer ended by a panic");
+            tracing::error!("the outbox writer panicked");
         }
     }
 }

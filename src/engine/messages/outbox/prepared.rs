@@ -1,9 +1,9 @@
-//! Messages on their way into and out of the file.
+//! Encoding messages for the file, and decoding them.
 //!
-//! 1. Turning messages into bytes is the caller's work, not the writer's.
-//! 2. An id takes at most [`LONGEST_KEY`] bytes in the file, however long a client made it.
+//! 1. The caller encodes messages, not the writer.
+//! 2. An id uses at most [`LONGEST_KEY`] bytes in the file, however long it is.
 //!
-//! Not here: deciding what is a duplicate (`transaction.rs`).
+//! Not here: detecting duplicates (`transaction.rs`).
 
 use super::tables::UNSENT;
 use crate::cluster::messages::message::{Message, Outgoing};
@@ -14,21 +14,21 @@ use std::path::Path;
 /// A message to accept.
 #[derive(Debug, Clone)]
 pub struct Drafted {
-    /// The message, its id filled in.
+    /// The message, with its id filled in.
     pub message: Message,
-    /// Whether the id was made up here: then it is not remembered.
+    /// Whether the id was generated here: then it is not remembered.
     pub generated_id: bool,
 }
 
-/// A message as the file keeps it.
+/// A message as it is stored in the file.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// What its id is remembered by; `None` for a generated id.
+    /// The key by which its id is remembered; `None` for a generated id.
     pub(super) key: Option<String>,
     pub(super) json: Vec<u8>,
 }
 
-/// Longer ids are remembered by their beginning, their length and a hash.
+/// The maximum length of a key. A longer id is replaced by its beginning, its length and a hash.
 const LONGEST_KEY: usize = 256;
 
 pub(super) fn prepare(drafts: &[Drafted], path: &Path) -> Result<Vec<Prepared>, StateError> {
@@ -48,7 +48,7 @@ fn key(id: &str) -> String {
     if id.len() <= LONGEST_KEY {
         return id.to_owned();
     }
-    // FNV-1a over 128 bits: the same in every release. Only the client itself could make two of its ids collide.
+    // FNV-1a over 128 bits: the same in every release. Only a client itself could make two of its own ids collide.
     let mut hash = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128;
     for byte in id.bytes() {
         hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
@@ -75,8 +75,10 @@ pub(super) fn read_batch(
         }
         match serde_json::from_slice(json.value()) {
             Ok(message) => batch.push(Outgoing { producer_seq: seq.value(), message }),
-            // Left in the file for whoever looks into it; holding up all later messages would be worse.
-            Err(error) => tracing::error!(seq = seq.value(), %error, "an unsent message cannot be read and is skipped"),
+            // The message stays in the file for analysis; blocking all later messages would be worse.
+            Err(error) => {
+                tracing::error!(seq = seq.value(), %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
+            }
         }
     }
     Ok(batch)

@@ -1,4 +1,4 @@
-//! The tables of a node's file, spelled once.
+//! The tables of a node's file, defined once.
 //!
 //! 1. A change of a table's meaning raises [`FORMAT`]; a file of a later format is set aside, not read.
 //!
@@ -15,24 +15,24 @@ pub(super) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDef
 /// Texts by name: `producer`, `saved` (JSON).
 pub(super) const TEXTS: TableDefinition<'static, &'static str, &'static str> = TableDefinition::new("texts");
 
-/// Messages that wait, as JSON, by producer sequence.
+/// Unsent messages, as JSON, by producer sequence.
 pub(super) const UNSENT: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("unsent");
 
-/// A client's id → producer sequence, wall time in milliseconds, place in the stream or [`NO_ENTRY`].
+/// A client's message id → producer sequence, wall time in milliseconds, position in the stream or [`NO_ENTRY`].
 pub(super) const IDS: TableDefinition<'static, &'static str, (u64, u64, u64)> = TableDefinition::new("ids");
 
-/// Producer sequence → client's id, so that the oldest id is found.
+/// Producer sequence → a client's message id, to find the oldest id.
 pub(super) const RECENT: TableDefinition<'static, u64, &'static str> = TableDefinition::new("recent");
 
-/// Producer → its mark, and when it was touched, as a rising number.
+/// Producer → its mark, and when it was last updated, as a rising number.
 pub(super) const MARKS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("marks");
 
-/// Messages that wait in the name of another store's producer, taken over from it.
+/// Unsent messages that were imported from another store, by its producer and sequence.
 pub(super) const ADOPTED_UNSENT: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
     TableDefinition::new("adopted_unsent");
 
-/// A client's id that such a store remembered → wall time in milliseconds, place in the stream or [`NO_ENTRY`].
+/// A message id that an imported store remembered → wall time in milliseconds, position in the stream or [`NO_ENTRY`].
 pub(super) const ADOPTED_IDS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("adopted_ids");
 
-/// Stands for a place in the stream that is not known.
+/// Means that the position in the stream is unknown.
 pub(super) const NO_ENTRY: u64 = u64::MAX;

@@ -1,9 +1,10 @@
-//! One transaction: what calls do to the tables.
+//! One transaction: the changes of calls to the tables.
 //!
-//! 1. A call is decided (duplicates, the bound) before its first write, so a refused one leaves the others of the transaction alone.
-//! 2. Memory is not touched: what it becomes is handed out as [`Outcome`], to be taken over after the commit.
+//! 1. A call is checked (duplicates, the size limit) before its first write, so that a refused call does not affect the
+//!    others of the transaction.
+//! 2. Memory is not changed here: the change is returned as [`Outcome`], to be applied after the commit.
 //!
-//! Not here: who shares a transaction and how durable it is (`writer.rs`).
+//! Not here: grouping calls into transactions, and their durability (`writer.rs`).
 
 use super::memory::{Facts, Mark, Memory, SavedChange, Unsent};
 use super::prepared::Prepared;
@@ -17,10 +18,10 @@ use std::collections::HashMap;
 /// How long an id is remembered, in milliseconds.
 const REMEMBERED_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// How many ids are remembered.
+/// The maximum number of remembered ids.
 const REMEMBERED_IDS: u64 = 100_000;
 
-/// What memory becomes after the commit.
+/// The change to memory, to be applied after the commit.
 #[derive(Debug)]
 pub(super) struct Outcome {
     unsent: Unsent,
@@ -30,7 +31,7 @@ pub(super) struct Outcome {
     forgotten: Vec<Producer>,
     touches: u64,
     confirmed: bool,
-    /// The store goes on under this producer.
+    /// The new producer of the store, if it changes.
     pub(super) producer: Option<Producer>,
 }
 
@@ -90,8 +91,8 @@ impl<'t> Change<'t> {
         })
     }
 
-    /// Brings a file that was opened again to where memory is: undoes accepts whose commit was answered as failed, and
-    /// marks everything else to be written.
+    /// Brings a reopened file to the state of memory: removes messages whose commit was reported as failed, and marks
+    /// everything else to be written.
     pub(super) fn restore(&mut self, memory: &Memory) -> Result<(), redb::Error> {
         let last = memory.unsent.last_accepted_seq;
         self.unsent.retain_in(last.saturating_add(1).., |_, _| false)?;
@@ -100,7 +101,7 @@ impl<'t> Change<'t> {
             let Some(seq) = newest.filter(|seq| *seq > last) else { break };
             self.forget(seq)?;
         }
-        // Removals that were not durable are done again by the caller; until then the counts are those of the file.
+        // The caller repeats removals that were not durable; until then the counts are those of the file.
         self.counts = Unsent { messages: self.unsent.len()?, bytes: 0, last_accepted_seq: last };
         for row in self.unsent.iter()? {
             self.counts.bytes += row?.1.value().len() as u64;
@@ -111,7 +112,7 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Takes a call's messages, or says why not; writes nothing in that case.
+    /// Accepts the messages of a call, or refuses them; a refused call writes nothing.
     pub(super) fn accept(
         &mut self,
         messages: &[Prepared],
@@ -179,7 +180,7 @@ impl<'t> Change<'t> {
         Ok(plan)
     }
 
-    /// Forgets ids beyond the bound, and some of those that are too old, so that no transaction grows long by it.
+    /// Forgets ids beyond the limit, and some that are too old; only some, to keep transactions short.
     fn forget_old(&mut self, now_ms: u64, remembered: u64) -> Result<(), redb::Error> {
         let mut surplus = self.recent.len()?.saturating_sub(REMEMBERED_IDS);
         for _ in 0..surplus.saturating_add(2 * remembered + 64) {
@@ -205,8 +206,9 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Removes messages that the stream has, and remembers where. (S1) The newest position is kept in the same transaction: should Redis lose the
-    /// message, the next process of this node knows a number that Redis does not, and everybody is told of the gap.
+    /// Removes messages that are in the stream, and remembers their positions. (S1) The newest position is saved in the same
+    /// transaction: if Redis loses the message, the next process of this node knows a sequence number that Redis does not,
+    /// and all members get a gap.
     pub(super) fn sent(&mut self, assigned: &[(u64, MessageSeq)]) -> Result<(), redb::Error> {
         if let Some(newest) = assigned.iter().map(|(_, seq)| *seq).max() {
             self.facts.saw_message(newest);
@@ -227,7 +229,7 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Removes messages that the stream has, nobody knows where.
+    /// Removes messages that are in the stream at unknown positions.
     pub(super) fn remove_unsent_up_to(&mut self, last: u64) -> Result<(), redb::Error> {
         let (mut messages, mut bytes) = (0, 0);
         for row in self.unsent.extract_from_if(..=last, |_, _| true)? {
@@ -239,7 +241,7 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Takes over what the node knows.
+    /// Saves the state of the node.
     pub(super) fn save(&mut self, change: &SavedChange, memory: &Memory) {
         self.facts.apply(change);
         self.facts_changed = true;
@@ -251,7 +253,7 @@ impl<'t> Change<'t> {
         }
     }
 
-    /// Writes what is left to write and closes the tables.
+    /// Writes the remaining changes and closes the tables.
     pub(super) fn finish(mut self, memory: &Memory) -> Result<Outcome, redb::Error> {
         self.numbers.insert("last_seq", self.counts.last_accepted_seq)?;
         self.numbers.insert("unsent_messages", self.counts.messages)?;
@@ -280,7 +282,8 @@ impl<'t> Change<'t> {
     }
 }
 
-/// Whether an id is young enough to count. A clock that went back makes it young, so that nothing is sent twice by that.
+/// Whether an id is recent enough to count. If the clock was set back, an id counts as recent, so that nothing is sent
+/// twice.
 fn is_fresh(at_ms: u64, now_ms: u64) -> bool {
     now_ms.saturating_sub(at_ms) < REMEMBERED_MS
 }

@@ -1,10 +1,10 @@
-//! The thread that writes: it merges the calls that wait into one transaction.
+//! The thread that writes: it merges waiting calls into one transaction.
 //!
-//! 1. A call is answered only after the commit that holds it.
-//! 2. After a failed commit the file is opened again and brought back to what was answered, before anything else is written.
-//! 3. What was not made durable at once becomes so within about a second; an idle writer sleeps.
+//! 1. A call is answered only after the commit that contains it.
+//! 2. After a failed commit the file is reopened and restored to the answered calls, before anything else is written.
+//! 3. A change that was not made durable at once becomes durable within about one second; an idle writer sleeps.
 //!
-//! Not here: what a call does to the tables (`transaction.rs`).
+//! Not here: the changes of a call to the tables (`transaction.rs`).
 
 use super::adopted::Part;
 use super::confirmed;
@@ -22,22 +22,22 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-/// How long something may stay undurable.
+/// How long a change may stay not durable.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a file that was removed, and could not be brought back, is left where it is.
+/// The pause before writing a removed file to its path is tried again.
 const BRING_BACK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How many removals may stay undurable. They are kept in memory until then, and the pages they freed are not used again
-/// before, so a small number keeps the file small.
+/// The maximum number of removals that are not durable. They are kept in memory until then, and the pages that they freed
+/// are not reused before, so a small number keeps the file small.
 const UNFLUSHED_REMOVALS: usize = 500;
 
-/// How many bytes of messages one transaction takes before it stops collecting calls.
+/// The bytes of messages after which one transaction takes no more calls.
 const GROUP_BYTES: usize = 8 << 20;
 
 type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
 
-/// What callers ask of the writer.
+/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum Job {
     Accept {
@@ -62,7 +62,7 @@ pub(super) enum Job {
         seqs: Vec<u64>,
         reply: Reply<()>,
     },
-    /// The producer's mark was asked for; the store goes on under another producer, and what it had up to a sequence was sent.
+    /// The producer's mark was checked: changes the producer if needed, and removes messages that were sent.
     Confirm {
         renewed: Option<(Producer, u64)>,
         reply: Reply<()>,
@@ -83,17 +83,17 @@ impl Job {
 
 struct Writer<'s> {
     shared: &'s Shared,
-    /// Removals that the file may forget when it is opened again.
+    /// Removals that are not durable, which a reopened file may not have.
     unflushed: Vec<(u64, MessageSeq)>,
-    /// Since when something is undurable.
+    /// Since when there are changes that are not durable.
     dirty_since: Option<Moment>,
-    /// Whether the file was opened again and is behind memory.
+    /// Whether the file was reopened and is behind memory.
     behind: bool,
-    /// When a removed file could not be brought back.
+    /// When writing a removed file to its path failed.
     astray_since: Option<Moment>,
 }
 
-/// Serves calls until the last sender is gone.
+/// Serves requests until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
     let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray_since: None };
     loop {
@@ -112,7 +112,7 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
     }
 }
 
-/// The calls that wait right now, up to a bound.
+/// The requests that wait now, up to a limit.
 fn collect(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
     let mut bytes = first.bytes();
     let mut group = vec![first];
@@ -124,14 +124,14 @@ fn collect(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
     group
 }
 
-/// What the accepts of a group came to, in their order, and what memory becomes.
+/// The results of the accepts of a group, in order, and the change to memory.
 type Done = (Vec<Result<Vec<Accepted>, AcceptError>>, Outcome);
 
 impl Writer<'_> {
     fn flush_in_background(&mut self) {
         if let Err(error) = self.commit(&[], true) {
-            tracing::warn!(%error, "the state of this node could not be written; it is tried again");
-            // Not at once: the disk needs time to recover, too.
+            tracing::warn!(%error, "cannot write the state of this node to disk; retrying");
+            // Not at once: the disk needs time to recover.
             self.dirty_since = Some(clock::now());
         }
     }
@@ -145,7 +145,7 @@ impl Writer<'_> {
             Ok(accepts) => (accepts.into_iter(), Ok(())),
             Err(error) => (Vec::new().into_iter(), Err(error)),
         };
-        // A caller that is gone does not wait for its answer, so a failed send is no failure.
+        // A caller may be gone, so a failed send is not an error.
         for job in group {
             match job {
                 Job::Accept { reply, .. } => {
@@ -164,14 +164,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Does the work of a group in one transaction. On failure nothing of it is kept.
+    /// Runs a group of requests in one transaction. On failure nothing of it is kept.
     fn commit(&mut self, group: &[Job], durable: bool) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
         self.heal()?;
         let outcome = self.shared.disk.read(|database| self.write(database, group, durable));
         let ((accepts, outcome), durable) = match outcome {
             Ok(done) => done,
             Err(error) => {
-                // The library refuses further work after a failure, and what it left is only known after opening it again.
+                // The library refuses further work after a failure; the state of the file is known only after reopening it.
                 self.shared.suspect.store(true, Ordering::Release);
                 return Err(error);
             }
@@ -196,24 +196,24 @@ impl Writer<'_> {
         Ok(accepts)
     }
 
-    /// Brings a file that somebody removed back to its place. While that fails, the open one goes on being used: it holds what waits.
+    /// Writes a removed file to its path again. While that fails, the open file is still used: it has the unsent messages.
     fn bring_back(&mut self) {
         if !self.shared.disk.is_removed()
             || self.astray_since.is_some_and(|since| clock::now().since(since) < BRING_BACK_AGAIN)
         {
             return;
         }
-        // What was not durable may be missing in the file now.
+        // The file may lack what was not durable.
         self.behind = true;
         let path = self.shared.disk.path();
         match self.shared.put_back() {
             Ok(()) => {
                 self.astray_since = None;
-                tracing::warn!(path = %path.display(), "the store of this node was removed; it is written again, with all that was in it");
+                tracing::warn!(file = %path.display(), "the store of this node was removed; writing it again with its full content");
             }
             Err(error) => {
                 self.astray_since = Some(clock::now());
-                tracing::error!(path = %path.display(), %error, "the store of this node was removed and cannot be written again; messages are refused");
+                tracing::error!(file = %path.display(), %error, "the store of this node was removed and cannot be written again; new messages are refused");
             }
         }
     }
@@ -226,11 +226,11 @@ impl Writer<'_> {
         self.behind = true;
         self.shared.disk.reopen()?;
         self.shared.suspect.store(false, Ordering::Release);
-        tracing::info!("the store of this node was opened again after a failure");
+        tracing::info!("reopened the store of this node after a failure");
         Ok(())
     }
 
-    /// The transaction; also answers whether it was durable.
+    /// Writes the transaction; also returns whether it was durable.
     fn write(&self, database: &Database, group: &[Job], durable: bool) -> Result<(Done, bool), redb::Error> {
         let mut durable = durable || self.behind;
         let mut transaction = database.begin_write()?;

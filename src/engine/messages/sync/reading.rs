@@ -1,6 +1,6 @@
-//! Between the reader and the inbox: what was read goes in, and calls wait until it has.
+//! Moves entries from the reader to the inbox, and lets calls wait for that.
 //!
-//! 1. What cannot be read, and what the data set does not count, is passed over; reading goes on behind it.
+//! 1. Entries that cannot be read, or that do not belong to the data set, are skipped; reading continues after them.
 //!
 //! Not here: the reading itself (`crate::engine::stream_reader`).
 
@@ -14,18 +14,18 @@ use crate::store::redis::{Page, Place, RedisStore};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How long a call waits for the reader to have read what is in the stream.
+/// How long a call waits for the reader to catch up with the stream.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// What became of entries that were read.
+/// The result of reading entries.
 pub(crate) struct Taken {
-    /// The place of the last one that the data set counts.
+    /// The position of the last entry that belongs to the data set.
     pub(crate) end: Option<Place>,
-    /// Whether there were others behind it.
+    /// Whether there were entries after it that do not belong to the data set.
     pub(crate) foreign: bool,
 }
 
-/// Whether entries do not simply follow what was read.
+/// Whether entries do not directly follow what was read.
 fn is_odd(inbox: &Inbox, page: &Page<Entry>) -> bool {
     let mut read = inbox.read().0;
     page.entries.iter().any(|(_, entry)| {
@@ -36,8 +36,8 @@ fn is_odd(inbox: &Inbox, page: &Page<Entry>) -> bool {
 }
 
 impl Sync {
-    /// Takes entries of the stream. Before a hole, and where something cannot be read, the data set is asked for, because it may
-    /// be a new one, and because what it does not count is not taken.
+    /// Takes entries of the stream. Before a hole, or if an entry cannot be read, the data set is read again: it may be a
+    /// new one, and entries that do not belong to it are not taken.
     pub(crate) async fn take_entries(
         &self,
         store: &RedisStore,
@@ -52,7 +52,7 @@ impl Sync {
         let foreign = data.as_ref().is_some_and(|data| page.cut(data.numbers.message));
         let taken = Taken { end: page.entries.last().map(|(place, _)| *place), foreign };
         let mut fresh = Vec::new();
-        // An inbox that began anew meanwhile, further back, has not asked for these.
+        // An inbox that started over in the meantime, further back, has not asked for these.
         if let Some(inbox) = self.inbox().as_mut().filter(|inbox| inbox.read() >= asked) {
             if let Some(data) = &data {
                 inbox.begin_epoch(data);
@@ -76,7 +76,7 @@ impl Sync {
         Ok(taken)
     }
 
-    /// Waits until what is in the stream now has been read, or `limit` messages wait.
+    /// Waits until the current content of the stream has been read, or `limit` messages wait.
     pub(super) async fn catch_up(&self, limit: usize) {
         if !self.is_linked() || self.wants().is_none() || self.has(limit) {
             return;
@@ -84,7 +84,7 @@ impl Sync {
         let head = match stream_reader::data_set(&self.store).await {
             Ok(data) => data.numbers.message,
             Err(why) => {
-                tracing::debug!(%why, "the newest message is not known");
+                tracing::debug!(error = %why, "cannot find out the newest message");
                 return;
             }
         };
@@ -113,7 +113,7 @@ impl Sync {
         self.inbox().as_ref().is_none_or(|inbox| inbox.waiting() >= limit)
     }
 
-    /// Waits until an inbox began at another place.
+    /// Waits until an inbox began at another position.
     pub(crate) async fn moved(&self) {
         self.moved.notified().await;
     }

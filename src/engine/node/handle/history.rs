@@ -1,6 +1,6 @@
-//! What the outer layers may ask of the history.
+//! The history, as the outer layers use it.
 //!
-//! Not here: answering it (`crate::engine::history`).
+//! Not here: answering the query (`crate::engine::history`).
 
 use crate::cluster::history::Sample;
 use crate::cluster::history::report::Report;
@@ -9,34 +9,34 @@ use crate::engine::error::Error;
 use crate::store::history::Source;
 use std::time::Duration;
 
-/// What is asked for.
+/// A query for history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRequest {
-    /// Only this node's heartbeats.
+    /// Only the heartbeats of this node.
     pub node_id: Option<NodeId>,
-    /// Only those of this time before now.
+    /// Only those within this time before now.
     pub since: Option<Duration>,
-    /// At most so many heartbeats, the newest; 1 to [`crate::cluster::history::MAX_HISTORY_LIMIT`].
+    /// The maximum number of heartbeats; the newest are returned. 1 to [`crate::cluster::history::MAX_HISTORY_LIMIT`].
     pub limit: usize,
-    /// Whether what the time adds up to is asked for, too.
+    /// Whether a report is requested, too.
     pub report: bool,
 }
 
-/// What there is.
+/// The answer to a query.
 #[derive(Debug, Clone)]
 pub struct HistoryAnswer {
-    /// Which store answered.
+    /// The store that answered.
     pub source: Source,
-    /// The heartbeats, the newest last.
+    /// The heartbeats, newest last.
     pub samples: Vec<Sample>,
-    /// Whether older ones were left out.
+    /// Whether older heartbeats were left out.
     pub more: bool,
-    /// What the time adds up to, for all nodes; a day, where no time was given.
+    /// The report about all nodes, if requested; about one day if no time was given.
     pub report: Option<Report>,
 }
 
-/// What a running node can tell of the past.
+/// The part of a node that reads history.
 pub trait Past: Send + Sync + 'static {
-    /// The newest heartbeats of one node or of all, as the store and this node know them.
+    /// The newest heartbeats of one node or of all, from the store and this node.
     fn history(&self, request: HistoryRequest) -> impl Future<Output = Result<HistoryAnswer, Error>> + Send;
 }

@@ -1,4 +1,4 @@
-//! Leases, what runs once, and draining, as the outer layers ask for them.
+//! Leases, `run_once` and draining, as the outer layers use them.
 //!
 //! Not here: the work itself (`crate::engine::leases`).
 
@@ -8,90 +8,90 @@ use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use std::time::Duration;
 
-/// What an acquisition asks for.
+/// The parameters of an acquisition.
 #[derive(Debug, Clone)]
 pub struct AcquireRequest {
-    /// Which lease.
+    /// The name of the lease.
     pub name: LeaseName,
-    /// For how long.
+    /// How long the lease lasts without a renewal.
     pub ttl: Duration,
-    /// How long to wait in the queue; zero: not at all.
+    /// How long to wait in the queue; zero: do not wait.
     pub wait: Duration,
-    /// The client's name for the request.
+    /// The client's id for the request.
     pub request_id: Option<String>,
 }
 
-/// What an acquisition leads to.
+/// The result of an acquisition.
 #[derive(Debug)]
 pub struct AcquiredLease {
-    /// Which lease.
+    /// The name of the lease.
     pub name: LeaseName,
-    /// Whether it is the caller's.
+    /// Whether the caller holds the lease.
     pub acquired: bool,
-    /// Whoever holds it: the node, its token, and until when; `None`: nobody.
+    /// The current holder, its token, and when the lease expires; `None`: the lease is free.
     pub held: Option<(NodeId, Term, ServerTime)>,
-    /// To be told when the answer has been written; `None` when nothing hangs on it.
+    /// Takes the grant back unless it is told that the answer has been written; `None`: there is nothing to take back.
     pub handout: Option<Handout>,
 }
 
-/// A lease and the token that shall hold it.
+/// A lease and the token under which the caller holds it.
 #[derive(Debug, Clone)]
 pub struct HeldLease {
-    /// Which lease.
+    /// The name of the lease.
     pub name: LeaseName,
-    /// The token that it was granted with.
+    /// The token that the lease was granted with.
     pub token: Term,
 }
 
-/// What `run_once` asks for.
+/// The parameters of `run_once`.
 #[derive(Debug, Clone)]
 pub struct OnceRequest {
-    /// The keys, each for itself.
+    /// The keys; each is granted on its own.
     pub keys: Vec<String>,
-    /// How long they stay granted.
+    /// How long the keys stay taken.
     pub ttl: Duration,
-    /// The client's name for the request.
+    /// The client's id for the request.
     pub request_id: Option<String>,
 }
 
-/// Who was first.
+/// The answer for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
     /// The key.
     pub key: String,
-    /// Whether the caller is the one.
+    /// Whether the key was granted to the caller.
     pub granted: bool,
-    /// The node that is.
+    /// The node that the key was granted to.
     pub by: NodeId,
-    /// Since when.
+    /// When the key was granted.
     pub at: ServerTime,
 }
 
-/// What draining leads to.
+/// The result of a change of draining.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drained {
-    /// This node.
+    /// The id of this node.
     pub node_id: NodeId,
-    /// Whether it drains now.
+    /// Whether the node is draining now.
     pub draining: bool,
-    /// Tasks that run here.
+    /// The number of tasks running on this node.
     pub running_tasks: u64,
-    /// Leases that are held under this node's id.
+    /// The number of leases held under this node's id.
     pub leases: u64,
 }
 
-/// The part of a node that grants leases.
+/// The part of a node that manages leases.
 pub trait Leases: Send + Sync + 'static {
-    /// Takes a lease, or waits for it.
+    /// Acquires a lease, or waits for it.
     fn acquire(&self, request: AcquireRequest) -> impl Future<Output = Result<AcquiredLease, Error>> + Send;
-    /// Holds a lease for longer; as long as before without `ttl`. Until when it is held then.
+    /// Renews a lease, with the same duration as before if `ttl` is absent; returns when it expires now.
     fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> impl Future<Output = Result<ServerTime, Error>> + Send;
-    /// Gives a lease back.
+    /// Releases a lease.
     fn release(&self, held: HeldLease) -> impl Future<Output = Result<(), Error>> + Send;
     /// Whether the token still holds the lease.
     fn check(&self, held: HeldLease) -> impl Future<Output = Result<bool, Error>> + Send;
     /// Grants each key to its first caller; the answers are in the order of the keys.
     fn run_once(&self, request: OnceRequest) -> impl Future<Output = Result<Vec<Once>, Error>> + Send;
-    /// Takes no new work, or takes part again.
+    /// Starts or stops draining.
     fn drain(&self, enabled: bool) -> impl Future<Output = Result<Drained, Error>> + Send;
 }

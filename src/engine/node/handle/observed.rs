@@ -1,29 +1,29 @@
-//! What those who watch a node may ask of it.
+//! Monitoring a node, as the outer layers use it.
 //!
-//! Not here: collecting it (`crate::engine::node::health`).
+//! Not here: collecting the values (`crate::engine::node::health`).
 
 use crate::engine::metrics::Metrics;
 use serde_json::Number;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How a node is at one moment.
+/// The health of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Health {
-    /// Why the process is of no use any more, in one sentence; `None`: it is.
+    /// Why the process must be restarted, in one sentence; `None`: it need not be.
     pub trouble: Option<String>,
-    /// What it lacks to do its work, a clause each; nothing: it is ready.
+    /// What is missing before the node can do its work, one clause each; empty: the node is ready.
     pub missing: Vec<String>,
 }
 
-/// What a node shows of itself.
+/// The part of a node that can be monitored.
 pub trait Observed: Send + Sync + 'static {
-    /// Where requests are counted.
+    /// The metrics, for counting requests.
     fn meters(&self) -> &Arc<Metrics>;
-    /// All numbers, in Prometheus' text format 0.0.4.
+    /// All metrics, in Prometheus' text format 0.0.4.
     fn metrics_text(&self) -> impl Future<Output = String> + Send;
-    /// The samples of that text, by their names with labels.
+    /// The samples of that text, by name with labels.
     fn samples(&self) -> impl Future<Output = BTreeMap<String, Number>> + Send;
-    /// Whether it is well.
+    /// The health of the node.
     fn health(&self) -> impl Future<Output = Health> + Send;
 }

@@ -1,4 +1,4 @@
-//! Tasks, as the outer layers ask for them.
+//! Tasks, as the outer layers use them.
 //!
 //! Not here: the work itself (`crate::engine::tasks`).
 
@@ -11,90 +11,90 @@ use crate::engine::error::Error;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// A task to be done.
+/// A task to submit.
 #[derive(Debug, Clone)]
 pub struct TaskDraft {
-    /// The client's id for it; generated when absent.
+    /// The client's id for the task; generated if absent.
     pub id: Option<TaskId>,
-    /// What sort of work it is.
+    /// The kind of work.
     pub kind: TaskKind,
-    /// What the worker gets.
+    /// The input for the worker.
     pub payload: Box<RawValue>,
-    /// What a node must have to get it.
+    /// The requirements on the node that gets the task.
     pub requires: Requirements,
-    /// Its rank among those that are ready.
+    /// Tasks with a higher priority are claimed first.
     pub priority: Priority,
-    /// Not before so long from now.
+    /// How long to wait before the task becomes ready.
     pub delay: Duration,
-    /// How often it is tried.
+    /// The maximum number of attempts.
     pub max_attempts: u32,
-    /// How long one try may take.
+    /// How long one attempt may take.
     pub timeout: Duration,
 }
 
-/// What a claim asks for.
+/// The parameters of a claim.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
-    /// Of these kinds only; empty: of any.
+    /// Only tasks of these kinds; empty: any kind.
     pub kinds: Vec<TaskKind>,
-    /// At most so many.
+    /// The maximum number of tasks.
     pub limit: u32,
-    /// How long to wait for the first one.
+    /// How long to wait for the first task.
     pub wait: Duration,
 }
 
-/// What a claim leads to.
+/// The result of a claim.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The tasks, best first.
+    /// The tasks, highest priority first.
     pub tasks: Vec<ClaimedTask>,
-    /// To be told when the answer has been written; `None` when nothing hangs on it.
+    /// Gives the tasks back unless it is told that the answer has been written; `None`: there is nothing to give back.
     pub handout: Option<Handout>,
 }
 
-/// A task and the token that shall settle it.
+/// A claimed task.
 #[derive(Debug, Clone)]
 pub struct HeldTask {
-    /// Which.
+    /// The id of the task.
     pub id: TaskId,
-    /// The token that it was claimed with.
+    /// The token that the task was claimed with.
     pub token: TaskToken,
 }
 
-/// Which tasks to list.
+/// A query for tasks.
 #[derive(Debug, Clone)]
 pub struct TaskQuery {
-    /// In this state only.
+    /// Only tasks in this state.
     pub state: Option<TaskState>,
-    /// Of this kind only.
+    /// Only tasks of this kind.
     pub kind: Option<TaskKind>,
-    /// At most so many.
+    /// The maximum number of tasks.
     pub limit: u32,
 }
 
-/// The part of a node that hands tasks out.
+/// The part of a node that manages tasks.
 pub trait Tasks: Send + Sync + 'static {
-    /// Puts a task up: its id, and whether it was there already.
+    /// Submits a task: returns its id, and whether it already existed.
     fn submit(&self, draft: TaskDraft) -> impl Future<Output = Result<(TaskId, bool), Error>> + Send;
-    /// Takes tasks to do.
+    /// Claims tasks.
     fn claim(&self, request: ClaimRequest) -> impl Future<Output = Result<Claimed, Error>> + Send;
-    /// Takes longer over a task: until when it may take now.
+    /// Extends the time for a task: returns its new deadline.
     fn extend(&self, held: HeldTask) -> impl Future<Output = Result<ServerTime, Error>> + Send;
-    /// A task is done: where it stands now.
+    /// Completes a task: returns its new state.
     fn complete(
         &self,
         held: HeldTask,
         result: Option<Box<RawValue>>,
     ) -> impl Future<Output = Result<TaskState, Error>> + Send;
-    /// A task went wrong: where it stands now.
+    /// Fails a task: returns its new state.
     fn fail(&self, held: HeldTask, error: String, retry: bool)
     -> impl Future<Output = Result<TaskState, Error>> + Send;
-    /// Takes a task back: where it stands now.
+    /// Cancels a task: returns its new state.
     fn cancel(&self, id: TaskId) -> impl Future<Output = Result<TaskState, Error>> + Send;
-    /// Makes a failed or dead task wait again: where it stands now.
+    /// Makes a failed or dead task wait again: returns its new state.
     fn redrive(&self, id: TaskId) -> impl Future<Output = Result<TaskState, Error>> + Send;
-    /// A task with its contents.
+    /// A task with its payload and result.
     fn task(&self, id: TaskId) -> impl Future<Output = Result<Task, Error>> + Send;
-    /// Tasks, the newest first, and whether there are more.
+    /// Tasks, newest first, and whether there are more.
     fn tasks(&self, query: TaskQuery) -> impl Future<Output = Result<(Vec<TaskSummary>, bool), Error>> + Send;
 }

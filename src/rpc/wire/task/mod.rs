@@ -1,10 +1,10 @@
-//! Tasks: what is to be done, by whom, and what became of it.
+//! Tasks: submitting, claiming and settling them.
 //!
 //! 1. Payloads and results are carried as the JSON text that came in.
 //!
-//! `params.rs` what callers give, with its bounds · `results.rs` what they get.
+//! `params.rs` has what callers pass, with its bounds; `results.rs` what they get.
 //!
-//! Not here: who gets which task (`crate::store`).
+//! Not here: which node gets a task (`crate::store`).
 
 mod params;
 mod results;

@@ -1,8 +1,8 @@
-//! The parameters of the tasks' methods.
+//! The parameters of the task methods.
 //!
-//! 1. Every bound is checked here; the error names the parameter and what is allowed.
+//! 1. Every bound is checked here; the error names the parameter and the allowed values.
 //!
-//! Not here: what is answered (`results.rs`).
+//! Not here: the results (`results.rs`).
 
 use super::results::TaskState;
 use crate::cluster::ids::{NodeId, TaskToken};
@@ -21,25 +21,25 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often a task is tried, and how long one try may take, unless the caller says otherwise.
+/// The defaults of `max_attempts` and `timeout_ms`.
 const DEFAULTS: (u64, u64) = (3, 30_000);
-/// The most kinds of one claim.
+/// The maximum number of kinds of one claim.
 const MAX_KINDS: usize = 100;
-/// How many tasks a list shows unless the caller says otherwise.
+/// The default of `limit` of a list.
 const DEFAULT_LIST: u64 = 100;
 
-/// What a node must be or have to get a task; all of it.
+/// The requirements on a node; it must meet all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Requires {
-    /// What the node must be able to do.
+    /// Capabilities that the node must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub capabilities: Option<Vec<String>>,
     /// Labels that the node must have, with these values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
-    /// The only node that may get it.
+    /// The id of the only node that may get the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,63}$"))]
     pub node_id: Option<String>,
@@ -49,29 +49,29 @@ pub struct Requires {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitParams {
-    /// Your id for it, 1 to 128 printable characters without blanks: submitted again, it is a duplicate. Generated when
-    /// absent.
+    /// An id of your choice, 1 to 128 printable characters without spaces. Submitting the same id again is a duplicate.
+    /// Default: a generated id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub id: Option<String>,
-    /// What kind of work it is, 1 to 128 printable characters without blanks: workers claim by kind.
+    /// The kind of work, 1 to 128 printable characters without spaces. Workers claim tasks by kind.
     #[schemars(length(min = 1, max = 128))]
     pub kind: String,
-    /// What the worker gets: any JSON value, at most 1 MiB.
+    /// The input for the worker: any JSON value, at most 1 MiB.
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
-    /// What a node must be or have to get it; any node when absent.
+    /// The requirements on the node that gets the task. Default: any node.
     #[serde(default, deserialize_with = "requires_object", skip_serializing_if = "Option::is_none")]
     pub requires: Option<Requires>,
-    /// Higher ones first; among equals the older one first.
+    /// Tasks with a higher priority are claimed first; with equal priority, the older task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1_000, max = 1_000), extend("default" = 0))]
     pub priority: Option<i64>,
-    /// Not before so many milliseconds from now, at most 365 days.
+    /// How long to wait before the task becomes ready, in milliseconds, at most 365 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 31_536_000_000_u64), extend("default" = 0))]
     pub delay_ms: Option<u64>,
-    /// How often it is tried before it is dead.
+    /// The maximum number of attempts; after the last failed attempt the task is dead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000), extend("default" = 3))]
     pub max_attempts: Option<u64>,
@@ -85,15 +85,15 @@ pub struct SubmitParams {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimParams {
-    /// Which kinds; any when absent.
+    /// The kinds to claim. Default: any kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub kinds: Option<Vec<String>>,
-    /// How many at most.
+    /// The maximum number of tasks to claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000), extend("default" = 1))]
     pub limit: Option<u64>,
-    /// How long to wait for the first one, in milliseconds, at most an hour.
+    /// How long to wait for the first task, in milliseconds, at most one hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 3_600_000), extend("default" = 0))]
     pub wait_ms: Option<u64>,
@@ -103,9 +103,9 @@ pub struct ClaimParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenParams {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// The token that it was claimed with.
+    /// The token that the task was claimed with.
     pub token: u64,
 }
 
@@ -113,11 +113,11 @@ pub struct TokenParams {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteParams {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// The token that it was claimed with.
+    /// The token that the task was claimed with.
     pub token: u64,
-    /// What came of it: any JSON value, at most 1 MiB.
+    /// The result of the task: any JSON value, at most 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     pub result: Option<Box<RawValue>>,
@@ -127,13 +127,13 @@ pub struct CompleteParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailParams {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// The token that it was claimed with.
+    /// The token that the task was claimed with.
     pub token: u64,
-    /// Why it failed; what is longer than 4 KiB is cut.
+    /// Why the task failed; text beyond 4 KiB is cut off.
     pub error: String,
-    /// Whether it is tried again, after a pause, as long as attempts are left.
+    /// Whether to retry the task after a pause, if it has attempts left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("default" = true))]
     pub retry: Option<bool>,
@@ -143,7 +143,7 @@ pub struct FailParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskIdParams {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
 }
 
@@ -151,20 +151,20 @@ pub struct TaskIdParams {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListParams {
-    /// Only those in this state.
+    /// Only tasks in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<TaskState>,
-    /// How many at most, the newest first.
+    /// The maximum number of tasks; the newest are returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000), extend("default" = 100))]
     pub limit: Option<u64>,
-    /// Only those of this kind.
+    /// Only tasks of this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub kind: Option<String>,
 }
 
-/// Only an object: a list would be taken for the fields in their order.
+/// Takes only an object: from a list, serde would fill the fields by position.
 fn requires_object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Requires>, D::Error> {
     let object = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
     object.map(|object| Requires::deserialize(object).map_err(serde::de::Error::custom)).transpose()
@@ -178,7 +178,7 @@ fn kind(parameter: &str, text: String) -> Result<TaskKind, RpcError> {
     TaskKind::new(text).map_err(|why| RpcError::parameter(parameter, why))
 }
 
-/// A number that has been checked to be small.
+/// Narrows a number whose bound was checked before.
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -1,8 +1,8 @@
-//! What the tasks' methods answer.
+//! The results of the task methods.
 //!
-//! 1. A list leaves out payloads and results, which may be large; `get_task` has them.
+//! 1. A list omits payloads and results, which may be large; `get_task` returns them.
 //!
-//! Not here: what callers give (`params.rs`).
+//! Not here: the parameters (`params.rs`).
 
 use super::params::Requires;
 use crate::cluster::protocol;
@@ -14,121 +14,122 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Ready for a worker.
+    /// The task is ready for a worker.
     Waiting,
-    /// Ready later.
+    /// The task becomes ready later.
     Delayed,
-    /// A worker has it.
+    /// A worker has claimed the task.
     Running,
-    /// Done.
+    /// The task was completed.
     Done,
-    /// Failed for good, or cancelled.
+    /// The task failed for good, or was cancelled.
     Failed,
-    /// Tried as often as allowed.
+    /// The task used up its attempts.
     Dead,
 }
 
 /// The result of `distributed.submit_task`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubmitResult {
-    /// Its id, given or generated.
+    /// The id of the task, given or generated.
     pub task_id: String,
-    /// Whether a task of this id was there already; then nothing was changed.
+    /// Whether a task with this id already existed; then nothing was changed.
     pub duplicate: bool,
 }
 
-/// A task that is the caller's to do.
+/// A task that the caller has claimed.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimedTask {
-    /// Its id.
+    /// The id of the task.
     pub task_id: String,
-    /// The how many-th try this is, from 1.
+    /// The number of this attempt, from 1.
     pub attempt: u64,
-    /// What proves that it is the caller's; a later claim has a higher one.
+    /// The token that proves the claim; a later claim has a higher token.
     pub token: u64,
-    /// What kind of work it is.
+    /// The kind of work.
     pub kind: String,
-    /// What was submitted.
+    /// The payload that was submitted.
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
-    /// When this try is over unless it is extended, in milliseconds of the Redis server's clock.
+    /// When this attempt times out unless it is extended, in milliseconds of the Redis server's clock.
     pub expires_at_ms: u64,
 }
 
 /// The result of `distributed.claim_tasks`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimResult {
-    /// The tasks, the most urgent first; none when there were none in time, or while the node drains.
+    /// The claimed tasks, highest priority first; empty if none became ready in time, or while the node is draining.
     pub tasks: Vec<ClaimedTask>,
 }
 
 /// The result of `distributed.extend_task`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExtendResult {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// When this try is over now unless it is extended again, in milliseconds of the Redis server's clock.
+    /// When this attempt now times out unless it is extended again, in milliseconds of the Redis server's clock.
     pub expires_at_ms: u64,
 }
 
 /// The result of `distributed.complete_task`, `fail_task`, `cancel_task` and `redrive_task`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateResult {
-    /// The task.
+    /// The id of the task.
     pub task_id: String,
-    /// Where it stands now.
+    /// The new state of the task.
     pub state: TaskState,
 }
 
 /// A task in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedTask {
-    /// Its id.
+    /// The id of the task.
     pub task_id: String,
-    /// Where it stands.
+    /// The state of the task.
     pub state: TaskState,
-    /// How often it was tried.
+    /// The number of attempts so far.
     pub attempts: u64,
-    /// How often it may be tried.
+    /// The maximum number of attempts.
     pub max_attempts: u64,
-    /// What kind of work it is.
+    /// The kind of work.
     pub kind: String,
-    /// Higher ones first.
+    /// The priority; higher ones are claimed first.
     pub priority: i64,
-    /// What a node must be or have to get it.
+    /// The requirements on the node that gets the task.
     pub requires: Requires,
-    /// How long one try may take without an extension, in milliseconds.
+    /// How long one attempt may take without an extension, in milliseconds.
     pub timeout_ms: u64,
-    /// The node that submitted it.
+    /// The id of the node that submitted the task.
     pub submitted_by: String,
-    /// The node that has it, or had it last.
+    /// The id of the node that has claimed the task, or was the last to do so; null: none was.
     pub node_id: Option<String>,
-    /// The token of its last claim, to compare by. It settles the task only for the node that claimed it.
+    /// The token of the last claim, for comparing. Only the node that claimed the task can settle it with this token.
     pub token: Option<u64>,
-    /// Why the last try failed.
+    /// Why the last attempt failed; null: it did not.
     pub error: Option<String>,
-    /// When it was submitted, in milliseconds of the Redis server's clock.
+    /// When the task was submitted, in milliseconds of the Redis server's clock.
     pub created_at_ms: u64,
-    /// When it came to where it stands, in milliseconds of the Redis server's clock.
+    /// When the task entered its state, in milliseconds of the Redis server's clock.
     pub changed_at_ms: u64,
-    /// When it will be ready (`delayed`), or this try is over (`running`), in milliseconds of the Redis server's clock.
+    /// When a `delayed` task becomes ready, or the attempt of a `running` one times out, in milliseconds of the Redis
+    /// server's clock.
     pub due_at_ms: Option<u64>,
 }
 
 /// The result of `distributed.get_task`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TaskDetails {
-    /// What a list shows of it, too.
+    /// The fields that a list shows too.
     #[serde(flatten)]
     pub task: ListedTask,
-    /// What was submitted.
+    /// The payload that was submitted.
     #[schemars(with = "serde_json::Value")]
     pub payload: Box<RawValue>,
-    /// What came of it, once it is done.
+    /// The result, once the task is done.
     #[schemars(with = "Option<serde_json::Value>")]
     pub result: Option<Box<RawValue>>,
 }
@@ -136,9 +137,9 @@ pub struct TaskDetails {
 /// The result of `distributed.list_tasks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListResult {
-    /// The tasks, the newest first.
+    /// The tasks, newest first.
     pub tasks: Vec<ListedTask>,
-    /// Whether there are more than the limit.
+    /// Whether there are more tasks than `limit`.
     pub more: bool,
 }
 
@@ -179,14 +180,15 @@ impl From<Requirements> for Requires {
     }
 }
 
-/// Content as the store keeps it; it was JSON when it came in.
+/// Content as the store keeps it; it was checked to be JSON when it was submitted.
 fn content(text: String) -> Result<Box<RawValue>, RpcError> {
-    RawValue::from_string(text)
-        .map_err(|_| RpcError::new(ErrorKind::InternalError, "internal error: a task's content in Redis is no JSON"))
+    RawValue::from_string(text).map_err(|_| {
+        RpcError::new(ErrorKind::InternalError, "internal error: the content of a task in Redis is not valid JSON")
+    })
 }
 
 impl ClaimResult {
-    /// Splits what the node answered into the result and what gives the tasks back unless the result is written.
+    /// Splits the node's answer into the result, and the handout that gives the tasks back if the result is never written.
     pub(crate) fn split(claimed: handle::Claimed) -> Result<(Self, Option<handle::Handout>), RpcError> {
         let handle::Claimed { tasks, handout } = claimed;
         let tasks = tasks.into_iter().map(ClaimedTask::try_from).collect::<Result<_, _>>()?;

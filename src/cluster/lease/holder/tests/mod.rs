@@ -348,7 +348,7 @@ fn a_draining_node_stops_the_command_keeps_the_lease_meanwhile_and_waits() {
     play.answer(LeaseReply::Released { released: true });
     let refused = play.reply(Acquired::Refused(Refusal::Draining), None);
     play.answer(refused);
-    assert!(play.has(|effect| *effect == Effect::Say(News::Draining)));
+    assert!(play.has(|effect| *effect == Effect::Report(News::Draining)));
     play.until(12_000);
     assert!(play.asked().wait);
 }

@@ -1,6 +1,6 @@
 //! Undoing in Redis what was granted to a caller that is gone.
 //!
-//! 1. Whoever notices this does not wait: the cleanup is queued here, and one task works through the queue in order,
+//! 1. The caller that notices this does not wait: the cleanup is queued here, and one task works through the queue in order,
 //!    retrying each entry until Redis has confirmed it. What does not fit into the queue expires by itself.
 //! 2. A call that was given up without an answer is withdrawn, because Redis may still execute it.
 //!

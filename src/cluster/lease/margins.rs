@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn both_sides_meet_exactly_at_the_promise_when_their_clocks_are_at_the_bound() {
-        // Spelled as numbers: whoever changes one side alone, or the drift for one of them, fails here.
+        // Spelled as numbers: a change of one side alone, or of the drift for one of them, fails here.
         for promised in [100, 1_000, 3_000, 30_000, 3_600_000].map(Duration::from_millis) {
             let slow_holder = acting_time(promised).div_f64(0.95);
             let fast_candidate = takeover_wait(promised).div_f64(1.05);

@@ -78,6 +78,6 @@ mod tests {
         assert_eq!(code("none".as_ref(), None), Err(127));
         assert_eq!(code("".as_ref(), Some(&path)), Err(127));
         assert_eq!(code("sh".as_ref(), None), Ok(()));
-        assert_eq!(code(place.path().join("good/x").as_os_str(), None), Err(126), "a file is no folder");
+        assert_eq!(code(place.path().join("good/x").as_os_str(), None), Err(126), "a file is not a folder");
     }
 }

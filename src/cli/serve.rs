@@ -32,7 +32,7 @@ const INPUT_ALREADY_ENDED: Duration = Duration::from_millis(300);
 /// Runs `serve`.
 ///
 /// # Errors
-/// See [`Failure`]: an invalid configuration, no private Redis, a Redis that may evict data. An unreachable Redis is no error.
+/// See [`Failure`]: an invalid configuration, no private Redis, a Redis that may evict data. An unreachable Redis is not an error.
 pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     let mut signals = Signals::listen()?;
     let (mut config, log) = prepare(session, "serve")?;

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Runs `status`.
 ///
 /// # Errors
-/// See [`Failure`]. A node's view from before Redis became unreachable is no error.
+/// See [`Failure`]. The node's last view from before Redis became unreachable is a normal result.
 pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, metrics: bool) -> Outcome {
     let state = read(session, fresh, metrics).await?;
     if form.json {

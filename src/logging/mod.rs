@@ -104,7 +104,7 @@ impl Drop for Guard {
 /// Sets up the logging of this process: the console on standard error (coloured on a terminal unless NO_COLOR is set), the rotated
 /// file and syslog as configured. `component` names the command in every line (`serve`, `mcp`, …).
 ///
-/// A file or syslog that cannot be written is no error: standard error says so once, and the other sinks continue.
+/// If the file or syslog cannot be written, that is reported once on standard error, and the other sinks continue.
 ///
 /// # Errors
 /// [`InitError`] when called twice, or when no thread can be started.

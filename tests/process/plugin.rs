@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 const PRELUDE: &str = r#"
 import { Node } from "PLUGIN/node.js";
 const pids = [], errors = [];
-const info = (text) => /runs as process/.test(text) && pids.push(Number(/runs as process (\d+)/.exec(text)[1]));
+const info = (text) => /started the node.s process/.test(text) && pids.push(Number(/the node.s process (\d+)/.exec(text)[1]));
 const logger = { info, error: (text) => errors.push(text), warn: () => {}, debug: () => {} };
 const node = new Node({ launch: () => ({ program: process.env.PROGRAM, env: process.env }), logger, onStart: () => {}, onEvent: () => {}, pingMs: 500 });
 const outcome = (call) => call.then(() => "answered", (error) => error.code ?? String(error));

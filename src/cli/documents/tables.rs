@@ -1,6 +1,6 @@
 //! The tables of `docs/` that are made from the code: methods, events, errors, configuration keys, metrics.
 //!
-//! 1. A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; nobody writes there by hand.
+//! 1. A table is placed between `<!-- generated: NAME -->` and `<!-- end -->` and is never edited by hand.
 //!
 //! With `UPDATE_SCHEMAS=1` the blocks are written instead of compared.
 //!
@@ -24,7 +24,7 @@ fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// A table of Markdown; line breaks and bars in cells would end them early.
+/// Formats a Markdown table. Line breaks become spaces and bars are escaped, because both would end a cell.
 fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| {
         let cells = cells.iter().map(|cell| cell.replace('\n', " ").replace('|', "\\|"));
@@ -156,7 +156,7 @@ fn metrics() -> String {
     table(&["Metric", "Type", "Labels", "Meaning"], rows)
 }
 
-/// The bound of a bucket belongs to every histogram and is no label of ours.
+/// Whether this is a label that clawster sets; `le`, the bound of a bucket, is part of every histogram.
 fn is_label(name: &str) -> bool {
     name != "le" && !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }

@@ -27,7 +27,7 @@ impl Claim {
     /// Claims an id: the given one, else a free generated one.
     ///
     /// # Errors
-    /// [`Failure::Failed`] when the state directory cannot be used. An id that another process holds is no error; see
+    /// [`Failure::Failed`] when the state directory cannot be used. An id that another process holds is not an error; see
     /// [`Self::refused`].
     pub(crate) fn take(config: &Config, wanted: Option<NodeId>) -> Result<Self, Failure> {
         let failed = |error: StateError| Failure::Failed(error.to_string());

@@ -119,11 +119,15 @@ fn a_signal_lets_what_runs_finish_and_claims_no_more() {
     let redis = RedisServer::start();
     let s = two(&redis);
     let gate = s.launch.home.join("gate");
-    let script = format!("while [ ! -e {} ]; do sleep 0.05; done; echo '\"done\"'", gate.display());
+    let started = s.launch.home.join("started");
+    let (mark, open) = (started.display(), gate.display());
+    let script = format!("touch {mark}; while [ ! -e {open} ]; do sleep 0.05; done; echo '\"done\"'");
     let first = submit(&s.other, json!({"kind": "k", "payload": 1}));
     let second = submit(&s.other, json!({"kind": "k", "payload": 2}));
     let mut child = worker(&s.launch, &["--kind", "k", "--", "sh", "-c", &script]);
-    until(&s.node, &first, "running");
+    // A task is running from its claim on, a little before its command is.
+    eventually("the command runs", secs(20.0), || if started.exists() { Ok(()) } else { Err("not yet") });
+    assert_eq!(task(&s.node, &first)["state"], "running");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     crate::support::hold(secs(0.5), "the worker takes the signal while its job runs");
     assert!(child.try_wait().unwrap().is_none(), "it waits for what runs");

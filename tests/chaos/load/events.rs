@@ -35,6 +35,7 @@ fn follow(world: &World, slot: &Slot, instance: &Instance, last: &mut Option<Str
     let Some(subscription) = subscription else {
         return world.pause(Duration::from_millis(20));
     };
+    let mut first = true;
     loop {
         let take = |inbox: &mut crate::support::wire::Inbox| {
             (!inbox.notes.is_empty()).then(|| std::mem::take(&mut inbox.notes))
@@ -52,7 +53,7 @@ fn follow(world: &World, slot: &Slot, instance: &Instance, last: &mut Option<Str
             // A gap has no id to go on behind: a new subscription tells it again.
             let again =
                 |last: &Told| last.event["event"] == "cluster.gap" && last.event["from_seq"] == event["from_seq"];
-            if event["event"] == "cluster.gap" && mine.last().is_some_and(again) {
+            if std::mem::take(&mut first) && event["event"] == "cluster.gap" && mine.last().is_some_and(again) {
                 mine.pop();
             }
             if event["seq"].is_number() || event["event"] == "cluster.gap" {

@@ -12,10 +12,9 @@ use super::terminal::{Tint, clean};
 use super::{Session, settings};
 use crate::cli::node_access::direct;
 use crate::clock;
-use crate::cluster::protocol::{Call, LeaderRecord, Reply};
+use crate::cluster::protocol::{LeaderRecord, PushSettings};
 use crate::cluster::settings::{Shared, Versioned};
 use crate::engine::state_dir::StateDir;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use serde_json::json;
 use std::time::Duration;
@@ -43,11 +42,9 @@ impl Leader {
 type Shown = (Option<Versioned>, Option<Versioned>, Option<LeaderRecord>);
 
 async fn ask(store: &RedisStore, known: u64, wanted: Option<Shared>) -> Result<Shown, Failure> {
-    let answer = store.call(Call::Settings { known, wanted }).await;
-    match answer.map_err(|fault| direct::unreachable_redis(store, &fault))?.reply {
-        Reply::Settings(shown) => Ok((shown.before, shown.after, shown.leader)),
-        _ => Err(Failure::Failed("internal error: the store's reply does not hold the cluster's settings".to_owned())),
-    }
+    let answer = store.ask(&PushSettings { known, wanted }).await;
+    let shown = answer.map_err(|fault| direct::unreachable_redis(store, &fault))?.reply;
+    Ok((shown.before, shown.after, shown.leader))
 }
 
 /// Runs `config push`.

@@ -9,10 +9,11 @@
 use super::error::Error;
 use super::refusals::unavailable;
 use crate::cluster::ids::{LeaseName, Nonce};
-use crate::cluster::protocol::{self, Call, Fault, Instance, LeaseCall, Owner, Reply, Settlement, TaskCall, TaskReply};
+use crate::cluster::protocol::{Call, Fault, Forget, Instance, Owner, Release, SettleTasks, Settlement, Verdict};
 use crate::cluster::task::Jitter;
 use crate::engine::node::handle::{HeldLease, HeldTask};
-use crate::engine::store_calls::{Caller, Verdict, nonce};
+use crate::engine::store_calls::{Caller, nonce};
+use crate::store::Store;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -110,43 +111,36 @@ pub(super) async fn run(mut notes: mpsc::Receiver<Cleanup>, caller: Caller) {
 const CLEANUP_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 async fn take_back(caller: &Caller, what: &Cleanup) -> Result<(), Error> {
-    let lease = |call: LeaseCall| async move {
-        let judge = |reply| match reply {
-            Reply::Lease(_) => Verdict::Done(()),
-            _ => Verdict::Unexpected,
-        };
-        caller.repeat(|_| Call::Lease(Box::new(call.clone())), judge).await
-    };
     match what {
         // This needs no membership: what it withdraws may have outlived the membership.
-        Cleanup::Call(call, _) => match caller.call((**call).clone()).await {
+        Cleanup::Call(call, _) => match caller.store.call((**call).clone()).await {
             Ok(_) => Ok(()),
             Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => Err(unavailable(&why)),
             Err(Fault::Refused(why)) => Err(Error::Internal(why)),
         },
-        Cleanup::Wait { name, ticket } => lease(LeaseCall::Forget { name: name.clone(), ticket: ticket.clone() }).await,
+        Cleanup::Wait { name, ticket } => {
+            let call = |_| Forget { name: name.clone(), ticket: ticket.clone() };
+            caller.repeat(call, |_| Ok(())).await
+        }
         Cleanup::Lease(HeldLease { name, token }, instance) => {
             let owner = Owner::of(instance.clone());
-            lease(LeaseCall::Release { name: name.clone(), token: *token, owner, ticket: None }).await
+            let call = |_| Release { name: name.clone(), token: *token, owner: owner.clone(), ticket: None };
+            caller.repeat(call, |_| Ok(())).await
         }
         Cleanup::Tasks(tasks) => {
             let jitter = Jitter::from_text(nonce()?.as_str());
             let settlement = |held: &HeldTask| Settlement {
                 id: held.id.clone(),
                 token: held.token,
-                verdict: protocol::Verdict::Fail {
+                verdict: Verdict::Fail {
                     error: "its worker disconnected before it received the task".to_owned(),
                     retry: true,
                     jitter,
                 },
             };
             let settlements: Vec<Settlement> = tasks.iter().map(settlement).collect();
-            let judge = |reply| match reply {
-                Reply::Task(reply) if matches!(*reply, TaskReply::Settled { .. }) => Verdict::Done(()),
-                _ => Verdict::Unexpected,
-            };
-            let call = |instance| Call::Task(Box::new(TaskCall::Settle { instance, settlements: settlements.clone() }));
-            caller.repeat(call, judge).await
+            let call = |instance| SettleTasks { instance, settlements: settlements.clone() };
+            caller.repeat(call, |_| Ok(())).await
         }
     }
 }

@@ -21,15 +21,15 @@ use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::members::member::{Member, Metadata, PresenceKind};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{
-    Call, Campaign, DataSet, Fault, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, Tick,
-    TickReply,
+    Campaign, DataSet, Fault, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Resign, Rule, Tick, TickReply,
+    WatchLeader,
 };
 use crate::cluster::settings::{Shared, Timing, Versioned};
 use crate::cluster::time::{Moment, millis};
 use crate::engine::node::fresh_state;
 use crate::engine::node::handle::{Beat, Role};
 use crate::engine::oneshot::state::{HeldLease, ObservedRecord, OneshotState};
-use crate::store::Store;
+use crate::store::Answer;
 use crate::store::redis::RedisStore;
 use std::time::Duration;
 
@@ -72,10 +72,6 @@ fn adopt(settings: &mut Versioned, data: &DataSet) {
     if let Some(found) = data.settings.filter(|found| found.version >= settings.version) {
         *settings = found;
     }
-}
-
-fn surprised() -> Failure {
-    Failure::Fault(Fault::Refused("unexpected reply to a call".to_owned()))
 }
 
 impl Oneshot<'_> {
@@ -174,10 +170,7 @@ impl Oneshot<'_> {
                 stood: None,
                 elsewhere: false,
             };
-            let Reply::Join(reply) = self.store.call(Call::Join(Box::new(join))).await?.reply else {
-                return Err(surprised());
-            };
-            match *reply {
+            match self.store.ask(&join).await?.reply {
                 JoinReply::Joined { incarnation, data, .. } => {
                     adopt(settings, &data);
                     return Ok(OneshotState {
@@ -232,10 +225,7 @@ impl Oneshot<'_> {
             revision: 0,
             samples: Vec::new(),
         };
-        match self.store.call(Call::Tick(Box::new(tick))).await?.reply {
-            Reply::Tick(reply) => Ok((sent, *reply)),
-            _ => Err(surprised()),
-        }
+        Ok((sent, self.store.ask(&tick).await?.reply))
     }
 
     fn nonce(&self, what: &str) -> Nonce {
@@ -274,7 +264,7 @@ impl Oneshot<'_> {
         let view = fresh_state::view(self.store).await?;
         if view.members.values().any(|member| self.is_rival(member)) {
             let instance = self.instance(state);
-            self.store.call(Call::Resign { instance, term }).await?;
+            self.store.ask(&Resign { instance, term }).await?;
             state.lease = None;
         }
         Ok(())
@@ -295,11 +285,10 @@ impl Oneshot<'_> {
         // One run waits only as long as the default grace needs; a longer grace is covered by expiry, over several runs.
         let end = clock::now() + shared.presence_grace.mul_f64(1.6).min(RULE_WAIT);
         loop {
-            let answer = self.store.call(Call::Watch).await?;
-            let Reply::Watch(reply) = answer.reply else { return Err(surprised()) };
+            let Answer { reply, server } = self.store.ask(&WatchLeader).await?;
             let now = clock::now();
             let watch = Some((reply.same_server, reply.leader_channel));
-            let look = LeaderLook { record: reply.leader.as_ref(), server: &answer.server, at: reply.now, watch };
+            let look = LeaderLook { record: reply.leader.as_ref(), server: &server, at: reply.now, watch };
             observation.observe(now, &look, shared.timing.lease_ttl);
             let Some(chance) = observation.chance(&self.node_id, shared.promise(), 0) else {
                 return Ok(None);
@@ -348,9 +337,7 @@ impl Oneshot<'_> {
             seen_for: sent.since(chance.since),
             known_token: state.numbers.token,
         };
-        let Reply::Campaign(reply) = self.store.call(Call::Campaign(Box::new(campaign))).await?.reply else {
-            return Err(surprised());
-        };
+        let reply = self.store.ask(&campaign).await?.reply;
         state.numbers.token = state.numbers.token.max(reply.token);
         if let Some(term) = reply.granted {
             let deadline_ms = millis(lease_deadline(sent, shared.timing.lease_ttl).0);

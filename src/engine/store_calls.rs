@@ -8,14 +8,14 @@
 
 use super::error::Error;
 use super::random;
-use super::refusals::{unavailable, unexpected};
+use super::refusals::unavailable;
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::node::{Input, Standing};
-use crate::cluster::protocol::{Call, Fault, Identity, Instance, Reply, ServerId};
+use crate::cluster::protocol::{Fault, Identity, Instance};
 use crate::cluster::time::Moment;
 use crate::engine::node::status::{Msg, Status};
-use crate::store::redis::RedisStore;
+use crate::store::redis::{RedisStore, Scripted};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -25,16 +25,6 @@ use tokio::sync::{mpsc, watch};
 pub(super) const RETRY_FOR: Duration = Duration::from_secs(3);
 /// The pause between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-
-/// What an answer means for the caller.
-pub(super) enum Verdict<T> {
-    /// The answer.
-    Done(T),
-    /// The store does not know this incarnation.
-    Stranger(Identity),
-    /// The answer has an unexpected form.
-    Unexpected,
-}
 
 /// Makes calls for this node; see the head of this file.
 #[derive(Clone)]
@@ -69,42 +59,32 @@ impl Caller {
         }
     }
 
-    /// Makes one call.
-    pub(super) async fn call(&self, call: Call) -> Result<(Reply, ServerId), Fault> {
-        self.call_noting(call, &AtomicBool::new(false)).await
-    }
-
-    /// Makes one call; sets `unsure` if Redis may execute it although there was no answer.
-    pub(super) async fn call_noting(&self, call: Call, unsure: &AtomicBool) -> Result<(Reply, ServerId), Fault> {
-        self.store.attempt_noting(call, 1, unsure).await.map(|answer| (answer.reply, answer.server))
-    }
-
-    /// Repeats a call for this incarnation until it is answered or its time is over.
-    pub(super) async fn repeat<T>(
+    /// Repeats a call for this incarnation until it is answered or its time is over. `judge` returns what the answer means, or why the
+    /// store does not know the incarnation.
+    pub(super) async fn repeat<T: Scripted + Sync, R>(
         &self,
-        call: impl Fn(Instance) -> Call,
-        judge: impl Fn(Reply) -> Verdict<T>,
-    ) -> Result<T, Error> {
+        call: impl Fn(Instance) -> T,
+        judge: impl Fn(T::Reply) -> Result<R, Identity>,
+    ) -> Result<R, Error> {
         self.repeat_noting(call, judge, &AtomicBool::new(false)).await
     }
 
     /// As [`Self::repeat`]; sets `unsure` if one of the calls was sent and got no answer.
-    pub(super) async fn repeat_noting<T>(
+    pub(super) async fn repeat_noting<T: Scripted + Sync, R>(
         &self,
-        call: impl Fn(Instance) -> Call,
-        judge: impl Fn(Reply) -> Verdict<T>,
+        call: impl Fn(Instance) -> T,
+        judge: impl Fn(T::Reply) -> Result<R, Identity>,
         unsure: &AtomicBool,
-    ) -> Result<T, Error> {
+    ) -> Result<R, Error> {
         let end = clock::now() + RETRY_FOR;
         let mut attempt = 0;
         loop {
             let instance = self.instance(end).await?;
             attempt += 1;
-            let why = match self.store.attempt_noting(call(instance), attempt, unsure).await {
+            let why = match self.store.attempt(&call(instance), attempt, unsure).await {
                 Ok(answer) => match judge(answer.reply) {
-                    Verdict::Done(answer) => return Ok(answer),
-                    Verdict::Unexpected => return Err(unexpected()),
-                    Verdict::Stranger(identity) => self.introduce(identity).await,
+                    Ok(answer) => return Ok(answer),
+                    Err(identity) => self.introduce(identity).await,
                 },
                 Err(Fault::Refused(why)) => return Err(Error::Internal(why)),
                 Err(Fault::Unavailable(why) | Fault::Unwritable(why)) => unavailable(&why),
@@ -128,6 +108,11 @@ impl Caller {
         }
         unavailable("the node is renewing its membership")
     }
+}
+
+/// An answer of the store to a member: [`Caller::repeat`]'s judge.
+pub(super) fn known<R>(identity: Identity, answer: R) -> Result<R, Identity> {
+    if identity == Identity::Ok { Ok(answer) } else { Err(identity) }
 }
 
 /// The error when the node does not answer any more: it is being stopped.

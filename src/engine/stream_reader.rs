@@ -12,11 +12,10 @@ use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq};
 use crate::cluster::messages::batch_limit::Appetite;
 use crate::cluster::node::Input;
-use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
+use crate::cluster::protocol::{DataSet, Fault, View};
 use crate::engine::events::Hub;
 use crate::engine::messages::sync::Sync;
 use crate::engine::node::status::Msg;
-use crate::store::Store;
 use crate::store::redis::{Page, Place, RedisStore};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,10 +65,7 @@ pub(super) struct Reader {
 /// The current data set.
 pub(super) async fn data_set(store: &RedisStore) -> Result<DataSet, Fault> {
     let view = View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 };
-    match store.call(Call::View(view)).await?.reply {
-        Reply::View(view) => Ok(view.data),
-        _ => Err(Fault::Refused("unexpected reply to a request for the view".to_owned())),
-    }
+    Ok(store.ask(&view).await?.reply.data)
 }
 
 impl Reader {

@@ -4,7 +4,7 @@
 //!
 //! Not here: the use of the counts (`crate::engine`).
 
-use crate::cluster::protocol::{Call, Fault, LeaseCall, TaskCall};
+use crate::cluster::protocol::{Fault, TRANSITIONS};
 use std::time::Duration;
 
 /// How a call ended.
@@ -36,85 +36,18 @@ pub trait Meter: Send + Sync + 'static {
     fn count(&self, call: &'static str, took: Duration, ended: Ended);
 }
 
-/// The names of all calls; the last ones are reads, and the ping on the presence connection.
-pub const CALLS: [&str; 34] = [
-    "join",
-    "tick",
-    "view",
-    "leave",
-    "resign",
-    "hand_over",
-    "campaign",
-    "register",
-    "watch",
-    "sweep",
-    "publish",
-    "acknowledge",
-    "lease_acquire",
-    "lease_renew",
-    "lease_release",
-    "lease_check",
-    "lease_forget",
-    "lease_withdraw",
-    "lease_watch",
-    "once",
-    "drain",
-    "task_submit",
-    "task_claim",
-    "task_withdraw",
-    "task_settle",
-    "task_cancel",
-    "task_redrive",
-    "task_get",
-    "task_list",
-    "events",
-    "messages",
-    "census",
-    "settings",
-    "ping",
-];
-
-/// The name of a call.
-#[must_use]
-pub fn name_of(call: &Call) -> &'static str {
-    match call {
-        Call::Join(_) => "join",
-        Call::Tick(_) => "tick",
-        Call::View(_) => "view",
-        Call::Leave { .. } => "leave",
-        Call::Resign { .. } => "resign",
-        Call::HandOver { .. } => "hand_over",
-        Call::Campaign(_) => "campaign",
-        Call::Register { .. } => "register",
-        Call::Watch => "watch",
-        Call::Sweep { .. } => "sweep",
-        Call::Publish(_) => "publish",
-        Call::Acknowledge { .. } => "acknowledge",
-        Call::Lease(call) => match &**call {
-            LeaseCall::Acquire(_) => "lease_acquire",
-            LeaseCall::Renew { .. } => "lease_renew",
-            LeaseCall::Release { .. } => "lease_release",
-            LeaseCall::Check { .. } => "lease_check",
-            LeaseCall::Forget { .. } => "lease_forget",
-            LeaseCall::Withdraw { .. } => "lease_withdraw",
-            LeaseCall::Watch { .. } => "lease_watch",
-        },
-        Call::Once(_) => "once",
-        Call::Drain(_) => "drain",
-        Call::Task(call) => match &**call {
-            TaskCall::Submit { .. } => "task_submit",
-            TaskCall::Claim(_) => "task_claim",
-            TaskCall::Withdraw { .. } => "task_withdraw",
-            TaskCall::Settle { .. } => "task_settle",
-            TaskCall::Cancel { .. } => "task_cancel",
-            TaskCall::Redrive { .. } => "task_redrive",
-            TaskCall::Get { .. } => "task_get",
-            TaskCall::List { .. } => "task_list",
-        },
-        Call::Census => "census",
-        Call::Settings { .. } => "settings",
+/// The names of all calls: the transitions, the reads, and the ping on the presence connection.
+pub const CALLS: [&str; TRANSITIONS.len() + 3] = {
+    let mut names = ["events"; TRANSITIONS.len() + 3];
+    let mut at = 0;
+    while at < TRANSITIONS.len() {
+        names[at] = TRANSITIONS[at];
+        at += 1;
     }
-}
+    names[at] = "messages";
+    names[at + 1] = "ping";
+    names
+};
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +59,5 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CALLS.len());
-        assert!(CALLS.contains(&name_of(&Call::Watch)));
     }
 }

@@ -13,7 +13,7 @@ mod meter;
 pub mod mongodb;
 pub mod redis;
 
-pub use meter::{CALLS, Ended, Meter, name_of};
+pub use meter::{CALLS, Ended, Meter};
 
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
@@ -21,9 +21,9 @@ use crate::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
 
 /// A reply, and the server process that gave it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct Answer<R = Reply> {
     /// The reply.
-    pub reply: Reply,
+    pub reply: R,
     /// The server.
     pub server: ServerId,
 }

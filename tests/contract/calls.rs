@@ -5,8 +5,9 @@ use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
-    Call, Campaign, CampaignReply, HandOver, Identity, Instance, Join, JoinReply, LeaderRecord, Numbers, Packed,
-    Publish, PublishReply, Reply, Rule, Tick, TickReply, View, ViewReply, WatchReply,
+    Acknowledge, Call, Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, Identity, Instance, Join,
+    JoinReply, LeaderRecord, Leave, Left, Numbers, Packed, Publish, PublishReply, Register, Registered, Reply, Resign,
+    Rule, Sweep, Swept, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply,
 };
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use clawster::store::Store;
@@ -215,7 +216,7 @@ pub async fn leader<F: Fixture>(f: &mut F, name: &str, presence: &str) -> (Node,
 }
 
 pub async fn watch<F: Fixture>(f: &F) -> WatchReply {
-    let Reply::Watch(reply) = call(f, Call::Watch).await else { panic!("no answer to a watch") };
+    let Reply::Watch(reply) = call(f, Call::Watch(WatchLeader)).await else { panic!("no answer to a watch") };
     *reply
 }
 
@@ -224,33 +225,33 @@ pub async fn record<F: Fixture>(f: &F) -> LeaderRecord {
 }
 
 pub async fn register<F: Fixture>(f: &F, node: &Node, presence: &str, term: Option<Term>) -> (Identity, bool, bool) {
-    let ask = Call::Register { instance: node.instance.clone(), presence: nonce(presence), term };
-    let Reply::Registered { identity, registered, leads } = call(f, ask).await else { panic!("no answer") };
+    let ask = Call::Register(Register { instance: node.instance.clone(), presence: nonce(presence), term });
+    let Reply::Registered(Registered { identity, registered, leads }) = call(f, ask).await else { panic!("no answer") };
     (identity, registered, leads)
 }
 
 pub async fn leave<F: Fixture>(f: &F, node: &Node) -> (Identity, bool) {
-    let ask = Call::Leave { instance: node.instance.clone(), acknowledged: None };
-    let Reply::Left { identity, resigned, .. } = call(f, ask).await else { panic!("no answer") };
+    let ask = Call::Leave(Leave { instance: node.instance.clone(), acknowledged: None });
+    let Reply::Left(Left { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
 
 pub async fn resign<F: Fixture>(f: &F, node: &Node, term: Term) -> (Identity, bool) {
-    let ask = Call::Resign { instance: node.instance.clone(), term };
-    let Reply::Left { identity, resigned, .. } = call(f, ask).await else { panic!("no answer") };
+    let ask = Call::Resign(Resign { instance: node.instance.clone(), term });
+    let Reply::Left(Left { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
 
-pub async fn hand_over<F: Fixture>(f: &F, candidate: &str) -> (HandOver, Option<LeaderRecord>) {
-    let ask = Call::HandOver { candidate: id(candidate) };
-    let Reply::HandOver { outcome, leader, .. } = call(f, ask).await else { panic!("no answer") };
+pub async fn hand_over<F: Fixture>(f: &F, candidate: &str) -> (HandedOver, Option<LeaderRecord>) {
+    let ask = Call::HandOver(HandOver { candidate: id(candidate) });
+    let Reply::HandOver(HandOverReply { outcome, leader, .. }) = call(f, ask).await else { panic!("no answer") };
     (outcome, leader)
 }
 
 pub async fn sweep<F: Fixture>(f: &F, node: &Node, term: Term, dead: &[(&str, &str)]) -> (bool, Vec<(String, String)>) {
     let dead = dead.iter().map(|(node, presence)| (id(node), (*presence).to_owned())).collect();
-    let ask = Call::Sweep { instance: node.instance.clone(), term, dead };
-    let Reply::Sweep { leads, gone } = call(f, ask).await else { panic!("no answer") };
+    let ask = Call::Sweep(Sweep { instance: node.instance.clone(), term, dead });
+    let Reply::Sweep(Swept { leads, gone }) = call(f, ask).await else { panic!("no answer") };
     let mut gone: Vec<_> = gone.into_iter().map(|(node, presence)| (node.to_string(), presence)).collect();
     gone.sort();
     (leads, gone)
@@ -287,7 +288,11 @@ pub async fn put<F: Fixture>(f: &F, ask: Publish) -> u64 {
 }
 
 pub async fn acknowledge<F: Fixture>(f: &F, node: &Node, epoch: &str, seq: u64) -> Identity {
-    let ask = Call::Acknowledge { instance: node.instance.clone(), epoch: epoch.to_owned(), seq: MessageSeq(seq) };
+    let ask = Call::Acknowledge(Acknowledge {
+        instance: node.instance.clone(),
+        epoch: epoch.to_owned(),
+        seq: MessageSeq(seq),
+    });
     let Reply::Acknowledge(identity) = call(f, ask).await else { panic!("no answer") };
     identity
 }

@@ -4,11 +4,11 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use crate::task_calls::*;
-use clawster::cluster::protocol::{Acquire, Call, Census, MOST_LANES, NewTask, Reply};
+use clawster::cluster::protocol::{Acquire, Call, Census, MOST_LANES, NewTask, Reply, TakeCensus};
 use clawster::cluster::task::TaskState;
 
 async fn census<F: Fixture>(f: &F) -> Census {
-    let Reply::Census(census) = call(f, Call::Census).await else { panic!("no answer to a census") };
+    let Reply::Census(census) = call(f, Call::Census(TakeCensus)).await else { panic!("no answer to a census") };
     census
 }
 

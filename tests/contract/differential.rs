@@ -17,8 +17,8 @@ use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{MessageSeq, NodeId, Term};
 use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
-    Call, Campaign, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Numbers, Publish, Reply, Rule,
-    ServerId, Tick, View,
+    Acknowledge, Call, Campaign, HandOver, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Leave,
+    Numbers, Publish, Register, Reply, Resign, Rule, ServerId, Sweep, Swept, Tick, View, WatchLease, Watched,
 };
 use clawster::store::Store;
 use proptest::prelude::*;
@@ -171,13 +171,13 @@ impl<F: Fixture> Driver<F> {
                 }))
             }
             Step::Leave { node } => {
-                Call::Leave { instance: self.memos[node].node.instance.clone(), acknowledged: None }
+                Call::Leave(Leave { instance: self.memos[node].node.instance.clone(), acknowledged: None })
             }
             Step::Resign { node, other_term } => {
                 let term = Term(self.memos[node].term.0 + u64::from(other_term));
-                Call::Resign { instance: self.memos[node].node.instance.clone(), term }
+                Call::Resign(Resign { instance: self.memos[node].node.instance.clone(), term })
             }
-            Step::HandOver { node } => Call::HandOver { candidate: id(&name(node)) },
+            Step::HandOver { node } => Call::HandOver(HandOver { candidate: id(&name(node)) }),
             Step::Campaign { node, rule, knows, other_term, other_nonce } => {
                 let memo = &self.memos[node];
                 let text = |nonce: Option<String>| match nonce {
@@ -203,11 +203,15 @@ impl<F: Fixture> Driver<F> {
             Step::Register { node, term } => {
                 let memo = &self.memos[node];
                 let presence = nonce(memo.presence.as_deref().unwrap_or("nobody"));
-                Call::Register { instance: memo.node.instance.clone(), presence, term: term.then_some(memo.term) }
+                Call::Register(Register {
+                    instance: memo.node.instance.clone(),
+                    presence,
+                    term: term.then_some(memo.term),
+                })
             }
             Step::Sweep { node } => {
                 let memo = &self.memos[node];
-                Call::Sweep { instance: memo.node.instance.clone(), term: memo.term, dead: self.gone.clone() }
+                Call::Sweep(Sweep { instance: memo.node.instance.clone(), term: memo.term, dead: self.gone.clone() })
             }
             Step::Publish { node, counts, again, keep } => {
                 let memo = &mut self.memos[node];
@@ -225,7 +229,7 @@ impl<F: Fixture> Driver<F> {
                 let epoch = if other_epoch { "other".to_owned() } else { memo.node.epoch.clone() };
                 let seq = MessageSeq(self.last_message.0.saturating_sub(back).max(self.message_start.0));
                 memo.node.cursor = seq;
-                Call::Acknowledge { instance: memo.node.instance.clone(), epoch, seq }
+                Call::Acknowledge(Acknowledge { instance: memo.node.instance.clone(), epoch, seq })
             }
             Step::Task(step) => self.tasks.call(at, &step, |node| self.memos[node].node.instance.clone()),
             Step::Lease { node, step } => {
@@ -303,7 +307,7 @@ impl<F: Fixture> Driver<F> {
                 memo.floor = tick.delta.floor;
             }
             Reply::Campaign(campaign) => memo.term = campaign.granted.unwrap_or(memo.term),
-            Reply::Sweep { gone, .. } => {
+            Reply::Sweep(Swept { gone, .. }) => {
                 self.gone.clone_from(gone);
                 self.gone.sort();
             }
@@ -338,10 +342,10 @@ impl<F: Fixture> Driver<F> {
         told.push(self.symbols.watch(&watch(&self.f).await));
         self.leases.clear();
         for name in LEASES {
-            let ask = LeaseCall::Watch { name: lease_name(name) };
+            let ask = LeaseCall::Watch(WatchLease { name: lease_name(name) });
             let reply = lease(&self.f, ask).await;
             told.push(self.symbols.lease(&reply));
-            if let LeaseReply::Watched { record: Some(record), .. } = reply {
+            if let LeaseReply::Watched(Watched { record: Some(record), .. }) = reply {
                 self.leases.insert(name.to_owned(), record);
             }
         }

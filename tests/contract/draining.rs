@@ -4,7 +4,7 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::protocol::{Acquire, HandOver, Identity, Once, Refusal, Renewed, Rule};
+use clawster::cluster::protocol::{Acquire, HandedOver, Identity, Once, Refusal, Renewed, Rule};
 use clawster::store::Notice;
 
 async fn a_key_is_granted_once_until_its_time_has_passed<F: Fixture>(mut f: F) {
@@ -98,7 +98,7 @@ async fn a_draining_leader_makes_room<F: Fixture>(mut f: F) {
     assert!(drain(&f, &a, true).await.resigned);
     assert_eq!(story(&f).await.last().unwrap(), "a lost Handover");
     assert_eq!(refusal(&f, &a, Rule::Vacant, term).await, "draining");
-    assert_eq!(hand_over(&f, "a").await.0, HandOver::Barred);
+    assert_eq!(hand_over(&f, "a").await.0, HandedOver::Barred);
     let next = grant(&f, campaign_of(&b, Rule::Vacant, term)).await;
     drain(&f, &a, false).await;
     resign(&f, &b, next).await;

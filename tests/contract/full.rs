@@ -6,7 +6,8 @@ use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::MessageSeq;
 use clawster::cluster::protocol::{
-    Call, Drain, Fault, Identity, LeaseCall, LeaseNews, PublishReply, Rule, TaskCall, Tick,
+    Acknowledge, Call, Drain, Fault, HandOver, Identity, LeaseCall, LeaseNews, PublishReply, Resign, Rule, SubmitTasks,
+    TaskCall, Tick,
 };
 use clawster::store::Store;
 
@@ -29,9 +30,13 @@ async fn membership_and_election_survive_a_full_redis() {
     assert_eq!((beat.identity, beat.lease, beat.full), (Identity::Ok, LeaseNews::Renewed, true));
     member(&f, "c").await;
     for ask in [
-        Call::Acknowledge { instance: b.instance.clone(), epoch: b.epoch.clone(), seq: MessageSeq(b.cursor.0 + 1) },
-        Call::HandOver { candidate: id("b") },
-        Call::Resign { instance: a.instance.clone(), term },
+        Call::Acknowledge(Acknowledge {
+            instance: b.instance.clone(),
+            epoch: b.epoch.clone(),
+            seq: MessageSeq(b.cursor.0 + 1),
+        }),
+        Call::HandOver(HandOver { candidate: id("b") }),
+        Call::Resign(Resign { instance: a.instance.clone(), term }),
         Call::Drain(Drain { instance: b.instance.clone(), enabled: false, revision: 2 }),
     ] {
         call(&f, ask).await;
@@ -54,11 +59,11 @@ async fn a_full_redis_refuses_new_things_as_a_whole_and_takes_the_end_of_old_one
     for ask in [
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(&a, "new")))),
         Call::Once(Box::new(once_of("a", &["key"]))),
-        Call::Task(Box::new(TaskCall::Submit {
+        Call::Task(Box::new(TaskCall::Submit(SubmitTasks {
             instance: a.instance.clone(),
             tasks: vec![new("u")],
             max_bytes: 1 << 40,
-        })),
+        }))),
     ] {
         let fault = f.store().call(ask.clone()).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{ask:?}: {fault:?}");

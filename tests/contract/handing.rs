@@ -3,7 +3,7 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::Term;
-use clawster::cluster::protocol::{HandOver, Identity, Join, LeaseNews, Rule};
+use clawster::cluster::protocol::{HandedOver, Identity, Join, LeaseNews, Rule};
 use clawster::store::Notice;
 
 async fn a_presence_is_registered_only_when_it_is_subscribed<F: Fixture>(mut f: F) {
@@ -42,22 +42,22 @@ async fn a_leader_registers_again_on_another_server<F: Fixture>(mut f: F) {
 async fn a_handover_asks_the_leader_for_a_live_candidate<F: Fixture>(mut f: F) {
     let b = member(&f, "b").await;
     admitted(&f, Join { candidate: false, ..join_of("barred") }).await;
-    assert_eq!(hand_over(&f, "b").await, (HandOver::Vacant, None));
+    assert_eq!(hand_over(&f, "b").await, (HandedOver::Vacant, None));
     let (a, term) = leader(&mut f, "a", "p1").await;
-    assert_eq!(hand_over(&f, "nobody").await.0, HandOver::Unknown);
-    assert_eq!(hand_over(&f, "barred").await.0, HandOver::Barred);
+    assert_eq!(hand_over(&f, "nobody").await.0, HandedOver::Unknown);
+    assert_eq!(hand_over(&f, "barred").await.0, HandedOver::Barred);
     let (outcome, marked) = hand_over(&f, "b").await;
-    assert_eq!((outcome, marked.unwrap().handing_to), (HandOver::Asked, Some(id("b"))));
+    assert_eq!((outcome, marked.unwrap().handing_to), (HandedOver::Asked, Some(id("b"))));
     f.noticed("p1", Notice::HandOver).await;
     assert_eq!(renew(&f, &a, term).await.leader.unwrap().handing_to, Some(id("b")), "a renewal keeps the mark");
     let (outcome, cleared) = hand_over(&f, "a").await;
-    assert_eq!((outcome, cleared.unwrap().handing_to), (HandOver::Same, None));
+    assert_eq!((outcome, cleared.unwrap().handing_to), (HandedOver::Same, None));
     assert_eq!(record(&f).await.handing_to, None);
     resign(&f, &a, term).await;
     let (outcome, marked) = hand_over(&f, "b").await;
-    assert_eq!((outcome, marked.unwrap().handing_to), (HandOver::Vacant, Some(id("b"))));
+    assert_eq!((outcome, marked.unwrap().handing_to), (HandedOver::Vacant, Some(id("b"))));
     leave(&f, &b).await;
-    assert_eq!(hand_over(&f, "b").await.0, HandOver::Unknown);
+    assert_eq!(hand_over(&f, "b").await.0, HandedOver::Unknown);
 }
 
 async fn only_its_holder_resigns_a_term<F: Fixture>(f: F) {

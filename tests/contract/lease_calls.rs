@@ -4,8 +4,8 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, LeaseName, Nonce, Term};
 use clawster::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Drain, DrainReply, LeaseCall, LeaseRecord, LeaseReply, Numbers, Once,
-    OnceGrant, Owner, Refusal, Renewed, Reply, Served,
+    Acquire, AcquireReply, Acquired, Call, Check, Drain, DrainReply, Forget, LeaseCall, LeaseRecord, LeaseReply,
+    Numbers, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal, Renewed, Reply, Served, WatchLease, Watched,
 };
 use clawster::store::Store;
 use std::time::Duration;
@@ -53,9 +53,9 @@ pub fn wrapper(node: &str, name: &str, presence: &str) -> Acquire {
 
 /// The server process and the data set, seen for so long.
 pub async fn served<F: Fixture>(f: &F, span: Duration) -> Option<Served> {
-    let look = Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("any") }));
+    let look = Call::Lease(Box::new(LeaseCall::Watch(WatchLease { name: lease_name("any") })));
     let answer = f.store().call(look).await.expect("the store answers");
-    let Reply::Lease(LeaseReply::Watched { epoch, .. }) = answer.reply else { panic!("no answer") };
+    let Reply::Lease(LeaseReply::Watched(Watched { epoch, .. })) = answer.reply else { panic!("no answer") };
     Some(Served { server: answer.server, epoch, span })
 }
 
@@ -115,9 +115,18 @@ impl Claimant for Acquire {
 /// A renewal by whom a lease was granted to.
 pub async fn prolong<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Term, ttl: Option<Duration>) -> Renewed {
     let (name, (owner, ticket)) = (lease_name(name), by.proof());
-    let ask =
-        LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds: false, grace: GRACE, stated: 1 };
-    let LeaseReply::Renewed { outcome, .. } = lease(f, ask).await else { panic!("no answer") };
+    let ask = LeaseCall::Renew(Renew {
+        name,
+        token,
+        ttl,
+        nonce: fresh(),
+        owner,
+        ticket,
+        holds: false,
+        grace: GRACE,
+        stated: 1,
+    });
+    let LeaseReply::Renewed(Renewal { outcome, .. }) = lease(f, ask).await else { panic!("no answer") };
     outcome
 }
 
@@ -125,33 +134,34 @@ pub async fn prolong<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Te
 pub async fn hold_on<F: Fixture>(f: &F, ask: &Acquire, token: Term, presence: &str, holds: bool) -> Renewed {
     let (owner, ticket) = (Owner { presence: Some(nonce(presence)), ..ask.owner.clone() }, Some(ask.ticket.clone()));
     let (name, ttl) = (ask.name.clone(), Some(ask.ttl));
-    let call = LeaseCall::Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds, grace: GRACE, stated: 1 };
-    let LeaseReply::Renewed { outcome, .. } = lease(f, call).await else { panic!("no answer") };
+    let call =
+        LeaseCall::Renew(Renew { name, token, ttl, nonce: fresh(), owner, ticket, holds, grace: GRACE, stated: 1 });
+    let LeaseReply::Renewed(Renewal { outcome, .. }) = lease(f, call).await else { panic!("no answer") };
     outcome
 }
 
 pub async fn release<F: Fixture>(f: &F, by: &dyn Claimant, name: &str, token: Term) -> bool {
     let (owner, ticket) = by.proof();
-    let ask = LeaseCall::Release { name: lease_name(name), token, owner, ticket };
+    let ask = LeaseCall::Release(Release { name: lease_name(name), token, owner, ticket });
     let LeaseReply::Released { released } = lease(f, ask).await else { panic!("no answer") };
     released
 }
 
 pub async fn check<F: Fixture>(f: &F, name: &str, token: Term) -> bool {
-    let ask = LeaseCall::Check { name: lease_name(name), token };
+    let ask = LeaseCall::Check(Check { name: lease_name(name), token });
     let LeaseReply::Checked { valid } = lease(f, ask).await else { panic!("no answer") };
     valid
 }
 
 pub async fn forget<F: Fixture>(f: &F, ask: &Acquire) -> bool {
-    let ask = LeaseCall::Forget { name: ask.name.clone(), ticket: ask.ticket.clone() };
+    let ask = LeaseCall::Forget(Forget { name: ask.name.clone(), ticket: ask.ticket.clone() });
     let LeaseReply::Forgotten { waited } = lease(f, ask).await else { panic!("no answer") };
     waited
 }
 
 pub async fn lease_record<F: Fixture>(f: &F, name: &str) -> Option<LeaseRecord> {
-    let ask = LeaseCall::Watch { name: lease_name(name) };
-    let LeaseReply::Watched { record, .. } = lease(f, ask).await else { panic!("no answer") };
+    let ask = LeaseCall::Watch(WatchLease { name: lease_name(name) });
+    let LeaseReply::Watched(Watched { record, .. }) = lease(f, ask).await else { panic!("no answer") };
     record
 }
 

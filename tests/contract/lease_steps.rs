@@ -9,7 +9,8 @@ use crate::lease_calls::*;
 use crate::steps::NODES;
 use clawster::cluster::ids::{Incarnation, Nonce, Term};
 use clawster::cluster::protocol::{
-    Acquire, Call, Claim, Drain, LeaseCall, LeaseRecord, Numbers, Once, Owner, Served, ServerId,
+    Acquire, Call, Check, Claim, Drain, Forget, LeaseCall, LeaseRecord, Numbers, Once, Owner, Release, Renew, Served,
+    ServerId,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -117,7 +118,7 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
                 ..acquire_of(known.node, LEASES[*lease])
             })
         }
-        LeaseStep::Renew { lease, bound, holds, ttl, other, shows } => LeaseCall::Renew {
+        LeaseStep::Renew { lease, bound, holds, ttl, other, shows } => LeaseCall::Renew(Renew {
             name: name(lease),
             token: token(lease, *other),
             ttl: (*ttl > 0).then(|| TTLS[*ttl]),
@@ -127,16 +128,16 @@ pub fn lease_call(at: usize, step: &LeaseStep, known: &Known<'_>) -> Call {
             holds: *holds && !known.epoch.is_empty(),
             grace: GRACE,
             stated: 1,
-        },
-        LeaseStep::Release { lease, other, bound, shows } => LeaseCall::Release {
+        }),
+        LeaseStep::Release { lease, other, bound, shows } => LeaseCall::Release(Release {
             name: name(lease),
             token: token(lease, *other),
             owner: owner(*bound),
             ticket: shown(lease, *bound && *shows),
-        },
-        LeaseStep::Check { lease, other } => LeaseCall::Check { name: name(lease), token: token(lease, *other) },
+        }),
+        LeaseStep::Check { lease, other } => LeaseCall::Check(Check { name: name(lease), token: token(lease, *other) }),
         LeaseStep::Forget { lease } => {
-            LeaseCall::Forget { name: name(lease), ticket: ticket(known.node, *lease, true) }
+            LeaseCall::Forget(Forget { name: name(lease), ticket: ticket(known.node, *lease, true) })
         }
         LeaseStep::Once { keys, request, back } => {
             return Call::Once(Box::new(Once {

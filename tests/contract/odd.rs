@@ -6,7 +6,9 @@ use crate::lease_calls::*;
 use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Call, Drain, Fault, Identity, Join, LeaseCall, Owner, Reply, Rule, TaskCall, View,
+    Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, GetTask, HandOver, Identity, Join,
+    LeaseCall, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks, SubmitTasks, Sweep,
+    TakeCensus, TaskCall, View, WatchLeader, WatchLease,
 };
 use clawster::store::Store;
 
@@ -45,37 +47,45 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
     let instance = || node.instance.clone();
     vec![
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 10, beats: 10 }),
-        Call::Watch,
-        Call::Census,
+        Call::Watch(WatchLeader),
+        Call::Census(TakeCensus),
         Call::Join(Box::new(join_of("new"))),
         Call::Join(Box::new(join_of("a"))),
         Call::Tick(Box::new(tick_of(node))),
         Call::Tick(Box::new(clawster::cluster::protocol::Tick { renew: Some(term), ..tick_of(node) })),
-        Call::Register { instance: instance(), presence: nonce("p1"), term: Some(term) },
-        Call::Sweep { instance: instance(), term, dead: vec![(id("b"), "p2".to_owned())] },
-        Call::HandOver { candidate: id("b") },
+        Call::Register(Register { instance: instance(), presence: nonce("p1"), term: Some(term) }),
+        Call::Sweep(Sweep { instance: instance(), term, dead: vec![(id("b"), "p2".to_owned())] }),
+        Call::HandOver(HandOver { candidate: id("b") }),
         Call::Campaign(Box::new(campaign_of(node, Rule::Vacant, term))),
         Call::Publish(Box::new(publish_of(node, vec![packed(100, 2)]))),
-        Call::Acknowledge { instance: instance(), epoch: node.epoch.clone(), seq: MessageSeq(u64::MAX >> 12) },
-        Call::Resign { instance: instance(), term: Term(1) },
-        about(TaskCall::Submit { instance: instance(), tasks: vec![new("t"), new("u")], max_bytes: 1 << 40 }),
+        Call::Acknowledge(Acknowledge {
+            instance: instance(),
+            epoch: node.epoch.clone(),
+            seq: MessageSeq(u64::MAX >> 12),
+        }),
+        Call::Resign(Resign { instance: instance(), term: Term(1) }),
+        about(TaskCall::Submit(SubmitTasks {
+            instance: instance(),
+            tasks: vec![new("t"), new("u")],
+            max_bytes: 1 << 40,
+        })),
         about(TaskCall::Claim(claim_of(node, 9, fresh()))),
-        about(TaskCall::Settle { instance: instance(), settlements: Vec::new() }),
-        about(TaskCall::Cancel { id: tid("u") }),
-        about(TaskCall::Redrive { id: tid("u") }),
-        about(TaskCall::Get { id: tid("t") }),
-        about(TaskCall::List { state: None, kind: None, limit: 9 }),
+        about(TaskCall::Settle(SettleTasks { instance: instance(), settlements: Vec::new() })),
+        about(TaskCall::Cancel(CancelTask { id: tid("u") })),
+        about(TaskCall::Redrive(RedriveTask { id: tid("u") })),
+        about(TaskCall::Get(GetTask { id: tid("t") })),
+        about(TaskCall::List(ListTasks { state: None, kind: None, limit: 9 })),
         Call::Lease(Box::new(LeaseCall::Acquire(Acquire { wait: true, ..acquire_of(node, "bot") }))),
         Call::Lease(Box::new(LeaseCall::Acquire(acquire_of(node, "other")))),
-        Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("bot") })),
-        Call::Lease(Box::new(LeaseCall::Check { name: lease_name("bot"), token: Term(1) })),
-        Call::Lease(Box::new(LeaseCall::Release {
+        Call::Lease(Box::new(LeaseCall::Watch(WatchLease { name: lease_name("bot") }))),
+        Call::Lease(Box::new(LeaseCall::Check(Check { name: lease_name("bot"), token: Term(1) }))),
+        Call::Lease(Box::new(LeaseCall::Release(Release {
             name: lease_name("bot"),
             token: Term(1),
             owner: Owner::of(instance()),
             ticket: None,
-        })),
-        Call::Lease(Box::new(LeaseCall::Forget { name: lease_name("bot"), ticket: nonce("nobody") })),
+        }))),
+        Call::Lease(Box::new(LeaseCall::Forget(Forget { name: lease_name("bot"), ticket: nonce("nobody") }))),
         Call::Once(Box::new(once_of("a", &["key"]))),
         Call::Drain(Drain { instance: instance(), enabled: false, revision: 0 }),
     ]
@@ -207,7 +217,7 @@ async fn a_broken_lease_touches_nobody_else() {
     f.server.cli(&["SET", &key("once:odd"), "a text"]);
     assert_eq!(tick(&f, &b).await.identity, Identity::Ok);
     assert_eq!(drain(&f, &a, true).await.leases, 2, "good and queue");
-    let text = Call::Lease(Box::new(LeaseCall::Watch { name: lease_name("text") }));
+    let text = Call::Lease(Box::new(LeaseCall::Watch(WatchLease { name: lease_name("text") })));
     assert!(matches!(f.store().call(text).await, Err(Fault::Unwritable(why)) if why.contains("doctor")));
     assert!(once(&f, once_of("a", &["odd", "even"])).await.iter().all(|grant| grant.granted));
     leave(&f, &a).await;

@@ -5,7 +5,7 @@ use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use clawster::cluster::ids::Term;
 use clawster::cluster::protocol::{
-    Acquire, Call, Campaign, Claim, Join, JoinReply, LeaderRecord, Refusal, Reply, Rule, Tick,
+    Acquire, Call, Campaign, Claim, Join, JoinReply, LeaderRecord, PushSettings, Refusal, Reply, Rule, Tick,
 };
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn seen<F: Fixture>(f: &F, node: &Node, rule: Rule, term: Term, seen_for: 
 }
 
 async fn shared<F: Fixture>(f: &F, known: u64, wanted: Option<Shared>) -> (Option<Versioned>, Option<Versioned>) {
-    let reply = call(f, Call::Settings { known, wanted }).await;
+    let reply = call(f, Call::Settings(PushSettings { known, wanted })).await;
     let Reply::Settings(shown) = reply else { panic!("no answer") };
     (shown.before, shown.after)
 }

@@ -7,8 +7,8 @@
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, MessageSeq};
 use clawster::cluster::protocol::{
-    Acquired, DataSet, Delta, DrainReply, Entry, Instance, JoinReply, LeaderRecord, LeaseRecord, LeaseReply, OnceGrant,
-    PublishReply, Renewed, Reply, WatchReply,
+    Acquired, DataSet, Delta, DrainReply, Entry, HandOverReply, Instance, JoinReply, LeaderRecord, LeaseRecord,
+    LeaseReply, Left, OnceGrant, PublishReply, Renewal, Renewed, Reply, Swept, WatchReply, Watched,
 };
 use clawster::cluster::time::ServerTime;
 use std::cell::RefCell;
@@ -144,11 +144,11 @@ impl Symbols {
                 let record = self.lease_record(reply.record.as_ref(), reply.now);
                 format!("{outcome} {:?} {} {} {record}", reply.again.map(left), reply.epoch, self.token(reply.token))
             }
-            LeaseReply::Renewed { now, outcome: Renewed::Until(until), .. } => {
+            LeaseReply::Renewed(Renewal { now, outcome: Renewed::Until(until), .. }) => {
                 format!("until {}", left(until.since(*now)))
             }
-            LeaseReply::Renewed { outcome, .. } => format!("{outcome:?}"),
-            LeaseReply::Watched { now, epoch, record } => {
+            LeaseReply::Renewed(Renewal { outcome, .. }) => format!("{outcome:?}"),
+            LeaseReply::Watched(Watched { now, epoch, record }) => {
                 format!("{epoch} {}", self.lease_record(record.as_ref(), *now))
             }
             other => format!("{other:?}"),
@@ -213,8 +213,10 @@ impl Symbols {
                 Self::beats(&r.beats, r.now),
                 r.alive
             ),
-            Reply::Left { identity, resigned, .. } => format!("{identity:?} resigned {resigned}"),
-            Reply::HandOver { outcome, now, leader } => format!("{outcome:?} {}", self.leader(leader.as_ref(), *now)),
+            Reply::Left(Left { identity, resigned, .. }) => format!("{identity:?} resigned {resigned}"),
+            Reply::HandOver(HandOverReply { outcome, now, leader }) => {
+                format!("{outcome:?} {}", self.leader(leader.as_ref(), *now))
+            }
             Reply::Campaign(r) => {
                 let granted = r.granted.map(|term| self.token(term.0));
                 let leader = self.leader(r.leader.as_ref(), r.now);
@@ -233,7 +235,7 @@ impl Symbols {
             }
             Reply::Settings(shown) => format!("{:?} {:?}", shown.before, shown.after),
             Reply::Watch(reply) => self.watch(reply),
-            Reply::Sweep { leads, gone } => {
+            Reply::Sweep(Swept { leads, gone }) => {
                 let mut gone = gone.clone();
                 gone.sort();
                 format!("{leads} {gone:?}")

@@ -150,10 +150,10 @@ async fn a_cursor_never_moves_back<F: Fixture>(f: F) {
     assert_eq!(member(&f, "a").await.cursor.0, first + 5);
     assert_eq!(acknowledge(&f, &a, "other", first + 8).await, Identity::Epoch);
     assert_eq!(member(&f, "a").await.cursor.0, first + 5);
-    let leaving = clawster::cluster::protocol::Call::Leave {
+    let leaving = clawster::cluster::protocol::Call::Leave(clawster::cluster::protocol::Leave {
         instance: a.instance.clone(),
         acknowledged: Some(MessageSeq(first + 7)),
-    };
+    });
     call(&f, leaving).await;
     assert_eq!(member(&f, "a").await.cursor.0, first + 7);
 }

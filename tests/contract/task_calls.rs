@@ -4,7 +4,8 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Nonce, TaskToken};
 use clawster::cluster::protocol::{
-    Call, ClaimedTask, Identity, Join, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange,
+    Call, CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Join, ListTasks, NewTask, RedriveTask, Reply,
+    SettleReply, SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange,
     TaskClaim, TaskReply, Verdict,
 };
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
@@ -46,8 +47,8 @@ pub async fn task_call<F: Fixture>(f: &F, ask: TaskCall) -> TaskReply {
 }
 
 pub async fn submit<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>) -> (Identity, Vec<Submitted>) {
-    let ask = TaskCall::Submit { instance: node.instance.clone(), tasks, max_bytes: 1 << 40 };
-    let TaskReply::Submitted { identity, results } = task_call(f, ask).await else { panic!("no answer") };
+    let ask = TaskCall::Submit(SubmitTasks { instance: node.instance.clone(), tasks, max_bytes: 1 << 40 });
+    let TaskReply::Submitted(SubmitReply { identity, results }) = task_call(f, ask).await else { panic!("no answer") };
     (identity, results)
 }
 
@@ -62,7 +63,7 @@ pub fn claim_of(node: &Node, limit: u32, nonce: Nonce) -> TaskClaim {
 }
 
 pub async fn send_claim<F: Fixture>(f: &F, claim: TaskClaim) -> (Identity, Vec<ClaimedTask>) {
-    let TaskReply::Claimed { identity, tasks } = task_call(f, TaskCall::Claim(claim)).await else {
+    let TaskReply::Claimed(ClaimReply { identity, tasks }) = task_call(f, TaskCall::Claim(claim)).await else {
         panic!("no answer")
     };
     (identity, tasks)
@@ -89,8 +90,8 @@ pub async fn take<F: Fixture>(f: &F, node: &Node, id: &str) -> TaskToken {
 
 pub async fn settle<F: Fixture>(f: &F, node: &Node, id: &str, token: TaskToken, verdict: Verdict) -> Settled {
     let settlements = vec![Settlement { id: tid(id), token, verdict }];
-    let ask = TaskCall::Settle { instance: node.instance.clone(), settlements };
-    let TaskReply::Settled { identity, results } = task_call(f, ask).await else { panic!("no answer") };
+    let ask = TaskCall::Settle(SettleTasks { instance: node.instance.clone(), settlements });
+    let TaskReply::Settled(SettleReply { identity, results }) = task_call(f, ask).await else { panic!("no answer") };
     assert_eq!((identity, results.len()), (Identity::Ok, 1));
     results[0]
 }
@@ -106,17 +107,21 @@ pub fn failed(retry: bool) -> Verdict {
 }
 
 pub async fn cancel<F: Fixture>(f: &F, id: &str) -> TaskChange {
-    let TaskReply::Changed(change) = task_call(f, TaskCall::Cancel { id: tid(id) }).await else { panic!("no answer") };
+    let TaskReply::Changed(change) = task_call(f, TaskCall::Cancel(CancelTask { id: tid(id) })).await else {
+        panic!("no answer")
+    };
     change
 }
 
 pub async fn redrive<F: Fixture>(f: &F, id: &str) -> TaskChange {
-    let TaskReply::Changed(change) = task_call(f, TaskCall::Redrive { id: tid(id) }).await else { panic!("no answer") };
+    let TaskReply::Changed(change) = task_call(f, TaskCall::Redrive(RedriveTask { id: tid(id) })).await else {
+        panic!("no answer")
+    };
     change
 }
 
 pub async fn find<F: Fixture>(f: &F, id: &str) -> Option<Task> {
-    let TaskReply::Task(task) = task_call(f, TaskCall::Get { id: tid(id) }).await else { panic!("no answer") };
+    let TaskReply::Task(task) = task_call(f, TaskCall::Get(GetTask { id: tid(id) })).await else { panic!("no answer") };
     task.map(|task| *task)
 }
 
@@ -131,7 +136,7 @@ pub async fn state<F: Fixture>(f: &F, id: &str) -> TaskState {
 
 /// The ids of tasks in this state, newest first.
 pub async fn listed<F: Fixture>(f: &F, state: Option<TaskState>, of: Option<&str>, limit: u32) -> Vec<String> {
-    let ask = TaskCall::List { state, kind: of.map(kind), limit };
+    let ask = TaskCall::List(ListTasks { state, kind: of.map(kind), limit });
     let TaskReply::Tasks(tasks) = task_call(f, ask).await else { panic!("no answer") };
     tasks.into_iter().map(|task| task.id.to_string()).collect()
 }

@@ -5,7 +5,8 @@ use crate::fixture::Fixture;
 use crate::task_calls::*;
 use clawster::cluster::ids::{TaskToken, Term};
 use clawster::cluster::protocol::{
-    Call, Drain, Identity, Join, NewTask, Reply, Rule, Settled, Settlement, TaskCall, TaskChange, TaskReply, Verdict,
+    Call, Drain, Identity, Join, NewTask, Reply, Rule, SettleReply, SettleTasks, Settled, Settlement, TaskCall,
+    TaskChange, TaskReply, Verdict,
 };
 use clawster::cluster::task::{Jitter, TaskState};
 use std::time::Duration;
@@ -44,11 +45,11 @@ async fn another_life_of_the_node_does_not_settle<F: Fixture>(f: F) {
     leave(&f, &a).await;
     let next = member(&f, "a").await;
     assert_eq!(complete(&f, &next, "t", token).await, Settled::Stale);
-    let ask = TaskCall::Settle {
+    let ask = TaskCall::Settle(SettleTasks {
         instance: a.instance.clone(),
         settlements: vec![Settlement { id: tid("t"), token, verdict: Verdict::Complete { result: None } }],
-    };
-    let TaskReply::Settled { identity, results } = task_call(&f, ask).await else { panic!("no answer") };
+    });
+    let TaskReply::Settled(SettleReply { identity, results }) = task_call(&f, ask).await else { panic!("no answer") };
     assert_eq!((identity, results), (Identity::Replaced, vec![]));
     let token = take(&f, &next, "t").await;
     assert_eq!(complete(&f, &next, "t", token).await, DONE);
@@ -73,8 +74,8 @@ async fn several_settlements_are_judged_one_by_one<F: Fixture>(f: F) {
         of(4, Verdict::Extend),
         of(4, Verdict::Complete { result: None }),
     ];
-    let ask = TaskCall::Settle { instance: a.instance.clone(), settlements };
-    let TaskReply::Settled { results, .. } = task_call(&f, ask).await else { panic!("no answer") };
+    let ask = TaskCall::Settle(SettleTasks { instance: a.instance.clone(), settlements });
+    let TaskReply::Settled(SettleReply { results, .. }) = task_call(&f, ask).await else { panic!("no answer") };
     let states: Vec<Option<TaskState>> = results
         .iter()
         .map(|result| if let Settled::Accepted { state, .. } = result { Some(*state) } else { None })
@@ -341,7 +342,10 @@ async fn ten_thousand_done_tasks_are_kept<F: Fixture>(f: F) {
             token: task.token,
             verdict: Verdict::Complete { result: None },
         };
-        let ask = TaskCall::Settle { instance: a.instance.clone(), settlements: settlements.map(done).collect() };
+        let ask = TaskCall::Settle(SettleTasks {
+            instance: a.instance.clone(),
+            settlements: settlements.map(done).collect(),
+        });
         let Ok(answer) = clawster::store::Store::call(f.store(), Call::Task(Box::new(ask))).await else { panic!() };
         drop(answer);
     }

@@ -3,7 +3,9 @@
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
 use crate::task_calls::*;
-use clawster::cluster::protocol::{Call, Fault, Identity, NewTask, Submitted, TaskCall, TaskReply};
+use clawster::cluster::protocol::{
+    Call, Fault, Identity, NewTask, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskReply,
+};
 use clawster::store::Store;
 
 /// A task of kind `mail` that takes a thousand bytes.
@@ -12,8 +14,8 @@ fn sized(id: &str) -> NewTask {
 }
 
 async fn bounded<F: Fixture>(f: &F, node: &Node, tasks: Vec<NewTask>, max_bytes: u64) -> Vec<Submitted> {
-    let ask = TaskCall::Submit { instance: node.instance.clone(), tasks, max_bytes };
-    let TaskReply::Submitted { identity, results } = task_call(f, ask).await else { panic!("no answer") };
+    let ask = TaskCall::Submit(SubmitTasks { instance: node.instance.clone(), tasks, max_bytes });
+    let TaskReply::Submitted(SubmitReply { identity, results }) = task_call(f, ask).await else { panic!("no answer") };
     assert_eq!(identity, Identity::Ok);
     results
 }
@@ -105,7 +107,11 @@ async fn done_tasks_make_room_in_a_full_redis() {
     complete(&f, &a, "t1", token).await;
     f.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let refused = async |f: &Redis| {
-        let ask = TaskCall::Submit { instance: a.instance.clone(), tasks: vec![sized("t3")], max_bytes: 1 << 40 };
+        let ask = TaskCall::Submit(SubmitTasks {
+            instance: a.instance.clone(),
+            tasks: vec![sized("t3")],
+            max_bytes: 1 << 40,
+        });
         let fault = f.store().call(Call::Task(Box::new(ask))).await;
         assert!(matches!(&fault, Err(Fault::Unwritable(why)) if why.contains("out of memory")), "{fault:?}");
     };

@@ -11,7 +11,8 @@ use crate::symbols::{Symbols, left};
 use crate::task_calls::{kind, needing, task_call, tid};
 use clawster::cluster::ids::{Nonce, TaskToken};
 use clawster::cluster::protocol::{
-    Call, Instance, NewTask, Reply, Settled, Settlement, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
+    Call, CancelTask, ClaimReply, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleReply, SettleTasks, Settled,
+    Settlement, SubmitTasks, TakeCensus, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
 };
 use clawster::cluster::task::{Jitter, Priority, TaskId};
 use clawster::cluster::time::ServerTime;
@@ -87,11 +88,11 @@ impl TaskMemo {
                     max_attempts: new.attempts,
                     ..needing("t", REQUIRES[new.requires])
                 };
-                TaskCall::Submit {
+                TaskCall::Submit(SubmitTasks {
                     instance: instance(*node),
                     tasks: tasks.iter().map(new).collect(),
                     max_bytes: 1 << 40,
-                }
+                })
             }
             TaskStep::Claim { node, kinds, limit, again } => {
                 let kinds = [vec![], vec![0], vec![1], vec![1, 0]][*kinds].iter().map(|at| kind(KINDS[*at])).collect();
@@ -111,16 +112,19 @@ impl TaskMemo {
                 };
                 let last = self.claimed.len().checked_sub(1 + back).and_then(|at| self.claimed.get(at)).cloned();
                 let (id, token) = last.unwrap_or((name(0), TaskToken(1)));
-                TaskCall::Settle { instance: instance(*node), settlements: vec![Settlement { id, token, verdict }] }
+                TaskCall::Settle(SettleTasks {
+                    instance: instance(*node),
+                    settlements: vec![Settlement { id, token, verdict }],
+                })
             }
-            TaskStep::Cancel { id } => TaskCall::Cancel { id: name(*id) },
-            TaskStep::Redrive { id } => TaskCall::Redrive { id: name(*id) },
+            TaskStep::Cancel { id } => TaskCall::Cancel(CancelTask { id: name(*id) }),
+            TaskStep::Redrive { id } => TaskCall::Redrive(RedriveTask { id: name(*id) }),
         }))
     }
 
     pub fn learn(&mut self, reply: &Reply) {
         if let Reply::Task(reply) = reply
-            && let TaskReply::Claimed { tasks, .. } = &**reply
+            && let TaskReply::Claimed(ClaimReply { tasks, .. }) = &**reply
         {
             self.claimed.extend(tasks.iter().map(|task| (task.id.clone(), task.token)));
         }
@@ -141,15 +145,15 @@ pub async fn told<F: Fixture>(f: &F, reply: Option<&Reply>, view: &Reply, symbol
         Some(Reply::Task(reply)) => about_tasks(reply, symbols, now),
         reply => vec![reply.map(|reply| symbols.reply(reply)).unwrap_or_default()],
     };
-    let list = task_call(f, TaskCall::List { state: None, kind: None, limit: 50 }).await;
+    let list = task_call(f, TaskCall::List(ListTasks { state: None, kind: None, limit: 50 })).await;
     told.extend(about_tasks(&list, symbols, now));
-    told.push(format!("{:?}", call(f, Call::Census).await));
+    told.push(format!("{:?}", call(f, Call::Census(TakeCensus)).await));
     told
 }
 
 fn about_tasks(reply: &TaskReply, symbols: &Symbols, now: ServerTime) -> Vec<String> {
     match reply {
-        TaskReply::Claimed { identity, tasks } => {
+        TaskReply::Claimed(ClaimReply { identity, tasks }) => {
             let mut all = vec![format!("{identity:?}")];
             all.extend(tasks.iter().map(|task| {
                 let (token, left) = (symbols.token(task.token.0), left(task.expires_at.since(now)));
@@ -157,7 +161,7 @@ fn about_tasks(reply: &TaskReply, symbols: &Symbols, now: ServerTime) -> Vec<Str
             }));
             all
         }
-        TaskReply::Settled { identity, results } => {
+        TaskReply::Settled(SettleReply { identity, results }) => {
             let told = |result: &Settled| match result {
                 Settled::Accepted { state, due_at } => format!("{state:?} {:?}", due_at.map(|at| left(at.since(now)))),
                 other => format!("{other:?}"),

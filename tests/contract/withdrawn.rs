@@ -6,21 +6,28 @@ use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::{Nonce, TaskToken};
 use clawster::cluster::protocol::{
-    Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply,
+    Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply, Withdraw,
+    WithdrawClaim,
 };
 use clawster::cluster::task::TaskState;
 
 async fn withdraw<F: Fixture>(f: &F, ask: &Acquire) -> bool {
     let Acquire { name, owner, ticket, request_id, .. } = ask.clone();
-    let LeaseReply::Withdrawn { granted } = lease(f, LeaseCall::Withdraw { name, owner, ticket, request_id }).await
+    let LeaseReply::Withdrawn { granted } =
+        lease(f, LeaseCall::Withdraw(Withdraw { name, owner, ticket, request_id })).await
     else {
         panic!("no answer")
     };
     granted
 }
 
-async fn take_back<F: Fixture>(f: &F, node: &Node, nonce: &Nonce, told: Option<TaskToken>) -> u64 {
-    let ask = TaskCall::Withdraw { instance: node.instance.clone(), kinds: Vec::new(), nonce: nonce.clone(), told };
+async fn take_back<F: Fixture>(f: &F, node: &Node, nonce: &Nonce, returned: Option<TaskToken>) -> u64 {
+    let ask = TaskCall::Withdraw(WithdrawClaim {
+        instance: node.instance.clone(),
+        kinds: Vec::new(),
+        nonce: nonce.clone(),
+        returned,
+    });
     let TaskReply::Withdrawn { tasks } = task_call(f, ask).await else { panic!("no answer") };
     tasks
 }

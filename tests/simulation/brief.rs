@@ -1,6 +1,6 @@
 //! A call and its answer in one line of the trace.
 
-use clawster::cluster::protocol::{Call, JoinReply, LeaderRecord, Numbers, Reply};
+use clawster::cluster::protocol::{Call, HandOverReply, JoinReply, LeaderRecord, Numbers, Register, Reply, Sweep};
 
 fn short(number: u64) -> String {
     let text = number.to_string();
@@ -37,10 +37,10 @@ pub(crate) fn call(call: &Call) -> String {
             )
         }
         Call::Campaign(c) => format!("Campaign {} {:?} seen {}", c.instance.node_id, c.rule, short(c.seen.0)),
-        Call::Register { instance, presence, term } => {
+        Call::Register(Register { instance, presence, term }) => {
             format!("Register {} {presence} {:?}", instance.node_id, term.map(|t| short(t.0)))
         }
-        Call::Sweep { instance, dead, .. } => format!("Sweep {} dead {dead:?}", instance.node_id),
+        Call::Sweep(Sweep { instance, dead, .. }) => format!("Sweep {} dead {dead:?}", instance.node_id),
         other => format!("{other:?}"),
     }
 }
@@ -73,7 +73,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
             c.refused,
             record(c.leader.as_ref())
         ),
-        Reply::HandOver { outcome, leader, .. } => format!("{outcome:?} {}", record(leader.as_ref())),
+        Reply::HandOver(HandOverReply { outcome, leader, .. }) => format!("{outcome:?} {}", record(leader.as_ref())),
         Reply::Watch(w) => {
             format!("watch {} same {} channel {}", record(w.leader.as_ref()), w.same_server, w.leader_channel)
         }

@@ -4,7 +4,9 @@
 
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use clawster::cluster::protocol::{Call, HandOver, Identity, JoinReply, LeaseNews, Reply, Rule};
+use clawster::cluster::protocol::{
+    Call, HandOverReply, HandedOver, Identity, JoinReply, LeaseNews, Left, Register, Registered, Reply, Rule, Swept,
+};
 use clawster::cluster::time::ServerTime;
 
 fn identity(identity: Identity) -> &'static str {
@@ -79,14 +81,14 @@ impl World {
                     coverage.see_text(format!("campaign: refused, {rule}: {}", reply.refused));
                 }
             }
-            (Call::HandOver { .. }, Reply::HandOver { outcome, .. }) => coverage.see(match outcome {
-                HandOver::Asked => "handover: asked",
-                HandOver::Same => "handover: leads already",
-                HandOver::Vacant => "handover: vacant",
-                HandOver::Unknown => "handover: unknown",
-                HandOver::Barred => "handover: barred",
+            (Call::HandOver { .. }, Reply::HandOver(HandOverReply { outcome, .. })) => coverage.see(match outcome {
+                HandedOver::Asked => "handover: asked",
+                HandedOver::Same => "handover: leads already",
+                HandedOver::Vacant => "handover: vacant",
+                HandedOver::Unknown => "handover: unknown",
+                HandedOver::Barred => "handover: barred",
             }),
-            (Call::Register { term, .. }, Reply::Registered { registered, leads, .. }) => {
+            (Call::Register(Register { term, .. }), Reply::Registered(Registered { registered, leads, .. })) => {
                 coverage.see(match (registered, term, leads) {
                     (false, ..) => "register: no subscriber",
                     (true, Some(_), true) => "register: as leader",
@@ -94,11 +96,11 @@ impl World {
                     (true, None, _) => "register: as member",
                 });
             }
-            (Call::Sweep { .. }, Reply::Sweep { leads: false, .. }) => coverage.see("sweep: refused"),
-            (Call::Leave { .. }, Reply::Left { resigned, .. }) => {
+            (Call::Sweep { .. }, Reply::Sweep(Swept { leads: false, .. })) => coverage.see("sweep: refused"),
+            (Call::Leave { .. }, Reply::Left(Left { resigned, .. })) => {
                 coverage.see(if *resigned { "leave: of the leader" } else { "leave: of a member" });
             }
-            (Call::Resign { .. }, Reply::Left { resigned, .. }) => {
+            (Call::Resign { .. }, Reply::Left(Left { resigned, .. })) => {
                 coverage.see(if *resigned { "resign: done" } else { "resign: not the holder" });
             }
             (Call::Drain(drain), Reply::Drain(reply)) => coverage.see(match (drain.enabled, reply.resigned) {

@@ -6,7 +6,7 @@ use crate::side::Side;
 use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
 use clawster::cluster::node::{JoinAsk, Request, Standing};
-use clawster::cluster::protocol::{Call, ServerId};
+use clawster::cluster::protocol::{Call, PushSettings, ServerId};
 use clawster::store::memory::MemoryState;
 
 impl World {
@@ -228,7 +228,7 @@ impl World {
         let (known, wanted) = (host.remembered.map_or(0, |known| known.version), Some(host.file));
         self.coverage.see("asked: config push");
         self.note(|| format!("!! p{pid} pushes {wanted:?}"));
-        self.side_call(pid, Side::Push, Call::Settings { known, wanted });
+        self.side_call(pid, Side::Push, Call::Settings(PushSettings { known, wanted }));
     }
 
     fn clock_jumps(&mut self) {

@@ -7,7 +7,7 @@ use crate::world::{Due, Setup, World, Wrong};
 use clawster::cluster::event::{ClusterFact, LeftReason};
 use clawster::cluster::ids::{EventSeq, Term};
 use clawster::cluster::node::Request;
-use clawster::cluster::protocol::{Call, Instance, LeaseNews, Reply, Rule, ServerId};
+use clawster::cluster::protocol::{Call, Instance, LeaseNews, Registered, Reply, Resign, Rule, ServerId, Swept};
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
 use clawster::store::memory::MemoryState;
 use std::time::Duration;
@@ -99,7 +99,7 @@ fn a_forced_handover_waits_for_the_old_leader() {
             let node = &world.processes[*leader].node;
             let instance = Instance { node_id: node.node_id().clone(), incarnation: node.incarnation() };
             let term = node.leadership().map_or(Term(0), |held| held.term);
-            *call = Call::Resign { instance, term };
+            *call = Call::Resign(Resign { instance, term });
         }
     }
     with_control(story, Wrong { call: Some(take_away), ..Wrong::default() }, "E1");
@@ -288,10 +288,10 @@ fn a_grant_of_one_server_is_none_on_another() {
                     tick.lease = LeaseNews::Renewed;
                     tick.leader = None;
                 }
-                Reply::Registered { leads, .. } => *leads = true,
+                Reply::Registered(Registered { leads, .. }) => *leads = true,
                 Reply::Watch(watch) => watch.leader = None,
                 Reply::View(view) => view.leader = None,
-                Reply::Sweep { leads, .. } => *leads = true,
+                Reply::Sweep(Swept { leads, .. }) => *leads = true,
                 _ => {}
             }
         }

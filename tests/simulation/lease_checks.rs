@@ -13,7 +13,8 @@ use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::ids::{LeaseName, NodeId, Term};
 use clawster::cluster::protocol::{
-    Acquired, Claim, Instance, LeaseCall, LeaseReply, Once, OnceGrant, Owner, Refusal, Renewed,
+    Acquired, Check, Claim, Instance, LeaseCall, LeaseReply, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal,
+    Renewed,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,20 +89,22 @@ impl World {
                     Refusal::Leadership => "lease: refused, the leadership",
                 }),
             },
-            (LeaseCall::Renew { token, holds, ttl, .. }, LeaseReply::Renewed { outcome, .. }) => match outcome {
-                Renewed::Until(_) => {
-                    self.coverage.see(if *holds { "lease: renewed by a presence" } else { "lease: renewed" });
-                    self.check_newest(&name, *token, "renewed");
-                    let (until, jumped) = (self.now, self.jumped);
-                    if let Some(grant) = self.granted.held.get_mut(&name).filter(|grant| grant.token == *token) {
-                        grant.ttl = ttl.unwrap_or(grant.ttl);
-                        (grant.until, grant.jumped) = (until + micros(grant.ttl), jumped);
+            (LeaseCall::Renew(Renew { token, holds, ttl, .. }), LeaseReply::Renewed(Renewal { outcome, .. })) => {
+                match outcome {
+                    Renewed::Until(_) => {
+                        self.coverage.see(if *holds { "lease: renewed by a presence" } else { "lease: renewed" });
+                        self.check_newest(&name, *token, "renewed");
+                        let (until, jumped) = (self.now, self.jumped);
+                        if let Some(grant) = self.granted.held.get_mut(&name).filter(|grant| grant.token == *token) {
+                            grant.ttl = ttl.unwrap_or(grant.ttl);
+                            (grant.until, grant.jumped) = (until + micros(grant.ttl), jumped);
+                        }
                     }
+                    Renewed::Stale => self.coverage.see("lease: renewal of a stale token"),
+                    Renewed::NoPresence => self.coverage.see("lease: renewal without a presence"),
                 }
-                Renewed::Stale => self.coverage.see("lease: renewal of a stale token"),
-                Renewed::NoPresence => self.coverage.see("lease: renewal without a presence"),
-            },
-            (LeaseCall::Release { token, .. }, LeaseReply::Released { released: true }) => {
+            }
+            (LeaseCall::Release(Release { token, .. }), LeaseReply::Released { released: true }) => {
                 self.coverage.see("lease: released");
                 self.check_newest(&name, *token, "released");
                 self.granted.held.remove(&name);
@@ -109,7 +112,7 @@ impl World {
             (LeaseCall::Release { .. }, LeaseReply::Released { .. }) => {
                 self.coverage.see("lease: release of a stale token")
             }
-            (LeaseCall::Check { token, .. }, LeaseReply::Checked { valid: true }) => {
+            (LeaseCall::Check(Check { token, .. }), LeaseReply::Checked { valid: true }) => {
                 self.coverage.see("lease: checked, valid");
                 self.check_newest(&name, *token, "checked");
             }

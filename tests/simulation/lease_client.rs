@@ -12,8 +12,8 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
 use clawster::cluster::node::Standing;
 use clawster::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Fault, Instance, LeaseCall, LeaseReply, Once, Owner, Refusal, Renewed,
-    Reply, Served, ServerId,
+    Acquire, AcquireReply, Acquired, Call, Check, Fault, Forget, Instance, LeaseCall, LeaseReply, Once, Owner, Refusal,
+    Release, Renew, Renewal, Renewed, Reply, Served, ServerId,
 };
 use clawster::cluster::time::{Moment, millis};
 use std::collections::BTreeMap;
@@ -96,9 +96,9 @@ impl World {
         let call = match claimant.phase {
             Phase::Asking if late => {
                 self.set_phase(pid, id, Phase::GivingUp);
-                LeaseCall::Forget { name, ticket: claimant.ticket }
+                LeaseCall::Forget(Forget { name, ticket: claimant.ticket })
             }
-            Phase::GivingUp => LeaseCall::Forget { name, ticket: claimant.ticket },
+            Phase::GivingUp => LeaseCall::Forget(Forget { name, ticket: claimant.ticket }),
             Phase::Asking => {
                 let served = self.processes[pid].leases.served.clone();
                 LeaseCall::Acquire(Acquire {
@@ -120,7 +120,7 @@ impl World {
             }
             // Once the faults are over nobody renews for ever: whoever waits must have its turn.
             Phase::Held(token) => match if self.healed.is_some() { 9 } else { self.rng.below(10) } {
-                0..=5 => LeaseCall::Renew {
+                0..=5 => LeaseCall::Renew(Renew {
                     name,
                     token,
                     ttl: None,
@@ -130,14 +130,16 @@ impl World {
                     holds: false,
                     grace: self.processes[pid].node.shared().settings.presence_grace,
                     stated: millis(now.0),
-                },
-                6 | 7 => LeaseCall::Check { name, token },
+                }),
+                6 | 7 => LeaseCall::Check(Check { name, token }),
                 _ => {
                     self.set_phase(pid, id, Phase::Releasing(token));
-                    LeaseCall::Release { name, token, owner, ticket: Some(claimant.ticket) }
+                    LeaseCall::Release(Release { name, token, owner, ticket: Some(claimant.ticket) })
                 }
             },
-            Phase::Releasing(token) => LeaseCall::Release { name, token, owner, ticket: Some(claimant.ticket) },
+            Phase::Releasing(token) => {
+                LeaseCall::Release(Release { name, token, owner, ticket: Some(claimant.ticket) })
+            }
         };
         self.processes[pid].leases.claimants.get_mut(&id).expect("it is there").calling = true;
         self.side_call(pid, Side::Lease(id), Call::Lease(Box::new(call)));
@@ -159,7 +161,7 @@ impl World {
         let (ttl, phase) = (micros(claimant.ttl), claimant.phase);
         match outcome {
             Ok((Reply::Lease(LeaseReply::Acquired(reply)), server)) => self.acquired(pid, id, *reply, server),
-            Ok((Reply::Lease(LeaseReply::Renewed { outcome: Renewed::Stale, .. }), _)) => {
+            Ok((Reply::Lease(LeaseReply::Renewed(Renewal { outcome: Renewed::Stale, .. })), _)) => {
                 self.processes[pid].leases.claimants.remove(&id);
             }
             Ok((Reply::Lease(LeaseReply::Released { .. } | LeaseReply::Forgotten { .. }), _)) => {

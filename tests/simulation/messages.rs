@@ -18,7 +18,7 @@ use clawster::cluster::messages::inbox::Inbox;
 use clawster::cluster::messages::message::{Message, Outgoing};
 use clawster::cluster::messages::packing::pack;
 use clawster::cluster::node::{Admission, Input, JoinAsk, Request, Standing};
-use clawster::cluster::protocol::{Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
+use clawster::cluster::protocol::{Acknowledge, Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
 
 /// How many messages one write carries.
@@ -360,7 +360,7 @@ impl World {
         self.coverage.see("message: acknowledged");
         self.step(pid, Input::Acknowledged(cursor, epoch.clone()));
         if let Standing::Member(instance) = self.processes[pid].node.standing().clone() {
-            self.side_call(pid, Side::Acknowledge, Call::Acknowledge { instance, epoch, seq: cursor });
+            self.side_call(pid, Side::Acknowledge, Call::Acknowledge(Acknowledge { instance, epoch, seq: cursor }));
         }
     }
 

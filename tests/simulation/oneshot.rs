@@ -16,7 +16,7 @@ use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
     Call, Campaign, DataSet, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick,
-    TickReply, View, ViewReply, WatchReply,
+    TickReply, View, ViewReply, WatchLeader, WatchReply,
 };
 use clawster::cluster::settings::Versioned;
 use clawster::cluster::time::{Moment, millis};
@@ -231,7 +231,7 @@ impl World {
             }
             News::Lost => self.timer_ends(at),
             News::Wake(run) if run == self.timers[at].run && self.timers[at].conn.is_some() => {
-                self.timer_calls(at, Call::Watch);
+                self.timer_calls(at, Call::Watch(WatchLeader));
             }
             _ => {}
         }
@@ -337,7 +337,7 @@ impl World {
         }
         self.timers[at].observation = Observation::default();
         self.timers[at].until = now + shared.presence_grace.mul_f64(1.6).min(PATIENCE);
-        self.timer_calls(at, Call::Watch);
+        self.timer_calls(at, Call::Watch(WatchLeader));
     }
 
     fn timer_watched(&mut self, at: usize, reply: WatchReply, server: &ServerId) {

@@ -4,7 +4,7 @@ use crate::clock::{SECOND, Time};
 use crate::network::{ConnId, Job};
 use clawster::cluster::ids::{EventSeq, Nonce};
 use clawster::cluster::node::{Node, Standing};
-use clawster::cluster::protocol::{Call, Campaign, Reply, Rule};
+use clawster::cluster::protocol::{Call, Campaign, Reply, Resign, Rule};
 use clawster::cluster::time::ServerTime;
 use clawster::store::memory::MemoryState;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Server {
         let Some(record) = watch.leader.as_ref().filter(|r| at > r.expires_at) else { return };
         if record.holder.as_ref().is_some_and(|holder| holder != instance) {
             if let Some(holder) = &record.holder {
-                self.state.apply(&Call::Resign { instance: holder.clone(), term: record.term }, at);
+                self.state.apply(&Call::Resign(Resign { instance: holder.clone(), term: record.term }), at);
             }
             let campaign = Campaign {
                 instance: instance.clone(),

@@ -9,7 +9,7 @@ use crate::brief;
 use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
-use clawster::cluster::protocol::{Call, Fault, Reply, View};
+use clawster::cluster::protocol::{Call, Fault, Reply, Swept, TakeCensus, View, WatchLeader};
 use clawster::store::memory::{Channel, Posted};
 
 impl World {
@@ -73,7 +73,7 @@ impl World {
 
     fn serve_call(&mut self, conn: ConnId, sid: usize, ticket: Ticket, call: &Call) {
         let now = self.now;
-        let reads = matches!(call, Call::View(_) | Call::Watch | Call::Census);
+        let reads = matches!(call, Call::View(_) | Call::Watch(WatchLeader) | Call::Census(TakeCensus));
         if self.servers[sid].read_only && !reads {
             let fault = Fault::Unavailable("this Redis is a read-only replica now".to_owned());
             self.send_down(conn, News::Answer(ticket, Box::new(Err(fault))));
@@ -104,7 +104,7 @@ impl World {
         if let Some(change) = self.wrong.reply {
             change(self, pid, &mut reply);
         }
-        let dull = matches!(&reply, Reply::Sweep { leads: true, gone } if gone.is_empty());
+        let dull = matches!(&reply, Reply::Sweep(Swept { leads: true, gone }) if gone.is_empty());
         if !reads && !dull {
             self.note(|| format!("   s{sid} p{pid} {} -> {}", brief::call(call), brief::reply(&reply)));
         }

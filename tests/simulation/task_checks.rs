@@ -11,7 +11,8 @@ use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::TaskToken;
 use clawster::cluster::protocol::{
-    Call, Identity, Instance, Reply, Settled, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
+    Call, CancelTask, ClaimReply, GetTask, Identity, Instance, RedriveTask, Reply, SettleReply, SettleTasks, Settled,
+    SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
 };
 use clawster::cluster::task::{TaskId, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +44,10 @@ impl World {
     pub(crate) fn check_tasks(&mut self, call: &TaskCall, reply: &TaskReply) {
         let now = self.now;
         match (call, reply) {
-            (TaskCall::Submit { tasks, .. }, TaskReply::Submitted { identity: Identity::Ok, results }) => {
+            (
+                TaskCall::Submit(SubmitTasks { tasks, .. }),
+                TaskReply::Submitted(SubmitReply { identity: Identity::Ok, results }),
+            ) => {
                 for (task, result) in tasks.iter().zip(results) {
                     self.coverage.see(match result {
                         Submitted::New if !task.delay.is_zero() => "task: submitted with a delay",
@@ -57,7 +61,7 @@ impl World {
                     }
                 }
             }
-            (TaskCall::Claim(claim), TaskReply::Claimed { identity: Identity::Ok, tasks }) => {
+            (TaskCall::Claim(claim), TaskReply::Claimed(ClaimReply { identity: Identity::Ok, tasks })) => {
                 for task in tasks {
                     self.handed_out(&claim.instance, &task.id, task.token, task.attempt);
                 }
@@ -65,17 +69,20 @@ impl World {
                     self.coverage.see("task: nothing to claim");
                 }
             }
-            (TaskCall::Settle { settlements, .. }, TaskReply::Settled { identity: Identity::Ok, results }) => {
+            (
+                TaskCall::Settle(SettleTasks { settlements, .. }),
+                TaskReply::Settled(SettleReply { identity: Identity::Ok, results }),
+            ) => {
                 for (settlement, result) in settlements.iter().zip(results) {
                     self.settled(&settlement.id, settlement.token, &settlement.verdict, *result);
                 }
             }
             (TaskCall::Settle { .. }, _) => self.coverage.see("task: settlement of a life that is over"),
-            (TaskCall::Cancel { id }, TaskReply::Changed(TaskChange::Yes(_))) => {
+            (TaskCall::Cancel(CancelTask { id }), TaskReply::Changed(TaskChange::Yes(_))) => {
                 self.coverage.see("task: cancelled");
                 self.task_book.held.remove(id);
             }
-            (TaskCall::Redrive { id }, TaskReply::Changed(TaskChange::Yes(_))) => {
+            (TaskCall::Redrive(RedriveTask { id }), TaskReply::Changed(TaskChange::Yes(_))) => {
                 self.coverage.see("task: driven again");
                 self.task_book.held.remove(id);
             }
@@ -172,7 +179,7 @@ impl World {
         let ids: Vec<TaskId> = self.task_book.known.keys().cloned().collect();
         let mut open = None;
         for id in ids {
-            let call = Call::Task(Box::new(TaskCall::Get { id: id.clone() }));
+            let call = Call::Task(Box::new(TaskCall::Get(GetTask { id: id.clone() })));
             let Reply::Task(reply) = self.servers[primary].state.apply(&call, at) else { continue };
             match *reply {
                 TaskReply::Task(Some(task)) => {

@@ -12,7 +12,8 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{NodeId, Nonce};
 use clawster::cluster::node::Standing;
 use clawster::cluster::protocol::{
-    Call, ClaimedTask, Fault, Instance, NewTask, Reply, Settlement, TaskCall, TaskClaim, TaskReply, Verdict,
+    Call, CancelTask, ClaimReply, ClaimedTask, Fault, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleTasks,
+    Settlement, SubmitTasks, TaskCall, TaskClaim, TaskReply, Verdict,
 };
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
 use std::collections::BTreeMap;
@@ -66,9 +67,11 @@ impl World {
     pub(crate) fn submit_on(&mut self, pid: usize, id: u64) {
         let Some(tasks) = self.processes[pid].work.submitting.get(&id).cloned() else { return };
         match self.member(pid) {
-            Some(instance) => {
-                self.task_call(pid, Side::Submit(id), TaskCall::Submit { instance, tasks, max_bytes: 1 << 40 })
-            }
+            Some(instance) => self.task_call(
+                pid,
+                Side::Submit(id),
+                TaskCall::Submit(SubmitTasks { instance, tasks, max_bytes: 1 << 40 }),
+            ),
             None => {
                 self.processes[pid].work.submitting.remove(&id);
             }
@@ -107,7 +110,7 @@ impl World {
         let Some((nonce, instance)) = self.processes[pid].work.claim.take() else { return };
         match outcome {
             Ok(Reply::Task(reply)) => {
-                if let TaskReply::Claimed { tasks, .. } = *reply {
+                if let TaskReply::Claimed(ClaimReply { tasks, .. }) = *reply {
                     tasks.into_iter().for_each(|task| self.work_on(pid, &instance, task));
                 }
             }
@@ -152,7 +155,11 @@ impl World {
 
     pub(crate) fn settle_on(&mut self, pid: usize, id: u64) {
         let Some((instance, settlement)) = self.processes[pid].work.settling.get(&id).cloned() else { return };
-        self.task_call(pid, Side::Settle(id), TaskCall::Settle { instance, settlements: vec![settlement] });
+        self.task_call(
+            pid,
+            Side::Settle(id),
+            TaskCall::Settle(SettleTasks { instance, settlements: vec![settlement] }),
+        );
     }
 
     pub(crate) fn settle_answered(&mut self, pid: usize, id: u64, outcome: Result<Reply, Fault>) {
@@ -171,14 +178,14 @@ impl World {
         }
         let number = self.tasks - self.rng.range(0, self.tasks.min(30));
         let id = TaskId::new(format!("k{number}")).expect("an id");
-        let call = if redrive { TaskCall::Redrive { id } } else { TaskCall::Cancel { id } };
+        let call = if redrive { TaskCall::Redrive(RedriveTask { id }) } else { TaskCall::Cancel(CancelTask { id }) };
         self.task_call(pid, Side::Change, call);
     }
 
     /// A client lists tasks of a state.
     pub(crate) fn list_tasks(&mut self, pid: usize) {
         let state = Some(if self.rng.chance(500) { TaskState::Dead } else { TaskState::Failed });
-        self.task_call(pid, Side::List, TaskCall::List { state, kind: None, limit: 50 });
+        self.task_call(pid, Side::List, TaskCall::List(ListTasks { state, kind: None, limit: 50 }));
     }
 
     /// What it found is driven again.
@@ -186,7 +193,7 @@ impl World {
         let Ok(Reply::Task(reply)) = outcome else { return };
         let TaskReply::Tasks(found) = *reply else { return };
         for task in found.into_iter().take(3) {
-            self.task_call(pid, Side::Change, TaskCall::Redrive { id: task.id });
+            self.task_call(pid, Side::Change, TaskCall::Redrive(RedriveTask { id: task.id }));
         }
     }
 }

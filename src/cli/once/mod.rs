@@ -15,13 +15,12 @@ use super::{Session, program, settings, settle};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
 use crate::cli::node_access::direct;
 use crate::cluster::ids::NodeId;
-use crate::cluster::protocol::{Call, Fault, LONGEST_ONCE, ONCE_KEYS, Once, Reply};
+use crate::cluster::protocol::{Fault, LONGEST_ONCE, ONCE_KEYS, Once, WatchLeader};
 use crate::cluster::settings::Retry;
 use crate::cluster::time::{ServerTime, millis};
 use crate::config::Config;
 use crate::rpc::client::Client;
 use crate::rpc::wire::once::OnceParams;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use arguments::OnceArguments;
 use jiff::Timestamp;
@@ -163,11 +162,9 @@ async fn ask(
     request_id: &str,
     arguments: &OnceArguments,
 ) -> Result<Result<(String, Granted), Failure>, Fault> {
-    let unexpected = || Fault::Refused("internal error: the store's reply is of the wrong kind".to_owned());
     let mut at = ServerTime(0);
     if is_pattern(&arguments.key) {
-        let Reply::Watch(watched) = store.call(Call::Watch).await?.reply else { return Err(unexpected()) };
-        at = watched.now;
+        at = store.ask(&WatchLeader).await?.reply.now;
     }
     let key = match expand(&arguments.key, at) {
         Ok(key) => key,
@@ -175,8 +172,9 @@ async fn ask(
     };
     let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.clone()]);
     let once = Once { by, request_id, ttl: arguments.ttl, keys, give_back: false, attempt: None, seen: None };
-    let Reply::Once(grants) = store.call(Call::Once(Box::new(once))).await?.reply else { return Err(unexpected()) };
-    let grant = grants.into_iter().next().ok_or_else(unexpected)?;
+    let grants = store.ask(&once).await?.reply;
+    let missing = || Fault::Refused("internal error: the store's reply holds no grant".to_owned());
+    let grant = grants.into_iter().next().ok_or_else(missing)?;
     Ok(Ok((key, Granted { granted: grant.granted, by: grant.by.to_string(), at_ms: grant.at.0 })))
 }
 
@@ -213,7 +211,7 @@ async fn release_key(
         }
         let (by, request_id, keys) = (by.clone(), request_id.to_owned(), vec![key.to_owned()]);
         let once = Once { by, request_id, ttl: LONGEST_ONCE, keys, give_back: true, attempt: None, seen: None };
-        match store.call(Call::Once(Box::new(once))).await {
+        match store.ask(&once).await {
             Ok(_) => {
                 drop(redis);
                 return Ok(());

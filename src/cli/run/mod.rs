@@ -17,13 +17,12 @@ use crate::cli::node_access::direct;
 use crate::clock;
 use crate::cluster::ids::{LeaseName, NodeId};
 use crate::cluster::lease::holder::{End, Terms, Wait, Why};
-use crate::cluster::protocol::{Call, LEASE_TTL, Reply};
+use crate::cluster::protocol::{LEASE_TTL, PushSettings};
 use crate::config::Config;
 use crate::engine::leases::holder;
 use crate::engine::state_dir::StateDir;
 use crate::guard::{Launch, Owner, Signals, guard, launch};
 use crate::store::redis::RedisStore;
-use crate::store::{Answer, Store};
 use arguments::{GuardArguments, LaunchArguments, RunArguments};
 use report::RunReport;
 use std::sync::Arc;
@@ -112,9 +111,9 @@ pub(super) fn launch_command(arguments: &LaunchArguments) -> Outcome {
 /// The cluster's `leader.presence_grace`: from Redis, else as this host last saw it, else as configured.
 async fn grace(config: &Config, store: &RedisStore, report: &RunReport) -> Duration {
     let dir = StateDir::open(&config.state_dir, &config.cluster).ok();
-    let asked = store.call(Call::Settings { known: 0, wanted: None });
-    let found = match tokio::time::timeout(SETTINGS_TIMEOUT, asked).await {
-        Ok(Ok(Answer { reply: Reply::Settings(shown), .. })) => shown.after,
+    let call = PushSettings { known: 0, wanted: None };
+    let found = match tokio::time::timeout(SETTINGS_TIMEOUT, store.ask(&call)).await {
+        Ok(Ok(answer)) => answer.reply.after,
         _ => None,
     };
     let remembered = dir.and_then(|dir| dir.settings());

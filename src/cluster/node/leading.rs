@@ -11,7 +11,9 @@ use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::leadership::Leadership;
 use crate::cluster::lease::margins::takeover_wait;
-use crate::cluster::protocol::{Call, Campaign, CampaignReply, Fault, ServerId, WatchReply};
+use crate::cluster::protocol::{
+    Call, Campaign, CampaignReply, Fault, Resign, ServerId, Sweep, WatchLeader, WatchReply,
+};
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
@@ -64,7 +66,7 @@ impl Node {
         self.act_sweep(now);
         if self.leading.watch.is_none() && self.leading.watch_at.is_some_and(|at| at <= now) {
             self.leading.watch_at = None;
-            self.leading.watch = Some(self.call(Call::Watch));
+            self.leading.watch = Some(self.call(Call::Watch(WatchLeader)));
         }
         self.act_campaign(now);
     }
@@ -236,7 +238,7 @@ impl Node {
         self.leading.resign_at = None;
         let (Some(instance), Some(held)) = (self.instance().cloned(), self.leadership.as_ref()) else { return };
         let term = held.term;
-        self.leading.resign = Some(self.call(Call::Resign { instance, term }));
+        self.leading.resign = Some(self.call(Call::Resign(Resign { instance, term })));
     }
 
     pub(super) fn resign_answered(&mut self, now: Moment, ticket: Ticket) {
@@ -268,7 +270,7 @@ impl Node {
         let ripe = self.leading.gone.iter().filter(|(_, (_, since))| calm && now.since(*since) >= wait);
         let dead = ripe.take(SWEEP).map(|(id, (nonce, _))| (id.clone(), nonce.clone())).collect();
         self.leading.sweep_at = Some(now + grace / 3);
-        self.leading.sweep = Some(self.call(Call::Sweep { instance, term, dead }));
+        self.leading.sweep = Some(self.call(Call::Sweep(Sweep { instance, term, dead })));
     }
 
     pub(super) fn swept(

@@ -6,7 +6,7 @@
 use super::requests::{Refusal, Response};
 use super::{Effect, Node, Note, Standing, Ticket};
 use crate::cluster::ids::Incarnation;
-use crate::cluster::protocol::{Call, Fault, Identity};
+use crate::cluster::protocol::{Call, Fault, Identity, Leave};
 use crate::cluster::time::{Moment, ServerTime};
 
 impl Node {
@@ -44,7 +44,7 @@ impl Node {
         if let Some(leadership) = &mut self.leadership {
             leadership.resigning = true;
         }
-        let ticket = self.call(Call::Leave { instance, acknowledged: self.acknowledged });
+        let ticket = self.call(Call::Leave(Leave { instance, acknowledged: self.acknowledged }));
         self.join.leave = Some((ticket, clients));
     }
 

@@ -33,7 +33,7 @@ pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{JoinAsk, Refusal, Request, Response};
 
 use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
-use super::protocol::{Call, Fault, Instance, Numbers, Reply, ServerId};
+use super::protocol::{Call, Fault, HandOverReply, Instance, Left, Numbers, Registered, Reply, ServerId, Swept};
 use super::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use super::time::{Moment, ServerTime};
 use crate::cluster::lease::election::Observation;
@@ -326,12 +326,16 @@ impl Node {
             Ok((Reply::Join(reply), server)) => self.join_answered(now, ticket, *reply, server),
             Ok((Reply::Campaign(reply), server)) => self.campaigned(now, ticket, sent, *reply, &server),
             Ok((Reply::Watch(reply), server)) => self.watched(now, ticket, *reply, &server),
-            Ok((Reply::Registered { identity, registered, leads }, server)) => {
+            Ok((Reply::Registered(Registered { identity, registered, leads }), server)) => {
                 self.registered(now, ticket, identity, registered.then_some(server), leads);
             }
-            Ok((Reply::Sweep { leads, gone }, _)) => self.swept(now, ticket, sent, leads, gone),
-            Ok((Reply::Left { identity, now: at, resigned }, _)) => self.left(now, ticket, identity, at, resigned),
-            Ok((Reply::HandOver { outcome, leader, .. }, _)) => self.hand_over_answered(now, ticket, outcome, leader),
+            Ok((Reply::Sweep(Swept { leads, gone }), _)) => self.swept(now, ticket, sent, leads, gone),
+            Ok((Reply::Left(Left { identity, now: at, resigned }), _)) => {
+                self.left(now, ticket, identity, at, resigned)
+            }
+            Ok((Reply::HandOver(HandOverReply { outcome, leader, .. }), _)) => {
+                self.hand_over_answered(now, ticket, outcome, leader)
+            }
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
             // Called beside the node.
             Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))

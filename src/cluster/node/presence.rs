@@ -6,7 +6,7 @@
 
 use super::{Effect, Node, Ticket};
 use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{Call, Identity, ServerId};
+use crate::cluster::protocol::{Call, Identity, Register, ServerId};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -141,7 +141,11 @@ impl Node {
         let instance = self.instance()?.clone();
         let term = self.leadership().filter(|l| !l.resigning && !l.is_registered(&presence)).map(|l| l.term);
         let term = term.filter(|_| self.presence.channel == Channel::Held);
-        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register { instance, presence, term })
+        (self.presence.stored.is_none() || term.is_some()).then_some(Call::Register(Register {
+            instance,
+            presence,
+            term,
+        }))
     }
 
     /// A server answered a call: a connection that another server stored, for example a demoted primary, is useless now.

@@ -6,7 +6,7 @@
 
 use super::{Effect, Node, Standing, Ticket};
 use crate::cluster::ids::{MessageSeq, NodeId, Term};
-use crate::cluster::protocol::{Call, Fault, HandOver, Instance, LeaderRecord, Numbers};
+use crate::cluster::protocol::{Call, Fault, HandOver, HandedOver, Instance, LeaderRecord, Numbers};
 use crate::cluster::time::{Moment, ServerTime};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -262,7 +262,7 @@ impl Node {
                 && let Some(candidate) = election.candidate.clone()
             {
                 election.asks += 1;
-                election.call = Some(self.call(Call::HandOver { candidate }));
+                election.call = Some(self.call(Call::HandOver(HandOver { candidate })));
             }
         }
         false
@@ -272,7 +272,7 @@ impl Node {
         &mut self,
         now: Moment,
         ticket: Ticket,
-        outcome: HandOver,
+        outcome: HandedOver,
         leader: Option<LeaderRecord>,
     ) {
         self.look_now(now);
@@ -281,12 +281,12 @@ impl Node {
         election.call = None;
         let candidate = election.candidate.clone();
         let answer = match (outcome, candidate, leader) {
-            (HandOver::Same, Some(leader_id), Some(record)) => {
+            (HandedOver::Same, Some(leader_id), Some(record)) => {
                 let changed = record.term > election.from;
                 Ok(Response::Elected { leader_id, term: record.term, changed, expires_at: record.expires_at })
             }
-            (HandOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
-            (HandOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
+            (HandedOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
+            (HandedOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(
                 "node {id} cannot become leader (it is draining, its leader.candidate is false, or it runs only one-shot heartbeats); choose another candidate"
             ))),
             _ => return,

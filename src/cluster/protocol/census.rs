@@ -3,6 +3,10 @@
 use crate::cluster::task::TaskState;
 use std::collections::BTreeMap;
 
+/// Counts leases and tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TakeCensus;
+
 /// The number of the cluster's leases and tasks at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {

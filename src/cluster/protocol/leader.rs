@@ -105,7 +105,20 @@ pub struct CampaignReply {
     pub token: u64,
 }
 
-/// The answer to a watch of the leader.
+/// Gives up a term; the caller stays a member.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resign {
+    /// The caller.
+    pub instance: Instance,
+    /// The term.
+    pub term: Term,
+}
+
+/// Reads the leader's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchLeader;
+
+/// The answer to [`WatchLeader`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct WatchReply {
     /// The server's time.
@@ -120,9 +133,27 @@ pub struct WatchReply {
     pub leader_channel: bool,
 }
 
-/// The answer to a forced handover.
+/// Asks the leader to make room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandOver {
+    /// The member to become leader.
+    pub candidate: NodeId,
+}
+
+/// The answer to [`HandOver`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct HandOverReply {
+    /// The result.
+    pub outcome: HandedOver,
+    /// The server's time.
+    pub now: ServerTime,
+    /// The leader's record.
+    pub leader: Option<LeaderRecord>,
+}
+
+/// The result of a [`HandOver`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandOver {
+pub enum HandedOver {
     /// The leader was asked.
     Asked,
     /// The candidate is already the leader.

@@ -196,77 +196,101 @@ pub struct AcquireReply {
     pub grace: Option<Duration>,
 }
 
+/// Renews a lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renew {
+    /// The name of the lease.
+    pub name: LeaseName,
+    /// The token that was granted.
+    pub token: Term,
+    /// The duration from now; `None`: as before.
+    pub ttl: Option<Duration>,
+    /// The nonce of this renewal.
+    pub nonce: Nonce,
+    /// The caller. For a lease with a presence: with the connection that it is bound to from now on, which must be
+    /// subscribed on the called server.
+    pub owner: Owner,
+    /// The ticket of the granted attempt: it proves that the lease belongs to the process, over another connection than
+    /// the record names.
+    pub ticket: Option<Nonce>,
+    /// Whether the owner holds the lease now, by its own clock. Only such a holder keeps its lease across a change of
+    /// the server process, and gets it back with its token after a loss of data.
+    pub holds: bool,
+    /// The time in which the holder stops after its presence is gone, from this renewal on.
+    pub grace: Duration,
+    /// When it states that, by its own clock in milliseconds.
+    pub stated: u64,
+}
+
+/// Releases a lease.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The name of the lease.
+    pub name: LeaseName,
+    /// The token that was granted.
+    pub token: Term,
+    /// The caller.
+    pub owner: Owner,
+    /// As in [`Renew`].
+    pub ticket: Option<Nonce>,
+}
+
+/// Asks whether a token belongs to the lease, and the lease has not expired. Changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// The name of the lease.
+    pub name: LeaseName,
+    /// The token to check.
+    pub token: Term,
+}
+
+/// A waiter gives up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forget {
+    /// The name of the lease.
+    pub name: LeaseName,
+    /// The waiter's ticket.
+    pub ticket: Nonce,
+}
+
+/// Withdraws an acquisition that was given up without an answer, however late that arrives: its grant ends, its place in
+/// the queue is removed, and for ten minutes it is granted nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Withdraw {
+    /// The name of the lease.
+    pub name: LeaseName,
+    /// The caller of the acquisition.
+    pub owner: Owner,
+    /// The ticket of the attempt.
+    pub ticket: Nonce,
+    /// The request id of the acquisition.
+    pub request_id: String,
+}
+
+/// Reads a lease's record. Changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchLease {
+    /// The name of the lease.
+    pub name: LeaseName,
+}
+
 /// A call about a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LeaseCall {
     /// See [`Acquire`].
     Acquire(Acquire),
-    /// Renews the lease.
-    Renew {
-        /// The name of the lease.
-        name: LeaseName,
-        /// The token that was granted.
-        token: Term,
-        /// The duration from now; `None`: as before.
-        ttl: Option<Duration>,
-        /// The nonce of this renewal.
-        nonce: Nonce,
-        /// The caller. For a lease with a presence: with the connection that it is bound to from now on, which must be
-        /// subscribed on the called server.
-        owner: Owner,
-        /// The ticket of the granted attempt: it proves that the lease belongs to the process, over another connection than
-        /// the record names.
-        ticket: Option<Nonce>,
-        /// Whether the owner holds the lease now, by its own clock. Only such a holder keeps its lease across a change of
-        /// the server process, and gets it back with its token after a loss of data.
-        holds: bool,
-        /// The time in which the holder stops after its presence is gone, from this renewal on.
-        grace: Duration,
-        /// When it states that, by its own clock in milliseconds.
-        stated: u64,
-    },
-    /// Releases the lease.
-    Release {
-        /// The name of the lease.
-        name: LeaseName,
-        /// The token that was granted.
-        token: Term,
-        /// The caller.
-        owner: Owner,
-        /// As in [`LeaseCall::Renew`].
-        ticket: Option<Nonce>,
-    },
-    /// Asks whether a token belongs to the lease, and the lease has not expired. Changes nothing.
-    Check {
-        /// The name of the lease.
-        name: LeaseName,
-        /// The token to check.
-        token: Term,
-    },
-    /// A waiter gives up.
-    Forget {
-        /// The name of the lease.
-        name: LeaseName,
-        /// The waiter's ticket.
-        ticket: Nonce,
-    },
-    /// Withdraws an acquisition that was given up without an answer, however late that arrives: its grant ends, its place
-    /// in the queue is removed, and for ten minutes it is granted nothing.
-    Withdraw {
-        /// The name of the lease.
-        name: LeaseName,
-        /// The caller of the acquisition.
-        owner: Owner,
-        /// The ticket of the attempt.
-        ticket: Nonce,
-        /// The request id of the acquisition.
-        request_id: String,
-    },
-    /// Reads the record. Changes nothing.
-    Watch {
-        /// The name of the lease.
-        name: LeaseName,
-    },
+    /// See [`Renew`].
+    Renew(Renew),
+    /// See [`Release`].
+    Release(Release),
+    /// See [`Check`].
+    Check(Check),
+    /// See [`Forget`].
+    Forget(Forget),
+    /// See [`Withdraw`].
+    Withdraw(Withdraw),
+    /// See [`WatchLease`].
+    Watch(WatchLease),
 }
 
 impl LeaseCall {
@@ -274,18 +298,18 @@ impl LeaseCall {
     #[must_use]
     pub fn name(&self) -> &LeaseName {
         match self {
-            Self::Acquire(acquire) => &acquire.name,
-            Self::Renew { name, .. }
-            | Self::Release { name, .. }
-            | Self::Check { name, .. }
-            | Self::Forget { name, .. }
-            | Self::Withdraw { name, .. }
-            | Self::Watch { name } => name,
+            Self::Acquire(call) => &call.name,
+            Self::Renew(call) => &call.name,
+            Self::Release(call) => &call.name,
+            Self::Check(call) => &call.name,
+            Self::Forget(call) => &call.name,
+            Self::Withdraw(call) => &call.name,
+            Self::Watch(call) => &call.name,
         }
     }
 }
 
-/// The result of a [`LeaseCall::Renew`].
+/// The result of a [`Renew`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewed {
     /// The lease was renewed until then.
@@ -296,50 +320,57 @@ pub enum Renewed {
     NoPresence,
 }
 
-/// The answer of the same name as its [`LeaseCall`].
+/// The answer to [`Renew`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renewal {
+    /// The server's time.
+    pub now: ServerTime,
+    /// The result.
+    pub outcome: Renewed,
+    /// The cluster's grace, if the data set has it.
+    pub grace: Option<Duration>,
+}
+
+/// The answer to [`WatchLease`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// The server's time.
+    pub now: ServerTime,
+    /// The epoch of the data set.
+    pub epoch: String,
+    /// The record.
+    pub record: Option<LeaseRecord>,
+}
+
+/// The answer to a [`LeaseCall`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum LeaseReply {
-    /// To [`LeaseCall::Acquire`].
+    /// To [`Acquire`].
     Acquired(Box<AcquireReply>),
-    /// To [`LeaseCall::Renew`].
-    Renewed {
-        /// The server's time.
-        now: ServerTime,
-        /// The result.
-        outcome: Renewed,
-        /// The cluster's grace, if the data set has it.
-        grace: Option<Duration>,
-    },
-    /// To [`LeaseCall::Release`]; a repeated release by the same caller gets the same answer until another process gets the
-    /// lease.
+    /// To [`Renew`].
+    Renewed(Renewal),
+    /// To [`Release`]; a repeated release by the same caller gets the same answer until another process gets the lease.
     Released {
         /// Whether the token belonged to the lease, and the lease to the caller.
         released: bool,
     },
-    /// To [`LeaseCall::Check`].
+    /// To [`Check`].
     Checked {
         /// Whether the token holds the lease.
         valid: bool,
     },
-    /// To [`LeaseCall::Forget`].
+    /// To [`Forget`].
     Forgotten {
         /// Whether that ticket was in the queue.
         waited: bool,
     },
-    /// To [`LeaseCall::Withdraw`].
+    /// To [`Withdraw`].
     Withdrawn {
         /// Whether it had been granted the lease, which has ended now.
         granted: bool,
     },
-    /// To [`LeaseCall::Watch`].
-    Watched {
-        /// The server's time.
-        now: ServerTime,
-        /// The epoch of the data set.
-        epoch: String,
-        /// The record.
-        record: Option<LeaseRecord>,
-    },
+    /// To [`WatchLease`].
+    Watched(Watched),
 }
 
 /// States whether a node is draining.

@@ -1,9 +1,9 @@
-//! Joining: becoming a member, updating its metadata, renaming it.
+//! Joining (becoming a member, updating its metadata, renaming it), registering a presence, leaving, and removing the dead.
 //!
-//! Not here: leaving, which has no parameters of its own (`mod.rs`).
+//! Not here: heartbeats (`beat.rs`), draining (`lease.rs`).
 
-use super::data_set::{DataSet, Numbers};
-use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce};
+use super::data_set::{DataSet, Identity, Instance, Numbers};
+use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::members::member::PresenceKind;
 use crate::cluster::messages::message::Producer;
 use crate::cluster::settings::Versioned;
@@ -98,4 +98,67 @@ pub enum JoinReply {
     },
     /// Another process took over the id from this incarnation.
     Replaced,
+}
+
+/// Ends the membership, and gives up leadership.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leave {
+    /// The caller.
+    pub instance: Instance,
+    /// The position that the caller acknowledged.
+    pub acknowledged: Option<MessageSeq>,
+}
+
+/// The answer to [`Leave`] and [`super::Resign`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left {
+    /// Whether the store knows the caller.
+    pub identity: Identity,
+    /// The server's time.
+    pub now: ServerTime,
+    /// Whether leadership was given up.
+    pub resigned: bool,
+}
+
+/// Stores the connection that proves that the caller is alive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Register {
+    /// The caller.
+    pub instance: Instance,
+    /// The nonce of the connection.
+    pub presence: Nonce,
+    /// The term that the caller holds.
+    pub term: Option<Term>,
+}
+
+/// The answer to [`Register`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registered {
+    /// Whether the store knows the caller.
+    pub identity: Identity,
+    /// Whether the presence was stored.
+    pub registered: bool,
+    /// Whether it was stored as the leader's, too.
+    pub leads: bool,
+}
+
+/// Checks the presence of all members, and declares those dead whose presence was gone for the grace. Only the leader may
+/// call it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// The leader.
+    pub instance: Instance,
+    /// The leader's term.
+    pub term: Term,
+    /// Members and their presence that is gone, at most 16.
+    pub dead: Vec<(NodeId, String)>,
+}
+
+/// The answer to [`Sweep`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swept {
+    /// Whether the caller leads.
+    pub leads: bool,
+    /// Members whose presence is gone now, with its nonce.
+    pub gone: Vec<(NodeId, String)>,
 }

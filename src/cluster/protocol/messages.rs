@@ -65,6 +65,17 @@ pub enum PublishReply {
     Refused(Identity),
 }
 
+/// Moves the caller's cursor forward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acknowledge {
+    /// The caller.
+    pub instance: Instance,
+    /// The caller's data set.
+    pub epoch: String,
+    /// The acknowledged position.
+    pub seq: MessageSeq,
+}
+
 /// An entry of the message stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {

@@ -14,28 +14,32 @@ mod membership;
 mod messages;
 mod once;
 mod task;
+mod view;
 
 pub use beat::{LeaseNews, Tick, TickReply};
-pub use census::{Census, MOST_LANES};
-pub use data_set::{DataSet, Delta, Identity, Instance, Numbers, ServerId, View, ViewReply};
-pub use leader::{Campaign, CampaignReply, HandOver, LeaderRecord, Rule, WatchReply};
-pub use lease::{
-    Acquire, AcquireReply, Acquired, Claim, Drain, DrainReply, LEASE_TTL, LONGEST_REQUEST_ID, LeaseCall, LeaseRecord,
-    LeaseReply, MOST_WAITERS, Owner, Refusal, Renewed, Served,
+pub use census::{Census, MOST_LANES, TakeCensus};
+pub use data_set::{DataSet, Delta, Identity, Instance, Numbers, ServerId};
+pub use leader::{
+    Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, LeaderRecord, Resign, Rule, WatchLeader, WatchReply,
 };
-pub use membership::{Join, JoinReply};
-pub use messages::{Entry, Packed, Publish, PublishReply};
+pub use lease::{
+    Acquire, AcquireReply, Acquired, Check, Claim, Drain, DrainReply, Forget, LEASE_TTL, LONGEST_REQUEST_ID, LeaseCall,
+    LeaseRecord, LeaseReply, MOST_WAITERS, Owner, Refusal, Release, Renew, Renewal, Renewed, Served, WatchLease,
+    Watched, Withdraw,
+};
+pub use membership::{Join, JoinReply, Leave, Left, Register, Registered, Sweep, Swept};
+pub use messages::{Acknowledge, Entry, Packed, Publish, PublishReply};
 pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
 pub use task::{
-    ClaimedTask, NewTask, Settled, Settlement, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply,
-    TaskSummary, Verdict,
+    CancelTask, ClaimReply, ClaimedTask, GetTask, ListTasks, NewTask, RedriveTask, SettleReply, SettleTasks, Settled,
+    Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply, TaskSummary,
+    Verdict, WithdrawClaim,
 };
+pub use view::{View, ViewReply};
 
-use crate::cluster::ids::{MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::settings::{Shared, Versioned};
-use crate::cluster::time::ServerTime;
 
-/// A transition of the cluster's state.
+/// A transition of the cluster's state, whichever it is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     /// See [`Join`].
@@ -44,59 +48,24 @@ pub enum Call {
     Tick(Box<Tick>),
     /// See [`View`].
     View(View),
-    /// Ends the membership, and gives up leadership.
-    Leave {
-        /// The caller.
-        instance: Instance,
-        /// The position that the caller acknowledged.
-        acknowledged: Option<MessageSeq>,
-    },
-    /// Gives up a term; the caller stays a member.
-    Resign {
-        /// The caller.
-        instance: Instance,
-        /// The term.
-        term: Term,
-    },
-    /// Asks the leader to make room.
-    HandOver {
-        /// The member to become leader.
-        candidate: NodeId,
-    },
+    /// See [`Leave`].
+    Leave(Leave),
+    /// See [`Resign`].
+    Resign(Resign),
+    /// See [`HandOver`].
+    HandOver(HandOver),
     /// See [`Campaign`].
     Campaign(Box<Campaign>),
-    /// Stores the connection that proves that the caller is alive.
-    Register {
-        /// The caller.
-        instance: Instance,
-        /// The nonce of the connection.
-        presence: Nonce,
-        /// The term that the caller holds.
-        term: Option<Term>,
-    },
-    /// Reads the leader's record.
-    Watch,
-    /// Checks the presence of all members, and declares those dead whose presence was gone for the grace. Only the leader
-    /// may call it.
-    Sweep {
-        /// The leader.
-        instance: Instance,
-        /// The leader's term.
-        term: Term,
-        /// Members and their presence that is gone, at most 16.
-        dead: Vec<(NodeId, String)>,
-    },
+    /// See [`Register`].
+    Register(Register),
+    /// See [`WatchLeader`].
+    Watch(WatchLeader),
+    /// See [`Sweep`].
+    Sweep(Sweep),
     /// See [`Publish`].
     Publish(Box<Publish>),
-    /// Moves the caller's cursor forward.
-    Acknowledge {
-        /// The caller.
-        instance: Instance,
-        /// The caller's data set.
-        epoch: String,
-        /// The acknowledged position.
-        seq: MessageSeq,
-    },
+    /// See [`Acknowledge`].
+    Acknowledge(Acknowledge),
     /// See [`LeaseCall`].
     Lease(Box<LeaseCall>),
     /// See [`Once`].
@@ -105,83 +74,125 @@ pub enum Call {
     Drain(Drain),
     /// See [`TaskCall`].
     Task(Box<TaskCall>),
-    /// Counts leases and tasks; see [`struct@Census`].
-    Census,
-    /// Returns the settings of the cluster, or changes them for all.
-    Settings {
-        /// The highest version that the caller has seen.
-        known: u64,
-        /// The new settings; `None`: only returns them.
-        wanted: Option<Shared>,
-    },
+    /// See [`TakeCensus`].
+    Census(TakeCensus),
+    /// See [`PushSettings`].
+    Settings(PushSettings),
 }
 
-/// The store's answer, with the same name as its [`Call`].
+/// The store's answer to a [`Call`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// To [`Call::Join`].
+    /// To [`Join`].
     Join(Box<JoinReply>),
-    /// To [`Call::Tick`].
+    /// To [`Tick`].
     Tick(Box<TickReply>),
-    /// To [`Call::View`].
+    /// To [`View`].
     View(Box<ViewReply>),
-    /// To [`Call::Leave`] and [`Call::Resign`].
-    Left {
-        /// Whether the store knows the caller.
-        identity: Identity,
-        /// The server's time.
-        now: ServerTime,
-        /// Whether leadership was given up.
-        resigned: bool,
-    },
-    /// To [`Call::HandOver`].
-    HandOver {
-        /// The result.
-        outcome: HandOver,
-        /// The server's time.
-        now: ServerTime,
-        /// The leader's record.
-        leader: Option<LeaderRecord>,
-    },
-    /// To [`Call::Campaign`].
+    /// To [`Leave`] and [`Resign`].
+    Left(Left),
+    /// To [`HandOver`].
+    HandOver(HandOverReply),
+    /// To [`Campaign`].
     Campaign(Box<CampaignReply>),
-    /// To [`Call::Register`].
-    Registered {
-        /// Whether the store knows the caller.
-        identity: Identity,
-        /// Whether the presence was stored.
-        registered: bool,
-        /// Whether it was stored as the leader's, too.
-        leads: bool,
-    },
-    /// To [`Call::Watch`].
+    /// To [`Register`].
+    Registered(Registered),
+    /// To [`WatchLeader`].
     Watch(Box<WatchReply>),
-    /// To [`Call::Sweep`].
-    Sweep {
-        /// Whether the caller leads.
-        leads: bool,
-        /// Members whose presence is gone now, with its nonce.
-        gone: Vec<(NodeId, String)>,
-    },
-    /// To [`Call::Publish`].
+    /// To [`Sweep`].
+    Sweep(Swept),
+    /// To [`Publish`].
     Publish(PublishReply),
-    /// To [`Call::Acknowledge`].
+    /// To [`Acknowledge`].
     Acknowledge(Identity),
-    /// To [`Call::Lease`].
+    /// To a [`LeaseCall`].
     Lease(LeaseReply),
-    /// To [`Call::Once`]: a grant for each key.
+    /// To [`Once`]: a grant for each key.
     Once(Vec<OnceGrant>),
-    /// To [`Call::Drain`].
+    /// To [`Drain`].
     Drain(DrainReply),
-    /// To [`Call::Task`].
+    /// To a [`TaskCall`].
     Task(Box<TaskReply>),
-    /// To [`Call::Census`].
+    /// To [`TakeCensus`].
     Census(Census),
-    /// To [`Call::Settings`].
+    /// To [`PushSettings`].
     Settings(Box<SettingsReply>),
 }
 
-/// The settings of the cluster, as the answer to [`Call::Settings`].
+/// A transition that knows its reply.
+pub trait Transition {
+    /// What the store answers.
+    type Reply;
+
+    /// The name in metrics and spans.
+    const NAME: &'static str;
+
+    /// The reply as one of all replies.
+    fn reply(reply: Self::Reply) -> Reply;
+}
+
+macro_rules! transitions {
+    ($($call:ty: $name:literal => $reply:ty, $variant:expr;)+) => {
+        $(
+            impl Transition for $call {
+                type Reply = $reply;
+                const NAME: &'static str = $name;
+
+                fn reply(reply: $reply) -> Reply {
+                    $variant(reply)
+                }
+            }
+        )+
+
+        /// The names of all transitions.
+        pub const TRANSITIONS: [&str; [$($name),+].len()] = [$($name),+];
+    };
+}
+
+transitions! {
+    Join: "join" => JoinReply, |reply| Reply::Join(Box::new(reply));
+    Tick: "tick" => TickReply, |reply| Reply::Tick(Box::new(reply));
+    View: "view" => ViewReply, |reply| Reply::View(Box::new(reply));
+    Leave: "leave" => Left, Reply::Left;
+    Resign: "resign" => Left, Reply::Left;
+    HandOver: "hand_over" => HandOverReply, Reply::HandOver;
+    Campaign: "campaign" => CampaignReply, |reply| Reply::Campaign(Box::new(reply));
+    Register: "register" => Registered, Reply::Registered;
+    WatchLeader: "watch" => WatchReply, |reply| Reply::Watch(Box::new(reply));
+    Sweep: "sweep" => Swept, Reply::Sweep;
+    Publish: "publish" => PublishReply, Reply::Publish;
+    Acknowledge: "acknowledge" => Identity, Reply::Acknowledge;
+    Acquire: "lease_acquire" => AcquireReply, |reply| Reply::Lease(LeaseReply::Acquired(Box::new(reply)));
+    Renew: "lease_renew" => Renewal, |reply| Reply::Lease(LeaseReply::Renewed(reply));
+    Release: "lease_release" => bool, |released| Reply::Lease(LeaseReply::Released { released });
+    Check: "lease_check" => bool, |valid| Reply::Lease(LeaseReply::Checked { valid });
+    Forget: "lease_forget" => bool, |waited| Reply::Lease(LeaseReply::Forgotten { waited });
+    Withdraw: "lease_withdraw" => bool, |granted| Reply::Lease(LeaseReply::Withdrawn { granted });
+    WatchLease: "lease_watch" => Watched, |reply| Reply::Lease(LeaseReply::Watched(reply));
+    Once: "once" => Vec<OnceGrant>, Reply::Once;
+    Drain: "drain" => DrainReply, Reply::Drain;
+    SubmitTasks: "task_submit" => SubmitReply, |reply| Reply::Task(Box::new(TaskReply::Submitted(reply)));
+    TaskClaim: "task_claim" => ClaimReply, |reply| Reply::Task(Box::new(TaskReply::Claimed(reply)));
+    WithdrawClaim: "task_withdraw" => u64, |tasks| Reply::Task(Box::new(TaskReply::Withdrawn { tasks }));
+    SettleTasks: "task_settle" => SettleReply, |reply| Reply::Task(Box::new(TaskReply::Settled(reply)));
+    CancelTask: "task_cancel" => TaskChange, |reply| Reply::Task(Box::new(TaskReply::Changed(reply)));
+    RedriveTask: "task_redrive" => TaskChange, |reply| Reply::Task(Box::new(TaskReply::Changed(reply)));
+    GetTask: "task_get" => Option<Box<Task>>, |reply| Reply::Task(Box::new(TaskReply::Task(reply)));
+    ListTasks: "task_list" => Vec<TaskSummary>, |reply| Reply::Task(Box::new(TaskReply::Tasks(reply)));
+    TakeCensus: "census" => Census, Reply::Census;
+    PushSettings: "settings" => SettingsReply, |reply| Reply::Settings(Box::new(reply));
+}
+
+/// Returns the settings of the cluster, or changes them for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushSettings {
+    /// The highest version that the caller has seen.
+    pub known: u64,
+    /// The new settings; `None`: only returns them.
+    pub wanted: Option<Shared>,
+}
+
+/// The settings of the cluster, as the answer to [`PushSettings`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SettingsReply {
     /// The previous settings; `None`: there were none.

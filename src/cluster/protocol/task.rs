@@ -12,101 +12,141 @@ use crate::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, Tas
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
+/// Adds tasks; a task whose id exists does not change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubmitTasks {
+    /// The submitter.
+    pub instance: Instance,
+    /// The tasks, at most [`crate::cluster::task::BATCH_MAX`].
+    pub tasks: Vec<NewTask>,
+    /// The maximum size of all kept tasks in bytes; if the store's memory is limited, never more than a quarter of it.
+    pub max_bytes: u64,
+}
+
+/// Withdraws a claim that was given up without an answer, or was made twice, however late it arrives: its tasks wait again
+/// without having used an attempt, and for ten minutes it gets none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WithdrawClaim {
+    /// The caller of the claim.
+    pub instance: Instance,
+    /// The kinds of the claim.
+    pub kinds: Vec<TaskKind>,
+    /// The nonce of the claim.
+    pub nonce: Nonce,
+    /// The first token that the claim returned, if any: those tasks stay claimed.
+    pub returned: Option<TaskToken>,
+}
+
+/// Settles claimed tasks, each on its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettleTasks {
+    /// The node that claimed them.
+    pub instance: Instance,
+    /// The settlements, at most [`crate::cluster::task::BATCH_MAX`].
+    pub settlements: Vec<Settlement>,
+}
+
+/// Ends a task that has not ended: it becomes failed with the error `cancelled`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CancelTask {
+    /// The id of the task.
+    pub id: TaskId,
+}
+
+/// Makes a failed or dead task wait again, with all its attempts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RedriveTask {
+    /// The id of the task.
+    pub id: TaskId,
+}
+
+/// Reads one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GetTask {
+    /// The id of the task.
+    pub id: TaskId,
+}
+
+/// Reads several tasks, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListTasks {
+    /// Only tasks in this state.
+    pub state: Option<TaskState>,
+    /// Only tasks of this kind.
+    pub kind: Option<TaskKind>,
+    /// The maximum number of tasks, at most [`crate::cluster::task::BATCH_MAX`].
+    pub limit: u32,
+}
+
 /// A transition of tasks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskCall {
-    /// Adds tasks; a task whose id exists does not change.
-    Submit {
-        /// The submitter.
-        instance: Instance,
-        /// The tasks, at most [`crate::cluster::task::BATCH_MAX`].
-        tasks: Vec<NewTask>,
-        /// The maximum size of all kept tasks in bytes; if the store's memory is limited, never more than a quarter of it.
-        max_bytes: u64,
-    },
+    /// See [`SubmitTasks`].
+    Submit(SubmitTasks),
     /// See [`TaskClaim`].
     Claim(TaskClaim),
-    /// Withdraws a claim that was given up without an answer, or was made twice, however late it arrives: its tasks wait
-    /// again without having used an attempt, and for ten minutes it gets none.
-    Withdraw {
-        /// The caller of the claim.
-        instance: Instance,
-        /// The kinds of the claim.
-        kinds: Vec<TaskKind>,
-        /// The nonce of the claim.
-        nonce: Nonce,
-        /// The first token that the claim returned, if any: those tasks stay claimed.
-        told: Option<TaskToken>,
-    },
-    /// Settles claimed tasks, each on its own.
-    Settle {
-        /// The node that claimed them.
-        instance: Instance,
-        /// The settlements, at most [`crate::cluster::task::BATCH_MAX`].
-        settlements: Vec<Settlement>,
-    },
-    /// Ends a task that has not ended: it becomes failed with the error `cancelled`.
-    Cancel {
-        /// The id of the task.
-        id: TaskId,
-    },
-    /// Makes a failed or dead task wait again, with all its attempts.
-    Redrive {
-        /// The id of the task.
-        id: TaskId,
-    },
-    /// Reads one task.
-    Get {
-        /// The id of the task.
-        id: TaskId,
-    },
-    /// Reads several tasks, newest first.
-    List {
-        /// Only tasks in this state.
-        state: Option<TaskState>,
-        /// Only tasks of this kind.
-        kind: Option<TaskKind>,
-        /// The maximum number of tasks, at most [`crate::cluster::task::BATCH_MAX`].
-        limit: u32,
-    },
+    /// See [`WithdrawClaim`].
+    Withdraw(WithdrawClaim),
+    /// See [`SettleTasks`].
+    Settle(SettleTasks),
+    /// See [`CancelTask`].
+    Cancel(CancelTask),
+    /// See [`RedriveTask`].
+    Redrive(RedriveTask),
+    /// See [`GetTask`].
+    Get(GetTask),
+    /// See [`ListTasks`].
+    List(ListTasks),
 }
 
-/// The store's answer, with the same name as its [`TaskCall`].
+/// The answer to [`SubmitTasks`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubmitReply {
+    /// Whether the store knows the caller; otherwise nothing happened.
+    pub identity: Identity,
+    /// One result for each task, in the order of the call.
+    pub results: Vec<Submitted>,
+}
+
+/// The answer to [`TaskClaim`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimReply {
+    /// Whether the store knows the caller; otherwise nothing happened.
+    pub identity: Identity,
+    /// The tasks, highest priority first. Fewer than asked for: there are no more that the caller can do now, or these
+    /// hold [`crate::cluster::task::CLAIM_BYTES`]. A caller that wants more after it got some must ask again until nothing
+    /// comes: only a claim that found no more is notified of the next one.
+    pub tasks: Vec<ClaimedTask>,
+}
+
+/// The answer to [`SettleTasks`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettleReply {
+    /// Whether the store knows the caller; otherwise nothing happened.
+    pub identity: Identity,
+    /// One result for each settlement, in the order of the call.
+    pub results: Vec<Settled>,
+}
+
+/// The store's answer to a [`TaskCall`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum TaskReply {
-    /// To [`TaskCall::Submit`].
-    Submitted {
-        /// Whether the store knows the caller; otherwise nothing happened.
-        identity: Identity,
-        /// One result for each task, in the order of the call.
-        results: Vec<Submitted>,
-    },
-    /// To [`TaskCall::Claim`].
-    Claimed {
-        /// Whether the store knows the caller; otherwise nothing happened.
-        identity: Identity,
-        /// The tasks, highest priority first. Fewer than asked for: there are no more that the caller can do now, or these
-        /// hold [`crate::cluster::task::CLAIM_BYTES`]. A caller that wants more after it got some must ask again until
-        /// nothing comes: only a claim that found no more is notified of the next one.
-        tasks: Vec<ClaimedTask>,
-    },
-    /// To [`TaskCall::Withdraw`].
+    /// To [`SubmitTasks`].
+    Submitted(SubmitReply),
+    /// To [`TaskClaim`].
+    Claimed(ClaimReply),
+    /// To [`WithdrawClaim`].
     Withdrawn {
         /// The number of tasks that wait again.
         tasks: u64,
     },
-    /// To [`TaskCall::Settle`].
-    Settled {
-        /// Whether the store knows the caller; otherwise nothing happened.
-        identity: Identity,
-        /// One result for each settlement, in the order of the call.
-        results: Vec<Settled>,
-    },
-    /// To [`TaskCall::Cancel`] and [`TaskCall::Redrive`].
+    /// To [`SettleTasks`].
+    Settled(SettleReply),
+    /// To [`CancelTask`] and [`RedriveTask`].
     Changed(TaskChange),
-    /// To [`TaskCall::Get`]; `None`: there is no such task.
+    /// To [`GetTask`]; `None`: there is no such task.
     Task(Option<Box<Task>>),
-    /// To [`TaskCall::List`].
+    /// To [`ListTasks`].
     Tasks(Vec<TaskSummary>),
 }
 
@@ -228,7 +268,7 @@ pub enum Settled {
     NotFound,
 }
 
-/// The result of a [`TaskCall::Cancel`] or [`TaskCall::Redrive`].
+/// The result of a [`CancelTask`] or [`RedriveTask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskChange {
     /// The task changed; this is its state now.

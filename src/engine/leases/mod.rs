@@ -18,12 +18,12 @@ use super::error::Error;
 use super::refusals::RETRY_AFTER;
 use crate::clock;
 use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{self, Call, LeaseCall, LeaseReply, Owner, Renewed, Reply, Served, ServerId};
+use crate::cluster::protocol::{self, Check, Owner, Release, Renew, Renewed, Served, ServerId};
 use crate::cluster::time::{Moment, ServerTime, millis};
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::{Cleanup, CleanupQueue, PendingCounts};
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, HeldLease};
-use crate::engine::store_calls::{Caller, RETRY_FOR, Verdict, gone, nonce};
+use crate::engine::store_calls::{Caller, RETRY_FOR, gone, nonce};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -156,23 +156,10 @@ impl Leases {
         }
     }
 
-    /// Repeats a call for this node's incarnation until it is answered.
-    async fn ask<T>(
-        &self,
-        call: impl Fn(protocol::Instance) -> LeaseCall,
-        read: impl Fn(LeaseReply) -> Option<T>,
-    ) -> Result<T, Error> {
-        let judge = |reply| match reply {
-            Reply::Lease(reply) => read(reply).map_or(Verdict::Unexpected, Verdict::Done),
-            _ => Verdict::Unexpected,
-        };
-        self.caller.repeat(|instance| Call::Lease(Box::new(call(instance))), judge).await
-    }
-
     /// Renews a lease.
     pub(super) async fn renew(&self, held: HeldLease, ttl: Option<Duration>) -> Result<ServerTime, Error> {
         let (nonce, grace, stated) = (nonce()?, self.grace(), millis(clock::now().0));
-        let call = |instance| LeaseCall::Renew {
+        let call = |instance| Renew {
             name: held.name.clone(),
             token: held.token,
             ttl,
@@ -183,11 +170,7 @@ impl Leases {
             grace,
             stated,
         };
-        let read = |reply| match reply {
-            LeaseReply::Renewed { outcome, .. } => Some(outcome),
-            _ => None,
-        };
-        match self.ask(call, read).await? {
+        match self.caller.repeat(call, |reply| Ok(reply.outcome)).await? {
             Renewed::Until(at) => Ok(at),
             // A lease that a presence holds does not belong to this node's incarnation.
             Renewed::Stale | Renewed::NoPresence => Err(stale(&held)),
@@ -196,28 +179,16 @@ impl Leases {
 
     /// Releases a lease.
     pub(super) async fn release(&self, held: HeldLease) -> Result<(), Error> {
-        let call = |instance| LeaseCall::Release {
-            name: held.name.clone(),
-            token: held.token,
-            owner: Owner::of(instance),
-            ticket: None,
-        };
-        let read = |reply| match reply {
-            LeaseReply::Released { released } => Some(released),
-            _ => None,
-        };
-        let released = self.ask(call, read).await?;
+        let call =
+            |instance| Release { name: held.name.clone(), token: held.token, owner: Owner::of(instance), ticket: None };
+        let released = self.caller.repeat(call, Ok).await?;
         if released { Ok(()) } else { Err(stale(&held)) }
     }
 
     /// Whether a token still holds its lease.
     pub(super) async fn check(&self, held: HeldLease) -> Result<bool, Error> {
         let HeldLease { name, token } = held;
-        let read = |reply| match reply {
-            LeaseReply::Checked { valid } => Some(valid),
-            _ => None,
-        };
-        self.ask(|_| LeaseCall::Check { name: name.clone(), token }, read).await
+        self.caller.repeat(|_| Check { name: name.clone(), token }, Ok).await
     }
 
     fn clean_up_later(&self, what: Cleanup) {

@@ -9,11 +9,11 @@
 use super::wall::Wall;
 use super::{Leases, lock};
 use crate::cluster::ids::NodeId;
-use crate::cluster::protocol::{Attempt, Call, Instance, Once as Asked, OnceGrant, Reply};
+use crate::cluster::protocol::{Attempt, Call, Instance, Once as Asked, OnceGrant};
 use crate::engine::cleanup::{Cleanup, CleanupQueue, Pending};
 use crate::engine::error::Error;
 use crate::engine::node::handle::{Once, OnceRequest};
-use crate::engine::store_calls::{Verdict, nonce};
+use crate::engine::store_calls::nonce;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,10 +29,10 @@ struct Doubt<'a> {
 }
 
 impl Doubt<'_> {
-    fn call(&self, instance: Instance) -> Call {
+    fn call(&self, instance: Instance) -> Asked {
         *lock(&self.by) = Some(instance.node_id.clone());
         let seen = lock(self.wall).seen(crate::clock::now());
-        Call::Once(Box::new(Asked { by: instance.node_id, seen, ..self.asked.clone() }))
+        Asked { by: instance.node_id, seen, ..self.asked.clone() }
     }
 
     fn settle(&mut self) {
@@ -71,11 +71,7 @@ impl Leases {
             by: Mutex::new(None),
             pending: Some(pending),
         };
-        let judge = |reply| match reply {
-            Reply::Once(grants) if grants.len() == doubt.asked.keys.len() => Verdict::Done(grants),
-            _ => Verdict::Unexpected,
-        };
-        let grants = self.caller.repeat_noting(|instance| doubt.call(instance), judge, &doubt.unsure).await?;
+        let grants = self.caller.repeat_noting(|instance| doubt.call(instance), Ok, &doubt.unsure).await?;
         if grants.iter().any(|grant| grant.granted) {
             doubt.settle();
         }

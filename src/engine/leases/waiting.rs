@@ -12,15 +12,16 @@ use super::{Leases, Place};
 use crate::clock;
 use crate::cluster::lease::observation::HolderObservation;
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, LeaseReply, MOST_WAITERS, Owner, Refusal,
-    Reply,
+    Acquire, AcquireReply, Acquired, Call, Claim, Fault, Instance, LeaseCall, MOST_WAITERS, Owner, Refusal, WatchLease,
+    Withdraw,
 };
 use crate::cluster::time::{Moment, millis};
 use crate::engine::cleanup::Cleanup;
 use crate::engine::error::Error;
 use crate::engine::node::handle::{AcquireRequest, AcquiredLease, Handout, HeldLease};
-use crate::engine::refusals::{RETRY_AFTER, unavailable, unexpected};
+use crate::engine::refusals::{RETRY_AFTER, unavailable};
 use crate::engine::store_calls::{RETRY_FOR, nonce};
+use crate::store::Answer;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -124,9 +125,9 @@ impl Waiting {
     /// Withdraws the calls without an answer, which could still grant the lease, or a place in its queue.
     fn withdraw(&self, instance: Instance) {
         let (name, ticket) = (self.request.name.clone(), self.place.ticket.clone());
-        let call =
-            LeaseCall::Withdraw { name, owner: Owner::of(instance), ticket, request_id: self.request_id.clone() };
-        self.leases.clean_up_later(Cleanup::Call(Box::new(Call::Lease(Box::new(call))), None));
+        let call = Withdraw { name, owner: Owner::of(instance), ticket, request_id: self.request_id.clone() };
+        let call = Call::Lease(Box::new(LeaseCall::Withdraw(call)));
+        self.leases.clean_up_later(Cleanup::Call(Box::new(call), None));
     }
 
     /// Asks until there is an answer; `None`: the client is gone.
@@ -219,14 +220,10 @@ impl Waiting {
             fresh_epoch: nonce().map_err(Trouble::Lasting)?,
         };
         known.asked = Some(instance.clone());
-        let call = Call::Lease(Box::new(LeaseCall::Acquire(acquire)));
-        let (reply, server) = leases.caller.call_noting(call, &known.unsure).await?;
-        let Reply::Lease(LeaseReply::Acquired(reply)) = reply else {
-            return Err(Trouble::Lasting(unexpected()));
-        };
+        let Answer { reply, server } = leases.caller.store.attempt(&acquire, 1, &known.unsure).await?;
         leases.was_served(&server, &reply.epoch);
         known.observation.observe(clock::now(), reply.now, reply.record.as_ref(), &server);
-        Ok((*reply, instance))
+        Ok((reply, instance))
     }
 
     /// Waits until it makes sense to ask again.
@@ -254,12 +251,9 @@ impl Waiting {
 
     /// Checks the lease; true if there is a reason to ask again.
     async fn look(&self, known: &mut Known) -> bool {
-        let call = Call::Lease(Box::new(LeaseCall::Watch { name: self.request.name.clone() }));
-        let Ok((Reply::Lease(LeaseReply::Watched { now, record, .. }), server)) = self.leases.caller.call(call).await
-        else {
-            return false;
-        };
-        known.observation.observe(clock::now(), now, record.as_ref(), &server);
+        let call = WatchLease { name: self.request.name.clone() };
+        let Ok(Answer { reply, server }) = self.leases.caller.store.ask(&call).await else { return false };
+        known.observation.observe(clock::now(), reply.now, reply.record.as_ref(), &server);
         !known.watches() || known.claim(clock::now()).is_some()
     }
 }

@@ -15,14 +15,13 @@ use crate::cluster::messages::batch_limit::Appetite;
 use crate::cluster::messages::message::{Outgoing, Producer};
 use crate::cluster::messages::packing::pack;
 use crate::cluster::node::Input;
-use crate::cluster::protocol::{Call, Fault, Identity, Numbers, Publish, PublishReply, Reply};
+use crate::cluster::protocol::{Fault, Identity, Numbers, Publish, PublishReply};
 use crate::engine::events::Hub;
 use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::status::{Msg, Status};
 use crate::engine::state_dir::StateError;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,10 +193,7 @@ impl Publisher {
             Publish { instance, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
         let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
-        match self.store.call(Call::Publish(Box::new(publish))).instrument(span).await?.reply {
-            Reply::Publish(reply) => Ok(Some(reply)),
-            _ => Err(Fault::Refused("unexpected reply to a publish".to_owned())),
-        }
+        Ok(Some(self.store.ask(&publish).instrument(span).await?.reply))
     }
 
     async fn refused(&self, identity: Identity) -> Fault {

@@ -16,13 +16,12 @@ use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::messages::inbox::{Inbox, Kept, Offer};
 use crate::cluster::messages::message::{Producer, Received};
 use crate::cluster::node::{Admission, Input};
-use crate::cluster::protocol::{Call, DataSet, Instance};
+use crate::cluster::protocol::{Acknowledge, DataSet, Instance};
 use crate::engine::error::Error;
 use crate::engine::events::Hub;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::status::{Msg, Status};
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -366,7 +365,7 @@ impl Sync {
             let Some((seq, epoch)) = changes.borrow_and_update().clone() else { continue };
             let instance: Option<Instance> = self.status.borrow().instance().cloned();
             let Some(instance) = instance else { continue };
-            if let Err(why) = self.store.call(Call::Acknowledge { instance, epoch, seq }).await {
+            if let Err(why) = self.store.ask(&Acknowledge { instance, epoch, seq }).await {
                 // The next heartbeat carries it.
                 tracing::debug!(error = %why, "cannot send an acknowledgement to Redis; the next heartbeat carries it");
             }

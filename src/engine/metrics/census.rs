@@ -6,7 +6,7 @@
 //! Not here: the counting (`crate::store`).
 
 use crate::clock;
-use crate::cluster::protocol::{Call, Census, Reply};
+use crate::cluster::protocol::{Call, Census, Reply, TakeCensus};
 use crate::cluster::time::Moment;
 use crate::store::Store;
 use std::sync::{Mutex, PoisonError};
@@ -63,7 +63,7 @@ impl Counted {
             return;
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).asked = Some(now);
-        if let Ok(answer) = store.call(Call::Census).await
+        if let Ok(answer) = store.call(Call::Census(TakeCensus)).await
             && let Reply::Census(census) = answer.reply
         {
             self.known.lock().unwrap_or_else(PoisonError::into_inner).counts = Some((now, census));

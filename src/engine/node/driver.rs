@@ -159,7 +159,7 @@ impl Driver {
                     _ => (1, Span::current()),
                 };
                 let calling = async move {
-                    let outcome = store.attempt(call, attempt).await.map(|answer| (answer.reply, answer.server));
+                    let outcome = store.attempt_call(&call, attempt).await.map(|answer| (answer.reply, answer.server));
                     (ticket, sent, outcome)
                 };
                 let handle = self.calls.spawn(calling.instrument(span));

@@ -6,10 +6,9 @@ use super::handle::{Role, StateView};
 use super::state_view;
 use crate::cluster::ids::ClusterName;
 use crate::cluster::members::view::ClusterView;
-use crate::cluster::protocol::{Call, Fault, Reply, View};
+use crate::cluster::protocol::{Fault, View};
 use crate::engine::error::Error;
 use crate::engine::refusals::unavailable;
-use crate::store::Store;
 use crate::store::redis::RedisStore;
 
 /// The maximum number of members of one call.
@@ -30,9 +29,7 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
             rows: ROWS,
             beats: 1_000_000,
         };
-        let Reply::View(reply) = store.call(Call::View(call)).await?.reply else {
-            return Err(Fault::Refused("unexpected reply to a request for the view".to_owned()));
-        };
+        let reply = store.ask(&call).await?.reply;
         view.as_of = reply.now;
         view.take_data(reply.data);
         view.take_leader(reply.leader);

@@ -13,7 +13,7 @@ use super::running::RunningNode;
 use crate::clock;
 use crate::cluster::ids::Term;
 use crate::cluster::node::{Request, Response};
-use crate::cluster::protocol::{Task, TaskCall, TaskSummary};
+use crate::cluster::protocol::{Task, TaskSummary};
 use crate::cluster::task::{TaskId, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
@@ -134,11 +134,11 @@ impl Tasks for RunningNode {
     }
 
     async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
-        self.work.change(TaskCall::Cancel { id: id.clone() }, &id).await
+        self.work.cancel(id).await
     }
 
     async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
-        self.work.change(TaskCall::Redrive { id: id.clone() }, &id).await
+        self.work.redrive(id).await
     }
 
     async fn task(&self, id: TaskId) -> Result<Task, Error> {

@@ -10,7 +10,7 @@
 
 use crate::clock;
 use crate::cluster::ids::{Nonce, TaskToken};
-use crate::cluster::protocol::{Call, ClaimedTask, Identity, Instance, Reply, TaskCall, TaskClaim, TaskReply};
+use crate::cluster::protocol::{Call, ClaimReply, ClaimedTask, Instance, TaskCall, TaskClaim, WithdrawClaim};
 use crate::cluster::task::{BATCH_MAX, CLAIM_BYTES, Jitter, TaskKind};
 use crate::cluster::time::Moment;
 use crate::engine::background::BackgroundTasks;
@@ -18,7 +18,7 @@ use crate::engine::cleanup::{Cleanup, CleanupQueue};
 use crate::engine::error::Error;
 use crate::engine::node::handle::{ClaimRequest, Claimed, Handout, HeldTask};
 use crate::engine::refusals::RETRY_AFTER;
-use crate::engine::store_calls::{Caller, RETRY_FOR, Verdict, gone, nonce};
+use crate::engine::store_calls::{Caller, RETRY_FOR, gone, known, nonce};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -185,12 +185,12 @@ impl Claimer {
         done
     }
 
-    /// Withdraws a claim that Redis may still execute, or execute again. `told` is the first token that it returned.
-    fn withdraw(&self, pending: &Pending, told: Option<TaskToken>) {
+    /// Withdraws a claim that Redis may still execute, or execute again. `returned` is its first token, if it returned one.
+    fn withdraw(&self, pending: &Pending, returned: Option<TaskToken>) {
         let instance = lock(&pending.instance).take().filter(|_| pending.unsure.load(Ordering::Relaxed));
         if let Some(instance) = instance {
             let (kinds, nonce) = (self.group.kinds.clone(), pending.nonce.clone());
-            let call = TaskCall::Withdraw { instance, kinds, nonce, told };
+            let call = TaskCall::Withdraw(WithdrawClaim { instance, kinds, nonce, returned });
             self.claims.cleanup.later(Cleanup::Call(Box::new(Call::Task(Box::new(call))), None));
         }
     }
@@ -218,16 +218,9 @@ impl Claimer {
         let call = |instance: Instance| {
             *lock(&pending.instance) = Some(instance.clone());
             let (kinds, nonce) = (kinds.clone(), pending.nonce.clone());
-            Call::Task(Box::new(TaskCall::Claim(TaskClaim { instance, kinds, limit, nonce, jitter })))
+            TaskClaim { instance, kinds, limit, nonce, jitter }
         };
-        let judge = |reply| match reply {
-            Reply::Task(reply) => match *reply {
-                TaskReply::Claimed { identity: Identity::Ok, tasks } => Verdict::Done(tasks),
-                TaskReply::Claimed { identity, .. } => Verdict::Stranger(identity),
-                _ => Verdict::Unexpected,
-            },
-            _ => Verdict::Unexpected,
-        };
+        let judge = |reply: ClaimReply| known(reply.identity, reply.tasks);
         span.record("limit", limit);
         let tasks = self.claims.caller.repeat_noting(call, judge, &pending.unsure).instrument(span).await?;
         if let Some(pending) = self.pending.take() {

@@ -13,15 +13,16 @@ use super::error::Error;
 use super::refusals::{RETRY_AFTER, unexpected};
 use crate::cluster::event::{ClusterEvent, ClusterFact};
 use crate::cluster::protocol::{
-    self, Call, Identity, Instance, NewTask, Reply, Settled, Settlement, Submitted, Task, TaskCall, TaskChange,
-    TaskReply, TaskSummary,
+    self, CancelTask, GetTask, Identity, Instance, ListTasks, NewTask, RedriveTask, SettleReply, SettleTasks, Settled,
+    Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskChange, TaskSummary,
 };
 use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::CleanupQueue;
 use crate::engine::node::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
-use crate::engine::store_calls::{Caller, Verdict, nonce};
+use crate::engine::store_calls::{Caller, known, nonce};
+use crate::store::redis::Scripted;
 use claims::Claims;
 use packer::{Pack, Packer, Packing};
 use serde_json::value::RawValue;
@@ -35,24 +36,20 @@ impl Pack for Submissions {
     /// A task, and the maximum size of all tasks in bytes.
     type Item = (NewTask, u64);
     type Answer = Submitted;
+    type Call = SubmitTasks;
 
     fn bytes((task, _): &Self::Item) -> usize {
         task.payload.len()
     }
 
-    fn call(instance: Instance, items: Vec<Self::Item>) -> Call {
+    fn call(instance: Instance, items: Vec<Self::Item>) -> SubmitTasks {
         let max_bytes = items.first().map_or(0, |(_, bytes)| *bytes);
         let tasks = items.into_iter().map(|(task, _)| task).collect();
-        Call::Task(Box::new(TaskCall::Submit { instance, tasks, max_bytes }))
+        SubmitTasks { instance, tasks, max_bytes }
     }
 
-    fn judge(reply: Reply) -> Verdict<Vec<Submitted>> {
-        let Reply::Task(reply) = reply else { return Verdict::Unexpected };
-        match *reply {
-            TaskReply::Submitted { identity: Identity::Ok, results } => Verdict::Done(results),
-            TaskReply::Submitted { identity, .. } => Verdict::Stranger(identity),
-            _ => Verdict::Unexpected,
-        }
+    fn judge(reply: SubmitReply) -> Result<Vec<Submitted>, Identity> {
+        known(reply.identity, reply.results)
     }
 }
 
@@ -62,6 +59,7 @@ pub(super) struct Settlements;
 impl Pack for Settlements {
     type Item = Settlement;
     type Answer = Settled;
+    type Call = SettleTasks;
 
     fn bytes(item: &Settlement) -> usize {
         match &item.verdict {
@@ -71,17 +69,12 @@ impl Pack for Settlements {
         }
     }
 
-    fn call(instance: Instance, settlements: Vec<Settlement>) -> Call {
-        Call::Task(Box::new(TaskCall::Settle { instance, settlements }))
+    fn call(instance: Instance, settlements: Vec<Settlement>) -> SettleTasks {
+        SettleTasks { instance, settlements }
     }
 
-    fn judge(reply: Reply) -> Verdict<Vec<Settled>> {
-        let Reply::Task(reply) = reply else { return Verdict::Unexpected };
-        match *reply {
-            TaskReply::Settled { identity: Identity::Ok, results } => Verdict::Done(results),
-            TaskReply::Settled { identity, .. } => Verdict::Stranger(identity),
-            _ => Verdict::Unexpected,
-        }
+    fn judge(reply: SettleReply) -> Result<Vec<Settled>, Identity> {
+        known(reply.identity, reply.results)
     }
 }
 
@@ -219,33 +212,26 @@ impl Tasks {
         self.settle(held, protocol::Verdict::Fail { error, retry, jitter }).await.map(|(state, _)| state)
     }
 
-    async fn ask<T>(&self, call: TaskCall, read: impl Fn(TaskReply) -> Option<T>) -> Result<T, Error> {
-        let judge = |reply| match reply {
-            Reply::Task(reply) => read(*reply).map_or(Verdict::Unexpected, Verdict::Done),
-            _ => Verdict::Unexpected,
-        };
-        self.caller.repeat(|_| Call::Task(Box::new(call.clone())), judge).await
+    /// Asks for what any process may ask.
+    async fn ask<T: Scripted + Clone + Sync>(&self, call: T) -> Result<T::Reply, Error> {
+        self.caller.repeat(|_| call.clone(), Ok).await
     }
 
-    /// Cancels a task, or makes it wait again: returns its state after that, changed or not.
-    pub(super) async fn change(&self, call: TaskCall, id: &TaskId) -> Result<TaskState, Error> {
-        let read = |reply| match reply {
-            TaskReply::Changed(change) => Some(change),
-            _ => None,
-        };
-        match self.ask(call, read).await? {
-            TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
-            TaskChange::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
-        }
+    /// Cancels a task; returns its state after that, changed or not.
+    pub(super) async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
+        let change = self.ask(CancelTask { id: id.clone() }).await?;
+        changed(change, &id)
+    }
+
+    /// Makes a task wait again; returns its state after that, changed or not.
+    pub(super) async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
+        let change = self.ask(RedriveTask { id: id.clone() }).await?;
+        changed(change, &id)
     }
 
     /// A task with its payload and result.
     pub(super) async fn get(&self, id: TaskId) -> Result<Task, Error> {
-        let read = |reply| match reply {
-            TaskReply::Task(task) => Some(task),
-            _ => None,
-        };
-        let found = self.ask(TaskCall::Get { id: id.clone() }, read).await?;
+        let found = self.ask(GetTask { id: id.clone() }).await?;
         found.map(|task| *task).ok_or_else(|| Error::NoTask { task_id: id.to_string() })
     }
 
@@ -253,16 +239,19 @@ impl Tasks {
     pub(super) async fn list(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
         let TaskQuery { state, kind, limit } = query;
         let limit = limit.clamp(1, BATCH_MAX);
-        let read = |reply| match reply {
-            TaskReply::Tasks(tasks) => Some(tasks),
-            _ => None,
-        };
         // Asks for one more to know whether there are more; at the maximum of a call, a full answer means that.
         let asked = (limit + 1).min(BATCH_MAX);
-        let mut tasks = self.ask(TaskCall::List { state, kind, limit: asked }, read).await?;
+        let mut tasks = self.ask(ListTasks { state, kind, limit: asked }).await?;
         let more = u32::try_from(tasks.len()).unwrap_or(u32::MAX) >= asked;
         tasks.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok((tasks, more))
+    }
+}
+
+fn changed(change: TaskChange, id: &TaskId) -> Result<TaskState, Error> {
+    match change {
+        TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
+        TaskChange::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
     }
 }
 

@@ -7,9 +7,10 @@
 //!
 //! Not here: the items (`mod.rs`), messages (`crate::engine::messages::publisher`).
 
-use crate::cluster::protocol::{Call, Instance, Reply};
+use crate::cluster::protocol::{Identity, Instance, Transition};
 use crate::engine::error::Error;
-use crate::engine::store_calls::{Caller, Verdict, gone};
+use crate::engine::store_calls::{Caller, gone};
+use crate::store::redis::Scripted;
 use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::{mpsc, oneshot};
@@ -30,10 +31,12 @@ pub(crate) trait Pack: Send + Sync + 'static {
 
     /// The approximate number of bytes of an item.
     fn bytes(item: &Self::Item) -> usize;
+    /// The call.
+    type Call: Scripted + Send + Sync;
     /// One call for all of the items.
-    fn call(instance: Instance, items: Vec<Self::Item>) -> Call;
-    /// Its answers, one for each item.
-    fn judge(reply: Reply) -> Verdict<Vec<Self::Answer>>;
+    fn call(instance: Instance, items: Vec<Self::Item>) -> Self::Call;
+    /// Its answers, one for each item; or why the store does not know the caller.
+    fn judge(reply: <Self::Call as Transition>::Reply) -> Result<Vec<Self::Answer>, Identity>;
 }
 
 /// Why there is no answer, and whether Redis may still execute the call.
@@ -105,13 +108,8 @@ impl<P: Pack> Packing<P> {
     }
 
     async fn one(&mut self, items: Vec<P::Item>, clients: Vec<Client<P>>, next: &mut Option<Entry<P>>) {
-        let count = items.len();
-        let judge = |reply| match P::judge(reply) {
-            Verdict::Done(answers) if answers.len() != count => Verdict::Unexpected,
-            verdict => verdict,
-        };
         let unsure = AtomicBool::new(false);
-        match self.caller.repeat_noting(|instance| P::call(instance, items.clone()), judge, &unsure).await {
+        match self.caller.repeat_noting(|instance| P::call(instance, items.clone()), P::judge, &unsure).await {
             Ok(answers) => {
                 // A client that is gone needs no answer.
                 clients.into_iter().zip(answers).for_each(|(client, answer)| drop(client.send(Ok(answer))));

@@ -8,53 +8,43 @@ use super::state::Step;
 use crate::cluster::event::LostReason;
 use crate::cluster::ids::{LeaseName, Nonce, Term};
 use crate::cluster::members::member::StoredStatus;
-use crate::cluster::protocol::{Drain, DrainReply, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Renewed};
+use crate::cluster::protocol::{
+    Check, Drain, DrainReply, Forget, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Release, Renew,
+    Renewal, Renewed, WatchLease, Watched, Withdraw,
+};
 use crate::cluster::time::millis;
 use crate::store::Notice;
 use std::time::Duration;
-
-/// A renewal, taken apart.
-struct Renewal<'a> {
-    name: &'a LeaseName,
-    token: Term,
-    ttl: Option<Duration>,
-    nonce: &'a Nonce,
-    owner: &'a Owner,
-    ticket: Option<&'a Nonce>,
-    holds: bool,
-    grace: Duration,
-    stated: u64,
-}
 
 impl Step<'_> {
     pub(super) fn lease_call(&mut self, call: &LeaseCall) -> LeaseReply {
         match call {
             LeaseCall::Acquire(acquire) => LeaseReply::Acquired(Box::new(self.acquire(acquire))),
-            LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace, stated } => {
-                let (holds, ticket) = (*holds && owner.presence.is_some(), ticket.as_ref());
-                let (token, ttl, grace, stated) = (*token, *ttl, *grace, *stated);
-                let renewal = Renewal { name, token, ttl, nonce, owner, ticket, holds, grace, stated };
-                let outcome = self.renew_lease(&renewal);
-                LeaseReply::Renewed { outcome, now: self.now, grace: self.told_grace() }
+            LeaseCall::Renew(renewal) => {
+                let outcome = self.renew_lease(renewal);
+                LeaseReply::Renewed(Renewal { outcome, now: self.now, grace: self.told_grace() })
             }
-            LeaseCall::Release { name, token, owner, ticket } => {
+            LeaseCall::Release(Release { name, token, owner, ticket }) => {
                 LeaseReply::Released { released: self.release(name, *token, owner, ticket.as_ref()) }
             }
-            LeaseCall::Check { name, token } => LeaseReply::Checked { valid: self.check(name, *token) },
-            LeaseCall::Forget { name, ticket } => LeaseReply::Forgotten { waited: self.give_up(name, ticket) },
-            LeaseCall::Withdraw { name, owner, ticket, request_id } => {
+            LeaseCall::Check(Check { name, token }) => LeaseReply::Checked { valid: self.check(name, *token) },
+            LeaseCall::Forget(Forget { name, ticket }) => LeaseReply::Forgotten { waited: self.give_up(name, ticket) },
+            LeaseCall::Withdraw(Withdraw { name, owner, ticket, request_id }) => {
                 LeaseReply::Withdrawn { granted: self.withdraw_acquisition(name, owner, ticket, request_id) }
             }
-            LeaseCall::Watch { name } => {
-                LeaseReply::Watched { now: self.now, epoch: self.data.epoch.clone(), record: self.lease_record(name) }
-            }
+            LeaseCall::Watch(WatchLease { name }) => LeaseReply::Watched(Watched {
+                now: self.now,
+                epoch: self.data.epoch.clone(),
+                record: self.lease_record(name),
+            }),
         }
     }
 
-    fn renew_lease(&mut self, renewal: &Renewal<'_>) -> Renewed {
-        let (name, token) = (renewal.name, renewal.token);
-        if renewal.holds {
-            self.open(Numbers { token: token.0, event: 0, message: 0 }, renewal.nonce);
+    fn renew_lease(&mut self, renewal: &Renew) -> Renewed {
+        let (name, token) = (&renewal.name, renewal.token);
+        let holds = renewal.holds && renewal.owner.presence.is_some();
+        if holds {
+            self.open(Numbers { token: token.0, event: 0, message: 0 }, &renewal.nonce);
         }
         self.guard_stall();
         if name.is_leadership() {
@@ -66,13 +56,13 @@ impl Step<'_> {
             return record.map_or(Renewed::Stale, |record| Renewed::Until(record.expires_at));
         }
         let found = self.lease(name).cloned();
-        let lost = found.is_none() && renewal.holds && renewal.ttl.is_some() && token.0 < self.data.numbers.token;
-        let own = |lease: &Lease| lease.is_own(renewal.owner, renewal.ticket);
+        let lost = found.is_none() && holds && renewal.ttl.is_some() && token.0 < self.data.numbers.token;
+        let own = |lease: &Lease| lease.is_own(&renewal.owner, renewal.ticket.as_ref());
         let held = found.filter(|lease| lease.holder.is_some() && lease.token == token && own(lease));
         let mut lease = match held {
             Some(lease) => lease,
             None if lost => {
-                Lease { holder: Some(renewal.owner.clone()), token, ticket: renewal.ticket.cloned(), ..Lease::vacant() }
+                Lease { holder: Some(renewal.owner.clone()), token, ticket: renewal.ticket.clone(), ..Lease::vacant() }
             }
             None => return Renewed::Stale,
         };
@@ -80,7 +70,7 @@ impl Step<'_> {
         if lease.by_presence().is_some() {
             let elsewhere = !lost && lease.server.as_ref() != Some(&self.server.id);
             let over = !lost && now > lease.expires;
-            if !renewal.holds && (elsewhere || over) {
+            if !holds && (elsewhere || over) {
                 return Renewed::Stale;
             }
             let presence = renewal.owner.presence.clone();

@@ -9,7 +9,7 @@ use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use crate::cluster::ids::{NodeId, Nonce, Term};
 use crate::cluster::members::member::{PresenceKind, StoredStatus};
 use crate::cluster::protocol::{
-    Campaign, CampaignReply, HandOver, Identity, Instance, LeaderRecord, Reply, Rule, WatchReply,
+    Campaign, CampaignReply, HandedOver, Identity, Instance, LeaderRecord, Registered, Rule, WatchReply,
 };
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::millis;
@@ -67,23 +67,23 @@ impl Step<'_> {
         (identity, self.vacate_if_held(instance, reason))
     }
 
-    pub(super) fn hand_over(&mut self, candidate: &NodeId) -> HandOver {
+    pub(super) fn hand_over(&mut self, candidate: &NodeId) -> HandedOver {
         let Some(row) = self.row(candidate).filter(Row::is_live) else {
-            return HandOver::Unknown;
+            return HandedOver::Unknown;
         };
         if !row.candidate || row.kind == PresenceKind::None || row.status == StoredStatus::Draining {
-            return HandOver::Barred;
+            return HandedOver::Barred;
         }
         let Some(record) = &mut self.data.leader else {
-            return HandOver::Vacant;
+            return HandedOver::Vacant;
         };
         let instance = Instance { node_id: candidate.clone(), incarnation: row.incarnation };
         if record.holder.as_ref() == Some(&instance) {
             record.handing_to = None;
-            return HandOver::Same;
+            return HandedOver::Same;
         }
         record.handing_to = Some(candidate.clone());
-        let outcome = if record.holder.is_none() { HandOver::Vacant } else { HandOver::Asked };
+        let outcome = if record.holder.is_none() { HandedOver::Vacant } else { HandedOver::Asked };
         self.server.notice(Notice::HandOver);
         outcome
     }
@@ -228,10 +228,10 @@ impl Step<'_> {
         term
     }
 
-    pub(super) fn register(&mut self, instance: &Instance, presence: &Nonce, term: Option<Term>) -> Reply {
+    pub(super) fn register(&mut self, instance: &Instance, presence: &Nonce, term: Option<Term>) -> Registered {
         let identity = self.identify(instance, "");
         if identity != Identity::Ok || !self.server.present(presence.as_str()) {
-            return Reply::Registered { identity, registered: false, leads: false };
+            return Registered { identity, registered: false, leads: false };
         }
         let registration = (presence.to_string(), self.server.id.clone());
         self.data.presence.insert(instance.node_id.clone(), registration);
@@ -246,7 +246,7 @@ impl Step<'_> {
             record.presence = Some(presence.to_string());
             record.server = self.server.id.clone();
         }
-        Reply::Registered { identity, registered: true, leads }
+        Registered { identity, registered: true, leads }
     }
 
     pub(super) fn watch(&self) -> WatchReply {

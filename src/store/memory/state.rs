@@ -8,7 +8,10 @@
 use super::data::Data;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Reply, ServerId, SettingsReply, ViewReply};
+use crate::cluster::protocol::{
+    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, Left, PushSettings, Register, Reply, Resign, ServerId,
+    SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
+};
 use crate::cluster::time::ServerTime;
 use crate::store::Notice;
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,36 +123,40 @@ impl MemoryState {
                 beats: step.beats(view.beats),
                 alive: step.data.beats.len() as u64,
             })),
-            Call::Leave { instance, acknowledged } => {
+            Call::Leave(Leave { instance, acknowledged }) => {
                 let (identity, resigned) = step.leave(instance, *acknowledged);
-                Reply::Left { identity, now, resigned }
+                Reply::Left(Left { identity, now, resigned })
             }
-            Call::Resign { instance, term } => {
+            Call::Resign(Resign { instance, term }) => {
                 let (identity, resigned) = step.resign(instance, *term);
-                Reply::Left { identity, now, resigned }
+                Reply::Left(Left { identity, now, resigned })
             }
-            Call::HandOver { candidate } => {
+            Call::HandOver(HandOver { candidate }) => {
                 let outcome = step.hand_over(candidate);
-                Reply::HandOver { outcome, now, leader: step.leader() }
+                Reply::HandOver(HandOverReply { outcome, now, leader: step.leader() })
             }
             Call::Campaign(campaign) => Reply::Campaign(Box::new(step.campaign(campaign))),
-            Call::Register { instance, presence, term } => step.register(instance, presence, *term),
-            Call::Watch => Reply::Watch(Box::new(step.watch())),
-            Call::Sweep { instance, term, dead } => {
+            Call::Register(Register { instance, presence, term }) => {
+                Reply::Registered(step.register(instance, presence, *term))
+            }
+            Call::Watch(WatchLeader) => Reply::Watch(Box::new(step.watch())),
+            Call::Sweep(Sweep { instance, term, dead }) => {
                 let (leads, gone) = step.sweep(instance, *term, dead);
-                Reply::Sweep { leads, gone }
+                Reply::Sweep(Swept { leads, gone })
             }
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(task) => Reply::Task(Box::new(step.task(task))),
-            Call::Census => Reply::Census(step.census()),
-            Call::Settings { known, wanted } => {
+            Call::Census(TakeCensus) => Reply::Census(step.census()),
+            Call::Settings(PushSettings { known, wanted }) => {
                 let (before, after) = step.settings(*known, wanted.as_ref());
                 Reply::Settings(Box::new(SettingsReply { before, after, leader: step.leader() }))
             }
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),
-            Call::Acknowledge { instance, epoch, seq } => Reply::Acknowledge(step.acknowledge(instance, epoch, *seq)),
+            Call::Acknowledge(Acknowledge { instance, epoch, seq }) => {
+                Reply::Acknowledge(step.acknowledge(instance, epoch, *seq))
+            }
         }
     }
 

@@ -11,8 +11,9 @@ use super::task_data::{How, Lane, Stored, TASK_BYTES};
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::members::member::{Metadata, StoredStatus};
 use crate::cluster::protocol::{
-    ClaimedTask, Identity, Instance, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim,
-    TaskReply, Verdict,
+    CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Instance, ListTasks, NewTask, RedriveTask, SettleReply,
+    SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
+    Verdict, WithdrawClaim,
 };
 use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::millis;
@@ -29,25 +30,27 @@ const REMEMBERED: usize = 64;
 impl Step<'_> {
     pub(super) fn task(&mut self, call: &TaskCall) -> TaskReply {
         match call {
-            TaskCall::Submit { instance, tasks, max_bytes } => {
+            TaskCall::Submit(SubmitTasks { instance, tasks, max_bytes }) => {
                 let (identity, results) = self.submit(instance, tasks, *max_bytes);
-                TaskReply::Submitted { identity, results }
+                TaskReply::Submitted(SubmitReply { identity, results })
             }
             TaskCall::Claim(claim) => {
                 let (identity, tasks) = self.claim(claim);
-                TaskReply::Claimed { identity, tasks }
+                TaskReply::Claimed(ClaimReply { identity, tasks })
             }
-            TaskCall::Withdraw { instance, kinds, nonce, told } => {
-                TaskReply::Withdrawn { tasks: self.withdraw_claim(instance, kinds, nonce, *told) }
+            TaskCall::Withdraw(WithdrawClaim { instance, kinds, nonce, returned }) => {
+                TaskReply::Withdrawn { tasks: self.withdraw_claim(instance, kinds, nonce, *returned) }
             }
-            TaskCall::Settle { instance, settlements } => {
+            TaskCall::Settle(SettleTasks { instance, settlements }) => {
                 let (identity, results) = self.settle_tasks(instance, settlements);
-                TaskReply::Settled { identity, results }
+                TaskReply::Settled(SettleReply { identity, results })
             }
-            TaskCall::Cancel { id } => TaskReply::Changed(self.cancel(id)),
-            TaskCall::Redrive { id } => TaskReply::Changed(self.redrive(id)),
-            TaskCall::Get { id } => TaskReply::Task(self.read_task(id).map(Box::new)),
-            TaskCall::List { state, kind, limit } => TaskReply::Tasks(self.list(*state, kind.as_ref(), *limit)),
+            TaskCall::Cancel(CancelTask { id }) => TaskReply::Changed(self.cancel(id)),
+            TaskCall::Redrive(RedriveTask { id }) => TaskReply::Changed(self.redrive(id)),
+            TaskCall::Get(GetTask { id }) => TaskReply::Task(self.read_task(id).map(Box::new)),
+            TaskCall::List(ListTasks { state, kind, limit }) => {
+                TaskReply::Tasks(self.list(*state, kind.as_ref(), *limit))
+            }
         }
     }
 

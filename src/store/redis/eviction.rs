@@ -73,7 +73,7 @@ impl RedisStore {
     /// [`Fault::Unavailable`] when the server does not answer.
     pub async fn eviction(&self) -> Result<Option<String>, Fault> {
         let mut command = redis::cmd("INFO");
-        match self.ask(command.arg("memory")).await {
+        match self.command(command.arg("memory")).await {
             Ok(Value::BulkString(bytes)) => Ok(judge(&String::from_utf8_lossy(&bytes), &self.target)),
             Ok(Value::VerbatimString { text, .. }) => Ok(judge(&text, &self.target)),
             Ok(_) | Err(Fault::Refused(_) | Fault::Unwritable(_)) => Ok(None),

@@ -11,10 +11,10 @@ use redis::Value;
 /// A reply in another form than the script's header says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unexpected data in Redis: {0}")]
-pub(super) struct Malformed(pub(super) String);
+pub(crate) struct Malformed(pub(super) String);
 
 /// The fields of a list, read one after the other.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     values: std::vec::IntoIter<Value>,
 }
 

@@ -6,10 +6,13 @@
 
 use super::streams::Page;
 use super::unreadable::What;
-use super::{decode, streams};
+use super::{streams, transitions};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::messages::inbox::Inbox;
-use crate::cluster::protocol::{Call, DataSet, Instance, Numbers, TaskCall, View};
+use crate::cluster::protocol::{
+    Acknowledge, Call, DataSet, GetTask, HandOver, Instance, Leave, ListTasks, Numbers, Resign, Sweep, TakeCensus,
+    TaskCall, View, WatchLeader,
+};
 use crate::cluster::task::TaskId;
 use std::collections::BTreeMap;
 
@@ -19,15 +22,15 @@ fn calls() -> Vec<Call> {
     let id = TaskId::new("t").expect("an id");
     vec![
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 1, beats: 1 }),
-        Call::Leave { instance: instance.clone(), acknowledged: None },
-        Call::Resign { instance: instance.clone(), term: Term(1) },
-        Call::HandOver { candidate: node_id },
-        Call::Watch,
-        Call::Sweep { instance: instance.clone(), term: Term(1), dead: Vec::new() },
-        Call::Acknowledge { instance, epoch: "e".to_owned(), seq: MessageSeq(1) },
-        Call::Census,
-        Call::Task(Box::new(TaskCall::Get { id })),
-        Call::Task(Box::new(TaskCall::List { state: None, kind: None, limit: 10 })),
+        Call::Leave(Leave { instance: instance.clone(), acknowledged: None }),
+        Call::Resign(Resign { instance: instance.clone(), term: Term(1) }),
+        Call::HandOver(HandOver { candidate: node_id }),
+        Call::Watch(WatchLeader),
+        Call::Sweep(Sweep { instance: instance.clone(), term: Term(1), dead: Vec::new() }),
+        Call::Acknowledge(Acknowledge { instance, epoch: "e".to_owned(), seq: MessageSeq(1) }),
+        Call::Census(TakeCensus),
+        Call::Task(Box::new(TaskCall::Get(GetTask { id }))),
+        Call::Task(Box::new(TaskCall::List(ListTasks { state: None, kind: None, limit: 10 }))),
     ]
 }
 
@@ -36,7 +39,8 @@ pub(crate) fn replies(data: &[u8]) {
     let [which, bytes @ ..] = data else { return };
     let Ok(value) = redis::parse_redis_value(bytes) else { return };
     let calls = calls();
-    drop(decode::reply(&calls[usize::from(*which) % calls.len()], value));
+    let (_, read) = transitions::of(&calls[usize::from(*which) % calls.len()]);
+    drop(read(value));
 }
 
 /// Entries in any form are decoded or skipped, and the inbox moves on after them.

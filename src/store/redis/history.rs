@@ -6,11 +6,10 @@
 //!
 //! Not here: samples recorded with ticks (`encode.rs`), the format of an entry (`samples.rs`).
 
-use super::encode::Invocation;
 use super::fields::{Fields, Malformed};
 use super::samples::{self, Recent};
 use super::unreadable::What;
-use super::{RedisStore, Target, scripts};
+use super::{RedisStore, Target};
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::{HistoryPage, HistoryQuery, MAX_HISTORY_LIMIT, SPAN, Sample, Summary};
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId};
@@ -19,7 +18,6 @@ use crate::cluster::time::{ServerTime, millis};
 use crate::store::Store;
 use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
 use redis::Value;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -179,7 +177,7 @@ impl RedisHistory {
     }
 
     async fn ask(&self, command: &redis::Cmd) -> Result<Value, HistoryFault> {
-        self.store.ask(command).await.map_err(fault)
+        self.store.command(command).await.map_err(fault)
     }
 }
 
@@ -192,9 +190,7 @@ impl HistoryStore for RedisHistory {
         let mut samples = batch.samples.clone();
         samples.sort_by(|a, b| order(a).cmp(&order(b)));
         for chunk in samples.chunks(CHUNK) {
-            let arguments = self.recent.arguments(chunk);
-            let mut invocation = Invocation { script: &scripts::RECORD, own_keys: Vec::new(), arguments };
-            let (value, _) = self.store.run(&mut invocation, false, &AtomicBool::new(false)).await.map_err(fault)?;
+            let value = self.store.record(self.recent, chunk).await.map_err(fault)?;
             let failed = Fields::of("the script's reply", value).and_then(|mut f| f.text("error")).map_err(odd)?;
             if !failed.is_empty() {
                 let code: String = failed.chars().take_while(char::is_ascii_uppercase).take(20).collect();

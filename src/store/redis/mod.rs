@@ -4,9 +4,7 @@
 //! 2. Data from Redis is never trusted: a reply in another form is an error, not a panic.
 //! 3. Every call is a span `redis_call` with its name, attempt and outcome, but without its content.
 
-mod decode;
-mod decode_leases;
-mod encode;
+mod arguments;
 mod eviction;
 mod faults;
 mod fields;
@@ -21,7 +19,7 @@ mod samples;
 mod scripts;
 mod streams;
 mod target;
-mod task;
+mod transitions;
 mod unreadable;
 
 pub use follow::Follower;
@@ -30,16 +28,21 @@ pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
 pub use streams::{Page, Place};
 pub use target::{Address, DEADLINE, Target};
+pub(crate) use transitions::Scripted;
+use transitions::{AnyTransition, Context, Invocation};
 use unreadable::What;
 pub use unreadable::unreadable;
 
 pub use super::Notice;
-use super::{Answer, Ended, Meter, Store, name_of};
+use super::{Answer, Ended, Meter, Store};
 use crate::clock;
 use crate::cluster::event::ClusterEvent;
+use crate::cluster::history::Sample;
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Fault, ServerId};
+use crate::cluster::protocol::{Call, Entry, Fault, Join, ServerId, Transition};
 use crate::cluster::time::Moment;
+use arguments::Arguments;
+use fields::Malformed;
 use redis::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,20 +96,26 @@ impl RedisStore {
         self
     }
 
-    /// Makes a call for the `attempt`th time. See [`Store::call`].
+    /// Makes a call; see [`Store::call`].
     ///
     /// # Errors
     /// As [`Store::call`].
-    pub async fn attempt(&self, call: Call, attempt: u32) -> Result<Answer, Fault> {
-        self.attempt_noting(call, attempt, &AtomicBool::new(false)).await
+    pub(crate) async fn ask<T: Scripted + Sync>(&self, call: &T) -> Result<Answer<T::Reply>, Fault> {
+        self.attempt(call, 1, &AtomicBool::new(false)).await
     }
 
-    /// The same; sets `unsure` when the call was sent but not answered, so that Redis may still execute it at any later time.
+    /// The same, for the `attempt`th time; sets `unsure` when the call was sent but not answered, so that Redis may still execute
+    /// it at any later time.
     ///
     /// # Errors
     /// As [`Store::call`].
-    pub async fn attempt_noting(&self, call: Call, attempt: u32, unsure: &AtomicBool) -> Result<Answer, Fault> {
-        self.watched(name_of(&call), attempt, self.invoke(&call, unsure)).await
+    pub(crate) async fn attempt<T: Scripted + Sync>(
+        &self,
+        call: &T,
+        attempt: u32,
+        unsure: &AtomicBool,
+    ) -> Result<Answer<T::Reply>, Fault> {
+        self.invoke(call, attempt, unsure, |value| transitions::read(call, value)).await
     }
 
     /// Runs a call in its span, and counts it.
@@ -161,54 +170,78 @@ impl RedisStore {
         // The position after `after`: entry ids end in -0, so -1 lies between two of them.
         let mut range = redis::cmd("XRANGE");
         range.arg(key).arg(format!("{after}-1")).arg("+").arg("COUNT").arg(count);
-        self.ask(&range).await
+        self.command(&range).await
     }
 
-    async fn ask(&self, command: &redis::Cmd) -> Result<Value, Fault> {
+    async fn command(&self, command: &redis::Cmd) -> Result<Value, Fault> {
         let mut standing = self.link.get().await?;
         let outcome = command.query_async::<Value>(&mut standing.connection).await;
         self.link.judge(&standing, outcome).await
     }
 
-    async fn run(
+    /// Makes any call for the `attempt`th time; see [`Store::call`].
+    ///
+    /// # Errors
+    /// As [`Store::call`].
+    pub async fn attempt_call(&self, call: &Call, attempt: u32) -> Result<Answer, Fault> {
+        let (transition, read) = transitions::of(call);
+        self.invoke(transition, attempt, &AtomicBool::new(false), read).await
+    }
+
+    async fn invoke<R>(
         &self,
-        invocation: &mut encode::Invocation,
-        bulky: bool,
+        call: &dyn AnyTransition,
+        attempt: u32,
         unsure: &AtomicBool,
-    ) -> Result<(Value, ServerId), Fault> {
-        let keys: Vec<&String> = self.keys.all().iter().chain(&invocation.own_keys).collect();
+        read: impl FnOnce(Value) -> Result<R, Malformed>,
+    ) -> Result<Answer<R>, Fault> {
+        self.watched(call.name(), attempt, async {
+            let joins = call.name() == Join::NAME;
+            if joins {
+                self.refuse_eviction().await?;
+            }
+            let (value, server) = self.run(call, unsure).await?;
+            let reply = read(value).map_err(|why| Fault::Refused(why.to_string()))?;
+            if joins {
+                self.eviction.admitted();
+            }
+            Ok(Answer { reply, server })
+        })
+        .await
+    }
+
+    async fn run(&self, call: &dyn AnyTransition, unsure: &AtomicBool) -> Result<(Value, ServerId), Fault> {
+        let bulky = call.is_bulky();
         let link = if bulky { &self.bulk } else { &self.link };
         let mut standing = self.link.get().await?;
         if bulky {
             standing = self.bulk.get_beside(&standing).await?;
-            if let Some(server) = invocation.arguments.get_mut(encode::PUBLISH_SERVER) {
-                server.clone_from(&standing.server.0);
-            }
-            let bytes: usize = invocation.arguments.iter().map(String::len).sum();
+        }
+        let context = Context { keys: &self.keys, recent: self.recent, server: &standing.server.0 };
+        let Invocation { script, own_keys, arguments } = call.invocation(&context);
+        if bulky {
+            let bytes: usize = arguments.values().iter().map(String::len).sum();
             standing
                 .connection
                 .set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / MIN_BYTES_PER_SECOND));
         }
+        let keys: Vec<&String> = self.keys.all().iter().chain(&own_keys).collect();
         let before = unsure.swap(true, Ordering::Relaxed);
-        let outcome = invocation.script.run(&mut standing.connection, &keys, &invocation.arguments).await;
+        let outcome = script.run(&mut standing.connection, &keys, &arguments).await;
         let judged = link.judge(&standing, outcome).await;
         unsure.store(before || matches!(judged, Err(Fault::Unavailable(_))), Ordering::Relaxed);
         let value = judged?;
         Ok((value, (*standing.server).clone()))
     }
 
-    async fn invoke(&self, call: &Call, unsure: &AtomicBool) -> Result<Answer, Fault> {
-        let joins = matches!(call, Call::Join(_));
-        if joins {
-            self.refuse_eviction().await?;
-        }
-        let mut invocation = encode::invocation(call, &self.keys, self.recent);
-        let (value, server) = self.run(&mut invocation, matches!(call, Call::Publish(_)), unsure).await?;
-        let reply = decode::reply(call, value).map_err(|why| Fault::Refused(why.to_string()))?;
-        if joins {
-            self.eviction.admitted();
-        }
-        Ok(Answer { reply, server })
+    /// Adds samples to the history.
+    async fn record(&self, recent: samples::Recent, samples: &[Sample]) -> Result<Value, Fault> {
+        let mut arguments = Arguments::default();
+        recent.put(&mut arguments, samples);
+        let mut standing = self.link.get().await?;
+        let keys: Vec<&String> = self.keys.all().iter().collect();
+        let outcome = scripts::RECORD.run(&mut standing.connection, &keys, &arguments).await;
+        self.link.judge(&standing, outcome).await
     }
 }
 
@@ -234,7 +267,7 @@ fn ended<T>(span: &Span, outcome: &Result<T, Fault>) {
 
 impl Store for RedisStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
-        self.attempt(call, 1).await
+        self.attempt_call(&call, 1).await
     }
 
     async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<ClusterEvent>, Fault> {

@@ -6,10 +6,11 @@
 //!
 //! Not here: reading the streams (`history.rs`), their limits (`scripts/shared/samples.lua`).
 
+use super::arguments::Arguments;
 use super::fields::Malformed;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::{Incarnation, NodeId, Term};
-use crate::cluster::time::{ServerTime, millis};
+use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
 /// The approximate maximum number of entries in one stream.
@@ -19,7 +20,7 @@ const NOBODY: &str = "-";
 
 /// How long a node's heartbeats are kept in Redis; zero: not at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Recent(pub(super) Duration);
+pub(crate) struct Recent(pub(super) Duration);
 
 impl Default for Recent {
     fn default() -> Self {
@@ -28,18 +29,21 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// The arguments of `keep_samples`.
-    pub(super) fn arguments(self, samples: &[Sample]) -> Vec<String> {
+    /// Adds the arguments of `keep_samples`.
+    pub(super) fn put(self, arguments: &mut Arguments, samples: &[Sample]) {
+        arguments.put("history_window", &self.0);
+        arguments.put("history_entries", &self.entries(samples));
+        let samples = samples
+            .iter()
+            .map(|sample| [sample.node_id.to_string(), format!("{}-{}", sample.at.0, sample.number), text(sample)]);
+        arguments.list("samples", &["sampled_node", "sample_id", "sample"], samples);
+    }
+
+    /// The maximum number of entries in the stream of these samples.
+    fn entries(self, samples: &[Sample]) -> u64 {
         let least = samples.iter().map(|sample| sample.interval).min().unwrap_or(Duration::ZERO);
         let fitting = self.0.as_micros().div_ceil(least.as_micros().max(1));
-        let most = u64::try_from(fitting).unwrap_or(MAX_STREAM_ENTRIES).clamp(1, MAX_STREAM_ENTRIES);
-        let mut arguments = vec![millis(self.0).to_string(), most.to_string()];
-        for sample in samples {
-            arguments.push(sample.node_id.to_string());
-            arguments.push(format!("{}-{}", sample.at.0, sample.number));
-            arguments.push(text(sample));
-        }
-        arguments
+        u64::try_from(fitting).unwrap_or(MAX_STREAM_ENTRIES).clamp(1, MAX_STREAM_ENTRIES)
     }
 }
 
@@ -119,14 +123,13 @@ mod tests {
     fn a_stream_holds_as_many_entries_as_its_window_has_heartbeats() {
         let node = NodeId::new("a").expect("an id");
         let mut sample = read(&node, "1000-4", "7 1 3 a 1 1 2 0 4096 10000000 1.0").expect("a sample");
-        let most = |recent: u64, sample: &Sample| {
-            Recent(Duration::from_hours(recent)).arguments(std::slice::from_ref(sample))[1].clone()
-        };
-        assert_eq!(most(24, &sample), "8640");
-        assert_eq!(most(168, &sample), "10000");
+        let most =
+            |recent: u64, sample: &Sample| Recent(Duration::from_hours(recent)).entries(std::slice::from_ref(sample));
+        assert_eq!(most(24, &sample), 8640);
+        assert_eq!(most(168, &sample), 10000);
         sample.interval = Duration::from_hours(100);
-        assert_eq!(most(1, &sample), "1");
+        assert_eq!(most(1, &sample), 1);
         sample.interval = Duration::ZERO;
-        assert_eq!(most(1, &sample), "10000");
+        assert_eq!(most(1, &sample), 10000);
     }
 }

@@ -3,42 +3,27 @@
 //! 1. A script is called by its digest. If the server does not know the digest, it runs nothing, and the script is sent with its text,
 //!    which loads and runs it in one step: so it does not matter when a server forgets its scripts.
 //!
-//! Not here: the scripts' arguments and replies (`encode.rs`, `decode.rs`).
+//! Not here: the scripts' arguments and replies (`transitions/`).
 
+use super::arguments::Arguments;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
-/// A script: its digest, and a function that builds its text, which is needed about once per server.
-pub(super) struct Script {
-    digest: String,
-    text: fn() -> String,
+/// A script, in parts. Its digest is known from its first call on, which names the arguments.
+pub(crate) struct Script {
+    parts: &'static [&'static str],
+    digest: OnceLock<String>,
 }
 
 impl Script {
-    fn new(text: fn() -> String) -> Self {
-        Self { digest: redis::Script::new(&text()).get_hash().to_owned(), text }
+    const fn new(parts: &'static [&'static str]) -> Self {
+        Self { parts, digest: OnceLock::new() }
     }
 
-    /// The script as a command, by its digest or by its text, with `keys` and `arguments`.
-    fn command<'a>(
-        &self,
-        whole: bool,
-        keys: impl ExactSizeIterator<Item = &'a String>,
-        arguments: &[String],
-    ) -> redis::Cmd {
-        let mut command = if whole { redis::cmd("EVAL") } else { redis::cmd("EVALSHA") };
-        if whole {
-            command.arg((self.text)());
-        } else {
-            command.arg(&self.digest);
-        }
-        command.arg(keys.len());
-        for key in keys {
-            command.arg(key);
-        }
-        command.arg(arguments);
-        command
+    /// Built when it is needed, about once per server, instead of kept.
+    fn text(&self, arguments: &Arguments) -> String {
+        arguments.resolve(&seeded(self.parts.join("\n")))
     }
 
     /// Runs the script.
@@ -49,12 +34,17 @@ impl Script {
         &self,
         connection: &mut MultiplexedConnection,
         keys: &[&String],
-        arguments: &[String],
+        arguments: &Arguments,
     ) -> RedisResult<Value> {
-        let by_digest = self.command(false, keys.iter().copied(), arguments);
-        match by_digest.query_async::<Value>(connection).await {
+        let digest = self.digest.get_or_init(|| redis::Script::new(&self.text(arguments)).get_hash().to_owned());
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(keys.len()).arg(keys).arg(arguments.values());
+            command
+        };
+        match command("EVALSHA", digest).query_async::<Value>(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                self.command(true, keys.iter().copied(), arguments).query_async(connection).await
+                command("EVAL", &self.text(arguments)).query_async(connection).await
             }
             outcome => outcome,
         }
@@ -66,16 +56,16 @@ const PRELUDE_ROWS: &str = include_str!("scripts/shared/members.lua");
 const PRELUDE_SETTLED: &str = include_str!("scripts/shared/settled.lua");
 const PRELUDE_LEASES: &str = include_str!("scripts/shared/leases.lua");
 
-// Built on first use; otherwise the program would contain the preludes thirty times.
 macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
-            pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-                Script::new(|| {
-                    let parts = [PRELUDE, PRELUDE_ROWS, PRELUDE_SETTLED, PRELUDE_LEASES, $(include_str!(concat!("scripts/", $file))),+];
-                    seeded(parts.join("\n"))
-                })
-            });
+            pub(super) static $name: Script = Script::new(&[
+                PRELUDE,
+                PRELUDE_ROWS,
+                PRELUDE_SETTLED,
+                PRELUDE_LEASES,
+                $(include_str!(concat!("scripts/", $file))),+
+            ]);
         )+
     };
 }

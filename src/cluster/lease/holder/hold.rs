@@ -11,7 +11,7 @@ use crate::cluster::ids::{Nonce, Term};
 use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::lease::leadership::lease_deadline;
 use crate::cluster::lease::margins::{LEASE_SAFETY, acting_time};
-use crate::cluster::protocol::{LeaseCall, Renewed, ServerId};
+use crate::cluster::protocol::{LeaseCall, Renew, Renewed, ServerId};
 use crate::cluster::time::{Moment, millis};
 use std::time::Duration;
 
@@ -105,7 +105,7 @@ impl Holder {
         let (nonce, owner, ticket) = (self.name(), self.owner(presence), Some(ticket));
         let (name, ttl, grace) = (self.terms.name.clone(), Some(self.terms.ttl), self.terms.grace);
         let stated = millis(now.0);
-        self.call(LeaseCall::Renew { name, token, ttl, nonce, owner, ticket, holds, grace, stated });
+        self.call(LeaseCall::Renew(Renew { name, token, ttl, nonce, owner, ticket, holds, grace, stated }));
     }
 
     pub(super) fn renewed(

@@ -9,7 +9,7 @@ use super::wait::Waiting;
 use super::{Effect, End, News};
 use crate::cluster::ids::{Nonce, Term};
 use crate::cluster::lease::holder::state::{Holder, Phase};
-use crate::cluster::protocol::LeaseCall;
+use crate::cluster::protocol::{Forget, LeaseCall, Release};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -101,9 +101,9 @@ impl Holder {
                 (Some(token), ticket) => {
                     // The name of any connection will do: the ticket is the proof.
                     let presence = self.name();
-                    LeaseCall::Release { name, token, owner: self.owner(presence), ticket }
+                    LeaseCall::Release(Release { name, token, owner: self.owner(presence), ticket })
                 }
-                (None, Some(ticket)) => LeaseCall::Forget { name, ticket },
+                (None, Some(ticket)) => LeaseCall::Forget(Forget { name, ticket }),
                 (None, None) => return,
             };
             self.call(call);

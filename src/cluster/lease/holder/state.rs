@@ -10,7 +10,7 @@ use super::line::Line;
 use super::wait::Waiting;
 use super::{Effect, End, Input, Terms};
 use crate::cluster::ids::{Incarnation, Nonce};
-use crate::cluster::protocol::{Fault, LeaseCall, LeaseReply, Owner, ServerId};
+use crate::cluster::protocol::{Fault, LeaseCall, LeaseReply, Owner, Renew, Renewal, ServerId, Watched};
 use crate::cluster::time::Moment;
 use std::time::Duration;
 
@@ -185,10 +185,13 @@ impl Holder {
                 self.acquired(now, sent, asked, *reply, server);
                 self.learn(now, grace.unwrap_or(self.terms.grace));
             }
-            (LeaseCall::Watch { .. }, LeaseReply::Watched { now: at, record, .. }) => {
+            (LeaseCall::Watch(_), LeaseReply::Watched(Watched { now: at, record, .. })) => {
                 self.watched(now, at, record, &server);
             }
-            (LeaseCall::Renew { owner, grace: stated, .. }, LeaseReply::Renewed { outcome, grace, .. }) => {
+            (
+                LeaseCall::Renew(Renew { owner, grace: stated, .. }),
+                LeaseReply::Renewed(Renewal { outcome, grace, .. }),
+            ) => {
                 self.renewed(now, sent, (owner.presence, stated), outcome, server);
                 self.learn(now, grace.unwrap_or(self.terms.grace));
             }
@@ -204,7 +207,7 @@ impl Holder {
                 self.token = self.token.max(reply.token);
                 Some(&reply.epoch)
             }
-            LeaseReply::Watched { epoch, .. } => Some(epoch),
+            LeaseReply::Watched(watched) => Some(&watched.epoch),
             _ => None,
         };
         if let Some(epoch) = epoch

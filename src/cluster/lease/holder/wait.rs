@@ -16,7 +16,7 @@ use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::lease::observation::{Claimable, HolderObservation};
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
+    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId, WatchLease,
 };
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
@@ -109,7 +109,7 @@ impl Holder {
         if claim.is_some() || waiting.ask_at <= now {
             self.ask(now, presence, claim);
         } else if waiting.watch_at.is_some_and(|at| at <= now) {
-            self.call(LeaseCall::Watch { name: self.terms.name.clone() });
+            self.call(LeaseCall::Watch(WatchLease { name: self.terms.name.clone() }));
         }
     }
 

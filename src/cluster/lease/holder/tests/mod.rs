@@ -4,7 +4,9 @@ mod waiting;
 
 use super::*;
 use crate::cluster::ids::Incarnation;
-use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, LeaseRecord, Owner, Refusal, Renewed};
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, LeaseRecord, Owner, Refusal, Release, Renew, Renewal, Renewed, Watched,
+};
 use crate::cluster::time::ServerTime;
 
 const TTL: Duration = Duration::from_secs(30);
@@ -173,15 +175,15 @@ fn record(present: bool, nonce: &str) -> LeaseRecord {
 }
 
 fn watched(record: LeaseRecord) -> LeaseReply {
-    LeaseReply::Watched { now: ServerTime(1_000_000), epoch: "e".to_owned(), record: Some(record) }
+    LeaseReply::Watched(Watched { now: ServerTime(1_000_000), epoch: "e".to_owned(), record: Some(record) })
 }
 
 fn until() -> LeaseReply {
-    LeaseReply::Renewed {
+    LeaseReply::Renewed(Renewal {
         now: ServerTime(1_000_000),
         outcome: Renewed::Until(ServerTime(1_030_000)),
         grace: Some(GRACE),
-    }
+    })
 }
 
 #[test]
@@ -223,7 +225,9 @@ fn without_answers_the_command_is_gone_and_the_lease_given_back_before_it_is_ask
     play.until(60_000);
     assert!(play.call.is_none(), "while the command is there nothing is asked");
     play.input(Input::Ended { code: 137, asked: true });
-    let Some((_, LeaseCall::Release { token: Term(7), ticket, .. })) = &play.call else { panic!("{:?}", play.call) };
+    let Some((_, LeaseCall::Release(Release { token: Term(7), ticket, .. }))) = &play.call else {
+        panic!("{:?}", play.call)
+    };
     assert_eq!(ticket, &Some(text("r-1")));
     play.fail();
     play.until(60_500);
@@ -278,7 +282,7 @@ fn a_lost_connection_is_replaced_and_pings_on_the_new_one_count_once_the_store_k
     play.input(Input::PresenceDown(old.clone()));
     assert_ne!(play.line, Some(old), "another name");
     play.up();
-    let Some((_, LeaseCall::Renew { owner, ticket, holds, .. })) = &play.call else { panic!("{:?}", play.call) };
+    let Some((_, LeaseCall::Renew(Renew { owner, ticket, holds, .. }))) = &play.call else { panic!("{:?}", play.call) };
     assert_eq!((&owner.presence, ticket), (&play.line, &Some(text("r-1"))), "the ticket proves that it is its own");
     assert!(*holds, "it still holds, by its own clock");
     play.now = at(10_200);
@@ -311,7 +315,7 @@ fn another_server_process_has_to_see_the_connection_anew() {
 fn a_stale_token_kills_at_once() {
     let mut play = Play::running(|terms| terms.exit_when_lost = true);
     play.input(Input::CalledToRegister);
-    play.answer(LeaseReply::Renewed { now: ServerTime(1), outcome: Renewed::Stale, grace: None });
+    play.answer(LeaseReply::Renewed(Renewal { now: ServerTime(1), outcome: Renewed::Stale, grace: None }));
     assert!(play.has(|effect| *effect == Effect::Kill));
     play.input(Input::Ended { code: 137, asked: true });
     play.answer(LeaseReply::Released { released: false });

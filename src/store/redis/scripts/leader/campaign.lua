@@ -1,7 +1,7 @@
 -- campaign: asks for the leadership under one of the rules that allow it.
 --
--- ARGV: 1 node id, 2 incarnation, 3 rule, 4 term seen, 5 nonce seen, 6 nonce of this grant, 7 own presence nonce, 8 what the
---   caller will follow ("<grace> <lease> <mode> <stated at>"), 9 known token, 10 for how long the caller has seen what its rule says (ms)
+-- ARGV: node id, incarnation, rule, term seen, nonce seen, nonce of this grant, own presence nonce, what the
+--   caller will follow ("<grace> <lease> <mode> <stated at>"), known token, for how long the caller has seen what its rule says (ms)
 --   rules: vacant        the record is vacant, and was granted or confirmed on this very server
 --          expired       the record's lease is over, and the caller saw this (term, nonce) for one lease on its own clock
 --          presence      the holder's registered presence (nonce 5) has been gone for the grace on the caller's clock
@@ -14,13 +14,13 @@
 --   the newest, they are the longest that the record, the data set and the caller know.
 -- Returns: [status, now, granted (1|0), term, why refused, leader, token]
 -- Atomic, because what allows the grant must still be true when the term is granted. `token` is the term counter.
-local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local nonce, presence, seen = ARGV[6], ARGV[7], tonumber(ARGV[10])
-local grace, lease, mode, at = string.match(ARGV[8], '^(%d+) (%d+) (%a+) (%d+)$')
+local id, incarnation, rule, seen_term, seen_nonce = ARGV.node_id, ARGV.incarnation, ARGV.rule, ARGV.seen_term, ARGV.seen_nonce
+local nonce, presence, seen = ARGV.nonce, ARGV.presence, tonumber(ARGV.seen_for)
+local grace, lease, mode, at = string.match(ARGV.promise, '^(%d+) (%d+) (%a+) (%d+)$')
 grace, lease, at = tonumber(grace), tonumber(lease), tonumber(at)
 make_way()
 load_meta()
-local stale = tonumber(ARGV[9]) > meta.token
+local stale = tonumber(ARGV.known_token) > meta.token
 guard_stall()
 local status, row = identify(id, incarnation, '')
 local leader = read_leader()

@@ -1,11 +1,11 @@
 -- hand_over: asks the leader to make room for a candidate. The term changes only once the old leader has stopped.
 --
--- ARGV: 1 candidate's node id
+-- ARGV: candidate's node id
 -- Returns: [status, now, leader]; status 'asked', 'same' (it leads already), 'vacant' (there is none to ask; a record is
 --   marked all the same), 'unknown' (no live member), 'barred' (it does not stand for leader, takes
 --   no new work, or no process of it runs that could take over now)
 -- Atomic, because the candidate must be alive when the mark is set.
-local candidate = ARGV[1]
+local candidate = ARGV.candidate
 make_way()
 load_meta()
 local row = read_row(candidate)

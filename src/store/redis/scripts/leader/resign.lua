@@ -1,9 +1,9 @@
 -- resign: the leader gives up a term and stays a member.
 --
--- ARGV: 1 node id, 2 incarnation, 3 term
+-- ARGV: node id, incarnation, term
 -- Returns: [status, now, resigned (1|0)]
 -- Atomic, because only the holder of exactly this term may vacate it.
-local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
+local id, incarnation, term = ARGV.node_id, ARGV.incarnation, ARGV.term
 make_way()
 load_meta()
 guard_stall()

@@ -1,10 +1,10 @@
 -- acquire: asks for a named lease, or for the place in its queue.
 --
--- ARGV: 1 name, 2 node id, 3 incarnation, 4 presence nonce or '' (bound to the member's life), 5 ticket, 6 request id or ''
---   (the ticket where the client has none), 7 ttl (ms), 8 wait (1|0), 9 grace (ms), 10 claim ('', 'presence' or 'expired'), 11 token seen, 12 presence or nonce seen,
---   13 server process that the caller knows or '', 14 data set that it knows, 15 for how long it has seen both (ms), 16 nonce of
---   the grant, 17 known token, 18 known event seq, 19 known message seq, 20 fresh epoch, 21 for how long
---   the caller has seen what it claims (ms), 22 when it asks, by its own clock (ms)
+-- ARGV: name, node id, incarnation, presence nonce or '' (bound to the member's life), ticket, request id or ''
+--   (the ticket where the client has none), ttl (ms), wait (1|0), grace (ms), claim ('', 'presence' or 'expired'), token seen, presence or nonce seen,
+--   server process that the caller knows or '', data set that it knows, for how long it has seen both (ms), nonce of
+--   the grant, known token, known event seq, known message seq, fresh epoch, for how long
+--   the caller has seen what it claims (ms), when it asks, by its own clock (ms)
 -- Returns: [now, epoch, token counter, outcome, number, expires at (server time), told again (1|0), ms after which asking again
 --   may pay or -1, record, grace of the cluster
 --   or 0]; outcome is 'granted' (number: the token), 'queued' (number: how many wait before), or why it was
@@ -12,10 +12,10 @@
 -- Atomic, because what allows the grant must still be true when the token is granted. Waiters take turns by arrival: a free
 -- lease goes to the first in the queue that lives, and is kept for it for its grace; whoever else asks meanwhile waits. What
 -- makes a lease free that a presence holds or held is reasoned out in shared/leases.lua; all of it is checked here again.
-local name, id, incarnation, presence, ticket, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local ttl, wait, grace = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
-local claim, seen_token, seen_text, claimed_for = ARGV[10], ARGV[11], ARGV[12], tonumber(ARGV[21])
-open(ARGV[17], ARGV[18], ARGV[19], ARGV[20])
+local name, id, incarnation, presence, ticket, request = ARGV.name, ARGV.node_id, ARGV.incarnation, ARGV.presence, ARGV.ticket, ARGV.request_id
+local ttl, wait, grace = tonumber(ARGV.ttl), ARGV.wait == '1', tonumber(ARGV.grace)
+local claim, seen_token, seen_text, claimed_for = ARGV.claim, ARGV.seen_token, ARGV.seen_text, tonumber(ARGV.seen_for)
+open(ARGV.known_token, ARGV.known_event, ARGV.known_message, ARGV.fresh_epoch)
 guard_stall()
 local record = read_record(name)
 local place = table.concat({ ticket, id, incarnation, presence == '' and '-' or presence, int(grace) }, ' ')
@@ -43,9 +43,9 @@ if request ~= '' then
   if token and (presence ~= '' or tonumber(token) > tonumber(incarnation)) then
     if record and record.term == token and record.presence == '' and record.ticket ~= ticket then
       local _, asked = stated(record)
-      if asked and asked < tonumber(ARGV[22]) then
+      if asked and asked < tonumber(ARGV.stated) then
         -- A later attempt is told of it: the withdrawal of an earlier one does not take it back.
-        state(record, record.grace, record.ttl, 'exclusive', tonumber(ARGV[22]))
+        state(record, record.grace, record.ttl, 'exclusive', tonumber(ARGV.stated))
         call('HMSET', lease_key(name), 'ticket', ticket, 'mode', record.mode)
       end
     end
@@ -86,9 +86,9 @@ end
 
 -- Whether the record, or that there is none, is known to be the newest, or nobody goes on who was granted anything later.
 local server = run_id()
-local seen = ARGV[13] == server and ARGV[14] == meta.epoch and tonumber(ARGV[15]) or 0
+local seen = ARGV.server == server and ARGV.server_epoch == meta.epoch and tonumber(ARGV.served_for) or 0
 local missing, strangers = 0, false
-if ARGV[13] == server and ARGV[14] == meta.epoch and presence ~= '' then
+if ARGV.server == server and ARGV.server_epoch == meta.epoch and presence ~= '' then
   is_known(presence)
 end
 if not record or record.run_id ~= server or meta.doubt ~= '' then
@@ -128,10 +128,10 @@ if not held and not waits_for_server and (not first or first_text == place) then
   local token = next_token()
   call('ZREM', queue_key(name), place)
   local previous = record and record.previous or ''
-  record = { name = name, holder = id, incarnation = incarnation, term = token, expires = cluster_now() + ttl, nonce = ARGV[16],
+  record = { name = name, holder = id, incarnation = incarnation, term = token, expires = cluster_now() + ttl, nonce = ARGV.nonce,
     presence = presence, run_id = missing == 0 and server or '', handing_to = '', vacated = 0, previous = previous,
     ticket = ticket, mode = '' }
-  state(record, grace, ttl, 'exclusive', tonumber(ARGV[22]))
+  state(record, grace, ttl, 'exclusive', tonumber(ARGV.stated))
   grant_lease(record)
   if request ~= '' then
     -- One that is the ticket is nobody's but this attempt's, and is not asked for again once the attempt is over.

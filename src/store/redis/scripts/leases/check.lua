@@ -1,9 +1,9 @@
 -- check: whether a token is a lease's, and the lease not over. Changes nothing.
 --
--- ARGV: 1 name, 2 token
+-- ARGV: name, token
 -- Returns: [now, valid (1|0)]
 -- Atomic, because record and time must be of one moment. Time stands still as the stall guard would make it.
-local name, token = ARGV[1], ARGV[2]
+local name, token = ARGV.name, ARGV.token
 load_meta()
 local record = read_record(name)
 local silence = now - meta.last_tick

@@ -1,9 +1,9 @@
 -- forget: a waiter gives up.
 --
--- ARGV: 1 name, 2 ticket
+-- ARGV: name, ticket
 -- Returns: [now, waited (1|0)]
 -- Atomic, because what was kept for it, or its watch over a holder's presence, must go to the next one at once.
-local name, ticket = ARGV[1], ARGV[2]
+local name, ticket = ARGV.name, ARGV.ticket
 make_way()
 load_meta()
 guard_stall()

@@ -1,9 +1,9 @@
 -- once: grants each key to one caller until its time has passed, or frees what one request was granted.
 --
 -- KEYS behind the fixed ones: once:<key> for each key
--- ARGV: 1 node id, 2 request id or '', 3 ttl (ms), 4 give back: 1|0, 5 process of the caller or '', 6 number of this call among those of
---   that process, 7 supersedes earlier calls with this request id: 1|0, 8 what this server's clock should show by the caller's own or '',
---   9 jumps forward of it that the caller saw: "<first time after it>:<ms> ..."
+-- ARGV: node id, request id or '', ttl (ms), give back: 1|0, process of the caller or '', number of this call among those of
+--   that process, supersedes earlier calls with this request id: 1|0, what this server's clock should show by the caller's own or '',
+--   jumps forward of it that the caller saw: "<first time after it>:<ms> ..."
 -- Returns: [now, [for each key: '' (granted now, or given back now), or "<granted before (1|0)> <node id> <at, server time>"]]
 -- Atomic, because a key must be read in the moment in which it was found taken. A request that comes again, by the same
 -- node with the same request id, is granted again. Giving back frees a key only if this very request was granted it; a free
@@ -16,8 +16,8 @@
 -- a key is kept for up to two hours longer than its time, with its time in it, and callers with a clock of their own tell of jumps, which
 -- `meta.jumps` remembers for all. Without such a caller (a cluster that was off, a command without a node) this clock counts. Keys
 -- of the version before hold no time: they are over when they are gone.
-local id, request, ttl, back = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local process, this, supersedes = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
+local id, request, ttl, back = ARGV.node_id, ARGV.request_id, ARGV.ttl, ARGV.give_back == '1'
+local process, this, supersedes = ARGV.process, tonumber(ARGV.attempt), ARGV.supersedes == '1'
 local value = id .. ' ' .. int(now) .. ' ' .. request .. '\30' .. ttl
 local kept = int(ttl + math.min(ttl, 7200000))
 local JUMP, AGAIN = 15000, 60000
@@ -34,7 +34,7 @@ end
 for at, by in string.gmatch(try('HGET', META, 'jumps') or '', '(%d+):(%d+)') do
   jumps[#jumps + 1] = { tonumber(at), tonumber(by) }
 end
-for at, by in string.gmatch(ARGV[9], '(%d+):(%d+)') do
+for at, by in string.gmatch(ARGV.jumps, '(%d+):(%d+)') do
   if not is_known(tonumber(at), tonumber(by)) then
     jumps[#jumps + 1], more = { tonumber(at), tonumber(by) }, true
   end
@@ -47,7 +47,7 @@ if more then
   call('HSET', META, 'jumps', table.concat(texts, ' '))
 end
 -- One that nobody noted yet. Or this call comes late, and nobody waits for its answer.
-local fresh = now - (tonumber(ARGV[8]) or now)
+local fresh = now - (tonumber(ARGV.expected_time) or now)
 if fresh > JUMP and not is_known(now, fresh) then
   jumps[#jumps + 1] = { now, fresh }
 end

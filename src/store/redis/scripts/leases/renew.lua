@@ -1,14 +1,14 @@
 -- renew: moves a lease's end, and binds it to the holder's present connection.
 --
--- ARGV: 1 name, 2 token, 3 ttl (ms) or '' (as before), 4 nonce of this renewal, 5 the caller's node id, 6 its incarnation, 7 its
---   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace that it follows from this renewal on (ms),
---   10 ticket that it was granted by or '', 11 when it asks, by its own clock (ms)
+-- ARGV: name, token, ttl (ms) or '' (as before), nonce of this renewal, the caller's node id, its incarnation, its
+--   presence or '', holds the lease at this instant by its own clock (1|0), grace that it follows from this renewal on (ms),
+--   ticket that it was granted by or '', when it asks, by its own clock (ms)
 -- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time), grace of the cluster or 0]
 -- Atomic, because the lease must still be the caller's under this token when its end moves. A lease that a presence holds goes on only while that
 -- connection is subscribed here, and is confirmed on another server process, or written again where the data were lost, only
 -- by a holder that holds it at this instant: nobody else can have been granted it then (shared/leases.lua).
-local name, token, nonce, id, incarnation, presence = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local ticket, holds = ARGV[10] or '', ARGV[8] == '1' and presence ~= ''
+local name, token, nonce, id, incarnation, presence = ARGV.name, ARGV.token, ARGV.nonce, ARGV.node_id, ARGV.incarnation, ARGV.presence
+local ticket, holds = ARGV.ticket, ARGV.holds == '1' and presence ~= ''
 make_way()
 if holds then
   open(token, '0', '0', nonce)
@@ -26,7 +26,7 @@ if name == 'leader' then
   local leads = record and record.holder == id and record.incarnation == incarnation and presence == ''
   return answer(leads and record.term == token and 'renewed' or 'stale')
 end
-local lost = not record and holds and ARGV[3] ~= '' and tonumber(token) < meta.token
+local lost = not record and holds and ARGV.ttl ~= '' and tonumber(token) < meta.token
 local mine = record and record.holder ~= '' and record.term == token and is_own(record, id, incarnation, presence, ticket)
 if not lost and not mine then
   return answer('stale')
@@ -42,12 +42,12 @@ if lost or record.presence ~= '' then
       ttl = 0, mode = '' }
   end
   record.run_id, record.presence = run_id(), presence
-  state(record, tonumber(ARGV[9]), record.ttl, 'exclusive', tonumber(ARGV[11]))
+  state(record, tonumber(ARGV.grace), record.ttl, 'exclusive', tonumber(ARGV.stated))
 elseif cluster_now() > record.expires then
   return answer('stale')
 end
-if ARGV[3] ~= '' then
-  record.ttl = tonumber(ARGV[3])
+if ARGV.ttl ~= '' then
+  record.ttl = tonumber(ARGV.ttl)
 end
 record.expires, record.nonce = cluster_now() + record.ttl, nonce
 if lost then

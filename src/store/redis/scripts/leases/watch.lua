@@ -1,7 +1,7 @@
 -- watch_lease: looks at a lease. Changes nothing.
 --
--- ARGV: 1 name
+-- ARGV: name
 -- Returns: [now, epoch, record]
 -- Atomic, because record and subscription must be seen in one moment.
 load_meta()
-return { int(now), meta.epoch, lease_reply(read_record(ARGV[1])) }
+return { int(now), meta.epoch, lease_reply(read_record(ARGV.name)) }

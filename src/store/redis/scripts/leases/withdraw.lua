@@ -1,17 +1,17 @@
 -- withdraw: takes back an acquisition that its caller gave up without an answer.
 --
--- ARGV: 1 name, 2 ticket, 3 request id or '', 4 node id, 5 incarnation, 6 presence or ''
+-- ARGV: name, ticket, request id or '', node id, incarnation, presence or ''
 -- Returns: [now, granted (1|0)]
 -- Atomic, because the acquisition may arrive before this call or behind it: what it was granted ends, and the mark refuses it from now
 -- on. A grant that another attempt of the same request was told of meanwhile carries that attempt's ticket, and stays.
-local name, ticket, request, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local name, ticket, request, id = ARGV.name, ARGV.ticket, ARGV.request_id, ARGV.node_id
 make_way()
 load_meta()
 guard_stall()
 call('SET', withdrawn_key(ticket), '1', 'PX', WITHDRAWN_FOR)
 give_up(name, ticket)
 local record, granted = name ~= 'leader' and read_record(name) or nil, 0
-if record and record.holder ~= '' and record.ticket == ticket and is_own(record, id, ARGV[5], ARGV[6], ticket) then
+if record and record.holder ~= '' and record.ticket == ticket and is_own(record, id, ARGV.incarnation, ARGV.presence, ticket) then
   granted = 1
   local request_key = PREFIX .. 'request:' .. id .. ' ' .. name .. ' ' .. request
   if string.match(try('GET', request_key) or '', '^(%d+) ') == record.term then

@@ -1,6 +1,6 @@
 -- census: counts leases and tasks. Changes nothing.
 --
--- ARGV: 1 how many lanes are counted at most
+-- ARGV: how many lanes are counted at most
 -- Returns: [leases, waiting, delayed, running, done, failed, dead]; -1: not counted, because there are more lanes, or somebody
 -- broke the key
 -- Atomic, because a task must not be counted in two states, or in none.
@@ -9,7 +9,7 @@ local function count(command, key)
 end
 
 local waiting = count('HLEN', LANES)
-if waiting > tonumber(ARGV[1]) then
+if waiting > tonumber(ARGV.most_lanes) then
   waiting = -1
 elseif waiting > 0 then
   waiting = 0

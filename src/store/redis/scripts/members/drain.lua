@@ -1,11 +1,11 @@
 -- drain: a member takes no new work any more, or takes it again.
 --
--- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0), 4 which of the node's statements about itself this is
+-- ARGV: node id, incarnation, enabled (1|0), which of the node's statements about itself this is
 -- Returns: [status, now, resigned (1|0), running tasks, leases held under this node id]
 -- A full Redis takes the end of it, too, and refuses its beginning, of which nothing happens then.
 -- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. What its processes
 -- hold by a presence of their own is called for; other leases stay until they are released or over.
-local id, incarnation, enabled = ARGV[1], ARGV[2], ARGV[3] == '1'
+local id, incarnation, enabled = ARGV.node_id, ARGV.incarnation, ARGV.enabled == '1'
 if not enabled then
   make_way()
 end
@@ -16,8 +16,8 @@ if status ~= 'ok' then
   return { status, int(now), 0, 0, 0 }
 end
 local resigned = 0
-if enabled ~= is_draining(row) or number(row.v, 0) < number(ARGV[4], 0) then
-  row.s, row.v = enabled and 'draining' or 'online', ARGV[4]
+if enabled ~= is_draining(row) or number(row.v, 0) < number(ARGV.revision, 0) then
+  row.s, row.v = enabled and 'draining' or 'online', ARGV.revision
   write_row(id, row)
 end
 local leader = read_leader()

@@ -1,21 +1,21 @@
 -- join: makes a node a member, updates its metadata, or renames it.
 --
--- ARGV: 1 node id, 2 process, 3 presence kind (connection|none), 4 metadata (JSON), 5 candidate (1|0), 6 version of the
---   settings that the caller knows, 7 those settings, 8 for how long it has seen the dead nonce (14) gone (ms), 9 known token,
---   10 known event seq, 11 known message seq, 12 fresh epoch, 13 force (1|0), 14 dead nonce (the presence that the caller sees gone, or ''), 15 own incarnation (0: a new life),
---   16 presence nonce that is subscribed, or '', 17 producer, 18 own cursor or '', 19 epoch of that cursor or '',
---   20 rename from (node id) or '', 21 former process (a one-shot's, taken over by the host's node) or '', 22 draining (1|0) or ''
---   (as it is), 23 which of the node's statements about itself this is, 24 aliases that the process remembers,
---   25 cursor of this very id that the host kept or '', 26 epoch of that cursor or '', 27 the own cursor (18) is another id's (1|0)
+-- ARGV: node id, process, presence kind (connection|none), metadata (JSON), candidate (1|0), version of the
+--   settings that the caller knows, those settings, for how long it has seen the dead nonce gone (ms), known token,
+--   known event seq, known message seq, fresh epoch, force (1|0), dead nonce (the presence that the caller sees gone, or ''), own incarnation (0: a new life),
+--   presence nonce that is subscribed, or '', producer, own cursor or '', epoch of that cursor or '',
+--   rename from (node id) or '', former process (a one-shot's, taken over by the host's node) or '', draining (1|0) or ''
+--   (as it is), which of the node's statements about itself this is, aliases that the process remembers,
+--   cursor of this very id that the host kept or '', epoch of that cursor or '', the own cursor is another id's (1|0)
 -- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0), where receiving
 --   stood under the id that a rename took, or ''] or
 --   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
 -- Atomic, because two processes with one id must not both find it free, and because a rename must not lose its cursor.
-local id, process, kind, metadata, candidate = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local force, dead_nonce, own, nonce = ARGV[13] == '1', ARGV[14], ARGV[15], ARGV[16]
-local producer, own_cursor, cursor_epoch, rename_from, former = ARGV[17], ARGV[18], ARGV[19], ARGV[20], ARGV[21]
-local draining, revision, remembered = ARGV[22], ARGV[23], ARGV[24]
+local id, process, kind, metadata, candidate = ARGV.node_id, ARGV.process, ARGV.kind, ARGV.metadata, ARGV.candidate
+local force, dead_nonce, own, nonce = ARGV.force == '1', ARGV.dead_presence, ARGV.own_incarnation, ARGV.presence
+local producer, own_cursor, cursor_epoch, rename_from, former = ARGV.producer, ARGV.cursor, ARGV.cursor_epoch, ARGV.rename_from, ARGV.former
+local draining, revision, remembered = ARGV.draining, ARGV.revision, ARGV.aliases
 
 local good, named = pcall(cjson.decode, metadata)
 local name = good and type(named) == 'table' and named.name or ''
@@ -24,8 +24,8 @@ if type(name) ~= 'string' or name == '' then
 end
 
 make_way()
-open(ARGV[9], ARGV[10], ARGV[11], ARGV[12])
-take_settings(ARGV[6], ARGV[7])
+open(ARGV.known_token, ARGV.known_event, ARGV.known_message, ARGV.fresh_epoch)
+take_settings(ARGV.settings_version, ARGV.settings)
 guard_stall()
 
 local row = read_row(id)
@@ -50,7 +50,7 @@ elseif row and not mine and is_live(row) then
   -- The cluster's grace, and what it promised if it leads: not what the caller's file says.
   local leader = read_leader()
   local grace = math.max(meta.grace, leader and leader.holder == id and leader.grace or 0)
-  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV[8]), grace)
+  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV.dead_for), grace)
   if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')
@@ -87,8 +87,8 @@ end
 
 -- Where receiving stands under this id, and under the one that the process had before: the acknowledged position, or the one
 -- that was kept on disk where that is higher or the only one.
-local elsewhere = ARGV[27] == '1'
-local stood = math.max(number(call('HGET', CURSORS, id), -1), witness(ARGV[25], ARGV[26]))
+local elsewhere = ARGV.elsewhere == '1'
+local stood = math.max(number(call('HGET', CURSORS, id), -1), witness(ARGV.stood, ARGV.stood_epoch))
 local behind = witness(own_cursor, cursor_epoch)
 if not elsewhere then
   stood, behind = math.max(stood, behind), -1

@@ -1,7 +1,6 @@
 -- record: heartbeats that no tick brings, those of a process that beats once and ends.
 --
--- ARGV: as keep_samples takes them from 1 on (see shared/samples.lua): 1 window (ms), 2 most entries, then node id, entry id and text
---   of each sample
+-- ARGV: what keep_samples takes (see shared/samples.lua)
 -- Returns: [the first error, or '']
 -- Atomic, because a sample and the end of its stream's life belong together.
-return { keep_samples(1) or '' }
+return { keep_samples() or '' }

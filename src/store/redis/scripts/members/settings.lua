@@ -1,19 +1,19 @@
 -- settings: shows the settings of the cluster, or changes them for all.
 --
--- ARGV: 1 version of the settings that the caller knows, 2 the wanted settings ("<interval> <ttl> <lease> <grace> <mode>") or '' (shows only)
+-- ARGV: version of the settings that the caller knows, the wanted settings ("<interval> <ttl> <lease> <grace> <mode>") or '' (shows only)
 -- Returns: [now, numbers before, numbers after, leader]
 -- Atomic, because two changes at once must get two versions. Nothing of a leader's record is changed here: its holder learns of the
 -- settings with its next tick, and states what it follows then (shared/leases.lua). Everybody is called to tick at once.
 load_meta()
 local before = numbers_reply()
-if ARGV[2] ~= '' then
+if ARGV.wanted ~= '' then
   local wanted = meta.interval == 0 or meta.grace == 0
   if not wanted then
     local now_in_force = table.concat({ int(meta.interval), int(meta.ttl), int(meta.lease), int(meta.grace), meta.mode }, ' ')
-    wanted = now_in_force ~= ARGV[2]
+    wanted = now_in_force ~= ARGV.wanted
   end
   if wanted or meta.settings == 0 then
-    write_settings(math.max(meta.settings, tonumber(ARGV[1])) + 1, ARGV[2])
+    write_settings(math.max(meta.settings, tonumber(ARGV.known)) + 1, ARGV.wanted)
     if meta.settings < now_us then
       meta.settings = now_us
       call('HSET', META, 'settings', int(now_us))

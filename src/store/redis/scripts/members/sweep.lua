@@ -1,9 +1,9 @@
 -- sweep: the leader looks which members' connections are gone, and declares those dead that were gone for the grace.
 --
--- ARGV: 1 node id, 2 incarnation, 3 term, then pairs: node id, presence nonce that was gone for the grace
+-- ARGV: node id, incarnation, term, then pairs: node id, presence nonce that was gone for the grace
 -- Returns: [status, now, leads (1|0), [id, nonce, ...] of those that are gone now]
 -- Atomic, because a member that registered again since must not be declared dead.
-local id, incarnation, term = ARGV[1], ARGV[2], ARGV[3]
+local id, incarnation, term = ARGV.node_id, ARGV.incarnation, ARGV.term
 make_way()
 load_meta()
 local status = identify(id, incarnation, '')
@@ -14,12 +14,12 @@ end
 local server = run_id()
 -- After a stall of the server everybody's connection may be gone for a moment: then only deadlines count.
 local stalled = meta.stalled_at > 0 and now - meta.stalled_at < meta.ttl
-for at = 4, #ARGV, 2 do
-  local registered = call('HGET', PRESENCE, ARGV[at])
-  if not stalled and registered == ARGV[at + 1] .. ' ' .. server and subscribers(presence_channel(ARGV[at + 1])) == 0 then
-    local row = read_row(ARGV[at])
-    if row and is_live(row) and ARGV[at] ~= id then
-      end_life(ARGV[at], row, 'offline', 'process_died')
+for at = ARGV.dead.first, #ARGV, ARGV.dead.size do
+  local registered = call('HGET', PRESENCE, ARGV[at].node)
+  if not stalled and registered == ARGV[at].dead_presence .. ' ' .. server and subscribers(presence_channel(ARGV[at].dead_presence)) == 0 then
+    local row = read_row(ARGV[at].node)
+    if row and is_live(row) and ARGV[at].node ~= id then
+      end_life(ARGV[at].node, row, 'offline', 'process_died')
     end
   end
 end

@@ -1,21 +1,21 @@
 -- tick: one heartbeat. Refreshes the member's deadline, ends overdue members and leases, renews the leader's lease, and returns
 -- the news.
 --
--- ARGV: 1 node id, 2 incarnation, 3 epoch of the view, 4 version of the view, 5 known token, 6 known event seq, 7 known
---   message seq, 8 fresh epoch, 9 term to renew (0: none), 10 nonce of this renewal, 11 leads at this instant (1|0),
---   12 presence nonce, 13 acknowledged message seq or '', 14 floor of the view, 15 jitter (thousandths), 16 version of the settings
---   that the caller knows, 17 those settings, 18 what the holder of the term follows from this renewal on ("<grace> <lease> <mode>
---   <stated at>"), 19 the last statement about itself that the caller knows to be in its row, 20 and on: the caller's earlier beats
---   for the history, as keep_samples takes them (see shared/samples.lua)
+-- ARGV: node id, incarnation, epoch of the view, version of the view, known token, known event seq, known
+--   message seq, fresh epoch, term to renew (0: none), nonce of this renewal, leads at this instant (1|0),
+--   presence nonce, acknowledged message seq or '', floor of the view, jitter (thousandths), version of the settings
+--   that the caller knows, those settings, what the holder of the term follows from this renewal on ("<grace> <lease> <mode>
+--   <stated at>"), the last statement about itself that the caller knows to be in its row, and the caller's earlier beats
+--   for the history (see shared/samples.lua)
 -- Returns: [status, now, numbers, lease ('none'|'renewed'|'lost'), leader, delta, beats, ms to the next deadline of a
 --   member, a lease or a task, members alive, the caller's row is older than its last statement (1|0), Redis is full (1|0)];
 --   status is one of identify()'s.
 -- Atomic, because a renewal must see the record that it renews, and because the stall guard must move every deadline
 -- before the first one is judged. Costs the same with 10 and 10,000 members.
-local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local id, incarnation, epoch, version = ARGV.node_id, ARGV.incarnation, ARGV.epoch, tonumber(ARGV.version)
 -- How long strangers may matter after the data set began: longer than any lease.
 local STRANGE = 90000000
-local term, nonce, leads, presence = ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12]
+local term, nonce, leads, presence = ARGV.renew, ARGV.nonce, ARGV.leads == '1', ARGV.presence
 
 -- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and the
 -- connection of a nonce goes to one process for ever. So where it is subscribed, the process is known without INFO, whose text is long.
@@ -28,18 +28,18 @@ end
 
 local full = is_full()
 make_way()
-open(ARGV[5], ARGV[6], ARGV[7], ARGV[8])
-take_settings(ARGV[16], ARGV[17])
+open(ARGV.known_token, ARGV.known_event, ARGV.known_message, ARGV.fresh_epoch)
+take_settings(ARGV.settings_version, ARGV.settings)
 guard_stall()
 
 local status, row = identify(id, incarnation, '')
-local outdated = status == 'ok' and number(row.v, 0) < number(ARGV[19], 0) and 1 or 0
+local outdated = status == 'ok' and number(row.v, 0) < number(ARGV.revision, 0) and 1 or 0
 local lease = 'none'
 if status == 'ok' then
   call('ZADD', BEATS, cluster_now() + meta.ttl, id)
-  if ARGV[13] ~= '' and epoch == meta.epoch and tonumber(ARGV[13]) > number(call('HGET', CURSORS, id), 0) then
-    call('HSET', CURSORS, id, ARGV[13])
-    call('ZADD', ACKS, ARGV[13], id)
+  if ARGV.acknowledged ~= '' and epoch == meta.epoch and tonumber(ARGV.acknowledged) > number(call('HGET', CURSORS, id), 0) then
+    call('HSET', CURSORS, id, ARGV.acknowledged)
+    call('ZADD', ACKS, ARGV.acknowledged, id)
   end
 end
 
@@ -91,15 +91,15 @@ local next_lease = sweep_leases()
 local next_ready, next_overdue
 if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.open_lanes > 0 or meta.has_delayed or meta.ended ~= ''
   or meta.walk_at ~= '' then
-  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV[15]), id)
+  next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV.jitter), id)
 end
 
-if ARGV[22] then
-  keep_samples(20)
+if ARGV[ARGV.samples.first] then
+  keep_samples()
 end
 
 if term ~= '0' then
-  local grace, ttl, mode, at = string.match(ARGV[18], '^(%d+) (%d+) (%a+) (%d+)$')
+  local grace, ttl, mode, at = string.match(ARGV.promise, '^(%d+) (%d+) (%a+) (%d+)$')
   grace, ttl, at = tonumber(grace), tonumber(ttl), tonumber(at)
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
   if held and leader.run_id ~= run_id() then
@@ -135,5 +135,5 @@ local due = first and math.max(0, first - cluster_now()) or meta.ttl
 for _, at in ipairs({ next_lease or false, next_ready or false, next_overdue or false }) do
   due = at and math.max(0, math.min(due, at - cluster_now())) or due
 end
-return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV[14]), epoch, 128),
+return { status, whole(now), numbers_reply(), lease, leader_reply(leader, leader_there), delta_reply(version, tonumber(ARGV.floor), epoch, 128),
   beats, whole(due), call('ZCARD', BEATS), outdated, full and 1 or 0 }

@@ -1,8 +1,8 @@
 -- view: reads the cluster without changing it; also for those who are no members.
 --
--- ARGV: 1 epoch of the view, 2 version of the view, 3 how many rows, 4 how many beats, 5 floor of the view
+-- ARGV: epoch of the view, version of the view, how many rows, how many beats, floor of the view
 -- Returns: [now, numbers, leader, delta, beats, members alive]
 -- Atomic, because rows, leader and numbers must belong to one moment.
 load_meta()
-return { int(now), numbers_reply(), leader_reply(read_leader()), delta_reply(tonumber(ARGV[2]), tonumber(ARGV[5]), ARGV[1], tonumber(ARGV[3])),
-  beats_reply(tonumber(ARGV[4])), call('ZCARD', BEATS) }
+return { int(now), numbers_reply(), leader_reply(read_leader()), delta_reply(tonumber(ARGV.version), tonumber(ARGV.floor), ARGV.epoch, tonumber(ARGV.rows)),
+  beats_reply(tonumber(ARGV.beats)), call('ZCARD', BEATS) }

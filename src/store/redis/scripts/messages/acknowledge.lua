@@ -1,9 +1,9 @@
 -- acknowledge: moves a member's cursor forward.
 --
--- ARGV: 1 node id, 2 incarnation, 3 epoch, 4 message seq
+-- ARGV: node id, incarnation, epoch, message seq
 -- Returns: [status, now]
 -- Atomic, because a cursor never moves back, whatever order two calls arrive in.
-local id, incarnation, epoch, seq = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, incarnation, epoch, seq = ARGV.node_id, ARGV.incarnation, ARGV.epoch, ARGV.seq
 make_way()
 load_meta()
 local status = identify(id, incarnation, epoch)

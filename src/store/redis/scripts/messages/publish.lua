@@ -1,17 +1,16 @@
 -- publish: puts packed messages into the stream, each exactly once.
 --
--- ARGV: 1 node id, 2 incarnation, 3 epoch, 4 producer, 5 messages to keep, 6 bytes that the stream may hold, 7 the server process
+-- ARGV: node id, incarnation, epoch, producer, messages to keep, bytes that the stream may hold, the server process
 --   of the connection or '', then per entry: first producer seq, count, body
 -- Returns: [status, now, mark's producer seq, mark's message seq, first seq (0: nothing was written), bytes held, bytes that it may
 --   hold (0: Redis itself is full), member that has not acknowledged them or '']; status is one of identify()'s, 'mark' when the
 --   first entry begins at or below the producer's mark, or there is none: then nothing is written, and the caller drops what the
 --   mark covers, or 'full': nothing was written, because members need what there is. An entry of no messages is passed over.
 -- Atomic, because positions, stream and mark move together: a resend after a lost reply or a kill -9 finds its mark.
-local id, incarnation, epoch, producer, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local FIRST = 8
+local id, incarnation, epoch, producer, keep = ARGV.node_id, ARGV.incarnation, ARGV.epoch, ARGV.producer, tonumber(ARGV.keep)
 load_meta()
 -- A connection leads to one process for ever, so this is known without INFO, whose text is long.
-own_run_id = ARGV[7] ~= '' and ARGV[7] or nil
+own_run_id = ARGV.server ~= '' and ARGV.server or nil
 if meta.run_id ~= run_id() then
   make_way()
   guard_stall()
@@ -25,17 +24,18 @@ if not mark then
   -- Somebody else broke it. Readers know what they had.
   mark, mark_seq = '0', '0'
 end
-if not ARGV[FIRST] or tonumber(ARGV[FIRST]) <= tonumber(mark) then
+local first_own = tonumber(ARGV[ARGV.entries.first])
+if not first_own or first_own <= tonumber(mark) then
   return { 'mark', int(now), mark, mark_seq, '0', '0', '0', '' }
 end
 
 local full = is_full()
 local coming = 0
-for at = FIRST, #ARGV, 3 do
-  coming = coming + (tonumber(ARGV[at + 1]) > 0 and #ARGV[at + 2] + ENTRY or 0)
+for at = ARGV.entries.first, #ARGV, ARGV.entries.size do
+  coming = coming + (tonumber(ARGV[at].count) > 0 and #ARGV[at].body + ENTRY or 0)
 end
 
-local bound = bounded(tonumber(ARGV[6]), 2, full)
+local bound = bounded(tonumber(ARGV.max_bytes), 2, full)
 
 -- One sender may use three quarters, so that it does not keep the others out. What is alone is always taken.
 local function has_room()
@@ -70,16 +70,16 @@ if last > meta.message_seq then
   call('HMSET', META, 'lift_from', int(meta.message_seq), 'lift_to', int(last))
   meta.lift_to = last
 end
-for at = FIRST, #ARGV, 3 do
-  local count = tonumber(ARGV[at + 1])
+for at = ARGV.entries.first, #ARGV, ARGV.entries.size do
+  local count = tonumber(ARGV[at].count)
   if count > 0 then
-    local fields = { 'p', producer, 'n', id, 'q', ARGV[at], 'c', int(count), 't', int(now), unpack(after) }
+    local fields = { 'p', producer, 'n', id, 'q', ARGV[at].first_own, 'c', int(count), 't', int(now), unpack(after) }
     -- The body is the last field: messages/trim.lua looks for it there.
-    fields[#fields + 1], fields[#fields + 2], after = 'b', ARGV[at + 2], {}
+    fields[#fields + 1], fields[#fields + 2], after = 'b', ARGV[at].body, {}
     append(MESSAGES, last, int(last + count) .. '-0', unpack(fields))
     last = last + count
-    written[#written + 1] = { last, #ARGV[at + 2] + ENTRY }
-    mark = int(tonumber(ARGV[at]) + count - 1)
+    written[#written + 1] = { last, #ARGV[at].body + ENTRY }
+    mark = int(tonumber(ARGV[at].first_own) + count - 1)
   end
 end
 call('HSET', META, 'message_seq', int(last))

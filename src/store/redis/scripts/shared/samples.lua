@@ -4,13 +4,12 @@
 -- zset of nodes, out of which a node falls with its stream. A node that died or was renamed stays readable for its window.
 local HISTORIES = PREFIX .. 'histories'
 
--- Takes the samples of ARGV from `first` on: window in ms ('0': no history is kept), most entries of a stream, then for each
--- sample its node id, its entry id `<at, server time>-<number>` and its text. An id that is not above the stream's last one
+-- Takes the samples of ARGV, unless the window is '0': no history is kept. An entry's id is `<at, server time>-<number>`. An id that is not above the stream's last one
 -- was recorded already. What cannot be written is left out, because history must never fail a heartbeat; the first error
 -- is returned. An entry that lies further ahead of the server's time than a window (at least an hour) was written by somebody
 -- else, or before the server's clock was set back: no beat could be written behind it, so the stream is written anew without it.
-local function keep_samples(first)
-  local window, most = ARGV[first], ARGV[first + 1]
+local function keep_samples()
+  local window, most = ARGV.history_window, ARGV.history_entries
   local touched, failed, looked = {}, nil, {}
   local function attempt(...)
     local outcome = redis.pcall(...)
@@ -39,10 +38,10 @@ local function keep_samples(first)
     end
     return true
   end
-  for at = first + 2, #ARGV, 3 do
-    local key = PREFIX .. 'history:' .. ARGV[at]
+  for at = ARGV.samples.first, #ARGV, ARGV.samples.size do
+    local key = PREFIX .. 'history:' .. ARGV[at].sampled_node
     local function add()
-      return attempt('XADD', key, 'MAXLEN', '~', most, ARGV[at + 1], 's', ARGV[at + 2])
+      return attempt('XADD', key, 'MAXLEN', '~', most, ARGV[at].sample_id, 's', ARGV[at].sample)
     end
     local added = add()
     if not added and not looked[key] then
@@ -50,7 +49,7 @@ local function keep_samples(first)
       added = remove_far(key) and add()
     end
     if added then
-      touched[ARGV[at]] = key
+      touched[ARGV[at].sampled_node] = key
     end
   end
   for node, key in pairs(touched) do

@@ -1,9 +1,9 @@
 -- task_cancel: ends a task that has not ended; its worker, if it has one, is told so when it settles the task.
 --
--- ARGV: 1 task id
+-- ARGV: task id
 -- Returns: [outcome ('yes'|'no'|'none'), state]
 -- Atomic, because a completion and a cancellation of one task must not both happen.
-local id = ARGV[1]
+local id = ARGV.id
 make_way()
 load_meta()
 guard_stall()

@@ -1,12 +1,12 @@
 -- task_claim: hands out the best ready tasks that the caller can do.
 --
--- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), 6 bytes of payload after which no
+-- ARGV: node id, incarnation, how many, nonce of the claim, jitter (thousandths), bytes of payload after which no
 --   further task is taken, then kinds, sorted (none: any)
 -- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]
 -- Atomic, because no task may be handed out twice, and each has a token of its own. `claimed:<node>` remembers the last claim
 -- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
-local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local KINDS, most_bytes = 7, tonumber(ARGV[6])
+local id, incarnation, limit, nonce, jitter = ARGV.node_id, ARGV.incarnation, tonumber(ARGV.limit), ARGV.nonce, tonumber(ARGV.jitter)
+local most_bytes = tonumber(ARGV.claim_bytes)
 make_way()
 load_meta()
 guard_stall()
@@ -14,7 +14,7 @@ local status, row = identify(id, incarnation, '')
 if status ~= 'ok' then
   return { status, {} }
 end
-local kinds = table.concat(ARGV, ' ', KINDS)
+local kinds = table.concat(ARGV, ' ', ARGV.kinds.first)
 local claimed = PREFIX .. 'claimed:' .. id
 local reply = {}
 
@@ -82,9 +82,9 @@ local function can_do(requires)
   return needs.node_id == nil or has.ids[needs.node_id] == true
 end
 
-local asked = #ARGV < KINDS
+local asked = #ARGV < ARGV.kinds.first
 local wanted = {}
-for at = KINDS, #ARGV do
+for at = ARGV.kinds.first, #ARGV do
   wanted[ARGV[at]] = true
 end
 local lanes = {}
@@ -199,7 +199,7 @@ if count < limit and not order[1] then
   if asked then
     call('DEL', ANNOUNCED)
   else
-    try('SREM', ANNOUNCED, unpack(ARGV, KINDS))
+    try('SREM', ANNOUNCED, unpack(ARGV, ARGV.kinds.first))
   end
 end
 call_leader()

@@ -1,9 +1,9 @@
 -- task_redrive: makes a failed or dead task wait again, with all its attempts.
 --
--- ARGV: 1 task id
+-- ARGV: task id
 -- Returns: [outcome ('yes'|'no'|'none'), state]
 -- Atomic, because a task must lie in one set at a time.
-local id = ARGV[1]
+local id = ARGV.id
 load_meta()
 guard_stall()
 local what, is = read_task(id)

@@ -1,16 +1,15 @@
 -- task_settle: the worker says how tasks go that it claimed.
 --
--- ARGV: 1 node id, 2 incarnation, then per task: id, token, verdict ('extend', 'complete', 'result' (complete with one), 'retry',
+-- ARGV: node id, incarnation, then per task: id, token, verdict ('extend', 'complete', 'result' (complete with one), 'retry',
 --   'fail'), text (the result or the error), jitter (thousandths)
 -- Returns: [status, [state or 'stale' or 'none', due (server time) or 0, ...]]
 -- Atomic, because a task may be completed once: only a running task, by the token of its last claim, from the life that claimed.
 -- A verdict that was accepted already is answered again with the task's state, to the node that it was accepted from: a later
 -- life of it may not have heard the answer.
-local id, incarnation = ARGV[1], ARGV[2]
-local FIRST, EACH = 3, 5
+local id, incarnation = ARGV.node_id, ARGV.incarnation
 local texts = 0
-for at = FIRST + 3, #ARGV, EACH do
-  texts = texts + #ARGV[at]
+for at = ARGV.settlements.first, #ARGV, ARGV.settlements.size do
+  texts = texts + #ARGV[at].text
 end
 if texts <= 16384 then
   -- That a task is over may be said to a full Redis; a large result may not.
@@ -66,9 +65,9 @@ end
 
 local of = ' ' .. id .. ' ' .. incarnation .. ' '
 local completed = ' 0 ' .. time .. ' completed'
-for at = FIRST, #ARGV, EACH do
-  local task, token, verdict = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local text, jitter = ARGV[at + 3], ARGV[at + 4]
+for at = ARGV.settlements.first, #ARGV, ARGV.settlements.size do
+  local task, token, verdict = ARGV[at].id, ARGV[at].token, ARGV[at].verdict
+  local text, jitter = ARGV[at].text, ARGV[at].jitter
   local key = TASK .. task
   local stored = redis.pcall('HGET', key, 'is')
   local mine = token .. of

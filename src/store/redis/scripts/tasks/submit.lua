@@ -1,12 +1,11 @@
 -- task_submit: adds tasks; one whose id exists is left as it is. One that this submission added already is no other's.
 --
--- ARGV: 1 node id, 2 incarnation, 3 bytes that tasks may take, then per task: id, kind, requirements (canonical JSON or ''), priority,
+-- ARGV: node id, incarnation, bytes that tasks may take, then per task: id, kind, requirements (canonical JSON or ''), priority,
 --   delay (ms), attempts at most, timeout (ms), payload, the submission's nonce
 -- Returns: [status, results]; a result per task: 1 added, now or earlier with this nonce, 0 there is another one of this id,
 --   -1 its kind has too many lanes, -2 tasks take too many bytes, though done and failed ones made room
 -- Atomic, because two submissions of one id must not both find it free, and because a task must lie in its lane.
-local id, incarnation = ARGV[1], ARGV[2]
-local FIRST, EACH = 4, 9
+local id, incarnation = ARGV.node_id, ARGV.incarnation
 -- One kind may have so many lanes; beyond so many of all kinds, a kind may have one; and there is an end.
 local LANES_OF_KIND, LANES_MOST, LANES_END = 256, 4096, 8192
 local full = is_full()
@@ -20,9 +19,9 @@ if status ~= 'ok' then
   return { status, {} }
 end
 
-local bound, coming = bounded(tonumber(ARGV[3]), 4, full), 0
-for at = FIRST, #ARGV, EACH do
-  coming = coming + #ARGV[at + 7] + TASK_BYTES
+local bound, coming = bounded(tonumber(ARGV.max_bytes), 4, full), 0
+for at = ARGV.tasks.first, #ARGV, ARGV.tasks.size do
+  coming = coming + #ARGV[at].payload + TASK_BYTES
 end
 
 local function has_room()
@@ -84,12 +83,13 @@ local function has_lane(lane, kind)
   return true
 end
 
-local seq = call('HINCRBY', META, 'task_seq', (#ARGV - FIRST + 1) / EACH) - (#ARGV - FIRST + 1) / EACH
+local count = (#ARGV - ARGV.tasks.first + 1) / ARGV.tasks.size
+local seq = call('HINCRBY', META, 'task_seq', count) - count
 local waiting = 'waiting 0 - 0 0 0 ' .. time .. ' none'
 local room = {}
 local delayed, results, sizes = {}, {}, {}
-for at = FIRST, #ARGV, EACH do
-  local task, kind, requires = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+for at = ARGV.tasks.first, #ARGV, ARGV.tasks.size do
+  local task, kind, requires = ARGV[at].id, ARGV[at].kind, ARGV[at].requires
   local lane = requires == '' and kind or kind .. ' ' .. requires
   if room[lane] == nil then
     room[lane] = has_lane(lane, kind)
@@ -97,26 +97,26 @@ for at = FIRST, #ARGV, EACH do
   local key = TASK .. task
   if call('EXISTS', key) == 1 then
     local there = read_what(try('HGET', key, 'what'))
-    results[#results + 1] = there and there.nonce == ARGV[at + 8] and 1 or 0
+    results[#results + 1] = there and there.nonce == ARGV[at].submission and 1 or 0
   elseif not fits then
     results[#results + 1] = -2
   elseif not room[lane] then
     results[#results + 1] = -1
   else
     results[#results + 1] = 1
-    sizes[#sizes + 1], sizes[#sizes + 2] = task, #ARGV[at + 7] + TASK_BYTES
+    sizes[#sizes + 1], sizes[#sizes + 2] = task, #ARGV[at].payload + TASK_BYTES
     seq = seq + 1
-    local delay = tonumber(ARGV[at + 4])
-    local what = seq .. ' ' .. ARGV[at + 3] .. ' ' .. ARGV[at + 5] .. ' ' .. ARGV[at + 6] .. ' ' .. time .. ' ' .. id .. ' '
-      .. ARGV[at + 8] .. ' ' .. lane
+    local delay = tonumber(ARGV[at].delay)
+    local what = seq .. ' ' .. ARGV[at].priority .. ' ' .. ARGV[at].max_attempts .. ' ' .. ARGV[at].timeout .. ' ' .. time .. ' ' .. id .. ' '
+      .. ARGV[at].submission .. ' ' .. lane
     if delay > 0 then
       local due = cluster_now() + delay
-      call('HSET', key, 'what', what, 'is', 'delayed 0 - 0 0 ' .. int(due) .. ' ' .. time .. ' none', 'payload', ARGV[at + 7])
+      call('HSET', key, 'what', what, 'is', 'delayed 0 - 0 0 ' .. int(due) .. ' ' .. time .. ' none', 'payload', ARGV[at].payload)
       delayed[#delayed + 1] = due
       delayed[#delayed + 1] = task
     else
-      call('HSET', key, 'what', what, 'is', waiting, 'payload', ARGV[at + 7])
-      make_ready(task, { seq = seq, priority = tonumber(ARGV[at + 3]), submitter = id, kind = kind, lane = lane })
+      call('HSET', key, 'what', what, 'is', waiting, 'payload', ARGV[at].payload)
+      make_ready(task, { seq = seq, priority = tonumber(ARGV[at].priority), submitter = id, kind = kind, lane = lane })
     end
   end
 end

@@ -1,15 +1,15 @@
 -- task_withdraw: takes back a claim that was given up without an answer, or that was made more than once.
 --
--- ARGV: 1 node id, 2 incarnation, 3 nonce of the claim, 4 first token that the claimant was told of or '', then the claim's kinds, sorted
+-- ARGV: node id, incarnation, nonce of the claim, first token that the claimant was told of or '', then the claim's kinds, sorted
 -- Returns: [how many tasks wait again]
 -- Atomic, because the claim may arrive before this call or behind it: the tasks that it was handed out wait again, with the
 -- attempt that nobody made, and the mark refuses it from now on.
-local id, incarnation, nonce, told = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, incarnation, nonce, told = ARGV.node_id, ARGV.incarnation, ARGV.nonce, ARGV.returned
 make_way()
 load_meta()
 guard_stall()
 call('SET', withdrawn_key(nonce), '1', 'PX', WITHDRAWN_FOR)
-local claimed, kinds = PREFIX .. 'claimed:' .. id, table.concat(ARGV, ' ', 5)
+local claimed, kinds = PREFIX .. 'claimed:' .. id, table.concat(ARGV, ' ', ARGV.kinds.first)
 local last_nonce, last_token, last_ids = string.match(try('HGET', claimed, kinds) or '', '^(%S+) (%d+)(.*)$')
 local back = {}
 if last_nonce == nonce and last_token ~= told then

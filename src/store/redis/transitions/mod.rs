@@ -1,0 +1,130 @@
+//! The transitions as scripts: for each one its script, its arguments and how its reply is read.
+//!
+//! Not here: the scripts' text (`scripts/`), running them (`mod.rs` above).
+
+mod leader;
+mod leases;
+mod members;
+mod messages;
+mod replies;
+mod tasks;
+
+use super::arguments::Arguments;
+use super::fields::{Fields, Malformed};
+use super::keys::Keys;
+use super::samples::Recent;
+use super::scripts::Script;
+use crate::cluster::protocol::{Call, LeaseCall, Reply, TaskCall, Transition};
+use redis::Value;
+
+/// What a call needs from its store.
+pub(crate) struct Context<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) recent: Recent,
+    /// The server process of the connection.
+    pub(super) server: &'a str,
+}
+
+/// A transition as a script.
+pub(crate) trait Scripted: Transition {
+    const SCRIPT: &'static Script;
+
+    /// Adds the arguments, in any order: the script reads them by their names.
+    fn arguments(&self, arguments: &mut Arguments, context: &Context<'_>);
+
+    /// Further keys, after those that every script gets.
+    fn own_keys(&self, _keys: &Keys) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether the arguments may be so large that heartbeats must not wait behind them.
+    fn is_bulky(&self) -> bool {
+        false
+    }
+
+    /// Reads the reply, in the order of the script's header.
+    fn read(&self, reply: &mut Fields) -> Result<Self::Reply, Malformed>;
+}
+
+/// A script with its arguments.
+pub(super) struct Invocation {
+    pub(super) script: &'static Script,
+    /// Further keys, after those that every script gets.
+    pub(super) own_keys: Vec<String>,
+    pub(super) arguments: Arguments,
+}
+
+/// Any transition, with its reply as one of all replies.
+pub(super) trait AnyTransition: Sync {
+    fn name(&self) -> &'static str;
+
+    fn is_bulky(&self) -> bool;
+
+    fn invocation(&self, context: &Context<'_>) -> Invocation;
+}
+
+impl<T: Scripted + Sync> AnyTransition for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn is_bulky(&self) -> bool {
+        Scripted::is_bulky(self)
+    }
+
+    fn invocation(&self, context: &Context<'_>) -> Invocation {
+        let mut arguments = Arguments::default();
+        self.arguments(&mut arguments, context);
+        Invocation { script: T::SCRIPT, own_keys: self.own_keys(context.keys), arguments }
+    }
+}
+
+/// Reads the reply to a transition.
+pub(super) fn read<T: Scripted>(call: &T, value: Value) -> Result<T::Reply, Malformed> {
+    call.read(&mut Fields::of("the script's reply", value)?)
+}
+
+/// The transition of a call, and how its reply is read.
+pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Result<Reply, Malformed>) {
+    type Reader<'a> = Box<dyn FnOnce(Value) -> Result<Reply, Malformed> + Send + 'a>;
+    fn any<T: Scripted + Sync>(call: &T) -> (&dyn AnyTransition, Reader<'_>) {
+        (call, Box::new(|value| read(call, value).map(T::reply)))
+    }
+    match call {
+        Call::Join(call) => any(&**call),
+        Call::Tick(call) => any(&**call),
+        Call::View(call) => any(call),
+        Call::Leave(call) => any(call),
+        Call::Resign(call) => any(call),
+        Call::HandOver(call) => any(call),
+        Call::Campaign(call) => any(&**call),
+        Call::Register(call) => any(call),
+        Call::Watch(call) => any(call),
+        Call::Sweep(call) => any(call),
+        Call::Publish(call) => any(&**call),
+        Call::Acknowledge(call) => any(call),
+        Call::Lease(call) => match &**call {
+            LeaseCall::Acquire(call) => any(call),
+            LeaseCall::Renew(call) => any(call),
+            LeaseCall::Release(call) => any(call),
+            LeaseCall::Check(call) => any(call),
+            LeaseCall::Forget(call) => any(call),
+            LeaseCall::Withdraw(call) => any(call),
+            LeaseCall::Watch(call) => any(call),
+        },
+        Call::Once(call) => any(&**call),
+        Call::Drain(call) => any(call),
+        Call::Task(call) => match &**call {
+            TaskCall::Submit(call) => any(call),
+            TaskCall::Claim(call) => any(call),
+            TaskCall::Withdraw(call) => any(call),
+            TaskCall::Settle(call) => any(call),
+            TaskCall::Cancel(call) => any(call),
+            TaskCall::Redrive(call) => any(call),
+            TaskCall::Get(call) => any(call),
+            TaskCall::List(call) => any(call),
+        },
+        Call::Census(call) => any(call),
+        Call::Settings(call) => any(call),
+    }
+}

@@ -5,12 +5,12 @@
 use crate::support::{RedisOptions, RedisServer, eventually};
 use clawster::cluster::ids::{ClusterName, Nonce};
 use clawster::cluster::protocol::{Call, ServerId, View};
-use clawster::store::memory::{Channel, MemoryState, MemoryStore, Posted};
 use clawster::store::redis::{Address, PresenceNotices, PresenceSink, RedisStore, Target};
 use clawster::store::{Notice, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::memory::{Channel, MemoryState, MemoryStore, Posted};
 
 pub const SOON: Duration = Duration::from_secs(20);
 

@@ -5,15 +5,15 @@
 
 use super::data::{Record, Row, answered, covers, score};
 use super::state::Step;
-use crate::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
-use crate::cluster::ids::{NodeId, Nonce, Term};
-use crate::cluster::members::member::{PresenceKind, StoredStatus};
-use crate::cluster::protocol::{
+use clawster::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
+use clawster::cluster::ids::{NodeId, Nonce, Term};
+use clawster::cluster::members::member::{PresenceKind, StoredStatus};
+use clawster::cluster::protocol::{
     Campaign, CampaignReply, HandOver, Identity, Instance, LeaderRecord, Reply, Rule, WatchReply,
 };
-use crate::cluster::settings::{LeaderMode, Promise};
-use crate::cluster::time::millis;
-use crate::store::Notice;
+use clawster::cluster::settings::{LeaderMode, Promise};
+use clawster::cluster::time::millis;
+use clawster::store::Notice;
 use std::time::Duration;
 
 impl Step<'_> {

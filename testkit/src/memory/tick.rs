@@ -6,13 +6,13 @@
 
 use super::data::{Record, score};
 use super::state::Step;
-use crate::cluster::event::LeftReason;
-use crate::cluster::ids::NodeId;
-use crate::cluster::members::member::StoredStatus;
-use crate::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
-use crate::cluster::settings::Promise;
-use crate::cluster::task::Jitter;
-use crate::cluster::time::millis;
+use clawster::cluster::event::LeftReason;
+use clawster::cluster::ids::NodeId;
+use clawster::cluster::members::member::StoredStatus;
+use clawster::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use clawster::cluster::settings::Promise;
+use clawster::cluster::task::Jitter;
+use clawster::cluster::time::millis;
 use std::time::Duration;
 
 /// How many overdue members one tick ends.

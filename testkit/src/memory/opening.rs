@@ -5,11 +5,11 @@
 
 use super::data::{TTL, score};
 use super::state::Step;
-use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{Numbers, ServerId};
-use crate::cluster::settings::{Shared, Versioned};
-use crate::cluster::time::millis;
-use crate::store::Notice;
+use clawster::cluster::ids::Nonce;
+use clawster::cluster::protocol::{Numbers, ServerId};
+use clawster::cluster::settings::{Shared, Versioned};
+use clawster::cluster::time::millis;
+use clawster::store::Notice;
 
 /// How far a counter is lifted that is ahead of the clock.
 const LIFT: u64 = 1_000_000;

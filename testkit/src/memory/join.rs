@@ -7,13 +7,13 @@
 
 use super::data::{Record, Row, covers, score};
 use super::state::Step;
-use crate::cluster::event::{ClusterFact, LeftReason, LostReason};
-use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
-use crate::cluster::members::member::{PresenceKind, StoredStatus};
-use crate::cluster::messages::message::Producer;
-use crate::cluster::protocol::{Identity, Instance, Join, JoinReply};
-use crate::cluster::time::millis;
-use crate::store::Notice;
+use clawster::cluster::event::{ClusterFact, LeftReason, LostReason};
+use clawster::cluster::ids::{Incarnation, MessageSeq, NodeId};
+use clawster::cluster::members::member::{PresenceKind, StoredStatus};
+use clawster::cluster::messages::message::Producer;
+use clawster::cluster::protocol::{Identity, Instance, Join, JoinReply};
+use clawster::cluster::time::millis;
+use clawster::store::Notice;
 use std::time::Duration;
 
 /// How long the text of a row's aliases may be before one more is left out.

@@ -5,9 +5,9 @@
 //! 3. Messages that members have not read are never removed because of lack of space: the sender waits.
 
 use super::state::Step;
-use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::messages::message::Producer;
-use crate::cluster::protocol::{Entry, Identity, Instance, Publish, PublishReply};
+use clawster::cluster::ids::{MessageSeq, NodeId};
+use clawster::cluster::messages::message::Producer;
+use clawster::cluster::protocol::{Entry, Identity, Instance, Publish, PublishReply};
 
 /// For how long a backlog is kept for a member that is away, in milliseconds.
 const AWAY: i64 = 3_600_000;

@@ -13,12 +13,12 @@ use super::sorted::Sorted;
 use super::state::Step;
 use super::sync::Run;
 use super::task_data::Tasks;
-use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use crate::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
-use crate::cluster::members::member::{Member, PresenceKind, StoredStatus};
-use crate::cluster::protocol::{DataSet, Delta, Entry, Identity, Instance, Numbers, ServerId};
-use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
-use crate::cluster::time::{ServerTime, millis};
+use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
+use clawster::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
+use clawster::cluster::members::member::{Member, PresenceKind, StoredStatus};
+use clawster::cluster::protocol::{DataSet, Delta, Entry, Identity, Instance, Numbers, ServerId};
+use clawster::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
+use clawster::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(super) struct Record {
     /// In cluster time.
     pub(super) vacated: i64,
     pub(super) previous: Option<NodeId>,
-    pub(super) lost: Option<crate::cluster::event::LostReason>,
+    pub(super) lost: Option<clawster::cluster::event::LostReason>,
     /// What the holder stated to follow.
     pub(super) promise: Promise,
     /// When it stated that, by its own clock.
@@ -313,7 +313,7 @@ impl Step<'_> {
     }
 }
 
-/// A row as an answer; `None` when its metadata are no [`crate::cluster::members::member::Metadata`].
+/// A row as an answer; `None` when its metadata are no [`clawster::cluster::members::member::Metadata`].
 fn member(id: &NodeId, row: &Row) -> Option<Member> {
     Some(Member {
         node_id: id.clone(),

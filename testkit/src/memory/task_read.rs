@@ -7,8 +7,8 @@
 use super::data::answered;
 use super::state::Step;
 use super::task_data::Stored;
-use crate::cluster::protocol::{Task, TaskSummary};
-use crate::cluster::task::{TaskId, TaskKind, TaskState};
+use clawster::cluster::protocol::{Task, TaskSummary};
+use clawster::cluster::task::{TaskId, TaskKind, TaskState};
 
 /// How many tasks a list looks at.
 const LOOKED_AT: usize = 5000;

@@ -7,11 +7,11 @@
 
 use super::data::{TTL, answered, score};
 use super::state::Step;
-use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
-use crate::cluster::members::member::StoredStatus;
-use crate::cluster::protocol::{Acquire, LeaseRecord, Owner, ServerId};
-use crate::cluster::time::{ServerTime, millis};
-use crate::store::Notice;
+use clawster::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
+use clawster::cluster::members::member::StoredStatus;
+use clawster::cluster::protocol::{Acquire, LeaseRecord, Owner, ServerId};
+use clawster::cluster::time::{ServerTime, millis};
+use clawster::store::Notice;
 use std::time::Duration;
 
 /// How many leases one sweep looks at.
@@ -129,7 +129,7 @@ impl Step<'_> {
     fn leadership(&self) -> Option<LeaseRecord> {
         let record = self.data.leader.as_ref()?;
         let presence = record.presence.as_ref().and_then(|nonce| Nonce::new(nonce.clone()).ok());
-        let owner = |instance: &crate::cluster::protocol::Instance| Owner {
+        let owner = |instance: &clawster::cluster::protocol::Instance| Owner {
             node_id: instance.node_id.clone(),
             incarnation: instance.incarnation,
             presence: presence.clone(),

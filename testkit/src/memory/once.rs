@@ -3,9 +3,9 @@
 //! 1. A key lasts for its TTL in real time, as far as callers report how much time has passed on their own clocks.
 
 use super::state::Step;
-use crate::cluster::ids::NodeId;
-use crate::cluster::protocol::{JUMP, KEPT_LONGER, Once, OnceGrant};
-use crate::cluster::time::{ServerTime, millis};
+use clawster::cluster::ids::NodeId;
+use clawster::cluster::protocol::{JUMP, KEPT_LONGER, Once, OnceGrant};
+use clawster::cluster::time::{ServerTime, millis};
 
 /// How far apart two callers may see the same jump, in milliseconds.
 const SAME_JUMP_WITHIN_MS: u64 = 60_000;

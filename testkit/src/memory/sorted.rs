@@ -4,7 +4,7 @@
 //!
 //! Not here: what the scores mean (`data.rs`).
 
-use crate::cluster::ids::NodeId;
+use clawster::cluster::ids::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Nodes, or what has a name of another type, by score.

@@ -6,11 +6,11 @@
 use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};
 use super::state::Step;
-use crate::cluster::ids::Term;
-use crate::cluster::protocol::{
+use clawster::cluster::ids::Term;
+use clawster::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Claim, Identity, Instance, MOST_WAITERS, Refusal, Served,
 };
-use crate::cluster::time::{ServerTime, millis};
+use clawster::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 
 /// For how long a grant is told again, in milliseconds: the TTL within these bounds.
@@ -218,7 +218,7 @@ impl Step<'_> {
     }
 
     /// The lease is for another waiter, to which it is offered if it was not.
-    fn kept_for(&mut self, acquire: &Acquire, first: Option<crate::cluster::ids::Nonce>) -> i64 {
+    fn kept_for(&mut self, acquire: &Acquire, first: Option<clawster::cluster::ids::Nonce>) -> i64 {
         let name = &acquire.name;
         if self.lease(name).is_none() {
             self.data.leases.insert(name.clone(), Lease::vacant());

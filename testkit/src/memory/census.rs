@@ -1,8 +1,8 @@
 //! How many leases and tasks there are: the counterpart of `scripts/members/census.lua`.
 
 use super::state::Step;
-use crate::cluster::protocol::{Census, MOST_LANES};
-use crate::cluster::task::TaskState;
+use clawster::cluster::protocol::{Census, MOST_LANES};
+use clawster::cluster::task::TaskState;
 
 impl Step<'_> {
     pub(super) fn census(&self) -> Census {

@@ -1,6 +1,6 @@
 //! The cluster's state in memory, for the simulator and as the second subject of the contract suite.
 //!
-//! 1. [`MemoryState`] does exactly what the scripts in `store/redis/scripts` do, and is pure.
+//! 1. [`MemoryState`] does exactly what the scripts in `src/store/redis/scripts` do, and is pure.
 //! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
 
 mod acquire;
@@ -23,11 +23,11 @@ mod withdraw;
 
 pub use state::{Channel, MemoryState, Posted};
 
-use super::{Answer, Store};
-use crate::cluster::event::ClusterEvent;
-use crate::cluster::ids::{EventSeq, MessageSeq};
-use crate::cluster::protocol::{Call, Entry, Fault, ServerId};
-use crate::cluster::time::{ServerTime, millis};
+use clawster::cluster::event::ClusterEvent;
+use clawster::cluster::ids::{EventSeq, MessageSeq};
+use clawster::cluster::protocol::{Call, Entry, Fault, ServerId};
+use clawster::cluster::time::{ServerTime, millis};
+use clawster::store::{Answer, Store};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn call(&self, call: Call) -> Result<Answer, Fault> {
         let mut inner = self.lock();
-        let now = ServerTime(BOOT + millis(crate::clock::now().0 + inner.1));
+        let now = ServerTime(BOOT + millis(clawster::clock::now().0 + inner.1));
         let reply = inner.0.apply(&call, now);
         Ok(Answer { reply, server: inner.0.server_id().clone() })
     }

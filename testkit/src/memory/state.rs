@@ -6,11 +6,11 @@
 //! Not here: the transitions themselves (one file per family), the async store around this (`mod.rs`).
 
 use super::data::Data;
-use crate::cluster::event::ClusterEvent;
-use crate::cluster::ids::{EventSeq, MessageSeq, Nonce};
-use crate::cluster::protocol::{Call, Entry, Reply, ServerId, SettingsReply, ViewReply};
-use crate::cluster::time::ServerTime;
-use crate::store::Notice;
+use clawster::cluster::event::ClusterEvent;
+use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
+use clawster::cluster::protocol::{Call, Entry, Reply, ServerId, SettingsReply, ViewReply};
+use clawster::cluster::time::ServerTime;
+use clawster::store::Notice;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many notices wait to be taken; more would say nothing new.

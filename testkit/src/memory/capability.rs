@@ -5,12 +5,14 @@
 use super::data::score;
 use super::leases::Lease;
 use super::state::Step;
-use crate::cluster::event::LostReason;
-use crate::cluster::ids::{LeaseName, Nonce, Term};
-use crate::cluster::members::member::StoredStatus;
-use crate::cluster::protocol::{Drain, DrainReply, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Renewed};
-use crate::cluster::time::millis;
-use crate::store::Notice;
+use clawster::cluster::event::LostReason;
+use clawster::cluster::ids::{LeaseName, Nonce, Term};
+use clawster::cluster::members::member::StoredStatus;
+use clawster::cluster::protocol::{
+    Drain, DrainReply, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Renewed,
+};
+use clawster::cluster::time::millis;
+use clawster::store::Notice;
 use std::time::Duration;
 
 /// A renewal, taken apart.

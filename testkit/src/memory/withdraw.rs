@@ -6,10 +6,10 @@
 use super::leases::Lease;
 use super::state::Step;
 use super::task_data::How;
-use crate::cluster::ids::{LeaseName, Nonce, TaskToken};
-use crate::cluster::protocol::{Acquire, Instance, Once, Owner};
-use crate::cluster::task::{TaskKind, TaskState};
-use crate::cluster::time::ServerTime;
+use clawster::cluster::ids::{LeaseName, Nonce, TaskToken};
+use clawster::cluster::protocol::{Acquire, Instance, Once, Owner};
+use clawster::cluster::task::{TaskKind, TaskState};
+use clawster::cluster::time::ServerTime;
 
 /// How long a mark is kept, in milliseconds of the server's clock.
 const WITHDRAWN_FOR: u64 = 600_000;
@@ -53,7 +53,7 @@ impl Step<'_> {
     }
 
     /// A later attempt has received the grant: withdrawing an earlier attempt does not end it.
-    pub(super) fn adopt(&mut self, acquire: &Acquire, token: crate::cluster::ids::Term) {
+    pub(super) fn adopt(&mut self, acquire: &Acquire, token: clawster::cluster::ids::Term) {
         let Some(lease) = self.data.leases.get_mut(&acquire.name) else { return };
         let held = lease.holder.as_ref().is_some_and(|owner| owner.presence.is_none());
         if held && lease.token == token && lease.stated < acquire.stated {

@@ -8,11 +8,11 @@
 use super::data::score;
 use super::sorted::Sorted;
 use super::state::Step;
-use crate::cluster::event::{ClusterFact, LeftReason};
-use crate::cluster::ids::{NodeId, Nonce, TaskToken};
-use crate::cluster::protocol::Instance;
-use crate::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState, backoff};
-use crate::cluster::time::{ServerTime, millis};
+use clawster::cluster::event::{ClusterFact, LeftReason};
+use clawster::cluster::ids::{NodeId, Nonce, TaskToken};
+use clawster::cluster::protocol::Instance;
+use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState, backoff};
+use clawster::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 

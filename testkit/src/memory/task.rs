@@ -8,14 +8,14 @@
 use super::data::{Row, answered, score};
 use super::state::Step;
 use super::task_data::{How, Lane, Stored, TASK_BYTES};
-use crate::cluster::ids::{NodeId, TaskToken};
-use crate::cluster::members::member::{Metadata, StoredStatus};
-use crate::cluster::protocol::{
+use clawster::cluster::ids::{NodeId, TaskToken};
+use clawster::cluster::members::member::{Metadata, StoredStatus};
+use clawster::cluster::protocol::{
     ClaimedTask, Identity, Instance, NewTask, Settled, Settlement, Submitted, TaskCall, TaskChange, TaskClaim,
     TaskReply, Verdict,
 };
-use crate::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
-use crate::cluster::time::millis;
+use clawster::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
+use clawster::cluster::time::millis;
 
 /// How many lanes one kind may have; beyond how many of all kinds, a kind may have one; and how many there may be in all.
 const LANES: (usize, usize, usize) = (256, 4096, 8192);

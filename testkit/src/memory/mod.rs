@@ -3,6 +3,8 @@
 //! 1. [`MemoryState`] does exactly what the scripts in `src/store/redis/scripts` do, and is pure.
 //! 2. [`MemoryStore`] holds its lock for one transition and never across an await.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod acquire;
 mod capability;
 mod census;

@@ -7,9 +7,9 @@
 //!
 //! Not here: what is stored in it.
 
-use super::resp::Resp;
-use super::turn::{self, Turn};
-use super::wait::eventually;
+use crate::resp::Resp;
+use crate::turn::{self, Turn};
+use crate::wait::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -224,9 +224,9 @@ impl RedisServer {
         command.envs(self.options.env.iter().cloned());
         command.arg(&conf).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        let end = super::stamp() + Duration::from_secs(10);
+        let end = crate::stamp() + Duration::from_secs(10);
         let ready = loop {
-            if child.try_wait().is_ok_and(|status| status.is_some()) || super::stamp() > end {
+            if child.try_wait().is_ok_and(|status| status.is_some()) || crate::stamp() > end {
                 break false;
             }
             // While it loads its file it answers LOADING, which holds no process id of ours either.
@@ -297,7 +297,7 @@ pub fn binary() -> PathBuf {
 /// A port that nothing listens on, below the ranges that systems hand out to outgoing connections.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let seed = std::process::id().wrapping_mul(7919).wrapping_add(super::stamp().subsec_micros());
+    let seed = std::process::id().wrapping_mul(7919).wrapping_add(crate::stamp().subsec_micros());
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(101);
         let port = u16::try_from(12_000 + seed.wrapping_add(step) % 20_000).unwrap();

@@ -6,9 +6,9 @@
 //!
 //! Not here: reading the pipe (`wire.rs`), commands that end by themselves (`command.rs`).
 
-use super::redis_server::RedisServer;
-use super::wait::{Stamp, eventually, stamp};
-use super::wire::{Answer, Lost, Mailbox, Note, RpcError, result_of};
+use crate::redis_server::RedisServer;
+use crate::wait::{Stamp, eventually, stamp};
+use crate::wire::{Answer, Lost, Mailbox, Note, RpcError, result_of};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -41,9 +41,8 @@ impl Launch {
         for part in ["state", "config", "home"] {
             std::fs::create_dir_all(home.join(part)).expect("the node's directories are made");
         }
-        let env = super::command::clean_environment(&home);
-        let program = env!("CARGO_BIN_EXE_clawster").into();
-        Self { label: id.to_owned(), home, env, program }.env("OPENCLAW_NODE_ID", id)
+        let env = crate::command::clean_environment(&home);
+        Self { label: id.to_owned(), home, env, program: crate::program() }.env("OPENCLAW_NODE_ID", id)
     }
 
     /// Runs another program instead of the one that was built.

@@ -5,7 +5,7 @@
 //!
 //! Not here: a server that itself stops (`redis_server.rs`).
 
-use super::redis_server::free_port;
+use crate::redis_server::free_port;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
@@ -108,7 +108,7 @@ impl Proxy {
     #[track_caller]
     pub fn let_go(&self) {
         self.shared.held.store(0, Ordering::SeqCst);
-        super::wait::eventually("what was held back has arrived", Duration::from_secs(10), || {
+        crate::eventually("what was held back has arrived", Duration::from_secs(10), || {
             let holding = self.shared.holding.load(Ordering::SeqCst);
             if holding == 0 { Ok(()) } else { Err(format!("{holding} connections hold something back")) }
         });

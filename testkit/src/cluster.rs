@@ -4,9 +4,9 @@
 //!
 //! Not here: what is done to them.
 
-use super::redis_server::RedisServer;
-use super::serve::{Launch, Serve};
-use super::wait::{eventually, secs};
+use crate::redis_server::RedisServer;
+use crate::serve::{Launch, Serve};
+use crate::wait::{eventually, secs};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;

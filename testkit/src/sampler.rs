@@ -4,9 +4,9 @@
 //!
 //! Not here: the verdict (`checker.rs`).
 
-use super::checker::Sample;
-use super::serve::Serve;
-use super::wire::Answer;
+use crate::checker::Sample;
+use crate::serve::Serve;
+use crate::wire::Answer;
 use serde_json::Value;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

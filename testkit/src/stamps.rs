@@ -6,7 +6,7 @@
 //!
 //! Not here: the processes (`wrapper.rs`).
 
-use super::Stamp;
+use crate::Stamp;
 use std::time::Duration;
 
 /// A sign of life of a command.

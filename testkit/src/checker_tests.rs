@@ -1,6 +1,6 @@
 //! Histories that the checkers must refuse, and good ones that they must not.
 
-use super::checker::{Problems, Sample, Taken, Traffic, one_leader, rising_terms, same_events};
+use crate::checker::{Problems, Sample, Taken, Traffic, one_leader, rising_terms, same_events};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;

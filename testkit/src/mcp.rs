@@ -2,9 +2,9 @@
 //!
 //! Not here: the process and its pipes (`serve.rs`).
 
-use super::serve::{Launch, Pending, Serve};
-use super::wait::eventually;
-use super::wire::RpcError;
+use crate::serve::{Launch, Pending, Serve};
+use crate::wait::eventually;
+use crate::wire::RpcError;
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! A `clawster run` process, and a command for it that leaves stamps in a file for as long as it runs.
 //!
 //! 1. A wrapper is killed when dropped; its guardian ends the command then.
-//! 2. The command is this test program itself, started with one ignored test that does nothing when it was not asked to.
+//! 2. The command is the running test program itself, started with one ignored test that does nothing when it was not asked to.
 //!
 //! Not here: what the stamps must look like (`stamps.rs`).
 
-use super::stamps::Stamped;
-use super::wait::{eventually, stamp};
-use super::{Launch, RedisServer, Stamp};
+use crate::stamps::Stamped;
+use crate::wait::{eventually, stamp};
+use crate::{Launch, RedisServer, Stamp};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -17,13 +17,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
-const FILE: &str = "STAMP_FILE";
-const LABEL: &str = "STAMP_LABEL";
+/// The variable that names the file for the stamps.
+pub const FILE: &str = "STAMP_FILE";
+/// The variable with the name of the wrapper.
+pub const LABEL: &str = "STAMP_LABEL";
 
-/// The command of the wrappers: appends its token, its process id and the time to a file, until it is killed.
-#[test]
-#[ignore = "a part of other tests: the command that wrappers run"]
-fn stamps_when_asked() {
+/// The command of the wrappers: appends its token, its process id and the time to a file, until it is killed. Returns at once where the
+/// environment does not ask for that.
+pub fn leave_stamps(every: Duration) {
     let (Ok(path), Ok(label)) = (std::env::var(FILE), std::env::var(LABEL)) else { return };
     let token = std::env::var("CLAWSTER_LEASE_TOKEN").expect("the token is in the environment");
     let mut file = std::fs::File::options().append(true).create(true).open(path).expect("the file opens");
@@ -31,7 +32,7 @@ fn stamps_when_asked() {
     loop {
         let line = format!("{} {token} {pid} {label}\n", stamp().as_nanos());
         file.write_all(line.as_bytes()).expect("a line is written");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(every);
     }
 }
 
@@ -78,10 +79,10 @@ impl Stamps {
     }
 }
 
-/// The command that leaves stamps.
+/// The command that leaves stamps: the ignored test of this name in the running program, which calls [`leave_stamps`].
 pub fn stamping() -> Vec<String> {
     let program = std::env::current_exe().expect("this program").display().to_string();
-    let rest = ["--exact", "support::wrapper::stamps_when_asked", "--ignored", "--nocapture", "-q"];
+    let rest = ["--exact", "harness::stamps_when_asked", "--ignored", "--nocapture", "-q"];
     std::iter::once(program).chain(rest.map(str::to_owned)).collect()
 }
 

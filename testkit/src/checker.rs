@@ -5,7 +5,7 @@
 //!
 //! Not here: making histories (the tests), histories that must be refused (`checker_tests.rs`).
 
-use super::wait::Stamp;
+use crate::wait::Stamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

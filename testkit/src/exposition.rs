@@ -4,7 +4,7 @@
 //!
 //! Not here: what the numbers should be (the tests).
 
-use super::wait::secs;
+use crate::wait::secs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

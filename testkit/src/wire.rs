@@ -5,7 +5,7 @@
 //!
 //! Not here: processes (`serve.rs`).
 
-use super::wait::{Stamp, stamp};
+use crate::wait::{Stamp, stamp};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};

@@ -4,12 +4,12 @@
 //!
 //! Not here: `clawster serve` (`serve.rs`).
 
-use super::serve::Launch;
-use super::wait::stamp;
+use crate::serve::Launch;
+use crate::wait::stamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -48,6 +48,13 @@ impl Outcome {
     }
 }
 
+/// The program under test, which cargo names to the tests and benches that it runs.
+#[track_caller]
+pub fn program() -> PathBuf {
+    let path = std::env::var_os("CARGO_BIN_EXE_clawster");
+    path.expect("CARGO_BIN_EXE_clawster names the program: cargo sets it; without cargo, set it yourself").into()
+}
+
 /// The environment of every process: a path, a home, and the two directories of clawster.
 pub fn clean_environment(home: &Path) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
@@ -72,7 +79,7 @@ pub fn clawster(launch: &Launch, args: &[&str]) -> Outcome {
 /// The same with something on standard input, and a deadline after which it is killed.
 #[track_caller]
 pub fn clawster_with(launch: &Launch, args: &[&str], input: &[u8], within: Duration) -> Outcome {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clawster"));
+    let mut command = Command::new(program());
     command.args(args).env_clear().envs(launch.environment()).current_dir(&launch.home);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let started = stamp();

@@ -6,8 +6,8 @@
 //!
 //! Not here: what is shown.
 
-use super::serve::Launch;
-use super::wait::eventually;
+use crate::serve::Launch;
+use crate::wait::eventually;
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -37,7 +37,8 @@ impl Pty {
     /// Starts clawster with these arguments in a node's environment, on a terminal of this size.
     #[track_caller]
     pub fn clawster(launch: &Launch, args: &[&str], columns: u16, rows: u16) -> Self {
-        let mut line = vec![env!("CARGO_BIN_EXE_clawster")];
+        let program = crate::program().display().to_string();
+        let mut line = vec![program.as_str()];
         line.extend(args);
         Self::start(launch, &line, columns, rows)
     }

@@ -9,9 +9,9 @@
 //!
 //! Not here: what is stored in it.
 
-use super::redis_server::free_port;
-use super::turn::{self, Turn};
-use super::wait::eventually;
+use crate::redis_server::free_port;
+use crate::turn::{self, Turn};
+use crate::wait::eventually;
 use mongodb::bson::{self, Document, doc};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Error, ErrorKind, Read, Write};
@@ -194,9 +194,9 @@ impl Mongod {
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{MISSING} ({error})"));
-        let end = super::stamp() + Duration::from_secs(30);
+        let end = crate::stamp() + Duration::from_secs(30);
         let ready = loop {
-            if child.try_wait().is_ok_and(|status| status.is_some()) || super::stamp() > end {
+            if child.try_wait().is_ok_and(|status| status.is_some()) || crate::stamp() > end {
                 break false;
             }
             if self.command("admin", doc! {"hello": 1}).is_ok() {
@@ -232,6 +232,6 @@ pub fn binary() -> PathBuf {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join("mongod")).find(|file| file.is_file());
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/fiftyone/db/bin/mongod");
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/fiftyone/db/bin/mongod");
     found.or_else(|| installed.is_file().then_some(installed)).unwrap_or_else(|| panic!("{MISSING}"))
 }

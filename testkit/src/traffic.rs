@@ -5,10 +5,10 @@
 //!
 //! Not here: the verdict (`checker.rs`), what goes wrong meanwhile (the tests).
 
-use super::checker::{Taken, Traffic, entry_seq};
-use super::serve::{Launch, Serve};
-use super::wait::{eventually, secs, stamp};
-use super::wire::{Lost, RpcError};
+use crate::checker::{Taken, Traffic, entry_seq};
+use crate::serve::{Launch, Serve};
+use crate::wait::{eventually, secs, stamp};
+use crate::wire::{Lost, RpcError};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

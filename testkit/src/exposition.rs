@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// One scrape: its samples by name with labels, as they are written.
+/// One scrape.
 #[derive(Debug, Clone)]
 pub struct Scrape {
+    /// The samples, by name with labels.
     pub samples: BTreeMap<String, f64>,
     /// The metrics' types.
     pub types: BTreeMap<String, String>,
+    /// The whole page.
     pub text: String,
 }
 

@@ -7,7 +7,7 @@
 
 use super::driver::Driver;
 use super::presence;
-use super::running::RunningNode;
+use super::running::{RunningNode, Supervised};
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::ClusterName;
@@ -232,17 +232,6 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         acknowledging: Arc::default(),
         failed: failure,
     })
-}
-
-/// Ends every task of the node when it is dropped.
-pub(crate) struct Supervised {
-    pub(crate) supervisor: tokio::task::AbortHandle,
-}
-
-impl Drop for Supervised {
-    fn drop(&mut self) {
-        self.supervisor.abort();
-    }
 }
 
 /// No task ends while the node runs: one that does has failed, and with it the node.

@@ -13,6 +13,7 @@ use crate::cluster::protocol::{Call, Fault, LeaseCall, Reply};
 use crate::cluster::time::Moment;
 use crate::engine::presence::{self, Report as Connection};
 use crate::guard::{Forwarded, GuardError, Guarded, Launch, Owner, Report, Signals};
+use crate::signals::exit_code;
 use crate::store::Store;
 use crate::store::redis::{Notice, RedisStore};
 use std::collections::VecDeque;
@@ -218,9 +219,7 @@ impl<S: FnMut(&News)> Work<S> {
             (_, None) => {}
         }
         match signal {
-            Forwarded::Signal(number) if signal.ends() => {
-                Some(Input::Quit { code: u8::try_from(128 + number).unwrap_or(255) })
-            }
+            Forwarded::Signal(number) if signal.ends() => Some(Input::Quit { code: exit_code(number) }),
             _ => None,
         }
     }

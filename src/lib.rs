@@ -9,7 +9,7 @@
 //! - [`cli`]: the commands.
 //!
 //! Independent of them are [`config`], [`embedded`] (a private Redis server), [`guard`] (a command with limits) and [`logging`], which
-//! know nothing about clusters, and [`clock`], the only module that reads clocks.
+//! know nothing about clusters, [`clock`], the only module that reads clocks, and [`signals`].
 
 pub mod cli;
 pub mod clock;
@@ -22,4 +22,5 @@ pub mod fuzz;
 pub mod guard;
 pub mod logging;
 pub mod rpc;
+pub mod signals;
 pub mod store;

@@ -6,16 +6,16 @@
 //!
 //! Not here: the rules (`crate::cluster::lease::holder`), processes (`crate::guard`), reports to people (`crate::cli`).
 
-mod line;
-
 use crate::clock;
 use crate::cluster::ids::Term;
 use crate::cluster::lease::holder::{Effect, End, Holder, Input, News, Terms};
 use crate::cluster::protocol::{Call, Fault, LeaseCall, Reply};
 use crate::cluster::time::Moment;
+use crate::engine::presence::{self, Report as Connection};
 use crate::guard::{Forwarded, GuardError, Guarded, Launch, Owner, Report, Signals};
+use crate::signals::exit_code;
 use crate::store::Store;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Notice, RedisStore};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,14 +43,14 @@ pub async fn hold(
     say: impl FnMut(&News),
 ) -> Result<End, GuardError> {
     let (commands, wanted) = mpsc::channel(8);
-    let (heard, mut inputs) = mpsc::channel(64);
+    let (reports, mut inputs) = mpsc::channel(64);
     let mut beside = JoinSet::new();
-    beside.spawn(line::run(Arc::clone(&store), wanted, heard));
+    beside.spawn(presence::run(Arc::clone(&store), wanted, reports, heard));
     let mut work = Work {
         holder: Holder::new(terms),
         owner,
         store,
-        line: commands,
+        presence: commands,
         calls: JoinSet::new(),
         launch,
         guarded: None,
@@ -82,6 +82,21 @@ pub async fn hold(
     }
 }
 
+/// What a report of the presence connection means to the holder.
+fn heard(report: Connection) -> Option<Input> {
+    match report {
+        Connection::Up(nonce) => Some(Input::PresenceUp(nonce)),
+        Connection::Down(nonce) => Some(Input::PresenceDown(nonce)),
+        Connection::Refused { nonce, error } => Some(Input::PresenceRefused { nonce, error }),
+        Connection::Pong { nonce, sent } => Some(Input::Pong { nonce, sent }),
+        Connection::Notice(Notice::Lease(ticket)) => Some(Input::Called(ticket)),
+        Connection::Notice(Notice::Drain) => Some(Input::Drained),
+        Connection::Notice(Notice::Register) => Some(Input::CalledToRegister),
+        // Only for leaders.
+        Connection::Notice(Notice::HandOver) | Connection::LeaderChannelHeld(_) => None,
+    }
+}
+
 async fn next_report(guarded: &mut Option<Guarded>) -> Report {
     match guarded {
         Some(guarded) => guarded.next().await,
@@ -102,7 +117,7 @@ struct Work<S> {
     holder: Holder,
     owner: Owner,
     store: Arc<RedisStore>,
-    line: mpsc::Sender<line::Command>,
+    presence: mpsc::Sender<presence::Command>,
     calls: JoinSet<Answered>,
     launch: Launch,
     guarded: Option<Guarded>,
@@ -126,9 +141,9 @@ impl<S: FnMut(&News)> Work<S> {
     async fn carry_out(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Call(call) => self.call(*call),
-            Effect::OpenPresence(nonce) => self.tell_line(line::Command::Open(nonce)).await,
-            Effect::ClosePresence => self.tell_line(line::Command::Close).await,
-            Effect::Ping(nonce, deadline) => self.tell_line(line::Command::Ping(nonce, deadline)).await,
+            Effect::OpenPresence(nonce) => self.tell_presence(presence::Command::Open(nonce)).await,
+            Effect::ClosePresence => self.tell_presence(presence::Command::Close).await,
+            Effect::Ping(nonce, deadline) => self.tell_presence(presence::Command::Ping(nonce, deadline)).await,
             Effect::Start { token, limits } => {
                 let launch = self.launch_with(token);
                 match Guarded::start(&self.owner, &launch, limits) {
@@ -176,9 +191,9 @@ impl<S: FnMut(&News)> Work<S> {
         });
     }
 
-    async fn tell_line(&self, command: line::Command) {
+    async fn tell_presence(&self, command: presence::Command) {
         // The receiver ends only with this loop, and at most one ping and one opening are under way.
-        let _ = self.line.send(command).await;
+        let _ = self.presence.send(command).await;
     }
 
     fn reported(&mut self, report: Report) -> Option<Input> {
@@ -204,9 +219,7 @@ impl<S: FnMut(&News)> Work<S> {
             (_, None) => {}
         }
         match signal {
-            Forwarded::Signal(number) if signal.ends() => {
-                Some(Input::Quit { code: u8::try_from(128 + number).unwrap_or(255) })
-            }
+            Forwarded::Signal(number) if signal.ends() => Some(Input::Quit { code: exit_code(number) }),
             _ => None,
         }
     }

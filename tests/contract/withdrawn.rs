@@ -5,10 +5,7 @@ use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::{Nonce, TaskToken};
-use clawster::cluster::protocol::{
-    Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply, Withdraw,
-    WithdrawClaim,
-};
+use clawster::cluster::protocol::{Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply, Withdraw, WithdrawClaim};
 use clawster::cluster::task::TaskState;
 
 async fn withdraw<F: Fixture>(f: &F, ask: &Acquire) -> bool {

@@ -157,8 +157,8 @@ pub(super) struct Data {
     pub(super) jumps: Vec<(u64, u64)>,
     /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
     pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
-    /// Up to which call of a process a request for such keys is void, and until when that counts.
-    pub(super) void: BTreeMap<(NodeId, String), (Nonce, u64, ServerTime)>,
+    /// Up to which call of an incarnation a request for such keys is void, and until when that counts.
+    pub(super) void: BTreeMap<(NodeId, String), (Incarnation, u64, ServerTime)>,
 }
 
 /// A number of the protocol as a score.

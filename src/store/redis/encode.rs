@@ -95,7 +95,7 @@ pub(super) fn invocation(call: &Call, keys: &Keys, recent: Recent) -> Invocation
         Call::Once(once) => {
             let (by, request) = (once.by.to_string(), once.request_id.clone());
             let attempt = once.attempt.as_ref();
-            let process = text(attempt.map(|attempt| &attempt.process));
+            let process = attempt.map(|attempt| attempt.incarnation.to_string()).unwrap_or_default();
             let number = attempt.map_or(0, |attempt| attempt.number).to_string();
             let supersedes = flag(attempt.is_some_and(|attempt| attempt.supersedes));
             let (ttl, back) = (millis(once.ttl).to_string(), flag(once.give_back));

@@ -38,7 +38,7 @@
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see leases/once.lua)
 --   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see leases/withdraw.lua)
---   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of leases/once.lua that was
+--   withdrawn:<node id> <request id>    string   "<incarnation> <number>" of the last call of leases/once.lua that was
 --   task:<id>         hash    a task (see tasks/shared.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks/shared.lua)
 --   task_bytes        hash    task id -> bytes that it takes; their sum is meta.task_bytes (see tasks/shared.lua)

@@ -100,8 +100,8 @@ pub(super) struct Data {
     pub(super) message_start: u64,
     /// Behind which the next message gets its number, where the newest may be lost; 0 or lower than the last number where not.
     pub(super) message_lift: u64,
-    /// Between which nothing was numbered the last time.
-    pub(super) left_out: (u64, u64),
+    /// Between which nothing was numbered, the last times in this data set.
+    pub(super) left_out: Vec<(u64, u64)>,
     /// Milliseconds; 0 before the first member.
     pub(super) interval: u64,
     pub(super) ttl: u64,

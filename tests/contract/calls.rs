@@ -4,7 +4,11 @@ use crate::fixture::Fixture;
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use clawster::cluster::members::member::PresenceKind;
-use clawster::cluster::protocol::{Acknowledge, Call, Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, Identity, Instance, Join, JoinReply, LeaderRecord, Leave, Left, Numbers, Packed, Publish, PublishReply, Register, Registered, Reply, Resign, Rule, Sweep, Swept, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply};
+use clawster::cluster::protocol::{
+    Acknowledge, Call, Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, Identity, Instance, Join,
+    JoinReply, LeaderRecord, Leave, Left, Numbers, Packed, Publish, PublishReply, Register, Registered, Reply, Resign,
+    Rule, Sweep, Swept, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply,
+};
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use clawster::store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};

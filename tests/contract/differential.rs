@@ -15,7 +15,10 @@ use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{MessageSeq, NodeId, Term};
 use clawster::cluster::members::member::PresenceKind;
-use clawster::cluster::protocol::{Acknowledge, Call, Campaign, HandOver, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Leave, Numbers, Publish, Register, Reply, Resign, Rule, ServerId, Sweep, Swept, Tick, View, WatchLease, Watched};
+use clawster::cluster::protocol::{
+    Acknowledge, Call, Campaign, HandOver, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Leave,
+    Numbers, Publish, Register, Reply, Resign, Rule, ServerId, Sweep, Swept, Tick, View, WatchLease, Watched,
+};
 use clawster::store::Store;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};

@@ -5,7 +5,10 @@ use crate::fixture::{Fixture, Redis};
 use crate::lease_calls::*;
 use crate::task_calls::*;
 use clawster::cluster::ids::MessageSeq;
-use clawster::cluster::protocol::{Acknowledge, Call, Drain, Fault, HandOver, Identity, LeaseCall, LeaseNews, PublishReply, Resign, Rule, SubmitTasks, TaskCall, Tick};
+use clawster::cluster::protocol::{
+    Acknowledge, Call, Drain, Fault, HandOver, Identity, LeaseCall, LeaseNews, PublishReply, Resign, Rule, SubmitTasks,
+    TaskCall, Tick,
+};
 use clawster::store::Store;
 
 fn fill(f: &Redis) {

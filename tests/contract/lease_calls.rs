@@ -3,7 +3,10 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, LeaseName, Nonce, Term};
-use clawster::cluster::protocol::{Acquire, AcquireReply, Acquired, Call, Check, Drain, DrainReply, Forget, LeaseCall, LeaseRecord, LeaseReply, Numbers, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal, Renewed, Reply, Served, WatchLease, Watched};
+use clawster::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Call, Check, Drain, DrainReply, Forget, LeaseCall, LeaseRecord, LeaseReply,
+    Numbers, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal, Renewed, Reply, Served, WatchLease, Watched,
+};
 use clawster::store::Store;
 use std::time::Duration;
 

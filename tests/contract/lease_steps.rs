@@ -8,7 +8,10 @@ use crate::calls::{Node, nonce};
 use crate::lease_calls::*;
 use crate::steps::NODES;
 use clawster::cluster::ids::{Incarnation, Nonce, Term};
-use clawster::cluster::protocol::{Acquire, Call, Check, Claim, Drain, Forget, LeaseCall, LeaseRecord, Numbers, Once, Owner, Release, Renew, Served, ServerId};
+use clawster::cluster::protocol::{
+    Acquire, Call, Check, Claim, Drain, Forget, LeaseCall, LeaseRecord, Numbers, Once, Owner, Release, Renew, Served,
+    ServerId,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -252,6 +252,26 @@ async fn no_position_of_a_message_comes_twice_after_a_lost_tail<F: Fixture>(mut 
     assert_eq!(send_tick(&f, Tick { known, ..tick_of(&a) }).await.data.epoch, told.data.epoch, "once");
 }
 
+async fn a_lost_message_is_noticed_after_several_restarts<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    put(&f, publish_of(&a, vec![packed(1, 4)])).await;
+    f.keep_copy();
+    put(&f, publish_of(&a, vec![packed(5, 2)])).await;
+    let known = tick(&f, &a).await.data.numbers;
+    f.advance(std::time::Duration::from_millis(3));
+    f.restart_on_copy().await;
+    for own in 1..=5 {
+        put(&f, publish_of(&b, vec![packed(own, 1)])).await;
+        f.advance(std::time::Duration::from_millis(3));
+        f.restart(true).await;
+    }
+    let same = send_tick(&f, tick_of(&b)).await;
+    assert_eq!(same.data.epoch, b.epoch);
+    let told = send_tick(&f, Tick { known, ..tick_of(&a) }).await;
+    assert_ne!(told.data.epoch, a.epoch, "the first of the losses");
+    assert_eq!(send_tick(&f, Tick { known, ..tick_of(&a) }).await.data.epoch, told.data.epoch, "once");
+}
+
 async fn a_restart_that_loses_nothing_is_no_gap<F: Fixture>(mut f: F) {
     let a = member(&f, "a").await;
     let last = put(&f, publish_of(&a, vec![packed(1, 4)])).await + 3;
@@ -350,5 +370,6 @@ contract!(
     no_token_and_no_version_comes_twice_after_a_restart,
     two_losses_within_a_second_give_no_number_twice,
     no_position_of_a_message_comes_twice_after_a_lost_tail,
+    a_lost_message_is_noticed_after_several_restarts,
     a_restart_that_loses_nothing_is_no_gap,
 );

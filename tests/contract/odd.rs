@@ -5,7 +5,11 @@ use crate::fixture::{Fixture, Redis, key};
 use crate::lease_calls::*;
 use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
-use clawster::cluster::protocol::{Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, GetTask, HandOver, Identity, Join, LeaseCall, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks, SubmitTasks, Sweep, TakeCensus, TaskCall, View, WatchLeader, WatchLease};
+use clawster::cluster::protocol::{
+    Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, GetTask, HandOver, Identity, Join,
+    LeaseCall, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks, SubmitTasks, Sweep,
+    TakeCensus, TaskCall, View, WatchLeader, WatchLease,
+};
 use clawster::store::Store;
 
 const KEYS: [&str; 23] = [

@@ -4,7 +4,9 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use clawster::cluster::ids::Term;
-use clawster::cluster::protocol::{Acquire, Call, Campaign, Claim, Join, JoinReply, LeaderRecord, PushSettings, Refusal, Reply, Rule, Tick};
+use clawster::cluster::protocol::{
+    Acquire, Call, Campaign, Claim, Join, JoinReply, LeaderRecord, PushSettings, Refusal, Reply, Rule, Tick,
+};
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use std::time::Duration;
 

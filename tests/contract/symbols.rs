@@ -6,7 +6,10 @@
 
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, MessageSeq};
-use clawster::cluster::protocol::{Acquired, DataSet, Delta, DrainReply, Entry, HandOverReply, Instance, JoinReply, LeaderRecord, LeaseRecord, LeaseReply, Left, OnceGrant, PublishReply, Renewal, Renewed, Reply, Swept, WatchReply, Watched};
+use clawster::cluster::protocol::{
+    Acquired, DataSet, Delta, DrainReply, Entry, HandOverReply, Instance, JoinReply, LeaderRecord, LeaseRecord,
+    LeaseReply, Left, OnceGrant, PublishReply, Renewal, Renewed, Reply, Swept, WatchReply, Watched,
+};
 use clawster::cluster::time::ServerTime;
 use std::cell::RefCell;
 use std::time::Duration;

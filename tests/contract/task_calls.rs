@@ -3,7 +3,11 @@
 use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Nonce, TaskToken};
-use clawster::cluster::protocol::{Call, CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Join, ListTasks, NewTask, RedriveTask, Reply, SettleReply, SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply, Verdict};
+use clawster::cluster::protocol::{
+    Call, CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Join, ListTasks, NewTask, RedriveTask, Reply,
+    SettleReply, SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange,
+    TaskClaim, TaskReply, Verdict,
+};
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
 
 pub fn tid(text: &str) -> TaskId {

@@ -4,7 +4,10 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::task_calls::*;
 use clawster::cluster::ids::{TaskToken, Term};
-use clawster::cluster::protocol::{Call, Drain, Identity, Join, NewTask, Reply, Rule, SettleReply, SettleTasks, Settled, Settlement, TaskCall, TaskChange, TaskReply, Verdict};
+use clawster::cluster::protocol::{
+    Call, Drain, Identity, Join, NewTask, Reply, Rule, SettleReply, SettleTasks, Settled, Settlement, TaskCall,
+    TaskChange, TaskReply, Verdict,
+};
 use clawster::cluster::task::{Jitter, TaskState};
 use std::time::Duration;
 

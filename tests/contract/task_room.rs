@@ -3,7 +3,9 @@
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};
 use crate::task_calls::*;
-use clawster::cluster::protocol::{Call, Fault, Identity, NewTask, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskReply};
+use clawster::cluster::protocol::{
+    Call, Fault, Identity, NewTask, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskReply,
+};
 use clawster::store::Store;
 
 /// A task of kind `mail` that takes a thousand bytes.

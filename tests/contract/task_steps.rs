@@ -10,7 +10,10 @@ use crate::steps::NODES;
 use crate::symbols::{Symbols, left};
 use crate::task_calls::{kind, needing, task_call, tid};
 use clawster::cluster::ids::{Nonce, TaskToken};
-use clawster::cluster::protocol::{Call, CancelTask, ClaimReply, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleReply, SettleTasks, Settled, Settlement, SubmitTasks, TakeCensus, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict};
+use clawster::cluster::protocol::{
+    Call, CancelTask, ClaimReply, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleReply, SettleTasks, Settled,
+    Settlement, SubmitTasks, TakeCensus, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
+};
 use clawster::cluster::task::{Jitter, Priority, TaskId};
 use clawster::cluster::time::ServerTime;
 use proptest::prelude::*;

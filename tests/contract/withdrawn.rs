@@ -4,8 +4,11 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use crate::task_calls::*;
-use clawster::cluster::ids::{Nonce, TaskToken};
-use clawster::cluster::protocol::{Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply, Withdraw, WithdrawClaim};
+use clawster::cluster::ids::{Incarnation, Nonce, TaskToken};
+use clawster::cluster::protocol::{
+    Acquire, Acquired, Attempt, LeaseCall, LeaseReply, NewTask, Once, Refusal, TaskCall, TaskReply, Withdraw,
+    WithdrawClaim,
+};
 use clawster::cluster::task::TaskState;
 
 async fn withdraw<F: Fixture>(f: &F, ask: &Acquire) -> bool {
@@ -89,7 +92,7 @@ async fn a_waiter_that_is_withdrawn_leaves_the_queue<F: Fixture>(mut f: F) {
 }
 
 fn numbered(number: u64, supersedes: bool) -> Once {
-    let attempt = Some(Attempt { process: nonce("p1"), number, supersedes });
+    let attempt = Some(Attempt { incarnation: Incarnation(7), number, supersedes });
     Once { request_id: "r".to_owned(), attempt, ..once_of("a", &["k"]) }
 }
 
@@ -115,9 +118,21 @@ async fn what_a_later_call_of_a_request_is_granted_stays<F: Fixture>(f: F) {
     assert!(!once(&f, back(1)).await[0].granted);
     assert!(!once(&f, once_of("b", &["k"])).await[0].granted, "the withdrawal of the first came too late");
     assert!(once(&f, numbered(1, false)).await[0].granted, "the first call arrives late, and is the same request");
-    let elsewhere = Attempt { process: nonce("p2"), number: 1, supersedes: false };
-    let other = Once { attempt: Some(elsewhere), ..numbered(1, false) };
-    assert!(once(&f, other).await[0].granted, "numbers of another process say nothing");
+    let later = Attempt { incarnation: Incarnation(8), number: 1, supersedes: false };
+    let other = Once { attempt: Some(later), ..numbered(1, false) };
+    assert!(once(&f, other).await[0].granted, "numbers of an earlier incarnation say nothing");
+}
+
+async fn what_a_later_incarnation_is_granted_stays<F: Fixture>(f: F) {
+    let later = Attempt { incarnation: Incarnation(8), number: 1, supersedes: true };
+    let again = Once { attempt: Some(later), ..numbered(1, false) };
+    assert!(once(&f, numbered(5, false)).await[0].granted, "its process is killed before the answer");
+    assert!(once(&f, again.clone()).await[0].granted, "the same request to the next process");
+    assert!(!once(&f, back(5)).await[0].granted, "the withdrawal of the killed process arrives late");
+    assert!(!once(&f, once_of("b", &["k"])).await[0].granted, "so the key is still granted to the next process");
+    assert!(once(&f, Once { give_back: true, ..again.clone() }).await[0].granted, "which can give it back");
+    assert!(!once(&f, numbered(6, true)).await[0].granted, "a call of the killed process is too late");
+    assert!(once(&f, once_of("b", &["k"])).await[0].granted);
 }
 
 async fn a_claim_that_is_withdrawn_holds_no_task<F: Fixture>(f: F) {
@@ -153,6 +168,7 @@ contract!(
     a_waiter_that_is_withdrawn_leaves_the_queue,
     a_key_is_free_however_late_its_withdrawn_call_arrives,
     what_a_later_call_of_a_request_is_granted_stays,
+    what_a_later_incarnation_is_granted_stays,
     a_claim_that_is_withdrawn_holds_no_task,
     what_a_claimant_was_told_of_stays_with_it,
 );

@@ -4,7 +4,9 @@
 
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use clawster::cluster::protocol::{Call, HandOverReply, HandedOver, Identity, JoinReply, LeaseNews, Left, Register, Registered, Reply, Rule, Swept};
+use clawster::cluster::protocol::{
+    Call, HandOverReply, HandedOver, Identity, JoinReply, LeaseNews, Left, Register, Registered, Reply, Rule, Swept,
+};
 use clawster::cluster::time::ServerTime;
 
 fn identity(identity: Identity) -> &'static str {

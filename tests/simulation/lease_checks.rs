@@ -12,7 +12,10 @@ use crate::clock::{MS, Time, micros};
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::ids::{LeaseName, NodeId, Term};
-use clawster::cluster::protocol::{Acquired, Check, Claim, Instance, LeaseCall, LeaseReply, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal, Renewed};
+use clawster::cluster::protocol::{
+    Acquired, Check, Claim, Instance, LeaseCall, LeaseReply, Once, OnceGrant, Owner, Refusal, Release, Renew, Renewal,
+    Renewed,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

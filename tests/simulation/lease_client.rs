@@ -11,7 +11,10 @@ use crate::side::{AGAIN, Side};
 use crate::world::{Due, World};
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
 use clawster::cluster::node::Standing;
-use clawster::cluster::protocol::{Acquire, AcquireReply, Acquired, Call, Check, Fault, Forget, Instance, LeaseCall, LeaseReply, Once, Owner, Refusal, Release, Renew, Renewal, Renewed, Reply, Served, ServerId};
+use clawster::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Call, Check, Fault, Forget, Instance, LeaseCall, LeaseReply, Once, Owner, Refusal,
+    Release, Renew, Renewal, Renewed, Reply, Served, ServerId,
+};
 use clawster::cluster::time::{Moment, millis};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -14,7 +14,10 @@ use clawster::cluster::lease::election::{Chance, LeaderLook, Observation};
 use clawster::cluster::lease::leadership::lease_deadline;
 use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
-use clawster::cluster::protocol::{Call, Campaign, DataSet, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply};
+use clawster::cluster::protocol::{
+    Call, Campaign, DataSet, Identity, Instance, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick,
+    TickReply, View, ViewReply, WatchLeader, WatchReply,
+};
 use clawster::cluster::settings::Versioned;
 use clawster::cluster::time::{Moment, millis};
 use std::time::Duration;

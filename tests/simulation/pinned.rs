@@ -6,7 +6,7 @@ use crate::world::{World, Wrong};
 use clawster::cluster::ids::NodeId;
 use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::node::{JoinAsk, Request, Standing};
-use clawster::cluster::protocol::{Call};
+use clawster::cluster::protocol::Call;
 
 const LEASE: Time = 30 * SECOND;
 

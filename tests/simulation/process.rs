@@ -17,7 +17,7 @@ use crate::wrapper::WRAPPERS;
 use clawster::cluster::ids::{EventSeq, NodeId, Nonce};
 use clawster::cluster::members::member::Metadata;
 use clawster::cluster::node::{Input, Node, Request, Settings, Standing, Ticket};
-use clawster::cluster::protocol::{Fault};
+use clawster::cluster::protocol::Fault;
 use clawster::cluster::time::Moment;
 use clawster::store::Notice;
 use std::collections::{BTreeMap, VecDeque};

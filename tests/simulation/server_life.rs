@@ -8,7 +8,7 @@ use crate::clock::{MS, Time};
 use crate::network::{Kind, News};
 use crate::server::Server;
 use crate::world::{Due, World};
-use clawster::cluster::protocol::{ServerId};
+use clawster::cluster::protocol::ServerId;
 use testkit::memory::MemoryState;
 
 impl World {

@@ -10,7 +10,10 @@ use crate::clock::{MS, Time, micros};
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::TaskToken;
-use clawster::cluster::protocol::{Call, CancelTask, ClaimReply, GetTask, Identity, Instance, RedriveTask, Reply, SettleReply, SettleTasks, Settled, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskReply, Verdict};
+use clawster::cluster::protocol::{
+    Call, CancelTask, ClaimReply, GetTask, Identity, Instance, RedriveTask, Reply, SettleReply, SettleTasks, Settled,
+    SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskReply, Verdict,
+};
 use clawster::cluster::task::{TaskId, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 

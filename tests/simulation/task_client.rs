@@ -11,7 +11,10 @@ use crate::side::{AGAIN, Side};
 use crate::world::{Due, World};
 use clawster::cluster::ids::{NodeId, Nonce};
 use clawster::cluster::node::Standing;
-use clawster::cluster::protocol::{Call, CancelTask, ClaimReply, ClaimedTask, Fault, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleTasks, Settlement, SubmitTasks, TaskCall, TaskClaim, TaskReply, Verdict};
+use clawster::cluster::protocol::{
+    Call, CancelTask, ClaimReply, ClaimedTask, Fault, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleTasks,
+    Settlement, SubmitTasks, TaskCall, TaskClaim, TaskReply, Verdict,
+};
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
 use std::collections::BTreeMap;
 use std::time::Duration;

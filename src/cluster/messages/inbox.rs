@@ -27,6 +27,8 @@ use std::collections::{BTreeMap, VecDeque};
 const MAX_MESSAGES: usize = 16_384;
 /// The maximum number of bytes of payload in memory before reading pauses.
 const MAX_BYTES: usize = 8 << 20;
+/// The maximum number of places where numbers were left out that are remembered, as in `scripts/messages/publish.lua`.
+const MAX_LEFT_OUT: usize = 17;
 /// The bytes that a message counts in addition to its payload.
 const OVERHEAD: usize = 160;
 
@@ -72,8 +74,8 @@ pub struct Inbox {
     epoch: String,
     /// Messages up to here were lost with an earlier data set.
     begins: MessageSeq,
-    /// There is no message after the first of these positions and up to the second.
-    left_out: (MessageSeq, MessageSeq),
+    /// Where numbers were left out in this data set, oldest first: it holds no message after the first position and up to the second.
+    left_out: Vec<(MessageSeq, MessageSeq)>,
     read: MessageSeq,
     acknowledged: MessageSeq,
     offered: MessageSeq,
@@ -106,7 +108,7 @@ impl Inbox {
             own: vec![producer],
             epoch: data.epoch.clone(),
             begins: data.message_start,
-            left_out: (MessageSeq(0), MessageSeq(0)),
+            left_out: Vec::new(),
             read: cursor,
             acknowledged: cursor,
             offered: cursor,
@@ -146,8 +148,8 @@ impl Inbox {
     #[must_use]
     pub fn lag(&self, newest: MessageSeq) -> u64 {
         let from = self.acknowledged.max(self.begins).0;
-        let (after, to) = self.left_out;
-        newest.0.saturating_sub(from).saturating_sub(to.0.min(newest.0).saturating_sub(after.0.max(from)))
+        let empty = |(after, to): &(MessageSeq, MessageSeq)| to.0.min(newest.0).saturating_sub(after.0.max(from));
+        newest.0.saturating_sub(from).saturating_sub(self.left_out.iter().map(empty).sum())
     }
 
     /// Whether reading should pause.
@@ -173,14 +175,22 @@ impl Inbox {
         self.ids = ids;
     }
 
-    /// Begins another data set: the messages in between are lost, and their number is unknown. An empty epoch is not a data
-    /// set yet: the next one is compared with the one that was read.
+    /// Begins another data set: the messages in between are lost, and their number is unknown. Where numbers were left out, messages
+    /// that a server lost may have had them, and somebody who saw one may have begun the new data set, so the gap begins there.
+    /// An empty epoch is not a data set yet: the next one is compared with the one that was read.
     pub fn begin_epoch(&mut self, data: &DataSet) {
         if self.epoch != data.epoch && !data.epoch.is_empty() {
             self.epoch.clone_from(&data.epoch);
             self.begins = data.message_start;
             self.marks.begin_data_set();
+            let read = self.read;
             self.skip_to(data.message_start);
+            if let Some((after, _)) = self.left_out.first().filter(|(after, _)| *after < read)
+                && let Some(Item::Gap(gap)) = self.items.back_mut()
+            {
+                gap.from = gap.from.min(after.next());
+            }
+            self.left_out.clear();
         }
     }
 
@@ -235,7 +245,8 @@ impl Inbox {
         if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
             // Sequence numbers were left out: the messages before them are missing, they are not.
             self.lose(after);
-            self.left_out = (after, MessageSeq(before_first));
+            self.left_out.drain(..(self.left_out.len() + 1).saturating_sub(MAX_LEFT_OUT));
+            self.left_out.push((after, MessageSeq(before_first)));
             self.read = MessageSeq(before_first);
         }
         if before_first > self.read.0 {

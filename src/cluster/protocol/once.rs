@@ -2,7 +2,7 @@
 //!
 //! Not here: named leases (`lease.rs`).
 
-use crate::cluster::ids::{NodeId, Nonce};
+use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Once {
     /// Instead of granting keys, frees those that this request was granted, because their work never began. `granted` says
     /// which ones; a key that is free, or was granted to another request, does not change.
     pub give_back: bool,
-    /// The number of this call, if its process withdraws calls without an answer. Giving back with it is such a withdrawal:
+    /// The place of this call in the order of its node's, if that node withdraws calls without an answer. Giving back with it is such a withdrawal:
     /// for ten minutes, neither that call nor an earlier one with this request id is granted a free key.
     pub attempt: Option<Attempt>,
     /// What the caller knows about the server's clock, so that a jump of that clock ends no key early.
@@ -49,15 +49,15 @@ pub struct ClockSeen {
     pub jumps: Vec<(ServerTime, Duration)>,
 }
 
-/// Distinguishes the calls of one process.
+/// The order of a node's calls: by incarnation, then by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The process.
-    pub process: Nonce,
+    /// The incarnation of the caller.
+    pub incarnation: Incarnation,
     /// Rises with each call of the process. A call that is sent again keeps its number.
     pub number: u64,
-    /// Whether an earlier call with the same request id is under way or being withdrawn: that withdrawal must not take back
-    /// the grants of this call.
+    /// Whether an earlier call with the same request id may be under way or being withdrawn, by this process or an earlier
+    /// one: that withdrawal must not take back the grants of this call.
     pub supersedes: bool,
 }
 

@@ -47,8 +47,8 @@ pub(crate) struct Leases {
     served: Mutex<Option<(ServerId, String, Moment)>>,
     /// The requests of [`Self::run_once`] with calls that are under way or being withdrawn.
     pending: PendingCounts,
-    /// The id of this process in its calls, and the number of calls it has made.
-    calls: (Nonce, AtomicU64),
+    /// The number of calls of [`Self::run_once`].
+    calls: AtomicU64,
     wall: Mutex<Wall>,
 }
 
@@ -70,7 +70,7 @@ impl Drop for Place {
 }
 
 impl Leases {
-    pub(super) fn new(caller: Caller, cleanup: CleanupQueue, background: BackgroundTasks, process: Nonce) -> Arc<Self> {
+    pub(super) fn new(caller: Caller, cleanup: CleanupQueue, background: BackgroundTasks) -> Arc<Self> {
         let (waiters, served, pending) = (Mutex::default(), Mutex::default(), PendingCounts::default());
         Arc::new(Self {
             caller,
@@ -79,7 +79,7 @@ impl Leases {
             background,
             served,
             pending,
-            calls: (process, AtomicU64::new(1)),
+            calls: AtomicU64::new(1),
             wall: Mutex::default(),
         })
     }

@@ -8,7 +8,6 @@
 
 use super::wall::Wall;
 use super::{Leases, lock};
-use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::{Attempt, Call, Instance, Once as Asked, OnceGrant};
 use crate::engine::cleanup::{Cleanup, CleanupQueue, Pending};
 use crate::engine::error::Error;
@@ -24,15 +23,21 @@ struct Doubt<'a> {
     unsure: AtomicBool,
     /// The call without its caller, which is known only once the node is a member.
     asked: Asked,
-    by: Mutex<Option<NodeId>>,
+    by: Mutex<Option<Instance>>,
     pending: Option<Pending>,
 }
 
 impl Doubt<'_> {
     fn call(&self, instance: Instance) -> Asked {
-        *lock(&self.by) = Some(instance.node_id.clone());
+        *lock(&self.by) = Some(instance.clone());
         let seen = lock(self.wall).seen(crate::clock::now());
-        Asked { by: instance.node_id, seen, ..self.asked.clone() }
+        Asked { seen, ..self.asked_by(instance) }
+    }
+
+    fn asked_by(&self, instance: Instance) -> Asked {
+        let Instance { node_id: by, incarnation } = instance;
+        let attempt = self.asked.attempt.clone().map(|attempt| Attempt { incarnation, ..attempt });
+        Asked { by, attempt, ..self.asked.clone() }
     }
 
     fn settle(&mut self) {
@@ -44,7 +49,7 @@ impl Drop for Doubt<'_> {
     fn drop(&mut self) {
         let by = lock(&self.by).take().filter(|_| self.unsure.load(Ordering::Relaxed));
         if let Some(by) = by {
-            let withdrawal = Asked { by, give_back: true, ..self.asked.clone() };
+            let withdrawal = Asked { give_back: true, ..self.asked_by(by) };
             self.cleanup.later(Cleanup::Call(Box::new(Call::Once(Box::new(withdrawal))), self.pending.take()));
         }
     }
@@ -54,15 +59,18 @@ impl Leases {
     /// Grants each key to its first caller.
     pub(crate) async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {
         let OnceRequest { keys, ttl, request_id } = request;
+        // A request that its client named may be one that an earlier process of this node is withdrawing.
+        let named = request_id.is_some();
         let request_id = match request_id {
             Some(text) => text,
             None => nonce()?.to_string(),
         };
-        let (pending, supersedes) = Pending::begin(&self.pending, &request_id);
-        let number = self.calls.1.fetch_add(1, Ordering::Relaxed);
-        let attempt = Some(Attempt { process: self.calls.0.clone(), number, supersedes });
+        let (pending, others) = Pending::begin(&self.pending, &request_id);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         // The caller is filled in for each attempt.
-        let by = self.caller.instance(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?.node_id;
+        let instance = self.caller.instance(crate::clock::now() + crate::engine::store_calls::RETRY_FOR).await?;
+        let Instance { node_id: by, incarnation } = instance;
+        let attempt = Some(Attempt { incarnation, number, supersedes: named || others });
         let mut doubt = Doubt {
             cleanup: &self.cleanup,
             wall: &self.wall,

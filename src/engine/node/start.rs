@@ -154,7 +154,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let caller = Caller { store: Arc::clone(&store), status: status_reader.clone(), node: inputs.downgrade() };
     let (cleanup, cleanups) = CleanupQueue::new();
     let (background, children) = BackgroundTasks::new();
-    let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone(), process);
+    let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone());
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), cleanup, background, start.sync.max_task_bytes);
     let driver = Driver {
         cluster: start.cluster.clone(),

@@ -7,7 +7,9 @@ use super::data::{answered, covers, score};
 use super::leases::{Lease, Waiter};
 use super::state::Step;
 use clawster::cluster::ids::Term;
-use clawster::cluster::protocol::{Acquire, AcquireReply, Acquired, Claim, Identity, Instance, MOST_WAITERS, Refusal, Served};
+use clawster::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Claim, Identity, Instance, MOST_WAITERS, Refusal, Served,
+};
 use clawster::cluster::time::{ServerTime, millis};
 use std::time::Duration;
 

@@ -8,7 +8,10 @@ use super::state::Step;
 use clawster::cluster::event::LostReason;
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::protocol::{Check, Drain, DrainReply, Forget, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Release, Renewal, Renewed, WatchLease, Watched, Withdraw};
+use clawster::cluster::protocol::{
+    Check, Drain, DrainReply, Forget, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Release, Renewal,
+    Renewed, WatchLease, Watched, Withdraw,
+};
 use clawster::cluster::time::millis;
 use clawster::store::Notice;
 use std::time::Duration;

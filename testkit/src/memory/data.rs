@@ -100,8 +100,8 @@ pub(super) struct Data {
     pub(super) message_start: u64,
     /// Behind which the next message gets its number, where the newest may be lost; 0 or lower than the last number where not.
     pub(super) message_lift: u64,
-    /// Between which nothing was numbered the last time.
-    pub(super) left_out: (u64, u64),
+    /// Between which nothing was numbered, the last times in this data set.
+    pub(super) left_out: Vec<(u64, u64)>,
     /// Milliseconds; 0 before the first member.
     pub(super) interval: u64,
     pub(super) ttl: u64,
@@ -157,8 +157,8 @@ pub(super) struct Data {
     pub(super) jumps: Vec<(u64, u64)>,
     /// Tickets and nonces of calls that were given up without an answer, and until when they are refused.
     pub(super) withdrawn: BTreeMap<Nonce, ServerTime>,
-    /// Up to which call of a process a request for such keys is void, and until when that counts.
-    pub(super) void: BTreeMap<(NodeId, String), (Nonce, u64, ServerTime)>,
+    /// Up to which call of an incarnation a request for such keys is void, and until when that counts.
+    pub(super) void: BTreeMap<(NodeId, String), (Incarnation, u64, ServerTime)>,
 }
 
 /// A number of the protocol as a score.

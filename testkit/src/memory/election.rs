@@ -8,7 +8,9 @@ use super::state::Step;
 use clawster::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReason};
 use clawster::cluster::ids::{NodeId, Nonce, Term};
 use clawster::cluster::members::member::{PresenceKind, StoredStatus};
-use clawster::cluster::protocol::{Campaign, CampaignReply, HandOver, HandedOver, Identity, Instance, LeaderRecord, Rule, WatchReply};
+use clawster::cluster::protocol::{
+    Campaign, CampaignReply, HandOver, HandedOver, Identity, Instance, LeaderRecord, Rule, WatchReply,
+};
 use clawster::cluster::settings::{LeaderMode, Promise};
 use clawster::cluster::time::millis;
 use clawster::store::Notice;

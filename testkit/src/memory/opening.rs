@@ -22,8 +22,7 @@ impl Step<'_> {
         let top = known.max(numbers);
         self.settle();
         // Whoever knows a number that was left out has seen a message that is lost.
-        let (from, to) = self.data.left_out;
-        let lost = known.message > from && known.message < to;
+        let lost = self.data.left_out.iter().any(|(from, to)| known.message > *from && known.message < *to);
         if had_data && known.max(numbers) == numbers && !lost {
             return;
         }
@@ -34,7 +33,7 @@ impl Step<'_> {
         self.data.epoch = fresh_epoch.to_string();
         self.data.event_start = self.data.numbers.event;
         self.data.message_start = self.data.numbers.message;
-        self.data.left_out = (0, 0);
+        self.data.left_out.clear();
         self.data.floor = self.data.version;
         // Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data
         // set that began on it just now is no such copy: the caller that began it knew less.

@@ -8,7 +8,10 @@
 use super::data::Data;
 use clawster::cluster::event::ClusterEvent;
 use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
-use clawster::cluster::protocol::{Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, Left, PushSettings, Register, Reply, Resign, ServerId, SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader};
+use clawster::cluster::protocol::{
+    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, Left, PushSettings, Register, Reply, Resign, ServerId,
+    SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
+};
 use clawster::cluster::time::ServerTime;
 use clawster::store::Notice;
 use std::collections::{BTreeMap, BTreeSet};

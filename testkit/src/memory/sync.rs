@@ -21,6 +21,9 @@ const TRIMMED: usize = 64;
 /// About how many bytes a run has.
 const RUN: u64 = 65_536;
 
+/// How many times that numbers were left out are remembered.
+const LIFTS: usize = 17;
+
 /// What an entry counts besides its body.
 const ENTRY: u64 = 64;
 
@@ -60,7 +63,9 @@ impl Step<'_> {
         // The first message after skipped numbers says so: a reader up to there has missed nothing.
         let mut after = (last > before).then_some(MessageSeq(before));
         if after.is_some() {
-            self.data.left_out = (before, last);
+            let old = (self.data.left_out.len() + 1).saturating_sub(LIFTS);
+            self.data.left_out.drain(..old);
+            self.data.left_out.push((before, last));
         }
         let mut written = Vec::new();
         for entry in publish.entries.iter().filter(|entry| entry.count > 0) {
@@ -81,7 +86,7 @@ impl Step<'_> {
         self.data.numbers.message = last;
         self.data.producers.insert(publish.producer.clone(), (mark, last));
         self.note_runs(&publish.producer, &written);
-        let start = self.data.message_start.max(self.data.left_out.1);
+        let start = self.data.message_start.max(self.data.left_out.last().map_or(0, |(_, to)| *to));
         let all_but = |count: u64| last.checked_sub(count).filter(|floor| *floor > start);
         if let Some(floor) = all_but(publish.keep)
             && let Some((_, needed)) = self.slowest()

@@ -10,7 +10,11 @@ use super::state::Step;
 use super::task_data::{How, Lane, Stored, TASK_BYTES};
 use clawster::cluster::ids::{NodeId, TaskToken};
 use clawster::cluster::members::member::{Metadata, StoredStatus};
-use clawster::cluster::protocol::{CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Instance, ListTasks, NewTask, RedriveTask, SettleReply, SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply, Verdict, WithdrawClaim};
+use clawster::cluster::protocol::{
+    CancelTask, ClaimReply, ClaimedTask, GetTask, Identity, Instance, ListTasks, NewTask, RedriveTask, SettleReply,
+    SettleTasks, Settled, Settlement, SubmitReply, SubmitTasks, Submitted, TaskCall, TaskChange, TaskClaim, TaskReply,
+    Verdict, WithdrawClaim,
+};
 use clawster::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use clawster::cluster::time::millis;
 

@@ -10,7 +10,7 @@ use super::sorted::Sorted;
 use super::state::Step;
 use clawster::cluster::event::{ClusterFact, LeftReason};
 use clawster::cluster::ids::{NodeId, Nonce, TaskToken};
-use clawster::cluster::protocol::{Instance};
+use clawster::cluster::protocol::Instance;
 use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState, backoff};
 use clawster::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -65,8 +65,9 @@ impl Step<'_> {
     pub(super) fn void(&mut self, once: &Once) -> bool {
         let Some(attempt) = &once.attempt else { return false };
         let request = (once.by.clone(), once.request_id.clone());
-        let known = self.data.void.get(&request).filter(|(of, _, until)| *of == attempt.process && self.now < *until);
-        let upto = known.map(|(_, upto, _)| *upto);
+        let known =
+            self.data.void.get(&request).filter(|(of, _, until)| *of >= attempt.incarnation && self.now < *until);
+        let upto = known.map(|(of, upto, _)| if *of == attempt.incarnation { *upto } else { u64::MAX });
         let reach = if once.give_back {
             Some(attempt.number)
         } else {
@@ -74,7 +75,7 @@ impl Step<'_> {
         };
         if let Some(reach) = reach.filter(|reach| upto.is_none_or(|upto| *reach > upto)) {
             let until = self.mark_ends();
-            self.data.void.insert(request, (attempt.process.clone(), reach, until));
+            self.data.void.insert(request, (attempt.incarnation, reach, until));
         }
         upto.is_some_and(|upto| upto >= attempt.number)
     }

@@ -156,7 +156,10 @@ impl Holder {
             (LeaseCall::Watch { .. }, LeaseReply::Watched(Watched { now: at, record, .. })) => {
                 self.watched(now, at, record, &server);
             }
-            (LeaseCall::Renew(Renew { owner, grace: stated, .. }), LeaseReply::Renewed(Renewal { outcome, grace, .. })) => {
+            (
+                LeaseCall::Renew(Renew { owner, grace: stated, .. }),
+                LeaseReply::Renewed(Renewal { outcome, grace, .. }),
+            ) => {
                 self.renewed(now, sent, (owner.presence, stated), outcome, server);
                 self.learn(now, grace.unwrap_or(self.terms.grace));
             }

@@ -14,7 +14,9 @@ use super::state::{Holder, Phase, Then, Waiting};
 use super::{Effect, End, News, Wait};
 use crate::cluster::ids::{NodeId, Nonce};
 use crate::cluster::lease::observation::{Claimable, HolderObservation};
-use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId, WatchLease};
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId, WatchLease,
+};
 use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 

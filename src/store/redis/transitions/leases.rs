@@ -177,7 +177,7 @@ impl Scripted for Once {
         arguments.put("request_id", &self.request_id);
         arguments.put("ttl", &self.ttl);
         arguments.put("give_back", &self.give_back);
-        arguments.put("process", &attempt.map(|attempt| attempt.process.as_str()));
+        arguments.put("incarnation", &attempt.map(|attempt| attempt.incarnation));
         arguments.put("attempt", &attempt.map_or(0, |attempt| attempt.number));
         arguments.put("supersedes", &attempt.is_some_and(|attempt| attempt.supersedes));
         arguments.put("expected_time", &self.seen.as_ref().map(|seen| seen.expected.0));

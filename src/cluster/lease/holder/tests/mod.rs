@@ -4,7 +4,9 @@ mod waiting;
 
 use super::*;
 use crate::cluster::ids::Incarnation;
-use crate::cluster::protocol::{Acquire, AcquireReply, Acquired, LeaseRecord, Owner, Refusal, Release, Renew, Renewal, Renewed, Watched};
+use crate::cluster::protocol::{
+    Acquire, AcquireReply, Acquired, LeaseRecord, Owner, Refusal, Release, Renew, Renewal, Renewed, Watched,
+};
 use crate::cluster::time::ServerTime;
 
 const TTL: Duration = Duration::from_secs(30);

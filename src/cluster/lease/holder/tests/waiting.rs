@@ -1,7 +1,7 @@
 //! Waiting in line, claiming, and giving up.
 
 use super::*;
-use crate::cluster::protocol::{Claim};
+use crate::cluster::protocol::Claim;
 
 #[test]
 fn the_first_in_line_claims_what_a_dead_process_held_after_the_grace() {

@@ -1,23 +1,24 @@
 -- once: grants each key to one caller until its time has passed, or frees what one request was granted.
 --
 -- KEYS behind the fixed ones: once:<key> for each key
--- ARGV: node id, request id or '', ttl (ms), give back: 1|0, process of the caller or '', number of this call among those of
---   that process, supersedes earlier calls with this request id: 1|0, what this server's clock should show by the caller's own or '',
+-- ARGV: node id, request id or '', ttl (ms), give back: 1|0, incarnation of the caller or '' (it withdraws nothing), number of this call among those of
+--   its process, supersedes earlier calls with this request id: 1|0, what this server's clock should show by the caller's own or '',
 --   jumps forward of it that the caller saw: "<first time after it>:<ms> ..."
 -- Returns: [now, [for each key: '' (granted now, or given back now), or "<granted before (1|0)> <node id> <at, server time>"]]
 -- Atomic, because a key must be read in the moment in which it was found taken. A request that comes again, by the same
 -- node with the same request id, is granted again. Giving back frees a key only if this very request was granted it; a free
 -- key is answered as another's.
--- Giving back with a process withdraws a call that its caller gave up without an answer. It may arrive before the withdrawal or
--- behind it, so the mark says up to which number calls of this request are void: they are granted no free key, and their withdrawals
--- free none. A call that supersedes earlier ones marks all before itself, so that what it is granted stays.
+-- Giving back with an incarnation withdraws a call that its caller gave up without an answer. It may arrive before the withdrawal or
+-- behind it, so the mark says up to which incarnation and number calls of this request are void: they are granted no free key, and
+-- their withdrawals free none. A call that supersedes earlier ones marks all before itself, so that what it is granted stays. Versions
+-- before have a random name in place of the incarnation: their marks concern only calls under that name.
 --
 -- A key holds for its time as it really passes. The server's clock may jump forward, and what it knows of time is that clock alone: so
 -- a key is kept for up to two hours longer than its time, with its time in it, and callers with a clock of their own tell of jumps, which
 -- `meta.jumps` remembers for all. Without such a caller (a cluster that was off, a command without a node) this clock counts. Keys
 -- of the version before hold no time: they are over when they are gone.
 local id, request, ttl, back = ARGV.node_id, ARGV.request_id, ARGV.ttl, ARGV.give_back == '1'
-local process, this, supersedes = ARGV.process, tonumber(ARGV.attempt), ARGV.supersedes == '1'
+local incarnation, this, supersedes = ARGV.incarnation, tonumber(ARGV.attempt), ARGV.supersedes == '1'
 local value = id .. ' ' .. int(now) .. ' ' .. request .. '\30' .. ttl
 local kept = int(ttl + math.min(ttl, 7200000))
 local JUMP, AGAIN = 15000, 60000
@@ -67,15 +68,19 @@ local function is_over(since, lasts)
 end
 
 local void = false
-if process ~= '' then
+if incarnation ~= '' then
   local mark = withdrawn_key(id .. ' ' .. request)
   local of, upto = string.match(try('GET', mark) or '', '^(%S+) (%d+)$')
-  upto = of == process and tonumber(upto) or -1
+  if of ~= incarnation then
+    local later = of and string.match(of, '^%d+$') and #of <= 16 and tonumber(of) > tonumber(incarnation)
+    upto = later and math.huge or -1
+  end
+  upto = tonumber(upto)
   void = upto >= this
   local reach = back and this or supersedes and this - 1 or -1
   if reach > upto then
     make_way()
-    call('SET', mark, process .. ' ' .. int(reach), 'PX', WITHDRAWN_FOR)
+    call('SET', mark, incarnation .. ' ' .. int(reach), 'PX', WITHDRAWN_FOR)
   end
 end
 local answers = {}

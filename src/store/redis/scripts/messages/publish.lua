@@ -67,6 +67,12 @@ local written = {}
 local after = {}
 if last > meta.message_seq then
   after = { 'l', int(meta.message_seq) }
+  if meta.lift_to > 0 then
+    -- Whoever knows one of those numbers may come only after several changes of the server process.
+    local lifts = (try('HGET', META, 'lifts') or '') .. ' ' .. int(meta.lift_from) .. '-' .. int(meta.lift_to)
+    local _, count = string.gsub(lifts, '%d+%-%d+', '')
+    call('HSET', META, 'lifts', count > 16 and string.gsub(lifts, '^ *%S+', '') or lifts)
+  end
   call('HMSET', META, 'lift_from', int(meta.message_seq), 'lift_to', int(last))
   meta.lift_to = last
 end

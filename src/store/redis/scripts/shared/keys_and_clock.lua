@@ -5,7 +5,7 @@
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
 --                        the data set began), longest (TTL that a presence was granted, ms), message_lift (behind which the next message
 --                        gets its number, where the newest may be lost: 0 or lower than message_seq where not), lift_from and lift_to (between
---                        which nothing was numbered the last time), noted and doubt (see shared/settled.lua),
+--                        which nothing was numbered the last time), lifts ("<from>-<to> ...": the 16 times before that in this data set), noted and doubt (see shared/settled.lua),
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what members/repair.lua
 --                        and tasks/repair.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
@@ -38,7 +38,7 @@
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see leases/once.lua)
 --   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see leases/withdraw.lua)
---   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of leases/once.lua that was
+--   withdrawn:<node id> <request id>    string   "<incarnation> <number>" of the last call of leases/once.lua that was
 --   task:<id>         hash    a task (see tasks/shared.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks/shared.lua)
 --   task_bytes        hash    task id -> bytes that it takes; their sum is meta.task_bytes (see tasks/shared.lua)
@@ -191,11 +191,24 @@ local function settle()
   call('HSET', META, 'run_id', meta.run_id)
 end
 
+-- Whether a message's number was left out in this data set: whoever knows it has seen a message that is lost.
+local function was_left_out(seq)
+  if meta.lift_to == 0 or seq > meta.lift_from then
+    return seq < meta.lift_to
+  end
+  local lifts = redis.pcall('HGET', META, 'lifts')
+  for from, to in string.gmatch(type(lifts) == 'string' and lifts or '', '(%d+)-(%d+)') do
+    if seq > tonumber(from) and seq < tonumber(to) then
+      return true
+    end
+  end
+  return false
+end
+
 local function open(known_token, known_event, known_message, fresh_epoch)
   load_meta()
   local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
-  -- Whoever knows a number that was left out has seen a message that is lost.
-  local lost = message_seq > meta.lift_from and message_seq < meta.lift_to
+  local lost = was_left_out(message_seq)
   local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq or lost
   local had_data = meta.epoch ~= ''
   local tops = { token = math.max(token, meta.token), event_seq = math.max(event_seq, meta.event_seq),
@@ -217,7 +230,7 @@ local function open(known_token, known_event, known_message, fresh_epoch)
   call('HMSET', META, 'epoch', meta.epoch, 'token', int(meta.token), 'event_seq', int(meta.event_seq), 'message_seq',
     int(meta.message_seq), 'event_start', int(meta.event_start), 'message_start', int(meta.message_start), 'floor',
     int(meta.floor), 'last_tick', int(now), 'skew', int(meta.skew), 'doubt', meta.doubt,
-    'lift_from', 0, 'lift_to', 0)
+    'lift_from', 0, 'lift_to', 0, 'lifts', '')
   if meta.doubt ~= '' and redis.pcall('HEXISTS', LEADER, 'run_id') == 1 then
     call('HSET', LEADER, 'run_id', '')
   end

@@ -7,6 +7,8 @@
 
 use crate::cli::Environment;
 use crate::logging::is_unsafe;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -209,11 +211,17 @@ pub(super) fn escape_json(json: &str) -> String {
     out
 }
 
+/// A time on the Redis server's clock, in UTC; the epoch if the number is out of range.
+#[must_use]
+pub(super) fn utc(at_ms: u64) -> Zoned {
+    let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.unwrap_or_default().to_zoned(TimeZone::UTC)
+}
+
 /// A time on the Redis server's clock as `HH:MM:SS.mmm` in UTC.
 #[must_use]
 pub(super) fn time_of_day(at_ms: u64) -> String {
-    let (seconds, millis) = (at_ms / 1_000 % 86_400, at_ms % 1_000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    utc(at_ms).strftime("%H:%M:%S%.3f").to_string()
 }
 
 #[cfg(test)]

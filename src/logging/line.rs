@@ -4,7 +4,7 @@
 //!
 //! Not here: the source of lines (`collect.rs`), their destination (`queue.rs`).
 
-use crate::config::is_unsafe;
+use crate::config::{escape, escape_json_lines, is_unsafe};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -32,7 +32,7 @@ pub(super) struct Context {
 }
 
 /// The fields of an event or a span.
-pub(super) type Said = Vec<(&'static str, Value)>;
+pub(super) type FieldValues = Vec<(&'static str, Value)>;
 
 /// The parts of a log line.
 #[derive(Debug, Clone)]
@@ -41,9 +41,9 @@ pub(super) struct Line {
     pub(super) level: Level,
     pub(super) target: &'static str,
     pub(super) message: String,
-    pub(super) fields: Said,
+    pub(super) fields: FieldValues,
     /// The enclosing spans with their fields, innermost first.
-    pub(super) spans: Vec<(&'static str, Said)>,
+    pub(super) spans: Vec<(&'static str, FieldValues)>,
 }
 
 impl Line {
@@ -71,7 +71,7 @@ impl Line {
     /// Message and fields, then the fields of the enclosing spans; of fields with the same name only the innermost.
     pub(super) fn body(&self) -> String {
         let mut out = escape(&self.message);
-        let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, said)| said)).collect();
+        let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, fields)| fields)).collect();
         for (at, (name, value)) in all.iter().enumerate() {
             if all.iter().take(at).any(|(before, _)| before == name) {
                 continue;
@@ -113,29 +113,17 @@ impl Line {
             object.insert("fields".into(), Value::Object(fields.collect()));
         }
         if !self.spans.is_empty() {
-            let span = |(name, said): &(&'static str, Said)| {
-                let fields = said.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let span = |(name, fields): &(&'static str, FieldValues)| {
+                let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
                 Value::Object(std::iter::once(("span".to_owned(), Value::from(*name))).chain(fields).collect())
             };
             object.insert("spans".into(), self.spans.iter().map(span).collect());
         }
-        // serde_json escapes only the first 32 characters; other unsafe characters can occur only inside strings.
-        let mut out = String::new();
-        for c in Value::Object(object).to_string().chars() {
-            let _ = if is_unsafe(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
-        }
+        // serde_json escapes only the first 32 characters.
+        let mut out = escape_json_lines(&Value::Object(object).to_string());
         out.push('\n');
         out
     }
-}
-
-/// The text with unsafe characters escaped.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 fn is_plain(text: &str) -> bool {

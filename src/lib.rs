@@ -3,13 +3,13 @@
 //! The modules in reading order; each may use only those above it:
 //!
 //! - [`cluster`]: the rules, pure: no I/O, no clock, no randomness.
-//! - [`store`]: the cluster's shared state, in domain verbs, on Redis or in memory.
+//! - [`store`]: the cluster's shared state, in domain verbs, on Redis.
 //! - [`engine`]: a running node: timers, connections, the outbox.
 //! - [`rpc`]: JSON-RPC over stdio and a unix socket.
 //! - [`cli`]: the commands.
 //!
 //! Independent of them are [`config`], [`embedded`] (a private Redis server), [`guard`] (a command with limits) and [`logging`], which
-//! know nothing about clusters, and [`clock`], the only module that reads clocks.
+//! know nothing about clusters, [`clock`], the only module that reads clocks, and [`signals`].
 
 pub mod cli;
 pub mod clock;
@@ -22,4 +22,5 @@ pub mod fuzz;
 pub mod guard;
 pub mod logging;
 pub mod rpc;
+pub mod signals;
 pub mod store;

@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// All schema documents, by their path below `schemas/`.
 fn all() -> Vec<(String, Value)> {
-    let mut documents = crate::rpc::schema::documents();
+    let mut documents = crate::rpc::documents::documents();
     documents.push(("config.schema.json".to_owned(), crate::config::schema::config_schema()));
     documents.push(("secrets.schema.json".to_owned(), crate::config::schema::secrets_schema()));
     documents.sort_by(|a, b| a.0.cmp(&b.0));

@@ -5,6 +5,7 @@
 use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
+use super::signals::interrupted;
 use super::work::Progress;
 use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::rpc::client::Client;
@@ -35,8 +36,8 @@ pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: 
             progress.show(&format!("draining {}: {}", drained.node_id, left(&drained)));
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_POLL) => {}
-                signal = tokio::signal::ctrl_c() => {
-                    signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")))?;
+                asked = interrupted() => {
+                    asked?;
                     progress.clear();
                     let text = format!("interrupted; {} keeps draining: {}", drained.node_id, left(&drained));
                     return Err(Failure::Failed(text));

@@ -8,6 +8,7 @@
 use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
+use super::signals::interrupted;
 use super::terminal::{Output, Tint, clean, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::clock;
@@ -53,9 +54,7 @@ pub(super) async fn run(session: &mut Session<'_>, request: EventFilter, form: F
         let next = if request.follow {
             tokio::select! {
                 next = feed.recv() => next,
-                signal = tokio::signal::ctrl_c() => {
-                    return signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")));
-                }
+                asked = interrupted() => return asked,
             }
         } else {
             match tokio::time::timeout(timeout, feed.recv()).await {

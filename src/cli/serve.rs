@@ -9,7 +9,7 @@
 
 use super::outcome::{Failure, Outcome};
 use super::settle::{SettledRedis, refuse_eviction, settle_redis};
-use super::signals::Signals;
+use super::signals;
 use super::{Session, settings};
 use crate::cli::node_access::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::embedded::Seek;
 use crate::logging;
 use crate::rpc::connection::Ended;
 use crate::rpc::stdio::serve_stdio;
+use crate::signals::Signals;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -34,7 +35,7 @@ const INPUT_ALREADY_ENDED: Duration = Duration::from_millis(300);
 /// # Errors
 /// See [`Failure`]: an invalid configuration, no private Redis, a Redis that may evict data. An unreachable Redis is not an error.
 pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
-    let mut signals = Signals::listen()?;
+    let mut signals = signals::ending()?;
     let (mut config, log) = prepare(session, "serve")?;
     let seek = settings::seek(&config, session.environment);
     let began = clock::now();
@@ -73,7 +74,7 @@ pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mu
     let hurried = hurried || {
         tokio::select! {
             () = release(Arc::clone(&server)) => false,
-            () = signals.next() => true,
+            _ = signals.next() => true,
         }
     };
     // Dropping it normally would wait for the server to stop.
@@ -95,7 +96,7 @@ async fn settle_unless_asked_to_end(
     tokio::pin!(settling);
     tokio::select! {
         settled = &mut settling => return Ok((settled?, true)),
-        () = signals.next() => tracing::info!("received a signal; stopping the node"),
+        _ = signals.next() => tracing::info!("received a signal; stopping the node"),
     }
     // A server that is being started must be stopped, too.
     tokio::select! {
@@ -103,7 +104,7 @@ async fn settle_unless_asked_to_end(
             Ok(settled) => Ok((settled?, false)),
             Err(_) => Ok((SettledRedis::default(), false)),
         },
-        () = signals.next() => Err(Failure::Said(130)),
+        _ = signals.next() => Err(Failure::Said(130)),
     }
 }
 
@@ -115,7 +116,7 @@ async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -
     host.spawn(async move { serve_stdio(&module, &limits, stopped).await });
     let (mut broken, served) = (false, clock::now());
     tokio::select! {
-        () = signals.next() => tracing::info!("received a signal; stopping the node"),
+        _ = signals.next() => tracing::info!("received a signal; stopping the node"),
         () = own.broken() => broken = true,
         why = host_gone(&mut host, stay) => tracing::info!("{why}; stopping the node"),
     }
@@ -127,7 +128,7 @@ async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -
             false => Ok(()),
             true => Err(Failure::Failed("a part of the node failed; check the log, then start the node again".to_owned())),
         },
-        () = signals.next() => Err(Failure::Said(130)),
+        _ = signals.next() => Err(Failure::Said(130)),
     }
 }
 

@@ -1,33 +1,30 @@
-//! The signals that end a process of clawster: SIGTERM and SIGINT.
+//! The signals that end a command.
 //!
-//! 1. A signal that arrives while nothing waits for it is not lost.
-//!
-//! Not here: the reaction (`serve.rs`, `mcp/`).
+//! Not here: the reaction (`serve.rs`, `mcp/`, `work/`).
 
-use super::outcome::Failure;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use super::outcome::{Failure, Outcome};
+use crate::signals::{INTERRUPT, Signals, TERMINATE};
 
-/// A listener for both signals.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// Starts to listen for SIGTERM and SIGINT.
+///
+/// # Errors
+/// See [`listen`].
+pub(super) fn ending() -> Result<Signals, Failure> {
+    listen([TERMINATE, INTERRUPT])
 }
 
-impl Signals {
-    /// Starts to listen.
-    ///
-    /// # Errors
-    /// [`Failure::Failed`] when the system refuses to install a handler.
-    pub(super) fn listen() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")));
-        Ok(Self { terminate: on(SignalKind::terminate())?, interrupt: on(SignalKind::interrupt())? })
-    }
+/// Starts to listen for signals.
+///
+/// # Errors
+/// [`Failure::Failed`] when the system refuses to install a handler.
+pub(super) fn listen(numbers: impl IntoIterator<Item = i32>) -> Result<Signals, Failure> {
+    Signals::listen(numbers).map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))
+}
 
-    /// Waits for the next signal.
-    pub(super) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+/// Waits for Ctrl-C.
+///
+/// # Errors
+/// [`Failure::Failed`] when the system refuses to install a handler.
+pub(super) async fn interrupted() -> Outcome {
+    tokio::signal::ctrl_c().await.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")))
 }

@@ -8,6 +8,7 @@
 
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
+use super::signals::interrupted;
 use super::state::print_status;
 use super::terminal::{Output, Tint, time_of_day};
 use super::{Session, settings};
@@ -36,9 +37,7 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
     loop {
         let came = tokio::select! {
             came = news.recv() => came,
-            signal = tokio::signal::ctrl_c() => {
-                return signal.map_err(|error| Failure::Failed(format!("cannot wait for Ctrl-C: {error}")));
-            }
+            asked = interrupted() => return asked,
         };
         let state = match came {
             None => return Err(Failure::Failed("internal error: the task that follows the cluster ended".to_owned())),

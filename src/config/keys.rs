@@ -82,7 +82,7 @@ pub(super) struct NodeKeys {
     /// How often a failed heartbeat is retried.
     #[schemars(range(min = 0, max = 100))]
     pub(super) retry_count: u32,
-    /// Seconds between two attempts of a heartbeat.
+    /// Seconds between two attempts of a heartbeat, at most one heartbeat interval.
     #[schemars(range(min = 0.0, max = 3600.0))]
     pub(super) retry_delay: f64,
 }

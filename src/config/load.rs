@@ -9,6 +9,7 @@ use super::problem::{Findings, Problems};
 use super::schema::{Index, is_secret};
 use super::settings::Config;
 use super::sources::{self, Sources};
+use super::validate::UriCheck;
 use super::{check, environment, legacy, redis, validate};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -42,9 +43,6 @@ pub struct EffectiveValue {
     /// `default`, a file's path, or `environment NAME`.
     pub source: String,
 }
-
-/// Checks a connection string. The error continues a sentence that begins with the key, and quotes nothing of the string.
-pub type UriCheck = fn(&str) -> Result<(), String>;
 
 /// Loads the configuration; of `mongodb.uri` only the scheme is checked.
 ///

@@ -27,7 +27,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use environment::NAMES as VARIABLES;
-pub use load::{EffectiveValue, Loaded, UriCheck, load, load_with};
+pub use load::{EffectiveValue, Loaded, load, load_with};
 pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
 pub(crate) use problem::{escape, escape_json_lines};
@@ -36,3 +36,4 @@ pub use settings::{
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;
+pub use validate::UriCheck;

@@ -8,7 +8,6 @@
 use super::check::may_be_shown;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
-use super::load::UriCheck;
 use super::plaintext;
 use super::problem::Findings;
 use super::redis::{SOCKET, check_host, contradiction};
@@ -32,6 +31,9 @@ const GRACE: &str = "leader.presence_grace";
 /// Keys without effect in mode `embedded`.
 const WITHOUT_EFFECT: [&str; 7] =
     ["redis.url", "redis.host", "redis.port", "redis.db", "redis.username", "redis.password", "redis.tls"];
+
+/// Checks a connection string. The error continues a sentence that begins with the key, and quotes nothing of the string.
+pub type UriCheck = fn(&str) -> Result<(), String>;
 
 /// Settings that do not come from the files' keys.
 #[derive(Debug)]

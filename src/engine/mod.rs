@@ -22,6 +22,7 @@ pub mod messages;
 pub mod metrics;
 pub mod node;
 pub mod oneshot;
+pub(crate) mod presence;
 pub(crate) mod random;
 mod refusals;
 pub mod state_dir;

@@ -1,16 +1,22 @@
-//! Random nonces: the one place where the engine asks the system for random bytes.
-//!
-//! Not here: random node ids (`state_dir`, whose caller passes the source).
+//! Random numbers: the one place that asks the system for random bytes.
 
 use crate::cluster::ids::Nonce;
 use std::io;
 
+/// Random bytes.
+///
+/// # Errors
+/// [`io::Error`] when the system provides none.
+pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
 /// A new random nonce.
 ///
 /// # Errors
-/// [`io::Error`] when the system provides no random bytes.
+/// As [`bytes`].
 pub(crate) fn nonce() -> io::Result<Nonce> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(Nonce::from_bytes(bytes))
+    bytes().map(Nonce::from_bytes)
 }

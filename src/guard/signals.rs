@@ -4,22 +4,18 @@
 //!
 //! Not here: the reaction to a signal (`guardian.rs`, `crate::cli`).
 
+use crate::signals::{self, CONTINUE, HANGUP, INTERRUPT, QUIT, TERMINATE};
 use std::io;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
-/// The signals that are forwarded: SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM.
-const PASSED_ON: [i32; 6] = [1, 2, 3, 10, 12, 15];
-/// SIGCONT: this process was continued, perhaps in the foreground.
-const CONTINUED: i32 = 18;
+/// The signals that are forwarded; 10 and 12 are SIGUSR1 and SIGUSR2.
+const PASSED_ON: [i32; 6] = [HANGUP, INTERRUPT, QUIT, 10, 12, TERMINATE];
 
 /// A signal that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
     /// A signal to forward to the command.
     Signal(i32),
-    /// This process was continued.
+    /// This process was continued, perhaps in the foreground.
     Continued,
 }
 
@@ -27,16 +23,13 @@ impl Forwarded {
     /// Whether the signal asks the command to end.
     #[must_use]
     pub fn ends(self) -> bool {
-        matches!(self, Self::Signal(1 | 2 | 3 | 15))
+        matches!(self, Self::Signal(HANGUP | INTERRUPT | QUIT | TERMINATE))
     }
 }
 
 /// A listener for signals.
 #[derive(Debug)]
-pub struct Signals {
-    arrived: mpsc::Receiver<Forwarded>,
-    _tasks: JoinSet<()>,
-}
+pub struct Signals(signals::Signals);
 
 impl Signals {
     /// Installs the handlers. Must be called within a tokio runtime.
@@ -44,33 +37,16 @@ impl Signals {
     /// # Errors
     /// When a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        let (sender, arrived) = mpsc::channel(16);
-        let mut tasks = JoinSet::new();
         let ignored = ignored();
-        for number in PASSED_ON.into_iter().chain([CONTINUED]) {
-            if ignored & (1 << (number - 1)) != 0 {
-                continue;
-            }
-            let mut incoming = signal(SignalKind::from_raw(number))?;
-            let sender = sender.clone();
-            let what = if number == CONTINUED { Forwarded::Continued } else { Forwarded::Signal(number) };
-            tasks.spawn(async move {
-                while incoming.recv().await.is_some() {
-                    if sender.send(what).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        Ok(Self { arrived, _tasks: tasks })
+        let counts = |number: &i32| ignored & (1 << (number - 1)) == 0;
+        signals::Signals::listen(PASSED_ON.into_iter().chain([CONTINUE]).filter(counts)).map(Self)
     }
 
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Forwarded {
-        match self.arrived.recv().await {
-            Some(what) => what,
-            // All signals are ignored in this process.
-            None => std::future::pending().await,
+        match self.0.next().await {
+            CONTINUE => Forwarded::Continued,
+            number => Forwarded::Signal(number),
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Not here: the format of a line (`line.rs`), its destination (`queue.rs`).
 
 use super::flood::Flood;
-use super::line::{Line, FieldValues};
+use super::line::{FieldValues, Line};
 use super::queue::Sender;
 use crate::clock;
 use crate::cluster::time::Moment;
@@ -40,7 +40,13 @@ struct Known {
 }
 
 impl Collect {
-    fn send(&self, metadata: &Metadata<'static>, message: String, fields: FieldValues, spans: Vec<(&'static str, FieldValues)>) {
+    fn send(
+        &self,
+        metadata: &Metadata<'static>,
+        message: String,
+        fields: FieldValues,
+        spans: Vec<(&'static str, FieldValues)>,
+    ) {
         let (level, target) = (*metadata.level(), metadata.target());
         let line = Line { at: clock::wall(), level, target, message, fields, spans };
         for line in self.flood.pass(metadata.callsite(), line) {

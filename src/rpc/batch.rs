@@ -12,8 +12,9 @@
 
 use super::budget::Held;
 use super::errors::{ErrorKind, RpcError};
-use super::module::{AfterWrite, Module, Outcome};
-use super::request::{Incoming, Item, null};
+use super::module::Module;
+use super::outgoing::{Outcome, Outgoing};
+use super::request::{Incoming, Item};
 use super::subscription::Session;
 use futures_util::{StreamExt, stream};
 use serde_json::value::RawValue;
@@ -27,27 +28,6 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 16 << 20;
 const FRAME_BYTES: usize = r#",{"jsonrpc":"2.0","id":,"#.len();
 /// The maximum number of requests of one batch that run at a time.
 const BATCH_PARALLEL: usize = 128;
-
-/// A line on its way to the client.
-pub(crate) struct Outgoing {
-    /// The JSON text, without a line end.
-    pub(crate) text: String,
-    /// The actions to run once the line is written.
-    pub(crate) after: Vec<AfterWrite>,
-    /// The line's share of [`super::connection::UNWRITTEN_BYTES`].
-    pub(crate) held: Vec<Held>,
-}
-
-impl Outgoing {
-    fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), after: Vec::new(), held: Vec::new() }
-    }
-
-    /// An error answer without an id.
-    pub(crate) fn refusal(error: RpcError) -> Self {
-        Self::new(&Outcome::error(error).under(&null()))
-    }
-}
 
 /// Runs the requests of a line; `None`: there is nothing to answer.
 pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: Incoming) -> Option<Outgoing> {
@@ -168,6 +148,7 @@ fn push(session: &Session, line: &mut Outgoing, answered: Answered) {
 mod tests {
     use super::*;
     use crate::rpc::budget::Budget;
+    use crate::rpc::request::null;
     use tokio::sync::mpsc;
 
     #[test]

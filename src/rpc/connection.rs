@@ -14,11 +14,12 @@
 //!
 //! Not here: where clients come from (`stdio.rs`, `socket.rs`).
 
-use super::batch::{self, Outgoing};
+use super::batch;
 use super::budget::Budget;
 use super::errors::{ErrorKind, RpcError};
 use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink, push_line};
-use super::module::{AfterWrite, Module};
+use super::module::Module;
+use super::outgoing::{AfterWrite, Outgoing};
 use super::request::{self, Incoming};
 use super::subscription::Session;
 use std::sync::Arc;

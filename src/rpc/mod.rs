@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`framing`] reads and writes lines, `request` parses them, [`module`] runs one request, `batch`
 //! answers a line, `budget` bounds the memory, [`connection`] serves a client; [`stdio`] and [`socket`] accept clients.
-//! `methods` has one file per method, [`wire`] the types on the wire, [`errors`] the codes, `subscription` the delivery of
-//! events. [`schema`] and [`openrpc`] describe all of it, [`client`] is the other side, [`mcp`] serves hosts of that
+//! `method` says what a method is, `methods` has one file per method, [`wire`] the types on the wire, [`errors`] the codes,
+//! `subscription` the delivery of events. [`documents`] and [`openrpc`] describe all of it, [`client`] is the other side, [`mcp`] serves hosts of that
 //! protocol, [`http`] serves metrics and probes.
 //!
 //! 1. No input makes this layer panic, block others or use unbounded memory.
@@ -13,18 +13,22 @@ mod batch;
 mod budget;
 pub mod client;
 pub mod connection;
+pub mod context;
+pub mod documents;
 pub mod errors;
 pub mod framing;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 pub mod http;
 pub mod mcp;
+mod method;
 mod methods;
 pub mod module;
 pub mod openrpc;
+mod outgoing;
 mod params;
 mod request;
-pub mod schema;
+mod schema;
 pub mod socket;
 pub mod stdio;
 mod subscription;

@@ -6,7 +6,6 @@
 
 use super::errors::{ERROR_KINDS, ErrorKind};
 use super::methods::{self, Spec};
-use super::schema::event_schema;
 use super::wire::event::EVENTS;
 use serde_json::{Value, json};
 
@@ -30,7 +29,7 @@ pub fn document(version: &str) -> Value {
                         "required": true,
                         "schema": { "type": "integer", "minimum": 0 },
                     },
-                    { "name": "result", "description": "The event", "required": true, "schema": event_schema(spec) },
+                    { "name": "result", "description": "The event", "required": true, "schema": spec.schema() },
                 ],
             })
         })

@@ -8,11 +8,11 @@
 //!
 //! Not here: serving a client (`connection.rs`), the path of the socket (`crate::engine`, `crate::cli`).
 
-use super::batch::Outgoing;
 use super::connection::{Limits, report, serve};
 use super::errors::RpcError;
 use super::framing::{LineSink, WriterSink};
 use super::module::Module;
+use super::outgoing::Outgoing;
 use std::fs::{File, Permissions, TryLockError};
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};

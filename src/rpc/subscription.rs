@@ -8,10 +8,10 @@
 //!
 //! Not here: feeds and gaps (`crate::engine`), the types of events (`wire/event.rs`).
 
-use super::batch::Outgoing;
 use super::budget::Budget;
+use super::context::Context;
 use super::errors::{ErrorKind, RpcError, shown};
-use super::module::Context;
+use super::outgoing::Outgoing;
 use super::wire::event::{self, AnyEvent, EVENTS};
 use crate::cluster::event::{ClusterFact, Event};
 use crate::cluster::ids::NodeId;

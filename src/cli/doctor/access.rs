@@ -4,8 +4,7 @@
 //!    error that Redis reports only after it has checked the permission.
 //! 2. The probes use keys and channels with the cluster's prefix, for which the permission is needed.
 
-use super::Check;
-use super::server::text;
+use super::{Check, text};
 use crate::cluster::ids::ClusterName;
 use crate::store::redis::Keys;
 use redis::aio::MultiplexedConnection;

@@ -14,7 +14,13 @@ use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, clean};
 use super::{Session, settings};
+use redis::RedisError;
 use serde::Serialize;
+
+/// The error of Redis or the system, on one line.
+fn text(error: &RedisError) -> String {
+    clean(&error.to_string(), 200)
+}
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -5,8 +5,7 @@
 //!
 //! Not here: the permissions of the Redis user (`access.rs`).
 
-use super::super::terminal::clean;
-use super::{Check, Level, access};
+use super::{Check, Level, access, text};
 use crate::clock;
 use crate::config::{Config, RedisAddress, RedisMode};
 use crate::embedded::{Remembered, Seek, find_program, remembered, socket_path};
@@ -148,11 +147,6 @@ fn unreachable(address: &RedisAddress, error: &RedisError) -> Check {
         "start Redis there, or correct redis.host and redis.port (REDIS_HOST, REDIS_PORT); check firewall and TLS"
     };
     Check::fail("redis", format!("cannot use Redis at {address}: {said}"), fix)
-}
-
-/// The error of Redis or the system, on one line.
-pub(super) fn text(error: &RedisError) -> String {
-    clean(&error.to_string(), 200)
 }
 
 async fn latency(connection: &mut MultiplexedConnection, grace: Duration) -> Result<Check, RedisError> {

@@ -9,9 +9,9 @@
 use crate::config::VARIABLES;
 use crate::config::schema::{config_schema, secrets_schema};
 use crate::engine::metrics::exposition_of_everything;
+use crate::rpc::documents::documents;
 use crate::rpc::errors::ERROR_KINDS;
 use crate::rpc::openrpc;
-use crate::rpc::schema::documents;
 use crate::rpc::wire::event::EVENTS;
 use serde_json::Value;
 use std::collections::BTreeMap;

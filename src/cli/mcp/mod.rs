@@ -14,7 +14,7 @@ mod news;
 
 use super::outcome::{Failure, Outcome};
 use super::serve::{leave_redis, prepare, why_gone};
-use super::signals::Signals;
+use super::signals;
 use super::{Session, settings};
 use crate::cli::node_access::attach;
 use crate::cli::node_access::own_node::{LEAVE_WITHIN, limits};
@@ -35,7 +35,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 /// # Errors
 /// See [`Failure`]: an invalid configuration, several nodes and none chosen, a node that cannot be started.
 pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
-    let mut signals = Signals::listen()?;
+    let mut signals = signals::ending()?;
     let (config, log) = prepare(session, "mcp")?;
     if let Some(id) = &config.node.id {
         log.node_is(config.cluster.as_str(), id.as_str());
@@ -56,7 +56,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
         tokio::pin!(kept);
         let early = tokio::select! {
             outcome = &mut kept => Some(outcome),
-            () = signals.next() => {
+            _ = signals.next() => {
                 tracing::info!("received a signal; ending the session");
                 None
             }
@@ -74,7 +74,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
             // A node that is being started must be stopped, too.
             None => tokio::select! {
                 kept = tokio::time::timeout(LEAVE_WITHIN, kept) => kept.unwrap_or(Ok(())),
-                () = signals.next() => Err(Failure::Said(130)),
+                _ = signals.next() => Err(Failure::Said(130)),
             },
         }
     };
@@ -90,7 +90,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
     let hurried = matches!(outcome, Err(Failure::Said(_))) || {
         tokio::select! {
             () = end => false,
-            () = signals.next() => true,
+            _ = signals.next() => true,
         }
     };
     if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Said(130)) } else { outcome }

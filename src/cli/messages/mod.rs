@@ -12,7 +12,7 @@ use super::Session;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Tint, clean, escape_json, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};
-use crate::cluster::ids::Nonce;
+use crate::cli::node_access::direct;
 use crate::cluster::settings::MAX_MESSAGE_BYTES;
 use crate::rpc::client::Client;
 use crate::rpc::wire::sync::SyncResult;
@@ -67,7 +67,7 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
     // Always wrapped with an id: an object that happens to have `id` and `payload` is then sent unchanged.
     let id = match id {
         Some(id) => id,
-        None => random_id()?,
+        None => direct::random()?.to_string(),
     };
     let to = (!to.is_empty()).then_some(to);
     let named = Named { id: &id, topic: topic.as_deref(), to: to.as_deref(), payload: &payload };
@@ -138,17 +138,10 @@ fn print_received(session: &mut Session<'_>, result: &SyncResult, no_ack: bool) 
 /// See [`Failure`].
 pub(super) async fn send_text(client: &Client, text: &str) -> Result<SyncResult, Failure> {
     let payload = payload(text, true)?;
-    let id = random_id()?;
+    let id = direct::random()?.to_string();
     let named = Named { id: &id, topic: None, to: None, payload: &payload };
     let params = Params { messages: Some([named]), limit: Some(0), ..Params::default() };
     answer(ANSWER, client.call(METHOD, params)).await
-}
-
-fn random_id() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::Failed(format!("the system provides no random numbers: {error}")))?;
-    Ok(Nonce::from_bytes(bytes).to_string())
 }
 
 /// Turns a user's text into a payload: valid JSON unchanged, anything else (or with `text`, everything) as a string.

@@ -23,6 +23,7 @@ use crate::engine::messages::outbox::NodeStore;
 use crate::engine::node::fresh_state;
 use crate::engine::oneshot::state::{OneshotState, boot_id};
 use crate::engine::oneshot::{self, Oneshot};
+use crate::engine::random;
 use crate::engine::state_dir::{StateDir, StateError};
 use crate::logging;
 use crate::rpc::wire::event::AnyEvent;
@@ -251,31 +252,12 @@ pub(crate) fn claim(configured: Option<NodeId>, dir: &StateDir) -> Result<(NodeI
         StateError::InUse { .. } => Failure::Refused(error.to_string()),
         other => Failure::Failed(other.to_string()),
     };
-    let Some(id) = configured else {
-        let mut broken = None;
-        let random = || {
-            let mut bytes = [0; 4];
-            broken = broken.take().or(getrandom::fill(&mut bytes).err());
-            bytes
-        };
-        let claimed = dir.lock_generated(random).map_err(taken)?;
-        return match broken {
-            Some(error) => Err(Failure::Failed(format!(
-                "cannot generate a node id: the system provides no random numbers: {error}"
-            ))),
-            None => Ok(claimed),
-        };
-    };
-    let store = dir.lock_node(&id).map_err(taken)?;
-    Ok((id, store))
+    dir.claim(configured.as_ref()).map_err(taken)
 }
 
 /// A random name, unique to this process.
 pub(crate) fn random() -> Result<Nonce, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::Failed(format!("the system provides no random numbers: {error}")))?;
-    Ok(Nonce::from_bytes(bytes))
+    random::nonce().map_err(|error| Failure::Failed(format!("the system provides no random numbers: {error}")))
 }
 
 #[cfg(test)]

@@ -20,12 +20,14 @@ pub(super) use progress::Progress;
 use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
+use super::signals;
 use super::terminal::{Output, Tint, clean};
 use crate::cli::node_access::attach::{ANSWER, require};
 use crate::clock;
 use crate::cluster::time::{Moment, millis};
 use crate::rpc::client::CallError;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
+use crate::signals::Signals;
 use arguments::WorkArguments;
 use job::{Ended, Ending, Stop};
 use node_link::NodeLink;
@@ -34,7 +36,6 @@ use std::ffi::OsString;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -109,13 +110,12 @@ struct Worker {
 
 impl Worker {
     async fn work(mut self, output: &mut Output<'_>) -> Outcome {
-        let trap = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")));
-        let (mut terminate, mut interrupt) = (trap(SignalKind::terminate())?, trap(SignalKind::interrupt())?);
+        let mut signals = signals::ending()?;
         let mut dry = false;
         while !dry && *self.stop.borrow() == Stop::No {
             let free = self.jobs.saturating_sub(self.running.len());
             if free == 0 {
-                self.pass(output, None, &mut terminate, &mut interrupt).await?;
+                self.pass(output, None, &mut signals).await?;
                 continue;
             }
             let params = ClaimParams {
@@ -130,7 +130,7 @@ impl Worker {
                 claimed.map(|claimed| claimed.tasks)
             });
             let claimed = loop {
-                if let Some(claimed) = self.pass(output, Some(&mut claim), &mut terminate, &mut interrupt).await? {
+                if let Some(claimed) = self.pass(output, Some(&mut claim), &mut signals).await? {
                     break Some(claimed);
                 }
                 if *self.stop.borrow() > Stop::No {
@@ -144,7 +144,7 @@ impl Worker {
                 Some(Ok(tasks)) => {
                     dry = self.once && tasks.is_empty() && self.running.is_empty();
                     if self.once && tasks.is_empty() && !dry {
-                        self.pass(output, None, &mut terminate, &mut interrupt).await?;
+                        self.pass(output, None, &mut signals).await?;
                     }
                     for task in tasks {
                         let (node, command) = (Arc::clone(&self.node), Arc::clone(&self.command));
@@ -157,7 +157,7 @@ impl Worker {
         // Closes the connection for claims, so that the node stops to wait for tasks.
         self.claims = self.node.another();
         while !self.running.is_empty() {
-            self.pass(output, None, &mut terminate, &mut interrupt).await?;
+            self.pass(output, None, &mut signals).await?;
         }
         self.progress.clear();
         self.summary(output)
@@ -168,8 +168,7 @@ impl Worker {
         &mut self,
         output: &mut Output<'_>,
         claim: Option<&mut Claiming<'_>>,
-        terminate: &mut Signal,
-        interrupt: &mut Signal,
+        signals: &mut Signals,
     ) -> Result<Option<Result<Vec<ClaimedTask>, CallError>>, Failure> {
         self.show();
         let claiming = async {
@@ -180,8 +179,7 @@ impl Worker {
         };
         tokio::select! {
             biased;
-            Some(()) = terminate.recv() => self.signalled(),
-            Some(()) = interrupt.recv() => self.signalled(),
+            _ = signals.next() => self.signalled(),
             Some(ended) = self.running.join_next() => match ended {
                 Ok(ended) => self.ended(output, &ended)?,
                 Err(error) => return Err(Failure::Failed(format!("internal error: a job panicked: {error}"))),

@@ -1,6 +1,7 @@
 //! Heartbeats: sending them, retrying them, and updating the view from their answers.
 //!
-//! 1. A failed heartbeat is retried `retry.count` times, `retry.delay` apart, then at the next interval.
+//! 1. A failed heartbeat is retried `retry.count` times, `retry.delay` or one interval apart, whichever is shorter, then at the
+//!    next interval: where the server answers only for moments, waiting longer would make a live node late.
 //! 2. An overdue member is looked for when it becomes overdue, by the leader and the first in rank, not at the next
 //!    heartbeat of every node.
 
@@ -261,8 +262,8 @@ impl Node {
         self.beat.attempt += 1;
         let of = self.settings.retry.count + 1;
         let last = self.beat.attempt >= of;
-        let next =
-            if last { self.beat.scheduled + self.timing.heartbeat_interval } else { now + self.settings.retry.delay };
+        let interval = self.timing.heartbeat_interval;
+        let next = if last { self.beat.scheduled + interval } else { now + self.settings.retry.delay.min(interval) };
         let next = next.max(now + Duration::from_millis(20));
         let note = Note::BeatFailed { attempt: self.beat.attempt, of, error: fault.to_string(), wait: next.since(now) };
         self.effects.push(Effect::Note(note));

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::cluster::ids::{EventSeq, MessageSeq};
     use crate::cluster::members::member::Metadata;
-    use crate::cluster::node::{Input, Request, Settings, Ticket};
+    use crate::cluster::node::{Input, Note, Request, Settings, Ticket};
     use crate::cluster::protocol::{
         Call, DataSet, Delta, Fault, Identity, JoinReply, LeaseNews, Numbers, Reply, ServerId, Tick, TickReply,
     };
@@ -154,16 +154,23 @@ mod tests {
         calls: Vec<(Ticket, Call)>,
         beats: Vec<Beaten>,
         instance: u64,
+        timing: Timing,
+        /// How long the node waits after each failed beat.
+        waits: Vec<Duration>,
     }
 
     impl Bench {
         fn new(former: Option<Former>) -> Self {
+            Self::with(former, Timing::default())
+        }
+
+        fn with(former: Option<Former>, timing: Timing) -> Self {
             let settings = Settings {
                 node_id: NodeId::new("a").expect("an id"),
                 metadata: Metadata::default(),
                 auto_join: true,
                 leader: LeaderSettings { candidate: false, ..LeaderSettings::default() },
-                timing: Timing::default(),
+                timing,
                 remembered: None,
                 retry: Retry::default(),
                 process: Nonce::new("p").expect("a nonce"),
@@ -174,7 +181,15 @@ mod tests {
                 former,
             };
             let now = Moment(Duration::from_secs(100));
-            Self { node: Node::new(settings), now, calls: Vec::new(), beats: Vec::new(), instance: 7 }
+            Self {
+                node: Node::new(settings),
+                now,
+                calls: Vec::new(),
+                beats: Vec::new(),
+                instance: 7,
+                timing,
+                waits: Vec::new(),
+            }
         }
 
         fn step(&mut self, input: Input) {
@@ -182,6 +197,7 @@ mod tests {
                 match effect {
                     Effect::Call(ticket, call) => self.calls.push((ticket, call)),
                     Effect::Beaten(beaten) => self.beats.push(*beaten),
+                    Effect::Note(Note::BeatFailed { wait, .. }) => self.waits.push(wait),
                     Effect::OpenPresence(nonce) => self.step(Input::PresenceUp(nonce)),
                     _ => {}
                 }
@@ -215,7 +231,7 @@ mod tests {
                 joined_at: self.at(),
                 cursor: MessageSeq(0),
                 aliases: Vec::new(),
-                data: data(),
+                data: data(self.timing),
                 registered: true,
                 stood: None,
             }))
@@ -225,7 +241,7 @@ mod tests {
             Reply::Tick(Box::new(TickReply {
                 identity,
                 now: self.at(),
-                data: data(),
+                data: data(self.timing),
                 lease: LeaseNews::None,
                 leader: None,
                 delta: Delta::default(),
@@ -282,14 +298,28 @@ mod tests {
         }
     }
 
-    fn data() -> DataSet {
+    fn data(timing: Timing) -> DataSet {
         DataSet {
             epoch: "e".to_owned(),
             numbers: Numbers::default(),
             event_start: EventSeq(0),
             message_start: MessageSeq(0),
-            timing: Some(Timing::default()),
+            timing: Some(timing),
             settings: None,
+        }
+    }
+
+    #[test]
+    fn a_retry_waits_no_longer_than_one_interval() {
+        for (interval, wait) in [(250, 250), (10_000, 1000)] {
+            let interval = Duration::from_millis(interval);
+            let mut bench = Bench::with(None, Timing { heartbeat_interval: interval, ..Timing::default() });
+            bench.step(Input::Wake);
+            bench.answer(Duration::ZERO, Some(Identity::Ok));
+            bench.answer(Duration::ZERO, Some(Identity::Ok));
+            bench.wait(interval);
+            bench.answer(Duration::from_millis(100), None);
+            assert_eq!(bench.waits, [Duration::from_millis(wait)], "of an interval of {interval:?}");
         }
     }
 

@@ -6,7 +6,6 @@
 //!
 //! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
-use super::presence;
 use super::state_view;
 use super::status::{Msg, Status};
 use crate::clock;
@@ -22,9 +21,10 @@ use crate::engine::history::{self, History};
 use crate::engine::leases::Leases;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Metrics, memory_bytes};
+use crate::engine::presence::{self, Report};
 use crate::engine::state_dir::StateDir;
 use crate::engine::tasks::Tasks;
-use crate::store::redis::RedisStore;
+use crate::store::redis::{Notice, RedisStore};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,26 @@ pub(crate) struct Driver {
     pub(crate) running: HashMap<tokio::task::Id, (Ticket, Moment)>,
     pub(crate) clients: HashMap<Ticket, oneshot::Sender<Result<Response, Refusal>>>,
     pub(crate) tickets: u64,
+}
+
+/// What a report of the presence connection means to the node; `leases` have waiters of their own.
+pub(super) fn heard(leases: &Leases, report: Report) -> Option<Msg> {
+    let input = match report {
+        Report::Up(nonce) => Input::PresenceUp(nonce),
+        Report::Down(nonce) => Input::PresenceDown(nonce),
+        Report::Refused { nonce, error } => Input::PresenceRefused { nonce, error },
+        Report::Pong { nonce, sent } => Input::Pong { nonce, sent },
+        Report::LeaderChannelHeld(nonce) => Input::LeaderChannelHeld(nonce),
+        Report::Notice(Notice::Register) => Input::CalledToRegister,
+        Report::Notice(Notice::HandOver) => Input::CalledToHandOver,
+        Report::Notice(Notice::Lease(ticket)) => {
+            leases.call(&ticket);
+            return None;
+        }
+        // Only for processes that hold a lease by a presence of their own.
+        Report::Notice(Notice::Drain) => return None,
+    };
+    Some(Msg::Input(input))
 }
 
 impl Driver {

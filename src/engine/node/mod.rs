@@ -7,7 +7,6 @@ pub mod fresh_state;
 pub mod handle;
 pub(crate) mod health;
 pub(crate) mod membership;
-pub(crate) mod presence;
 pub(crate) mod running;
 pub(crate) mod running_work;
 pub(crate) mod start;

@@ -5,7 +5,6 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
-use super::start::Supervised;
 use super::status::{Msg, Status};
 use crate::clock;
 use crate::cluster::event::Event;
@@ -71,6 +70,17 @@ pub struct RunningNode {
     pub(crate) tasks: Arc<Supervised>,
     pub(crate) acknowledging: Arc<Mutex<JoinSet<()>>>,
     pub(crate) failed: watch::Receiver<bool>,
+}
+
+/// Ends every task of the node when it is dropped.
+pub(crate) struct Supervised {
+    pub(crate) supervisor: tokio::task::AbortHandle,
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
 }
 
 impl RunningNode {

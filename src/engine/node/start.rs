@@ -5,9 +5,8 @@
 //!
 //! Not here: the running node (`running.rs`).
 
-use super::driver::Driver;
-use super::presence;
-use super::running::RunningNode;
+use super::driver::{Driver, heard};
+use super::running::{RunningNode, Supervised};
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::ClusterName;
@@ -28,11 +27,11 @@ use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
-use crate::engine::random;
 use crate::engine::state_dir::StateDir;
 use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
 use crate::engine::tasks::Tasks;
+use crate::engine::{presence, random};
 use crate::store::Meter;
 use crate::store::configured_history::Stores;
 use crate::store::redis::{RedisStore, Target};
@@ -192,7 +191,9 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         confirmed: None,
     };
     tasks.spawn(driver.run());
-    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), Arc::clone(&leases)));
+    let for_waiters = Arc::clone(&leases);
+    let hear = move |report| heard(&for_waiters, report);
+    tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), hear));
     let reader = || Reader { store: Arc::clone(&store), sync: Arc::clone(&sync), node: inputs.clone() };
     tasks.spawn(reader().events(Arc::clone(&hub)));
     tasks.spawn(reader().messages());
@@ -232,17 +233,6 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         acknowledging: Arc::default(),
         failed: failure,
     })
-}
-
-/// Ends every task of the node when it is dropped.
-pub(crate) struct Supervised {
-    pub(crate) supervisor: tokio::task::AbortHandle,
-}
-
-impl Drop for Supervised {
-    fn drop(&mut self) {
-        self.supervisor.abort();
-    }
 }
 
 /// No task ends while the node runs: one that does has failed, and with it the node.

@@ -22,6 +22,7 @@ mod trust;
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::settings::SyncSettings;
 use crate::engine::messages::outbox::NodeStore;
+use crate::engine::random;
 use lock::NodeLock;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -190,12 +191,24 @@ impl StateDir {
         NodeStore::open(&path, NodeLock::none(), self.outbox_bytes).map(|store| (lock, Some(store)))
     }
 
+    /// Opens the store of a node id: of this one, or without one, of a generated id; see [`Self::lock_node`] and
+    /// [`Self::lock_generated`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn claim(&self, id: Option<&NodeId>) -> Result<(NodeId, NodeStore), StateError> {
+        match id {
+            Some(id) => Ok((id.clone(), self.lock_node(id)?)),
+            None => self.lock_generated(),
+        }
+    }
+
     /// Opens the store of the first id generated on this host that no process holds; if there is none, of a new `node-<8
-    /// hexadecimal digits>` from `random`. Processes that do this at the same time get different ids.
+    /// hexadecimal digits>`. Processes that do this at the same time get different ids.
     ///
     /// # Errors
     /// As [`Self::lock_node`]; [`StateError::InUse`] also when another process holds the list of ids for seconds.
-    pub fn lock_generated(&self, mut random: impl FnMut() -> [u8; 4]) -> Result<(NodeId, NodeStore), StateError> {
+    pub fn lock_generated(&self) -> Result<(NodeId, NodeStore), StateError> {
         let path = self.folder.join(GENERATED);
         let _turn = self.wait_for_lock(&format!("{GENERATED}.lock"), "the list of generated node ids")?;
         let mut ids = self.generated(&path)?;
@@ -206,9 +219,18 @@ impl StateDir {
                 Err(error) => return Err(error),
             }
         }
+        let no_id = |detail| StateError::Io {
+            path: path.clone(),
+            detail,
+            remedy: "set node.id in the configuration",
+            full: false,
+        };
         // A collision is very unlikely; a source that repeats itself must not hang the start.
         for _ in 0..64 {
-            let Ok(id) = NodeId::new(format!("node-{:08x}", u32::from_be_bytes(random()))) else { continue };
+            let number = random::bytes().map(u32::from_be_bytes).map_err(|error| {
+                no_id(format!("cannot generate a node id: the system provides no random numbers: {error}"))
+            })?;
+            let Ok(id) = NodeId::new(format!("node-{number:08x}")) else { continue };
             if ids.contains(&id) || self.database_path(&id).exists() {
                 continue;
             }
@@ -218,12 +240,7 @@ impl StateDir {
             private_file::replace(&path, text.as_bytes())?;
             return Ok((id, store));
         }
-        Err(StateError::Io {
-            path,
-            detail: "64 random ids in a row were taken".to_owned(),
-            remedy: "set node.id in the configuration",
-            full: false,
-        })
+        Err(no_id("64 random ids in a row were taken".to_owned()))
     }
 
     fn generated(&self, path: &Path) -> Result<Vec<NodeId>, StateError> {

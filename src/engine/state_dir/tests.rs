@@ -14,19 +14,13 @@ fn id(text: &str) -> NodeId {
     NodeId::new(text).unwrap()
 }
 
-fn random() -> [u8; 4] {
-    let mut bytes = [0; 4];
-    getrandom::fill(&mut bytes).unwrap();
-    bytes
-}
-
 #[test]
 fn folders_and_files_are_private() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("c")).unwrap();
     std::fs::set_permissions(root.path().join("c"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let dir = open(root.path());
-    let _generated = dir.lock_generated(random).unwrap();
+    let _generated = dir.lock_generated().unwrap();
     assert_eq!(std::fs::metadata(dir.folder()).unwrap().mode() & 0o777, 0o700);
     for entry in std::fs::read_dir(dir.folder()).unwrap() {
         let entry = entry.unwrap();
@@ -54,8 +48,7 @@ fn a_node_id_has_one_holder_and_a_stale_pid_fools_nobody() {
 fn generated_ids_are_taken_again_and_never_twice() {
     let root = tempfile::tempdir().unwrap();
     let taken: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..6).map(|_| scope.spawn(|| open(root.path()).lock_generated(random).unwrap())).collect();
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| open(root.path()).lock_generated().unwrap())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut ids: Vec<_> = taken.iter().map(|(id, _)| id.clone()).collect();
@@ -63,12 +56,12 @@ fn generated_ids_are_taken_again_and_never_twice() {
     ids.dedup();
     assert_eq!(ids.len(), 6);
     drop(taken);
-    let (first, store) = open(root.path()).lock_generated(random).unwrap();
+    let (first, store) = open(root.path()).lock_generated().unwrap();
     assert!(ids.contains(&first));
-    let (second, _other) = open(root.path()).lock_generated(random).unwrap();
+    let (second, _other) = open(root.path()).lock_generated().unwrap();
     assert!(ids.contains(&second) && first != second);
     drop(store);
-    assert!(open(root.path()).lock_generated(|| [0; 4]).is_ok());
+    assert!(open(root.path()).lock_generated().is_ok());
 }
 
 #[test]

@@ -4,10 +4,10 @@
 //!
 //! Not here: granting leases (`crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::module::AfterWrite;
+use crate::rpc::method::{Call, Effect, Method};
+use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::lease::{AcquireParams, AcquireResult};
 
 pub(super) struct AcquireLease;

@@ -4,10 +4,10 @@
 //!
 //! Not here: which tasks a node is allowed to do (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::module::AfterWrite;
+use crate::rpc::method::{Call, Effect, Method};
+use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult};
 
 pub(super) struct ClaimTasks;

@@ -4,10 +4,9 @@
 //!
 //! Not here: the document (`crate::rpc::openrpc`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::openrpc;
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::NoParams;
 use serde_json::Value;
 
@@ -23,6 +22,6 @@ impl Method for Discover {
     type Result = Value;
 
     async fn handle<N: Node>(call: Call<N>, NoParams {}: NoParams) -> Result<Value, RpcError> {
-        Ok(openrpc::document(&call.context.info.version))
+        Ok((call.context.describe)(&call.context.info.version))
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! Not here: what a draining node refuses (`crate::engine`, `crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 
 pub(super) struct Drain;

@@ -4,9 +4,9 @@
 //!
 //! Not here: the election (`crate::cluster`, `crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 
 pub(super) struct ElectLeader;

@@ -4,9 +4,9 @@
 //!
 //! Not here: the length of the pause (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::task::{FailParams, StateResult, TokenParams};
 
 pub(super) struct FailTask;

@@ -4,9 +4,9 @@
 //!
 //! Not here: how the view is kept current (`crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::state::{ClusterState, StateParams};
 
 pub(super) struct GetClusterState;

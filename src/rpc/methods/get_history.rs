@@ -5,9 +5,9 @@
 //!
 //! Not here: recording (`crate::engine::history`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::history::{HistoryParams, HistoryResult};
 
 pub(super) struct GetHistory;

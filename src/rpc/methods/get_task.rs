@@ -4,9 +4,9 @@
 //!
 //! Not here: tasks themselves (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::task::{TaskDetails, TaskIdParams};
 
 pub(super) struct GetTask;

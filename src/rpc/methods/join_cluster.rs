@@ -4,9 +4,9 @@
 //!
 //! Not here: who may hold a node id (`crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::membership::{JoinParams, JoinResult};
 
 pub(super) struct JoinCluster;

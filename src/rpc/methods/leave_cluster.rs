@@ -4,9 +4,9 @@
 //!
 //! Not here: what a leave does (`crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::membership::LeaveResult;
 

@@ -13,7 +13,6 @@ mod claim_tasks;
 mod complete_task;
 mod discover;
 mod drain;
-mod effect;
 mod elect_leader;
 mod extend_task;
 mod fail_task;
@@ -33,41 +32,14 @@ mod subscribe;
 mod sync_messages;
 mod unsubscribe;
 
-use super::errors::{ErrorKind, RpcError};
-use super::module::{Call, Context, register};
+use super::context::Context;
+use super::errors::ErrorKind;
+use super::method::{Effect, Method, register};
 use super::schema::{schema_of_input, schema_of_output};
 use crate::engine::node::handle::Node;
-pub(crate) use effect::Effect;
 use jsonrpsee::RpcModule;
 use jsonrpsee::core::RegisterMethodError;
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-/// A method.
-pub(crate) trait Method: 'static {
-    /// The name on the wire.
-    const NAME: &'static str;
-    /// What the method does, in half a line.
-    const SUMMARY: &'static str;
-    /// What a caller should know, in a few sentences.
-    const DESCRIPTION: &'static str;
-    /// The errors that it can return, beside invalid parameters and internal errors.
-    const ERRORS: &'static [ErrorKind];
-    /// What a call changes in the cluster. The default is what the most careful host would assume.
-    const EFFECT: Effect = Effect::CHANGES;
-    /// The parameters, in the order of their positions.
-    type Params: DeserializeOwned + JsonSchema + Send;
-    /// The result.
-    type Result: Serialize + JsonSchema + Clone + Send + 'static;
-
-    /// Runs the method.
-    fn handle<N: Node>(
-        call: Call<N>,
-        params: Self::Params,
-    ) -> impl Future<Output = Result<Self::Result, RpcError>> + Send;
-}
 
 /// What the documentation needs to know about a method.
 pub(crate) struct Spec {
@@ -120,7 +92,7 @@ macro_rules! table {
 
         /// Reads the parameters of a method; `None`: there is no such method.
         #[cfg(any(test, feature = "fuzz"))]
-        pub(crate) fn read_parameters(method: &str, params: Option<&str>) -> Option<Result<(), RpcError>> {
+        pub(crate) fn read_parameters(method: &str, params: Option<&str>) -> Option<Result<(), super::errors::RpcError>> {
             match method {
                 $(<$method>::NAME => Some(super::params::parse::<<$method as Method>::Params>(params).map(drop)),)+
                 _ => None,

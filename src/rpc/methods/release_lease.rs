@@ -4,9 +4,9 @@
 //!
 //! Not here: choosing the next holder (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::lease::{HeldParams, ReleaseResult};
 
 pub(super) struct ReleaseLease;

@@ -4,9 +4,9 @@
 //!
 //! Not here: checking tokens (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::lease::{RenewParams, RenewResult};
 
 pub(super) struct RenewLease;

@@ -4,9 +4,9 @@
 //!
 //! Not here: which node gets it (`crate::store`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::task::{SubmitParams, SubmitResult};
 
 pub(super) struct SubmitTask;

@@ -4,12 +4,12 @@
 //!
 //! Not here: filters and forwarding (`crate::rpc::subscription`).
 
-use super::{Call, Effect, Method};
 use crate::cluster::ids::EventSeq;
 use crate::engine::events::FeedOptions;
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::module::AfterWrite;
+use crate::rpc::method::{Call, Effect, Method};
+use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::subscription::Filter;
 use crate::rpc::wire::subscription::SubscribeParams;
 

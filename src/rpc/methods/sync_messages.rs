@@ -4,10 +4,10 @@
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use crate::rpc::module::AfterWrite;
+use crate::rpc::method::{Call, Effect, Method};
+use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::sync::{SyncParams, SyncResult};
 
 pub(super) struct SyncMessages;

@@ -4,9 +4,9 @@
 //!
 //! Not here: forwarding (`crate::rpc::subscription`).
 
-use super::{Call, Effect, Method};
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::subscription::unknown;
 use crate::rpc::wire::subscription::UnsubscribeParams;
 

@@ -2,7 +2,7 @@
 //!
 //! Not here: that `schemas/` is what the types say (`crate::cli::documents`, which knows the configuration's too).
 
-use crate::rpc::schema::documents;
+use crate::rpc::documents::documents;
 
 #[test]
 fn a_result_names_all_its_members_as_required() {

@@ -14,8 +14,9 @@ mod work;
 mod work_stub;
 
 use super::connection::{Ended, Limits, serve};
+use super::context::ServerInfo;
 use super::framing::WriterSink;
-use super::module::{Module, ServerInfo};
+use super::module::Module;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, StoredStatus};

@@ -13,6 +13,7 @@ use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -225,12 +226,23 @@ pub struct EventSpec {
     pub name: &'static str,
     /// One line for the documentation.
     pub summary: &'static str,
-    /// The schema of its `result`.
-    pub schema: fn() -> serde_json::Value,
+    schema_of_type: fn() -> Value,
+}
+
+impl EventSpec {
+    /// The schema of the notification's `result`, with the name as the only value of `event`.
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        let mut schema = (self.schema_of_type)();
+        if let Some(event) = schema.pointer_mut("/properties/event").and_then(Value::as_object_mut) {
+            event.insert("const".to_owned(), self.name.into());
+        }
+        schema
+    }
 }
 
 const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventSpec {
-    EventSpec { name, summary, schema: schema_of_output::<T> }
+    EventSpec { name, summary, schema_of_type: schema_of_output::<T> }
 }
 
 /// All events, in the order of the documentation.

@@ -33,26 +33,12 @@ impl Claim {
         let failed = |error: StateError| Failure::Failed(error.to_string());
         let opened = StateDir::open(&config.state_dir, &config.cluster).map_err(failed)?;
         let state = opened.with_outbox_bytes(config.sync.outbox_bytes);
-        let Some(node_id) = wanted else {
-            let mut broken = None;
-            let random = || {
-                let mut bytes = [0; 4];
-                broken = broken.take().or(getrandom::fill(&mut bytes).err());
-                bytes
-            };
-            let (node_id, store) = state.lock_generated(random).map_err(failed)?;
-            return match broken {
-                Some(error) => Err(Failure::Failed(format!(
-                    "cannot generate a node id: the system provides no random numbers: {error}"
-                ))),
-                None => Ok(Self { state, node_id, store: Ok(store) }),
-            };
+        let (node_id, store) = match (state.claim(wanted.as_ref()), wanted) {
+            (Ok((node_id, store)), _) => (node_id, Ok(store)),
+            (Err(StateError::InUse { holder, .. }), Some(node_id)) => (node_id, Err(holder)),
+            (Err(error), _) => return Err(failed(error)),
         };
-        match state.lock_node(&node_id) {
-            Ok(store) => Ok(Self { state, node_id, store: Ok(store) }),
-            Err(StateError::InUse { holder, .. }) => Ok(Self { state, node_id, store: Err(holder) }),
-            Err(error) => Err(failed(error)),
-        }
+        Ok(Self { state, node_id, store })
     }
 
     /// Whether another process holds the id.

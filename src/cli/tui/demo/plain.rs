@@ -7,12 +7,13 @@ use super::model::{Input, Model};
 use super::nodes::{Nodes, ids, until};
 use crate::cli::Session;
 use crate::cli::outcome::{Failure, Outcome};
+use crate::cli::signals::listen;
 use crate::cli::terminal::Output;
 use crate::cli::tui::screen::takeover_line;
 use crate::clock;
 use crate::cluster::time::Moment;
+use crate::signals::{HANGUP, INTERRUPT, TERMINATE, exit_code};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How long one step may take.
@@ -34,10 +35,7 @@ struct Story<'a, 'b> {
 pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
     let (reports, inputs) = mpsc::channel(1_024);
     // Before anything is created that must be removed again.
-    let on = |kind| signal(kind).map_err(Failure::Output);
-    let mut terminate = on(SignalKind::terminate())?;
-    let mut interrupt = on(SignalKind::interrupt())?;
-    let mut hangup = on(SignalKind::hangup())?;
+    let mut signals = listen([INTERRUPT, HANGUP, TERMINATE])?;
     let mut nodes = Nodes::prepare(session.environment, reports).await?;
     let model = Model::new(ids(count));
     let mut story = Story { output: &mut session.output, model, inputs, begun: clock::now() };
@@ -45,9 +43,7 @@ pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
         ran = tokio::time::timeout(TOTAL_TIMEOUT, story.run(&mut nodes, count)) => ran.unwrap_or_else(|_| {
             Err(Failure::Failed(format!("the demo did not finish within {} s", TOTAL_TIMEOUT.as_secs())))
         }),
-        _ = interrupt.recv() => Err(Failure::Said(130)),
-        _ = hangup.recv() => Err(Failure::Said(129)),
-        _ = terminate.recv() => Err(Failure::Said(143)),
+        number = signals.next() => Err(Failure::Said(exit_code(number))),
     };
     // Unread reports must not block the nodes' watchers while they stop.
     drop(story.inputs);

@@ -6,13 +6,9 @@
 //! Not here: the reaction (`stage.rs`).
 
 use crate::cli::outcome::Failure;
+use crate::cli::signals::listen;
+use crate::signals::{self, CONTINUE, HANGUP, INTERRUPT, QUIT, STOP, TERMINATE, exit_code};
 use rustix::process::{Signal as Number, getpid, getppid, getsid, kill_current_process_group, kill_process};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
-/// SIGTSTP, what Ctrl-Z sends.
-const STOP: i32 = 20;
-/// SIGCONT.
-const CONTINUE: i32 = 18;
 
 /// What a signal requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +23,7 @@ pub(crate) enum Asked {
 
 /// A listener for the signals.
 #[derive(Debug)]
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-    quit: Signal,
-    stop: Signal,
-    continued: Signal,
-}
+pub(crate) struct Signals(signals::Signals);
 
 impl Signals {
     /// Starts to listen; signals that arrive before [`Self::next`] is called are kept.
@@ -42,26 +31,15 @@ impl Signals {
     /// # Errors
     /// When the system refuses to install a handler.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")));
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            hangup: on(SignalKind::hangup())?,
-            quit: on(SignalKind::quit())?,
-            stop: on(SignalKind::from_raw(STOP))?,
-            continued: on(SignalKind::from_raw(CONTINUE))?,
-        })
+        listen([TERMINATE, INTERRUPT, HANGUP, QUIT, STOP, CONTINUE]).map(Self)
     }
 
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::End(143),
-            _ = self.interrupt.recv() => Asked::End(130),
-            _ = self.hangup.recv() => Asked::End(129),
-            _ = self.quit.recv() => Asked::End(131),
-            _ = self.stop.recv() => Asked::Stop,
-            _ = self.continued.recv() => Asked::Continued,
+        match self.0.next().await {
+            STOP => Asked::Stop,
+            CONTINUE => Asked::Continued,
+            number => Asked::End(exit_code(number)),
         }
     }
 }

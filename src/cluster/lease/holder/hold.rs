@@ -5,10 +5,9 @@
 //!
 //! Not here: waiting (`wait.rs`), giving the lease up (`leave.rs`).
 
-use super::leave::Then;
+use super::state::{Holder, Holding, Phase, Then};
 use super::{Effect, End, Limits, News, Terms, Why};
 use crate::cluster::ids::{Nonce, Term};
-use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::lease::leadership::lease_deadline;
 use crate::cluster::lease::margins::{LEASE_SAFETY, acting_time};
 use crate::cluster::protocol::{LeaseCall, Renewed, ServerId};
@@ -19,28 +18,6 @@ use std::time::Duration;
 const GRACE_PARTS: (f64, f64) = (0.5, 0.8);
 /// The same as fractions of the lease, since the last confirmed renewal was sent, less [`LEASE_SAFETY`].
 const LEASE_PARTS: (f64, f64) = (0.75, 0.9);
-
-/// A lease that was granted to this process.
-#[derive(Debug)]
-pub(super) struct Holding {
-    pub(super) token: Term,
-    /// The grace that this process follows; the record promises at least that.
-    pub(super) grace: Duration,
-    /// The ticket of the attempt that was granted: the proof that the lease belongs to this process.
-    ticket: Nonce,
-    /// When the last confirmed grant or renewal was sent.
-    confirmed: Moment,
-    /// The connection that the store knows, since when, and the server process that confirmed it.
-    pub(super) registered: Option<(Nonce, Moment, ServerId)>,
-    /// When the last answered ping that counts was sent.
-    ping: Option<Moment>,
-    pub(super) renew_at: Moment,
-    /// Without an answered ping by this time, the lease is given up.
-    confirm_by: Moment,
-    /// Whether the lease is given up once the command is gone.
-    giving_up: bool,
-    started: bool,
-}
 
 impl Holder {
     /// Takes a granted lease. `confirmed`: the earliest time at which the call that granted it may have been sent.

@@ -5,10 +5,9 @@
 //!
 //! Not here: why it is given up (`hold.rs`, `wait.rs`).
 
-use super::wait::Waiting;
+use super::state::{Holder, Leaving, Phase, Then, Waiting};
 use super::{Effect, End, News};
 use crate::cluster::ids::{Nonce, Term};
-use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::protocol::LeaseCall;
 use crate::cluster::time::Moment;
 use std::time::Duration;
@@ -17,27 +16,6 @@ use std::time::Duration;
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before a failed call is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-/// What follows after giving up.
-#[derive(Debug)]
-pub(super) enum Then {
-    /// Wait for the lease again.
-    Wait,
-    /// End in this way.
-    Exit(End),
-}
-
-/// The state of giving up.
-#[derive(Debug)]
-pub(super) struct Leaving {
-    token: Option<Term>,
-    ticket: Option<Nonce>,
-    then: Then,
-    settled: bool,
-    retry_at: Moment,
-    /// Set once the command is gone: when to stop waiting for Redis.
-    give_up_at: Option<Moment>,
-}
 
 impl Leaving {
     pub(super) fn then(&mut self, then: Then) {

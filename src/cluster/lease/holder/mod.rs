@@ -24,6 +24,7 @@ mod hold;
 mod leave;
 mod line;
 pub(crate) mod state;
+mod step;
 #[cfg(test)]
 mod tests;
 mod wait;

@@ -10,10 +10,9 @@
 //!
 //! Not here: holding (`hold.rs`).
 
-use super::leave::Then;
+use super::state::{Holder, Phase, Then, Waiting};
 use super::{Effect, End, News, Wait};
 use crate::cluster::ids::{NodeId, Nonce};
-use crate::cluster::lease::holder::state::{Holder, Phase};
 use crate::cluster::lease::observation::{Claimable, HolderObservation};
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Claim, LeaseCall, LeaseRecord, Numbers, Refusal, Served, ServerId,
@@ -27,24 +26,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// How often a waiter of a draining node asks whether draining has ended.
 const DRAIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The state of waiting.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    ticket: Nonce,
-    /// The place in the queue, once known.
-    before: Option<u64>,
-    ask_at: Moment,
-    watch_at: Option<Moment>,
-    /// The earliest time of the next claim, so that a refused claim is not repeated at once.
-    claim_after: Moment,
-    /// When the first call without an answer was sent: it may have been granted.
-    unanswered: Option<Moment>,
-    observation: HolderObservation,
-    reported: Option<News>,
-    /// When a waiter that does not want to wait asked first.
-    began: Option<Moment>,
-}
 
 impl Waiting {
     pub(super) fn new(ticket: Nonce) -> Self {

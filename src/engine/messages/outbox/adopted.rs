@@ -8,27 +8,20 @@
 //! Not here: when two stores are merged (`crate::engine::node::membership`), sending (`super::super::publisher`).
 
 use super::database::{Disk, NEWER};
+use super::job::{Job, Part};
 use super::memory::SavedChange;
-use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, UNSENT};
+use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, UNSENT, or_empty};
 use super::transaction::Change;
-use super::writer::Job;
 use super::{Accepted, NodeStore, Shared};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::messages::message::{Message, Outgoing, Producer};
 use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{StateDir, StateError, private_file};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
+use redb::{Database, ReadableDatabase, ReadableTable};
 use std::path::PathBuf;
 
 /// The bytes of one step of an import.
 const STEP_BYTES: usize = 4 << 20;
-
-/// A part of the content of another store.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    unsent: Vec<(String, u64, Vec<u8>)>,
-    ids: Vec<(String, u64, u64)>,
-}
 
 /// Imported messages of one producer.
 #[derive(Debug)]
@@ -37,20 +30,6 @@ pub struct AdoptedBatch {
     pub producer: Producer,
     /// The messages, in order.
     pub messages: Vec<Outgoing>,
-}
-
-/// Treats a table that an older version did not create as empty.
-fn or_empty<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
-    match table {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The number of imported messages that wait to be sent.
-pub(super) fn count(transaction: &redb::ReadTransaction) -> Result<u64, redb::Error> {
-    or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| Ok(table.len()?))
 }
 
 /// Reads everything that another store imports from this one, in steps.

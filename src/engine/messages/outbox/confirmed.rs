@@ -9,10 +9,10 @@
 //!
 //! Not here: asking for the mark (`super::super::publisher`).
 
+use super::job::Job;
 use super::memory::SavedChange;
 use super::tables::TEXTS;
 use super::transaction::Change;
-use super::writer::Job;
 use super::{NodeStore, Shared};
 use crate::cluster::messages::message::Producer;
 use crate::engine::random;

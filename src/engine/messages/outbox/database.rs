@@ -8,7 +8,7 @@
 //! Not here: the lock (`crate::engine::state_dir::lock`), the content (`transaction.rs`).
 
 use super::memory::{Mark, Memory, Unsent};
-use super::tables::{FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT};
+use super::tables::{ADOPTED_UNSENT, FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT, or_empty};
 use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
 use crate::engine::random;
@@ -302,7 +302,8 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             Some(json) => serde_json::from_str(&json).map_err(|_| damaged("the saved state is not valid JSON"))?,
             None => Default::default(),
         };
-        let (unsent, adopted) = (load_unsent(&transaction)?, super::adopted::count(&transaction)?);
+        let unsent = load_unsent(&transaction)?;
+        let adopted = or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| table.len())?;
         let began = unsent.last_accepted_seq;
         let mut memory = Memory { unsent, adopted, facts, began, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {

@@ -12,6 +12,7 @@
 mod adopted;
 mod confirmed;
 mod database;
+mod job;
 mod memory;
 mod prepared;
 mod tables;
@@ -30,13 +31,13 @@ use crate::cluster::messages::message::{Outgoing, Producer};
 use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{self, StateError};
 use database::Disk;
+use job::Job;
 use memory::Memory;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use writer::Job;
 
 /// The maximum number of calls in the writer's queue; further calls wait for room.
 const WAITING_CALLS: usize = 64;

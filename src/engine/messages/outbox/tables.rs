@@ -4,7 +4,7 @@
 //!
 //! Not here: reading (`database.rs`) and writing (`transaction.rs`).
 
-use redb::TableDefinition;
+use redb::{TableDefinition, TableError};
 
 /// The format of the file.
 pub(super) const FORMAT: u64 = 1;
@@ -36,3 +36,12 @@ pub(super) const ADOPTED_IDS: TableDefinition<'static, &'static str, (u64, u64)>
 
 /// Means that the position in the stream is unknown.
 pub(super) const NO_ENTRY: u64 = u64::MAX;
+
+/// Treats a table that an older version did not create as empty.
+pub(super) fn or_empty<T>(table: Result<T, TableError>) -> Result<Option<T>, redb::Error> {
+    match table {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -6,20 +6,17 @@
 //!
 //! Not here: the changes of a call to the tables (`transaction.rs`).
 
-use super::adopted::Part;
 use super::confirmed;
-use super::memory::SavedChange;
-use super::prepared::Prepared;
+use super::job::Job;
 use super::transaction::{Change, Outcome};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
 use crate::cluster::ids::MessageSeq;
-use crate::cluster::messages::message::Producer;
 use crate::cluster::time::Moment;
 use crate::engine::state_dir::StateError;
 use redb::{Database, Durability};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// How long a change may stay not durable.
@@ -34,52 +31,6 @@ const UNFLUSHED_REMOVALS: usize = 500;
 
 /// The bytes of messages after which one transaction takes no more calls.
 const GROUP_BYTES: usize = 8 << 20;
-
-type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
-
-/// A request to the writer.
-#[derive(Debug)]
-pub(super) enum Job {
-    Accept {
-        messages: Vec<Prepared>,
-        now_wall_ms: u64,
-        reply: Reply<Vec<Accepted>, AcceptError>,
-    },
-    Sent {
-        assigned: Vec<(u64, MessageSeq)>,
-        reply: Reply<()>,
-    },
-    Save {
-        change: Box<SavedChange>,
-        reply: Reply<()>,
-    },
-    Adopt {
-        part: Box<Part>,
-        reply: Reply<()>,
-    },
-    AdoptedSent {
-        producer: Producer,
-        seqs: Vec<u64>,
-        reply: Reply<()>,
-    },
-    /// The producer's mark was checked: changes the producer if needed, and removes messages that were sent.
-    Confirm {
-        renewed: Option<(Producer, u64)>,
-        reply: Reply<()>,
-    },
-    Flush {
-        reply: Reply<()>,
-    },
-}
-
-impl Job {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Accept { messages, .. } => messages.iter().map(|message| message.json.len()).sum(),
-            _ => 0,
-        }
-    }
-}
 
 struct Writer<'s> {
     shared: &'s Shared,

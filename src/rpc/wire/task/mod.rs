@@ -10,8 +10,8 @@ mod params;
 mod results;
 
 pub use params::{
-    ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TokenParams,
+    ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TaskState, TokenParams,
 };
 pub use results::{
-    ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails, TaskState,
+    ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails,
 };

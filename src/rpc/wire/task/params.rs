@@ -4,7 +4,6 @@
 //!
 //! Not here: the results (`results.rs`).
 
-use super::results::TaskState;
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::task::{
     ATTEMPTS_MAX, BATCH_MAX, DELAY_MAX, Priority, REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId,
@@ -27,6 +26,24 @@ const DEFAULTS: (u64, u64) = (3, 30_000);
 const MAX_KINDS: usize = 100;
 /// The default of `limit` of a list.
 const DEFAULT_LIST: u64 = 100;
+
+/// The state of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// The task is ready for a worker.
+    Waiting,
+    /// The task becomes ready later.
+    Delayed,
+    /// A worker has claimed the task.
+    Running,
+    /// The task was completed.
+    Done,
+    /// The task failed for good, or was cancelled.
+    Failed,
+    /// The task used up its attempts.
+    Dead,
+}
 
 /// The requirements on a node; it must meet all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

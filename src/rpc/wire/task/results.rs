@@ -4,7 +4,7 @@
 //!
 //! Not here: the parameters (`params.rs`).
 
-use super::params::Requires;
+use super::params::{Requires, TaskState};
 use crate::cluster::protocol;
 use crate::cluster::task::{self, Requirements};
 use crate::cluster::time::millis;
@@ -13,24 +13,6 @@ use crate::rpc::errors::{ErrorKind, RpcError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskState {
-    /// The task is ready for a worker.
-    Waiting,
-    /// The task becomes ready later.
-    Delayed,
-    /// A worker has claimed the task.
-    Running,
-    /// The task was completed.
-    Done,
-    /// The task failed for good, or was cancelled.
-    Failed,
-    /// The task used up its attempts.
-    Dead,
-}
 
 /// The result of `distributed.submit_task`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -66,11 +66,11 @@ fn a_store_whose_id_another_process_has_taken_meanwhile_stays_away() {
 #[test]
 fn a_generated_id_is_found_by_its_store_where_the_list_is_gone() {
     let root = tempfile::tempdir().unwrap();
-    let (known, store) = dir(&root).lock_generated(|| [1, 2, 3, 4]).unwrap();
+    let (known, store) = dir(&root).lock_generated().unwrap();
     std::fs::remove_dir_all(root.path().join("c")).unwrap();
     store.accept(drafts(0..1), 1).unwrap();
     drop(store);
-    let (found, store) = dir(&root).lock_generated(|| [5, 6, 7, 8]).unwrap();
+    let (found, store) = dir(&root).lock_generated().unwrap();
     assert_eq!((found, seqs(&store)), (known, vec![1]));
 }
 

@@ -1,0 +1,65 @@
+//! The requests to the writer.
+//!
+//! Not here: carrying them out (`writer.rs`, `transaction.rs`).
+
+use super::memory::SavedChange;
+use super::prepared::Prepared;
+use super::{AcceptError, Accepted};
+use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::message::Producer;
+use crate::engine::state_dir::StateError;
+use std::sync::mpsc::SyncSender;
+
+/// A part of the content of another store.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) unsent: Vec<(String, u64, Vec<u8>)>,
+    pub(super) ids: Vec<(String, u64, u64)>,
+}
+
+type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
+
+/// A request to the writer.
+#[derive(Debug)]
+pub(super) enum Job {
+    Accept {
+        messages: Vec<Prepared>,
+        now_wall_ms: u64,
+        reply: Reply<Vec<Accepted>, AcceptError>,
+    },
+    Sent {
+        assigned: Vec<(u64, MessageSeq)>,
+        reply: Reply<()>,
+    },
+    Save {
+        change: Box<SavedChange>,
+        reply: Reply<()>,
+    },
+    Adopt {
+        part: Box<Part>,
+        reply: Reply<()>,
+    },
+    AdoptedSent {
+        producer: Producer,
+        seqs: Vec<u64>,
+        reply: Reply<()>,
+    },
+    /// The producer's mark was checked: changes the producer if needed, and removes messages that were sent.
+    Confirm {
+        renewed: Option<(Producer, u64)>,
+        reply: Reply<()>,
+    },
+    Flush {
+        reply: Reply<()>,
+    },
+}
+
+impl Job {
+    /// The bytes of the messages in it.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Accept { messages, .. } => messages.iter().map(|message| message.json.len()).sum(),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the methods and the subscriptions of all connections share.
+//!
+//! Not here: what belongs to one call (`method.rs`) or one connection (`subscription.rs`).
+
+use crate::cluster::ids::ClusterName;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Facts about the process that the methods report and the node does not know.
+#[derive(Debug, Clone)]
+pub struct ServerInfo {
+    /// The cluster's name, for events.
+    pub cluster: ClusterName,
+    /// How Redis is run: `standalone`, `sentinel`, `cluster` or `embedded`.
+    pub redis_mode: String,
+    /// The version of this program, for the OpenRPC document.
+    pub version: String,
+}
+
+/// What every handler can reach.
+pub(crate) struct Context<N> {
+    /// The node.
+    pub(crate) node: Arc<N>,
+    /// Facts about the process.
+    pub(crate) info: ServerInfo,
+    /// Makes the OpenRPC document for a version of this program. A method answers with it, and it lists all methods.
+    pub(crate) describe: fn(version: &str) -> Value,
+}

@@ -1,0 +1,139 @@
+//! What a method is: its description, and one call of it.
+//!
+//! Not here: the methods (`methods/`), their table (`methods/mod.rs`), running a call (`module.rs`).
+
+use super::context::Context;
+use super::errors::{ErrorKind, RpcError};
+use super::outgoing::AfterWrite;
+use super::params;
+use super::subscription::Session;
+use crate::engine::node::handle::Node;
+use futures_util::future::BoxFuture;
+use jsonrpsee::core::RegisterMethodError;
+use jsonrpsee::types::Params;
+use jsonrpsee::{Extensions, RpcModule};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A method.
+pub(crate) trait Method: 'static {
+    /// The name on the wire.
+    const NAME: &'static str;
+    /// What the method does, in half a line.
+    const SUMMARY: &'static str;
+    /// What a caller should know, in a few sentences.
+    const DESCRIPTION: &'static str;
+    /// The errors that it can return, beside invalid parameters and internal errors.
+    const ERRORS: &'static [ErrorKind];
+    /// What a call changes in the cluster. The default is what the most careful host would assume.
+    const EFFECT: Effect = Effect::CHANGES;
+    /// The parameters, in the order of their positions.
+    type Params: DeserializeOwned + JsonSchema + Send;
+    /// The result.
+    type Result: Serialize + JsonSchema + Clone + Send + 'static;
+
+    /// Runs the method.
+    fn handle<N: Node>(
+        call: Call<N>,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<Self::Result, RpcError>> + Send;
+}
+
+/// What a call changes in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// The call changes nothing.
+    pub(crate) reads: bool,
+    /// The call may take something away: leadership, a membership, work.
+    pub(crate) destroys: bool,
+    /// Repeating the call changes nothing more.
+    pub(crate) repeatable: bool,
+}
+
+impl Effect {
+    /// The call only reads.
+    pub(crate) const READS: Self = Self { reads: true, destroys: false, repeatable: true };
+    /// The call adds something, and takes nothing away.
+    pub(crate) const ADDS: Self = Self { reads: false, destroys: false, repeatable: false };
+    /// The call adds something; repeating it adds nothing more.
+    pub(crate) const ADDS_ONCE: Self = Self { reads: false, destroys: false, repeatable: true };
+    /// The call may take something away; repeating it may take more away.
+    pub(crate) const CHANGES: Self = Self { reads: false, destroys: true, repeatable: false };
+    /// The call may take something away; repeating it changes nothing more.
+    pub(crate) const SETTLES: Self = Self { reads: false, destroys: true, repeatable: true };
+}
+
+/// What a handler leaves for its caller. It does not go through the library, whose answers are JSON text already.
+#[derive(Default)]
+pub(super) struct Handled {
+    /// The result as JSON, or the error.
+    pub(super) outcome: Option<Result<Box<RawValue>, RpcError>>,
+    /// The actions to run once the answer has been written.
+    pub(super) after: Vec<AfterWrite>,
+}
+
+/// Where a handler leaves it.
+#[derive(Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Handled>>);
+
+impl Slot {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Handled> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One call on its way to a handler.
+pub(crate) struct Call<N> {
+    /// What every handler can reach.
+    pub(crate) context: Arc<Context<N>>,
+    /// The client's connection.
+    pub(crate) session: Option<Arc<Session>>,
+    slot: Slot,
+}
+
+impl<N> Call<N> {
+    fn new(context: Arc<Context<N>>, extensions: &Extensions) -> Self {
+        let session = extensions.get::<Arc<Session>>().cloned();
+        let slot = extensions.get::<Slot>().cloned().unwrap_or_default();
+        Self { context, session, slot }
+    }
+
+    /// Adds an action to run once the answer has been written.
+    pub(crate) fn after_write(&self, what: AfterWrite) {
+        self.slot.lock().after.push(what);
+    }
+}
+
+/// A running handler; its outcome is in its [`Slot`] when it ends. One type for all handlers, so that the library's part exists once.
+type Handling = BoxFuture<'static, ()>;
+
+/// Adds one method to a module: reads its parameters, runs its handler, and leaves the outcome in the call's slot.
+pub(crate) fn register<N: Node, M: Method>(module: &mut RpcModule<Context<N>>) -> Result<(), RegisterMethodError> {
+    let handle: fn(Params<'static>, Arc<Context<N>>, Extensions) -> Handling = |params, context, extensions| {
+        Box::pin(async move {
+            let call = Call::new(context, &extensions);
+            let slot = call.slot.clone();
+            let parsed = params::parse::<M::Params>(params.as_str());
+            // A call may wait for long; it does not need its text any more.
+            drop(params);
+            let outcome = match parsed {
+                Ok(params) => M::handle(call, params).await,
+                Err(error) => Err(error),
+            };
+            let outcome = outcome.and_then(|result| text_of(M::NAME, &result));
+            slot.lock().outcome = Some(outcome);
+        })
+    };
+    module.register_async_method(M::NAME, handle)?;
+    Ok(())
+}
+
+fn text_of(method: &'static str, result: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
+    serde_json::value::to_raw_value(result).map_err(|error| {
+        tracing::error!(method, %error, "cannot write a result as JSON");
+        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
+    })
+}

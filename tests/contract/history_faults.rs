@@ -87,8 +87,11 @@ async fn a_server_that_freezes_for_less_than_the_wait_answers_in_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lay_in_the_socket_of_a_frozen_server_is_not_written_twice() {
     let kept = alone();
-    let hasty =
-        Timeouts { write: Duration::from_millis(300), stable_for: Duration::from_secs(1), answer: Duration::from_secs(1) };
+    let hasty = Timeouts {
+        write: Duration::from_millis(300),
+        stable_for: Duration::from_secs(1),
+        answer: Duration::from_secs(1),
+    };
     let (store, done, most) = (kept.store("test").with_timeouts(hasty), AtomicU64::new(0), 600);
     store.record(&batch(beats("b", 1, 1..=1))).await.expect("the collections are made");
     let disturb = async {
@@ -107,8 +110,11 @@ async fn what_lay_in_the_socket_of_a_frozen_server_is_not_written_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_process_takes_over_what_one_left_unsure() {
     let kept = alone();
-    let hasty =
-        Timeouts { write: Duration::from_millis(200), stable_for: Duration::from_secs(1), answer: Duration::from_secs(1) };
+    let hasty = Timeouts {
+        write: Duration::from_millis(200),
+        stable_for: Duration::from_secs(1),
+        answer: Duration::from_secs(1),
+    };
     let store = kept.store("test").with_timeouts(hasty);
     store.record(&batch(beats("a", 7, 1..=10))).await.expect("it is recorded");
     kept.server.pause();

@@ -9,18 +9,19 @@ use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
 use crate::cluster::messages::message::Received;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why a node is no longer a live member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftReason {
     /// It left.
     Left,
     /// Its heartbeat deadline passed.
     HeartbeatTimeout,
-    /// Its presence was gone for the grace.
+    /// Its process died.
     ProcessDied,
     /// Another process took over its node id.
     Replaced,
@@ -30,10 +31,10 @@ pub enum LeftReason {
 }
 
 /// Why a leader was elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ElectedReason {
-    /// There was no leader, and no record of one.
+    /// There was no leader.
     Vacant,
     /// The lease of the old leader expired.
     Expired,
@@ -49,7 +50,7 @@ pub enum ElectedReason {
 }
 
 /// Why leadership became vacant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LostReason {
     /// The leader makes room for another leader on request.
@@ -61,6 +62,31 @@ pub enum LostReason {
     /// A reason that only a newer version knows.
     #[serde(other)]
     Other,
+}
+
+/// What is wrong with Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedReason {
+    /// Redis does not answer.
+    #[default]
+    Unreachable,
+    /// Redis answers, but refuses the heartbeats of this node.
+    RefusesWrites,
+    /// Redis accepts heartbeats, but nothing that needs more memory.
+    Full,
+}
+
+impl DegradedReason {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::RefusesWrites => "refuses_writes",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// A fact of the cluster, in the order that all nodes share.
@@ -151,7 +177,8 @@ pub struct ClusterEvent {
 }
 
 /// The direction of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From this node into the stream.
     Sent,
@@ -177,8 +204,8 @@ pub enum LocalFact {
     Message(Received),
     /// Redis stopped working for this node.
     Degraded {
-        /// The kind of trouble: `unreachable`, `refuses_writes` or `full`.
-        reason: &'static str,
+        /// The kind of trouble.
+        reason: DegradedReason,
         /// What is wrong and what to do, in one sentence.
         detail: String,
     },

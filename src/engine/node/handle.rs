@@ -24,6 +24,8 @@ use crate::cluster::messages::message::{Gap, Received};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::events::{EventFeed, FeedOptions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,7 +78,8 @@ pub struct Left {
 }
 
 /// The role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The leader.
     Leader,

@@ -6,9 +6,10 @@
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
-pub use super::reasons::{DegradedWhy, ElectedWhy, LeftWhy, LostWhy};
 use super::sync::Received;
-use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
+use crate::cluster::event::{
+    ClusterFact, DegradedReason, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason,
+};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
@@ -57,7 +58,7 @@ pub struct NodeLeft {
     /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
     /// Why the node is no longer a live member.
-    pub reason: LeftWhy,
+    pub reason: LeftReason,
 }
 
 /// A leader was granted a term.
@@ -73,7 +74,7 @@ pub struct LeaderElected {
     /// The node id of the previous leader; null: there was none.
     pub previous_leader_id: Option<String>,
     /// Why there was an election.
-    pub reason: ElectedWhy,
+    pub reason: ElectedReason,
 }
 
 /// Leadership became vacant.
@@ -87,7 +88,7 @@ pub struct LeaderLost {
     /// The term that ended.
     pub term: u64,
     /// Why leadership became vacant.
-    pub reason: LostWhy,
+    pub reason: LostReason,
 }
 
 /// Tasks of this kind became available after there were none to claim. Only the first such task is announced.
@@ -114,16 +115,6 @@ pub struct TaskDead {
     pub kind: String,
 }
 
-/// The direction of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// From this node into the stream.
-    Sent,
-    /// From the stream to this node.
-    Received,
-}
-
 /// This node sent or received a batch of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncComplete {
@@ -131,7 +122,7 @@ pub struct SyncComplete {
     #[serde(flatten)]
     pub head: Head,
     /// Whether the messages were sent or received.
-    pub direction: Way,
+    pub direction: Direction,
     /// The number of messages.
     pub count: u64,
     /// The position of the first message, as `<seq>-0`.
@@ -158,7 +149,7 @@ pub struct Degraded {
     pub head: Head,
     /// The kind of trouble.
     #[serde(default)]
-    pub reason: DegradedWhy,
+    pub reason: DegradedReason,
     /// What is wrong and what to do, in one sentence.
     #[serde(default)]
     pub detail: String,
@@ -316,15 +307,15 @@ impl AnyEvent {
                 Self::NodeJoined(NodeJoined { head, name, incarnation: incarnation.0, rejoined })
             }
             ClusterFact::NodeLeft { incarnation, reason } => {
-                Self::NodeLeft(NodeLeft { head, incarnation: incarnation.0, reason: reason.into() })
+                Self::NodeLeft(NodeLeft { head, incarnation: incarnation.0, reason })
             }
             ClusterFact::LeaderElected { leader_id, term, previous_leader_id, reason } => {
                 let previous_leader_id = previous_leader_id.map(String::from);
-                let (leader_id, reason) = (leader_id.into(), reason.into());
+                let leader_id = leader_id.into();
                 Self::LeaderElected(LeaderElected { head, leader_id, term: term.0, previous_leader_id, reason })
             }
             ClusterFact::LeaderLost { leader_id, term, reason } => {
-                Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason: reason.into() })
+                Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason })
             }
             ClusterFact::TaskAvailable { task_id, kind } => {
                 Self::TaskAvailable(TaskAvailable { head, task_id: task_id.into(), kind: kind.into() })
@@ -339,18 +330,11 @@ impl AnyEvent {
     fn of_node(head: Head, fact: LocalFact) -> Self {
         match fact {
             LocalFact::SyncComplete { direction, count, first, last } => {
-                let direction = match direction {
-                    Direction::Sent => Way::Sent,
-                    Direction::Received => Way::Received,
-                };
                 let (first_entry_id, last_entry_id) = (MessageSeq::entry_id(first), MessageSeq::entry_id(last));
                 Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
-            LocalFact::Degraded { reason, detail } => {
-                let reason = DegradedWhy::of(reason);
-                Self::Degraded(Degraded { head, reason, detail })
-            }
+            LocalFact::Degraded { reason, detail } => Self::Degraded(Degraded { head, reason, detail }),
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })

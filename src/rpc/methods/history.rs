@@ -1,7 +1,4 @@
-//! `distributed.get_history`.
-//!
-//! 1. It needs no membership: it reads the store, and adds what this node has not recorded yet.
-//! 2. If the store does not answer within 5 s, the call fails with a retryable error.
+//! The method that reads the history.
 //!
 //! Not here: recording (`crate::engine::history`).
 
@@ -10,6 +7,8 @@ use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::history::{HistoryParams, HistoryResult};
 
+/// It needs no membership: it reads the store, and adds what this node has not recorded yet. If the store does not
+/// answer within 5 s, the call fails with a retryable error.
 pub(super) struct GetHistory;
 
 impl Method for GetHistory {

@@ -1,6 +1,4 @@
-//! `distributed.sync_messages`.
-//!
-//! 1. Received messages are acknowledged only after the answer has been written and flushed.
+//! The method that sends and receives messages.
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
@@ -10,6 +8,7 @@ use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::sync::{SyncParams, SyncResult};
 
+/// Received messages are acknowledged only after the answer has been written and flushed.
 pub(super) struct SyncMessages;
 
 impl Method for SyncMessages {

@@ -155,6 +155,26 @@ pub enum ClusterFact {
     },
 }
 
+impl ClusterFact {
+    /// The words of all facts that this version knows.
+    pub const WORDS: [&str; 6] =
+        ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead"];
+
+    /// The word for it: the event's name without `cluster.`.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::NodeJoined { .. } => "node_joined",
+            Self::NodeLeft { .. } => "node_left",
+            Self::LeaderElected { .. } => "leader_elected",
+            Self::LeaderLost { .. } => "leader_lost",
+            Self::TaskAvailable { .. } => "task_available",
+            Self::TaskDead { .. } => "task_dead",
+            Self::Other { name, .. } => name,
+        }
+    }
+}
+
 /// Whether a text can be the name of an event or of its fields: lower-case letters, digits and `_`, starting with a letter,
 /// at most 64 characters.
 #[must_use]
@@ -218,6 +238,23 @@ pub enum LocalFact {
         /// The last missed event.
         to: EventSeq,
     },
+}
+
+impl LocalFact {
+    /// The words of all local facts.
+    pub const WORDS: [&str; 5] = ["sync_complete", "message", "degraded", "recovered", "gap"];
+
+    /// The word for it: the event's name without `cluster.`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::SyncComplete { .. } => "sync_complete",
+            Self::Message(_) => "message",
+            Self::Degraded { .. } => "degraded",
+            Self::Recovered => "recovered",
+            Self::Gap { .. } => "gap",
+        }
+    }
 }
 
 /// An event for a subscriber.

@@ -15,7 +15,6 @@ use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The fields that all events share.
@@ -209,6 +208,21 @@ pub enum AnyEvent {
 pub const MESSAGE: &str = "cluster.message";
 /// The name of the event that reports lost events; every subscriber sees it.
 pub const GAP: &str = "cluster.gap";
+/// The name of the event about a batch of messages, which a busy node emits by the thousand.
+pub const SYNC_COMPLETE: &str = "cluster.sync_complete";
+
+/// How much an event matters to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is part of normal work.
+    Info,
+    /// It is rare, and needs nobody.
+    Notice,
+    /// Something was lost, or may be.
+    Warning,
+}
+
+use Severity::{Info, Notice, Warning};
 
 /// One row of the table of events.
 #[derive(Debug, Clone, Copy)]
@@ -217,6 +231,8 @@ pub struct EventSpec {
     pub name: &'static str,
     /// One line for the documentation.
     pub summary: &'static str,
+    /// How much it matters, unless its reason makes it a loss.
+    pub severity: Severity,
     schema_of_type: fn() -> Value,
 }
 
@@ -232,54 +248,40 @@ impl EventSpec {
     }
 }
 
-const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventSpec {
-    EventSpec { name, summary, schema_of_type: schema_of_output::<T> }
+const fn row<T: JsonSchema>(name: &'static str, severity: Severity, summary: &'static str) -> EventSpec {
+    EventSpec { name, summary, severity, schema_of_type: schema_of_output::<T> }
 }
 
 /// All events, in the order of the documentation.
 pub const EVENTS: [EventSpec; 11] = [
-    row::<NodeJoined>("cluster.node_joined", "A node became a member"),
-    row::<NodeLeft>("cluster.node_left", "A node is no live member any more"),
-    row::<LeaderElected>("cluster.leader_elected", "A leader was granted a term"),
-    row::<LeaderLost>("cluster.leader_lost", "Leadership became vacant"),
-    row::<TaskAvailable>("cluster.task_available", "Tasks of a kind can be claimed, of which there were none"),
-    row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
-    row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
-    row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
-    row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
-    row::<Recovered>("cluster.recovered", "Redis accepts heartbeats again"),
-    row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
+    row::<NodeJoined>("cluster.node_joined", Info, "A node became a member"),
+    row::<NodeLeft>("cluster.node_left", Info, "A node is no live member any more"),
+    row::<LeaderElected>("cluster.leader_elected", Info, "A leader was granted a term"),
+    row::<LeaderLost>("cluster.leader_lost", Notice, "Leadership became vacant"),
+    row::<TaskAvailable>("cluster.task_available", Info, "Tasks of a kind can be claimed, of which there were none"),
+    row::<TaskDead>("cluster.task_dead", Warning, "All attempts of a task failed"),
+    row::<SyncComplete>(SYNC_COMPLETE, Info, "A batch of messages went through this node"),
+    row::<MessageCame>(MESSAGE, Info, "A message came in; sent only to those who name this event"),
+    row::<Degraded>("cluster.degraded", Warning, "Redis does not answer, or takes no writes, any more"),
+    row::<Recovered>("cluster.recovered", Notice, "Redis accepts heartbeats again"),
+    row::<GapSeen>(GAP, Warning, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
 /// The name of an event, as in [`EVENTS`].
 #[must_use]
-pub fn name(event: &Event) -> Cow<'static, str> {
-    let name = match event {
-        Event::Cluster(event) => match &event.fact {
-            ClusterFact::NodeJoined { .. } => "cluster.node_joined",
-            ClusterFact::NodeLeft { .. } => "cluster.node_left",
-            ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
-            ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
-            ClusterFact::TaskAvailable { .. } => "cluster.task_available",
-            ClusterFact::TaskDead { .. } => "cluster.task_dead",
-            ClusterFact::Other { name, .. } => return format!("cluster.{name}").into(),
-        },
-        Event::Local { fact, .. } => match fact {
-            LocalFact::SyncComplete { .. } => "cluster.sync_complete",
-            LocalFact::Message(_) => MESSAGE,
-            LocalFact::Degraded { .. } => "cluster.degraded",
-            LocalFact::Recovered => "cluster.recovered",
-            LocalFact::Gap { .. } => GAP,
-        },
+pub fn name(event: &Event) -> String {
+    let word = match event {
+        Event::Cluster(event) => event.fact.word(),
+        Event::Local { fact, .. } => fact.word(),
     };
-    name.into()
+    format!("cluster.{word}")
 }
 
 impl AnyEvent {
     /// Converts an event; `this` is the node that local events are about.
     #[must_use]
     pub fn new(event: Event, cluster: &ClusterName, this: Option<&NodeId>) -> Self {
-        let name = name(&event).into_owned();
+        let name = name(&event);
         let cluster = cluster.as_str().to_owned();
         match event {
             Event::Cluster(event) => {

@@ -50,7 +50,7 @@ pub(super) struct HistoryRequest<'a> {
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis keeps the history and does not answer, [`Failure::Failed`] for MongoDB.
 pub(super) async fn read(config: &Config, request: HistoryRequest<'_>) -> Result<Read, Failure> {
-    let target = settings::observed_target(config);
+    let (target, _) = settings::observed_target(config);
     let redis = RedisStore::new(target.clone(), &config.cluster);
     let store = Stores::new(config, &target).map_err(|fault| Failure::Failed(fault.to_string()))?;
     let source = store.source();

@@ -2,7 +2,7 @@
 //!
 //! Not here: tasks themselves: deadlines, tokens, which node gets one (`crate::store`).
 
-use crate::engine::node::handle::Node;
+use crate::engine::node::handle::{Node, Tasks};
 use crate::rpc::errors::{ErrorKind, RpcError};
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
@@ -34,7 +34,7 @@ impl Method for SubmitTask {
     type Result = SubmitResult;
 
     async fn handle<N: Node>(call: Call<N>, params: SubmitParams) -> Result<SubmitResult, RpcError> {
-        let (task_id, duplicate) = call.context.node.submit(params.try_into()?).await?;
+        let (task_id, duplicate) = call.context.node.work().submit(params.try_into()?).await?;
         Ok(SubmitResult { task_id: task_id.into(), duplicate })
     }
 }
@@ -55,7 +55,7 @@ impl Method for ClaimTasks {
     type Result = ClaimResult;
 
     async fn handle<N: Node>(call: Call<N>, params: ClaimParams) -> Result<ClaimResult, RpcError> {
-        let (result, handout) = ClaimResult::split(call.context.node.claim(params.try_into()?).await?)?;
+        let (result, handout) = ClaimResult::split(call.context.node.work().claim(params.try_into()?).await?)?;
         if let Some(handout) = handout {
             call.after_write(AfterWrite::Handed(handout));
         }
@@ -84,7 +84,7 @@ impl Method for ExtendTask {
 
     async fn handle<N: Node>(call: Call<N>, params: TokenParams) -> Result<ExtendResult, RpcError> {
         let task_id = params.task_id.clone();
-        let until = call.context.node.extend(params.try_into()?).await?;
+        let until = call.context.node.work().extend(params.try_into()?).await?;
         Ok(ExtendResult { task_id, expires_at_ms: until.0 })
     }
 }
@@ -113,7 +113,7 @@ impl Method for CompleteTask {
     async fn handle<N: Node>(call: Call<N>, params: CompleteParams) -> Result<StateResult, RpcError> {
         let CompleteParams { task_id, token, result } = params;
         let held = TokenParams { task_id: task_id.clone(), token }.try_into()?;
-        let state = call.context.node.complete(held, result).await?;
+        let state = call.context.node.work().complete(held, result).await?;
         Ok(StateResult { task_id, state })
     }
 }
@@ -141,7 +141,7 @@ impl Method for FailTask {
     async fn handle<N: Node>(call: Call<N>, params: FailParams) -> Result<StateResult, RpcError> {
         let FailParams { task_id, token, error, retry } = params;
         let held = TokenParams { task_id: task_id.clone(), token }.try_into()?;
-        let state = call.context.node.fail(held, error, retry.unwrap_or(true)).await?;
+        let state = call.context.node.work().fail(held, error, retry.unwrap_or(true)).await?;
         Ok(StateResult { task_id, state })
     }
 }
@@ -162,7 +162,7 @@ impl Method for CancelTask {
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<StateResult, RpcError> {
         let task_id = params.task_id.clone();
-        let state = call.context.node.cancel(params.try_into()?).await?;
+        let state = call.context.node.work().cancel(params.try_into()?).await?;
         Ok(StateResult { task_id, state })
     }
 }
@@ -182,7 +182,7 @@ impl Method for GetTask {
     type Result = TaskDetails;
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<TaskDetails, RpcError> {
-        call.context.node.task(params.try_into()?).await?.try_into()
+        call.context.node.work().task(params.try_into()?).await?.try_into()
     }
 }
 
@@ -199,7 +199,7 @@ impl Method for ListTasks {
     type Result = ListResult;
 
     async fn handle<N: Node>(call: Call<N>, params: ListParams) -> Result<ListResult, RpcError> {
-        let (tasks, more) = call.context.node.tasks(params.try_into()?).await?;
+        let (tasks, more) = call.context.node.work().tasks(params.try_into()?).await?;
         Ok(ListResult { tasks: tasks.into_iter().map(ListedTask::from).collect(), more })
     }
 }
@@ -219,7 +219,7 @@ impl Method for RedriveTask {
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<StateResult, RpcError> {
         let task_id = params.task_id.clone();
-        let state = call.context.node.redrive(params.try_into()?).await?;
+        let state = call.context.node.work().redrive(params.try_into()?).await?;
         Ok(StateResult { task_id, state })
     }
 }

@@ -182,28 +182,25 @@ pub(super) fn clean(text: &str, most: usize) -> String {
 /// so the value stays the same.
 #[must_use]
 pub(super) fn escape_lines(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push('\n'),
-            c if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
-            c => out.push(c),
-        }
-    }
-    out
+    escape(text, |c| (c == '\n').then_some(c))
 }
 
 /// Escapes every character in JSON that moves the cursor or changes the text direction as `\uXXXX`, and replaces white space
 /// between tokens by blanks, so that the JSON is one line. The value stays the same: JSON allows such characters only inside strings.
 #[must_use]
 pub(super) fn escape_json(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '\n' | '\r' | '\t' => out.push(' '),
+    escape(json, |c| matches!(c, '\n' | '\r' | '\t').then_some(' '))
+}
+
+/// Escapes unsafe characters, except those that `instead` keeps or replaces.
+fn escape(text: &str, instead: impl Fn(char) -> Option<char>) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match instead(c) {
+            Some(c) => out.push(c),
             // All of these lie below U+10000, so that four digits do.
-            c if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
-            c => out.push(c),
+            None if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
+            None => out.push(c),
         }
     }
     out

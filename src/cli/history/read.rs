@@ -5,6 +5,7 @@
 //!
 //! Not here: how it is shown.
 
+use crate::cli::node_access::direct::unreachable_redis;
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
 use crate::clock;
@@ -86,17 +87,6 @@ async fn present(redis: &RedisStore) -> Result<Present, Fault> {
 fn wall_clock() -> ServerTime {
     let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     ServerTime(millis(since_epoch))
-}
-
-fn unreachable_redis(redis: &RedisStore, fault: &Fault) -> Failure {
-    let target = redis.target();
-    match fault {
-        Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
-            "cannot use Redis at {target}: {why}; check the redis section of the configuration, or run clawster doctor"
-        )),
-        Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
-        Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
-    }
 }
 
 fn failure(source: Source, redis: &RedisStore, fault: HistoryFault) -> Failure {

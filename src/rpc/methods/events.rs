@@ -5,7 +5,8 @@
 use crate::cluster::ids::EventSeq;
 use crate::engine::events::FeedOptions;
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{self, NotFound, Overloaded, RedisUnavailable};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::subscription::{Filter, unknown};
@@ -20,7 +21,7 @@ impl Method for Subscribe {
     const DESCRIPTION: &'static str = "Returns a subscription id. Each event is a notification whose method is \
         the name of the event; its params hold the subscription and the event. Missed events are reported as one \
         cluster.gap event.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded];
+    const ERRORS: &'static [ErrorKind] = &[RedisUnavailable, Overloaded];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SubscribeParams;
     type Result = u64;
@@ -52,7 +53,7 @@ impl Method for Unsubscribe {
     const SUMMARY: &'static str = "End a subscription";
     const DESCRIPTION: &'static str = "Ends a subscription of this connection. No event of it follows the \
         answer.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotFound];
+    const ERRORS: &'static [ErrorKind] = &[NotFound];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = UnsubscribeParams;
     type Result = bool;

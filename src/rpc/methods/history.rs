@@ -3,7 +3,8 @@
 //! Not here: recording (`crate::engine::history`).
 
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{self, NotConfigured, Overloaded, RedisUnavailable};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::history::{HistoryParams, HistoryResult};
 
@@ -18,8 +19,7 @@ impl Method for GetHistory {
         else those of the last day from Redis. With report the answer also has availability, gaps, flaps, \
         leaders and failovers of that time. If MongoDB does not answer, the call fails with overloaded; call \
         again.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded, ErrorKind::NotConfigured];
+    const ERRORS: &'static [ErrorKind] = &[RedisUnavailable, Overloaded, NotConfigured];
     const EFFECT: Effect = Effect::READS;
     type Params = HistoryParams;
     type Result = HistoryResult;

@@ -3,7 +3,8 @@
 //! Not here: granting leases and keys, checking tokens (`crate::engine`, `crate::store`).
 
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{self, NodeIdInUse, NotJoined, Overloaded, RedisUnavailable, StaleToken};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::lease::{
@@ -23,8 +24,7 @@ impl Method for AcquireLease {
         lease ends when ttl_ms passes without a renewal, when it is released, and when the process of the node \
         dies. A repeated request_id returns the first grant again. The lease named leader is the leadership of \
         the cluster.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = AcquireParams;
     type Result = AcquireResult;
@@ -46,8 +46,7 @@ impl Method for RenewLease {
     const SUMMARY: &'static str = "Renew a lease";
     const DESCRIPTION: &'static str = "Extends a lease that this node holds under the token. Only the node that \
         was granted the lease can renew it; the token of another node is refused as stale.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, StaleToken, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = RenewParams;
     type Result = RenewResult;
@@ -68,8 +67,7 @@ impl Method for ReleaseLease {
     const DESCRIPTION: &'static str = "Ends a lease that this node holds under the token; the first waiter gets \
         it at once. Only the node that was granted the lease can release it; the token of another node is \
         refused as stale. Releasing a lease again is not an error while nobody else has been granted it.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::StaleToken, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, StaleToken, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = HeldParams;
     type Result = ReleaseResult;
@@ -89,7 +87,7 @@ impl Method for CheckLease {
     const SUMMARY: &'static str = "Check whether a token still holds its lease";
     const DESCRIPTION: &'static str = "Asks Redis, never the local view. Any node can check any token. For the \
         lease named leader the token is the term.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = HeldParams;
     type Result = CheckResult;
@@ -109,8 +107,7 @@ impl Method for RunOnce {
     const DESCRIPTION: &'static str = "Grants a key to exactly one caller in the cluster until ttl_ms has passed. \
         With keys instead of key, each key is granted on its own. A repeated request_id of the same node gets its \
         grants again.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = OnceParams;
     type Result = OnceResult;

@@ -3,7 +3,8 @@
 //! Not here: who may join, lead and leave (`crate::cluster`, `crate::engine`), what a draining node refuses (`crate::store`).
 
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{self, NodeIdInUse, NotJoined, RedisUnavailable, UnknownNode};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
@@ -21,7 +22,7 @@ impl Method for JoinCluster {
     const DESCRIPTION: &'static str = "Makes this node a member. Joining again under the same node id updates \
         the metadata; under another node id it renames the node. A node id that another live process holds is \
         refused unless force is given.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = JoinParams;
     type Result = JoinResult;
@@ -40,7 +41,7 @@ impl Method for LeaveCluster {
     const SUMMARY: &'static str = "Leave the cluster";
     const DESCRIPTION: &'static str = "Takes this node out of the cluster. A leader resigns first, so that \
         another node can take over at once.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = NoParams;
     type Result = LeaveResult;
@@ -59,7 +60,7 @@ impl Method for GetClusterState {
     const DESCRIPTION: &'static str = "Answers from the local view, which is at most one heartbeat old. With \
         fresh it asks Redis, and fails while Redis does not answer. With metrics the answer includes the metrics \
         of this node.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = StateParams;
     type Result = ClusterState;
@@ -83,8 +84,7 @@ impl Method for ElectLeader {
     const DESCRIPTION: &'static str = "Without force, and if the leader is alive, the call returns that leader. \
         With force it hands leadership over to the candidate, or to this node, under a new term, after the old \
         leader has stopped leading.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::UnknownNode, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, UnknownNode, RedisUnavailable];
     const EFFECT: Effect = Effect::CHANGES;
     type Params = ElectParams;
     type Result = ElectResult;
@@ -104,7 +104,7 @@ impl Method for Drain {
     const DESCRIPTION: &'static str = "A draining node gives up leadership, claims no tasks and acquires no \
         leases; work that already runs continues. The call returns at once with the number of running tasks and \
         held leases; repeat it to see them decrease.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = DrainParams;
     type Result = DrainResult;
@@ -122,7 +122,7 @@ impl Method for Heartbeat {
     const SUMMARY: &'static str = "Send a heartbeat now";
     const DESCRIPTION: &'static str = "Makes the node send a heartbeat now, with the configured retries, and \
         returns what the node learned from the answer.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = NoParams;
     type Result = HeartbeatResult;

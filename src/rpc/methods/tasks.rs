@@ -3,7 +3,10 @@
 //! Not here: tasks themselves: deadlines, tokens, which node gets one (`crate::store`).
 
 use crate::engine::node::handle::{Node, Tasks};
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{
+    self, MessageTooLarge, NodeIdInUse, NotFound, NotJoined, Overloaded, RedisUnavailable, StaleToken, Timeout,
+};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::task::{
@@ -21,14 +24,8 @@ impl Method for SubmitTask {
         makes the call a duplicate, which changes nothing. Without an id the node generates one; if the node \
         cannot tell whether the task was submitted, the timeout error names that id: submit the task again with \
         it.";
-    const ERRORS: &'static [ErrorKind] = &[
-        ErrorKind::NotJoined,
-        ErrorKind::NodeIdInUse,
-        ErrorKind::MessageTooLarge,
-        ErrorKind::Overloaded,
-        ErrorKind::RedisUnavailable,
-        ErrorKind::Timeout,
-    ];
+    const ERRORS: &'static [ErrorKind] =
+        &[NotJoined, NodeIdInUse, MessageTooLarge, Overloaded, RedisUnavailable, Timeout];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SubmitParams;
     type Result = SubmitResult;
@@ -48,8 +45,7 @@ impl Method for ClaimTasks {
     const DESCRIPTION: &'static str = "Returns tasks that this node is allowed to do, each with a token. The \
         caller has a task until expires_at_ms; extend_task moves that time. If the node dies, the task goes to \
         another node. With wait_ms the caller waits for the first task. A draining node gets none.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::Overloaded, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = ClaimParams;
     type Result = ClaimResult;
@@ -70,14 +66,7 @@ impl Method for ExtendTask {
     const NAME: &'static str = "distributed.extend_task";
     const SUMMARY: &'static str = "Extend the time for a task";
     const DESCRIPTION: &'static str = "Gives the task its full timeout again, counted from now.";
-    const ERRORS: &'static [ErrorKind] = &[
-        ErrorKind::NotJoined,
-        ErrorKind::NodeIdInUse,
-        ErrorKind::NotFound,
-        ErrorKind::StaleToken,
-        ErrorKind::Overloaded,
-        ErrorKind::RedisUnavailable,
-    ];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, NotFound, StaleToken, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = TokenParams;
     type Result = ExtendResult;
@@ -97,15 +86,8 @@ impl Method for CompleteTask {
     const SUMMARY: &'static str = "Complete a task";
     const DESCRIPTION: &'static str = "Ends a task with a result. A repeated call, for example after a lost \
         answer, gets the same answer.";
-    const ERRORS: &'static [ErrorKind] = &[
-        ErrorKind::NotJoined,
-        ErrorKind::NodeIdInUse,
-        ErrorKind::NotFound,
-        ErrorKind::StaleToken,
-        ErrorKind::MessageTooLarge,
-        ErrorKind::Overloaded,
-        ErrorKind::RedisUnavailable,
-    ];
+    const ERRORS: &'static [ErrorKind] =
+        &[NotJoined, NodeIdInUse, NotFound, StaleToken, MessageTooLarge, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS_ONCE;
     type Params = CompleteParams;
     type Result = StateResult;
@@ -126,14 +108,7 @@ impl Method for FailTask {
     const SUMMARY: &'static str = "Report that a task failed";
     const DESCRIPTION: &'static str = "With retry the task is tried again after a pause while it has attempts \
         left; after the last attempt it is dead. Without retry it fails for good.";
-    const ERRORS: &'static [ErrorKind] = &[
-        ErrorKind::NotJoined,
-        ErrorKind::NodeIdInUse,
-        ErrorKind::NotFound,
-        ErrorKind::StaleToken,
-        ErrorKind::Overloaded,
-        ErrorKind::RedisUnavailable,
-    ];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, NotFound, StaleToken, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = FailParams;
     type Result = StateResult;
@@ -154,8 +129,7 @@ impl Method for CancelTask {
     const SUMMARY: &'static str = "Cancel a task";
     const DESCRIPTION: &'static str = "Fails a task that has not ended, with the error cancelled. The token of a \
         worker that has claimed it becomes stale.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, NotFound, RedisUnavailable];
     const EFFECT: Effect = Effect::SETTLES;
     type Params = TaskIdParams;
     type Result = StateResult;
@@ -175,8 +149,7 @@ impl Method for GetTask {
     const SUMMARY: &'static str = "Show a task";
     const DESCRIPTION: &'static str = "Includes its payload and, once it is done, its result. Tasks that are \
         done or failed are kept for one day, dead tasks for one week.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, NotFound, RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = TaskIdParams;
     type Result = TaskDetails;
@@ -193,7 +166,7 @@ impl Method for ListTasks {
     const NAME: &'static str = "distributed.list_tasks";
     const SUMMARY: &'static str = "List tasks";
     const DESCRIPTION: &'static str = "Newest first, without payloads and results.";
-    const ERRORS: &'static [ErrorKind] = &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = ListParams;
     type Result = ListResult;
@@ -211,8 +184,7 @@ impl Method for RedriveTask {
     const NAME: &'static str = "distributed.redrive_task";
     const SUMMARY: &'static str = "Retry a dead or failed task";
     const DESCRIPTION: &'static str = "The task waits for a worker again, with all its attempts.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::NotJoined, ErrorKind::NodeIdInUse, ErrorKind::NotFound, ErrorKind::RedisUnavailable];
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, NotFound, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = TaskIdParams;
     type Result = StateResult;

@@ -53,7 +53,7 @@ bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; n
 	@scripts/bench-tasks
 
 release:             ## the binary, in target/release
-	cargo build --release --locked
+	cargo build --release --locked -p clawster
 	@ls -l target/release/clawster
 
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm

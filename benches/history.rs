@@ -9,9 +9,6 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use clawster::cluster::event::{ClusterEvent, ClusterFact, ElectedReason};
 use clawster::cluster::history::{HistoryQuery, Sample, Summary};
 use clawster::cluster::ids::{ClusterName, EventSeq, Incarnation, NodeId, Term};
@@ -21,8 +18,8 @@ use clawster::store::history::{Batch, HistoryStore};
 use clawster::store::mongodb::MongoHistory;
 use clawster::store::redis::{Address, RedisHistory, Target};
 use std::time::Duration;
-use support::mongod::Mongod;
-use support::{RedisServer, stamp};
+use testkit::mongod::Mongod;
+use testkit::{RedisServer, stamp};
 
 const NODES: u64 = 100;
 const BEATS: u64 = 8_640;

@@ -8,12 +8,9 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
-use support::cluster::stage;
-use support::wait::secs;
-use support::{Launch, RedisServer, clawster, hold, stamp};
+use testkit::cluster::stage;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, clawster, hold, stamp};
 
 /// One figure.
 struct Figure {
@@ -40,7 +37,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn size() -> Figure {
-    let bytes = std::fs::metadata(env!("CARGO_BIN_EXE_clawster")).unwrap().len();
+    let bytes = std::fs::metadata(testkit::program()).unwrap().len();
     Figure { what: "size of the binary", value: bytes as f64 / 1e6, limit: 12.0, unit: "MB" }
 }
 
@@ -57,7 +54,7 @@ fn start() -> Figure {
 fn memory() -> Figure {
     let (redis, dir) = (RedisServer::alone(), stage());
     let nodes: Vec<_> = ["a", "b", "c"].iter().map(|id| Launch::new(dir.path(), id).redis(&redis).start()).collect();
-    support::cluster::settled(&nodes.iter().collect::<Vec<_>>(), secs(20.0));
+    testkit::cluster::settled(&nodes.iter().collect::<Vec<_>>(), secs(20.0));
     hold(secs(12.0), "idle over more than one heartbeat");
     let most = nodes.iter().map(|node| node.memory_kb("VmRSS")).max().unwrap();
     Figure {
@@ -91,7 +88,7 @@ fn one_shot() -> Figure {
 /// A cluster in which one node beats ten times a second among members that stand still.
 struct Cluster {
     redis: RedisServer,
-    _node: support::Serve,
+    _node: testkit::Serve,
     _dir: tempfile::TempDir,
 }
 

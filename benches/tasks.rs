@@ -10,17 +10,14 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use support::cluster::{settled, stage};
-use support::wait::secs;
-use support::{Launch, RedisServer, Serve, stamp};
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, stamp};
 
 const WORKERS: usize = 8;
 const BATCH: usize = 100;
@@ -104,7 +101,7 @@ fn send(node: &Serve, method: &str, params: impl Iterator<Item = Value>) {
 /// Waits for the answers to one batch, which must all be results.
 fn answers(node: &Serve) -> Vec<Value> {
     let answers = node.mailbox().wait(WITHIN, |inbox| inbox.batches.pop()).expect("the batch is answered");
-    answers.into_iter().map(|answer| support::wire::result_of(answer).expect("the call succeeds")).collect()
+    answers.into_iter().map(|answer| testkit::wire::result_of(answer).expect("the call succeeds")).collect()
 }
 
 fn submit(node: &Serve, kind: &str, jobs: usize) {

@@ -7,18 +7,15 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::cluster::{settled, stage};
-use support::wait::secs;
-use support::{Launch, RedisServer, Serve, stamp};
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, stamp};
 
 /// How many tasks are done, and by how many workers on how many nodes.
 const TASKS: usize = 60_000;
@@ -50,7 +47,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(broken))
 }
 
-fn rate(count: usize, began: support::Stamp) -> f64 {
+fn rate(count: usize, began: testkit::Stamp) -> f64 {
     count as f64 / (stamp() - began).as_secs_f64()
 }
 

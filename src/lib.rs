@@ -3,7 +3,7 @@
 //! The modules in reading order; each may use only those above it:
 //!
 //! - [`cluster`]: the rules, pure: no I/O, no clock, no randomness.
-//! - [`store`]: the cluster's shared state, in domain verbs, on Redis or in memory.
+//! - [`store`]: the cluster's shared state, in domain verbs, on Redis.
 //! - [`engine`]: a running node: timers, connections, the outbox.
 //! - [`rpc`]: JSON-RPC over stdio and a unix socket.
 //! - [`cli`]: the commands.

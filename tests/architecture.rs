@@ -5,7 +5,7 @@
 //! 3. The keys and commands of Redis are spelled in `store/redis` only, and in the doctor, which looks at Redis itself.
 //! 4. The driver of MongoDB is named in `store/mongodb` only.
 //! 5. No file uses another that uses it in turn, directly or through others; only a module and its own children may.
-//! 6. Every file says what it is for and is short enough to be read in one go; the length goes for tests and benches, too.
+//! 6. Every file says what it is for and is short enough to be read in one go; this goes for testkit, tests and benches, too.
 //!
 //! Not here: lints, which live in `Cargo.toml` and `clippy.toml`.
 
@@ -334,32 +334,33 @@ fn only_the_mongodb_store_names_its_driver() {
     verdict("the driver of MongoDB is named outside store/mongodb", &problems);
 }
 
+/// All source files of the repository, each with its whole path.
+fn everything() -> Vec<Source> {
+    let mut files = Vec::new();
+    for top in ["src", "testkit/src", "tests", "benches"] {
+        let found = tree(top);
+        assert!(!found.is_empty(), "{top}: no files found");
+        files.extend(found.into_iter().map(|file| Source { path: format!("{top}/{}", file.path), ..file }));
+    }
+    files
+}
+
 #[test]
 fn every_file_opens_with_its_purpose() {
     let opens = |source: &Source| match source.path.ends_with(".lua") {
         true => source.text.starts_with("--"),
         false => source.text.starts_with("//! "),
     };
-    let bad = sources().into_iter().filter(|source| !opens(source));
-    verdict(
-        "a file does not say what it is for",
-        &bad.map(|source| format!("src/{}", source.path)).collect::<Vec<_>>(),
-    );
+    let bad = everything().into_iter().filter(|source| !opens(source));
+    verdict("a file does not say what it is for", &bad.map(|source| source.path).collect::<Vec<_>>());
 }
 
 #[test]
 fn no_file_is_too_long() {
-    let mut problems = Vec::new();
-    for top in ["src", "tests", "benches"] {
-        let files = tree(top);
-        assert!(!files.is_empty(), "{top}: no files found");
-        for source in files {
-            let lines = source.text.lines().count();
-            if lines > MOST_LINES {
-                problems.push(format!("{top}/{}: {lines} lines, at most {MOST_LINES}", source.path));
-            }
-        }
-    }
+    let lines = |source: &Source| source.text.lines().count();
+    let long = everything().into_iter().filter(|source| lines(source) > MOST_LINES);
+    let problems: Vec<String> =
+        long.map(|source| format!("{}: {} lines, at most {MOST_LINES}", source.path, lines(&source))).collect();
     verdict("a file is too long: split it by what it is about", &problems);
 }
 
@@ -367,8 +368,8 @@ fn no_file_is_too_long() {
 fn no_file_is_a_drawer() {
     let drawers = ["utils.rs", "util.rs", "types.rs", "common.rs", "misc.rs", "helpers.rs"];
     let found =
-        sources().into_iter().filter(|source| drawers.iter().any(|name| source.path.ends_with(&format!("/{name}"))));
-    verdict("a file is named after nothing", &found.map(|source| format!("src/{}", source.path)).collect::<Vec<_>>());
+        everything().into_iter().filter(|source| drawers.iter().any(|name| source.path.ends_with(&format!("/{name}"))));
+    verdict("a file is named after nothing", &found.map(|source| source.path).collect::<Vec<_>>());
 }
 
 #[test]

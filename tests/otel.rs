@@ -7,16 +7,13 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use support::cluster::{settled, stage};
-use support::wait::secs;
-use support::{Launch, RedisServer, clawster, eventually, stamp};
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, clawster, eventually, stamp};
 
 /// What came in one post: the head and the body.
 type Post = (String, Vec<u8>);
@@ -175,7 +172,7 @@ fn a_collector_that_is_away_or_silent_holds_nobody_up() {
     let (redis, dir) = (RedisServer::start(), stage());
     // It takes connections, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = support::redis_server::free_port();
+    let away = testkit::redis_server::free_port();
     for (at, port) in [silent.local_addr().unwrap().port(), away].into_iter().enumerate() {
         let launch = Launch::new(dir.path(), &format!("n{at}")).redis(&redis).brisk();
         let launch = launch.env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://127.0.0.1:{port}"));

@@ -3,12 +3,11 @@
 //! 1. One [`Store::call`] is one atomic transition; a store never sends it twice.
 //! 2. Redis's texts, types and errors stay inside this module.
 //!
-//! Two stores exist: `redis` for clusters, `memory` for the simulator (cargo feature `memory-store`); one contract suite runs on both.
+//! Two stores exist: `redis` for clusters, and one in memory for the simulator (in `testkit`, no part of the program); one contract suite
+//! runs on both.
 
 pub mod configured_history;
 pub mod history;
-#[cfg(feature = "memory-store")]
-pub mod memory;
 mod meter;
 pub mod mongodb;
 pub mod redis;

@@ -6,12 +6,12 @@
 //! Not here: when (`inject/redis.rs`).
 
 use crate::clock::Clock;
-use crate::support::proxy::Mode;
-use crate::support::{Proxy, RedisOptions, RedisServer, stamp};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
+use testkit::proxy::Mode;
+use testkit::{Proxy, RedisOptions, RedisServer, stamp};
 
 /// The servers.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ fn pid_of(server: &RedisServer) -> usize {
 
 /// Whether the server knows the settings of Redis 7.
 fn modern() -> bool {
-    let output = std::process::Command::new(crate::support::redis_server::binary()).arg("--version").output();
+    let output = std::process::Command::new(testkit::redis_server::binary()).arg("--version").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let version =
         text.split("v=").nth(1).and_then(|rest| rest.split('.').next()).and_then(|major| major.parse::<u32>().ok());

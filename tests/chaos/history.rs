@@ -7,11 +7,11 @@
 
 use crate::faults::{Fault, Hold, Kind};
 use crate::plan::Plan;
-use crate::support::Stamp;
-use crate::support::checker::Sample;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use testkit::Stamp;
+use testkit::checker::Sample;
 
 /// A fault as it was carried out.
 #[derive(Debug, Clone)]

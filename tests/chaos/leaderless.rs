@@ -8,9 +8,9 @@
 use crate::faults::{Hold, Kind};
 use crate::history::{Applied, History};
 use crate::plan::{Plan, Settings, Style};
-use crate::support::Stamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::Stamp;
 
 /// What connecting, registering, and being seen by a sample may take.
 pub const SLACK: Duration = Duration::from_millis(1_000);

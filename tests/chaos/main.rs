@@ -9,9 +9,6 @@
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod backing;
 mod checkers;
 mod clock;

@@ -13,8 +13,6 @@ use crate::load::wrappers::WrapperSlot;
 use crate::load::{self, messages, roles, tasks, wrappers};
 use crate::plan::Plan;
 use crate::slot::Slot;
-use crate::support::cluster::online;
-use crate::support::{Launch, Stamp, stamp};
 use crate::world::World;
 use crate::{faults, inject};
 use serde_json::Value;
@@ -22,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use testkit::cluster::online;
+use testkit::{Launch, Stamp, stamp};
 
 /// How long everything may take to work again after the last fault.
 const PROGRESS: Duration = Duration::from_secs(45);

@@ -6,9 +6,9 @@
 
 use crate::clock::Clock;
 use crate::plan::Settings;
-use crate::support::{Launch, Proxy, Serve};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use testkit::{Launch, Proxy, Serve};
 
 /// One process of a node.
 #[derive(Debug, Clone)]

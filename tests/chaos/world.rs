@@ -7,11 +7,11 @@ use crate::history::History;
 use crate::load::wrappers::WrapperSlot;
 use crate::plan::Plan;
 use crate::slot::Slot;
-use crate::support::{Stamp, stamp};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::{Stamp, stamp};
 
 /// A run's parts.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use crate::lease_calls::{lease, lease_name};
 use crate::lease_steps::{Known, LEASES, lease_call};
 use crate::memo::{Memo, campaign_at, name, settings, tick_at};
 use crate::steps::{NODES, Step, step};
-use crate::support::stamp;
 use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskMemo, patient};
 use clawster::cluster::ids::{MessageSeq, NodeId, Term};
@@ -26,6 +25,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::stamp;
 
 /// Beyond this real time a case says no more, for it could touch a limit.
 const LONGEST: Duration = Duration::from_millis(900);

@@ -2,15 +2,15 @@
 //!
 //! 1. Time goes forward by moving what is stored back, so that no test depends on how busy the machine is.
 
-use crate::support::{RedisOptions, RedisServer, eventually};
 use clawster::cluster::ids::{ClusterName, Nonce};
 use clawster::cluster::protocol::{Call, ServerId, View};
-use clawster::store::memory::{Channel, MemoryState, MemoryStore, Posted};
 use clawster::store::redis::{Address, PresenceNotices, PresenceSink, RedisStore, Target};
 use clawster::store::{Notice, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use testkit::memory::{Channel, MemoryState, MemoryStore, Posted};
+use testkit::{RedisOptions, RedisServer, eventually};
 
 pub const SOON: Duration = Duration::from_secs(20);
 
@@ -184,10 +184,10 @@ impl Redis {
     /// The server at the same port answers calls again.
     async fn back(&mut self) {
         self.presences.clear();
-        let end = crate::support::stamp() + SOON;
+        let end = testkit::stamp() + SOON;
         let look = Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 0, beats: 0 });
         while let Err(fault) = self.store.call(look.clone()).await {
-            assert!(crate::support::stamp() < end, "Redis does not come back: {fault}");
+            assert!(testkit::stamp() < end, "Redis does not come back: {fault}");
             tokio::task::yield_now().await;
         }
     }

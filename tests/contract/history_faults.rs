@@ -1,7 +1,6 @@
 //! MongoDB killed and frozen in the middle of writing: every heartbeat is there exactly once after all.
 
 use crate::history_fixture::*;
-use crate::support::Mongod;
 use clawster::store::history::{Batch, HistoryFault, HistoryStore};
 use clawster::store::mongodb::{MongoHistory, Patience};
 use mongodb::bson::doc;
@@ -9,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testkit::Mongod;
 
 /// How many beats one call brings.
 const AT_ONCE: u64 = 20;

@@ -4,7 +4,6 @@
 
 use crate::calls::{id, secs};
 use crate::fixture::key;
-use crate::support::{Mongod, RedisServer};
 use clawster::cluster::event::{ClusterEvent, ClusterFact, ElectedReason};
 use clawster::cluster::history::{HistoryQuery, Sample, Summary};
 use clawster::cluster::ids::{ClusterName, EventSeq, Incarnation, Term};
@@ -15,6 +14,7 @@ use clawster::store::mongodb::{MongoHistory, Patience};
 use clawster::store::redis::{Address, RedisHistory, Target};
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::{Mongod, RedisServer};
 
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 

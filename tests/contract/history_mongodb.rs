@@ -167,7 +167,7 @@ async fn a_server_that_is_not_there_is_said_to_be_away_and_no_password_is_shown(
         collection: "heartbeat".to_owned(),
         retention_days: 30,
     };
-    let port = crate::support::redis_server::free_port();
+    let port = testkit::redis_server::free_port();
     let store = mongo(&config(&format!("mongodb://bot:hunter2@127.0.0.1:{port}/?serverSelectionTimeoutMS=300")));
     let mut said = format!("{store:?}");
     let away = |fault: HistoryFault| {
@@ -193,7 +193,7 @@ async fn a_server_that_is_not_there_is_said_to_be_away_and_no_password_is_shown(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_comes_back_empty_gets_its_collections_again() {
-    let kept = InMongodb::on(std::sync::Arc::new(crate::support::Mongod::start()));
+    let kept = InMongodb::on(std::sync::Arc::new(testkit::Mongod::start()));
     let store = kept.store("test");
     store.record(&batch(beats("a", 7, 1..=3))).await.expect("it is recorded");
     kept.server.kill9();

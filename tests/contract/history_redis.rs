@@ -63,7 +63,7 @@ async fn a_dead_nodes_history_lasts_for_its_window_and_is_gone_then() {
     brings(f.store(), &f, "a", beats("a", 7, 1..=3)).await;
     let left: i64 = f.server.cli(&["PTTL", &key("history:a")]).parse().unwrap();
     assert!(left > 86_000_000 && left <= 86_400_000, "{left}");
-    crate::support::eventually("the stream ends", secs(10), || {
+    testkit::eventually("the stream ends", secs(10), || {
         let there = f.server.cli(&["EXISTS", &key("history:dead")]);
         if there == "0" { Ok(()) } else { Err(there) }
     });

@@ -1,12 +1,12 @@
 //! MongoDB with logins: a wrong one, one with few rights, and a server that is no member of a replica set.
 
 use crate::history_fixture::*;
-use crate::support::Mongod;
 use clawster::config::Secret;
 use clawster::store::history::{HistoryFault, HistoryStore};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
 use std::sync::Arc;
+use testkit::Mongod;
 
 /// A server with an administrator, and a user `few` who may read and write documents and nothing else.
 async fn guarded() -> (InMongodb, Client) {

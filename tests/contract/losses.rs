@@ -6,8 +6,8 @@ use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{Call, Identity, Join, JoinReply, LeaseNews, Numbers, Reply, Rule, ServerId, Tick};
 use clawster::cluster::settings::Timing;
 use clawster::cluster::time::ServerTime;
-use clawster::store::memory::MemoryState;
 use clawster::store::{Notice, Store};
+use testkit::memory::MemoryState;
 
 /// The tick of a leader that leads at this instant, with its presence.
 fn leading(node: &Node, term: Term, presence: &str) -> Tick {

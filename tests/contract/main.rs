@@ -75,7 +75,6 @@ mod odd;
 mod promises;
 mod room;
 mod steps;
-mod support;
 mod symbols;
 mod sync;
 mod task_calls;

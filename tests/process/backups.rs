@@ -1,10 +1,10 @@
 //! A state directory that is put back from a backup: it does not know what was sent since.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, RedisServer, Serve, eventually};
 use serde_json::{Value, json};
 use std::path::Path;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, Serve, eventually};
 
 /// Copies a folder with everything in it that is a file or a folder.
 fn copy(from: &Path, to: &Path) {

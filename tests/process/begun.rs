@@ -1,13 +1,13 @@
 //! A grant is for work that begins, and a task ends with its command.
 
-use crate::support::cluster::stage;
-use crate::support::redis_server::RedisServer;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, Serve, clawster, eventually};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use testkit::cluster::stage;
+use testkit::redis_server::RedisServer;
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, Serve, clawster, eventually};
 
 /// A file that looks like a program and cannot be started: its interpreter does not exist.
 fn broken(dir: &Path) -> String {
@@ -58,7 +58,7 @@ impl Drop for Worker {
 }
 
 fn worker(launch: &Launch, script: &str) -> Worker {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clawster"));
+    let mut command = Command::new(testkit::program());
     command.args(["work", "--kind", "bg", "--", "sh", "-c", script]);
     command.env_clear().envs(launch.environment()).current_dir(&launch.home);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,14 +1,14 @@
 //! The command line beside a running node, and without one.
 
-use crate::support::cluster::{member, online, settled, stage};
-use crate::support::command::clawster_with;
-use crate::support::turn::beside;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, clawster, eventually};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use testkit::cluster::{member, online, settled, stage};
+use testkit::command::clawster_with;
+use testkit::turn::beside;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, clawster, eventually};
 
 #[test]
 fn the_socket_is_there_for_its_owner_only_and_goes_with_the_node() {
@@ -154,7 +154,7 @@ fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews_until_a_running_no
     let second = clawster(&launch, &["heartbeat", "--json"]).expect(0).json();
     assert_eq!(second["incarnation"], first["incarnation"], "the same life in every run");
     // With no running candidate it gets the lease in one of the runs, and keeps it under one term.
-    let leads = crate::support::eventually("it leads", secs(15.0), || {
+    let leads = testkit::eventually("it leads", secs(15.0), || {
         let beat = clawster(&launch, &["heartbeat", "--json"]).expect(0).json();
         if beat["role"] == "leader" { Ok(beat) } else { Err(beat) }
     });
@@ -176,7 +176,7 @@ fn a_heartbeat_without_a_node_joins_keeps_its_life_and_renews_until_a_running_no
 fn a_heartbeat_fails_with_3_after_its_retries_and_logs_each() {
     let _turn = beside();
     let dir = stage();
-    let launch = Launch::new(dir.path(), "cron").port(crate::support::redis_server::free_port());
+    let launch = Launch::new(dir.path(), "cron").port(testkit::redis_server::free_port());
     let launch = launch.env("CLAWSTER__NODE__RETRY_COUNT", "2").env("CLAWSTER__NODE__RETRY_DELAY", "0.2");
     let outcome = clawster(&launch, &["heartbeat"]).expect(3);
     assert!(outcome.took >= secs(0.4), "two waits of 0.2 s: {:?}", outcome.took);
@@ -192,7 +192,7 @@ fn doctor_schema_and_completions_answer() {
     let report = clawster(&launch, &["doctor", "--json"]);
     assert!(matches!(report.code, Some(0 | 1)), "{}", report.stderr);
     assert!(report.json().is_object(), "{}", report.stdout);
-    let down = Launch::new(dir.path(), "b").port(crate::support::redis_server::free_port());
+    let down = Launch::new(dir.path(), "b").port(testkit::redis_server::free_port());
     clawster(&down, &["doctor"]).expect(3);
     for shell in ["bash", "zsh", "fish"] {
         assert!(clawster(&launch, &["completions", shell]).expect(0).stdout.contains("clawster"));
@@ -217,7 +217,7 @@ fn the_demo_ends_by_itself() {
     let took_over: Vec<_> = took_over.filter_map(|(_, rest)| rest.split_once(" ms (term ")).collect();
     assert!(took_over.iter().any(|(millis, _)| millis.parse::<u64>().is_ok()), "nobody took over: {said}");
     assert!(said.contains(" rejoined as a "), "the killed node did not come back: {said}");
-    crate::support::eventually("all its processes end", secs(5.0), || {
+    testkit::eventually("all its processes end", secs(5.0), || {
         let left = processes_that_name(&place);
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
@@ -243,7 +243,7 @@ fn the_start_script_starts_a_node() {
     let launch = Launch::new(dir.path(), "unused").redis(&redis).brisk().env("OPENCLAW_NODE_ID", "");
     launch.config("{\"node\": {\"name\": \"By Script\"}}");
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("start-node.sh");
-    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_clawster")).parent().unwrap().display().to_string();
+    let binary = testkit::program().parent().unwrap().display().to_string();
     let path = format!("{binary}:{}", std::env::var("PATH").unwrap());
     let mut child = std::process::Command::new("sh")
         .arg(&script)
@@ -256,7 +256,7 @@ fn the_start_script_starts_a_node() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("the script starts");
-    let found = crate::support::eventually("the node joins", secs(20.0), || {
+    let found = testkit::eventually("the node joins", secs(20.0), || {
         let outcome = clawster(&launch, &["status", "--json", "--fresh"]);
         match serde_json::from_str::<Value>(&outcome.stdout).ok().and_then(|state| member(&state, "scripted")) {
             Some(row) => Ok(Ok(row)),
@@ -265,7 +265,7 @@ fn the_start_script_starts_a_node() {
         }
     });
     drop(child.stdin.take());
-    crate::support::eventually("it ends with its input", secs(6.0), || child.try_wait().unwrap().ok_or("it runs"));
+    testkit::eventually("it ends with its input", secs(6.0), || child.try_wait().unwrap().ok_or("it runs"));
     assert_eq!(found.expect("a member")["name"], "By Script");
 }
 

@@ -1,7 +1,7 @@
 //! What a heartbeat costs the server, as the server itself counts it.
 
-use crate::support::wait::secs;
-use crate::support::{RedisServer, Trio, hold};
+use testkit::wait::secs;
+use testkit::{RedisServer, Trio, hold};
 
 /// Scripts run and socket reads on the server, in the time of a hold, by three nodes.
 fn counted(redis: &RedisServer) -> (u64, u64) {

@@ -1,10 +1,10 @@
 //! Where receiving goes on: a cursor has two witnesses, the node's disk and Redis.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, RedisServer, Serve, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, Serve, eventually};
 
 /// A sender and a receiver.
 struct Pair {

@@ -1,13 +1,13 @@
 //! Redis forgets everything, or an old copy takes over: the cluster puts itself together again.
 
-use crate::support::checker::{judge, one_leader, rising_terms, same_events};
-use crate::support::cluster::{online, settled};
-use crate::support::sampler::sampled;
-use crate::support::wait::secs;
-use crate::support::{Launch, Proxy, RedisOptions, RedisServer, Serve, Trio, eventually, hold, stamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::checker::{judge, one_leader, rising_terms, same_events};
+use testkit::cluster::{online, settled};
+use testkit::sampler::sampled;
+use testkit::wait::secs;
+use testkit::{Launch, Proxy, RedisOptions, RedisServer, Serve, Trio, eventually, hold, stamp};
 
 /// Makes Redis forget under three nodes while a fourth starts, and checks what must hold.
 fn forgets(alone: RedisServer, forget: impl FnOnce(&mut RedisServer)) {

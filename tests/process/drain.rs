@@ -1,12 +1,12 @@
 //! Draining: no new work, leadership handed over, what runs goes on; and a rolling restart that loses and doubles nothing.
 
-use crate::support::cluster::member;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use testkit::cluster::member;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 
 const CLAIM: &str = "distributed.claim_tasks";
 
@@ -17,7 +17,7 @@ fn drain(node: &Serve, enabled: bool) -> Value {
 #[test]
 fn a_drain_that_a_full_redis_refuses_did_not_begin() {
     let redis = RedisServer::start();
-    let dir = crate::support::cluster::stage();
+    let dir = testkit::cluster::stage();
     let node = Launch::new(dir.path(), "alone").redis(&redis).brisk().start();
     node.until("it leads", secs(20.0), |state| state["role"] == "leader");
     redis.cli(&["CONFIG", "SET", "maxmemory", "100000"]);

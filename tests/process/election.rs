@@ -1,9 +1,9 @@
 //! `elect_leader`: who leads, and who shall.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::{always, secs};
-use crate::support::{Launch, RedisServer, Trio};
 use serde_json::{Value, json};
+use testkit::cluster::{settled, stage};
+use testkit::wait::{always, secs};
+use testkit::{Launch, RedisServer, Trio};
 
 #[test]
 fn without_force_the_live_leader_stays() {

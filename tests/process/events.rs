@@ -1,14 +1,14 @@
 //! Every node tells its host the same story, without holes, also to a host that was away.
 
-use crate::support::checker::{judge, rising_terms, same_events};
-use crate::support::cluster::{settled, stage};
-use crate::support::proxy::Mode;
-use crate::support::wait::secs;
-use crate::support::{Launch, Proxy, RedisServer, Serve, Trio, eventually, stamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::checker::{judge, rising_terms, same_events};
+use testkit::cluster::{settled, stage};
+use testkit::proxy::Mode;
+use testkit::wait::secs;
+use testkit::{Launch, Proxy, RedisServer, Serve, Trio, eventually, stamp};
 
 /// Waits until these nodes have seen the same last event, which is at or behind `seq`.
 #[track_caller]

@@ -1,8 +1,8 @@
 //! A Redis that may drop data to make room for others.
 
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, clawster, eventually};
 use serde_json::json;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, clawster, eventually};
 
 /// A server whose memory is limited, and what it does at the limit.
 fn limited(policy: &str, limit: &str) -> RedisServer {

@@ -3,12 +3,12 @@
 //! The bounds are measured from just before the signal to the event on a survivor, at default configuration (a lease of
 //! 30 s), while no other test runs.
 
-use crate::support::checker::{judge, one_leader, rising_terms};
-use crate::support::sampler::{sample_of, sampled};
-use crate::support::wait::secs;
-use crate::support::{RedisServer, Stamp, Trio, hold};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::checker::{judge, one_leader, rising_terms};
+use testkit::sampler::{sample_of, sampled};
+use testkit::wait::secs;
+use testkit::{RedisServer, Stamp, Trio, hold};
 
 /// When a survivor heard of a leader under a term above `term`, after the kill.
 #[track_caller]
@@ -78,7 +78,7 @@ fn sigterm_of_the_leader() {
 fn end_of_input_of_the_leader() {
     let redis = RedisServer::alone();
     rounds(Trio::start(&redis), 1, secs(0.2), "resigned", |trio, leader| {
-        let at = crate::support::stamp();
+        let at = testkit::stamp();
         trio.nodes[leader].close_stdin();
         at
     });
@@ -97,7 +97,7 @@ fn a_frozen_leader_is_replaced_at_the_end_of_its_lease_and_wakes_as_a_follower()
         // Written while it is frozen: each is answered by a process that was not asked before it woke.
         let asked: Vec<_> =
             (0..50).map(|_| frozen.request("distributed.get_cluster_state", Value::Null).unwrap()).collect();
-        let at = crate::support::stamp();
+        let at = testkit::stamp();
         let (took, event) = replaced(&trio, leader, before, at);
         assert!(took <= secs(6.0), "a lease of 3 s, replaced after {took:?}: {event}");
         frozen.cont();
@@ -123,8 +123,8 @@ fn a_leader_that_wakes_without_redis_does_not_say_that_it_leads() {
     hold(secs(1.5), "longer than presence_grace, far shorter than the lease");
     redis.pause();
     node.cont();
-    let end = crate::support::stamp() + secs(1.0);
-    while crate::support::stamp() < end {
+    let end = testkit::stamp() + secs(1.0);
+    while testkit::stamp() < end {
         let state = node.state();
         assert_ne!(state["role"], "leader", "it cannot have asked Redis: {state}");
     }
@@ -144,7 +144,7 @@ fn a_leader_cut_off_from_redis_stops_leading_within_the_grace() {
     let leader = trio.settled(secs(20.0));
     let node = &trio.nodes[leader];
     redis.pause();
-    let at = crate::support::stamp();
+    let at = testkit::stamp();
     let (state, samples) = sampled(&[node], || {
         hold(secs(2.0), "twice presence_grace");
         node.state()

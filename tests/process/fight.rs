@@ -1,13 +1,13 @@
 //! Many processes fight for one lease while everything goes wrong; and the same checks on a lock that is none.
 
-use crate::support::resp::Resp;
-use crate::support::stamps::{Stamped, one_after_the_other};
-use crate::support::wait::secs;
-use crate::support::wrapper::{PATIENCE, send};
-use crate::support::{RedisOptions, RedisServer, Stamp, Stamps, Wrapper, hold, stamp};
 use rustix::process::Signal;
 use std::sync::Mutex;
 use std::time::Duration;
+use testkit::resp::Resp;
+use testkit::stamps::{Stamped, one_after_the_other};
+use testkit::wait::secs;
+use testkit::wrapper::{PATIENCE, send};
+use testkit::{RedisOptions, RedisServer, Stamp, Stamps, Wrapper, hold, stamp};
 
 const WRAPPERS: usize = 20;
 

@@ -2,10 +2,10 @@
 //!
 //! Not here: a newer version's rows and calls (`versions.rs`), broken keys (`tests/contract/odd.rs`).
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::{hold, secs};
-use crate::support::{Launch, RedisServer, Serve};
 use serde_json::{Value, json};
+use testkit::cluster::{settled, stage};
+use testkit::wait::{hold, secs};
+use testkit::{Launch, RedisServer, Serve};
 
 const SYNC: &str = "distributed.sync_messages";
 

@@ -1,10 +1,10 @@
 //! The command is gone whatever happens to the processes that watch it.
 
-use crate::support::stamps::one_after_the_other;
-use crate::support::wait::secs;
-use crate::support::wrapper::{PATIENCE, children, gone, runs, send, stamping};
-use crate::support::{RedisServer, Stamps, Wrapper, eventually, hold, stamp};
 use rustix::process::{Pid, Signal, kill_process_group};
+use testkit::stamps::one_after_the_other;
+use testkit::wait::secs;
+use testkit::wrapper::{PATIENCE, children, gone, runs, send, stamping};
+use testkit::{RedisServer, Stamps, Wrapper, eventually, hold, stamp};
 
 /// How much later than promised a busy machine may show it.
 const SLACK: f64 = 0.35;

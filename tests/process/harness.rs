@@ -1,12 +1,12 @@
 //! The harness itself: a fault that does not happen would let every test pass.
 
-use crate::support::proxy::Mode;
-use crate::support::resp::Resp;
-use crate::support::wait::secs;
-use crate::support::{Proxy, RedisOptions, RedisServer, eventually, stamp};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+use testkit::proxy::Mode;
+use testkit::resp::Resp;
+use testkit::wait::secs;
+use testkit::{Proxy, RedisOptions, RedisServer, eventually, stamp};
 
 #[test]
 fn a_server_keeps_its_data_when_told_so_and_loses_it_else() {
@@ -144,4 +144,10 @@ fn the_network_leads_new_connections_elsewhere() {
     proxy.target(second.port());
     assert_eq!(Resp::connect(proxy.port()).unwrap().call(&["GET", "who"]).unwrap(), "second");
     assert_eq!(old.call(&["GET", "who"]).unwrap(), "first");
+}
+
+#[test]
+#[ignore = "a part of other tests: the command that wrappers run"]
+fn stamps_when_asked() {
+    testkit::wrapper::leave_stamps(Duration::from_millis(5));
 }

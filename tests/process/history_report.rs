@@ -2,12 +2,12 @@
 //!
 //! Not here: what is recorded of each heartbeat, MongoDB, what a report says of a history (beside the code).
 
-use crate::support::cluster::settled;
-use crate::support::command::clawster_with;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Trio, clawster, eventually};
 use serde_json::Value;
 use std::path::Path;
+use testkit::cluster::settled;
+use testkit::command::clawster_with;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Trio, clawster, eventually};
 
 /// Waits until a survivor has heard this of a node.
 #[track_caller]
@@ -134,7 +134,7 @@ fn heartbeats_are_counted_and_listed() {
 #[test]
 fn it_reads_without_a_node_and_says_why_there_is_nothing() {
     let redis = RedisServer::start();
-    let folder = crate::support::cluster::stage();
+    let folder = testkit::cluster::stage();
     let launch = Launch::new(folder.path(), "a").redis(&redis);
     let text = clawster(&launch, &["history"]).expect(0).stdout;
     assert!(text.contains("No node was a member during this time") && text.contains("clawster serve"), "{text}");
@@ -153,7 +153,7 @@ fn it_reads_without_a_node_and_says_why_there_is_nothing() {
 
 #[test]
 fn what_cannot_be_done_is_said() {
-    let folder = crate::support::cluster::stage();
+    let folder = testkit::cluster::stage();
     let nowhere = Launch::new(folder.path(), "a").port(1);
     let failed = clawster_with(&nowhere, &["history"], b"", secs(30.0)).expect(3);
     assert!(failed.stderr.contains("127.0.0.1:1"), "{failed:?}");

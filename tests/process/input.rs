@@ -1,12 +1,12 @@
 //! No input harms the node: it gets the right error or none, and the next request is answered.
 
-use crate::support::cluster::stage;
-use crate::support::redis_server::free_port;
-use crate::support::turn::{Turn, beside};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, eventually, stamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::cluster::stage;
+use testkit::redis_server::free_port;
+use testkit::turn::{Turn, beside};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, eventually, stamp};
 
 /// A node without Redis: what it does with its input does not hang on that.
 fn node() -> (Serve, (TempDir, Turn)) {

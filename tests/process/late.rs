@@ -1,9 +1,9 @@
 //! Calls that arrive at Redis after their clients were told that it cannot be used: nobody holds what they are granted.
 
-use crate::support::proxy::Mode;
-use crate::support::wait::secs;
-use crate::support::{Launch, Proxy, RedisServer, Serve, eventually};
 use serde_json::{Value, json};
+use testkit::proxy::Mode;
+use testkit::wait::secs;
+use testkit::{Launch, Proxy, RedisServer, Serve, eventually};
 
 const ACQUIRE: &str = "distributed.acquire_lease";
 const ONCE: &str = "distributed.run_once";

@@ -1,12 +1,12 @@
 //! Leases and what runs once: one holder, tokens that rise, a fair queue, and no grant lost or doubled by lost replies.
 
-use crate::support::proxy::Mode;
-use crate::support::wait::secs;
-use crate::support::wire::Answer;
-use crate::support::{Launch, Proxy, RedisServer, Serve, Trio, clawster, eventually, hold};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::proxy::Mode;
+use testkit::wait::secs;
+use testkit::wire::Answer;
+use testkit::{Launch, Proxy, RedisServer, Serve, Trio, clawster, eventually, hold};
 
 const ACQUIRE: &str = "distributed.acquire_lease";
 const RELEASE: &str = "distributed.release_lease";
@@ -80,7 +80,7 @@ fn a_waiter_is_woken_by_a_release_and_by_the_death_of_the_holder() {
     let held = token(&acquire(&trio.nodes[0], "wake", 600_000, 0));
     let pending = trio.nodes[1].request(ACQUIRE, json!(["wake", 600_000, 60_000])).expect("sent");
     queued(&redis, "wake", 1);
-    let released = crate::support::stamp();
+    let released = testkit::stamp();
     trio.nodes[0].ok(RELEASE, json!(["wake", held]));
     let answer = pending.wait(secs(10.0)).expect("woken");
     let took = answer.answered - released;
@@ -107,7 +107,7 @@ fn a_waiter_that_goes_away_is_forgotten() {
     assert_eq!((&none["acquired"], &none["holder"]), (&json!(false), &json!("a")), "{none}");
     queued(&redis, "left", 0);
     // And when its client is gone: a command that is killed while it waits.
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_clawster"))
+    let mut child = std::process::Command::new(testkit::program())
         .args(["lease", "acquire", "left", "--wait", "60s"])
         .env_clear()
         .envs(trio.launches[1].environment())

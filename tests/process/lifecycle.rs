@@ -1,10 +1,10 @@
 //! Starting and ending: the end of input and signals end a node in time and with code 0.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::redis_server::free_port;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, eventually, stamp};
 use serde_json::json;
+use testkit::cluster::{settled, stage};
+use testkit::redis_server::free_port;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, eventually, stamp};
 
 type End = fn(&Serve);
 
@@ -31,7 +31,7 @@ fn each_way_to_end_leaves_the_cluster_and_exits_with_0() {
         node.exit_clean(secs(5.0));
         node.assert_clean();
         let left = stays.mailbox().wait(secs(5.0), |inbox| {
-            let events = inbox.notes.iter().map(crate::support::Note::event).filter(|event| event["seq"].is_number());
+            let events = inbox.notes.iter().map(testkit::Note::event).filter(|event| event["seq"].is_number());
             events.skip(before).find(|event| event["event"] == "cluster.node_left").cloned()
         });
         assert_eq!(left.expect(name)["reason"], "left", "{name}");
@@ -111,7 +111,7 @@ fn a_second_signal_exits_at_once() {
     redis.pause();
     node.sigterm();
     // The first one is being served once the process tries to leave a Redis that does not answer.
-    crate::support::hold(secs(0.3), "the first signal is taken before the second");
+    testkit::hold(secs(0.3), "the first signal is taken before the second");
     let start = stamp();
     if node.runs() {
         node.sigterm();

@@ -1,9 +1,9 @@
 //! No loop and no client fills a disk with log lines: what repeats is bounded, and counted.
 
-use crate::support::cluster::stage;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, eventually};
 use serde_json::Value;
+use testkit::cluster::stage;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, eventually};
 
 /// How many lines a place writes at once at most, with some windows' single lines more.
 const FEW: usize = 20 + 8;

@@ -7,9 +7,6 @@
 #![allow(missing_docs, unreachable_pub, dead_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod backups;
 mod begun;
 mod commands;

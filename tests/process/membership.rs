@@ -1,11 +1,11 @@
 //! Who is a member, under which id, and who holds an id.
 
-use crate::support::cluster::{member, online, settled, stage};
-use crate::support::serve::Pending;
-use crate::support::wait::{always, secs};
-use crate::support::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::cluster::{member, online, settled, stage};
+use testkit::serve::Pending;
+use testkit::wait::{always, secs};
+use testkit::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 
 #[test]
 fn a_member_shows_what_it_told_when_it_joined() {
@@ -184,7 +184,7 @@ fn a_node_without_an_id_makes_one_and_keeps_it() {
     let redis = RedisServer::start();
     let dir = stage();
     let launch = Launch::new(dir.path(), "nameless").redis(&redis).brisk().env("OPENCLAW_NODE_ID", "");
-    let id = |node: &crate::support::Serve| {
+    let id = |node: &testkit::Serve| {
         node.until("it joined", secs(10.0), |state| state["node_id"].is_string())["node_id"]
             .as_str()
             .unwrap()
@@ -238,7 +238,7 @@ fn the_first_member_sets_the_times_and_later_ones_adopt_them() {
     first.until("it leads", secs(20.0), |state| state["role"] == "leader");
     let later = Launch::new(dir.path(), "later").redis(&redis).timing(1.0, 5.0, 6.0).start();
     settled(&[&first, &later], secs(10.0));
-    crate::support::eventually("the later one warns about the difference", secs(5.0), || {
+    testkit::eventually("the later one warns about the difference", secs(5.0), || {
         let said = later.stderr();
         if said.contains("heartbeat") { Ok(()) } else { Err(said) }
     });

@@ -2,13 +2,13 @@
 //!
 //! `CLAWSTER_TEST_MESSAGES` sets how many each node sends (2,000 when unset); the ignored tests send 10,000.
 
-use crate::support::checker::judge;
-use crate::support::proxy::Mode;
-use crate::support::traffic::{Slot, run};
-use crate::support::wait::secs;
-use crate::support::{Proxy, RedisOptions, RedisServer, Trio, eventually, hold};
 use serde_json::json;
 use std::sync::atomic::Ordering;
+use testkit::checker::judge;
+use testkit::proxy::Mode;
+use testkit::traffic::{Slot, run};
+use testkit::wait::secs;
+use testkit::{Proxy, RedisOptions, RedisServer, Trio, eventually, hold};
 
 fn per_node() -> usize {
     let set = std::env::var("CLAWSTER_TEST_MESSAGES").ok();

@@ -1,10 +1,10 @@
 //! `clawster once`: one run for each key and window.
 
-use crate::support::command::clawster_with;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, clawster};
 use std::path::Path;
 use std::sync::Barrier;
+use testkit::command::clawster_with;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, clawster};
 
 fn launches(dir: &Path, redis: &RedisServer, count: usize) -> Vec<Launch> {
     (0..count).map(|number| Launch::new(dir, &format!("n{number}")).redis(redis)).collect()
@@ -81,9 +81,9 @@ fn a_running_node_is_asked_and_named() {
 
 #[test]
 fn nothing_runs_while_redis_is_away() {
-    let _turn = crate::support::turn::beside();
+    let _turn = testkit::turn::beside();
     let dir = tempfile::tempdir().expect("a folder");
-    let launch = Launch::new(dir.path(), "a").port(crate::support::redis_server::free_port());
+    let launch = Launch::new(dir.path(), "a").port(testkit::redis_server::free_port());
     let launch = launch.env("CLAWSTER__NODE__RETRY_COUNT", "1").env("CLAWSTER__NODE__RETRY_DELAY", "0.1");
     let away = clawster(&launch, &["once", "--key", "x", "--ttl", "1m", "--", "echo", "ran"]).expect(3);
     assert_eq!(away.stdout, "");
@@ -93,7 +93,7 @@ fn nothing_runs_while_redis_is_away() {
 #[test]
 fn a_lost_answer_runs_the_command_all_the_same_and_once() {
     let redis = RedisServer::start();
-    let proxy = crate::support::Proxy::start(redis.port());
+    let proxy = testkit::Proxy::start(redis.port());
     let dir = tempfile::tempdir().expect("a folder");
     let all = launches(dir.path(), &redis, 2);
     let bad = all[0].clone().port(proxy.port()).env("CLAWSTER__NODE__RETRY_DELAY", "0.1");

@@ -1,15 +1,15 @@
 //! Redis stops, is away at the start, or the network to it breaks: nobody leaves, nothing is lost, all goes on by itself.
 
-use crate::support::checker::{judge, one_leader, rising_terms};
-use crate::support::cluster::{member, online, settled, stage};
-use crate::support::proxy::Mode;
-use crate::support::redis_server::free_port;
-use crate::support::sampler::sampled;
-use crate::support::turn::beside;
-use crate::support::wait::secs;
-use crate::support::{Launch, Proxy, RedisOptions, RedisServer, Trio, eventually, hold, stamp};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::checker::{judge, one_leader, rising_terms};
+use testkit::cluster::{member, online, settled, stage};
+use testkit::proxy::Mode;
+use testkit::redis_server::free_port;
+use testkit::sampler::sampled;
+use testkit::turn::beside;
+use testkit::wait::secs;
+use testkit::{Launch, Proxy, RedisOptions, RedisServer, Trio, eventually, hold, stamp};
 
 /// Stops Redis for a time that is longer than the TTL of 6 s, and the lease.
 fn redis_stops_for(time: Duration) {

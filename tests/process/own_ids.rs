@@ -1,10 +1,10 @@
 //! One process under several ids: what becomes of messages that wait, of remembered ids, and of the cursor of each.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, RedisServer, Serve, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, Serve, eventually};
 
 /// A partner, and a node of which the configuration says `host`.
 struct Stage {

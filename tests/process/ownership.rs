@@ -1,9 +1,9 @@
 //! Who may end what: a token is shown to everybody, and proves nothing.
 
-use crate::support::wait::secs;
-use crate::support::wrapper::PATIENCE;
-use crate::support::{RedisServer, Serve, Stamps, Trio, Wrapper, stamp};
 use serde_json::{Value, json};
+use testkit::wait::secs;
+use testkit::wrapper::PATIENCE;
+use testkit::{RedisServer, Serve, Stamps, Trio, Wrapper, stamp};
 
 const ACQUIRE: &str = "distributed.acquire_lease";
 const RENEW: &str = "distributed.renew_lease";

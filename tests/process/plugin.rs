@@ -2,15 +2,15 @@
 //!
 //! Not here: the plugin within a gateway (`tests/e2e`), its generated parts (`tests/openclaw_plugin.rs`).
 
-use crate::support::cluster::stage;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, eventually};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
+use testkit::cluster::stage;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, eventually};
 
 /// Runs the plugin's node. Each part of the test writes one line of JSON; `until` asks again and again, and never gives up: the test does.
 const PRELUDE: &str = r#"
@@ -39,7 +39,7 @@ impl Gateway {
         let path = launch.home.join("gateway.mjs");
         std::fs::write(&path, format!("{PRELUDE}{script}").replace("PLUGIN", plugin)).expect("the script");
         let mut command = Command::new("node");
-        command.arg(&path).env_clear().envs(launch.environment()).env("PROGRAM", env!("CARGO_BIN_EXE_clawster"));
+        command.arg(&path).env_clear().envs(launch.environment()).env("PROGRAM", testkit::program());
         command.current_dir(&launch.home).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("node runs; `scripts/setup --npm` installs Node.js");
         let out = BufReader::new(child.stdout.take().unwrap());

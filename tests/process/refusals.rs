@@ -1,15 +1,15 @@
 //! Redis answers, but takes no writes: it is full, read-only, or forgets its scripts. No call ends in a defect, nobody says
 //! that all is well, and one outage is told once.
 
-use crate::support::cluster::stage;
-use crate::support::command::clawster;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, Trio, eventually, hold};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::cluster::stage;
+use testkit::command::clawster;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, Trio, eventually, hold};
 
 /// Every method that writes, with parameters that are right.
 fn writes() -> Vec<(&'static str, Value)> {
@@ -54,7 +54,7 @@ fn named(node: &Serve, event: &str) -> Vec<Value> {
 fn a_full_redis_is_no_defect_and_said_to_be_full() {
     let redis = RedisServer::start();
     let home = stage();
-    let address = format!("127.0.0.1:{}", crate::support::redis_server::free_port());
+    let address = format!("127.0.0.1:{}", testkit::redis_server::free_port());
     let launch = Launch::new(home.path(), "a").redis(&redis).brisk().env("CLAWSTER__METRICS__LISTEN", &address);
     let node = launch.start();
     leads(&node, "it leads");

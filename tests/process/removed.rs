@@ -1,12 +1,12 @@
 //! A state directory that somebody removes under a running node, and a private Redis that never answers.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::redis_server::RedisServer;
-use crate::support::wait::secs;
-use crate::support::{Launch, Serve, clawster, eventually, stamp};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use testkit::cluster::{settled, stage};
+use testkit::redis_server::RedisServer;
+use testkit::wait::secs;
+use testkit::{Launch, Serve, clawster, eventually, stamp};
 
 /// Removes the state directory at once, however quickly the node makes another one.
 fn removed(launch: &Launch) {
@@ -90,7 +90,7 @@ fn the_end_of_input_ends_a_node_in_time_while_a_silent_private_redis_starts() {
 fn a_private_redis_whose_folder_is_removed_keeps_its_data() {
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").brisk().env("CLAWSTER__REDIS__MODE", "embedded");
-    let launch = launch.env("CLAWSTER_REDIS_SERVER", &crate::support::redis_server::binary().display().to_string());
+    let launch = launch.env("CLAWSTER_REDIS_SERVER", &testkit::redis_server::binary().display().to_string());
     let node = launch.start();
     let before = node.until("it leads", secs(30.0), |state| state["role"] == "leader");
     node.ok("distributed.submit_task", json!({"id": "kept", "kind": "k", "payload": 1}));
@@ -108,7 +108,7 @@ fn a_private_redis_whose_folder_is_removed_keeps_its_data() {
     assert_eq!(kept["state"], "waiting", "{kept}");
     // Others find it in the same place.
     let other = launch.clone().env("OPENCLAW_NODE_ID", "b").start();
-    other.until("both are there", secs(30.0), |state| crate::support::cluster::online(state).len() == 2);
+    other.until("both are there", secs(30.0), |state| testkit::cluster::online(state).len() == 2);
     for node in [other, node] {
         node.close_stdin();
         node.exit(secs(20.0));

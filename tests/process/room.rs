@@ -1,8 +1,8 @@
 //! A flood of messages that a member does not read: they wait at their sender before Redis is full, and all go on once they are read.
 
-use crate::support::wait::secs;
-use crate::support::{RedisServer, Trio, eventually};
 use serde_json::json;
+use testkit::wait::secs;
+use testkit::{RedisServer, Trio, eventually};
 
 #[test]
 fn a_flood_waits_at_its_sender_and_goes_on_once_it_is_read() {

@@ -2,12 +2,12 @@
 //!
 //! Times are checked with the default grace of 1 s, while no other test runs.
 
-use crate::support::proxy::Mode;
-use crate::support::stamps::one_after_the_other;
-use crate::support::wait::secs;
-use crate::support::wrapper::{PATIENCE, gone, send};
-use crate::support::{Proxy, RedisOptions, RedisServer, Stamps, Wrapper, clawster, hold, stamp};
 use rustix::process::Signal;
+use testkit::proxy::Mode;
+use testkit::stamps::one_after_the_other;
+use testkit::wait::secs;
+use testkit::wrapper::{PATIENCE, gone, send};
+use testkit::{Proxy, RedisOptions, RedisServer, Stamps, Wrapper, clawster, hold, stamp};
 
 /// How much later than promised a busy machine may show it.
 const SLACK: f64 = 0.35;
@@ -29,7 +29,7 @@ fn three_wrappers_take_turns_and_a_killed_one_is_replaced_within_the_grace_and_a
         let killed = wrappers[holder].kill9();
         let old = last.clone();
         last = stamps.after("another command runs", killed, secs(10.0), |s| s.wrapper != old.wrapper);
-        assert!(!crate::support::wrapper::runs(old.pid), "the old command outlived its lease");
+        assert!(!testkit::wrapper::runs(old.pid), "the old command outlived its lease");
         assert!(last.at - killed <= secs(2.0), "presence_grace and a second, but: {:?}", last.at - killed);
         assert!(last.token > old.token);
     }
@@ -156,10 +156,10 @@ fn a_lost_lease_ends_the_wrapper_where_that_is_wanted() {
 
 #[test]
 fn a_wrapper_without_redis_waits_for_it_or_ends_with_3() {
-    let _turn = crate::support::turn::beside();
+    let _turn = testkit::turn::beside();
     let stamps = Stamps::new();
     let redis = RedisServer::start();
-    let away = stamps.launch(&redis, "a").port(crate::support::redis_server::free_port());
+    let away = stamps.launch(&redis, "a").port(testkit::redis_server::free_port());
     let mut unwilling = Wrapper::stamping(&away, &["--no-wait"]);
     assert_eq!(unwilling.exit(PATIENCE).code(), Some(3));
     let mut patient = Wrapper::stamping(&away, &[]);

@@ -1,10 +1,10 @@
 //! Delays of tasks go by the clock on the wall: what fell due in an outage is handed out right after it.
 
-use crate::support::Launch;
-use crate::support::cluster::stage;
-use crate::support::wait::secs;
-use crate::support::{RedisServer, Serve, hold, stamp};
 use serde_json::json;
+use testkit::Launch;
+use testkit::cluster::stage;
+use testkit::wait::secs;
+use testkit::{RedisServer, Serve, hold, stamp};
 
 const SUBMIT: &str = "distributed.submit_task";
 const CLAIM: &str = "distributed.claim_tasks";

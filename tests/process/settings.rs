@@ -1,14 +1,14 @@
 //! Configuration seen from outside: wrong values stop the start with one clear message, secrets stay secret.
 
-use crate::support::cluster::{online, settled, stage};
-use crate::support::command::clawster_with;
-use crate::support::redis_server::free_port;
-use crate::support::turn::beside;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, RedisServer, clawster};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
+use testkit::cluster::{online, settled, stage};
+use testkit::command::clawster_with;
+use testkit::redis_server::free_port;
+use testkit::turn::beside;
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, clawster};
 
 /// Every key of config.json with a value of a wrong type.
 fn wrong_types() -> Vec<(&'static str, Value)> {

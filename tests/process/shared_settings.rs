@@ -2,18 +2,18 @@
 //!
 //! 1. What a takeover waits for is the holder's promise, not the claimant's file.
 
-use crate::support::checker::{judge, one_leader};
-use crate::support::cluster::{settled, stage};
-use crate::support::proxy::{Mode, Proxy};
-use crate::support::sampler::sampled;
-use crate::support::stamps::one_after_the_other;
-use crate::support::turn::beside;
-use crate::support::wait::{eventually, hold, secs};
-use crate::support::wrapper::{Stamps, Wrapper};
-use crate::support::{Launch, RedisServer, Serve, clawster, stamp};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
+use testkit::checker::{judge, one_leader};
+use testkit::cluster::{settled, stage};
+use testkit::proxy::{Mode, Proxy};
+use testkit::sampler::sampled;
+use testkit::stamps::one_after_the_other;
+use testkit::turn::beside;
+use testkit::wait::{eventually, hold, secs};
+use testkit::wrapper::{Stamps, Wrapper};
+use testkit::{Launch, RedisServer, Serve, clawster, stamp};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

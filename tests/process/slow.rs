@@ -2,12 +2,12 @@
 //!
 //! Not here: links that break (`messages.rs`).
 
-use crate::support::cluster::{settled, stage};
-use crate::support::proxy::Mode;
-use crate::support::wait::{eventually, secs};
-use crate::support::{Launch, Proxy, RedisOptions, RedisServer, Serve, stamp};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::cluster::{settled, stage};
+use testkit::proxy::Mode;
+use testkit::wait::{eventually, secs};
+use testkit::{Launch, Proxy, RedisOptions, RedisServer, Serve, stamp};
 
 const SYNC: &str = "distributed.sync_messages";
 

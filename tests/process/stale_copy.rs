@@ -1,10 +1,10 @@
 //! Redis comes back with an older copy of the data: what a node knows of itself wins over it.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisOptions, RedisServer, Serve};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, Serve};
 
 /// Two members on a Redis that keeps what it is told.
 struct Pair {
@@ -32,7 +32,7 @@ impl Pair {
     /// The row of `a`, as Redis has it once `fits` likes it.
     #[track_caller]
     fn a_becomes(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        crate::support::eventually(what, secs(20.0), || {
+        testkit::eventually(what, secs(20.0), || {
             let state = self.b.call("distributed.get_cluster_state", json!({"fresh": true}));
             let state = state.map_err(|error| format!("{error:?}"))?;
             let nodes = state["nodes"].as_array().cloned().unwrap_or_default();
@@ -105,7 +105,7 @@ fn messages_to_the_old_id_follow_a_rename_that_was_forgotten() {
     pair.a_becomes("the old id has left", |a| a["status"] == "left");
     let message = json!({"id": "m", "to": ["a"], "payload": 1});
     pair.b.ok("distributed.sync_messages", json!({"messages": [message], "limit": 0}));
-    crate::support::eventually("the message to the old id arrives", secs(10.0), || {
+    testkit::eventually("the message to the old id arrives", secs(10.0), || {
         let got = pair.a.ok("distributed.sync_messages", json!({"wait_ms": 1000}));
         got["received"].as_array().unwrap().iter().any(|m| m["id"] == "m").then_some(()).ok_or(got)
     });
@@ -120,7 +120,7 @@ fn a_join_that_waits_for_a_killed_process_goes_on_when_redis_comes_back_on_a_cop
     pair.a.kill9();
     pair.a = pair.launch.start();
     let asked = pair.redis.calls("evalsha");
-    crate::support::eventually("the join has been asked for more than once", secs(10.0), || {
+    testkit::eventually("the join has been asked for more than once", secs(10.0), || {
         let calls = pair.redis.calls("evalsha");
         if calls > asked + 15 { Ok(()) } else { Err(calls) }
     });

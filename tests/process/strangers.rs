@@ -1,14 +1,14 @@
 //! Other users of the host: their directories, links and sockets are not trusted, and texts from elsewhere show what is in them.
 
-use crate::support::cluster::stage;
-use crate::support::redis_server::{RedisServer, free_port};
-use crate::support::wait::secs;
-use crate::support::{Launch, clawster, eventually};
 use serde_json::json;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use testkit::cluster::stage;
+use testkit::redis_server::{RedisServer, free_port};
+use testkit::wait::secs;
+use testkit::{Launch, clawster, eventually};
 
 const USER: u32 = 65_534;
 const STRANGER: u32 = 65_533;
@@ -27,7 +27,7 @@ fn open_stage() -> (tempfile::TempDir, PathBuf) {
     let dir = stage();
     set(dir.path(), 0o755);
     let program = dir.path().join("clawster");
-    std::fs::copy(env!("CARGO_BIN_EXE_clawster"), &program).expect("the program is copied");
+    std::fs::copy(testkit::program(), &program).expect("the program is copied");
     set(&program, 0o755);
     (dir, program)
 }
@@ -156,7 +156,7 @@ fn texts_from_elsewhere_reach_a_terminal_escaped() {
     // Control characters are refused in a name; these are not.
     let first = first.env("CLAWSTER__NODE__NAME", "gate\u{202e}way\u{200b}");
     let (a, b) = (first.start(), second.start());
-    crate::support::cluster::settled(&[&a, &b], secs(20.0));
+    testkit::cluster::settled(&[&a, &b], secs(20.0));
     a.ok("distributed.submit_task", json!({"id": "t", "kind": "k", "payload": NASTY}));
     a.ok("distributed.sync_messages", json!({"messages": [{"id": "m", "topic": "t", "payload": NASTY}], "limit": 0}));
     for args in [
@@ -190,7 +190,7 @@ fn texts_from_elsewhere_reach_a_terminal_escaped() {
 fn a_limit_of_file_sizes_is_an_error_and_no_sudden_death() {
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").port(free_port());
-    let script = format!("ulimit -f 16; exec '{}' serve", env!("CARGO_BIN_EXE_clawster"));
+    let script = format!("ulimit -f 16; exec '{}' serve", testkit::program().display());
     let mut command = Command::new("sh");
     command.args(["-c", &script]).env_clear().envs(launch.environment()).current_dir(&launch.home);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sh runs");

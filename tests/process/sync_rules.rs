@@ -1,11 +1,11 @@
 //! `sync_messages` rule by rule: cursors, acknowledgements, targets, duplicates, gaps and limits.
 
-use crate::support::checker::entry_seq;
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, stamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::checker::entry_seq;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, stamp};
 
 const SYNC: &str = "distributed.sync_messages";
 

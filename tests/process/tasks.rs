@@ -2,14 +2,14 @@
 //!
 //! `CLAWSTER_TEST_TASKS` sets how many the runs with killed workers submit (1,500 when unset); the ignored test submits 100,000.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::wait::secs;
-use crate::support::{Launch, Proxy, RedisServer, Serve, Trio, eventually, hold, stamp};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::cluster::{settled, stage};
+use testkit::wait::secs;
+use testkit::{Launch, Proxy, RedisServer, Serve, Trio, eventually, hold, stamp};
 
 const SUBMIT: &str = "distributed.submit_task";
 const CLAIM: &str = "distributed.claim_tasks";

@@ -2,13 +2,13 @@
 //!
 //! The terminal is made by `script`, which is part of util-linux.
 
-use crate::support::wait::secs;
-use crate::support::wrapper::PATIENCE;
-use crate::support::{RedisServer, Stamps, eventually};
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::wait::secs;
+use testkit::wrapper::PATIENCE;
+use testkit::{RedisServer, Stamps, eventually};
 
 /// A shell line on a terminal of its own.
 struct Typed {
@@ -20,7 +20,7 @@ impl Typed {
     #[track_caller]
     fn start(redis: &RedisServer, stamps: &Stamps, line: &str) -> Self {
         let launch = stamps.launch(redis, "a");
-        let line = line.replace("clawster", env!("CARGO_BIN_EXE_clawster"));
+        let line = line.replace("clawster", &testkit::program().display().to_string());
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &line, "/dev/null"]).env_clear().envs(launch.environment());
         script.env("SHELL", "/bin/sh").current_dir(&launch.home);

@@ -1,11 +1,11 @@
 //! `clawster top` on a real terminal: what it shows, how it outlives Redis and its node, and how it gives the terminal back.
 
-use crate::support::cluster::{member, stage};
-use crate::support::turn::beside;
-use crate::support::wait::secs;
-use crate::support::{Launch, Pty, RedisOptions, RedisServer, Trio, clawster, eventually};
 use rustix::process::Signal;
 use std::process::ExitStatus;
+use testkit::cluster::{member, stage};
+use testkit::turn::beside;
+use testkit::wait::secs;
+use testkit::{Launch, Pty, RedisOptions, RedisServer, Trio, clawster, eventually};
 
 /// How many lines of the screen begin with one of these.
 fn lines(shown: &str, starts: &[&str]) -> usize {
@@ -168,7 +168,7 @@ fn it_stops_and_goes_on_as_a_job_of_a_shell() {
     node.until("it leads", secs(20.0), |state| state["role"] == "leader");
     let mut shell = Pty::start(&launch, &["sh", "-i"], 80, 24);
     shell.shows("$ ");
-    shell.keys(format!("{} top\n", env!("CARGO_BIN_EXE_clawster")).as_bytes());
+    shell.keys(format!("{} top\n", testkit::program().display()).as_bytes());
     shell.shows("via solo (leader)");
     for how in 0..2 {
         if how == 0 {

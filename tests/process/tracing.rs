@@ -1,10 +1,10 @@
 //! The log at level debug: one request can be followed from its line to Redis and back.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::eventually;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, clawster};
 use serde_json::{Value, json};
+use testkit::cluster::{settled, stage};
+use testkit::eventually;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, clawster};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()

@@ -1,7 +1,7 @@
 //! TLS that was asked for, as a user sees it: never dropped without a word.
 
-use crate::support::cluster::stage;
-use crate::support::{Launch, clawster};
+use testkit::cluster::stage;
+use testkit::{Launch, clawster};
 
 /// What `config check` says of a configuration; the code, and all that was written.
 fn check(launch: &Launch) -> (Option<i32>, String) {

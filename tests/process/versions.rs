@@ -6,10 +6,10 @@
 //! Not here: entries that nobody can read (`foreign.rs`).
 
 use crate::foreign::{key, pass};
-use crate::support::cluster::{member, settled, stage};
-use crate::support::wait::{eventually, secs};
-use crate::support::{Launch, RedisServer, Serve};
 use serde_json::{Value, json};
+use testkit::cluster::{member, settled, stage};
+use testkit::wait::{eventually, secs};
+use testkit::{Launch, RedisServer, Serve};
 
 fn row(redis: &RedisServer, id: &str) -> Value {
     serde_json::from_str(&redis.cli(&["HGET", &key("members"), id])).expect("a row")

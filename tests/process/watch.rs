@@ -1,14 +1,14 @@
 //! `clawster status --watch`: one block a change, for terminals, pipes and logs.
 
-use crate::support::cluster::stage;
-use crate::support::turn::beside;
-use crate::support::wait::secs;
-use crate::support::{Launch, Pty, RedisOptions, RedisServer, Trio, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use testkit::cluster::stage;
+use testkit::turn::beside;
+use testkit::wait::secs;
+use testkit::{Launch, Pty, RedisOptions, RedisServer, Trio, eventually};
 
 struct Watch {
     child: Child,
@@ -17,7 +17,7 @@ struct Watch {
 
 impl Watch {
     fn start(launch: &Launch, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clawster"));
+        let mut command = Command::new(testkit::program());
         command.args(["status", "--watch"]).args(args).env_clear().envs(launch.environment()).current_dir(&launch.home);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("clawster starts");
         let (mut pipe, said) = (child.stdout.take().unwrap(), Arc::new(Mutex::new(Vec::new())));

@@ -1,12 +1,12 @@
 //! `clawster work`: a command for each task.
 
-use crate::support::cluster::{settled, stage};
-use crate::support::command::clawster_with;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, clawster, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::process::{Child, Command, Stdio};
+use testkit::cluster::{settled, stage};
+use testkit::command::clawster_with;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, clawster, eventually};
 
 struct Stage {
     node: Serve,
@@ -40,7 +40,7 @@ fn until(node: &Serve, id: &str, state: &str) -> Value {
 
 /// A worker that runs until it is ended.
 fn worker(launch: &Launch, args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_clawster"))
+    Command::new(testkit::program())
         .arg("work")
         .args(args)
         .env_clear()
@@ -101,7 +101,7 @@ fn a_long_job_is_extended_and_a_lost_one_is_killed_with_its_children() {
     let long = submit(&s.other, json!({"kind": "long", "payload": 1, "timeout_ms": 600}));
     let mut child = worker(&s.launch, &["--kind", "long", "--", "sh", "-c", &script]);
     until(&s.node, &long, "running");
-    crate::support::hold(secs(2.0), "more than three times the timeout passes");
+    testkit::hold(secs(2.0), "more than three times the timeout passes");
     let running = task(&s.node, &long);
     assert_eq!((&running["state"], &running["attempts"]), (&json!("running"), &json!(1)), "{running}");
     let sleeper: i32 = std::fs::read_to_string(&marker).unwrap().trim().parse().unwrap();
@@ -129,7 +129,7 @@ fn a_signal_lets_what_runs_finish_and_claims_no_more() {
     eventually("the command runs", secs(20.0), || if started.exists() { Ok(()) } else { Err("not yet") });
     assert_eq!(task(&s.node, &first)["state"], "running");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    crate::support::hold(secs(0.5), "the worker takes the signal while its job runs");
+    testkit::hold(secs(0.5), "the worker takes the signal while its job runs");
     assert!(child.try_wait().unwrap().is_none(), "it waits for what runs");
     std::fs::write(&gate, "").unwrap();
     assert_eq!(ends(&mut child), Some(0));

@@ -12,8 +12,8 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::EventSeq;
 use clawster::cluster::node::{Effect, Input};
 use clawster::cluster::settings::Versioned;
-use clawster::store::memory::Channel;
 use std::time::Duration;
+use testkit::memory::Channel;
 
 impl World {
     pub(crate) fn perform(&mut self, pid: usize, effect: Effect) {

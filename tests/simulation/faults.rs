@@ -7,7 +7,7 @@ use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
 use clawster::cluster::node::{JoinRequest, Request, Standing};
 use clawster::cluster::protocol::{Call, ServerId};
-use clawster::store::memory::MemoryState;
+use testkit::memory::MemoryState;
 
 impl World {
     fn some_process(&mut self) -> Option<usize> {

@@ -9,8 +9,8 @@ use clawster::cluster::ids::{EventSeq, Term};
 use clawster::cluster::node::Request;
 use clawster::cluster::protocol::{Call, Instance, LeaseNews, Reply, Rule, ServerId};
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Timing};
-use clawster::store::memory::MemoryState;
 use std::time::Duration;
+use testkit::memory::MemoryState;
 
 const LEASE: Time = 30 * SECOND;
 const GRACE: Time = SECOND;

@@ -16,7 +16,7 @@ use clawster::cluster::node::{Effect, Input, Ticket};
 use clawster::cluster::protocol::{Call, Entry, Fault, Reply, ServerId};
 use clawster::cluster::time::Moment;
 use clawster::store::Notice;
-use clawster::store::memory::Channel;
+use testkit::memory::Channel;
 
 /// The place of a connection in the world's list.
 pub(crate) type ConnId = usize;

@@ -6,8 +6,8 @@ use clawster::cluster::ids::{EventSeq, Nonce};
 use clawster::cluster::node::{Node, Standing};
 use clawster::cluster::protocol::{Call, Campaign, Reply, Rule};
 use clawster::cluster::time::ServerTime;
-use clawster::store::memory::MemoryState;
 use std::time::Duration;
+use testkit::memory::MemoryState;
 
 /// One server process.
 #[derive(Debug)]

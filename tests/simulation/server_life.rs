@@ -9,7 +9,7 @@ use crate::network::{Kind, News};
 use crate::server::Server;
 use crate::world::{Due, World};
 use clawster::cluster::protocol::ServerId;
-use clawster::store::memory::MemoryState;
+use testkit::memory::MemoryState;
 
 impl World {
     pub(crate) fn pause_server(&mut self, length: Time) {

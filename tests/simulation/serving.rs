@@ -10,7 +10,7 @@ use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{Call, Fault, Reply, View};
-use clawster::store::memory::{Channel, Posted};
+use testkit::memory::{Channel, Posted};
 
 impl World {
     pub(crate) fn arrive(&mut self, conn: ConnId, job: Job) {

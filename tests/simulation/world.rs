@@ -24,9 +24,9 @@ use crate::wrapper::Wrapper;
 use clawster::cluster::ids::{LeaseName, NodeId};
 use clawster::cluster::protocol::{Call, Numbers, Reply, ServerId};
 use clawster::cluster::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
-use clawster::store::memory::MemoryState;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use testkit::memory::MemoryState;
 
 /// Something that will happen.
 #[derive(Debug)]

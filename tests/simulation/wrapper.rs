@@ -15,9 +15,9 @@ use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{Call, Fault, LeaseCall, Reply, ServerId};
 use clawster::cluster::time::Moment;
 use clawster::store::Notice;
-use clawster::store::memory::Channel;
 use std::collections::VecDeque;
 use std::time::Duration;
+use testkit::memory::Channel;
 
 /// Numbers of processes from here on are wrappers.
 pub(crate) const WRAPPERS: usize = 1 << 32;

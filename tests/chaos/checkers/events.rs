@@ -4,10 +4,10 @@ use super::Case;
 use crate::faults::Kind;
 use crate::history::{Told, touches};
 use crate::slot::place_of;
-use crate::support::checker::{rising_terms, same_events};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::checker::{rising_terms, same_events};
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

@@ -5,9 +5,9 @@
 
 use super::{Case, era, linear};
 use crate::history::{LeaseAnswer, LeaseAsk, LeaseOp, touches};
-use crate::support::Stamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::Stamp;
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

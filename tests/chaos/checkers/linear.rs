@@ -9,8 +9,8 @@
 //! 2. The work is bounded: a history that would need more passes, and says so.
 
 use crate::history::{LeaseAnswer, LeaseAsk, LeaseOp};
-use crate::support::Stamp;
 use std::collections::HashSet;
+use testkit::Stamp;
 
 /// Steps after which a history counts as too long to judge.
 const MOST_STEPS: usize = 100_000;

@@ -4,8 +4,8 @@ use super::Case;
 use crate::faults::Kind;
 use crate::history::{Delivery, History, Received, Sent};
 use crate::slot::place_of;
-use crate::support::Stamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use testkit::Stamp;
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

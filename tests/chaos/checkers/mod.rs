@@ -37,10 +37,10 @@ pub mod wrappers;
 
 use crate::history::{History, touches};
 use crate::plan::Plan;
-use crate::support::Stamp;
-use crate::support::stamps::Stamped;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use testkit::Stamp;
+use testkit::stamps::Stamped;
 
 /// What a judge looks at besides the history.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! E1 and E2 over what nodes said of their role.
 
 use super::Case;
-use crate::support::checker::{Sample, one_leader};
 use std::collections::BTreeMap;
+use testkit::checker::{Sample, one_leader};
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

@@ -7,9 +7,9 @@ use crate::history::{
     Applied, Delivery, History, LeaseAnswer, LeaseAsk, LeaseOp, OnceOp, Received, Sent, TaskOp, TaskStep, Told,
 };
 use crate::plan::{Plan, Wishes};
-use crate::support::Stamp;
 use serde_json::json;
 use std::time::Duration;
+use testkit::Stamp;
 
 fn at(ms: u64) -> Stamp {
     Duration::from_millis(ms)

@@ -2,9 +2,9 @@
 
 use super::{Case, era};
 use crate::history::{TaskOp, TaskStep, touches};
-use crate::support::Stamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use testkit::Stamp;
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

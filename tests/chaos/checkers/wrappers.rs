@@ -2,7 +2,7 @@
 //! does.
 
 use super::Case;
-use crate::support::stamps::{never_beside_each_other, one_after_the_other};
+use testkit::stamps::{never_beside_each_other, one_after_the_other};
 
 /// What is wrong.
 pub fn judge(case: &Case<'_>) -> Vec<String> {

@@ -1,13 +1,13 @@
 //! What many programs do instead of an election: `SET NX PX`, renewed by whoever finds its own name there. Speaks just enough
 //! JSON-RPC to be asked for its role, so that it stands in the place of `clawster serve`.
 
-use crate::support::resp::Resp;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use testkit::resp::Resp;
 
 /// Runs as one node; ends with its standard input.
 pub fn serve() -> ExitCode {

@@ -2,12 +2,12 @@
 
 use crate::load::{ask, roles};
 use crate::slot::{Instance, Slot};
-use crate::support::{Launch, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use testkit::{Launch, stamp};
 
 const JOIN: &str = "distributed.join_cluster";
 

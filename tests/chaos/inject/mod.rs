@@ -14,10 +14,10 @@ pub mod wrapper;
 use crate::faults::{Fault, Hold, Kind, Who};
 use crate::history::Applied;
 use crate::slot::Slot;
-use crate::support::stamp;
 use crate::world::World;
 use std::sync::PoisonError;
 use std::time::Duration;
+use testkit::stamp;
 
 /// Carries out all faults; returns when the last one has ended.
 pub fn schedule(world: &World) {

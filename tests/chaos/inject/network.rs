@@ -1,9 +1,9 @@
 //! Faults of a node's way to Redis.
 
 use crate::faults::{Fault, Kind};
-use crate::support::Proxy;
-use crate::support::proxy::Mode;
 use std::time::Duration;
+use testkit::Proxy;
+use testkit::proxy::Mode;
 
 /// Changes what the network does for a while.
 pub fn mode(proxy: &Proxy, fault: &Fault, lasts: Duration) -> Result<(), String> {

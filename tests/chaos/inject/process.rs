@@ -4,14 +4,14 @@ use crate::faults::Fault;
 use crate::numbers::Numbers;
 use crate::plan::Settings;
 use crate::slot::{Slot, configured, state_dir};
-use crate::support::wrapper::send;
-use crate::support::{Stamp, stamp};
 use crate::world::World;
 use rustix::process::Signal;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use testkit::wrapper::send;
+use testkit::{Stamp, stamp};
 
 /// kill -9, and the next process after a while.
 pub fn kill(_world: &World, slot: &Slot, down: Duration) -> Result<(), String> {
@@ -76,7 +76,7 @@ pub fn reconfigure(world: &World, slot: &Slot, fault: &Fault, down: Duration) ->
 /// A restart with the other version's program.
 pub fn other_version(world: &World, slot: &Slot, down: Duration) -> Result<(), String> {
     let other = other_program().ok_or("no other version")?;
-    let own = PathBuf::from(env!("CARGO_BIN_EXE_clawster"));
+    let own = testkit::program();
     end_politely(world, slot);
     slot.relaunch(|mut launch| {
         launch.program = if launch.program == own { other } else { own };

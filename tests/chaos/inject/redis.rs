@@ -3,11 +3,11 @@
 use crate::backing::{put_back, remove_files};
 use crate::faults::{Fault, Kind};
 use crate::numbers::Numbers;
-use crate::support::Proxy;
-use crate::support::wrapper::send;
 use crate::world::World;
 use rustix::process::Signal;
 use std::time::Duration;
+use testkit::Proxy;
+use testkit::wrapper::send;
 
 /// Redis stands still for a while: stopped, asleep, or not answering its clients.
 pub fn stall(world: &World, fault: &Fault, lasts: Duration) -> Result<(), String> {

@@ -2,10 +2,10 @@
 
 use crate::faults::{Fault, Kind};
 use crate::load::wrappers::WrapperSlot;
-use crate::support::proxy::Mode;
-use crate::support::wrapper::Wrapper;
 use rustix::process::Signal;
 use std::time::Duration;
+use testkit::proxy::Mode;
+use testkit::wrapper::Wrapper;
 
 /// Kills, stops, or cuts off a wrapper; it, or its next one, runs afterwards.
 pub fn hit(slot: &WrapperSlot, fault: &Fault, lasts: Duration) -> Result<(), String> {
@@ -18,9 +18,9 @@ pub fn hit(slot: &WrapperSlot, fault: &Fault, lasts: Duration) -> Result<(), Str
         }
         Kind::WrapperStop => {
             let pid = slot.with(|wrapper| wrapper.pid()).ok_or("no wrapper")?;
-            crate::support::wrapper::send(pid, Signal::STOP);
+            testkit::wrapper::send(pid, Signal::STOP);
             std::thread::sleep(lasts);
-            crate::support::wrapper::send(pid, Signal::CONT);
+            testkit::wrapper::send(pid, Signal::CONT);
         }
         _ => {
             slot.proxy.set(Mode::BlackHole);

@@ -37,9 +37,8 @@ fn follow(world: &World, slot: &Slot, instance: &Instance, last: &mut Option<Str
     };
     let mut first = true;
     loop {
-        let take = |inbox: &mut crate::support::wire::Inbox| {
-            (!inbox.notes.is_empty()).then(|| std::mem::take(&mut inbox.notes))
-        };
+        let take =
+            |inbox: &mut testkit::wire::Inbox| (!inbox.notes.is_empty()).then(|| std::mem::take(&mut inbox.notes));
         let ended = !present() || !instance.serve.runs();
         let notes = instance.serve.mailbox().wait(Duration::from_millis(200), take).unwrap_or_default();
         let mut all = world.history.events();

@@ -4,10 +4,10 @@ use crate::history::{FencedWrite, LeaseAnswer, LeaseAsk, LeaseOp};
 use crate::load::ask;
 use crate::numbers::Numbers;
 use crate::slot::{Instance, Slot};
-use crate::support::stamp;
 use crate::world::World;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::stamp;
 
 /// The names that are fought for.
 pub const NAMES: [&str; 2] = ["l0", "l1"];

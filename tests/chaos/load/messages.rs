@@ -4,11 +4,11 @@ use crate::history::{Delivery, Sent};
 use crate::load::{ask, passing};
 use crate::numbers::Numbers;
 use crate::slot::{Slot, name};
-use crate::support::checker::entry_seq;
-use crate::support::stamp;
 use crate::world::World;
 use serde_json::json;
 use std::time::Duration;
+use testkit::checker::entry_seq;
+use testkit::stamp;
 
 const SYNC: &str = "distributed.sync_messages";
 /// A call with the same ids is tried so often; then the run goes on with others, and these stay unknown.

@@ -12,11 +12,11 @@ pub mod tasks;
 pub mod wrappers;
 
 use crate::slot::Instance;
-use crate::support::wire::{Answer, RpcError};
 use crate::world::World;
 use serde_json::Value;
 use std::thread::Scope;
 use std::time::Duration;
+use testkit::wire::{Answer, RpcError};
 
 /// How long a worker waits for an answer; a stopped process answers when it wakes, and is not waited for that long.
 pub const PATIENCE: Duration = Duration::from_secs(8);
@@ -41,13 +41,13 @@ pub fn ask(world: &World, instance: &Instance, method: &str, params: Value) -> O
         std::thread::sleep(Duration::from_millis(20));
         return None;
     };
-    let end = crate::support::stamp() + PATIENCE;
+    let end = testkit::stamp() + PATIENCE;
     loop {
         if let Ok(answer) = pending.wait(Duration::from_millis(100)) {
             return Some(answer);
         }
         std::thread::sleep(Duration::from_millis(1));
-        if !instance.serve.runs() || crate::support::stamp() > end || world.over() {
+        if !instance.serve.runs() || testkit::stamp() > end || world.over() {
             return None;
         }
     }

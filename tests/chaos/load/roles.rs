@@ -1,11 +1,11 @@
 //! Asks each node all the time whether it leads.
 
 use crate::slot::{Instance, Slot};
-use crate::support::sampler::sample_of;
-use crate::support::{Serve, Stamp, stamp};
 use crate::world::World;
 use serde_json::Value;
 use std::time::Duration;
+use testkit::sampler::sample_of;
+use testkit::{Serve, Stamp, stamp};
 
 /// Samples a node through all of its lives.
 pub fn sample(world: &World, slot: &Slot) {

@@ -4,10 +4,10 @@ use crate::history::{OnceOp, TaskOp, TaskStep};
 use crate::load::{ask, passing};
 use crate::numbers::Numbers;
 use crate::slot::{Instance, Slot};
-use crate::support::{Stamp, stamp};
 use crate::world::World;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::{Stamp, stamp};
 
 /// The kind of task that the nodes' clients claim.
 pub const KIND: &str = "chaos";

@@ -1,18 +1,14 @@
 //! `clawster run --lease` around a command that leaves stamps, and what else of the command line runs beside the nodes.
 
 use crate::slot::configured;
-use crate::support::stamps::Stamped;
-use crate::support::wrapper::Wrapper;
-use crate::support::{Launch, Proxy, Stamp, stamp};
 use crate::world::World;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-const FILE: &str = "CHAOS_STAMPS";
-const LABEL: &str = "CHAOS_LABEL";
+use testkit::stamps::Stamped;
+use testkit::wrapper::{self, FILE, LABEL, Wrapper};
+use testkit::{Launch, Proxy, Stamp, stamp};
 
 /// A place for wrappers, one after the other.
 #[derive(Debug)]
@@ -69,17 +65,8 @@ pub fn stamps(base: &Path) -> Vec<Stamped> {
 
 /// The command of the wrappers.
 pub fn leave_stamps() -> ExitCode {
-    let (Ok(path), Ok(label)) = (std::env::var(FILE), std::env::var(LABEL)) else { return ExitCode::FAILURE };
-    let token = std::env::var("CLAWSTER_LEASE_TOKEN").unwrap_or_default();
-    let Ok(mut file) = std::fs::File::options().append(true).create(true).open(path) else { return ExitCode::FAILURE };
-    let pid = std::process::id();
-    loop {
-        let line = format!("{} {token} {pid} {label}\n", stamp().as_nanos());
-        if file.write_all(line.as_bytes()).is_err() {
-            return ExitCode::FAILURE;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wrapper::leave_stamps(Duration::from_millis(10));
+    ExitCode::FAILURE
 }
 
 /// A scheduler's heartbeat every second, of a node that has no process, until everything ends.

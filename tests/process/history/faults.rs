@@ -1,8 +1,8 @@
 //! MongoDB is killed, frozen or away; nodes are killed. No heartbeat is lost, none is there twice, none is late because of it.
 
 use super::*;
-use crate::support::cluster::stage;
-use crate::support::{RedisServer, Trio, hold};
+use testkit::cluster::stage;
+use testkit::{RedisServer, Trio, hold};
 
 /// How long what happens.
 struct Script {

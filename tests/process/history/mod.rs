@@ -7,12 +7,12 @@ mod faults;
 mod recent;
 mod recording;
 
-use crate::support::mongod::Mongod;
-use crate::support::wait::secs;
-use crate::support::{Launch, Serve, eventually};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::mongod::Mongod;
+use testkit::wait::secs;
+use testkit::{Launch, Serve, eventually};
 
 /// A database of a test's own.
 struct Kept<'a> {

@@ -1,8 +1,8 @@
 //! Without MongoDB, Redis keeps recent heartbeats, brought by the ticks themselves.
 
 use super::*;
-use crate::support::cluster::stage;
-use crate::support::{RedisServer, clawster};
+use testkit::cluster::stage;
+use testkit::{RedisServer, clawster};
 
 #[test]
 fn two_nodes_see_each_others_heartbeats_and_the_newest_of_their_own() {

@@ -1,9 +1,9 @@
 //! MongoDB holds each heartbeat and each event once; no word of this program holds a password.
 
 use super::*;
-use crate::support::cluster::stage;
-use crate::support::redis_server::free_port;
-use crate::support::{RedisServer, Trio, clawster};
+use testkit::cluster::stage;
+use testkit::redis_server::free_port;
+use testkit::{RedisServer, Trio, clawster};
 
 #[test]
 fn each_heartbeat_and_each_event_is_there_once_and_every_node_sees_all() {

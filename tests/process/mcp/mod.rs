@@ -5,8 +5,8 @@
 mod protocol;
 mod sessions;
 
-use crate::support::{Launch, RedisServer};
 use std::path::Path;
+use testkit::{Launch, RedisServer};
 
 /// How a session of a host without a configured node id is started.
 fn anonymous(dir: &Path, redis: &RedisServer) -> Launch {

@@ -1,12 +1,12 @@
 //! What a session says and answers.
 
 use super::anonymous;
-use crate::support::cluster::{online, stage};
-use crate::support::mcp::{McpSession, NEWEST, checked};
-use crate::support::schema::problem;
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, eventually};
 use serde_json::{Value, json};
+use testkit::cluster::{online, stage};
+use testkit::mcp::{McpSession, NEWEST, checked};
+use testkit::schema::problem;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, eventually};
 
 #[test]
 fn each_version_of_the_protocol_is_answered() {

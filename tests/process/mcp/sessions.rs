@@ -1,12 +1,12 @@
 //! How sessions of one host, and a `clawster serve` beside them, share one node.
 
 use super::anonymous;
-use crate::support::cluster::{online, stage};
-use crate::support::command::clawster_with;
-use crate::support::mcp::{McpSession, checked};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, eventually, stamp};
 use serde_json::{Value, json};
+use testkit::cluster::{online, stage};
+use testkit::command::clawster_with;
+use testkit::mcp::{McpSession, checked};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, eventually, stamp};
 
 fn own_id(session: &McpSession) -> String {
     let state = session.until("it has a node that is a member", secs(20.0), |state| state["node_id"].is_string());
@@ -167,7 +167,7 @@ fn a_signal_ends_a_session_and_its_node_in_time() {
 #[test]
 fn without_redis_a_session_answers_and_says_what_is_missing() {
     let dir = stage();
-    let launch = Launch::new(dir.path(), "alone").port(crate::support::redis_server::free_port()).brisk();
+    let launch = Launch::new(dir.path(), "alone").port(testkit::redis_server::free_port()).brisk();
     let session = McpSession::start(&launch);
     let state = session.ok("distributed_get_cluster_state", json!({}));
     assert_eq!(state["redis"]["status"], "unavailable");

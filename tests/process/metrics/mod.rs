@@ -6,10 +6,10 @@ mod probes;
 mod scraping;
 mod serving;
 
-use crate::support::exposition::page;
-use crate::support::wait::secs;
-use crate::support::{Launch, Serve, eventually};
 use std::net::SocketAddr;
+use testkit::exposition::page;
+use testkit::wait::secs;
+use testkit::{Launch, Serve, eventually};
 
 /// A node that serves metrics on a port that the system chooses.
 fn watched(launch: Launch) -> Launch {

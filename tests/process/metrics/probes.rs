@@ -1,12 +1,12 @@
 //! Health in every state of a node: before it joins, as a member, without Redis, after it left, frozen, killed.
 
 use super::{address, becomes, watched};
-use crate::support::cluster::stage;
-use crate::support::command::clawster;
-use crate::support::exposition::{page, scrape};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, eventually, stamp};
 use serde_json::{Value, json};
+use testkit::cluster::stage;
+use testkit::command::clawster;
+use testkit::exposition::{page, scrape};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, eventually, stamp};
 
 /// Waits until `status --check` ends with this code; returns its line.
 #[track_caller]

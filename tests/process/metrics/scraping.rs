@@ -1,13 +1,13 @@
 //! The numbers of real nodes against what happened to them.
 
 use super::{address, watched};
-use crate::support::cluster::{settled, stage};
-use crate::support::command::clawster;
-use crate::support::exposition::{Scrape, scrape};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, Serve, Trio, eventually, hold, stamp};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use testkit::cluster::{settled, stage};
+use testkit::command::clawster;
+use testkit::exposition::{Scrape, scrape};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, Serve, Trio, eventually, hold, stamp};
 
 /// Scrapes until a number is as it should be.
 #[track_caller]

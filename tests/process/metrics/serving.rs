@@ -1,12 +1,12 @@
 //! The HTTP server of a real node: connections that are held open, ports that are taken, the end.
 
 use super::{address, becomes, watched};
-use crate::support::cluster::stage;
-use crate::support::exposition::{page, scrape};
-use crate::support::wait::secs;
-use crate::support::{Launch, RedisServer, eventually, stamp};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use testkit::cluster::stage;
+use testkit::exposition::{page, scrape};
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, eventually, stamp};
 
 #[test]
 fn slow_clients_keep_nobody_out_and_nothing_open() {

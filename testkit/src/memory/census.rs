@@ -1,0 +1,25 @@
+//! How many leases and tasks there are: the counterpart of `scripts/members/census.lua`.
+
+use super::state::Step;
+use clawster::cluster::protocol::{Census, MOST_LANES};
+use clawster::cluster::task::TaskState;
+
+impl Step<'_> {
+    pub(super) fn census(&self) -> Census {
+        let tasks = &self.data.tasks;
+        let mut counts = vec![
+            (TaskState::Delayed, tasks.delayed.len()),
+            (TaskState::Running, tasks.running.len()),
+            (TaskState::Done, tasks.done.len()),
+            (TaskState::Failed, tasks.failed.len()),
+            (TaskState::Dead, tasks.dead.len()),
+        ];
+        if tasks.lanes.len() <= MOST_LANES {
+            counts.push((TaskState::Waiting, tasks.lanes.values().map(super::sorted::Sorted::len).sum()));
+        }
+        Census {
+            leases: Some(self.data.due.len() as u64),
+            tasks: counts.into_iter().map(|(state, count)| (state, count as u64)).collect(),
+        }
+    }
+}

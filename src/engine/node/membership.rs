@@ -8,7 +8,7 @@ use super::handle::{JoinRequest, Joined, Node};
 use super::running::RunningNode;
 use super::status::Msg;
 use crate::cluster::ids::NodeId;
-use crate::cluster::node::{Input, JoinAsk, Request, Response};
+use crate::cluster::node::{Input, Request, Response};
 use crate::engine::error::Error;
 use crate::engine::messages::resumed::Resumed;
 use crate::engine::refusals::unexpected;
@@ -53,16 +53,7 @@ impl RunningNode {
                 Default::default()
             }
         };
-        let ask = JoinAsk {
-            node_id: request.node_id,
-            name: request.name,
-            endpoint: request.endpoint,
-            capabilities: request.capabilities,
-            labels: request.labels,
-            force: request.force,
-            stood,
-            known,
-        };
+        let ask = JoinRequest { stood, known, ..request };
         let (instance, joined_at) = match self.ask(Request::Join(ask)).await {
             Ok(Response::Joined { instance, joined_at }) => (instance, joined_at),
             Ok(_) => return Err(unexpected()),

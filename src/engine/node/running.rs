@@ -225,6 +225,11 @@ impl RunningNode {
 
 impl Node for RunningNode {
     type Feed = Feed;
+    type Work = Tasks;
+
+    fn work(&self) -> &Tasks {
+        &self.work
+    }
 
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
         // In a task of its own: if the client goes away, the node and its store must not end up under two ids.

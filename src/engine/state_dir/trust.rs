@@ -8,6 +8,7 @@
 //! Not here: single files (`private_file.rs`).
 
 use super::StateError;
+use crate::private_folder::is_trusted;
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fstat, openat};
 use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io;
@@ -98,11 +99,6 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
         fchmod(&folder, Mode::from_raw_mode(0o700)).map_err(|error| failed(error.into()))?;
     }
     Ok(())
-}
-
-/// Whether a file's owner is this user or root.
-pub(super) fn is_trusted(owner: u32) -> bool {
-    owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Warns about the first parent folder from which other users could move the state directory away.

@@ -12,6 +12,7 @@
 
 use super::link::Attachment;
 use super::record::{HostNotice, Record, Topic, level_of};
+use crate::rpc::wire::event::SYNC_COMPLETE;
 use rmcp::model::{LoggingMessageNotificationParam, ResourceUpdatedNotificationParam};
 use rmcp::service::{Peer, RoleServer};
 use serde_json::Value;
@@ -61,7 +62,7 @@ async fn happened(record: &Record, happening: HostNotice) {
     };
     let Some(host) = record.host() else { return };
     // Messages change neither the members nor the leader.
-    let touches_state = event.as_ref().is_none_or(|event| event["event"] != "cluster.sync_complete");
+    let touches_state = event.as_ref().is_none_or(|event| event["event"] != SYNC_COMPLETE);
     if let Some(event) = event {
         let level = level_of(&event);
         if record.takes(level) {

@@ -22,6 +22,8 @@ use crate::cluster::event::{ClusterEvent, ElectedReason, LostReason};
 use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::members::member::Member;
 use crate::cluster::time::ServerTime;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -196,7 +198,8 @@ impl NodeReport {
 }
 
 /// The status of a node at the end of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The node is a live member.
     Online,
@@ -242,7 +245,8 @@ impl Absence {
 }
 
 /// Why a node was away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Gone {
     /// The node left.
     Left,

@@ -20,7 +20,7 @@ use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, Ta
 use crate::cluster::time::ServerTime;
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::CleanupQueue;
-use crate::engine::node::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
+use crate::engine::node::handle::{self, ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
 use crate::engine::store_calls::{Caller, Verdict, nonce};
 use claims::Claims;
 use packer::{Pack, Packer, Packing};
@@ -86,7 +86,7 @@ impl Pack for Settlements {
 }
 
 /// See the head of this file.
-pub(crate) struct Tasks {
+pub struct Tasks {
     caller: Caller,
     claims: Arc<Claims>,
     submissions: Packer<Submissions>,
@@ -130,8 +130,42 @@ impl Tasks {
         self.claims.look_again();
     }
 
-    /// Submits a task: returns its id, and whether it already existed.
-    pub(super) async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
+    async fn settle(
+        &self,
+        held: HeldTask,
+        verdict: protocol::Verdict,
+    ) -> Result<(TaskState, Option<ServerTime>), Error> {
+        let HeldTask { id, token } = held;
+        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await.map_err(|(why, _)| why)? {
+            Settled::Accepted { state, due_at } => Ok((state, due_at)),
+            Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
+            Settled::NotFound => Err(Error::NoTask { task_id: id }),
+        }
+    }
+
+    async fn ask<T>(&self, call: TaskCall, read: impl Fn(TaskReply) -> Option<T>) -> Result<T, Error> {
+        let judge = |reply| match reply {
+            Reply::Task(reply) => read(*reply).map_or(Verdict::Unexpected, Verdict::Done),
+            _ => Verdict::Unexpected,
+        };
+        self.caller.repeat(|_| Call::Task(Box::new(call.clone())), judge).await
+    }
+
+    /// Cancels a task, or makes it wait again: returns its state after that, changed or not.
+    async fn change(&self, call: TaskCall, id: &TaskId) -> Result<TaskState, Error> {
+        let read = |reply| match reply {
+            TaskReply::Changed(change) => Some(change),
+            _ => None,
+        };
+        match self.ask(call, read).await? {
+            TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
+            TaskChange::NotFound => Err(Error::NoTask { task_id: id.clone() }),
+        }
+    }
+}
+
+impl handle::Tasks for Tasks {
+    async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
         let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
         check("payload", payload.get().len())?;
         // The nonce identifies a repeated submission whose first answer was lost.
@@ -156,7 +190,7 @@ impl Tasks {
         let answer = self.submissions.ask((task, self.max_bytes)).await.map_err(|(why, unsure)| match why {
             // Redis may still execute it. With an id that the client knows it can be repeated safely: it is one task.
             Error::RedisUnavailable { .. } | Error::Stopping if unsure && !named => {
-                Error::Unanswered { task_id: id.to_string() }
+                Error::Unanswered { task_id: id.clone() }
             }
             why => why,
         });
@@ -181,76 +215,45 @@ impl Tasks {
         }
     }
 
-    /// Claims tasks.
-    pub(super) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
         self.claims.claim(request).await
     }
 
-    async fn settle(
-        &self,
-        held: HeldTask,
-        verdict: protocol::Verdict,
-    ) -> Result<(TaskState, Option<ServerTime>), Error> {
-        let HeldTask { id, token } = held;
-        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await.map_err(|(why, _)| why)? {
-            Settled::Accepted { state, due_at } => Ok((state, due_at)),
-            Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
-            Settled::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
-        }
-    }
-
-    /// Extends the time for a task.
-    pub(super) async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
+    async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
         let (_, until) = self.settle(held, protocol::Verdict::Extend).await?;
         until.ok_or_else(unexpected)
     }
 
-    /// Completes a task.
-    pub(super) async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
+    async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
         check("result", result.as_ref().map_or(0, |result| result.get().len()))?;
         let result = result.map(|result| result.get().to_owned());
         self.settle(held, protocol::Verdict::Complete { result }).await.map(|(state, _)| state)
     }
 
-    /// Fails a task.
-    pub(super) async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
+    async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
         let error = error.get(..error.floor_char_boundary(ERROR_MAX)).unwrap_or_default().to_owned();
         let jitter = Jitter::from_text(nonce()?.as_str());
         self.settle(held, protocol::Verdict::Fail { error, retry, jitter }).await.map(|(state, _)| state)
     }
 
-    async fn ask<T>(&self, call: TaskCall, read: impl Fn(TaskReply) -> Option<T>) -> Result<T, Error> {
-        let judge = |reply| match reply {
-            Reply::Task(reply) => read(*reply).map_or(Verdict::Unexpected, Verdict::Done),
-            _ => Verdict::Unexpected,
-        };
-        self.caller.repeat(|_| Call::Task(Box::new(call.clone())), judge).await
+    async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
+        self.change(TaskCall::Cancel { id: id.clone() }, &id).await
     }
 
-    /// Cancels a task, or makes it wait again: returns its state after that, changed or not.
-    pub(super) async fn change(&self, call: TaskCall, id: &TaskId) -> Result<TaskState, Error> {
-        let read = |reply| match reply {
-            TaskReply::Changed(change) => Some(change),
-            _ => None,
-        };
-        match self.ask(call, read).await? {
-            TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
-            TaskChange::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
-        }
+    async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
+        self.change(TaskCall::Redrive { id: id.clone() }, &id).await
     }
 
-    /// A task with its payload and result.
-    pub(super) async fn get(&self, id: TaskId) -> Result<Task, Error> {
+    async fn task(&self, id: TaskId) -> Result<Task, Error> {
         let read = |reply| match reply {
             TaskReply::Task(task) => Some(task),
             _ => None,
         };
         let found = self.ask(TaskCall::Get { id: id.clone() }, read).await?;
-        found.map(|task| *task).ok_or_else(|| Error::NoTask { task_id: id.to_string() })
+        found.map(|task| *task).ok_or(Error::NoTask { task_id: id })
     }
 
-    /// Tasks, newest first, and whether there are more.
-    pub(super) async fn list(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
+    async fn tasks(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
         let TaskQuery { state, kind, limit } = query;
         let limit = limit.clamp(1, BATCH_MAX);
         let read = |reply| match reply {

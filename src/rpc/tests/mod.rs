@@ -78,6 +78,11 @@ impl EventFeed for Fed {
 
 impl Node for Stub {
     type Feed = Fed;
+    type Work = Self;
+
+    fn work(&self) -> &Self {
+        self
+    }
 
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
         self.joins.lock().unwrap().push(request);

@@ -9,7 +9,7 @@
 //! - [`cli`]: the commands.
 //!
 //! Independent of them are [`config`], [`embedded`] (a private Redis server), [`guard`] (a command with limits) and [`logging`], which
-//! know nothing about clusters, [`clock`], the only module that reads clocks, and [`signals`].
+//! know nothing about clusters, [`clock`], the only module that reads clocks, [`signals`], and `private_folder`.
 
 pub mod cli;
 pub mod clock;
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod fuzz;
 pub mod guard;
 pub mod logging;
+pub(crate) mod private_folder;
 pub mod rpc;
 pub mod signals;
 pub mod store;

@@ -19,16 +19,17 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 400;
 
 /// What each module may use besides itself.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("cluster", &[]),
     ("clock", &["cluster"]),
     ("signals", &[]),
+    ("private_folder", &[]),
     ("logging", &["clock", "cluster", "config"]),
-    ("embedded", &["clock"]),
+    ("embedded", &["clock", "private_folder"]),
     ("config", &["cluster"]),
     ("store", &["cluster", "clock", "config"]),
     ("guard", &["cluster", "clock", "signals"]),
-    ("engine", &["cluster", "clock", "signals", "store", "config", "guard"]),
+    ("engine", &["cluster", "clock", "signals", "private_folder", "store", "config", "guard"]),
     ("rpc", &["cluster", "clock", "store", "engine", "config"]),
     ("fuzz", &["store", "engine", "rpc", "config"]),
     ("cli", &["cluster", "clock", "signals", "store", "engine", "rpc", "config", "embedded", "logging", "guard"]),
@@ -387,15 +388,14 @@ fn the_scanner_sees_what_it_must() {
 
 #[test]
 fn the_scanner_finds_circles() {
-    let none: [[&str; 0]; 0] = [];
     assert_eq!(circles_of([("a.rs", "use crate::b::X;"), ("b.rs", "crate::a::f();")]), [["a", "b"]]);
-    assert_eq!(circles_of([("a.rs", "use crate::b::X;"), ("b.rs", "//! `crate::a`")]), none);
+    assert!(circles_of([("a.rs", "use crate::b::X;"), ("b.rs", "//! `crate::a`")]).is_empty());
     // A module and its children, but not two children among them.
-    assert_eq!(circles_of([("a/mod.rs", "b::f();\nc::f();"), ("a/b.rs", "use super::X;"), ("a/c.rs", "")]), none);
+    assert!(circles_of([("a/mod.rs", "b::f();\nc::f();"), ("a/b.rs", "use super::X;"), ("a/c.rs", "")]).is_empty());
     let siblings = [("a/mod.rs", "use b::f;"), ("a/b.rs", "use super::{X, c::Y};"), ("a/c.rs", "use super::b::f;")];
     assert_eq!(circles_of(siblings), [["a::b", "a::c"]]);
     let through_the_parent = [("a/mod.rs", "use super::d;"), ("a/b.rs", "use super::X;"), ("d.rs", "use crate::a::b;")];
     assert_eq!(circles_of(through_the_parent), [["a", "a::b", "d"]]);
     let unit_test = "use super::a::X;\n#[cfg(test)]\nmod tests {\n    use crate::b::Y;\n}";
-    assert_eq!(circles_of([("a.rs", unit_test), ("b.rs", "use crate::a::X;")]), none);
+    assert!(circles_of([("a.rs", unit_test), ("b.rs", "use crate::a::X;")]).is_empty());
 }

@@ -54,7 +54,7 @@ async fn ask(store: &RedisStore, known: u64, wanted: Option<Shared>) -> Result<S
 pub(super) async fn run(session: &mut Session<'_>, dry_run: bool, form: Form) -> Outcome {
     let config = settings::load(session.global, session.environment)?;
     let wanted = Shared::of(config.timing, config.leader);
-    let store = RedisStore::new(settings::observed_target(&config), &config.cluster);
+    let store = RedisStore::new(settings::observed_target(&config).0, &config.cluster);
     let state = StateDir::open(&config.state_dir, &config.cluster).ok();
     let known = state.as_ref().and_then(StateDir::settings).map_or(0, |known| known.version);
     let (before, after, leader) = ask(&store, known, (!dry_run).then_some(wanted)).await?;

@@ -83,9 +83,9 @@ pub(super) fn history(config: &Config) -> Result<Option<Stores>, Failure> {
     Stores::new(config, &target(config)).map(Some).map_err(|fault| Failure::Failed(fault.to_string()))
 }
 
-/// The configured Redis for read-only commands: this host's private one if that is in use, running or not.
+/// The configured Redis for read-only commands, and its mode: this host's private one if that is in use, running or not.
 #[must_use]
-pub(super) fn observed_target(config: &Config) -> Target {
+pub(super) fn observed_target(config: &Config) -> (Target, &'static str) {
     let mut config = config.clone();
     let private = match config.redis.mode {
         RedisMode::Embedded => true,
@@ -94,7 +94,7 @@ pub(super) fn observed_target(config: &Config) -> Target {
     if private {
         config.redis.use_private(embedded::socket_path(&config.state_dir));
     }
-    target(&config)
+    (target(&config), if private { "embedded" } else { "standalone" })
 }
 
 /// The node's metadata: as configured, with version and candidacy filled in.

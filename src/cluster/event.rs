@@ -9,18 +9,19 @@ use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
 use crate::cluster::messages::message::Received;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why a node is no longer a live member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftReason {
     /// It left.
     Left,
     /// Its heartbeat deadline passed.
     HeartbeatTimeout,
-    /// Its presence was gone for the grace.
+    /// Its process died.
     ProcessDied,
     /// Another process took over its node id.
     Replaced,
@@ -30,10 +31,10 @@ pub enum LeftReason {
 }
 
 /// Why a leader was elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ElectedReason {
-    /// There was no leader, and no record of one.
+    /// There was no leader.
     Vacant,
     /// The lease of the old leader expired.
     Expired,
@@ -49,7 +50,7 @@ pub enum ElectedReason {
 }
 
 /// Why leadership became vacant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LostReason {
     /// The leader makes room for another leader on request.
@@ -61,6 +62,31 @@ pub enum LostReason {
     /// A reason that only a newer version knows.
     #[serde(other)]
     Other,
+}
+
+/// What is wrong with Redis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradedReason {
+    /// Redis does not answer.
+    #[default]
+    Unreachable,
+    /// Redis answers, but refuses the heartbeats of this node.
+    RefusesWrites,
+    /// Redis accepts heartbeats, but nothing that needs more memory.
+    Full,
+}
+
+impl DegradedReason {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::RefusesWrites => "refuses_writes",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// A fact of the cluster, in the order that all nodes share.
@@ -129,6 +155,26 @@ pub enum ClusterFact {
     },
 }
 
+impl ClusterFact {
+    /// The words of all facts that this version knows.
+    pub const WORDS: [&str; 6] =
+        ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead"];
+
+    /// The word for it: the event's name without `cluster.`.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::NodeJoined { .. } => "node_joined",
+            Self::NodeLeft { .. } => "node_left",
+            Self::LeaderElected { .. } => "leader_elected",
+            Self::LeaderLost { .. } => "leader_lost",
+            Self::TaskAvailable { .. } => "task_available",
+            Self::TaskDead { .. } => "task_dead",
+            Self::Other { name, .. } => name,
+        }
+    }
+}
+
 /// Whether a text can be the name of an event or of its fields: lower-case letters, digits and `_`, starting with a letter,
 /// at most 64 characters.
 #[must_use]
@@ -151,7 +197,8 @@ pub struct ClusterEvent {
 }
 
 /// The direction of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From this node into the stream.
     Sent,
@@ -177,8 +224,8 @@ pub enum LocalFact {
     Message(Received),
     /// Redis stopped working for this node.
     Degraded {
-        /// The kind of trouble: `unreachable`, `refuses_writes` or `full`.
-        reason: &'static str,
+        /// The kind of trouble.
+        reason: DegradedReason,
         /// What is wrong and what to do, in one sentence.
         detail: String,
     },
@@ -191,6 +238,23 @@ pub enum LocalFact {
         /// The last missed event.
         to: EventSeq,
     },
+}
+
+impl LocalFact {
+    /// The words of all local facts.
+    pub const WORDS: [&str; 5] = ["sync_complete", "message", "degraded", "recovered", "gap"];
+
+    /// The word for it: the event's name without `cluster.`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::SyncComplete { .. } => "sync_complete",
+            Self::Message(_) => "message",
+            Self::Degraded { .. } => "degraded",
+            Self::Recovered => "recovered",
+            Self::Gap { .. } => "gap",
+        }
+    }
 }
 
 /// An event for a subscriber.

@@ -7,6 +7,7 @@
 //! Not here: the transitions of a task (`crate::cluster::protocol::task`).
 
 use super::ids::{NodeId, checked_text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,20 +124,20 @@ impl From<Priority> for i64 {
 }
 
 /// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Ready to be claimed.
+    /// The task is ready for a worker.
     Waiting,
-    /// Not ready yet: it was submitted with a delay, or failed and is retried later.
+    /// The task becomes ready later.
     Delayed,
-    /// A member has claimed it.
+    /// A worker has claimed the task.
     Running,
-    /// Completed.
+    /// The task was completed.
     Done,
-    /// Failed for good, as reported by its worker, or cancelled.
+    /// The task failed for good, or was cancelled.
     Failed,
-    /// All its attempts failed.
+    /// The task used up its attempts.
     Dead,
 }
 

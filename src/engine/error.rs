@@ -5,6 +5,7 @@
 //! Not here: the error codes that clients see (`crate::rpc::errors`).
 
 use crate::cluster::ids::NodeId;
+use crate::cluster::task::TaskId;
 use std::time::Duration;
 
 /// Why a request failed. The text says what is wrong and what to do, in one sentence.
@@ -28,7 +29,7 @@ pub enum Error {
     )]
     Unanswered {
         /// The id that the node generated.
-        task_id: String,
+        task_id: TaskId,
     },
     /// The node is being stopped; what it held ends with it.
     #[error("this node is stopping; call again after it has restarted, or call another node")]
@@ -81,7 +82,7 @@ pub enum Error {
     #[error("there is no task {task_id}; it may have ended and expired, see distributed.list_tasks")]
     NoTask {
         /// The given id.
-        task_id: String,
+        task_id: TaskId,
     },
     /// The configuration lacks what a request needs.
     #[error("{what}; set {key}")]

@@ -220,7 +220,10 @@ mod tests {
             let (seq, sent_at) = (crate::cluster::ids::MessageSeq(seq), ServerTime(5));
             let received = crate::cluster::messages::message::Received { seq, from, sent_at, message };
             hub.publish_local(LocalFact::Message(received));
-            hub.publish_local(LocalFact::Degraded { reason: "unreachable", detail: String::new() });
+            hub.publish_local(LocalFact::Degraded {
+                reason: crate::cluster::event::DegradedReason::Unreachable,
+                detail: String::new(),
+            });
         }
         let log = hub.log();
         let held: usize = log.events.iter().map(bytes).sum();

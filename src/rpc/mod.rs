@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`framing`] reads and writes lines, `request` parses them, [`module`] runs one request, `batch`
 //! answers a line, `budget` bounds the memory, [`connection`] serves a client; [`stdio`] and [`socket`] accept clients.
-//! `method` says what a method is, `methods` has one file per method, [`wire`] the types on the wire, [`errors`] the codes,
+//! `method` says what a method is, `methods` has the methods by subject, [`wire`] the types on the wire, [`errors`] the codes,
 //! `subscription` the delivery of events. [`documents`] and [`openrpc`] describe all of it, [`client`] is the other side, [`mcp`] serves hosts of that
 //! protocol, [`http`] serves metrics and probes.
 //!

@@ -5,7 +5,7 @@ use crate::network::Kind;
 use crate::side::Side;
 use crate::world::{CALM, Due, Weather, World};
 use clawster::cluster::ids::{EventSeq, MessageSeq, NodeId, Term};
-use clawster::cluster::node::{JoinAsk, Request, Standing};
+use clawster::cluster::node::{JoinRequest, Request, Standing};
 use clawster::cluster::protocol::{Call, PushSettings, ServerId};
 use testkit::memory::MemoryState;
 
@@ -253,13 +253,13 @@ impl World {
             2 | 3 => Request::Elect { candidate: Some(other), force: true },
             4 => Request::Elect { candidate: None, force: false },
             5 => Request::Leave,
-            6 | 7 => Request::Join(JoinAsk::default()),
+            6 | 7 => Request::Join(JoinRequest::default()),
             8 => {
                 let name = format!("n{host}r{}", self.rng.below(3));
                 Request::Join(self.rename_ask(pid, NodeId::new(name).expect("an id")))
             }
             9 => {
-                let force = JoinAsk { force: true, ..JoinAsk::default() };
+                let force = JoinRequest { force: true, ..JoinRequest::default() };
                 self.rivals_are_hurt(pid);
                 Request::Join(force)
             }
@@ -348,7 +348,7 @@ impl World {
                 .any(|other| self.is_member(other) && *self.processes[other].node.node_id() == id);
             let out = matches!(self.processes[pid].node.standing(), Standing::Out | Standing::Refused(_));
             if self.processes[pid].alive && out && !held && !waits {
-                self.ask(pid, Request::Join(JoinAsk::default()));
+                self.ask(pid, Request::Join(JoinRequest::default()));
             }
         }
     }

@@ -17,7 +17,7 @@ use clawster::cluster::ids::{MessageSeq, NodeId, Nonce};
 use clawster::cluster::messages::inbox::Inbox;
 use clawster::cluster::messages::message::{Message, Outgoing};
 use clawster::cluster::messages::packing::pack;
-use clawster::cluster::node::{Admission, Input, JoinAsk, Request, Standing};
+use clawster::cluster::node::{Admission, Input, JoinRequest, Request, Standing};
 use clawster::cluster::protocol::{Acknowledge, Call, DataSet, Entry, Fault, Identity, Publish, PublishReply, Reply};
 use serde_json::value::RawValue;
 
@@ -205,14 +205,14 @@ impl World {
     }
 
     /// What a process asks that wants another id: the store of that id, if nobody holds it, tells where its receiving stood.
-    pub(crate) fn rename_ask(&self, pid: usize, id: NodeId) -> JoinAsk {
+    pub(crate) fn rename_ask(&self, pid: usize, id: NodeId) -> JoinRequest {
         let process = &self.processes[pid];
         let looks = process.mail.disk.is_some() && *process.node.node_id() != id;
         let there = self.disks.get(&(process.host, id.clone())).filter(|disk| looks && disk.holder.is_none());
         let known = there.map(|_| self.hosts[process.host].known).unwrap_or_default();
         let stood = there.filter(|disk| disk.cursor_of().is_none_or(|of| of == id));
         let stood = stood.and_then(|disk| disk.cursor.clone());
-        JoinAsk { node_id: Some(id), stood, known, ..JoinAsk::default() }
+        JoinRequest { node_id: Some(id), stood, known, ..JoinRequest::default() }
     }
 
     fn save_cursor(&mut self, pid: usize) {

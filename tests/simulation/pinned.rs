@@ -5,13 +5,13 @@ use crate::interleavings::{cluster, no_violation};
 use crate::world::{World, Wrong};
 use clawster::cluster::ids::NodeId;
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::node::{JoinAsk, Request, Standing};
+use clawster::cluster::node::{JoinRequest, Request, Standing};
 use clawster::cluster::protocol::Call;
 
 const LEASE: Time = 30 * SECOND;
 
 fn rename(to: &str) -> Request {
-    Request::Join(JoinAsk { node_id: NodeId::new(to).ok(), ..JoinAsk::default() })
+    Request::Join(JoinRequest { node_id: NodeId::new(to).ok(), ..JoinRequest::default() })
 }
 
 /// It kept its presence and its timer, and was woken without end. (The step itself asserts that nobody is.)
@@ -44,7 +44,7 @@ fn a_promoted_replica_without_a_record_elects_after_a_lease() {
 fn a_join_asked_while_leaving_comes_after_the_leave() {
     let (mut world, leader) = cluster(3, Wrong::default());
     world.ask(leader, Request::Leave);
-    world.ask(leader, Request::Join(JoinAsk::default()));
+    world.ask(leader, Request::Join(JoinRequest::default()));
     world.run_until(world.now + 5 * SECOND);
     assert!(world.processes[leader].asked.is_empty(), "{}", world.tail());
     assert!(world.is_member(leader));
@@ -57,7 +57,7 @@ fn a_join_asked_while_leaving_comes_after_the_leave() {
 fn a_leave_asked_while_joining_comes_after_the_join() {
     let (mut world, leader) = cluster(3, Wrong::default());
     let other = (leader + 1) % 3;
-    world.ask(other, Request::Join(JoinAsk::default()));
+    world.ask(other, Request::Join(JoinRequest::default()));
     world.ask(other, Request::Leave);
     world.ask(other, Request::Leave);
     world.run_until(world.now + 5 * SECOND);
@@ -107,7 +107,7 @@ fn rows_of_another_data_set_are_replaced() {
         world.flush();
         world.swallow = Some((|call| matches!(call, Call::Join(_) | Call::Tick(_)), 2));
         world.run_until(world.now + 300 * MS);
-        world.ask(away, Request::Join(JoinAsk::default()));
+        world.ask(away, Request::Join(JoinRequest::default()));
         world.run_until(world.now + LEASE);
         assert_eq!(world.unwell(), None, "{}", world.tail());
     }

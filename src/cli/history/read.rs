@@ -5,6 +5,7 @@
 //!
 //! Not here: how it is shown.
 
+use crate::cli::node_access::direct::unreachable_redis;
 use crate::cli::outcome::Failure;
 use crate::cli::settings;
 use crate::clock;
@@ -50,7 +51,7 @@ pub(super) struct HistoryRequest<'a> {
 /// # Errors
 /// [`Failure::RedisUnreachable`] when Redis keeps the history and does not answer, [`Failure::Failed`] for MongoDB.
 pub(super) async fn read(config: &Config, request: HistoryRequest<'_>) -> Result<Read, Failure> {
-    let target = settings::observed_target(config);
+    let (target, _) = settings::observed_target(config);
     let redis = RedisStore::new(target.clone(), &config.cluster);
     let store = Stores::new(config, &target).map_err(|fault| Failure::Failed(fault.to_string()))?;
     let source = store.source();
@@ -86,17 +87,6 @@ async fn present(redis: &RedisStore) -> Result<Present, Fault> {
 fn wall_clock() -> ServerTime {
     let since_epoch = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     ServerTime(millis(since_epoch))
-}
-
-fn unreachable_redis(redis: &RedisStore, fault: &Fault) -> Failure {
-    let target = redis.target();
-    match fault {
-        Fault::Unavailable(why) => Failure::RedisUnreachable(format!(
-            "cannot use Redis at {target}: {why}; check the redis section of the configuration, or run clawster doctor"
-        )),
-        Fault::Unwritable(why) => Failure::RedisUnreachable(why.clone()),
-        Fault::Refused(why) => Failure::Failed(format!("Redis at {target}: {why}")),
-    }
 }
 
 fn failure(source: Source, redis: &RedisStore, fault: HistoryFault) -> Failure {

@@ -15,8 +15,7 @@ use crate::cluster::ids::{ClusterName, EventSeq, NodeId, Nonce};
 use crate::cluster::protocol::Fault;
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::millis;
-use crate::config::{Config, RedisMode};
-use crate::embedded::{self, Remembered};
+use crate::config::Config;
 use crate::engine::different;
 use crate::engine::history::{OneBeat, record_one};
 use crate::engine::messages::outbox::NodeStore;
@@ -48,16 +47,9 @@ pub(crate) struct Observer {
 impl Observer {
     /// An observer of the configured Redis; it connects with the first read.
     pub(crate) fn new(config: &Config) -> Self {
-        let mut config = config.clone();
-        let private = match config.redis.mode {
-            RedisMode::Embedded => true,
-            _ => !config.redis.configured && embedded::remembered(&config.state_dir) == Some(Remembered::Embedded),
-        };
-        if private {
-            config.redis.use_private(embedded::socket_path(&config.state_dir));
-        }
-        let store = RedisStore::new(settings::target(&config), &config.cluster);
-        Self { store, cluster: config.cluster, mode: if private { "embedded" } else { "standalone" } }
+        let (target, mode) = settings::observed_target(config);
+        let cluster = config.cluster.clone();
+        Self { store: RedisStore::new(target, &cluster), cluster, mode }
     }
 
     /// Reads the cluster's state, with this host as an observer.

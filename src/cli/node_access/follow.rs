@@ -16,6 +16,7 @@ use crate::cluster::ids::EventSeq;
 use crate::config::Config;
 use crate::rpc::client::{CallError, Client, Notification};
 use crate::rpc::errors::ErrorKind;
+use crate::rpc::wire::event::{EVENTS, GAP, MESSAGE, SYNC_COMPLETE};
 use crate::rpc::wire::state::{ClusterState, StateParams};
 use crate::rpc::wire::subscription::SubscribeParams;
 use serde_json::{Value, json};
@@ -32,20 +33,15 @@ const NODE_SEARCH_INTERVAL: Duration = Duration::from_millis(500);
 /// The least interval between two requests for latencies, and how much each node adds to it.
 const LATENCY_INTERVAL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(40));
 /// How far back the newest heartbeats are searched for.
-const RECENT: Duration = Duration::from_secs(120);
+const LATENCY_WINDOW: Duration = Duration::from_secs(120);
 /// The most events read from Redis in one call.
 const CHUNK: usize = 1_000;
-/// All events except `cluster.sync_complete`, which a busy node emits by the thousand.
-const EVENTS: [&str; 8] = [
-    "cluster.node_joined",
-    "cluster.node_left",
-    "cluster.leader_elected",
-    "cluster.leader_lost",
-    "cluster.task_available",
-    "cluster.task_dead",
-    "cluster.degraded",
-    "cluster.recovered",
-];
+
+/// All events but messages, and those that a busy node emits by the thousand; a gap is always reported.
+fn followed() -> Vec<String> {
+    let names = EVENTS.iter().map(|spec| spec.name);
+    names.filter(|name| ![MESSAGE, SYNC_COMPLETE, GAP].contains(name)).map(str::to_owned).collect()
+}
 
 /// Where the news comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,10 +220,7 @@ impl Link {
             return Ok(None);
         }
         let client = Client::connect(socket).await?;
-        let params = SubscribeParams {
-            events: Some(EVENTS.map(str::to_owned).to_vec()),
-            after: Some(format!("{}-0", self.seen)),
-        };
+        let params = SubscribeParams { events: Some(followed()), after: Some(format!("{}-0", self.seen)) };
         let (_, events) = answer(NODE_TIMEOUT, client.subscribe(params)).await?;
         Ok(Some((client, events)))
     }
@@ -257,7 +250,7 @@ impl Link {
 
     async fn latencies(&mut self, client: &Client, nodes: usize) -> Option<BTreeMap<String, Duration>> {
         let limit = nodes.saturating_mul(3).clamp(50, 10_000);
-        let since = u64::try_from(RECENT.as_millis()).unwrap_or(u64::MAX);
+        let since = u64::try_from(LATENCY_WINDOW.as_millis()).unwrap_or(u64::MAX);
         let params = json!({"since_ms": since, "limit": limit});
         match client.call_raw("distributed.get_history", params).await {
             Ok(page) => Some(newest(&page)),

@@ -67,14 +67,14 @@ fn state_of(text: &str) -> Result<TaskState, Failure> {
 }
 
 fn word(state: TaskState) -> (Tint, &'static str) {
-    match state {
-        TaskState::Waiting => (Tint::Plain, "waiting"),
-        TaskState::Delayed => (Tint::Yellow, "delayed"),
-        TaskState::Running => (Tint::Bold, "running"),
-        TaskState::Done => (Tint::Green, "done"),
-        TaskState::Failed => (Tint::Red, "failed"),
-        TaskState::Dead => (Tint::Red, "dead"),
-    }
+    let tint = match state {
+        TaskState::Waiting => Tint::Plain,
+        TaskState::Delayed => Tint::Yellow,
+        TaskState::Running => Tint::Bold,
+        TaskState::Done => Tint::Green,
+        TaskState::Failed | TaskState::Dead => Tint::Red,
+    };
+    (tint, state.word())
 }
 
 async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArguments) -> Outcome {

@@ -6,6 +6,7 @@
 
 use crate::cluster::ids::{Incarnation, NodeId};
 use crate::cluster::time::ServerTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,8 +57,9 @@ pub enum StoredStatus {
     Left,
 }
 
-/// The status of a member for clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Whether a member is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Its heartbeats arrive as expected.
     Online,

@@ -171,13 +171,14 @@ impl ClusterView {
                         if *reason == LeftReason::Left { StoredStatus::Left } else { StoredStatus::Offline };
                 }
             }
-            ClusterFact::TaskAvailable { .. } | ClusterFact::TaskDead { .. } | ClusterFact::Other { .. } => {}
             ClusterFact::LeaderElected { leader_id, term, .. } => self.take_elected(leader_id, *term, event.at),
             ClusterFact::LeaderLost { term, .. } => {
                 if let Some(record) = self.leader.as_mut().filter(|record| record.term == *term) {
                     record.holder = None;
                 }
             }
+            // Those about tasks change nothing here.
+            _ => {}
         }
     }
 

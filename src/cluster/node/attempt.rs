@@ -2,7 +2,7 @@
 //!
 //! Not here: when it is made, and the effect of its answer (`joining.rs`).
 
-use super::{JoinAsk, Settings, Ticket};
+use super::{JoinRequest, Settings, Ticket};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId};
 use crate::cluster::members::member::Metadata;
 use crate::cluster::protocol::ServerId;
@@ -37,7 +37,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn of(settings: &Settings, ask: Option<&JoinAsk>, now: Moment) -> Self {
+    pub(super) fn of(settings: &Settings, ask: Option<&JoinRequest>, now: Moment) -> Self {
         let mut metadata = settings.metadata.clone();
         if let Some(ask) = ask {
             metadata.name = ask.name.clone().unwrap_or(metadata.name);

@@ -7,7 +7,7 @@
 
 use super::attempt::{Attempt, describe};
 use super::requests::{Refusal, Response};
-use super::{Admission, Effect, JoinAsk, Node, Note, Settings, Standing, Ticket};
+use super::{Admission, Effect, JoinRequest, Node, Note, Settings, Standing, Ticket};
 use crate::cluster::ids::{Incarnation, Nonce};
 use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{Call, Fault, Instance, Join, JoinReply, ServerId};
@@ -25,7 +25,7 @@ const PRESENT_POLLS: u32 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Joining {
     pub(super) attempt: Option<Attempt>,
-    asked: VecDeque<(Ticket, JoinAsk)>,
+    asked: VecDeque<(Ticket, JoinRequest)>,
     pub(super) waiting_for_view: Vec<Ticket>,
     pub(super) leave: Option<(Ticket, Vec<Ticket>)>,
     /// Clients that asked to leave while a join was under way, which must end first.
@@ -65,7 +65,7 @@ impl Node {
         asks || matches!(self.standing, Standing::Member(_))
     }
 
-    pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinAsk) {
+    pub(super) fn asked_to_join(&mut self, client: Ticket, ask: JoinRequest) {
         self.known = self.known.max(ask.known);
         // A forced join does not wait for what other clients asked for.
         let forced = self.join.asked.iter().take_while(|(_, earlier)| earlier.force).count();
@@ -239,7 +239,7 @@ impl Node {
             self.settings.cursor_of = Some(instance.node_id.clone());
         }
         self.settings.metadata = attempt.metadata;
-        self.told = self.told.max(attempt.revision);
+        self.confirmed_revision = self.confirmed_revision.max(attempt.revision);
         self.aliases.clone_from(&admission.aliases);
         self.recording.admitted(&instance, self.settings.former.take().as_ref());
         self.incarnation = instance.incarnation;

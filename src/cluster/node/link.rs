@@ -7,6 +7,7 @@
 //! Not here: the meaning of Redis' errors (`crate::store::redis`), reporting (`crate::engine::node::driver`).
 
 use super::{Effect, Node, Note, Standing, Ticket};
+use crate::cluster::event::DegradedReason;
 use crate::cluster::protocol::{Fault, Reply};
 use crate::cluster::time::Moment;
 
@@ -43,13 +44,13 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// One word for programs.
+    /// The kind of trouble.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn reason(&self) -> DegradedReason {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Refuses(_) => "refuses_writes",
-            Self::Full => "full",
+            Self::Unreachable(_) => DegradedReason::Unreachable,
+            Self::Refuses(_) => DegradedReason::RefusesWrites,
+            Self::Full => DegradedReason::Full,
         }
     }
 }
@@ -143,7 +144,7 @@ impl Node {
         match (&was, &is) {
             (None, Some(trouble)) => self.effects.push(Effect::Degraded(trouble.clone())),
             (Some(_), None) => self.effects.push(Effect::Recovered),
-            (Some(a), Some(b)) if a.word() != b.word() => {
+            (Some(a), Some(b)) if a.reason() != b.reason() => {
                 self.effects.push(Effect::Note(Note::StillDegraded(b.clone())))
             }
             _ => {}

@@ -13,22 +13,22 @@ use std::time::Duration;
 
 /// The parameters of a join; `None` keeps the node's value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct JoinAsk {
+pub struct JoinRequest {
     /// The node id to join under; a member that joins under another id is renamed.
     pub node_id: Option<NodeId>,
     /// The display name.
     pub name: Option<String>,
     /// Where the gateway can be reached; free text.
     pub endpoint: Option<String>,
-    /// What the node can do.
+    /// What the node can do; tasks can require it.
     pub capabilities: Option<Vec<String>>,
-    /// Labels of the node.
+    /// Labels of the node; tasks can require them.
     pub labels: Option<BTreeMap<String, String>>,
     /// Whether to take the id from a live process.
     pub force: bool,
-    /// Where receiving under that id stopped, and its data set, according to a store of this host.
+    /// Where receiving under that id stopped, and its data set, according to a store of this host. Filled in by the engine.
     pub stood: Option<(MessageSeq, String)>,
-    /// The highest sequence numbers that store knows.
+    /// The highest sequence numbers that store knows. Filled in by the engine.
     pub known: Numbers,
 }
 
@@ -36,7 +36,7 @@ pub struct JoinAsk {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Join, update, or rename.
-    Join(JoinAsk),
+    Join(JoinRequest),
     /// Leave.
     Leave,
     /// Return the leader, or change it.

@@ -91,8 +91,8 @@ impl Metrics {
         let beats = labelled(&registry, "clawster_heartbeats_total", beats, &["outcome"])?;
         let events = "Events of the cluster that this node saw.";
         let events = labelled(&registry, "clawster_events_total", events, &["event"])?;
-        for name in EVENTS {
-            events.get_metric_with_label_values(&[name])?;
+        for word in ClusterFact::WORDS.into_iter().chain([OTHER_EVENT]) {
+            events.get_metric_with_label_values(&[word])?;
         }
         let requests = "Requests of clients, by method; outcome is ok or the kind of the error.";
         let request_seconds = "Duration of clients' requests, including waiting.";
@@ -181,8 +181,8 @@ impl Metrics {
 
     /// Counts an event of the cluster.
     pub(crate) fn event(&self, fact: &ClusterFact) {
-        let name = event_name(fact);
-        if let Ok(counter) = self.events.get_metric_with_label_values(&[name]) {
+        let word = if matches!(fact, ClusterFact::Other { .. }) { OTHER_EVENT } else { fact.word() };
+        if let Ok(counter) = self.events.get_metric_with_label_values(&[word]) {
             counter.inc();
         }
         if let ClusterFact::LeaderElected { leader_id, previous_leader_id, .. } = fact
@@ -199,21 +199,8 @@ impl Metrics {
     }
 }
 
-/// The events that are counted.
-const EVENTS: [&str; 7] =
-    ["node_joined", "node_left", "leader_elected", "leader_lost", "task_available", "task_dead", "other"];
-
-fn event_name(fact: &ClusterFact) -> &'static str {
-    match fact {
-        ClusterFact::NodeJoined { .. } => EVENTS[0],
-        ClusterFact::NodeLeft { .. } => EVENTS[1],
-        ClusterFact::LeaderElected { .. } => EVENTS[2],
-        ClusterFact::LeaderLost { .. } => EVENTS[3],
-        ClusterFact::TaskAvailable { .. } => EVENTS[4],
-        ClusterFact::TaskDead { .. } => EVENTS[5],
-        ClusterFact::Other { .. } => EVENTS[6],
-    }
-}
+/// The label of all events that only a newer version knows.
+const OTHER_EVENT: &str = "other";
 
 fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> Result<M, Error> {
     registry.register(Box::new(metric.clone()))?;

@@ -203,8 +203,8 @@ impl Driver {
             Effect::DataSet(data) => self.sync.data_set(&data),
             Effect::Departed => self.sync.departed(matches!(self.node.standing(), Standing::Refused(_))),
             Effect::Degraded(trouble) => {
-                let (reason, detail) = (trouble.word(), trouble.to_string());
-                tracing::warn!(redis = %self.store.target(), reason, "{detail}; continuing with the last known state");
+                let (reason, detail) = (trouble.reason(), trouble.to_string());
+                tracing::warn!(redis = %self.store.target(), reason = reason.word(), "{detail}; continuing with the last known state");
                 self.hub.publish_local(LocalFact::Degraded { reason, detail });
             }
             Effect::Recovered => {
@@ -320,7 +320,7 @@ fn log(note: &Note) {
             let changes: Vec<String> = before.differences(after).into_iter().map(words).collect();
             tracing::info!("the cluster's settings changed: {}", changes.join(", "));
         }
-        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.word(), "still degraded: {trouble}"),
+        Note::StillDegraded(trouble) => tracing::warn!(reason = trouble.reason().word(), "still degraded: {trouble}"),
         Note::CallRefused { call, error } => tracing::error!(call, %error, "Redis refused a call"),
     }
 }

@@ -13,6 +13,7 @@ mod leases;
 mod observed;
 mod tasks;
 
+pub use crate::cluster::node::JoinRequest;
 pub use history::{HistoryAnswer, HistoryRequest, Past};
 pub use leases::{AcquireRequest, AcquiredLease, Drained, HeldLease, Leases, Once, OnceRequest};
 pub use observed::{Health, Observed};
@@ -24,26 +25,10 @@ use crate::cluster::messages::message::{Gap, Received};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::events::{EventFeed, FeedOptions};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The parameters of a join; `None` keeps the configured value, or that of the last join.
-#[derive(Debug, Clone, Default)]
-pub struct JoinRequest {
-    /// The node id to join under; a member that joins under another id is renamed.
-    pub node_id: Option<NodeId>,
-    /// The display name.
-    pub name: Option<String>,
-    /// Where the gateway can be reached; free text.
-    pub endpoint: Option<String>,
-    /// What the node can do; tasks can require it.
-    pub capabilities: Option<Vec<String>>,
-    /// Labels; tasks can require them.
-    pub labels: Option<BTreeMap<String, String>>,
-    /// Whether to take the id from a live process.
-    pub force: bool,
-}
 
 /// The result of a join.
 #[derive(Debug, Clone)]
@@ -76,7 +61,8 @@ pub struct Left {
 }
 
 /// The role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The leader.
     Leader,
@@ -272,9 +258,14 @@ pub struct Beat {
 }
 
 /// The methods of a running node, as the outer layers call them. Tests can implement it.
-pub trait Node: Leases + Tasks + Observed + Past {
+pub trait Node: Leases + Observed + Past {
     /// The feed of events for a subscriber.
     type Feed: EventFeed;
+    /// The part that manages tasks.
+    type Work: Tasks;
+
+    /// The part that manages tasks.
+    fn work(&self) -> &Self::Work;
 
     /// Joins the cluster, updates the metadata of a member, or renames it.
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;

@@ -1,26 +1,22 @@
-//! Leases, tasks and draining of a running node, as the outer layers use them.
+//! Leases and draining of a running node, as the outer layers use them.
 //!
 //! 1. The lease named `leader` is the leadership: it is won by election, and never acquired here; the leader can check and
 //!    release it.
 //!
-//! Not here: the work itself (`leases/`, `tasks/`), the effect of draining on leadership (`crate::cluster::node`).
+//! Not here: the work itself (`crate::engine::leases`), the effect of draining on leadership (`crate::cluster::node`).
 
 use super::handle::{
-    AcquireRequest, AcquiredLease, ClaimRequest, Claimed, Drained, HeldLease, HeldTask, Leases, Node, Once,
-    OnceRequest, Role, StateView, TaskDraft, TaskQuery, Tasks,
+    AcquireRequest, AcquiredLease, Drained, HeldLease, Leases, Node, Once, OnceRequest, Role, StateView,
 };
 use super::running::RunningNode;
 use crate::clock;
 use crate::cluster::ids::Term;
 use crate::cluster::node::{Request, Response};
-use crate::cluster::protocol::{Task, TaskSummary};
-use crate::cluster::task::{TaskId, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::leases::stale;
 use crate::engine::refusals::unexpected;
 use crate::engine::store_calls::RETRY_FOR;
-use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// The pause before a request of the node without an answer is repeated.
@@ -109,43 +105,5 @@ impl Leases for RunningNode {
             }
             _ => Err(unexpected()),
         }
-    }
-}
-
-impl Tasks for RunningNode {
-    async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
-        self.work.submit(draft).await
-    }
-
-    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
-        self.work.claim(request).await
-    }
-
-    async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
-        self.work.extend(held).await
-    }
-
-    async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
-        self.work.complete(held, result).await
-    }
-
-    async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
-        self.work.fail(held, error, retry).await
-    }
-
-    async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
-        self.work.cancel(id).await
-    }
-
-    async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
-        self.work.redrive(id).await
-    }
-
-    async fn task(&self, id: TaskId) -> Result<Task, Error> {
-        self.work.get(id).await
-    }
-
-    async fn tasks(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
-        self.work.list(query).await
     }
 }

@@ -6,31 +6,16 @@
 //! Not here: the content of the files.
 
 use super::StateError;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use crate::private_folder::{Unsuitable, create_guarded, create_private};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Creates a folder and its parents; narrows the mode of an existing one; refuses a folder of another user.
 pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
-    let failed = |error: io::Error| StateError::io(path, &error);
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-    let found = std::fs::metadata(path).map_err(failed)?;
-    let me = rustix::process::geteuid();
-    let link = std::fs::symlink_metadata(path).map_err(failed)?;
-    if link.is_symlink() && !super::trust::is_trusted(link.uid()) {
-        let detail = format!("the link to the folder belongs to user {}", link.uid());
-        return Err(StateError::Unsafe { path: path.to_owned(), detail });
-    }
-    if found.uid() != me.as_raw() && !me.is_root() {
-        return Err(StateError::Unsafe {
-            path: path.to_owned(),
-            detail: format!("the folder belongs to user {}, not to {}", found.uid(), me.as_raw()),
-        });
-    }
-    if found.mode() & 0o077 != 0 {
+    if create_private(path).map_err(refused(path))? {
         tracing::warn!(file = %path.display(), "other users could enter the state directory; changed its mode to 0700");
-        std::fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
     }
     Ok(())
 }
@@ -38,29 +23,19 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), StateError> {
 /// Creates one folder in a place where others may write; refuses a link, a folder of another user, and one that others can
 /// enter.
 pub(crate) fn guarded_folder(path: &Path) -> Result<(), StateError> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(StateError::io(path, &error)),
-    }
-    check_guarded(path)
+    create_guarded(path).map_err(refused(path))
 }
 
 /// Checks that a folder is not a link, belongs to this user, and that no other user can enter it.
 pub(crate) fn check_guarded(path: &Path) -> Result<(), StateError> {
-    let found = std::fs::symlink_metadata(path).map_err(|error| StateError::io(path, &error))?;
-    let unsafe_because = |detail: String| Err(StateError::Unsafe { path: path.to_owned(), detail });
-    let me = rustix::process::geteuid().as_raw();
-    if !found.is_dir() {
-        return unsafe_because("this is not a folder, or a link to one".to_owned());
+    crate::private_folder::check_guarded(path).map_err(refused(path))
+}
+
+fn refused(path: &Path) -> impl FnOnce(Unsuitable) -> StateError {
+    move |why| match why {
+        Unsuitable::Failed(_, error) => StateError::io(path, &error),
+        Unsuitable::Unsafe(detail) => StateError::Unsafe { path: path.to_owned(), detail },
     }
-    if found.uid() != me {
-        return unsafe_because(format!("the folder belongs to user {}, not to {me}", found.uid()));
-    }
-    if found.mode() & 0o077 != 0 {
-        return unsafe_because(format!("the folder has mode {:o} instead of 700", found.mode() & 0o777));
-    }
-    Ok(())
 }
 
 /// Opens a file for reading and writing; creates it if it is missing.

@@ -8,6 +8,7 @@
 //! Not here: single files (`private_file.rs`).
 
 use super::StateError;
+use crate::private_folder::is_trusted;
 use rustix::fs::{CWD, Mode, OFlags, fchmod, fstat, openat};
 use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io;
@@ -100,19 +101,14 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
     Ok(())
 }
 
-/// Whether a file's owner is this user or root.
-pub(super) fn is_trusted(owner: u32) -> bool {
-    owner == 0 || owner == rustix::process::geteuid().as_raw()
-}
-
 /// Warns about the first parent folder from which other users could move the state directory away.
 fn warn_of_above(path: &Path) {
     let is_open =
         |found: &Metadata| !is_trusted(found.uid()) || (found.mode() & ALL_WRITE != 0 && found.mode() & STICKY == 0);
-    let open = path.ancestors().skip(1).find(|above| above.metadata().is_ok_and(|found| is_open(&found)));
-    if let Some(above) = open {
+    let open = path.ancestors().skip(1).find(|folder| folder.metadata().is_ok_and(|found| is_open(&found)));
+    if let Some(folder) = open {
         tracing::warn!(
-            file = %path.display(), above = %above.display(),
+            file = %path.display(), folder = %folder.display(),
             "other users can replace the state directory, because they can write to a folder above it; choose another place"
         );
     }

@@ -20,7 +20,7 @@ use crate::cluster::task::{BATCH_MAX, CONTENT_MAX, ERROR_MAX, Jitter, TaskId, Ta
 use crate::cluster::time::ServerTime;
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::CleanupQueue;
-use crate::engine::node::handle::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
+use crate::engine::node::handle::{self, ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery};
 use crate::engine::store_calls::{Caller, known, nonce};
 use crate::store::redis::Scripted;
 use claims::Claims;
@@ -79,7 +79,7 @@ impl Pack for Settlements {
 }
 
 /// See the head of this file.
-pub(crate) struct Tasks {
+pub struct Tasks {
     caller: Caller,
     claims: Arc<Claims>,
     submissions: Packer<Submissions>,
@@ -123,8 +123,27 @@ impl Tasks {
         self.claims.look_again();
     }
 
-    /// Submits a task: returns its id, and whether it already existed.
-    pub(super) async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
+    async fn settle(
+        &self,
+        held: HeldTask,
+        verdict: protocol::Verdict,
+    ) -> Result<(TaskState, Option<ServerTime>), Error> {
+        let HeldTask { id, token } = held;
+        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await.map_err(|(why, _)| why)? {
+            Settled::Accepted { state, due_at } => Ok((state, due_at)),
+            Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
+            Settled::NotFound => Err(Error::NoTask { task_id: id }),
+        }
+    }
+
+    /// Asks for what any process may ask.
+    async fn ask<T: Scripted + Clone + Sync>(&self, call: T) -> Result<T::Reply, Error> {
+        self.caller.repeat(|_| call.clone(), Ok).await
+    }
+}
+
+impl handle::Tasks for Tasks {
+    async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
         let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
         check("payload", payload.get().len())?;
         // The nonce identifies a repeated submission whose first answer was lost.
@@ -149,7 +168,7 @@ impl Tasks {
         let answer = self.submissions.ask((task, self.max_bytes)).await.map_err(|(why, unsure)| match why {
             // Redis may still execute it. With an id that the client knows it can be repeated safely: it is one task.
             Error::RedisUnavailable { .. } | Error::Stopping if unsure && !named => {
-                Error::Unanswered { task_id: id.to_string() }
+                Error::Unanswered { task_id: id.clone() }
             }
             why => why,
         });
@@ -174,69 +193,43 @@ impl Tasks {
         }
     }
 
-    /// Claims tasks.
-    pub(super) async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, Error> {
         self.claims.claim(request).await
     }
 
-    async fn settle(
-        &self,
-        held: HeldTask,
-        verdict: protocol::Verdict,
-    ) -> Result<(TaskState, Option<ServerTime>), Error> {
-        let HeldTask { id, token } = held;
-        match self.settlements.ask(Settlement { id: id.clone(), token, verdict }).await.map_err(|(why, _)| why)? {
-            Settled::Accepted { state, due_at } => Ok((state, due_at)),
-            Settled::Stale => Err(Error::StaleToken { what: "task", name: id.to_string(), token: token.0 }),
-            Settled::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
-        }
-    }
-
-    /// Extends the time for a task.
-    pub(super) async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
+    async fn extend(&self, held: HeldTask) -> Result<ServerTime, Error> {
         let (_, until) = self.settle(held, protocol::Verdict::Extend).await?;
         until.ok_or_else(unexpected)
     }
 
-    /// Completes a task.
-    pub(super) async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
+    async fn complete(&self, held: HeldTask, result: Option<Box<RawValue>>) -> Result<TaskState, Error> {
         check("result", result.as_ref().map_or(0, |result| result.get().len()))?;
         let result = result.map(|result| result.get().to_owned());
         self.settle(held, protocol::Verdict::Complete { result }).await.map(|(state, _)| state)
     }
 
-    /// Fails a task.
-    pub(super) async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
+    async fn fail(&self, held: HeldTask, error: String, retry: bool) -> Result<TaskState, Error> {
         let error = error.get(..error.floor_char_boundary(ERROR_MAX)).unwrap_or_default().to_owned();
         let jitter = Jitter::from_text(nonce()?.as_str());
         self.settle(held, protocol::Verdict::Fail { error, retry, jitter }).await.map(|(state, _)| state)
     }
 
-    /// Asks for what any process may ask.
-    async fn ask<T: Scripted + Clone + Sync>(&self, call: T) -> Result<T::Reply, Error> {
-        self.caller.repeat(|_| call.clone(), Ok).await
-    }
-
-    /// Cancels a task; returns its state after that, changed or not.
-    pub(super) async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
+    async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
         let change = self.ask(CancelTask { id: id.clone() }).await?;
-        changed(change, &id)
+        changed(change, id)
     }
 
-    /// Makes a task wait again; returns its state after that, changed or not.
-    pub(super) async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
+    async fn redrive(&self, id: TaskId) -> Result<TaskState, Error> {
         let change = self.ask(RedriveTask { id: id.clone() }).await?;
-        changed(change, &id)
+        changed(change, id)
     }
 
-    /// A task with its payload and result.
-    pub(super) async fn get(&self, id: TaskId) -> Result<Task, Error> {
+    async fn task(&self, id: TaskId) -> Result<Task, Error> {
         let found = self.ask(GetTask { id: id.clone() }).await?;
-        found.map(|task| *task).ok_or_else(|| Error::NoTask { task_id: id.to_string() })
+        found.map(|task| *task).ok_or(Error::NoTask { task_id: id })
     }
 
-    /// Tasks, newest first, and whether there are more.
-    pub(super) async fn list(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
+    async fn tasks(&self, query: TaskQuery) -> Result<(Vec<TaskSummary>, bool), Error> {
         let TaskQuery { state, kind, limit } = query;
         let limit = limit.clamp(1, BATCH_MAX);
         // Asks for one more to know whether there are more; at the maximum of a call, a full answer means that.
@@ -248,10 +241,10 @@ impl Tasks {
     }
 }
 
-fn changed(change: TaskChange, id: &TaskId) -> Result<TaskState, Error> {
+fn changed(change: TaskChange, id: TaskId) -> Result<TaskState, Error> {
     match change {
         TaskChange::Yes(state) | TaskChange::No(state) => Ok(state),
-        TaskChange::NotFound => Err(Error::NoTask { task_id: id.to_string() }),
+        TaskChange::NotFound => Err(Error::NoTask { task_id: id }),
     }
 }
 

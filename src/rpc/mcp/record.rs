@@ -7,6 +7,7 @@
 // The protocol has log messages up to 2025-11-25.
 #![allow(deprecated)]
 
+use crate::rpc::wire::event::{EVENTS, Severity};
 use rmcp::model::LoggingLevel;
 use rmcp::service::{Peer, RoleServer};
 use serde_json::Value;
@@ -146,11 +147,13 @@ pub(super) fn level_of(event: &Value) -> LoggingLevel {
     let name = event.get("event").and_then(Value::as_str).unwrap_or_default();
     let reason = event.get("reason").and_then(Value::as_str).unwrap_or_default();
     match (name, reason) {
-        ("cluster.degraded" | "cluster.gap" | "cluster.task_dead", _) => LoggingLevel::Warning,
-        ("cluster.node_left", "heartbeat_timeout" | "process_died" | "replaced") => LoggingLevel::Warning,
-        ("cluster.leader_lost", "replaced") => LoggingLevel::Warning,
-        ("cluster.recovered" | "cluster.leader_lost", _) => LoggingLevel::Notice,
-        _ => LoggingLevel::Info,
+        ("cluster.node_left", "heartbeat_timeout" | "process_died" | "replaced")
+        | ("cluster.leader_lost", "replaced") => LoggingLevel::Warning,
+        _ => match EVENTS.iter().find(|spec| spec.name == name).map(|spec| spec.severity) {
+            Some(Severity::Warning) => LoggingLevel::Warning,
+            Some(Severity::Notice) => LoggingLevel::Notice,
+            Some(Severity::Info) | None => LoggingLevel::Info,
+        },
     }
 }
 

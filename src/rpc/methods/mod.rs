@@ -1,36 +1,18 @@
-//! The methods, one file each.
+//! The methods, by subject, and their table.
 //!
-//! 1. The file of a method contains all of it: name, documentation, parameters, result, errors, effect, handler. The list
-//!    below is the only other place that names it; dispatch, positions, schemas, the OpenRPC document and the MCP tools are
+//! 1. A method is written once: name, documentation, parameters, result, errors, effect, handler. The table below is the
+//!    only other place that names it; dispatch, positions, schemas, the OpenRPC document and the MCP tools are
 //!    derived.
 //!
 //! Not here: the types of parameters and results (`super::wire`), the work itself (`crate::engine`).
 
-mod acquire_lease;
-mod cancel_task;
-mod check_lease;
-mod claim_tasks;
-mod complete_task;
 mod discover;
-mod drain;
-mod elect_leader;
-mod extend_task;
-mod fail_task;
-mod get_cluster_state;
-mod get_history;
-mod get_task;
-mod heartbeat;
-mod join_cluster;
-mod leave_cluster;
-mod list_tasks;
-mod redrive_task;
-mod release_lease;
-mod renew_lease;
-mod run_once;
-mod submit_task;
-mod subscribe;
-mod sync_messages;
-mod unsubscribe;
+mod events;
+mod history;
+mod leases;
+mod membership;
+mod messages;
+mod tasks;
 
 use super::context::Context;
 use super::errors::ErrorKind;
@@ -115,29 +97,29 @@ macro_rules! table {
 }
 
 table![
-    join_cluster::JoinCluster,
-    leave_cluster::LeaveCluster,
-    get_cluster_state::GetClusterState,
-    elect_leader::ElectLeader,
-    sync_messages::SyncMessages,
-    acquire_lease::AcquireLease,
-    renew_lease::RenewLease,
-    release_lease::ReleaseLease,
-    check_lease::CheckLease,
-    run_once::RunOnce,
-    submit_task::SubmitTask,
-    claim_tasks::ClaimTasks,
-    extend_task::ExtendTask,
-    complete_task::CompleteTask,
-    fail_task::FailTask,
-    cancel_task::CancelTask,
-    get_task::GetTask,
-    list_tasks::ListTasks,
-    redrive_task::RedriveTask,
-    drain::Drain,
-    get_history::GetHistory,
-    subscribe::Subscribe,
-    unsubscribe::Unsubscribe,
-    heartbeat::Heartbeat,
+    membership::JoinCluster,
+    membership::LeaveCluster,
+    membership::GetClusterState,
+    membership::ElectLeader,
+    messages::SyncMessages,
+    leases::AcquireLease,
+    leases::RenewLease,
+    leases::ReleaseLease,
+    leases::CheckLease,
+    leases::RunOnce,
+    tasks::SubmitTask,
+    tasks::ClaimTasks,
+    tasks::ExtendTask,
+    tasks::CompleteTask,
+    tasks::FailTask,
+    tasks::CancelTask,
+    tasks::GetTask,
+    tasks::ListTasks,
+    tasks::RedriveTask,
+    membership::Drain,
+    history::GetHistory,
+    events::Subscribe,
+    events::Unsubscribe,
+    membership::Heartbeat,
     discover::Discover,
 ];

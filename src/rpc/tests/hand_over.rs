@@ -52,7 +52,10 @@ async fn calls_errors_and_events_reach_the_client() {
     let (_, feed) = served.node.feeds.lock().unwrap().pop().unwrap();
     feed.send(Event::Local {
         at: ServerTime(1),
-        fact: crate::cluster::event::LocalFact::Degraded { reason: "unreachable", detail: String::new() },
+        fact: crate::cluster::event::LocalFact::Degraded {
+            reason: crate::cluster::event::DegradedReason::Unreachable,
+            detail: String::new(),
+        },
     })
     .await
     .unwrap();

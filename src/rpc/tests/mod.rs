@@ -1,13 +1,13 @@
 //! The behaviour of the whole layer, over pipes in memory and a node that is played by [`Stub`].
 
 mod delivery;
-mod golden;
 mod hand_over;
 mod history;
 mod methods;
 mod noise;
 mod observed;
 mod protocol;
+mod schemas;
 mod spans;
 mod subscriptions;
 mod work;
@@ -78,6 +78,11 @@ impl EventFeed for Fed {
 
 impl Node for Stub {
     type Feed = Fed;
+    type Work = Self;
+
+    fn work(&self) -> &Self {
+        self
+    }
 
     async fn join(&self, request: JoinRequest) -> Result<Joined, Error> {
         self.joins.lock().unwrap().push(request);

@@ -76,7 +76,12 @@ async fn filters_pass_what_was_named_and_every_gap() {
     let (_, options, feed) = subscribe(&mut host, params).await;
     assert_eq!(options, FeedOptions { after: Some(EventSeq(41)), messages: true });
     feed.send(left(42, "b")).await.unwrap();
-    feed.send(local(LocalFact::Degraded { reason: "unreachable", detail: String::new() })).await.unwrap();
+    feed.send(local(LocalFact::Degraded {
+        reason: crate::cluster::event::DegradedReason::Unreachable,
+        detail: String::new(),
+    }))
+    .await
+    .unwrap();
     feed.send(local(LocalFact::Gap { from: EventSeq(43), to: EventSeq(44) })).await.unwrap();
     feed.send(local(LocalFact::Message(received(5, "{\"n\":1}")))).await.unwrap();
     assert_eq!(host.next().await["method"], "cluster.gap");

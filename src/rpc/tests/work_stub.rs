@@ -134,7 +134,7 @@ impl Tasks for Stub {
     }
 
     async fn cancel(&self, id: TaskId) -> Result<TaskState, Error> {
-        if id.as_str() == "ghost" { Err(Error::NoTask { task_id: id.to_string() }) } else { Ok(TaskState::Failed) }
+        if id.as_str() == "ghost" { Err(Error::NoTask { task_id: id }) } else { Ok(TaskState::Failed) }
     }
 
     async fn redrive(&self, _: TaskId) -> Result<TaskState, Error> {

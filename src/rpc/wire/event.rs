@@ -6,15 +6,15 @@
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
-pub use super::reasons::{DegradedWhy, ElectedWhy, LeftWhy, LostWhy};
 use super::sync::Received;
-use crate::cluster::event::{ClusterFact, Direction, Event, LocalFact};
+use crate::cluster::event::{
+    ClusterFact, DegradedReason, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason,
+};
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The fields that all events share.
@@ -57,7 +57,7 @@ pub struct NodeLeft {
     /// The incarnation of the node; it rises with every start of the process.
     pub incarnation: u64,
     /// Why the node is no longer a live member.
-    pub reason: LeftWhy,
+    pub reason: LeftReason,
 }
 
 /// A leader was granted a term.
@@ -73,7 +73,7 @@ pub struct LeaderElected {
     /// The node id of the previous leader; null: there was none.
     pub previous_leader_id: Option<String>,
     /// Why there was an election.
-    pub reason: ElectedWhy,
+    pub reason: ElectedReason,
 }
 
 /// Leadership became vacant.
@@ -87,7 +87,7 @@ pub struct LeaderLost {
     /// The term that ended.
     pub term: u64,
     /// Why leadership became vacant.
-    pub reason: LostWhy,
+    pub reason: LostReason,
 }
 
 /// Tasks of this kind became available after there were none to claim. Only the first such task is announced.
@@ -114,16 +114,6 @@ pub struct TaskDead {
     pub kind: String,
 }
 
-/// The direction of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// From this node into the stream.
-    Sent,
-    /// From the stream to this node.
-    Received,
-}
-
 /// This node sent or received a batch of messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncComplete {
@@ -131,7 +121,7 @@ pub struct SyncComplete {
     #[serde(flatten)]
     pub head: Head,
     /// Whether the messages were sent or received.
-    pub direction: Way,
+    pub direction: Direction,
     /// The number of messages.
     pub count: u64,
     /// The position of the first message, as `<seq>-0`.
@@ -158,7 +148,7 @@ pub struct Degraded {
     pub head: Head,
     /// The kind of trouble.
     #[serde(default)]
-    pub reason: DegradedWhy,
+    pub reason: DegradedReason,
     /// What is wrong and what to do, in one sentence.
     #[serde(default)]
     pub detail: String,
@@ -218,6 +208,21 @@ pub enum AnyEvent {
 pub const MESSAGE: &str = "cluster.message";
 /// The name of the event that reports lost events; every subscriber sees it.
 pub const GAP: &str = "cluster.gap";
+/// The name of the event about a batch of messages, which a busy node emits by the thousand.
+pub const SYNC_COMPLETE: &str = "cluster.sync_complete";
+
+/// How much an event matters to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is part of normal work.
+    Info,
+    /// It is rare, and needs nobody.
+    Notice,
+    /// Something was lost, or may be.
+    Warning,
+}
+
+use Severity::{Info, Notice, Warning};
 
 /// One row of the table of events.
 #[derive(Debug, Clone, Copy)]
@@ -226,6 +231,8 @@ pub struct EventSpec {
     pub name: &'static str,
     /// One line for the documentation.
     pub summary: &'static str,
+    /// How much it matters, unless its reason makes it a loss.
+    pub severity: Severity,
     schema_of_type: fn() -> Value,
 }
 
@@ -241,54 +248,40 @@ impl EventSpec {
     }
 }
 
-const fn row<T: JsonSchema>(name: &'static str, summary: &'static str) -> EventSpec {
-    EventSpec { name, summary, schema_of_type: schema_of_output::<T> }
+const fn row<T: JsonSchema>(name: &'static str, severity: Severity, summary: &'static str) -> EventSpec {
+    EventSpec { name, summary, severity, schema_of_type: schema_of_output::<T> }
 }
 
 /// All events, in the order of the documentation.
 pub const EVENTS: [EventSpec; 11] = [
-    row::<NodeJoined>("cluster.node_joined", "A node became a member"),
-    row::<NodeLeft>("cluster.node_left", "A node is no live member any more"),
-    row::<LeaderElected>("cluster.leader_elected", "A leader was granted a term"),
-    row::<LeaderLost>("cluster.leader_lost", "Leadership became vacant"),
-    row::<TaskAvailable>("cluster.task_available", "Tasks of a kind can be claimed, of which there were none"),
-    row::<TaskDead>("cluster.task_dead", "All attempts of a task failed"),
-    row::<SyncComplete>("cluster.sync_complete", "A batch of messages went through this node"),
-    row::<MessageCame>(MESSAGE, "A message came in; sent only to those who name this event"),
-    row::<Degraded>("cluster.degraded", "Redis does not answer, or takes no writes, any more"),
-    row::<Recovered>("cluster.recovered", "Redis accepts heartbeats again"),
-    row::<GapSeen>(GAP, "Events were trimmed or lost before this subscriber saw them"),
+    row::<NodeJoined>("cluster.node_joined", Info, "A node became a member"),
+    row::<NodeLeft>("cluster.node_left", Info, "A node is no live member any more"),
+    row::<LeaderElected>("cluster.leader_elected", Info, "A leader was granted a term"),
+    row::<LeaderLost>("cluster.leader_lost", Notice, "Leadership became vacant"),
+    row::<TaskAvailable>("cluster.task_available", Info, "Tasks of a kind can be claimed, of which there were none"),
+    row::<TaskDead>("cluster.task_dead", Warning, "All attempts of a task failed"),
+    row::<SyncComplete>(SYNC_COMPLETE, Info, "A batch of messages went through this node"),
+    row::<MessageCame>(MESSAGE, Info, "A message came in; sent only to those who name this event"),
+    row::<Degraded>("cluster.degraded", Warning, "Redis does not answer, or takes no writes, any more"),
+    row::<Recovered>("cluster.recovered", Notice, "Redis accepts heartbeats again"),
+    row::<GapSeen>(GAP, Warning, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
 /// The name of an event, as in [`EVENTS`].
 #[must_use]
-pub fn name(event: &Event) -> Cow<'static, str> {
-    let name = match event {
-        Event::Cluster(event) => match &event.fact {
-            ClusterFact::NodeJoined { .. } => "cluster.node_joined",
-            ClusterFact::NodeLeft { .. } => "cluster.node_left",
-            ClusterFact::LeaderElected { .. } => "cluster.leader_elected",
-            ClusterFact::LeaderLost { .. } => "cluster.leader_lost",
-            ClusterFact::TaskAvailable { .. } => "cluster.task_available",
-            ClusterFact::TaskDead { .. } => "cluster.task_dead",
-            ClusterFact::Other { name, .. } => return format!("cluster.{name}").into(),
-        },
-        Event::Local { fact, .. } => match fact {
-            LocalFact::SyncComplete { .. } => "cluster.sync_complete",
-            LocalFact::Message(_) => MESSAGE,
-            LocalFact::Degraded { .. } => "cluster.degraded",
-            LocalFact::Recovered => "cluster.recovered",
-            LocalFact::Gap { .. } => GAP,
-        },
+pub fn name(event: &Event) -> String {
+    let word = match event {
+        Event::Cluster(event) => event.fact.word(),
+        Event::Local { fact, .. } => fact.word(),
     };
-    name.into()
+    format!("cluster.{word}")
 }
 
 impl AnyEvent {
     /// Converts an event; `this` is the node that local events are about.
     #[must_use]
     pub fn new(event: Event, cluster: &ClusterName, this: Option<&NodeId>) -> Self {
-        let name = name(&event).into_owned();
+        let name = name(&event);
         let cluster = cluster.as_str().to_owned();
         match event {
             Event::Cluster(event) => {
@@ -316,15 +309,15 @@ impl AnyEvent {
                 Self::NodeJoined(NodeJoined { head, name, incarnation: incarnation.0, rejoined })
             }
             ClusterFact::NodeLeft { incarnation, reason } => {
-                Self::NodeLeft(NodeLeft { head, incarnation: incarnation.0, reason: reason.into() })
+                Self::NodeLeft(NodeLeft { head, incarnation: incarnation.0, reason })
             }
             ClusterFact::LeaderElected { leader_id, term, previous_leader_id, reason } => {
                 let previous_leader_id = previous_leader_id.map(String::from);
-                let (leader_id, reason) = (leader_id.into(), reason.into());
+                let leader_id = leader_id.into();
                 Self::LeaderElected(LeaderElected { head, leader_id, term: term.0, previous_leader_id, reason })
             }
             ClusterFact::LeaderLost { leader_id, term, reason } => {
-                Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason: reason.into() })
+                Self::LeaderLost(LeaderLost { head, leader_id: leader_id.into(), term: term.0, reason })
             }
             ClusterFact::TaskAvailable { task_id, kind } => {
                 Self::TaskAvailable(TaskAvailable { head, task_id: task_id.into(), kind: kind.into() })
@@ -339,18 +332,11 @@ impl AnyEvent {
     fn of_node(head: Head, fact: LocalFact) -> Self {
         match fact {
             LocalFact::SyncComplete { direction, count, first, last } => {
-                let direction = match direction {
-                    Direction::Sent => Way::Sent,
-                    Direction::Received => Way::Received,
-                };
                 let (first_entry_id, last_entry_id) = (MessageSeq::entry_id(first), MessageSeq::entry_id(last));
                 Self::SyncComplete(SyncComplete { head, direction, count, first_entry_id, last_entry_id })
             }
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
-            LocalFact::Degraded { reason, detail } => {
-                let reason = DegradedWhy::of(reason);
-                Self::Degraded(Degraded { head, reason, detail })
-            }
+            LocalFact::Degraded { reason, detail } => Self::Degraded(Degraded { head, reason, detail }),
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })

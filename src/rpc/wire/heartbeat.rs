@@ -37,7 +37,7 @@ impl From<handle::Beat> for HeartbeatResult {
         Self {
             node_id: beat.node_id.into(),
             incarnation: beat.incarnation.0,
-            role: beat.role.into(),
+            role: beat.role,
             term: beat.term.0,
             leader_id: beat.leader_id.map(String::from),
             at_ms: beat.at.0,

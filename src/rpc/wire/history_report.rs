@@ -10,7 +10,6 @@ use crate::cluster::event::{ElectedReason, LostReason};
 use crate::cluster::history::Histogram;
 use crate::cluster::history::report::{self, Gone, ReignEnd, Standing, Vacancy};
 use crate::cluster::time::{ServerTime, millis};
-use crate::rpc::wire::event::{ElectedWhy, LostWhy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -62,7 +61,7 @@ pub struct NodeHistory {
     /// The display name of the node; its id if it has none.
     pub name: String,
     /// The status of the node at the end of the window.
-    pub status: StandingNow,
+    pub status: Standing,
     /// The fraction (0 to 1) of the window, since the node first joined in it, during which it was online. Time after a
     /// regular leave does not count. Null: no time is left to count.
     pub availability: Option<f64>,
@@ -94,18 +93,6 @@ pub struct NodeHistory {
     pub versions: Vec<String>,
 }
 
-/// The status of a node at the end of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StandingNow {
-    /// The node is a live member.
-    Online,
-    /// The node is down.
-    Offline,
-    /// The node has left.
-    Left,
-}
-
 /// A span in which a node was not a live member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Absence {
@@ -114,29 +101,11 @@ pub struct Absence {
     /// When the node came back, or the end of the window.
     pub to_ms: u64,
     /// Why the node was away.
-    pub reason: GoneWhy,
+    pub reason: Gone,
     /// Whether the node came back at the end of the span.
     pub back: bool,
     /// Whether the node was down and came back within five minutes.
     pub flap: bool,
-}
-
-/// Why a node was away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GoneWhy {
-    /// The node left.
-    Left,
-    /// The heartbeat deadline of the node passed.
-    HeartbeatTimeout,
-    /// The process of the node died.
-    ProcessDied,
-    /// Another process took over the node id.
-    Replaced,
-    /// The heartbeats of the node stopped, and no other node was there to declare it offline.
-    Silent,
-    /// The event with the reason is not kept.
-    Unknown,
 }
 
 /// A span with missing heartbeats.
@@ -178,7 +147,7 @@ pub struct LeaderTerm {
     /// How leadership ended.
     pub end: ReignEnded,
     /// Why the leader gave leadership up; null if it did not.
-    pub reason: Option<LostWhy>,
+    pub reason: Option<LostReason>,
 }
 
 /// How the time of a leader ended.
@@ -209,7 +178,7 @@ pub struct Failover {
     /// The node id of the previous leader.
     pub previous_leader_id: String,
     /// Why there was an election.
-    pub reason: ElectedWhy,
+    pub reason: ElectedReason,
     /// Whether the change was requested, or the old leader left.
     pub planned: bool,
     /// How long there was no leader; null: it is not recorded when the old leader stopped.
@@ -247,11 +216,7 @@ impl NodeHistory {
         Self {
             node_id: node.node_id.as_str().to_owned(),
             name: node.name.clone(),
-            status: match node.now {
-                Standing::Online => StandingNow::Online,
-                Standing::Offline => StandingNow::Offline,
-                Standing::Left => StandingNow::Left,
-            },
+            status: node.now,
             availability: node.availability(),
             online_ms: millis(node.online_for()),
             down_ms: millis(node.down_for()),
@@ -284,14 +249,6 @@ impl Percentiles {
 impl From<&report::Absence> for Absence {
     fn from(absence: &report::Absence) -> Self {
         let report::Absence { from: ServerTime(from_ms), to: ServerTime(to_ms), reason, back, flap } = *absence;
-        let reason = match reason {
-            Gone::Left => GoneWhy::Left,
-            Gone::HeartbeatTimeout => GoneWhy::HeartbeatTimeout,
-            Gone::ProcessDied => GoneWhy::ProcessDied,
-            Gone::Replaced => GoneWhy::Replaced,
-            Gone::Silent => GoneWhy::Silent,
-            Gone::Unknown => GoneWhy::Unknown,
-        };
         Self { from_ms, to_ms, reason, back, flap }
     }
 }
@@ -311,7 +268,7 @@ impl From<&report::LeaderTerm> for LeaderTerm {
             from_ms: reign.from.0,
             to_ms: reign.until.0,
             end,
-            reason: reason.map(LostWhy::from),
+            reason,
         }
     }
 }
@@ -323,13 +280,12 @@ impl From<&report::Failover> for Failover {
             Vacancy::AtMost(duration) => (None, Some(millis(duration))),
             Vacancy::Unknown => (None, None),
         };
-        let reason: ElectedReason = change.reason;
         Self {
             at_ms: change.at.0,
             leader_id: change.node_id.as_str().to_owned(),
             term: change.term.0,
             previous_leader_id: change.previous.as_str().to_owned(),
-            reason: reason.into(),
+            reason: change.reason,
             planned: change.is_planned(),
             vacant_ms,
             last_sign_ms: change.last_sign.map(|at| at.0),
@@ -371,7 +327,7 @@ mod tests {
         let node = HistoryReport::new(&report, 3).nodes.remove(0);
         assert_eq!((node.away.len(), node.away_count, node.flaps), (3, 10, 9));
         assert_eq!((node.away[2].from_ms, node.online.len(), node.availability), (19_000, 3, Some(0.5)));
-        assert_eq!((node.delay_ms, node.status), (None, StandingNow::Offline));
+        assert_eq!((node.delay_ms, node.status), (None, Standing::Offline));
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl TryFrom<JoinParams> for handle::JoinRequest {
             labels.keys().try_for_each(|key| check_tag("labels", "a key", key))?;
             labels.values().try_for_each(|value| check_text("labels", "a value", value, MAX_TEXT_BYTES))?;
         }
-        Ok(Self { node_id, name, endpoint, capabilities, labels, force: force.unwrap_or(false) })
+        let force = force.unwrap_or(false);
+        Ok(Self { node_id, name, endpoint, capabilities, labels, force, ..Self::default() })
     }
 }
 

@@ -17,7 +17,6 @@ pub mod lease;
 pub mod membership;
 pub mod node;
 pub mod once;
-pub mod reasons;
 pub mod state;
 pub mod subscription;
 pub mod sync;

@@ -4,61 +4,12 @@
 //!
 //! Not here: how status is derived (`crate::cluster::members::member`).
 
-use crate::cluster::members::member;
+pub use crate::cluster::members::member::Status;
 use crate::engine::node::handle;
+pub use crate::engine::node::handle::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The role of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// The leader.
-    Leader,
-    /// A member that does not lead.
-    Follower,
-    /// Not a member.
-    Observer,
-}
-
-impl From<handle::Role> for Role {
-    fn from(role: handle::Role) -> Self {
-        match role {
-            handle::Role::Leader => Self::Leader,
-            handle::Role::Follower => Self::Follower,
-            handle::Role::Observer => Self::Observer,
-        }
-    }
-}
-
-/// Whether a member is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Its heartbeats arrive as expected.
-    Online,
-    /// Its heartbeats arrive; it takes no new work.
-    Draining,
-    /// It missed one heartbeat.
-    Suspect,
-    /// Its heartbeat deadline passed, or its process died.
-    Offline,
-    /// It left the cluster.
-    Left,
-}
-
-impl From<member::Status> for Status {
-    fn from(status: member::Status) -> Self {
-        match status {
-            member::Status::Online => Self::Online,
-            member::Status::Draining => Self::Draining,
-            member::Status::Suspect => Self::Suspect,
-            member::Status::Offline => Self::Offline,
-            member::Status::Left => Self::Left,
-        }
-    }
-}
 
 /// A member of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,8 +46,8 @@ impl From<handle::NodeView> for Node {
         Self {
             node_id,
             name,
-            status: status.into(),
-            role: role.into(),
+            status,
+            role,
             incarnation: member.incarnation.0,
             endpoint: member.metadata.endpoint,
             capabilities: member.metadata.capabilities,

@@ -85,7 +85,7 @@ impl ClusterState {
         Self {
             cluster: view.cluster.into(),
             node_id: view.node_id.map(String::from),
-            role: view.role.into(),
+            role: view.role,
             leader_id: view.leader_id.map(String::from),
             term: view.term.0,
             lease_expires_at_ms: view.lease_expires_at.map(|at| at.0),

@@ -8,7 +8,9 @@
 
 use super::fields::{Fields, Malformed};
 use super::unreadable::What;
-use crate::cluster::event::{ClusterEvent, ClusterFact, ElectedReason, LeftReason, LostReason, is_event_word};
+use crate::cluster::event::{
+    ClusterEvent, ClusterFact, ElectedReason, LeftReason, LocalFact, LostReason, is_event_word,
+};
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::protocol::Entry;
 use crate::cluster::task::{TaskId, TaskKind};
@@ -161,8 +163,6 @@ pub(super) fn event(id: &str, fields: &HashMap<String, String>) -> Result<Cluste
     Ok(ClusterEvent { seq, at: ServerTime(number(fields, "at")?), node_id: node(fields, "node")?, fact })
 }
 
-/// The names of local events.
-const LOCAL: [&str; 5] = ["message", "gap", "sync_complete", "degraded", "recovered"];
 /// The fields that all events have.
 const HEAD: [&str; 8] = ["event", "at", "node", "id", "seq", "cluster", "at_ms", "node_id"];
 /// The maximum size of an unknown event, in bytes.
@@ -171,7 +171,7 @@ const MAX_UNKNOWN_BYTES: usize = 16 << 10;
 /// An event of a newer version.
 fn unknown(name: &str, fields: &HashMap<String, String>) -> Result<ClusterFact, Malformed> {
     let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if !is_event_word(name) || LOCAL.contains(&name) || bytes > MAX_UNKNOWN_BYTES {
+    if !is_event_word(name) || LocalFact::WORDS.contains(&name) || bytes > MAX_UNKNOWN_BYTES {
         return Err(Malformed(format!("unknown event {:?}", name.chars().take(64).collect::<String>())));
     }
     let more = fields.iter().filter(|(name, _)| is_event_word(name) && !HEAD.contains(&name.as_str()));

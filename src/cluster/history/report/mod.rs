@@ -22,6 +22,8 @@ use crate::cluster::event::{ClusterEvent, ElectedReason, LostReason};
 use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::members::member::Member;
 use crate::cluster::time::ServerTime;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -109,11 +111,11 @@ impl Report {
         let lives = lives::lives(window, evidence, &summaries, &events);
         let reigns = leading::reigns(window, evidence, &events, &lives);
         let failovers = leading::failovers(window, evidence, &events, &reigns);
-        let told = |(id, lives): (&NodeId, &Vec<lives::Instance>)| {
+        let report = |(id, lives): (&NodeId, &Vec<lives::Instance>)| {
             let own = summaries.get(id).map(Vec::as_slice).unwrap_or_default();
             node::report(window, id, lives, own, evidence, &events)
         };
-        let nodes = lives.iter().filter_map(told).collect();
+        let nodes = lives.iter().filter_map(report).collect();
         let reigns = reigns.into_iter().filter_map(|reign| reign.within(window)).collect();
         let beats_since = evidence.summaries.iter().map(|summary| summary.first_at).min();
         Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers }
@@ -196,7 +198,8 @@ impl NodeReport {
 }
 
 /// The status of a node at the end of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// The node is a live member.
     Online,
@@ -242,7 +245,8 @@ impl Absence {
 }
 
 /// Why a node was away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Gone {
     /// The node left.
     Left,

@@ -9,8 +9,9 @@
 mod params;
 mod results;
 
+pub use crate::cluster::task::TaskState;
 pub use params::{
-    ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TaskState, TokenParams,
+    ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TokenParams,
 };
 pub use results::{
     ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails,

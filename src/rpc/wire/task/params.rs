@@ -7,7 +7,7 @@
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::task::{
     ATTEMPTS_MAX, BATCH_MAX, DELAY_MAX, Priority, REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId,
-    TaskKind,
+    TaskKind, TaskState,
 };
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
@@ -26,24 +26,6 @@ const DEFAULTS: (u64, u64) = (3, 30_000);
 const MAX_KINDS: usize = 100;
 /// The default of `limit` of a list.
 const DEFAULT_LIST: u64 = 100;
-
-/// The state of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskState {
-    /// The task is ready for a worker.
-    Waiting,
-    /// The task becomes ready later.
-    Delayed,
-    /// A worker has claimed the task.
-    Running,
-    /// The task was completed.
-    Done,
-    /// The task failed for good, or was cancelled.
-    Failed,
-    /// The task used up its attempts.
-    Dead,
-}
 
 /// The requirements on a node; it must meet all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -284,6 +266,6 @@ impl TryFrom<ListParams> for handle::TaskQuery {
         let limit = limit.unwrap_or(DEFAULT_LIST);
         between("limit", limit, (1, u64::from(BATCH_MAX)))?;
         let kind = sort.map(|text| kind("kind", text)).transpose()?;
-        Ok(Self { state: state.map(Into::into), kind, limit: small(limit) })
+        Ok(Self { state, kind, limit: small(limit) })
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! Not here: the parameters (`params.rs`).
 
-use super::params::{Requires, TaskState};
+use super::params::Requires;
 use crate::cluster::protocol;
-use crate::cluster::task::{self, Requirements};
+use crate::cluster::task::{Requirements, TaskState};
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
 use crate::rpc::errors::{ErrorKind, RpcError};
@@ -125,32 +125,6 @@ pub struct ListResult {
     pub more: bool,
 }
 
-impl From<task::TaskState> for TaskState {
-    fn from(state: task::TaskState) -> Self {
-        match state {
-            task::TaskState::Waiting => Self::Waiting,
-            task::TaskState::Delayed => Self::Delayed,
-            task::TaskState::Running => Self::Running,
-            task::TaskState::Done => Self::Done,
-            task::TaskState::Failed => Self::Failed,
-            task::TaskState::Dead => Self::Dead,
-        }
-    }
-}
-
-impl From<TaskState> for task::TaskState {
-    fn from(state: TaskState) -> Self {
-        match state {
-            TaskState::Waiting => Self::Waiting,
-            TaskState::Delayed => Self::Delayed,
-            TaskState::Running => Self::Running,
-            TaskState::Done => Self::Done,
-            TaskState::Failed => Self::Failed,
-            TaskState::Dead => Self::Dead,
-        }
-    }
-}
-
 impl From<Requirements> for Requires {
     fn from(requirements: Requirements) -> Self {
         let Requirements { capabilities, labels, node_id } = requirements;
@@ -197,7 +171,7 @@ impl From<protocol::TaskSummary> for ListedTask {
     fn from(task: protocol::TaskSummary) -> Self {
         Self {
             task_id: task.id.into(),
-            state: task.state.into(),
+            state: task.state,
             attempts: u64::from(task.attempts),
             max_attempts: u64::from(task.max_attempts),
             kind: task.kind.into(),

@@ -1,12 +1,12 @@
--- renew: moves a lease's end, and binds it to the holder's present connection.
+-- renew: extends a lease, and binds it to the holder's present connection.
 --
 -- ARGV: name, token, ttl (ms) or '' (as before), nonce of this renewal, the caller's node id, its incarnation, its
 --   presence or '', holds the lease at this instant by its own clock (1|0), grace that it follows from this renewal on (ms),
 --   ticket that it was granted by or '', when it asks, by its own clock (ms)
 -- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time), grace of the cluster or 0]
--- Atomic, because the lease must still be the caller's under this token when its end moves. A lease that a presence holds goes on only while that
--- connection is subscribed here, and is confirmed on another server process, or written again where the data were lost, only
--- by a holder that holds it at this instant: nobody else can have been granted it then (shared/leases.lua).
+-- Atomic, because the token must still hold the lease when it is extended. A lease that a presence holds is extended only while that
+-- connection is subscribed here. It is confirmed on another server process, or rewritten after a loss of data, only by a holder
+-- that holds it at this instant by its own clock: then it cannot have been granted to another caller (shared/leases.lua).
 local name, token, nonce, id, incarnation, presence = ARGV.name, ARGV.token, ARGV.nonce, ARGV.node_id, ARGV.incarnation, ARGV.presence
 local ticket, holds = ARGV.ticket, ARGV.holds == '1' and presence ~= ''
 make_way()

@@ -1,6 +1,6 @@
--- record: heartbeats that no tick brings, those of a process that beats once and ends.
+-- record: stores heartbeats that no tick carries: those of a process that sends one and ends.
 --
 -- ARGV: what keep_samples takes (see shared/samples.lua)
 -- Returns: [the first error, or '']
--- Atomic, because a sample and the end of its stream's life belong together.
+-- Atomic, because a sample and the expiry of its stream must be written together.
 return { keep_samples() or '' }

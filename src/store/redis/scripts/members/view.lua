@@ -1,4 +1,4 @@
--- view: reads the cluster without changing it; also for those who are no members.
+-- view: reads the state of the cluster, also for callers that are no members. Changes nothing.
 --
 -- ARGV: epoch of the view, version of the view, how many rows, how many beats, floor of the view
 -- Returns: [now, numbers, leader, delta, beats, members alive]

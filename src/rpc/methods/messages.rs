@@ -1,15 +1,17 @@
-//! `distributed.sync_messages`.
-//!
-//! 1. Received messages are acknowledged only after the answer has been written and flushed.
+//! The method that sends and receives messages.
 //!
 //! Not here: order, duplicates, the outbox (`crate::engine`).
 
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{
+    self, MessageTooLarge, NodeIdInUse, NotJoined, Overloaded, RedisUnavailable, UnknownNode,
+};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::sync::{SyncParams, SyncResult};
 
+/// Received messages are acknowledged only after the answer has been written and flushed.
 pub(super) struct SyncMessages;
 
 impl Method for SyncMessages {
@@ -19,14 +21,8 @@ impl Method for SyncMessages {
         messages after the acknowledged cursor of this node. With auto_ack, received messages count as \
         acknowledged once the answer has been written; without it, they are received again until a call passes \
         ack.";
-    const ERRORS: &'static [ErrorKind] = &[
-        ErrorKind::NotJoined,
-        ErrorKind::NodeIdInUse,
-        ErrorKind::UnknownNode,
-        ErrorKind::MessageTooLarge,
-        ErrorKind::Overloaded,
-        ErrorKind::RedisUnavailable,
-    ];
+    const ERRORS: &'static [ErrorKind] =
+        &[NotJoined, NodeIdInUse, UnknownNode, MessageTooLarge, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SyncParams;
     type Result = SyncResult;

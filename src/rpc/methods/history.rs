@@ -1,15 +1,15 @@
-//! `distributed.get_history`.
-//!
-//! 1. It needs no membership: it reads the store, and adds what this node has not recorded yet.
-//! 2. If the store does not answer within 5 s, the call fails with a retryable error.
+//! The method that reads the history.
 //!
 //! Not here: recording (`crate::engine::history`).
 
 use crate::engine::node::handle::Node;
-use crate::rpc::errors::{ErrorKind, RpcError};
+use crate::rpc::errors::ErrorKind::{self, NotConfigured, Overloaded, RedisUnavailable};
+use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::wire::history::{HistoryParams, HistoryResult};
 
+/// It needs no membership: it reads the store, and adds what this node has not recorded yet. If the store does not
+/// answer within 5 s, the call fails with a retryable error.
 pub(super) struct GetHistory;
 
 impl Method for GetHistory {
@@ -19,8 +19,7 @@ impl Method for GetHistory {
         else those of the last day from Redis. With report the answer also has availability, gaps, flaps, \
         leaders and failovers of that time. If MongoDB does not answer, the call fails with overloaded; call \
         again.";
-    const ERRORS: &'static [ErrorKind] =
-        &[ErrorKind::RedisUnavailable, ErrorKind::Overloaded, ErrorKind::NotConfigured];
+    const ERRORS: &'static [ErrorKind] = &[RedisUnavailable, Overloaded, NotConfigured];
     const EFFECT: Effect = Effect::READS;
     type Params = HistoryParams;
     type Result = HistoryResult;

@@ -140,7 +140,7 @@ async fn a_broken_row_touches_nobody_else() {
         assert_eq!(tick(&f, &broken).await.identity, Identity::Unknown, "{row}");
         let seen = tick(&f, &a).await;
         assert_eq!((seen.identity, seen.alive, seen.delta.rows.len()), (Identity::Ok, 2, 1), "{row}");
-        assert_eq!(hand_over(&f, "broken").await.0, clawster::cluster::protocol::HandOver::Unknown);
+        assert_eq!(hand_over(&f, "broken").await.0, clawster::cluster::protocol::HandedOver::Unknown);
         if n % 2 == 0 {
             for _ in 0..3 {
                 f.advance(secs(11));

@@ -5,7 +5,6 @@
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId};
 use crate::cluster::members::member::Member;
 use crate::cluster::settings::{Timing, Versioned};
-use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 
 /// The identity of a server process; the same data on another server has another identity.

@@ -9,12 +9,11 @@ use clawster::cluster::event::LostReason;
 use clawster::cluster::ids::{LeaseName, Nonce, Term};
 use clawster::cluster::members::member::StoredStatus;
 use clawster::cluster::protocol::{
-    Check, Drain, DrainReply, Forget, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Release, Renewal,
-    Renewed, WatchLease, Watched, Withdraw,
+    Check, Drain, DrainReply, Forget, Identity, Instance, LeaseCall, LeaseReply, Numbers, Owner, Release, Renew,
+    Renewal, Renewed, WatchLease, Watched, Withdraw,
 };
 use clawster::cluster::time::millis;
 use clawster::store::Notice;
-use std::time::Duration;
 
 impl Step<'_> {
     pub(super) fn lease_call(&mut self, call: &LeaseCall) -> LeaseReply {

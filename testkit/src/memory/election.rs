@@ -9,7 +9,7 @@ use clawster::cluster::event::{ClusterFact, ElectedReason, LeftReason, LostReaso
 use clawster::cluster::ids::{NodeId, Nonce, Term};
 use clawster::cluster::members::member::{PresenceKind, StoredStatus};
 use clawster::cluster::protocol::{
-    Campaign, CampaignReply, HandOver, HandedOver, Identity, Instance, LeaderRecord, Rule, WatchReply,
+    Campaign, CampaignReply, HandedOver, Identity, Instance, LeaderRecord, Registered, Rule, WatchReply,
 };
 use clawster::cluster::settings::{LeaderMode, Promise};
 use clawster::cluster::time::millis;

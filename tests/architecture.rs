@@ -198,6 +198,8 @@ fn spell_out(tree: &str, before: &str, found: &mut Vec<String>) {
         Some((prefix, group)) => {
             top_level_items(group).iter().for_each(|item| spell_out(item, &format!("{before}{prefix}"), found));
         }
+        // Behind the last comma of a group.
+        None if tree.is_empty() => {}
         None => found.push(format!("{before}{}", tree.split(" as ").next().unwrap())),
     }
 }

@@ -18,7 +18,7 @@ fix:                 ## format, and what clippy can mend
 	cargo clippy --fix --allow-dirty --allow-staged --all-targets
 	cargo fmt --all
 
-long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, a fight for a lease, TLS
+long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, many processes at one lease, TLS
 	CLAWSTER_OTHER_BINARY="$$(scripts/other-version)" CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
 
 simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step

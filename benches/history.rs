@@ -6,7 +6,7 @@
 //!
 //! Not here: which plan MongoDB follows (`tests/contract/history_day.rs`).
 
-#![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use clawster::cluster::event::{ClusterEvent, ClusterFact, ElectedReason};

@@ -5,7 +5,7 @@
 //!
 //! Not here: failover times, which are tests (`tests/process/failover.rs`).
 
-#![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use testkit::cluster::stage;

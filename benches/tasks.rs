@@ -7,7 +7,7 @@
 //!
 //! Not here: that no task is lost or done twice (`tests/process/tasks.rs`).
 
-#![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 use serde_json::{Value, json};

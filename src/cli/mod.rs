@@ -120,7 +120,7 @@ fn handle_file_size_limit() {
 
 /// Writes a message to standard error, but waits at most [`STDERR_TIMEOUT`] for a pipe that nobody reads.
 fn print_error(text: String) {
-    let text = terminal::escape_lines(&text);
+    let text = crate::config::escape_json_lines(&text);
     let (done, written) = std::sync::mpsc::sync_channel(1);
     let write = move || {
         let mut stderr = std::io::stderr().lock();

@@ -34,6 +34,7 @@ pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most 24 hours.
+// Not jiff's parser: that one refuses a bare number and accepts forms that no help text names.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -50,6 +51,15 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
         return Err("the maximum is 24h".to_owned());
     }
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// Parses what [`duration`] parses, and whole days up to `most`.
+pub(in crate::cli) fn days(text: &str, most: u64) -> Result<Duration, String> {
+    let Some(number) = text.strip_suffix('d') else { return duration(text) };
+    match number.parse::<u64>() {
+        Ok(days) if days <= most => Ok(Duration::from_hours(24 * days)),
+        _ => Err(format!("write whole days, such as 7d; the maximum is {most}d")),
+    }
 }
 
 /// Parses a refresh interval: a duration of 200 ms or more.

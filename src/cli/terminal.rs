@@ -6,7 +6,9 @@
 //! Not here: what is shown (the commands).
 
 use crate::cli::Environment;
-use crate::logging::is_unsafe;
+use crate::config::{escape_json_lines, is_unsafe};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -102,7 +104,7 @@ impl<'a> Output<'a> {
     /// Of the writer.
     pub(super) fn json(&mut self, value: &impl Serialize) -> std::io::Result<()> {
         let text = serde_json::to_string_pretty(value)?;
-        writeln!(self.writer, "{}", escape_lines(&text))
+        writeln!(self.writer, "{}", escape_json_lines(&text))
     }
 
     /// Writes the result of a command: as indented JSON, or as a line of text.
@@ -118,7 +120,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Of the writer.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> std::io::Result<()> {
-        writeln!(self.writer, "{}", escape_lines(&serde_json::to_string(value)?))?;
+        writeln!(self.writer, "{}", escape_json_lines(&serde_json::to_string(value)?))?;
         self.writer.flush()
     }
 
@@ -186,39 +188,24 @@ pub(super) fn clean(text: &str, most: usize) -> String {
     shown.take(most.saturating_sub(1)).chain(std::iter::once('…')).collect()
 }
 
-/// Escapes every control or invisible character except line feeds as `\uXXXX`. In JSON such characters occur only inside strings,
-/// so the value stays the same.
-#[must_use]
-pub(super) fn escape_lines(text: &str) -> String {
-    escape(text, |c| (c == '\n').then_some(c))
-}
-
-/// Escapes every character in JSON that moves the cursor or changes the text direction as `\uXXXX`, and replaces white space
-/// between tokens by blanks, so that the JSON is one line. The value stays the same: JSON allows such characters only inside strings.
+/// Escapes unsafe characters in JSON as `\uXXXX`, and replaces white space between tokens by blanks, so that the JSON is one line.
+/// The value stays the same: JSON allows such characters only inside strings.
 #[must_use]
 pub(super) fn escape_json(json: &str) -> String {
-    escape(json, |c| matches!(c, '\n' | '\r' | '\t').then_some(' '))
+    escape_json_lines(&json.replace(['\n', '\r', '\t'], " "))
 }
 
-/// Escapes unsafe characters, except those that `instead` keeps or replaces.
-fn escape(text: &str, instead: impl Fn(char) -> Option<char>) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match instead(c) {
-            Some(c) => out.push(c),
-            // All of these lie below U+10000, so that four digits do.
-            None if is_unsafe(c) => drop(std::fmt::Write::write_fmt(&mut out, format_args!("\\u{:04x}", u32::from(c)))),
-            None => out.push(c),
-        }
-    }
-    out
+/// A time on the Redis server's clock, in UTC; the epoch if the number is out of range.
+#[must_use]
+pub(super) fn utc(at_ms: u64) -> Zoned {
+    let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    at.unwrap_or_default().to_zoned(TimeZone::UTC)
 }
 
 /// A time on the Redis server's clock as `HH:MM:SS.mmm` in UTC.
 #[must_use]
 pub(super) fn time_of_day(at_ms: u64) -> String {
-    let (seconds, millis) = (at_ms / 1_000 % 86_400, at_ms % 1_000);
-    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    utc(at_ms).strftime("%H:%M:%S%.3f").to_string()
 }
 
 #[cfg(test)]

@@ -149,13 +149,7 @@ impl Nonce {
     /// A nonce of 32 hexadecimal digits from 16 random bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        let mut text = String::with_capacity(32);
-        for byte in bytes {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-        }
-        Self(text)
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 }
 

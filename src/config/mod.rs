@@ -30,6 +30,7 @@ pub(crate) use environment::NAMES as VARIABLES;
 pub use load::{EffectiveValue, Loaded, load, load_with};
 pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
+pub(crate) use problem::{escape, escape_json_lines};
 pub use settings::{
     Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,

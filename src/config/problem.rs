@@ -6,7 +6,7 @@
 //! Not here: finding the problems (`check.rs`, `validate.rs`).
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// One problem to fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +78,27 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// The text with unsafe characters escaped, cut to 2,000 characters.
-fn one_line(text: &str) -> String {
+/// The text with unsafe characters escaped as in a Rust string.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().take(2000) {
+    for c in text.chars() {
         if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
+}
+
+/// Escapes every unsafe character except line feeds as `\uXXXX`. In JSON such characters occur only inside strings, so the value
+/// stays the same.
+pub(crate) fn escape_json_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // All unsafe characters lie below U+10000, so four digits suffice. Writing to a text cannot fail.
+        let _ = if is_unsafe(c) && c != '\n' { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
+    }
+    out
+}
+
+/// The text with unsafe characters escaped, cut to 2,000 characters.
+fn one_line(text: &str) -> String {
+    escape(&text.chars().take(2000).collect::<String>())
 }

@@ -14,6 +14,7 @@ use super::layer::{Given, Layer, Source};
 use super::problem::Findings;
 use super::settings::RedisAddress;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// The keys that make up an address.
@@ -250,19 +251,11 @@ pub(super) fn check_host(host: &str) -> Result<(), String> {
 
 /// Decodes percent-encoding such as `%41`.
 fn decode(text: &str) -> Result<String, String> {
-    let wrong = || "contains a percent sign that is not followed by two hexadecimal digits of valid UTF-8".to_owned();
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
-        out.push(u8::try_from(high * 16 + low).unwrap_or_default());
-    }
-    String::from_utf8(out).map_err(|_| wrong())
+    let is_code = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).count() >= 2;
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8().ok();
+    decoded.filter(|_| text.split('%').skip(1).all(is_code)).map(Cow::into_owned).ok_or_else(|| {
+        "contains a percent sign that is not followed by two hexadecimal digits of valid UTF-8".to_owned()
+    })
 }
 
 /// A URL with its password masked.

@@ -98,23 +98,8 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
-/// The Levenshtein distance: how many characters must be added, removed or changed to turn one text into the other. Only the first
-/// 100 characters are compared, which bounds the work.
+/// The Levenshtein distance of the first 100 characters, which bounds the work.
 pub(super) fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(100).collect(), b.chars().take(100).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
-            let change = diagonal + usize::from(from != to);
-            diagonal = *cell;
-            *cell = change.min(diagonal + 1).min(left + 1);
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(a.len())
+    let head = |text: &str| text.chars().take(100).collect::<String>();
+    strsim::levenshtein(&head(a), &head(b))
 }

@@ -144,7 +144,7 @@ impl Oneshot<'_> {
         let process = before.map_or_else(|| self.random.clone(), |state| state.proc.clone());
         let mut dead: Option<(String, Moment)> = None;
         let grace = takeover_wait(settings.settings.presence_grace);
-        let patience = clock::now() + settings.settings.timing.heartbeat_ttl + grace;
+        let give_up_at = clock::now() + settings.settings.timing.heartbeat_ttl + grace;
         loop {
             let now = clock::now();
             // The store checks whether it has been gone for long enough.
@@ -198,7 +198,7 @@ impl Oneshot<'_> {
                         (None, _) => None,
                     };
                     // If there is no sign that its process is dead, only the deadline frees the id.
-                    if dead.is_none() || now > patience {
+                    if dead.is_none() || now > give_up_at {
                         return Err(Failure::InUse(self.node_id.clone()));
                     }
                     tokio::time::sleep(grace / 4).await;

@@ -10,7 +10,7 @@
 use crate::clock::Seldom;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::ids::{EventSeq, MessageSeq};
-use crate::cluster::messages::batch_limit::Appetite;
+use crate::cluster::messages::batch_limit::BatchLimit;
 use crate::cluster::node::Input;
 use crate::cluster::protocol::{Call, DataSet, Fault, Reply, View};
 use crate::engine::events::Hub;
@@ -31,7 +31,7 @@ const EVENTS: usize = 64;
 /// The pauses between attempts to connect: the first and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// The pause after reading entries that do not belong to the data set.
-const FOREIGN: Duration = Duration::from_millis(250);
+const FOREIGN_ENTRIES_DELAY: Duration = Duration::from_millis(250);
 
 /// A rate-limited warning that messages arrive in smaller portions than requested.
 struct RateLimitedWarning(Seldom);
@@ -40,12 +40,12 @@ static FEWER_ENTRIES: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
 static READ_FAILED: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
 
 impl RateLimitedWarning {
-    fn warn(&self, appetite: &Appetite, why: &dyn std::fmt::Display) {
+    fn warn(&self, batch_limit: &BatchLimit, why: &dyn std::fmt::Display) {
         // The first failure may be a restart of Redis.
-        if appetite.count() < 16
+        if batch_limit.count() < 16
             && let Some(unsaid) = self.0.due()
         {
-            let (entries, seconds) = (appetite.count(), appetite.deadline().as_secs());
+            let (entries, seconds) = (batch_limit.count(), batch_limit.deadline().as_secs());
             tracing::warn!(
                 entries,
                 unsaid,
@@ -86,10 +86,10 @@ impl Reader {
     /// Reads messages while the node is a member, until it is gone.
     pub(super) async fn messages(self) {
         let mut pause = BACKOFF.0;
-        let mut appetite = Appetite::default();
+        let mut batch_limit = BatchLimit::default();
         loop {
             self.sync.member().await;
-            if let Err(why) = self.follow_messages(&mut appetite).await {
+            if let Err(why) = self.follow_messages(&mut batch_limit).await {
                 tracing::debug!(error = %why, "reading messages was interrupted; retrying");
                 self.rest(&mut pause).await;
             }
@@ -127,7 +127,7 @@ impl Reader {
         }
     }
 
-    async fn follow_messages(&self, appetite: &mut Appetite) -> Result<(), Fault> {
+    async fn follow_messages(&self, batch_limit: &mut BatchLimit) -> Result<(), Fault> {
         let mut follower = self.store.follow().await?;
         // The position read and the entry reached: entries that the inbox could not take are not read again.
         let mut passed: Option<(MessageSeq, Place)> = None;
@@ -141,7 +141,7 @@ impl Reader {
                 _ => Place::of(asked.0),
             };
             let page = tokio::select! {
-                page = follower.messages(from, appetite.count(), READ_BLOCK, appetite.deadline()) => page,
+                page = follower.messages(from, batch_limit.count(), READ_BLOCK, batch_limit.deadline()) => page,
                 // The connection still waits at the old position.
                 () = self.sync.moved() => return Ok(()),
             };
@@ -150,8 +150,8 @@ impl Reader {
                 Err(why) => {
                     // While Redis does not answer at all, the size of the answer is not the reason.
                     if self.sync.is_linked() {
-                        appetite.failed();
-                        READ_FAILED.warn(appetite, &why);
+                        batch_limit.failed();
+                        READ_FAILED.warn(batch_limit, &why);
                     }
                     return Err(why);
                 }
@@ -159,8 +159,8 @@ impl Reader {
             if page.entries.is_empty() {
                 continue;
             }
-            if appetite.fed(page.entries.len()) > 0 {
-                FEWER_ENTRIES.warn(appetite, &"they arrive now");
+            if batch_limit.succeeded(page.entries.len()) > 0 {
+                FEWER_ENTRIES.warn(batch_limit, &"they arrive now");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;
             passed = Some((asked, taken.end.unwrap_or(from)));
@@ -175,7 +175,7 @@ impl Reader {
     async fn call_for_a_beat(&self) {
         // The node is gone only when this task is ended, too.
         let _ = self.node.send(Msg::Input(Input::CalledToRegister)).await;
-        tokio::time::sleep(FOREIGN).await;
+        tokio::time::sleep(FOREIGN_ENTRIES_DELAY).await;
     }
 }
 

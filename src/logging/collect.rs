@@ -7,7 +7,7 @@
 //! Not here: the format of a line (`line.rs`), its destination (`queue.rs`).
 
 use super::flood::Flood;
-use super::line::{Line, Said};
+use super::line::{FieldValues, Line};
 use super::queue::Sender;
 use crate::clock;
 use crate::cluster::time::Moment;
@@ -33,14 +33,20 @@ pub(super) struct Collect {
 
 /// The data of an open span.
 struct Known {
-    said: Said,
+    fields: FieldValues,
     began: Moment,
     /// The requests that caused it, although it is not nested in their spans.
     works_for: Vec<Value>,
 }
 
 impl Collect {
-    fn send(&self, metadata: &Metadata<'static>, message: String, fields: Said, spans: Vec<(&'static str, Said)>) {
+    fn send(
+        &self,
+        metadata: &Metadata<'static>,
+        message: String,
+        fields: FieldValues,
+        spans: Vec<(&'static str, FieldValues)>,
+    ) {
         let (level, target) = (*metadata.level(), metadata.target());
         let line = Line { at: clock::wall(), level, target, message, fields, spans };
         for line in self.flood.pass(metadata.callsite(), line) {
@@ -50,8 +56,8 @@ impl Collect {
 }
 
 /// A span's name and fields, if this layer has seen its beginning.
-fn said<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<(&'static str, Said)> {
-    span.extensions().get::<Known>().map(|known| (span.name(), known.said.clone()))
+fn fields_of<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>) -> Option<(&'static str, FieldValues)> {
+    span.extensions().get::<Known>().map(|known| (span.name(), known.fields.clone()))
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
@@ -59,7 +65,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        let known = Known { said: fields.fields, began: clock::now(), works_for: Vec::new() };
+        let known = Known { fields: fields.fields, began: clock::now(), works_for: Vec::new() };
         span.extensions_mut().insert(known);
     }
 
@@ -68,13 +74,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
         let mut fields = Fields::default();
         values.record(&mut fields);
         if let Some(known) = span.extensions_mut().get_mut::<Known>() {
-            known.said.extend(fields.fields);
+            known.fields.extend(fields.fields);
         }
     }
 
     fn on_follows_from(&self, id: &Id, cause: &Id, context: Context<'_, S>) {
         let (Some(span), Some(cause)) = (context.span(id), context.span(cause)) else { return };
-        let requests = cause.scope().filter_map(|span| said(&span)).flat_map(|(_, said)| said);
+        let requests = cause.scope().filter_map(|span| fields_of(&span)).flat_map(|(_, fields)| fields);
         let Some((_, request)) = requests.into_iter().find(|(name, _)| *name == "request") else { return };
         if let Some(known) = span.extensions_mut().get_mut::<Known>()
             && known.works_for.len() < MAX_CAUSES
@@ -86,27 +92,27 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Collect {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let spans = context.event_scope(event).into_iter().flatten().filter_map(|span| said(&span)).collect();
+        let spans = context.event_scope(event).into_iter().flatten().filter_map(|span| fields_of(&span)).collect();
         self.send(event.metadata(), fields.message, fields.fields, spans);
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(Known { mut said, began, works_for }) = span.extensions_mut().remove::<Known>() else { return };
+        let Some(Known { mut fields, began, works_for }) = span.extensions_mut().remove::<Known>() else { return };
         let took = u64::try_from(clock::now().since(began).as_micros()).unwrap_or(u64::MAX);
-        said.push(("took_us", took.into()));
+        fields.push(("took_us", took.into()));
         if !works_for.is_empty() {
-            said.push(("requests", works_for.into()));
+            fields.push(("requests", works_for.into()));
         }
-        let spans = span.scope().skip(1).filter_map(|span| self::said(&span)).collect();
-        self.send(span.metadata(), format!("{} ended", span.name()), said, spans);
+        let spans = span.scope().skip(1).filter_map(|span| fields_of(&span)).collect();
+        self.send(span.metadata(), format!("{} ended", span.name()), fields, spans);
     }
 }
 
 #[derive(Default)]
 struct Fields {
     message: String,
-    fields: Said,
+    fields: FieldValues,
 }
 
 impl Fields {

@@ -4,11 +4,12 @@
 //!
 //! Not here: the source of lines (`collect.rs`), their destination (`queue.rs`).
 
-use crate::config::is_unsafe;
+use crate::config::{escape, escape_json_lines, is_unsafe};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use tracing::Level;
 
 /// The format of a line.
@@ -31,7 +32,7 @@ pub(super) struct Context {
 }
 
 /// The fields of an event or a span.
-pub(super) type Said = Vec<(&'static str, Value)>;
+pub(super) type FieldValues = Vec<(&'static str, Value)>;
 
 /// The parts of a log line.
 #[derive(Debug, Clone)]
@@ -40,9 +41,9 @@ pub(super) struct Line {
     pub(super) level: Level,
     pub(super) target: &'static str,
     pub(super) message: String,
-    pub(super) fields: Said,
+    pub(super) fields: FieldValues,
     /// The enclosing spans with their fields, innermost first.
-    pub(super) spans: Vec<(&'static str, Said)>,
+    pub(super) spans: Vec<(&'static str, FieldValues)>,
 }
 
 impl Line {
@@ -70,7 +71,7 @@ impl Line {
     /// Message and fields, then the fields of the enclosing spans; of fields with the same name only the innermost.
     pub(super) fn body(&self) -> String {
         let mut out = escape(&self.message);
-        let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, said)| said)).collect();
+        let all: Vec<_> = self.fields.iter().chain(self.spans.iter().flat_map(|(_, fields)| fields)).collect();
         for (at, (name, value)) in all.iter().enumerate() {
             if all.iter().take(at).any(|(before, _)| before == name) {
                 continue;
@@ -112,70 +113,44 @@ impl Line {
             object.insert("fields".into(), Value::Object(fields.collect()));
         }
         if !self.spans.is_empty() {
-            let span = |(name, said): &(&'static str, Said)| {
-                let fields = said.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let span = |(name, fields): &(&'static str, FieldValues)| {
+                let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
                 Value::Object(std::iter::once(("span".to_owned(), Value::from(*name))).chain(fields).collect())
             };
             object.insert("spans".into(), self.spans.iter().map(span).collect());
         }
-        // serde_json escapes only the first 32 characters; other unsafe characters can occur only inside strings.
-        let mut out = String::new();
-        for c in Value::Object(object).to_string().chars() {
-            let _ = if is_unsafe(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
-        }
+        // serde_json escapes only the first 32 characters.
+        let mut out = escape_json_lines(&Value::Object(object).to_string());
         out.push('\n');
         out
     }
-}
-
-/// The text with unsafe characters escaped.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !is_unsafe(c) && !c.is_whitespace() && !matches!(c, '"' | '='))
 }
 
-/// Converts days since 1970-01-01 to year, month and day (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + u64::from(month <= 2), month, date)
-}
-
 /// The time as RFC 3339 in UTC, with milliseconds.
 fn stamp(at: SystemTime) -> String {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    format!("{:.3}", timestamp(at))
+}
+
+/// The epoch if the clock is out of range.
+fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::try_from(at).unwrap_or_default()
 }
 
 impl Line {
     /// The time in the format of RFC 3164, in UTC; local daemons replace it by their own.
     pub(super) fn syslog_stamp(&self) -> String {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let seconds = self.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        let (_, month, day) = civil(seconds / 86_400);
-        let month = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).unwrap_or(&"Jan");
-        format!("{month} {day:2} {:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+        timestamp(self.at).strftime("%b %e %H:%M:%S").to_string()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn stamps_are_right_on_the_days_that_calendars_get_wrong() {

@@ -21,7 +21,6 @@ mod rotate;
 mod syslog;
 
 use crate::clock;
-pub(crate) use crate::config::is_unsafe;
 use crate::config::{LogFormat, LogLevel, LoggingConfig};
 use flood::Flood;
 use line::{Context, Line, Style};

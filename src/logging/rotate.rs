@@ -6,6 +6,8 @@
 //! 3. Links of other users are not followed, and files of other users are not written.
 //! 4. A file that cannot be written is reported once and retried; nothing waits for it.
 //!
+//! Not tracing-appender: it rotates by time, not by size, and knows neither 2 nor 3.
+//!
 //! Not here: the thread (`queue.rs`), the format of a line (`line.rs`).
 
 use crate::clock;

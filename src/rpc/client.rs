@@ -31,7 +31,7 @@ const REQUESTS_QUEUED: usize = 64;
 const NOTIFICATIONS_QUEUED: usize = 1_024;
 
 /// How long the client still reads after a write has failed.
-const LAST_WORDS: std::time::Duration = std::time::Duration::from_millis(200);
+const READ_AFTER_FAILED_WRITE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,7 @@ impl Shared {
         }
     }
 
-    fn lose(&self) {
+    fn mark_lost(&self) {
         let mut waiters = self.lock();
         waiters.lost = true;
         // Dropping their senders makes every pending call report a lost connection.
@@ -311,11 +311,11 @@ async fn write<W: AsyncWrite + Unpin + Send + 'static>(
     while let Some(text) = queue.recv().await {
         if sink.write_line(&text).await.is_err() {
             // Read what the node sent before it closed: it says more than a lost connection.
-            tokio::time::sleep(LAST_WORDS).await;
+            tokio::time::sleep(READ_AFTER_FAILED_WRITE).await;
             break;
         }
     }
-    shared.lose();
+    shared.mark_lost();
 }
 
 #[derive(Deserialize)]
@@ -376,7 +376,7 @@ async fn read<R: AsyncRead + Unpin>(mut lines: LineReader<R>, shared: Arc<Shared
             }
         }
     }
-    shared.lose();
+    shared.mark_lost();
 }
 
 fn settle(waiting: Option<Waiting>, answer: Answer, feeds: &mut HashMap<SubscriptionId, mpsc::Sender<Notification>>) {

@@ -33,7 +33,7 @@ const LINES_QUEUED: usize = 64;
 
 /// How long a line waits while no call ends: slightly longer than calls wait for a silent Redis, and short enough for the
 /// node to stop in time if the client has gone.
-const ALL_BUSY: Duration = Duration::from_millis(3_500);
+const SLOT_TIMEOUT: Duration = Duration::from_millis(3_500);
 /// The maximum number of bytes of lines that are written together.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// The maximum number of bytes of lines that are worked on at a time; a longer line is worked on alone.
@@ -87,7 +87,7 @@ where
     let mut reader = LineReader::new(input, limits.max_line_bytes);
     let slots = Arc::new(Semaphore::new(limits.in_flight));
     let waiting = Arc::new(Semaphore::new(limits.in_flight));
-    let mut patience = ALL_BUSY;
+    let mut slot_timeout = SLOT_TIMEOUT;
 
     let ended = loop {
         while let Some(done) = work.try_join_next() {
@@ -99,9 +99,9 @@ where
             let slot = if asks_to_wait(&line) {
                 Arc::clone(&waiting).try_acquire_owned().ok()
             } else {
-                let slot = tokio::time::timeout(patience, Arc::clone(&slots).acquire_owned()).await;
+                let slot = tokio::time::timeout(slot_timeout, Arc::clone(&slots).acquire_owned()).await;
                 // A line that waited in vain shows that the next ones would, too.
-                patience = if slot.is_ok() { ALL_BUSY } else { Duration::ZERO };
+                slot_timeout = if slot.is_ok() { SLOT_TIMEOUT } else { Duration::ZERO };
                 slot.ok().and_then(Result::ok)
             };
             let held = held_input.take(line.bytes()).await;
@@ -187,18 +187,18 @@ fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
 /// Writes the queued lines, several at once if several wait.
 async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
     while let Some(first) = queue.recv().await {
-        let (mut lines, mut told) = (Vec::with_capacity(first.text.len() + 1), Vec::new());
+        let (mut lines, mut written) = (Vec::with_capacity(first.text.len() + 1), Vec::new());
         let mut next = Some(first);
         while let Some(Outgoing { text, after, held }) = next {
             push_line(&mut lines, &text);
-            told.push((after, held));
+            written.push((after, held));
             next = if lines.len() < WRITTEN_AT_ONCE { queue.try_recv().ok() } else { None };
         }
         if let Err(error) = sink.write_lines(lines).await {
             tracing::debug!(%error, "cannot write to a client; closing its connection");
             return;
         }
-        for (after, held) in told {
+        for (after, held) in written {
             drop(held);
             after.into_iter().for_each(AfterWrite::written);
         }

@@ -131,11 +131,6 @@ impl Kind {
         matches!(self, LostTail | EmptyRestart | Flush | StalePromote | Promote)
     }
 
-    /// Whether it hits Redis, and so all nodes.
-    pub fn hits_redis(self) -> bool {
-        self.hold() == Hold::Redis
-    }
-
     /// A fault of this kind whose target, where it has one, is drawn.
     pub fn at(self, at: u64, nodes: usize, wrappers: usize, numbers: &mut Numbers) -> Fault {
         let who = match self.hold() {

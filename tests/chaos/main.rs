@@ -6,7 +6,7 @@
 //!
 //! `docs/chaos.md` says how to use it; `checkers/mod.rs` says what is judged and what is allowed.
 
-#![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 mod backing;

@@ -45,11 +45,6 @@ impl Settings {
     pub fn grace(&self) -> Duration {
         Duration::from_secs_f64(self.grace)
     }
-
-    /// The heartbeat TTL.
-    pub fn ttl(&self) -> Duration {
-        Duration::from_secs_f64(self.ttl)
-    }
 }
 
 /// How the faults of a run lie.

@@ -1,6 +1,6 @@
 //! Entries that somebody else wrote into the streams, or a newer version: what stands behind them goes on.
 //!
-//! Not here: keys of another type (`odd.rs`), what a node does with them (`tests/process/foreign.rs`).
+//! Not here: keys of another type (`corrupt_data.rs`), what a node does with them (`tests/process/foreign.rs`).
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};

@@ -2,7 +2,7 @@
 
 use crate::history_fixture::*;
 use clawster::store::history::{Batch, HistoryFault, HistoryStore};
-use clawster::store::mongodb::{MongoHistory, Patience};
+use clawster::store::mongodb::{MongoHistory, Timeouts};
 use mongodb::bson::doc;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,9 +87,12 @@ async fn a_server_that_freezes_for_less_than_the_wait_answers_in_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lay_in_the_socket_of_a_frozen_server_is_not_written_twice() {
     let kept = alone();
-    let hasty =
-        Patience { write: Duration::from_millis(300), calm: Duration::from_secs(1), answer: Duration::from_secs(1) };
-    let (store, done, most) = (kept.store("test").with_patience(hasty), AtomicU64::new(0), 600);
+    let hasty = Timeouts {
+        write: Duration::from_millis(300),
+        stable_for: Duration::from_secs(1),
+        answer: Duration::from_secs(1),
+    };
+    let (store, done, most) = (kept.store("test").with_timeouts(hasty), AtomicU64::new(0), 600);
     store.record(&batch(beats("b", 1, 1..=1))).await.expect("the collections are made");
     let disturb = async {
         for round in 1..=2 {
@@ -107,15 +110,18 @@ async fn what_lay_in_the_socket_of_a_frozen_server_is_not_written_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_process_takes_over_what_one_left_unsure() {
     let kept = alone();
-    let hasty =
-        Patience { write: Duration::from_millis(200), calm: Duration::from_secs(1), answer: Duration::from_secs(1) };
-    let store = kept.store("test").with_patience(hasty);
+    let hasty = Timeouts {
+        write: Duration::from_millis(200),
+        stable_for: Duration::from_secs(1),
+        answer: Duration::from_secs(1),
+    };
+    let store = kept.store("test").with_timeouts(hasty);
     store.record(&batch(beats("a", 7, 1..=10))).await.expect("it is recorded");
     kept.server.pause();
     let fault = store.record(&batch(beats("a", 7, 11..=20))).await;
     assert!(matches!(fault, Err(HistoryFault::Unavailable(_))), "{fault:?}");
     drop(store);
-    let next = kept.store("test").with_patience(hasty);
+    let next = kept.store("test").with_timeouts(hasty);
     let fault = next.record(&unsure(beats("a", 7, 11..=20))).await;
     assert!(matches!(fault, Err(HistoryFault::Unavailable(_))), "{fault:?}");
     kept.server.resume();

@@ -10,7 +10,7 @@ use clawster::cluster::ids::{ClusterName, EventSeq, Incarnation, Term};
 use clawster::cluster::time::ServerTime;
 use clawster::config::{MongoConfig, Secret};
 use clawster::store::history::{Batch, HistoryStore};
-use clawster::store::mongodb::{MongoHistory, Patience};
+use clawster::store::mongodb::{MongoHistory, Timeouts};
 use clawster::store::redis::{Address, RedisHistory, Target};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +73,11 @@ pub struct InMongodb {
 }
 
 /// Waits that are short enough for tests.
-pub const BRISK: Patience =
-    Patience { write: Duration::from_secs(20), calm: Duration::from_millis(300), answer: Duration::from_secs(20) };
+pub const BRISK: Timeouts = Timeouts {
+    write: Duration::from_secs(20),
+    stable_for: Duration::from_millis(300),
+    answer: Duration::from_secs(20),
+};
 
 impl InMongodb {
     pub fn on(server: Arc<Mongod>) -> Self {
@@ -96,7 +99,7 @@ impl InMongodb {
 
 pub fn mongo(config: &MongoConfig) -> MongoHistory {
     let cluster = ClusterName::new("test").unwrap();
-    MongoHistory::new(config, &cluster).expect("the URI is one").expect("it is on").with_patience(BRISK)
+    MongoHistory::new(config, &cluster).expect("the URI is one").expect("it is on").with_timeouts(BRISK)
 }
 
 impl Kept for InMongodb {
@@ -108,7 +111,7 @@ impl Kept for InMongodb {
 
     fn store(&self, cluster: &str) -> MongoHistory {
         let cluster = ClusterName::new(cluster).unwrap();
-        MongoHistory::new(&self.config, &cluster).expect("the URI is one").expect("it is on").with_patience(BRISK)
+        MongoHistory::new(&self.config, &cluster).expect("the URI is one").expect("it is on").with_timeouts(BRISK)
     }
 
     fn happen(&self, _epoch: &str, _events: &[ClusterEvent]) {}

@@ -1,6 +1,6 @@
 //! A key of the cluster vanishes: it is noticed with a tick, and written again from what others tell of it.
 //!
-//! Not here: the loss of all keys (`losses.rs`), keys that hold something else (`odd.rs`).
+//! Not here: the loss of all keys (`losses.rs`), keys that hold something else (`corrupt_data.rs`).
 
 use crate::calls::*;
 use crate::fixture::{Fixture, Redis, key};

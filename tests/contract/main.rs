@@ -4,9 +4,9 @@
 //! 1. Each behaviour is one generic function, and one test for each store.
 //! 2. Time is put forward, never waited for.
 //!
-//! Not here: what only Redis can go through is in `odd.rs`; nodes that use the store are tested beside their code.
+//! Not here: what only Redis can go through is in `corrupt_data.rs`; nodes that use the store are tested beside their code.
 
-#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 /// One test for each store from each generic behaviour.
@@ -48,6 +48,8 @@ macro_rules! history_contract {
 mod bound;
 mod calls;
 mod census;
+mod corrupt_data;
+mod corrupt_tasks;
 mod differential;
 mod draining;
 mod election;
@@ -70,8 +72,7 @@ mod leases;
 mod losses;
 mod lost_keys;
 mod membership;
-mod memo;
-mod odd;
+mod node_records;
 mod promises;
 mod room;
 mod steps;
@@ -79,7 +80,6 @@ mod symbols;
 mod sync;
 mod task_calls;
 mod task_ends;
-mod task_odd;
 mod task_room;
 mod task_steps;
 mod tasks;

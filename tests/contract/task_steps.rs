@@ -66,7 +66,7 @@ pub fn patient(text: &str) -> Nonce {
 
 /// What one store's workers remember.
 #[derive(Debug, Clone, Default)]
-pub struct TaskMemo {
+pub struct TaskRecord {
     claimed: Vec<(TaskId, TaskToken)>,
     claims: BTreeMap<usize, TaskClaim>,
 }
@@ -75,7 +75,7 @@ fn name(id: u8) -> TaskId {
     tid(&format!("t{id}"))
 }
 
-impl TaskMemo {
+impl TaskRecord {
     pub fn call(&mut self, at: usize, step: &TaskStep, instance: impl Fn(usize) -> Instance) -> Call {
         Call::Task(Box::new(match step {
             TaskStep::Submit { node, tasks } => {

@@ -1,6 +1,6 @@
 //! Somebody else writes into the streams, or a newer version does: nothing stops, nothing spins, and it is said once.
 //!
-//! Not here: a newer version's rows and calls (`versions.rs`), broken keys (`tests/contract/odd.rs`).
+//! Not here: a newer version's rows and calls (`versions.rs`), broken keys (`tests/contract/corrupt_data.rs`).
 
 use serde_json::{Value, json};
 use testkit::cluster::{settled, stage};

@@ -4,28 +4,29 @@
 //!
 //! Not here: the pure core, the scripts and the simulation, which are tested beside the code.
 
-#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
 mod backups;
-mod begun;
+mod command_lifecycle;
+mod command_line;
 mod commands;
 mod cost;
 mod cursors;
 mod data_loss;
+mod delayed_calls;
 mod drain;
 mod election;
 mod events;
 mod eviction;
 mod failover;
-mod fight;
 mod foreign;
 mod guardian;
 mod harness;
 mod history;
 mod history_report;
 mod input;
-mod late;
+mod lease_contention;
 mod leases;
 mod lifecycle;
 mod log_floods;

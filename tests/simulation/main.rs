@@ -19,7 +19,7 @@
     reason = "a test: it fails by panicking"
 )]
 
-mod brief;
+mod call_lines;
 mod checks;
 mod clock;
 mod controls;

@@ -9,11 +9,10 @@ use crate::world::{Due, Setup, World};
 use clawster::cluster::ids::LeaseName;
 use clawster::cluster::members::member::Member;
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Shared, Timing};
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Once};
 use std::time::Duration;
 
 /// The shape of a seed's cluster.
@@ -223,30 +222,14 @@ pub(crate) struct Outcome {
 /// Runs a seed and says what went wrong, with the end of the trace if asked for.
 pub(crate) fn outcome(seed: u64, traced: bool) -> Outcome {
     let mut world = World::new(seed, setup(seed), traced);
-    let result = quietly(|| run(&mut world));
+    let result = caught(|| run(&mut world));
     let failed = result.err().map(|text| format!("{text}\n{:?}\n{}", world.setup, world.tail()));
     Outcome { seed, failed, coverage: world.coverage }
 }
 
-thread_local! {
-    static QUIET: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs something whose panics are told by the caller; those of other tests are told as ever.
-fn quietly(body: impl FnOnce()) -> Result<(), String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |what| {
-            if !QUIET.get() {
-                before(what);
-            }
-        }));
-    });
-    QUIET.set(true);
-    let result = catch_unwind(AssertUnwindSafe(body));
-    QUIET.set(false);
-    result.map_err(|cause| {
+/// Runs something; says with which words it panicked.
+fn caught(body: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
         text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default()
     })

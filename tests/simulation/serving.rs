@@ -5,7 +5,7 @@
 //!
 //! Not here: the way to the server and back (`network.rs`), its death and its successor (`server_life.rs`).
 
-use crate::brief;
+use crate::call_lines;
 use crate::network::{Conn, ConnId, Job, Kind, News};
 use crate::world::World;
 use clawster::cluster::node::Ticket;
@@ -106,7 +106,7 @@ impl World {
         }
         let dull = matches!(&reply, Reply::Sweep { leads: true, gone } if gone.is_empty());
         if !reads && !dull {
-            self.note(|| format!("   s{sid} p{pid} {} -> {}", brief::call(call), brief::reply(&reply)));
+            self.note(|| format!("   s{sid} p{pid} {} -> {}", call_lines::call(call), call_lines::reply(&reply)));
         }
         self.checks.applied(call, &reply);
         self.look_at_events(sid);

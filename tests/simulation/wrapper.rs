@@ -62,7 +62,7 @@ impl World {
             node_id: self.hosts[host].id.clone(),
             ttl,
             grace,
-            patience: grace,
+            stop_timeout: grace,
             wait,
             exit_when_lost: self.rng.chance(200),
             random: Nonce::new(format!("w{at}")).expect("a nonce"),

@@ -1,4 +1,4 @@
-//! The tables of `docs/` that are made from the code: methods, events, errors, configuration keys, metrics.
+//! The tables of `docs/` and `monitoring/` that are made from the code: methods, events, errors, configuration keys, metrics.
 //!
 //! 1. A table is placed between `<!-- generated: NAME -->` and `<!-- end -->` and is never edited by hand.
 //!
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 const REGENERATE: &str = "regenerate with: UPDATE_SCHEMAS=1 cargo test --lib committed_schemas";
 
 fn page(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// Formats a Markdown table. Line breaks become spaces and bars are escaped, because both would end a cell.
@@ -165,28 +165,29 @@ fn is_label(name: &str) -> bool {
 #[test]
 fn the_tables_of_the_docs_agree_with_the_committed_schemas() {
     let tables = [
-        ("rpc.md", "methods", methods()),
-        ("rpc.md", "events", events()),
-        ("rpc.md", "errors", errors()),
-        ("configuration.md", "keys", keys()),
-        ("operations.md", "metrics", metrics()),
+        ("docs/rpc.md", "methods", methods()),
+        ("docs/rpc.md", "events", events()),
+        ("docs/rpc.md", "errors", errors()),
+        ("docs/configuration.md", "keys", keys()),
+        ("docs/operations.md", "metrics", metrics()),
+        ("monitoring/README.md", "metrics", metrics()),
     ];
     for (file, name, wanted) in tables {
         let content = fs::read_to_string(page(file)).expect("the page");
         let (opening, closing) = (format!("<!-- generated: {name} -->\n"), "<!-- end -->");
-        let (before, rest) = content.split_once(&opening).unwrap_or_else(|| panic!("docs/{file} has no block {name}"));
+        let (before, rest) = content.split_once(&opening).unwrap_or_else(|| panic!("{file} has no block {name}"));
         let (found, after) = rest.split_once(closing).expect("the block ends");
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
             fs::write(page(file), format!("{before}{opening}{wanted}{closing}{after}")).expect("the page is written");
             continue;
         }
-        assert!(found == wanted, "docs/{file}: the table of {name} is not what the code says; {REGENERATE}");
+        assert!(found == wanted, "{file}: the table of {name} is not what the code says; {REGENERATE}");
     }
 }
 
 #[test]
 fn every_error_kind_comes_with_advice() {
-    let content = fs::read_to_string(page("rpc.md")).expect("the page");
+    let content = fs::read_to_string(page("docs/rpc.md")).expect("the page");
     let (_, advice) = content.split_once("| `kind` | What to do |").expect("the advice");
     for kind in ERROR_KINDS {
         assert!(

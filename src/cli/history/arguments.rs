@@ -2,7 +2,7 @@
 //!
 //! Not here: what it does (`mod.rs`).
 
-use crate::cli::options::{Form, duration};
+use crate::cli::options::{Form, days};
 use clap::{Args, ValueHint};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,17 +40,11 @@ pub struct HistoryArguments {
     pub form: Form,
 }
 
-/// Parses what [`duration`] parses, and days; 1 s to 3650 days.
+/// Parses what [`days`] parses, and more hours; 1 s to 3650 days.
 fn window(text: &str) -> Result<Duration, String> {
-    let length = match text.strip_suffix('d') {
-        Some(days) => match days.parse::<u64>() {
-            Ok(days @ 0..=3_650) => Duration::from_hours(24 * days),
-            _ => return Err("write whole days, such as 7d; the maximum is 3650d".to_owned()),
-        },
-        None => match text.strip_suffix('h').map(str::parse::<u64>) {
-            Some(Ok(hours @ 0..=87_600)) => Duration::from_hours(hours),
-            _ => duration(text)?,
-        },
+    let length = match text.strip_suffix('h').map(str::parse::<u64>) {
+        Some(Ok(hours @ 0..=87_600)) => Duration::from_hours(hours),
+        _ => days(text, 3_650)?,
     };
     if length < Duration::from_secs(1) { Err("the minimum is 1s".to_owned()) } else { Ok(length) }
 }

@@ -4,24 +4,18 @@
 //!
 //! Not here: ages and colours (`crate::cli::terminal`).
 
+use crate::cli::terminal::utc;
 use crate::cluster::event::ElectedReason;
 use crate::cluster::history::report::{Failover, Gone, Vacancy};
 use crate::cluster::time::ServerTime;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use std::time::Duration;
-
-/// A time in UTC; the epoch if the number is out of range.
-fn utc(at: ServerTime) -> Zoned {
-    let at = i64::try_from(at.0).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-    at.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
-}
 
 /// Formats a time with a `strftime` pattern, in UTC.
 pub(super) fn time(at: ServerTime, pattern: &str) -> String {
-    jiff::fmt::strtime::format(pattern, &utc(at)).unwrap_or_default()
+    jiff::fmt::strtime::format(pattern, &utc(at.0)).unwrap_or_default()
 }
 
+// Not jiff's printer, which prints every unit and no space before it.
 /// A duration in its two largest units: `350 ms`, `4.2 s`, `58 s`, `1 min 3 s`, `2 h 5 min`, `3 d 4 h`.
 pub(super) fn lasting(duration: Duration) -> String {
     let (millis, seconds) = (duration.as_millis(), duration.as_secs());

@@ -22,7 +22,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// How long one attempt of a heartbeat may take: longer than the store waits for Redis.
 const HEARTBEAT_ATTEMPT: Duration = Duration::from_secs(3);
 /// The least extra time for an election or a join, which may wait for a lease to expire; a longer lease counts instead.
-const TAKEOVER: Duration = Duration::from_secs(60);
+const MIN_TAKEOVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The result of [`find`].
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub(crate) fn heartbeat_timeout(config: &Config) -> Duration {
 /// How long an election or a join may take: both may have to wait for a lease to expire.
 #[must_use]
 pub(crate) fn takeover_timeout(config: &Config) -> Duration {
-    ANSWER.saturating_add(config.timing.lease_ttl.max(TAKEOVER))
+    ANSWER.saturating_add(config.timing.lease_ttl.max(MIN_TAKEOVER_TIMEOUT))
 }
 
 /// Connects to the running node, for commands that need one, and returns the configuration as well.

@@ -33,7 +33,7 @@ const NODE_SEARCH_INTERVAL: Duration = Duration::from_millis(500);
 /// The least interval between two requests for latencies, and how much each node adds to it.
 const LATENCY_INTERVAL: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(40));
 /// How far back the newest heartbeats are searched for.
-const RECENT: Duration = Duration::from_secs(120);
+const LATENCY_WINDOW: Duration = Duration::from_secs(120);
 /// The most events read from Redis in one call.
 const CHUNK: usize = 1_000;
 
@@ -250,7 +250,7 @@ impl Link {
 
     async fn latencies(&mut self, client: &Client, nodes: usize) -> Option<BTreeMap<String, Duration>> {
         let limit = nodes.saturating_mul(3).clamp(50, 10_000);
-        let since = u64::try_from(RECENT.as_millis()).unwrap_or(u64::MAX);
+        let since = u64::try_from(LATENCY_WINDOW.as_millis()).unwrap_or(u64::MAX);
         let params = json!({"since_ms": since, "limit": limit});
         match client.call_raw("distributed.get_history", params).await {
             Ok(page) => Some(newest(&page)),

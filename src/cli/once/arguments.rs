@@ -2,7 +2,7 @@
 //!
 //! Not here: what it does (`mod.rs`).
 
-use crate::cli::options::duration;
+use crate::cli::options::days;
 use clap::{Args, ValueHint};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct OnceArguments {
     #[arg(long, value_name = "KEY")]
     pub key: String,
     /// How long the key counts as done, such as 10m, 24h, 7d
-    #[arg(long, value_name = "DURATION", value_parser = days)]
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
     pub ttl: Duration,
     /// Print only errors
     #[arg(long, short, conflicts_with = "json")]
@@ -37,13 +37,9 @@ pub struct OnceArguments {
     pub command: Vec<OsString>,
 }
 
-/// Parses what [`duration`] parses, and days up to 30.
-fn days(text: &str) -> Result<Duration, String> {
-    let Some(number) = text.strip_suffix('d') else { return duration(text) };
-    match number.parse::<u64>() {
-        Ok(days @ 0..=30) => Ok(Duration::from_hours(24 * days)),
-        _ => Err("write whole days, such as 7d; the maximum is 30d".to_owned()),
-    }
+/// Parses the TTL: up to 30 days.
+fn ttl(text: &str) -> Result<Duration, String> {
+    days(text, 30)
 }
 
 #[cfg(test)]
@@ -52,10 +48,10 @@ mod tests {
 
     #[test]
     fn a_month_is_the_longest() {
-        assert_eq!(days("7d"), Ok(Duration::from_hours(168)));
-        assert_eq!(days("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(ttl("7d"), Ok(Duration::from_hours(168)));
+        assert_eq!(ttl("10m"), Ok(Duration::from_mins(10)));
         for bad in ["31d", "1.5d", "-1d", "d", "25h"] {
-            assert!(days(bad).is_err(), "{bad:?} was taken");
+            assert!(ttl(bad).is_err(), "{bad:?} was taken");
         }
     }
 }

@@ -11,6 +11,7 @@
 pub(super) mod arguments;
 
 use super::outcome::{Failure, Outcome};
+use super::terminal::utc;
 use super::{Session, program, settings, settle};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
 use crate::cli::node_access::direct;
@@ -24,8 +25,6 @@ use crate::rpc::wire::once::OnceParams;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
 use arguments::OnceArguments;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::json;
 use std::ffi::OsString;
@@ -226,11 +225,6 @@ async fn release_key(
 
 fn is_pattern(key: &str) -> bool {
     key.contains('%')
-}
-
-fn utc(at_ms: u64) -> jiff::Zoned {
-    let at = i64::try_from(at_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
-    at.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC)
 }
 
 fn stamp(at_ms: u64) -> String {

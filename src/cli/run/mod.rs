@@ -68,7 +68,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
         node_id,
         ttl: arguments.ttl,
         grace,
-        patience: arguments.stop_timeout,
+        stop_timeout: arguments.stop_timeout,
         wait,
         exit_when_lost: arguments.exit_when_lost,
         random: direct::random()?,

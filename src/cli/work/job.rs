@@ -3,7 +3,7 @@
 //! 1. A command runs in its own process group. The group is killed when the task belongs to another worker, or may belong to one:
 //!    when the last confirmed extension expires. The kernel kills the command if the worker dies.
 //! 2. A task ends when its command ends, not when its output is closed: processes left in its group are killed, and pipes that other
-//!    processes keep open are read for at most [`LINGER`].
+//!    processes keep open are read for at most [`OUTPUT_READ_TIMEOUT`].
 //! 3. The outcome is reported again until the node accepts it, or says that the task belongs to another worker.
 //!
 //! Not here: claiming (`mod.rs`), the connection to the node (`node_link.rs`).
@@ -41,7 +41,7 @@ const TIMEOUT_LOOKUP_DELAY: Duration = Duration::from_millis(30);
 const CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// How long output is still read after the command has ended; the command's own output is in the pipe by then.
-const LINGER: Duration = Duration::from_millis(500);
+const OUTPUT_READ_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How far the worker is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -195,7 +195,7 @@ impl Job {
             };
             if open {
                 // Pipes that are still open belong to processes outside the task.
-                let _ = tokio::time::timeout(LINGER, pipes).await;
+                let _ = tokio::time::timeout(OUTPUT_READ_TIMEOUT, pipes).await;
             }
             status
         };

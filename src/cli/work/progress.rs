@@ -5,7 +5,7 @@
 //! Not here: what is shown.
 
 use crate::cli::Environment;
-use crate::cli::terminal::escape_lines;
+use crate::config::escape_json_lines;
 use std::io::{IsTerminal, Write};
 
 /// The progress line.
@@ -28,7 +28,7 @@ impl Progress {
         if self.shown == text {
             return;
         }
-        let text = &escape_lines(text);
+        let text = &escape_json_lines(text);
         let line = if self.terminal { format!("\r\u{1b}[2K{text}") } else { format!("{text}\n") };
         Self::write(&line);
         text.clone_into(&mut self.shown);

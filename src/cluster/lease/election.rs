@@ -30,9 +30,9 @@ use crate::cluster::time::{Moment, ServerTime};
 use std::time::Duration;
 
 /// How long `fenced` candidates wait before they check a second time.
-const RECHECK: Duration = Duration::from_millis(20);
+const RECHECK_DELAY: Duration = Duration::from_millis(20);
 /// The delay between candidates of neighbouring rank, so that the first one usually wins alone.
-const STAGGER: Duration = Duration::from_millis(50);
+const RANK_DELAY: Duration = Duration::from_millis(50);
 
 /// What one answer of the store shows about the leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,14 +90,14 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Takes an answer that arrived at `now`. `patience` is the longest pause between two answers that still counts as
+    /// Takes an answer that arrived at `now`. `longest_gap` is the longest pause between two answers that still counts as
     /// continuous observation: after a longer one (Redis was away) everything is observed anew.
-    pub fn observe(&mut self, now: Moment, look: &LeaderLook<'_>, patience: Duration) {
+    pub fn observe(&mut self, now: Moment, look: &LeaderLook<'_>, longest_gap: Duration) {
         let key = match look.record {
             None => Key::Absent,
             Some(record) => Key::Record(record.term, record.nonce.clone()),
         };
-        let lapsed = self.key.is_none() || now.since(self.last_seen) > patience;
+        let lapsed = self.key.is_none() || now.since(self.last_seen) > longest_gap;
         if lapsed || self.server != *look.server {
             *self = Self { server: look.server.clone(), unchanged_since: now, ..Self::default() };
         } else if self.key.as_ref() != Some(&key) {
@@ -144,7 +144,7 @@ impl Observation {
     /// cluster, as this node knows them. `rank` staggers the candidates.
     #[must_use]
     pub fn chance(&self, me: &NodeId, known: Promise, rank: usize) -> Option<Chance> {
-        let stagger = STAGGER.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
+        let stagger = RANK_DELAY.saturating_mul(u32::try_from(rank.min(20)).unwrap_or(20));
         let promised = self.promised(known);
         // Another leader may have followed the record's on a server process whose last writes are lost.
         let longest = known.longest(self.promise.map_or(known, |(promise, _)| promise));
@@ -182,7 +182,7 @@ impl Observation {
                     let nonce = gone.clone();
                     match promised.mode {
                         LeaderMode::Fenced if known.mode == LeaderMode::Fenced => {
-                            Chance::after(since, RECHECK + stagger, *term, Rule::Fenced { nonce })
+                            Chance::after(since, RECHECK_DELAY + stagger, *term, Rule::Fenced { nonce })
                         }
                         _ => {
                             let wait = takeover_wait(promised.grace) + stagger;

@@ -12,29 +12,29 @@ use std::time::Duration;
 /// The maximum number of entries.
 const MAX_ENTRIES: usize = 16;
 /// The initial time limit for an answer.
-const DEADLINE: Duration = Duration::from_secs(2);
+const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the time limit doubles at most: up to 64 s.
-const MOST_PATIENCE: u32 = 5;
+const MAX_DOUBLINGS: u32 = 5;
 /// How many successes it takes to try one entry more: at first, and at most.
 const TRIALS: (u32, u32) = (4, 256);
 
 /// The limit of one reader or writer; see the head of this file.
 #[derive(Debug)]
-pub struct Appetite {
+pub struct BatchLimit {
     count: usize,
-    patience: u32,
+    doublings: u32,
     good: u32,
     trials: u32,
     failures: u32,
 }
 
-impl Default for Appetite {
+impl Default for BatchLimit {
     fn default() -> Self {
-        Self { count: MAX_ENTRIES, patience: 0, good: 0, trials: TRIALS.0, failures: 0 }
+        Self { count: MAX_ENTRIES, doublings: 0, good: 0, trials: TRIALS.0, failures: 0 }
     }
 }
 
-impl Appetite {
+impl BatchLimit {
     /// The number of entries of the next read or write.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -44,7 +44,7 @@ impl Appetite {
     /// The time limit for its answer.
     #[must_use]
     pub fn deadline(&self) -> Duration {
-        DEADLINE * 2_u32.pow(self.patience)
+        FIRST_TIMEOUT * 2_u32.pow(self.doublings)
     }
 
     /// Called after a failure: lowers the number of entries, or raises the time limit.
@@ -52,7 +52,7 @@ impl Appetite {
         if self.count > 1 {
             self.count = (self.count / 4).max(1);
         } else {
-            self.patience = (self.patience + 1).min(MOST_PATIENCE);
+            self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
         }
         self.good = 0;
         self.trials = (self.trials * 2).min(TRIALS.1);
@@ -60,7 +60,7 @@ impl Appetite {
     }
 
     /// Called after a success with `entries`; returns how many attempts failed before it.
-    pub fn fed(&mut self, entries: usize) -> u32 {
+    pub fn succeeded(&mut self, entries: usize) -> u32 {
         if entries >= self.count && self.count < MAX_ENTRIES {
             self.good += 1;
             if self.good >= self.trials {
@@ -77,14 +77,14 @@ mod tests {
     use super::*;
 
     /// Turns until one that carries `count` entries passes, when a server lets through `most` and a link takes `time` for each.
-    fn turns(appetite: &mut Appetite, most: usize, time: Duration) -> usize {
+    fn turns(limit: &mut BatchLimit, most: usize, time: Duration) -> usize {
         for turn in 1..100 {
-            let count = appetite.count();
-            if count <= most && time * u32::try_from(count).unwrap() <= appetite.deadline() {
-                appetite.fed(count);
+            let count = limit.count();
+            if count <= most && time * u32::try_from(count).unwrap() <= limit.deadline() {
+                limit.succeeded(count);
                 return turn;
             }
-            appetite.failed();
+            limit.failed();
         }
         panic!("never")
     }
@@ -93,38 +93,38 @@ mod tests {
     fn whatever_one_entry_can_pass_passes_within_a_few_turns() {
         for most in [1, 3, 4, 15, 16] {
             for seconds in [0, 1, 3, 30, 60] {
-                let mut appetite = Appetite::default();
-                let took = turns(&mut appetite, most, Duration::from_secs(seconds));
+                let mut limit = BatchLimit::default();
+                let took = turns(&mut limit, most, Duration::from_secs(seconds));
                 assert!(took <= 8, "{took} turns for {most} entries of {seconds} s");
-                assert_eq!(turns(&mut appetite, most, Duration::from_secs(seconds)), 1, "and the next one at once");
+                assert_eq!(turns(&mut limit, most, Duration::from_secs(seconds)), 1, "and the next one at once");
             }
         }
     }
 
     #[test]
     fn a_limit_is_met_seldom_and_more_is_tried_when_it_is_gone() {
-        let mut appetite = Appetite::default();
+        let mut limit = BatchLimit::default();
         let mut failures = 0;
         for _ in 0..1000 {
-            if appetite.count() > 8 {
-                appetite.failed();
+            if limit.count() > 8 {
+                limit.failed();
                 failures += 1;
             } else {
-                appetite.fed(appetite.count());
+                limit.succeeded(limit.count());
             }
         }
         assert!(failures < 12, "{failures} of 1,000 turns met the limit");
         (0..10_000).for_each(|_| {
-            appetite.fed(appetite.count());
+            limit.succeeded(limit.count());
         });
-        assert_eq!(appetite.count(), MAX_ENTRIES);
+        assert_eq!(limit.count(), MAX_ENTRIES);
     }
 
     #[test]
     fn a_turn_that_went_well_tells_how_many_failed_before() {
-        let mut appetite = Appetite::default();
-        appetite.failed();
-        appetite.failed();
-        assert_eq!((appetite.fed(1), appetite.fed(1)), (2, 0));
+        let mut limit = BatchLimit::default();
+        limit.failed();
+        limit.failed();
+        assert_eq!((limit.succeeded(1), limit.succeeded(1)), (2, 0));
     }
 }

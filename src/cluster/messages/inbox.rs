@@ -218,7 +218,7 @@ impl Inbox {
     }
 
     /// The entry that ends at `last` cannot be read: its messages are lost for this node, and that is reported as a gap.
-    pub fn lose(&mut self, last: MessageSeq) {
+    pub fn mark_lost(&mut self, last: MessageSeq) {
         if last > self.read {
             let count = last.0 - self.read.0;
             self.push_gap(Gap { from: self.read.next(), to: last, count: Some(count) });
@@ -234,7 +234,7 @@ impl Inbox {
         let before_first = entry.last.0.saturating_sub(entry.count);
         if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
             // Sequence numbers were left out: the messages before them are missing, they are not.
-            self.lose(after);
+            self.mark_lost(after);
             self.left_out = (after, MessageSeq(before_first));
             self.read = MessageSeq(before_first);
         }
@@ -246,7 +246,7 @@ impl Inbox {
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Clawster did not write this entry: its positions are lost, and that is reported.
-            self.lose(entry.last);
+            self.mark_lost(entry.last);
             return Vec::new();
         }
         let mut fresh = Vec::new();

@@ -98,7 +98,7 @@ impl Node {
                 leads: self.leads(now),
                 presence: self.beating_presence().cloned(),
                 acknowledged: self.acknowledged,
-                revision: self.told,
+                revision: self.confirmed_revision,
                 samples: self.recording.carry(),
             };
             if self.beat.attempt == 0 {
@@ -245,8 +245,8 @@ impl Node {
         server: &ServerId,
         watch: Option<(bool, bool)>,
     ) {
-        let patience = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
-        self.observation.observe(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, patience);
+        let longest_gap = self.timing.heartbeat_interval.mul_f64(1.5) + Duration::from_secs(1);
+        self.observation.observe(now, &LeaderLook { record: leader.as_ref(), server, at, watch }, longest_gap);
         self.view.take_leader(leader);
         self.compare_with_record(now);
     }

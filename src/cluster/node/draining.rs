@@ -18,7 +18,7 @@ pub(super) struct Draining {
     /// The last requested state.
     wanted: bool,
     /// The state in the store, according to an answer; `None`: unknown.
-    told: Option<bool>,
+    confirmed: Option<bool>,
     call: Option<(Ticket, bool, u64)>,
     clients: Vec<(Ticket, bool)>,
     /// The earliest time to repeat a failed call.
@@ -37,7 +37,7 @@ impl Draining {
 
     pub(super) fn due(&self, node: &Node) -> Option<Moment> {
         let quiet = self.call.is_none() && !node.leaving() && node.link.takes_beats() && node.instance().is_some();
-        let again = Some(self.after).filter(|_| self.told != Some(self.wanted) && quiet);
+        let again = Some(self.after).filter(|_| self.confirmed != Some(self.wanted) && quiet);
         self.resigning.iter().map(|(.., until)| *until).chain(again).min()
     }
 }
@@ -63,9 +63,9 @@ impl Node {
     /// Tells the store if it does not know yet, or if a client asks for the counts.
     pub(super) fn act_drain(&mut self, now: Moment) {
         self.act_resigned(now);
-        let Draining { wanted, told, after, call, clients, .. } = &self.draining;
+        let Draining { wanted, confirmed, after, call, clients, .. } = &self.draining;
         let wanted = *wanted;
-        let asked = !clients.is_empty() || (*told != Some(wanted) && *after <= now && !self.link.is_down());
+        let asked = !clients.is_empty() || (*confirmed != Some(wanted) && *after <= now && !self.link.is_down());
         if !asked || call.is_some() || self.leaving() {
             return;
         }
@@ -116,8 +116,8 @@ impl Node {
                 return;
             }
         }
-        self.draining.told = Some(enabled);
-        self.told = self.told.max(revision);
+        self.draining.confirmed = Some(enabled);
+        self.confirmed_revision = self.confirmed_revision.max(revision);
         if enabled && let Some(term) = self.leadership.as_ref().map(|held| held.term) {
             self.step_down(now, term);
         }
@@ -141,11 +141,11 @@ impl Node {
         let asked = !self.draining.clients.is_empty();
         if lost {
             // It may have been executed, or may still be.
-            self.draining.told = None;
+            self.draining.confirmed = None;
             let why = format!("{fault}; this node tells Redis as soon as it can, call again to see whether it has");
             self.refuse_drain(now, &why);
         } else {
-            if asked && self.draining.told == Some(!enabled) {
+            if asked && self.draining.confirmed == Some(!enabled) {
                 // Nothing happened, and the client is told so: the state stays as it was.
                 self.draining.wanted = !enabled;
                 self.revision += 1;
@@ -164,7 +164,7 @@ impl Node {
 
     /// Called when a join carried the state to the store.
     pub(super) fn drain_joined(&mut self, draining: bool) {
-        self.draining.told = Some(draining);
+        self.draining.confirmed = Some(draining);
     }
 
     /// Called at the end of a membership: waiting clients are refused, and the next incarnation takes part in everything.

@@ -239,7 +239,7 @@ impl Node {
             self.settings.cursor_of = Some(instance.node_id.clone());
         }
         self.settings.metadata = attempt.metadata;
-        self.told = self.told.max(attempt.revision);
+        self.confirmed_revision = self.confirmed_revision.max(attempt.revision);
         self.aliases.clone_from(&admission.aliases);
         self.recording.admitted(&instance, self.settings.former.take().as_ref());
         self.incarnation = instance.incarnation;

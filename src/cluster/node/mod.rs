@@ -114,9 +114,9 @@ pub struct Node {
     seen: Moment,
     known: Numbers,
     acknowledged: Option<MessageSeq>,
-    /// The number of statements that this node made about itself, and the last one that the store confirmed.
+    /// The number of statements that this node made about itself.
     revision: u64,
-    told: u64,
+    confirmed_revision: u64,
     /// The ids that it had before renames.
     aliases: Vec<NodeId>,
     link: Link,
@@ -156,7 +156,7 @@ impl Node {
             known: settings.known,
             acknowledged: None,
             revision: 1,
-            told: 0,
+            confirmed_revision: 0,
             aliases: Vec::new(),
             link: Link::default(),
             timing: settings.timing,

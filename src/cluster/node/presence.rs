@@ -11,9 +11,9 @@ use crate::cluster::time::Moment;
 use std::time::Duration;
 
 /// How often a node that does not lead pings.
-const IDLE_PING: Duration = Duration::from_secs(5);
+const IDLE_PING_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause before a lost connection is opened again.
-const REOPEN: Duration = Duration::from_millis(200);
+const REOPEN_DELAY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default)]
 enum Connection {
@@ -107,7 +107,7 @@ impl Node {
             self.effects.push(Effect::HoldLeaderChannel(nonce.clone(), true));
         }
         self.act_register(now);
-        let every = if holds { grace / 3 } else { IDLE_PING.max(grace) };
+        let every = if holds { grace / 3 } else { IDLE_PING_INTERVAL.max(grace) };
         if self.presence.ping_at.is_none_or(|at| at > now + every) {
             self.presence.ping_at = Some(now + every);
         }
@@ -184,13 +184,13 @@ impl Node {
             Connection::Opening(n) if n == nonce => true,
             _ => return,
         };
-        self.presence = Presence { reopen_at: Some(now + REOPEN), ..Presence::default() };
+        self.presence = Presence { reopen_at: Some(now + REOPEN_DELAY), ..Presence::default() };
         if let Some(leadership) = &mut self.leadership {
             leadership.unregistered();
         }
         if opening {
             self.link_silent(now, error);
-            self.attempt_failed(now, error, REOPEN);
+            self.attempt_failed(now, error, REOPEN_DELAY);
         } else {
             self.presence.reopen_at = Some(now);
             self.beat_now(now);
@@ -250,7 +250,7 @@ impl Node {
             Identity::Ok => {}
             Identity::Replaced => return self.replaced(),
             _ => {
-                self.presence.register_after = now + REOPEN;
+                self.presence.register_after = now + REOPEN_DELAY;
                 return self.beat_now(now);
             }
         }
@@ -260,20 +260,20 @@ impl Node {
         if !registered {
             // This connection reaches another server than the calls do: try a new one.
             self.effects.push(Effect::ClosePresence);
-            self.presence = Presence { reopen_at: Some(now + REOPEN), ..Presence::default() };
+            self.presence = Presence { reopen_at: Some(now + REOPEN_DELAY), ..Presence::default() };
         } else if leads && let Some(leadership) = &mut self.leadership {
             leadership.registered(nonce, now);
             self.presence.ping_at = Some(now);
         } else if self.leadership().is_some() {
             // The record belongs to another node, or is missing: the next heartbeat shows which.
-            self.presence.register_after = now + REOPEN;
+            self.presence.register_after = now + REOPEN_DELAY;
             self.beat_now(now);
         }
     }
 
     pub(super) fn presence_failed(&mut self, now: Moment, ticket: Ticket) {
         if self.presence.register.take_if(|t| *t == ticket).is_some() {
-            self.presence.register_after = now + REOPEN;
+            self.presence.register_after = now + REOPEN_DELAY;
         }
     }
 }

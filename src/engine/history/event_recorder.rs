@@ -1,6 +1,6 @@
 //! Copies the cluster's events from the stream in Redis into the history store, once for the whole cluster.
 //!
-//! 1. The leader copies them. Another node does so only if the store is behind by more than [`LATE`], because the leader
+//! 1. The leader copies them. Another node does so only if the store is behind by more than [`LATE_AFTER`], because the leader
 //!    may have no such store.
 //! 2. An event that is copied twice is stored once; an event that the store does not accept now is still in the stream
 //!    later.
@@ -22,9 +22,9 @@ use tokio::sync::watch;
 /// The pause between two copies by the leader.
 const EVENT_FLUSH_DELAY: Duration = Duration::from_secs(1);
 /// How often other nodes check whether events are being copied.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+const COPY_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// The age of a missing event after which any node copies it.
-const LATE: Duration = Duration::from_mins(1);
+const LATE_AFTER: Duration = Duration::from_mins(1);
 /// The pause after a failure.
 const WRITE_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The maximum number of events of one copy.
@@ -76,7 +76,7 @@ impl<S: HistoryStore> EventRecorder<S> {
             return Ok(());
         }
         if !leads {
-            if clock::now().since(*looked) < LOOK_EVERY {
+            if clock::now().since(*looked) < COPY_CHECK_INTERVAL {
                 return Ok(());
             }
             *looked = clock::now();
@@ -87,7 +87,7 @@ impl<S: HistoryStore> EventRecorder<S> {
         };
         loop {
             let Ok(page) = self.redis.events(seq, PAGE).await else { return Ok(()) };
-            let late = page.first().is_some_and(|event| self.hub.server_time().since(event.at) > LATE);
+            let late = page.first().is_some_and(|event| self.hub.server_time().since(event.at) > LATE_AFTER);
             let Some(last) = page.last().map(|event| event.seq).filter(|_| leads || late) else { break };
             self.store.record_events(&epoch, &page).await?;
             seq = last;

@@ -20,7 +20,7 @@ const MAX_WAITING_SAMPLES: usize = 10_000;
 /// The maximum number of unrecorded samples that readers of the history get from here.
 const REMEMBERED: usize = 1_000;
 /// How often dropped samples are reported in the log.
-const TELL_EVERY: Duration = Duration::from_mins(1);
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 struct Waiting {
@@ -29,7 +29,7 @@ struct Waiting {
     /// The last summary; the next sample may belong to it.
     summary: Option<Summary>,
     dropped: u64,
-    told: Option<Moment>,
+    warned_at: Option<Moment>,
 }
 
 /// See the head of this file.
@@ -114,19 +114,16 @@ impl Intake {
         }
         self.metrics.history_dropped.inc_by(samples);
         let now = clock::now();
-        let told = {
+        let dropped = {
             let mut waiting = self.waiting();
             waiting.dropped += samples;
-            if waiting.told.is_some_and(|told| now.since(told) < TELL_EVERY) {
+            if waiting.warned_at.is_some_and(|at| now.since(at) < WARNING_INTERVAL) {
                 return;
             }
-            waiting.told = Some(now);
+            waiting.warned_at = Some(now);
             std::mem::take(&mut waiting.dropped)
         };
-        tracing::warn!(
-            dropped = told,
-            "heartbeats are missing from the history: the queue of unrecorded heartbeats is full"
-        );
+        tracing::warn!(dropped, "heartbeats are missing from the history: the queue of unrecorded heartbeats is full");
     }
 }
 

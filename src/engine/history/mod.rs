@@ -97,7 +97,7 @@ impl History {
         }
         let intake = Intake::new(Arc::clone(around.metrics), summary);
         let (ending, to_end) = watch::channel(None);
-        let (told, ended) = watch::channel(false);
+        let (end_sender, ended) = watch::channel(false);
         let spool = Arc::new(Mutex::new(Spool::new(around.state_dir, around.process)));
         let recorder = Recorder {
             store: Arc::clone(&store),
@@ -105,7 +105,7 @@ impl History {
             spool,
             metrics: Arc::clone(around.metrics),
             ending: to_end,
-            ended: told,
+            ended: end_sender,
         };
         let event_recorder = EventRecorder {
             store: Arc::clone(&store),
@@ -130,8 +130,8 @@ impl History {
         }
     }
 
-    /// Records what waits, for at most `patience`; `carried` are the samples that the node has not sent yet.
-    pub(super) async fn finish(&self, carried: Vec<Sample>, patience: Duration) {
+    /// Records what waits, for at most `within`; `carried` are the samples that the node has not sent yet.
+    pub(super) async fn finish(&self, carried: Vec<Sample>, within: Duration) {
         match self {
             Self::Off => {}
             Self::Carried(store) => {
@@ -139,7 +139,7 @@ impl History {
                     return;
                 }
                 let batch = Batch { samples: carried, summaries: Vec::new(), unsure: true };
-                match tokio::time::timeout(patience, store.record(&batch)).await {
+                match tokio::time::timeout(within, store.record(&batch)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(why)) => tracing::debug!(error = %why, "the last heartbeats are missing from the history"),
                     Err(_) => tracing::debug!(
@@ -148,11 +148,10 @@ impl History {
                 }
             }
             Self::Brought(brought) => {
-                brought.ending.send_replace(Some(clock::now() + patience));
+                brought.ending.send_replace(Some(clock::now() + within));
                 let mut ended = brought.ended.clone();
                 // A disk that hangs must not delay the end; samples on it stay there.
-                let _ =
-                    tokio::time::timeout(patience + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
+                let _ = tokio::time::timeout(within + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
             }
         }
     }

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 /// How long the store has to answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// The default length of a report.
-const A_DAY: Duration = Duration::from_hours(24);
+const DEFAULT_WINDOW: Duration = Duration::from_hours(24);
 
 impl Past for RunningNode {
     async fn history(&self, request: HistoryRequest) -> Result<HistoryAnswer, Error> {
@@ -35,7 +35,7 @@ impl Past for RunningNode {
                 return Ok((samples.await?, None));
             }
             let present = self.present(now).await;
-            let report = report_reader::report(store, request.since.unwrap_or(A_DAY), &present);
+            let report = report_reader::report(store, request.since.unwrap_or(DEFAULT_WINDOW), &present);
             let (page, report) = futures_util::try_join!(samples, report)?;
             Ok((page, Some(report)))
         };

@@ -26,11 +26,11 @@ use tokio::task::JoinSet;
 /// The maximum number of samples of one write to the store.
 const PORTION: usize = 500;
 /// The pause between two batches.
-const PACE: Duration = Duration::from_secs(1);
+const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// The first pause after a failure; each further failure doubles it.
 const FIRST_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The longest pause after a failure.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(8);
 /// How long the store has to answer before it counts as lost; the call itself continues.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,19 +47,19 @@ pub(super) struct Recorder<S> {
 }
 
 /// A batch on its way to the store.
-struct Flight {
+struct Write {
     entries: usize,
     samples: Vec<Sample>,
     sent: Moment,
 }
 
-type Landed = Result<(), HistoryFault>;
+type Written = Result<(), HistoryFault>;
 
 /// The state of the recorder.
 #[derive(Default)]
-struct Course {
-    flight: Option<Flight>,
-    carrier: JoinSet<Landed>,
+struct Progress {
+    write: Option<Write>,
+    writes: JoinSet<Written>,
     lost: bool,
     failures: u32,
     next_try: Moment,
@@ -69,27 +69,27 @@ struct Course {
 impl<S: HistoryStore> Recorder<S> {
     /// Runs until the node is gone.
     pub(super) async fn run(self) {
-        let mut course = Course::default();
+        let mut progress = Progress::default();
         self.with(Spool::take_over).await;
-        self.depart(&mut course).await;
+        self.write_next(&mut progress).await;
         loop {
             let now = clock::now();
-            let waits = course.flight.is_none() && self.count().0 > 0;
-            let patience = course.flight.as_ref().filter(|_| !course.lost).map(|flight| flight.sent + WRITE_TIMEOUT);
+            let waits = progress.write.is_none() && self.count().0 > 0;
+            let timeout_at = progress.write.as_ref().filter(|_| !progress.lost).map(|write| write.sent + WRITE_TIMEOUT);
             let mut ending = self.ending.clone();
             tokio::select! {
-                () = wait(course.next_take, now, self.intake.some()) => {
-                    course.next_take = clock::now() + PACE;
+                () = wait(progress.next_take, now, self.intake.some()) => {
+                    progress.next_take = clock::now() + BATCH_INTERVAL;
                     self.take_in().await;
-                    self.depart(&mut course).await;
+                    self.write_next(&mut progress).await;
                 }
-                Some(landed) = course.carrier.join_next() => {
-                    self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
-                    self.depart(&mut course).await;
+                Some(written) = progress.writes.join_next() => {
+                    self.written(&mut progress, written.unwrap_or_else(broke_down)).await;
+                    self.write_next(&mut progress).await;
                 }
-                () = tokio::time::sleep(course.next_try.since(now)), if waits => self.depart(&mut course).await,
-                () = pause_until(patience, now) => self.lose(&mut course, "no answer for 5 s"),
-                Ok(end) = until_ending(&mut ending) => return self.finish(course, end).await,
+                () = tokio::time::sleep(progress.next_try.since(now)), if waits => self.write_next(&mut progress).await,
+                () = pause_until(timeout_at, now) => self.store_failed(&mut progress, "no answer for 5 s"),
+                Ok(end) = until_ending(&mut ending) => return self.finish(progress, end).await,
             }
         }
     }
@@ -131,17 +131,17 @@ impl<S: HistoryStore> Recorder<S> {
     }
 
     /// Sends the next batch, if it is due.
-    async fn depart(&self, course: &mut Course) {
-        if course.flight.is_some() || course.next_try > clock::now() {
+    async fn write_next(&self, progress: &mut Progress) {
+        if progress.write.is_some() || progress.next_try > clock::now() {
             return;
         }
         let Some(Some(Portion { batch, entries, lost })) = self.with(|spool| spool.front(PORTION)).await else {
             return;
         };
         self.intake.dropped(lost as u64);
-        course.flight = Some(Flight { entries, samples: batch.samples.clone(), sent: clock::now() });
+        progress.write = Some(Write { entries, samples: batch.samples.clone(), sent: clock::now() });
         let store = Arc::clone(&self.store);
-        course.carrier.spawn(async move {
+        progress.writes.spawn(async move {
             match batch.samples.is_empty() {
                 true => Ok(()),
                 false => store.record(&batch).await,
@@ -149,31 +149,31 @@ impl<S: HistoryStore> Recorder<S> {
         });
     }
 
-    async fn landed(&self, course: &mut Course, landed: Landed) {
-        let Some(Flight { entries, samples, .. }) = course.flight.take() else { return };
-        match landed {
+    async fn written(&self, progress: &mut Progress, written: Written) {
+        let Some(Write { entries, samples, .. }) = progress.write.take() else { return };
+        match written {
             Ok(()) => {
                 self.with(move |spool| spool.confirm(entries)).await;
                 self.intake.recorded(&samples);
                 self.metrics.history_recorded.inc_by(samples.len() as u64);
-                course.failures = 0;
-                if std::mem::take(&mut course.lost) {
+                progress.failures = 0;
+                if std::mem::take(&mut progress.lost) {
                     let waiting = self.count().0;
                     tracing::info!(waiting, "history recording resumed; recording the heartbeats that waited");
                 }
             }
             Err(fault) => {
                 self.with(move |spool| spool.doubt(entries)).await;
-                let pause = FIRST_RETRY_DELAY.saturating_mul(1 << course.failures.min(3)).min(LONGEST_PAUSE);
-                course.failures += 1;
-                course.next_try = clock::now() + pause;
-                self.lose(course, &fault.to_string());
+                let pause = FIRST_RETRY_DELAY.saturating_mul(1 << progress.failures.min(3)).min(MAX_RETRY_DELAY);
+                progress.failures += 1;
+                progress.next_try = clock::now() + pause;
+                self.store_failed(progress, &fault.to_string());
             }
         }
     }
 
-    fn lose(&self, course: &mut Course, why: &str) {
-        if !std::mem::replace(&mut course.lost, true) {
+    fn store_failed(&self, progress: &mut Progress, why: &str) {
+        if !std::mem::replace(&mut progress.lost, true) {
             tracing::warn!(
                 "cannot record the history: {why}; heartbeats are kept on this host's disk and recorded later"
             );
@@ -181,16 +181,16 @@ impl<S: HistoryStore> Recorder<S> {
     }
 
     /// Ends the recorder: records what waits until `end`; the rest stays on disk.
-    async fn finish(self, mut course: Course, end: Moment) {
+    async fn finish(self, mut progress: Progress, end: Moment) {
         self.take_in().await;
         let left = end.since(clock::now());
         let recording = async {
-            while !course.lost {
-                if let Some(landed) = course.carrier.join_next().await {
-                    self.landed(&mut course, landed.unwrap_or_else(broke_down)).await;
+            while !progress.lost {
+                if let Some(written) = progress.writes.join_next().await {
+                    self.written(&mut progress, written.unwrap_or_else(broke_down)).await;
                 }
-                self.depart(&mut course).await;
-                if course.flight.is_none() {
+                self.write_next(&mut progress).await;
+                if progress.write.is_none() {
                     break;
                 }
             }
@@ -213,7 +213,7 @@ impl<S: HistoryStore> Recorder<S> {
     }
 }
 
-fn broke_down(error: tokio::task::JoinError) -> Landed {
+fn broke_down(error: tokio::task::JoinError) -> Written {
     Err(HistoryFault::Unavailable(format!("recording failed unexpectedly: {error}")))
 }
 

@@ -13,15 +13,15 @@ use crate::cluster::history::{Sample, Summary};
 use crate::engine::node::handle::{Beat, Role};
 use crate::store::configured_history::Stores;
 use crate::store::history::{Batch, HistoryFault, HistoryStore, Source};
-use crate::store::mongodb::Patience;
+use crate::store::mongodb::Timeouts;
 use std::time::Duration;
 
 /// How long recording may take.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The waiting times of a process that must end soon. It waits only shortly for a write of an earlier process that may
 /// still reach a frozen server: at worst that one heartbeat is recorded twice.
-const HURRIED: Patience =
-    Patience { write: RECORD_TIMEOUT, calm: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
+const ONE_SHOT_TIMEOUTS: Timeouts =
+    Timeouts { write: RECORD_TIMEOUT, stable_for: Duration::from_secs(1), answer: Duration::from_millis(1_500) };
 /// The maximum number of samples of earlier processes that are recorded along with it.
 const PORTION: usize = 500;
 
@@ -74,7 +74,7 @@ impl OneBeat {
 pub async fn record_one(store: Stores, dir: &StateDir, process: &str, beat: &OneBeat, summary: Option<Summary>) {
     let source = store.source();
     let store = match store {
-        Stores::Mongodb(store) => Stores::Mongodb(Box::new(store.with_patience(HURRIED))),
+        Stores::Mongodb(store) => Stores::Mongodb(Box::new(store.with_timeouts(ONE_SHOT_TIMEOUTS))),
         other @ Stores::Redis(_) => other,
     };
     let batch = Batch { samples: vec![beat.sample()], summaries: summary.into_iter().collect(), unsure: false };

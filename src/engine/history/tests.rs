@@ -159,8 +159,8 @@ impl Bench {
         numbers.for_each(|number| self.intake.put(sample(number)));
     }
 
-    async fn end(&mut self, patience: Duration) {
-        self.ending.send_replace(Some(clock::now() + patience));
+    async fn end(&mut self, within: Duration) {
+        self.ending.send_replace(Some(clock::now() + within));
         let ended = self.ended.wait_for(|ended| *ended);
         tokio::time::timeout(DEADLINE, ended).await.expect("ends in time").expect("lives");
     }

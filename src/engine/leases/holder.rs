@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// The longest sleep: a timer's clock may stop while the boot clock continues.
-const NAP: Duration = Duration::from_millis(500);
+const MAX_SLEEP: Duration = Duration::from_millis(500);
 /// The environment variable with the fencing token.
 const TOKEN: &str = "CLAWSTER_LEASE_TOKEN";
 
@@ -40,7 +40,7 @@ pub async fn hold(
     terms: Terms,
     launch: Launch,
     mut signals: Signals,
-    say: impl FnMut(&News),
+    report: impl FnMut(&News),
 ) -> Result<End, GuardError> {
     let (commands, wanted) = mpsc::channel(8);
     let (reports, mut inputs) = mpsc::channel(64);
@@ -57,13 +57,13 @@ pub async fn hold(
         force_at: None,
         broken: None,
         end: None,
-        say,
+        report,
     };
     work.step(Input::Wake).await;
     while work.end.is_none() {
         let now = clock::now();
         let due = work.holder.wake_at().into_iter().chain(work.force_at).min();
-        let wait = due.map_or(NAP, |at| at.since(now).clamp(Duration::from_millis(1), NAP));
+        let wait = due.map_or(MAX_SLEEP, |at| at.since(now).clamp(Duration::from_millis(1), MAX_SLEEP));
         let input = tokio::select! {
             Some(input) = inputs.recv() => Some(input),
             Some(done) = work.calls.join_next() => done.ok().and_then(answer),
@@ -125,7 +125,7 @@ struct Work<S> {
     force_at: Option<Moment>,
     broken: Option<GuardError>,
     end: Option<End>,
-    say: S,
+    report: S,
 }
 
 impl<S: FnMut(&News)> Work<S> {
@@ -170,7 +170,7 @@ impl<S: FnMut(&News)> Work<S> {
                     self.force_at = Some(clock::now() + self.holder.grace() / 20);
                 }
             }
-            Effect::Report(news) => (self.say)(&news),
+            Effect::Report(news) => (self.report)(&news),
             Effect::Finish(end) => self.end = Some(end),
         }
         None
@@ -201,7 +201,7 @@ impl<S: FnMut(&News)> Work<S> {
             Report::Started(_) => None,
             Report::Terminating => Some(Input::Terminating),
             Report::NotSuspended => {
-                (self.say)(&News::NotSuspended);
+                (self.report)(&News::NotSuspended);
                 None
             }
             Report::Ended { how, asked } => {

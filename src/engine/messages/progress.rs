@@ -71,8 +71,8 @@ impl Progress {
         Some(MessageSeq(run.2.0 + (producer_seq - run.0)))
     }
 
-    /// Waits until everything up to `last` has been sent, sending fails, or `patience` is over.
-    pub(crate) async fn reach(&self, last: u64, patience: Duration) {
+    /// Waits until everything up to `last` has been sent, sending fails, or `within` is over.
+    pub(crate) async fn reach(&self, last: u64, within: Duration) {
         let waiting = async {
             loop {
                 let changed = self.changed.notified();
@@ -85,6 +85,6 @@ impl Progress {
             }
         };
         // A timeout is fine: unsent messages count as queued.
-        let _ = tokio::time::timeout(patience, waiting).await;
+        let _ = tokio::time::timeout(within, waiting).await;
     }
 }

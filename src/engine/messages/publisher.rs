@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::sync::Sync;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId};
-use crate::cluster::messages::batch_limit::Appetite;
+use crate::cluster::messages::batch_limit::BatchLimit;
 use crate::cluster::messages::message::{Outgoing, Producer};
 use crate::cluster::messages::packing::pack;
 use crate::cluster::node::Input;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, debug_span};
 
-/// The maximum number of messages of one write, and the bytes for each entry that its appetite allows: 2 MiB in all.
+/// The maximum number of messages of one write, and the bytes for each entry that its batch_limit allows: 2 MiB in all.
 const BATCH: (usize, usize) = (4096, 128 << 10);
 /// How often the outbox is checked without a notification.
 const OUTBOX_POLL: Duration = Duration::from_secs(5);
@@ -67,12 +67,12 @@ struct Batch {
 impl Publisher {
     /// Publishes until the node is gone.
     pub(crate) async fn run(mut self) {
-        let mut appetite = Appetite::default();
+        let mut batch_limit = BatchLimit::default();
         loop {
             // Register before the check, so that messages that arrive in between are not missed.
             let accepted = Arc::clone(&self.accepted);
             let woken = accepted.notified();
-            let Some(batch) = self.next_batch(appetite.count()).await else {
+            let Some(batch) = self.next_batch(batch_limit.count()).await else {
                 tokio::time::sleep(PUBLISH_RETRY_DELAY).await;
                 continue;
             };
@@ -94,11 +94,11 @@ impl Publisher {
             };
             match outcome {
                 Ok(()) => {
-                    appetite.fed(appetite.count());
+                    batch_limit.succeeded(batch_limit.count());
                     self.progress.set_down(false);
                 }
                 Err(why) => {
-                    appetite.failed();
+                    batch_limit.failed();
                     tracing::debug!(error = %why, "cannot publish; messages stay in the outbox");
                     self.progress.set_down(true);
                     if !self.pause().await {

@@ -32,7 +32,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
 /// The maximum number of bytes of messages in one answer.
 const ANSWER_BYTES: usize = 4 << 20;
 /// How long the cursor waits before it moves past messages for other nodes, so that many of them are one write.
-const PASS_OVER: Duration = Duration::from_millis(500);
+const CURSOR_WRITE_DELAY: Duration = Duration::from_millis(500);
 
 /// See the head of this file.
 pub(crate) struct Sync {
@@ -211,15 +211,15 @@ impl Sync {
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
-    /// The permission to receive; `None` if an earlier answer is still being written after `patience`.
-    pub(crate) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
-        tokio::time::timeout(patience, Arc::clone(&self.receiving).lock_owned()).await.ok()
+    /// The permission to receive; `None` if an earlier answer is still being written after `within`.
+    pub(crate) async fn turn(&self, within: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(within, Arc::clone(&self.receiving).lock_owned()).await.ok()
     }
 
     /// Held from an answer with messages until it is written and acknowledged; a later caller waits briefly for it, so that
     /// its answer covers that acknowledgement.
-    pub(crate) async fn delivering(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
-        tokio::time::timeout(patience, Arc::clone(&self.delivering).lock_owned()).await.ok()
+    pub(crate) async fn delivering(&self, within: Duration) -> Option<OwnedMutexGuard<()>> {
+        tokio::time::timeout(within, Arc::clone(&self.delivering).lock_owned()).await.ok()
     }
 
     /// Offers messages, waiting up to `wait` for the first one.
@@ -304,7 +304,7 @@ impl Sync {
     pub(crate) async fn pass_over(&self) {
         loop {
             self.read.notified().await;
-            tokio::time::sleep(PASS_OVER).await;
+            tokio::time::sleep(CURSOR_WRITE_DELAY).await;
             let saving = self.saving.lock().await;
             let passed = self
                 .inbox()

@@ -1,6 +1,6 @@
 //! The number of leases and tasks of the cluster, counted by Redis on request.
 //!
-//! 1. Redis is asked at most once per [`FRESH`], however many ask and whether it answers or not; no heartbeat waits for it.
+//! 1. Redis is asked at most once per [`REUSED_FOR`], however many ask and whether it answers or not; no heartbeat waits for it.
 //! 2. Nobody waits longer than [`CENSUS_TIMEOUT`]: then the last counts are used, if they are not too old.
 //!
 //! Not here: the counting (`crate::store`).
@@ -13,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long counts are reused before Redis is asked again.
-const FRESH: Duration = Duration::from_secs(5);
+const REUSED_FOR: Duration = Duration::from_secs(5);
 /// How long counts are used while Redis does not answer.
-const OLD: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_secs(60);
 /// How long a caller waits for Redis.
 const CENSUS_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -48,12 +48,12 @@ impl Counted {
     pub(crate) fn last(&self) -> Option<Census> {
         let now = clock::now();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.counts.as_ref().filter(|(at, _)| now.since(*at) < OLD).map(|(_, census)| census.clone())
+        known.counts.as_ref().filter(|(at, _)| now.since(*at) < MAX_AGE).map(|(_, census)| census.clone())
     }
 
     fn is_due(&self, now: Moment) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.asked.is_none_or(|asked| now.since(asked) >= FRESH)
+        known.asked.is_none_or(|asked| now.since(asked) >= REUSED_FOR)
     }
 
     async fn ask<S: Store>(&self, store: &S) {

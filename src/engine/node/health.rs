@@ -1,6 +1,6 @@
 //! The metrics and the health of a running node.
 //!
-//! 1. Nothing here waits for Redis, except briefly for the census, or longer than [`LOOP_WITHIN`] for the node's loop.
+//! 1. Nothing here waits for Redis, except briefly for the census, or longer than [`LOOP_TIMEOUT`] for the node's loop.
 //! 2. A value that cannot be known now is omitted.
 //!
 //! Not here: the names of the metrics (`metrics/`), serving them (`crate::rpc`).
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long the node's loop has to answer; the loop itself never waits.
-const LOOP_WITHIN: Duration = Duration::from_secs(1);
+const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RunningNode {
     /// The node's view, and until when it leads; `None`: the loop does not answer.
@@ -31,7 +31,7 @@ impl RunningNode {
             self.node.send(Msg::State(answer)).await.ok()?;
             outcome.await.ok()
         };
-        tokio::time::timeout(LOOP_WITHIN, asking).await.ok().flatten()
+        tokio::time::timeout(LOOP_TIMEOUT, asking).await.ok().flatten()
     }
 
     /// The time left of the leader's lease, by what the node knows about the server's clock.
@@ -113,7 +113,7 @@ impl Observed for RunningNode {
             };
         }
         let Some((view, _)) = self.look().await else {
-            let why = format!("the node's main loop has not answered for {} ms", LOOP_WITHIN.as_millis());
+            let why = format!("the node's main loop has not answered for {} ms", LOOP_TIMEOUT.as_millis());
             return Health { trouble: Some(why), missing: Vec::new() };
         };
         let mut missing = Vec::new();

@@ -16,7 +16,7 @@ use crate::engine::state_dir::StateError;
 use std::time::Duration;
 
 /// The pause before opening a store that another process holds is tried again.
-const STORE_AGAIN: Duration = Duration::from_millis(100);
+const STORE_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 impl RunningNode {
     /// Opens the store of the id to join under, if this process has none.
@@ -99,15 +99,15 @@ impl RunningNode {
         let this = self.clone();
         let id = id.clone();
         let holding = tokio::spawn(async move {
-            let mut told = false;
+            let mut warned = false;
             while this.status.borrow().instance().is_some_and(|instance| instance.node_id == id) {
                 if this.hold_store(&id, false).await.is_ok() {
                     return;
                 }
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut warned, true) {
                     tracing::warn!(node_id = %id, "an earlier process of this node id still holds its outbox; waiting for that process to end");
                 }
-                tokio::time::sleep(STORE_AGAIN).await;
+                tokio::time::sleep(STORE_RETRY_DELAY).await;
             }
         });
         // Usually the other process closes it within milliseconds; a frozen process holds it until it ends.

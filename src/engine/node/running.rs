@@ -41,13 +41,13 @@ use tokio::task::JoinSet;
 /// How long a call waits for its messages to be in the stream; after that they count as queued.
 const PUBLISH_WAIT: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
-const FIRST_LOOK: Duration = Duration::from_secs(2);
+const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the history has at the end, however long the rest took.
-const LAST_MOMENT: Duration = Duration::from_millis(150);
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(150);
 /// How long a subscriber with `after` waits until the node has begun to read events.
-const BEGIN: Duration = Duration::from_secs(2);
+const READER_START_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a call waits for an earlier answer to be written and acknowledged.
-const SETTLE: Duration = Duration::from_millis(100);
+const EARLIER_ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A running node. Cheap to clone. Dropping its last clone ends its tasks at once, without leaving the cluster.
 #[derive(Clone)]
@@ -97,17 +97,17 @@ impl RunningNode {
         changed.ok().map(|status| status.node_id.clone())
     }
 
-    /// Sends unsent messages and leaves the cluster, for at most `patience`; then ends.
-    pub async fn stop(&self, patience: Duration) {
+    /// Sends unsent messages and leaves the cluster, for at most `within`; then ends.
+    pub async fn stop(&self, within: Duration) {
         let began = clock::now();
         let member = self.status.borrow().instance().is_some();
         if member && self.is_linked() {
             let last = self.store_holder.peek(|store| store.unsent()).filter(|u| u.messages > 0);
             if let Some(unsent) = last {
                 self.accepted.notify_one();
-                self.progress.reach(unsent.last_accepted_seq, patience / 2).await;
+                self.progress.reach(unsent.last_accepted_seq, within / 2).await;
             }
-            let left = patience.saturating_sub(clock::now().since(began));
+            let left = within.saturating_sub(clock::now().since(began));
             match tokio::time::timeout(left, self.leave()).await {
                 Ok(Ok(_)) => tracing::info!("left the cluster"),
                 Ok(Err(why)) => {
@@ -119,7 +119,7 @@ impl RunningNode {
             }
         }
         // After the leave, so that it includes every heartbeat; with a moment for the disk if Redis used up the time.
-        let left = patience.saturating_sub(clock::now().since(began)).max(LAST_MOMENT);
+        let left = within.saturating_sub(clock::now().since(began)).max(FINAL_WRITE_TIMEOUT);
         self.history.finish(self.carried().await, left).await;
         let waiting = self.store_holder.peek(|store| store.unsent().messages).unwrap_or(0);
         if waiting > 0 {
@@ -129,7 +129,7 @@ impl RunningNode {
         let numbers = self.status.borrow().numbers;
         let change = SavedChange { numbers: Some(numbers), ..SavedChange::default() };
         let keeping = self.store_holder.with(move |store| store.save(&change));
-        if let Ok(Some(Err(error))) = tokio::time::timeout(LAST_MOMENT, keeping).await {
+        if let Ok(Some(Err(error))) = tokio::time::timeout(FINAL_WRITE_TIMEOUT, keeping).await {
             tracing::warn!(%error, "cannot save the cluster's sequence numbers on disk");
         }
         self.hub.close();
@@ -248,7 +248,7 @@ impl Node for RunningNode {
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
         // It needs no membership, but the first answer of a new node should include one.
-        let _ = tokio::time::timeout(FIRST_LOOK, self.settled()).await;
+        let _ = tokio::time::timeout(FIRST_JOIN_TIMEOUT, self.settled()).await;
         let (answer, outcome) = oneshot::channel();
         self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
         let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
@@ -284,7 +284,7 @@ impl Node for RunningNode {
             self.sync.acknowledge(ack).await?;
         }
         let sent = self.send(&request).await?;
-        drop(self.sync.delivering(SETTLE).await);
+        drop(self.sync.delivering(EARLIER_ANSWER_TIMEOUT).await);
         let mut synced = Synced {
             published: sent.published,
             duplicates: sent.duplicates,
@@ -300,8 +300,8 @@ impl Node for RunningNode {
         if limit == 0 {
             return Ok(synced);
         }
-        let patience = request.wait.max(Duration::from_secs(2));
-        let Some(turn) = self.sync.turn(patience).await else {
+        let turn_timeout = request.wait.max(Duration::from_secs(2));
+        let Some(turn) = self.sync.turn(turn_timeout).await else {
             synced.more = true;
             return Ok(synced);
         };
@@ -314,7 +314,7 @@ impl Node for RunningNode {
                 let (delivery, written) = Delivery::new();
                 synced.delivery = Some(delivery);
                 let sync = Arc::clone(&self.sync);
-                let delivering = self.sync.delivering(SETTLE).await;
+                let delivering = self.sync.delivering(EARLIER_ANSWER_TIMEOUT).await;
                 let acknowledge = async move {
                     if written.await.is_ok()
                         && let Err(why) = sync.acknowledge(offer.cursor).await
@@ -356,7 +356,7 @@ impl Node for RunningNode {
         if let Some(feed) = self.hub.feed_after(after, options.messages) {
             return Ok(feed);
         }
-        if tokio::time::timeout(BEGIN, self.hub.begun()).await.is_err() {
+        if tokio::time::timeout(READER_START_TIMEOUT, self.hub.begun()).await.is_err() {
             return Err(unavailable("cannot read the events yet"));
         }
         // The feed starts at the end of the log; older events come from the stream, and duplicates are dropped.

@@ -24,7 +24,7 @@ impl StateDir {
 
     /// Moves the store of an id back from where renames moved it, if no process uses it there. The caller holds the lock of
     /// the id.
-    pub(in crate::engine) fn bring_back(&self, id: &NodeId) -> Result<(), StateError> {
+    pub(in crate::engine) fn move_store_back(&self, id: &NodeId) -> Result<(), StateError> {
         let home = self.database_path(id);
         if home.exists() {
             self.forget_note(id);
@@ -47,7 +47,7 @@ impl StateDir {
                 std::fs::rename(&there, &home).map_err(|error| StateError::io(&there, &error))?;
                 private_file::sync_folder(&home)?;
                 chain.iter().for_each(|id| self.forget_note(id));
-                tracing::info!(node_id = %id, renamed_to = %next, "using the store under the node id that an earlier process of this node was renamed to");
+                tracing::info!(node_id = %id, new_node_id = %next, "using the store under the node id that an earlier process of this node was renamed to");
                 return Ok(());
             }
             chain.push(next);

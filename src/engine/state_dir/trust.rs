@@ -105,10 +105,10 @@ pub(super) fn own_folder(path: &Path, owner_of_place: u32) -> Result<(), StateEr
 fn warn_of_above(path: &Path) {
     let is_open =
         |found: &Metadata| !is_trusted(found.uid()) || (found.mode() & ALL_WRITE != 0 && found.mode() & STICKY == 0);
-    let open = path.ancestors().skip(1).find(|above| above.metadata().is_ok_and(|found| is_open(&found)));
-    if let Some(above) = open {
+    let open = path.ancestors().skip(1).find(|folder| folder.metadata().is_ok_and(|found| is_open(&found)));
+    if let Some(folder) = open {
         tracing::warn!(
-            file = %path.display(), above = %above.display(),
+            file = %path.display(), folder = %folder.display(),
             "other users can replace the state directory, because they can write to a folder above it; choose another place"
         );
     }

@@ -1,7 +1,7 @@
 //! HTTP for monitoring: metrics for Prometheus, and two probes.
 //!
 //! 1. It only reads; no request changes anything. The head of a request has at most `HEAD_BYTES`.
-//! 2. A connection carries one request and ends within `WITHIN`. Beyond `CONNECTIONS` open connections the oldest is
+//! 2. A connection carries one request and ends within `CONNECTION_TIMEOUT`. Beyond `MAX_CONNECTIONS` open connections the oldest is
 //!    closed, so that idle connections cannot lock out others.
 //! 3. There is no authentication: the address is off by default, and an address that other hosts can reach causes a
 //!    warning.
@@ -26,15 +26,15 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// How many connections are served at a time.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may take, from its beginning to the last byte of the answer.
-const WITHIN: Duration = Duration::from_secs(10);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the head of its request may take.
-const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes of that head.
 const HEAD_BYTES: usize = 16 << 10;
 /// How long answers under way are waited for at the end.
-const DRAIN: Duration = Duration::from_millis(250);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 /// The pause after the system had no connection to give.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -67,7 +67,7 @@ impl HttpListener {
     pub async fn serve<N: Observed>(self, node: Arc<N>, mut stop: watch::Receiver<bool>) {
         // In a set, so that nothing goes on when this future is dropped.
         let mut connections = JoinSet::new();
-        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(CONNECTIONS);
+        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -81,7 +81,7 @@ impl HttpListener {
             match accepted {
                 Ok((stream, _)) => {
                     open.retain(|connection| !connection.is_finished());
-                    if open.len() >= CONNECTIONS
+                    if open.len() >= MAX_CONNECTIONS
                         && let Some(oldest) = open.pop_front()
                     {
                         oldest.abort();
@@ -98,7 +98,7 @@ impl HttpListener {
         drop(self.listener);
         let ending = async { while connections.join_next().await.is_some() {} };
         // What is not answered by then is cut off with its set.
-        let _ = tokio::time::timeout(DRAIN, ending).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, ending).await;
     }
 }
 
@@ -116,9 +116,9 @@ async fn serve_one<N: Observed>(stream: TcpStream, node: Arc<N>) {
         async move { Ok::<_, Infallible>(pages::answer(&*node, &request).await) }
     });
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).keep_alive(false).max_buf_size(HEAD_BYTES);
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false).max_buf_size(HEAD_BYTES);
     let connection = server.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(WITHIN, connection).await {
+    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended early"),
         Err(_) => tracing::debug!("an HTTP connection took too long; closed it"),

@@ -95,13 +95,13 @@ async fn only_get_and_head_are_served() {
 async fn whoever_holds_connections_open_keeps_nobody_out() {
     let server = serve("127.0.0.1:0");
     let mut slow = Vec::new();
-    for _ in 0..3 * CONNECTIONS {
+    for _ in 0..3 * MAX_CONNECTIONS {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(b"GET /metrics HT").await.unwrap();
         slow.push(stream);
         let began = crate::clock::now();
         assert_eq!(get(&server, "/healthz").await.1, "ok\n");
-        assert!(crate::clock::now().since(began) < HEAD_WITHIN, "it waited for a slow one");
+        assert!(crate::clock::now().since(began) < HEAD_TIMEOUT, "it waited for a slow one");
     }
     let mut closed = Vec::new();
     slow.swap_remove(0).read_to_end(&mut closed).await.ok();
@@ -122,7 +122,7 @@ async fn it_ends_when_it_is_asked_to_also_with_connections_open() {
     let _open = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(get(&server, "/healthz").await.1, "ok\n");
     server.stop.send_replace(true);
-    tokio::time::timeout(WITHIN / 2, server.serving).await.expect("it ends in time").unwrap();
+    tokio::time::timeout(CONNECTION_TIMEOUT / 2, server.serving).await.expect("it ends in time").unwrap();
     HttpListener::bind(server.address).expect("the address is free again");
 }
 

@@ -4,7 +4,7 @@
 //!    so: the caller gets `timeout`, which says whether repeating the call is safe.
 //! 2. A call that receives messages, or may wait for long, has a connection of its own. Cancelling it closes that
 //!    connection, which ends the call at the node as well: its messages stay unacknowledged, and no other caller has to
-//!    wait for it. Beyond [`OWN_CONNECTIONS`] such calls, further ones are refused after [`TURN_WITHIN`].
+//!    wait for it. Beyond [`OWN_CONNECTIONS`] such calls, further ones are refused after [`OWN_CONNECTION_TIMEOUT`].
 //! 3. When the session gives up on a node, every call that waits for that node fails.
 //!
 //! Not here: finding or running a node (`crate::cli`).
@@ -26,7 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The maximum number of calls with a connection of their own at a time.
 const OWN_CONNECTIONS: usize = 32;
 /// How long a call waits for one of those connections. Short, because the next requests of the host may wait behind it.
-const TURN_WITHIN: Duration = Duration::from_secs(1);
+const OWN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The node that the calls of a session go to.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +86,9 @@ impl Link {
             if !receives_or_waits(method, arguments) {
                 return result_of(self.shared.call_raw(method, arguments).await);
             }
-            let Ok(_slot) = tokio::time::timeout(TURN_WITHIN, self.own.acquire()).await else { return Err(crowded()) };
+            let Ok(_slot) = tokio::time::timeout(OWN_CONNECTION_TIMEOUT, self.own.acquire()).await else {
+                return Err(crowded());
+            };
             match Client::connect(&self.socket).await {
                 Ok(client) => result_of(client.call_raw(method, arguments).await),
                 Err(_) => Err(no_node("cannot reach the node on this host; looking for it, call again")),

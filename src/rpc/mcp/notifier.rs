@@ -2,7 +2,7 @@
 //!
 //! 1. Events from before the host is ready are kept for `cluster://events`, and not sent as notifications.
 //! 2. A host that reads slowly holds up only this task and its queue, not the answers to its calls.
-//! 3. A change of the state without an event is noticed within about [`LOOK_AFTER`], and sent to a host that subscribed to
+//! 3. A change of the state without an event is noticed within about [`STATE_POLL_INTERVAL`], and sent to a host that subscribed to
 //!    the state.
 //!
 //! Not here: where notices come from (`crate::cli`).
@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 /// The logger name that the host sees.
 const LOGGER: &str = "clawster";
 /// How often the state is checked for a host that subscribed to it.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+const STATE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The members of the state that change with every heartbeat; they do not count as a change.
 const RUNNING: [&str; 4] = ["as_of_ms", "age_ms", "last_seen_ms", "lease_expires_at_ms"];
 
@@ -35,7 +35,7 @@ pub(super) async fn notify(
     mut notices: mpsc::Receiver<HostNotice>,
 ) -> Infallible {
     let mut shown = None;
-    let mut looks = tokio::time::interval(LOOK_AFTER);
+    let mut looks = tokio::time::interval(STATE_POLL_INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let next = async {
@@ -83,7 +83,8 @@ async fn look(record: &Record, attachment: &watch::Receiver<Attachment>, shown: 
         return;
     };
     let Attachment::Node(link) = attachment.borrow().clone() else { return };
-    let asked = tokio::time::timeout(LOOK_AFTER, link.client().call_raw("distributed.get_cluster_state", ())).await;
+    let asked =
+        tokio::time::timeout(STATE_POLL_INTERVAL, link.client().call_raw("distributed.get_cluster_state", ())).await;
     let Ok(Ok(mut state)) = asked else { return };
     settle(&mut state);
     let before = shown.replace(state);

@@ -1,13 +1,13 @@
 //! The behaviour of the whole layer, over pipes in memory and a node that is played by [`Stub`].
 
 mod delivery;
-mod golden;
 mod hand_over;
 mod history;
 mod methods;
 mod noise;
 mod observed;
 mod protocol;
+mod schemas;
 mod spans;
 mod subscriptions;
 mod work;

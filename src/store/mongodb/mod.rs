@@ -39,22 +39,22 @@ use tokio::time::timeout;
 use write::Written;
 
 /// After a refusal the collections are checked again, but not more often than this.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const MIN_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The timeouts of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// For the answer to a write. It is long, so that a server that was frozen for a while can still answer.
     pub write: Duration,
     /// How long the server must have been answering, after a write without an answer, until that write counts as executed or lost.
-    pub calm: Duration,
+    pub stable_for: Duration,
     /// For everything else.
     pub answer: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self { write: Duration::from_mins(1), calm: Duration::from_secs(5), answer: Duration::from_secs(10) }
+        Self { write: Duration::from_mins(1), stable_for: Duration::from_secs(5), answer: Duration::from_secs(10) }
     }
 }
 
@@ -64,7 +64,7 @@ pub struct MongoHistory {
     cluster: ClusterName,
     names: Names,
     retention: Duration,
-    patience: Patience,
+    timeouts: Timeouts,
     database: OnceCell<Database>,
     /// When the collections were last found or created; `None` after a failure, because the server may come back without them.
     prepared: Mutex<Option<Moment>>,
@@ -106,7 +106,7 @@ impl MongoHistory {
             cluster: cluster.clone(),
             names,
             retention: Duration::from_hours(24 * u64::from(config.retention_days)),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             database: OnceCell::new(),
             prepared: Mutex::default(),
             written: Mutex::default(),
@@ -115,8 +115,8 @@ impl MongoHistory {
 
     /// The same with other timeouts.
     #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 
@@ -127,7 +127,7 @@ impl MongoHistory {
             let client = Client::with_options(options).map_err(|error| self.fault(&error))?;
             Ok(client.database(&self.names.database))
         });
-        self.in_time(self.patience.answer, opening).await
+        self.in_time(self.timeouts.answer, opening).await
     }
 
     /// The database with its collections and indexes.
@@ -135,7 +135,7 @@ impl MongoHistory {
         let database = self.database().await?;
         let mut prepared = self.prepared.lock().await;
         if prepared.is_none() {
-            self.in_time(3 * self.patience.answer, setup::prepare(self, database)).await?;
+            self.in_time(3 * self.timeouts.answer, setup::prepare(self, database)).await?;
             *prepared = Some(clock::now());
         }
         Ok(database)
@@ -145,7 +145,7 @@ impl MongoHistory {
     /// indexes and retention. After refusals, which may be many, that is done only from time to time.
     async fn failed(&self, fault: &HistoryFault) {
         let mut prepared = self.prepared.lock().await;
-        let long_ago = prepared.is_some_and(|at| clock::now().since(at) > LOOK_AGAIN);
+        let long_ago = prepared.is_some_and(|at| clock::now().since(at) > MIN_RECHECK_INTERVAL);
         if long_ago || matches!(fault, HistoryFault::Unavailable(_)) {
             *prepared = None;
         }

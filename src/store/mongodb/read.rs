@@ -67,7 +67,7 @@ impl MongoHistory {
         let database = self.database().await?;
         let command = doc! {"explain": self.command(question), "verbosity": "executionStats"};
         let explaining = async { database.run_command(command).await.map_err(|error| self.fault(&error)) };
-        let answer = Bson::Document(self.in_time(self.patience.answer, explaining).await?);
+        let answer = Bson::Document(self.in_time(self.timeouts.answer, explaining).await?);
         let mut plan = Plan { index: None, examined: 0, sorted: false };
         walk(&answer, &mut plan);
         Ok(plan)
@@ -108,7 +108,7 @@ impl MongoHistory {
             }
         };
         command.insert("batchSize", PAGE);
-        command.insert("maxTimeMS", i64::try_from(millis(self.patience.answer)).unwrap_or(i64::MAX));
+        command.insert("maxTimeMS", i64::try_from(millis(self.timeouts.answer)).unwrap_or(i64::MAX));
         command
     }
 
@@ -131,7 +131,7 @@ impl MongoHistory {
                 }
             }
         };
-        self.in_time(self.patience.answer, asking).await
+        self.in_time(self.timeouts.answer, asking).await
     }
 
     pub(super) async fn read_samples(&self, query: &HistoryQuery) -> Result<HistoryPage, HistoryFault> {

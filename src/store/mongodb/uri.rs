@@ -15,12 +15,12 @@ const FORM: &str = "use mongodb://[user:password@]host[:port][,host…]/[databas
      with special characters of user and password percent-encoded";
 
 /// How long the driver looks for a server.
-const SELECTION: Duration = Duration::from_secs(5);
+const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The driver cancels operations on a server that has not answered its own check for this long, so it must not be shorter than the
 /// timeout of a write. Callers have their own timeouts.
-const CONNECTION: Duration = Duration::from_mins(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
 /// The most connections: one writes, one reads, and look-ups come in between.
-const CONNECTIONS: u32 = 4;
+const MAX_CONNECTIONS: u32 = 4;
 
 /// The options that the driver knows.
 const OPTIONS: [&str; 41] = [
@@ -128,9 +128,9 @@ fn parse(text: &str) -> Result<ConnectionString> {
 pub(super) async fn options(text: &str) -> Result<ClientOptions> {
     let mut options = ClientOptions::parse(parse(text)?).await?;
     options.app_name.get_or_insert_with(|| "clawster".to_owned());
-    options.server_selection_timeout.get_or_insert(SELECTION);
-    options.connect_timeout.get_or_insert(CONNECTION);
-    options.max_pool_size.get_or_insert(CONNECTIONS);
+    options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
+    options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+    options.max_pool_size.get_or_insert(MAX_CONNECTIONS);
     options.retry_writes = Some(false);
     // A killed server must not lose writes that it has confirmed.
     let concern = options.write_concern.get_or_insert_with(WriteConcern::default);
@@ -199,7 +199,7 @@ mod tests {
     async fn what_the_string_leaves_open_is_filled_in() {
         let plain = options("mongodb://h").await.expect("options");
         assert_eq!(plain.app_name.as_deref(), Some("clawster"));
-        assert_eq!((plain.retry_writes, plain.max_pool_size), (Some(false), Some(CONNECTIONS)));
+        assert_eq!((plain.retry_writes, plain.max_pool_size), (Some(false), Some(MAX_CONNECTIONS)));
         let concern = plain.write_concern.expect("a concern");
         assert_eq!((concern.w, concern.journal), (Some(Acknowledgment::Majority), Some(true)));
         let own =

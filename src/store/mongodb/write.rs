@@ -42,7 +42,7 @@ pub(super) struct Written {
     confirmed: BTreeMap<(NodeId, Incarnation), Confirmed>,
     doubt: Doubt,
     /// Whether the server has been answering for long enough that no write of an earlier process is still pending.
-    calm: bool,
+    stable: bool,
 }
 
 /// The confirmed samples of an incarnation.
@@ -100,9 +100,9 @@ impl MongoHistory {
         let database = self.prepared().await?;
         // One write at a time: a concurrent write could not be looked up.
         let mut written = self.written.lock().await;
-        if written.doubt == Doubt::Late || (batch.unsure && !written.calm) {
-            self.calm(database).await?;
-            written.calm = true;
+        if written.doubt == Doubt::Late || (batch.unsure && !written.stable) {
+            self.stable(database).await?;
+            written.stable = true;
             if written.doubt == Doubt::Late {
                 written.doubt = Doubt::Partly;
             }
@@ -128,7 +128,7 @@ impl MongoHistory {
     ) -> Result<(), HistoryFault> {
         let (open, new): (Vec<&Sample>, Vec<&Sample>) =
             samples.iter().copied().partition(|sample| unsure || written.may_hold(sample));
-        let there = self.in_time(self.patience.answer, self.look_up(database, &open)).await?;
+        let there = self.in_time(self.timeouts.answer, self.look_up(database, &open)).await?;
         let (found, missing): (Vec<&Sample>, Vec<&Sample>) =
             open.into_iter().partition(|sample| there.contains(&rows::beat_id(&self.cluster, sample)));
         found.iter().for_each(|sample| written.found(sample));
@@ -138,7 +138,7 @@ impl MongoHistory {
             let inserting = beats.insert_many(rows).ordered(false);
             // Set before the write, so that it stays if the caller stops waiting.
             let before = std::mem::replace(&mut written.doubt, Doubt::Late);
-            let outcome = self.in_time(self.patience.write, async { Ok(inserting.await) }).await?;
+            let outcome = self.in_time(self.timeouts.write, async { Ok(inserting.await) }).await?;
             if let Some(error) = outcome.err().filter(|error| !only_duplicates(error)) {
                 written.doubt = doubt(&error, before);
                 return Err(self.fault(&error));
@@ -185,12 +185,12 @@ impl MongoHistory {
     }
 
     /// Waits until the server has been answering for a while.
-    async fn calm(&self, database: &Database) -> Result<(), HistoryFault> {
+    async fn stable(&self, database: &Database) -> Result<(), HistoryFault> {
         let begun = clock::now();
         loop {
             let ping = async { database.run_command(doc! {"ping": 1}).await.map_err(|error| self.fault(&error)) };
-            self.in_time(self.patience.answer, ping).await?;
-            let rest = self.patience.calm.saturating_sub(clock::now().since(begun));
+            self.in_time(self.timeouts.answer, ping).await?;
+            let rest = self.timeouts.stable_for.saturating_sub(clock::now().since(begun));
             if rest.is_zero() {
                 return Ok(());
             }
@@ -213,7 +213,7 @@ impl MongoHistory {
             command.insert("writeConcern", concern);
         }
         let writing = async { database.run_command(command).await.map_err(|error| self.fault(&error)) };
-        let answer = self.in_time(self.patience.write, writing).await?;
+        let answer = self.in_time(self.timeouts.write, writing).await?;
         let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
         let concern = answer.get("writeConcernError").into_iter();
         let codes =
@@ -234,7 +234,7 @@ impl MongoHistory {
             }
             let collection = database.collection::<Document>(&self.names.events);
             let inserting = collection.insert_many(rows).ordered(false);
-            match self.in_time(self.patience.write, async { Ok(inserting.await) }).await? {
+            match self.in_time(self.timeouts.write, async { Ok(inserting.await) }).await? {
                 Err(error) if !only_duplicates(&error) => return Err(self.fault(&error)),
                 _ => {}
             }

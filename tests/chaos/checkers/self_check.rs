@@ -1,10 +1,9 @@
 //! The judges are judged first: histories that they must refuse, and good ones that they must not.
 
-use super::{events, leases, linear, messages, once, roles, tasks};
 use crate::checkers::Case;
 use crate::faults::{Fault, Kind, Who};
 use crate::history::{
-    Applied, Delivery, History, LeaseAnswer, LeaseAsk, LeaseOp, OnceOp, Received, Sent, TaskOp, TaskStep, Told,
+    Applied, Delivery, History, LeaseAnswer, LeaseAsk, LeaseOp, OnceOp, Sent, TaskOp, TaskStep, Told,
 };
 use crate::plan::{Plan, Wishes};
 use serde_json::json;

@@ -6,7 +6,6 @@ use crate::numbers::Numbers;
 use crate::slot::{Instance, Slot};
 use crate::world::World;
 use serde_json::{Value, json};
-use std::time::Duration;
 use testkit::stamp;
 
 /// The names that are fought for.

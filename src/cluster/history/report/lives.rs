@@ -178,13 +178,13 @@ fn last_end(
         (_, Some(row)) if !row.is_live() => (sign, Some(Gone::Unknown)),
         // The cluster does not know the node any more.
         (_, None) if evidence.members.is_some() => (sign, Some(Gone::Unknown)),
-        _ if window.to.since(sign) > patience(interval, seen.or(beat).is_some()) => (sign, Some(Gone::Silent)),
+        _ if window.to.since(sign) > silence_limit(interval, seen.or(beat).is_some()) => (sign, Some(Gone::Silent)),
         _ => (window.to, None),
     }
 }
 
 /// How long after its last sign a member is assumed to be alive.
-fn patience(interval: Option<Duration>, signs: bool) -> Duration {
+fn silence_limit(interval: Option<Duration>, signs: bool) -> Duration {
     // Without evidence of its last sign, silence proves nothing.
     interval.filter(|_| signs).map_or(Duration::MAX, |interval| interval.mul_f64(SILENT))
 }

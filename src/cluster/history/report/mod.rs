@@ -111,11 +111,11 @@ impl Report {
         let lives = lives::lives(window, evidence, &summaries, &events);
         let reigns = leading::reigns(window, evidence, &events, &lives);
         let failovers = leading::failovers(window, evidence, &events, &reigns);
-        let told = |(id, lives): (&NodeId, &Vec<lives::Instance>)| {
+        let report = |(id, lives): (&NodeId, &Vec<lives::Instance>)| {
             let own = summaries.get(id).map(Vec::as_slice).unwrap_or_default();
             node::report(window, id, lives, own, evidence, &events)
         };
-        let nodes = lives.iter().filter_map(told).collect();
+        let nodes = lives.iter().filter_map(report).collect();
         let reigns = reigns.into_iter().filter_map(|reign| reign.within(window)).collect();
         let beats_since = evidence.summaries.iter().map(|summary| summary.first_at).min();
         Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers }

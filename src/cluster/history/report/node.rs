@@ -75,13 +75,13 @@ fn take_version(versions: &mut Vec<String>, version: &str) {
 }
 
 fn name(id: &NodeId, row: Option<&Member>, events: &[ClusterEvent]) -> String {
-    let told = || {
+    let from_event = || {
         events.iter().rev().filter(|event| event.node_id == *id).find_map(|event| match &event.fact {
             ClusterFact::NodeJoined { name, .. } => Some(name.clone()),
             _ => None,
         })
     };
-    let name = row.map(|row| row.metadata.name.clone()).or_else(told).filter(|name| !name.is_empty());
+    let name = row.map(|row| row.metadata.name.clone()).or_else(from_event).filter(|name| !name.is_empty());
     name.unwrap_or_else(|| id.as_str().to_owned())
 }
 

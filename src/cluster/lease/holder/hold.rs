@@ -112,7 +112,7 @@ impl Holder {
                 }
                 self.tell_limits();
             }
-            Renewed::Stale => self.lose(now, Why::Lost),
+            Renewed::Stale => self.lease_lost(now, Why::Lost),
             Renewed::NoPresence => {
                 // This connection reaches another server than the calls do: try a new one.
                 holding.registered = None;
@@ -181,7 +181,7 @@ impl Holder {
             holding.giving_up = true;
             self.effects.push(Effect::Report(News::Stopping(Why::Drained)));
             if self.running {
-                self.effects.push(Effect::Stop(self.terms.patience));
+                self.effects.push(Effect::Stop(self.terms.stop_timeout));
             }
         }
     }
@@ -190,11 +190,11 @@ impl Holder {
         if let Phase::Holding(holding) = &self.phase
             && now >= holding.over_at(&self.terms)
         {
-            self.lose(now, Why::Silence);
+            self.lease_lost(now, Why::Silence);
         }
     }
 
-    pub(super) fn lose(&mut self, now: Moment, why: Why) {
+    pub(super) fn lease_lost(&mut self, now: Moment, why: Why) {
         let Phase::Holding(holding) = &self.phase else { return };
         let (token, ticket) = holding.grant();
         if self.running {

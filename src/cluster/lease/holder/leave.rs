@@ -13,9 +13,9 @@ use crate::cluster::time::Moment;
 use std::time::Duration;
 
 /// How long an ending process waits for Redis to confirm the release.
-const LAST_TRY: Duration = Duration::from_secs(3);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before a failed call is repeated.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Leaving {
     pub(super) fn then(&mut self, then: Then) {
@@ -23,7 +23,7 @@ impl Leaving {
     }
 
     pub(super) fn retry(&mut self, now: Moment) {
-        self.retry_at = now + RETRY;
+        self.retry_at = now + RETRY_DELAY;
     }
 
     pub(super) fn due(&self, running: bool, calling: bool) -> Option<Moment> {
@@ -61,7 +61,7 @@ impl Holder {
         if let (Some(code), Then::Wait) = (self.quit, &leaving.then) {
             leaving.then = Then::Exit(End::Code(code));
         }
-        let give_up_at = *leaving.give_up_at.get_or_insert(now + LAST_TRY);
+        let give_up_at = *leaving.give_up_at.get_or_insert(now + RELEASE_TIMEOUT);
         let timed_out = matches!(leaving.then, Then::Exit(_)) && now >= give_up_at;
         if leaving.settled || timed_out {
             match std::mem::replace(&mut leaving.then, Then::Wait) {

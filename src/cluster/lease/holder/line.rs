@@ -11,9 +11,9 @@ use crate::cluster::time::Moment;
 use std::time::Duration;
 
 /// The pause before opening a connection is tried again.
-const REOPEN: Duration = Duration::from_millis(200);
+const REOPEN_DELAY: Duration = Duration::from_millis(200);
 /// How often a waiter pings.
-const IDLE_PING: Duration = Duration::from_secs(5);
+const IDLE_PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The state of the presence connection.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Line {
                 Some(Effect::OpenPresence(nonce))
             }
             State::Up(nonce) => {
-                let every = if holds { grace / 3 } else { IDLE_PING.max(grace) };
+                let every = if holds { grace / 3 } else { IDLE_PING_INTERVAL.max(grace) };
                 self.ping_at = self.ping_at.min(now + every);
                 if self.pinging || self.ping_at > now {
                     return None;
@@ -80,7 +80,12 @@ impl Line {
 
     pub(super) fn up(&mut self, now: Moment, nonce: &Nonce) {
         if matches!(&self.state, State::Opening(opening) if opening == nonce) {
-            *self = Self { state: State::Up(nonce.clone()), reopen_at: now, ping_at: now + IDLE_PING, pinging: false };
+            *self = Self {
+                state: State::Up(nonce.clone()),
+                reopen_at: now,
+                ping_at: now + IDLE_PING_INTERVAL,
+                pinging: false,
+            };
         }
     }
 
@@ -88,7 +93,7 @@ impl Line {
     pub(super) fn down(&mut self, now: Moment, nonce: &Nonce) -> bool {
         let wait = match &self.state {
             State::Up(up) if up == nonce => Duration::ZERO,
-            State::Opening(opening) if opening == nonce => REOPEN,
+            State::Opening(opening) if opening == nonce => REOPEN_DELAY,
             _ => return false,
         };
         *self = Self { reopen_at: now + wait, ..Self::default() };
@@ -115,7 +120,7 @@ impl Line {
     /// Abandons the connection; a new one is opened after a moment.
     pub(super) fn give_up(&mut self, now: Moment) -> Option<Effect> {
         let open = !matches!(self.state, State::Closed);
-        *self = Self { reopen_at: now + REOPEN, ..Self::default() };
+        *self = Self { reopen_at: now + REOPEN_DELAY, ..Self::default() };
         open.then_some(Effect::ClosePresence)
     }
 }

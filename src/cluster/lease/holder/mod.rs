@@ -58,7 +58,7 @@ pub struct Terms {
     /// change later.
     pub grace: Duration,
     /// How long the command may take to end when it is asked to.
-    pub patience: Duration,
+    pub stop_timeout: Duration,
     /// Whether to wait for a lease that another process holds, and until when.
     pub wait: Wait,
     /// Whether to end instead of waiting again when the lease is lost.

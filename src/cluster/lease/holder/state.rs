@@ -53,7 +53,7 @@ pub(super) struct Waiting {
     /// When the first call without an answer was sent: it may have been granted.
     pub(super) unanswered: Option<Moment>,
     pub(super) observation: HolderObservation,
-    pub(super) told: Option<News>,
+    pub(super) reported: Option<News>,
     /// When a waiter that does not want to wait asked first.
     pub(super) began: Option<Moment>,
 }

@@ -21,11 +21,11 @@ use crate::cluster::time::{Moment, ServerTime, millis};
 use std::time::Duration;
 
 /// The longest sleep of a waiter; after it, the waiter checks whether it was forgotten.
-const SLOW_LOOK: Duration = Duration::from_secs(5);
+const MAX_SLEEP: Duration = Duration::from_secs(5);
 /// The pause before a failed call is repeated.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// How often a waiter of a draining node asks whether draining has ended.
-const DRAINING: Duration = Duration::from_secs(1);
+const DRAIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Waiting {
     pub(super) fn new(ticket: Nonce) -> Self {
@@ -37,7 +37,7 @@ impl Waiting {
             claim_after: Moment::default(),
             unanswered: None,
             observation: HolderObservation::default(),
-            told: None,
+            reported: None,
             began: None,
         }
     }
@@ -50,7 +50,7 @@ impl Waiting {
         if asked {
             self.unanswered = self.unanswered.or(Some(sent));
         }
-        self.ask_at = now + RETRY;
+        self.ask_at = now + RETRY_DELAY;
         self.watch_at = None;
     }
 }
@@ -97,7 +97,7 @@ impl Holder {
     /// The end of a wait without the lease.
     fn end_without_lease(&self) -> End {
         let Phase::Waiting(waiting) = &self.phase else { return End::Held(None) };
-        match &waiting.told {
+        match &waiting.reported {
             Some(News::Draining) => End::Draining,
             _ if self.away => End::Away("it did not answer in time".to_owned()),
             _ => End::Held(waiting.holder()),
@@ -117,7 +117,7 @@ impl Holder {
         waiting.began = waiting.began.or(Some(now));
         waiting.claim_after = now + self.terms.grace / 4;
         // The answer may set an earlier time; a claim is not repeated at once.
-        waiting.ask_at = now + SLOW_LOOK;
+        waiting.ask_at = now + MAX_SLEEP;
         let acquire = Acquire {
             name: self.terms.name.clone(),
             owner,
@@ -147,15 +147,15 @@ impl Holder {
     ) {
         let grace = self.terms.grace;
         let Phase::Waiting(waiting) = &mut self.phase else { return };
-        let soon = reply.again.unwrap_or(SLOW_LOOK).clamp(Duration::from_millis(10), SLOW_LOOK);
+        let soon = reply.again.unwrap_or(MAX_SLEEP).clamp(Duration::from_millis(10), MAX_SLEEP);
         match reply.outcome {
             Acquired::Granted { token, again, .. } => {
                 // A repeated grant may have been made by the first call whose answer was lost.
                 let confirmed = if again { waiting.unanswered.unwrap_or(sent).min(sent) } else { sent };
                 let standing = asked.owner.presence.filter(|nonce| !again && self.line.standing() == Some(nonce));
                 // The grace in the record, if it is there: an earlier call of this ticket may have stated another one.
-                let told = reply.record.as_ref().map_or(asked.grace, |record| record.grace.min(asked.grace));
-                let grace = if told.is_zero() { asked.grace } else { told };
+                let recorded = reply.record.as_ref().map_or(asked.grace, |record| record.grace.min(asked.grace));
+                let grace = if recorded.is_zero() { asked.grace } else { recorded };
                 let standing = standing.map(|nonce| (nonce, server));
                 self.granted(now, token, (grace, asked.ticket), confirmed, standing);
             }
@@ -166,7 +166,7 @@ impl Holder {
                 waiting.ask_at = now + soon;
                 waiting.watch_later(now, grace);
                 let news = News::Waiting { holder: waiting.holder(), before };
-                self.tell_waiting(news);
+                self.report_waiting(news);
             }
             Acquired::Refused(why) => {
                 waiting.unanswered = None;
@@ -187,10 +187,10 @@ impl Holder {
             Refusal::Held | Refusal::Overloaded if unwilling => self.finish(End::Held(holder)),
             Refusal::Draining if unwilling => self.finish(End::Draining),
             Refusal::Unsettled if unwilling && !patient => self.finish(End::Held(holder)),
-            Refusal::Held | Refusal::Overloaded => self.tell_waiting(News::Waiting { holder, before: 0 }),
+            Refusal::Held | Refusal::Overloaded => self.report_waiting(News::Waiting { holder, before: 0 }),
             Refusal::Draining => {
-                waiting.ask_at = now + DRAINING;
-                self.tell_waiting(News::Draining);
+                waiting.ask_at = now + DRAIN_POLL_INTERVAL;
+                self.report_waiting(News::Draining);
             }
             Refusal::Unsettled => waiting.ask_at = waiting.ask_at.min(now + grace / 4),
             Refusal::NoPresence => {
@@ -239,14 +239,14 @@ impl Holder {
         }
     }
 
-    fn tell_waiting(&mut self, news: News) {
+    fn report_waiting(&mut self, news: News) {
         if let Phase::Waiting(waiting) = &mut self.phase {
-            let same = match (&waiting.told, &news) {
+            let same = match (&waiting.reported, &news) {
                 (Some(News::Waiting { holder: old, .. }), News::Waiting { holder: new, .. }) => old == new,
-                (told, news) => told.as_ref() == Some(news),
+                (reported, news) => reported.as_ref() == Some(news),
             };
             if !same {
-                waiting.told = Some(news.clone());
+                waiting.reported = Some(news.clone());
                 self.effects.push(Effect::Report(news));
             }
         }

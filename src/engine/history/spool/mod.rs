@@ -91,8 +91,8 @@ type Adopted = (u64, SpoolFile, Vec<Entry>);
 fn end(file: SpoolFile) {
     match file.end() {
         Ok(None) => {}
-        Ok(Some(aside)) => {
-            tracing::error!(aside = %aside.display(), "renamed a history spool file that is damaged or was written by a newer version")
+        Ok(Some(renamed)) => {
+            tracing::error!(file = %renamed.display(), "renamed a history spool file that is damaged or was written by a newer version")
         }
         Err(error) => tracing::warn!(%error, "cannot remove a history spool file that is no longer needed"),
     }

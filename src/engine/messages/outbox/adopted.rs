@@ -225,12 +225,12 @@ impl NodeStore {
                 dir.note_move(&old_id, new_id)?;
             }
             if meets {
-                let aside = private_file::set_aside(&target, "adopted")?;
-                tracing::info!(file = %aside.display(), "renaming this node: imported the store of its new node id");
+                let renamed = private_file::set_aside(&target, "adopted")?;
+                tracing::info!(file = %renamed.display(), "renaming this node: imported the store of its new node id");
                 self.shared.disk.move_to(&target)?;
                 // The renamed store now has all of its content.
-                if let Err(error) = std::fs::remove_file(&aside) {
-                    tracing::warn!(file = %aside.display(), %error, "cannot remove a store that was imported");
+                if let Err(error) = std::fs::remove_file(&renamed) {
+                    tracing::warn!(file = %renamed.display(), %error, "cannot remove a store that was imported");
                 }
             } else {
                 self.shared.disk.move_to(&target)?;

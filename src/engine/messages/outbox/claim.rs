@@ -22,7 +22,7 @@ impl StateDir {
     /// [`StateError::InUse`] when another live process holds the id; else the error of the disk.
     pub fn lock_node(&self, id: &NodeId) -> Result<NodeStore, StateError> {
         let lock = self.take_lock(id)?;
-        self.bring_back(id)?;
+        self.move_store_back(id)?;
         let store = NodeStore::open(&self.database_path(id), lock, self.outbox_bytes)?;
         store.take_back()?;
         Ok(store)

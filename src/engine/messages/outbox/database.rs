@@ -106,16 +106,16 @@ impl Disk {
         };
         match problem {
             Problem::Damaged(detail) => {
-                let aside = private_file::set_aside(&slot.path, "corrupt")?;
+                let new_file = private_file::set_aside(&slot.path, "corrupt")?;
                 tracing::error!(
-                    file = %slot.path.display(), aside = %aside.display(), %detail,
+                    file = %slot.path.display(), new_file = %new_file.display(), %detail,
                     "the store of this node is damaged and was set aside; the unsent messages in it will not be sent"
                 );
             }
             Problem::Newer(format) => {
-                let aside = private_file::set_aside(&slot.path, NEWER)?;
+                let new_file = private_file::set_aside(&slot.path, NEWER)?;
                 tracing::error!(
-                    file = %slot.path.display(), aside = %aside.display(), format,
+                    file = %slot.path.display(), new_file = %new_file.display(), format,
                     "a newer version wrote the store of this node; it was set aside, and its unsent messages are sent when that version runs here again"
                 );
             }

@@ -23,7 +23,7 @@ use std::time::Duration;
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
 
 /// The pause before writing a removed file to its path is tried again.
-const BRING_BACK_AGAIN: Duration = Duration::from_secs(1);
+const RESTORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The maximum number of removals that are not durable. They are kept in memory until then, and the pages that they freed
 /// are not reused before, so a small number keeps the file small.
@@ -41,12 +41,13 @@ struct Writer<'s> {
     /// Whether the file was reopened and is behind memory.
     behind: bool,
     /// When writing a removed file to its path failed.
-    astray_since: Option<Moment>,
+    restore_failed_at: Option<Moment>,
 }
 
 /// Serves requests until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    let mut writer = Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, astray_since: None };
+    let mut writer =
+        Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, restore_failed_at: None };
     loop {
         let first = match writer.dirty_since {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -148,9 +149,9 @@ impl Writer<'_> {
     }
 
     /// Writes a removed file to its path again. While that fails, the open file is still used: it has the unsent messages.
-    fn bring_back(&mut self) {
+    fn restore_file(&mut self) {
         if !self.shared.disk.is_removed()
-            || self.astray_since.is_some_and(|since| clock::now().since(since) < BRING_BACK_AGAIN)
+            || self.restore_failed_at.is_some_and(|since| clock::now().since(since) < RESTORE_RETRY_DELAY)
         {
             return;
         }
@@ -159,18 +160,18 @@ impl Writer<'_> {
         let path = self.shared.disk.path();
         match self.shared.put_back() {
             Ok(()) => {
-                self.astray_since = None;
+                self.restore_failed_at = None;
                 tracing::warn!(file = %path.display(), "the store of this node was removed; writing it again with its full content");
             }
             Err(error) => {
-                self.astray_since = Some(clock::now());
+                self.restore_failed_at = Some(clock::now());
                 tracing::error!(file = %path.display(), %error, "the store of this node was removed and cannot be written again; new messages are refused");
             }
         }
     }
 
     fn heal(&mut self) -> Result<(), StateError> {
-        self.bring_back();
+        self.restore_file();
         if self.shared.disk.is_open() && !self.shared.suspect.load(Ordering::Acquire) {
             return Ok(());
         }

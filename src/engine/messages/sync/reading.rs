@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a call waits for the reader to catch up with the stream.
-const CATCH_UP: Duration = Duration::from_secs(2);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The result of reading entries.
 pub(crate) struct Taken {
@@ -60,7 +60,7 @@ impl Sync {
             for (place, entry) in page.entries {
                 match entry {
                     Some(entry) => fresh.extend(inbox.take(&entry)),
-                    None if place.sub == 0 => inbox.lose(MessageSeq(place.seq)),
+                    None if place.sub == 0 => inbox.mark_lost(MessageSeq(place.seq)),
                     None => {}
                 }
             }
@@ -103,7 +103,7 @@ impl Sync {
             }
         };
         let before = self.wants();
-        if tokio::time::timeout(CATCH_UP, reading).await.is_err() && self.wants() == before {
+        if tokio::time::timeout(CATCH_UP_TIMEOUT, reading).await.is_err() && self.wants() == before {
             // Lost with the stream: the next message shows that as a gap. Nobody waits for it again.
             self.never_came.fetch_max(head, Ordering::Relaxed);
         }

@@ -103,7 +103,7 @@ fn names_cannot_break_the_columns() {
     for width in 40..120 {
         let shown = screen(&mut model, width, 24);
         let all = shown.join("\n");
-        assert!(!all.chars().any(|c| c != '\n' && crate::logging::is_unsafe(c)), "{all:?}");
+        assert!(!all.chars().any(|c| c != '\n' && crate::config::is_unsafe(c)), "{all:?}");
         assert!(shown.iter().all(|line| Span::raw(line.as_str()).width() <= usize::from(width)), "{all}");
         let status = |line: &String| line.find("online");
         assert_eq!(shown.iter().filter_map(status).collect::<Vec<_>>().len(), 2, "{all}");

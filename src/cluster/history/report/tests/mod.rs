@@ -1,10 +1,10 @@
 //! Reports of small stories, told in seconds.
 //!
-//! `properties.rs` what holds for every story · `odd.rs` stories with holes, jumping clocks and no evidence.
+//! `properties.rs` what holds for every story · `irregular.rs` stories with holes, jumping clocks and no evidence.
 //!
 //! Not here: how a report is shown.
 
-mod odd;
+mod irregular;
 mod properties;
 
 use super::*;

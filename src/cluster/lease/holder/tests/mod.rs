@@ -40,7 +40,7 @@ impl Play {
             node_id: node("a"),
             ttl: TTL,
             grace: GRACE,
-            patience: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(10),
             wait: Wait::Forever,
             exit_when_lost: false,
             random: text("r"),

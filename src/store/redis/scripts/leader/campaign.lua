@@ -10,10 +10,10 @@
 --          fenced        as presence, before the grace is over: it costs the leadership, not the membership
 --          absent        no record, and the leader channel was seen without subscribers for the grace
 --          absent_lease  no record for one lease on the caller's clock
---   Grace, lease and mode are what the record's holder promised (shared/leases.lua). Where the record is lost, or may be older than
---   the newest, they are the longest that the record, the data set and the caller know.
+--   Grace, lease and mode are what the record's holder promised (shared/leases.lua). If the record is lost or may be outdated,
+--   they are the longest that the record, the data set and the caller know.
 -- Returns: [status, now, granted (1|0), term, why refused, leader, token]
--- Atomic, because what allows the grant must still be true when the term is granted. `token` is the term counter.
+-- Atomic, because the conditions of the grant must still hold when the term is granted. `token` is the term counter.
 local id, incarnation, rule, seen_term, seen_nonce = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local nonce, presence, seen = ARGV[6], ARGV[7], tonumber(ARGV[10])
 local grace, lease, mode, at = string.match(ARGV[8], '^(%d+) (%d+) (%a+) (%d+)$')
@@ -83,7 +83,7 @@ elseif rule == 'expired' then
     why = 'seen too briefly'
   end
 elseif rule == 'restarted' then
-  -- All connections broke with that process, so whoever led stopped within the grace, or confirmed the record here.
+  -- All connections broke with that process, so any leader stopped within the grace, or confirmed the record here.
   reason = leader.holder == '' and leader.lost or 'expired'
   if leader.nonce ~= seen_nonce then
     why = 'renewed'
@@ -92,10 +92,10 @@ elseif rule == 'restarted' then
   elseif is_promoted() then
     why = 'a promoted replica knows nothing of subscribers'
   elseif subscribers(PREFIX .. 'leader') > 0 then
-    -- The copy may have been put under a process that ran before, where no connection broke.
+    -- An older copy may have been loaded into a running process, where no connection broke.
     why = 'a leader may live'
   elseif leader.holder ~= '' and leader.presence == '' then
-    -- Without a registration on that process the holder may lead by a connection to an even older one.
+    -- Without a registration on that process, the holder may lead by its connection to an even older one.
     why = 'never registered'
   elseif not covers(seen, longest_grace) then
     why = 'seen too briefly'
@@ -128,8 +128,8 @@ if leader and leader.handing_to == id and rule ~= 'presence' and rule ~= 'fenced
 end
 local stalled = meta.stalled_at > 0 and now - meta.stalled_at < meta.ttl
 if rule == 'presence' and not stalled then
-  -- The connection that proved the leader's life proved the member's life too, unless the server stood still: then only
-  -- deadlines count.
+  -- The connection that proved that the leader was alive proved the same for the member, except after a stall of the server: then
+  -- only deadlines count.
   local dead = read_row(leader.holder)
   local registered = call('HGET', PRESENCE, leader.holder)
   if leader.holder ~= id and dead and is_live(dead) and dead.i == leader.incarnation and registered == seen_nonce .. ' ' .. server then
@@ -142,7 +142,7 @@ if presence ~= '' and subscribers(presence_channel(presence)) > 0 then
 end
 settle()
 if meta.settings == 0 then
-  -- Whoever knew other settings had the time to bring them.
+  -- Any node that knew newer settings has had the time to send them.
   meta.settings = 1
   call('HSET', META, 'settings', 1)
 end

@@ -1,9 +1,9 @@
--- register: stores which connection proves that the caller lives.
+-- register: stores which connection proves that the caller is alive.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 presence nonce, 4 term held (0: none)
 -- Returns: [status, now, registered (1|0), registered as leader (1|0)]
 -- Atomic, because the connection must be subscribed on the server that stores it: the channel's name is a fresh random
--- nonce, so a subscriber of it here is the caller's connection to this very server, and to no demoted or stale one.
+-- nonce, so its subscriber is the caller's connection to this server, not to a demoted or outdated one.
 local id, incarnation, nonce, term = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 make_way()
 load_meta()

@@ -1,4 +1,4 @@
--- watch: looks whether the leader's process lives. Changes nothing.
+-- watch: checks whether the leader's process is alive. Changes nothing.
 --
 -- ARGV: none
 -- Returns: [now, epoch, leader, same server (1|0), subscribers of the leader channel]

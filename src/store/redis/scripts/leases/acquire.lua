@@ -9,9 +9,9 @@
 --   may pay or -1, record, grace of the cluster
 --   or 0]; outcome is 'granted' (number: the token), 'queued' (number: how many wait before), or why it was
 --   refused: 'held', 'draining', 'no presence', 'unsettled', 'overloaded', 'leadership', or identify()'s word.
--- Atomic, because what allows the grant must still be true when the token is granted. Waiters take turns by arrival: a free
--- lease goes to the first in the queue that lives, and is kept for it for its grace; whoever else asks meanwhile waits. What
--- makes a lease free that a presence holds or held is reasoned out in shared/leases.lua; all of it is checked here again.
+-- Atomic, because the conditions of the grant must still hold when the token is granted. Waiters queue by arrival: a vacant
+-- lease is reserved for the first live waiter for its grace; other callers wait meanwhile. shared/leases.lua explains when a
+-- lease that a presence holds or held may be granted again; all of that is checked here.
 local name, id, incarnation, presence, ticket, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local ttl, wait, grace = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
 local claim, seen_token, seen_text, claimed_for = ARGV[10], ARGV[11], ARGV[12], tonumber(ARGV[21])
@@ -26,7 +26,7 @@ local function answer(outcome, value, expires, told_again, again)
     whole(meta.grace) }
 end
 
--- A caller that cannot take the lease gives up its place, and what was kept for it.
+-- A caller that may not acquire the lease gives up its place in the queue and its reservation.
 local function refuse(why)
   if name ~= 'leader' then
     call('ZREM', queue_key(name), place)
@@ -39,12 +39,12 @@ end
 
 if request ~= '' then
   local token, expires = string.match(try('GET', request_key) or '', '^(%d+) (%d+)$')
-  -- What an earlier life was granted ended with it. Incarnations and tokens come from one counter, so an earlier life's token is lower.
+  -- A grant ended with its incarnation. Incarnations and tokens come from one counter, so an earlier incarnation's token is lower.
   if token and (presence ~= '' or tonumber(token) > tonumber(incarnation)) then
     if record and record.term == token and record.presence == '' and record.ticket ~= ticket then
       local _, asked = stated(record)
       if asked and asked < tonumber(ARGV[22]) then
-        -- A later attempt is told of it: the withdrawal of an earlier one does not take it back.
+        -- Bind it to this later attempt: then the withdrawal of an earlier attempt does not end it.
         state(record, record.grace, record.ttl, 'exclusive', tonumber(ARGV[22]))
         call('HMSET', lease_key(name), 'ticket', ticket, 'mode', record.mode)
       end
@@ -58,14 +58,14 @@ if name == 'leader' then
   end
   return refuse('leadership')
 end
--- Bound to another connection, it proves nothing of the caller's: the caller waits until its former one has been gone.
+-- A lease bound to another connection is not provably the caller's: the caller waits until its former connection has been gone.
 if record and record.holder == id and record.incarnation == incarnation and record.presence == presence and record.ticket == ticket
   and cluster_now() <= record.expires then
   return answer('granted', record.term, record.expires + meta.skew, 1, -1)
 end
 
 if call('EXISTS', withdrawn_key(ticket)) == 1 then
-  -- It arrives after its caller gave it up.
+  -- The caller gave this call up before it arrived.
   return refuse('held')
 end
 
@@ -84,7 +84,7 @@ if row and is_live(row) and is_draining(row) then
   return refuse('draining')
 end
 
--- Whether the record, or that there is none, is known to be the newest, or nobody goes on who was granted anything later.
+-- `missing` is 0 if the record (or its absence) is known to be current, or if no earlier holder can still be acting.
 local server = run_id()
 local seen = ARGV[13] == server and ARGV[14] == meta.epoch and tonumber(ARGV[15]) or 0
 local missing, strangers = 0, false
@@ -97,7 +97,7 @@ end
 
 if record and record.holder ~= '' then
   local over = cluster_now() > ends_at(record)
-  -- Its holder's promise, not the claimant's setting.
+  -- The holder's promise counts, not the claimant's setting.
   if claim == 'expired' and not covers(claimed_for, record.ttl) or claim == 'presence' and not covers(claimed_for, record.grace) then
     claim = ''
   end
@@ -134,7 +134,7 @@ if not held and not waits_for_server and (not first or first_text == place) then
   state(record, grace, ttl, 'exclusive', tonumber(ARGV[22]))
   grant_lease(record)
   if request ~= '' then
-    -- One that is the ticket is nobody's but this attempt's, and is not asked for again once the attempt is over.
+    -- A request id that equals the ticket belongs to this attempt alone, and is not repeated after the attempt ends.
     local kept = request == ticket and math.min(ttl, 60000) or math.min(math.max(ttl, 3600000), 86400000)
     call('SET', request_key, token .. ' ' .. int(record.expires + meta.skew), 'PX', int(kept))
   end
@@ -145,18 +145,18 @@ if not held and not waits_for_server and (not first or first_text == place) then
   return answer('granted', token, record.expires + meta.skew, 0, -1)
 end
 
--- Why not yet: the lease is held, another process's holder may go on, or it is kept for another waiter.
+-- Not granted yet: the lease is held, an earlier holder may still be acting, or the lease is reserved for another waiter.
 local again
 if held then
   again = ends_at(record) + 1 - cluster_now()
   if record.presence ~= '' then
-    -- The first waiter watches the holder; should it die itself, the next one finds out that it is the first now.
+    -- The first waiter watches the holder; if that waiter dies, the next one must find out that it is the first now.
     again = (record.run_id ~= server or missing > 0) and missing or math.min(again, math.max(1000, 10 * grace))
   end
 elseif waits_for_server then
   again = missing
   if record and record.handing_to == ticket then
-    -- It is the server that lets it wait; its turn stays.
+    -- It waits for the server process to settle, so it keeps its turn.
     record.handing_to = ''
     call('HSET', lease_key(name), 'handing_to', '')
     call('ZREM', LEASES, name)
@@ -174,7 +174,7 @@ else
   again = record.vacated + record.grace - cluster_now()
 end
 if strangers then
-  -- They may be known any moment.
+  -- A stranger may become known at any moment.
   again = math.min(again, math.ceil(grace / 4))
 end
 again = math.max(1, again)

@@ -1,8 +1,8 @@
--- check: whether a token is a lease's, and the lease not over. Changes nothing.
+-- check: whether a token holds its lease. Changes nothing.
 --
 -- ARGV: 1 name, 2 token
 -- Returns: [now, valid (1|0)]
--- Atomic, because record and time must be of one moment. Time stands still as the stall guard would make it.
+-- Atomic, because record and time must be of one moment. During a stall, time stands still as with the stall guard.
 local name, token = ARGV[1], ARGV[2]
 load_meta()
 local record = read_record(name)

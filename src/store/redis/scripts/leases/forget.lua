@@ -1,8 +1,8 @@
--- forget: a waiter gives up.
+-- forget: removes a waiter from the queue.
 --
 -- ARGV: 1 name, 2 ticket
 -- Returns: [now, waited (1|0)]
--- Atomic, because what was kept for it, or its watch over a holder's presence, must go to the next one at once.
+-- Atomic, because its reservation, or its watch over the holder's presence, must pass to the next waiter at once.
 local name, ticket = ARGV[1], ARGV[2]
 make_way()
 load_meta()

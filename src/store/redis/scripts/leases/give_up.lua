@@ -1,6 +1,6 @@
--- Shared by leases/forget.lua and leases/withdraw.lua; it stands in front of each of them.
+-- Shared by leases/forget.lua and leases/withdraw.lua, before each of them.
 
--- A waiter gives up: what was kept for it, or its watch over a holder's presence, goes to the next one. Whether it waited.
+-- Removes a waiter; its reservation, or its watch over the holder's presence, passes to the next one. Returns whether it waited.
 local function give_up(name, ticket)
   local waited, first = false, false
   for at, text in ipairs(name ~= 'leader' and call('ZRANGE', queue_key(name), 0, -1) or {}) do

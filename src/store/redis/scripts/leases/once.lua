@@ -1,21 +1,21 @@
--- once: grants each key to one caller until its time has passed, or frees what one request was granted.
+-- once: grants each key to one caller until its TTL has passed, or frees the keys that one request was granted.
 --
 -- KEYS behind the fixed ones: once:<key> for each key
 -- ARGV: 1 node id, 2 request id or '', 3 ttl (ms), 4 give back: 1|0, 5 process of the caller or '', 6 number of this call among those of
 --   that process, 7 supersedes earlier calls with this request id: 1|0, 8 what this server's clock should show by the caller's own or '',
 --   9 jumps forward of it that the caller saw: "<first time after it>:<ms> ..."
 -- Returns: [now, [for each key: '' (granted now, or given back now), or "<granted before (1|0)> <node id> <at, server time>"]]
--- Atomic, because a key must be read in the moment in which it was found taken. A request that comes again, by the same
--- node with the same request id, is granted again. Giving back frees a key only if this very request was granted it; a free
--- key is answered as another's.
--- Giving back with a process withdraws a call that its caller gave up without an answer. It may arrive before the withdrawal or
--- behind it, so the mark says up to which number calls of this request are void: they are granted no free key, and their withdrawals
--- free none. A call that supersedes earlier ones marks all before itself, so that what it is granted stays.
+-- Atomic, because a key must be read at the moment at which it was found taken. A repeated request, from the same node with the
+-- same request id, is granted again. Giving back frees a key only if this same request was granted it; a free key is reported as
+-- taken.
+-- Giving back with a process withdraws a call that its caller gave up without an answer. That call may arrive before or after the
+-- withdrawal, so the mark says up to which number the calls of this request are void: they are granted no free key, and their
+-- withdrawals free none. A call that supersedes earlier ones marks all before itself, so that its own grant stays.
 --
--- A key holds for its time as it really passes. The server's clock may jump forward, and what it knows of time is that clock alone: so
--- a key is kept for up to two hours longer than its time, with its time in it, and callers with a clock of their own tell of jumps, which
--- `meta.jumps` remembers for all. Without such a caller (a cluster that was off, a command without a node) this clock counts. Keys
--- of the version before hold no time: they are over when they are gone.
+-- A key is taken for its TTL in real time. The server knows only its own clock, which may jump forward. So a key is stored for up to
+-- two hours longer than its TTL, together with the TTL, and callers with a clock of their own report jumps, which `meta.jumps`
+-- keeps for all. Without such a caller (a cluster that was off, a command without a node) the server's clock counts. Keys of the
+-- previous release hold no TTL: they end when they expire.
 local id, request, ttl, back = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local process, this, supersedes = ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1'
 local value = id .. ' ' .. int(now) .. ' ' .. request .. '\30' .. ttl
@@ -25,7 +25,7 @@ local JUMP, AGAIN = 15000, 60000
 local jumps, more = {}, false
 local function is_known(at, by)
   for _, known in ipairs(jumps) do
-    -- Several callers saw the same one.
+    -- Several callers report the same jump.
     if math.abs(known[1] - at) <= AGAIN and math.abs(known[2] - by) <= JUMP then
       return true
     end
@@ -46,13 +46,13 @@ if more then
   end
   call('HSET', META, 'jumps', table.concat(texts, ' '))
 end
--- One that nobody noted yet. Or this call comes late, and nobody waits for its answer.
+-- A jump that is not recorded yet. (Or this call is late; then no caller waits for its answer.)
 local fresh = now - (tonumber(ARGV[8]) or now)
 if fresh > JUMP and not is_known(now, fresh) then
   jumps[#jumps + 1] = { now, fresh }
 end
 
--- Whether a key's time is over that was granted at `since`, by the clock of then.
+-- Whether the TTL of a key has passed that was granted at `since`, by the clock of that time.
 local function is_over(since, lasts)
   if not lasts then
     return false
@@ -98,7 +98,7 @@ for at = FIXED_KEYS + 1, #KEYS do
     elseif back or void then
       answer = '0 ' .. id .. ' ' .. int(now)
     else
-      -- Its time is over, or somebody else put something there.
+      -- Its TTL has passed, or its value is malformed.
       call('SET', key, value, 'PX', kept)
     end
   end

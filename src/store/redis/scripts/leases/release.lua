@@ -1,9 +1,9 @@
--- release: gives a lease up.
+-- release: ends a lease.
 --
 -- ARGV: 1 name, 2 token, 3 the caller's node id, 4 its incarnation, 5 its presence or '', 6 ticket that it was granted by or ''
 -- Returns: [now, released (1|0)]
--- Atomic, because only the holder of exactly this token may vacate it, and because the first waiter is called in the same
--- moment. A second release by the same caller is answered alike as long as nobody was granted the lease since.
+-- Atomic, because only the holder of exactly this token may end it, and because the first waiter is notified at the same
+-- moment. A second release by the same caller gets the same answer until the lease is granted again.
 local name, token = ARGV[1], ARGV[2]
 make_way()
 load_meta()

@@ -1,12 +1,12 @@
--- renew: moves a lease's end, and binds it to the holder's present connection.
+-- renew: extends a lease, and binds it to the holder's present connection.
 --
 -- ARGV: 1 name, 2 token, 3 ttl (ms) or '' (as before), 4 nonce of this renewal, 5 the caller's node id, 6 its incarnation, 7 its
 --   presence or '', 8 holds the lease at this instant by its own clock (1|0), 9 grace that it follows from this renewal on (ms),
 --   10 ticket that it was granted by or '', 11 when it asks, by its own clock (ms)
 -- Returns: [now, outcome ('renewed' | 'stale' | 'no presence'), expires at (server time), grace of the cluster or 0]
--- Atomic, because the lease must still be the caller's under this token when its end moves. A lease that a presence holds goes on only while that
--- connection is subscribed here, and is confirmed on another server process, or written again where the data were lost, only
--- by a holder that holds it at this instant: nobody else can have been granted it then (shared/leases.lua).
+-- Atomic, because the token must still hold the lease when it is extended. A lease that a presence holds is extended only while that
+-- connection is subscribed here. It is confirmed on another server process, or rewritten after a loss of data, only by a holder
+-- that holds it at this instant by its own clock: then it cannot have been granted to another caller (shared/leases.lua).
 local name, token, nonce, id, incarnation, presence = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local ticket, holds = ARGV[10] or '', ARGV[8] == '1' and presence ~= ''
 make_way()

@@ -1,4 +1,4 @@
--- watch_lease: looks at a lease. Changes nothing.
+-- watch_lease: reads a lease. Changes nothing.
 --
 -- ARGV: 1 name
 -- Returns: [now, epoch, record]

@@ -1,9 +1,9 @@
--- withdraw: takes back an acquisition that its caller gave up without an answer.
+-- withdraw: undoes an acquisition that its caller gave up without an answer.
 --
 -- ARGV: 1 name, 2 ticket, 3 request id or '', 4 node id, 5 incarnation, 6 presence or ''
 -- Returns: [now, granted (1|0)]
--- Atomic, because the acquisition may arrive before this call or behind it: what it was granted ends, and the mark refuses it from now
--- on. A grant that another attempt of the same request was told of meanwhile carries that attempt's ticket, and stays.
+-- Atomic, because the acquisition may arrive before or after this call: its grant ends, and the mark refuses it from now on. If
+-- another attempt of the same request received the grant meanwhile, the grant has that attempt's ticket and stays.
 local name, ticket, request, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 make_way()
 load_meta()

@@ -1,10 +1,10 @@
--- drain: a member takes no new work any more, or takes it again.
+-- drain: starts or stops draining of a member: a draining member takes no new work.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 enabled (1|0), 4 which of the node's statements about itself this is
 -- Returns: [status, now, resigned (1|0), running tasks, leases held under this node id]
--- A full Redis takes the end of it, too, and refuses its beginning, of which nothing happens then.
--- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. What its processes
--- hold by a presence of their own is called for; other leases stay until they are released or over.
+-- A full Redis allows the end of draining, and refuses its beginning without any effect.
+-- Atomic, because nothing may be granted to the node between its new status and the count of what it holds. Processes that hold a
+-- lease by their own presence are asked to release it; other leases stay until they are released or expire.
 local id, incarnation, enabled = ARGV[1], ARGV[2], ARGV[3] == '1'
 if not enabled then
   make_way()

@@ -30,7 +30,7 @@ guard_stall()
 
 local row = read_row(id)
 local mine = row and (row.p == process or (former ~= '' and row.p == former) or row.i == own)
--- The row of an earlier life than the caller's: a stale copy of the data. That life was over before this one began.
+-- The row of an earlier incarnation than the caller's, from a stale copy of the data. It had ended before the caller's began.
 local outlived = row and not mine and own ~= '0' and number(row.i, 0) < number(own, 0)
 local server = run_id()
 
@@ -40,14 +40,14 @@ if outlived then
     row = read_row(id)
   end
 elseif row and not mine and own ~= '0' then
-  -- A life that was replaced does not fight back.
+  -- A replaced incarnation does not take the id back.
   return { 'replaced', int(now) }
 elseif row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
   local same = held_server == server
-  -- The cluster's grace, and what it promised if it leads: not what the caller's file says.
+  -- The cluster's grace, and the promise of the holder if it leads; not the grace in the caller's file.
   local leader = read_leader()
   local grace = math.max(meta.grace, leader and leader.holder == id and leader.grace or 0)
   local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV[8]), grace)
@@ -64,7 +64,7 @@ elseif row and not mine and is_live(row) then
   row = read_row(id)
 end
 
--- Whose store the id's cursor is, while a process with another store has the id: it keeps the cursor for the rightful one.
+-- The producer that owns the id's cursor while a process with another store uses the id: the cursor is kept for that owner.
 local lent = row and row.o
 if row and not mine and row.r ~= '' and row.r ~= producer then
   lent = lent or row.r
@@ -76,8 +76,8 @@ end
 local known = row ~= nil or call('HEXISTS', CURSORS, id) == 1
 local aliases = row and row.a or ''
 
--- A position that a node kept itself. One of an earlier data set counts, so that what was lost shows as a gap and what a stale
--- copy still holds does not come twice, but skips nothing of this data set.
+-- A cursor that a node kept itself. One of an earlier data set counts, so that lost messages appear as a gap and messages that a
+-- stale copy still holds are not delivered twice; but it skips no message of this data set.
 local function witness(seq, epoch)
   if seq == '' or epoch == '' then
     return -1
@@ -85,8 +85,8 @@ local function witness(seq, epoch)
   return epoch == meta.epoch and tonumber(seq) or math.min(tonumber(seq), meta.message_start)
 end
 
--- Where receiving stands under this id, and under the one that the process had before: the acknowledged position, or the one
--- that was kept on disk where that is higher or the only one.
+-- The cursor under this id, and under the one that the process had before: the acknowledged position, or the one that was kept on
+-- disk if that is higher or the only one.
 local elsewhere = ARGV[27] == '1'
 local stood = math.max(number(call('HGET', CURSORS, id), -1), witness(ARGV[25], ARGV[26]))
 local behind = witness(own_cursor, cursor_epoch)
@@ -94,7 +94,7 @@ if not elsewhere then
   stood, behind = math.max(stood, behind), -1
 end
 
--- Adds aliases to those that the row has: no id twice, its own not at all, and not without an end.
+-- Merges aliases: no id twice, never the node's own, and at most 1,000 bytes.
 local function merge_aliases(first, more)
   local taken, all = { [id] = true }, ''
   for alias in string.gmatch(first .. ' ' .. more, '%S+') do
@@ -106,7 +106,7 @@ local function merge_aliases(first, more)
   return all
 end
 
--- An id that this process had before: it leaves, and what it was known for goes along; a cursor that it only borrowed stays.
+-- Leaves an id that this process had before. Its aliases and its cursor move to the new id; a borrowed cursor stays.
 local function leave_behind(from, old)
   local leader = read_leader()
   if leader and leader.holder == from and leader.incarnation == old.i then
@@ -127,18 +127,18 @@ local renamed = false
 if rename_from ~= '' and rename_from ~= id then
   local old = read_row(rename_from)
   if not old then
-    -- Lost with the data: the process says which id it had.
+    -- The old row is lost with the data: trust the process about its former id.
     renamed = true
     aliases = merge_aliases(rename_from, mine and aliases or '')
   elseif old.p == process then
     renamed = true
     behind = math.max(behind, number(call('HGET', CURSORS, rename_from), -1))
-    -- When this rename comes a second time, the earlier aliases stand in the new row already.
+    -- If this rename is repeated, the new row has the earlier aliases already.
     aliases = merge_aliases(rename_from, old.a .. ' ' .. (mine and aliases or ''))
     leave_behind(rename_from, old)
   end
 end
--- A stale copy may not know of a rename: messages to the old id go on following, and that id is nobody's any more.
+-- A stale copy may not know of a rename: keep the aliases, so that messages to the old id arrive, and free that id.
 if remembered ~= '' then
   aliases = merge_aliases(aliases, remembered)
   for alias in string.gmatch(remembered, '%S+') do
@@ -149,8 +149,8 @@ if remembered ~= '' then
   end
 end
 
--- Receiving goes on where it stands under this id; for one that nobody knows, where it stood under the id before, or at the
--- newest message. A rename to a known id reads on from the earlier of both: the node tells what it has had from what it has not.
+-- Receiving continues at the cursor of this id; if the id is unknown, at that of the previous id, or at the newest message. A rename
+-- to a known id continues from the lower of both: the node itself skips what it has received already.
 local cursor = stood >= 0 and stood or behind >= 0 and behind or meta.message_seq
 if renamed and behind >= 0 then
   cursor = math.min(cursor, behind)
@@ -164,7 +164,7 @@ if own == '0' then
 end
 local status = (not fresh) and row.s or 'online'
 if not fresh and number(row.v, 0) > number(revision, 0) then
-  -- Calls may overtake each other: what was said later stays.
+  -- Calls may overtake each other: the later statement stays.
   revision = row.v
 elseif draining ~= '' then
   status = draining == '1' and 'draining' or 'online'
@@ -172,7 +172,7 @@ end
 local joined = (not fresh) and row.j or int(now)
 local after = { i = incarnation, p = process, s = status, k = kind, j = joined, c = candidate, r = producer, a = aliases, m = metadata,
   v = revision }
--- What a newer version says of this life stays.
+-- Keep fields that a newer release wrote for this incarnation.
 for field, value in pairs((not fresh) and row or {}) do
   after[field] = after[field] or value
 end

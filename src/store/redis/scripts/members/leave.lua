@@ -2,7 +2,7 @@
 --
 -- ARGV: 1 node id, 2 incarnation, 3 acknowledged message seq or ''
 -- Returns: [status, now, resigned (1|0)]
--- Atomic, because a leader that is gone must not leave a record behind that nobody may take at once.
+-- Atomic, because a leader that leaves must not leave a record behind that candidates have to wait for.
 local id, incarnation = ARGV[1], ARGV[2]
 make_way()
 load_meta()

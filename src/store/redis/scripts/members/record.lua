@@ -1,7 +1,7 @@
--- record: heartbeats that no tick brings, those of a process that beats once and ends.
+-- record: stores heartbeats that no tick carries: those of a process that sends one and ends.
 --
 -- ARGV: as keep_samples takes them from 1 on (see shared/samples.lua): 1 window (ms), 2 most entries, then node id, entry id and text
 --   of each sample
 -- Returns: [the first error, or '']
--- Atomic, because a sample and the end of its stream's life belong together.
+-- Atomic, because a sample and the expiry of its stream must be written together.
 return { keep_samples(1) or '' }

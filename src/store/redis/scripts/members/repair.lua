@@ -1,13 +1,13 @@
--- Put before members/tick.lua: notices that a key was lost (deleted, or evicted), and writes again what others tell of it.
+-- Precedes members/tick.lua: detects that a key was lost (deleted or evicted), and restores it from other keys.
 --
--- What is noticed costs a few commands a tick, and what is done about it is bounded; a later tick goes on. The table of all keys, and of
--- what the loss of each means, is in docs/data.md.
---   * Each row has its version in `changes`, and its place in `beats` (it lives) or in `away`. Where the numbers differ, rows are
---     looked through, a page a tick. What is over after that has no row, and is not looked at again (`mended`).
---   * A member has its own place in `acks`, `cursors` and `presence`, its leases in `leases`, and its running tasks in `running`.
---   * `lanes` holds as many lanes as `meta.open_lanes` says. Lanes that it lacks are found by their numbers, the newest first.
+-- Detection costs a few commands per tick. Repair is bounded; the next tick continues it. docs/data.md lists all keys and what the loss
+-- of each means.
+--   * Each row has its version in `changes`, and an entry in `beats` (live) or in `away`. If the numbers differ, the rows are
+--     searched, one page per tick. Entries that remain after that have no row, and are not searched again (`mended`).
+--   * A tick checks the caller's own entries in `acks`, `cursors` and `presence`, its leases in `leases`, its running tasks in `running`.
+--   * `lanes` holds as many lanes as `meta.open_lanes` says. Missing lanes are found by their numbers, the newest first.
 
--- How many rows one tick looks through.
+-- The number of rows that one tick searches.
 local ROWS_PAGE = 100
 
 local function mend_members()
@@ -25,7 +25,7 @@ local function mend_members()
     return
   end
   if at == '0' and changed > rows then
-    -- Rows were lost: whoever saw them is to forget them.
+    -- Rows were lost: nodes that have them in their view must drop them.
     call('DEL', CHANGES)
     meta.version = call('HINCRBY', META, 'version', 1)
     meta.floor = meta.version
@@ -54,7 +54,7 @@ local function mend_members()
   call('HMSET', META, 'mend_at', '0', 'mended', call('HLEN', MEMBERS) .. ' ' .. call('ZCARD', CHANGES) .. ' ' .. placed)
 end
 
--- Where members stopped reading stands twice, for those whose backlog is kept.
+-- Members whose backlog is kept have their position in both `cursors` and `acks`: each restores the other.
 local function mend_cursors(id)
   local cursor, ack = call('HGET', CURSORS, id), call('ZSCORE', ACKS, id)
   if cursor and not ack then
@@ -77,8 +77,8 @@ local function mend_cursors(id)
   end
 end
 
--- The registration of a presence, which the caller holds on this server: it is lost, or a join that came late put one back that
--- has ended since.
+-- Registers the caller's presence on this server again, if its registration is lost, or if a late join replaced it by one that has
+-- ended.
 local function mend_presence(id, nonce)
   if nonce == '' then
     return

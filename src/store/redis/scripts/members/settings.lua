@@ -1,9 +1,9 @@
--- settings: shows the settings of the cluster, or changes them for all.
+-- settings: reads the settings of the cluster, or changes them for all nodes.
 --
 -- ARGV: 1 version of the settings that the caller knows, 2 the wanted settings ("<interval> <ttl> <lease> <grace> <mode>") or '' (shows only)
 -- Returns: [now, numbers before, numbers after, leader]
--- Atomic, because two changes at once must get two versions. Nothing of a leader's record is changed here: its holder learns of the
--- settings with its next tick, and states what it follows then (shared/leases.lua). Everybody is called to tick at once.
+-- Atomic, because two concurrent changes must get two versions. The leader's record does not change here: its holder learns of the
+-- settings with its next tick, and then states what it follows (shared/leases.lua). All nodes are asked to tick at once.
 load_meta()
 local before = numbers_reply()
 if ARGV[2] ~= '' then

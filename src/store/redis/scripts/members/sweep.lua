@@ -1,4 +1,4 @@
--- sweep: the leader looks which members' connections are gone, and declares those dead that were gone for the grace.
+-- sweep: the leader finds members whose connections are gone, and declares those dead that were gone for the grace.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 term, then pairs: node id, presence nonce that was gone for the grace
 -- Returns: [status, now, leads (1|0), [id, nonce, ...] of those that are gone now]
@@ -12,7 +12,7 @@ if status ~= 'ok' or not leader or leader.holder ~= id or leader.incarnation ~= 
   return { status, int(now), 0, {} }
 end
 local server = run_id()
--- After a stall of the server everybody's connection may be gone for a moment: then only deadlines count.
+-- After a stall of the server all connections may be gone for a moment: then only deadlines count.
 local stalled = meta.stalled_at > 0 and now - meta.stalled_at < meta.ttl
 for at = 4, #ARGV, 2 do
   local registered = call('HGET', PRESENCE, ARGV[at])

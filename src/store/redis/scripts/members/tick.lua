@@ -17,9 +17,9 @@ local id, incarnation, epoch, version = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV
 local STRANGE = 90000000
 local term, nonce, leads, presence = ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12]
 
--- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and the
--- connection of a nonce goes to one process for ever. So where it is subscribed, the process is known without INFO, whose text is long.
--- Nothing below changes the leader's record before it is looked at.
+-- A leader's presence is written only by the server process on which it is subscribed, with that process's run_id, and a nonce is
+-- only ever used for one connection to one process. So if it is subscribed here, the run_id is known without INFO, whose text is long.
+-- Nothing below changes the leader's record before it is used.
 local leader = read_leader()
 local leader_there = leader and leader.presence ~= '' and subscribers(presence_channel(leader.presence)) or 0
 if leader_there > 0 and leader.run_id ~= '' then
@@ -51,11 +51,11 @@ if status == 'ok' then
 end
 
 if full then
-  -- So that reading is enough to make a full Redis well again, whoever sends.
+  -- So that acknowledgements alone free a full Redis, even if no node sends.
   trim_acknowledged()
 end
 
--- One look at the members with the earliest deadlines says whether one is late, when the next one is, and what is answered.
+-- One read of the members with the earliest deadlines shows whether one is late and when the next one is due, and is the reply.
 local beats = beats_reply(32)
 local first = beats[2][2] and tonumber(beats[2][2])
 if first and first < cluster_now() then
@@ -71,7 +71,7 @@ if first and first < cluster_now() then
   first = beats[2][2] and tonumber(beats[2][2])
 end
 
--- A member that was away for seven days is forgotten, cursor and all.
+-- A member that was away for seven days is removed, with its cursor.
 for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', cluster_now() - 604800000, 'LIMIT', 0, 4)) do
   local other = read_row(gone)
   if other and other.r ~= '' then
@@ -103,8 +103,8 @@ if term ~= '0' then
   grace, ttl, at = tonumber(grace), tonumber(ttl), tonumber(at)
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
   if held and leader.run_id ~= run_id() then
-    -- Granted on another server process, whose last writes may be lost: somebody else may have been granted a term since.
-    -- Only a holder that leads at this instant knows that nobody was.
+    -- Granted on another server process, whose last writes may be lost: a later term may have been granted to another node.
+    -- Only a holder that leads at this instant by its own clock knows that none was.
     held = leads
     if held then
       leader.run_id, leader.presence, leader_there = run_id(), '', 0
@@ -117,8 +117,8 @@ if term ~= '0' then
     call('HMSET', LEADER, 'expires', leader.expires, 'nonce', nonce, 'grace', leader.grace, 'ttl', leader.ttl, 'mode', leader.mode)
     lease = 'renewed'
   elseif status == 'ok' and not leader and leads and presence ~= '' and subscribers(presence_channel(presence)) > 0 then
-    -- The record was lost with the data, the leader was not: nobody else can have been granted a term, because
-    -- candidates wait for the leader channel, which this connection holds.
+    -- The record was lost with the data, but the leader still leads: no other node can have been granted a term, because
+    -- candidates wait for the leader channel to be free, and this connection holds it.
     leader = { holder = id, incarnation = incarnation, term = term, expires = cluster_now() + ttl, nonce = nonce, presence = presence,
       run_id = run_id(), previous = '', ticket = '', mode = '' }
     state(leader, grace, ttl, mode, at)

@@ -1,4 +1,4 @@
--- view: reads the cluster without changing it; also for those who are no members.
+-- view: reads the state of the cluster, also for callers that are no members. Changes nothing.
 --
 -- ARGV: 1 epoch of the view, 2 version of the view, 3 how many rows, 4 how many beats, 5 floor of the view
 -- Returns: [now, numbers, leader, delta, beats, members alive]

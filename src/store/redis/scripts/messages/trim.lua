@@ -1,14 +1,16 @@
--- What the message stream holds in bytes, and removing what is needed no more. Put behind the preludes of messages/publish.lua and members/tick.lua.
+-- Counts the bytes of the message stream, and removes entries that are no longer needed. Follows the preludes of messages/publish.lua
+-- and members/tick.lua.
 --
---   sizes  list  "<last seq> <bytes before> <bytes behind> <producer>" for each run of entries of one producer, of about RUN bytes;
---                bytes count up over the life of the list. So what the stream holds is known without reading it.
+--   sizes  list  "<last seq> <bytes before> <bytes after> <producer>" for each run of entries of one producer, of about RUN bytes;
+--                the bytes are a running total. So the size of the stream is known without reading it.
 --   sent   hash  producer -> bytes of its runs
--- Both are about the entries that were written since they began, and are begun anew when one is lost: what an older version of
--- clawster wrote or removed meanwhile makes them tell less, or more until the run is reached. An entry counts its body and ENTRY bytes.
+-- Both cover the entries written since they were created, and both start over if one is lost. Entries that an older release of
+-- clawster wrote meanwhile are missing from them; entries that it removed count until their run is trimmed. An entry counts
+-- its body and ENTRY bytes.
 local SIZES, SENT = PREFIX .. 'sizes', PREFIX .. 'sent'
 local RUN, ENTRY, TRIMMED = 65536, 64, 64
 local HOUR = 3600000
--- Quicker than XDEL where the server has it with MINID; nothing needs it, so doctor does not ask for it.
+-- Faster than XDEL if the server has it with MINID. It is optional, so `doctor` does not check for it.
 local QUICK = 'XTRIM'
 
 local function read_run(at)
@@ -25,7 +27,7 @@ local function bytes_of(producer)
   return math.max(0, number(try('HGET', SENT, producer), 0))
 end
 
--- Notes entries that were just written: { { last seq, bytes }, ... } of one producer.
+-- Counts entries that were just written: { { last seq, bytes }, ... } of one producer.
 local function note_runs(producer, entries)
   local newest = read_run(-1)
   if not newest then
@@ -57,7 +59,7 @@ local function note_runs(producer, entries)
   end
 end
 
--- Forgets the runs of entries up to `gone`.
+-- Removes the runs of entries up to `gone` from the count.
 local function forget_runs(gone)
   for _ = 1, 4 * TRIMMED do
     local oldest = read_run(0)
@@ -75,7 +77,7 @@ local function forget_runs(gone)
   end
 end
 
--- Removes entries up to `floor`, at most about `most` runs of them. No command of it needs memory.
+-- Removes entries up to `floor`, at most about `most` runs. None of its commands needs memory.
 local function trim(floor, most)
   local far = read_run(most - 1)
   if far and far.last < floor then
@@ -83,7 +85,7 @@ local function trim(floor, most)
   end
   local trimmed = redis.pcall(QUICK, MESSAGES, 'MINID', '=', int(floor + 1) .. '-0')
   if type(trimmed) == 'table' and trimmed.err then
-    -- Before Redis 6.2, or without the right to it, each one has to be named, so it has to be read.
+    -- Before Redis 6.2, or if an ACL forbids it, each entry must be read and removed by its id.
     local bytes = 0
     for _ = 1, 32 do
       local old = call('XRANGE', MESSAGES, '-', int(floor) .. '-0', 'COUNT', 16)
@@ -102,8 +104,8 @@ local function trim(floor, most)
   forget_runs(floor)
 end
 
--- The member that acknowledged least of those whose backlog is kept (online, or away for less than an hour) and up to where;
--- '' and everything when there is none, nil while more of those who are away for longer have to be passed over.
+-- Of the members whose backlog is kept (online, or away for less than an hour) the one with the lowest acknowledged number, and that
+-- number; '' and infinity if there is none; nil while more members that are away for longer have to be passed over.
 local function slowest()
   for _ = 1, 8 do
     local first = call('ZRANGE', ACKS, 0, 0, 'WITHSCORES')
@@ -118,7 +120,7 @@ local function slowest()
   end
 end
 
--- Removes what everybody has acknowledged, however new it is. Returns who needs the rest, and from where on.
+-- Removes what all of these have acknowledged, however new it is. Returns who needs the rest, and from which number on.
 local function trim_acknowledged()
   local who, needed = slowest()
   if who then

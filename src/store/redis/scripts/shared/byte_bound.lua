@@ -1,6 +1,6 @@
--- Shared by messages/publish.lua and tasks/submit.lua; it stands in front of each of them.
+-- Shared by messages/publish.lua and tasks/submit.lua, before each of them.
 
--- A bound in bytes, and at most a `share`th of a Redis whose memory is limited; the limit is asked for every five seconds.
+-- A bound in bytes: at most 1/`share` of maxmemory, if Redis has one, which is read every five seconds.
 local function bounded(bound, share, full)
   local asked, most = string.match(call('HGET', META, 'memory') or '', '^(%d+) (%d+)$')
   if not asked or now < tonumber(asked) or now - tonumber(asked) > 5000 then

@@ -1,14 +1,14 @@
--- Shared opening of every script; it is put in front of each of them, and shared/members.lua, shared/settled.lua and shared/leases.lua behind it.
+-- Prelude of every script, followed by shared/members.lua, shared/settled.lua and shared/leases.lua.
 --
 -- KEYS (all in one hash slot, the same list for every script; leases/once.lua gets its own behind them):
 --   1 meta       hash    epoch, run_id (the last server process that wrote), version, floor, token, event_seq, message_seq, event_start, message_start,
 --                        last_tick, skew, stalled_at (ms), settled_at (cluster time at which this server process first wrote, or
---                        the data set began), longest (TTL that a presence was granted, ms), message_lift (behind which the next message
---                        gets its number, where the newest may be lost: 0 or lower than message_seq where not), lift_from and lift_to (between
---                        which nothing was numbered the last time), noted and doubt (see shared/settled.lua),
+--                        the data set began), longest (TTL that a presence was granted, ms), message_lift (where the newest messages may be
+--                        lost: the next message is numbered after it; otherwise 0 or lower than message_seq), lift_from and lift_to (the
+--                        range of numbers that was skipped last), noted and doubt (see shared/settled.lua),
 --                        trimmed, task_seq, lane_seq; the settings of the cluster: interval, ttl, lease,
 --                        grace (ms), mode ('exclusive' or 'fenced'), and settings (their version, see take_settings); and what members/repair.lua
---                        and tasks/repair.lua notice losses by: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
+--                        and tasks/repair.lua detect losses with: mend_at, mended, open_lanes, lane_at, has_delayed, ended, walk_at,
 --                        memory ("<asked, server time> <maxmemory>"), task_bytes, bytes_at, jumps (of the clock, see leases/once.lua), stuck ("<member> <its cursor> <cluster time>", while the stream is full)
 --   2 members    hash    node id -> row, a JSON object of texts (see Row below)
 --   3 beats      zset    live node id -> deadline in cluster time
@@ -21,7 +21,7 @@
 --  10 cursors    hash    node id -> acknowledged message seq
 --  11 producers  hash    producer -> "<producer seq> <message seq>" of its last accepted call
 --  12 away       zset    node id -> cluster time at which it left
---  13 leases     zset    lease name -> cluster time at which it is over, or an offer of it to a waiter
+--  13 leases     zset    lease name -> cluster time at which it expires, or its offer to a waiter does
 --  14 running    zset    task id -> cluster time at which it is taken from its worker
 --  15 delayed    zset    task id -> cluster time at which it is ready at the latest
 --  16 done       list    "<cluster time> <task id>" of done tasks, oldest first
@@ -31,13 +31,13 @@
 -- Keys that scripts name themselves, by the same prefix:
 --   sizes             list    how many bytes the stream of messages holds (see messages/trim.lua)
 --   sent              hash    producer -> bytes of it
---   strangers         set    nonces of presences that stood here when this server process or data set began (see shared/settled.lua)
---   lease:<name>      hash    a lease's record (see shared/leases.lua); a vacant one for which nobody waits is forgotten after a day
+--   strangers         set    nonces of presences that were subscribed when this server process or data set began (see shared/settled.lua)
+--   lease:<name>      hash    a lease's record (see shared/leases.lua); a vacant one without waiters expires after a day
 --   queue:<name>      zset    "<ticket> <node> <incarnation> <presence or -> <grace>" of a waiter -> its place
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see leases/once.lua)
---   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   it was given up without an answer (see leases/withdraw.lua)
+--   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   its caller gave it up without an answer (see leases/withdraw.lua)
 --   withdrawn:<node id> <request id>    string   "<process> <number>" of the last call of leases/once.lua that was
 --   task:<id>         hash    a task (see tasks/shared.lua)
 --   scheduled         zset    id of a delayed task -> server time at which it is ready (see tasks/shared.lua)
@@ -47,19 +47,19 @@
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see tasks/claim.lua)
 --   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see shared/samples.lua)
 --   histories         zset    node id -> server time at which its history ends
---   announced         set     kinds whose ready tasks were told of since a claim of them came back short
+--   announced         set     kinds announced since a claim of them last found fewer tasks than it asked for
 --
--- Cluster time is the server's clock minus `skew`: it stands still while no tick reached the server and does not follow
--- jumps of the clock, so that a silence of Redis never makes a live node late. It is the clock of liveness: of deadlines, leases, and of
--- what a worker has time for. Schedules go by the server's own clock: what must wait for a time (delays and pauses of tasks) or is
--- forgotten after one (`once` keys, requests, vacant records). Numbers above 2^31 are kept as texts and
--- written with %.0f, because Lua and cjson would round their decimal form.
+-- Cluster time is the server's clock minus `skew`. It stands still while no tick reaches the server and does not follow
+-- jumps of the clock, so that an outage of Redis never makes a live node late. It is the clock of liveness: deadlines, leases
+-- and the timeouts of tasks use it. Schedules use the server's own clock: delays and retry pauses of tasks, and the expiry of
+-- `once` keys, requests and vacant records. Numbers above 2^31 are stored as texts and written with %.0f, because Lua and
+-- cjson would round their decimal form.
 local META, MEMBERS, BEATS, CHANGES, LEADER, EVENTS, MESSAGES, PRESENCE, ACKS, CURSORS, PRODUCERS, AWAY, LEASES = unpack(KEYS, 1, 13)
 local FIXED_KEYS = 19
 local PREFIX = string.sub(META, 1, -5)
 local call = redis.call
 
--- Replicas get what a script wrote, not the script, which asks for the time. Needed only where an old server says otherwise.
+-- Replicate the effects of the script, not the script: it reads the clock. Only old servers need to be told.
 if redis.replicate_commands then
   redis.replicate_commands()
 end
@@ -68,7 +68,7 @@ local function int(number)
   return string.format('%.0f', number)
 end
 
--- A number as a reply: an integer, which costs a third of a text, unless it is none that Redis could make an integer of.
+-- A number as a reply: an integer, which costs a third of a text, unless it exceeds what Redis converts to an integer.
 local function whole(number)
   return number > -9e15 and number < 9e15 and number or int(number)
 end
@@ -77,14 +77,14 @@ local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_us = clock[1] * 1000000 + clock[2]
 
--- The identity of this server process; a copy of the data on another server has another one.
+-- The identity of this server process; another server with a copy of the data has a different one.
 local own_run_id
 local function run_id()
   own_run_id = own_run_id or string.match(call('INFO', 'server'), 'run_id:(%w+)') or ''
   return own_run_id
 end
 
--- Whether this server was a replica before it took writes: then another one may live that was its primary.
+-- Whether this server was a replica before it accepted writes: then its former primary may still run.
 local function is_promoted()
   local second = string.match(call('INFO', 'replication'), 'master_replid2:(%w+)') or ''
   return string.find(second, '[^0]') ~= nil
@@ -102,14 +102,14 @@ local function number(value, otherwise)
   return tonumber(value or false) or otherwise
 end
 
--- A full Redis refuses a script's first write when that may need memory, and no write behind one that needs none (tried on
--- 5.0, 7.0 and Valkey 9). What keeps a cluster a cluster needs little, so it makes way for itself: beats, elections,
--- acknowledgements, and whatever frees memory.
+-- A full Redis refuses a script whose first write may need memory. If the first write needs none, it accepts all later ones
+-- (tried on 5.0, 7.0 and Valkey 9). So scripts that the cluster cannot do without, and that need little memory, start with
+-- such a write: heartbeats, elections, acknowledgements, and whatever frees memory.
 local function make_way()
   call('HDEL', META, '')
 end
 
--- Whether Redis is full; to be asked before the first write. It writes nothing.
+-- Whether Redis is full. Call it before the first write; it writes nothing.
 local function is_full()
   local refused = redis.pcall('SET', PREFIX .. 'full', '', 'XX')
   return type(refused) == 'table' and refused.err ~= nil and string.find(refused.err, 'OOM', 1, true) ~= nil
@@ -143,10 +143,10 @@ local function write_settings(version, text)
   call('HMSET', META, 'settings', int(version), 'interval', interval, 'ttl', ttl, 'lease', lease, 'grace', grace, 'mode', mode)
 end
 
--- Takes the settings that the caller knows where they are newer than those of the data set. Version 0: out of a node's own
--- file, never confirmed; the first term that is granted makes them version 1, `config push` more. So after a loss of data the
--- node that is back first cannot shorten what a living leader follows: whoever knew the settings brings them with its next
--- tick, and their version is higher. A data set of the version before has no grace and no mode: they are filled in.
+-- Takes the caller's settings if they are newer than those of the data set. Version 0 comes from a node's own file and is
+-- unconfirmed; the first granted term makes it version 1, and `config push` raises it. So after a loss of data the first node
+-- to return cannot shorten the times that a live leader follows: every node that knew the settings sends them with its next
+-- tick, under their higher version. A data set of the previous release has no grace and no mode: they are filled in.
 local function take_settings(version, text)
   version = tonumber(version)
   if version > meta.settings or meta.interval == 0 then
@@ -158,13 +158,13 @@ local function take_settings(version, text)
   end
 end
 
--- What a counter goes on at once some of its last numbers may be lost: above all of them, and above what it went on at after another
--- loss, whatever copies of the data these losses began with.
--- A counter begins at the server's time in microseconds, and rises by fewer than one a microsecond, so it stays behind the clock. Thus
--- the clock alone is above all that was lost, and a later loss finds a later time: also one from the same copy, from an older one, or
--- from none. To add anything to it would put the counter ahead of the clock, and a second loss from an older copy below it.
--- Only a clock that was set back is behind the counter. Then the numbers that may be lost are taken for fewer than a million, and
--- the time since the data were last alive, by the present clock, keeps two losses from one copy apart.
+-- Where a counter continues when some of its last numbers may be lost: above all of them, and above where it continued after any
+-- other loss, whichever copy of the data each loss started from.
+-- A counter starts at the server's time in microseconds and rises by less than one per microsecond, so it stays behind the clock. So
+-- the clock alone lies above every lost number, and a later loss finds a later time, whether it starts from the same copy, an older
+-- one, or none. Adding anything would put the counter ahead of the clock, and a second loss from an older copy below the first.
+-- The clock lies behind the counter only if it was set back. Then fewer than a million numbers are assumed to be lost, and the time
+-- since the last tick, by the present clock, separates two losses from one copy.
 local function lift(top)
   if now_us > top then
     return now_us
@@ -172,9 +172,9 @@ local function lift(top)
   return top + 1000000 + math.max(0, now_us - meta.last_tick * 1000)
 end
 
--- The first write of another server process than the last one: the last writes of that one may be lost, so no number that
--- fences, none of a message and no version of the rows may come a second time. The numbers of messages go on where they are until the next
--- one is written (messages/publish.lua), so that those who have read everything miss nothing.
+-- Called before the first write of a new server process: the last writes of the previous one may be lost, so no token, message
+-- number or row version may be used twice. Message numbers skip only when the next message is written (messages/publish.lua), so
+-- that readers who have read everything see no gap.
 local function settle()
   if meta.run_id == run_id() then
     return
@@ -194,7 +194,7 @@ end
 local function open(known_token, known_event, known_message, fresh_epoch)
   load_meta()
   local token, event_seq, message_seq = tonumber(known_token), tonumber(known_event), tonumber(known_message)
-  -- Whoever knows a number that was left out has seen a message that is lost.
+  -- A caller that knows a number within the skipped range has seen a message that is lost.
   local lost = message_seq > meta.lift_from and message_seq < meta.lift_to
   local stale = meta.epoch == '' or token > meta.token or event_seq > meta.event_seq or message_seq > meta.message_seq or lost
   local had_data = meta.epoch ~= ''
@@ -205,12 +205,12 @@ local function open(known_token, known_event, known_message, fresh_epoch)
     return
   end
   for name, top in pairs(tops) do
-    -- A counter that settle() lifted already is lifted to the same.
+    -- If settle() has lifted this counter already, this gives the same number.
     meta[name] = math.max(meta[name], lift(top))
   end
   meta.epoch, meta.event_start, meta.message_start = fresh_epoch, meta.event_seq, meta.message_seq
-  -- Records of this very process that lie in a copy which somebody put under it may be older than the newest. A data set that
-  -- began on it just now is no such copy: whoever began it knew less.
+  -- If an operator loaded an older copy into this running process, records that this process wrote may be outdated. A data set that
+  -- began here a moment ago is no such copy: its first caller just knew fewer numbers.
   local old = now - meta.skew - meta.settled_at > math.max(meta.longest, meta.lease, 30000)
   meta.doubt = had_data and not meta.begun and old and '1' or meta.doubt
   meta.floor, meta.begun = meta.version, true
@@ -228,16 +228,16 @@ local function cluster_now()
   return now - meta.skew
 end
 
--- Half a member TTL, which a jump of the server's clock may be long without being noticed; as by default before the first member.
+-- Half a member TTL: the longest jump of the server's clock that goes unnoticed. Before the first member, that of the default TTL.
 local function half_ttl()
   return math.floor((meta.ttl > 0 and meta.ttl or 30000) / 2)
 end
 
 local note_strangers
 
--- Stall guard: cluster time stands still over a silence of more than half a TTL, over backward jumps of the clock, and over
--- a change of the server process, whose data may lack the last beats.
--- Every transition that writes a lease or a vacancy calls it first: what is written before the guard would lie in the future after.
+-- Stall guard: cluster time stands still during a silence of more than half a TTL, during backward jumps of the clock, and across
+-- a change of the server process, whose data may lack the last heartbeats.
+-- Every transition that writes a lease or a vacancy calls it first: a time written before the guard would lie in the future after it.
 local function guard_stall()
   if meta.epoch == '' then
     return

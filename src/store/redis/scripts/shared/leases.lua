@@ -1,50 +1,50 @@
--- Shared by every script, behind shared/keys_and_clock.lua: the records of leases, and the end of a life, which ends leases, too.
+-- Shared by every script, after shared/settled.lua: the records of leases, and the end of an incarnation, which ends leases, too.
 --
 -- A record: holder (node id, '' when vacant), incarnation ('0': a process that is no member), term (the token), expires (cluster
 -- time), nonce (of the last renewal), presence (nonce of the holder's registered connection), run_id (the server process that
--- granted or confirmed it; '' when it was granted without knowing that it is the newest), handing_to (of the leadership the
--- candidate's node id, else the ticket of the waiter that a vacancy is kept for), vacated (cluster time), previous, lost
+-- granted or confirmed it; '' if a newer record may have been lost), handing_to (for the leadership the
+-- candidate's node id, else the ticket of the waiter that a vacancy is reserved for), vacated (cluster time), previous, lost
 -- ('resigned' or 'handover'), ttl (ms), ticket (of the attempt that was granted), grace (ms, of the holder, then of the offer),
 -- mode ("<exclusive or fenced> <term> <stated at>", see below).
 -- The leadership is the lease named `leader`, with stricter rules (leader/campaign.lua): it is in no zset and has no queue.
 --
--- What a takeover waits for is the holder's promise, not the claimant's setting: `grace` (it stops when its last answered ping was
--- sent that long ago), `ttl` (it stops when its last confirmed renewal was sent that long ago), `mode` (whether a candidate may come
--- before). The claimant says for how long it has observed, by its own clock, what its rule needs, and is refused unless that
--- covers the promise and 5 % more (`covers`). The promise changes only by the holder's own grant or renewal:
---   * A shorter one is followed by the holder from the moment at which it learns of it, and stated with its next renewal; a longer
---     one is stated first, and followed once the answer has said that the record has it. So at every instant the record promises
---     at least what the holder follows, also where a renewal or its answer is lost.
---   * A renewal that comes late (its sender gave it up) must not take back a later statement: `stated at` is the holder's own clock
---     when it sent it, and an older one changes nothing.
---   * `mode` binds no holder, only those who come after it. `fenced` counts where the record and the data set both say so. So from
---     fenced to exclusive nobody comes early once either says exclusive, and E1 holds again one grace (of the record before) after that;
---     from exclusive to fenced nobody comes early before the holder has stated it.
--- The version before writes no `mode`, and one that it left is of another term: such a leader states nothing. It follows its own
--- grace, which is in the record since its grant unless the record was lost, and the data set's lease: the longest that the record,
--- the data set and the claimant know is waited for, and never `fenced`.
+-- A takeover waits for what the holder promised, not for the claimant's settings: `grace` (the holder stops when its last answered
+-- ping was sent that long ago), `ttl` (it stops when its last confirmed renewal was sent that long ago), `mode` (whether a candidate
+-- may take over earlier). The claimant sends how long it has observed, by its own clock, what its rule needs, and is refused unless
+-- that is at least the promise plus 5 % (`covers`). Only the holder's own grant or renewal changes the promise:
+--   * The holder follows a shorter promise as soon as it learns of it, and states it with its next renewal. It states a longer one
+--     first, and follows it once an answer has confirmed that the record has it. So at every instant the record promises at least
+--     what the holder follows, even if a renewal or its answer is lost.
+--   * A late renewal, which its sender gave up, must not undo a later statement: `stated at` is the holder's own clock when it sent
+--     the renewal, and an older one changes nothing.
+--   * `mode` binds the successors, not the holder. `fenced` applies if both the record and the data set say so. So after a change
+--     from fenced to exclusive, no successor is early once either says exclusive, and E1 holds again one grace (of the previous
+--     record) later; after a change from exclusive to fenced, no successor is early before the holder has stated it.
+-- The previous release writes no `mode`, and one left over from before it is of another term: such a leader states nothing. It follows
+-- its own grace, which is in the record since its grant unless the record was lost, and the data set's lease. So the wait is the
+-- longest that the record, the data set and the claimant know, and `fenced` never applies.
 --
--- Why nobody gets a lease that is bound to a presence while its holder may go on. The holder stops when its last answered
--- ping was sent a grace ago, and when its TTL (less 5 %) has passed since it sent its last confirmed renewal, by its own clock.
---   * Its presence is gone (Claim::Presence): every answered ping was sent before that was seen, and the claimant has waited
---     the grace and 5 % since, on its own clock, on the server process where this very nonce is registered.
---   * The record was unchanged for the TTL and 5 % on the claimant's clock (Claim::Expired): the last renewal was sent before
---     the claimant saw it. By the server's own clock a lease is over half a member TTL later than it says, because the stall
---     guard takes shorter jumps of that clock for time.
---   * Another server process answers than granted or confirmed the record, or the data set began anew: the last writes may be
---     lost, so whatever this data set shows (another's record, a vacancy, nothing at all) proves nothing. A holder whose
---     connection broke stops within the grace. So the caller must have seen this process and data set for the grace and 5 % on
---     its own clock, or the process must serve them for half a member TTL longer, by the server's. The same waits are a TTL long
---     (the longest that is known: the caller's, the record's, the longest that was granted, and without data that of the leader)
---     where a holder may go on with answered pings and lost renewals: on a promoted replica, whose former primary may live (one
---     primary at a time takes writes, so no renewal is later than the promotion), and beside strangers.
---   * Strangers are presences of which nothing was heard since this process first wrote, or the data set began (shared/settled.lua).
---   * `doubt`: the data set began on a copy that holds records of this very process. Until all of these waits are over, such a record proves
---     nothing, but a renewal of it since may have made it the newest, so its own rules bind the claimant, too.
---   * The holder itself goes on across a change of the process only while it holds the lease by its own clock: then none of
---     these waits is over for anybody.
+-- Why a lease that is bound to a presence is never granted while its holder may still act on it. The holder stops when its last
+-- answered ping was sent a grace ago, and when its TTL (less 5 %) has passed since it sent its last confirmed renewal, by its own clock.
+--   * Its presence is gone (Claim::Presence): every answered ping was sent before the claimant saw that, and the claimant has since
+--     waited the grace plus 5 %, on its own clock, on the server process where this nonce is registered.
+--   * The record was unchanged for the TTL plus 5 % on the claimant's clock (Claim::Expired): the last renewal was sent before
+--     the claimant first saw it. By the server's own clock a lease ends half a member TTL later than it says, because the stall
+--     guard counts shorter jumps of that clock as time.
+--   * The server process is not the one that granted or confirmed the record, or the data set began anew: the last writes may be
+--     lost, so nothing in this data set (another holder's record, a vacancy, no record) proves anything. A holder whose
+--     connection broke stops within the grace. So the caller must have observed this process and data set for the grace plus 5 % on
+--     its own clock, or the process must have served them for half a member TTL longer, by the server's. These waits are a TTL
+--     (the longest known: the caller's, the record's, the longest granted, and without data the leader's lease) where a holder
+--     may still get answers to its pings although its renewals are lost: on a promoted replica, whose former primary may still run
+--     (only one primary at a time accepts writes, so no renewal is later than the promotion), and while there are strangers.
+--   * Strangers are presences from which nothing was heard since this process first wrote, or the data set began (shared/settled.lua).
+--   * `doubt`: the data set began on a copy that holds records of this same process. Until all of these waits are over, such a record
+--     proves nothing. But a later renewal may have made it current, so its own rules bind the claimant, too.
+--   * The holder itself continues across a change of the process only while it holds the lease by its own clock: at that time none
+--     of these waits can be over for any claimant.
 
--- A command on a key that somebody else may have broken: nil instead of an error, so that only that lease suffers.
+-- Runs a command on a key that may be malformed: returns nil instead of an error, so that only that lease is affected.
 local function try(...)
   local answer = redis.pcall(...)
   if type(answer) == 'table' and answer.err then
@@ -53,7 +53,7 @@ local function try(...)
   return answer
 end
 
--- A mark that refuses a call which its caller gave up without an answer, should it arrive later.
+-- How long (ms) a mark refuses a call that its caller gave up without an answer, in case the call arrives later.
 local WITHDRAWN_FOR = 600000
 local function withdrawn_key(nonce)
   return PREFIX .. 'withdrawn:' .. nonce
@@ -85,7 +85,7 @@ local function read_record(name, run)
   }
 end
 
--- The mode that the holder of this term stated, and when by its own clock; nothing where it stated none.
+-- The mode that the holder of this term stated, and when by its own clock; nothing if it stated none.
 local function stated(record)
   local mode, term, at = string.match(record.mode, '^(%a+) (%d+) (%d+)$')
   if term == record.term then
@@ -93,7 +93,7 @@ local function stated(record)
   end
 end
 
--- The holder states what it follows; false: it has stated something later.
+-- Records what the holder follows. Returns false if it has made a later statement.
 local function state(record, grace, ttl, mode, at)
   local _, before = stated(record)
   if before and before > at then
@@ -103,14 +103,14 @@ local function state(record, grace, ttl, mode, at)
   return true
 end
 
--- Whether what was observed for `seen` ms covers a promise of `wait` ms and 5 % more. Both are whole, so one is given.
+-- Whether an observation of `seen` ms covers a promise of `wait` ms plus 5 %. One ms is added, because both were rounded.
 local function covers(seen, wait)
   return (seen + 1) * 20 >= wait * 21
 end
 
--- Whether the caller is what the lease was granted to: the member's life, or the process that asked for it by a presence, which
--- shows that connection or the ticket of the attempt. The token is no proof, because everybody may see it. Of a vacant record: whether
--- it was the caller's last.
+-- Whether the lease was granted to the caller: to this incarnation of the member, or to the process with this presence, which proves
+-- that by the connection or by the ticket of the attempt. The token proves nothing, because it is public. For a vacant record: whether
+-- the caller was its last holder.
 local function is_own(record, id, incarnation, presence, ticket)
   local holder = record.holder ~= '' and record.holder or record.previous
   if holder ~= id or record.incarnation ~= incarnation then
@@ -121,8 +121,8 @@ local function is_own(record, id, incarnation, presence, ticket)
   return record.presence == presence or ticket ~= '' and record.ticket == ticket
 end
 
--- One that somebody else broke is none: its holder writes it again while it leads, and nobody follows before the leader channel
--- has been free for the grace.
+-- A malformed record counts as missing: its holder rewrites it while it leads, and no successor is elected before the leader
+-- channel has been free for the grace.
 local function read_leader()
   local record = read_record('leader')
   if record and string.find(record.term, '^%d+$') and string.find(record.incarnation, '^%d+$') and string.find(record.holder, '^[%w._:/-]*$') then
@@ -138,7 +138,7 @@ local function write_record(name, record)
     'mode', record.mode)
 end
 
--- The run_id stays: whether the record is the newest one is known only on the server process that granted or confirmed it.
+-- The run_id stays: only the server process that granted or confirmed the record knows whether it is the newest.
 local function vacate_record(record, lost)
   record.previous, record.holder, record.presence, record.lost = record.holder, '', '', lost
   record.vacated, record.nonce = cluster_now(), 'vacant-' .. record.term
@@ -152,8 +152,8 @@ local function vacate_leader(leader, reason)
 end
 
 -- The leadership as a reply: [holder, incarnation, term, expires at (server time), nonce, presence, handing_to, subscribers of
--- the holder's presence, grace, ttl, mode that the holder stated or ''] or an empty list. `there`: those subscribers, where they
--- were counted already.
+-- the holder's presence, grace, ttl, mode that the holder stated or ''] or an empty list. `there`: the number of those
+-- subscribers, if already known.
 local function leader_reply(leader, there)
   if not leader then
     return {}
@@ -176,17 +176,17 @@ local function lease_reply(record)
     whole(record.grace) }
 end
 
--- When the server's own word ends a lease: half a member TTL late where a presence holds it.
+-- When a lease ends by the server's own clock: half a member TTL late if a presence holds it.
 local function ends_at(record)
   return record.expires + (record.presence ~= '' and half_ttl() or 0)
 end
 
--- Whether a node's row lets its processes take leases: a member that drains does not.
+-- A draining member and its processes acquire no leases.
 local function is_draining(row)
   return row ~= nil and row.s == 'draining'
 end
 
--- A waiter as its queue holds it; nil when somebody else put it there.
+-- Parses a waiter of a queue; nil if it is malformed.
 local function read_waiter(text)
   local ticket, node, incarnation, presence, grace = string.match(text, '^(%S+) (%S+) (%d+) (%S+) (%d+)$')
   if not ticket then
@@ -203,7 +203,7 @@ local function can_take(waiter)
   return row ~= nil and is_live(row) and row.i == waiter.incarnation and not is_draining(row)
 end
 
--- The first waiter that could take the lease; those before it are forgotten.
+-- The first waiter that can take the lease; removes those before it.
 local function first_waiter(name)
   while true do
     local first = try('ZRANGE', queue_key(name), 0, 0)
@@ -225,7 +225,7 @@ local function call_waiter(waiter)
   end
 end
 
--- Keeps a vacant lease for its first living waiter, and calls it. Without one, the record is forgotten after a day.
+-- Reserves a vacant lease for its first live waiter, and notifies it. Without a waiter, the record expires after a day.
 local function offer(record)
   local waiter = first_waiter(record.name)
   record.handing_to = waiter and waiter.ticket or ''
@@ -242,7 +242,7 @@ local function offer(record)
   end
 end
 
--- The longest TTL that a presence was granted in this data set.
+-- Remembers the longest TTL that was granted to a presence in this data set.
 local function note_ttl(record)
   if record.presence ~= '' and record.ttl > meta.longest then
     meta.longest = record.ttl
@@ -252,7 +252,7 @@ end
 
 -- Writes the grant of a named lease.
 local function grant_lease(record)
-  -- First what may fail where somebody else broke a key, so that no grant is left of which nobody knows.
+  -- First the writes that fail on a malformed key, so that a failure leaves no grant behind that no caller knows of.
   call('ZADD', LEASES, int(ends_at(record) + 1), record.name)
   call('SADD', owned_key(record.holder), record.name)
   write_record(record.name, record)
@@ -267,7 +267,7 @@ local function vacate_lease(record)
   offer(record)
 end
 
--- Forgets the waiter whose offer has lapsed, or that gave it up, and goes on with the next.
+-- Removes the waiter whose offer lapsed or was declined, and offers the lease to the next one.
 local function pass_on(record)
   for _, text in ipairs(try('ZRANGE', queue_key(record.name), 0, -1) or {}) do
     if string.match(text, '^(%S+) ') == record.handing_to then
@@ -277,7 +277,7 @@ local function pass_on(record)
   offer(record)
 end
 
--- Does what is due with at most 16 leases; returns the cluster time at which the next is due, or nil.
+-- Handles at most 16 leases that are due; returns the cluster time at which the next one is due, or nil.
 local function sweep_leases()
   local first = try('ZRANGE', LEASES, 0, 15, 'WITHSCORES') or {}
   local swept = false
@@ -311,11 +311,11 @@ local function sweep_leases()
   return swept and number(call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2], nil) or nil
 end
 
--- What a life leaves of its tasks when it ends. `tasks/shared.lua`, which every script that ends lives has behind this text, says how.
+-- Releases the tasks of an incarnation that ends. Defined in tasks/shared.lua, which follows in every script that ends incarnations.
 local release_tasks
 
--- Ends a life: the row stays as a memory of the node for seven days. The leases that are bound to the life end with it, but
--- not those of a member that was only late: a frozen holder keeps them until they are over.
+-- Ends an incarnation. The row stays for seven days. Leases bound to the incarnation end with it, except for those of a
+-- member that was only late: a frozen holder keeps them until they expire.
 local function end_life(id, row, status, reason)
   row.s = status
   write_row(id, row)

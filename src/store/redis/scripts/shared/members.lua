@@ -1,9 +1,9 @@
 -- Shared by every script, between shared/keys_and_clock.lua and shared/leases.lua: rows, streams, events and numbers.
 
 -- Row: i incarnation, p process, s status, k presence kind, j joined at, c candidate ('1' or '0'), r producer
--- ('' once a rename took it along), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and
--- where a version that knows it wrote the row: v which of the node's statements about itself this is (a rising number).
--- A row that somebody else broke counts as none: its node is told that it is unknown, and writes a good one.
+-- ('' after a rename moved it), a aliases (ids it had before a rename, separated by spaces), m metadata (JSON text), and, except
+-- from old releases, v the number of the node's last statement about itself (it rises).
+-- A malformed row counts as missing: its node gets the status 'unknown' and writes a new one.
 local function read_row(id)
   local good, row = pcall(cjson.decode, call('HGET', MEMBERS, id) or '')
   if not good or type(row) ~= 'table' then
@@ -34,8 +34,8 @@ local function is_live(row)
   return row.s == 'online' or row.s == 'draining'
 end
 
--- Writes a stream anew without what lies behind `last`: its newest entries, at most 4,096 of them or 64 MiB. What is older
--- is lost and shows as a gap.
+-- Rewrites a stream without the entries after `last`: keeps its newest entries, at most 4,096 or 64 MiB. Older ones are lost and
+-- appear as a gap.
 local function rewrite_stream(key, last)
   local anew, first, count, bytes = key .. ':anew', nil, 0, 0
   local top = int(last)
@@ -72,9 +72,8 @@ local function rewrite_stream(key, last)
   end
 end
 
--- Removes what somebody else put behind `last`, the last entry that this data set counts: the server takes no entry below
--- it, and readers would find it for ever. Newer servers do not forget the highest entry that was ever removed: there the
--- stream is written anew.
+-- Removes foreign entries after `last`, the last entry that this data set counts: the server accepts no entry below them, and
+-- readers would find them for ever. Newer servers remember the highest id that was ever removed; there the stream is rewritten.
 local function remove_foreign(key, last)
   for _, entry in ipairs(call('XRANGE', key, int(last + 1) .. '-0', '+', 'COUNT', 100)) do
     call('XDEL', key, entry[1])
@@ -92,13 +91,13 @@ local function append(key, last, ...)
     if string.find(added.err, 'equal or smaller', 1, true) or string.find(added.err, 'exhausted', 1, true) then
       remove_foreign(key, last)
     end
-    -- Whatever else stands in the way is an error of this script.
+    -- Any other cause is an error of this script.
     call('XADD', key, ...)
   end
 end
 
 local function emit(event, node, ...)
-  -- The entry first: where it cannot be added, no number is used up.
+  -- The entry first: if it cannot be added, no number is used.
   append(EVENTS, meta.event_seq, 'MAXLEN', '~', 10000, int(meta.event_seq + 1) .. '-0', 'event', event, 'at', int(now), 'node', node, ...)
   meta.event_seq = meta.event_seq + 1
   call('HSET', META, 'event_seq', int(meta.event_seq))
@@ -109,8 +108,8 @@ local function next_token()
   return int(meta.token)
 end
 
--- Whether the caller is the life that the table knows: 'ok', 'unknown' (no row, or that of an earlier life, as a stale copy
--- has it), 'replaced' (by a later life), 'gone' (declared dead or left), 'epoch' (the caller speaks of another data set).
+-- Whether the caller is the incarnation in the member table: 'ok', 'unknown' (no row, or that of an earlier incarnation, as in a
+-- stale copy), 'replaced' (by a later incarnation), 'gone' (declared dead or left), 'epoch' (the caller knows another data set).
 local function identify(id, incarnation, epoch)
   if meta.epoch == '' or (epoch ~= '' and epoch ~= meta.epoch) then
     return 'epoch'
@@ -133,9 +132,9 @@ local function numbers_reply()
     whole(meta.message_start), whole(meta.interval), whole(meta.ttl), whole(meta.lease), whole(meta.grace), meta.mode, whole(meta.settings) }
 end
 
--- What changed in the member table behind `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks
--- the caller to forget what it has, because rows were forgotten (the floor rose) or the data set is another one; the caller
--- brings the floor with its next question, so that the pages behind a reset go on.
+-- The changes of the member table after `version`: [reset, version reached, more, floor, [id, row, ...]]. `reset` asks the
+-- caller to drop its rows, because rows were removed (the floor rose) or the data set is another one; the caller sends the
+-- floor with its next request, so that the pages after a reset continue.
 local function delta_reply(version, floor, epoch, limit)
   local reset = 0
   if epoch ~= meta.epoch or floor ~= meta.floor or version > meta.version then
@@ -157,7 +156,7 @@ local function delta_reply(version, floor, epoch, limit)
     end
     version = tonumber(ids[at + 1])
     if bytes > 262144 and at + 1 < #ids then
-      -- Large rows: a page must come in time also over a slow link.
+      -- Large rows: a page must arrive in time over a slow link, too.
       more = 1
       break
     end
@@ -168,8 +167,8 @@ local function delta_reply(version, floor, epoch, limit)
   return { reset, whole(version), more, whole(meta.floor), rows }
 end
 
--- Members by their last beat, oldest first: [what makes a deadline the server time of the last beat when added, [id,
--- deadline, ...]], at most `limit`. The reader adds it up, because 32 sums here cost as much as half a tick.
+-- Members by their last heartbeat, oldest first: [offset, [id, deadline, ...]], at most `limit`. Deadline plus offset is the
+-- server time of the last heartbeat. The reader adds them, because 32 sums here cost as much as half a tick.
 local function beats_reply(limit)
   return { whole(meta.skew - meta.ttl), limit > 0 and call('ZRANGE', BEATS, 0, limit - 1, 'WITHSCORES') or {} }
 end

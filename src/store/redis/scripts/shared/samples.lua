@@ -1,14 +1,14 @@
--- Recent history: each node's newest heartbeats in a stream of its own. Put behind the preludes of members/tick.lua and members/record.lua.
+-- Recent history: each node's newest heartbeats in a stream of its own. Follows the preludes of members/tick.lua and members/record.lua.
 --
--- It is bounded three times: by the number of entries, by an end of the stream's life that every write puts off, and by the
--- zset of nodes, out of which a node falls with its stream. A node that died or was renamed stays readable for its window.
+-- It is bounded by the number of entries, by an expiry that every write extends, and by the zset of nodes, which a node leaves
+-- together with its stream. A node that died or was renamed stays readable for its window.
 local HISTORIES = PREFIX .. 'histories'
 
 -- Takes the samples of ARGV from `first` on: window in ms ('0': no history is kept), most entries of a stream, then for each
 -- sample its node id, its entry id `<at, server time>-<number>` and its text. An id that is not above the stream's last one
--- was recorded already. What cannot be written is left out, because history must never fail a heartbeat; the first error
--- is returned. An entry that lies further ahead of the server's time than a window (at least an hour) was written by somebody
--- else, or before the server's clock was set back: no beat could be written behind it, so the stream is written anew without it.
+-- was recorded already. What cannot be written is skipped, because history must never fail a heartbeat; the first error is
+-- returned. An entry that lies further ahead of the server's time than a window (at least an hour) is foreign, or was written
+-- before the server's clock was set back: no heartbeat could be written after it, so the stream is rewritten without it.
 local function keep_samples(first)
   local window, most = ARGV[first], ARGV[first + 1]
   local touched, failed, looked = {}, nil, {}

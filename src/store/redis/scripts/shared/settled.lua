@@ -1,13 +1,13 @@
--- Shared by every script, between shared/members.lua and shared/leases.lua: who may go on that was granted a lease before this server
--- process first wrote, or before the data set began.
+-- Shared by every script, between shared/members.lua and shared/leases.lua: which holders may still act on a lease that was granted
+-- before this server process first wrote, or before the data set began.
 --
--- Strangers are the presences that stood on this process at that moment: FLUSHALL, and a copy that somebody loads into a running
--- process, break no connection. A holder whose answered pings count is among them: it registered before. One is no stranger any more once
--- it is known: a lease is bound to it again, it is a member's, or it asks for a lease and names this process and data set, which it has
--- seen since (while anything of its command is left, it does not ask). A version that does not note them leaves that unknown, as if
--- there were some; so does an ACL without PUBSUB CHANNELS.
+-- Strangers are the presences that were subscribed on this process at that moment: FLUSHALL, and loading a copy into a running
+-- process, break no connection. Any holder that still gets answers to its pings is among them, since it subscribed before. A presence
+-- stops being a stranger when a lease is bound to it again, when it belongs to a member, or when it requests a lease and names this
+-- process and data set, which it has seen since (it makes no request while any process of its command is left). If a release that
+-- records no strangers wrote the data, or an ACL forbids PUBSUB CHANNELS, there are assumed to be some.
 
--- Which server process and data set the strangers were noted for.
+-- The data set and server process for which strangers were recorded.
 local function noted()
   return meta.epoch .. ' ' .. run_id()
 end
@@ -28,19 +28,19 @@ note_strangers = function()
   call('HSET', META, 'noted', meta.noted)
 end
 
--- This presence is known: it is no holder that others do not know of.
+-- Removes a presence from the strangers.
 local function is_known(nonce)
   call('SREM', PREFIX .. 'strangers', nonce)
 end
 
--- The longest TTL that is known; with strangers, of whom nothing is known, at least the leader's lease or its default.
+-- The longest known TTL; with strangers, whose TTL is unknown, at least the leader's lease or its default.
 local function longest_ttl(ttl, stranger)
   local longest = meta.longest > 0 and meta.longest or meta.lease
   return math.max(ttl, longest, stranger and (meta.lease > 0 and meta.lease or 30000) or 0)
 end
 
--- How many ms are missing until this server process and data set have been served for so long that nobody goes on who was
--- granted a lease by an earlier one; `seen` is for how long the caller has seen both. And whether the wait is only long because of strangers.
+-- For how many ms this server process and data set must still run until every holder from before them has stopped; `seen` is how
+-- long the caller has observed both. Also returns whether the wait is long only because of strangers.
 local function unsettled(ttl, grace, seen)
   local served = math.max(cluster_now() - meta.settled_at - half_ttl(), seen)
   local function missing(wait)

@@ -1,4 +1,4 @@
--- task_cancel: ends a task that has not ended; its worker, if it has one, is told so when it settles the task.
+-- task_cancel: ends a task that has not ended; its worker, if it has one, learns of it when it settles the task.
 --
 -- ARGV: 1 task id
 -- Returns: [outcome ('yes'|'no'|'none'), state]

@@ -3,8 +3,8 @@
 -- ARGV: 1 node id, 2 incarnation, 3 how many, 4 nonce of the claim, 5 jitter (thousandths), 6 bytes of payload after which no
 --   further task is taken, then kinds, sorted (none: any)
 -- Returns: [status, [id, token, attempt, kind, payload, expires at (server time), ...]]
--- Atomic, because no task may be handed out twice, and each has a token of its own. `claimed:<node>` remembers the last claim
--- for these kinds, "<nonce> <first token> <id> ...", so that one whose answer was lost is answered again.
+-- Atomic, because no task may be handed out twice, and each gets its own token. `claimed:<node>` stores the last claim for these
+-- kinds, "<nonce> <first token> <id> ...", so that a repeated claim whose answer was lost gets the same tasks.
 local id, incarnation, limit, nonce, jitter = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local KINDS, most_bytes = 7, tonumber(ARGV[6])
 make_way()
@@ -45,7 +45,7 @@ end_overdue(100, jitter)
 put_ready()
 forget_most(16)
 
--- What the caller can do, read when the first lane asks for it.
+-- What the caller can do; read only when a lane requires it.
 local has
 local function abilities()
   local good, metadata = pcall(cjson.decode, row.m)
@@ -54,7 +54,7 @@ local function abilities()
   for _, capability in ipairs(type(metadata.capabilities) == 'table' and metadata.capabilities or {}) do
     has.capabilities[capability] = true
   end
-  -- A name from before a rename, unless somebody else goes by it now.
+  -- Also its ids from before renames, unless another live node uses them now.
   for alias in string.gmatch(row.a, '%S+') do
     local other = read_row(alias)
     has.ids[alias] = not (other and is_live(other))
@@ -96,7 +96,7 @@ for at = 1, #all, 2 do
   end
 end
 
--- The best of several lanes: each is read in pages, and they stand in the order of their next task.
+-- Merges the lanes by score: each lane is read in pages, and `order` is sorted by the score of the next task.
 local page = #lanes == 1 and limit or math.min(limit, math.ceil(2 * limit / math.max(1, #lanes)))
 local function refill(lane)
   lane.tasks = try('ZRANGE', lane.key, lane.taken, lane.taken + page - 1, 'WITHSCORES') or {}
@@ -116,7 +116,7 @@ table.sort(order, function(a, b)
   return a.score < b.score
 end)
 
--- The parts of the picked tasks, side by side.
+-- The fields of the chosen tasks, as parallel lists.
 local ids, kind_of, attempts, timeouts, payloads = {}, {}, {}, {}, {}
 local count, bytes = 0, 0
 while count < limit and bytes < most_bytes and order[1] do
@@ -124,7 +124,7 @@ while count < limit and bytes < most_bytes and order[1] do
   local task = lane.tasks[lane.at]
   lane.taken, lane.at = lane.taken + 1, lane.at + 2
   local texts = redis.pcall('HMGET', TASK .. task, 'what', 'is', 'payload')
-  -- Its three parts are there and as they should be, and it is waiting: in two matches, because this is the busiest place.
+  -- Checks that all three parts are there and well-formed, and that the task waits, with only two matches: this is the hottest loop.
   if texts[1] and texts[2] and texts[3] then
     local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ %S+ (%S+)')
     local before = string.match(texts[2], '^waiting %d+ %S+ %d+ (%d+) 0 %d+ %l+$')
@@ -164,7 +164,7 @@ end
 count_lanes(-gone)
 
 if count > 0 then
-  -- One block of tokens, so that the memory of the claim needs to hold only the first.
+  -- One block of tokens, so that `claimed` needs to hold only the first.
   meta.token = call('HINCRBY', META, 'token', count)
   local token = meta.token - count
   local deadlines, due_texts = {}, {}
@@ -195,7 +195,7 @@ if count > 0 then
   end
 end
 if count < limit and not order[1] then
-  -- The caller waits for more: the next task of these kinds is told of.
+  -- The caller waits for more: announce the next task of these kinds.
   if asked then
     call('DEL', ANNOUNCED)
   else

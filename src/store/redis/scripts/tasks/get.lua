@@ -3,7 +3,7 @@
 -- ARGV: 1 task id
 -- Returns: [skew, what, is, payload, error or '', result or '', has a result (1|0), ready at by the server's clock or 0]; a list of the
 --   skew alone when there is none
--- Atomic, because the parts of a task must belong to one moment, and its deadline to one clock.
+-- Atomic, because the parts of a task must belong to one moment, and its deadline to the returned skew.
 load_meta()
 local texts = redis.pcall('HMGET', TASK .. ARGV[1], 'what', 'is', 'payload', 'error', 'result')
 if not texts[1] or not texts[2] then

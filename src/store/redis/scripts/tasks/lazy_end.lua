@@ -1,4 +1,4 @@
--- The end of what tasks/lazy_begin.lua begins: what a tick needs of tasks/shared.lua.
+-- Closes tasks/lazy_begin.lua, and returns what a tick needs of tasks/shared.lua.
   look_at_tasks = function(most, jitter, id)
     mend_running(id)
     mend_lanes()

@@ -1,9 +1,9 @@
--- task_list: reads tasks without their contents, those that were submitted last first. Changes nothing.
+-- task_list: reads tasks without their contents, newest submission first. Changes nothing.
 --
 -- ARGV: 1 state or '' (any), 2 kind or '' (any), 3 how many
 -- Returns: [skew, [id, what, is, error or '', ready at by the server's clock or 0, ...]]
--- Atomic, because a task must not be seen in two states, or in none. It looks at 5,000 tasks at most, from the end of each set, so
--- that a long list holds nobody up: of more than that it shows those that the end of the set holds.
+-- Atomic, because a task must not be seen in two states, or in none. It reads at most 5,000 tasks, from the end of each set, so that
+-- a long list does not delay other calls; of a larger set it shows only those.
 local state, kind, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local budget, PAGE = 5000, 250
 load_meta()

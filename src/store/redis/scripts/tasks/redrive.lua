@@ -16,7 +16,7 @@ elseif is.state ~= 'failed' and is.state ~= 'dead' then
 end
 call('ZREM', FAILED, id)
 call('ZREM', DEAD, id)
--- The token stays: what was settled under it before is answered as stale from now on.
+-- The token stays: a repeated settlement under it is answered as stale from now on.
 is.attempts = '0'
 call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, 'redriven'))
 call('HDEL', TASK .. id, 'error')

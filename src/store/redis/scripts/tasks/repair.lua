@@ -1,8 +1,8 @@
--- Put behind tasks/shared.lua, for ticks only: the part of members/repair.lua that is about tasks.
+-- Follows tasks/shared.lua in ticks only: detects and repairs losses as members/repair.lua does, for tasks.
 --
--- Every task names its state, its lane and its worker. So a set that lacks tasks is filled again from the tasks themselves: a worker's
--- running tasks by its own set, lanes by their numbers, and everything by a walk through the keys, a page a tick (`meta.walk_at`).
--- A walk begins when a set vanished that nobody emptied; it may begin in vain, where a task was the last of its set.
+-- Every task contains its state, its lane and its worker. So a set that lacks tasks is restored from the tasks themselves: a worker's
+-- running tasks from its own set, lanes by their numbers, and everything by a walk through the keys, one page per tick (`meta.walk_at`).
+-- A walk starts when a set has vanished without being emptied. It may start needlessly, after the last task of a set has left it.
 local WALK_PAGE, LANES_PAGE = 500, 2000
 
 local function tell_kind(id, what)
@@ -11,7 +11,7 @@ local function tell_kind(id, what)
   end
 end
 
--- Puts the running tasks of a node back that nobody would take from it.
+-- Restores deadlines of a node's running tasks, which otherwise would never time out.
 local function mend_running(node)
   local held = PREFIX .. 'held:' .. node
   local any = try('SRANDMEMBER', held)
@@ -31,7 +31,7 @@ local function mend_running(node)
   end
 end
 
--- Lists a lane again by the first of its tasks; false: some of it is left for the next tick.
+-- Restores the entry of a lane from its first task. Returns false if work is left for the next tick.
 local function list_lane(number)
   local key = PREFIX .. 'lane:' .. number
   for _ = 1, 100 do
@@ -45,7 +45,7 @@ local function list_lane(number)
       if not other then
         call('HSET', LANES, what.lane, number)
       elseif other ~= number then
-        -- Tasks came since: both lanes become one.
+        -- The lane was created again for later tasks: merge both.
         local tasks, moved = call('ZRANGE', key, 0, 999, 'WITHSCORES'), {}
         for at = 1, #tasks, 2 do
           moved[at], moved[at + 1] = tasks[at + 1], tasks[at]
@@ -64,7 +64,7 @@ end
 local function mend_lanes()
   local listed = call('HLEN', LANES)
   if listed > meta.open_lanes then
-    -- An earlier version listed some.
+    -- Entries of an earlier release.
     call('HSET', META, 'open_lanes', listed)
   end
   if listed >= meta.open_lanes then
@@ -98,7 +98,7 @@ local function mend_lanes()
   end
 end
 
--- Puts one task where its state belongs.
+-- Puts a task into the set of its state.
 local function place_task(id)
   local what, is = read_task(id)
   if not what then
@@ -119,7 +119,7 @@ local function place_task(id)
     end
     try('SADD', PREFIX .. 'held:' .. is.node, id)
   elseif is.state == 'done' then
-    -- Whether the list of done tasks has it is not cheap to say: it ends by itself, too.
+    -- Searching the list of done tasks would be slow: let the task expire by itself.
     call('PEXPIRE', TASK .. id, ENDED_FOR)
   else
     local key = is.state == 'dead' and DEAD or FAILED
@@ -129,7 +129,7 @@ local function place_task(id)
   end
 end
 
--- Which sets of ended tasks there are.
+-- Which sets of ended tasks exist.
 local function ended_sets()
   return (call('EXISTS', DONE) == 1 and 'o' or '') .. (call('EXISTS', FAILED) == 1 and 'f' or '') .. (call('EXISTS', DEAD) == 1 and 'd' or '')
 end
@@ -165,7 +165,7 @@ local function walk_tasks()
   end
 end
 
--- Counts no bytes of tasks that are gone: an earlier version removed them, or somebody else did.
+-- Stops counting the bytes of tasks that no longer exist, because an earlier release or an operator removed them.
 local function mend_bytes()
   local at = call('HGET', META, 'bytes_at') or '0'
   local page = try('HSCAN', BYTES_OF, at, 'COUNT', 50)

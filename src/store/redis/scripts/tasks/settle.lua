@@ -1,11 +1,11 @@
--- task_settle: the worker says how tasks go that it claimed.
+-- task_settle: a worker reports on tasks that it claimed.
 --
 -- ARGV: 1 node id, 2 incarnation, then per task: id, token, verdict ('extend', 'complete', 'result' (complete with one), 'retry',
 --   'fail'), text (the result or the error), jitter (thousandths)
 -- Returns: [status, [state or 'stale' or 'none', due (server time) or 0, ...]]
--- Atomic, because a task may be completed once: only a running task, by the token of its last claim, from the life that claimed.
--- A verdict that was accepted already is answered again with the task's state, to the node that it was accepted from: a later
--- life of it may not have heard the answer.
+-- Atomic, because a task may be completed only once: while it runs, with the token of its last claim, by the incarnation that claimed it.
+-- If a verdict was accepted already, the same node gets the task's state again: its next incarnation may not have received the
+-- answer.
 local id, incarnation = ARGV[1], ARGV[2]
 local FIRST, EACH = 3, 5
 local texts = 0
@@ -13,7 +13,7 @@ for at = FIRST + 3, #ARGV, EACH do
   texts = texts + #ARGV[at]
 end
 if texts <= 16384 then
-  -- That a task is over may be said to a full Redis; a large result may not.
+  -- A full Redis accepts the end of a task, but not a large result.
   make_way()
 end
 load_meta()
@@ -24,7 +24,7 @@ if status ~= 'ok' then
 end
 local results, ids, done = {}, {}, {}
 local stamp = int(cluster_now()) .. ' '
--- What a verdict leaves behind when it was accepted.
+-- The state of a task after an accepted verdict.
 local LEAVES = { complete = 'completed', result = 'completed', retry = 'failed', fail = 'failed' }
 
 local function answer(state, due)
@@ -32,7 +32,7 @@ local function answer(state, due)
   results[#results + 1] = due == 0 and 0 or due + meta.skew
 end
 
--- Every other case.
+-- All cases except the most frequent one, below.
 local function settle_other(task, key, is, token, verdict, text, jitter)
   if not is then
     return answer('none', 0)
@@ -74,7 +74,7 @@ for at = FIRST, #ARGV, EACH do
   local mine = token .. of
   if type(stored) == 'string' and string.sub(stored, 9, 8 + #mine) == mine and string.sub(stored, 1, 8) == 'running '
     and LEAVES[verdict] == 'completed' then
-    -- The busiest case by itself: it is the life's own, and done.
+    -- The most frequent case: the caller's own task, completed.
     local attempts = string.match(stored, '^%d+', 9 + #mine) or '1'
     if verdict == 'result' then
       call('HSET', key, 'is', 'done ' .. mine .. attempts .. completed, 'result', text)

@@ -1,32 +1,30 @@
--- Shared by the scripts of tasks and by those that end lives or watch deadlines; it stands between the prelude and each of
--- them.
+-- Shared by the scripts of tasks and by those that end incarnations or check deadlines; placed between the prelude and each of them.
 --
--- A task is a hash, `task:<id>`, of few texts, so that a transition costs few commands and no JSON:
+-- A task is a hash, `task:<id>`, with few fields, so that a transition costs few commands and no JSON:
 --   what     "<seq> <priority> <attempts at most> <timeout, ms> <created, server time> <submitter> <nonce> <kind>
 --            <requirements>"; never changes. seq: its place in the order of submission. nonce: the submission's. Requirements: canonical JSON, or nothing.
 --   is       "<state> <token> <node> <incarnation> <attempts> <due> <changed, server time> <how>"; node '-': none yet. due: cluster
 --            time at which it is taken from its worker or is ready again, else 0. how: what ended the last attempt or led to the
---            state: 'none', 'completed', 'failed' (by its worker's word), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
+--            state: 'none', 'completed', 'failed' (reported by its worker), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
 --   payload, result (JSON texts), error
--- A delayed task is ready as soon as the server's clock or cluster time says so. The server's clock goes on in an outage, so that what
--- fell due then is ready at once afterwards; cluster time bounds a jump of that clock back, which would hold tasks up. A jump
--- forward makes them ready early, by its length at most: it looks like an outage. (The version before goes by `delayed` alone.)
--- What a worker has time for is no schedule but liveness: it could not extend it in an outage, so it is cluster time.
+-- A delayed task is ready once the server's clock or cluster time has reached its time. The server's clock continues in an outage, so
+-- that tasks that fell due meanwhile are ready at once afterwards; cluster time bounds the delay after that clock was set back. A
+-- jump forward makes tasks ready early, by at most its length: it looks like an outage. (The previous release uses `delayed` alone.)
+-- The timeout of a worker is not a schedule but liveness: it cannot be extended during an outage, so it is in cluster time.
 --
--- A lane holds the ready tasks of one kind with one set of requirements; it exists while it holds some.
+-- A lane holds the ready tasks of one kind with one set of requirements; it exists while it has tasks.
 --
--- What a set names is compared with the task's own state before anything is done: a task that somebody else broke counts as
--- none, and costs nobody but its owner. A lane or a node's set that is broken is begun anew; its tasks come back by their timeouts,
--- or are there to be redriven.
+-- Every entry of a set is checked against the task's own state before use: a malformed task counts as missing and affects only its
+-- owner. A malformed lane or node's set starts over; its tasks return by their timeouts, or can be redriven.
 local RUNNING, DELAYED, DONE, LANES, FAILED, DEAD = unpack(KEYS, 14, 19)
 local ANNOUNCED = PREFIX .. 'announced'
 local SCHEDULED = PREFIX .. 'scheduled'
 local TASK = PREFIX .. 'task:'
 
--- How long and how many ended tasks are kept.
+-- How many ended tasks are kept, and for how long (ms): done and failed ones, and dead ones.
 local ENDED_KEPT, ENDED_FOR, DEAD_FOR = 10000, 86400000, 604800000
 
--- The time of this call as every script of tasks writes it.
+-- The time of this call as text.
 local time = int(now)
 
 local function read_is(text)
@@ -63,7 +61,7 @@ local function is_text(state, is, due, how)
     .. time .. ' ' .. how
 end
 
--- Tasks that became ready in this call: { lane, ... } in order of their first task, and for each lane { score, id, ... }.
+-- The lanes of tasks that became ready in this call, in order of their first task, and for each lane { score, id, ... }.
 local ready_lanes, ready = {}, {}
 local ready_first = {}
 
@@ -79,14 +77,14 @@ local function make_ready(id, what)
   list[#list + 1] = id
 end
 
--- Keeps count of the lanes, by which a tick notices that `lanes` was lost (see tasks/repair.lua).
+-- Counts the lanes, so that a tick can detect that `lanes` was lost (see tasks/repair.lua).
 local function count_lanes(more)
   if more ~= 0 then
     call('HINCRBY', META, 'open_lanes', more)
   end
 end
 
--- A lane that is listed holds tasks. One that does not was lost, and its tasks are not: the next ticks look for them.
+-- Starts a walk through all tasks. A listed lane without tasks was lost, but its tasks were not: the next ticks find them.
 local function start_walk()
   if meta.walk_at == '' then
     meta.walk_at = '0'
@@ -94,7 +92,7 @@ local function start_walk()
   end
 end
 
--- Puts them into their lanes, and tells of the first one of each kind whose workers found nothing since the last time.
+-- Puts ready tasks into their lanes, and announces the first task of each kind for which workers wait.
 local function put_ready()
   for _, lane in ipairs(ready_lanes) do
     local number = call('HGET', LANES, lane)
@@ -109,11 +107,11 @@ local function put_ready()
   end
   for _, lane in ipairs(ready_lanes) do
     local id, submitter, kind = unpack(ready_first[lane])
-    local told = try('SADD', ANNOUNCED, kind)
-    if told ~= 0 then
+    local added = try('SADD', ANNOUNCED, kind)
+    if added ~= 0 then
       emit('task_available', submitter, 'task', id, 'kind', kind)
-      if not told or call('SCARD', ANNOUNCED) > 10000 then
-        -- Kinds that nobody ever claims must not pile up; at worst one of them is told of once more.
+      if not added or call('SCARD', ANNOUNCED) > 10000 then
+        -- Kinds that are never claimed must not pile up; at worst a kind is announced once more.
         call('DEL', ANNOUNCED)
       end
     end
@@ -124,8 +122,8 @@ end
 -- The earliest deadline that this call has set, in cluster time.
 local earliest = math.huge
 
--- The leader looks for what is due when its last beat said so. It is called when something is due before that: a set's first
--- deadline is this call's, and its next beat may come too late. Without a leader everybody is, for the first in rank looks then.
+-- The leader handles due tasks at the time that its last tick returned. It is notified if this call set an earlier deadline, for
+-- which its next heartbeat may be too late. Without a leader all nodes are notified, because the first candidate handles them.
 local function call_leader()
   if earliest - cluster_now() >= meta.interval then
     return
@@ -152,8 +150,8 @@ local function end_task(id, what, is, state, how, error)
   end
 end
 
--- Notes when delayed tasks are ready: { due in cluster time, id, ... }. That there are some is noted, too, so that a tick notices when all
--- of them are lost.
+-- Stores when delayed tasks are ready: { due in cluster time, id, ... }. `has_delayed` says that there are some, so that a tick can
+-- detect the loss of all of them.
 local function delay_tasks(tasks)
   if #tasks > 0 then
     call('ZADD', DELAYED, unpack(tasks))
@@ -181,7 +179,7 @@ local function no_delay(id)
   note_delayed()
 end
 
--- A failed attempt: another one after a pause, or the end. Returns the state and when it is ready again, in cluster time.
+-- Handles a failed attempt: retries the task after a pause, or ends it. Returns its state and when it is ready again, in cluster time.
 local function fail_attempt(id, what, is, error, how, jitter)
   local attempts = tonumber(is.attempts)
   if attempts >= what.most then
@@ -195,7 +193,7 @@ local function fail_attempt(id, what, is, error, how, jitter)
   return 'delayed', due
 end
 
--- The members of a set whose time has come by this clock, at most `most`, and the time of the first one if it is still to come.
+-- The entries of a set that are due by this clock, at most `most`, and the time of the first one if none is due yet.
 local function take_due(key, most, clock_now)
   local first = try('ZRANGE', key, 0, 0, 'WITHSCORES') or {}
   local due = first[2] and tonumber(first[2])
@@ -207,7 +205,7 @@ local function take_due(key, most, clock_now)
   return ids, clock_now
 end
 
--- Makes delayed tasks ready whose time has come. Returns when the next one's comes, in cluster time, or nil.
+-- Makes due delayed tasks ready. Returns when the next one is due, in cluster time, or nil.
 local function promote_due(most)
   local due
   for _, by in ipairs({ { SCHEDULED, now, DELAYED }, { DELAYED, cluster_now(), SCHEDULED } }) do
@@ -230,7 +228,7 @@ local function promote_due(most)
   return due
 end
 
--- When a delayed task is ready by the server's clock; 0 where that is not known, or the task is not delayed.
+-- When a delayed task is ready by the server's clock; 0 if that is unknown, or the task is not delayed.
 local function scheduled_at(id, is)
   local at = is and string.sub(is, 1, 8) == 'delayed ' and try('ZSCORE', SCHEDULED, id)
   return int(number(at, 0))
@@ -249,11 +247,11 @@ local function end_overdue(most, jitter)
   return due
 end
 
--- What tasks take: `task_bytes` holds the bytes of each (payload, result and TASK_BYTES), `meta.task_bytes` their sum. What the version
--- before added is not counted; what it removed is, until a tick finds out (tasks/repair.lua).
+-- The size of tasks: `task_bytes` holds the bytes of each (payload, result and TASK_BYTES), `meta.task_bytes` their sum. Tasks that
+-- the previous release added are not counted; those that it removed are, until a tick notices (tasks/repair.lua).
 local BYTES_OF, TASK_BYTES = PREFIX .. 'task_bytes', 300
 
--- Counts tasks: { id, bytes, ... }.
+-- Adds tasks to the count: { id, bytes, ... }.
 local function count_bytes(sizes)
   local sum = 0
   for at = 2, #sizes, 2 do
@@ -265,7 +263,7 @@ local function count_bytes(sizes)
       call('HMSET', BYTES_OF, unpack(sizes))
     end
     if call('HLEN', BYTES_OF) * 2 <= #sizes then
-      -- It was lost, or there was none.
+      -- `task_bytes` was lost, or never existed.
       call('HSET', META, 'task_bytes', int(sum))
     else
       call('HINCRBY', META, 'task_bytes', int(sum))
@@ -296,7 +294,7 @@ local function forget_tasks(key, ids)
   end
 end
 
--- The list of done tasks holds "<cluster time> <id>", oldest first: a done task never changes again, and a list is cheap.
+-- The list of done tasks holds "<cluster time> <id>", oldest first. A list is enough, because a done task never changes again.
 local function forget_done(entries)
   if #entries > 0 then
     local names, ids = {}, {}
@@ -310,7 +308,7 @@ local function forget_done(entries)
   end
 end
 
--- Forgets ended tasks beyond those that are kept, at most `most` of each sort.
+-- Removes ended tasks beyond ENDED_KEPT, at most `most` of each state.
 local function forget_most(most)
   local over = math.min(most, call('LLEN', DONE) - ENDED_KEPT)
   if over > 0 then
@@ -324,7 +322,7 @@ local function forget_most(most)
   end
 end
 
--- Forgets ended tasks that were kept for long enough, at most `most` of each sort.
+-- Removes ended tasks whose time to be kept has passed, at most `most` of each state.
 local function forget_old(most)
   local oldest, old = call('LINDEX', DONE, 0), {}
   if oldest and number(string.match(oldest, '^%-?%d+'), 0) <= cluster_now() - ENDED_FOR then
@@ -340,8 +338,8 @@ local function forget_old(most)
   forget_tasks(DEAD, call('ZRANGEBYSCORE', DEAD, '-inf', cluster_now() - DEAD_FOR, 'LIMIT', 0, most))
 end
 
--- What a life worked on is ready again at once, or dead if that was the last attempt. What is more than a thousand tasks
--- waits for its timeout.
+-- The running tasks of an incarnation that ends are ready again at once, or dead after their last attempt. Beyond a thousand tasks
+-- they wait for their timeouts.
 release_tasks = function(node, reason)
   call('DEL', PREFIX .. 'claimed:' .. node)
   local ids = try('SPOP', PREFIX .. 'held:' .. node, 1000)

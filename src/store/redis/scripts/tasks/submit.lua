@@ -1,4 +1,4 @@
--- task_submit: adds tasks; one whose id exists is left as it is. One that this submission added already is no other's.
+-- task_submit: adds tasks. An existing task with the same id is unchanged; if this same submission added it, that counts as success.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 bytes that tasks may take, then per task: id, kind, requirements (canonical JSON or ''), priority,
 --   delay (ms), attempts at most, timeout (ms), payload, the submission's nonce
@@ -7,7 +7,7 @@
 -- Atomic, because two submissions of one id must not both find it free, and because a task must lie in its lane.
 local id, incarnation = ARGV[1], ARGV[2]
 local FIRST, EACH = 4, 9
--- One kind may have so many lanes; beyond so many of all kinds, a kind may have one; and there is an end.
+-- The maximum number of lanes of one kind; of all kinds before a kind may have only one; of all kinds.
 local LANES_OF_KIND, LANES_MOST, LANES_END = 256, 4096, 8192
 local full = is_full()
 if full then
@@ -30,9 +30,9 @@ local function has_room()
   return not full and (held == 0 or held + coming <= bound)
 end
 
--- Ended tasks make room, the oldest done ones first; in a full Redis only those that ended ten minutes ago. What is dead stays:
--- somebody may want to redrive it.
--- (Behind a first write nothing says whether Redis is still full: the next call finds out.)
+-- Removes ended tasks to make room, the oldest done ones first; in a full Redis only those that ended at least ten minutes ago. Dead
+-- tasks stay, because an operator may want to redrive them.
+-- (After the first write nothing shows whether Redis is still full: the next call finds out.)
 local YOUNG = 600000
 local fits = has_room()
 for _ = 1, full and 1 or 16 do
@@ -42,7 +42,7 @@ for _ = 1, full and 1 or 16 do
   local done = call('LRANGE', DONE, 0, 63)
   local before = full and int(cluster_now() - YOUNG) or '+inf'
   if full then
-    -- What fills Redis may be something else: a task that was done a moment ago is not done again for that.
+    -- Other data may fill Redis: do not remove tasks that were done a moment ago for that.
     while done[1] and tonumber(string.match(done[#done], '^%d+') or 0) > cluster_now() - YOUNG do
       done[#done] = nil
     end
@@ -56,11 +56,11 @@ for _ = 1, full and 1 or 16 do
   fits = has_room()
 end
 if full then
-  -- As it would have been refused at its first write.
+  -- The error that the first write would have returned.
   return redis.error_reply('OOM tasks need memory')
 end
 
--- How many lanes there are, and of each kind; counted when one could have too many.
+-- The number of lanes, and of each kind; counted only when a kind may have too many.
 local all_lanes, of_kind, new_lanes = call('HLEN', LANES), nil, {}
 local function has_lane(lane, kind)
   if call('HEXISTS', LANES, lane) == 1 then

@@ -1,9 +1,9 @@
--- task_withdraw: takes back a claim that was given up without an answer, or that was made more than once.
+-- task_withdraw: undoes a claim that was given up without an answer, or that was made more than once.
 --
 -- ARGV: 1 node id, 2 incarnation, 3 nonce of the claim, 4 first token that the claimant was told of or '', then the claim's kinds, sorted
 -- Returns: [how many tasks wait again]
--- Atomic, because the claim may arrive before this call or behind it: the tasks that it was handed out wait again, with the
--- attempt that nobody made, and the mark refuses it from now on.
+-- Atomic, because the claim may arrive before or after this call: the tasks that it was given wait again, without counting the
+-- attempt, and the mark refuses it from now on.
 local id, incarnation, nonce, told = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 make_way()
 load_meta()

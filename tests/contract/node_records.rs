@@ -13,7 +13,7 @@ pub fn name(node: usize) -> String {
 
 /// What one node remembers.
 #[derive(Debug, Clone)]
-pub struct Memo {
+pub struct NodeRecord {
     pub node: Node,
     pub version: u64,
     pub floor: u64,
@@ -24,7 +24,7 @@ pub struct Memo {
     pub presence: Option<String>,
 }
 
-impl Memo {
+impl NodeRecord {
     pub fn new(node: usize) -> Self {
         Self {
             node: Node {

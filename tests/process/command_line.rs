@@ -1,13 +1,15 @@
-//! The built binary's commands without a running node: exit codes, streams, files.
-
-#![allow(clippy::expect_used)] // A test says what it expected.
+//! Commands where no node runs: arguments, exit codes, streams, files.
+//!
+//! Not here: commands beside a running node (`commands.rs`).
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+use testkit::turn::{Turn, beside};
 
 /// Runs the binary in an environment of its own.
 fn clawster(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_clawster"))
+    Command::new(testkit::program())
         .args(arguments)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -20,8 +22,20 @@ fn clawster(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Ou
         .expect("the binary runs")
 }
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
+/// A folder for a test that runs beside others.
+struct Folder {
+    dir: TempDir,
+    _turn: Turn,
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+fn folder() -> Folder {
+    Folder { dir: tempfile::tempdir().expect("a folder"), _turn: beside() }
 }
 
 fn errors(output: &Output) -> String {
@@ -84,7 +98,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let folder = folder();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let status = Command::new(env!("CARGO_BIN_EXE_clawster"))
+    let status = Command::new(testkit::program())
         .args(["schema", "openrpc.json"])
         .env_clear()
         .current_dir(folder.path())

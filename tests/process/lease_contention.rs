@@ -1,4 +1,4 @@
-//! Many processes fight for one lease while everything goes wrong; and the same checks on a lock that is none.
+//! Many processes contend for one lease while everything goes wrong; and the same checks on a lock that is none.
 
 use rustix::process::Signal;
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ impl Numbers {
 }
 
 #[track_caller]
-fn fight(time: Duration) {
+fn contend(time: Duration) {
     let seed = std::env::var("CLAWSTER_FIGHT_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::try_from(stamp().as_nanos()).unwrap() | 1);
     println!("CLAWSTER_FIGHT_SEED={seed}");
@@ -82,13 +82,13 @@ fn fight(time: Duration) {
 
 #[test]
 fn twenty_processes_never_hold_a_lease_together() {
-    fight(secs(10.0));
+    contend(secs(10.0));
 }
 
 #[test]
 #[ignore = "takes a minute"]
 fn twenty_processes_never_hold_a_lease_together_for_a_minute() {
-    fight(secs(60.0));
+    contend(secs(60.0));
 }
 
 /// What many programs do instead: `SET NX PX`, work without looking back, `DEL`.

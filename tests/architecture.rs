@@ -196,7 +196,8 @@ fn paths(text: &str) -> Vec<String> {
 fn spell_out(tree: &str, before: &str, found: &mut Vec<String>) {
     match tree.split_once('{') {
         Some((prefix, group)) => {
-            top_level_items(group).iter().for_each(|item| spell_out(item, &format!("{before}{prefix}"), found));
+            let items = top_level_items(group).into_iter().filter(|item| !item.is_empty());
+            items.for_each(|item| spell_out(&item, &format!("{before}{prefix}"), found));
         }
         // Behind the last comma of a group.
         None if tree.is_empty() => {}

@@ -19,7 +19,7 @@ use crate::rpc::wire::lease::{
 use arguments::LeaseAction;
 
 /// The exit code of a refusal whose answer has been printed.
-const REFUSED: Failure = Failure::Said(4);
+const REFUSED: Failure = Failure::Reported(4);
 
 /// Runs `lease`.
 ///

@@ -192,7 +192,7 @@ async fn claim(session: &mut Session<'_>, client: &Client, params: ClaimParams, 
     }
     match (result.tasks.is_empty(), form.json) {
         (false, _) => Ok(()),
-        (true, true) => Err(Failure::Said(4)),
+        (true, true) => Err(Failure::Reported(4)),
         (true, false) => Err(Failure::Refused("no task is available".to_owned())),
     }
 }

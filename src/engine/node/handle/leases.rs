@@ -30,7 +30,7 @@ pub struct AcquiredLease {
     pub acquired: bool,
     /// The current holder, its token, and when the lease expires; `None`: the lease is free.
     pub held: Option<(NodeId, Term, ServerTime)>,
-    /// Takes the grant back unless it is told that the answer has been written; `None`: there is nothing to take back.
+    /// Ends the grant when dropped, unless the answer was written; `None`: there is no grant.
     pub handout: Option<Handout>,
 }
 

@@ -199,8 +199,6 @@ fn spell_out(tree: &str, before: &str, found: &mut Vec<String>) {
             let items = top_level_items(group).into_iter().filter(|item| !item.is_empty());
             items.for_each(|item| spell_out(&item, &format!("{before}{prefix}"), found));
         }
-        // Behind the last comma of a group.
-        None if tree.is_empty() => {}
         None => found.push(format!("{before}{}", tree.split(" as ").next().unwrap())),
     }
 }

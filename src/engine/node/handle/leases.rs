@@ -2,7 +2,7 @@
 //!
 //! Not here: the work itself (`crate::engine::leases`).
 
-use super::Handout;
+use super::{Drained, Handout};
 use crate::cluster::ids::{LeaseName, NodeId, Term};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
@@ -65,19 +65,6 @@ pub struct Once {
     pub by: NodeId,
     /// When the key was granted.
     pub at: ServerTime,
-}
-
-/// The result of a change of draining.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drained {
-    /// The id of this node.
-    pub node_id: NodeId,
-    /// Whether the node is draining now.
-    pub draining: bool,
-    /// The number of tasks running on this node.
-    pub running_tasks: u64,
-    /// The number of leases held under this node's id.
-    pub leases: u64,
 }
 
 /// The part of a node that manages leases.

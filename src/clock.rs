@@ -33,10 +33,10 @@ pub fn cpu() -> Duration {
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// A line that a loop may repeat: said at once, then at most once a minute with how often it was left unsaid.
+/// Limits a log line that a loop may repeat: logged at once, then at most once a minute with the number of suppressed ones.
 ///
-/// `burst` lines of a minute pass as they come; once one was left unsaid, a single one passes in each minute, until a minute
-/// brought no more than that.
+/// `burst` lines pass in a minute; after the first suppressed line, a single one passes in each minute, until a minute has no more
+/// than that.
 #[derive(Debug)]
 pub struct Seldom(Mutex<Repeats>);
 

@@ -1,7 +1,7 @@
 //! Fuzz targets: everything that comes in from outside as bytes. Built for tests and for `scripts/fuzz` only.
 //!
 //! 1. A target takes any bytes, panics on none, and checks what must hold of the result.
-//! 2. What fuzzing found stands in `tests/fuzz/corpus/<target>`, and every test run tries it again.
+//! 2. Inputs that fuzzing found are kept in `tests/fuzz/corpus/<target>`; every test run repeats them.
 
 #![allow(clippy::expect_used, reason = "a fuzz target fails by a panic")]
 

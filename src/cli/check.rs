@@ -50,7 +50,7 @@ impl Verdict {
 /// Runs `status --check`.
 ///
 /// # Errors
-/// [`Failure::Said`] when the host is unhealthy; else see [`Failure`].
+/// [`Failure::Reported`] when the host is unhealthy; else see [`Failure`].
 pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
     let verdict = judge(session).await?;
     if form.json {
@@ -63,7 +63,7 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
             Some(why) => format!("unhealthy: {why}"),
         })?;
     }
-    if verdict.healthy { Ok(()) } else { Err(Failure::Said(verdict.code)) }
+    if verdict.healthy { Ok(()) } else { Err(Failure::Reported(verdict.code)) }
 }
 
 async fn judge(session: &Session<'_>) -> Result<Verdict, Failure> {

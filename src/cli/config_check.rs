@@ -24,7 +24,7 @@ pub(super) fn run(session: &mut Session<'_>, form: Form) -> Outcome {
                 .map(|problem| json!({"place": problem.place, "key": problem.key, "problem": problem.text}))
                 .collect();
             session.output.json(&json!({"ok": false, "problems": list, "warnings": [], "values": []}))?;
-            return Err(Failure::Said(1));
+            return Err(Failure::Reported(1));
         }
         Err(problems) => return Err(Failure::Failed(problems.to_string())),
     };

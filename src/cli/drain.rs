@@ -47,13 +47,11 @@ pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: 
         }
         progress.clear();
     }
-    if form.json {
-        return Ok(session.output.json(&drained)?);
-    }
     let node = &drained.node_id;
-    Ok(session.output.line(match drained.draining {
+    let text = match drained.draining {
         false => format!("{node} takes new work again."),
         true if drained.running_tasks + drained.leases == 0 => format!("{node} is drained: nothing runs there."),
         true => format!("{node} is draining: {}.", left(&drained)),
-    })?)
+    };
+    Ok(session.output.result(form.json, &drained, text)?)
 }

@@ -29,7 +29,7 @@ pub enum Failure {
     Output(#[from] std::io::Error),
     /// The message was already printed; this is the exit code.
     #[error("")]
-    Said(u8),
+    Reported(u8),
 }
 
 /// What a command returns.
@@ -45,7 +45,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::RedisUnreachable(_) => 3,
             Self::Refused(_) => 4,
-            Self::Said(code) => *code,
+            Self::Reported(code) => *code,
         }
     }
 
@@ -53,7 +53,7 @@ impl Failure {
     #[must_use]
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Said(_) => None,
+            Self::Reported(_) => None,
             Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => None,
             other => Some(other.to_string()),
         }

@@ -49,8 +49,8 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
         }
         false => Ok(()),
     };
-    let hurried = matches!(served, Err(Failure::Said(_)));
-    if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Said(130)) } else { served }
+    let hurried = matches!(served, Err(Failure::Reported(_)));
+    if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Reported(130)) } else { served }
 }
 
 /// Loads the configuration of a command that runs a node, and sets up logging.
@@ -104,7 +104,7 @@ async fn settle_unless_asked_to_end(
             Ok(settled) => Ok((settled?, false)),
             Err(_) => Ok((SettledRedis::default(), false)),
         },
-        _ = signals.next() => Err(Failure::Said(130)),
+        _ = signals.next() => Err(Failure::Reported(130)),
     }
 }
 
@@ -128,7 +128,7 @@ async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -
             false => Ok(()),
             true => Err(Failure::Failed("a part of the node failed; check the log, then start the node again".to_owned())),
         },
-        _ = signals.next() => Err(Failure::Said(130)),
+        _ = signals.next() => Err(Failure::Reported(130)),
     }
 }
 

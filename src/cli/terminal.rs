@@ -107,6 +107,14 @@ impl<'a> Output<'a> {
         writeln!(self.writer, "{}", escape_json_lines(&text))
     }
 
+    /// Writes the result of a command: as indented JSON, or as a line of text.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn result(&mut self, json: bool, value: &impl Serialize, text: String) -> std::io::Result<()> {
+        if json { self.json(value) } else { self.line(text) }
+    }
+
     /// Writes a value as one line of JSON and flushes.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub(super) enum Cleanup {
     Lease(HeldLease, Instance),
     /// Tasks that were claimed.
     Tasks(Vec<HeldTask>),
-    /// A call that nobody waits for any more but that Redis may still execute: the call that withdraws it, and a marker
+    /// A call that was given up but that Redis may still execute: the call that withdraws it, and a marker
     /// that lives until the withdrawal is confirmed.
     Call(Box<Call>, Option<Pending>),
 }

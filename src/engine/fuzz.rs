@@ -10,7 +10,7 @@ use crate::cluster::ids::{ClusterName, NodeId};
 use crate::engine::oneshot::state::OneshotState;
 use std::path::Path;
 
-/// Whatever lies in a file of a one-shot heartbeat or of the spool, it is read, set aside or passed over.
+/// Any content of a file of a one-shot heartbeat or of the spool is read, renamed as damaged, or skipped.
 pub(crate) fn state_files(data: &[u8], folder: &Path) {
     let (name, id) = (ClusterName::new("c").expect("a name"), NodeId::new("a").expect("an id"));
     let dir = StateDir::open(folder, &name).expect("a folder to write into");

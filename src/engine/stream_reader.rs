@@ -2,8 +2,8 @@
 //!
 //! 1. Events are delivered in the order of the stream, each once.
 //! 2. Messages are read only while the inbox has room; events do not wait for messages.
-//! 3. Entries that cannot be read are skipped. Entries after the end of the data set belong to nobody: the next heartbeat
-//!    removes them.
+//! 3. Entries that cannot be read are skipped. Entries after the end of the data set are foreign: the next heartbeat removes
+//!    them.
 //!
 //! Not here: missing events (`events.rs` reports them as a gap).
 

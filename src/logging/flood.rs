@@ -174,8 +174,8 @@ mod tests {
         }
         assert_eq!(flood.pass_at(other, line("x", Level::DEBUG), at(60)).len(), 1, "the window is not over");
         let lines = flood.pass_at(other, line("x", Level::DEBUG), at(11_000));
-        let told: Vec<_> = lines.iter().map(|line| (line.message.as_str(), left_out(line))).collect();
-        assert_eq!(told, [("x", 0), ("49", 29)]);
+        let passed: Vec<_> = lines.iter().map(|line| (line.message.as_str(), left_out(line))).collect();
+        assert_eq!(passed, [("x", 0), ("49", 29)]);
         assert_eq!(flood.pass_at(other, line("x", Level::DEBUG), at(50_000)).len(), 1, "told once");
     }
 

@@ -6,8 +6,8 @@
 //! 3. Nothing is written to standard output.
 //! 4. A loop cannot fill the disk: repeated lines of one place are limited, and dropped lines are counted (`flood.rs`).
 //!
-//! Log fields have one name each: `error` (the cause), `node_id`, `cluster`, `term`, `lease`, `task_id`, `attempt`, `wait_ms`, `file` (a
-//! path).
+//! Log fields have one name each: `error` (the cause), `node_id`, `cluster`, `term`, `lease`, `task_id`, `attempt`, `wait_ms`, `file` and
+//! `folder` (paths), `new_file` and `new_node_id` (after a rename).
 //!
 //! Not here: what is logged at which level (the modules themselves).
 

@@ -332,8 +332,8 @@ mod tests {
         assert!(file.write(&line(1)).unwrap().contains("cannot write to the log file"));
         assert_eq!(file.write(&line(2)), None);
         std::fs::remove_file(&parent).unwrap();
-        let told = file.write(&line(3)).unwrap();
-        assert!(told.contains("again; 2 lines are missing"), "{told}");
+        let message = file.write(&line(3)).unwrap();
+        assert!(message.contains("again; 2 lines are missing"), "{message}");
         // As after a full disk that took half a line: the next one starts on a line of its own.
         file.torn = true;
         assert_eq!(file.write(&line(4)), None);
@@ -348,8 +348,8 @@ mod tests {
         (0..10).for_each(|n| drop(file.write(&line(n))));
         let holder = File::open(&path).unwrap();
         holder.lock().unwrap();
-        let told: Vec<String> = (10..30).filter_map(|n| file.write(&line(n))).collect();
-        assert!(told.len() == 1 && told[0].contains("another process holds its lock"), "{told:?}");
+        let message: Vec<String> = (10..30).filter_map(|n| file.write(&line(n))).collect();
+        assert!(message.len() == 1 && message[0].contains("another process holds its lock"), "{message:?}");
         assert_eq!(sizes(&path)[..2], [Some(200), None]);
     }
 
@@ -363,8 +363,8 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         for path in [pipe, dir.path().join("folder"), dir.path().join("plain/a.log"), PathBuf::from("/dev/full")] {
             let mut file = RotatedFile::new(path.clone(), 1000, 5);
-            let told = file.write(&line(1)).unwrap();
-            assert!(told.contains(&path.display().to_string()), "{told}");
+            let message = file.write(&line(1)).unwrap();
+            assert!(message.contains(&path.display().to_string()), "{message}");
             assert_eq!(file.write(&line(2)), None);
         }
     }

@@ -55,6 +55,8 @@ impl Mongod {
     #[track_caller]
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Mongod>> = Mutex::new(Weak::new());
+        // First, so that nobody waits for a turn with the lock in hand.
+        let _turn = turn::beside();
         let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Self::start());

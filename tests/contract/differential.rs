@@ -365,12 +365,7 @@ impl<F: Fixture> Driver<F> {
 
 /// Makes all steps on both stores and compares after each of them. When real time could show, both stores begin anew with the step
 /// that was made last, so that every step is judged.
-async fn agree(
-    memory: &mut Driver<Memory>,
-    redis: &mut Driver<Redis>,
-    steps: &[Step],
-    compared: &Cell<usize>,
-) -> Result<(), TestCaseError> {
+async fn agree((memory, redis): &mut (Driver<Memory>, Driver<Redis>), steps: &[Step]) -> Result<(), TestCaseError> {
     let (mut at, mut repeats) = (0, 0);
     while at < steps.len() {
         memory.begin().await;
@@ -382,7 +377,6 @@ async fn agree(
             if stamp() - start > LONGEST {
                 break;
             }
-            compared.set(compared.get() + 1);
             prop_assert_eq!(found, expected, "left: memory, right: Redis, after step {} {:?}", at, steps[at]);
             at += 1;
         }
@@ -395,14 +389,14 @@ async fn agree(
 #[test]
 fn both_stores_give_the_same_replies_to_random_calls() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (memory, redis) = runtime.block_on(async { (Driver::new(Memory::start()), Driver::new(Redis::start())) });
-    let drivers = std::cell::RefCell::new((memory, redis));
+    let drivers = runtime.block_on(async { (Driver::new(Memory::start()), Driver::new(Redis::start())) });
+    let drivers = std::cell::RefCell::new(drivers);
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64);
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let compared = Cell::new(0);
     let outcome = TestRunner::new(config).run(&prop::collection::vec(step(), 1..80), |steps| {
-        let (memory, redis) = &mut *drivers.borrow_mut();
-        runtime.block_on(agree(memory, redis, &steps, &compared))
+        compared.set(compared.get() + steps.len());
+        runtime.block_on(agree(&mut drivers.borrow_mut(), &steps))
     });
     if let Err(failure) = outcome {
         panic!("{failure}");

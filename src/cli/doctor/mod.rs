@@ -97,8 +97,8 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
         print(&mut session.output, &report)?;
     }
     match (unreachable, report.ok) {
-        (true, _) => Err(Failure::Said(3)),
-        (false, false) => Err(Failure::Said(1)),
+        (true, _) => Err(Failure::Reported(3)),
+        (false, false) => Err(Failure::Reported(1)),
         (false, true) => Ok(()),
     }
 }

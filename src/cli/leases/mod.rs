@@ -19,7 +19,7 @@ use crate::rpc::wire::lease::{
 use arguments::LeaseAction;
 
 /// The exit code of a refusal whose answer has been printed.
-const REFUSED: Failure = Failure::Said(4);
+const REFUSED: Failure = Failure::Reported(4);
 
 /// Runs `lease`.
 ///
@@ -35,18 +35,13 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
         LeaseAction::Renew { name, token, ttl, form } => {
             let params = RenewParams { name, token, ttl_ms: ttl.map(millis) };
             let renewed: RenewResult = answer(ANSWER, client.call("distributed.renew_lease", params)).await?;
-            if form.json {
-                return Ok(session.output.json(&renewed)?);
-            }
-            Ok(session.output.line(format!("Renewed {} (token {}).", clean(&renewed.name, 128), renewed.token))?)
+            let text = format!("Renewed {} (token {}).", clean(&renewed.name, 128), renewed.token);
+            Ok(session.output.result(form.json, &renewed, text)?)
         }
         LeaseAction::Release { name, token, form } => {
             let params = HeldParams { name, token };
             let released: ReleaseResult = answer(ANSWER, client.call("distributed.release_lease", params)).await?;
-            if form.json {
-                return Ok(session.output.json(&released)?);
-            }
-            Ok(session.output.line(format!("Released {}.", clean(&released.name, 128)))?)
+            Ok(session.output.result(form.json, &released, format!("Released {}.", clean(&released.name, 128)))?)
         }
         LeaseAction::Check { name, token, form } => {
             let params = HeldParams { name: name.clone(), token };

@@ -74,7 +74,7 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
             // A node that is being started must be stopped, too.
             None => tokio::select! {
                 kept = tokio::time::timeout(LEAVE_WITHIN, kept) => kept.unwrap_or(Ok(())),
-                _ = signals.next() => Err(Failure::Said(130)),
+                _ = signals.next() => Err(Failure::Reported(130)),
             },
         }
     };
@@ -87,11 +87,11 @@ pub(super) async fn run(session: &mut Session<'_>) -> Outcome {
             None => drop(tokio::time::timeout(DRAIN_TIMEOUT + DRAIN_TIMEOUT / 2, drain).await),
         }
     };
-    let hurried = matches!(outcome, Err(Failure::Said(_))) || {
+    let hurried = matches!(outcome, Err(Failure::Reported(_))) || {
         tokio::select! {
             () = end => false,
             _ = signals.next() => true,
         }
     };
-    if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Said(130)) } else { outcome }
+    if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Reported(130)) } else { outcome }
 }

@@ -27,16 +27,13 @@ pub(super) async fn elect(session: &mut Session<'_>, candidate: Option<String>, 
     let params = ElectParams { candidate, force: force.then_some(true) };
     let result: ElectResult =
         answer(takeover_timeout(&config), client.call("distributed.elect_leader", params)).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
     let ElectResult { leader_id, term, changed, .. } = &result;
     let text = if *changed {
         format!("{leader_id} is the leader now (term {term}).")
     } else {
         format!("{leader_id} is already the leader (term {term}); use --force to hand leadership over.")
     };
-    Ok(session.output.line(text)?)
+    Ok(session.output.result(form.json, &result, text)?)
 }
 
 /// Runs `join`.
@@ -55,16 +52,13 @@ pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) ->
         force: force.then_some(true),
     };
     let result: JoinResult = answer(takeover_timeout(&config), client.call("distributed.join_cluster", params)).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
     let leader = result.leader_id.as_deref().unwrap_or("none yet");
     let JoinResult { cluster, node_id, incarnation, term, nodes, .. } = &result;
     let text = format!(
         "{node_id} is a member of {cluster} (incarnation {incarnation}, {} members); leader: {leader} (term {term}).",
         nodes.len()
     );
-    Ok(session.output.line(text)?)
+    Ok(session.output.result(form.json, &result, text)?)
 }
 
 /// Runs `leave`.
@@ -74,11 +68,9 @@ pub(super) async fn join(session: &mut Session<'_>, arguments: JoinArguments) ->
 pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
     let (client, _) = require(session.global, session.environment).await?;
     let result: LeaveResult = answer(ANSWER, client.call("distributed.leave_cluster", NoParams {})).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
     let handed = if result.resigned { " and resigned leadership" } else { "" };
-    Ok(session.output.line(format!("{} left the cluster{handed}; its process keeps running.", result.node_id))?)
+    let text = format!("{} left the cluster{handed}; its process keeps running.", result.node_id);
+    Ok(session.output.result(form.json, &result, text)?)
 }
 
 /// Runs `heartbeat`.

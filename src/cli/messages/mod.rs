@@ -73,9 +73,6 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
     let named = Named { id: &id, topic: topic.as_deref(), to: to.as_deref(), payload: &payload };
     let params = Params { messages: Some([named]), limit: Some(0), ..Params::default() };
     let result: SyncResult = answer(ANSWER, client.call(METHOD, params)).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
     let place = result.entry_ids.first().and_then(Option::as_deref);
     let text = match place {
         _ if result.duplicates > 0 => format!("Duplicate: {id} was sent before and is not sent again."),
@@ -85,7 +82,7 @@ pub(super) async fn send(session: &mut Session<'_>, arguments: SendArguments) ->
         Some(place) => format!("Sent {id} as entry {place}."),
         None => format!("Sent {id}."),
     };
-    Ok(session.output.line(text)?)
+    Ok(session.output.result(form.json, &result, text)?)
 }
 
 /// Runs `recv`.

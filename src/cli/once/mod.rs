@@ -55,7 +55,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
     };
     if let Err(error) = program::look(name, session.environment.get("PATH")) {
         super::print_error(format!("clawster: cannot run {}: {error}; the key was not used\n", name.display()));
-        return Err(Failure::Said(program::exit_code(&error)));
+        return Err(Failure::Reported(program::exit_code(&error)));
     }
     let config = settings::load(session.global, session.environment)?;
     let request_id = direct::random()?.to_string();
@@ -71,7 +71,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
             Err(why) => format!("key {key} could not be released and stays used until its TTL has passed: {why}"),
         };
         super::print_error(format!("clawster: cannot run {}: {error}; {kept}\n", name.display()));
-        return Err(Failure::Said(program::exit_code(&error)));
+        return Err(Failure::Reported(program::exit_code(&error)));
     }
     if !arguments.quiet {
         let text = match arguments.json {

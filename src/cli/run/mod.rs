@@ -105,7 +105,7 @@ pub(super) fn launch_command(arguments: &LaunchArguments) -> Outcome {
     if !message.is_empty() {
         super::print_error(format!("clawster: {message}\n"));
     }
-    Err(Failure::Said(code))
+    Err(Failure::Reported(code))
 }
 
 /// The cluster's `leader.presence_grace`: from Redis, else as this host last saw it, else as configured.
@@ -168,7 +168,7 @@ pub(super) async fn node_id(global: &Global, config: &Config) -> Result<NodeId, 
 fn outcome(name: &LeaseName, target: &str, end: End) -> Outcome {
     match end {
         End::Code(0) => Ok(()),
-        End::Code(code) => Err(Failure::Said(code)),
+        End::Code(code) => Err(Failure::Reported(code)),
         End::Held(Some(holder)) => Err(Failure::Refused(format!("lease {name} is held by {holder}"))),
         End::Held(None) => Err(Failure::Refused(format!("lease {name} is held by another process"))),
         End::Draining => Err(Failure::Refused(

@@ -103,16 +103,13 @@ async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArg
         timeout_ms: arguments.timeout.map(millis),
     };
     let result: SubmitResult = answer(ANSWER, client.call("distributed.submit_task", params)).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
     let id = clean(&result.task_id, 128);
     let text = if result.duplicate {
         format!("Duplicate: task {id} already exists; nothing changed.")
     } else {
         format!("Submitted {id}.")
     };
-    Ok(session.output.line(text)?)
+    Ok(session.output.result(form.json, &result, text)?)
 }
 
 async fn get(session: &mut Session<'_>, client: &Client, task_id: String, form: Form) -> Outcome {
@@ -195,7 +192,7 @@ async fn claim(session: &mut Session<'_>, client: &Client, params: ClaimParams, 
     }
     match (result.tasks.is_empty(), form.json) {
         (false, _) => Ok(()),
-        (true, true) => Err(Failure::Said(4)),
+        (true, true) => Err(Failure::Reported(4)),
         (true, false) => Err(Failure::Refused("no task is available".to_owned())),
     }
 }
@@ -209,8 +206,6 @@ async fn changed(
     form: Form,
 ) -> Outcome {
     let result: StateResult = answer(ANSWER, client.call(method, params)).await?;
-    if form.json {
-        return Ok(session.output.json(&result)?);
-    }
-    Ok(session.output.line(format!("{} is {}.", clean(&result.task_id, 128), word(result.state).1))?)
+    let text = format!("{} is {}.", clean(&result.task_id, 128), word(result.state).1);
+    Ok(session.output.result(form.json, &result, text)?)
 }

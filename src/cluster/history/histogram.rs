@@ -110,8 +110,8 @@ mod tests {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let at = ((micros.len() as f64 * q).ceil() as usize).max(1) - 1;
             let exact = Duration::from_micros(micros[at]).as_secs_f64();
-            let told = histogram.quantile(q).expect("not empty").as_secs_f64();
-            prop_assert!((told / exact - 1.0).abs() <= 0.1, "{told} for {exact}");
+            let estimate = histogram.quantile(q).expect("not empty").as_secs_f64();
+            prop_assert!((estimate / exact - 1.0).abs() <= 0.1, "{estimate} for {exact}");
         }
 
         #[test]

@@ -69,7 +69,7 @@ pub enum Status {
     Suspect,
     /// Its heartbeat deadline passed, or its process died.
     Offline,
-    /// It left.
+    /// It left the cluster.
     Left,
 }
 

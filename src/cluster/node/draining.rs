@@ -7,7 +7,7 @@
 //! Not here: leaving (`leaving.rs`), the work itself (`crate::engine`).
 
 use super::requests::{Refusal, Response};
-use super::{Node, Ticket};
+use super::{Drained, Node, Ticket};
 use crate::cluster::ids::Term;
 use crate::cluster::protocol::{Call, Drain, DrainReply, Fault, Identity};
 use crate::cluster::time::Moment;
@@ -130,7 +130,8 @@ impl Node {
             }
             let node_id = self.node_id().clone();
             let (running_tasks, leases) = (reply.running_tasks, reply.leases);
-            self.reply(client, Ok(Response::Drained { node_id, draining: enabled, running_tasks, leases }));
+            let drained = Drained { node_id, draining: enabled, running_tasks, leases };
+            self.reply(client, Ok(Response::Drained(drained)));
         }
     }
 

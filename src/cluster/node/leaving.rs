@@ -4,7 +4,7 @@
 //! 2. A join under way ends first: else it would make a node that left a member again.
 
 use super::requests::{Refusal, Response};
-use super::{Effect, Node, Note, Standing, Ticket};
+use super::{Effect, Left, Node, Note, Standing, Ticket};
 use crate::cluster::ids::Incarnation;
 use crate::cluster::protocol::{Call, Fault, Identity, Leave};
 use crate::cluster::time::{Moment, ServerTime};
@@ -62,7 +62,7 @@ impl Node {
         // Whether the store knew this incarnation or not: the node is not a member now.
         let answer = match identity {
             Identity::Replaced => Err(Refusal::NotJoined),
-            _ => Ok(Response::Left { node_id, left_at: at, resigned }),
+            _ => Ok(Response::Left(Left { node_id, left_at: at, resigned })),
         };
         for client in clients {
             self.reply(client, answer.clone());

@@ -30,7 +30,7 @@ mod sharing;
 pub use exchange::{Admission, Effect, Input, Note};
 pub use link::{Link, Trouble};
 pub use recording::{Beaten, CARRIED, Former};
-pub use requests::{JoinRequest, Refusal, Request, Response};
+pub use requests::{Drained, Elected, JoinRequest, Left, Refusal, Request, Response};
 
 use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
 use super::protocol::{Call, Fault, HandOverReply, Instance, Left, Numbers, Registered, Reply, ServerId, Swept};

@@ -167,7 +167,6 @@ impl Node {
 
     /// The presence in a heartbeat: a leader's counts only once it is registered with the term, because a lost record is
     /// restored from it.
-    /// again by it.
     pub(super) fn beating_presence(&self) -> Option<&Nonce> {
         if self.leadership().is_some() { self.registered_presence() } else { self.presence.standing() }
     }

@@ -8,6 +8,8 @@ use super::{Effect, Node, Standing, Ticket};
 use crate::cluster::ids::{MessageSeq, NodeId, Term};
 use crate::cluster::protocol::{Call, Fault, HandOver, HandedOver, Instance, LeaderRecord, Numbers};
 use crate::cluster::time::{Moment, ServerTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -54,6 +56,48 @@ pub enum Request {
     Resign(Term),
 }
 
+/// The result of `distributed.leave_cluster`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LeaveResult")]
+pub struct Left {
+    /// The id of the node that left.
+    pub node_id: NodeId,
+    /// When the node left, in milliseconds of the Redis server's clock.
+    #[serde(rename = "left_at_ms")]
+    pub left_at: ServerTime,
+    /// Whether the node was leader and resigned.
+    pub resigned: bool,
+}
+
+/// The result of `distributed.elect_leader`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ElectResult")]
+pub struct Elected {
+    /// The node id of the leader.
+    pub leader_id: NodeId,
+    /// The term of the leader.
+    pub term: Term,
+    /// Whether this call led to the term.
+    pub changed: bool,
+    /// When the leader's lease expires, in milliseconds of the Redis server's clock.
+    #[serde(rename = "lease_expires_at_ms")]
+    pub lease_expires_at: ServerTime,
+}
+
+/// The result of `distributed.drain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DrainResult")]
+pub struct Drained {
+    /// The id of this node.
+    pub node_id: NodeId,
+    /// Whether the node is draining now.
+    pub draining: bool,
+    /// How many tasks are running on this node.
+    pub running_tasks: u64,
+    /// How many leases are held under this node's id.
+    pub leases: u64,
+}
+
 /// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
@@ -65,25 +109,9 @@ pub enum Response {
         joined_at: ServerTime,
     },
     /// The node left.
-    Left {
-        /// The id of the node.
-        node_id: NodeId,
-        /// When it left.
-        left_at: ServerTime,
-        /// Whether it resigned as leader.
-        resigned: bool,
-    },
+    Left(Left),
     /// There is a leader.
-    Elected {
-        /// The leader.
-        leader_id: NodeId,
-        /// The term.
-        term: Term,
-        /// Whether the request led to the term.
-        changed: bool,
-        /// When the lease expires.
-        expires_at: ServerTime,
-    },
+    Elected(Elected),
     /// A heartbeat was accepted.
     Beat {
         /// The node and its incarnation.
@@ -96,16 +124,7 @@ pub enum Response {
         attempts: u32,
     },
     /// Draining started or stopped.
-    Drained {
-        /// The id of the node.
-        node_id: NodeId,
-        /// Whether the node is draining now.
-        draining: bool,
-        /// The number of tasks running on the node.
-        running_tasks: u64,
-        /// The number of leases held under its id.
-        leases: u64,
-    },
+    Drained(Drained),
     /// This term has ended; 0: the node did not hold the given term.
     Resigned(Term),
 }
@@ -217,8 +236,9 @@ impl Node {
             return;
         }
         match self.live_leader(self.view.as_of) {
-            Some((leader_id, term, expires_at)) => {
-                self.reply(client, Ok(Response::Elected { leader_id, term, changed: false, expires_at }));
+            Some((leader_id, term, lease_expires_at)) => {
+                let elected = Elected { leader_id, term, changed: false, lease_expires_at };
+                self.reply(client, Ok(Response::Elected(elected)));
             }
             None => {
                 self.requests.elections.push(election);
@@ -242,9 +262,10 @@ impl Node {
         let wanted = leader.filter(|(id, ..)| !election.force || election.candidate.as_ref() == Some(id));
         // A node that becomes leader itself waits until it really leads.
         let led = |id: &NodeId| self.node_id() != id || self.leads(now);
-        if let Some((leader_id, term, expires_at)) = wanted.filter(|(id, ..)| led(id)) {
+        if let Some((leader_id, term, lease_expires_at)) = wanted.filter(|(id, ..)| led(id)) {
             let changed = term > election.from;
-            self.reply(election.client, Ok(Response::Elected { leader_id, term, changed, expires_at }));
+            let elected = Elected { leader_id, term, changed, lease_expires_at };
+            self.reply(election.client, Ok(Response::Elected(elected)));
             return true;
         }
         if now >= election.deadline {
@@ -283,7 +304,8 @@ impl Node {
         let answer = match (outcome, candidate, leader) {
             (HandedOver::Same, Some(leader_id), Some(record)) => {
                 let changed = record.term > election.from;
-                Ok(Response::Elected { leader_id, term: record.term, changed, expires_at: record.expires_at })
+                let (term, lease_expires_at) = (record.term, record.expires_at);
+                Ok(Response::Elected(Elected { leader_id, term, changed, lease_expires_at }))
             }
             (HandedOver::Unknown, Some(id), _) => Err(Refusal::Unknown(id)),
             (HandedOver::Barred, Some(id), _) => Err(Refusal::Invalid(format!(

@@ -68,8 +68,8 @@ fn only_the_setting_itself_turns_tls_off_and_that_gives_a_warning() {
             let env: Vec<_> = more.into_iter().chain([("CLAWSTER__REDIS__TLS", "false")]).collect();
             let loaded = good(&config, &env);
             assert!(!loaded.config.redis.tls, "{config} {env:?}");
-            let told = |text: &String| text.contains("CLAWSTER__REDIS__TLS") && text.contains("config.json");
-            assert_eq!(loaded.warnings.iter().filter(|text| told(text)).count(), 1, "{:?}", loaded.warnings);
+            let names_both = |text: &String| text.contains("CLAWSTER__REDIS__TLS") && text.contains("config.json");
+            assert_eq!(loaded.warnings.iter().filter(|text| names_both(text)).count(), 1, "{:?}", loaded.warnings);
         }
     }
 }

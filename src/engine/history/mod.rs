@@ -58,13 +58,13 @@ pub(crate) enum History {
     /// Nowhere.
     Off,
     /// In Redis, carried by the node's heartbeats.
-    Carried(Arc<Stores>),
+    ByTicks(Arc<Stores>),
     /// In MongoDB, by a recorder.
-    Brought(Brought),
+    ByRecorder(RecorderHandle),
 }
 
 /// The connection to a recorder.
-pub(crate) struct Brought {
+pub(crate) struct RecorderHandle {
     store: Arc<Stores>,
     intake: Arc<Intake>,
     ending: watch::Sender<Option<Moment>>,
@@ -93,7 +93,7 @@ impl History {
     ) -> Arc<Self> {
         let Some(store) = store.map(Arc::new) else { return Arc::new(Self::Off) };
         if store.source() == Source::Redis {
-            return Arc::new(Self::Carried(store));
+            return Arc::new(Self::ByTicks(store));
         }
         let intake = Intake::new(Arc::clone(around.metrics), summary);
         let (ending, to_end) = watch::channel(None);
@@ -115,16 +115,16 @@ impl History {
         };
         tasks.spawn(recorder.run());
         tasks.spawn(event_recorder.run());
-        Arc::new(Self::Brought(Brought { store, intake, ending, ended }))
+        Arc::new(Self::ByRecorder(RecorderHandle { store, intake, ending, ended }))
     }
 
     /// Takes a sample; returns it if the node itself has to carry it.
     pub(super) fn take(&self, sample: Sample) -> Option<Sample> {
         match self {
             Self::Off => None,
-            Self::Carried(_) => Some(sample),
-            Self::Brought(brought) => {
-                brought.intake.put(sample);
+            Self::ByTicks(_) => Some(sample),
+            Self::ByRecorder(recorder) => {
+                recorder.intake.put(sample);
                 None
             }
         }
@@ -134,7 +134,7 @@ impl History {
     pub(super) async fn finish(&self, carried: Vec<Sample>, within: Duration) {
         match self {
             Self::Off => {}
-            Self::Carried(store) => {
+            Self::ByTicks(store) => {
                 if carried.is_empty() {
                     return;
                 }
@@ -147,9 +147,9 @@ impl History {
                     ),
                 }
             }
-            Self::Brought(brought) => {
-                brought.ending.send_replace(Some(clock::now() + within));
-                let mut ended = brought.ended.clone();
+            Self::ByRecorder(recorder) => {
+                recorder.ending.send_replace(Some(clock::now() + within));
+                let mut ended = recorder.ended.clone();
                 // A disk that hangs must not delay the end; samples on it stay there.
                 let _ = tokio::time::timeout(within + Duration::from_millis(100), ended.wait_for(|ended| *ended)).await;
             }
@@ -159,16 +159,16 @@ impl History {
     pub(super) fn store(&self) -> Option<&Stores> {
         match self {
             Self::Off => None,
-            Self::Carried(store) => Some(store),
-            Self::Brought(brought) => Some(&brought.store),
+            Self::ByTicks(store) => Some(store),
+            Self::ByRecorder(recorder) => Some(&recorder.store),
         }
     }
 
     /// The samples that wait for the recorder.
     fn unrecorded(&self) -> Vec<Sample> {
         match self {
-            Self::Off | Self::Carried(_) => Vec::new(),
-            Self::Brought(brought) => brought.intake.unrecorded(),
+            Self::Off | Self::ByTicks(_) => Vec::new(),
+            Self::ByRecorder(recorder) => recorder.intake.unrecorded(),
         }
     }
 }

@@ -141,14 +141,14 @@ impl Bench {
         let metrics = Metrics::new().expect("metrics");
         let intake = Intake::new(Arc::clone(&metrics), None);
         let (ending, to_end) = watch::channel(None);
-        let (told, ended) = watch::channel(false);
+        let (end_sender, ended) = watch::channel(false);
         let recorder = Recorder {
             store: Arc::clone(store),
             intake: Arc::clone(&intake),
             spool: Arc::new(Mutex::new(Spool::new(&dir, process))),
             metrics: Arc::clone(&metrics),
             ending: to_end,
-            ended: told,
+            ended: end_sender,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(recorder.run());

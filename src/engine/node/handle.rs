@@ -13,9 +13,9 @@ mod leases;
 mod observed;
 mod tasks;
 
-pub use crate::cluster::node::JoinRequest;
+pub use crate::cluster::node::{Drained, Elected, JoinRequest, Left};
 pub use history::{HistoryAnswer, HistoryRequest, Past};
-pub use leases::{AcquireRequest, AcquiredLease, Drained, HeldLease, Leases, Once, OnceRequest};
+pub use leases::{AcquireRequest, AcquiredLease, HeldLease, Leases, Once, OnceRequest};
 pub use observed::{Health, Observed};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
@@ -47,17 +47,6 @@ pub struct Joined {
     pub term: Term,
     /// All members.
     pub nodes: Vec<NodeView>,
-}
-
-/// The result of leaving.
-#[derive(Debug, Clone)]
-pub struct Left {
-    /// The id of the node that left.
-    pub node_id: NodeId,
-    /// When the node left.
-    pub left_at: ServerTime,
-    /// Whether the node was leader and resigned.
-    pub resigned: bool,
 }
 
 /// The role of a node.
@@ -117,19 +106,6 @@ pub struct ElectRequest {
     pub candidate: Option<NodeId>,
     /// Whether to hand leadership over even if the leader is alive.
     pub force: bool,
-}
-
-/// The result of an election.
-#[derive(Debug, Clone)]
-pub struct Elected {
-    /// The leader.
-    pub leader_id: NodeId,
-    /// The term of the leader.
-    pub term: Term,
-    /// Whether this call led to the term.
-    pub changed: bool,
-    /// When the leader's lease expires.
-    pub lease_expires_at: ServerTime,
 }
 
 /// A message to send, as a client passes it.

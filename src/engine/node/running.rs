@@ -241,7 +241,7 @@ impl Node for RunningNode {
     async fn leave(&self) -> Result<Left, Error> {
         // The node waits for the first attempt to join, but not for the end of an earlier holder of the id.
         match self.ask(Request::Leave).await? {
-            Response::Left { node_id, left_at, resigned } => Ok(Left { node_id, left_at, resigned }),
+            Response::Left(left) => Ok(left),
             _ => Err(unexpected()),
         }
     }
@@ -270,9 +270,7 @@ impl Node for RunningNode {
     async fn elect(&self, request: ElectRequest) -> Result<Elected, Error> {
         self.settled().await;
         match self.ask(Request::Elect { candidate: request.candidate, force: request.force }).await? {
-            Response::Elected { leader_id, term, changed, expires_at } => {
-                Ok(Elected { leader_id, term, changed, lease_expires_at: expires_at })
-            }
+            Response::Elected(elected) => Ok(elected),
             _ => Err(unexpected()),
         }
     }

@@ -95,13 +95,13 @@ impl Leases for RunningNode {
     async fn drain(&self, enabled: bool) -> Result<Drained, Error> {
         self.settled().await;
         match self.insist(|| Request::Drain(enabled)).await? {
-            Response::Drained { node_id, draining, running_tasks, leases } => {
-                if !draining {
+            Response::Drained(drained) => {
+                if !drained.draining {
                     // The node may now get leases that it was refused.
                     self.leases.call_all();
                     self.work.look_again();
                 }
-                Ok(Drained { node_id, draining, running_tasks, leases })
+                Ok(drained)
             }
             _ => Err(unexpected()),
         }

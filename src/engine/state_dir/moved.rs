@@ -24,7 +24,7 @@ impl StateDir {
 
     /// Moves the store of an id back from where renames moved it, if no process uses it there. The caller holds the lock of
     /// the id.
-    pub(super) fn move_store_back(&self, id: &NodeId) -> Result<(), StateError> {
+    pub(in crate::engine) fn move_store_back(&self, id: &NodeId) -> Result<(), StateError> {
         let home = self.database_path(id);
         if home.exists() {
             self.forget_note(id);

@@ -2,7 +2,7 @@
 //!
 //! 1. Claimed tasks go to the waiting clients, in the order in which they came; tasks that no client takes are given back.
 //! 2. A claim without an answer is repeated under its nonce while a client waits. A claim that was sent more than once, or
-//!    given up, is withdrawn, because Redis may still execute it, and no task may be claimed for nobody.
+//!    given up, is withdrawn, because Redis may still execute it, and a claimed task needs a client.
 //! 3. Redis is not polled: a claim that found too few tasks waits until a task is announced, a new client comes, Redis is
 //!    back, or a heartbeat interval is over.
 //!

@@ -101,7 +101,7 @@ impl Link {
     }
 }
 
-/// Whether a call gets something that is lost if nobody receives it, or may wait for long.
+/// Whether the result of a call is lost if the client does not receive it, or the call may wait for long.
 fn receives_or_waits(method: &str, arguments: &Value) -> bool {
     let number = |name: &str| arguments.get(name).and_then(Value::as_f64);
     number("wait_ms").is_some_and(|wait| wait > 0.0)

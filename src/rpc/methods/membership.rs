@@ -47,7 +47,7 @@ impl Method for LeaveCluster {
     type Result = LeaveResult;
 
     async fn handle<N: Node>(call: Call<N>, NoParams {}: NoParams) -> Result<LeaveResult, RpcError> {
-        Ok(call.context.node.leave().await?.into())
+        Ok(call.context.node.leave().await?)
     }
 }
 
@@ -91,7 +91,7 @@ impl Method for ElectLeader {
 
     async fn handle<N: Node>(call: Call<N>, params: ElectParams) -> Result<ElectResult, RpcError> {
         let request = params.try_into()?;
-        Ok(call.context.node.elect(request).await?.into())
+        Ok(call.context.node.elect(request).await?)
     }
 }
 
@@ -110,7 +110,7 @@ impl Method for Drain {
     type Result = DrainResult;
 
     async fn handle<N: Node>(call: Call<N>, params: DrainParams) -> Result<DrainResult, RpcError> {
-        Ok(call.context.node.drain(params.enabled).await?.into())
+        Ok(call.context.node.drain(params.enabled).await?)
     }
 }
 

@@ -54,7 +54,7 @@ async fn a_request_is_a_span_without_what_it_carries() {
     until("four requests ended", || kept.0.lock().unwrap().len() >= 4).await;
     let spans = kept.0.lock().unwrap().clone();
     assert!(!format!("{spans:?}").contains("hunter"), "{spans:?}");
-    let told: Vec<[&str; 4]> = spans
+    let closed: Vec<[&str; 4]> = spans
         .iter()
         .map(|(name, parent, fields)| {
             assert_eq!((*name, *parent), ("request", None));
@@ -63,7 +63,7 @@ async fn a_request_is_a_span_without_what_it_carries() {
         .collect();
     let state = ["distributed.get_cluster_state", "text", "ok", "socket"];
     assert_eq!(
-        told,
+        closed,
         [
             state,
             ["unknown", "number", "error", "socket"],

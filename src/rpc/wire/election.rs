@@ -5,6 +5,7 @@
 //! Not here: the election itself (`crate::cluster`).
 
 use crate::cluster::ids::NodeId;
+pub use crate::cluster::node::Elected as ElectResult;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
@@ -32,29 +33,5 @@ impl TryFrom<ElectParams> for handle::ElectRequest {
             None => None,
         };
         Ok(Self { candidate, force: params.force.unwrap_or(false) })
-    }
-}
-
-/// The result of `distributed.elect_leader`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ElectResult {
-    /// The node id of the leader.
-    pub leader_id: String,
-    /// The term of the leader.
-    pub term: u64,
-    /// Whether this call led to the term.
-    pub changed: bool,
-    /// When the leader's lease expires, in milliseconds of the Redis server's clock.
-    pub lease_expires_at_ms: u64,
-}
-
-impl From<handle::Elected> for ElectResult {
-    fn from(elected: handle::Elected) -> Self {
-        Self {
-            leader_id: elected.leader_id.into(),
-            term: elected.term.0,
-            changed: elected.changed,
-            lease_expires_at_ms: elected.lease_expires_at.0,
-        }
     }
 }

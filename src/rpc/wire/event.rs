@@ -216,7 +216,7 @@ pub const SYNC_COMPLETE: &str = "cluster.sync_complete";
 pub enum Severity {
     /// It is part of normal work.
     Info,
-    /// It is rare, and needs nobody.
+    /// It is rare, and needs no action.
     Notice,
     /// Something was lost, or may be.
     Warning,

@@ -6,6 +6,7 @@
 
 use super::node::{Node, nodes};
 use crate::cluster::ids::NodeId;
+pub use crate::cluster::node::Left as LeaveResult;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use schemars::JsonSchema;
@@ -133,22 +134,5 @@ impl From<handle::Joined> for JoinResult {
             term: joined.term.0,
             nodes: nodes(joined.nodes),
         }
-    }
-}
-
-/// The result of `distributed.leave_cluster`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LeaveResult {
-    /// The id of the node that left.
-    pub node_id: String,
-    /// When the node left, in milliseconds of the Redis server's clock.
-    pub left_at_ms: u64,
-    /// Whether the node was leader and resigned.
-    pub resigned: bool,
-}
-
-impl From<handle::Left> for LeaveResult {
-    fn from(left: handle::Left) -> Self {
-        Self { node_id: left.node_id.into(), left_at_ms: left.left_at.0, resigned: left.resigned }
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session<'_>, count: usize) -> Outcome {
         ran = tokio::time::timeout(TOTAL_TIMEOUT, story.run(&mut nodes, count)) => ran.unwrap_or_else(|_| {
             Err(Failure::Failed(format!("the demo did not finish within {} s", TOTAL_TIMEOUT.as_secs())))
         }),
-        number = signals.next() => Err(Failure::Said(exit_code(number))),
+        number = signals.next() => Err(Failure::Reported(exit_code(number))),
     };
     // Unread reports must not block the nodes' watchers while they stop.
     drop(story.inputs);

@@ -28,9 +28,9 @@ impl ViewInput {
     /// The outcome of a view that ends.
     ///
     /// # Errors
-    /// [`Failure::Said`] with a signal's exit code.
+    /// [`Failure::Reported`] with a signal's exit code.
     pub(crate) fn outcome(code: Option<u8>) -> Result<(), Failure> {
-        code.map_or(Ok(()), |code| Err(Failure::Said(code)))
+        code.map_or(Ok(()), |code| Err(Failure::Reported(code)))
     }
 }
 

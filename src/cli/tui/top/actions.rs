@@ -45,7 +45,7 @@ async fn drain(node: &str, enabled: bool, config: &Config) -> Result<String, Fai
     };
     let drained: DrainResult = answer(ANSWER, client.call("distributed.drain", DrainParams { enabled })).await?;
     let DrainResult { node_id, draining, running_tasks, leases } = drained;
-    let node_id = clean(&node_id, 64);
+    let node_id = clean(node_id.as_str(), 64);
     Ok(if draining {
         format!("{node_id} is draining: {running_tasks} tasks running, {leases} leases held")
     } else {
@@ -60,7 +60,7 @@ async fn lead(node: String, global: &Global, config: &Config) -> Result<String, 
     };
     let params = ElectParams { candidate: Some(node), force: Some(true) };
     let result: ElectResult = answer(takeover_timeout(config), client.call("distributed.elect_leader", params)).await?;
-    let (leader, term) = (clean(&result.leader_id, 64), result.term);
+    let (leader, term) = (clean(result.leader_id.as_str(), 64), result.term);
     Ok(if result.changed {
         format!("{leader} is the leader now (term {term})")
     } else {

@@ -10,6 +10,7 @@
 //! All calls block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
 
 mod adopted;
+mod claim;
 mod confirmed;
 mod database;
 mod job;

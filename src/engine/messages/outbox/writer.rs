@@ -29,7 +29,7 @@ const RESTORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// are not reused before, so a small number keeps the file small.
 const UNFLUSHED_REMOVALS: usize = 500;
 
-/// The bytes of messages after which one transaction takes no more calls.
+/// The bytes of messages after which a transaction accepts no further calls.
 const GROUP_BYTES: usize = 8 << 20;
 
 struct Writer<'s> {

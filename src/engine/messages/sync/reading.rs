@@ -104,7 +104,7 @@ impl Sync {
         };
         let before = self.wants();
         if tokio::time::timeout(CATCH_UP_TIMEOUT, reading).await.is_err() && self.wants() == before {
-            // Lost with the stream: the next message shows that as a gap. Nobody waits for it again.
+            // Lost with the stream: the next message shows that as a gap. No later call waits for it.
             self.never_came.fetch_max(head, Ordering::Relaxed);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Not here: the work itself (`crate::engine::leases`).
 
-use super::Handout;
+use super::{Drained, Handout};
 use crate::cluster::ids::{LeaseName, NodeId, Term};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
@@ -30,7 +30,7 @@ pub struct AcquiredLease {
     pub acquired: bool,
     /// The current holder, its token, and when the lease expires; `None`: the lease is free.
     pub held: Option<(NodeId, Term, ServerTime)>,
-    /// Takes the grant back unless it is told that the answer has been written; `None`: there is nothing to take back.
+    /// Ends the grant when dropped, unless the answer was written; `None`: there is no grant.
     pub handout: Option<Handout>,
 }
 
@@ -65,19 +65,6 @@ pub struct Once {
     pub by: NodeId,
     /// When the key was granted.
     pub at: ServerTime,
-}
-
-/// The result of a change of draining.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drained {
-    /// The id of this node.
-    pub node_id: NodeId,
-    /// Whether the node is draining now.
-    pub draining: bool,
-    /// The number of tasks running on this node.
-    pub running_tasks: u64,
-    /// The number of leases held under this node's id.
-    pub leases: u64,
 }
 
 /// The part of a node that manages leases.

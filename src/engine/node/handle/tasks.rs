@@ -48,7 +48,7 @@ pub struct ClaimRequest {
 pub struct Claimed {
     /// The tasks, highest priority first.
     pub tasks: Vec<ClaimedTask>,
-    /// Gives the tasks back unless it is told that the answer has been written; `None`: there is nothing to give back.
+    /// Gives the tasks back when dropped, unless the answer was written; `None`: there are no tasks.
     pub handout: Option<Handout>,
 }
 

@@ -23,13 +23,13 @@ fn a_gap_of_a_new_data_set_begins_where_numbers_were_left_out() {
 #[test]
 fn numbers_that_were_left_out_are_no_gap_for_those_who_read_up_to_them() {
     let lifted = |last| Entry { after: Some(MessageSeq(4)), ..entry(last, "a", 5, 2) };
-    for (read, told) in [(4, None), (2, gap(3, 4, Some(2))), (6, None)] {
+    for (read, reported) in [(4, None), (2, gap(3, 4, Some(2))), (6, None)] {
         let mut inbox = inbox(read);
         inbox.take(&lifted(1002));
         let offer = all(&mut inbox);
         assert_eq!(
             (offer.gap, seqs(&offer.received), offer.cursor),
-            (told, vec![1001, 1002], MessageSeq(1002)),
+            (reported, vec![1001, 1002], MessageSeq(1002)),
             "{read}"
         );
         assert_eq!(

@@ -42,6 +42,12 @@ pub struct Stamps {
     dir: TempDir,
 }
 
+impl Default for Stamps {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Stamps {
     /// An empty one.
     pub fn new() -> Self {

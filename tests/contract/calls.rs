@@ -6,8 +6,8 @@ use clawster::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Nonce, T
 use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
     Acknowledge, Call, Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, Identity, Instance, Join,
-    JoinReply, LeaderRecord, Leave, Left, Numbers, Packed, Publish, PublishReply, Register, Registered, Reply, Resign,
-    Rule, Sweep, Swept, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply,
+    JoinReply, LeaderRecord, Leave, LeaveReply, Numbers, Packed, Publish, PublishReply, Register, Registered, Reply,
+    Resign, Rule, Sweep, Swept, Tick, TickReply, View, ViewReply, WatchLeader, WatchReply,
 };
 use clawster::cluster::settings::{LeaderMode, LeaderSettings, Promise, Shared, Timing, Versioned};
 use clawster::store::Store;
@@ -232,13 +232,13 @@ pub async fn register<F: Fixture>(f: &F, node: &Node, presence: &str, term: Opti
 
 pub async fn leave<F: Fixture>(f: &F, node: &Node) -> (Identity, bool) {
     let ask = Call::Leave(Leave { instance: node.instance.clone(), acknowledged: None });
-    let Reply::Left(Left { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
+    let Reply::Left(LeaveReply { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
 
 pub async fn resign<F: Fixture>(f: &F, node: &Node, term: Term) -> (Identity, bool) {
     let ask = Call::Resign(Resign { instance: node.instance.clone(), term });
-    let Reply::Left(Left { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
+    let Reply::Left(LeaveReply { identity, resigned, .. }) = call(f, ask).await else { panic!("no answer") };
     (identity, resigned)
 }
 

@@ -8,7 +8,7 @@ use clawster::cluster::event::{ClusterEvent, ClusterFact};
 use clawster::cluster::ids::{EventSeq, MessageSeq};
 use clawster::cluster::protocol::{
     Acquired, DataSet, Delta, DrainReply, Entry, HandOverReply, Instance, JoinReply, LeaderRecord, LeaseRecord,
-    LeaseReply, Left, OnceGrant, PublishReply, Renewal, Renewed, Reply, Swept, WatchReply, Watched,
+    LeaseReply, LeaveReply, OnceGrant, PublishReply, Renewal, Renewed, Reply, Swept, WatchReply, Watched,
 };
 use clawster::cluster::time::ServerTime;
 use std::cell::RefCell;
@@ -213,7 +213,7 @@ impl Symbols {
                 Self::beats(&r.beats, r.now),
                 r.alive
             ),
-            Reply::Left(Left { identity, resigned, .. }) => format!("{identity:?} resigned {resigned}"),
+            Reply::Left(LeaveReply { identity, resigned, .. }) => format!("{identity:?} resigned {resigned}"),
             Reply::HandOver(HandOverReply { outcome, now, leader }) => {
                 format!("{outcome:?} {}", self.leader(leader.as_ref(), *now))
             }

@@ -5,7 +5,8 @@
 use crate::world::World;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::protocol::{
-    Call, HandOverReply, HandedOver, Identity, JoinReply, LeaseNews, Left, Register, Registered, Reply, Rule, Swept,
+    Call, HandOverReply, HandedOver, Identity, JoinReply, LeaseNews, LeaveReply, Register, Registered, Reply, Rule,
+    Swept,
 };
 use clawster::cluster::time::ServerTime;
 
@@ -97,10 +98,10 @@ impl World {
                 });
             }
             (Call::Sweep { .. }, Reply::Sweep(Swept { leads: false, .. })) => coverage.see("sweep: refused"),
-            (Call::Leave { .. }, Reply::Left(Left { resigned, .. })) => {
+            (Call::Leave { .. }, Reply::Left(LeaveReply { resigned, .. })) => {
                 coverage.see(if *resigned { "leave: of the leader" } else { "leave: of a member" });
             }
-            (Call::Resign { .. }, Reply::Left(Left { resigned, .. })) => {
+            (Call::Resign { .. }, Reply::Left(LeaveReply { resigned, .. })) => {
                 coverage.see(if *resigned { "resign: done" } else { "resign: not the holder" });
             }
             (Call::Drain(drain), Reply::Drain(reply)) => coverage.see(match (drain.enabled, reply.resigned) {

@@ -33,7 +33,7 @@ pub use recording::{Beaten, CARRIED, Former};
 pub use requests::{Drained, Elected, JoinRequest, Left, Refusal, Request, Response};
 
 use super::ids::{Incarnation, MessageSeq, NodeId, Nonce};
-use super::protocol::{Call, Fault, HandOverReply, Instance, Left, Numbers, Registered, Reply, ServerId, Swept};
+use super::protocol::{Call, Fault, HandOverReply, Instance, LeaveReply, Numbers, Registered, Reply, ServerId, Swept};
 use super::settings::{LeaderSettings, Retry, Shared, Timing, Versioned};
 use super::time::{Moment, ServerTime};
 use crate::cluster::lease::election::Observation;
@@ -330,7 +330,7 @@ impl Node {
                 self.registered(now, ticket, identity, registered.then_some(server), leads);
             }
             Ok((Reply::Sweep(Swept { leads, gone }), _)) => self.swept(now, ticket, sent, leads, gone),
-            Ok((Reply::Left(Left { identity, now: at, resigned }), _)) => {
+            Ok((Reply::Left(LeaveReply { identity, now: at, resigned }), _)) => {
                 self.left(now, ticket, identity, at, resigned)
             }
             Ok((Reply::HandOver(HandOverReply { outcome, leader, .. }), _)) => {

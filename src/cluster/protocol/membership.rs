@@ -111,7 +111,7 @@ pub struct Leave {
 
 /// The answer to [`Leave`] and [`super::Resign`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Left {
+pub struct LeaveReply {
     /// Whether the store knows the caller.
     pub identity: Identity,
     /// The server's time.

@@ -27,7 +27,7 @@ pub use lease::{
     LeaseRecord, LeaseReply, MOST_WAITERS, Owner, Refusal, Release, Renew, Renewal, Renewed, Served, WatchLease,
     Watched, Withdraw,
 };
-pub use membership::{Join, JoinReply, Leave, Left, Register, Registered, Sweep, Swept};
+pub use membership::{Join, JoinReply, Leave, LeaveReply, Register, Registered, Sweep, Swept};
 pub use messages::{Acknowledge, Entry, Packed, Publish, PublishReply};
 pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
 pub use task::{
@@ -90,7 +90,7 @@ pub enum Reply {
     /// To [`View`].
     View(Box<ViewReply>),
     /// To [`Leave`] and [`Resign`].
-    Left(Left),
+    Left(LeaveReply),
     /// To [`HandOver`].
     HandOver(HandOverReply),
     /// To [`Campaign`].
@@ -153,8 +153,8 @@ transitions! {
     Join: "join" => JoinReply, |reply| Reply::Join(Box::new(reply));
     Tick: "tick" => TickReply, |reply| Reply::Tick(Box::new(reply));
     View: "view" => ViewReply, |reply| Reply::View(Box::new(reply));
-    Leave: "leave" => Left, Reply::Left;
-    Resign: "resign" => Left, Reply::Left;
+    Leave: "leave" => LeaveReply, Reply::Left;
+    Resign: "resign" => LeaveReply, Reply::Left;
     HandOver: "hand_over" => HandOverReply, Reply::HandOver;
     Campaign: "campaign" => CampaignReply, |reply| Reply::Campaign(Box::new(reply));
     Register: "register" => Registered, Reply::Registered;

@@ -9,8 +9,8 @@ use super::data::Data;
 use clawster::cluster::event::ClusterEvent;
 use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use clawster::cluster::protocol::{
-    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, Left, PushSettings, Register, Reply, Resign, ServerId,
-    SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
+    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, LeaveReply, PushSettings, Register, Reply, Resign,
+    ServerId, SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
 };
 use clawster::cluster::time::ServerTime;
 use clawster::store::Notice;
@@ -125,11 +125,11 @@ impl MemoryState {
             })),
             Call::Leave(Leave { instance, acknowledged }) => {
                 let (identity, resigned) = step.leave(instance, *acknowledged);
-                Reply::Left(Left { identity, now, resigned })
+                Reply::Left(LeaveReply { identity, now, resigned })
             }
             Call::Resign(Resign { instance, term }) => {
                 let (identity, resigned) = step.resign(instance, *term);
-                Reply::Left(Left { identity, now, resigned })
+                Reply::Left(LeaveReply { identity, now, resigned })
             }
             Call::HandOver(HandOver { candidate }) => {
                 let outcome = step.hand_over(candidate);

@@ -5,7 +5,7 @@ use super::replies::leader;
 use super::{Context, Scripted};
 use crate::cluster::ids::Term;
 use crate::cluster::protocol::{
-    Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, Left, Resign, Rule, WatchLeader, WatchReply,
+    Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, LeaveReply, Resign, Rule, WatchLeader, WatchReply,
 };
 use crate::cluster::settings::Promise;
 use crate::cluster::time::millis;
@@ -103,7 +103,7 @@ impl Scripted for Resign {
         arguments.put("term", &self.term);
     }
 
-    fn read(&self, f: &mut Fields) -> Result<Left, Malformed> {
+    fn read(&self, f: &mut Fields) -> Result<LeaveReply, Malformed> {
         left(f)
     }
 }

@@ -5,8 +5,8 @@ use super::{Context, Scripted};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::PresenceKind;
 use crate::cluster::protocol::{
-    Census, Drain, DrainReply, Join, JoinReply, LeaseNews, Leave, Left, MOST_LANES, PushSettings, Register, Registered,
-    SettingsReply, Sweep, Swept, TakeCensus, Tick, TickReply, View, ViewReply,
+    Census, Drain, DrainReply, Join, JoinReply, LeaseNews, Leave, LeaveReply, MOST_LANES, PushSettings, Register,
+    Registered, SettingsReply, Sweep, Swept, TakeCensus, Tick, TickReply, View, ViewReply,
 };
 use crate::cluster::settings::Shared;
 use crate::cluster::task::{Jitter, TaskState};
@@ -166,13 +166,13 @@ impl Scripted for Leave {
         arguments.put("acknowledged", &self.acknowledged);
     }
 
-    fn read(&self, f: &mut Fields) -> Result<Left, Malformed> {
+    fn read(&self, f: &mut Fields) -> Result<LeaveReply, Malformed> {
         left(f)
     }
 }
 
-pub(super) fn left(f: &mut Fields) -> Result<Left, Malformed> {
-    Ok(Left { identity: identity(f)?, now: time(f)?, resigned: f.flag("resigned")? })
+pub(super) fn left(f: &mut Fields) -> Result<LeaveReply, Malformed> {
+    Ok(LeaveReply { identity: identity(f)?, now: time(f)?, resigned: f.flag("resigned")? })
 }
 
 impl Scripted for Register {

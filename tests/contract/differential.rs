@@ -9,7 +9,7 @@ use crate::calls::*;
 use crate::fixture::{Fixture, Memory, Redis};
 use crate::lease_calls::{lease, lease_name};
 use crate::lease_steps::{Known, LEASES, lease_call};
-use crate::node_records::{NodeRecord, campaign_at, name, settings, tick_at};
+use crate::node_records::{NodeRecord, campaign_at, name, rule_of, settings, tick_at};
 use crate::steps::{NODES, Step, step};
 use crate::symbols::Symbols;
 use crate::task_steps::{self, TaskRecord, patient};
@@ -17,7 +17,7 @@ use clawster::cluster::ids::{MessageSeq, NodeId, Term};
 use clawster::cluster::members::member::PresenceKind;
 use clawster::cluster::protocol::{
     Acknowledge, Call, Campaign, HandOver, Join, JoinReply, LeaderRecord, LeaseCall, LeaseRecord, LeaseReply, Leave,
-    Numbers, Publish, Register, Reply, Resign, Rule, ServerId, Sweep, Swept, Tick, View, WatchLease, Watched,
+    Numbers, Publish, Register, Reply, Resign, ServerId, Sweep, Swept, Tick, View, WatchLease, Watched,
 };
 use clawster::store::Store;
 use proptest::prelude::*;
@@ -183,19 +183,7 @@ impl<F: Fixture> Driver<F> {
             Step::HandOver { node } => Call::HandOver(HandOver { candidate: id(&name(node)) }),
             Step::Campaign { node, rule, knows, other_term, other_nonce } => {
                 let caller = &self.nodes[node];
-                let text = |nonce: Option<String>| match nonce {
-                    Some(nonce) if !other_nonce => nonce,
-                    _ => "other".to_owned(),
-                };
-                let rule = match rule {
-                    0 => Rule::Vacant,
-                    1 => Rule::Expired { nonce: text(record.as_ref().map(|record| record.nonce.clone())) },
-                    2 => Rule::Presence { nonce: text(record.as_ref().and_then(|record| record.presence.clone())) },
-                    3 => Rule::Absent,
-                    4 => Rule::Restarted { nonce: text(record.as_ref().map(|record| record.nonce.clone())) },
-                    5 => Rule::Fenced { nonce: text(record.as_ref().and_then(|record| record.presence.clone())) },
-                    _ => Rule::AbsentLease,
-                };
+                let rule = rule_of(rule, record.as_ref(), other_nonce);
                 Call::Campaign(Box::new(Campaign {
                     nonce: fresh,
                     presence: caller.presence.as_deref().map(nonce),
@@ -206,11 +194,8 @@ impl<F: Fixture> Driver<F> {
             Step::Register { node, term } => {
                 let caller = &self.nodes[node];
                 let presence = nonce(caller.presence.as_deref().unwrap_or("nobody"));
-                Call::Register(Register {
-                    instance: caller.node.instance.clone(),
-                    presence,
-                    term: term.then_some(caller.term),
-                })
+                let instance = caller.node.instance.clone();
+                Call::Register(Register { instance, presence, term: term.then_some(caller.term) })
             }
             Step::Sweep { node } => {
                 let caller = &self.nodes[node];

@@ -4,7 +4,7 @@
 
 use crate::calls::{Node, campaign_of, id, secs, tick_of};
 use clawster::cluster::ids::{Incarnation, MessageSeq, Term};
-use clawster::cluster::protocol::{Campaign, Instance, Numbers, Rule, Tick};
+use clawster::cluster::protocol::{Campaign, Instance, LeaderRecord, Numbers, Rule, Tick};
 use clawster::cluster::settings::{LeaderMode, Shared, Timing, Versioned};
 
 pub fn name(node: usize) -> String {
@@ -62,4 +62,23 @@ pub fn campaign_at(at: usize, node: &Node, rule: Rule, seen: Term) -> Campaign {
     let seen_for = secs(if at.is_multiple_of(4) { 1 } else { 600 });
     let (promise, stated) = (settings(at).settings.promise(), at as u64);
     Campaign { promise, stated, seen_for, ..campaign_of(node, rule, seen) }
+}
+
+/// The rule with this number, about what `record` shows, or about another nonce.
+pub fn rule_of(number: u8, record: Option<&LeaderRecord>, other_nonce: bool) -> Rule {
+    let text = |nonce: Option<String>| match nonce {
+        Some(nonce) if !other_nonce => nonce,
+        _ => "other".to_owned(),
+    };
+    let renewal = || text(record.map(|record| record.nonce.clone()));
+    let presence = || text(record.and_then(|record| record.presence.clone()));
+    match number {
+        0 => Rule::Vacant,
+        1 => Rule::Expired { nonce: renewal() },
+        2 => Rule::Presence { nonce: presence() },
+        3 => Rule::Absent,
+        4 => Rule::Restarted { nonce: renewal() },
+        5 => Rule::Fenced { nonce: presence() },
+        _ => Rule::AbsentLease,
+    }
 }

@@ -342,10 +342,8 @@ async fn ten_thousand_done_tasks_are_kept<F: Fixture>(f: F) {
             token: task.token,
             verdict: Verdict::Complete { result: None },
         };
-        let ask = TaskCall::Settle(SettleTasks {
-            instance: a.instance.clone(),
-            settlements: settlements.map(done).collect(),
-        });
+        let (instance, settlements) = (a.instance.clone(), settlements.map(done).collect());
+        let ask = TaskCall::Settle(SettleTasks { instance, settlements });
         let Ok(answer) = clawster::store::Store::call(f.store(), Call::Task(Box::new(ask))).await else { panic!() };
         drop(answer);
     }

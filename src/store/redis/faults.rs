@@ -7,7 +7,6 @@
 //! A script fails with such an error only at its first write, so that it has changed nothing: a server checks memory, role and disk
 //! before a script's first write that needs memory, and never refuses a later write (tried on 5.0, 7.0 and Valkey 9).
 
-use super::target::Target;
 use crate::cluster::protocol::Fault;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -30,17 +29,6 @@ pub(super) fn fault(error: &RedisError) -> Fault {
     }
     let code = known_code(error.kind()).or_else(|| script_code(error)).or(error.code()).unwrap_or_default();
     server_fault(code)
-}
-
-/// Adds the server's address, without a password, to the fault.
-pub(super) fn at(fault: Fault, target: &Target) -> Fault {
-    match fault {
-        Fault::Unwritable(why) => match why.strip_prefix("Redis ") {
-            Some(rest) => Fault::Unwritable(format!("Redis at {target} {rest}")),
-            None => Fault::Unwritable(why),
-        },
-        other => other,
-    }
 }
 
 /// Whether the connection must be closed after this error: it is broken, or its server was replaced by another one.

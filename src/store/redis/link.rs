@@ -6,7 +6,7 @@
 //!
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have separate connections.
 
-use super::faults::{at, breaks, fault};
+use super::faults::{breaks, fault};
 use super::target::{DEADLINE, Target};
 use crate::clock;
 use crate::cluster::protocol::{Fault, ServerId};
@@ -114,4 +114,15 @@ pub(super) async fn open(target: &Target) -> Result<(MultiplexedConnection, Serv
     };
     let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
     Ok((connection, ServerId(run_id.trim().to_owned())))
+}
+
+/// Adds the server's address, without a password, to the fault.
+fn at(fault: Fault, target: &Target) -> Fault {
+    match fault {
+        Fault::Unwritable(why) => match why.strip_prefix("Redis ") {
+            Some(rest) => Fault::Unwritable(format!("Redis at {target} {rest}")),
+            None => Fault::Unwritable(why),
+        },
+        other => other,
+    }
 }

@@ -1,7 +1,6 @@
 //! The leader's record: campaigning, watching, handing over, resigning.
 
-use super::members::left;
-use super::replies::leader;
+use super::replies::{leader, left};
 use super::{Context, Scripted};
 use crate::cluster::ids::Term;
 use crate::cluster::protocol::{

@@ -1,6 +1,6 @@
 //! Joining, heartbeats, reading the cluster, draining, leaving, the cluster's settings.
 
-use super::replies::{beats, data_set, delta, known_id, leader};
+use super::replies::{beats, data_set, delta, known_id, leader, left};
 use super::{Context, Scripted};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::PresenceKind;
@@ -169,10 +169,6 @@ impl Scripted for Leave {
     fn read(&self, f: &mut Fields) -> Result<LeaveReply, Malformed> {
         left(f)
     }
-}
-
-pub(super) fn left(f: &mut Fields) -> Result<LeaveReply, Malformed> {
-    Ok(LeaveReply { identity: identity(f)?, now: time(f)?, resigned: f.flag("resigned")? })
 }
 
 impl Scripted for Register {

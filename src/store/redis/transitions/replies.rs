@@ -4,10 +4,10 @@
 
 use crate::cluster::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, StoredStatus};
-use crate::cluster::protocol::{DataSet, Delta, Instance, LeaderRecord, Numbers};
+use crate::cluster::protocol::{DataSet, Delta, Instance, LeaderRecord, LeaveReply, Numbers};
 use crate::cluster::settings::{LeaderMode, Promise, Shared, Timing, Versioned};
 use crate::cluster::time::ServerTime;
-use crate::store::redis::fields::{Fields, Malformed, time};
+use crate::store::redis::fields::{Fields, Malformed, identity, time};
 use crate::store::redis::unreadable::What;
 use serde::Deserialize;
 use std::time::Duration;
@@ -129,4 +129,9 @@ pub(super) fn beats(f: &mut Fields) -> Result<Vec<(NodeId, ServerTime)>, Malform
         beats.extend(known_id(id).map(|id| (id, ServerTime(at))));
     }
     Ok(beats)
+}
+
+/// The reply to giving something up.
+pub(super) fn left(f: &mut Fields) -> Result<LeaveReply, Malformed> {
+    Ok(LeaveReply { identity: identity(f)?, now: time(f)?, resigned: f.flag("resigned")? })
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. A missing field, or one of another type, is an error that names the field, never a panic.
 //!
-//! Not here: the fields of each reply (`decode.rs`).
+//! Not here: the fields of each reply (`transitions/`).
 
 use crate::cluster::protocol::Identity;
 use crate::cluster::time::ServerTime;

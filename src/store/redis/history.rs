@@ -4,7 +4,7 @@
 //! 2. Memory is bounded: it reads pages of a thousand entries, and at most one node's stream at a time.
 //! 3. Summaries are computed from the samples on demand; events are already in their own stream.
 //!
-//! Not here: samples recorded with ticks (`encode.rs`), the format of an entry (`samples.rs`).
+//! Not here: samples recorded with ticks (`transitions/members.rs`), the format of an entry (`samples.rs`).
 
 use super::fields::{Fields, Malformed};
 use super::samples::{self, Recent};

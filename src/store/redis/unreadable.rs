@@ -2,7 +2,7 @@
 //!
 //! 1. Unreadable data never prevents other data from being read.
 //!
-//! Not here: reading (`streams.rs`, `decode.rs`, `task.rs`).
+//! Not here: reading (`streams.rs`, `transitions/`).
 
 use crate::clock::Seldom;
 use std::fmt::Display;

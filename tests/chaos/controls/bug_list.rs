@@ -81,8 +81,9 @@ pub const BUGS: [Bug; 22] = [
         swaps: &[
             ("if counts[2 * at] == 0 then", "if true then"),
             (
-                "registered == ARGV[at + 1] .. ' ' .. server and subscribers(presence_channel(ARGV[at + 1])) == 0 then",
-                "registered == ARGV[at + 1] .. ' ' .. server then",
+                "registered == ARGV[at].dead_presence .. ' ' .. server and \
+                 subscribers(presence_channel(ARGV[at].dead_presence)) == 0 then",
+                "registered == ARGV[at].dead_presence .. ' ' .. server then",
             ),
         ],
         schedule: "4000:handover:0:0:0",

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::cluster::ids::{Incarnation, Nonce, Term};
 use crate::cluster::lease::election::{Chance, LeaderLook, Observation};
 use crate::cluster::lease::leadership::lease_deadline;
-use crate::cluster::lease::margins::takeover_wait;
+use crate::cluster::lease::margins::{acting_time, takeover_wait};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind};
 use crate::cluster::messages::message::Producer;
 use crate::cluster::protocol::{
@@ -74,6 +74,12 @@ fn adopt(settings: &mut Versioned, data: &DataSet) {
     }
 }
 
+/// Whether a lease that a call sent at `sent` confirmed makes this process the leader now. A loss of data takes the record along, and
+/// without a presence nobody can see that this process leads: candidates wait for a grace then, so the answer must not be older.
+fn leads(lease: HeldLease, sent: Moment, shared: Shared, now: Moment) -> bool {
+    now < Moment(Duration::from_millis(lease.deadline_ms)).min(sent + acting_time(shared.presence_grace))
+}
+
 impl Oneshot<'_> {
     /// Sends one heartbeat, continuing from `state`, which is updated; also returns the settings of the cluster.
     ///
@@ -100,13 +106,18 @@ impl Oneshot<'_> {
         let shared = settings.settings;
         self.make_room(&mut current).await?;
         let mut beat = self.beat_of(&current, &reply, round_trip);
+        if current.lease.is_some_and(|lease| leads(lease, sent, shared, clock::now())) {
+            beat.role = Role::Leader;
+        }
         if current.lease.is_none()
             && self.candidate
-            && let Some(term) = self.stand(&mut current, shared).await?
+            && let Some((term, sent)) = self.stand(&mut current, shared).await?
         {
             beat.term = term;
             beat.leader_id = Some(self.node_id.clone());
-            beat.role = Role::Leader;
+            if current.lease.is_some_and(|lease| leads(lease, sent, shared, clock::now())) {
+                beat.role = Role::Leader;
+            }
         }
         let number = current.beats;
         *state = Some(current);
@@ -116,12 +127,10 @@ impl Oneshot<'_> {
 
     fn beat_of(&self, state: &OneshotState, reply: &TickReply, round_trip: Duration) -> Beat {
         let record = reply.leader.as_ref();
-        let deadline = state.lease.map(|lease| Moment(Duration::from_millis(lease.deadline_ms)));
-        let leads = deadline.is_some_and(|deadline| clock::now() < deadline);
         Beat {
             node_id: self.node_id.clone(),
             incarnation: state.incarnation,
-            role: if leads { Role::Leader } else { Role::Follower },
+            role: Role::Follower,
             term: record.map(|r| r.term).unwrap_or_default(),
             leader_id: record.and_then(|r| r.holder.as_ref()).map(|h| h.node_id.clone()),
             at: reply.now,
@@ -270,8 +279,9 @@ impl Oneshot<'_> {
         Ok(())
     }
 
-    /// Campaigns if there is no live candidate with a running process, and a rule allows it.
-    async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<Term>, Failure> {
+    /// Campaigns if there is no live candidate with a running process, and a rule allows it; returns the granted term, and when it was
+    /// asked for.
+    async fn stand(&self, state: &mut OneshotState, shared: Shared) -> Result<Option<(Term, Moment)>, Failure> {
         let view = fresh_state::view(self.store).await?;
         let record = view.leader.as_ref();
         let dying = record.and_then(|r| r.holder.as_ref().filter(|_| !r.present)).map(|h| h.node_id.clone());
@@ -324,7 +334,7 @@ impl Oneshot<'_> {
         state: &mut OneshotState,
         chance: Chance,
         shared: Shared,
-    ) -> Result<Option<Term>, Failure> {
+    ) -> Result<Option<(Term, Moment)>, Failure> {
         let sent = clock::now();
         let campaign = Campaign {
             instance: self.instance(state),
@@ -344,7 +354,28 @@ impl Oneshot<'_> {
             state.lease = Some(HeldLease { term, deadline_ms });
             state.observed = None;
         }
-        Ok(reply.granted)
+        Ok(reply.granted.map(|term| (term, sent)))
     }
 }
+
 pub mod state;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::settings::LeaderSettings;
+
+    #[test]
+    fn an_answer_that_is_older_than_the_grace_makes_no_leader() {
+        let shared = Shared::of(Timing::default(), LeaderSettings::default());
+        let at = |ms| Moment(Duration::from_millis(ms));
+        let lease = HeldLease { term: Term(7), deadline_ms: 50_000 };
+        let grace = millis(shared.presence_grace);
+        assert!(leads(lease, at(10_000), shared, at(10_000 + grace * 9 / 10)));
+        assert!(!leads(lease, at(10_000), shared, at(10_000 + grace)), "others may lead after a loss of data");
+        assert!(
+            !leads(HeldLease { deadline_ms: 10_000, ..lease }, at(10_000), shared, at(10_000)),
+            "the lease is over"
+        );
+    }
+}

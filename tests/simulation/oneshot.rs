@@ -12,6 +12,7 @@ use crate::world::{Due, World};
 use clawster::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use clawster::cluster::lease::election::{Chance, LeaderLook, Observation};
 use clawster::cluster::lease::leadership::lease_deadline;
+use clawster::cluster::lease::margins::acting_time;
 use clawster::cluster::members::member::{Metadata, PresenceKind};
 use clawster::cluster::node::Ticket;
 use clawster::cluster::protocol::{
@@ -52,6 +53,8 @@ pub(crate) struct Timer {
     until: Moment,
     /// When its lease was granted or renewed last, by true time.
     confirmed: Time,
+    /// When the call was sent that this answer belongs to, by the host's clock.
+    sent: Moment,
     conn: Option<ConnId>,
     pending: Option<(Ticket, Moment)>,
     /// The timer does not go off.
@@ -72,6 +75,7 @@ impl World {
             observation: Observation::default(),
             until: Moment::default(),
             confirmed: 0,
+            sent: Moment::default(),
             conn: None,
             pending: None,
             off: false,
@@ -87,13 +91,18 @@ impl World {
     /// Whether such a host believes that it leads.
     ///
     /// A loss of data takes its record along, and nobody holds a connection by which others could see that it leads: what it
-    /// believes from before one is not counted.
+    /// believes from before one is not counted. An answer that was on its way then counts for as long as the others wait.
     pub(crate) fn timer_leads(&self, at: usize) -> bool {
-        if self.timers[at].confirmed <= self.losses.last().copied().unwrap_or(0) {
+        let timer = &self.timers[at];
+        let lost = self.losses.last().copied().unwrap_or(0);
+        if timer.confirmed <= lost {
             return false;
         }
-        let lease = self.timers[at].kept.as_ref().and_then(|kept| kept.lease);
-        lease.is_some_and(|(_, until)| self.timer_now(at) < until)
+        let lease = timer.kept.as_ref().and_then(|kept| kept.lease);
+        let before = timer.sent <= self.hosts[timer.host].clock.read(lost);
+        let grace = timer.settings.settings.presence_grace;
+        let most = if before { timer.sent + acting_time(grace) } else { self.timer_now(at) + grace };
+        lease.is_some_and(|(_, until)| self.timer_now(at) < until.min(most))
     }
 
     pub(crate) fn timer_term(&self, at: usize) -> Term {
@@ -102,7 +111,9 @@ impl World {
 
     /// The timer goes off.
     pub(crate) fn timer(&mut self, at: usize) {
-        let pause = micros(self.setup.timing.heartbeat_interval);
+        // Rarely enough to be declared dead in between is another fault than those of this simulator.
+        let cluster = self.timers[at].settings.settings.timing.heartbeat_interval;
+        let pause = micros(self.setup.timing.heartbeat_interval.min(cluster));
         let pause = self.rng.range(pause * 7 / 10, pause);
         self.later(self.now + pause, Due::Timer(at));
         if self.timers[at].off {
@@ -267,7 +278,7 @@ impl World {
                     if let Some(kept) = &mut self.timers[at].kept {
                         (kept.lease, kept.observed) = (Some((term, until)), None);
                     }
-                    self.timers[at].confirmed = self.now;
+                    (self.timers[at].confirmed, self.timers[at].sent) = (self.now, sent);
                     self.check_leaders();
                 }
                 self.timer_ends(at);
@@ -301,7 +312,7 @@ impl World {
         });
         let leads = kept.lease.is_some();
         if reply.lease == LeaseNews::Renewed {
-            self.timers[at].confirmed = self.now;
+            (self.timers[at].confirmed, self.timers[at].sent) = (self.now, sent);
         }
         self.check_leaders();
         if leads {

@@ -292,7 +292,8 @@ fn seeds() {
 /// Seeds that failed once. What each of them meets changes with the simulator; that they fail no more is cheap to know.
 #[test]
 fn seeds_that_failed_once() {
-    for seed in [303, 374, 424, 503, 559, 616, 984, 1043, 1234, 1495, 1549, 1770, 2008, 2039, 2151, 2756, 3386] {
+    for seed in [303, 374, 424, 503, 559, 616, 984, 1043, 1234, 1495, 1549, 1770, 2008, 2039, 2151, 2756, 3386, 200_868]
+    {
         if let Some(why) = outcome(seed, false).failed {
             panic!("seed {seed}: {why}");
         }

@@ -26,6 +26,8 @@ pub(crate) struct Log {
     /// Every id that it had, and until when: what comes from the one that it has at that time counts as its own.
     names: BTreeMap<NodeId, Time>,
     delivered: BTreeMap<u64, u64>,
+    /// What an earlier process acknowledged under an id that this store took.
+    had_there: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
     /// Up to where the client acknowledged.
     pub(crate) cursor: u64,
@@ -72,6 +74,11 @@ impl Log {
     pub(crate) fn note_offer(&mut self, offer: &Offer) {
         self.covered.extend(offer.gap.map(|gap| (gap.from.0, gap.to.0)));
         self.delivered.extend(offer.received.iter().map(|received| (number(&received.message), received.seq.0)));
+    }
+
+    /// The process takes the id of another store: what was acknowledged there does not come to that id again.
+    pub(crate) fn take_id(&mut self, of: &Self) {
+        self.had_there.extend(of.acknowledged.iter().chain(&of.had_there));
     }
 
     /// The process takes the store: what its client got before counts for the store's node.
@@ -242,7 +249,8 @@ impl World {
                 let within =
                     |all: &[(u64, u64)], at: u64| all.iter().any(|(first, last)| (*first..=*last).contains(&at));
                 let covered = |at: &u64| within(&disk.log.covered, *at);
-                if mine || !meant || *written <= since || disk.log.delivered.contains_key(number) {
+                let had = disk.log.delivered.contains_key(number) || disk.log.had_there.contains(number);
+                if mine || !meant || *written <= since || had {
                     continue;
                 }
                 if given.positions.iter().any(covered) {

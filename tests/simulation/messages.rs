@@ -121,9 +121,10 @@ impl World {
         if self.disks.get(&new).is_some_and(|disk| disk.holder.is_some()) {
             return;
         }
-        let disk = self.disks.remove(&old).expect("it is held");
+        let mut disk = self.disks.remove(&old).expect("it is held");
         if let Some(aside) = self.disks.remove(&new) {
             self.coverage.see("message: a store was set aside by a rename");
+            disk.log.take_id(&aside.log);
             self.disks.insert((1000 + self.disks.len(), id.clone()), aside);
         }
         self.disks.insert(new.clone(), disk);

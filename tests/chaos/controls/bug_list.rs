@@ -89,11 +89,14 @@ pub const BUGS: [Bug; 22] = [
         schedule: "4000:handover:0:0:0",
         wrappers: 0,
     },
-    // A heartbeat is good for little more than an interval.
+    // A member counts as dead long before its deadline.
     Bug {
         name: "short-deadline",
         breaks: "M2",
-        swaps: &[("call('ZADD', BEATS, cluster_now() + meta.ttl, id)", "call('ZADD', BEATS, cluster_now() + 700, id)")],
+        swaps: &[
+            ("if first and first < cluster_now() then", "if first and first < cluster_now() + 1500 then"),
+            ("'(' .. int(cluster_now()), 'LIMIT', 0, 16", "'(' .. int(cluster_now() + 1500), 'LIMIT', 0, 16"),
+        ],
         schedule: "3000:redis-stop:all:1100:0,6000:redis-stop:all:1100:0",
         wrappers: 0,
     },

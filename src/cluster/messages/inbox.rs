@@ -183,12 +183,11 @@ impl Inbox {
             self.epoch.clone_from(&data.epoch);
             self.begins = data.message_start;
             self.marks.begin_data_set();
-            let read = self.read;
+            let lost = self.read < data.message_start;
             self.skip_to(data.message_start);
-            if let Some((after, _)) = self.left_out.first().filter(|(after, _)| *after < read)
-                && let Some(Item::Gap(gap)) = self.items.back_mut()
-            {
-                gap.from = gap.from.min(after.next());
+            let first = self.left_out.first().map(|(after, _)| after.next());
+            if let Some((first, Item::Gap(gap))) = first.zip(self.items.back_mut()).filter(|_| lost) {
+                gap.from = gap.from.min(first);
             }
             self.left_out.clear();
         }

@@ -7,6 +7,7 @@ pub mod lease;
 pub mod members;
 pub mod messages;
 pub mod node;
+pub mod oneshot;
 pub mod protocol;
 pub mod settings;
 pub mod task;

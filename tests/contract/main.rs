@@ -73,6 +73,7 @@ mod losses;
 mod lost_keys;
 mod membership;
 mod node_records;
+mod oneshot;
 mod promises;
 mod room;
 mod steps;

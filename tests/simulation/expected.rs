@@ -147,6 +147,7 @@ pub(crate) const EXPECTED: &[&str] = &[
     "one-shot: a run",
     "one-shot: elected",
     "one-shot: joined",
+    "one-shot: made room",
     "register: as leader",
     "register: as leader, refused",
     "register: as member",

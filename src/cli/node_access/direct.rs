@@ -12,6 +12,7 @@ use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::history::Summary;
 use crate::cluster::ids::{ClusterName, EventSeq, NodeId, Nonce};
+use crate::cluster::oneshot::Host;
 use crate::cluster::protocol::Fault;
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::millis;
@@ -148,16 +149,18 @@ pub(crate) async fn beat_once(config: &Config, environment: &Environment) -> Res
     let store = RedisStore::new(settings::target(&config), &config.cluster);
     let oneshot = Oneshot {
         store: &store,
-        node_id: node_id.clone(),
-        metadata: settings::metadata(&config),
-        candidate: config.leader.candidate,
+        host: Host {
+            node_id: node_id.clone(),
+            metadata: settings::metadata(&config),
+            candidate: config.leader.candidate,
+            producer: kept.producer(),
+            random: random()?,
+        },
         settings: known_settings(&config, &dir),
-        producer: kept.producer(),
         known: kept.saved().numbers,
-        random: random()?,
     };
     let history = settings::history(&config)?;
-    let process = oneshot.random.clone();
+    let process = oneshot.host.random.clone();
     let outcome = attempts(&oneshot, &boot, &mut state, &config).await.map(|(beat, found)| {
         save_settings(&config, &dir, found);
         beat
@@ -208,9 +211,8 @@ async fn attempts(
     let first = clock::now();
     let of = retry.count + 1;
     for attempt in 1..=of {
-        let before = state.clone();
         let began = clock::now();
-        let span = tracing::debug_span!("heartbeat", attempt, node_id = %oneshot.node_id);
+        let span = tracing::debug_span!("heartbeat", attempt, node_id = %oneshot.host.node_id);
         let error = match oneshot.beat(boot, state).instrument(span).await {
             Ok((mut beat, settings)) => {
                 beat.beat.attempts = attempt;
@@ -224,7 +226,6 @@ async fn attempts(
             }
             Err(oneshot::Failure::Fault(fault)) => fault,
         };
-        *state = before;
         let wait_ms = if attempt < of { millis(retry.delay) } else { 0 };
         let took_ms = millis(clock::now().since(began));
         let next = if attempt < of { format!("retrying in {wait_ms} ms") } else { "giving up".to_owned() };

@@ -2,3 +2,4 @@
 
 pub mod member;
 pub mod view;
+pub mod whole_view;

@@ -6,38 +6,22 @@ use super::handle::{Role, StateView};
 use super::state_view;
 use crate::cluster::ids::ClusterName;
 use crate::cluster::members::view::ClusterView;
-use crate::cluster::protocol::{Fault, View};
+use crate::cluster::members::whole_view::WholeView;
+use crate::cluster::protocol::Fault;
 use crate::engine::error::Error;
 use crate::engine::refusals::unavailable;
 use crate::store::redis::RedisStore;
-
-/// The maximum number of members of one call.
-const ROWS: u64 = 1000;
 
 /// The view of a process that is not a node, read from the store.
 ///
 /// # Errors
 /// [`Fault`] when the store did not answer.
 pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
-    let mut view = ClusterView::default();
+    let mut reading = WholeView::default();
     loop {
-        let asked = view.version;
-        let call = View {
-            epoch: view.epoch().to_owned(),
-            version: view.version,
-            floor: view.floor,
-            rows: ROWS,
-            beats: 1_000_000,
-        };
-        let reply = store.ask(&call).await?.reply;
-        view.as_of = reply.now;
-        view.take_data(reply.data);
-        view.take_leader(reply.leader);
-        let more = reply.delta.more;
-        let more = !view.take_delta(reply.delta, asked) || more;
-        view.take_beats(&reply.beats, reply.alive);
-        if !more {
-            return Ok(view);
+        let call = reading.call();
+        if reading.take(store.ask(&call).await?.reply) {
+            return Ok(reading.into_view());
         }
     }
 }

@@ -6,8 +6,8 @@
 //! Not here: using the state (`crate::cli`).
 
 use crate::cluster::history::Summary;
-use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
-use crate::cluster::protocol::Numbers;
+use crate::cluster::ids::NodeId;
+use crate::cluster::oneshot::Saved;
 use crate::engine::state_dir::{StateDir, StateError, checksum, private_file};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,45 +20,15 @@ const ENDING: &str = ".heartbeat.json";
 pub struct OneshotState {
     /// The boot that the times below belong to.
     pub boot_id: String,
-    /// The incarnation of the node; it stays the same from run to run.
-    pub incarnation: Incarnation,
-    /// The name of the "process" that the runs together represent.
-    pub proc: Nonce,
+    /// What the next run continues from.
+    #[serde(flatten)]
+    pub run: Saved,
     /// The number of heartbeats of this incarnation.
     #[serde(default)]
     pub beats: u64,
     /// The summary of its last ten minutes.
     #[serde(default)]
     pub summary: Option<Summary>,
-    /// The leadership that this node holds, if any.
-    #[serde(default)]
-    pub lease: Option<HeldLease>,
-    /// The highest sequence numbers seen.
-    #[serde(default)]
-    pub numbers: Numbers,
-    /// The leader's record as it was last seen, and since when; `None`: there was none.
-    #[serde(default)]
-    pub observed: Option<ObservedRecord>,
-}
-
-/// A leadership, and when it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldLease {
-    /// The term.
-    pub term: Term,
-    /// The end on the boot clock, in milliseconds.
-    pub deadline_ms: u64,
-}
-
-/// A leader's record that has been seen unchanged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObservedRecord {
-    /// The term.
-    pub term: Term,
-    /// The nonce of its last renewal.
-    pub nonce: Nonce,
-    /// When it was first seen like this, on the boot clock, in milliseconds.
-    pub since_ms: u64,
 }
 
 impl OneshotState {
@@ -144,7 +114,9 @@ fn path(dir: &StateDir, id: &NodeId) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ids::ClusterName;
+    use crate::cluster::ids::{ClusterName, Incarnation, Nonce, Term};
+    use crate::cluster::oneshot::HeldLease;
+    use crate::cluster::protocol::Numbers;
 
     #[test]
     fn a_damaged_file_counts_as_absent_and_one_of_the_version_before_is_read() {
@@ -153,14 +125,22 @@ mod tests {
         let id = NodeId::new("a").unwrap();
         let state = OneshotState {
             boot_id: "boot".to_owned(),
-            incarnation: Incarnation(1_234_567),
-            proc: Nonce::from_bytes([7; 16]),
+            run: Saved {
+                incarnation: Incarnation(1_234_567),
+                process: Nonce::from_bytes([7; 16]),
+                lease: Some(HeldLease { term: Term(41), deadline_ms: 123_456 }),
+                numbers: Numbers { token: 1, event: 2, message: 3 },
+                observed: None,
+            },
             beats: 3,
             summary: None,
-            lease: Some(HeldLease { term: Term(41), deadline_ms: 123_456 }),
-            numbers: Numbers { token: 1, event: 2, message: 3 },
-            observed: None,
         };
+        let flat = serde_json::to_value(&state).unwrap();
+        assert_eq!(
+            (&flat["incarnation"], &flat["lease"]["term"]),
+            (&1_234_567.into(), &41.into()),
+            "as written before"
+        );
         state.store(&dir, &id).unwrap();
         assert_eq!(OneshotState::load(&dir, &id, "boot").as_ref(), Some(&state));
         let good = std::fs::read(path(&dir, &id)).unwrap();

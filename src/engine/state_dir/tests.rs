@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::cluster::ids::{Incarnation, Nonce, Term};
-use crate::engine::oneshot::state::{HeldLease, OneshotState, boot_id};
+use crate::cluster::oneshot::{HeldLease, Saved};
+use crate::engine::oneshot::state::{OneshotState, boot_id};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 
@@ -118,13 +119,15 @@ fn a_one_shot_state_comes_back_unless_the_host_rebooted_or_it_is_garbage() {
     assert_eq!(OneshotState::load(&dir, &node, &boot), None);
     let state = OneshotState {
         boot_id: boot.clone(),
-        incarnation: Incarnation(2),
-        proc: Nonce::from_bytes([1; 16]),
+        run: Saved {
+            incarnation: Incarnation(2),
+            process: Nonce::from_bytes([1; 16]),
+            lease: Some(HeldLease { term: Term(4), deadline_ms: 99 }),
+            numbers: Default::default(),
+            observed: None,
+        },
         beats: 4,
         summary: None,
-        lease: Some(HeldLease { term: Term(4), deadline_ms: 99 }),
-        numbers: Default::default(),
-        observed: None,
     };
     state.store(&dir, &node).unwrap();
     assert_eq!(OneshotState::load(&dir, &node, &boot), Some(state));

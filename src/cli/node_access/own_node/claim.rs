@@ -89,6 +89,6 @@ fn former(state: &StateDir, node_id: &NodeId) -> Option<(Former, Option<Summary>
     if let Err(error) = OneshotState::remove(state, node_id) {
         tracing::warn!(%error, %node_id, "cannot remove the state of earlier one-shot heartbeats; it is ignored");
     }
-    let former = Former { process: kept.proc, incarnation: kept.incarnation, beats: kept.beats };
+    let former = Former { process: kept.run.process, incarnation: kept.run.incarnation, beats: kept.beats };
     Some((former, kept.summary))
 }

@@ -4,26 +4,31 @@
 //!
 //! Not here: the reaction (`crate::cli`, `crate::guard`).
 
+use rustix::process::Signal;
 use std::io;
 use std::task::Poll;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 /// SIGHUP.
-pub const HANGUP: i32 = 1;
+pub const HANGUP: i32 = Signal::HUP.as_raw();
 /// SIGINT, what Ctrl-C sends.
-pub const INTERRUPT: i32 = 2;
+pub const INTERRUPT: i32 = Signal::INT.as_raw();
 /// SIGQUIT.
-pub const QUIT: i32 = 3;
+pub const QUIT: i32 = Signal::QUIT.as_raw();
+/// SIGUSR1.
+pub const USER_1: i32 = Signal::USR1.as_raw();
+/// SIGUSR2.
+pub const USER_2: i32 = Signal::USR2.as_raw();
 /// SIGTERM.
-pub const TERMINATE: i32 = 15;
+pub const TERMINATE: i32 = Signal::TERM.as_raw();
 /// SIGCONT.
-pub const CONTINUE: i32 = 18;
+pub const CONTINUE: i32 = Signal::CONT.as_raw();
 /// SIGTSTP, what Ctrl-Z sends.
-pub const STOP: i32 = 20;
+pub const STOP: i32 = Signal::TSTP.as_raw();
 
 /// A listener for some signals, given by their numbers.
 #[derive(Debug)]
-pub struct Signals(Vec<(i32, Signal)>);
+pub struct Signals(Vec<(i32, unix::Signal)>);
 
 impl Signals {
     /// Starts to listen, within a tokio runtime.
@@ -44,6 +49,15 @@ impl Signals {
         };
         std::future::poll_fn(arrived).await
     }
+}
+
+/// Whether this process was started with a signal ignored, as `nohup` does with SIGHUP. False where the system does not tell.
+#[must_use]
+pub fn is_ignored(number: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (number - 1)) != 0
 }
 
 /// The exit code that a shell reports for a process that this signal ended.

@@ -192,11 +192,12 @@ Examples:
     Send(SendArguments),
     /// Receive this node's messages; needs a running node
     #[command(after_help = "\
-All clients of a node share its cursor: the gateway does not receive a message that was acknowledged here.
+All clients of a node share its cursor: what this command acknowledges, which it does without --no-ack, the gateway does not
+receive.
 
 Examples:
-  clawster recv --wait 30s
-  clawster recv --no-ack --json
+  clawster recv --no-ack               look, and leave the messages to the gateway
+  clawster recv --wait 30s --json
   clawster recv --limit 0 --ack 17-0")]
     Recv(RecvArguments),
     /// Show the cluster's events; needs a running node

@@ -9,7 +9,7 @@ use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::signals::interrupted;
-use super::terminal::{Output, Tint, clean, time_of_day};
+use super::terminal::{Output, Tint, clean, reader_gone, time_of_day};
 use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::clock;
 use crate::rpc::client::Notification;
@@ -50,11 +50,14 @@ pub(super) async fn run(session: &mut Session<'_>, request: EventFilter, form: F
     let (_, mut feed) = answer(ANSWER, client.subscribe(SubscribeParams { events: Some(names), after })).await?;
     let begun = clock::now();
     let mut timeout = FIRST_TIMEOUT;
+    let unread = reader_gone();
+    tokio::pin!(unread);
     loop {
         let next = if request.follow {
             tokio::select! {
                 next = feed.recv() => next,
                 asked = interrupted() => return asked,
+                () = &mut unread => return Ok(()),
             }
         } else {
             match tokio::time::timeout(timeout, feed.recv()).await {

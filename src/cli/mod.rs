@@ -147,7 +147,9 @@ fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
     let mut session = Session { global: &global, environment, output };
     let outcome = runtime.block_on(async {
         handle_file_size_limit();
-        dispatch(&mut session, command).await
+        let done = dispatch(&mut session, command).await;
+        let written = session.output.flush();
+        done.and(written.map_err(Failure::from))
     });
     // A thread that blocks on standard input cannot be interrupted and must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(50));

@@ -33,16 +33,21 @@ pub(in crate::cli) fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Parses `500ms`, `30s`, `2m`, `1h`, or a bare number of seconds; at most 24 hours.
-// Not jiff's parser: that one refuses a bare number and accepts forms that no help text names.
+/// Parses `500ms`, `30s`, `2m`, `1h`, or `0`; at most 24 hours. Another number without a unit is refused: `--ttl 24` is more often
+/// meant as hours than as seconds.
+// Not jiff's parser: that one accepts forms that no help text names.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit {
         "ms" => 0.001,
-        "s" | "" => 1.0,
+        "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
+        "" if number.parse() == Ok(0.0) => 1.0,
+        "" if number.parse::<f64>().is_ok() => {
+            return Err(format!("write a unit: {number}s, {number}m or {number}h"));
+        }
         _ => return Err("use a unit of ms, s, m or h, as in 30s".to_owned()),
     };
     let seconds: f64 = number.parse().map_err(|_| "write it as in 500ms, 30s or 2m".to_owned())?;
@@ -74,17 +79,19 @@ mod tests {
 
     #[test]
     fn a_pace_has_a_limit() {
-        assert_eq!(pace("0.2"), Ok(Duration::from_millis(200)));
+        assert_eq!(pace("200ms"), Ok(Duration::from_millis(200)));
         assert!(pace("199ms").is_err());
     }
 
     #[test]
     fn durations_have_units() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        for bad in ["", "s", "5d", "1e99s", "-1s", "25h", "..s"] {
+        for bad in ["", "s", "30", "0.2", "5d", "1e99s", "-1s", "25h", "..s"] {
             assert!(duration(bad).is_err(), "{bad:?} was taken");
         }
+        assert_eq!(duration("24"), Err("write a unit: 24s, 24m or 24h".to_owned()));
     }
 }

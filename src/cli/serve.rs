@@ -9,17 +9,19 @@
 
 use super::outcome::{Failure, Outcome};
 use super::settle::{SettledRedis, refuse_eviction, settle_redis};
-use super::signals;
+use super::signals::{self, EndSignals};
 use super::{Session, settings};
+use crate::cli::node_access::attach::running;
 use crate::cli::node_access::own_node::{Claim, LEAVE_WITHIN, OwnNode, release};
 use crate::clock;
+use crate::cluster::ids::NodeId;
 use crate::cluster::time::Moment;
 use crate::config::Config;
 use crate::embedded::Seek;
+use crate::guard::Orphans;
 use crate::logging;
 use crate::rpc::connection::Ended;
 use crate::rpc::stdio::serve_stdio;
-use crate::signals::Signals;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -29,6 +31,9 @@ pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// If standard input ends this soon after the first read, it had probably ended before.
 const INPUT_ALREADY_ENDED: Duration = Duration::from_millis(300);
+
+/// How often process 1 looks for ended children that nobody waits for.
+const REAP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Runs `serve`.
 ///
@@ -43,14 +48,43 @@ pub(super) async fn run(session: &mut Session<'_>, stay: bool) -> Outcome {
     redis.log();
     let served = match wanted {
         true => {
+            let others = running(&config).await.unwrap_or_default();
             let claim = Claim::take(&config, config.node.id.clone())?;
             log.node_is(config.cluster.as_str(), claim.id().as_str());
+            say_second(config.node.id.is_some(), claim.id(), &others);
+            adopt_orphans();
             serve(OwnNode::start(claim, &config, &redis)?, stay, &mut signals, began).await
         }
         false => Ok(()),
     };
     let hurried = matches!(served, Err(Failure::Reported(_)));
     if leave_redis(redis, hurried, &mut signals).await { Err(Failure::Reported(130)) } else { served }
+}
+
+/// Warns of a second member on this host that nobody asked for by an id: it is often a second start by mistake.
+fn say_second(named: bool, own: &NodeId, others: &[NodeId]) {
+    if named || others.is_empty() {
+        return;
+    }
+    let others = others.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        node_id = %own,
+        "another node of this cluster runs on this host ({others}); this process becomes a second member, {own}. If that is not \
+         wanted, stop it, and use the running node: clawster status --node ID"
+    );
+}
+
+/// As process 1 of a container this process inherits what others leave behind, and reaps it.
+fn adopt_orphans() {
+    if rustix::process::getpid().is_init() {
+        tokio::spawn(async {
+            let mut orphans = Orphans::default();
+            loop {
+                tokio::time::sleep(REAP_INTERVAL).await;
+                orphans.reap();
+            }
+        });
+    }
 }
 
 /// Loads the configuration of a command that runs a node, and sets up logging.
@@ -69,7 +103,7 @@ pub(super) fn prepare(session: &Session<'_>, command: &str) -> Result<(Config, l
 }
 
 /// Detaches from the private Redis, if it was used. True: a signal asks to end at once.
-pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mut Signals) -> bool {
+pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mut EndSignals) -> bool {
     let Some(server) = redis.server else { return hurried };
     let hurried = hurried || {
         tokio::select! {
@@ -86,7 +120,7 @@ pub(super) async fn leave_redis(redis: SettledRedis, hurried: bool, signals: &mu
 async fn settle_unless_asked_to_end(
     config: &mut Config,
     seek: Seek,
-    signals: &mut Signals,
+    signals: &mut EndSignals,
 ) -> Result<(SettledRedis, bool), Failure> {
     let settling = async {
         let settled = settle_redis(config, seek, SETTLE_WITHIN).await?;
@@ -109,7 +143,7 @@ async fn settle_unless_asked_to_end(
 }
 
 /// Serves the host until standard input ends or a signal arrives, then ends the node.
-async fn serve(own: OwnNode, stay: bool, signals: &mut Signals, began: Moment) -> Outcome {
+async fn serve(own: OwnNode, stay: bool, signals: &mut EndSignals, began: Moment) -> Outcome {
     // Its threads are not joined: a read that blocks for ever must not delay the end.
     let mut host = JoinSet::new();
     let (module, limits, stopped) = (own.module().clone(), own.limits().clone(), own.stopped());

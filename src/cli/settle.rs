@@ -1,7 +1,8 @@
 //! Decides which Redis a node or a command of this host uses, before it starts.
 //!
 //! 1. Afterwards the configuration contains the address, whatever the mode.
-//! 2. Commands that write refuse a Redis whose eviction policy may drop the cluster's data, if it answers in time.
+//! 2. A Redis that nobody configured, and a private one, are this host's own: `run` and `once` say that they exclude nobody else.
+//! 3. Commands that write refuse a Redis whose eviction policy may drop the cluster's data, if it answers in time.
 //!
 //! Not here: how the choice is made and saved (`crate::embedded`).
 
@@ -35,6 +36,27 @@ impl SettledRedis {
             tracing::error!("{trouble}");
         }
     }
+}
+
+/// Why leases and keys are this host's alone with this configuration; `None`: other hosts may use the same Redis. To be asked before
+/// [`settle_redis`] writes an address into the configuration.
+pub(super) fn own_redis(config: &Config) -> Option<&'static str> {
+    match config.redis.mode {
+        RedisMode::Embedded => Some("redis.mode is embedded, which is a private Redis"),
+        _ if !config.redis.configured => Some("no Redis is configured, so this host uses its own"),
+        _ => None,
+    }
+}
+
+/// The sentence for `own`, the reason from [`own_redis`]; `what` is the lease or key.
+///
+/// # Errors
+/// [`Failure::Refused`] when the user requires a shared Redis.
+pub(super) fn exclusion(what: &str, own: &str, require_shared: bool) -> Result<String, Failure> {
+    let text = format!(
+        "{what} excludes only processes of this host: {own}. To exclude other hosts, set REDIS_HOST or redis.host on each of them"
+    );
+    if require_shared { Err(Failure::Refused(format!("--require-shared: {text}"))) } else { Ok(text) }
 }
 
 /// How long Redis may take to answer with its eviction policy. Without an answer the first join checks again.

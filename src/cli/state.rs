@@ -17,7 +17,8 @@ use std::time::Duration;
 /// Runs `status`.
 ///
 /// # Errors
-/// See [`Failure`]. The node's last view from before Redis became unreachable is a normal result.
+/// See [`Failure`]. The node's last view from before Redis became unreachable is a normal result; a node that never had a view is
+/// [`Failure::RedisUnreachable`].
 pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, metrics: bool) -> Outcome {
     let state = read(session, fresh, metrics).await?;
     if form.json {
@@ -26,7 +27,16 @@ pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, m
         print_status(&mut session.output, &state)?;
         print_metrics(&mut session.output, &state)?;
     }
-    Ok(())
+    has_view(&state)
+}
+
+/// Fails for the empty state of a node that has not reached Redis since its start: an empty cluster would look the same.
+fn has_view(state: &ClusterState) -> Outcome {
+    if state.as_of_ms > 0 || state.redis.status == RedisStatus::Ok {
+        return Ok(());
+    }
+    let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer");
+    Err(Failure::RedisUnreachable(format!("the node has not seen the cluster since it was started: {why}")))
 }
 
 /// Runs `nodes`.
@@ -40,7 +50,7 @@ pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) ->
     } else {
         print_nodes(&mut session.output, &state)?;
     }
-    Ok(())
+    has_view(&state)
 }
 
 async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<ClusterState, Failure> {
@@ -204,6 +214,16 @@ gw-3  offline  follower  1 min ago  -      0.1.0    -       gpu,web
         let shown = String::from_utf8(text).expect("text");
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(squeezed(&shown), squeezed(expected));
+    }
+
+    #[test]
+    fn a_node_without_a_view_is_no_empty_cluster() {
+        let mut state = ClusterState { nodes: Vec::new(), as_of_ms: 0, ..state() };
+        assert!(has_view(&state).is_ok(), "a new data set");
+        state.redis.status = RedisStatus::Unavailable;
+        assert_eq!(has_view(&state).map_err(|why| why.code()), Err(3));
+        state.as_of_ms = 1;
+        assert!(has_view(&state).is_ok(), "an old view is a view");
     }
 
     #[test]

@@ -9,9 +9,15 @@ use crate::cli::Environment;
 use crate::config::{escape_json_lines, is_unsafe};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
-use std::io::{IsTerminal, Write};
+use std::io::{BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+/// How much of a result is written at once.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Where a command writes its result.
 pub(super) struct Output<'a> {
@@ -64,7 +70,16 @@ impl<'a> Output<'a> {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
         let colour = terminal && environment.get("NO_COLOR").is_none();
-        Self { writer: Box::new(stdout), colour, terminal }
+        // A result is written at once: a reader that stops early, or reads while it is written, does not see a part of it.
+        Self { writer: Box::new(BufWriter::with_capacity(BUFFER_BYTES, stdout)), colour, terminal }
+    }
+
+    /// Writes what is buffered. Commands that go on after an output call it; the others need not.
+    ///
+    /// # Errors
+    /// Of the writer.
+    pub(super) fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.flush()
     }
 
     /// Any writer, without colours.
@@ -156,6 +171,39 @@ impl<'a> Output<'a> {
             self.line(line.trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// Waits until the reader of standard output is gone (`| head -1`), which a command that waits for news would otherwise notice only
+/// with the next line. For ever if there is no such reader, as with a file.
+pub(super) async fn reader_gone() {
+    let gone = std::io::stdout().as_fd().try_clone_to_owned().ok().and_then(|output| {
+        let (tell, gone) = tokio::sync::oneshot::channel();
+        let wait = move || {
+            // Errors and hang-ups are reported without being asked for.
+            let mut watched = [PollFd::new(&output, PollFlags::empty())];
+            loop {
+                match poll(&mut watched, None) {
+                    Err(Errno::INTR) => {}
+                    Ok(1..) => {
+                        // It fails when the command has ended meanwhile.
+                        let _ = tell.send(());
+                        return;
+                    }
+                    Ok(0) | Err(_) => return,
+                }
+            }
+        };
+        // Never joined: the end of the process ends it.
+        std::thread::Builder::new().name("reader".to_owned()).spawn(wait).ok()?;
+        Some(gone)
+    });
+    let gone = match gone {
+        Some(gone) => gone.await.is_ok(),
+        None => false,
+    };
+    if !gone {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -10,7 +10,7 @@ use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::signals::interrupted;
 use super::state::print_status;
-use super::terminal::{Output, Tint, time_of_day};
+use super::terminal::{Output, Tint, reader_gone, time_of_day};
 use super::{Session, settings};
 use crate::cli::node_access::follow::{Link, News, Source};
 use crate::clock;
@@ -34,10 +34,13 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form, every: Duration) 
     tasks.spawn(link.run(sender));
     let mut last: Option<ClusterState> = None;
     let mut printed = clock::now();
+    let unread = reader_gone();
+    tokio::pin!(unread);
     loop {
         let came = tokio::select! {
             came = news.recv() => came,
             asked = interrupted() => return asked,
+            () = &mut unread => return Ok(()),
         };
         let state = match came {
             None => return Err(Failure::Failed("internal error: the task that follows the cluster ended".to_owned())),

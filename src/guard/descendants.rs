@@ -16,7 +16,8 @@ use rustix::process::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Child {
     pub(super) pid: Pid,
-    group: Pid,
+    /// `None`: the group is outside this process's namespace.
+    group: Option<Pid>,
     /// Whether it has ended and waits to be reaped.
     pub(super) ended: bool,
 }
@@ -34,7 +35,7 @@ pub(super) fn children() -> Vec<Child> {
     let child = |pid: i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, parent, group) = parse(&stat)?;
-        let (pid, group) = (Pid::from_raw(pid)?, Pid::from_raw(group)?);
+        let (pid, group) = (Pid::from_raw(pid)?, Pid::from_raw(group));
         (parent == own).then_some(Child { pid, group, ended: matches!(state, 'Z' | 'X') })
     };
     numbers.filter_map(child).collect()
@@ -50,8 +51,8 @@ fn parse(stat: &str) -> Option<(char, i32, i32)> {
 /// Sends a signal to a child and to its process group, unless that is this process's own group.
 pub(super) fn signal(child: Child, signal: Signal) {
     // It fails if the child has ended or changed its user; the next check shows which.
-    if child.group != getpgrp() {
-        let _ = kill_process_group(child.group, signal);
+    if let Some(group) = child.group.filter(|group| *group != getpgrp()) {
+        let _ = kill_process_group(group, signal);
     }
     let _ = kill_process(child.pid, signal);
 }

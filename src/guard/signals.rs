@@ -4,11 +4,11 @@
 //!
 //! Not here: the reaction to a signal (`guardian.rs`, `crate::cli`).
 
-use crate::signals::{self, CONTINUE, HANGUP, INTERRUPT, QUIT, TERMINATE};
+use crate::signals::{self, CONTINUE, HANGUP, INTERRUPT, QUIT, TERMINATE, USER_1, USER_2, is_ignored};
 use std::io;
 
-/// The signals that are forwarded; 10 and 12 are SIGUSR1 and SIGUSR2.
-const PASSED_ON: [i32; 6] = [HANGUP, INTERRUPT, QUIT, 10, 12, TERMINATE];
+/// The signals that are forwarded.
+const PASSED_ON: [i32; 6] = [HANGUP, INTERRUPT, QUIT, USER_1, USER_2, TERMINATE];
 
 /// A signal that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,8 @@ impl Signals {
     /// # Errors
     /// When a handler cannot be installed.
     pub fn listen() -> io::Result<Self> {
-        let ignored = ignored();
-        let counts = |number: &i32| ignored & (1 << (number - 1)) == 0;
-        signals::Signals::listen(PASSED_ON.into_iter().chain([CONTINUE]).filter(counts)).map(Self)
+        let counted = PASSED_ON.into_iter().chain([CONTINUE]).filter(|number| !is_ignored(*number));
+        signals::Signals::listen(counted).map(Self)
     }
 
     /// Waits for the next signal.
@@ -49,11 +48,4 @@ impl Signals {
             number => Forwarded::Signal(number),
         }
     }
-}
-
-/// The mask of ignored signals, bit 0 for signal 1.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

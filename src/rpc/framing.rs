@@ -4,7 +4,8 @@
 //! 1. A reader holds at most one line of the allowed length plus one read buffer.
 //! 2. A line that is too long is reported once, as soon as that is known; the rest of it is skipped.
 //! 3. A written line contains no character that some reader could treat as a line end.
-//! 4. Reading is cancel safe: the bytes read so far stay in the reader.
+//! 4. A byte order mark at the start of a line is skipped: some shells and editors put one before the first.
+//! 5. Reading is cancel safe: the bytes read so far stay in the reader.
 //!
 //! Not here: the meaning of a line (`request.rs`).
 
@@ -13,6 +14,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader
 
 /// The default maximum length of a line to a server, in bytes without its line end.
 pub const DEFAULT_MAX_LINE_BYTES: usize = 4 << 20;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
@@ -60,7 +64,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         loop {
             let chunk = self.input.fill_buf().await?;
             if chunk.is_empty() {
-                let rest = std::mem::take(&mut self.line);
+                let rest = unmarked(std::mem::take(&mut self.line));
                 let ignored = self.skipping || is_blank(&rest);
                 return Ok((!ignored).then_some(Line::Unfinished(rest)));
             }
@@ -85,7 +89,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
                 return Ok(Some(Line::TooLong));
             }
             if end.is_some() {
-                let mut line = std::mem::take(&mut self.line);
+                let mut line = unmarked(std::mem::take(&mut self.line));
                 if line.last() == Some(&b'\r') {
                     line.pop();
                 }
@@ -98,6 +102,14 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             }
         }
     }
+}
+
+/// A line without the byte order mark at its start.
+fn unmarked(mut line: Vec<u8>) -> Vec<u8> {
+    if line.starts_with(BYTE_ORDER_MARK) {
+        line.drain(..BYTE_ORDER_MARK.len());
+    }
+    line
 }
 
 fn is_blank(line: &[u8]) -> bool {

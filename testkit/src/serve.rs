@@ -293,7 +293,8 @@ impl Serve {
         self.pid.as_raw_nonzero().get()
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("the node takes the signal");
     }
 

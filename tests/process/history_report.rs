@@ -78,7 +78,7 @@ fn it_names_the_failover_the_flap_and_the_goodbye_as_text_json_and_picture() {
     for named in ["from Redis", "process died", "back (flap)", "Failovers and handovers", "still leader", &*killed] {
         assert!(text.contains(named), "{named:?} is not in\n{text}");
     }
-    let one = clawster(launch, &["history", "--node", &left, "--json"]).expect(0).json();
+    let one = clawster(launch, &["history", "--of", &left, "--json"]).expect(0).json();
     assert_eq!(
         (one["report"]["nodes"].as_array().map(Vec::len), one["report"]["failovers"].as_array().map(Vec::len)),
         (Some(1), Some(0))
@@ -122,7 +122,7 @@ fn heartbeats_are_counted_and_listed() {
         "{a}"
     );
     assert_eq!((a["gap_count"].as_u64(), a["versions"][0].as_str()), (Some(0), Some(env!("CARGO_PKG_VERSION"))));
-    let listed = clawster(launch, &["history", "--beats", "5", "--node", "b", "--json"]).expect(0).json();
+    let listed = clawster(launch, &["history", "--beats", "5", "--of", "b", "--json"]).expect(0).json();
     let entries = listed["entries"].as_array().expect("a list");
     assert!((2..=5).contains(&entries.len()) && entries.iter().all(|entry| entry["node_id"] == "b"), "{listed}");
     let numbers: Vec<u64> = entries.iter().filter_map(|entry| entry["number"].as_u64()).collect();
@@ -144,7 +144,7 @@ fn it_reads_without_a_node_and_says_why_there_is_nothing() {
     clawster(&launch, &["heartbeat"]).expect(0);
     let answer = clawster(&launch, &["history", "--json"]).expect(0).json();
     assert_eq!(node(&answer["report"], "a")["status"], "online");
-    let unknown = clawster(&launch, &["history", "--node", "nobody"]).expect(4);
+    let unknown = clawster(&launch, &["history", "--of", "nobody"]).expect(4);
     assert!(
         unknown.stderr.contains("nobody was not a member") && unknown.stderr.contains("members were a"),
         "{unknown:?}"

@@ -1,5 +1,6 @@
 //! Starting and ending: the end of input and signals end a node in time and with code 0.
 
+use rustix::process::Signal;
 use serde_json::json;
 use testkit::cluster::{settled, stage};
 use testkit::redis_server::free_port;
@@ -8,12 +9,17 @@ use testkit::{Launch, RedisServer, Serve, eventually, stamp};
 
 type End = fn(&Serve);
 
-const ENDS: [(&str, End); 3] = [
+const ENDS: [(&str, End); 7] = [
     ("end of input", |node| node.close_stdin()),
     ("SIGTERM", |node| {
         node.sigterm();
     }),
     ("SIGINT", |node| node.sigint()),
+    // A terminal that closes sends two, which must not hurry the end.
+    ("SIGHUP", |node| (0..2).for_each(|_| node.signal(Signal::HUP))),
+    ("SIGQUIT", |node| node.signal(Signal::QUIT)),
+    ("SIGUSR1", |node| node.signal(Signal::USR1)),
+    ("SIGUSR2", |node| node.signal(Signal::USR2)),
 ];
 
 #[test]

@@ -34,6 +34,7 @@ mod mcp;
 mod membership;
 mod messages;
 mod metrics;
+mod newcomers;
 mod once;
 mod outage;
 mod own_ids;

@@ -18,7 +18,7 @@ fn it_shows_the_cluster_at_every_size_and_follows_it() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);
     let leader = trio.settled(secs(20.0));
-    let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "0.2"], 80, 24);
+    let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "200ms"], 80, 24);
     let rows = ["a        online", "b        online", "c        online"];
     // A screen is written in pieces: the last thing to come is waited for.
     let drawn = |shown: &str| shown.contains("LEADER") && shown.contains("c joined (incarnation ");
@@ -55,9 +55,9 @@ fn a_lost_redis_is_told_and_the_view_goes_on_when_it_is_back() {
     let launch = Launch::new(dir.path(), "solo").redis(&redis).brisk();
     let node = launch.start();
     node.until("it leads", secs(20.0), |state| state["role"] == "leader");
-    let through_node = Pty::clawster(&launch, &["top", "--interval", "0.2"], 80, 24);
+    let through_node = Pty::clawster(&launch, &["top", "--interval", "200ms"], 80, 24);
     let elsewhere = Launch::new(dir.path(), "elsewhere").redis(&redis).brisk().env("OPENCLAW_NODE_ID", "");
-    let mut directly = Pty::clawster(&elsewhere, &["top", "--interval", "0.2"], 80, 24);
+    let mut directly = Pty::clawster(&elsewhere, &["top", "--interval", "200ms"], 80, 24);
     directly.shows("no node runs on this host; reading Redis directly");
     directly.shows("solo became leader: vacant");
     directly.keys(b"d");
@@ -83,7 +83,7 @@ fn a_node_that_goes_away_and_comes_back_is_found_again() {
     let launch = Launch::new(dir.path(), "solo").redis(&redis).brisk();
     let node = launch.start();
     node.until("it leads", secs(20.0), |state| state["role"] == "leader");
-    let top = Pty::clawster(&launch, &["top", "--node", "solo", "--interval", "0.2"], 80, 24);
+    let top = Pty::clawster(&launch, &["top", "--node", "solo", "--interval", "200ms"], 80, 24);
     top.shows("via solo (leader)");
     node.stop();
     top.shows("the node does not answer; showing the last view");
@@ -103,7 +103,7 @@ fn nodes_are_drained_and_leadership_is_handed_over_after_a_question() {
     let redis = RedisServer::start();
     let trio = Trio::brisk(&redis);
     let leader = trio.settled(secs(20.0));
-    let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "0.2"], 80, 24);
+    let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "200ms"], 80, 24);
     top.shows("via a (");
     let follower = if leader == 1 { 2 } else { 1 };
     top.keys(if follower == 1 { b"jl" } else { b"jjl" });

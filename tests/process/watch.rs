@@ -68,7 +68,7 @@ fn it_prints_a_block_for_each_change_and_none_for_beats() {
     let place = (leader + 1) % 3;
     let text = Watch::start(&trio.launches[place], &["--every", "1h"]);
     let json = Watch::start(&trio.launches[place], &["--every", "1h", "--json"]);
-    let often = Watch::start(&trio.launches[place], &["--every", "0.2"]);
+    let often = Watch::start(&trio.launches[place], &["--every", "200ms"]);
     text.until("the status", |said| said.contains("3 alive of 3"));
     often.until("more blocks without a change", |said| said.matches("3 alive of 3").count() >= 5);
     assert_eq!(text.said().matches("-- ").count(), 1, "beats are no change\n{}", text.said());

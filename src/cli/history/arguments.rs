@@ -17,7 +17,7 @@ reached, 1 if it is in MongoDB and MongoDB cannot be reached.
 
 Examples:
   clawster history                               the last day, as a table
-  clawster history --since 90m --node gateway-2  one node
+  clawster history --since 90m --of gateway-2    one node
   clawster history --since 7d --svg week.svg     a picture: leadership, outages and failovers on a timeline
   clawster history --svg - > now.svg             the same to standard output
   clawster history --beats 50                    the newest 50 heartbeats
@@ -29,6 +29,9 @@ pub struct HistoryArguments {
     /// How far to look back, such as 30m, 24h, 7d
     #[arg(long, value_name = "DURATION", value_parser = window, default_value = "24h")]
     pub since: Duration,
+    /// Only this node
+    #[arg(long, value_name = "NODE")]
+    pub of: Option<String>,
     /// Write a timeline as SVG to this file; `-` is standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub svg: Option<PathBuf>,
@@ -59,8 +62,8 @@ mod tests {
         assert_eq!(window("90m"), Ok(Duration::from_mins(90)));
         assert_eq!(window("7d"), Ok(Duration::from_hours(168)));
         assert_eq!(window("72h"), Ok(Duration::from_hours(72)));
-        assert_eq!(window("30"), Ok(Duration::from_secs(30)));
-        for bad in ["0", "500ms", "-1d", "d", "1.5d", "4000d", "x", ""] {
+        assert_eq!(window("30s"), Ok(Duration::from_secs(30)));
+        for bad in ["0", "30", "500ms", "-1d", "d", "1.5d", "4000d", "x", ""] {
             assert!(window(bad).is_err(), "{bad:?} was taken");
         }
     }

@@ -54,7 +54,8 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         ));
     }
     let config = settings::load(session.global, session.environment)?;
-    let node_id = session.global.node.is_some().then(|| config.node.id.clone()).flatten();
+    let node_id = arguments.of.as_deref().map(NodeId::new).transpose();
+    let node_id = node_id.map_err(|error| Failure::Usage(format!("--of: {error}")))?;
     // Heartbeats are not read when only the picture goes to standard output.
     let listed = if to_stdout { None } else { arguments.beats };
     let beats = listed.and_then(|number| usize::try_from(number).ok()).unwrap_or(0);

@@ -88,7 +88,7 @@ fn notes(read: &Read, config: &Config) -> Vec<String> {
         let by = format::lasting(report.set_back);
         notes.push(format!("The Redis server's clock was set back by {by}; times around that are not exact."));
     }
-    if let Some(at) = report.leaderless_since() {
+    if let Some(at) = report.leaderless_since {
         notes.push(format!("There has been no leader since {}.", since(at)));
     }
     if let Some(why) = &read.without_redis {

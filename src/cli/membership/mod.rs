@@ -6,12 +6,16 @@
 
 pub(super) mod arguments;
 
-use super::options::Form;
-use super::outcome::Outcome;
+use super::options::{Form, Global};
+use super::outcome::{Failure, Outcome};
 use super::state::role;
 use super::{Session, settings};
-use crate::cli::node_access::attach::{ANSWER, Found, answer, find, heartbeat_timeout, require, takeover_timeout};
+use crate::cli::node_access::attach::{
+    ANSWER, Found, answer, find, heartbeat_timeout, require, running, takeover_timeout,
+};
 use crate::cli::node_access::direct;
+use crate::cluster::ids::NodeId;
+use crate::config::Config;
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::election::{ElectParams, ElectResult};
 use crate::rpc::wire::heartbeat::HeartbeatResult;
@@ -78,6 +82,7 @@ pub(super) async fn leave(session: &mut Session<'_>, form: Form) -> Outcome {
 /// # Errors
 /// See [`super::outcome::Failure`]; Redis unreachable when all attempts failed.
 pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome {
+    let own = settings::load(&Global { node: None, ..session.global.clone() }, session.environment)?.node.id;
     let config = settings::load(session.global, session.environment)?;
     // With a configured id only that node sends the heartbeat, whatever else runs here.
     let mut global = session.global.clone();
@@ -88,12 +93,32 @@ pub(super) async fn heartbeat(session: &mut Session<'_>, form: Form) -> Outcome 
             print_heartbeat(session, &form, &beat)
         }
         Found::Absent(_) => {
+            refuse_stranger(session.global, own.as_ref(), &config).await?;
             let made = direct::beat_once(&config, session.environment).await?;
             let printed = print_heartbeat(session, &form, &made.result);
             made.record().await;
             printed
         }
     }
+}
+
+/// Refuses a `--node` that nobody knows on a host whose nodes run: it is more likely a typing error than a new member. `own`: the
+/// configured id, which is none.
+///
+/// # Errors
+/// [`Failure::Usage`] with the ids that do run.
+async fn refuse_stranger(global: &Global, own: Option<&NodeId>, config: &Config) -> Outcome {
+    let Some(wanted) = &global.node else { return Ok(()) };
+    let running = running(config).await?;
+    let named = own.is_some_and(|id| id.as_str() == wanted);
+    if named || running.is_empty() || direct::has_beaten(config, wanted) {
+        return Ok(());
+    }
+    let ids = running.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ");
+    Err(Failure::Usage(format!(
+        "no clawster node {wanted} runs on this host, but {ids} does; choose that one. To add {wanted} as a member without a running \
+         process, set node.id or OPENCLAW_NODE_ID to it instead of --node"
+    )))
 }
 
 fn print_heartbeat(session: &mut Session<'_>, form: &Form, beat: &HeartbeatResult) -> Outcome {

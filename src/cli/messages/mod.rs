@@ -122,6 +122,8 @@ fn print_received(session: &mut Session<'_>, result: &SyncResult, no_ack: bool) 
         output.line("No messages.")?;
     } else if no_ack {
         output.line(format!("Not acknowledged; acknowledge with: clawster recv --limit 0 --ack {}", result.cursor))?;
+    } else {
+        output.line("Acknowledged: other clients of this node do not receive them; use --no-ack to look only.")?;
     }
     if result.more {
         output.line("More messages are waiting; run recv again.")?;
@@ -143,6 +145,8 @@ pub(super) async fn send_text(client: &Client, text: &str) -> Result<SyncResult,
 
 /// Turns a user's text into a payload: valid JSON unchanged, anything else (or with `text`, everything) as a string.
 pub(super) fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failure> {
+    // Some shells put a byte order mark before what they pipe.
+    let content = content.trim_start_matches('\u{feff}');
     let trimmed = content.trim();
     if !text && let Ok(json) = RawValue::from_string(trimmed.to_owned()) {
         return Ok(json);
@@ -174,6 +178,7 @@ mod tests {
         assert_eq!(as_sent(" {\"a\": 1.10}\n", false), "{\"a\": 1.10}");
         assert_eq!(as_sent("18446744073709551617", false), "18446744073709551617");
         assert_eq!(as_sent("hello \"you\"\n", false), r#""hello \"you\"""#);
+        assert_eq!(as_sent("\u{feff}[1]\r\n", false), "[1]");
         assert_eq!(as_sent("42", true), "\"42\"");
         assert_eq!(as_sent("", false), "\"\"");
     }

@@ -63,13 +63,7 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
             Err(error) => Err(error.into()),
         };
     }
-    let mut running = Vec::new();
-    for (node_id, socket) in folder.sockets() {
-        // A socket without a listener was left behind by a killed process.
-        if let Ok(client) = Client::connect(&socket).await {
-            running.push((node_id, socket, client));
-        }
-    }
+    let mut running = connect_all(&folder).await;
     if running.len() > 1
         && let Some(own) = &config.node.id
         && let Some(place) = running.iter().position(|(id, ..)| id == own)
@@ -85,6 +79,31 @@ pub(crate) async fn find(global: &Global, config: &Config) -> Result<Found, Fail
         Some((node_id, socket, client)) => Found::Running { node_id, socket, client },
         None => none(format!("no clawster node of cluster {cluster}")),
     })
+}
+
+/// Connects to all nodes of a state directory.
+async fn connect_all(folder: &StateDir) -> Vec<(NodeId, PathBuf, Client)> {
+    let mut running = Vec::new();
+    for (node_id, socket) in folder.sockets() {
+        // A socket without a listener was left behind by a killed process.
+        if let Ok(client) = Client::connect(&socket).await {
+            running.push((node_id, socket, client));
+        }
+    }
+    running
+}
+
+/// The ids of the cluster's nodes that run on this host.
+///
+/// # Errors
+/// [`Failure::Failed`] when the state directory cannot be used.
+pub(crate) async fn running(config: &Config) -> Result<Vec<NodeId>, Failure> {
+    if !config.state_dir.join(config.cluster.as_str()).is_dir() {
+        return Ok(Vec::new());
+    }
+    let folder =
+        StateDir::open(&config.state_dir, &config.cluster).map_err(|error| Failure::Failed(error.to_string()))?;
+    Ok(connect_all(&folder).await.into_iter().map(|(id, ..)| id).collect())
 }
 
 /// Waits for a node's answer, but not for ever: a frozen process still accepts connections and requests.

@@ -201,6 +201,12 @@ fn save_settings(config: &Config, dir: &StateDir, found: Versioned) {
     }
 }
 
+/// Whether one-shot heartbeats of this host have kept this node id alive since the last boot.
+pub(crate) fn has_beaten(config: &Config, node_id: &str) -> bool {
+    let (Ok(dir), Ok(boot)) = (StateDir::open(&config.state_dir, &config.cluster), boot_id()) else { return false };
+    OneshotState::kept(&dir, &boot).iter().any(|id| id.as_str() == node_id)
+}
+
 async fn attempts(
     oneshot: &Oneshot<'_>,
     boot: &str,

@@ -22,6 +22,7 @@ use crate::cluster::time::{ServerTime, millis};
 use crate::config::Config;
 use crate::rpc::client::Client;
 use crate::rpc::wire::once::OnceParams;
+use crate::rpc::wire::state::RedisInfo;
 use crate::store::redis::RedisStore;
 use arguments::OnceArguments;
 use serde::Deserialize;
@@ -58,10 +59,14 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: OnceArguments) -> 
         return Err(Failure::Reported(program::exit_code(&error)));
     }
     let config = settings::load(session.global, session.environment)?;
+    let own = settle::own_redis(&config);
     let request_id = direct::random()?.to_string();
     let (key, granted) = match find(session.global, &config).await? {
         Found::Running { client, .. } => by_node(&client, config.node.retry, &request_id, &arguments).await?,
-        Found::Absent(_) => directly(session, config.clone(), &request_id, &arguments).await?,
+        Found::Absent(_) => {
+            own.map_or(Ok(()), |own| not_shared(own, &arguments))?;
+            directly(session, config.clone(), &request_id, &arguments).await?
+        }
     };
     if granted.granted {
         // Returns only when it failed.
@@ -93,14 +98,16 @@ async fn by_node(
     #[derive(Deserialize)]
     struct State {
         as_of_ms: u64,
+        redis: RedisInfo,
     }
-    let mut at = ServerTime(0);
-    if is_pattern(&arguments.key) {
-        let asking = client.call("distributed.get_cluster_state", json!({"fresh": true}));
-        let state: State = answer(ANSWER, asking).await?;
-        at = ServerTime(state.as_of_ms);
+    // The time is needed for a pattern only, and then it must be the current one.
+    let asking = client.call("distributed.get_cluster_state", json!({"fresh": is_pattern(&arguments.key)}));
+    let state: State = answer(ANSWER, asking).await?;
+    // The node may use another Redis than this command would: what counts is the node's.
+    if state.redis.mode == "embedded" {
+        not_shared("this host's node uses a private Redis", arguments)?;
     }
-    let key = expand(&arguments.key, at)?;
+    let key = expand(&arguments.key, ServerTime(state.as_of_ms))?;
     let params = OnceParams {
         key: Some(key.clone()),
         ttl_ms: millis(arguments.ttl),
@@ -120,6 +127,23 @@ async fn by_node(
         }
         tokio::time::sleep(retry.delay).await;
     }
+}
+
+/// Says that the key excludes no other host.
+///
+/// # Errors
+/// [`Failure::Refused`] with `--require-shared`.
+fn not_shared(own: &str, arguments: &OnceArguments) -> Outcome {
+    let key = &arguments.key;
+    let text = settle::exclusion(&format!("key {key}"), own, arguments.require_shared)?;
+    if !arguments.quiet {
+        let text = match arguments.json {
+            true => json!({"event": "not_shared", "key": key, "detail": text}).to_string(),
+            false => format!("clawster: {text}"),
+        };
+        super::print_error(format!("{text}\n"));
+    }
+    Ok(())
 }
 
 /// Asks Redis directly, with this host's node id, without joining.

@@ -13,10 +13,13 @@ Only one host runs the command at a time. The others wait in a queue; the next o
 has certainly stopped. CLAWSTER_LEASE_TOKEN contains the fencing token, which rises with every grant, CLAWSTER_LEASE_NAME the
 lease's name. If the lease is lost, the command and its child processes get SIGTERM, then SIGKILL. When the command ends, the
 lease is released and `run` exits with its exit code (128 + n for signal n). Without --no-wait or --wait it waits for ever.
-No node has to run.
+No node has to run. Without a configured Redis the lease excludes only processes of this host; `run` says so, and with
+--require-shared it refuses. Services and cron jobs see no variables of your shell: give them REDIS_HOST, or redis.host in
+config.json.
 
 Examples:
   clawster run --lease telegram-bot -- openclaw gateway run
+  clawster run --lease telegram-bot --require-shared -- openclaw gateway run
   clawster run --lease reports --no-wait -- ./reports.sh         exit code 4 if another host holds it
   clawster run --lease feed --ttl 10s --stop-timeout 30s -- ./feed";
 
@@ -41,6 +44,9 @@ pub struct RunArguments {
     /// Exit when the lease is lost, instead of waiting for it again
     #[arg(long)]
     pub exit_when_lost: bool,
+    /// Exit with code 4 if the Redis is this host's own, so that the lease would exclude no other host
+    #[arg(long)]
+    pub require_shared: bool,
     /// Print only errors
     #[arg(long, short, conflicts_with = "json")]
     pub quiet: bool,

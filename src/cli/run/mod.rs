@@ -42,11 +42,17 @@ const NAME_VARIABLE: &str = "CLAWSTER_LEASE_NAME";
 pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> Outcome {
     let name = lease_name(&arguments.lease)?;
     let mut config = settings::load(session.global, session.environment)?;
+    let own = settle::own_redis(&config);
+    let what = format!("lease {name}");
+    let alone = own.map(|own| settle::exclusion(&what, own, arguments.require_shared)).transpose()?;
     let node_id = node_id(session.global, &config).await?;
     let seek = settings::seek(&config, session.environment);
     let redis = settle::settle_redis(&mut config, seek, SETTLE_WITHIN).await?;
     settle::refuse_eviction(&config, &redis).await?;
     let report = RunReport::start(&name, arguments.quiet, arguments.json);
+    if let Some(alone) = &alone {
+        report.not_shared(alone);
+    }
     if let Some(trouble) = &redis.trouble {
         report.trouble(trouble);
     }

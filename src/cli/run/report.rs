@@ -52,6 +52,17 @@ impl RunReport {
         self.line(if self.json { object(&self.lease, "trouble", &[("detail", json!(text))]) } else { plain(text) });
     }
 
+    /// Reports that the lease excludes no other host.
+    pub(super) fn not_shared(&self, text: &str) {
+        if !self.quiet {
+            self.line(if self.json {
+                object(&self.lease, "not_shared", &[("detail", json!(text))])
+            } else {
+                plain(text)
+            });
+        }
+    }
+
     pub(super) fn news(&self, news: &News) {
         let wrong = matches!(news, News::Away(_) | News::Stopping(Why::Silence | Why::Lost) | News::NotSuspended);
         if !self.quiet || wrong {

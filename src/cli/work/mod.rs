@@ -20,14 +20,13 @@ pub(super) use progress::Progress;
 use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
-use super::signals;
+use super::signals::{self, EndSignals};
 use super::terminal::{Output, Tint, clean};
 use crate::cli::node_access::attach::{ANSWER, require};
 use crate::clock;
 use crate::cluster::time::{Moment, millis};
 use crate::rpc::client::CallError;
 use crate::rpc::wire::task::{ClaimParams, ClaimResult, ClaimedTask};
-use crate::signals::Signals;
 use arguments::WorkArguments;
 use job::{Ended, Ending, Stop};
 use node_link::NodeLink;
@@ -168,7 +167,7 @@ impl Worker {
         &mut self,
         output: &mut Output<'_>,
         claim: Option<&mut Claiming<'_>>,
-        signals: &mut Signals,
+        signals: &mut EndSignals,
     ) -> Result<Option<Result<Vec<ClaimedTask>, CallError>>, Failure> {
         self.show();
         let claiming = async {

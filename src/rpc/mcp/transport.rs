@@ -112,8 +112,7 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
                 self.refuse(&Value::Null, &text);
                 continue;
             };
-            let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-            match serde_json::from_slice(text) {
+            match serde_json::from_slice(&bytes) {
                 // Only 2025-03-26 has batches; each message of a batch is answered on its own.
                 Ok(Value::Array(batch)) => {
                     let share = size / batch.len().max(1);

@@ -206,7 +206,7 @@ impl HistoryReport {
             reigns: newest(&report.reigns, most, LeaderTerm::from),
             failovers: newest(&report.failovers, most, Failover::from),
             failover_count: count(report.failovers.len()),
-            leaderless_since_ms: report.leaderless_since().map(|at| at.0),
+            leaderless_since_ms: report.leaderless_since.map(|at| at.0),
         }
     }
 }

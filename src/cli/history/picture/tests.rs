@@ -38,6 +38,7 @@ impl Sketch {
             nodes: Vec::new(),
             reigns: Vec::new(),
             failovers: Vec::new(),
+            leaderless_since: None,
         })
     }
 

@@ -97,6 +97,9 @@ pub struct Report {
     pub reigns: Vec<LeaderTerm>,
     /// The changes of leader within the window.
     pub failovers: Vec<Failover>,
+    /// Since when there has been no leader, as far as events show; `None`: there is one, or there never was one. A report that is
+    /// reduced to one node keeps it: another node may lead.
+    pub leaderless_since: Option<ServerTime>,
 }
 
 impl Report {
@@ -116,19 +119,17 @@ impl Report {
             node::report(window, id, lives, own, evidence, &events)
         };
         let nodes = lives.iter().filter_map(report).collect();
-        let reigns = reigns.into_iter().filter_map(|reign| reign.within(window)).collect();
+        let reigns = reigns.into_iter().filter_map(|reign| reign.within(window)).collect::<Vec<_>>();
         let beats_since = evidence.summaries.iter().map(|summary| summary.first_at).min();
-        Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers }
+        let leaderless_since = leaderless_since(&reigns);
+        Self { window, unrecorded, beats_since, data_lost, set_back, nodes, reigns, failovers, leaderless_since }
     }
+}
 
-    /// Since when there has been no leader, as far as events show; `None`: there is one, or there never was one.
-    #[must_use]
-    pub fn leaderless_since(&self) -> Option<ServerTime> {
-        self.reigns
-            .last()
-            .filter(|reign| !matches!(reign.end, ReignEnd::Leads | ReignEnd::Unknown))
-            .map(|reign| reign.until)
-    }
+/// The end of the last leadership, unless that leader still leads or nothing is known of its end.
+fn leaderless_since(reigns: &[LeaderTerm]) -> Option<ServerTime> {
+    let ended = |reign: &&LeaderTerm| !matches!(reign.end, ReignEnd::Leads | ReignEnd::Unknown);
+    reigns.last().filter(ended).map(|reign| reign.until)
 }
 
 /// The history of one node.

@@ -173,7 +173,7 @@ fn a_leader_that_died_alone_leaves_nobody() {
         .elected(5, "a", 3, "", ElectedReason::Vacant)
         .left(60, "a", 1, LeftReason::ProcessDied);
     let report = story.report(0, 100);
-    assert_eq!((report.reigns[0].end, report.leaderless_since()), (ReignEnd::Gone, Some(at(60))));
+    assert_eq!((report.reigns[0].end, report.leaderless_since), (ReignEnd::Gone, Some(at(60))));
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn a_killed_leader_is_a_failover_and_its_return_a_flap() {
     assert_eq!((failover.vacancy(), failover.is_planned()), (Vacancy::AtMost(Duration::from_secs(12)), false));
     let reigns: Vec<_> = report.reigns.iter().map(|reign| (seconds(reign.from, reign.until), reign.end)).collect();
     assert_eq!(reigns, [((2, 90), ReignEnd::Followed), ((102, 600), ReignEnd::Leads)]);
-    assert_eq!((report.leaderless_since(), report.unrecorded.as_slice()), (None, &[][..]));
+    assert_eq!((report.leaderless_since, report.unrecorded.as_slice()), (None, &[][..]));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_goodbye_is_no_down_time_and_its_vacancy_is_exact() {
     assert_eq!((node(&report, "b").now, node(&report, "b").availability()), (Standing::Left, Some(1.0)));
     assert_eq!(report.failovers[0].vacancy(), Vacancy::Exactly(Duration::from_secs(1)));
     assert!(report.failovers[0].is_planned() && report.failovers.len() == 1);
-    assert_eq!(report.leaderless_since(), Some(at(300)));
+    assert_eq!(report.leaderless_since, Some(at(300)));
     assert_eq!(report.reigns[0].from, at(50), "it began before the window");
 }
 

@@ -118,7 +118,7 @@ fn unreachable(message: &str) -> String {
     } else {
         ""
     };
-    format!("no server in mongodb.uri answers{why}")
+    format!("no MongoDB server in mongodb.uri answers{why}")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-tasks release plugin docs picture setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release plugin docs picture setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -51,6 +51,12 @@ bench:               ## start, memory, size, heartbeat and tick cost, checks, ta
 
 bench-tasks:         ## tasks per second beside BullMQ, in turns on one Redis; needs Node.js
 	@scripts/bench-tasks
+
+bench-messages:      ## messages per second, latency and processor time beside redis-benchmark, JetStream and BullMQ; BEFORE=path takes an older binary along
+	@scripts/bench-wire messages
+
+bench-stdio:         ## calls per second over stdio beside rmcp and an echo of lines; BEFORE=path takes an older binary along
+	@scripts/bench-wire stdio
 
 release:             ## the binary, in target/release
 	cargo build --release --locked -p clawster

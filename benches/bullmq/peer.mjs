@@ -1,17 +1,18 @@
-// BullMQ doing the same jobs as benches/tasks.rs: one process submits, several work, on a Redis that is given.
+// BullMQ doing the same jobs as benches/tasks.rs and benches/wire: one process submits, several work, on a Redis that is given.
 //
-//   node peer.mjs PORT JOBS WORKERS BATCH IN_FLIGHT
+//   node peer.mjs PORT JOBS WORKERS BATCH IN_FLIGHT [BYTES]
 //
 // Prints one JSON line: {"jobs", "seconds"}, from the first submission to the last completion.
 // Each worker is a process of its own, as each node of clawster is, and works on BATCH jobs at a time;
-// IN_FLIGHT batches are on their way to be submitted.
+// IN_FLIGHT batches are on their way to be submitted. Each job carries a text of BYTES bytes, none if it is left out.
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Queue, Worker } from "bullmq";
 
-const [port, jobs, workers, batch, inFlight] = process.argv.slice(2).map(Number);
+const [port, jobs, workers, batch, inFlight, bytes] = process.argv.slice(2).map(Number);
 const connection = { host: "127.0.0.1", port, maxRetriesPerRequest: null };
 const name = "bench";
+const load = bytes ? { m: "x".repeat(bytes) } : {};
 
 if (process.send) work();
 else await lead();
@@ -63,7 +64,7 @@ async function lead() {
   const start = process.hrtime.bigint();
   for (let first = 0; first < jobs; first += batch) {
     const count = Math.min(batch, jobs - first);
-    const adding = queue.addBulk(Array.from({ length: count }, (_, at) => ({ name, data: { n: first + at } })));
+    const adding = queue.addBulk(Array.from({ length: count }, (_, at) => ({ name, data: { n: first + at, ...load } })));
     unanswered.push(adding.catch(fail));
     if (unanswered.length === inFlight) await unanswered.shift();
   }

@@ -18,7 +18,9 @@ pub mod cluster;
 pub mod command;
 pub mod exposition;
 pub mod mcp;
+#[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "mongod")]
 pub mod mongod;
 pub mod proxy;
 pub mod pty;
@@ -36,6 +38,7 @@ pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::{clawster, program};
+#[cfg(feature = "mongod")]
 pub use mongod::Mongod;
 pub use proxy::Proxy;
 pub use pty::Pty;

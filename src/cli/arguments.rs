@@ -8,6 +8,7 @@
 
 pub use super::history::arguments::HistoryArguments;
 pub use super::leases::arguments::LeaseAction;
+pub use super::limits::arguments::{PermitsAction, SlotsAction};
 pub use super::membership::arguments::JoinArguments;
 pub use super::messages::arguments::{RecvArguments, SendArguments};
 pub use super::once::arguments::OnceArguments;
@@ -238,6 +239,20 @@ Examples:
         /// The subcommand.
         #[command(subcommand)]
         action: LeaseAction,
+    },
+    /// Take permits of a rate that all nodes share; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Permits {
+        /// The subcommand.
+        #[command(subcommand)]
+        action: PermitsAction,
+    },
+    /// Acquire, renew and release slots: so many holders per name at a time; needs a running node
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Slots {
+        /// The subcommand.
+        #[command(subcommand)]
+        action: SlotsAction,
     },
     /// Submit and manage tasks; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -15,6 +15,7 @@ mod drain;
 mod events;
 mod history;
 mod leases;
+mod limits;
 mod mcp;
 mod membership;
 mod messages;
@@ -182,6 +183,8 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::GuardCommand(arguments) => run::guard_command(arguments).await,
         Command::LaunchCommand(arguments) => run::launch_command(&arguments),
         Command::Lease { action } => leases::run(session, action).await,
+        Command::Permits { action } => limits::permits(session, action).await,
+        Command::Slots { action } => limits::slots(session, action).await,
         Command::Tasks { action } => tasks::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,

@@ -133,6 +133,10 @@ checked_text!(
     /// The name of a lease, at most 128 characters; `leader` is the leadership.
     LeaseName, "lease name", 128, Path
 );
+checked_text!(
+    /// The name of a rate limit or of a semaphore: 1 to 128 printable ASCII characters without spaces.
+    LimitName, "name", 128, Graphic
+);
 
 impl LeaseName {
     /// The name of the leadership, which is granted by its own rules.

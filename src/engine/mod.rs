@@ -18,6 +18,7 @@ pub mod events;
 pub(crate) mod fuzz;
 pub mod history;
 pub mod leases;
+pub mod limits;
 pub mod messages;
 pub mod metrics;
 pub mod node;

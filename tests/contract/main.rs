@@ -69,6 +69,7 @@ mod jumps;
 mod lease_calls;
 mod lease_steps;
 mod leases;
+mod limits;
 mod losses;
 mod lost_keys;
 mod membership;

@@ -223,6 +223,8 @@ impl Symbols {
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
             Reply::Lease(reply) => self.lease(reply),
+            // Not among the random steps; see `limits.rs`.
+            Reply::Limit(_) => String::new(),
             Reply::Once(grants) => {
                 let told = |grant: &OnceGrant| format!("{} {}", grant.granted, grant.by);
                 format!("{:?}", grants.iter().map(told).collect::<Vec<_>>())

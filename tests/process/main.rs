@@ -29,6 +29,7 @@ mod input;
 mod lease_contention;
 mod leases;
 mod lifecycle;
+mod limits;
 mod log_floods;
 mod mcp;
 mod membership;

@@ -10,6 +10,7 @@ mod census;
 mod data_set;
 mod leader;
 mod lease;
+mod limits;
 mod membership;
 mod messages;
 mod once;
@@ -27,6 +28,10 @@ pub use lease::{
     LeaseRecord, LeaseReply, MOST_WAITERS, Owner, Refusal, Release, Renew, Renewal, Renewed, Served, WatchLease,
     Watched, Withdraw,
 };
+pub use limits::{
+    AcquireSlot, ForgetSlot, LONGEST_PERIOD, LimitCall, LimitReply, MOST_LIMITS, MOST_PERMITS, MOST_SLOT_WAITERS,
+    MOST_SLOTS, Permits, PermitsReply, ReleaseSlot, RenewSlot, Slot, SlotReply, TakePermits,
+};
 pub use membership::{Join, JoinReply, Leave, LeaveReply, Register, Registered, Sweep, Swept};
 pub use messages::{Acknowledge, Entry, Packed, Publish, PublishReply};
 pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
@@ -38,6 +43,7 @@ pub use task::{
 pub use view::{View, ViewReply};
 
 use crate::cluster::settings::{Shared, Versioned};
+use crate::cluster::time::ServerTime;
 
 /// A transition of the cluster's state, whichever it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +76,8 @@ pub enum Call {
     Lease(Box<LeaseCall>),
     /// See [`Once`].
     Once(Box<Once>),
+    /// See [`LimitCall`].
+    Limit(Box<LimitCall>),
     /// See [`Drain`].
     Drain(Drain),
     /// See [`TaskCall`].
@@ -109,6 +117,8 @@ pub enum Reply {
     Lease(LeaseReply),
     /// To [`Once`]: a grant for each key.
     Once(Vec<OnceGrant>),
+    /// To a [`LimitCall`].
+    Limit(LimitReply),
     /// To [`Drain`].
     Drain(DrainReply),
     /// To a [`TaskCall`].
@@ -170,6 +180,11 @@ transitions! {
     Withdraw: "lease_withdraw" => bool, |granted| Reply::Lease(LeaseReply::Withdrawn { granted });
     WatchLease: "lease_watch" => Watched, |reply| Reply::Lease(LeaseReply::Watched(reply));
     Once: "once" => Vec<OnceGrant>, Reply::Once;
+    TakePermits: "permits_take" => PermitsReply, |reply| Reply::Limit(LimitReply::Taken(reply));
+    AcquireSlot: "slot_acquire" => SlotReply, |reply| Reply::Limit(LimitReply::Slot(reply));
+    RenewSlot: "slot_renew" => Option<ServerTime>, |until| Reply::Limit(LimitReply::Renewed(until));
+    ReleaseSlot: "slot_release" => Option<u64>, |in_use| Reply::Limit(LimitReply::Released(in_use));
+    ForgetSlot: "slot_forget" => (), |()| Reply::Limit(LimitReply::Forgotten);
     Drain: "drain" => DrainReply, Reply::Drain;
     SubmitTasks: "task_submit" => SubmitReply, |reply| Reply::Task(Box::new(TaskReply::Submitted(reply)));
     TaskClaim: "task_claim" => ClaimReply, |reply| Reply::Task(Box::new(TaskReply::Claimed(reply)));

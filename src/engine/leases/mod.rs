@@ -57,10 +57,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The registration of a waiter under its ticket; it ends when this is dropped.
-struct Place {
+pub(super) struct Place {
     leases: Arc<Leases>,
     ticket: Nonce,
     called: Arc<Notify>,
+}
+
+impl Place {
+    /// The ticket of the waiter.
+    pub(super) fn ticket(&self) -> &Nonce {
+        &self.ticket
+    }
+
+    /// Notified when the waiter must ask again.
+    pub(super) fn called(&self) -> &Notify {
+        &self.called
+    }
 }
 
 impl Drop for Place {
@@ -117,7 +129,8 @@ impl Leases {
         lock(&self.waiters).values().for_each(|called| called.notify_one());
     }
 
-    fn place(self: &Arc<Self>, ticket: Nonce) -> Place {
+    /// Registers a waiter, also one for a slot.
+    pub(super) fn place(self: &Arc<Self>, ticket: Nonce) -> Place {
         let called = Arc::new(Notify::new());
         lock(&self.waiters).insert(ticket.clone(), Arc::clone(&called));
         Place { leases: Arc::clone(self), ticket, called }

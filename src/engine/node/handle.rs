@@ -4,18 +4,20 @@
 //!    served one at a time.
 //! 2. Nothing here depends on JSON-RPC, and no type of Redis is visible here.
 //!
-//! `handle/leases.rs`, `handle/tasks.rs`, `handle/history.rs` and `handle/observed.rs` have the parts that their names say.
+//! `handle/leases.rs`, `handle/limits.rs`, `handle/tasks.rs`, `handle/history.rs` and `handle/observed.rs` have the parts that their names say.
 //!
 //! Not here: the work itself (`driver.rs`, `messages/`, `leases/`, `tasks/`).
 
 mod history;
 mod leases;
+mod limits;
 mod observed;
 mod tasks;
 
 pub use crate::cluster::node::{Drained, Elected, JoinRequest, Left};
 pub use history::{HistoryAnswer, HistoryRequest, Past};
 pub use leases::{AcquireRequest, AcquiredLease, HeldLease, Leases, Once, OnceRequest};
+pub use limits::{AcquiredSlot, HeldSlot, Limits, PermitsRequest, SlotRequest, TakenPermits};
 pub use observed::{Health, Observed};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
@@ -242,6 +244,12 @@ pub trait Node: Leases + Observed + Past {
 
     /// The part that manages tasks.
     fn work(&self) -> &Self::Work;
+
+    /// The part that keeps limits.
+    type Limits: Limits;
+
+    /// The part that keeps limits.
+    fn limits(&self) -> &Self::Limits;
 
     /// Joins the cluster, updates the metadata of a member, or renames it.
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;

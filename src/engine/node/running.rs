@@ -17,6 +17,7 @@ use crate::engine::events::Hub;
 use crate::engine::events::{Feed, FeedOptions};
 use crate::engine::history::History;
 use crate::engine::leases::Leases;
+use crate::engine::limits::Limits;
 use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange};
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::store_holder::StoreHolder;
@@ -63,6 +64,7 @@ pub struct RunningNode {
     pub(crate) counted: Arc<Counted>,
     pub(crate) sync: Arc<Sync>,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) work: Arc<Tasks>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) accepted: Arc<Notify>,
@@ -226,6 +228,11 @@ impl RunningNode {
 impl Node for RunningNode {
     type Feed = Feed;
     type Work = Tasks;
+    type Limits = Limits;
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
 
     fn work(&self) -> &Tasks {
         &self.work

@@ -20,6 +20,7 @@ use crate::engine::cleanup::{self, CleanupQueue};
 use crate::engine::events::Hub;
 use crate::engine::history::{History, Surroundings};
 use crate::engine::leases::Leases;
+use crate::engine::limits::Limits;
 use crate::engine::messages::outbox::NodeStore;
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::publisher::Publisher;
@@ -155,6 +156,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (cleanup, cleanups) = CleanupQueue::new();
     let (background, children) = BackgroundTasks::new();
     let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone());
+    let limits = Arc::new(Limits::new(caller.clone(), cleanup.clone(), Arc::clone(&leases)));
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), cleanup, background, start.sync.max_task_bytes);
     let driver = Driver {
         cluster: start.cluster.clone(),
@@ -225,6 +227,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         counted: Arc::default(),
         sync,
         leases,
+        limits,
         work,
         progress,
         accepted,

@@ -10,6 +10,7 @@ mod discover;
 mod events;
 mod history;
 mod leases;
+mod limits;
 mod membership;
 mod messages;
 mod tasks;
@@ -107,6 +108,10 @@ table![
     leases::ReleaseLease,
     leases::CheckLease,
     leases::RunOnce,
+    limits::TakePermits,
+    limits::AcquireSlot,
+    limits::RenewSlot,
+    limits::ReleaseSlot,
     tasks::SubmitTask,
     tasks::ClaimTasks,
     tasks::ExtendTask,

@@ -79,6 +79,11 @@ impl EventFeed for Fed {
 impl Node for Stub {
     type Feed = Fed;
     type Work = Self;
+    type Limits = Self;
+
+    fn limits(&self) -> &Self {
+        self
+    }
 
     fn work(&self) -> &Self {
         self

@@ -71,6 +71,31 @@ impl Leases for Stub {
     }
 }
 
+impl Limits for Stub {
+    async fn take_permits(&self, request: PermitsRequest) -> Result<TakenPermits, Error> {
+        let granted = request.permits == 1;
+        let retry_after = (!granted).then_some(request.per);
+        Ok(TakenPermits { granted_at: granted.then_some(ServerTime(9_000)), remaining: 3, retry_after })
+    }
+
+    async fn acquire_slot(&self, request: SlotRequest) -> Result<AcquiredSlot, Error> {
+        let held = (request.slots > 1).then_some((TaskToken(41), ServerTime(9_000)));
+        Ok(AcquiredSlot { held, in_use: 1, handout: held.and_then(|_| self.work.handout()) })
+    }
+
+    async fn renew_slot(&self, held: HeldSlot, ttl: Option<Duration>) -> Result<ServerTime, Error> {
+        if held.token == TaskToken(41) {
+            Ok(ServerTime(10_000).plus(ttl.unwrap_or_default()))
+        } else {
+            Err(stale("slot", held.name.as_str(), held.token.0))
+        }
+    }
+
+    async fn release_slot(&self, held: HeldSlot) -> Result<u64, Error> {
+        if held.token == TaskToken(41) { Ok(0) } else { Err(stale("slot", held.name.as_str(), held.token.0)) }
+    }
+}
+
 fn summary(id: TaskId) -> TaskSummary {
     TaskSummary {
         id,

@@ -14,6 +14,7 @@ pub mod history;
 pub mod history_entry;
 pub mod history_report;
 pub mod lease;
+pub mod limits;
 pub mod membership;
 pub mod node;
 pub mod once;

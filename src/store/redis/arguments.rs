@@ -4,7 +4,7 @@
 //!    `ARGV[7]`. No position is counted by hand.
 //! 2. A script with a name that has no value, or a value that no script reads, fails in a debug build, with its first call.
 
-use crate::cluster::ids::{Incarnation, LeaseName, MessageSeq, NodeId, Nonce, TaskToken, Term};
+use crate::cluster::ids::{Incarnation, LeaseName, LimitName, MessageSeq, NodeId, Nonce, TaskToken, Term};
 use crate::cluster::protocol::{Instance, Numbers, Owner};
 use crate::cluster::task::{TaskId, TaskKind};
 use crate::cluster::time::millis;
@@ -26,7 +26,7 @@ macro_rules! displayed {
 }
 
 displayed!(str, &str, String, u16, u32, u64, usize, i64);
-displayed!(Incarnation, LeaseName, MessageSeq, NodeId, Nonce, TaskId, TaskKind, TaskToken, Term);
+displayed!(Incarnation, LeaseName, LimitName, MessageSeq, NodeId, Nonce, TaskId, TaskKind, TaskToken, Term);
 
 impl Argument for bool {
     fn text(&self) -> String {

@@ -8,6 +8,7 @@
 
 use super::acquire::KnownRequest;
 use super::leases::{Lease, Waiter};
+use super::limits::Limits;
 use super::once::Done;
 use super::sorted::Sorted;
 use super::state::Step;
@@ -151,6 +152,7 @@ pub(super) struct Data {
     pub(super) queues: BTreeMap<LeaseName, Vec<Waiter>>,
     /// The first grant of each request.
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), KnownRequest>,
+    pub(super) limits: Limits,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
     /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.
@@ -239,6 +241,7 @@ impl Step<'_> {
         self.emit(id, ClusterFact::NodeLeft { incarnation, reason });
         if reason != LeftReason::HeartbeatTimeout {
             self.end_leases(id, incarnation);
+            self.release_slots(id, incarnation);
         }
         self.release_tasks(id, reason);
     }

@@ -12,6 +12,7 @@ mod data;
 mod election;
 mod join;
 mod leases;
+mod limits;
 mod once;
 mod opening;
 mod sorted;

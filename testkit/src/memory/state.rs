@@ -153,6 +153,7 @@ impl MemoryState {
             }
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
             Call::Once(once) => Reply::Once(step.once(once)),
+            Call::Limit(limit) => Reply::Limit(step.limit(limit)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),
             Call::Acknowledge(Acknowledge { instance, epoch, seq }) => {
                 Reply::Acknowledge(step.acknowledge(instance, epoch, *seq))

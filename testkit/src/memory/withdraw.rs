@@ -23,7 +23,7 @@ impl Step<'_> {
         self.data.withdrawn.get(nonce).is_some_and(|until| self.now < *until)
     }
 
-    fn mark(&mut self, nonce: &Nonce) {
+    pub(super) fn mark(&mut self, nonce: &Nonce) {
         let (now, until) = (self.now, self.mark_ends());
         self.data.withdrawn.retain(|_, until| now < *until);
         self.data.withdrawn.insert(nonce.clone(), until);

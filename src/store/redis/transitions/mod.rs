@@ -4,6 +4,7 @@
 
 mod leader;
 mod leases;
+mod limits;
 mod members;
 mod messages;
 mod replies;
@@ -14,7 +15,7 @@ use super::fields::{Fields, Malformed};
 use super::keys::Keys;
 use super::samples::Recent;
 use super::scripts::Script;
-use crate::cluster::protocol::{Call, LeaseCall, Reply, TaskCall, Transition};
+use crate::cluster::protocol::{Call, LeaseCall, LimitCall, Reply, TaskCall, Transition};
 use redis::Value;
 
 /// What a call needs from its store.
@@ -113,6 +114,13 @@ pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Resu
             LeaseCall::Watch(call) => any(call),
         },
         Call::Once(call) => any(&**call),
+        Call::Limit(call) => match &**call {
+            LimitCall::Take(call) => any(call),
+            LimitCall::Acquire(call) => any(call),
+            LimitCall::Renew(call) => any(call),
+            LimitCall::Release(call) => any(call),
+            LimitCall::Forget(call) => any(call),
+        },
         Call::Drain(call) => any(call),
         Call::Task(call) => match &**call {
             TaskCall::Submit(call) => any(call),

@@ -37,6 +37,8 @@
 --   owned:<node id>   set     names of leases that were granted to this node id; the records decide
 --   request:<node id> <name> <request id>   string   "<token> <expires at, server time>" of the first grant
 --   once:<key>        string  "<node id> <at, server time> <request id>\30<ttl, ms>", kept for longer than that (see leases/once.lua)
+--   bucket:<name>, buckets, permitted:<node id> <name> <request id>   permits of a rate (see limits/take.lua)
+--   slots, slot:<name>, slot_by:<name>, slot_queue:<name>, slot_offers:<name>, slots_of:<node id>, slot_request:…, slot_released:<token>   (see limits/slots.lua)
 --   withdrawn:<ticket of an acquisition, or nonce of a claim>   string   its caller gave it up without an answer (see leases/withdraw.lua)
 --   withdrawn:<node id> <request id>    string   "<incarnation> <number>" of the last call of leases/once.lua that was
 --   task:<id>         hash    a task (see tasks/shared.lua)

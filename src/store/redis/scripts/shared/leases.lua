@@ -314,6 +314,9 @@ end
 -- Releases the tasks of an incarnation that ends. Defined in tasks/shared.lua, which follows in every script that ends incarnations.
 local release_tasks
 
+-- Ends the slots of an incarnation that ends. Defined in limits/slots.lua, which follows in the same scripts.
+local release_slots
+
 -- Ends an incarnation. The row stays for seven days. Leases bound to the incarnation end with it, except for those of a
 -- member that was only late: a frozen holder keeps them until they expire.
 local function end_life(id, row, status, reason)
@@ -330,6 +333,7 @@ local function end_life(id, row, status, reason)
         vacate_lease(record)
       end
     end
+    release_slots(id, row.i)
   end
   release_tasks(id, reason)
 end

@@ -123,6 +123,18 @@ Examples:
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace)]
         interval: Duration,
     },
+    /// Open the page of this host's node in a browser
+    #[command(after_help = "\
+The page needs http.listen. It asks for http.token before it changes anything, or to be read from another host.
+
+Examples:
+  clawster ui                          print the address, and open it if there is a screen
+  clawster ui --print                  only print it")]
+    Ui {
+        /// Only print the address
+        #[arg(long)]
+        print: bool,
+    },
     /// Internal: the process that restores the terminal after a view was killed
     #[command(hide = true)]
     KeepScreen,

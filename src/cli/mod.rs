@@ -33,6 +33,7 @@ mod state;
 mod tasks;
 mod terminal;
 mod tui;
+mod ui;
 mod watch;
 mod work;
 
@@ -164,6 +165,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Status { form, check: true, .. } => check::run(session, form).await,
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
+        Command::Ui { print } => ui::run(session, print).await,
         Command::Top { interval } => tui::top::run(session, interval).await,
         Command::KeepScreen => tui::screen::run_restorer().map_err(|error| {
             Failure::Failed(format!("cannot restore the terminal (this is a part of `top` and `demo`): {error}"))

@@ -7,9 +7,11 @@
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
 
 mod history;
+mod http;
 mod tasks;
 
 use history::{HistoryKeys, MongoKeys};
+use http::{HttpKeys, HttpSecrets, MetricsKeys};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,7 +47,9 @@ pub(super) struct ConfigFile {
     pub(super) history: HistoryKeys,
     /// Log output.
     pub(super) logging: LoggingKeys,
-    /// Metrics for Prometheus, and probes.
+    /// The HTTP server: the page, metrics, probes, JSON-RPC, events and MCP.
+    pub(super) http: HttpKeys,
+    /// The earlier name of the HTTP server.
     pub(super) metrics: MetricsKeys,
     /// The JSON-RPC server.
     pub(super) rpc: RpcKeys,
@@ -313,21 +317,6 @@ pub(super) enum FormatKey {
     Json,
 }
 
-/// `metrics.*`
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct MetricsKeys {
-    /// The address (ip:port) on which a node serves /metrics, /healthz and /readyz, or "off". Requests are not authenticated, so prefer 127.0.0.1.
-    #[schemars(length(min = 1, max = 100))]
-    pub(super) listen: String,
-}
-
-impl Default for MetricsKeys {
-    fn default() -> Self {
-        Self { listen: "off".to_owned() }
-    }
-}
-
 /// `rpc.*`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -356,6 +345,8 @@ pub(super) struct SecretsFile {
     pub(super) redis: RedisSecrets,
     /// The connection to MongoDB.
     pub(super) mongodb: MongoSecrets,
+    /// The HTTP server.
+    pub(super) http: HttpSecrets,
 }
 
 /// `redis.*` of secrets.json

@@ -10,6 +10,7 @@ mod check;
 mod environment;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod http;
 mod keys;
 mod layer;
 mod legacy;
@@ -32,7 +33,7 @@ pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
 pub(crate) use problem::{escape, escape_json_lines};
 pub use settings::{
-    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
+    Config, HistoryConfig, HttpConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress,
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;

@@ -34,8 +34,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Logs.
     pub logging: LoggingConfig,
-    /// Metrics.
-    pub metrics: MetricsConfig,
+    /// The HTTP server.
+    pub http: HttpConfig,
     /// The JSON-RPC server.
     pub rpc: RpcConfig,
     /// The state directory: data that must survive the process. Absolute; may not exist yet.
@@ -207,13 +207,23 @@ pub struct LoggingConfig {
     pub syslog: bool,
 }
 
-/// Metrics.
+/// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricsConfig {
-    /// The address that metrics and probes are served on; `None`: off.
+pub struct HttpConfig {
+    /// Its address; `None`: off.
     pub listen: Option<SocketAddr>,
+    /// The key that sets the address, for messages: `http.listen` or its earlier name.
+    pub key: &'static str,
     /// The file or variable that sets it, for messages.
     pub place: String,
+    /// What clients must send as `Authorization: Bearer`; `None`: nothing that needs it is served.
+    pub token: Option<Secret>,
+    /// Whether other hosts may be served without TLS.
+    pub allow_plaintext: bool,
+    /// Host names of the address besides IP addresses, localhost and the host's own name; in lower case.
+    pub hosts: Vec<String>,
+    /// The files of the TLS certificate and its private key; `None`: no TLS.
+    pub tls_files: Option<(PathBuf, PathBuf)>,
 }
 
 /// The JSON-RPC server.

@@ -1,6 +1,7 @@
 //! Whole loads from folders and variables.
 
 mod addresses;
+mod http;
 mod old_format;
 mod secrecy;
 mod transport;
@@ -81,7 +82,7 @@ fn nothing_given_means_the_defaults() {
     assert_eq!(config.state_dir, home.path(".local/state/clawster"));
     assert_eq!(config.logging.file, Some(home.path(".local/state/clawster/logs/heartbeat.log")));
     assert_eq!((config.logging.max_bytes, config.logging.backup_count, config.logging.syslog), (10 << 20, 5, true));
-    assert_eq!((config.rpc.max_line_bytes, config.metrics.listen), (4 << 20, None));
+    assert_eq!((config.rpc.max_line_bytes, config.http.listen), (4 << 20, None));
     assert_eq!((config.node.auto_join, config.config_dir.as_ref()), (true, None));
     assert_eq!(loaded.warnings, Vec::<String>::new());
     assert!(loaded.effective().iter().all(|value| value.source == "default"));
@@ -337,29 +338,6 @@ fn variables_are_read_by_the_type_of_their_key() {
         assert!(bad(&json!({}), &[(name, text)]).contains(&format!("environment {name}: ")));
     }
     assert!(bad(&json!({}), &[("REDIS_HOST", "a\u{fffd}")]).contains("is not valid UTF-8"));
-}
-
-#[test]
-fn an_address_for_metrics_that_others_reach_is_warned_about_once() {
-    for (address, warned) in [
-        ("127.0.0.1:9464", false),
-        ("[::1]:9464", false),
-        ("[::ffff:127.0.0.1]:9464", false),
-        ("off", false),
-        ("0.0.0.0:9464", true),
-        ("[::]:9464", true),
-        ("192.0.2.7:9464", true),
-    ] {
-        let loaded = good(&json!({"metrics": {"listen": address}}), &[]);
-        let about = |text: &&String| text.contains("metrics.listen");
-        assert_eq!(loaded.warnings.iter().filter(about).count(), usize::from(warned), "{address}");
-        assert_eq!(loaded.config.metrics.listen, address.parse().ok());
-        assert!(loaded.config.metrics.place.contains("config.json") || address == "off", "{:?}", loaded.config.metrics);
-    }
-    for wrong in ["9464", "localhost:9464", "127.0.0.1", "127.0.0.1:99999", "::1:9464", ""] {
-        let problem = bad(&json!({"metrics": {"listen": wrong}}), &[]);
-        assert!(problem.contains("metrics.listen: "), "{wrong}: {problem}");
-    }
 }
 
 #[test]

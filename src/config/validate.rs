@@ -6,6 +6,7 @@
 //! Not here: a single value's type and bounds (`keys.rs`, `check.rs`).
 
 use super::check::may_be_shown;
+use super::http::http;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
 use super::layer::{Given, Layer, Source};
 use super::plaintext;
@@ -13,14 +14,13 @@ use super::problem::Findings;
 use super::redis::{SOCKET, check_host, contradiction};
 use super::schema::Index;
 use super::settings::{
-    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MetricsConfig, MongoConfig, NodeConfig, RedisAddress,
-    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
+    RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::members::member::Metadata;
 use crate::cluster::settings::{LeaderMode, LeaderSettings, Retry, SyncSettings, Timing};
 use serde_json::{Map, Value};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     };
     let redis = redis(&raw.redis, values, findings);
     let mongodb = mongodb(&raw, values, around.mongodb_uri, findings);
-    let metrics = metrics(&raw, values, findings);
+    let http = http(&raw, values, around.config_dir.as_deref(), findings);
     let logging = logging(&raw, &around.state_dir);
     if !findings.problems.is_empty() {
         return None;
@@ -120,7 +120,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         mongodb,
         history: HistoryConfig { recent: Duration::from_hours(u64::from(raw.history.recent_hours)) },
         logging,
-        metrics,
+        http,
         rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },
         state_dir: around.state_dir,
         config_dir: around.config_dir,
@@ -347,30 +347,6 @@ fn mongodb(raw: &ConfigFile, values: &Layer, check: UriCheck, findings: &mut Fin
         collection: raw.mongodb.collection.clone(),
         retention_days: raw.mongodb.retention_days,
     }
-}
-
-fn metrics(raw: &ConfigFile, values: &Layer, findings: &mut Findings) -> MetricsConfig {
-    let place = values.source("metrics.listen").to_string();
-    let listen = match raw.metrics.listen.as_str() {
-        "off" => None,
-        text => match text.parse::<SocketAddr>() {
-            Ok(address) => {
-                if !address.ip().to_canonical().is_loopback() {
-                    findings.warn(format!(
-                        "{place}: metrics.listen {address} can be reached from other hosts without authentication; \
-                         restrict access to your monitoring with a firewall"
-                    ));
-                }
-                Some(address)
-            }
-            Err(_) => {
-                let text = "must be \"off\" or ip:port, for example 127.0.0.1:9464 or [::1]:9464";
-                findings.problem(&place, "metrics.listen", text);
-                None
-            }
-        },
-    };
-    MetricsConfig { listen, place }
 }
 
 fn logging(raw: &ConfigFile, state_dir: &Path) -> LoggingConfig {

@@ -51,12 +51,14 @@ pub enum ErrorKind {
     NotConfigured,
     /// There is no such task or subscription.
     NotFound,
+    /// A policy of this node refuses the call.
+    Forbidden,
     /// The other side did not answer in time. The call may have taken effect; repeating it may take effect twice.
     Timeout,
 }
 
 /// Every kind, in the order of the documentation. A kind that is not in it does not appear in the OpenRPC document.
-pub const ERROR_KINDS: [ErrorKind; 15] = [
+pub const ERROR_KINDS: [ErrorKind; 16] = [
     ErrorKind::ParseError,
     ErrorKind::InvalidRequest,
     ErrorKind::MethodNotFound,
@@ -71,6 +73,7 @@ pub const ERROR_KINDS: [ErrorKind; 15] = [
     ErrorKind::StaleToken,
     ErrorKind::NotConfigured,
     ErrorKind::NotFound,
+    ErrorKind::Forbidden,
     ErrorKind::Timeout,
 ];
 
@@ -100,6 +103,7 @@ impl ErrorKind {
             }
             Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),
             Self::NotFound => (-32009, "not_found", "There is no such task or subscription"),
+            Self::Forbidden => (-32010, "forbidden", "A policy of this node refuses the call"),
             Self::Timeout => {
                 (-32011, "timeout", "The other side did not answer in time; the call may have taken effect")
             }

@@ -14,7 +14,7 @@ use super::errors::{ErrorKind, RpcError, shown};
 use super::outgoing::Outgoing;
 use super::wire::event::{self, AnyEvent, EVENTS};
 use crate::cluster::event::{ClusterFact, Event};
-use crate::cluster::ids::NodeId;
+use crate::cluster::ids::{EventSeq, NodeId};
 use crate::engine::events::EventFeed;
 use crate::engine::node::handle::Node;
 use crate::rpc::wire::subscription::SubscriptionName;
@@ -87,8 +87,20 @@ struct Open {
 /// The state that the calls of one connection share.
 pub(crate) struct Session {
     out: mpsc::Sender<Outgoing>,
+    form: EventForm,
     unwritten: Arc<Budget>,
     open: Mutex<Open>,
+}
+
+/// How a connection carries events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EventForm {
+    /// As notifications of JSON-RPC.
+    Notifications,
+    /// As server-sent events.
+    ServerSent,
+    /// Not at all.
+    Nothing,
 }
 
 impl Drop for Session {
@@ -100,7 +112,20 @@ impl Drop for Session {
 impl Session {
     /// A session that writes to `out`, and counts unwritten bytes in `unwritten`.
     pub(crate) fn new(out: mpsc::Sender<Outgoing>, unwritten: Arc<Budget>) -> Self {
-        Self { out, unwritten, open: Mutex::default() }
+        Self { out, form: EventForm::Notifications, unwritten, open: Mutex::default() }
+    }
+
+    /// The session of a connection that carries one answer.
+    pub(crate) fn without_events(unwritten: Arc<Budget>) -> Self {
+        let mut session = Self::new(mpsc::channel(1).0, unwritten);
+        session.form = EventForm::Nothing;
+        session
+    }
+
+    /// Sends events as server-sent events.
+    pub(crate) fn server_sent(mut self) -> Self {
+        self.form = EventForm::ServerSent;
+        self
     }
 
     /// The budget for unwritten bytes of the connection.
@@ -119,8 +144,13 @@ impl Session {
         open.running.drain().for_each(|(_, task)| task.abort());
     }
 
-    /// Fails when the connection has reached [`MAX_SUBSCRIPTIONS`].
+    /// Fails when the connection cannot carry events, or has reached [`MAX_SUBSCRIPTIONS`].
     pub(crate) fn check_room(&self) -> Result<(), RpcError> {
+        if self.form == EventForm::Nothing {
+            let text =
+                "this connection carries one answer and no events; read them from GET /events, the socket or stdio";
+            return Err(RpcError::new(ErrorKind::Forbidden, text));
+        }
         Self::room(&self.lock())
     }
 
@@ -150,7 +180,8 @@ impl Session {
         open.last_id += 1;
         let id = open.last_id;
         let (out, unwritten) = (self.out.clone(), Arc::clone(&self.unwritten));
-        let forwarder = Forwarder { id, filter, feed, context: Arc::clone(context), this: None, out, unwritten };
+        let form = self.form;
+        let forwarder = Forwarder { id, form, filter, feed, context: Arc::clone(context), this: None, out, unwritten };
         let session = Arc::downgrade(self);
         // The lock is held until the task is stored, so that the task cannot remove itself before that.
         open.running.insert(id, tokio::spawn(watch_over(session, forwarder, started)));
@@ -193,6 +224,7 @@ struct EventParams {
 
 struct Forwarder<N: Node> {
     id: u64,
+    form: EventForm,
     filter: Filter,
     feed: N::Feed,
     context: Arc<Context<N>>,
@@ -216,9 +248,12 @@ impl<N: Node> Forwarder<N> {
             if matches!(event, Event::Local { .. }) && self.this.is_none() {
                 self.this = self.own_id().await;
             }
+            let position = match &event {
+                Event::Cluster(event) => Some(event.seq),
+                Event::Local { .. } => None,
+            };
             let result = AnyEvent::new(event, &self.context.info.cluster, self.this.as_ref());
-            let params = EventParams { subscription: self.id, result };
-            let Ok(text) = serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: &name, params }) else {
+            let Some(text) = self.text(&name, position, result) else {
                 tracing::error!(event = %name, "cannot write an event as JSON; skipped it");
                 continue;
             };
@@ -227,6 +262,18 @@ impl<N: Node> Forwarder<N> {
                 return;
             }
         }
+    }
+
+    /// The text of an event; `None`: it cannot be written as JSON.
+    fn text(&self, name: &str, position: Option<EventSeq>, result: AnyEvent) -> Option<String> {
+        if self.form == EventForm::ServerSent {
+            let data = serde_json::to_string(&result).ok()?;
+            // Without an id, a client keeps the last one: what is local to this node has no place in the order.
+            let id = position.map_or_else(String::new, |seq| format!("id: {}\n", seq.entry_id()));
+            return Some(format!("{id}data: {data}\n\n"));
+        }
+        let params = EventParams { subscription: self.id, result };
+        serde_json::to_string(&EventNotification { jsonrpc: "2.0", method: name, params }).ok()
     }
 
     /// Forgets this node's id when it leaves (also by a rename), so that the next local event asks for it again.

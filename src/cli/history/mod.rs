@@ -28,6 +28,7 @@ use arguments::HistoryArguments;
 use read::{HistoryRequest, Read};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// The most entries in each list of `--json`.
 const MAX_LISTED: usize = 10_000;
@@ -94,6 +95,15 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         table::print_beats(&mut session.output, &read.beats, arguments.svg.is_none())?;
     }
     Ok(())
+}
+
+/// The timeline of a window before now, as an SVG picture.
+///
+/// # Errors
+/// See [`read::read`].
+pub(super) async fn timeline(config: &Config, since: Duration) -> Result<String, Failure> {
+    let read = read::read(config, HistoryRequest { since, beats: 0, node_id: None }).await?;
+    Ok(picture::draw(&read.report, &caption(config, &read)))
 }
 
 /// Keeps only the entries of one node.

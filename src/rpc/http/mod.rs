@@ -1,48 +1,61 @@
-//! HTTP for monitoring: metrics for Prometheus, and two probes.
+//! HTTP: the page, metrics, probes, JSON-RPC and events on one address.
 //!
-//! 1. It only reads; no request changes anything. The head of a request has at most `HEAD_BYTES`.
-//! 2. A connection carries one request and ends within `CONNECTION_TIMEOUT`. Beyond `MAX_CONNECTIONS` open connections the oldest is
-//!    closed, so that idle connections cannot lock out others.
-//! 3. There is no authentication: the address is off by default, and an address that other hosts can reach causes a
-//!    warning.
+//! In reading order: `access` says who may ask for what, `site` finds the answer to a request, `page`, `pages`, `calls` and `events` give the
+//! answers, `answer` builds responses, `connection` serves one client, `stall` bounds a client that does not read.
 //!
-//! Not here: the metrics (`crate::engine::metrics`), the pages (`pages.rs`).
+//! 1. A connection carries one request. It ends within `CONNECTION_TIMEOUT`, unless a call or an event stream got a place of its own.
+//! 2. Beyond `MAX_CONNECTIONS` connections without such a place the oldest is closed, so that idle connections cannot lock out others.
+//! 3. Calls, waiting calls and event streams are each limited; beyond that a request is refused with 429.
+//!
+//! Not here: the metrics (`crate::engine::metrics`), the methods (`crate::rpc::methods`).
 
+mod access;
+mod answer;
+mod calls;
+mod connection;
+mod events;
+mod page;
 mod pages;
+mod site;
+mod stall;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-use crate::engine::node::handle::Observed;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+pub use access::Access;
+pub use page::Painter;
+pub use site::Site;
+pub use tls::{TlsFault, TlsFiles};
+
+use crate::engine::node::handle::Node;
+use connection::{Exchange, serve_one};
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
-/// How many connections are served at a time.
+/// How many connections without a place of their own are served at a time.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a connection may take, from its beginning to the last byte of the answer.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the head of its request may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of that head.
-const HEAD_BYTES: usize = 16 << 10;
 /// How long answers under way are waited for at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 /// The pause after the system had no connection to give.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// An address that is taken and served later.
-#[derive(Debug)]
 pub struct HttpListener {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+}
+
+impl std::fmt::Debug for HttpListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpListener").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl HttpListener {
@@ -54,7 +67,13 @@ impl HttpListener {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener: TcpListener::from_std(listener)?, address })
+        Ok(Self { listener: TcpListener::from_std(listener)?, address, tls: None })
+    }
+
+    /// Serves with TLS.
+    #[must_use]
+    pub fn with_tls(self, files: TlsFiles) -> Self {
+        Self { tls: Some(files.acceptor()), ..self }
     }
 
     /// The address that it has.
@@ -64,10 +83,11 @@ impl HttpListener {
     }
 
     /// Serves until `stop` becomes true, or its sender is dropped.
-    pub async fn serve<N: Observed>(self, node: Arc<N>, mut stop: watch::Receiver<bool>) {
+    pub async fn serve<N: Node>(self, site: Site<N>, mut stop: watch::Receiver<bool>) {
+        let site = Arc::new(site);
         // In a set, so that nothing goes on when this future is dropped.
         let mut connections = JoinSet::new();
-        let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
+        let mut open: VecDeque<(AbortHandle, Arc<Exchange>)> = VecDeque::with_capacity(MAX_CONNECTIONS);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -79,14 +99,16 @@ impl HttpListener {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    open.retain(|connection| !connection.is_finished());
+                Ok((stream, peer)) => {
+                    open.retain(|(connection, exchange)| !connection.is_finished() && !exchange.has_place());
                     if open.len() >= MAX_CONNECTIONS
-                        && let Some(oldest) = open.pop_front()
+                        && let Some((oldest, _)) = open.pop_front()
                     {
                         oldest.abort();
                     }
-                    open.push_back(connections.spawn(serve_one(stream, Arc::clone(&node))));
+                    let exchange = Arc::new(Exchange::new(peer, stop.clone()));
+                    let serving = serve_one(stream, self.tls.clone(), Arc::clone(&site), Arc::clone(&exchange));
+                    open.push_back((connections.spawn(serving), exchange));
                 }
                 Err(error) => {
                     // Of the client that went away, or there are no files left: then others need a moment, too.
@@ -107,20 +129,5 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
         && error.is_panic()
     {
         tracing::error!("an HTTP request failed unexpectedly; its client gets no answer");
-    }
-}
-
-async fn serve_one<N: Observed>(stream: TcpStream, node: Arc<N>) {
-    let service = service_fn(|request| {
-        let node = Arc::clone(&node);
-        async move { Ok::<_, Infallible>(pages::answer(&*node, &request).await) }
-    });
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false).max_buf_size(HEAD_BYTES);
-    let connection = server.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended early"),
-        Err(_) => tracing::debug!("an HTTP connection took too long; closed it"),
     }
 }

@@ -1,10 +1,22 @@
 //! The server over real connections, with a node that is played by the stub of the layer's tests.
 
+mod calls;
+mod events;
+mod page;
+
+use super::connection::{CONNECTION_TIMEOUT, HEAD_TIMEOUT};
 use super::*;
+use crate::config::{HttpConfig, Secret};
 use crate::engine::node::handle::Health;
 use crate::rpc::tests::{Stub, module};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+
+/// The token of the servers of these tests.
+const TOKEN: &str = "a-token-of-some-length";
+/// The longest text that they take.
+const MAX_TEXT_BYTES: usize = 64 << 10;
 
 struct Server {
     node: Arc<Stub>,
@@ -14,11 +26,26 @@ struct Server {
 }
 
 fn serve(address: &str) -> Server {
-    let (node, _) = module();
+    serve_with(address, Some(TOKEN))
+}
+
+fn serve_with(address: &str, token: Option<&str>) -> Server {
+    let (node, module) = module();
     let listener = HttpListener::bind(address.parse().unwrap()).unwrap();
     let address = listener.address();
+    let config = HttpConfig {
+        listen: Some(address),
+        key: "http.listen",
+        place: "config.json".to_owned(),
+        token: token.map(Secret::new),
+        allow_plaintext: true,
+        hosts: Vec::new(),
+        tls_files: None,
+    };
+    let painter: Painter = Arc::new(|window| Box::pin(async move { Ok(format!("<svg>{}</svg>", window.as_secs())) }));
+    let site = Site::new(Arc::clone(&node), &module, Access::new(&config, None), MAX_TEXT_BYTES, painter);
     let (stop, stopped) = watch::channel(false);
-    let serving = tokio::spawn(listener.serve(Arc::clone(&node), stopped));
+    let serving = tokio::spawn(listener.serve(site, stopped));
     Server { node, address, stop, serving }
 }
 
@@ -31,7 +58,7 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 async fn get(server: &Server, path: &str) -> (String, String) {
-    let answer = exchange(server.address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+    let answer = exchange(server.address, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
 }
@@ -45,7 +72,7 @@ async fn each_page_says_what_it_is_for() {
     assert!(body.contains("# TYPE clawster_heartbeats_total counter\n"), "{body}");
     assert_eq!(get(&server, "/healthz").await.1, "ok\n");
     assert_eq!(get(&server, "/readyz?verbose").await.1, "ready\n");
-    for path in ["/", "/metrics/", "/favicon.ico", "//metrics"] {
+    for path in ["/metrics/", "/favicon.ico", "//metrics", "/rpc/x"] {
         assert!(get(&server, path).await.0.starts_with("HTTP/1.1 404"), "{path}");
     }
 }
@@ -69,19 +96,26 @@ async fn a_node_that_lacks_something_is_healthy_but_not_ready() {
 #[tokio::test]
 async fn only_get_and_head_are_served() {
     let server = serve("127.0.0.1:0");
-    let head = exchange(server.address, "HEAD /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let head = exchange(server.address, "HEAD /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(!head.contains("content-length: 0"), "{head}");
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] {
-        let answer = exchange(server.address, &format!("{method} /metrics HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        let answer = exchange(server.address, &format!("{method} /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: GET, HEAD"), "{method}: {answer}");
+    }
+    for (path, method, allow) in [("/rpc", "GET", "POST"), ("/rpc", "OPTIONS", "POST"), ("/events", "POST", "GET")] {
+        let answer = exchange(server.address, &format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 405") && answer.contains(&format!("allow: {allow}")),
+            "{method}: {answer}"
+        );
     }
     for odd in ["nonsense\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{0}\u{1}\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
         let answer = exchange(server.address, odd).await;
         assert!(!answer.starts_with("HTTP/1.1 200"), "{odd:?}: {answer}");
     }
-    let long = format!("GET /metrics HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", "x".repeat(64 << 10));
+    let long = format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\ncookie: {}\r\n\r\n", "x".repeat(64 << 10));
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     // It may be closed while it is still written.
     let _ = stream.write_all(long.as_bytes()).await;
@@ -111,7 +145,7 @@ async fn whoever_holds_connections_open_keeps_nobody_out() {
 #[tokio::test]
 async fn a_connection_carries_one_request() {
     let server = serve("127.0.0.1:0");
-    let one = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n";
+    let one = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive\r\n\r\n";
     let answers = exchange(server.address, &format!("{one}{one}{one}")).await;
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
 }

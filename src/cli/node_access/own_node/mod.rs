@@ -1,13 +1,14 @@
 //! The node that this process runs: its parts, its socket, and its end in bounded time.
 //!
 //! 1. While the node runs, its socket is open under the node's current id.
-//! 2. Nothing is started when the metrics address is already in use.
+//! 2. Nothing is started when the HTTP address is already in use.
 //! 3. The end takes at most [`LEAVE_WITHIN`], whatever Redis does.
 //!
 //! Not here: the choice of Redis (`crate::cli::settle`), standard input and output (`crate::cli::serve`, `crate::cli::mcp`), the node
 //! itself (`crate::engine`).
 
 mod claim;
+mod http;
 mod private_redis;
 pub(crate) mod socket;
 
@@ -23,11 +24,8 @@ use crate::engine::node::handle::Observed;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
 use crate::rpc::context::ServerInfo;
-use crate::rpc::http::HttpListener;
 use crate::rpc::module::Module;
 use socket::{NodeSocket, listen};
-use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,8 +61,7 @@ impl OwnNode {
     pub(crate) fn start(claim: Claim, config: &Config, redis: &SettledRedis) -> Result<Self, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
         let refused = claim.refused();
-        let watched = config.metrics.listen.map(|address| listen_for_metrics(address, &config.metrics.place));
-        let watched = watched.transpose()?;
+        let address = http::listen(&config.http)?;
         let state = claim.state().clone();
         let node = claim.start(config)?;
         let info = ServerInfo {
@@ -92,9 +89,10 @@ impl OwnNode {
             redis_watch.spawn(private_redis::keep_running(server, redis.trouble.clone()));
         }
         node.meters().read_dropped_lines(crate::logging::dropped_lines);
-        if let Some(listener) = watched {
-            tracing::info!(address = %listener.address(), "serving metrics");
-            tasks.spawn(listener.serve(Arc::clone(&node), stop.subscribe()));
+        if let Some(listener) = address {
+            tracing::info!(address = %listener.address(), "serving metrics, the page and JSON-RPC over HTTP");
+            let site = http::site(config, Arc::clone(&node), &module, limits.max_line_bytes);
+            tasks.spawn(listener.serve(site, stop.subscribe()));
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), node_id = %node.node_id(), "the node is up");
         Ok(Self { node, state, module, limits, stop, tasks, redis_watch })
@@ -155,23 +153,6 @@ impl OwnNode {
         };
         tokio::join!(drain, leave);
     }
-}
-
-/// Opens the address for metrics and probes.
-fn listen_for_metrics(address: SocketAddr, place: &str) -> Result<HttpListener, Failure> {
-    HttpListener::bind(address).map_err(|error| {
-        let what = match error.kind() {
-            ErrorKind::AddrInUse => {
-                "another process listens on it; choose another port, or stop that process".to_owned()
-            }
-            ErrorKind::AddrNotAvailable => {
-                "this host does not have that address; use one of its own, or 127.0.0.1".to_owned()
-            }
-            ErrorKind::PermissionDenied => "this user is not permitted to; choose a port above 1023".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::Failed(format!("{place}: metrics.listen: cannot listen on {address}: {what}"))
-    })
 }
 
 /// The configured limits of a connection.

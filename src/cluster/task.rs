@@ -7,6 +7,7 @@
 //! Not here: the transitions of a task (`crate::cluster::protocol::task`).
 
 use super::ids::{NodeId, checked_text};
+use super::time::ServerTime;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,12 @@ pub const DELAY_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The maximum size of [`Requirements`] as text, in bytes.
 pub const REQUIREMENTS_MAX: usize = 8192;
 
+/// The maximum number of tasks that must be done before another one.
+pub const AFTER_MAX: usize = 100;
+
+/// The maximum of [`Concurrency::max`].
+pub const CONCURRENCY_MAX: u32 = 10_000;
+
 /// A number that is not a valid priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("priority {0} is not allowed: use -1000 to 1000")]
@@ -52,6 +59,43 @@ checked_text!(
     /// The kind of work of a task; workers claim by kind. 1 to 128 printable ASCII characters without spaces.
     TaskKind, "kind", 128, Graphic
 );
+
+checked_text!(
+    /// What tasks that must not all run at once have in common. 1 to 128 printable ASCII characters without spaces.
+    ConcurrencyKey, "concurrency key", 128, Graphic
+);
+checked_text!(
+    /// The id of a schedule, unique in the cluster. 1 to 100 printable ASCII characters without spaces, so that the ids of
+    /// its tasks, which have the slot's time appended, are task ids.
+    ScheduleId, "schedule id", 100, Graphic
+);
+
+/// How many tasks with one key may run at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    /// The key.
+    pub key: ConcurrencyKey,
+    /// The maximum, 1 to [`CONCURRENCY_MAX`]; each task is judged by its own.
+    pub max: u32,
+}
+
+/// The schedule that a task comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The time of the schedule that the task is for.
+    pub slot: ServerTime,
+}
+
+/// What a waiting task waits for besides a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocked {
+    /// Tasks that must be done first.
+    After,
+    /// That fewer tasks with its concurrency key run.
+    Concurrency,
+}
 
 /// The requirements on a member that gets a task; empty: none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

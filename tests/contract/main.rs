@@ -84,6 +84,7 @@ mod task_calls;
 mod task_ends;
 mod task_room;
 mod task_steps;
+mod task_waits;
 mod tasks;
 mod ticks;
 mod withdrawn;

@@ -29,6 +29,9 @@ pub fn new(id: &str) -> NewTask {
         delay: secs(0),
         max_attempts: 3,
         timeout: secs(9),
+        after: Vec::new(),
+        concurrency: None,
+        origin: None,
         nonce: fresh(),
     }
 }

@@ -14,7 +14,7 @@ use clawster::cluster::protocol::{
     Call, CancelTask, ClaimReply, Instance, ListTasks, NewTask, RedriveTask, Reply, SettleReply, SettleTasks, Settled,
     Settlement, SubmitTasks, TakeCensus, TaskCall, TaskClaim, TaskReply, TaskSummary, Verdict,
 };
-use clawster::cluster::task::{Jitter, Priority, TaskId};
+use clawster::cluster::task::{Concurrency, ConcurrencyKey, Jitter, Priority, TaskId};
 use clawster::cluster::time::ServerTime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub struct New {
     priority: i64,
     delayed: bool,
     attempts: u32,
+    after: Option<u8>,
+    limited: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -45,9 +47,18 @@ pub enum TaskStep {
 pub fn task_step() -> impl Strategy<Value = TaskStep> {
     let node = || 0..NODES;
     let rarely = || prop::bool::weighted(0.15);
-    let new = (0..IDS, 0..2usize, 0..4usize, -1..2i64, rarely(), 1..3u32).prop_map(
-        |(id, kind, requires, priority, delayed, attempts)| New { id, kind, requires, priority, delayed, attempts },
-    );
+    let after = || prop::option::weighted(0.2, 0..IDS);
+    let new = (0..IDS, 0..2usize, 0..4usize, -1..2i64, rarely(), 1..3u32, after(), rarely());
+    let new = new.prop_map(|(id, kind, requires, priority, delayed, attempts, after, limited)| New {
+        id,
+        kind,
+        requires,
+        priority,
+        delayed,
+        attempts,
+        after,
+        limited,
+    });
     prop_oneof![
         6 => (node(), prop::collection::vec(new, 1..4)).prop_map(|(node, tasks)| TaskStep::Submit { node, tasks }),
         8 => (node(), 0..4usize, 0..4u32, rarely()).prop_map(|(node, kinds, limit, again)| TaskStep::Claim {
@@ -86,6 +97,8 @@ impl TaskRecord {
                     priority: Priority::new(new.priority).unwrap(),
                     delay: secs(if new.delayed { 5 } else { 0 }),
                     max_attempts: new.attempts,
+                    after: new.after.map(name).into_iter().collect(),
+                    concurrency: new.limited.then(|| Concurrency { key: ConcurrencyKey::new("k").unwrap(), max: 1 }),
                     ..needing("t", REQUIRES[new.requires])
                 };
                 TaskCall::Submit(SubmitTasks {
@@ -135,7 +148,8 @@ fn summary(task: &TaskSummary, symbols: &Symbols, now: ServerTime) -> String {
     let due = task.due_at.map(|at| left(at.since(now)));
     let token = task.token.map(|token| symbols.token(token.0));
     let who = (&task.submitted_by, token, &task.node_id, task.priority.get(), task.attempts, task.max_attempts);
-    format!("{} {} {:?} {who:?} {due:?} {:?} {:?}", task.id, task.kind, task.state, task.error, task.requires)
+    let bonds = (task.blocked, &task.after, task.concurrency.is_some());
+    format!("{} {} {:?} {who:?} {due:?} {:?} {:?} {bonds:?}", task.id, task.kind, task.state, task.error, task.requires)
 }
 
 /// A reply and all tasks of the store as texts that are the same on every store; `view` was asked for right after the reply.

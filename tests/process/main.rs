@@ -52,6 +52,7 @@ mod slow;
 mod stale_copy;
 mod strangers;
 mod sync_rules;
+mod task_waits;
 mod tasks;
 mod terminal;
 mod top;

@@ -53,7 +53,9 @@ impl World {
                         Submitted::New if !task.delay.is_zero() => "task: submitted with a delay",
                         Submitted::New => "task: submitted",
                         Submitted::Duplicate => "task: submitted, another has its id",
-                        Submitted::Overloaded | Submitted::Full => "task: refused, overloaded",
+                        Submitted::Overloaded | Submitted::Full | Submitted::Crowded | Submitted::Unknown(_) => {
+                            "task: refused, overloaded"
+                        }
                     });
                     if *result == Submitted::New {
                         let entry = self.task_book.known.entry(task.id.clone());

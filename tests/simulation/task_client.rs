@@ -56,6 +56,9 @@ impl World {
                 delay: Duration::from_millis(delay),
                 max_attempts: 1 + u32::try_from(self.rng.below(3)).unwrap_or(0),
                 timeout: Duration::from_millis(self.rng.range(500, 8000)),
+                after: Vec::new(),
+                concurrency: None,
+                origin: None,
                 nonce: Nonce::new(format!("s{}", self.tasks)).expect("a nonce"),
             });
         }

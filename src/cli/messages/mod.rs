@@ -151,6 +151,15 @@ pub(super) fn payload(content: &str, text: bool) -> Result<Box<RawValue>, Failur
     if !text && let Ok(json) = RawValue::from_string(trimmed.to_owned()) {
         return Ok(json);
     }
+    if !text
+        && trimmed.starts_with(['{', '[', '"'])
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(trimmed)
+    {
+        let problem = format!(
+            "the payload begins like JSON and is not valid JSON: {error}; correct it, or quote it as a JSON string (where there is --text, that does it)"
+        );
+        return Err(Failure::Usage(problem));
+    }
     to_raw_value(content.trim_end_matches(['\r', '\n'])).map_err(|error| Failure::Failed(error.to_string()))
 }
 
@@ -181,5 +190,10 @@ mod tests {
         assert_eq!(as_sent("\u{feff}[1]\r\n", false), "[1]");
         assert_eq!(as_sent("42", true), "\"42\"");
         assert_eq!(as_sent("", false), "\"\"");
+        assert_eq!(as_sent("{oops", true), "\"{oops\"");
+        for mistyped in ["{\"a\": 1,}", "[1, 2", "{a: 1}", "\"open"] {
+            let Err(Failure::Usage(text)) = payload(mistyped, false) else { panic!("{mistyped} was taken") };
+            assert!(text.contains("not valid JSON"), "{text}");
+        }
     }
 }

@@ -11,13 +11,15 @@ use std::time::Duration;
 pub enum TasksAction {
     /// Submit a task for any node to run
     #[command(after_help = "\
-A payload that is valid JSON is sent as JSON, anything else as a string.
+A payload that is valid JSON is sent as JSON, anything else as a string; what begins like JSON and is not is refused.
 
 Examples:
   clawster tasks submit thumbnail '{\"file\": \"a.png\"}'
   clawster tasks submit mail --id welcome-42 --priority 5 --delay 10m < mail.json
-  clawster tasks submit train --capability gpu --label zone=eu '{}'")]
-    Submit(SubmitArguments),
+  clawster tasks submit train --capability gpu --label zone=eu '{}'
+  clawster tasks submit report --after fetch-1 --after fetch-2 '{}'         once both are done
+  clawster tasks submit crawl --concurrency-key example.org --max-concurrent 2 '{}'")]
+    Submit(Box<SubmitArguments>),
     /// Show a task with its payload and result
     #[command(after_help = "Example:\n  clawster tasks get welcome-42 --json | jq .result")]
     Get {
@@ -143,6 +145,15 @@ pub struct SubmitArguments {
     /// How long an attempt may take without an extension [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    /// A task that must be done first; may be repeated. If it fails, this one fails
+    #[arg(long = "after", value_name = "ID")]
+    pub after: Vec<String>,
+    /// A name that tasks share of which only so many may run at once
+    #[arg(long, value_name = "KEY")]
+    pub concurrency_key: Option<String>,
+    /// How many tasks with this --concurrency-key may run at once [default: 1]
+    #[arg(long, value_name = "N", requires = "concurrency_key")]
+    pub max_concurrent: Option<u64>,
     /// A capability the node must have; may be repeated
     #[arg(long = "capability", value_name = "TEXT")]
     pub capabilities: Vec<String>,

@@ -15,8 +15,8 @@ use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::cluster::time::millis;
 use crate::rpc::client::Client;
 use crate::rpc::wire::task::{
-    ClaimParams, ClaimResult, CompleteParams, FailParams, ListParams, ListResult, Requires, StateResult, SubmitParams,
-    SubmitResult, TaskDetails, TaskIdParams, TaskState,
+    ClaimParams, ClaimResult, CompleteParams, FailParams, ListParams, ListResult, ListedTask, Requires, StateResult,
+    SubmitParams, SubmitResult, TaskDetails, TaskIdParams, TaskState,
 };
 use arguments::{SubmitArguments, TasksAction};
 use std::io::IsTerminal;
@@ -29,7 +29,7 @@ use std::time::Duration;
 pub(super) async fn run(session: &mut Session<'_>, action: TasksAction) -> Outcome {
     let (client, _) = require(session.global, session.environment).await?;
     match action {
-        TasksAction::Submit(arguments) => submit(session, &client, arguments).await,
+        TasksAction::Submit(arguments) => submit(session, &client, *arguments).await,
         TasksAction::Get { task_id, form } => get(session, &client, task_id, form).await,
         TasksAction::List { state, kind, limit, form } => {
             let state = state.map(|text| state_of(&text)).transpose()?;
@@ -101,6 +101,9 @@ async fn submit(session: &mut Session<'_>, client: &Client, arguments: SubmitArg
         delay_ms: arguments.delay.map(millis),
         max_attempts: arguments.attempts,
         timeout_ms: arguments.timeout.map(millis),
+        after: (!arguments.after.is_empty()).then(|| arguments.after.clone()),
+        concurrency_key: arguments.concurrency_key.clone(),
+        max_concurrent: arguments.max_concurrent,
     };
     let result: SubmitResult = answer(ANSWER, client.call("distributed.submit_task", params)).await?;
     let id = clean(&result.task_id, 128);
@@ -127,6 +130,19 @@ async fn get(session: &mut Session<'_>, client: &Client, task_id: String, form: 
         ("State", format!("{state} since {} UTC", time_of_day(task.changed_at_ms))),
         ("Attempts", format!("{} of {}", task.attempts, task.max_attempts)),
     ];
+    if let Some(waits) = &task.waits_for {
+        rows.push(("Waits for", clean(&waits.detail, 400)));
+    }
+    if let Some(schedule) = &task.schedule_id {
+        let slot = task.scheduled_for_ms.map(time_of_day).unwrap_or_default();
+        rows.push(("Schedule", format!("{}, for {slot} UTC", clean(schedule, 100))));
+    }
+    if !task.after.is_empty() {
+        rows.push(("After", clean(&task.after.join(", "), 400)));
+    }
+    if let (Some(key), Some(max)) = (&task.concurrency_key, task.max_concurrent) {
+        rows.push(("At once", format!("{max} with key {}", clean(key, 128))));
+    }
     if let Some(node) = &task.node_id {
         rows.push(("Node", clean(node, 64)));
     }
@@ -144,6 +160,12 @@ async fn get(session: &mut Session<'_>, client: &Client, task_id: String, form: 
         output.line(format!("{name:<10}{text}"))?;
     }
     Ok(())
+}
+
+/// What a task waits for, or why it failed.
+fn note(task: &ListedTask) -> String {
+    let waits = task.waits_for.as_ref().map(|waits| waits.detail.as_str());
+    waits.or(task.error.as_deref()).map_or_else(String::new, |text| clean(text, 60))
 }
 
 async fn list(session: &mut Session<'_>, client: &Client, params: ListParams, form: Form) -> Outcome {
@@ -168,11 +190,11 @@ async fn list(session: &mut Session<'_>, client: &Client, params: ListParams, fo
                 plain(format!("{}/{}", task.attempts, task.max_attempts)),
                 plain(task.node_id.as_deref().map_or_else(|| "-".to_owned(), |node| clean(node, 24))),
                 plain(time_of_day(task.created_at_ms)),
-                plain(task.error.as_deref().map_or_else(String::new, |error| clean(error, 60))),
+                plain(note(task)),
             ]
         })
         .collect();
-    output.table(&["TASK", "KIND", "STATE", "TRIES", "NODE", "CREATED (UTC)", "ERROR"], &rows)?;
+    output.table(&["TASK", "KIND", "STATE", "TRIES", "NODE", "CREATED (UTC)", "WAITS FOR, ERROR"], &rows)?;
     if result.more {
         output.line("There are more tasks; raise --limit, or filter with --state or --kind.")?;
     }

@@ -8,7 +8,7 @@
 
 use super::data_set::{Identity, Instance};
 use crate::cluster::ids::{NodeId, Nonce, TaskToken};
-use crate::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{Blocked, Concurrency, Jitter, Origin, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 use std::time::Duration;
 
@@ -163,13 +163,20 @@ pub struct NewTask {
     pub requires: Requirements,
     /// Tasks with a higher priority are claimed first.
     pub priority: Priority,
-    /// How long it waits before it is ready, at most [`crate::cluster::task::DELAY_MAX`].
+    /// How long it waits before it is ready, at most [`crate::cluster::task::DELAY_MAX`]; with `after`, from the moment at which those are done.
     pub delay: Duration,
     /// The maximum number of attempts; after the last failed one the task is dead: 1 to [`crate::cluster::task::ATTEMPTS_MAX`].
     pub max_attempts: u32,
     /// How long one attempt may take without an extension: from [`crate::cluster::task::TIMEOUT_MIN`] to
     /// [`crate::cluster::task::TIMEOUT_MAX`].
     pub timeout: Duration,
+    /// The tasks that must be done first, at most [`crate::cluster::task::AFTER_MAX`]. If one of them fails, is cancelled, dies
+    /// or is lost, this one fails.
+    pub after: Vec<TaskId>,
+    /// How many tasks like this one may run at once.
+    pub concurrency: Option<Concurrency>,
+    /// The schedule that it comes from.
+    pub origin: Option<Origin>,
     /// The nonce of the submission: the same task with the same nonce is the same submission, and gets the same answer.
     pub nonce: Nonce,
 }
@@ -183,6 +190,10 @@ pub enum Submitted {
     Duplicate,
     /// Its kind has ready tasks with too many different requirements, or there are too many kinds: the task was not added.
     Overloaded,
+    /// The task of `after` at this place does not exist (any more): the task was not added.
+    Unknown(usize),
+    /// Too many tasks wait for one of `after`: the task was not added.
+    Crowded,
     /// The tasks have reached their maximum size, although everything that could be forgotten was: the task was not added.
     Full,
 }
@@ -312,6 +323,14 @@ pub struct TaskSummary {
     pub due_at: Option<ServerTime>,
     /// Why its last attempt failed, or why it ended.
     pub error: Option<String>,
+    /// The tasks that must be done first.
+    pub after: Vec<TaskId>,
+    /// How many tasks like this one may run at once.
+    pub concurrency: Option<Concurrency>,
+    /// The schedule that it comes from.
+    pub origin: Option<Origin>,
+    /// What it waits for besides a worker, while it is waiting.
+    pub blocked: Option<Blocked>,
 }
 
 /// A task with payload and result.

@@ -39,7 +39,7 @@ impl Pack for Submissions {
     type Call = SubmitTasks;
 
     fn bytes((task, _): &Self::Item) -> usize {
-        task.payload.len()
+        task.payload.len() + task.after.iter().map(|id| id.as_str().len()).sum::<usize>()
     }
 
     fn call(instance: Instance, items: Vec<Self::Item>) -> SubmitTasks {
@@ -144,7 +144,8 @@ impl Tasks {
 
 impl handle::Tasks for Tasks {
     async fn submit(&self, draft: TaskDraft) -> Result<(TaskId, bool), Error> {
-        let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout } = draft;
+        let TaskDraft { id, kind, payload, requires, priority, delay, max_attempts, timeout, after, concurrency } =
+            draft;
         check("payload", payload.get().len())?;
         // The nonce identifies a repeated submission whose first answer was lost.
         let nonce = nonce()?;
@@ -163,6 +164,9 @@ impl handle::Tasks for Tasks {
             delay,
             max_attempts,
             timeout,
+            after: after.clone(),
+            concurrency,
+            origin: None,
             nonce,
         };
         let answer = self.submissions.ask((task, self.max_bytes)).await.map_err(|(why, unsure)| match why {
@@ -180,6 +184,13 @@ impl handle::Tasks for Tasks {
                     "tasks of kind {kind} wait with too many different requirements (at most 256 per kind and 4,096 in total); use fewer, or start \
                      workers that meet them"
                 );
+                Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
+            }
+            Submitted::Unknown(place) => {
+                Err(after.into_iter().nth(place).map_or_else(unexpected, |task_id| Error::NoTask { task_id }))
+            }
+            Submitted::Crowded => {
+                let what = "1,000 tasks wait for one of the tasks in after, which is the limit; let tasks wait for each other in stages".to_owned();
                 Err(Error::Overloaded { what, retry_after: RETRY_AFTER })
             }
             Submitted::Full => {

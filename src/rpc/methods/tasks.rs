@@ -10,7 +10,7 @@ use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::task::{
-    ClaimParams, ClaimResult, CompleteParams, ExtendResult, FailParams, ListParams, ListResult, ListedTask,
+    Abilities, ClaimParams, ClaimResult, CompleteParams, ExtendResult, FailParams, ListParams, ListResult, ListedTask,
     StateResult, SubmitParams, SubmitResult, TaskDetails, TaskIdParams, TokenParams,
 };
 
@@ -23,9 +23,11 @@ impl Method for SubmitTask {
     const DESCRIPTION: &'static str = "Keeps a task until a worker claims it. A task id that already exists \
         makes the call a duplicate, which changes nothing. Without an id the node generates one; if the node \
         cannot tell whether the task was submitted, the timeout error names that id: submit the task again with \
-        it.";
+        it. With after, the task waits until those tasks are done, and their results can be read with get_task; it \
+        fails if one of them fails, is cancelled or dies. With concurrency_key, at most max_concurrent tasks with \
+        that key run at once.";
     const ERRORS: &'static [ErrorKind] =
-        &[NotJoined, NodeIdInUse, MessageTooLarge, Overloaded, RedisUnavailable, Timeout];
+        &[NotJoined, NodeIdInUse, NotFound, MessageTooLarge, Overloaded, RedisUnavailable, Timeout];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SubmitParams;
     type Result = SubmitResult;
@@ -155,7 +157,9 @@ impl Method for GetTask {
     type Result = TaskDetails;
 
     async fn handle<N: Node>(call: Call<N>, params: TaskIdParams) -> Result<TaskDetails, RpcError> {
-        call.context.node.work().task(params.try_into()?).await?.try_into()
+        let task = call.context.node.work().task(params.try_into()?).await?;
+        let view = call.context.node.state(false).await?;
+        TaskDetails::new(task, &Abilities(&view.nodes))
     }
 }
 
@@ -165,7 +169,8 @@ pub(super) struct ListTasks;
 impl Method for ListTasks {
     const NAME: &'static str = "distributed.list_tasks";
     const SUMMARY: &'static str = "List tasks";
-    const DESCRIPTION: &'static str = "Newest first, without payloads and results.";
+    const DESCRIPTION: &'static str = "Newest first, without payloads and results. waits_for says why a task does \
+        not run.";
     const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
     const EFFECT: Effect = Effect::READS;
     type Params = ListParams;
@@ -173,7 +178,9 @@ impl Method for ListTasks {
 
     async fn handle<N: Node>(call: Call<N>, params: ListParams) -> Result<ListResult, RpcError> {
         let (tasks, more) = call.context.node.work().tasks(params.try_into()?).await?;
-        Ok(ListResult { tasks: tasks.into_iter().map(ListedTask::from).collect(), more })
+        let view = call.context.node.state(false).await?;
+        let nodes = Abilities(&view.nodes);
+        Ok(ListResult { tasks: tasks.into_iter().map(|task| ListedTask::new(task, &nodes)).collect(), more })
     }
 }
 

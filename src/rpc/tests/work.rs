@@ -102,7 +102,8 @@ async fn tasks_are_settled_shown_and_listed() {
     let listed = json!({
         "task_id": "t1", "state": "dead", "attempts": 3, "max_attempts": 3, "kind": "mail", "priority": -7,
         "requires": {"capabilities": [], "labels": {}}, "timeout_ms": 30_000, "submitted_by": "a", "node_id": "b", "token": 41,
-        "error": "no", "created_at_ms": 1, "changed_at_ms": 2, "due_at_ms": null,
+        "error": "no", "created_at_ms": 1, "changed_at_ms": 2, "due_at_ms": null, "waits_for": null,
+        "after": [], "concurrency_key": null, "max_concurrent": null, "schedule_id": null, "scheduled_for_ms": null,
     });
     let list = host.ask("distributed.list_tasks", json!(["dead", 1])).await;
     assert_eq!(list["result"], json!({"tasks": [listed], "more": true}));

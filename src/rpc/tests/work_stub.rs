@@ -113,6 +113,10 @@ fn summary(id: TaskId) -> TaskSummary {
         changed_at: ServerTime(2),
         due_at: None,
         error: Some("no".to_owned()),
+        after: Vec::new(),
+        concurrency: None,
+        origin: None,
+        blocked: None,
     }
 }
 

@@ -14,8 +14,10 @@ impl Step<'_> {
             (TaskState::Failed, tasks.failed.len()),
             (TaskState::Dead, tasks.dead.len()),
         ];
+        let lanes: usize = tasks.lanes.values().map(super::sorted::Sorted::len).sum();
+        let blocked = tasks.all.values().filter(|task| task.blocked.is_some()).count();
         if tasks.lanes.len() <= MOST_LANES {
-            counts.push((TaskState::Waiting, tasks.lanes.values().map(super::sorted::Sorted::len).sum()));
+            counts.push((TaskState::Waiting, lanes + blocked));
         }
         Census {
             leases: Some(self.data.due.len() as u64),

@@ -19,6 +19,7 @@ mod sorted;
 mod state;
 mod sync;
 mod task;
+mod task_blocked;
 mod task_data;
 mod task_read;
 mod tick;

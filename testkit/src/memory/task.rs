@@ -17,6 +17,8 @@ use clawster::cluster::protocol::{
 };
 use clawster::cluster::task::{CLAIM_BYTES, Requirements, TaskId, TaskKind, TaskState};
 use clawster::cluster::time::millis;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How many lanes one kind may have; beyond how many of all kinds, a kind may have one; and how many there may be in all.
 const LANES: (usize, usize, usize) = (256, 4096, 8192);
@@ -26,6 +28,12 @@ const LOOKED_AFTER: usize = 100;
 const FORGOTTEN: usize = 16;
 /// How many sets of kinds a node's last claims are remembered for.
 const REMEMBERED: usize = 64;
+
+/// What a new task takes.
+fn bytes_of(task: &NewTask) -> u64 {
+    let after: usize = task.after.iter().map(|id| id.as_str().len() + 1).sum();
+    (task.payload.len() + after.saturating_sub(1)) as u64 + TASK_BYTES
+}
 
 impl Step<'_> {
     pub(super) fn task(&mut self, call: &TaskCall) -> TaskReply {
@@ -60,7 +68,7 @@ impl Step<'_> {
         if identity != Identity::Ok {
             return (identity, Vec::new());
         }
-        let coming: u64 = new.iter().map(|task| task.payload.len() as u64 + TASK_BYTES).sum();
+        let coming: u64 = new.iter().map(bytes_of).sum();
         let fits = self.make_room(coming, max_bytes);
         let mut results = Vec::with_capacity(new.len());
         for task in new {
@@ -72,12 +80,14 @@ impl Step<'_> {
                 Submitted::Full
             } else if !self.has_lane(&lane) {
                 Submitted::Overloaded
+            } else if let Some(place) = task.after.iter().position(|id| !self.data.tasks.all.contains_key(id)) {
+                Submitted::Unknown(place)
             } else {
                 self.add(instance, task);
                 Submitted::New
             });
         }
-        self.put_ready();
+        self.settle_waiting();
         (identity, results)
     }
 
@@ -89,9 +99,9 @@ impl Step<'_> {
     }
 
     fn add(&mut self, instance: &Instance, new: &NewTask) {
-        self.data.tasks.bytes += new.payload.len() as u64 + TASK_BYTES;
+        self.data.tasks.bytes += bytes_of(new);
         let due = self.cluster_now().saturating_add(score(millis(new.delay)));
-        let delayed = millis(new.delay) > 0;
+        let delayed = millis(new.delay) > 0 && new.after.is_empty();
         self.data.tasks.seq += 1;
         let task = Stored {
             seq: self.data.tasks.seq,
@@ -111,6 +121,11 @@ impl Step<'_> {
             due: if delayed { due } else { 0 },
             changed: self.now,
             how: How::None,
+            after: new.after.clone(),
+            pause: if new.after.is_empty() { Duration::ZERO } else { new.delay },
+            limit: new.concurrency.clone(),
+            origin: new.origin.clone(),
+            blocked: None,
             error: None,
             result: None,
         };
@@ -118,7 +133,7 @@ impl Step<'_> {
         if delayed {
             self.delay(&new.id, due);
         } else {
-            self.make_ready(&new.id);
+            self.place_new(&new.id, How::None, true);
         }
     }
 
@@ -143,7 +158,7 @@ impl Step<'_> {
         }
         self.promote_due(LOOKED_AFTER);
         self.end_overdue(LOOKED_AFTER, claim.jitter);
-        self.put_ready();
+        self.settle_waiting();
         self.forget_most(FORGOTTEN);
 
         let (picked, exhausted) = self.pick(id, &row, &kinds, claim.limit);
@@ -184,18 +199,22 @@ impl Step<'_> {
         };
         let fits = |lane: &&Lane| (kinds.is_empty() || kinds.contains(&lane.0)) && able(&lane.1);
         let lanes: Vec<Lane> = self.data.tasks.lanes.keys().filter(fits).cloned().collect();
-        let (mut picked, mut bytes) = (Vec::new(), 0);
+        let (mut picked, mut bytes, mut used, mut parked) = (Vec::new(), 0, BTreeMap::new(), false);
         while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) && bytes < CLAIM_BYTES {
             let tasks = &mut self.data.tasks;
             let head = |lane: &Lane| tasks.lanes.get(lane).and_then(super::sorted::Sorted::first);
             let best = lanes.iter().filter_map(|lane| head(lane).map(|(id, place)| (place, id, lane))).min();
             let Some((_, task, lane)) = best else { break };
-            bytes += tasks.all.get(&task).map_or(0, |task| task.payload.len());
             self.take_from_lane(lane, &task);
-            picked.push(task);
+            if self.may_run(&task, &mut used) {
+                bytes += self.data.tasks.all.get(&task).map_or(0, |task| task.payload.len());
+                picked.push(task);
+            } else {
+                parked = true;
+            }
         }
         let exhausted = lanes.iter().all(|lane| !self.data.tasks.lanes.contains_key(lane));
-        (picked, exhausted)
+        (picked, exhausted || parked)
     }
 
     fn take_from_lane(&mut self, lane: &Lane, id: &TaskId) {
@@ -215,6 +234,9 @@ impl Step<'_> {
         task.attempts += 1;
         task.token = token;
         task.worker = Some(instance.clone());
+        if let Some(limit) = &task.limit {
+            self.data.tasks.limited.insert(id.clone(), limit.key.clone());
+        }
         self.set_state(id, TaskState::Running, due, How::None);
         self.data.tasks.running.set(id, due);
         self.data.tasks.held.entry(instance.node_id.clone()).or_default().insert(id.clone());
@@ -244,6 +266,7 @@ impl Step<'_> {
         let mut ended = 0;
         let results = settlements.iter().map(|settlement| self.settle_task(instance, settlement, &mut ended)).collect();
         if ended > 0 {
+            self.settle_waiting();
             self.forget_most(ended + FORGOTTEN);
         }
         (identity, results)
@@ -277,6 +300,7 @@ impl Step<'_> {
                 self.data.tasks.running.set(id, due);
             } else {
                 *ended += 1;
+                self.note_stop(id);
                 self.data.tasks.running.remove(id);
                 self.data.tasks.give_back(&instance.node_id, id);
             }
@@ -284,6 +308,7 @@ impl Step<'_> {
                 Verdict::Extend => {}
                 Verdict::Complete { .. } => {
                     self.set_state(id, TaskState::Done, 0, How::Completed);
+                    self.note_end(id);
                     self.data.tasks.done.push_back((now, id.clone()));
                 }
                 Verdict::Fail { error, retry: true, jitter } => self.fail_attempt(id, error, How::Failed, *jitter),
@@ -303,9 +328,11 @@ impl Step<'_> {
         self.guard_stall();
         let Some(task) = self.data.tasks.all.get(id) else { return TaskChange::NotFound };
         let (state, how) = (task.state, task.how);
+        let blocked = task.blocked.is_some();
         let (worker, lane) = (task.worker.clone(), self.data.tasks.lane_of(id));
         match (state, worker, lane) {
             _ if how == How::Cancelled => return TaskChange::Yes(state),
+            (TaskState::Waiting, _, _) if blocked => {}
             (TaskState::Waiting, _, Some(lane)) => self.take_from_lane(&lane, id),
             (TaskState::Delayed, _, _) => {
                 self.data.tasks.delayed.remove(id);
@@ -314,10 +341,12 @@ impl Step<'_> {
             (TaskState::Running, Some(worker), _) => {
                 self.data.tasks.running.remove(id);
                 self.data.tasks.give_back(&worker.node_id, id);
+                self.note_stop(id);
             }
             _ => return TaskChange::No(state),
         }
         self.end_task(id, TaskState::Failed, How::Cancelled, "cancelled");
+        self.settle_waiting();
         self.forget_most(FORGOTTEN);
         TaskChange::Yes(TaskState::Failed)
     }
@@ -333,9 +362,8 @@ impl Step<'_> {
         (task.attempts, task.error) = (0, None);
         self.data.tasks.failed.remove(id);
         self.data.tasks.dead.remove(id);
-        self.set_state(id, TaskState::Waiting, 0, How::Redriven);
-        self.make_ready(id);
-        self.put_ready();
-        TaskChange::Yes(TaskState::Waiting)
+        let state = self.place_new(id, How::Redriven, false);
+        self.settle_waiting();
+        TaskChange::Yes(state)
     }
 }

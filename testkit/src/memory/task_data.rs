@@ -11,7 +11,9 @@ use super::state::Step;
 use clawster::cluster::event::{ClusterFact, LeftReason};
 use clawster::cluster::ids::{NodeId, Nonce, TaskToken};
 use clawster::cluster::protocol::Instance;
-use clawster::cluster::task::{Jitter, Priority, Requirements, TaskId, TaskKind, TaskState, backoff};
+use clawster::cluster::task::{
+    Blocked, Concurrency, ConcurrencyKey, Jitter, Origin, Priority, Requirements, TaskId, TaskKind, TaskState, backoff,
+};
 use clawster::cluster::time::{ServerTime, millis};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -68,6 +70,13 @@ pub(super) struct Stored {
     pub(super) due: i64,
     pub(super) changed: ServerTime,
     pub(super) how: How,
+    /// The tasks that must be done first, and the delay that counts from then on.
+    pub(super) after: Vec<TaskId>,
+    pub(super) pause: Duration,
+    pub(super) limit: Option<Concurrency>,
+    pub(super) origin: Option<Origin>,
+    /// What it waits for besides a worker.
+    pub(super) blocked: Option<Blocked>,
     pub(super) error: Option<String>,
     pub(super) result: Option<String>,
 }
@@ -100,6 +109,12 @@ pub(super) struct Tasks {
     pub(super) claimed: BTreeMap<NodeId, BTreeMap<Vec<TaskKind>, Claimed>>,
     /// Kinds whose ready tasks were announced since the last claim that got fewer tasks than its limit.
     pub(super) announced: BTreeSet<TaskKind>,
+    /// The concurrency keys of running tasks.
+    pub(super) limited: BTreeMap<TaskId, ConcurrencyKey>,
+    /// Ended in the call under way.
+    pub(super) ended: Vec<TaskId>,
+    /// The keys of those that stopped running in it.
+    pub(super) freed: Vec<ConcurrencyKey>,
     /// Became ready in the call under way: the first task of each lane, in order.
     pub(super) fresh: Vec<(Lane, TaskId, NodeId)>,
 }
@@ -125,6 +140,7 @@ impl Step<'_> {
         let now = self.now;
         if let Some(task) = self.data.tasks.all.get_mut(id) {
             (task.state, task.due, task.how, task.changed) = (state, due, how, now);
+            task.blocked = None;
         }
     }
 
@@ -162,6 +178,7 @@ impl Step<'_> {
     pub(super) fn end_task(&mut self, id: &TaskId, state: TaskState, how: How, error: &str) {
         self.set_state(id, state, 0, how);
         self.set_error(id, error);
+        self.note_end(id);
         let now = self.cluster_now();
         if state != TaskState::Dead {
             self.data.tasks.failed.set(id, now);
@@ -216,6 +233,7 @@ impl Step<'_> {
             if let Some(worker) = self.data.tasks.all.get(id).and_then(|task| task.worker.clone()) {
                 self.data.tasks.give_back(&worker.node_id, id);
             }
+            self.note_stop(id);
             self.fail_attempt(id, "timed out", How::Lost, jitter);
         }
         due
@@ -297,6 +315,7 @@ impl Step<'_> {
         let error = format!("its node {node} ended: {reason}");
         for (_, id) in &ids {
             self.data.tasks.running.remove(id);
+            self.note_stop(id);
             let last = self.data.tasks.all.get(id).is_some_and(|task| task.attempts >= task.max_attempts);
             if last {
                 self.end_task(id, TaskState::Dead, How::Lost, &error);
@@ -306,7 +325,7 @@ impl Step<'_> {
                 self.make_ready(id);
             }
         }
-        self.put_ready();
+        self.settle_waiting();
     }
 }
 

@@ -40,6 +40,10 @@ impl Step<'_> {
         }
         if asked(TaskState::Waiting) {
             let lanes = tasks.lanes.iter().filter(|((of, _), _)| kind.is_none_or(|kind| kind == of));
+            let blocked = tasks.all.iter().filter(|(_, task)| task.blocked.is_some());
+            let mut blocked: Vec<(u64, &TaskId)> = blocked.map(|(id, task)| (task.seq, id)).collect();
+            blocked.sort_by(|a, b| b.cmp(a));
+            lists.push(blocked.into_iter().map(|(_, id)| id).collect());
             lists.extend(lanes.map(|(_, set)| set.iter().rev().map(|(id, _)| id).collect::<Vec<_>>()));
         }
         let mut budget = LOOKED_AT;
@@ -74,6 +78,10 @@ impl Step<'_> {
             changed_at: task.changed,
             due_at: due.then(|| by_cluster.min(by_server)),
             error: task.error.clone(),
+            after: task.after.clone(),
+            concurrency: task.limit.clone(),
+            origin: task.origin.clone(),
+            blocked: task.blocked,
         }
     }
 }

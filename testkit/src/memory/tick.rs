@@ -59,7 +59,7 @@ impl Step<'_> {
         let next_lease = self.sweep_leases();
         let next_ready = self.promote_due(TASKS);
         let next_overdue = self.end_overdue(TASKS, Jitter::from_text(tick.nonce.as_str()));
-        self.put_ready();
+        self.settle_waiting();
         self.forget_old(TASKS);
         let lease = self.renew(tick, identity);
         let first = self.data.beats.first().map_or(score(self.data.ttl), |(_, deadline)| deadline.saturating_sub(now));

@@ -110,12 +110,13 @@ impl Step<'_> {
                 task.attempts = task.attempts.saturating_sub(1);
             }
             self.data.tasks.running.remove(&id);
+            self.note_stop(&id);
             self.data.tasks.give_back(&instance.node_id, &id);
             self.set_state(&id, TaskState::Waiting, 0, How::None);
             self.make_ready(&id);
             back += 1;
         }
-        self.put_ready();
+        self.settle_waiting();
         back
     }
 }

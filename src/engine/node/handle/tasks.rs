@@ -5,7 +5,7 @@
 use super::Handout;
 use crate::cluster::ids::TaskToken;
 use crate::cluster::protocol::{ClaimedTask, Task, TaskSummary};
-use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{Concurrency, Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use serde_json::value::RawValue;
@@ -30,6 +30,10 @@ pub struct TaskDraft {
     pub max_attempts: u32,
     /// How long one attempt may take.
     pub timeout: Duration,
+    /// The tasks that must be done first.
+    pub after: Vec<TaskId>,
+    /// How many tasks like this one may run at once.
+    pub concurrency: Option<Concurrency>,
 }
 
 /// The parameters of a claim.

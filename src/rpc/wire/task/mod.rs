@@ -13,6 +13,8 @@ pub use crate::cluster::task::TaskState;
 pub use params::{
     ClaimParams, CompleteParams, FailParams, ListParams, Requires, SubmitParams, TaskIdParams, TokenParams,
 };
+pub(crate) use results::Abilities;
 pub use results::{
-    ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails,
+    ClaimResult, ClaimedTask, ExtendResult, ListResult, ListedTask, StateResult, SubmitResult, TaskDetails, WaitReason,
+    WaitsFor,
 };

@@ -6,8 +6,8 @@
 
 use crate::cluster::ids::{NodeId, TaskToken};
 use crate::cluster::task::{
-    ATTEMPTS_MAX, BATCH_MAX, DELAY_MAX, Priority, REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId,
-    TaskKind, TaskState,
+    AFTER_MAX, ATTEMPTS_MAX, BATCH_MAX, CONCURRENCY_MAX, Concurrency, ConcurrencyKey, DELAY_MAX, Priority,
+    REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId, TaskKind, TaskState,
 };
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
@@ -17,7 +17,7 @@ use crate::rpc::wire::membership::{check_count, check_tag, check_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The defaults of `max_attempts` and `timeout_ms`.
@@ -78,6 +78,20 @@ pub struct SubmitParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 604_800_000), extend("default" = 30_000))]
     pub timeout_ms: Option<u64>,
+    /// The ids of tasks that must be done first, at most 100; they must exist. If one of them fails, is cancelled or dies,
+    /// this task fails. `delay_ms` counts from the moment at which all are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub after: Option<Vec<String>>,
+    /// A name that tasks share of which only so many may run at once in the cluster, 1 to 128 printable characters without
+    /// spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub concurrency_key: Option<String>,
+    /// How many tasks with this `concurrency_key` may run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 1))]
+    pub max_concurrent: Option<u64>,
 }
 
 /// The parameters of `distributed.claim_tasks`, in the order of their positions.
@@ -206,7 +220,8 @@ impl TryFrom<SubmitParams> for handle::TaskDraft {
     type Error = RpcError;
 
     fn try_from(params: SubmitParams) -> Result<Self, RpcError> {
-        let SubmitParams { id, kind: sort, payload, requires, priority, delay_ms, max_attempts, timeout_ms } = params;
+        let SubmitParams { id, kind: sort, payload, requires, priority, delay_ms, max_attempts, timeout_ms, .. } =
+            params;
         let (delay_ms, max_attempts) = (delay_ms.unwrap_or(0), max_attempts.unwrap_or(DEFAULTS.0));
         let timeout_ms = timeout_ms.unwrap_or(DEFAULTS.1);
         between("delay_ms", delay_ms, (0, millis(DELAY_MAX)))?;
@@ -222,8 +237,35 @@ impl TryFrom<SubmitParams> for handle::TaskDraft {
             delay: Duration::from_millis(delay_ms),
             max_attempts: small(max_attempts),
             timeout: Duration::from_millis(timeout_ms),
+            after: after(params.after)?,
+            concurrency: concurrency(params.concurrency_key, params.max_concurrent)?,
         })
     }
+}
+
+/// The tasks that must be done first, each once.
+fn after(ids: Option<Vec<String>>) -> Result<Vec<TaskId>, RpcError> {
+    let ids = ids.unwrap_or_default();
+    if ids.len() > AFTER_MAX {
+        let problem =
+            format!("{} ids were given, at most {AFTER_MAX} are allowed; let tasks wait in stages", ids.len());
+        return Err(RpcError::parameter("after", problem));
+    }
+    let ids = ids.into_iter().map(|id| task_id("after", id)).collect::<Result<BTreeSet<_>, _>>()?;
+    Ok(ids.into_iter().collect())
+}
+
+/// How many tasks with one key may run at once.
+pub(super) fn concurrency(key: Option<String>, max: Option<u64>) -> Result<Option<Concurrency>, RpcError> {
+    let Some(key) = key else {
+        let alone =
+            max.map(|_| RpcError::parameter("max_concurrent", "it needs concurrency_key; give both, or neither"));
+        return alone.map_or(Ok(None), Err);
+    };
+    let key = ConcurrencyKey::new(key).map_err(|why| RpcError::parameter("concurrency_key", why))?;
+    let max = max.unwrap_or(1);
+    between("max_concurrent", max, (1, u64::from(CONCURRENCY_MAX)))?;
+    Ok(Some(Concurrency { key, max: small(max) }))
 }
 
 impl TryFrom<ClaimParams> for handle::ClaimRequest {

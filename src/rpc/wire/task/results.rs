@@ -5,8 +5,9 @@
 //! Not here: the parameters (`params.rs`).
 
 use super::params::Requires;
+use crate::cluster::members::member::{Member, Status};
 use crate::cluster::protocol;
-use crate::cluster::task::{Requirements, TaskState};
+use crate::cluster::task::{Blocked, Requirements, TaskId, TaskState};
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
 use crate::rpc::errors::{ErrorKind, RpcError};
@@ -66,6 +67,33 @@ pub struct StateResult {
     pub state: TaskState,
 }
 
+/// What a task waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitsFor {
+    /// The sort of it.
+    pub reason: WaitReason,
+    /// The same in one sentence, with what it is about.
+    pub detail: String,
+}
+
+/// Why a task does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// It is ready, and waits until a worker claims it.
+    Worker,
+    /// No online node meets its requirements.
+    Requires,
+    /// Other tasks must be done first.
+    After,
+    /// Too many tasks with its concurrency key run.
+    Concurrency,
+    /// Its delay is not over.
+    Delay,
+    /// An attempt failed, and the pause before the next one is not over.
+    Retry,
+}
+
 /// A task in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedTask {
@@ -93,6 +121,18 @@ pub struct ListedTask {
     pub token: Option<u64>,
     /// Why the last attempt failed; null: it did not.
     pub error: Option<String>,
+    /// Why the task does not run; null: it runs, or has ended.
+    pub waits_for: Option<WaitsFor>,
+    /// The ids of the tasks that must be done first.
+    pub after: Vec<String>,
+    /// The name of the tasks of which only so many may run at once; null: any number may.
+    pub concurrency_key: Option<String>,
+    /// How many of them may run at once; null: any number.
+    pub max_concurrent: Option<u64>,
+    /// The id of the schedule that the task comes from; null: none.
+    pub schedule_id: Option<String>,
+    /// The time of the schedule that the task is for, in milliseconds of the Redis server's clock; null: it comes from none.
+    pub scheduled_for_ms: Option<u64>,
     /// When the task was submitted, in milliseconds of the Redis server's clock.
     pub created_at_ms: u64,
     /// When the task entered its state, in milliseconds of the Redis server's clock.
@@ -167,9 +207,64 @@ impl TryFrom<protocol::ClaimedTask> for ClaimedTask {
     }
 }
 
-impl From<protocol::TaskSummary> for ListedTask {
-    fn from(task: protocol::TaskSummary) -> Self {
+/// What the nodes can do, for telling whether anyone meets a task's requirements.
+pub(crate) struct Abilities<'a>(pub(crate) &'a [handle::NodeView]);
+
+impl Abilities<'_> {
+    /// What no online node has; `None`: one has everything.
+    fn missing(&self, requires: &Requirements) -> Option<String> {
+        let online = || self.0.iter().filter(|node| node.status == Status::Online).map(|node| &node.member);
+        let meets = |member: &Member| {
+            let metadata = &member.metadata;
+            requires.capabilities.iter().all(|it| metadata.capabilities.contains(it))
+                && requires.labels.iter().all(|(key, value)| metadata.labels.get(key) == Some(value))
+                && requires.node_id.as_ref().is_none_or(|id| *id == member.node_id)
+        };
+        if *requires == Requirements::default() || online().any(meets) {
+            return None;
+        }
+        let capabilities = requires.capabilities.iter().map(|it| format!("capability {it}"));
+        let labels = requires.labels.iter().map(|(key, value)| format!("label {key}={value}"));
+        let node = requires.node_id.iter().map(|id| format!("node id {id}"));
+        let all: Vec<String> = capabilities.chain(labels).chain(node).collect();
+        Some(format!("no online node meets its requirements: {}", all.join(", ")))
+    }
+}
+
+fn waits_for(task: &protocol::TaskSummary, nodes: &Abilities<'_>) -> Option<WaitsFor> {
+    let (reason, detail) = match (task.state, task.blocked) {
+        (TaskState::Waiting, Some(Blocked::After)) => {
+            let ids: Vec<&str> = task.after.iter().map(TaskId::as_str).collect();
+            (WaitReason::After, format!("these tasks must be done first: {}", ids.join(", ")))
+        }
+        (TaskState::Waiting, Some(Blocked::Concurrency)) => {
+            let (max, key) = task.concurrency.as_ref().map_or((0, ""), |it| (it.max, it.key.as_str()));
+            (WaitReason::Concurrency, format!("at most {max} tasks with concurrency key {key} may run at once"))
+        }
+        (TaskState::Waiting, None) => match nodes.missing(&task.requires) {
+            Some(missing) => (WaitReason::Requires, missing),
+            None => (WaitReason::Worker, format!("no worker has claimed a task of kind {} yet", task.kind)),
+        },
+        (TaskState::Delayed, _) if task.attempts > 0 => {
+            (WaitReason::Retry, "the pause after its last attempt is not over".to_owned())
+        }
+        (TaskState::Delayed, _) => (WaitReason::Delay, "its delay is not over".to_owned()),
+        _ => return None,
+    };
+    Some(WaitsFor { reason, detail })
+}
+
+impl ListedTask {
+    /// A task as clients see it, with what it waits for.
+    pub(crate) fn new(task: protocol::TaskSummary, nodes: &Abilities<'_>) -> Self {
+        let waits_for = waits_for(&task, nodes);
         Self {
+            waits_for,
+            after: task.after.into_iter().map(String::from).collect(),
+            concurrency_key: task.concurrency.as_ref().map(|it| it.key.to_string()),
+            max_concurrent: task.concurrency.map(|it| u64::from(it.max)),
+            schedule_id: task.origin.as_ref().map(|it| it.schedule.to_string()),
+            scheduled_for_ms: task.origin.map(|it| it.slot.0),
             task_id: task.id.into(),
             state: task.state,
             attempts: u64::from(task.attempts),
@@ -189,11 +284,11 @@ impl From<protocol::TaskSummary> for ListedTask {
     }
 }
 
-impl TryFrom<protocol::Task> for TaskDetails {
-    type Error = RpcError;
-
-    fn try_from(task: protocol::Task) -> Result<Self, RpcError> {
+impl TaskDetails {
+    /// A task with its contents, as clients see it.
+    pub(crate) fn new(task: protocol::Task, nodes: &Abilities<'_>) -> Result<Self, RpcError> {
         let protocol::Task { summary, payload, result } = task;
-        Ok(Self { task: summary.into(), payload: content(payload)?, result: result.map(content).transpose()? })
+        let task = ListedTask::new(summary, nodes);
+        Ok(Self { task, payload: content(payload)?, result: result.map(content).transpose()? })
     }
 }

@@ -9,7 +9,10 @@ use crate::cluster::protocol::{
     Settled, Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskChange, TaskClaim, TaskSummary, Verdict,
     WithdrawClaim,
 };
-use crate::cluster::task::{CLAIM_BYTES, Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{
+    Blocked, CLAIM_BYTES, Concurrency, ConcurrencyKey, Origin, Priority, Requirements, ScheduleId, TaskId, TaskKind,
+    TaskState,
+};
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::redis::arguments::Arguments;
 use crate::store::redis::fields::{Fields, Malformed, identity};
@@ -23,39 +26,70 @@ impl Scripted for SubmitTasks {
     fn arguments(&self, arguments: &mut Arguments, _: &Context<'_>) {
         arguments.put_instance(&self.instance);
         arguments.put("max_bytes", &self.max_bytes);
-        let parts =
-            &["id", "kind", "requires", "priority", "delay", "max_attempts", "timeout", "payload", "submission"];
-        let task = |task: &NewTask| {
-            [
-                task.id.to_string(),
-                task.kind.to_string(),
-                task.requires.canonical(),
-                task.priority.get().to_string(),
-                millis(task.delay).to_string(),
-                task.max_attempts.to_string(),
-                millis(task.timeout).to_string(),
-                task.payload.clone(),
-                task.nonce.to_string(),
-            ]
-        };
-        arguments.list("tasks", parts, self.tasks.iter().map(task));
+        put_tasks(arguments, &self.tasks);
     }
 
     fn read(&self, f: &mut Fields) -> Result<SubmitReply, Malformed> {
         let identity = identity(f)?;
-        let mut list = f.list("results")?;
-        let mut results = Vec::with_capacity(list.len());
-        while list.len() > 0 {
-            results.push(match list.signed("result")? {
-                1 => Submitted::New,
-                0 => Submitted::Duplicate,
-                -2 => Submitted::Full,
-                _ => Submitted::Overloaded,
-            });
-        }
+        let results = submitted(f)?;
         all(identity, results.len(), self.tasks.len())?;
         Ok(SubmitReply { identity, results })
     }
+}
+
+/// New tasks, as `scripts/tasks/submit.lua` reads them.
+pub(super) fn put_tasks(arguments: &mut Arguments, tasks: &[NewTask]) {
+    let parts = &[
+        "id",
+        "kind",
+        "requires",
+        "priority",
+        "delay",
+        "max_attempts",
+        "timeout",
+        "payload",
+        "submission",
+        "after",
+        "limit",
+        "origin",
+    ];
+    let task = |task: &NewTask| {
+        let after: Vec<&str> = task.after.iter().map(TaskId::as_str).collect();
+        let limit = task.concurrency.as_ref().map(|limit| format!("{} {}", limit.max, limit.key));
+        let origin = task.origin.as_ref().map(|origin| format!("{} {}", origin.schedule, origin.slot.0));
+        [
+            task.id.to_string(),
+            task.kind.to_string(),
+            task.requires.canonical(),
+            task.priority.get().to_string(),
+            millis(task.delay).to_string(),
+            task.max_attempts.to_string(),
+            millis(task.timeout).to_string(),
+            task.payload.clone(),
+            task.nonce.to_string(),
+            after.join(" "),
+            limit.unwrap_or_default(),
+            origin.unwrap_or_default(),
+        ]
+    };
+    arguments.list("tasks", parts, tasks.iter().map(task));
+}
+
+/// The results of new tasks.
+pub(super) fn submitted(f: &mut Fields) -> Result<Vec<Submitted>, Malformed> {
+    let mut list = f.list("results")?;
+    let mut results = Vec::with_capacity(list.len());
+    while list.len() > 0 {
+        results.push(match list.signed("result")? {
+            1 => Submitted::New,
+            0 => Submitted::Duplicate,
+            -2 => Submitted::Full,
+            -3 => Submitted::Crowded,
+            place if place <= -100 => Submitted::Unknown(usize::try_from(-100 - place).unwrap_or(0)),
+            _ => Submitted::Overloaded,
+        });
+    }
+    Ok(results)
 }
 
 /// The kinds of a claim, in the order in which it is remembered.
@@ -194,12 +228,13 @@ impl Scripted for ListTasks {
     fn read(&self, f: &mut Fields) -> Result<Vec<TaskSummary>, Malformed> {
         let skew = f.signed("skew")?;
         let mut list = f.list("tasks")?;
-        let mut tasks = Vec::with_capacity(list.len() / 5);
+        let mut tasks = Vec::with_capacity(list.len() / 8);
         while list.len() > 0 {
             let id = list.text("task id")?;
             let (what, is, error) = (list.text("what")?, list.text("is")?, list.optional("error")?);
             let clocks = (skew, list.number("ready at")?);
-            tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, clocks, &what, &is, error)));
+            let bonds = Bonds::read(&mut list)?;
+            tasks.extend(TaskId::new(id).ok().and_then(|id| summary(id, clocks, &what, &is, error, bonds)));
         }
         Ok(tasks)
     }
@@ -236,12 +271,46 @@ fn task(id: &TaskId, skew: i64, f: &mut Fields) -> Result<Option<Task>, Malforme
     let (payload, error, result) = (f.text("payload")?, f.optional("error")?, f.text("result")?);
     let result = f.flag("has a result")?.then_some(result);
     let clocks = (skew, f.number("ready at")?);
-    Ok(summary(id.clone(), clocks, &what, &is, error).map(|summary| Task { summary, payload, result }))
+    let bonds = Bonds::read(f)?;
+    Ok(summary(id.clone(), clocks, &what, &is, error, bonds).map(|summary| Task { summary, payload, result }))
+}
+
+/// What ties a task to others; what another program wrote there counts as absent.
+struct Bonds {
+    after: Vec<TaskId>,
+    concurrency: Option<Concurrency>,
+    origin: Option<Origin>,
+}
+
+impl Bonds {
+    fn read(f: &mut Fields) -> Result<Self, Malformed> {
+        let (after, limit, origin) = (f.text("after")?, f.text("limit")?, f.text("origin")?);
+        let after = after.split(' ').filter_map(|id| TaskId::new(id).ok()).collect();
+        let concurrency = limit
+            .split_once(' ')
+            .and_then(|(max, key)| Some(Concurrency { key: ConcurrencyKey::new(key).ok()?, max: max.parse().ok()? }));
+        let origin = origin.split_once(' ').and_then(|(schedule, slot)| {
+            Some(Origin { schedule: ScheduleId::new(schedule).ok()?, slot: ServerTime(slot.parse().ok()?) })
+        });
+        Ok(Self { after, concurrency, origin })
+    }
+}
+
+/// The state of a task; a blocked one is waiting.
+fn state_of(word: &str) -> Option<TaskState> {
+    if word == "blocked" { Some(TaskState::Waiting) } else { TaskState::from_word(word) }
 }
 
 /// The two packed texts of a task, as `scripts/tasks/shared.lua` describes them. `clocks`: what makes cluster time server time, and when a
 /// delayed task is ready by the server's clock, 0 where that is not known.
-fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<String>) -> Option<TaskSummary> {
+fn summary(
+    id: TaskId,
+    clocks: (i64, u64),
+    what: &str,
+    is: &str,
+    error: Option<String>,
+    bonds: Bonds,
+) -> Option<TaskSummary> {
     let (skew, scheduled) = clocks;
     let mut what = what.splitn(9, ' ');
     let mut number = || what.next()?.parse::<i64>().ok();
@@ -250,10 +319,11 @@ fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<S
     let kind = TaskKind::new(what.next()?).ok()?;
     let requires = Requirements::from_canonical(what.next().unwrap_or_default())?;
     let mut is = is.split(' ');
-    let state = TaskState::from_word(is.next()?)?;
+    let word = is.next()?;
+    let state = state_of(word)?;
     let number = |text: Option<&str>| text?.parse::<i64>().ok();
     let (token, node, _incarnation) = (number(is.next())?, is.next()?, number(is.next())?);
-    let (attempts, due, changed, _how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
+    let (attempts, due, changed, how) = (number(is.next())?, number(is.next())?, number(is.next())?, is.next()?);
     let time = |at: i64| ServerTime(u64::try_from(at).unwrap_or(0));
     Some(TaskSummary {
         id,
@@ -275,5 +345,9 @@ fn summary(id: TaskId, clocks: (i64, u64), what: &str, is: &str, error: Option<S
             _ => None,
         },
         error,
+        blocked: (word == "blocked").then_some(if how == "after" { Blocked::After } else { Blocked::Concurrency }),
+        after: bonds.after,
+        concurrency: bonds.concurrency,
+        origin: bonds.origin,
     })
 }

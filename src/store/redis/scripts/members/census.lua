@@ -17,5 +17,9 @@ elseif waiting > 0 then
     waiting = waiting + (try('ZCARD', PREFIX .. 'lane:' .. lane) or 0)
   end
 end
+if waiting >= 0 then
+  -- Those that wait for other tasks, or until fewer run.
+  waiting = waiting + math.max(0, count('ZCARD', PREFIX .. 'blocked'))
+end
 return { count('ZCARD', LEASES), waiting, count('ZCARD', DELAYED), count('ZCARD', RUNNING), count('LLEN', DONE),
   count('ZCARD', FAILED), count('ZCARD', DEAD) }

@@ -89,7 +89,7 @@ end
 
 local next_lease = sweep_leases()
 local next_ready, next_overdue
-if call('EXISTS', PREFIX .. 'held:' .. id, unpack(KEYS, 14, 19)) > 0 or meta.open_lanes > 0 or meta.has_delayed or meta.ended ~= ''
+if call('EXISTS', PREFIX .. 'held:' .. id, PREFIX .. 'blocked', unpack(KEYS, 14, 19)) > 0 or meta.open_lanes > 0 or meta.has_delayed or meta.ended ~= ''
   or meta.walk_at ~= '' then
   next_ready, next_overdue = look_at_tasks(16, tonumber(ARGV.jitter), id)
 end

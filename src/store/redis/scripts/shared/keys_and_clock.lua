@@ -47,6 +47,7 @@
 --   lane:<number>     zset    ready task id -> minus priority times 10^12, plus its place in the order of submission
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see tasks/claim.lua)
+--   blocked, after:<task id>, limited, in_use:<key>, parked_lanes:<key>, parked:<key> <digest>   tasks that wait (see tasks/blocked.lua)
 --   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see shared/samples.lua)
 --   histories         zset    node id -> server time at which its history ends
 --   announced         set     kinds announced since a claim of them last found fewer tasks than it asked for

@@ -21,12 +21,16 @@ elseif is.state == 'waiting' then
   end
 elseif is.state == 'delayed' then
   no_delay(id)
+elseif is.state == 'blocked' then
+  blocking.unblock(id, what)
 elseif is.state == 'running' then
   call('ZREM', RUNNING, id)
+  note_stop(id)
   try('SREM', PREFIX .. 'held:' .. is.node, id)
 else
   return { 'no', is.state }
 end
 end_task(id, what, is, 'failed', 'cancelled', 'cancelled')
+settle_waiting()
 forget_most(16)
 return { 'yes', 'failed' }

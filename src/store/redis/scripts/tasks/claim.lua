@@ -42,7 +42,7 @@ end
 
 promote_due(100)
 end_overdue(100, jitter)
-put_ready()
+settle_waiting()
 forget_most(16)
 
 -- What the caller can do; read only when a lane requires it.
@@ -116,19 +116,44 @@ table.sort(order, function(a, b)
   return a.score < b.score
 end)
 
+-- Whether a task with a limit may run beside those that do. Otherwise it is parked, at most a thousand in one call.
+local used, keys, parked = {}, {}, 0
+local function may_run(task, limit, what_text, text)
+  local most, key = string.match(limit, '^(%d+) (%S+)$')
+  if not key then
+    return true
+  end
+  most = tonumber(most)
+  used[key] = used[key] or blocking.running_with(key, most)
+  if used[key] < most then
+    used[key] = used[key] + 1
+    keys[task] = key
+    return true
+  end
+  local what, is = read_what(what_text), read_is(text)
+  if what and is then
+    local place, digest = blocking.parked_key(key, what.lane)
+    blocking.block(task, what, is, 'limit')
+    blocking.sure('ZADD', place, int(-what.priority * 1e12 + what.seq), task)
+    blocking.sure('SADD', PREFIX .. 'parked_lanes:' .. key, digest)
+  end
+  parked = parked + 1
+  return false
+end
+
 -- The fields of the chosen tasks, as parallel lists.
 local ids, kind_of, attempts, timeouts, payloads = {}, {}, {}, {}, {}
 local count, bytes = 0, 0
-while count < limit and bytes < most_bytes and order[1] do
+while count < limit and bytes < most_bytes and order[1] and parked < 1000 do
   local lane = order[1]
   local task = lane.tasks[lane.at]
   lane.taken, lane.at = lane.taken + 1, lane.at + 2
-  local texts = redis.pcall('HMGET', TASK .. task, 'what', 'is', 'payload')
+  local texts = redis.pcall('HMGET', TASK .. task, 'what', 'is', 'payload', 'limit')
   -- Checks that all three parts are there and well-formed, and that the task waits, with only two matches: this is the hottest loop.
   if texts[1] and texts[2] and texts[3] then
     local timeout, kind = string.match(texts[1], '^%d+ %-?%d+ %d+ (%d+) %d+ %S+ %S+ (%S+)')
     local before = string.match(texts[2], '^waiting %d+ %S+ %d+ (%d+) 0 %d+ %l+$')
-    if timeout and before then
+    if timeout and before and (not texts[4] or may_run(task, texts[4], texts[1], texts[2])) then
       count, bytes = count + 1, bytes + #texts[3]
       ids[count], kind_of[count], attempts[count], timeouts[count], payloads[count] = task, kind, before + 1, timeout, texts[3]
     end
@@ -183,6 +208,10 @@ if count > 0 then
     hand_out(ids[at], token + at, attempts[at], kind_of[at], payloads[at], due)
   end
   call('ZADD', RUNNING, unpack(deadlines))
+  for task, key in pairs(keys) do
+    blocking.sure('HSET', blocking.limited, task, key)
+    blocking.sure('SADD', PREFIX .. 'in_use:' .. key, task)
+  end
   local held = PREFIX .. 'held:' .. id
   if not try('SADD', held, unpack(ids)) then
     call('DEL', held)
@@ -194,7 +223,7 @@ if count > 0 then
     call('DEL', claimed)
   end
 end
-if count < limit and not order[1] then
+if count < limit and (not order[1] or parked > 0) then
   -- The caller waits for more: announce the next task of these kinds.
   if asked then
     call('DEL', ANNOUNCED)

@@ -4,8 +4,9 @@
     mend_lanes()
     walk_tasks()
     mend_bytes()
+    blocking.mend()
     local next_ready, next_overdue = promote_due(most), end_overdue(most, jitter)
-    put_ready()
+    settle_waiting()
     forget_old(most)
     note_ended()
     return next_ready, next_overdue

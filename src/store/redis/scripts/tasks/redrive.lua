@@ -1,4 +1,4 @@
--- task_redrive: makes a failed or dead task wait again, with all its attempts.
+-- task_redrive: makes a failed or dead task wait again, with all its attempts. What must be done first must be done, now or later.
 --
 -- ARGV: task id
 -- Returns: [outcome ('yes'|'no'|'none'), state]
@@ -11,6 +11,8 @@ if not what then
   return { 'none', '' }
 elseif is.state == 'waiting' and is.how == 'redriven' then
   return { 'yes', is.state }
+elseif is.state == 'blocked' then
+  return { 'no', 'waiting' }
 elseif is.state ~= 'failed' and is.state ~= 'dead' then
   return { 'no', is.state }
 end
@@ -18,8 +20,7 @@ call('ZREM', FAILED, id)
 call('ZREM', DEAD, id)
 -- The token stays: a repeated settlement under it is answered as stale from now on.
 is.attempts = '0'
-call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, 'redriven'))
 call('HDEL', TASK .. id, 'error')
-make_ready(id, what)
-put_ready()
-return { 'yes', 'waiting' }
+local state = blocking.place_new(id, what, is, 'redriven')
+settle_waiting()
+return { 'yes', state }

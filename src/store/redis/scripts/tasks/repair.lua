@@ -118,6 +118,15 @@ local function place_task(id)
       call('ZADD', RUNNING, is.due, id)
     end
     try('SADD', PREFIX .. 'held:' .. is.node, id)
+  elseif is.state == 'blocked' then
+    if not try('ZSCORE', blocking.set, id) then
+      if is.how == 'after' then
+        blocking.place_new(id, what, is, 'none', nil)
+      else
+        call('HSET', TASK .. id, 'is', is_text('waiting', is, 0, 'none'))
+        make_ready(id, what)
+      end
+    end
   elseif is.state == 'done' then
     -- Searching the list of done tasks would be slow: let the task expire by itself.
     call('PEXPIRE', TASK .. id, ENDED_FOR)

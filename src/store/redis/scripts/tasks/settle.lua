@@ -56,6 +56,7 @@ local function settle_other(task, key, is, token, verdict, text, jitter)
     return answer('running', due)
   end
   ids[#ids + 1] = task
+  note_stop(task)
   if verdict == 'retry' then
     return answer(fail_attempt(task, what, is, text, 'failed', tonumber(jitter)))
   end
@@ -85,6 +86,8 @@ for at = ARGV.settlements.first, #ARGV, ARGV.settlements.size do
     end
     ids[#ids + 1] = task
     done[#done + 1] = stamp .. task
+    note_stop(task)
+    note_end(task)
     answer('done', 0)
   else
     settle_other(task, key, read_is(stored), token, verdict, text, jitter)
@@ -98,6 +101,7 @@ if #done > 0 then
   call('RPUSH', DONE, unpack(done))
 end
 if #ids > 0 then
+  settle_waiting()
   forget_most(#ids + 16)
 end
 call_leader()

@@ -7,6 +7,7 @@
 --            time at which it is taken from its worker or is ready again, else 0. how: what ended the last attempt or led to the
 --            state: 'none', 'completed', 'failed' (reported by its worker), 'lost' (timed out, or its worker died), 'cancelled', 'redriven'.
 --   payload, result (JSON texts), error
+-- A task can wait for others (state 'blocked'): see tasks/blocked.lua.
 -- A delayed task is ready once the server's clock or cluster time has reached its time. The server's clock continues in an outage, so
 -- that tasks that fell due meanwhile are ready at once afterwards; cluster time bounds the delay after that clock was set back. A
 -- jump forward makes tasks ready early, by at most its length: it looks like an outage. (The previous release uses `delayed` alone.)
@@ -20,6 +21,9 @@ local RUNNING, DELAYED, DONE, LANES, FAILED, DEAD = unpack(KEYS, 14, 19)
 local ANNOUNCED = PREFIX .. 'announced'
 local SCHEDULED = PREFIX .. 'scheduled'
 local TASK = PREFIX .. 'task:'
+
+-- Called when a task ended, when it stopped running, and at the end of a call that may have done so. Defined in tasks/blocked.lua.
+local note_end, note_stop, settle_waiting
 
 -- How many ended tasks are kept, and for how long (ms): done and failed ones, and dead ones.
 local ENDED_KEPT, ENDED_FOR, DEAD_FOR = 10000, 86400000, 604800000
@@ -142,6 +146,7 @@ end
 -- Ends a task without success: 'failed' or 'dead'.
 local function end_task(id, what, is, state, how, error)
   call('HSET', TASK .. id, 'is', is_text(state, is, 0, how), 'error', error)
+  note_end(id)
   if state == 'dead' then
     call('ZADD', DEAD, cluster_now(), id)
     emit('task_dead', is.node ~= '-' and is.node or what.submitter, 'task', id, 'kind', what.kind)
@@ -241,6 +246,7 @@ local function end_overdue(most, jitter)
     local what, is = read_task(id)
     if what and is.state == 'running' then
       try('SREM', PREFIX .. 'held:' .. is.node, id)
+      note_stop(id)
       fail_attempt(id, what, is, 'timed out', 'lost', jitter)
     end
   end
@@ -363,6 +369,7 @@ release_tasks = function(node, reason)
   local error = 'its node ' .. node .. ' ended: ' .. reason
   for _, task in ipairs(tasks) do
     local id, what, is = unpack(task)
+    note_stop(id)
     if tonumber(is.attempts) >= what.most then
       end_task(id, what, is, 'dead', 'lost', error)
     else
@@ -370,5 +377,5 @@ release_tasks = function(node, reason)
       make_ready(id, what)
     end
   end
-  put_ready()
+  settle_waiting()
 end

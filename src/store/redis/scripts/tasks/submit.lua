@@ -1,9 +1,11 @@
 -- task_submit: adds tasks. An existing task with the same id is unchanged; if this same submission added it, that counts as success.
 --
 -- ARGV: node id, incarnation, bytes that tasks may take, then per task: id, kind, requirements (canonical JSON or ''), priority,
---   delay (ms), attempts at most, timeout (ms), payload, the submission's nonce
+--   delay (ms), attempts at most, timeout (ms), payload, the submission's nonce, ids that must be done first (separated by spaces) or '',
+--   "<at most> <concurrency key>" or '', "<schedule id> <slot, server time>" or ''
 -- Returns: [status, results]; a result per task: 1 added, now or earlier with this nonce, 0 there is another one of this id,
---   -1 its kind has too many lanes, -2 tasks take too many bytes, though done and failed ones made room
+--   -1 its kind has too many lanes, -2 tasks take too many bytes, though done and failed ones made room, -3 too many wait for one of
+--   the tasks that must be done first, -100 - n: the n-th of those (from 0) is unknown
 -- Atomic, because two submissions of one id must not both find it free, and because a task must lie in its lane.
 local id, incarnation = ARGV.node_id, ARGV.incarnation
 -- The maximum number of lanes of one kind; of all kinds before a kind may have only one; of all kinds.
@@ -21,7 +23,7 @@ end
 
 local bound, coming = bounded(tonumber(ARGV.max_bytes), 4, full), 0
 for at = ARGV.tasks.first, #ARGV, ARGV.tasks.size do
-  coming = coming + #ARGV[at].payload + TASK_BYTES
+  coming = coming + #ARGV[at].payload + #ARGV[at].after + TASK_BYTES
 end
 
 local function has_room()
@@ -83,6 +85,19 @@ local function has_lane(lane, kind)
   return true
 end
 
+-- Why a task cannot wait for these; nil if it can.
+local function refuse_after(after)
+  local n = 0
+  for dep in string.gmatch(after, '%S+') do
+    if not read_task(dep) then
+      return -100 - n
+    elseif number(try('SCARD', PREFIX .. 'after:' .. dep), 0) >= blocking.waiters_most then
+      return -3
+    end
+    n = n + 1
+  end
+end
+
 local count = (#ARGV - ARGV.tasks.first + 1) / ARGV.tasks.size
 local seq = call('HINCRBY', META, 'task_seq', count) - count
 local waiting = 'waiting 0 - 0 0 0 ' .. time .. ' none'
@@ -102,14 +117,24 @@ for at = ARGV.tasks.first, #ARGV, ARGV.tasks.size do
     results[#results + 1] = -2
   elseif not room[lane] then
     results[#results + 1] = -1
+  elseif ARGV[at].after ~= '' and refuse_after(ARGV[at].after) then
+    results[#results + 1] = refuse_after(ARGV[at].after)
   else
     results[#results + 1] = 1
-    sizes[#sizes + 1], sizes[#sizes + 2] = task, #ARGV[at].payload + TASK_BYTES
+    sizes[#sizes + 1], sizes[#sizes + 2] = task, #ARGV[at].payload + #ARGV[at].after + TASK_BYTES
     seq = seq + 1
     local delay = tonumber(ARGV[at].delay)
     local what = seq .. ' ' .. ARGV[at].priority .. ' ' .. ARGV[at].max_attempts .. ' ' .. ARGV[at].timeout .. ' ' .. time .. ' ' .. id .. ' '
       .. ARGV[at].submission .. ' ' .. lane
-    if delay > 0 then
+    for name, value in pairs({ after = ARGV[at].after, limit = ARGV[at].limit, origin = ARGV[at].origin }) do
+      if value ~= '' then
+        call('HSET', key, name, value)
+      end
+    end
+    if ARGV[at].after ~= '' then
+      call('HSET', key, 'what', what, 'is', waiting, 'payload', ARGV[at].payload, 'pause', int(delay))
+      blocking.place_new(task, read_what(what), read_is(waiting), 'none', delayed)
+    elseif delay > 0 then
       local due = cluster_now() + delay
       call('HSET', key, 'what', what, 'is', 'delayed 0 - 0 0 ' .. int(due) .. ' ' .. time .. ' none', 'payload', ARGV[at].payload)
       delayed[#delayed + 1] = due
@@ -122,6 +147,6 @@ for at = ARGV.tasks.first, #ARGV, ARGV.tasks.size do
 end
 count_bytes(sizes)
 delay_tasks(delayed)
-put_ready()
+settle_waiting()
 call_leader()
 return { status, results }

@@ -17,6 +17,7 @@ if last_nonce == nonce and last_token ~= told then
   for task in string.gmatch(last_ids, '%S+') do
     local what, is = read_task(task)
     if what and is.state == 'running' and is.token == int(token) and is.node == id and is.incarnation == incarnation then
+      note_stop(task)
       is.attempts = int(math.max(0, tonumber(is.attempts) - 1))
       call('HSET', TASK .. task, 'is', is_text('waiting', is, 0, 'none'))
       make_ready(task, what)
@@ -29,6 +30,6 @@ end
 if #back > 0 then
   call('ZREM', RUNNING, unpack(back))
   try('SREM', PREFIX .. 'held:' .. id, unpack(back))
-  put_ready()
+  settle_waiting()
 end
 return { #back }

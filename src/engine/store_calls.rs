@@ -120,7 +120,12 @@ pub(super) fn gone() -> Error {
     Error::Stopping
 }
 
+/// Random bytes.
+pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
+    random::bytes().map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))
+}
+
 /// A new random nonce.
 pub(super) fn nonce() -> Result<Nonce, Error> {
-    random::nonce().map_err(|error| Error::Internal(format!("cannot get random numbers from the system: {error}")))
+    random_bytes().map(Nonce::from_bytes)
 }

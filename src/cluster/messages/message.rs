@@ -70,3 +70,42 @@ pub struct Outgoing {
     /// The message.
     pub message: Message,
 }
+
+/// Messages of one producer that stand in the stream one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The producer sequence of the first one.
+    pub first: u64,
+    /// The producer sequence of the last one.
+    pub last: u64,
+    /// The position of the first one in the stream.
+    pub at: MessageSeq,
+}
+
+impl Run {
+    /// The position of the last message.
+    #[must_use]
+    pub fn end(&self) -> MessageSeq {
+        MessageSeq(self.at.0 + self.last.saturating_sub(self.first))
+    }
+
+    /// The number of messages.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first)
+    }
+
+    /// The position of a message; `None` if it is not one of these.
+    #[must_use]
+    pub fn place(&self, producer_seq: u64) -> Option<MessageSeq> {
+        (self.first..=self.last).contains(&producer_seq).then(|| MessageSeq(self.at.0 + (producer_seq - self.first)))
+    }
+
+    /// Adds a run, to the last one where it goes on there.
+    pub fn add(runs: &mut Vec<Self>, next: Self) {
+        match runs.last_mut() {
+            Some(last) if last.last + 1 == next.first && last.end().next() == next.at => last.last = next.last,
+            _ => runs.push(next),
+        }
+    }
+}

@@ -1,41 +1,166 @@
 //! Packs several messages into one entry of the stream: the server's work is per entry, not per message.
 //!
 //! 1. No message is held back to fill an entry: only messages that wait when a write begins are packed.
+//! 2. A message is written as JSON once: the same text is on the sender's disk, in the stream and in the receiver's memory.
 //!
 //! Not here: unpacking (`inbox.rs`).
 
-use super::message::Outgoing;
+use super::message::{Message, Outgoing};
+use crate::cluster::ids::NodeId;
 use crate::cluster::protocol::Packed;
+use serde_json::value::RawValue;
 
 /// The maximum number of messages in one entry.
-pub const MAX_PER_ENTRY: usize = 64;
-/// The maximum number of bytes of messages in one entry, unless a single message is larger.
-const MAX_BYTES: usize = 256 << 10;
+pub const MAX_PER_ENTRY: usize = 1024;
+/// The maximum number of bytes of an entry, unless a single message is larger: with what a page of the sender's disk adds it is
+/// just below 128 KiB, because pages are powers of two.
+pub const MAX_ENTRY_BYTES: usize = (128 << 10) - 512;
 
-/// Packs messages with contiguous producer sequences.
+/// Entries that are being filled; the last one is open.
+#[derive(Debug, Default)]
+pub struct Packer {
+    entries: Vec<Packed>,
+}
+
+impl Packer {
+    /// Adds one message, whose JSON text `write` appends.
+    pub fn push(&mut self, producer_seq: u64, write: impl FnOnce(&mut String)) {
+        let follows = |entry: &&mut Packed| {
+            (entry.count as usize) < MAX_PER_ENTRY
+                && entry.body.len() < MAX_ENTRY_BYTES
+                && entry.first + entry.count == producer_seq
+        };
+        let Some(entry) = self.entries.last_mut().filter(follows) else {
+            let mut body = String::from("[");
+            write(&mut body);
+            self.entries.push(Packed { first: producer_seq, count: 1, body });
+            return;
+        };
+        let end = entry.body.len();
+        entry.body.push(',');
+        write(&mut entry.body);
+        if entry.body.len() < MAX_ENTRY_BYTES {
+            entry.count += 1;
+            return;
+        }
+        // It is too much for this entry: it moves to the next one.
+        let mut body = String::with_capacity(MAX_ENTRY_BYTES.max(entry.body.len() - end + 1));
+        body.push('[');
+        body.push_str(&entry.body[end + 1..]);
+        entry.body.truncate(end);
+        self.entries.push(Packed { first: producer_seq, count: 1, body });
+    }
+
+    /// The entries, complete.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Packed> {
+        for entry in &mut self.entries {
+            entry.body.push(']');
+        }
+        self.entries
+    }
+}
+
+/// Appends the JSON text of a message.
+pub fn write_message(out: &mut String, id: &str, topic: Option<&str>, to: Option<&[NodeId]>, payload: &RawValue) {
+    out.push_str("{\"id\":");
+    write_text(out, id);
+    if let Some(topic) = topic {
+        out.push_str(",\"topic\":");
+        write_text(out, topic);
+    }
+    if let Some(to) = to {
+        out.push_str(",\"to\":[");
+        for (at, id) in to.iter().enumerate() {
+            out.push_str(if at > 0 { ",\"" } else { "\"" });
+            // The characters of a node id need no escape.
+            out.push_str(id.as_str());
+            out.push('"');
+        }
+        out.push(']');
+    }
+    out.push_str(",\"payload\":");
+    out.push_str(payload.get());
+    out.push('}');
+}
+
+fn write_text(out: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // A string always has a JSON text.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
+}
+
+/// Packs messages; a hole in their producer sequences begins another entry.
 #[must_use]
 pub fn pack(messages: &[Outgoing]) -> Vec<Packed> {
-    let mut entries: Vec<Packed> = Vec::with_capacity(messages.len() / MAX_PER_ENTRY + 1);
-    for outgoing in messages {
-        // A message that was deserialized can be serialized again.
-        let Ok(text) = serde_json::to_string(&outgoing.message) else { continue };
-        match entries.last_mut() {
-            Some(entry)
-                if (entry.count as usize) < MAX_PER_ENTRY
-                    && entry.body.len() + text.len() < MAX_BYTES
-                    && entry.first + entry.count == outgoing.producer_seq =>
-            {
-                entry.body.push(',');
-                entry.body.push_str(&text);
-                entry.count += 1;
-            }
-            _ => entries.push(Packed { first: outgoing.producer_seq, count: 1, body: format!("[{text}") }),
+    let mut packer = Packer::default();
+    for Outgoing { producer_seq, message } in messages {
+        let Message { id, topic, to, payload } = message;
+        packer.push(*producer_seq, |out| write_message(out, id, topic.as_deref(), to.as_deref(), payload));
+    }
+    packer.finish()
+}
+
+impl Packed {
+    /// The producer sequence of its last message.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        (self.first + self.count).saturating_sub(1)
+    }
+
+    /// The bytes of its messages, without what packing adds.
+    #[must_use]
+    pub fn message_bytes(&self) -> u64 {
+        bytes_of(self.count, self.body.len())
+    }
+
+    /// Appends an entry that follows this one, if both fit into one; otherwise returns it.
+    #[must_use]
+    pub fn join(&mut self, next: Self) -> Option<Self> {
+        let fits = self.first + self.count == next.first
+            && (self.count + next.count) as usize <= MAX_PER_ENTRY
+            && self.body.len() + next.body.len() <= MAX_ENTRY_BYTES
+            && self.body.ends_with(']')
+            && next.body.starts_with('[');
+        if !fits {
+            return Some(next);
         }
+        self.body.pop();
+        self.body.push(',');
+        self.body.push_str(&next.body[1..]);
+        self.count += next.count;
+        None
     }
-    for entry in &mut entries {
-        entry.body.push(']');
+
+    /// The messages that `keep` accepts, by their places in the entry, numbered from `first`; `None` if there are none.
+    #[must_use]
+    pub fn only(&self, first: u64, keep: impl Fn(u64) -> bool) -> Option<Self> {
+        let texts: Vec<&RawValue> = serde_json::from_str(&self.body).unwrap_or_default();
+        let kept: Vec<&str> = (0..).zip(texts).filter(|(at, _)| keep(*at)).map(|(_, text)| text.get()).collect();
+        let count = kept.len() as u64;
+        (count > 0).then(|| Self { first, count, body: format!("[{}]", kept.join(",")) })
     }
-    entries
+
+    /// The messages after a producer sequence; `None` if there are none.
+    #[must_use]
+    pub fn after(&self, producer_seq: u64) -> Option<Self> {
+        let gone = (producer_seq + 1).saturating_sub(self.first);
+        if gone >= self.count {
+            return None;
+        }
+        self.only(self.first + gone, |at| at >= gone)
+    }
+}
+
+/// The bytes of the messages of an entry: brackets and commas do not count.
+#[must_use]
+pub fn bytes_of(count: u64, body: usize) -> u64 {
+    (body as u64).saturating_sub(count + 1)
 }
 
 #[cfg(test)]
@@ -83,11 +208,46 @@ mod tests {
     #[test]
     fn an_entry_is_bounded_in_bytes_unless_one_message_alone_is_larger() {
         let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
-        let third = MAX_BYTES / 3;
-        let sizes = [third, third, third, 10, MAX_BYTES + 1, 10];
+        let third = MAX_ENTRY_BYTES / 3;
+        let sizes = [third, third, third, 10, MAX_ENTRY_BYTES + 1, 10];
         let messages: Vec<Outgoing> = (1..).zip(sizes).map(|(seq, size)| outgoing(seq, text(size))).collect();
         let entries = pack(&messages);
         assert_eq!(shape(&entries), [(1, 2), (3, 2), (5, 1), (6, 1)]);
-        assert!(entries.iter().all(|entry| entry.count == 1 || entry.body.len() <= MAX_BYTES + 1));
+        assert!(entries.iter().all(|entry| entry.count == 1 || entry.body.len() <= MAX_ENTRY_BYTES + 1));
+    }
+
+    #[test]
+    fn a_message_is_written_as_the_reader_expects_it_whatever_is_in_it() {
+        for text in ["a", "", "\"", "\\", "\n", "\u{0}", "\u{2028}", "ü€😀", "\u{7f}"] {
+            let payload = RawValue::from_string("{ \"a\" : [1] }".to_owned()).expect("JSON");
+            for (topic, to) in [(None, None), (Some(text), Some(vec!["b", "c.d"])), (Some(""), Some(vec![]))] {
+                let to: Option<Vec<NodeId>> =
+                    to.map(|ids: Vec<&str>| ids.into_iter().map(|id| NodeId::new(id).expect("an id")).collect());
+                let message =
+                    Message { id: text.to_owned(), topic: topic.map(str::to_owned), to, payload: payload.clone() };
+                let mut written = String::new();
+                write_message(&mut written, text, topic, message.to.as_deref(), &message.payload);
+                assert_eq!(written, serde_json::to_string(&message).expect("JSON"));
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_joined_as_long_as_they_follow_each_other_and_fit() {
+        let entry = |first: u64, count: u64| {
+            pack(&(first..first + count).map(|seq| outgoing(seq, "1".to_owned())).collect::<Vec<_>>()).remove(0)
+        };
+        let mut joined = entry(1, 3);
+        assert_eq!(joined.join(entry(4, 2)), None);
+        assert_eq!(joined, entry(1, 5));
+        assert_eq!(joined.join(entry(7, 1)), Some(entry(7, 1)), "6 is missing");
+        let large = pack(&[outgoing(6, format!("\"{}\"", "x".repeat(MAX_ENTRY_BYTES - 100)))]).remove(0);
+        assert_eq!(joined.join(large.clone()), Some(large), "it is too large");
+        let mut many = entry(1, MAX_PER_ENTRY as u64);
+        let next = entry(MAX_PER_ENTRY as u64 + 1, 1);
+        assert_eq!(many.join(next.clone()), Some(next));
+        assert_eq!(joined.after(2), Some(entry(3, 3)));
+        assert_eq!((joined.after(0), joined.after(5)), (Some(joined.clone()), None));
+        assert_eq!(joined.message_bytes(), (joined.body.len() - 6) as u64);
     }
 }

@@ -5,6 +5,7 @@
 pub mod outbox;
 pub(crate) mod progress;
 pub(crate) mod publisher;
+pub(crate) mod removals;
 pub(crate) mod resume;
 pub(crate) mod resumed;
 pub(crate) mod store_holder;

@@ -5,9 +5,10 @@
 //! Not here: sending (`publisher.rs`).
 
 use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::message::Run;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ const RUNS: usize = 1024;
 pub(crate) struct Progress {
     sent: AtomicU64,
     down: AtomicBool,
-    runs: Mutex<VecDeque<(u64, u64, MessageSeq)>>,
+    runs: Mutex<VecDeque<Run>>,
     newest: AtomicU64,
     changed: Notify,
 }
@@ -51,24 +52,21 @@ impl Progress {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn set_sent(&self, assigned: &[(u64, MessageSeq)]) {
-        let (Some((first, seq)), Some((last, at))) = (assigned.first(), assigned.last()) else { return };
-        self.newest.fetch_max(at.0, Ordering::AcqRel);
+    pub(crate) fn set_sent(&self, sent: &[Run]) {
+        let Some(last) = sent.last() else { return };
+        self.newest.fetch_max(last.end().0, Ordering::AcqRel);
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.push_back((*first, *last, *seq));
-        if runs.len() > RUNS {
-            runs.pop_front();
-        }
+        runs.extend(sent);
+        let surplus = runs.len().saturating_sub(RUNS);
+        runs.drain(..surplus);
         drop(runs);
-        self.sent.fetch_max(*last, Ordering::AcqRel);
+        self.sent.fetch_max(last.last, Ordering::AcqRel);
         self.changed.notify_waiters();
     }
 
-    /// The position of a sent message, if it is still remembered.
-    pub(crate) fn place(&self, producer_seq: u64) -> Option<MessageSeq> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = runs.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&producer_seq))?;
-        Some(MessageSeq(run.2.0 + (producer_seq - run.0)))
+    /// Finds the positions of sent messages, as far as they are still remembered.
+    pub(crate) fn places(&self) -> Places<'_> {
+        Places { runs: self.runs.lock().unwrap_or_else(PoisonError::into_inner), last: None }
     }
 
     /// Waits until everything up to `last` has been sent, sending fails, or `within` is over.
@@ -86,5 +84,22 @@ impl Progress {
         };
         // A timeout is fine: unsent messages count as queued.
         let _ = tokio::time::timeout(within, waiting).await;
+    }
+}
+
+/// See [`Progress::places`].
+pub(crate) struct Places<'p> {
+    runs: MutexGuard<'p, VecDeque<Run>>,
+    /// The run of the last position.
+    last: Option<Run>,
+}
+
+impl Places<'_> {
+    pub(crate) fn place(&mut self, producer_seq: u64) -> Option<MessageSeq> {
+        if let Some(place) = self.last.and_then(|run| run.place(producer_seq)) {
+            return Some(place);
+        }
+        self.last = self.runs.iter().rev().find(|run| run.place(producer_seq).is_some()).copied();
+        self.last.and_then(|run| run.place(producer_seq))
     }
 }

@@ -6,16 +6,17 @@
 //!
 //! Not here: accepting messages (`sync.rs`), the outbox on disk (`outbox`).
 
-use super::outbox::{NodeStore, SavedChange};
+use super::outbox::{AdoptedBatch, NodeStore, SavedChange};
 use super::progress::Progress;
+use super::removals::Removals;
 use super::sync::Sync;
 use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::messages::batch_limit::BatchLimit;
-use crate::cluster::messages::message::{Outgoing, Producer};
-use crate::cluster::messages::packing::pack;
+use crate::cluster::messages::message::{Producer, Run};
+use crate::cluster::messages::packing::MAX_ENTRY_BYTES;
 use crate::cluster::node::Input;
-use crate::cluster::protocol::{Fault, Identity, Numbers, Publish, PublishReply};
+use crate::cluster::protocol::{Fault, Identity, Numbers, Packed, Publish, PublishReply};
 use crate::engine::events::Hub;
 use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
@@ -28,8 +29,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tracing::{Instrument, debug_span};
 
-/// The maximum number of messages of one write, and the bytes for each entry that its batch_limit allows: 2 MiB in all.
-const BATCH: (usize, usize) = (4096, 128 << 10);
 /// How often the outbox is checked without a notification.
 const OUTBOX_POLL: Duration = Duration::from_secs(5);
 /// The pause before a failed write is repeated.
@@ -51,6 +50,7 @@ pub(crate) struct Publisher {
     pub(crate) held_up: bool,
     /// The producer whose mark was checked, and the last sequence that this process sent under it.
     pub(crate) confirmed: Option<(Producer, u64)>,
+    pub(crate) removals: Removals,
 }
 
 /// The messages of one write.
@@ -60,7 +60,13 @@ struct Batch {
     producer: Option<Producer>,
     /// Whether they were imported from another store.
     adopted: bool,
-    messages: Vec<Outgoing>,
+    entries: Vec<Packed>,
+}
+
+impl Batch {
+    fn of(adopted: AdoptedBatch) -> Self {
+        Self { producer: Some(adopted.producer), adopted: true, entries: adopted.entries }
+    }
 }
 
 impl Publisher {
@@ -84,12 +90,12 @@ impl Publisher {
             }
             let outcome = match self.unasked(&batch) {
                 Some(producer) => self.ask_mark(producer).await,
-                None if batch.messages.is_empty() => {
+                None if batch.entries.is_empty() => {
                     // Every accepted message wakes this; the timeout is a fallback.
                     let _ = tokio::time::timeout(OUTBOX_POLL, woken).await;
                     continue;
                 }
-                None => self.publish(&batch).await,
+                None => self.publish(batch).await,
             };
             match outcome {
                 Ok(()) => {
@@ -110,13 +116,23 @@ impl Publisher {
 
     /// The unsent messages, imported ones first; `None`: the outbox could not be read.
     async fn next_batch(&self, entries: usize) -> Option<Batch> {
-        let after = self.progress.sent();
+        let (after, bytes) = (self.progress.sent(), entries * MAX_ENTRY_BYTES);
+        let ready = |store: &NodeStore| {
+            let entries = if store.has_adopted() { None } else { store.ready_entries(after, entries, bytes) };
+            entries.map(|entries| Batch { producer: Some(store.producer()), adopted: false, entries })
+        };
+        match self.store_holder.peek(ready) {
+            Some(Some(batch)) => return Some(batch),
+            None => return Some(Batch::default()),
+            // The disk has to be read.
+            Some(None) => {}
+        }
         let read = move |store: &NodeStore| -> Result<Batch, StateError> {
-            if let Some(adopted) = store.next_adopted(BATCH.0, BATCH.1 * entries)? {
-                return Ok(Batch { producer: Some(adopted.producer), adopted: true, messages: adopted.messages });
+            if let Some(adopted) = store.next_adopted(entries, bytes)? {
+                return Ok(Batch::of(adopted));
             }
-            let messages = store.next_batch(after, BATCH.0, BATCH.1 * entries)?;
-            Ok(Batch { producer: Some(store.producer()), adopted: false, messages })
+            let entries = store.next_entries(after, entries, bytes)?;
+            Ok(Batch { producer: Some(store.producer()), adopted: false, entries })
         };
         match self.store_holder.with(read).await {
             Some(Ok(batch)) => Some(batch),
@@ -144,7 +160,7 @@ impl Publisher {
 
     /// Asks for the mark of the store's producer.
     async fn ask_mark(&mut self, producer: Producer) -> Result<(), Fault> {
-        match self.send(producer.clone(), &[]).await? {
+        match self.send(producer.clone(), Vec::new()).await? {
             Some(PublishReply::Marked { producer_seq, seq }) => self.confirm(producer, (producer_seq, seq), 0).await,
             Some(PublishReply::Refused(identity)) => Err(self.refused(identity).await),
             Some(_) => Err(Fault::Refused("unexpected reply to a request for a producer's mark".to_owned())),
@@ -185,13 +201,12 @@ impl Publisher {
     }
 
     /// One write; `None`: the node is not a member any more.
-    async fn send(&mut self, producer: Producer, batch: &[Outgoing]) -> Result<Option<PublishReply>, Fault> {
+    async fn send(&mut self, producer: Producer, entries: Vec<Packed>) -> Result<Option<PublishReply>, Fault> {
         let status = self.status.borrow_and_update().clone();
         let Some(instance) = status.instance().cloned() else { return Ok(None) };
-        let entries = pack(batch);
+        let (first, last) = (entries.first().map(|entry| entry.first), entries.last().map(Packed::last));
         let publish =
             Publish { instance, epoch: status.epoch, producer, keep: self.keep.0, max_bytes: self.keep.1, entries };
-        let (first, last) = (batch.first().map(|m| m.producer_seq), batch.last().map(|m| m.producer_seq));
         let span = debug_span!(parent: None, "packed", first_message = first, last_message = last);
         Ok(Some(self.store.ask(&publish).instrument(span).await?.reply))
     }
@@ -205,23 +220,28 @@ impl Publisher {
         Fault::Unavailable("the node is renewing its membership".to_owned())
     }
 
-    async fn publish(&mut self, waiting: &Batch) -> Result<(), Fault> {
-        let batch = waiting.messages.as_slice();
-        let Some(producer) = waiting.producer.clone() else {
+    async fn publish(&mut self, batch: Batch) -> Result<(), Fault> {
+        let Some(producer) = batch.producer else {
             return Err(Fault::Unavailable("this process does not hold the outbox".to_owned()));
         };
-        let last = batch.last().map_or(0, |m| m.producer_seq);
-        let own = self.confirmed.as_mut().filter(|_| !waiting.adopted);
+        let spans: Vec<(u64, u64)> = batch.entries.iter().map(|entry| (entry.first, entry.last())).collect();
+        let last = spans.last().map_or(0, |(_, last)| *last);
+        let own = self.confirmed.as_mut().filter(|_| !batch.adopted);
         let before = own.map(|(_, sent)| std::mem::replace(sent, last.max(*sent)));
-        let Some(reply) = self.send(producer.clone(), batch).await? else { return Ok(()) };
+        let Some(reply) = self.send(producer.clone(), batch.entries).await? else { return Ok(()) };
         match reply {
             PublishReply::Full { held, bound, slowest } => Err(self.no_room(held, bound, slowest.as_ref())),
             PublishReply::Written { first, .. } => {
                 if std::mem::take(&mut self.held_up) {
                     tracing::info!("the message stream has room again; sending messages");
                 }
-                let assigned = (0..).zip(batch).map(|(n, m)| (m.producer_seq, MessageSeq(first.0 + n))).collect();
-                self.written(waiting, assigned).await;
+                let (mut runs, mut at) = (Vec::with_capacity(1), first);
+                for (first, last) in spans {
+                    let run = Run { first, last, at };
+                    at = run.end().next();
+                    Run::add(&mut runs, run);
+                }
+                self.written(producer, batch.adopted, runs).await;
                 Ok(())
             }
             PublishReply::Marked { producer_seq, seq } if before.is_some_and(|sent| producer_seq > sent) => {
@@ -231,10 +251,12 @@ impl Publisher {
             PublishReply::Marked { producer_seq, seq } => {
                 // An earlier write whose answer was lost: its last message is the mark, and it was written together with
                 // the messages of this batch that the mark covers.
-                let covered = batch.iter().filter(|m| m.producer_seq <= producer_seq);
-                let place = |m: &Outgoing| MessageSeq(seq.0.saturating_sub(producer_seq - m.producer_seq));
-                let assigned = covered.map(|m| (m.producer_seq, place(m))).collect();
-                self.written(waiting, assigned).await;
+                let mut runs = Vec::new();
+                for (first, last) in spans.into_iter().filter(|(first, _)| *first <= producer_seq) {
+                    let at = MessageSeq(seq.0.saturating_sub(producer_seq - first));
+                    Run::add(&mut runs, Run { first, last: last.min(producer_seq), at });
+                }
+                self.written(producer, batch.adopted, runs).await;
                 Ok(())
             }
             PublishReply::Refused(identity) => Err(self.refused(identity).await),
@@ -257,30 +279,23 @@ impl Publisher {
         Fault::Unwritable(why)
     }
 
-    async fn written(&self, batch: &Batch, assigned: Vec<(u64, MessageSeq)>) {
-        let (Some(first), Some(last)) = (assigned.first().copied(), assigned.last().copied()) else { return };
-        if !batch.adopted {
-            self.progress.set_sent(&assigned);
+    async fn written(&mut self, producer: Producer, adopted: bool, runs: Vec<Run>) {
+        let (Some(first), Some(last)) = (runs.first().map(|run| run.at), runs.last().map(Run::end)) else { return };
+        if !adopted {
+            self.progress.set_sent(&runs);
         }
-        self.metrics.messages_sent.inc_by(assigned.len() as u64);
-        let fact = LocalFact::SyncComplete {
-            direction: Direction::Sent,
-            count: assigned.len() as u64,
-            first: first.1,
-            last: last.1,
+        let count = runs.iter().map(Run::count).sum();
+        self.metrics.messages_sent.inc_by(count);
+        self.hub.publish_local(LocalFact::SyncComplete { direction: Direction::Sent, count, first, last });
+        if !adopted {
+            return self.removals.add(producer, runs).await;
+        }
+        let remove = move |store: &NodeStore| {
+            // Before they leave the store, as `sent` does with its own.
+            saw(store, last)?;
+            runs.iter().try_for_each(|run| store.sent_adopted(&producer, *run))
         };
-        self.hub.publish_local(fact);
-        let adopted = batch.producer.clone().filter(|_| batch.adopted);
-        let remove = move |store: &NodeStore| match adopted {
-            Some(producer) => {
-                // Before they leave the store, as `sent` does with its own.
-                saw(store, last.1)?;
-                store.sent_adopted(&producer, assigned.iter().map(|(seq, _)| *seq).collect())
-            }
-            None => assigned.chunks(100).try_for_each(|chunk| store.sent(chunk)),
-        };
-        let removal = self.store_holder.with(remove).await;
-        if let Some(Err(error)) = removal {
+        if let Some(Err(error)) = self.store_holder.with(remove).await {
             tracing::error!(%error, "cannot remove sent messages from the outbox; they will be recognised as duplicates");
         }
     }

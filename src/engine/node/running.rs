@@ -33,7 +33,7 @@ use crate::engine::store_calls::gone;
 use crate::engine::tasks::Tasks;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -176,12 +176,12 @@ impl RunningNode {
         if request.messages.is_empty() {
             return Ok(Sent::default());
         }
-        let drafted = submission::check(&request.messages)?;
-        self.check_recipients(&drafted).await?;
+        let submission::Submission { messages, recipients } = submission::check(&request.messages)?;
+        self.check_recipients(&recipients).await?;
         let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
         let woken = Arc::clone(&self.accepted);
         let accept = move |store: &NodeStore| {
-            let accepted = store.accept(drafted, now);
+            let accepted = store.accept(messages, now);
             // Here, not after the wait: the client may be gone by then, but its messages remain.
             woken.notify_one();
             accepted
@@ -206,9 +206,7 @@ impl RunningNode {
         Ok(Sent::of(&accepted, &self.progress))
     }
 
-    async fn check_recipients(&self, drafted: &[crate::engine::messages::outbox::Drafted]) -> Result<(), Error> {
-        let wanted: std::collections::BTreeSet<&NodeId> =
-            drafted.iter().filter_map(|d| d.message.to.as_ref()).flatten().collect();
+    async fn check_recipients(&self, wanted: &BTreeSet<NodeId>) -> Result<(), Error> {
         if wanted.is_empty() {
             return Ok(());
         }

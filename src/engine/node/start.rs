@@ -24,6 +24,7 @@ use crate::engine::limits::Limits;
 use crate::engine::messages::outbox::NodeStore;
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::publisher::Publisher;
+use crate::engine::messages::removals::Removals;
 use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
@@ -191,6 +192,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         keep: (start.sync.max_stream_length, start.sync.max_stream_bytes),
         held_up: false,
         confirmed: None,
+        removals: Removals::new(Arc::clone(&store_holder)),
     };
     tasks.spawn(driver.run());
     let for_waiters = Arc::clone(&leases);

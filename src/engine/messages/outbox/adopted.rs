@@ -10,11 +10,13 @@
 use super::database::{Disk, NEWER};
 use super::job::{Job, Part};
 use super::memory::SavedChange;
-use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, UNSENT, or_empty};
+use super::rows::{Batch, packed, single};
+use super::tables::{ADOPTED_IDS, ADOPTED_PACKED, ADOPTED_UNSENT, IDS, PACKED, UNSENT, or_empty};
 use super::transaction::Change;
-use super::{Accepted, NodeStore, Shared};
+use super::{Accepted, NodeStore};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
-use crate::cluster::messages::message::{Message, Outgoing, Producer};
+use crate::cluster::messages::message::{Producer, Run};
+use crate::cluster::protocol::Packed;
 use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{StateDir, StateError, private_file};
 use redb::{Database, ReadableDatabase, ReadableTable};
@@ -29,32 +31,65 @@ pub struct AdoptedBatch {
     /// The producer that accepted them.
     pub producer: Producer,
     /// The messages, in order.
-    pub messages: Vec<Outgoing>,
+    pub entries: Vec<Packed>,
+}
+
+/// The steps of an import.
+#[derive(Default)]
+struct Parts {
+    done: Vec<Part>,
+    part: Part,
+    bytes: usize,
+}
+
+impl Parts {
+    fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        if self.bytes >= STEP_BYTES {
+            self.bytes = 0;
+            self.done.push(std::mem::take(&mut self.part));
+        }
+    }
+
+    fn single(&mut self, producer: &str, seq: u64, json: &[u8]) {
+        self.part.singles.push((producer.to_owned(), seq, json.to_vec()));
+        self.grow(json.len());
+    }
+
+    fn packed(&mut self, producer: &str, entry: Packed) {
+        let bytes = entry.body.len();
+        self.part.packed.push((producer.to_owned(), entry));
+        self.grow(bytes);
+    }
 }
 
 /// Reads everything that another store imports from this one, in steps.
 fn read(database: &Database, producer: &Producer) -> Result<Vec<Part>, redb::Error> {
     let transaction = database.begin_read()?;
-    let (mut parts, mut part, mut bytes) = (Vec::new(), Part::default(), 0);
-    let take = |part: &mut Part, row: (String, u64, Vec<u8>), bytes: &mut usize, parts: &mut Vec<Part>| {
-        *bytes += row.2.len();
-        part.unsent.push(row);
-        if *bytes >= STEP_BYTES {
-            *bytes = 0;
-            parts.push(std::mem::take(part));
-        }
-    };
+    let mut parts = Parts::default();
     if let Some(table) = or_empty(transaction.open_table(ADOPTED_UNSENT))? {
         for row in table.iter()? {
             let (key, json) = row?;
             let (of, seq) = key.value();
-            take(&mut part, (of.to_owned(), seq, json.value().to_vec()), &mut bytes, &mut parts);
+            parts.single(of, seq, json.value());
+        }
+    }
+    if let Some(table) = or_empty(transaction.open_table(ADOPTED_PACKED))? {
+        for row in table.iter()? {
+            let (key, value) = row?;
+            let (of, first) = key.value();
+            parts.packed(of, packed(first, value.value())?);
         }
     }
     for row in transaction.open_table(UNSENT)?.iter()? {
         let (seq, json) = row?;
-        take(&mut part, (producer.to_string(), seq.value(), json.value().to_vec()), &mut bytes, &mut parts);
+        parts.single(producer.as_str(), seq.value(), json.value());
     }
+    for row in transaction.open_table(PACKED)?.iter()? {
+        let (first, value) = row?;
+        parts.packed(producer.as_str(), packed(first.value(), value.value())?);
+    }
+    let Parts { done: mut parts, mut part, .. } = parts;
     if let Some(table) = or_empty(transaction.open_table(ADOPTED_IDS))? {
         for row in table.iter()? {
             let (key, value) = row?;
@@ -74,8 +109,14 @@ fn read(database: &Database, producer: &Producer) -> Result<Vec<Part>, redb::Err
 impl Change<'_> {
     /// Imports a part of another store.
     pub(super) fn adopt(&mut self, part: &Part) -> Result<(), redb::Error> {
-        for (producer, seq, json) in &part.unsent {
-            if self.adopted_unsent.insert((producer.as_str(), *seq), json.as_slice())?.is_none() {
+        for (producer, seq, json) in &part.singles {
+            if self.adopted_singles.insert((producer.as_str(), *seq), json.as_slice())?.is_none() {
+                self.adopted += 1;
+            }
+        }
+        for (producer, entry) in &part.packed {
+            let row = (entry.count, entry.body.as_bytes());
+            if self.adopted_packed.insert((producer.as_str(), entry.first), row)?.is_none() {
                 self.adopted += 1;
             }
         }
@@ -86,12 +127,26 @@ impl Change<'_> {
     }
 
     /// Removes imported messages that are in the stream.
-    pub(super) fn adopted_sent(&mut self, producer: &Producer, seqs: &[u64]) -> Result<(), redb::Error> {
-        for seq in seqs {
-            if self.adopted_unsent.remove((producer.as_str(), *seq))?.is_some() {
-                self.adopted = self.adopted.saturating_sub(1);
-            }
+    pub(super) fn adopted_sent(&mut self, producer: &Producer, run: Run) -> Result<(), redb::Error> {
+        let range = (producer.as_str(), run.first)..=(producer.as_str(), run.last);
+        let mut gone = 0;
+        for row in self.adopted_singles.extract_from_if(range.clone(), |_, _| true)? {
+            row?;
+            gone += 1;
         }
+        let mut rest = None;
+        for row in self.adopted_packed.extract_from_if(range, |_, _| true)? {
+            let (key, value) = row?;
+            gone += 1;
+            let entry = packed(key.value().1, value.value())?;
+            rest = if entry.last() > run.last { entry.after(run.last) } else { None };
+        }
+        if let Some(rest) = rest {
+            // Only a part of it was sent.
+            self.adopted_packed.insert((producer.as_str(), rest.first), (rest.count, rest.body.as_bytes()))?;
+            gone -= 1;
+        }
+        self.adopted = self.adopted.saturating_sub(gone);
         Ok(())
     }
 
@@ -108,54 +163,63 @@ impl Change<'_> {
     }
 }
 
-impl Shared {
-    fn read_adopted(&self, max_messages: usize, max_bytes: usize) -> Result<Option<AdoptedBatch>, StateError> {
-        self.disk.read(|database| {
-            let Some(table) = or_empty(database.begin_read()?.open_table(ADOPTED_UNSENT))? else { return Ok(None) };
-            let mut batch: Option<AdoptedBatch> = None;
-            let mut bytes = 0usize;
-            for row in table.iter()? {
-                let (key, json) = row?;
-                let (of, producer_seq) = key.value();
-                let Ok(producer) = Nonce::new(of) else { continue };
-                let batch =
-                    batch.get_or_insert_with(|| AdoptedBatch { producer: producer.clone(), messages: Vec::new() });
-                bytes = bytes.saturating_add(json.value().len());
-                let full = batch.messages.len() >= max_messages || (bytes > max_bytes && !batch.messages.is_empty());
-                if batch.producer != producer || full {
-                    break;
-                }
-                match serde_json::from_slice::<Message>(json.value()) {
-                    Ok(message) => batch.messages.push(Outgoing { producer_seq, message }),
-                    Err(error) => {
-                        tracing::error!(seq = producer_seq, %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
-                    }
-                }
+/// The first producer with imported messages, and as many of them as fit into the batch.
+fn read_batch(database: &Database, mut batch: Batch) -> Result<Option<AdoptedBatch>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut producer: Option<Producer> = None;
+    // False: the batch is complete.
+    let mut add = |batch: &mut Batch, of: &str, entry: Option<Packed>| {
+        let (Some(entry), Ok(of)) = (entry, Nonce::new(of)) else { return true };
+        *producer.get_or_insert_with(|| of.clone()) == of && batch.add(entry).is_none()
+    };
+    if let Some(table) = or_empty(transaction.open_table(ADOPTED_UNSENT))? {
+        for row in table.iter()? {
+            let (key, json) = row?;
+            let (of, seq) = key.value();
+            if !add(&mut batch, of, single(seq, json.value())) {
+                break;
             }
-            Ok(batch.filter(|batch| !batch.messages.is_empty()))
-        })
+        }
     }
+    // The single messages of a producer come before its packed ones.
+    if let Some(table) = or_empty(transaction.open_table(ADOPTED_PACKED))?.filter(|_| batch.is_empty()) {
+        for row in table.iter()? {
+            let (key, value) = row?;
+            let (of, first) = key.value();
+            if !add(&mut batch, of, Some(packed(first, value.value())?)) {
+                break;
+            }
+        }
+    }
+    let entries = batch.finish();
+    Ok(producer.filter(|_| !entries.is_empty()).map(|producer| AdoptedBatch { producer, entries }))
 }
 
 impl NodeStore {
+    /// Whether imported messages wait to be sent. Cheap.
+    #[must_use]
+    pub fn has_adopted(&self) -> bool {
+        self.shared.memory().adopted > 0
+    }
+
     /// The imported messages that wait to be sent, of one producer, in order; `None`: there are none.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails.
-    pub fn next_adopted(&self, max_messages: usize, max_bytes: usize) -> Result<Option<AdoptedBatch>, StateError> {
-        if self.shared.memory().adopted == 0 {
+    pub fn next_adopted(&self, max_entries: usize, max_bytes: usize) -> Result<Option<AdoptedBatch>, StateError> {
+        if !self.has_adopted() {
             return Ok(None);
         }
-        self.shared.read_adopted(max_messages, max_bytes)
+        self.shared.disk.read(|database| read_batch(database, Batch::new(max_entries, max_bytes)))
     }
 
     /// Removes imported messages that are in the stream.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails; the messages stay unsent then.
-    pub fn sent_adopted(&self, producer: &Producer, seqs: Vec<u64>) -> Result<(), StateError> {
+    pub fn sent_adopted(&self, producer: &Producer, run: Run) -> Result<(), StateError> {
         let producer = producer.clone();
-        self.ask(|reply| Job::AdoptedSent { producer, seqs, reply })
+        self.ask(|reply| Job::AdoptedSent { producer, run, reply })
     }
 
     /// Imports everything from a store that ends: its unsent messages, remembered ids, marks and numbers.

@@ -55,7 +55,7 @@ impl Change<'_> {
         self.texts.insert("producer", producer.as_str())?;
         self.new_producer = Some(producer.clone());
         self.facts.apply(&SavedChange { producers: vec![before.clone()], ..SavedChange::default() });
-        self.remove_unsent_up_to(*border)?;
+        self.remove(0, *border)?;
         Ok(true)
     }
 }

@@ -7,8 +7,11 @@
 //!
 //! Not here: the lock (`crate::engine::state_dir::lock`), the content (`transaction.rs`).
 
-use super::memory::{Mark, Memory, Unsent};
-use super::tables::{ADOPTED_UNSENT, FORMAT, IDS, MARKS, NUMBERS, RECENT, TEXTS, UNSENT, or_empty};
+use super::memory::{Mark, Memory};
+use super::rows;
+use super::tables::{
+    ADOPTED_PACKED, ADOPTED_UNSENT, FORMAT, IDS, MARKS, NUMBERS, PACKED, RECENT, TEXTS, UNSENT, or_empty,
+};
 use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
 use crate::engine::random;
@@ -264,7 +267,8 @@ fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     }
 }
 
-/// Creates missing tables and the producer id.
+/// Creates missing tables and the producer id. A file of an earlier format gets the tables of this one: what is in its own ones is read
+/// as it is, so that opening it needs neither time nor room.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
@@ -274,12 +278,15 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
         match known {
             // Dropping the transaction aborts it.
             Some(FORMAT) => return Ok(()),
+            Some(1) => {}
             Some(other) => return Err(redb::Error::Corrupted(format!("its format is {other}, not {FORMAT}"))),
-            None => {}
+            None => {
+                let producer = random::nonce().map_err(redb::Error::Io)?;
+                texts.insert("producer", producer.as_str())?;
+            }
         }
-        let producer = random::nonce().map_err(redb::Error::Io)?;
-        texts.insert("producer", producer.as_str())?;
         numbers.insert("format", FORMAT)?;
+        transaction.open_table(PACKED)?;
         transaction.open_table(UNSENT)?;
         transaction.open_table(IDS)?;
         transaction.open_table(RECENT)?;
@@ -302,8 +309,10 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
             Some(json) => serde_json::from_str(&json).map_err(|_| damaged("the saved state is not valid JSON"))?,
             None => Default::default(),
         };
-        let unsent = load_unsent(&transaction)?;
-        let adopted = or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| table.len())?;
+        let unsent = rows::load_unsent(&transaction)?;
+        let singles = or_empty(transaction.open_table(ADOPTED_UNSENT))?.map_or(Ok(0), |table| table.len())?;
+        let packed = or_empty(transaction.open_table(ADOPTED_PACKED))?.map_or(Ok(0), |table| table.len())?;
+        let adopted = singles + packed;
         let began = unsent.last_accepted_seq;
         let mut memory = Memory { unsent, adopted, facts, began, ..Memory::default() };
         for row in transaction.open_table(MARKS)?.iter()? {
@@ -315,29 +324,6 @@ fn load(database: &Database) -> Result<(Producer, Memory), Problem> {
         }
         Ok((producer, memory))
     })
-}
-
-fn load_unsent(transaction: &redb::ReadTransaction) -> Result<Unsent, redb::Error> {
-    let numbers = transaction.open_table(NUMBERS)?;
-    let number = |name: &str| -> Result<u64, redb::Error> { Ok(numbers.get(name)?.map_or(0, |number| number.value())) };
-    let table = transaction.open_table(UNSENT)?;
-    let mut unsent = Unsent {
-        messages: number("unsent_messages")?,
-        bytes: number("unsent_bytes")?,
-        last_accepted_seq: number("last_seq")?,
-    };
-    // One transaction wrote both, so they differ only in a damaged file; the table counts.
-    if table.len()? != unsent.messages {
-        unsent.messages = 0;
-        unsent.bytes = 0;
-        for row in table.iter()? {
-            unsent.bytes = unsent.bytes.saturating_add(row?.1.value().len() as u64);
-            unsent.messages += 1;
-        }
-    }
-    let last = table.last()?.map_or(0, |(seq, _)| seq.value());
-    unsent.last_accepted_seq = unsent.last_accepted_seq.max(last);
-    Ok(unsent)
 }
 
 /// What is wrong with the file.

@@ -5,15 +5,17 @@
 use super::memory::SavedChange;
 use super::prepared::Prepared;
 use super::{AcceptError, Accepted};
-use crate::cluster::ids::MessageSeq;
-use crate::cluster::messages::message::Producer;
+use crate::cluster::messages::message::{Producer, Run};
+use crate::cluster::protocol::Packed;
 use crate::engine::state_dir::StateError;
 use std::sync::mpsc::SyncSender;
 
 /// A part of the content of another store.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    pub(super) unsent: Vec<(String, u64, Vec<u8>)>,
+    /// Single messages of an older version: their producer, sequence and JSON.
+    pub(super) singles: Vec<(String, u64, Vec<u8>)>,
+    pub(super) packed: Vec<(String, Packed)>,
     pub(super) ids: Vec<(String, u64, u64)>,
 }
 
@@ -23,12 +25,12 @@ type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
 #[derive(Debug)]
 pub(super) enum Job {
     Accept {
-        messages: Vec<Prepared>,
+        messages: Prepared,
         now_wall_ms: u64,
         reply: Reply<Vec<Accepted>, AcceptError>,
     },
     Sent {
-        assigned: Vec<(u64, MessageSeq)>,
+        runs: Vec<Run>,
         reply: Reply<()>,
     },
     Save {
@@ -41,7 +43,7 @@ pub(super) enum Job {
     },
     AdoptedSent {
         producer: Producer,
-        seqs: Vec<u64>,
+        run: Run,
         reply: Reply<()>,
     },
     /// The producer's mark was checked: changes the producer if needed, and removes messages that were sent.
@@ -58,7 +60,7 @@ impl Job {
     /// The bytes of the messages in it.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Accept { messages, .. } => messages.iter().map(|message| message.json.len()).sum(),
+            Self::Accept { messages, .. } => messages.bytes() as usize,
             _ => 0,
         }
     }

@@ -124,7 +124,7 @@ pub(super) struct Memory {
     /// The last sequence when the file was opened, and whether the mark has been checked since.
     pub(super) began: u64,
     pub(super) confirmed: bool,
-    /// The number of imported messages that wait to be sent.
+    /// The number of rows of imported messages that wait to be sent.
     pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,
     /// The highest `touched`.

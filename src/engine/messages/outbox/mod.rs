@@ -16,6 +16,8 @@ mod database;
 mod job;
 mod memory;
 mod prepared;
+mod ready;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -25,15 +27,18 @@ mod writer;
 pub use adopted::AdoptedBatch;
 pub use confirmed::Confirmed;
 pub use memory::{Saved, SavedChange, Unsent};
-pub use prepared::Drafted;
+pub use prepared::{Preparation, Prepared};
 
 use crate::cluster::ids::MessageSeq;
-use crate::cluster::messages::message::{Outgoing, Producer};
+use crate::cluster::messages::message::{Producer, Run};
+use crate::cluster::protocol::Packed;
 use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{self, StateError};
 use database::Disk;
 use job::Job;
 use memory::Memory;
+use ready::Ready;
+use rows::Batch;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -86,6 +91,7 @@ pub enum AcceptError {
 struct Shared {
     disk: Disk,
     memory: Mutex<Memory>,
+    ready: Mutex<Ready>,
     producer: RwLock<Producer>,
     outbox_bytes: u64,
     /// After the file, so that the id is free only after the file is closed.
@@ -97,6 +103,10 @@ struct Shared {
 impl Shared {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, NodeLock> {
@@ -140,7 +150,7 @@ impl NodeStore {
     ) -> Result<Self, StateError> {
         let suspect = AtomicBool::new(false);
         let (memory, producer, lock) = (Mutex::new(memory), RwLock::new(producer), Mutex::new(lock));
-        let shared = Arc::new(Shared { disk, memory, producer, outbox_bytes, lock, suspect });
+        let shared = Arc::new(Shared { disk, memory, ready: Mutex::default(), producer, outbox_bytes, lock, suspect });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -168,12 +178,11 @@ impl NodeStore {
     ///
     /// # Errors
     /// [`AcceptError`]; then nothing of the call is kept.
-    pub fn accept(&self, drafts: Vec<Drafted>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
-        if drafts.is_empty() {
+    pub fn accept(&self, messages: impl Into<Prepared>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
+        let messages = messages.into();
+        if messages.count == 0 {
             return Ok(Vec::new());
         }
-        let messages = prepared::prepare(&drafts, &self.shared.disk.path())?;
-        drop(drafts);
         self.check_place()?;
         self.check_headroom(&messages)?;
         let (reply, answer) = sync_channel(1);
@@ -181,17 +190,31 @@ impl NodeStore {
         answer.recv().map_err(|_| StateError::Closed)?
     }
 
-    /// Unsent messages with a producer sequence above `after`, in order: at most `max_messages` and `max_bytes`, but at
-    /// least one if there is any (none if `max_messages` is 0).
+    /// Unsent messages with a producer sequence above `after`, in order, if that takes no access to the disk; `None`: it does.
+    #[must_use]
+    pub fn ready_entries(&self, after: u64, max_entries: usize, max_bytes: usize) -> Option<Vec<Packed>> {
+        let unsent = self.unsent();
+        if unsent.messages == 0 || after >= unsent.last_accepted_seq {
+            return Some(Vec::new());
+        }
+        let mut batch = Batch::new(max_entries, max_bytes);
+        self.shared.ready().take(after, &mut batch);
+        (!batch.is_empty()).then(|| batch.finish())
+    }
+
+    /// Unsent messages with a producer sequence above `after`, in order: at most `max_entries` and `max_bytes`, but at least one
+    /// if there is any.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails, also on a second try.
-    pub fn next_batch(&self, after: u64, max_messages: usize, max_bytes: usize) -> Result<Vec<Outgoing>, StateError> {
-        let unsent = self.unsent();
-        if max_messages == 0 || unsent.messages == 0 || after >= unsent.last_accepted_seq {
-            return Ok(Vec::new());
+    pub fn next_entries(&self, after: u64, max_entries: usize, max_bytes: usize) -> Result<Vec<Packed>, StateError> {
+        if let Some(entries) = self.ready_entries(after, max_entries, max_bytes) {
+            return Ok(entries);
         }
-        let read = || self.shared.disk.read(|database| prepared::read_batch(database, after, max_messages, max_bytes));
+        let read = || {
+            let batch = Batch::new(max_entries, max_bytes);
+            self.shared.disk.read(|database| rows::read_batch(database, after, batch))
+        };
         read().or_else(|error| {
             // The file may only be unusable because of an earlier failure: let the writer reopen it.
             tracing::debug!(%error, "cannot read the outbox; reopening it");
@@ -201,17 +224,17 @@ impl NodeStore {
         })
     }
 
-    /// Removes messages that are in the stream, and remembers their positions for later duplicates. The removal survives
-    /// kill -9 after about one second; a message whose removal was lost is sent again, and dropped because of its sequence.
+    /// Removes messages that are in the stream, and remembers their positions for later duplicates, if the store still has this
+    /// producer. The removal survives kill -9 after about one second; a message whose removal was lost is sent again, and dropped
+    /// because of its sequence.
     ///
     /// # Errors
     /// [`StateError`] when the disk fails; then the messages stay unsent.
-    pub fn sent(&self, assigned: &[(u64, MessageSeq)]) -> Result<(), StateError> {
-        if assigned.is_empty() {
+    pub fn sent(&self, producer: &Producer, runs: Vec<Run>) -> Result<(), StateError> {
+        if runs.is_empty() || *producer != self.producer() {
             return Ok(());
         }
-        let assigned = assigned.to_vec();
-        self.ask(|reply| Job::Sent { assigned, reply })
+        self.ask(|reply| Job::Sent { runs, reply })
     }
 
     /// The amount of unsent messages. Cheap.
@@ -263,10 +286,10 @@ impl NodeStore {
 
     /// Refuses a call that would fill the disk: removing sent messages needs space, too, so a store that had filled its
     /// disk could never shrink again.
-    fn check_headroom(&self, messages: &[prepared::Prepared]) -> Result<(), StateError> {
+    fn check_headroom(&self, messages: &Prepared) -> Result<(), StateError> {
         let path = self.shared.disk.path();
         let Some(Ok(disk)) = path.parent().map(rustix::fs::statvfs) else { return Ok(()) };
-        let asked: u64 = messages.iter().map(|message| message.json.len() as u64).sum();
+        let asked = messages.bytes();
         if disk.f_bavail.saturating_mul(disk.f_frsize) >= HEADROOM_BYTES.saturating_add(asked.saturating_mul(2)) {
             return Ok(());
         }

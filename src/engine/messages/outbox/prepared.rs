@@ -1,48 +1,83 @@
-//! Encoding messages for the file, and decoding them.
+//! The messages of a call as they are written to the file and to the stream.
 //!
-//! 1. The caller encodes messages, not the writer.
-//! 2. An id uses at most [`LONGEST_KEY`] bytes in the file, however long it is.
+//! 1. The caller encodes and packs messages, not the writer; nothing parses or encodes them again on their way to the stream.
+//! 2. An id uses at most [`LONGEST_KEY`] bytes in the file, however long it is. A generated id is not remembered.
 //!
 //! Not here: detecting duplicates (`transaction.rs`).
 
-use super::tables::UNSENT;
-use crate::cluster::messages::message::{Message, Outgoing};
-use crate::engine::state_dir::StateError;
-use redb::{Database, ReadableDatabase};
-use std::path::Path;
+use super::Accepted;
+use crate::cluster::ids::NodeId;
+use crate::cluster::messages::packing::{Packer, write_message};
+use crate::cluster::protocol::Packed;
+use serde_json::value::RawValue;
 
-/// A message to accept.
-#[derive(Debug, Clone)]
-pub struct Drafted {
-    /// The message, with its id filled in.
-    pub message: Message,
-    /// Whether the id was generated here: then it is not remembered.
-    pub generated_id: bool,
+/// Packs the messages of a call, one after the other.
+#[derive(Debug, Default)]
+pub struct Preparation {
+    packer: Packer,
+    keys: Vec<(usize, String)>,
+    count: usize,
 }
 
-/// A message as it is stored in the file.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    /// The key by which its id is remembered; `None` for a generated id.
-    pub(super) key: Option<String>,
-    pub(super) json: Vec<u8>,
+impl Preparation {
+    /// Adds a message. `generated_id`: its id was generated here, so no later message can have it.
+    pub fn push(
+        &mut self,
+        id: &str,
+        generated_id: bool,
+        topic: Option<&str>,
+        to: Option<&[NodeId]>,
+        payload: &RawValue,
+    ) {
+        if !generated_id {
+            self.keys.push((self.count, key(id)));
+        }
+        self.packer.push(self.count as u64, |out| write_message(out, id, topic, to, payload));
+        self.count += 1;
+    }
+
+    /// The packed messages.
+    #[must_use]
+    pub fn finish(self) -> Prepared {
+        Prepared { entries: self.packer.finish(), keys: self.keys, count: self.count }
+    }
+}
+
+/// The messages of a call, to be accepted as a whole.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// Their sequences count from 0 within the call.
+    pub(super) entries: Vec<Packed>,
+    /// The places of the messages whose ids are remembered, and the keys by which they are.
+    pub(super) keys: Vec<(usize, String)>,
+    pub(super) count: usize,
+}
+
+impl Prepared {
+    /// The bytes of the messages.
+    pub(super) fn bytes(&self) -> u64 {
+        self.entries.iter().map(Packed::message_bytes).sum()
+    }
+
+    /// The entries of the messages that are new by this plan; their sequences count from 0.
+    pub(super) fn into_new(self, plan: &[Accepted]) -> Vec<Packed> {
+        let is_new = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });
+        if plan.iter().all(is_new) {
+            return self.entries;
+        }
+        let mut next = 0;
+        let mut rest = Vec::with_capacity(self.entries.len());
+        for entry in self.entries {
+            let kept = entry.only(next, |at| plan.get((entry.first + at) as usize).is_some_and(is_new));
+            next += kept.as_ref().map_or(0, |kept| kept.count);
+            rest.extend(kept);
+        }
+        rest
+    }
 }
 
 /// The maximum length of a key. A longer id is replaced by its beginning, its length and a hash.
 const LONGEST_KEY: usize = 256;
-
-pub(super) fn prepare(drafts: &[Drafted], path: &Path) -> Result<Vec<Prepared>, StateError> {
-    let prepare = |draft: &Drafted| {
-        let json = serde_json::to_vec(&draft.message).map_err(|error| StateError::Io {
-            path: path.to_owned(),
-            detail: format!("a message cannot be written as JSON: {error}"),
-            remedy: "report this as a defect",
-            full: false,
-        })?;
-        Ok(Prepared { key: (!draft.generated_id).then(|| key(&draft.message.id)), json })
-    };
-    drafts.iter().map(prepare).collect()
-}
 
 fn key(id: &str) -> String {
     if id.len() <= LONGEST_KEY {
@@ -55,31 +90,4 @@ fn key(id: &str) -> String {
     }
     let beginning: String = id.chars().take(32).collect();
     format!("{beginning}\0{}\0{hash:032x}", id.len())
-}
-
-pub(super) fn read_batch(
-    database: &Database,
-    after: u64,
-    max_messages: usize,
-    max_bytes: usize,
-) -> Result<Vec<Outgoing>, redb::Error> {
-    let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-    let table = database.begin_read()?.open_table(UNSENT)?;
-    let mut batch = Vec::new();
-    let mut bytes = 0usize;
-    for row in table.range(first..)? {
-        let (seq, json) = row?;
-        bytes = bytes.saturating_add(json.value().len());
-        if batch.len() >= max_messages || (bytes > max_bytes && !batch.is_empty()) {
-            break;
-        }
-        match serde_json::from_slice(json.value()) {
-            Ok(message) => batch.push(Outgoing { producer_seq: seq.value(), message }),
-            // The message stays in the file for analysis; blocking all later messages would be worse.
-            Err(error) => {
-                tracing::error!(seq = seq.value(), %error, "cannot read an unsent message in the outbox; it is skipped and not sent")
-            }
-        }
-    }
-    Ok(batch)
 }

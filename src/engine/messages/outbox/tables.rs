@@ -7,15 +7,18 @@
 use redb::{TableDefinition, TableError};
 
 /// The format of the file.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
-/// Counters by name: `format`, `last_seq`, `unsent_messages`, `unsent_bytes`.
+/// Counters by name: `format`, `last_seq`, `unsent_messages`, `unsent_bytes`, `unsent_rows`.
 pub(super) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
 
 /// Texts by name: `producer`, `saved` (JSON).
 pub(super) const TEXTS: TableDefinition<'static, &'static str, &'static str> = TableDefinition::new("texts");
 
-/// Unsent messages, as JSON, by producer sequence.
+/// Unsent messages, packed as in the stream, by the producer sequence of the first one: their number, and their JSON array.
+pub(super) const PACKED: TableDefinition<'static, u64, (u64, &'static [u8])> = TableDefinition::new("packed");
+
+/// Unsent single messages of format 1, as JSON, by producer sequence.
 pub(super) const UNSENT: TableDefinition<'static, u64, &'static [u8]> = TableDefinition::new("unsent");
 
 /// A client's message id → producer sequence, wall time in milliseconds, position in the stream or [`NO_ENTRY`].
@@ -27,7 +30,11 @@ pub(super) const RECENT: TableDefinition<'static, u64, &'static str> = TableDefi
 /// Producer → its mark, and when it was last updated, as a rising number.
 pub(super) const MARKS: TableDefinition<'static, &'static str, (u64, u64)> = TableDefinition::new("marks");
 
-/// Unsent messages that were imported from another store, by its producer and sequence.
+/// Unsent messages that were imported from another store, packed, by its producer and the sequence of the first one.
+pub(super) const ADOPTED_PACKED: TableDefinition<'static, (&'static str, u64), (u64, &'static [u8])> =
+    TableDefinition::new("adopted_packed");
+
+/// Unsent single messages of format 1 that were imported from another store, by its producer and sequence.
 pub(super) const ADOPTED_UNSENT: TableDefinition<'static, (&'static str, u64), &'static [u8]> =
     TableDefinition::new("adopted_unsent");
 

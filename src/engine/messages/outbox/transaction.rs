@@ -8,10 +8,13 @@
 
 use super::memory::{Facts, Mark, Memory, SavedChange, Unsent};
 use super::prepared::Prepared;
-use super::tables::{ADOPTED_IDS, ADOPTED_UNSENT, IDS, MARKS, NO_ENTRY, NUMBERS, RECENT, TEXTS, UNSENT};
-use super::{AcceptError, Accepted};
+use super::tables::{
+    ADOPTED_IDS, ADOPTED_PACKED, ADOPTED_UNSENT, IDS, MARKS, NO_ENTRY, NUMBERS, PACKED, RECENT, TEXTS, UNSENT,
+};
+use super::{AcceptError, Accepted, rows};
 use crate::cluster::ids::MessageSeq;
-use crate::cluster::messages::message::Producer;
+use crate::cluster::messages::message::{Producer, Run};
+use crate::cluster::protocol::Packed;
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 use std::collections::HashMap;
 
@@ -31,6 +34,10 @@ pub(super) struct Outcome {
     forgotten: Vec<Producer>,
     touches: u64,
     confirmed: bool,
+    /// What was accepted.
+    pub(super) written: Vec<Packed>,
+    /// The bytes of the messages that were removed.
+    pub(super) removed_bytes: u64,
     /// The new producer of the store, if it changes.
     pub(super) producer: Option<Producer>,
 }
@@ -53,13 +60,20 @@ impl Outcome {
 pub(super) struct Change<'t> {
     numbers: Table<'t, &'static str, u64>,
     pub(super) texts: Table<'t, &'static str, &'static str>,
-    unsent: Table<'t, u64, &'static [u8]>,
+    singles: Table<'t, u64, &'static [u8]>,
+    packed: Table<'t, u64, (u64, &'static [u8])>,
     ids: Table<'t, &'static str, (u64, u64, u64)>,
     recent: Table<'t, u64, &'static str>,
     marks: Table<'t, &'static str, (u64, u64)>,
-    pub(super) adopted_unsent: Table<'t, (&'static str, u64), &'static [u8]>,
+    pub(super) adopted_singles: Table<'t, (&'static str, u64), &'static [u8]>,
+    pub(super) adopted_packed: Table<'t, (&'static str, u64), (u64, &'static [u8])>,
     pub(super) adopted_ids: Table<'t, &'static str, (u64, u64)>,
+    /// The rows of imported messages.
     pub(super) adopted: u64,
+    /// What was accepted and is not in the table yet: small calls share a row.
+    fresh: Vec<Packed>,
+    written: Vec<Packed>,
+    removed_bytes: u64,
     counts: Unsent,
     pub(super) facts: Facts,
     pub(super) facts_changed: bool,
@@ -74,13 +88,18 @@ impl<'t> Change<'t> {
         Ok(Self {
             numbers: transaction.open_table(NUMBERS)?,
             texts: transaction.open_table(TEXTS)?,
-            unsent: transaction.open_table(UNSENT)?,
+            singles: transaction.open_table(UNSENT)?,
+            packed: transaction.open_table(PACKED)?,
             ids: transaction.open_table(IDS)?,
             recent: transaction.open_table(RECENT)?,
             marks: transaction.open_table(MARKS)?,
-            adopted_unsent: transaction.open_table(ADOPTED_UNSENT)?,
+            adopted_singles: transaction.open_table(ADOPTED_UNSENT)?,
+            adopted_packed: transaction.open_table(ADOPTED_PACKED)?,
             adopted_ids: transaction.open_table(ADOPTED_IDS)?,
             adopted: memory.adopted,
+            fresh: Vec::new(),
+            written: Vec::new(),
+            removed_bytes: 0,
             counts: memory.unsent,
             facts: memory.facts.clone(),
             facts_changed: false,
@@ -95,18 +114,17 @@ impl<'t> Change<'t> {
     /// everything else to be written.
     pub(super) fn restore(&mut self, memory: &Memory) -> Result<(), redb::Error> {
         let last = memory.unsent.last_accepted_seq;
-        self.unsent.retain_in(last.saturating_add(1).., |_, _| false)?;
+        self.singles.retain_in(last.saturating_add(1).., |_, _| false)?;
+        self.packed.retain_in(last.saturating_add(1).., |_, _| false)?;
         loop {
             let newest = self.recent.last()?.map(|(seq, _)| seq.value());
             let Some(seq) = newest.filter(|seq| *seq > last) else { break };
             self.forget(seq)?;
         }
         // The caller repeats removals that were not durable; until then the counts are those of the file.
-        self.counts = Unsent { messages: self.unsent.len()?, bytes: 0, last_accepted_seq: last };
-        for row in self.unsent.iter()? {
-            self.counts.bytes += row?.1.value().len() as u64;
-        }
-        self.adopted = self.adopted_unsent.len()?;
+        let (messages, bytes) = rows::count(&self.singles, &self.packed)?;
+        self.counts = Unsent { messages, bytes, last_accepted_seq: last };
+        self.adopted = self.adopted_singles.len()? + self.adopted_packed.len()?;
         self.facts_changed = true;
         self.touched.clone_from(&memory.marks);
         Ok(())
@@ -115,47 +133,70 @@ impl<'t> Change<'t> {
     /// Accepts the messages of a call, or refuses them; a refused call writes nothing.
     pub(super) fn accept(
         &mut self,
-        messages: &[Prepared],
+        messages: Prepared,
         now_ms: u64,
         bound: u64,
     ) -> Result<Result<Vec<Accepted>, AcceptError>, redb::Error> {
-        let plan = self.plan(messages, now_ms)?;
-        let is_new = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });
-        let new = messages.iter().zip(&plan).filter(|(_, accepted)| is_new(accepted));
-        let asked: u64 = new.map(|(message, _)| message.json.len() as u64).sum();
+        let plan = self.plan(&messages, now_ms)?;
+        let keys = messages.keys.len();
+        let mut new_keys = Vec::with_capacity(keys);
+        let mut messages = messages;
+        for (at, key) in std::mem::take(&mut messages.keys) {
+            if let Some(Accepted::New { producer_seq }) = plan.get(at) {
+                new_keys.push((*producer_seq, key));
+            }
+        }
+        let entries = messages.into_new(&plan);
+        let asked: u64 = entries.iter().map(Packed::message_bytes).sum();
         let waiting = self.counts.bytes;
         if asked > 0 && waiting.saturating_add(asked) > bound {
             return Ok(Err(AcceptError::Full { waiting, asked, bound }));
         }
-        if !self.confirmed && self.facts.unconfirmed.is_none() && plan.iter().any(is_new) {
+        if !self.confirmed && self.facts.unconfirmed.is_none() && !entries.is_empty() {
             self.facts.unconfirmed = Some(self.counts.last_accepted_seq);
             self.facts_changed = true;
         }
-        let mut remembered = 0u64;
-        for (message, accepted) in messages.iter().zip(&plan) {
-            let Accepted::New { producer_seq } = *accepted else { continue };
-            self.unsent.insert(producer_seq, message.json.as_slice())?;
-            self.counts.messages += 1;
-            self.counts.bytes += message.json.len() as u64;
-            self.counts.last_accepted_seq = producer_seq;
-            let Some(key) = message.key.as_deref() else { continue };
-            let earlier = self.ids.insert(key, (producer_seq, now_ms, NO_ENTRY))?.map(|row| row.value().0);
+        let next = self.counts.last_accepted_seq + 1;
+        for mut entry in entries {
+            entry.first += next;
+            self.counts.messages += entry.count;
+            self.counts.last_accepted_seq = entry.last();
+            let apart = match self.fresh.last_mut() {
+                Some(last) => last.join(entry),
+                None => Some(entry),
+            };
+            self.fresh.extend(apart);
+        }
+        self.counts.bytes += asked;
+        let remembered = new_keys.len() as u64;
+        for (producer_seq, key) in new_keys {
+            let earlier = self.ids.insert(key.as_str(), (producer_seq, now_ms, NO_ENTRY))?.map(|row| row.value().0);
             if let Some(earlier) = earlier {
                 self.recent.remove(earlier)?;
             }
-            self.recent.insert(producer_seq, key)?;
-            remembered += 1;
+            self.recent.insert(producer_seq, key.as_str())?;
         }
         self.forget_old(now_ms, remembered)?;
         Ok(Ok(plan))
     }
 
-    fn plan(&self, messages: &[Prepared], now_ms: u64) -> Result<Vec<Accepted>, redb::Error> {
-        let mut plan = Vec::with_capacity(messages.len());
-        let mut inside: HashMap<&str, u64> = HashMap::new();
+    /// Writes the accepted messages to the table.
+    fn write_fresh(&mut self) -> Result<(), redb::Error> {
+        for entry in self.fresh.drain(..) {
+            self.packed.insert(entry.first, (entry.count, entry.body.as_bytes()))?;
+            self.written.push(entry);
+        }
+        Ok(())
+    }
+
+    fn plan(&self, messages: &Prepared, now_ms: u64) -> Result<Vec<Accepted>, redb::Error> {
+        let mut plan = Vec::with_capacity(messages.count);
+        let mut inside: HashMap<&str, u64> = HashMap::with_capacity(messages.keys.len());
         let mut last = self.counts.last_accepted_seq;
-        for message in messages {
-            if let Some(key) = message.key.as_deref() {
+        let mut keys = messages.keys.iter().peekable();
+        for at in 0..messages.count {
+            let key = keys.next_if(|(of, _)| *of == at).map(|(_, key)| key.as_str());
+            if let Some(key) = key {
                 if let Some(producer_seq) = inside.get(key).copied() {
                     plan.push(Accepted::Duplicate { producer_seq, entry: None });
                     continue;
@@ -172,7 +213,7 @@ impl<'t> Change<'t> {
                 }
             }
             last += 1;
-            if let Some(key) = message.key.as_deref() {
+            if let Some(key) = key {
                 inside.insert(key, last);
             }
             plan.push(Accepted::New { producer_seq: last });
@@ -209,35 +250,32 @@ impl<'t> Change<'t> {
     /// Removes messages that are in the stream, and remembers their positions. (S1) The newest position is saved in the same
     /// transaction: if Redis loses the message, the next process of this node knows a sequence number that Redis does not,
     /// and all members get a gap.
-    pub(super) fn sent(&mut self, assigned: &[(u64, MessageSeq)]) -> Result<(), redb::Error> {
-        if let Some(newest) = assigned.iter().map(|(_, seq)| *seq).max() {
-            self.facts.saw_message(newest);
+    pub(super) fn sent(&mut self, runs: &[Run]) -> Result<(), redb::Error> {
+        for run in runs {
+            self.facts.saw_message(run.end());
             self.facts_changed = true;
-        }
-        for (seq, entry) in assigned {
-            let removed = self.unsent.remove(seq)?.map(|json| json.value().len() as u64);
-            if let Some(bytes) = removed {
-                self.counts.messages = self.counts.messages.saturating_sub(1);
-                self.counts.bytes = self.counts.bytes.saturating_sub(bytes);
-            }
-            let Some(key) = self.recent.get(seq)?.map(|key| key.value().to_owned()) else { continue };
-            let known = self.ids.get(key.as_str())?.map(|row| row.value());
-            if let Some((_, at, _)) = known.filter(|(known, _, _)| known == seq) {
-                self.ids.insert(key.as_str(), (*seq, at, entry.0))?;
+            self.remove(run.first, run.last)?;
+            let named = self.recent.range(run.first..=run.last)?;
+            let named = named.map(|row| row.map(|(seq, key)| (seq.value(), key.value().to_owned())));
+            for (seq, key) in named.collect::<Result<Vec<_>, _>>()? {
+                let known = self.ids.get(key.as_str())?.map(|row| row.value());
+                if let Some((_, at, _)) = known.filter(|(known, _, _)| *known == seq)
+                    && let Some(place) = run.place(seq)
+                {
+                    self.ids.insert(key.as_str(), (seq, at, place.0))?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Removes messages that are in the stream at unknown positions.
-    pub(super) fn remove_unsent_up_to(&mut self, last: u64) -> Result<(), redb::Error> {
-        let (mut messages, mut bytes) = (0, 0);
-        for row in self.unsent.extract_from_if(..=last, |_, _| true)? {
-            messages += 1;
-            bytes += row?.1.value().len() as u64;
-        }
+    /// Removes the unsent messages of a range.
+    pub(super) fn remove(&mut self, first: u64, last: u64) -> Result<(), redb::Error> {
+        self.write_fresh()?;
+        let (messages, bytes) = rows::remove(&mut self.singles, &mut self.packed, (first, last))?;
         self.counts.messages = self.counts.messages.saturating_sub(messages);
         self.counts.bytes = self.counts.bytes.saturating_sub(bytes);
+        self.removed_bytes += bytes;
         Ok(())
     }
 
@@ -258,6 +296,8 @@ impl<'t> Change<'t> {
         self.numbers.insert("last_seq", self.counts.last_accepted_seq)?;
         self.numbers.insert("unsent_messages", self.counts.messages)?;
         self.numbers.insert("unsent_bytes", self.counts.bytes)?;
+        self.write_fresh()?;
+        self.numbers.insert("unsent_rows", self.singles.len()? + self.packed.len()?)?;
         if self.facts_changed {
             let json = serde_json::to_string(&self.facts).map_err(|error| redb::Error::Io(error.into()))?;
             self.texts.insert("saved", json.as_str())?;
@@ -277,6 +317,8 @@ impl<'t> Change<'t> {
             forgotten,
             touches: self.touches,
             confirmed: self.confirmed,
+            written: self.written,
+            removed_bytes: self.removed_bytes,
             producer: self.new_producer,
         })
     }

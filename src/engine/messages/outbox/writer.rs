@@ -11,7 +11,7 @@ use super::job::Job;
 use super::transaction::{Change, Outcome};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
-use crate::cluster::ids::MessageSeq;
+use crate::cluster::messages::message::Run;
 use crate::cluster::time::Moment;
 use crate::engine::state_dir::StateError;
 use redb::{Database, Durability};
@@ -25,9 +25,11 @@ const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// The pause before writing a removed file to its path is tried again.
 const RESTORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The maximum number of removals that are not durable. They are kept in memory until then, and the pages that they freed
-/// are not reused before, so a small number keeps the file small.
-const UNFLUSHED_REMOVALS: usize = 500;
+/// The maximum bytes of messages whose removal is not durable. The pages that they freed are not reused before, so a small number keeps
+/// the file small.
+const UNFLUSHED_BYTES: u64 = 4 << 20;
+/// The maximum number of runs whose removal is not durable; they are kept in memory until then.
+const UNFLUSHED_RUNS: usize = 1000;
 
 /// The bytes of messages after which a transaction accepts no further calls.
 const GROUP_BYTES: usize = 8 << 20;
@@ -35,7 +37,9 @@ const GROUP_BYTES: usize = 8 << 20;
 struct Writer<'s> {
     shared: &'s Shared,
     /// Removals that are not durable, which a reopened file may not have.
-    unflushed: Vec<(u64, MessageSeq)>,
+    unflushed: Vec<Run>,
+    /// The bytes of the messages in them.
+    unflushed_bytes: u64,
     /// Since when there are changes that are not durable.
     dirty_since: Option<Moment>,
     /// Whether the file was reopened and is behind memory.
@@ -46,8 +50,14 @@ struct Writer<'s> {
 
 /// Serves requests until the last sender is gone.
 pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
-    let mut writer =
-        Writer { shared, unflushed: Vec::new(), dirty_since: None, behind: false, restore_failed_at: None };
+    let mut writer = Writer {
+        shared,
+        unflushed: Vec::new(),
+        unflushed_bytes: 0,
+        dirty_since: None,
+        behind: false,
+        restore_failed_at: None,
+    };
     loop {
         let first = match writer.dirty_since {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -81,19 +91,16 @@ type Done = (Vec<Result<Vec<Accepted>, AcceptError>>, Outcome);
 
 impl Writer<'_> {
     fn flush_in_background(&mut self) {
-        if let Err(error) = self.commit(&[], true) {
+        if let Err(error) = self.commit(&mut [], true) {
             tracing::warn!(%error, "cannot write the state of this node to disk; retrying");
             // Not at once: the disk needs time to recover.
             self.dirty_since = Some(clock::now());
         }
     }
 
-    fn serve(&mut self, group: Vec<Job>) {
+    fn serve(&mut self, mut group: Vec<Job>) {
         let overdue = self.dirty_since.is_some_and(|since| clock::now().since(since) >= FLUSH_AFTER);
-        let removals: usize =
-            group.iter().map(|job| if let Job::Sent { assigned, .. } = job { assigned.len() } else { 0 }).sum();
-        let durable = overdue || self.unflushed.len() + removals > UNFLUSHED_REMOVALS;
-        let (mut accepts, result) = match self.commit(&group, durable) {
+        let (mut accepts, result) = match self.commit(&mut group, overdue) {
             Ok(accepts) => (accepts.into_iter(), Ok(())),
             Err(error) => (Vec::new().into_iter(), Err(error)),
         };
@@ -117,10 +124,14 @@ impl Writer<'_> {
     }
 
     /// Runs a group of requests in one transaction. On failure nothing of it is kept.
-    fn commit(&mut self, group: &[Job], durable: bool) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
+    fn commit(
+        &mut self,
+        group: &mut [Job],
+        durable: bool,
+    ) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
         self.heal()?;
         let outcome = self.shared.disk.read(|database| self.write(database, group, durable));
-        let ((accepts, outcome), durable) = match outcome {
+        let ((accepts, mut outcome), durable) = match outcome {
             Ok(done) => done,
             Err(error) => {
                 // The library refuses further work after a failure; the state of the file is known only after reopening it.
@@ -129,21 +140,27 @@ impl Writer<'_> {
             }
         };
         let producer = outcome.producer.clone();
+        let removed_bytes = outcome.removed_bytes;
+        self.shared.ready().add(std::mem::take(&mut outcome.written));
         outcome.take_over(&mut self.shared.memory());
         if let Some(producer) = producer {
             self.shared.set_producer(producer);
+            // What it accepted under the old one counts as sent.
+            self.shared.ready().clear();
         }
         self.behind = false;
         if durable {
             self.unflushed.clear();
+            self.unflushed_bytes = 0;
             self.dirty_since = None;
             return Ok(accepts);
         }
         for job in group {
-            if let Job::Sent { assigned, .. } = job {
-                self.unflushed.extend_from_slice(assigned);
+            if let Job::Sent { runs, .. } = job {
+                runs.iter().for_each(|run| Run::add(&mut self.unflushed, *run));
             }
         }
+        self.unflushed_bytes += removed_bytes;
         self.dirty_since.get_or_insert_with(clock::now);
         Ok(accepts)
     }
@@ -183,7 +200,7 @@ impl Writer<'_> {
     }
 
     /// Writes the transaction; also returns whether it was durable.
-    fn write(&self, database: &Database, group: &[Job], durable: bool) -> Result<(Done, bool), redb::Error> {
+    fn write(&self, database: &Database, group: &mut [Job], durable: bool) -> Result<(Done, bool), redb::Error> {
         let mut durable = durable || self.behind;
         let mut transaction = database.begin_write()?;
         let memory = self.shared.memory();
@@ -199,12 +216,12 @@ impl Writer<'_> {
         for job in group {
             match job {
                 Job::Accept { messages, now_wall_ms, .. } => {
-                    let accepted = change.accept(messages, *now_wall_ms, self.shared.outbox_bytes)?;
+                    let accepted = change.accept(std::mem::take(messages), *now_wall_ms, self.shared.outbox_bytes)?;
                     let news = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });
                     durable |= accepted.as_ref().is_ok_and(|accepted| accepted.iter().any(news));
                     accepts.push(accepted);
                 }
-                Job::Sent { assigned, .. } => change.sent(assigned)?,
+                Job::Sent { runs, .. } => change.sent(runs)?,
                 Job::Save { change: saved, .. } => {
                     durable |= saved.durable;
                     change.save(saved, &memory);
@@ -213,7 +230,7 @@ impl Writer<'_> {
                     durable = true;
                     change.adopt(part)?;
                 }
-                Job::AdoptedSent { producer, seqs, .. } => change.adopted_sent(producer, seqs)?,
+                Job::AdoptedSent { producer, run, .. } => change.adopted_sent(producer, *run)?,
                 Job::Confirm { renewed, .. } => {
                     durable |= change.confirm(renewed.as_ref(), &self.shared.producer())?;
                 }
@@ -221,6 +238,8 @@ impl Writer<'_> {
             }
         }
         let outcome = change.finish(&memory)?;
+        durable |=
+            self.unflushed.len() > UNFLUSHED_RUNS || self.unflushed_bytes + outcome.removed_bytes > UNFLUSHED_BYTES;
         // Readers of memory must not wait for the disk.
         drop(memory);
         transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;

@@ -52,7 +52,7 @@ fn use_store(store: &NodeStore, known: &mut Known, random: &mut Random) {
                 let count = 1 + random.below(6);
                 let ids: Vec<String> = (0..count).map(|n| format!("m{}", known.next + n)).collect();
                 known.next += count;
-                match store.accept(ids.iter().map(|id| draft(id, false)).collect(), 1) {
+                match store.accept(ids.iter().map(|id| draft(id, false)).collect::<Vec<_>>(), 1) {
                     Ok(accepted) => {
                         let seqs = new(&accepted);
                         assert_eq!(seqs.len(), ids.len(), "new ids are new: {accepted:?}");
@@ -71,7 +71,7 @@ fn use_store(store: &NodeStore, known: &mut Known, random: &mut Random) {
                 let seqs: Vec<u64> = known.waiting.keys().copied().take(count).collect();
                 let assigned: Vec<_> = seqs.iter().map(|seq| (*seq, MessageSeq(*seq + 1000))).collect();
                 // Where it fails they stay, or are gone: both are allowed, since the stream has them.
-                let _ = store.sent(&assigned);
+                let _ = sent(store, &assigned);
                 for seq in seqs {
                     let id = known.waiting.remove(&seq).unwrap();
                     known.removed.insert(seq, id);
@@ -88,7 +88,7 @@ fn use_store(store: &NodeStore, known: &mut Known, random: &mut Random) {
 
 /// Compares what the store holds with what is known. `exact`: nothing may be missing.
 fn check(store: &NodeStore, known: &mut Known, exact: bool) {
-    let found = store.next_batch(0, usize::MAX, usize::MAX).unwrap();
+    let found = waiting(store, 0);
     let mut there = BTreeMap::new();
     let mut last = 0;
     for outgoing in found {
@@ -123,11 +123,11 @@ fn check(store: &NodeStore, known: &mut Known, exact: bool) {
         assert!(earlier.is_none_or(|earlier| earlier == id), "sequence {seq} is {id}, and was {earlier:?}");
     }
     known.waiting = there;
-    let unsent = store.unsent();
-    assert_eq!(unsent.messages as usize, known.waiting.len());
-    assert!(unsent.last_accepted_seq >= known.waiting.keys().last().copied().unwrap_or(0));
+    let counted = store.unsent();
+    assert_eq!(counted.messages as usize, known.waiting.len());
+    assert!(counted.last_accepted_seq >= known.waiting.keys().last().copied().unwrap_or(0));
     if exact {
-        assert!(unsent.last_accepted_seq >= known.highest, "sequences go on above {}", known.highest);
+        assert!(counted.last_accepted_seq >= known.highest, "sequences go on above {}", known.highest);
         let answered = known.ids.iter().next_back().map(|(id, seq)| (id.clone(), *seq));
         if let Some((id, seq)) = answered {
             let again = store.accept(vec![draft(&id, false)], 2).unwrap();
@@ -137,7 +137,7 @@ fn check(store: &NodeStore, known: &mut Known, exact: bool) {
             );
         }
     }
-    known.highest = known.highest.max(unsent.last_accepted_seq);
+    known.highest = known.highest.max(counted.last_accepted_seq);
 }
 
 /// Counts warnings and errors.
@@ -171,7 +171,7 @@ fn a_store_that_is_whole_is_opened_again_without_a_word() {
     let root = tempfile::tempdir().unwrap();
     let store = dir(&root).lock_node(&id("a")).unwrap();
     store.accept(drafts(0..5), 1).unwrap();
-    store.sent(&[(1, MessageSeq(10))]).unwrap();
+    sent(&store, &[(1, MessageSeq(10))]).unwrap();
     drop(store);
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || drop(dir(&root).lock_node(&id("a")).unwrap()));

@@ -3,18 +3,60 @@
 mod crashes;
 pub(super) mod faults;
 mod image;
+mod packed;
 mod removed;
 mod saved;
 
 use super::*;
 use crate::cluster::ids::{ClusterName, Incarnation, NodeId, Nonce};
-use crate::cluster::messages::message::Message;
+use crate::cluster::messages::message::{Message, Outgoing};
 use crate::cluster::protocol::Numbers;
 use crate::engine::state_dir::StateDir;
 use faults::{Faults, FaultyFile};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+
+/// A message to accept.
+#[derive(Debug, Clone)]
+struct Drafted {
+    message: Message,
+    generated_id: bool,
+}
+
+impl From<Vec<Drafted>> for Prepared {
+    fn from(drafts: Vec<Drafted>) -> Self {
+        let mut preparation = Preparation::default();
+        for Drafted { message, generated_id } in drafts {
+            let (topic, to) = (message.topic.as_deref(), message.to.as_deref());
+            preparation.push(&message.id, generated_id, topic, to, &message.payload);
+        }
+        preparation.finish()
+    }
+}
+
+/// The messages of entries, each with its sequence.
+fn unpacked(entries: Vec<Packed>) -> Vec<Outgoing> {
+    let unpack = |entry: Packed| {
+        let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap();
+        assert_eq!(messages.len() as u64, entry.count);
+        (entry.first..).zip(messages).map(|(producer_seq, message)| Outgoing { producer_seq, message })
+    };
+    entries.into_iter().flat_map(unpack).collect()
+}
+
+/// All unsent messages after a sequence.
+fn waiting(store: &NodeStore, after: u64) -> Vec<Outgoing> {
+    unpacked(store.next_entries(after, usize::MAX, usize::MAX).unwrap())
+}
+
+fn sent(store: &NodeStore, assigned: &[(u64, MessageSeq)]) -> Result<(), StateError> {
+    let mut runs = Vec::new();
+    for (seq, at) in assigned {
+        Run::add(&mut runs, Run { first: *seq, last: *seq, at: *at });
+    }
+    store.sent(&store.producer(), runs)
+}
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -42,7 +84,7 @@ fn new(accepted: &[Accepted]) -> Vec<u64> {
 }
 
 fn seqs(store: &NodeStore) -> Vec<u64> {
-    store.next_batch(0, usize::MAX, usize::MAX).unwrap().iter().map(|outgoing| outgoing.producer_seq).collect()
+    waiting(store, 0).iter().map(|outgoing| outgoing.producer_seq).collect()
 }
 
 #[test]
@@ -51,19 +93,19 @@ fn what_was_accepted_comes_out_in_order_and_survives_a_restart() {
     let store = dir(&root).lock_node(&id("a")).unwrap();
     let producer = store.producer();
     assert_eq!(new(&store.accept(drafts(0..5), 1).unwrap()), [1, 2, 3, 4, 5]);
-    store.sent(&[(1, MessageSeq(10)), (2, MessageSeq(11))]).unwrap();
+    sent(&store, &[(1, MessageSeq(10)), (2, MessageSeq(11))]).unwrap();
     drop(store);
     let store = dir(&root).lock_node(&id("a")).unwrap();
     assert_eq!(store.producer(), producer);
     assert_eq!(seqs(&store), [3, 4, 5]);
     let unsent = store.unsent();
     assert_eq!((unsent.messages, unsent.last_accepted_seq), (3, 5));
-    let batch = store.next_batch(0, 10, 1).unwrap();
+    let batch = store.next_entries(0, 10, 1).unwrap();
     assert_eq!(batch.len(), 1, "at least one however few bytes");
-    assert_eq!(batch[0].message, draft("m2", false).message);
-    assert_eq!(store.next_batch(3, 1, usize::MAX).unwrap()[0].producer_seq, 4);
+    assert_eq!(unpacked(batch)[0].message, draft("m2", false).message);
+    assert_eq!(waiting(&store, 3)[0].producer_seq, 4);
     assert_eq!(new(&store.accept(drafts(5..6), 1).unwrap()), [6]);
-    store.sent(&(3..=6).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
+    sent(&store, &(3..=6).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
     let unsent = store.unsent();
     assert_eq!((unsent.messages, unsent.bytes, unsent.last_accepted_seq), (0, 0, 6));
 }
@@ -76,7 +118,7 @@ fn duplicates_are_known_within_a_call_for_a_day_and_after_a_restart() {
     let accepted = store.accept(call, 1000).unwrap();
     assert_eq!(accepted[1], Accepted::Duplicate { producer_seq: 1, entry: None });
     assert_eq!(new(&accepted), [1, 2, 3], "generated ids are not remembered");
-    store.sent(&[(1, MessageSeq(77))]).unwrap();
+    sent(&store, &[(1, MessageSeq(77))]).unwrap();
     drop(store);
     let store = dir(&root).lock_node(&id("a")).unwrap();
     let again = store.accept(vec![draft("a", false)], 1000 + DAY_MS - 1).unwrap();
@@ -112,7 +154,7 @@ fn a_full_outbox_refuses_the_whole_call_and_takes_it_once_there_is_room() {
     assert!(matches!(full, AcceptError::Full { bound: 1000, .. }), "{full}");
     assert_eq!(seqs(&store), [1, 2, 3, 4, 5]);
     assert_eq!(new(&store.accept(drafts(0..5), 1).unwrap()), [] as [u64; 0], "duplicates need no room");
-    store.sent(&(1..=5).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
+    sent(&store, &(1..=5).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>()).unwrap();
     assert_eq!(new(&store.accept(drafts(5..13), 1).unwrap()), (6..14).collect::<Vec<_>>());
 }
 
@@ -174,7 +216,7 @@ fn a_full_or_failing_disk_keeps_nothing_of_a_call_and_the_store_recovers() {
     let root = tempfile::tempdir().unwrap();
     let (store, faults) = faulty_store(&root);
     store.accept(drafts(0..10), 1).unwrap();
-    store.sent(&[(1, MessageSeq(5))]).unwrap();
+    sent(&store, &[(1, MessageSeq(5))]).unwrap();
     let p = Nonce::from_bytes([1; 16]);
     store.save(&SavedChange { marks: BTreeMap::from([(p.clone(), 4)]), ..SavedChange::default() }).unwrap();
     for flag in [&faults.full, &faults.sync_fails] {
@@ -193,12 +235,7 @@ fn a_full_or_failing_disk_keeps_nothing_of_a_call_and_the_store_recovers() {
     let store = dir(&root).lock_node(&id("a")).unwrap();
     assert_eq!(seqs(&store), (2..=20).collect::<Vec<_>>());
     assert_eq!(store.saved().marks[&p], 4);
-    let bytes: usize = store
-        .next_batch(0, 100, usize::MAX)
-        .unwrap()
-        .iter()
-        .map(|o| serde_json::to_vec(&o.message).unwrap().len())
-        .sum();
+    let bytes: usize = waiting(&store, 0).iter().map(|o| serde_json::to_vec(&o.message).unwrap().len()).sum();
     assert_eq!(store.unsent().bytes, bytes as u64);
 }
 
@@ -248,7 +285,7 @@ fn files_that_are_no_store_are_set_aside_and_never_panic() {
                 let after = store.unsent().last_accepted_seq;
                 let accepted = store.accept(vec![draft(&format!("new{number}"), false)], 1).unwrap();
                 assert_eq!(new(&accepted), [after + 1], "case {number}");
-                store.next_batch(0, 1000, usize::MAX).unwrap();
+                store.next_entries(0, 1000, usize::MAX).unwrap();
             }
             Err(error) => panic!("case {number}: {error}"),
         }
@@ -368,7 +405,7 @@ fn a_real_full_disk_refuses_calls_and_takes_them_again() {
         }
         if round % 5 == 4 {
             for chunk in (1..=accepted).map(|n| (n, MessageSeq(n))).collect::<Vec<_>>().chunks(100) {
-                store.sent(chunk).unwrap();
+                sent(&store, chunk).unwrap();
             }
             break;
         }

@@ -8,7 +8,7 @@ fn a_removed_store_is_written_again_with_all_that_was_in_it() {
     let store = dir(&root).lock_node(&id("a")).unwrap();
     let producer = store.producer();
     store.accept(drafts(0..3), 1).unwrap();
-    store.sent(&[(1, MessageSeq(10))]).unwrap();
+    sent(&store, &[(1, MessageSeq(10))]).unwrap();
     store.save(&SavedChange { cursor: Some(MessageSeq(7)), ..SavedChange::default() }).unwrap();
     for round in 0..2u64 {
         // The folder goes, then only the file.
@@ -17,7 +17,7 @@ fn a_removed_store_is_written_again_with_all_that_was_in_it() {
         assert_eq!(new(&store.accept(drafts(10 + round..11 + round), 2).unwrap()), [4 + round]);
         assert!(matches!(dir(&root).lock_node(&id("a")), Err(StateError::InUse { .. })), "the id is held as before");
     }
-    store.sent(&[(2, MessageSeq(11))]).unwrap();
+    sent(&store, &[(2, MessageSeq(11))]).unwrap();
     drop(store);
     let store = dir(&root).lock_node(&id("a")).unwrap();
     assert_eq!((store.producer(), store.saved().cursor), (producer, Some(MessageSeq(7))));
@@ -36,7 +36,7 @@ fn what_cannot_be_written_again_refuses_messages_and_keeps_what_waits() {
     std::fs::write(&folder, "").unwrap();
     let refused = store.accept(drafts(3..4), 2).unwrap_err();
     assert!(refused.to_string().contains("was removed"), "{refused}");
-    store.sent(&[(1, MessageSeq(10))]).unwrap();
+    sent(&store, &[(1, MessageSeq(10))]).unwrap();
     assert_eq!(seqs(&store), [2, 3], "what waits can be sent");
     std::fs::remove_file(&folder).unwrap();
     let pause = std::time::Duration::from_millis(20);
@@ -89,7 +89,7 @@ fn a_store_of_a_newer_version_is_set_aside_and_taken_over_once_it_can_be_read() 
     let producer = store.producer();
     store.accept(drafts(0..3), 1).unwrap();
     drop(store);
-    in_format(&dir.database_path(&id("a")), 2);
+    in_format(&dir.database_path(&id("a")), super::super::tables::FORMAT + 1);
     for _ in 0..2 {
         let store = dir.lock_node(&id("a")).unwrap();
         assert_ne!(store.producer(), producer, "it cannot be read");
@@ -98,10 +98,10 @@ fn a_store_of_a_newer_version_is_set_aside_and_taken_over_once_it_can_be_read() 
     assert_eq!(new(&store.accept(drafts(5..6), 1).unwrap()), [1]);
     drop(store);
     let aside = dir.folder().join("a.redb.newer-1");
-    in_format(&aside, 1);
+    in_format(&aside, super::super::tables::FORMAT);
     let store = dir.lock_node(&id("a")).unwrap();
     let adopted = store.next_adopted(10, usize::MAX).unwrap().unwrap();
-    assert_eq!((adopted.producer, adopted.messages.len()), (producer, 3));
+    assert_eq!((adopted.producer, unpacked(adopted.entries).len()), (producer, 3));
     assert!(matches!(store.accept(drafts(0..1), 1).unwrap()[..], [Accepted::Duplicate { .. }]));
     assert!(!aside.exists());
 }

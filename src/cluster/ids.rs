@@ -59,13 +59,13 @@ pub(super) fn check(what: &'static str, text: &str, max: usize, alphabet: Alphab
     Err(InvalidId { what, text: shown, max, alphabet })
 }
 
-/// Defines a type for a text that is checked when it is created.
+/// Defines a type for a text that is checked when it is created. A clone shares the text: each message has the ids of its sender.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $alphabet:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, schemars::JsonSchema)]
+        #[serde(try_from = "String")]
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
             /// Checks a text and converts it.
@@ -76,7 +76,7 @@ macro_rules! checked_text {
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::cluster::ids::InvalidId> {
                 let text = text.into();
                 $crate::cluster::ids::check($what, &text, $max, $crate::cluster::ids::Alphabet::$alphabet)?;
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The text.
@@ -108,7 +108,13 @@ macro_rules! checked_text {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.as_str().to_owned()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
     };
@@ -145,7 +151,7 @@ impl LeaseName {
     /// Whether this is the leadership.
     #[must_use]
     pub fn is_leadership(&self) -> bool {
-        self.0 == Self::LEADER
+        self.as_str() == Self::LEADER
     }
 }
 
@@ -153,7 +159,7 @@ impl Nonce {
     /// A nonce of 32 hexadecimal digits from 16 random bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(format!("{:032x}", u128::from_be_bytes(bytes)))
+        Self(format!("{:032x}", u128::from_be_bytes(bytes)).into())
     }
 }
 

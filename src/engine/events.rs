@@ -218,7 +218,8 @@ mod tests {
             };
             let from = crate::cluster::ids::NodeId::new("b").unwrap();
             let (seq, sent_at) = (crate::cluster::ids::MessageSeq(seq), ServerTime(5));
-            let received = crate::cluster::messages::message::Received { seq, from, sent_at, message };
+            let received =
+                crate::cluster::messages::message::Received { seq, from, sent_at, message: Arc::new(message) };
             hub.publish_local(LocalFact::Message(received));
             hub.publish_local(LocalFact::Degraded {
                 reason: crate::cluster::event::DegradedReason::Unreachable,

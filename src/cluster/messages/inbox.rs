@@ -286,7 +286,7 @@ impl Inbox {
         if self.is_own(entry) || !meant {
             return None;
         }
-        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message };
+        let received = Received { seq, from: entry.from.clone(), sent_at: entry.at, message: message.into() };
         let item = Item::Message { received: received.clone(), producer: entry.producer.clone(), own };
         self.bytes += item.bytes();
         self.items.push_back(item);

@@ -10,6 +10,7 @@ use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
 use crate::cluster::time::ServerTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::sync::Arc;
 
 /// A message as it is sent: the sender's input, with the id filled in.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,8 +45,8 @@ pub struct Received {
     pub from: NodeId,
     /// When the message entered the stream.
     pub sent_at: ServerTime,
-    /// The message.
-    pub message: Message,
+    /// The message, shared by everybody who has it.
+    pub message: Arc<Message>,
 }
 
 /// Messages that were trimmed or lost before this node read them. Both ends are included.

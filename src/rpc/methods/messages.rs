@@ -9,7 +9,7 @@ use crate::rpc::errors::ErrorKind::{
 use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
-use crate::rpc::wire::sync::{SyncParams, SyncResult};
+use crate::rpc::wire::sync::{Delivered, EntryId, SyncParams, SyncResult};
 
 /// Received messages are acknowledged only after the answer has been written and flushed.
 pub(super) struct SyncMessages;
@@ -25,9 +25,9 @@ impl Method for SyncMessages {
         &[NotJoined, NodeIdInUse, UnknownNode, MessageTooLarge, Overloaded, RedisUnavailable];
     const EFFECT: Effect = Effect::ADDS;
     type Params = SyncParams;
-    type Result = SyncResult;
+    type Result = SyncResult<Delivered, EntryId>;
 
-    async fn handle<N: Node>(call: Call<N>, params: SyncParams) -> Result<SyncResult, RpcError> {
+    async fn handle<N: Node>(call: Call<N>, params: SyncParams) -> Result<Self::Result, RpcError> {
         let request = params.try_into()?;
         let (result, delivery) = SyncResult::split(call.context.node.sync(request).await?);
         if let Some(delivery) = delivery {

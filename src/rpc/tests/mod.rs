@@ -277,5 +277,5 @@ pub(crate) fn received(seq: u64, payload: &str) -> Received {
         to: None,
         payload: serde_json::value::RawValue::from_string(payload.to_owned()).unwrap(),
     };
-    Received { seq: MessageSeq(seq), from: node_id("b"), sent_at: ServerTime(5), message }
+    Received { seq: MessageSeq(seq), from: node_id("b"), sent_at: ServerTime(5), message: Arc::new(message) }
 }

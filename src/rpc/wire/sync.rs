@@ -11,9 +11,12 @@ use crate::cluster::messages::message;
 use crate::cluster::settings::MAX_SYNC_LIMIT;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest `id` of a message, in bytes.
@@ -107,7 +110,9 @@ impl<'de> Deserialize<'de> for Names {
 }
 
 fn draft(index: usize, raw: Box<RawValue>) -> Result<handle::Draft, RpcError> {
-    let is_object = raw.get().starts_with('{');
+    // Most payloads are told from named messages without reading them once more.
+    let has_payload = raw.get().contains("\"payload\"") || raw.get().contains('\\');
+    let is_object = raw.get().starts_with('{') && has_payload;
     // An object with a key that cannot be read (a lone surrogate) is not a named message; it is sent as a payload.
     let names: Names = if is_object { serde_json::from_str(raw.get()).unwrap_or_default() } else { Names::default() };
     if !(names.id && names.payload) {
@@ -180,6 +185,7 @@ pub struct Received {
 impl From<message::Received> for Received {
     fn from(received: message::Received) -> Self {
         let message::Received { seq, from, sent_at, message } = received;
+        let message = Arc::unwrap_or_clone(message);
         Self {
             entry_id: seq.entry_id(),
             id: message.id,
@@ -189,6 +195,67 @@ impl From<message::Received> for Received {
             payload: message.payload,
             sent_at_ms: sent_at.0,
         }
+    }
+}
+
+/// A received message on its way to a client: written from the inbox's own copy. It has the form of [`Received`].
+#[derive(Debug, Clone)]
+pub struct Delivered(message::Received);
+
+impl Serialize for Delivered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let message::Received { seq, from, sent_at, message } = &self.0;
+        let mut object = serializer.serialize_struct("Received", 7)?;
+        object.serialize_field("entry_id", &EntryId(*seq))?;
+        object.serialize_field("id", &message.id)?;
+        object.serialize_field("from", from)?;
+        object.serialize_field("topic", &message.topic)?;
+        object.serialize_field("to", &message.to)?;
+        object.serialize_field("payload", &message.payload)?;
+        object.serialize_field("sent_at_ms", &sent_at.0)?;
+        object.end()
+    }
+}
+
+impl JsonSchema for Delivered {
+    fn schema_name() -> Cow<'static, str> {
+        Received::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        Received::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Received::json_schema(generator)
+    }
+}
+
+/// A position on its way to a client, as `<seq>-0`.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryId(MessageSeq);
+
+impl Serialize for EntryId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}-0", self.0))
+    }
+}
+
+impl JsonSchema for EntryId {
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        String::schema_id()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
     }
 }
 
@@ -210,8 +277,10 @@ impl From<message::Gap> for Gap {
 }
 
 /// The result of `distributed.sync_messages`.
+/// `M` and `E` are its messages and positions: as a client reads them, or on their way to a client.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct SyncResult {
+#[schemars(rename = "SyncResult")]
+pub struct SyncResult<M = Received, E = String> {
     /// How many of the given messages are in the stream now.
     pub published: u64,
     /// How many of the given messages are duplicates, which were not sent again.
@@ -219,9 +288,9 @@ pub struct SyncResult {
     /// How many of the given messages wait in the outbox.
     pub queued: u64,
     /// For each given message its position as `<seq>-0`; null: not known yet.
-    pub entry_ids: Vec<Option<String>>,
+    pub entry_ids: Vec<Option<E>>,
     /// The received messages.
-    pub received: Vec<Received>,
+    pub received: Vec<M>,
     /// The cursor to pass as `ack` to acknowledge everything received.
     pub cursor: String,
     /// Whether more messages wait.
@@ -230,7 +299,7 @@ pub struct SyncResult {
     pub gap: Option<Gap>,
 }
 
-impl SyncResult {
+impl SyncResult<Delivered, EntryId> {
     /// Splits the node's answer into the result, and the receipt to give once the result is written.
     #[must_use]
     pub fn split(synced: handle::Synced) -> (Self, Option<handle::Delivery>) {
@@ -239,8 +308,8 @@ impl SyncResult {
             published: count(synced.published),
             duplicates: count(synced.duplicates),
             queued: count(synced.queued),
-            entry_ids: synced.entries.into_iter().map(|seq| seq.map(MessageSeq::entry_id)).collect(),
-            received: synced.received.into_iter().map(Received::from).collect(),
+            entry_ids: synced.entries.into_iter().map(|seq| seq.map(EntryId)).collect(),
+            received: synced.received.into_iter().map(Delivered).collect(),
             cursor: synced.cursor.entry_id(),
             more: synced.more,
             gap: synced.gap.map(Gap::from),

@@ -56,6 +56,13 @@ impl Ready {
         Some(entry)
     }
 
+    /// Forgets what was sent. Of an entry that was sent in part, the file holds the rest.
+    pub(super) fn sent(&mut self, last: u64) {
+        while self.entries.front().is_some_and(|entry| entry.first <= last) {
+            self.pop();
+        }
+    }
+
     /// Forgets everything: the file holds it.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
@@ -85,6 +92,10 @@ mod tests {
         assert_eq!(taken(&mut ready, 4), [], "a write that failed is repeated from the disk");
         assert_eq!(taken(&mut ready, 10), []);
         assert_eq!((ready.entries.len(), ready.bytes), (0, 0));
+        ready.add(vec![entry(11, 4, 10), entry(15, 1, 10)]);
+        ready.sent(12);
+        assert_eq!(taken(&mut ready, 12), [], "the rest of an entry is read from the disk");
+        assert_eq!(taken(&mut ready, 14), [(15, 1)]);
         ready.add(vec![entry(20, 4, 10)]);
         assert_eq!(taken(&mut ready, 21), [], "a part of an entry is read from the disk");
         assert_eq!(taken(&mut ready, 19), [(20, 4)]);

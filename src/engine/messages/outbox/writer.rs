@@ -141,7 +141,14 @@ impl Writer<'_> {
         };
         let producer = outcome.producer.clone();
         let removed_bytes = outcome.removed_bytes;
-        self.shared.ready().add(std::mem::take(&mut outcome.written));
+        let mut ready = self.shared.ready();
+        ready.add(std::mem::take(&mut outcome.written));
+        for job in &*group {
+            if let Job::Sent { runs, .. } = job {
+                runs.iter().for_each(|run| ready.sent(run.last));
+            }
+        }
+        drop(ready);
         outcome.take_over(&mut self.shared.memory());
         if let Some(producer) = producer {
             self.shared.set_producer(producer);

@@ -132,7 +132,7 @@ impl Stream {
                     in_gap = false;
                     let from = id(&message.id[..1]);
                     let received =
-                        Received { seq: MessageSeq(at), from, sent_at: ServerTime(7), message: message.clone() };
+                        Received { seq: MessageSeq(at), from, sent_at: ServerTime(7), message: message.clone().into() };
                     bytes += line_bytes(&received);
                     let full = due.received.len() == limit || (bytes > max_bytes && !due.received.is_empty());
                     if full {

@@ -277,7 +277,7 @@ impl From<message::Gap> for Gap {
 }
 
 /// The result of `distributed.sync_messages`.
-/// `M` and `E` are its messages and positions: as a client reads them, or on their way to a client.
+// `M` and `E` are its messages and positions: as a client reads them, or on their way to a client.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "SyncResult")]
 pub struct SyncResult<M = Received, E = String> {

@@ -48,7 +48,7 @@ async fn measure() -> bool {
     };
     let in_mongodb = || MongoHistory::new(&config, &cluster).unwrap().unwrap();
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: redis.port(), tls: false };
-    let target = Target { address, db: 0, username: None, password: None };
+    let target = Target::at_address(address);
     let in_redis = || RedisHistory::new(target.clone(), &cluster, Duration::from_secs(86_400));
 
     let mut broken = fill("MongoDB", &in_mongodb(), start).await;

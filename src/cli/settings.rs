@@ -9,10 +9,10 @@ use super::options::Global;
 use super::outcome::Failure;
 use crate::cluster::ids::NodeId;
 use crate::cluster::members::member::Metadata;
-use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Sources};
+use crate::config::{self, Config, Loaded, Problems, RedisAddress, RedisMode, Secret, Sources};
 use crate::embedded::{self, Remembered, Seek};
 use crate::store::configured_history::Stores;
-use crate::store::redis::{Address, Target};
+use crate::store::redis::{Address, Certificates, Confirmations, Login, Target};
 
 /// Loads the configuration together with its warnings and the source of each value.
 ///
@@ -61,14 +61,41 @@ pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
 #[must_use]
 pub(super) fn target(config: &Config) -> Target {
     let redis = &config.redis;
+    let login = |username: &Option<String>, password: &Option<Secret>| Login {
+        username: username.clone(),
+        password: password.as_ref().map(|password| password.expose().to_owned()),
+    };
+    let nodes = || redis.nodes.clone();
     Target {
-        address: match &redis.address {
-            RedisAddress::Unix(path) => Address::Unix(path.clone()),
-            RedisAddress::Tcp { host, port } => Address::Tcp { host: host.clone(), port: *port, tls: redis.tls },
+        address: match (&redis.mode, &redis.address) {
+            (RedisMode::Sentinel, _) => {
+                Address::Sentinel { nodes: nodes(), master_name: redis.master_name.clone().unwrap_or_default() }
+            }
+            (RedisMode::Cluster, _) => Address::Cluster { nodes: nodes() },
+            (_, RedisAddress::Unix(path)) => Address::Unix(path.clone()),
+            (_, RedisAddress::Tcp { host, port }) => Address::Tcp { host: host.clone(), port: *port, tls: redis.tls },
         },
         db: redis.db,
-        username: redis.username.clone(),
-        password: redis.password.as_ref().map(|password| password.expose().to_owned()),
+        login: login(&redis.username, &redis.password),
+        sentinel_login: login(&redis.sentinel_username, &redis.sentinel_password),
+        certificates: Certificates {
+            tls: redis.tls,
+            ca_file: redis.ca_file.clone(),
+            client: redis.client_certificate.clone(),
+        },
+        announce: redis.announce.clone(),
+        confirmations: Confirmations { replicas: redis.confirmations, messages: redis.wait_messages },
+    }
+}
+
+/// The word for a mode of Redis.
+#[must_use]
+pub(super) fn mode_word(mode: RedisMode) -> &'static str {
+    match mode {
+        RedisMode::Standalone => "standalone",
+        RedisMode::Sentinel => "sentinel",
+        RedisMode::Cluster => "cluster",
+        RedisMode::Embedded => "embedded",
     }
 }
 
@@ -94,7 +121,7 @@ pub(super) fn observed_target(config: &Config) -> (Target, &'static str) {
     if private {
         config.redis.use_private(embedded::socket_path(&config.state_dir));
     }
-    (target(&config), if private { "embedded" } else { "standalone" })
+    (target(&config), mode_word(config.redis.mode))
 }
 
 /// The node's metadata: as configured, with version and candidacy filled in.

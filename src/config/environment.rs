@@ -25,14 +25,38 @@ pub(crate) const NAMES: [(&str, &str); 8] = [
     ("MONGODB_URI", "mongodb.uri"),
 ];
 
+/// Variables that name a file with the value, as containers mount secrets, and the variable in whose place each stands.
+const FILES: [(&str, &str); 4] = [
+    ("REDIS_URL_FILE", "REDIS_URL"),
+    ("REDIS_USERNAME_FILE", "REDIS_USERNAME"),
+    ("REDIS_PASSWORD_FILE", "REDIS_PASSWORD"),
+    ("MONGODB_URI_FILE", "MONGODB_URI"),
+];
+/// The largest such file, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 10;
+
 const PREFIX: &str = "CLAWSTER__";
 
 /// Two layers: the well-known names, and above them `CLAWSTER__…`.
 pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mut Findings) -> [Layer; 2] {
     let (mut known, mut named) = (Layer::default(), Layer::default());
     for (name, key) in NAMES {
-        if let Some(text) = get(env, name, findings) {
-            take(&mut known, name, key, text, keys, findings);
+        let Some(text) = get(env, name, findings) else { continue };
+        match text.strip_prefix("tcp://").filter(|_| name == "REDIS_PORT") {
+            Some(link) => service_link(env, link, &mut known, keys, findings),
+            None => take(&mut known, name, key, text, keys, findings),
+        }
+    }
+    for (file, name) in FILES {
+        let Some(path) = get(env, file, findings) else { continue };
+        let Some((_, key)) = NAMES.iter().find(|(known, _)| *known == name) else { continue };
+        if env.get(name).is_some_and(|text| !text.is_empty()) {
+            findings.problem(format!("environment {file}"), *key, format!("is also set by {name}; unset one of them"));
+            continue;
+        }
+        match read_value(path) {
+            Ok(text) => take(&mut known, file, key, &text, keys, findings),
+            Err(why) => findings.problem(format!("environment {file}"), *key, format!("the file {path} {why}")),
         }
     }
     for (name, text) in env.iter().filter(|(name, text)| name.starts_with(PREFIX) && !text.is_empty()) {
@@ -60,6 +84,31 @@ pub(super) fn layers(env: &BTreeMap<String, String>, keys: &Index, findings: &mu
         take(&mut named, name, &key, text, keys, findings);
     }
     [known, named]
+}
+
+/// `REDIS_PORT` as Kubernetes and Docker inject it for a service named `redis`: an address, `tcp://10.0.0.1:6379`. Beside
+/// `REDIS_HOST` its port counts; alone it may belong to another Redis than the configured one, and is left out.
+fn service_link(env: &BTreeMap<String, String>, link: &str, known: &mut Layer, keys: &Index, findings: &mut Findings) {
+    let host_is_set = env.get("REDIS_HOST").is_some_and(|text| !text.is_empty());
+    match link.rsplit_once(':').map(|(_, port)| port.trim_end_matches('/')) {
+        Some(port) if host_is_set => take(known, "REDIS_PORT", "redis.port", port, keys, findings),
+        _ => findings.warn(
+            "environment REDIS_PORT: contains an address, as Kubernetes sets it for a service named redis, and is ignored; to use that \
+             service, set REDIS_HOST as well (REDIS_HOST=redis); to silence this, set enableServiceLinks: false in the pod",
+        ),
+    }
+}
+
+/// The value in a file, without the line break at its end. The error continues "the file …".
+fn read_value(path: &str) -> Result<String, String> {
+    let length = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(format!("is larger than {} KiB", MAX_FILE_BYTES >> 10));
+    }
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".to_owned())?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn take(layer: &mut Layer, name: &str, key: &str, text: &str, keys: &Index, findings: &mut Findings) {

@@ -8,10 +8,13 @@
 
 mod history;
 mod http;
+mod redis;
 mod tasks;
 
 use history::{HistoryKeys, MongoKeys};
 use http::{HttpKeys, HttpSecrets, MetricsKeys};
+use redis::RedisSecrets;
+pub(super) use redis::{RedisKeys, RedisModeKey, WaitReplicasKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -180,82 +183,6 @@ impl Default for SyncKeys {
     }
 }
 
-/// `redis.*` of config.json
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RedisKeys {
-    /// The complete address: redis://host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Not allowed together with host, port or tls in the same file. A password belongs in secrets.json.
-    #[schemars(length(min = 1, max = 4096), extend("writeOnly" = true))]
-    pub(super) url: Option<String>,
-    /// Host name or IP address of Redis.
-    #[schemars(length(min = 1, max = 255))]
-    pub(super) host: String,
-    /// TCP port of Redis.
-    #[schemars(range(min = 1, max = 65_535))]
-    pub(super) port: u16,
-    /// Number of the database.
-    #[schemars(range(min = 0, max = 65_535))]
-    pub(super) db: u32,
-    /// User name (Redis 6 and newer). Default: the default user.
-    #[schemars(length(max = 1000))]
-    pub(super) username: Option<String>,
-    /// Whether to connect with TLS.
-    pub(super) tls: bool,
-    /// The kind of Redis. This version supports standalone and embedded.
-    pub(super) mode: RedisModeKey,
-    /// Addresses (host:port) of the sentinels or of nodes of the Redis Cluster.
-    #[schemars(length(max = 100), inner(length(min = 1, max = 300)))]
-    pub(super) nodes: Vec<String>,
-    /// The sentinels' name of the primary.
-    #[schemars(length(min = 1, max = 200))]
-    pub(super) master_name: Option<String>,
-    /// How many replicas must confirm a grant of leadership. This version supports only none.
-    pub(super) wait_replicas: WaitReplicasKey,
-}
-
-impl Default for RedisKeys {
-    fn default() -> Self {
-        Self {
-            url: None,
-            host: "127.0.0.1".to_owned(),
-            port: 6379,
-            db: 0,
-            username: None,
-            tls: false,
-            mode: RedisModeKey::Standalone,
-            nodes: Vec::new(),
-            master_name: None,
-            wait_replicas: WaitReplicasKey::None,
-        }
-    }
-}
-
-/// `redis.mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RedisModeKey {
-    /// One server, or one address that always reaches the primary.
-    Standalone,
-    /// Redis Sentinel (not supported by this version).
-    Sentinel,
-    /// Redis Cluster (not supported by this version).
-    Cluster,
-    /// A private redis-server on a unix socket in the state directory, started by the node and shared by all nodes of this host.
-    Embedded,
-}
-
-/// `redis.wait_replicas`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum WaitReplicasKey {
-    /// No replica; the primary's answer suffices.
-    None,
-    /// More than half of the replicas (not supported by this version).
-    Majority,
-    /// Every replica (not supported by this version).
-    All,
-}
-
 /// `logging.*`
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -347,30 +274,6 @@ pub(super) struct SecretsFile {
     pub(super) mongodb: MongoSecrets,
     /// The HTTP server.
     pub(super) http: HttpSecrets,
-}
-
-/// `redis.*` of secrets.json
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RedisSecrets {
-    /// The complete address: redis://user:password@host:port/db, rediss:// for TLS, or redis+unix:///path/to/socket?db=0. Percent-encode special characters in user and password.
-    #[schemars(length(max = 4096), extend("writeOnly" = true))]
-    pub(super) url: Option<String>,
-    /// Host name or IP address of Redis.
-    #[schemars(length(max = 255))]
-    pub(super) host: Option<String>,
-    /// TCP port of Redis.
-    #[schemars(range(min = 1, max = 65_535))]
-    pub(super) port: Option<u16>,
-    /// User name (Redis 6 and newer). Default: the default user.
-    #[schemars(length(max = 1000))]
-    pub(super) username: Option<String>,
-    /// Password of the user.
-    #[schemars(length(max = 4096), extend("writeOnly" = true))]
-    pub(super) password: Option<String>,
-    /// Number of the database.
-    #[schemars(range(min = 0, max = 65_535))]
-    pub(super) db: Option<u32>,
 }
 
 /// `mongodb.*` of secrets.json

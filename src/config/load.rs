@@ -86,6 +86,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
     let around = validate::Surroundings {
         state_dir,
         config_dir: place.dir,
+        cwd: sources.cwd.clone(),
         // A bare name is searched in PATH, like any command.
         redis_server: redis_server.map(|text| if text.contains('/') { sources.cwd.join(text) } else { text.into() }),
         mongodb_uri,

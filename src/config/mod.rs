@@ -33,7 +33,7 @@ pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
 pub(crate) use problem::{escape, escape_json_lines};
 pub use settings::{
-    Config, HistoryConfig, HttpConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress,
+    Config, HistoryConfig, Host, HttpConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress,
     RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;

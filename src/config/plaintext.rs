@@ -12,16 +12,23 @@ use std::net::IpAddr;
 
 /// Warns about each password that would be sent to another host without TLS.
 pub(super) fn warn(redis: &RedisConfig, mongodb: Option<&Secret>, values: &Layer, findings: &mut Findings) {
-    if let (RedisMode::Standalone, RedisAddress::Tcp { host, .. }) = (redis.mode, &redis.address)
-        && redis.password.is_some()
+    let elsewhere = match (redis.mode, &redis.address) {
+        (RedisMode::Standalone, RedisAddress::Tcp { host, .. }) => {
+            (!is_this_host(host)).then(|| redis.address.to_string())
+        }
+        (RedisMode::Sentinel | RedisMode::Cluster, _) => {
+            redis.nodes.iter().find(|(host, _)| !is_this_host(host)).map(|(host, port)| format!("{host}:{port}"))
+        }
+        _ => None,
+    };
+    if let Some(address) = elsewhere
+        && (redis.password.is_some() || redis.sentinel_password.is_some())
         && !redis.tls
-        && !is_this_host(host)
     {
         findings.warn(format!(
-            "{}: the Redis password is sent to {} without TLS, so anyone on the network path can read it; \
+            "{}: the Redis password is sent to {address} without TLS, so anyone on the network path can read it; \
              set redis.tls: true (or use rediss://) if the server offers TLS",
             values.source("redis.password"),
-            redis.address
         ));
     }
     if mongodb.is_some_and(|uri| mongodb_is_plain(uri.expose())) {

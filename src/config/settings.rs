@@ -66,23 +66,35 @@ pub struct NodeConfig {
 pub enum RedisMode {
     /// One server at one address.
     Standalone,
-    /// Redis Sentinel; not supported yet, so never in a [`Config`].
+    /// Redis Sentinel.
     Sentinel,
-    /// Redis Cluster; not supported yet, so never in a [`Config`].
+    /// Redis Cluster.
     Cluster,
     /// A private server that all nodes of this host share.
     Embedded,
 }
 
-/// How many replicas must confirm a grant of leadership.
+/// How many servers must have a grant or renewal before it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReplicas {
-    /// None; the primary's answer suffices.
+    /// The primary's answer suffices.
     None,
-    /// More than half; not supported yet, so never in a [`Config`].
+    /// More than half of all servers, the primary included.
     Majority,
-    /// All; not supported yet, so never in a [`Config`].
+    /// All replicas.
     All,
+}
+
+impl WaitReplicas {
+    /// How many of `replicas` replicas must confirm; 0: none is asked.
+    #[must_use]
+    pub fn of(self, replicas: u32) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Majority => replicas.div_ceil(2),
+            Self::All => replicas,
+        }
+    }
 }
 
 /// The address of a Redis.
@@ -109,6 +121,9 @@ impl fmt::Display for RedisAddress {
     }
 }
 
+/// A host, and a port where one is named.
+pub type Host = (String, Option<u16>);
+
 /// The connection to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisConfig {
@@ -126,12 +141,24 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// Whether to use TLS; never with a unix socket.
     pub tls: bool,
-    /// Addresses of sentinels or cluster nodes.
-    pub nodes: Vec<String>,
-    /// The sentinels' name of the primary.
+    /// The file with the authorities that sign the server's certificate; `None`: the system's trust store.
+    pub ca_file: Option<PathBuf>,
+    /// The files with the client certificate and its key.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Sentinels or cluster nodes; never empty in those modes.
+    pub nodes: Vec<(String, u16)>,
+    /// The sentinels' name of the primary; always there in mode `sentinel`.
     pub master_name: Option<String>,
-    /// How many replicas must confirm a grant of leadership.
-    pub wait_replicas: WaitReplicas,
+    /// The user at the sentinels.
+    pub sentinel_username: Option<String>,
+    /// The password for the sentinels.
+    pub sentinel_password: Option<Secret>,
+    /// Announced addresses, and those to use in their place; without a port: all ports of that host.
+    pub announce: Vec<(Host, Host)>,
+    /// How many replicas must confirm a grant or renewal; 0: none.
+    pub confirmations: u32,
+    /// Whether messages, too, wait for that many.
+    pub wait_messages: bool,
 }
 
 impl RedisConfig {
@@ -143,6 +170,7 @@ impl RedisConfig {
         self.username = None;
         self.password = None;
         self.tls = false;
+        self.confirmations = 0;
     }
 }
 

@@ -194,10 +194,10 @@ fn every_wrong_value_is_named_with_its_key_and_what_is_allowed() {
             "redis.host: is not a host name or address; set the port with redis.port",
         ),
         (
-            json!({"redis": {"mode": "sentinel"}}),
-            "redis.mode: is not supported by this version; use standalone or embedded",
+            json!({"redis": {"mode": "sentinel", "nodes": ["a"]}}),
+            "redis.master_name: is needed with redis.mode sentinel",
         ),
-        (json!({"redis": {"wait_replicas": "all"}}), "redis.wait_replicas: is not supported by this version; use none"),
+        (json!({"redis": {"wait_replicas": "all"}}), "redis.wait_replicas: needs redis.replicas"),
         (
             json!({"redis": {"password": "hush"}}),
             "redis.password: is a secret and not allowed in this file; move it to secrets.json",

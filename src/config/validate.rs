@@ -5,17 +5,17 @@
 //!
 //! Not here: a single value's type and bounds (`keys.rs`, `check.rs`).
 
+mod servers;
+
 use super::check::may_be_shown;
 use super::http::http;
-use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys, RedisKeys, RedisModeKey, WaitReplicasKey};
+use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys};
 use super::layer::{Given, Layer, Source};
 use super::plaintext;
 use super::problem::Findings;
-use super::redis::{SOCKET, check_host, contradiction};
 use super::schema::Index;
 use super::settings::{
-    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig,
-    RedisMode, RpcConfig, Secret, WaitReplicas,
+    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RpcConfig, Secret,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::members::member::Metadata;
@@ -28,10 +28,6 @@ const INTERVAL: &str = "node.heartbeat_interval";
 const TTL: &str = "node.heartbeat_ttl";
 const LEASE: &str = "leader.lease_ttl";
 const GRACE: &str = "leader.presence_grace";
-/// Keys without effect in mode `embedded`.
-const WITHOUT_EFFECT: [&str; 7] =
-    ["redis.url", "redis.host", "redis.port", "redis.db", "redis.username", "redis.password", "redis.tls"];
-
 /// Checks a connection string. The error continues a sentence that begins with the key, and quotes nothing of the string.
 pub type UriCheck = fn(&str) -> Result<(), String>;
 
@@ -40,6 +36,8 @@ pub type UriCheck = fn(&str) -> Result<(), String>;
 pub(super) struct Surroundings {
     pub(super) state_dir: PathBuf,
     pub(super) config_dir: Option<PathBuf>,
+    /// What relative paths of files are relative to where there is no such folder.
+    pub(super) cwd: PathBuf,
     pub(super) redis_server: Option<PathBuf>,
     pub(super) secret_variables: Vec<String>,
     pub(super) mongodb_uri: UriCheck,
@@ -72,7 +70,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
             None
         }
     };
-    let redis = redis(&raw.redis, values, findings);
+    let redis = servers::redis(&raw.redis, values, &around, findings);
     let mongodb = mongodb(&raw, values, around.mongodb_uri, findings);
     let http = http(&raw, values, around.config_dir.as_deref(), findings);
     let logging = logging(&raw, &around.state_dir);
@@ -240,86 +238,6 @@ fn rounded(seconds: f64) -> f64 {
 fn seconds(seconds: f64) -> Duration {
     let exact = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Duration::from_micros(u64::try_from((exact + Duration::from_nanos(500)).as_micros()).unwrap_or(u64::MAX))
-}
-
-fn redis(raw: &RedisKeys, values: &Layer, findings: &mut Findings) -> RedisConfig {
-    let at = |key: &str| values.source(key).to_string();
-    let configured = values.iter().any(|(key, _)| key.starts_with("redis."));
-    let mode = match raw.mode {
-        RedisModeKey::Standalone => RedisMode::Standalone,
-        RedisModeKey::Embedded => RedisMode::Embedded,
-        RedisModeKey::Sentinel => RedisMode::Sentinel,
-        RedisModeKey::Cluster => RedisMode::Cluster,
-    };
-    if matches!(mode, RedisMode::Sentinel | RedisMode::Cluster) {
-        findings.problem(
-            at("redis.mode"),
-            "redis.mode",
-            "is not supported by this version; use standalone or embedded",
-        );
-    }
-    let wait_replicas = match raw.wait_replicas {
-        WaitReplicasKey::None => WaitReplicas::None,
-        WaitReplicasKey::Majority => WaitReplicas::Majority,
-        WaitReplicasKey::All => WaitReplicas::All,
-    };
-    if wait_replicas != WaitReplicas::None {
-        findings.problem(
-            at("redis.wait_replicas"),
-            "redis.wait_replicas",
-            "is not supported by this version; use none",
-        );
-    }
-    if mode == RedisMode::Embedded {
-        let url = values.get("redis.url").map(|given| &given.source);
-        // One warning for a URL, not one for each of its parts.
-        let is_part_of_url = |key: &str, given: &Given| key != "redis.url" && url == Some(&given.source);
-        for key in
-            WITHOUT_EFFECT.into_iter().filter(|key| values.get(key).is_some_and(|given| !is_part_of_url(key, given)))
-        {
-            findings.warn(format!("{}: {key} has no effect with redis.mode embedded; remove it", at(key)));
-        }
-    }
-    if mode == RedisMode::Standalone {
-        for key in ["redis.nodes", "redis.master_name"].into_iter().filter(|key| values.get(key).is_some()) {
-            findings.warn(format!("{}: {key} has no effect with redis.mode standalone; remove it", at(key)));
-        }
-    }
-    let host = raw.host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    if let Err(text) = check_host(&host) {
-        findings.problem(at("redis.host"), "redis.host", text);
-    }
-    let address = match values.text(SOCKET) {
-        Some(path) => RedisAddress::Unix(PathBuf::from(path)),
-        None => RedisAddress::Tcp { host, port: raw.port },
-    };
-    let username = raw.username.clone().filter(|name| !name.is_empty());
-    let password = values.text("redis.password").filter(|text| !text.is_empty()).map(Secret::new);
-    if username.is_some() && password.is_none() && !findings.bad_keys.contains("redis.password") {
-        let text = "is set without a password; set redis.password in secrets.json, or REDIS_PASSWORD";
-        findings.problem(at("redis.username"), "redis.username", text);
-    }
-    if mode == RedisMode::Standalone
-        && let Some((url, asked)) = contradiction(values)
-    {
-        let text = format!(
-            "connects to Redis without TLS, but {asked} requires TLS; use rediss:// here, or remove the TLS setting from {asked}"
-        );
-        findings.problem(url.to_string(), "redis.url", text);
-    }
-    let (nodes, master_name) = (raw.nodes.clone(), raw.master_name.clone());
-    RedisConfig {
-        configured,
-        mode,
-        address,
-        db: raw.db,
-        username,
-        password,
-        tls: raw.tls,
-        nodes,
-        master_name,
-        wait_replicas,
-    }
 }
 
 fn mongodb(raw: &ConfigFile, values: &Layer, check: UriCheck, findings: &mut Findings) -> MongoConfig {

@@ -145,7 +145,7 @@ impl Reader {
                 Ok(page) => page,
                 Err(why) => {
                     // While Redis does not answer at all, the size of the answer is not the reason.
-                    if self.sync.is_linked() {
+                    if self.sync.is_linked() && matches!(why, Fault::Unavailable(_)) {
                         batch_limit.failed();
                         READ_FAILED.warn(batch_limit, &why);
                     }

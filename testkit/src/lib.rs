@@ -17,6 +17,7 @@ mod checker_tests;
 pub mod cluster;
 pub mod command;
 pub mod exposition;
+pub mod failover;
 pub mod mcp;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -38,6 +39,7 @@ pub mod wrapper;
 
 pub use cluster::Trio;
 pub use command::{clawster, program};
+pub use failover::{RedisCluster, SentinelSet};
 #[cfg(feature = "mongod")]
 pub use mongod::Mongod;
 pub use proxy::Proxy;

@@ -35,6 +35,10 @@ pub struct RedisOptions {
     pub replicaof: Option<u16>,
     /// Run while no other test runs, for measured times.
     pub alone: bool,
+    /// It belongs to another server's turn and takes none.
+    pub attached: bool,
+    /// Run as a sentinel; `extra` says what it watches.
+    pub sentinel: bool,
     /// More lines of redis.conf.
     pub extra: Vec<String>,
     /// Variables of its environment.
@@ -68,7 +72,7 @@ impl RedisServer {
     #[track_caller]
     pub fn with(options: RedisOptions) -> Self {
         let turn = match &options {
-            RedisOptions { replicaof: Some(_), .. } => None,
+            RedisOptions { replicaof: Some(_), .. } | RedisOptions { attached: true, .. } => None,
             RedisOptions { alone: true, .. } => Some(turn::alone()),
             RedisOptions { .. } => Some(turn::beside()),
         };
@@ -217,12 +221,22 @@ impl RedisServer {
         kill_process(Pid::from_child(child), signal).expect("redis-server takes the signal");
     }
 
+    /// Whether its process was started and not killed.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
     fn launch(&mut self) -> bool {
         let conf = self.dir.path().join("redis.conf");
         std::fs::write(&conf, self.conf()).expect("redis.conf is written");
         let mut command = Command::new(binary());
         command.envs(self.options.env.iter().cloned());
-        command.arg(&conf).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(&conf)
+            .args(self.options.sentinel.then_some("--sentinel"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{MISSING} ({error})"));
         let end = crate::stamp() + Duration::from_secs(10);
         let ready = loop {

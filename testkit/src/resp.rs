@@ -25,6 +25,11 @@ impl Resp {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Waits for a reply at most this long from now on.
+    pub fn within(&mut self, deadline: Duration) -> io::Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(deadline))
+    }
+
     /// Sends one command and returns its reply as text, nested replies one line per element.
     pub fn call(&mut self, args: &[&str]) -> io::Result<String> {
         let mut request = format!("*{}\r\n", args.len()).into_bytes();

@@ -156,7 +156,7 @@ pub struct Redis {
 /// A store on the server at this port.
 fn store_at(port: u16) -> RedisStore {
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port, tls: false };
-    let target = Target { address, db: 0, username: None, password: None };
+    let target = Target::at_address(address);
     RedisStore::new(target, &ClusterName::new("test").unwrap())
 }
 

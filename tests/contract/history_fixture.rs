@@ -37,7 +37,7 @@ pub struct InRedis {
 impl InRedis {
     pub fn target(&self) -> Target {
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: self.server.port(), tls: false };
-        Target { address, db: 0, username: None, password: None }
+        Target::at_address(address)
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 fn target(f: &Redis) -> Target {
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: f.server.port(), tls: false };
-    Target { address, db: 0, username: None, password: None }
+    Target::at_address(address)
 }
 
 fn history(f: &Redis) -> RedisHistory {

@@ -41,6 +41,7 @@ mod outage;
 mod own_ids;
 mod ownership;
 mod plugin;
+mod redis_failover;
 mod refusals;
 mod removed;
 mod room;

@@ -6,11 +6,13 @@
 //! Not here: the permissions of the Redis user (`access.rs`).
 
 use super::{Check, Level, access, text};
+use crate::cli::settings;
 use crate::clock;
 use crate::config::{Config, RedisAddress, RedisMode};
 use crate::embedded::{Remembered, Seek, find_program, remembered, socket_path};
+use crate::store::redis::{Address, RedisStore, explain};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use redis::{AsyncConnectionConfig, RedisError};
 use std::collections::HashMap;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -38,10 +40,17 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
             return missing;
         }
     };
-    let client = match client(&config, &address) {
-        Ok(client) => client,
-        Err(error) => {
-            checks.push(unreachable(&address, &error));
+    config.redis.address = address;
+    let target = settings::target(&config);
+    let located = match RedisStore::new(target.clone(), &config.cluster).locate().await {
+        Ok(address) => target.client_at(&address).map(|client| (client, address)),
+        Err(fault) => Err(fault),
+    };
+    let (client, address) = match located {
+        Ok(located) => located,
+        Err(fault) => {
+            let fix = "start the servers; check redis.nodes, the network, and for containers redis.announce";
+            checks.push(Check::fail("redis", format!("cannot use {target}: {fault}"), fix));
             return true;
         }
     };
@@ -62,7 +71,9 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
             return true;
         }
     };
-    checks.push(Check::ok("redis", format!("answers at {address}{}", if config.redis.tls { " over TLS" } else { "" })));
+    let tls = if config.redis.tls { " over TLS" } else { "" };
+    let by = if target.is_one_server() { String::new() } else { format!(", the primary of {target}") };
+    checks.push(Check::ok("redis", format!("answers at {address}{tls}{by}")));
     checks.push(latency);
     match info(&mut connection).await {
         Ok(info) => {
@@ -117,31 +128,11 @@ fn target(config: &Config, seek: &Seek) -> Target {
     }
 }
 
-fn client(config: &Config, address: &RedisAddress) -> Result<Client, RedisError> {
-    let address = match address {
-        RedisAddress::Unix(path) => ConnectionAddr::Unix(path.clone()),
-        RedisAddress::Tcp { host, port } if config.redis.tls => {
-            ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
-        }
-        RedisAddress::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
-    };
-    let mut who = RedisConnectionInfo::default().set_db(i64::from(config.redis.db));
-    if let Some(username) = &config.redis.username {
-        who = who.set_username(username);
-    }
-    if let Some(password) = &config.redis.password {
-        who = who.set_password(password.expose());
-    }
-    Client::open(address.into_connection_info()?.set_redis_settings(who))
-}
-
-fn unreachable(address: &RedisAddress, error: &RedisError) -> Check {
-    let said = text(error);
-    let fix = if ["NOAUTH", "WRONGPASS", "AuthenticationFailed"].iter().any(|word| said.contains(word))
-        || error.kind() == redis::ErrorKind::AuthenticationFailed
-    {
+fn unreachable(address: &Address, error: &RedisError) -> Check {
+    let said = explain(error);
+    let fix = if said.contains("login") {
         "check REDIS_USERNAME and REDIS_PASSWORD, or redis.username and redis.password in secrets.json"
-    } else if matches!(address, RedisAddress::Unix(_)) {
+    } else if matches!(address, Address::Unix(_)) {
         "start that server, and check that this user may open its socket"
     } else {
         "start Redis there, or correct redis.host and redis.port (REDIS_HOST, REDIS_PORT); check firewall and TLS"

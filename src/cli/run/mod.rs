@@ -82,7 +82,10 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: RunArguments) -> O
     let hidden = config.secret_variables.clone();
     let launch = Launch { command: arguments.command, variables, hidden, stop_timeout: arguments.stop_timeout };
     let target = store.target().to_string();
+    let watched = Arc::clone(&store);
+    let watching = tokio::spawn(async move { watched.watch_primary().await });
     let held = holder::hold(owner, store, terms, launch, signals, |news| report.news(news)).await;
+    watching.abort();
     report.end();
     // Kept until here, so that the private Redis outlives the lease.
     drop(redis);

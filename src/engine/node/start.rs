@@ -207,6 +207,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(submitting.run());
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
+    let watching = Arc::clone(&store);
+    tasks.spawn(async move { watching.watch_primary().await });
     let for_acks = Arc::clone(&sync);
     tasks.spawn(async move { for_acks.send_acknowledgements().await });
     let for_vacating = Arc::clone(&sync);

@@ -74,8 +74,8 @@ impl RedisStore {
     pub async fn eviction(&self) -> Result<Option<String>, Fault> {
         let mut command = redis::cmd("INFO");
         match self.command(command.arg("memory")).await {
-            Ok(Value::BulkString(bytes)) => Ok(judge(&String::from_utf8_lossy(&bytes), &self.target)),
-            Ok(Value::VerbatimString { text, .. }) => Ok(judge(&text, &self.target)),
+            Ok(Value::BulkString(bytes)) => Ok(judge(&String::from_utf8_lossy(&bytes), self.target())),
+            Ok(Value::VerbatimString { text, .. }) => Ok(judge(&text, self.target())),
             Ok(_) | Err(Fault::Refused(_) | Fault::Unwritable(_)) => Ok(None),
             Err(fault) => Err(fault),
         }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn only_a_limited_server_that_names_a_policy_evicts() {
         let address = Address::Tcp { host: "h".to_owned(), port: 1, tls: false };
-        let target = Target { address, db: 0, username: None, password: None };
+        let target = Target::at_address(address);
         let info =
             |limit: &str, policy: &str| format!("# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n");
         for policy in ["allkeys-lru", "volatile-ttl", "volatile-random", "allkeys-lfu"] {

@@ -9,26 +9,124 @@
 
 use crate::cluster::protocol::Fault;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::error::Error as _;
 
 const LOGIN: &str = "Redis refused the login; check redis.username and redis.password in secrets.json";
 
+/// The primary is another server than the one of a connection.
+pub(super) const MOVED: &str = "the primary of Redis is another server now";
+
+/// The cause of an error, and what to do, in one sentence.
+#[must_use]
+pub fn explain(error: &RedisError) -> String {
+    fault(error).to_string()
+}
+
 /// Translates a Redis error.
 pub(super) fn fault(error: &RedisError) -> Fault {
+    let silent = |why: &str| Fault::Unavailable(why.to_owned());
+    if let Some(tls) = tls_error(error) {
+        return Fault::Unavailable(of_tls(tls));
+    }
+    // The library's own words where it keeps those of the server, else the server's.
+    let said = error.to_string();
+    if said.contains("max number of clients") {
+        return silent("Redis has reached its limit of connections; raise maxclients, or close some connections");
+    }
+    if said.contains("refused to switch database") {
+        return silent(
+            "Redis has no such database, or does not permit SELECT; set redis.db (REDIS_DB) to one that it has, usually 0",
+        );
+    }
     match error.kind() {
-        ErrorKind::AuthenticationFailed => return Fault::Unavailable(LOGIN.to_owned()),
-        _ if error.is_timeout() => return Fault::Unavailable("no answer in time".to_owned()),
-        _ if error.is_connection_refusal() => return Fault::Unavailable("connection refused".to_owned()),
-        _ if error.is_io_error() || error.is_connection_dropped() => {
-            return Fault::Unavailable("the connection was lost".to_owned());
-        }
+        ErrorKind::AuthenticationFailed => return silent(LOGIN),
+        _ if error.is_timeout() => return silent("no answer in time"),
+        _ if error.is_connection_refusal() => return silent("connection refused"),
+        _ if error.is_io_error() || error.is_connection_dropped() => return silent(of_io(error, &said)),
         _ => {}
     }
-    if error.detail().is_some_and(|text| text.contains("max number of clients")) {
-        let why = "Redis has reached its limit of connections; raise maxclients, or close some connections";
-        return Fault::Unavailable(why.to_owned());
+    if let Some(fault) = in_words(error) {
+        return fault;
     }
     let code = known_code(error.kind()).or_else(|| script_code(error)).or(error.code()).unwrap_or_default();
     server_fault(code)
+}
+
+/// Errors of the kind ERR, which only their words tell apart.
+fn in_words(error: &RedisError) -> Option<Fault> {
+    let said = error.detail().filter(|_| error.code() == Some("ERR"))?.to_ascii_lowercase();
+    let refuses = |why: &str| Some(Fault::Unwritable(format!("Redis {why}")));
+    if said.contains("limit") && (said.contains("request") || said.contains("quota")) || said.contains("quota exceeded")
+    {
+        return refuses(
+            "refuses calls: the quota of requests of its plan is used up; raise it, or wait until it begins anew",
+        );
+    }
+    if said.starts_with("unknown command") {
+        return refuses(
+            "does not know a command that clawster needs: it is renamed, older than 5.0, or a proxy; run clawster doctor",
+        );
+    }
+    None
+}
+
+fn of_io(error: &RedisError, said: &str) -> &'static str {
+    use std::io::ErrorKind as Io;
+    let kind = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match kind {
+        _ if said.contains("lookup address") => {
+            "the host name cannot be resolved; correct redis.host, or check the name server"
+        }
+        Some(Io::NotFound) => "the socket does not exist; start Redis, or correct redis.url",
+        Some(Io::PermissionDenied) => "this user may not open the socket; check its permissions",
+        Some(Io::HostUnreachable | Io::NetworkUnreachable) => "the host cannot be reached; check address and network",
+        _ => "the connection was lost",
+    }
+}
+
+fn tls_error(error: &RedisError) -> Option<&rustls::Error> {
+    let source = error.source()?;
+    match source.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref()?.downcast_ref(),
+        None => source.downcast_ref(),
+    }
+}
+
+/// What is wrong with TLS, and what to do.
+fn of_tls(error: &rustls::Error) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
+    let why = match error {
+        Error::InvalidCertificate(Wrong::UnknownIssuer) => {
+            "the certificate of Redis is signed by an unknown authority; set redis.ca_file to the certificate of that authority"
+        }
+        Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) => {
+            "the certificate of Redis is for another host name; connect by a name that is in it (redis.host, redis.nodes, redis.announce)"
+        }
+        Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => {
+            "the certificate of Redis has expired; renew it, or correct this host's clock"
+        }
+        Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => {
+            "the certificate of Redis is not valid yet; correct this host's clock"
+        }
+        Error::InvalidCertificate(_) => "the certificate of Redis is not valid",
+        Error::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure) => {
+            "Redis asks for a client certificate; set redis.cert_file and redis.key_file"
+        }
+        Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::DecryptError,
+        ) => {
+            "Redis refuses this client certificate (redis.cert_file); use one that its authority signed and that has not expired"
+        }
+        Error::InvalidMessage(_) => {
+            "the server does not speak TLS on this port; use its TLS port, or set redis.tls: false"
+        }
+        _ => "TLS failed",
+    };
+    why.to_owned()
 }
 
 /// Whether the connection must be closed after this error: it is broken, or its server was replaced by another one.
@@ -37,14 +135,16 @@ pub(super) fn breaks(error: &RedisError, fault: &Fault) -> bool {
         Fault::Unavailable(_) => true,
         Fault::Unwritable(_) => {
             let code = known_code(error.kind()).or_else(|| script_code(error)).or(error.code());
-            matches!(code, Some("READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING"))
+            matches!(code, Some("READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "LOADING" | "MOVED"))
         }
         Fault::Refused(_) => false,
     }
 }
 
 fn known_code(kind: ErrorKind) -> Option<&'static str> {
-    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, NoPerm, NoScript, ReadOnly, TryAgain};
+    use ServerErrorKind::{
+        Ask, BusyLoading, ClusterDown, CrossSlot, MasterDown, Moved, NoPerm, NoScript, ReadOnly, TryAgain,
+    };
     let ErrorKind::Server(kind) = kind else { return None };
     Some(match kind {
         ReadOnly => "READONLY",
@@ -52,6 +152,9 @@ fn known_code(kind: ErrorKind) -> Option<&'static str> {
         MasterDown => "MASTERDOWN",
         ClusterDown => "CLUSTERDOWN",
         TryAgain => "TRYAGAIN",
+        Ask => "ASK",
+        Moved => "MOVED",
+        CrossSlot => "CROSSSLOT",
         NoPerm => "NOPERM",
         NoScript => "NOSCRIPT",
         _ => return None,
@@ -83,7 +186,12 @@ fn server_fault(code: &str) -> Fault {
             unwritable("refuses writes: too few replicas are connected; start them, or lower min-replicas-to-write")
         }
         "LOADING" => unwritable("is still loading its data; wait until it has finished"),
-        "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => unwritable("has no primary at the moment; wait for the failover"),
+        "TRYAGAIN" | "ASK" => unwritable("Cluster is moving the keys to another server; wait until it has finished"),
+        "MOVED" | "CROSSSLOT" => {
+            unwritable("is a node of a Redis Cluster; set redis.mode to cluster, and redis.nodes to some of its nodes")
+        }
+        "UNBLOCKED" => Fault::Unwritable(MOVED.to_owned()),
+        "MASTERDOWN" | "CLUSTERDOWN" => unwritable("has no primary at the moment; wait for the failover"),
         "BUSY" | "UNKILLABLE" => unwritable("is busy with a script; wait until the script ends, or stop it with SCRIPT KILL"),
         "NOSCRIPT" => unwritable("lost a script between two calls; call again"),
         "NOPERM" => unwritable("does not permit this user a required command; run clawster doctor to see which"),
@@ -112,6 +220,7 @@ mod tests {
             "MASTERDOWN",
             "CLUSTERDOWN",
             "TRYAGAIN",
+            "MOVED",
             "BUSY",
             "UNKILLABLE",
             "NOSCRIPT",

@@ -4,15 +4,17 @@
 //!
 //! Not here: the handling of the entries (`crate::engine`).
 
-use super::faults::fault;
+use super::faults::{MOVED, fault};
 use super::keys::Keys;
+use super::primary::Primary;
 use super::streams::{self, Page, Place};
-use super::target::{DEADLINE, Target};
+use super::target::{Address, DEADLINE};
 use super::unreadable::What;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::protocol::{Entry, Fault};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tracing::{Instrument, trace_span};
@@ -20,6 +22,8 @@ use tracing::{Instrument, trace_span};
 /// A reader of one stream at a time.
 pub struct Follower {
     connection: MultiplexedConnection,
+    primary: Arc<Primary>,
+    address: Address,
     keys: Keys,
 }
 
@@ -28,13 +32,16 @@ impl Follower {
     ///
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not open within the deadline.
-    pub async fn open(target: &Target, keys: Keys) -> Result<Self, Fault> {
+    pub(super) async fn open(primary: Arc<Primary>, keys: Keys) -> Result<Self, Fault> {
         let late = |_| Fault::Unavailable("no answer in time".to_owned());
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(None);
-        let client = target.client()?;
+        let address = primary.find().await?;
+        let client = primary.target().client_at(&address)?;
         let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(DEADLINE, opening).await.map_err(late)?.map_err(|why| fault(&why))?;
-        Ok(Self { connection, keys })
+        let opened =
+            timeout(DEADLINE, opening).await.map_err(late).and_then(|opened| opened.map_err(|why| fault(&why)));
+        let connection = opened.inspect_err(|_| primary.suspect(&address))?;
+        Ok(Self { connection, primary, address, keys })
     }
 
     /// Waits up to `wait` for events after `behind`, at most `count`. An empty page means that none came. After an error the follower
@@ -76,9 +83,19 @@ impl Follower {
         read.arg("COUNT").arg(count).arg("BLOCK").arg(crate::cluster::time::millis(wait).max(1)).arg("STREAMS");
         read.arg(key).arg(behind.to_string());
         let reading = read.query_async::<Value>(&mut self.connection);
-        let answer = timeout(wait + deadline, reading.instrument(trace_span!("redis_call", call = "follow"))).await;
-        let value =
-            answer.map_err(|_| Fault::Unavailable("no answer in time".to_owned()))?.map_err(|why| fault(&why))?;
+        let reading = timeout(wait + deadline, reading.instrument(trace_span!("redis_call", call = "follow")));
+        let answer = tokio::select! {
+            answer = reading => answer.map_err(|_| Fault::Unavailable("no answer in time".to_owned()))?,
+            () = self.primary.left(self.address.clone()) => {
+                return Err(Fault::Unwritable(MOVED.to_owned()));
+            }
+        };
+        let value = answer.map_err(|error| {
+            if !self.primary.follows(&error, &self.address) {
+                self.primary.suspect(&self.address);
+            }
+            fault(&error)
+        })?;
         // The answer for one stream: [[name, entries]], or nothing.
         let Value::Array(mut all) = value else { return Ok(Value::Nil) };
         let Some(Value::Array(mut pair)) = all.pop() else { return Ok(Value::Nil) };

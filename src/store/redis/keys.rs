@@ -11,6 +11,7 @@ use crate::cluster::ids::{ClusterName, NodeId, Nonce};
 pub struct Keys {
     prefix: String,
     all: [String; 19],
+    guard: Option<String>,
 }
 
 /// Key names in the order in which every script gets them.
@@ -42,13 +43,26 @@ impl Keys {
     pub fn new(cluster: &ClusterName) -> Self {
         let prefix = format!("clawster:{{{cluster}}}:");
         let all = NAMES.map(|name| format!("{prefix}{name}"));
-        Self { prefix, all }
+        Self { prefix, all, guard: None }
     }
 
     /// The keys in the scripts' order.
     #[must_use]
     pub fn all(&self) -> &[String; 19] {
         &self.all
+    }
+
+    /// The same keys where several servers may be the primary, one after the other: every script gets a key more, which never exists.
+    /// A Redis Cluster that is moving the slot then refuses every script (TRYAGAIN) instead of running it on a part of the keys, and
+    /// the scripts know that the former server may still run.
+    #[must_use]
+    pub(super) fn guarded(self) -> Self {
+        Self { guard: Some(format!("{}absent", self.prefix)), ..self }
+    }
+
+    /// The keys of one call, in the scripts' order.
+    pub(super) fn with<'a>(&'a self, own: &'a [String]) -> Vec<&'a String> {
+        self.all.iter().chain(own).chain(&self.guard).collect()
     }
 
     /// The numbers of the data set.

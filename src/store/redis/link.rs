@@ -3,11 +3,13 @@
 //! 1. After a call without an answer in time the connection is closed, so that a late answer is never taken for another call's.
 //! 2. A call is sent once. Only a script that the server does not know, and therefore has not run, is sent again with its text.
 //! 3. At most one attempt to connect is under way; all waiting callers share its outcome.
+//! 4. A connection to a server that is no longer the primary is not used again (`primary/`).
 //!
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have separate connections.
 
-use super::faults::{breaks, fault};
-use super::target::{DEADLINE, Target};
+use super::faults::{MOVED, breaks, fault};
+use super::primary::Primary;
+use super::target::{Address, DEADLINE, Target};
 use crate::clock;
 use crate::cluster::protocol::{Fault, ServerId};
 use crate::cluster::time::Moment;
@@ -23,11 +25,12 @@ use tokio::time::timeout;
 pub(super) struct Standing {
     pub(super) connection: MultiplexedConnection,
     pub(super) server: Arc<ServerId>,
+    address: Arc<Address>,
     number: u64,
 }
 
 pub(super) struct Link {
-    target: Target,
+    primary: Arc<Primary>,
     standing: Mutex<(u64, Option<Standing>)>,
     /// When the last attempt to connect failed, and how.
     failed: std::sync::Mutex<Option<(Moment, Fault)>>,
@@ -36,8 +39,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(target: Target) -> Self {
-        Self { target, standing: Mutex::new((0, None)), failed: std::sync::Mutex::default(), beside: AtomicU64::new(0) }
+    pub(super) fn new(primary: Arc<Primary>) -> Self {
+        Self {
+            primary,
+            standing: Mutex::new((0, None)),
+            failed: std::sync::Mutex::default(),
+            beside: AtomicU64::new(0),
+        }
     }
 
     /// The connection to use together with another link's: it is closed when that one was replaced, because whatever broke that one, or
@@ -53,14 +61,15 @@ impl Link {
     pub(super) async fn get(&self) -> Result<Standing, Fault> {
         let asked = clock::now();
         let mut guard = self.standing.lock().await;
-        if let Some(standing) = &guard.1 {
+        if let Some(standing) = guard.1.as_ref().filter(|standing| self.primary.is_current(&standing.address)) {
             return Ok(standing.clone());
         }
+        guard.1 = None;
         let number = guard.0 + 1;
         if let Some(fault) = self.failed_since(asked) {
             return Err(fault);
         }
-        let (connection, server) = match open(&self.target).await {
+        let (connection, server, address) = match self.open().await {
             Ok(opened) => opened,
             Err(fault) => {
                 let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,9 +78,24 @@ impl Link {
             }
         };
         tracing::debug!(number, "connected to Redis");
-        let standing = Standing { connection, server: Arc::new(server), number };
+        let standing = Standing { connection, server: Arc::new(server), address: Arc::new(address), number };
         *guard = (number, Some(standing.clone()));
         Ok(standing)
+    }
+
+    async fn open(&self) -> Result<(MultiplexedConnection, ServerId, Address), Fault> {
+        let address = self.primary.find().await?;
+        let opened = tokio::select! {
+            opened = open(self.primary.target(), &address) => opened,
+            () = self.primary.left(address.clone()) => Err(Fault::Unavailable(MOVED.to_owned())),
+        };
+        match opened {
+            Ok((connection, server)) => Ok((connection, server, address)),
+            Err(fault) => {
+                self.primary.suspect(&address);
+                Err(fault)
+            }
+        }
     }
 
     /// The failure of an attempt that ended while the caller waited for its turn.
@@ -87,33 +111,59 @@ impl Link {
             Err(error) => {
                 let fault = fault(&error);
                 if breaks(&error, &fault) {
-                    let mut guard = self.standing.lock().await;
-                    if guard.0 == used.number {
-                        guard.1 = None;
-                    }
+                    self.primary.suspect(&used.address);
+                    self.close(used).await;
                 }
-                Err(at(fault, &self.target))
+                Err(at(fault, self.primary.target()))
             }
         }
+    }
+
+    /// Closes a connection that is still the current one.
+    async fn close(&self, used: &Standing) {
+        let mut guard = self.standing.lock().await;
+        if guard.0 == used.number {
+            guard.1 = None;
+        }
+    }
+
+    /// Whether the server answered that another one is the primary, and did nothing: then the call is to be sent there.
+    pub(super) fn is_elsewhere<T>(&self, used: &Standing, outcome: &RedisResult<T>) -> bool {
+        outcome.as_ref().is_err_and(|error| self.primary.follows(error, &used.address))
     }
 }
 
 /// Opens a connection with deadlines and asks the server who it is.
-pub(super) async fn open(target: &Target) -> Result<(MultiplexedConnection, ServerId), Fault> {
+async fn open(target: &Target, address: &Address) -> Result<(MultiplexedConnection, ServerId), Fault> {
     let late = |_| Fault::Unavailable("no answer in time".to_owned());
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
-    let client = target.client()?;
+    let client = target.client_at(address)?;
     let opening = client.get_multiplexed_async_connection_with_config(&config);
     let mut connection = timeout(DEADLINE, opening).await.map_err(late)?.map_err(|why| fault(&why))?;
     let asking = redis::cmd("INFO").arg("server").query_async::<Value>(&mut connection).await;
-    let info = match asking.map_err(|why| fault(&why))? {
+    let info = match asking.map_err(|why| at_once(fault(&why), address))? {
         Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Value::VerbatimString { text, .. } => text,
         _ => String::new(),
     };
+    if info.lines().any(|line| line.trim() == "redis_mode:sentinel") {
+        return Err(Fault::Unavailable(
+            "this is a sentinel; set redis.mode to sentinel, and redis.nodes to the sentinels".to_owned(),
+        ));
+    }
     let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
     Ok((connection, ServerId(run_id.trim().to_owned())))
+}
+
+/// Adds what a server probably means that closes a new connection without a word.
+fn at_once(fault: Fault, address: &Address) -> Fault {
+    match (fault, address) {
+        (Fault::Unavailable(why), Address::Tcp { tls: false, .. }) if why == "the connection was lost" => {
+            Fault::Unavailable(format!("{why} before the first answer; if this port expects TLS, set redis.tls: true"))
+        }
+        (other, _) => other,
+    }
 }
 
 /// Adds the server's address, without a password, to the fault.

@@ -15,6 +15,7 @@ mod history;
 mod keys;
 mod link;
 mod presence;
+mod primary;
 mod samples;
 mod scripts;
 mod streams;
@@ -22,14 +23,15 @@ mod target;
 mod transitions;
 mod unreadable;
 
+pub use faults::explain;
 pub use follow::Follower;
 pub use history::RedisHistory;
 pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
 pub use streams::{Page, Place};
-pub use target::{Address, DEADLINE, Target};
+pub use target::{Address, Certificates, Confirmations, DEADLINE, Host, Login, Target};
 pub(crate) use transitions::Scripted;
-use transitions::{AnyTransition, Context, Invocation};
+use transitions::{AnyTransition, Context, Grants, Invocation};
 use unreadable::What;
 pub use unreadable::unreadable;
 
@@ -52,12 +54,14 @@ use tracing::{Instrument, Span, debug_span};
 
 /// The slowest link that messages are sent over, in bytes per second; large messages get a longer timeout by it.
 const MIN_BYTES_PER_SECOND: u64 = 32 << 10;
+/// How often a call follows an answer that another server is the primary.
+const MOST_HOPS: u32 = 3;
 /// The most pages without any readable event that one read skips.
 const MOST_UNREADABLE_PAGES: usize = 64;
 
 /// A cluster's state on a Redis server.
 pub struct RedisStore {
-    target: Target,
+    primary: Arc<primary::Primary>,
     keys: Keys,
     link: link::Link,
     /// The separate connection for messages: on a slow link heartbeats do not wait behind them.
@@ -71,11 +75,13 @@ impl RedisStore {
     /// A store that connects with its first call.
     #[must_use]
     pub fn new(target: Target, cluster: &ClusterName) -> Self {
+        let primary = Arc::new(primary::Primary::new(target, cluster));
+        let keys = Keys::new(cluster);
         Self {
-            keys: Keys::new(cluster),
-            link: link::Link::new(target.clone()),
-            bulk: link::Link::new(target.clone()),
-            target,
+            keys: if primary.target().is_one_server() { keys } else { keys.guarded() },
+            link: link::Link::new(Arc::clone(&primary)),
+            bulk: link::Link::new(Arc::clone(&primary)),
+            primary,
             meter: None,
             recent: samples::Recent::default(),
             eviction: eviction::Eviction::default(),
@@ -145,7 +151,7 @@ impl RedisStore {
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not open in time.
     pub async fn follow(&self) -> Result<Follower, Fault> {
-        Follower::open(&self.target, self.keys.clone()).await
+        Follower::open(Arc::clone(&self.primary), self.keys.clone()).await
     }
 
     /// Opens the presence connection, which shows that this process is alive.
@@ -153,13 +159,27 @@ impl RedisStore {
     /// # Errors
     /// [`Fault::Unavailable`] when the connection does not open in time.
     pub async fn presence(&self, nonce: &Nonce) -> Result<(PresenceSink, PresenceNotices), Fault> {
-        presence::open(&self.target, self.keys.clone(), nonce, self.meter.clone()).await
+        presence::open(&self.primary, self.keys.clone(), nonce, self.meter.clone()).await
     }
 
-    /// The Redis server of this store.
+    /// The Redis of this store.
     #[must_use]
     pub fn target(&self) -> &Target {
-        &self.target
+        self.primary.target()
+    }
+
+    /// The server that takes writes.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when nobody names one that is a primary.
+    pub async fn locate(&self) -> Result<Address, Fault> {
+        self.primary.find().await
+    }
+
+    /// Follows announcements that the primary is another server, where somebody makes them: then a change is noticed although the
+    /// former primary still answers. Never returns.
+    pub async fn watch_primary(&self) {
+        self.primary.listen().await;
     }
 
     async fn range(&self, name: &'static str, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
@@ -174,9 +194,15 @@ impl RedisStore {
     }
 
     async fn command(&self, command: &redis::Cmd) -> Result<Value, Fault> {
-        let mut standing = self.link.get().await?;
-        let outcome = command.query_async::<Value>(&mut standing.connection).await;
-        self.link.judge(&standing, outcome).await
+        let mut hops = 0;
+        loop {
+            let mut standing = self.link.get().await?;
+            let outcome = command.query_async::<Value>(&mut standing.connection).await;
+            hops += 1;
+            if hops > MOST_HOPS || !self.link.is_elsewhere(&standing, &outcome) {
+                return self.link.judge(&standing, outcome).await;
+            }
+        }
     }
 
     /// Makes any call for the `attempt`th time; see [`Store::call`].
@@ -211,12 +237,32 @@ impl RedisStore {
     }
 
     async fn run(&self, call: &dyn AnyTransition, unsure: &AtomicBool) -> Result<(Value, ServerId), Fault> {
+        let mut hops = 0;
+        loop {
+            hops += 1;
+            if let Some(done) = self.run_once(call, unsure, hops <= MOST_HOPS).await {
+                return done;
+            }
+        }
+    }
+
+    /// Sends a call once. `None`: another server is the primary, and the call was not executed; only if `may_move`.
+    async fn run_once(
+        &self,
+        call: &dyn AnyTransition,
+        unsure: &AtomicBool,
+        may_move: bool,
+    ) -> Option<Result<(Value, ServerId), Fault>> {
         let bulky = call.is_bulky();
         let link = if bulky { &self.bulk } else { &self.link };
-        let mut standing = self.link.get().await?;
-        if bulky {
-            standing = self.bulk.get_beside(&standing).await?;
-        }
+        let opened = match self.link.get().await {
+            Ok(standing) if bulky => self.bulk.get_beside(&standing).await,
+            opened => opened,
+        };
+        let mut standing = match opened {
+            Ok(standing) => standing,
+            Err(fault) => return Some(Err(fault)),
+        };
         let context = Context { keys: &self.keys, recent: self.recent, server: &standing.server.0 };
         let Invocation { script, own_keys, arguments } = call.invocation(&context);
         if bulky {
@@ -225,13 +271,33 @@ impl RedisStore {
                 .connection
                 .set_response_timeout(DEADLINE + Duration::from_secs(bytes as u64 / MIN_BYTES_PER_SECOND));
         }
-        let keys: Vec<&String> = self.keys.all().iter().chain(&own_keys).collect();
+        let keys = self.keys.with(&own_keys);
         let before = unsure.swap(true, Ordering::Relaxed);
-        let outcome = script.run(&mut standing.connection, &keys, &arguments).await;
-        let judged = link.judge(&standing, outcome).await;
+        let wanted = self.confirmations(call.grants());
+        let outcome = if wanted == 0 {
+            script.run(&mut standing.connection, &keys, &arguments).await.map(|value| (value, 0))
+        } else {
+            script.run_confirmed(&mut standing.connection, &keys, &arguments, wanted).await
+        };
+        if may_move && link.is_elsewhere(&standing, &outcome) {
+            unsure.store(before, Ordering::Relaxed);
+            return None;
+        }
+        let judged = link.judge(&standing, outcome).await.and_then(|(value, confirmed)| {
+            if confirmed >= i64::from(wanted) { Ok(value) } else { unconfirmed(call, value, confirmed, wanted) }
+        });
         unsure.store(before || matches!(judged, Err(Fault::Unavailable(_))), Ordering::Relaxed);
-        let value = judged?;
-        Ok((value, (*standing.server).clone()))
+        Some(judged.map(|value| (value, (*standing.server).clone())))
+    }
+
+    /// How many replicas must have what a call grants.
+    fn confirmations(&self, grants: Grants) -> u32 {
+        let Confirmations { replicas, messages } = self.target().confirmations;
+        match grants {
+            Grants::Term => replicas,
+            Grants::Messages if messages => replicas,
+            Grants::Messages | Grants::Nothing => 0,
+        }
     }
 
     /// Adds samples to the history.
@@ -239,10 +305,23 @@ impl RedisStore {
         let mut arguments = Arguments::default();
         recent.put(&mut arguments, samples);
         let mut standing = self.link.get().await?;
-        let keys: Vec<&String> = self.keys.all().iter().collect();
+        let keys = self.keys.with(&[]);
         let outcome = scripts::RECORD.run(&mut standing.connection, &keys, &arguments).await;
         self.link.judge(&standing, outcome).await
     }
+}
+
+/// What is left of a reply that too few replicas confirmed.
+fn unconfirmed(call: &dyn AnyTransition, value: Value, confirmed: i64, wanted: u32) -> Result<Value, Fault> {
+    static WARNING: clock::Seldom = clock::Seldom::new(1);
+    let why = format!(
+        "only {confirmed} of {wanted} replicas confirmed a {}, so it does not count (redis.wait_replicas); check the replicas of Redis",
+        call.name()
+    );
+    if let Some(unsaid) = WARNING.due() {
+        tracing::warn!(unsaid, "{why}");
+    }
+    call.ungranted(value).ok_or(Fault::Unavailable(why))
 }
 
 fn redis_call(call: &'static str, attempt: u32) -> Span {

@@ -2,12 +2,14 @@
 //!
 //! 1. Its channel is named by a random nonce, new for every connection, so only this connection subscribes to that channel.
 //! 2. An answered ping proves that the subscription existed when the ping was sent.
+//! 3. It ends when the primary is another server: the former one would keep it, and answer its pings.
 //!
 //! Not here: the effect of a lost presence (`crate::cluster::node`).
 
-use super::faults::fault;
+use super::faults::{MOVED, fault};
 use super::keys::Keys;
-use super::target::{DEADLINE, Target};
+use super::primary::Primary;
+use super::target::DEADLINE;
 use crate::clock;
 use crate::cluster::ids::Nonce;
 use crate::cluster::protocol::Fault;
@@ -15,6 +17,7 @@ use crate::store::{Ended, Meter, Notice};
 use futures_util::StreamExt;
 use redis::Value;
 use redis::aio::{PubSubSink, PubSubStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,6 +33,7 @@ pub struct PresenceSink {
 /// The receiving half: notices.
 pub struct PresenceNotices {
     stream: PubSubStream,
+    left: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
 /// Opens a presence connection and subscribes to the nonce's channel and the cluster's channel.
@@ -37,21 +41,28 @@ pub struct PresenceNotices {
 /// # Errors
 /// [`Fault::Unavailable`] when it does not open within the deadline.
 pub(super) async fn open(
-    target: &Target,
+    primary: &Primary,
     keys: Keys,
     nonce: &Nonce,
     meter: Option<Arc<dyn Meter>>,
 ) -> Result<(PresenceSink, PresenceNotices), Fault> {
-    let client = target.client()?;
+    let address = primary.find().await?;
+    let client = primary.target().client_at(&address)?;
     let opening = async {
         let mut pubsub = client.get_async_pubsub().await?;
         pubsub.subscribe(keys.presence_channel(nonce)).await?;
         pubsub.subscribe(keys.all_channel()).await?;
         Ok(pubsub)
     };
-    let pubsub = within(DEADLINE, opening).instrument(debug_span!("redis_call", call = "presence")).await?;
+    let opening = within(DEADLINE, opening).instrument(debug_span!("redis_call", call = "presence"));
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = primary.left(address.clone()) => Err(Fault::Unavailable(MOVED.to_owned())),
+    };
+    let pubsub = opened.inspect_err(|_| primary.suspect(&address))?;
     let (sink, stream) = pubsub.split();
-    Ok((PresenceSink { sink, keys, meter }, PresenceNotices { stream }))
+    let left = Box::pin(primary.left(address));
+    Ok((PresenceSink { sink, keys, meter }, PresenceNotices { stream, left }))
 }
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Fault> {
@@ -94,7 +105,10 @@ impl PresenceNotices {
     /// The next notice; `None` once the connection is gone.
     pub async fn next(&mut self) -> Option<Notice> {
         loop {
-            let message = self.stream.next().await?;
+            let message = tokio::select! {
+                message = self.stream.next() => message?,
+                () = &mut self.left => return None,
+            };
             match message.get_payload_bytes() {
                 b"register" => return Some(Notice::Register),
                 b"handover" => return Some(Notice::HandOver),

@@ -51,6 +51,44 @@ impl Script {
     }
 }
 
+/// How long a grant waits for its replicas; other calls on the connection wait behind it.
+const CONFIRMATION_TIMEOUT_MS: u64 = 500;
+
+impl Script {
+    /// Runs the script, and has the server count, in the same round trip, the replicas that have all its writes: with WAIT behind it
+    /// on the same connection, until there are `wanted` or the time is over.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; also when the server does not permit WAIT.
+    pub(super) async fn run_confirmed(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &[&String],
+        arguments: &Arguments,
+        wanted: u32,
+    ) -> RedisResult<(Value, i64)> {
+        let digest = self.digest.get_or_init(|| redis::Script::new(&self.text(arguments)).get_hash().to_owned());
+        let both = |name: &str, script: &str| {
+            let mut both = redis::pipe();
+            both.cmd(name).arg(script).arg(keys.len()).arg(keys).arg(arguments.values());
+            both.cmd("WAIT").arg(wanted).arg(CONFIRMATION_TIMEOUT_MS);
+            both
+        };
+        let mut answers = connection.send_packed_commands(&both("EVALSHA", digest), 0, 2).await?;
+        let unknown =
+            |answer: &Value| matches!(answer, Value::ServerError(why) if why.kind() == Some(ServerErrorKind::NoScript));
+        if answers.first().is_some_and(unknown) {
+            answers = connection.send_packed_commands(&both("EVAL", &self.text(arguments)), 0, 2).await?;
+        }
+        let mut answers = answers.into_iter();
+        let value = answers.next().unwrap_or(Value::Nil).extract_error()?;
+        match answers.next().unwrap_or(Value::Nil).extract_error()? {
+            Value::Int(confirmed) => Ok((value, confirmed)),
+            _ => Ok((value, 0)),
+        }
+    }
+}
+
 const PRELUDE: &str = include_str!("scripts/shared/keys_and_clock.lua");
 const PRELUDE_ROWS: &str = include_str!("scripts/shared/members.lua");
 const PRELUDE_SETTLED: &str = include_str!("scripts/shared/settled.lua");

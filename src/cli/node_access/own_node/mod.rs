@@ -16,9 +16,10 @@ pub(crate) use claim::Claim;
 pub(crate) use private_redis::release;
 
 use crate::cli::outcome::Failure;
+use crate::cli::settings;
 use crate::cli::settle::SettledRedis;
 use crate::cluster::ids::NodeId;
-use crate::config::{Config, RedisMode};
+use crate::config::Config;
 use crate::engine::RunningNode;
 use crate::engine::node::handle::Observed;
 use crate::engine::state_dir::StateDir;
@@ -66,7 +67,7 @@ impl OwnNode {
         let node = claim.start(config)?;
         let info = ServerInfo {
             cluster: config.cluster.clone(),
-            redis_mode: redis_mode(config.redis.mode).to_owned(),
+            redis_mode: settings::mode_word(config.redis.mode).to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let module = Module::new(Arc::clone(&node), info)
@@ -158,13 +159,4 @@ impl OwnNode {
 /// The configured limits of a connection.
 pub(crate) fn limits(config: &Config) -> Limits {
     Limits { max_line_bytes: config.rpc.max_line_bytes, drain: DRAIN_TIMEOUT, ..Limits::default() }
-}
-
-fn redis_mode(mode: RedisMode) -> &'static str {
-    match mode {
-        RedisMode::Standalone => "standalone",
-        RedisMode::Sentinel => "sentinel",
-        RedisMode::Cluster => "cluster",
-        RedisMode::Embedded => "embedded",
-    }
 }

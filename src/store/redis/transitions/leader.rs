@@ -1,7 +1,7 @@
 //! The leader's record: campaigning, watching, handing over, resigning.
 
 use super::replies::{leader, left};
-use super::{Context, Scripted};
+use super::{Context, Grants, Scripted};
 use crate::cluster::ids::Term;
 use crate::cluster::protocol::{
     Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, LeaveReply, Resign, Rule, WatchLeader, WatchReply,
@@ -39,6 +39,10 @@ impl Scripted for Campaign {
         arguments.put("presence", &self.presence);
         arguments.put("promise", &promise(&self.promise, self.stated));
         arguments.put("known_token", &self.known_token);
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::Term
     }
 
     fn read(&self, f: &mut Fields) -> Result<CampaignReply, Malformed> {

@@ -1,6 +1,6 @@
 //! Named leases, and keys that are granted once.
 
-use super::{Context, Scripted};
+use super::{Context, Grants, Scripted};
 use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
 use crate::cluster::protocol::{
     Acquire, AcquireReply, Acquired, Check, Claim, Forget, LeaseRecord, Once, OnceGrant, Owner, Refusal, Release,
@@ -42,6 +42,10 @@ impl Scripted for Acquire {
         arguments.put("stated", &self.stated);
     }
 
+    fn grants(&self) -> Grants {
+        Grants::Term
+    }
+
     fn read(&self, f: &mut Fields) -> Result<AcquireReply, Malformed> {
         let now = time(f)?;
         let (epoch, token) = (f.text("epoch")?, f.number("token")?);
@@ -78,6 +82,10 @@ impl Scripted for Renew {
         arguments.put("holds", &self.holds);
         arguments.put("grace", &self.grace);
         arguments.put("stated", &self.stated);
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::Term
     }
 
     fn read(&self, f: &mut Fields) -> Result<Renewal, Malformed> {

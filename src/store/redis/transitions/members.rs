@@ -1,7 +1,7 @@
 //! Joining, heartbeats, reading the cluster, draining, leaving, the cluster's settings.
 
 use super::replies::{beats, data_set, delta, known_id, leader, left};
-use super::{Context, Scripted};
+use super::{Context, Grants, Scripted};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::PresenceKind;
 use crate::cluster::protocol::{
@@ -14,6 +14,7 @@ use crate::cluster::time::millis;
 use crate::store::redis::arguments::Arguments;
 use crate::store::redis::fields::{Fields, Malformed, identity, time};
 use crate::store::redis::scripts::{self, Script};
+use redis::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -112,6 +113,17 @@ impl Scripted for Tick {
         arguments.put("promise", &super::leader::promise(&self.promise, self.stated));
         arguments.put("revision", &self.revision);
         context.recent.put(arguments, &self.samples);
+    }
+
+    fn grants(&self) -> Grants {
+        if self.renew.is_some() { Grants::Term } else { Grants::Nothing }
+    }
+
+    /// The heartbeat counts; the renewal does not.
+    fn ungranted(&self, mut reply: Value) -> Option<Value> {
+        let Value::Array(parts) = &mut reply else { return None };
+        *parts.get_mut(3)? = Value::BulkString(b"none".to_vec());
+        Some(reply)
     }
 
     fn read(&self, f: &mut Fields) -> Result<TickReply, Malformed> {

@@ -1,6 +1,6 @@
 //! Publishing messages, and acknowledging them.
 
-use super::{Context, Scripted};
+use super::{Context, Grants, Scripted};
 use crate::cluster::ids::{MessageSeq, NodeId};
 use crate::cluster::protocol::{Acknowledge, Identity, Publish, PublishReply};
 use crate::store::redis::arguments::Arguments;
@@ -24,6 +24,10 @@ impl Scripted for Publish {
 
     fn is_bulky(&self) -> bool {
         true
+    }
+
+    fn grants(&self) -> Grants {
+        Grants::Messages
     }
 
     fn read(&self, f: &mut Fields) -> Result<PublishReply, Malformed> {

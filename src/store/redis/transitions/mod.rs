@@ -26,6 +26,16 @@ pub(crate) struct Context<'a> {
     pub(super) server: &'a str,
 }
 
+/// What a call grants, which replicas may have to confirm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grants {
+    Nothing,
+    /// A term or a lease, or a renewal of one.
+    Term,
+    /// The acceptance of messages.
+    Messages,
+}
+
 /// A transition as a script.
 pub(crate) trait Scripted: Transition {
     const SCRIPT: &'static Script;
@@ -41,6 +51,16 @@ pub(crate) trait Scripted: Transition {
     /// Whether the arguments may be so large that heartbeats must not wait behind them.
     fn is_bulky(&self) -> bool {
         false
+    }
+
+    /// What its reply may grant.
+    fn grants(&self) -> Grants {
+        Grants::Nothing
+    }
+
+    /// The reply without what it grants, because too few replicas have it. `None`: the whole reply counts as lost.
+    fn ungranted(&self, _reply: Value) -> Option<Value> {
+        None
     }
 
     /// Reads the reply, in the order of the script's header.
@@ -61,6 +81,10 @@ pub(super) trait AnyTransition: Sync {
 
     fn is_bulky(&self) -> bool;
 
+    fn grants(&self) -> Grants;
+
+    fn ungranted(&self, reply: Value) -> Option<Value>;
+
     fn invocation(&self, context: &Context<'_>) -> Invocation;
 }
 
@@ -71,6 +95,14 @@ impl<T: Scripted + Sync> AnyTransition for T {
 
     fn is_bulky(&self) -> bool {
         Scripted::is_bulky(self)
+    }
+
+    fn grants(&self) -> Grants {
+        Scripted::grants(self)
+    }
+
+    fn ungranted(&self, reply: Value) -> Option<Value> {
+        Scripted::ungranted(self, reply)
     }
 
     fn invocation(&self, context: &Context<'_>) -> Invocation {

@@ -84,7 +84,7 @@ if incarnation ~= '' then
   end
 end
 local answers = {}
-for at = FIXED_KEYS + 1, #KEYS do
+for at = FIXED_KEYS + 1, GUARDED and #KEYS - 1 or #KEYS do
   local key = KEYS[at]
   local answer = ''
   if back or void or not call('SET', key, value, 'PX', kept, 'NX') then

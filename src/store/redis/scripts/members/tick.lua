@@ -104,8 +104,10 @@ if term ~= '0' then
   local held = status == 'ok' and leader and leader.holder == id and leader.incarnation == incarnation and leader.term == term
   if held and leader.run_id ~= run_id() then
     -- Granted on another server process, whose last writes may be lost: a later term may have been granted to another node.
-    -- Only a holder that leads at this instant by its own clock knows that none was.
-    held = leads
+    -- Only a holder that leads at this instant by its own clock knows that none was. Behind sentinels and on a Redis Cluster a failover
+    -- outlasts the grace, and the wait for a whole lease would follow each: there the record's holder goes on. With
+    -- redis.wait_replicas: all no term was led that this server does not have; with less, see docs/redis.md.
+    held = leads or GUARDED
     if held then
       leader.run_id, leader.presence, leader_there = run_id(), '', 0
       call('HMSET', LEADER, 'run_id', leader.run_id, 'presence', '')

@@ -28,6 +28,7 @@
 --  17 lanes      hash    "<kind> <requirements>" -> number of the lane that holds such ready tasks
 --  18 failed     zset    task id -> cluster time at which it failed for good, or was cancelled
 --  19 dead       zset    task id -> cluster time at which its last attempt failed
+--  last, with Sentinel or Redis Cluster only: absent   never exists (see keys.rs)
 -- Keys that scripts name themselves, by the same prefix:
 --   sizes             list    how many bytes the stream of messages holds (see messages/trim.lua)
 --   sent              hash    producer -> bytes of it
@@ -87,8 +88,15 @@ local function run_id()
   return own_run_id
 end
 
--- Whether this server was a replica before it accepted writes: then its former primary may still run.
+-- Whether the caller knows several servers, which may be the primary one after the other.
+local GUARDED = KEYS[#KEYS] == PREFIX .. 'absent'
+
+-- Whether this server was a replica before it accepted writes, or may have got the data in another way while another server was
+-- the primary: then that one may still run.
 local function is_promoted()
+  if GUARDED then
+    return true
+  end
   local second = string.match(call('INFO', 'replication'), 'master_replid2:(%w+)') or ''
   return string.find(second, '[^0]') ~= nil
 end

@@ -1,0 +1,376 @@
+//! Where the server is that takes writes: the one place that decides it, for every connection.
+//!
+//! 1. One server: its name is resolved by the system with every connection, so that a name that moves is followed.
+//! 2. Several servers: what sentinels or cluster nodes say is believed only after that server itself said that it is a primary. They
+//!    are asked at the same time, each for at most [`DEADLINE`], so that one that hangs delays nobody.
+//! 3. A found primary is used until somebody suspects it (no answer, READONLY, a lost connection), or learns a newer one (MOVED, a
+//!    switch that sentinels announce, a lookup). Then every connection to the former one counts as lost: also those on which nothing
+//!    fails, such as the presence connections on a server that became a replica.
+//! 4. No lock is held while anybody is asked.
+//!
+//! Not here: opening the connections for the cluster's own calls (`link.rs`, `follow.rs`, `presence.rs`).
+
+mod cluster;
+mod sentinel;
+
+use super::faults::fault;
+use super::target::{Address, DEADLINE, Target};
+use crate::cluster::ids::ClusterName;
+use crate::cluster::protocol::Fault;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value};
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long the others may take to answer after the first one did.
+const OTHERS: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts to follow the sentinels' announcements.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// A host and a port.
+pub(super) type HostPort = (String, u16);
+
+/// What one server says about the primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Opinion {
+    primary: HostPort,
+    /// Rises with each promotion, where the servers count them.
+    epoch: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Known {
+    at: Option<Address>,
+    epoch: u64,
+    suspected: bool,
+}
+
+/// The primary of one store.
+pub(super) struct Primary {
+    target: Target,
+    slot: u16,
+    known: watch::Sender<Known>,
+}
+
+impl Primary {
+    pub(super) fn new(target: Target, cluster: &ClusterName) -> Self {
+        let slot = cluster::slot(&cluster.to_string());
+        Self { target, slot, known: watch::Sender::new(Known::default()) }
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The address to connect to: the known one, else the answer of those who know it.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when nobody names a server that is a primary.
+    pub(super) async fn find(&self) -> Result<Address, Fault> {
+        if self.target.is_one_server() {
+            return Ok(self.target.address.clone());
+        }
+        let trusted = |known: &Known| known.at.clone().filter(|_| !known.suspected);
+        if let Some(at) = trusted(&self.known.borrow()) {
+            return Ok(at);
+        }
+        // Somebody else may learn it first, while this lookup waits for a server that hangs.
+        let mut others = self.known.subscribe();
+        let learned = async {
+            let known = others.wait_for(|known| trusted(known).is_some()).await;
+            known.ok().and_then(|known| trusted(&known))
+        };
+        // On the heap: with one server no call carries the room for it.
+        let looking: Pin<Box<dyn Future<Output = Result<Address, Fault>> + Send + '_>> = Box::pin(self.look());
+        tokio::select! {
+            Some(at) = learned => Ok(at),
+            found = looking => found,
+        }
+    }
+
+    /// Asks for the primary, and remembers it.
+    async fn look(&self) -> Result<Address, Fault> {
+        let opinions = match &self.target.address {
+            Address::Sentinel { nodes, master_name } => {
+                self.ask_all(nodes, |node| sentinel::ask(&self.target, node, master_name)).await?
+            }
+            Address::Cluster { nodes } => {
+                let mut nodes = nodes.clone();
+                if let Some(Address::Tcp { host, port, .. }) = &self.known.borrow().at {
+                    nodes.push((host.clone(), *port));
+                }
+                self.ask_all(&nodes, |node| cluster::ask(&self.target, node, self.slot)).await?
+            }
+            address => return Ok(address.clone()),
+        };
+        let mut last = Fault::Unavailable("nobody named a primary".to_owned());
+        for opinion in opinions {
+            let address = self.target.at(&opinion.primary);
+            match self.is_primary(&address).await {
+                Ok(()) => return Ok(self.found(address, opinion.epoch)),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    /// Asks all nodes at the same time. Returns the different answers, the one to believe first.
+    async fn ask_all<F: Future<Output = Result<Opinion, Fault>>>(
+        &self,
+        nodes: &[HostPort],
+        ask: impl Fn(HostPort) -> F,
+    ) -> Result<Vec<Opinion>, Fault> {
+        let late = || Fault::Unavailable("no answer in time".to_owned());
+        let mut asked: FuturesUnordered<_> = nodes
+            .iter()
+            .map(|node| {
+                let asking = timeout(DEADLINE, ask(node.clone()));
+                async move { (node, asking.await.unwrap_or_else(|_| Err(late()))) }
+            })
+            .collect();
+        let (mut answers, mut failure): (Vec<Opinion>, Option<String>) = (Vec::new(), None);
+        while let Some((node, answer)) = asked.next().await {
+            match answer {
+                Ok(answer) => {
+                    answers.push(answer);
+                    break;
+                }
+                Err(why) => {
+                    let why = format!("{} says nothing of a primary: {why}", shown(node));
+                    failure.get_or_insert(why);
+                }
+            }
+        }
+        if answers.is_empty() {
+            let what = if matches!(self.target.address, Address::Cluster { .. }) { "cluster node" } else { "sentinel" };
+            let why = failure.unwrap_or_else(|| "redis.nodes is empty".to_owned());
+            return Err(Fault::Unavailable(format!("no {what} names the primary; {why}")));
+        }
+        // A minority may be cut off and outdated: the others get a moment.
+        let rest = async {
+            while answers.len() * 2 <= nodes.len() {
+                match asked.next().await {
+                    Some((_, Ok(answer))) => answers.push(answer),
+                    Some((_, Err(_))) => {}
+                    None => return,
+                }
+            }
+        };
+        // Late: those that answered decide.
+        let _ = timeout(OTHERS, rest).await;
+        Ok(by_weight(answers))
+    }
+
+    /// Whether the server at this address says that it is a primary.
+    async fn is_primary(&self, address: &Address) -> Result<(), Fault> {
+        let at = |why: String| Fault::Unavailable(format!("the primary at {address} cannot be used: {why}"));
+        let asking = async {
+            let mut connection = connect(&self.target.client_at(address)?).await?;
+            match redis::cmd("ROLE").query_async::<Value>(&mut connection).await {
+                Ok(Value::Array(parts)) => match parts.first() {
+                    Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+                    _ => Err(Fault::Unavailable("it is a replica at the moment; wait for the failover".to_owned())),
+                },
+                // Forbidden: its writes will show it.
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => Ok(()),
+                Ok(_) => Err(Fault::Unavailable("it answered ROLE with something unexpected".to_owned())),
+                Err(error) => Err(fault(&error)),
+            }
+        };
+        match timeout(DEADLINE, asking).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(at(why.to_string())),
+            Err(_) => Err(at("no answer in time".to_owned())),
+        }
+    }
+
+    /// Remembers a primary, unless a later promotion is known. Returns the one to use.
+    fn found(&self, address: Address, epoch: u64) -> Address {
+        let mut change = None;
+        self.known.send_if_modified(|known| {
+            if epoch < known.epoch && !known.suspected {
+                return false;
+            }
+            let first = known.at.is_none();
+            let former = known.at.replace(address.clone());
+            let trusted = std::mem::take(&mut known.suspected);
+            known.epoch = epoch;
+            change = former.filter(|former| *former != address);
+            change.is_some() || trusted || first
+        });
+        if let Some(former) = change {
+            tracing::warn!(from = %former, to = %address, "the primary of Redis is {address} now; it was {former}");
+        }
+        self.known.borrow().at.clone().unwrap_or(address)
+    }
+
+    /// Something went wrong on a connection to this address: ask before the next connection is opened.
+    pub(super) fn suspect(&self, address: &Address) {
+        self.known.send_if_modified(|known| {
+            if known.at.as_ref() == Some(address) {
+                known.suspected = true;
+            }
+            false
+        });
+    }
+
+    /// Follows an error that names another server. True: connect again, and repeat the call, which was not executed.
+    pub(super) fn follows(&self, error: &RedisError, from: &Address) -> bool {
+        let moved = error.kind() == ErrorKind::Server(ServerErrorKind::Moved);
+        let place = error.redirect_node().filter(|_| moved).and_then(|(place, _)| cluster::redirected(place, from));
+        let Some(place) = place.filter(|_| matches!(self.target.address, Address::Cluster { .. })) else {
+            return false;
+        };
+        self.found(self.target.at(&place), 0);
+        true
+    }
+
+    /// Whether connections to this address may be used.
+    pub(super) fn is_current(&self, address: &Address) -> bool {
+        self.target.is_one_server() || self.known.borrow().at.as_ref().is_none_or(|at| at == address)
+    }
+
+    /// Returns once connections to this address must not be used any more; never with one server.
+    pub(super) fn left(&self, address: Address) -> impl Future<Output = ()> + Send + Sync + 'static {
+        let mut known = self.known.subscribe();
+        let one = self.target.is_one_server();
+        async move {
+            let elsewhere = |known: &Known| known.at.as_ref().is_some_and(|at| *at != address);
+            let gone = one || known.wait_for(elsewhere).await.is_err();
+            if gone {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Follows what the sentinels announce, and looks again with each announcement. Never returns with other kinds of servers.
+    pub(super) async fn listen(&self) {
+        let Address::Sentinel { nodes, master_name } = &self.target.address else {
+            return std::future::pending().await;
+        };
+        let mut all: FuturesUnordered<_> = nodes.iter().map(|node| self.listen_to(node, master_name)).collect();
+        while all.next().await.is_some() {}
+    }
+
+    async fn listen_to(&self, node: &HostPort, master_name: &str) {
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match sentinel::subscribe(&self.target, node).await {
+                Ok(mut stream) => {
+                    pause = Duration::from_millis(200);
+                    // What was announced meanwhile. A failure is no news: those that need the primary look for themselves.
+                    let _ = self.look().await;
+                    while let Some(message) = stream.next().await {
+                        if sentinel::is_about(message.get_payload_bytes(), master_name) {
+                            let _ = self.look().await;
+                        }
+                    }
+                }
+                Err(why) => {
+                    tracing::debug!(sentinel = %shown(node), error = %why, "cannot follow the announcements of a sentinel")
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LISTEN_AGAIN);
+        }
+    }
+}
+
+/// The different answers: the highest epoch first, then the one that most give.
+fn by_weight(answers: Vec<Opinion>) -> Vec<Opinion> {
+    let mut different: Vec<(Opinion, usize)> = Vec::new();
+    for answer in answers {
+        match different.iter_mut().find(|(known, _)| known.primary == answer.primary) {
+            Some((known, votes)) => {
+                known.epoch = known.epoch.max(answer.epoch);
+                *votes += 1;
+            }
+            None => different.push((answer, 1)),
+        }
+    }
+    different.sort_by_key(|(answer, votes)| std::cmp::Reverse((answer.epoch, *votes)));
+    different.into_iter().map(|(answer, _)| answer).collect()
+}
+
+/// Opens a connection for a few questions.
+async fn connect(client: &Client) -> Result<MultiplexedConnection, Fault> {
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
+    client.get_multiplexed_async_connection_with_config(&config).await.map_err(|why| fault(&why))
+}
+
+fn shown((host, port): &HostPort) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opinion(port: u16, epoch: u64) -> Opinion {
+        Opinion { primary: ("h".to_owned(), port), epoch }
+    }
+
+    fn primary() -> Primary {
+        let nodes = vec![("h".to_owned(), 1)];
+        Primary::new(Target::at_address(Address::Cluster { nodes }), &ClusterName::new("c").unwrap())
+    }
+
+    fn address(port: u16) -> Address {
+        Address::Tcp { host: "h".to_owned(), port, tls: false }
+    }
+
+    #[test]
+    fn the_latest_promotion_counts_and_then_the_majority() {
+        let ports = |answers: Vec<Opinion>| by_weight(answers).into_iter().map(|o| o.primary.1).collect::<Vec<_>>();
+        assert_eq!(ports(vec![opinion(1, 3), opinion(1, 3), opinion(2, 4)]), [2, 1]);
+        assert_eq!(ports(vec![opinion(1, 0), opinion(2, 0), opinion(2, 0)]), [2, 1]);
+    }
+
+    #[test]
+    fn an_outdated_opinion_does_not_replace_a_newer_one() {
+        let primary = primary();
+        primary.found(address(2), 4);
+        primary.found(address(1), 3);
+        assert!(primary.is_current(&address(2)) && !primary.is_current(&address(1)));
+        primary.suspect(&address(2));
+        primary.found(address(1), 3);
+        assert!(primary.is_current(&address(1)), "a suspected one gives way");
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_left_once_the_primary_is_elsewhere() {
+        let primary = primary();
+        primary.found(address(1), 1);
+        let left = primary.left(address(1));
+        tokio::pin!(left);
+        assert!(futures_util::poll!(left.as_mut()).is_pending());
+        primary.suspect(&address(1));
+        assert!(futures_util::poll!(left.as_mut()).is_pending(), "a suspicion alone breaks no connection");
+        primary.found(address(2), 2);
+        left.await;
+    }
+
+    #[test]
+    fn only_moved_is_followed() {
+        let error = |line: &[u8]| redis::parse_redis_value(line).unwrap().extract_error().unwrap_err();
+        let primary = primary();
+        assert!(!primary.follows(&error(b"-ASK 5 x:2\r\n"), &address(1)));
+        assert!(primary.follows(&error(b"-MOVED 5 x:2\r\n"), &address(1)));
+        assert!(primary.is_current(&Address::Tcp { host: "x".to_owned(), port: 2, tls: false }));
+        assert!(primary.follows(&error(b"-MOVED 5 :3\r\n"), &address(1)), "the same host");
+        assert!(primary.is_current(&address(3)));
+    }
+}

@@ -1,0 +1,155 @@
+//! Behind sentinels: one primary, two replicas, three sentinels.
+
+use super::Ordeal;
+use serde_json::json;
+use testkit::failover::MASTER;
+use testkit::wait::secs;
+use testkit::{Launch, RedisServer, SentinelSet, Trio, clawster, eventually};
+
+fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
+    let nodes = set.nodes();
+    move |launch| {
+        let launch = launch.env("CLAWSTER__REDIS__MODE", "sentinel").env("CLAWSTER__REDIS__NODES", &nodes);
+        launch.env("CLAWSTER__REDIS__MASTER_NAME", MASTER).brisk()
+    }
+}
+
+/// What can happen to a primary. The servers are complete again when this returns.
+fn fault(set: &mut SentinelSet, kind: usize) -> &'static str {
+    let before = set.primary();
+    match kind {
+        0 => {
+            set.servers[before].kill9();
+            set.replaced(before);
+            "kill -9 of the primary"
+        }
+        1 => {
+            set.servers[before].pause();
+            set.replaced(before);
+            "SIGSTOP of the primary"
+        }
+        _ => {
+            set.fail_over();
+            "SENTINEL FAILOVER"
+        }
+    }
+}
+
+fn mend(set: &mut SentinelSet) {
+    for server in &mut set.servers {
+        if server.runs() {
+            server.resume();
+        } else {
+            server.restart();
+        }
+    }
+    set.settled();
+}
+
+#[test]
+fn the_nodes_follow_the_primary_that_sentinels_name() {
+    let mut set = SentinelSet::start(2, secs(1.0), 0);
+    let mut ordeal = Ordeal::new(Trio::with(at(&set)));
+    for kind in [2, 0, 1] {
+        let name = ["kill -9 of the primary", "SIGSTOP of the primary", "SENTINEL FAILOVER"][kind];
+        ordeal.round(name, || {
+            fault(&mut set, kind);
+        });
+        mend(&mut set);
+    }
+    ordeal.in_time();
+    let trio = ordeal.judge(true, false);
+    let state = trio.nodes[0].state();
+    assert_eq!(state["redis"]["mode"], "sentinel", "{state}");
+}
+
+#[test]
+fn a_sentinel_that_hangs_or_is_gone_delays_nobody() {
+    let mut set = SentinelSet::start(1, secs(1.0), 0);
+    set.sentinels[0].pause();
+    set.sentinels[1].kill9();
+    let trio = Trio::with(at(&set));
+    let doctor = clawster(&trio.launches[0], &["doctor"]);
+    assert!(doctor.stdout.contains("the primary of mymaster") && doctor.took < secs(10.0), "{doctor:?}");
+    set.sentinels[0].resume();
+}
+
+#[test]
+fn what_is_wrong_with_the_sentinels_is_said() {
+    let set = SentinelSet::start(1, secs(1.0), 0);
+    let dir = testkit::cluster::stage();
+    let status = |launch: Launch| clawster(&launch, &["status"]).expect(3).stderr;
+    let wrong = status(at(&set)(Launch::new(dir.path(), "a")).env("CLAWSTER__REDIS__MASTER_NAME", "nobody"));
+    assert!(wrong.contains("knows no primary named \"nobody\"") && wrong.contains("redis.master_name"), "{wrong}");
+    let plain = RedisServer::with(testkit::RedisOptions { attached: true, ..Default::default() });
+    let port = format!("127.0.0.1:{}", plain.port());
+    let wrong = status(at(&set)(Launch::new(dir.path(), "b")).env("CLAWSTER__REDIS__NODES", &port));
+    assert!(wrong.contains("is no sentinel"), "{wrong}");
+    drop(plain);
+    let wrong = status(at(&set)(Launch::new(dir.path(), "c")).env("CLAWSTER__REDIS__NODES", &port));
+    assert!(wrong.contains("connection refused"), "{wrong}");
+}
+
+#[test]
+fn a_primary_whose_announced_address_is_another_one_is_reached_by_the_map() {
+    let set = SentinelSet::start(1, secs(1.0), 0);
+    let port = set.servers[set.primary()].port();
+    for sentinel in &set.sentinels {
+        // An address that only the sentinels' own network knows.
+        assert_eq!(sentinel.cli(&["SENTINEL", "REMOVE", MASTER]), "OK");
+        assert_eq!(sentinel.cli(&["SENTINEL", "MONITOR", MASTER, "127.0.0.2", &port.to_string(), "2"]), "OK");
+    }
+    let launch = |dir: &std::path::Path, id| at(&set)(Launch::new(dir, id));
+    let dir = testkit::cluster::stage();
+    let map = json!({"127.0.0.2": "127.0.0.1"}).to_string();
+    let node = launch(dir.path(), "a").env("CLAWSTER__REDIS__ANNOUNCE", &map).start();
+    eventually("the node is a member", secs(10.0), || {
+        let state = node.state();
+        if state["redis"]["status"] == "ok" { Ok(()) } else { Err(state) }
+    });
+    node.close_stdin();
+    node.exit_clean(secs(10.0));
+}
+
+#[test]
+fn a_leader_that_the_replicas_do_not_confirm_does_not_lead() {
+    let set = SentinelSet::start(2, secs(60.0), 0);
+    let trio = Trio::with(|launch| {
+        at(&set)(launch).env("CLAWSTER__REDIS__WAIT_REPLICAS", "all").env("CLAWSTER__REDIS__REPLICAS", "2")
+    });
+    let leader = trio.settled(secs(20.0));
+    let lease = json!({"name": "l", "ttl_ms": 60_000});
+    let held = trio.nodes[leader].ok("distributed.acquire_lease", lease.clone());
+    assert_eq!(held["acquired"], true, "{held}");
+    let replica = (set.primary() + 1) % 3;
+    set.servers[replica].pause();
+    let nodes: Vec<_> = trio.nodes.iter().collect();
+    for node in &nodes {
+        node.until("nobody leads", secs(10.0), |state| state["role"] != "leader");
+        assert_eq!(node.state()["redis"]["status"], "ok", "heartbeats go on");
+    }
+    let refused = trio.nodes[leader].call("distributed.acquire_lease", json!({"name": "m", "ttl_ms": 60_000}));
+    let error = refused.expect_err("a grant that one of two replicas has does not count");
+    assert!(error.message.contains("1 of 2 replicas confirmed"), "{error:?}");
+    set.servers[replica].resume();
+    trio.settled(secs(20.0));
+    let later = trio.nodes[leader].ok("distributed.acquire_lease", json!({"name": "n", "ttl_ms": 60_000}));
+    assert!(later["token"].as_u64() > held["token"].as_u64(), "{later} {held}");
+}
+
+#[test]
+fn a_majority_is_enough_where_it_is_asked_for() {
+    let set = SentinelSet::start(2, secs(60.0), 0);
+    let replica = (set.primary() + 1) % 3;
+    let trio = Trio::with(|launch| {
+        let launch = at(&set)(launch).env("CLAWSTER__REDIS__WAIT_MESSAGES", "true");
+        launch.env("CLAWSTER__REDIS__WAIT_REPLICAS", "majority").env("CLAWSTER__REDIS__REPLICAS", "2")
+    });
+    set.servers[replica].pause();
+    testkit::hold(secs(3.5), "longer than a lease: without renewals nobody would lead any more");
+    trio.settled(secs(10.0));
+    trio.nodes[0].ok("distributed.sync_messages", json!({"messages": [{"id": "m", "payload": 1}], "limit": 0}));
+    let got = trio.nodes[1].ok("distributed.sync_messages", json!({"wait_ms": 5000}));
+    assert_eq!(got["received"][0]["id"], "m", "{got}");
+    set.servers[replica].resume();
+}

@@ -6,6 +6,7 @@
 //! Not here: the arguments of larger commands (`arguments.rs` in each command's folder), the options that several commands
 //! share (`options.rs`), what the commands do.
 
+pub use super::alerts::AlertsAction;
 pub use super::history::arguments::HistoryArguments;
 pub use super::leases::arguments::LeaseAction;
 pub use super::limits::arguments::{PermitsAction, SlotsAction};
@@ -122,6 +123,13 @@ Examples:
         /// How often the state is refreshed; events appear at once
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = pace)]
         interval: Duration,
+    },
+    /// Try whether alerts arrive
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Alerts {
+        /// The subcommand.
+        #[command(subcommand)]
+        action: AlertsAction,
     },
     /// Open the page of this host's node in a browser
     #[command(after_help = "\

@@ -5,6 +5,7 @@
 //!
 //! Not here: what the node does (`crate::engine`), the methods (`crate::rpc`).
 
+mod alerts;
 pub mod arguments;
 mod check;
 mod config_check;
@@ -165,6 +166,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Status { form, check: true, .. } => check::run(session, form).await,
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
+        Command::Alerts { action } => alerts::run(session, action).await,
         Command::Ui { print } => ui::run(session, print).await,
         Command::Top { interval } => tui::top::run(session, interval).await,
         Command::KeepScreen => tui::screen::run_restorer().map_err(|error| {

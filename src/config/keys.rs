@@ -6,11 +6,14 @@
 //!
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
 
+mod alerts;
 mod history;
 mod http;
 mod redis;
 mod tasks;
 
+pub(super) use alerts::{AlertFormatKey, AlertKey};
+use alerts::{AlertsKeys, AlertsSecrets};
 use history::{HistoryKeys, MongoKeys};
 use http::{HttpKeys, HttpSecrets, MetricsKeys};
 use redis::RedisSecrets;
@@ -50,6 +53,8 @@ pub(super) struct ConfigFile {
     pub(super) history: HistoryKeys,
     /// Log output.
     pub(super) logging: LoggingKeys,
+    /// Alerts to a webhook and to a program.
+    pub(super) alerts: AlertsKeys,
     /// The HTTP server: the page, metrics, probes, JSON-RPC, events and MCP.
     pub(super) http: HttpKeys,
     /// The earlier name of the HTTP server.
@@ -272,6 +277,8 @@ pub(super) struct SecretsFile {
     pub(super) redis: RedisSecrets,
     /// The connection to MongoDB.
     pub(super) mongodb: MongoSecrets,
+    /// Alerts.
+    pub(super) alerts: AlertsSecrets,
     /// The HTTP server.
     pub(super) http: HttpSecrets,
 }

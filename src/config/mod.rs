@@ -6,6 +6,7 @@
 //!
 //! Not here: the effect of the settings (`crate::cluster::settings`, `crate::engine`).
 
+mod alerts;
 mod check;
 mod environment;
 #[cfg(any(test, feature = "fuzz"))]
@@ -33,8 +34,8 @@ pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
 pub(crate) use problem::{escape, escape_json_lines};
 pub use settings::{
-    Config, HistoryConfig, Host, HttpConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RedisAddress,
-    RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
+    AlertFormat, AlertKind, AlertsConfig, Config, HistoryConfig, Host, HttpConfig, LogFormat, LogLevel, LoggingConfig,
+    MongoConfig, NodeConfig, RedisAddress, RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;
 pub use validate::UriCheck;

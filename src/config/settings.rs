@@ -5,6 +5,10 @@
 //!
 //! Not here: where the values come from (`sources.rs`), what they mean for the cluster (`crate::cluster::settings`).
 
+mod alerts;
+
+pub use alerts::{AlertFormat, AlertKind, AlertsConfig};
+
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::members::member::Metadata;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
@@ -34,6 +38,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Logs.
     pub logging: LoggingConfig,
+    /// Alerts.
+    pub alerts: AlertsConfig,
     /// The HTTP server.
     pub http: HttpConfig,
     /// The JSON-RPC server.

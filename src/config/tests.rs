@@ -1,6 +1,7 @@
 //! Whole loads from folders and variables.
 
 mod addresses;
+mod alerts;
 mod http;
 mod old_format;
 mod secrecy;

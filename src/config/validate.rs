@@ -7,6 +7,7 @@
 
 mod servers;
 
+use super::alerts::alerts;
 use super::check::may_be_shown;
 use super::http::http;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys};
@@ -72,6 +73,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     };
     let redis = servers::redis(&raw.redis, values, &around, findings);
     let mongodb = mongodb(&raw, values, around.mongodb_uri, findings);
+    let alerts = alerts(&raw, values, findings);
     let http = http(&raw, values, around.config_dir.as_deref(), findings);
     let logging = logging(&raw, &around.state_dir);
     if !findings.problems.is_empty() {
@@ -118,6 +120,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         mongodb,
         history: HistoryConfig { recent: Duration::from_hours(u64::from(raw.history.recent_hours)) },
         logging,
+        alerts,
         http,
         rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },
         state_dir: around.state_dir,

@@ -10,6 +10,7 @@
 //!            └─── sync (inbox) ◀───┘
 //! ```
 
+pub mod alerts;
 mod background;
 mod cleanup;
 pub mod error;

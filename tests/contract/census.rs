@@ -4,12 +4,19 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use crate::lease_calls::*;
 use crate::task_calls::*;
-use clawster::cluster::protocol::{Acquire, Call, Census, MOST_LANES, NewTask, Reply, TakeCensus};
+use clawster::cluster::protocol::{
+    Acquire, Call, Census, ListLeases, ListedLease, MOST_LANES, NewTask, Reply, TakeCensus,
+};
 use clawster::cluster::task::TaskState;
 
 async fn census<F: Fixture>(f: &F) -> Census {
     let Reply::Census(census) = call(f, Call::Census(TakeCensus)).await else { panic!("no answer to a census") };
     census
+}
+
+async fn list<F: Fixture>(f: &F, limit: u32) -> Vec<ListedLease> {
+    let Reply::Leases(list) = call(f, Call::Leases(ListLeases { limit })).await else { panic!("no list of leases") };
+    list
 }
 
 /// Leases, then waiting, delayed, running, done, failed and dead tasks.
@@ -49,6 +56,25 @@ async fn each_task_and_lease_is_counted_in_its_state<F: Fixture>(f: F) {
     assert_eq!(census(&f).await.leases, Some(1));
 }
 
+async fn leases_are_listed_with_what_their_records_say<F: Fixture>(f: F) {
+    assert!(list(&f, 10).await.is_empty());
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    let later = Acquire { ttl: secs(60), ..acquire_of(&a, "later") };
+    let token = taken(&f, later).await;
+    let sooner = Acquire { ttl: secs(20), ..acquire_of(&b, "sooner") };
+    taken(&f, sooner).await;
+    let listed = list(&f, 10).await;
+    let told: Vec<(&str, &str)> = listed
+        .iter()
+        .map(|lease| (lease.name.as_str(), lease.record.holder.as_ref().unwrap().node_id.as_str()))
+        .collect();
+    assert_eq!(told, [("sooner", "b"), ("later", "a")], "the leadership is not among them");
+    assert_eq!(listed[1].record.token, token);
+    assert_eq!(list(&f, 1).await, listed[..1]);
+    assert!(release(&f, &a, "later", token).await);
+    assert_eq!(list(&f, 10).await.len(), 1);
+}
+
 async fn a_lease_that_is_over_or_kept_for_a_waiter_counts_until_a_heartbeat<F: Fixture>(mut f: F) {
     let (a, b) = (member(&f, "a").await, present(&mut f, "b", "p2").await);
     let token = taken(&f, acquire_of(&a, "bot")).await;
@@ -85,6 +111,7 @@ async fn more_lanes_than_one_census_counts_are_left_out<F: Fixture>(mut f: F) {
 contract!(
     an_empty_cluster_has_none,
     each_task_and_lease_is_counted_in_its_state,
+    leases_are_listed_with_what_their_records_say,
     a_lease_that_is_over_or_kept_for_a_waiter_counts_until_a_heartbeat,
     more_lanes_than_one_census_counts_are_left_out,
 );

@@ -7,8 +7,8 @@ use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
     Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, GetTask, HandOver, Identity, Join,
-    LeaseCall, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks, SubmitTasks, Sweep,
-    TakeCensus, TaskCall, View, WatchLeader, WatchLease,
+    LeaseCall, ListLeases, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks,
+    SubmitTasks, Sweep, TakeCensus, TaskCall, View, WatchLeader, WatchLease,
 };
 use clawster::store::Store;
 
@@ -49,6 +49,7 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::View(View { epoch: String::new(), version: 0, floor: 0, rows: 10, beats: 10 }),
         Call::Watch(WatchLeader),
         Call::Census(TakeCensus),
+        Call::Leases(ListLeases { limit: 10 }),
         Call::Join(Box::new(join_of("new"))),
         Call::Join(Box::new(join_of("a"))),
         Call::Tick(Box::new(tick_of(node))),

@@ -223,6 +223,10 @@ impl Symbols {
                 format!("{:?} {granted:?} {:?} {leader} {}", r.identity, r.refused, self.token(r.token))
             }
             Reply::Lease(reply) => self.lease(reply),
+            Reply::Leases(list) => {
+                let told: Vec<String> = list.iter().map(|listed| listed.name.to_string()).collect();
+                told.join(" ")
+            }
             // Not among the random steps; see `limits.rs`.
             Reply::Limit(_) => String::new(),
             Reply::Once(grants) => {

@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
+mod alerts;
 mod backups;
 mod command_lifecycle;
 mod command_line;

@@ -73,7 +73,8 @@ impl World {
 
     fn serve_call(&mut self, conn: ConnId, sid: usize, ticket: Ticket, call: &Call) {
         let now = self.now;
-        let reads = matches!(call, Call::View(_) | Call::Watch(WatchLeader) | Call::Census(TakeCensus));
+        let reads =
+            matches!(call, Call::View(_) | Call::Watch(WatchLeader) | Call::Census(TakeCensus) | Call::Leases(_));
         if self.servers[sid].read_only && !reads {
             let fault = Fault::Unavailable("this Redis is a read-only replica now".to_owned());
             self.send_down(conn, News::Answer(ticket, Box::new(Err(fault))));

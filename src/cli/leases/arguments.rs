@@ -36,6 +36,18 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
+    /// List the leases that are held, and who holds them
+    #[command(
+        after_help = "Examples:\n  clawster lease list\n  clawster lease list --json | jq '.leases[] | select(.waiting > 0)'"
+    )]
+    List {
+        /// The maximum number of leases
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        limit: u64,
+        /// Output format.
+        #[command(flatten)]
+        form: Form,
+    },
     /// Renew a lease
     #[command(after_help = "Examples:\n  clawster lease renew deploy 184467 --ttl 5m")]
     Renew {

@@ -14,7 +14,8 @@ use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::cluster::time::millis;
 use crate::rpc::client::Client;
 use crate::rpc::wire::lease::{
-    AcquireParams, AcquireResult, CheckResult, HeldParams, ReleaseResult, RenewParams, RenewResult,
+    AcquireParams, AcquireResult, CheckResult, HeldParams, ListLeasesParams, ListLeasesResult, ReleaseResult,
+    RenewParams, RenewResult,
 };
 use arguments::LeaseAction;
 
@@ -31,6 +32,11 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
         LeaseAction::Acquire { name, ttl, wait, request_id, quiet, form } => {
             let params = AcquireParams { name, ttl_ms: millis(ttl), wait_ms: wait.map(millis), request_id };
             acquire(session, &client, params, quiet, form).await
+        }
+        LeaseAction::List { limit, form } => {
+            let params = ListLeasesParams { limit: Some(limit) };
+            let list: ListLeasesResult = answer(ANSWER, client.call("distributed.list_leases", params)).await?;
+            print(session, &list, form)
         }
         LeaseAction::Renew { name, token, ttl, form } => {
             let params = RenewParams { name, token, ttl_ms: ttl.map(millis) };
@@ -55,6 +61,24 @@ pub(super) async fn run(session: &mut Session<'_>, action: LeaseAction) -> Outco
             if checked.valid { Ok(()) } else { Err(REFUSED) }
         }
     }
+}
+
+fn print(session: &mut Session<'_>, list: &ListLeasesResult, form: Form) -> Outcome {
+    if form.json {
+        return Ok(session.output.json(list)?);
+    }
+    for lease in &list.leases {
+        let name = clean(&lease.name, 128);
+        let holder = lease.holder.as_ref().map_or_else(|| "reserved for a waiter".to_owned(), |id| clean(id, 64));
+        let waiting = if lease.waiting == 0 { String::new() } else { format!(", {} waiting", lease.waiting) };
+        session.output.line(format!("{name}  {holder}  (token {}{waiting})", lease.token))?;
+    }
+    if list.leases.is_empty() {
+        session.output.line("No lease is held.")?;
+    } else if list.more {
+        session.output.line("There are more; raise --limit.")?;
+    }
+    Ok(())
 }
 
 async fn acquire(

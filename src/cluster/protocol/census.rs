@@ -1,5 +1,7 @@
-//! The number of leases and tasks of the cluster.
+//! The number of leases and tasks of the cluster, and the list of leases.
 
+use super::lease::LeaseRecord;
+use crate::cluster::ids::LeaseName;
 use crate::cluster::task::TaskState;
 use std::collections::BTreeMap;
 
@@ -20,3 +22,19 @@ pub struct Census {
 
 /// The maximum number of lanes of ready tasks that one census counts.
 pub const MOST_LANES: usize = 5000;
+
+/// Reads named leases that are held or reserved for a waiter, those that end first in front.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListLeases {
+    /// The maximum number of leases.
+    pub limit: u32,
+}
+
+/// A lease in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedLease {
+    /// The name.
+    pub name: LeaseName,
+    /// The record.
+    pub record: LeaseRecord,
+}

@@ -18,7 +18,7 @@ mod task;
 mod view;
 
 pub use beat::{LeaseNews, Tick, TickReply};
-pub use census::{Census, MOST_LANES, TakeCensus};
+pub use census::{Census, ListLeases, ListedLease, MOST_LANES, TakeCensus};
 pub use data_set::{DataSet, Delta, Identity, Instance, Numbers, ServerId};
 pub use leader::{
     Campaign, CampaignReply, HandOver, HandOverReply, HandedOver, LeaderRecord, Resign, Rule, WatchLeader, WatchReply,
@@ -74,6 +74,8 @@ pub enum Call {
     Acknowledge(Acknowledge),
     /// See [`LeaseCall`].
     Lease(Box<LeaseCall>),
+    /// See [`ListLeases`].
+    Leases(ListLeases),
     /// See [`Once`].
     Once(Box<Once>),
     /// See [`LimitCall`].
@@ -115,6 +117,8 @@ pub enum Reply {
     Acknowledge(Identity),
     /// To a [`LeaseCall`].
     Lease(LeaseReply),
+    /// To [`ListLeases`].
+    Leases(Vec<ListedLease>),
     /// To [`Once`]: a grant for each key.
     Once(Vec<OnceGrant>),
     /// To a [`LimitCall`].
@@ -179,6 +183,7 @@ transitions! {
     Forget: "lease_forget" => bool, |waited| Reply::Lease(LeaseReply::Forgotten { waited });
     Withdraw: "lease_withdraw" => bool, |granted| Reply::Lease(LeaseReply::Withdrawn { granted });
     WatchLease: "lease_watch" => Watched, |reply| Reply::Lease(LeaseReply::Watched(reply));
+    ListLeases: "lease_list" => Vec<ListedLease>, Reply::Leases;
     Once: "once" => Vec<OnceGrant>, Reply::Once;
     TakePermits: "permits_take" => PermitsReply, |reply| Reply::Limit(LimitReply::Taken(reply));
     AcquireSlot: "slot_acquire" => SlotReply, |reply| Reply::Limit(LimitReply::Slot(reply));

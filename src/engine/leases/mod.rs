@@ -18,7 +18,9 @@ use super::error::Error;
 use super::refusals::RETRY_AFTER;
 use crate::clock;
 use crate::cluster::ids::Nonce;
-use crate::cluster::protocol::{self, Check, Owner, Release, Renew, Renewed, Served, ServerId};
+use crate::cluster::protocol::{
+    self, Check, ListLeases, ListedLease, Owner, Release, Renew, Renewed, Served, ServerId,
+};
 use crate::cluster::time::{Moment, ServerTime, millis};
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::{Cleanup, CleanupQueue, PendingCounts};
@@ -202,6 +204,11 @@ impl Leases {
     pub(super) async fn check(&self, held: HeldLease) -> Result<bool, Error> {
         let HeldLease { name, token } = held;
         self.caller.repeat(|_| Check { name: name.clone(), token }, Ok).await
+    }
+
+    /// Reads the leases that are held or reserved, those that end first in front.
+    pub(super) async fn list(&self, limit: u32) -> Result<Vec<ListedLease>, Error> {
+        self.caller.repeat(|_| ListLeases { limit }, Ok).await
     }
 
     fn clean_up_later(&self, what: Cleanup) {

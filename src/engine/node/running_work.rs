@@ -12,6 +12,7 @@ use super::running::RunningNode;
 use crate::clock;
 use crate::cluster::ids::Term;
 use crate::cluster::node::{Request, Response};
+use crate::cluster::protocol::ListedLease;
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::leases::stale;
@@ -86,6 +87,10 @@ impl Leases for RunningNode {
 
     async fn check(&self, held: HeldLease) -> Result<bool, Error> {
         self.leases.check(held).await
+    }
+
+    async fn leases(&self, limit: u32) -> Result<Vec<ListedLease>, Error> {
+        self.leases.list(limit).await
     }
 
     async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {

@@ -8,7 +8,8 @@ use crate::rpc::errors::RpcError;
 use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::AfterWrite;
 use crate::rpc::wire::lease::{
-    AcquireParams, AcquireResult, CheckResult, HeldParams, ReleaseResult, RenewParams, RenewResult,
+    AcquireParams, AcquireResult, CheckResult, HeldParams, ListLeasesParams, ListLeasesResult, ReleaseResult,
+    RenewParams, RenewResult,
 };
 use crate::rpc::wire::once::{OnceParams, OnceResult};
 
@@ -95,6 +96,31 @@ impl Method for CheckLease {
     async fn handle<N: Node>(call: Call<N>, params: HeldParams) -> Result<CheckResult, RpcError> {
         let valid = call.context.node.check(params.try_into()?).await?;
         Ok(CheckResult { valid })
+    }
+}
+
+/// The list of one moment.
+pub(super) struct ListLeases;
+
+impl Method for ListLeases {
+    const NAME: &'static str = "distributed.list_leases";
+    const SUMMARY: &'static str = "List the leases that are held";
+    const DESCRIPTION: &'static str = "Lists the named leases of the cluster that are held or reserved for a waiter, \
+        those that end first in front, with holder, token and the number of waiters. Asks Redis, never the local view. \
+        The leadership is not among them: distributed.get_cluster_state shows it.";
+    const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
+    const EFFECT: Effect = Effect::READS;
+    type Params = ListLeasesParams;
+    type Result = ListLeasesResult;
+
+    async fn handle<N: Node>(call: Call<N>, params: ListLeasesParams) -> Result<ListLeasesResult, RpcError> {
+        let limit = params.limit()?;
+        // One more than asked for shows whether there are more.
+        let mut leases = call.context.node.leases(limit + 1).await?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = leases.len() > limit;
+        leases.truncate(limit);
+        Ok(ListLeasesResult { leases: leases.into_iter().map(Into::into).collect(), more })
     }
 }
 

@@ -107,6 +107,7 @@ table![
     leases::RenewLease,
     leases::ReleaseLease,
     leases::CheckLease,
+    leases::ListLeases,
     leases::RunOnce,
     limits::TakePermits,
     limits::AcquireSlot,

@@ -81,6 +81,24 @@ async fn a_task_is_submitted_with_defaults_and_claimed_with_its_own_payload() {
 }
 
 #[tokio::test]
+async fn leases_are_listed_and_more_of_them_are_told() {
+    let mut host = Host::start();
+    let list = host.ask("distributed.list_leases", json!([2])).await;
+    let expected = json!({
+        "leases": [
+            {"name": "mine", "holder": "b", "token": 41, "expires_at_ms": 9_000, "waiting": 2},
+            {"name": "kept", "holder": null, "token": 41, "expires_at_ms": null, "waiting": 2},
+        ],
+        "more": true,
+    });
+    assert_eq!(list["result"], expected);
+    assert_eq!(host.ask("distributed.list_leases", json!({})).await["result"]["more"], false);
+    for wrong in [0, 1_001] {
+        assert_eq!(error(&host.ask("distributed.list_leases", json!({"limit": wrong})).await).0, -32602);
+    }
+}
+
+#[tokio::test]
 async fn tasks_are_settled_shown_and_listed() {
     let mut host = Host::start();
     for (method, params, state) in [

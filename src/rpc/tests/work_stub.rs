@@ -3,8 +3,8 @@
 //! Not here: the tests (`work.rs`).
 
 use super::{Stub, node_id};
-use crate::cluster::ids::{LeaseName, TaskToken, Term};
-use crate::cluster::protocol::{ClaimedTask, Task, TaskSummary};
+use crate::cluster::ids::{Incarnation, LeaseName, TaskToken, Term};
+use crate::cluster::protocol::{ClaimedTask, LeaseRecord, ListedLease, Owner, Task, TaskSummary};
 use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
@@ -59,6 +59,26 @@ impl Leases for Stub {
 
     async fn check(&self, held: HeldLease) -> Result<bool, Error> {
         Ok(held.token == Term(41))
+    }
+
+    async fn leases(&self, limit: u32) -> Result<Vec<ListedLease>, Error> {
+        let listed = |name: &str, held: bool| ListedLease {
+            name: LeaseName::new(name).unwrap(),
+            record: LeaseRecord {
+                holder: held.then(|| Owner { node_id: node_id("b"), incarnation: Incarnation(3), presence: None }),
+                token: Term(41),
+                expires_at: ServerTime(9_000),
+                ttl: Duration::from_secs(5),
+                nonce: "n".to_owned(),
+                grace: Duration::from_secs(1),
+                present: false,
+                same_server: true,
+                offered_to: (!held).then(|| "t".to_owned()),
+                waiters: 2,
+            },
+        };
+        let all = [listed("mine", true), listed("kept", false), listed("third", true)];
+        Ok(all.into_iter().take(usize::try_from(limit).unwrap()).collect())
     }
 
     async fn run_once(&self, request: OnceRequest) -> Result<Vec<Once>, Error> {

@@ -5,7 +5,7 @@
 //! Not here: who is granted a lease (`crate::engine`, `crate::store`).
 
 use crate::cluster::ids::{LeaseName, Term};
-use crate::cluster::protocol::LONGEST_REQUEST_ID;
+use crate::cluster::protocol::{LONGEST_REQUEST_ID, ListedLease};
 use crate::cluster::time::ServerTime;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
@@ -53,6 +53,66 @@ pub struct AcquireResult {
     pub holder: Option<String>,
     /// When the lease expires unless it is renewed, in milliseconds of the Redis server's clock; null: the lease is free.
     pub expires_at_ms: Option<u64>,
+}
+
+/// The parameters of `distributed.list_leases`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListLeasesParams {
+    /// The maximum number of leases to return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000), extend("default" = 100))]
+    pub limit: Option<u64>,
+}
+
+/// A lease in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lease {
+    /// The name of the lease.
+    pub name: String,
+    /// The node id of the holder; null: it is reserved for a waiter.
+    pub holder: Option<String>,
+    /// The fencing token of the last grant.
+    pub token: u64,
+    /// When the lease expires unless it is renewed, in milliseconds of the Redis server's clock; null: nobody holds it.
+    pub expires_at_ms: Option<u64>,
+    /// The number of callers that wait for the lease.
+    pub waiting: u64,
+}
+
+/// The result of `distributed.list_leases`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListLeasesResult {
+    /// The leases, those that end first in front. The leadership is not among them.
+    pub leases: Vec<Lease>,
+    /// Whether there are more than `limit`.
+    pub more: bool,
+}
+
+impl ListLeasesParams {
+    /// The maximum number of leases to return.
+    ///
+    /// # Errors
+    /// When it is out of bounds.
+    pub fn limit(&self) -> Result<u32, RpcError> {
+        let limit = self.limit.unwrap_or(100);
+        let fits = u32::try_from(limit).ok().filter(|limit| (1..=1_000).contains(limit));
+        fits.ok_or_else(|| RpcError::parameter("limit", "it must be 1 to 1000"))
+    }
+}
+
+impl From<ListedLease> for Lease {
+    fn from(listed: ListedLease) -> Self {
+        let record = listed.record;
+        let held = record.holder.is_some();
+        Self {
+            name: listed.name.into(),
+            holder: record.holder.map(|owner| owner.node_id.into()),
+            token: record.token.0,
+            expires_at_ms: held.then_some(record.expires_at.0),
+            waiting: record.waiters,
+        }
+    }
 }
 
 /// The parameters of `distributed.renew_lease`, in the order of their positions.

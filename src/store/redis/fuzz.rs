@@ -10,8 +10,8 @@ use super::{streams, transitions};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::messages::inbox::Inbox;
 use crate::cluster::protocol::{
-    Acknowledge, Call, DataSet, GetTask, HandOver, Instance, Leave, ListTasks, Numbers, Resign, Sweep, TakeCensus,
-    TaskCall, View, WatchLeader,
+    Acknowledge, Call, DataSet, GetTask, HandOver, Instance, Leave, ListLeases, ListTasks, Numbers, Resign, Sweep,
+    TakeCensus, TaskCall, View, WatchLeader,
 };
 use crate::cluster::task::TaskId;
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ fn calls() -> Vec<Call> {
         Call::Sweep(Sweep { instance: instance.clone(), term: Term(1), dead: Vec::new() }),
         Call::Acknowledge(Acknowledge { instance, epoch: "e".to_owned(), seq: MessageSeq(1) }),
         Call::Census(TakeCensus),
+        Call::Leases(ListLeases { limit: 10 }),
         Call::Task(Box::new(TaskCall::Get(GetTask { id }))),
         Call::Task(Box::new(TaskCall::List(ListTasks { state: None, kind: None, limit: 10 }))),
     ]

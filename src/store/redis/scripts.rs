@@ -140,6 +140,7 @@ scripts! {
     FORGET = "leases/give_up.lua" & "leases/forget.lua",
     WITHDRAW = "leases/give_up.lua" & "leases/withdraw.lua",
     WATCH_LEASE = "leases/watch.lua",
+    LEASE_LIST = "leases/list.lua",
     ONCE = "leases/once.lua",
     PERMITS_TAKE = "limits/take.lua",
     SLOT_ACQUIRE = "limits/slots.lua" & "limits/acquire.lua",

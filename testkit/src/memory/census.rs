@@ -1,7 +1,7 @@
 //! How many leases and tasks there are: the counterpart of `scripts/members/census.lua`.
 
 use super::state::Step;
-use clawster::cluster::protocol::{Census, MOST_LANES};
+use clawster::cluster::protocol::{Census, ListedLease, MOST_LANES};
 use clawster::cluster::task::TaskState;
 
 impl Step<'_> {
@@ -23,5 +23,10 @@ impl Step<'_> {
             leases: Some(self.data.due.len() as u64),
             tasks: counts.into_iter().map(|(state, count)| (state, count as u64)).collect(),
         }
+    }
+    pub(super) fn list_leases(&self, limit: u32) -> Vec<ListedLease> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let names = self.data.due.iter().map(|(name, _)| name.clone()).take(limit);
+        names.filter_map(|name| Some(ListedLease { record: self.lease_record(&name)?, name })).collect()
     }
 }

@@ -9,8 +9,8 @@ use super::data::Data;
 use clawster::cluster::event::ClusterEvent;
 use clawster::cluster::ids::{EventSeq, MessageSeq, Nonce};
 use clawster::cluster::protocol::{
-    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, LeaveReply, PushSettings, Register, Reply, Resign,
-    ServerId, SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
+    Acknowledge, Call, Entry, HandOver, HandOverReply, Leave, LeaveReply, ListLeases, PushSettings, Register, Reply,
+    Resign, ServerId, SettingsReply, Sweep, Swept, TakeCensus, ViewReply, WatchLeader,
 };
 use clawster::cluster::time::ServerTime;
 use clawster::store::Notice;
@@ -152,6 +152,7 @@ impl MemoryState {
                 Reply::Settings(Box::new(SettingsReply { before, after, leader: step.leader() }))
             }
             Call::Lease(lease) => Reply::Lease(step.lease_call(lease)),
+            Call::Leases(ListLeases { limit }) => Reply::Leases(step.list_leases(*limit)),
             Call::Once(once) => Reply::Once(step.once(once)),
             Call::Limit(limit) => Reply::Limit(step.limit(limit)),
             Call::Drain(drain) => Reply::Drain(step.drain(drain)),

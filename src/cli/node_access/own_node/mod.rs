@@ -7,6 +7,7 @@
 //! Not here: the choice of Redis (`crate::cli::settle`), standard input and output (`crate::cli::serve`, `crate::cli::mcp`), the node
 //! itself (`crate::engine`).
 
+mod alerts;
 mod claim;
 mod http;
 mod private_redis;
@@ -63,6 +64,7 @@ impl OwnNode {
         let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
         let refused = claim.refused();
         let address = http::listen(&config.http)?;
+        let outlet = alerts::outlet(config)?;
         let state = claim.state().clone();
         let node = claim.start(config)?;
         let info = ServerInfo {
@@ -90,6 +92,10 @@ impl OwnNode {
             redis_watch.spawn(private_redis::keep_running(server, redis.trouble.clone()));
         }
         node.meters().read_dropped_lines(crate::logging::dropped_lines);
+        if let Some(outlet) = outlet {
+            let (node, config) = (Arc::clone(&node), config.alerts.clone());
+            tasks.spawn(alerts::watch(node, outlet, config, stop.subscribe()));
+        }
         if let Some(listener) = address {
             tracing::info!(address = %listener.address(), "serving metrics, the page and JSON-RPC over HTTP");
             let site = http::site(config, Arc::clone(&node), &module, limits.max_line_bytes);

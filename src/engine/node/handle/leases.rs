@@ -4,6 +4,7 @@
 
 use super::{Drained, Handout};
 use crate::cluster::ids::{LeaseName, NodeId, Term};
+use crate::cluster::protocol::ListedLease;
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub trait Leases: Send + Sync + 'static {
     fn release(&self, held: HeldLease) -> impl Future<Output = Result<(), Error>> + Send;
     /// Whether the token still holds the lease.
     fn check(&self, held: HeldLease) -> impl Future<Output = Result<bool, Error>> + Send;
+    /// The leases that are held or reserved for a waiter, those that end first in front; at most `limit`.
+    fn leases(&self, limit: u32) -> impl Future<Output = Result<Vec<ListedLease>, Error>> + Send;
     /// Grants each key to its first caller; the answers are in the order of the keys.
     fn run_once(&self, request: OnceRequest) -> impl Future<Output = Result<Vec<Once>, Error>> + Send;
     /// Starts or stops draining.

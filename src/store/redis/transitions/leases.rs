@@ -1,10 +1,10 @@
 //! Named leases, and keys that are granted once.
 
 use super::{Context, Grants, Scripted};
-use crate::cluster::ids::{Incarnation, NodeId, Nonce, Term};
+use crate::cluster::ids::{Incarnation, LeaseName, NodeId, Nonce, Term};
 use crate::cluster::protocol::{
-    Acquire, AcquireReply, Acquired, Check, Claim, Forget, LeaseRecord, Once, OnceGrant, Owner, Refusal, Release,
-    Renew, Renewal, Renewed, WatchLease, Watched, Withdraw,
+    Acquire, AcquireReply, Acquired, Check, Claim, Forget, LeaseRecord, ListLeases, ListedLease, Once, OnceGrant,
+    Owner, Refusal, Release, Renew, Renewal, Renewed, WatchLease, Watched, Withdraw,
 };
 use crate::cluster::time::{ServerTime, millis};
 use crate::store::redis::arguments::Arguments;
@@ -129,6 +129,28 @@ impl Scripted for Check {
     fn read(&self, f: &mut Fields) -> Result<bool, Malformed> {
         time(f)?;
         f.flag("valid")
+    }
+}
+
+impl Scripted for ListLeases {
+    const SCRIPT: &'static Script = &scripts::LEASE_LIST;
+
+    fn arguments(&self, arguments: &mut Arguments, _: &Context<'_>) {
+        arguments.put("limit", &self.limit);
+    }
+
+    fn read(&self, f: &mut Fields) -> Result<Vec<ListedLease>, Malformed> {
+        time(f)?;
+        let mut list = f.list("leases")?;
+        let mut leases = Vec::with_capacity(list.len() / 2);
+        while list.len() > 0 {
+            let name = list.text("name")?;
+            // A damaged lease is left out.
+            let record = record(&mut list).ok().flatten();
+            let found = LeaseName::new(name).ok().zip(record);
+            leases.extend(found.map(|(name, record)| ListedLease { name, record }));
+        }
+        Ok(leases)
     }
 }
 

@@ -145,6 +145,7 @@ pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Resu
             LeaseCall::Withdraw(call) => any(call),
             LeaseCall::Watch(call) => any(call),
         },
+        Call::Leases(call) => any(call),
         Call::Once(call) => any(&**call),
         Call::Limit(call) => match &**call {
             LimitCall::Take(call) => any(call),

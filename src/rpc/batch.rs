@@ -13,7 +13,7 @@
 use super::budget::Held;
 use super::errors::{ErrorKind, RpcError};
 use super::module::Module;
-use super::outgoing::{Outcome, Outgoing};
+use super::outgoing::{Draft, Outcome, Outgoing};
 use super::request::{Incoming, Item};
 use super::subscription::Session;
 use futures_util::{StreamExt, stream};
@@ -35,9 +35,9 @@ pub(crate) async fn answer(module: &Module, session: &Arc<Session>, incoming: In
         Incoming::Refused(error) => Some(Outgoing::refusal(error)),
         Incoming::Single(item) => {
             let answered = run(module, session, item).await?;
-            let mut line = Outgoing::new("");
+            let mut line = Draft::default();
             push(session, &mut line, answered);
-            Some(line)
+            Some(line.into())
         }
         Incoming::Batch(items) => batch(module, session, items).await,
     }
@@ -54,7 +54,7 @@ pub(crate) fn refuse(session: &Session, incoming: Incoming, error: &RpcError) ->
         Item::Invalid(id, error) => Some((id, error)),
         Item::Call(call) => call.id.map(|id| (id, error.clone())),
     });
-    let mut line = Outgoing::new("");
+    let mut line = Draft::default();
     for (id, error) in refused {
         line.text.push_str(if line.text.is_empty() { "" } else { "," });
         push(session, &mut line, Answered::refused(session, id, Outcome::error(error)));
@@ -62,12 +62,12 @@ pub(crate) fn refuse(session: &Session, incoming: Incoming, error: &RpcError) ->
     if !single {
         line.text = format!("[{}]", line.text);
     }
-    (!line.held.is_empty()).then_some(line)
+    (!line.held.is_empty()).then(|| line.into())
 }
 
 async fn batch(module: &Module, session: &Arc<Session>, items: Vec<Item>) -> Option<Outgoing> {
     let mut outcomes = stream::iter(items).map(|item| run(module, session, item)).buffered(BATCH_PARALLEL);
-    let mut line = Outgoing::new("[");
+    let mut line = Draft { text: "[".to_owned(), ..Draft::default() };
     while let Some(answered) = outcomes.next().await {
         let Some(answered) = answered else { continue };
         if line.text.len() > 1 {
@@ -76,7 +76,7 @@ async fn batch(module: &Module, session: &Arc<Session>, items: Vec<Item>) -> Opt
         push(session, &mut line, answered);
     }
     line.text.push(']');
-    (line.text.len() > "[]".len()).then_some(line)
+    (line.text.len() > "[]".len()).then(|| line.into())
 }
 
 /// The answer of one request.
@@ -123,23 +123,24 @@ async fn run(module: &Module, session: &Arc<Session>, item: Item) -> Option<Answ
         Item::Invalid(id, error) => Some(Answered::new(session, id, Outcome::error(error))),
         Item::Call(call) => {
             let span = module.span(&call);
-            let outcome = module.call(session, &call.method, call.params).instrument(span.clone()).await;
+            let calling = module.call(session, &call.method, call.params);
+            let outcome = if span.is_disabled() { calling.await } else { calling.instrument(span.clone()).await };
             outcome.record_in(&span);
             call.id.map(|id| Answered::new(session, id, outcome))
         }
     }
 }
 
-fn push(session: &Session, line: &mut Outgoing, answered: Answered) {
+fn push(session: &Session, line: &mut Draft, answered: Answered) {
     let Answered { id, outcome, held } = answered;
     if line.text.len() + outcome.tail.len() + id.get().len() + FRAME_BYTES > MAX_ANSWER_BYTES {
         drop((outcome, held));
         let refused = Answered::refused(session, id, too_long());
-        line.text.push_str(&refused.outcome.under(&refused.id));
+        refused.outcome.push_under(&refused.id, &mut line.text);
         line.held.push(refused.held);
         return;
     }
-    line.text.push_str(&outcome.under(&id));
+    outcome.push_under(&id, &mut line.text);
     line.after.extend(outcome.after);
     line.held.push(held);
 }

@@ -50,6 +50,9 @@ impl Budget {
 
     /// Waits until the budget has room, then takes the bytes.
     pub(crate) async fn take(self: &Arc<Self>, bytes: usize) -> Held {
+        if let Some(held) = self.try_take(bytes) {
+            return held;
+        }
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -64,6 +67,9 @@ impl Budget {
 
     /// Waits until at most half of the budget is in use.
     pub(crate) async fn half_free(&self) {
+        if self.used() <= self.limit / 2 {
+            return;
+        }
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);

@@ -4,6 +4,7 @@
 //!    them ends for a while, further lines are refused instead, so that the end of the input is noticed. Lines with
 //!    `wait_ms` have a limit of their own, the same number, and are refused at once beyond it: they do not hold up the
 //!    release of what they wait for.
+//!    A short line is answered on the spot if nothing must be waited for, and such answers are handed over to be written together.
 //! 2. One task writes. Actions that wait for an answer to be written run only after the sink has flushed it.
 //! 3. Every queue is bounded, in entries and in bytes. A client that does not read holds up only its own connection: no
 //!    further line is read while more than half of `UNWRITTEN_BYTES` is in use.
@@ -17,11 +18,13 @@
 use super::batch;
 use super::budget::Budget;
 use super::errors::{ErrorKind, RpcError};
-use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink, push_line};
+use super::framing::{DEFAULT_MAX_LINE_BYTES, Line, LineReader, LineSink};
 use super::module::Module;
 use super::outgoing::{AfterWrite, Outgoing};
 use super::request::{self, Incoming};
 use super::subscription::Session;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
@@ -36,6 +39,8 @@ const LINES_QUEUED: usize = 64;
 const SLOT_TIMEOUT: Duration = Duration::from_millis(3_500);
 /// The maximum number of bytes of lines that are written together.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
+/// The maximum length of a line that is answered on the spot; reading a longer one would hold up the lines behind it.
+const SHORT_LINE_BYTES: usize = 4 << 10;
 /// The maximum number of bytes of lines that are worked on at a time; a longer line is worked on alone.
 const HELD_INPUT_BYTES: usize = 32 << 20;
 /// The maximum number of bytes of answers and events that wait to be written; further answers are refused.
@@ -88,10 +93,15 @@ where
     let slots = Arc::new(Semaphore::new(limits.in_flight));
     let waiting = Arc::new(Semaphore::new(limits.in_flight));
     let mut slot_timeout = SLOT_TIMEOUT;
+    let mut ready = Outgoing::default();
 
     let ended = loop {
         while let Some(done) = work.try_join_next() {
             report(done);
+        }
+        // What is done is handed over before more input is waited for.
+        if !ready.lines.is_empty() && (ready.lines.len() >= WRITTEN_AT_ONCE || !reader.holds_line()) {
+            hand_over(std::mem::take(&mut ready), &out, &mut work);
         }
         // First the line, then its slot: so the end of the input is noticed even while every slot is taken.
         let next = async {
@@ -106,7 +116,9 @@ where
             };
             let held = held_input.take(line.bytes()).await;
             // Let running calls progress first, so that quick answers are counted before more lines are read.
-            tokio::task::yield_now().await;
+            if !work.is_empty() {
+                tokio::task::yield_now().await;
+            }
             unwritten.half_free().await;
             Some((line, (slot, held)))
         };
@@ -117,21 +129,39 @@ where
             next = next => next,
         };
         let Some((line, slot)) = next else { break Ended::InputClosed };
-        let (module, session, out) = (module.clone(), Arc::clone(&session), out.clone());
-        let max_bytes = limits.max_line_bytes;
-        work.spawn(async move {
-            let answer = match understand(line, max_bytes) {
-                Some(incoming) if slot.0.is_some() => batch::answer(&module, &session, incoming).await,
-                Some(incoming) => batch::refuse(&session, incoming, &all_busy()),
-                None => None,
-            };
-            if let Some(answer) = answer {
-                // The writer is gone only when the connection is; then nobody can be answered.
-                let _ = out.send(answer).await;
+        let short = line.bytes() <= SHORT_LINE_BYTES;
+        let (module, session, max_bytes, free) =
+            (module.clone(), Arc::clone(&session), limits.max_line_bytes, slot.0.is_some());
+        let mut answering = Box::pin(
+            AssertUnwindSafe(async move {
+                match understand(line, max_bytes) {
+                    Some(incoming) if free => batch::answer(&module, &session, incoming).await,
+                    Some(incoming) => batch::refuse(&session, incoming, &all_busy()),
+                    None => None,
+                }
+            })
+            .catch_unwind(),
+        );
+        let answered = if short { (&mut answering).now_or_never() } else { None };
+        match answered {
+            Some(Ok(answer)) => answer.into_iter().for_each(|answer| ready.append(answer)),
+            Some(Err(_)) => report_panic(),
+            None => {
+                let out = out.clone();
+                work.spawn(async move {
+                    let Ok(answer) = answering.await else { return report_panic() };
+                    if let Some(answer) = answer {
+                        // The writer is gone only when the connection is; then nobody can be answered.
+                        let _ = out.send(answer).await;
+                    }
+                    drop(slot);
+                });
             }
-            drop(slot);
-        });
+        }
     };
+    if !ready.lines.is_empty() {
+        hand_over(ready, &out, &mut work);
+    }
 
     let end = async {
         while let Some(done) = work.join_next().await {
@@ -150,9 +180,19 @@ where
 
 /// Whether a line contains the parameter name `wait_ms`; a line that only mentions it counts too.
 fn asks_to_wait(line: &Line) -> bool {
-    const NAME: &[u8] = b"\"wait_ms\"";
     let (Line::Complete(bytes) | Line::Unfinished(bytes)) = line else { return false };
-    bytes.windows(NAME.len()).any(|window| window == NAME)
+    memchr::memmem::find(bytes, b"\"wait_ms\"").is_some()
+}
+
+/// Gives lines to the writer. If its queue is full, a task waits for room: reading goes on until too much is unwritten.
+fn hand_over(lines: Outgoing, out: &mpsc::Sender<Outgoing>, work: &mut JoinSet<()>) {
+    if let Err(mpsc::error::TrySendError::Full(lines)) = out.try_send(lines) {
+        let out = out.clone();
+        work.spawn(async move {
+            // The writer is gone only when the connection is; then nobody can be answered.
+            let _ = out.send(lines).await;
+        });
+    }
 }
 
 fn all_busy() -> RpcError {
@@ -164,15 +204,19 @@ pub(super) fn report(done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done
         && error.is_panic()
     {
-        tracing::error!("a connection task failed unexpectedly; its request gets no answer");
+        report_panic();
     }
+}
+
+fn report_panic() {
+    tracing::error!("a connection task failed unexpectedly; its request gets no answer");
 }
 
 fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
     match line {
-        Line::Complete(bytes) => Some(request::parse(&bytes)),
+        Line::Complete(bytes) => Some(request::parse(bytes)),
         Line::Unfinished(bytes) => {
-            let incoming = request::parse(&bytes);
+            let incoming = request::parse(bytes);
             let broken = matches!(&incoming, Incoming::Refused(error) if error.kind == ErrorKind::ParseError);
             (!broken).then_some(incoming)
         }
@@ -187,20 +231,18 @@ fn understand(line: Line, max_bytes: usize) -> Option<Incoming> {
 /// Writes the queued lines, several at once if several wait.
 async fn write<S: LineSink>(mut queue: mpsc::Receiver<Outgoing>, mut sink: S) {
     while let Some(first) = queue.recv().await {
-        let (mut lines, mut written) = (Vec::with_capacity(first.text.len() + 1), Vec::new());
-        let mut next = Some(first);
-        while let Some(Outgoing { text, after, held }) = next {
-            push_line(&mut lines, &text);
-            written.push((after, held));
-            next = if lines.len() < WRITTEN_AT_ONCE { queue.try_recv().ok() } else { None };
+        let mut together = first;
+        while together.lines.len() < WRITTEN_AT_ONCE
+            && let Ok(next) = queue.try_recv()
+        {
+            together.append(next);
         }
+        let Outgoing { lines, after, held } = together;
         if let Err(error) = sink.write_lines(lines).await {
             tracing::debug!(%error, "cannot write to a client; closing its connection");
             return;
         }
-        for (after, held) in written {
-            drop(held);
-            after.into_iter().for_each(AfterWrite::written);
-        }
+        drop(held);
+        after.into_iter().for_each(AfterWrite::written);
     }
 }

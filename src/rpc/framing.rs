@@ -9,6 +9,7 @@
 //!
 //! Not here: the meaning of a line (`request.rs`).
 
+use memchr::{memchr, memchr3};
 use std::borrow::Cow;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
@@ -56,6 +57,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { input, line: Vec::new(), skipping: false, max_bytes }
     }
 
+    /// Whether a line's end has been read already, so that the next line does not wait for more input.
+    pub(crate) fn holds_line(&self) -> bool {
+        memchr(b'\n', self.input.buffer()).is_some()
+    }
+
     /// The next line that is not blank; `None` at the end of the input. Cancel safe.
     ///
     /// # Errors
@@ -68,7 +74,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
                 let ignored = self.skipping || is_blank(&rest);
                 return Ok((!ignored).then_some(Line::Unfinished(rest)));
             }
-            let end = chunk.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', chunk);
             let part = &chunk[..end.unwrap_or(chunk.len())];
             // One byte more than allowed: the `\r` of a `\r
             // ` does not count.
@@ -120,8 +126,7 @@ fn is_blank(line: &[u8]) -> bool {
 /// treat as line ends and which occur only inside strings, are escaped. The value stays the same.
 pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
     // U+2028 and U+2029 begin with this byte in UTF-8.
-    let suspicious = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0xE2);
-    if !json.as_bytes().iter().any(suspicious) {
+    if memchr3(b'\n', b'\r', 0xE2, json.as_bytes()).is_none() {
         return Cow::Borrowed(json);
     }
     let mut line = String::with_capacity(json.len() + 16);
@@ -140,6 +145,16 @@ pub(crate) fn one_line(json: &str) -> Cow<'_, str> {
 pub(crate) fn push_line(lines: &mut Vec<u8>, json: &str) {
     lines.extend_from_slice(one_line(json).as_bytes());
     lines.push(b'\n');
+}
+
+/// A JSON text as a line of its own, without a copy where the text is one line already.
+pub(crate) fn into_line(json: String) -> Vec<u8> {
+    let mut line = match one_line(&json) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(line) => line,
+    };
+    line.push('\n');
+    line.into_bytes()
 }
 
 /// Where lines are written. A line counts as written when the other side can read it.

@@ -4,8 +4,9 @@
 
 use super::context::Context;
 use super::errors::{ErrorKind, RpcError};
-use super::outgoing::AfterWrite;
+use super::outgoing::{AfterWrite, Written};
 use super::params;
+use super::request;
 use super::subscription::Session;
 use crate::engine::node::handle::Node;
 use futures_util::future::BoxFuture;
@@ -15,7 +16,6 @@ use jsonrpsee::{Extensions, RpcModule};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A method.
@@ -40,6 +40,22 @@ pub(crate) trait Method: 'static {
         call: Call<N>,
         params: Self::Params,
     ) -> impl Future<Output = Result<Self::Result, RpcError>> + Send;
+
+    /// Runs the method and writes its result. Only a method that keeps its result as text has one of its own.
+    fn answer<N: Node>(call: Call<N>, params: Self::Params) -> impl Future<Output = Result<Written, RpcError>> + Send {
+        async { written(Self::NAME, &Self::handle(call, params).await?) }
+    }
+}
+
+/// Writes a method's result.
+///
+/// # Errors
+/// `internal_error` when it cannot be written, which is a defect.
+pub(crate) fn written(method: &'static str, result: &impl Serialize) -> Result<Written, RpcError> {
+    Written::of(result).map_err(|error| {
+        tracing::error!(method, %error, "cannot write a result as JSON");
+        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
+    })
 }
 
 /// What a call changes in the cluster.
@@ -66,20 +82,31 @@ impl Effect {
     pub(crate) const SETTLES: Self = Self { reads: false, destroys: true, repeatable: true };
 }
 
-/// What a handler leaves for its caller. It does not go through the library, whose answers are JSON text already.
+/// What caller and handler leave for each other. It does not go through the library, which would copy the parameters and write answers
+/// of its own.
 #[derive(Default)]
 pub(super) struct Handled {
-    /// The result as JSON, or the error.
-    pub(super) outcome: Option<Result<Box<RawValue>, RpcError>>,
+    /// The client's connection.
+    pub(super) session: Option<Arc<Session>>,
+    /// The parameters, until the handler has read them.
+    pub(super) params: Option<request::Params>,
+    /// The result, or the error.
+    pub(super) outcome: Option<Result<Written, RpcError>>,
     /// The actions to run once the answer has been written.
     pub(super) after: Vec<AfterWrite>,
 }
 
-/// Where a handler leaves it.
+/// Where they leave it.
 #[derive(Clone, Default)]
 pub(super) struct Slot(Arc<Mutex<Handled>>);
 
 impl Slot {
+    /// The slot of a call.
+    pub(super) fn of(session: &Arc<Session>, params: Option<request::Params>) -> Self {
+        let session = Some(Arc::clone(session));
+        Self(Arc::new(Mutex::new(Handled { session, params, ..Handled::default() })))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Handled> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,9 +122,8 @@ pub(crate) struct Call<N> {
 }
 
 impl<N> Call<N> {
-    fn new(context: Arc<Context<N>>, extensions: &Extensions) -> Self {
-        let session = extensions.get::<Arc<Session>>().cloned();
-        let slot = extensions.get::<Slot>().cloned().unwrap_or_default();
+    fn new(context: Arc<Context<N>>, slot: Slot) -> Self {
+        let session = slot.lock().session.take();
         Self { context, session, slot }
     }
 
@@ -112,28 +138,20 @@ type Handling = BoxFuture<'static, ()>;
 
 /// Adds one method to a module: reads its parameters, runs its handler, and leaves the outcome in the call's slot.
 pub(crate) fn register<N: Node, M: Method>(module: &mut RpcModule<Context<N>>) -> Result<(), RegisterMethodError> {
-    let handle: fn(Params<'static>, Arc<Context<N>>, Extensions) -> Handling = |params, context, extensions| {
+    let handle: fn(Params<'static>, Arc<Context<N>>, Extensions) -> Handling = |_, context, mut extensions| {
+        let slot = extensions.remove::<Slot>().unwrap_or_default();
         Box::pin(async move {
-            let call = Call::new(context, &extensions);
-            let slot = call.slot.clone();
-            let parsed = params::parse::<M::Params>(params.as_str());
+            let given = slot.lock().params.take();
+            let parsed = params::parse::<M::Params>(given.as_ref().map(request::Params::get));
             // A call may wait for long; it does not need its text any more.
-            drop(params);
+            drop(given);
             let outcome = match parsed {
-                Ok(params) => M::handle(call, params).await,
+                Ok(params) => M::answer(Call::new(context, slot.clone()), params).await,
                 Err(error) => Err(error),
             };
-            let outcome = outcome.and_then(|result| text_of(M::NAME, &result));
             slot.lock().outcome = Some(outcome);
         })
     };
     module.register_async_method(M::NAME, handle)?;
     Ok(())
-}
-
-fn text_of(method: &'static str, result: &impl Serialize) -> Result<Box<RawValue>, RpcError> {
-    serde_json::value::to_raw_value(result).map_err(|error| {
-        tracing::error!(method, %error, "cannot write a result as JSON");
-        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
-    })
 }

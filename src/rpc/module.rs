@@ -16,8 +16,7 @@ use crate::engine::node::handle::Node;
 use futures_util::FutureExt;
 use jsonrpsee::core::RegisterMethodError;
 use jsonrpsee::types::{Id, Params};
-use jsonrpsee::{ConnectionId, Extensions, MethodCallback, Methods, RpcModule};
-use serde_json::value::RawValue;
+use jsonrpsee::{ConnectionId, Extensions, MethodCallback, RpcModule};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,16 +27,15 @@ use tracing::{Span, debug_span};
 /// The methods of a running node. Cheap to clone; all clones reach the same node.
 #[derive(Debug, Clone)]
 pub struct Module {
-    methods: Methods,
-    meters: Arc<Meters>,
+    table: Arc<Table>,
     /// The transport of its clients, for the log.
     connection: &'static str,
 }
 
-/// The metrics of requests, by method; unknown methods share one.
+/// The methods by name, each with its metrics; unknown methods share theirs.
 #[derive(Debug)]
-struct Meters {
-    by_method: HashMap<&'static str, RequestMeter>,
+struct Table {
+    methods: HashMap<&'static str, (MethodCallback, RequestMeter)>,
     unknown: RequestMeter,
 }
 
@@ -53,10 +51,10 @@ impl Module {
         let metrics = Arc::clone(node.meters());
         let mut module = RpcModule::new(Context { node, info, describe: openrpc::document });
         methods::register_all(&mut module)?;
-        let methods = Methods::from(module);
-        let by_method = methods.method_names().map(|name| (name, metrics.requests_of(name))).collect();
-        let meters = Arc::new(Meters { by_method, unknown: metrics.requests_of("unknown") });
-        Ok(Self { methods, meters, connection: "socket" })
+        let known = |name| Some((name, (module.method(name)?.clone(), metrics.requests_of(name))));
+        let methods = module.method_names().filter_map(known).collect();
+        let table = Arc::new(Table { methods, unknown: metrics.requests_of("unknown") });
+        Ok(Self { table, connection: "socket" })
     }
 
     /// The same methods for clients of another transport than the socket.
@@ -70,7 +68,7 @@ impl Module {
             parent: None,
             "request",
             request = REQUESTS.fetch_add(1, Ordering::Relaxed),
-            method = self.methods.method_with_name(&call.method).map_or("unknown", |(name, _)| name),
+            method = self.table.methods.get_key_value(call.method.as_str()).map_or("unknown", |(name, _)| name),
             connection = self.connection,
             id_kind = call.id_kind(),
             outcome = Empty,
@@ -80,45 +78,42 @@ impl Module {
     }
 
     /// Runs one call, and counts it.
-    pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<Box<RawValue>>) -> Outcome {
+    pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<request::Params>) -> Outcome {
         let began = clock::now();
-        let outcome = self.run(session, method, params).await;
-        let meter = self.meters.by_method.get(method).unwrap_or(&self.meters.unknown);
+        let (outcome, meter) = match self.table.methods.get_key_value(method) {
+            Some((name, (callback, meter))) => (run(name, callback, Slot::of(session, params)).await, meter),
+            None => {
+                let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
+                (Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text)), &self.table.unknown)
+            }
+        };
         meter.count(clock::now().since(began), outcome.error.map(ErrorKind::name));
         outcome
     }
+}
 
-    async fn run(&self, session: &Arc<Session>, method: &str, params: Option<Box<RawValue>>) -> Outcome {
-        let Some((name, callback)) = self.methods.method_with_name(method) else {
-            let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
-            return Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text));
-        };
-        let MethodCallback::Async(callback) = callback else {
-            let text = format!("{name} is not callable; this is a defect");
-            return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
-        };
-        let slot = Slot::default();
-        let mut extensions = Extensions::new();
-        extensions.insert(Arc::clone(session));
-        extensions.insert(slot.clone());
-        // Only one copy of the text is kept: this one goes to the handler, which drops it after reading.
-        let owned = Params::new(params.as_deref().map(RawValue::get)).into_owned();
-        drop(params);
-        let run =
-            AssertUnwindSafe(async { callback(Id::Number(0), owned, ConnectionId(0), usize::MAX, extensions).await });
-        if run.catch_unwind().await.is_err() {
-            tracing::error!(method = name, "a handler panicked; its caller got an internal error");
-            let text = format!("internal error: {name} failed unexpectedly; see the log");
-            return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
-        }
-        let Handled { outcome, after } = std::mem::take(&mut *slot.lock());
-        match outcome {
-            Some(Ok(result)) => Outcome::result(&result, after),
-            Some(Err(error)) => Outcome { after, ..Outcome::error(error) },
-            None => {
-                tracing::error!(method = name, "a handler left no outcome; its caller got an internal error");
-                Outcome::error(RpcError::new(ErrorKind::InternalError, "internal error: see the log"))
-            }
+async fn run(name: &'static str, callback: &MethodCallback, slot: Slot) -> Outcome {
+    let MethodCallback::Async(callback) = callback else {
+        let text = format!("{name} is not callable; this is a defect");
+        return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
+    };
+    let mut extensions = Extensions::new();
+    extensions.insert(slot.clone());
+    let run = AssertUnwindSafe(async {
+        callback(Id::Number(0), Params::new(None), ConnectionId(0), usize::MAX, extensions).await
+    });
+    if run.catch_unwind().await.is_err() {
+        tracing::error!(method = name, "a handler panicked; its caller got an internal error");
+        let text = format!("internal error: {name} failed unexpectedly; see the log");
+        return Outcome::error(RpcError::new(ErrorKind::InternalError, text));
+    }
+    let Handled { outcome, after, .. } = std::mem::take(&mut *slot.lock());
+    match outcome {
+        Some(Ok(result)) => Outcome::result(result, after),
+        Some(Err(error)) => Outcome { after, ..Outcome::error(error) },
+        None => {
+            tracing::error!(method = name, "a handler left no outcome; its caller got an internal error");
+            Outcome::error(RpcError::new(ErrorKind::InternalError, "internal error: see the log"))
         }
     }
 }

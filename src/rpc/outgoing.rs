@@ -6,9 +6,11 @@
 
 use super::budget::Held;
 use super::errors::{ErrorKind, RpcError};
+use super::framing::into_line;
 use super::request::null;
 use crate::engine::node::handle::{Delivery, Handout};
 use jsonrpsee::types::ErrorObjectOwned;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -35,6 +37,35 @@ impl AfterWrite {
     }
 }
 
+/// A result that has been written: the end of an answer, `"result":…}`.
+pub(crate) struct Written(String);
+
+const RESULT: &str = r#""result":"#;
+
+impl Written {
+    /// Writes a result.
+    ///
+    /// # Errors
+    /// When a result cannot be written as JSON, which is a defect of its type.
+    pub(crate) fn of(result: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let mut text = Vec::with_capacity(256);
+        text.extend_from_slice(RESULT.as_bytes());
+        serde_json::to_writer(&mut text, result)?;
+        text.push(b'}');
+        String::from_utf8(text).map(Self).map_err(serde::ser::Error::custom)
+    }
+
+    /// A result that was written before, in pieces which together are one JSON text.
+    pub(crate) fn pieces(pieces: &[&str]) -> Self {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut text = String::with_capacity(RESULT.len() + length + 1);
+        text.push_str(RESULT);
+        pieces.iter().for_each(|piece| text.push_str(piece));
+        text.push('}');
+        Self(text)
+    }
+}
+
 /// The outcome of a call.
 pub(crate) struct Outcome {
     /// `"result":…}` or `"error":…}`, to be put behind an id.
@@ -56,8 +87,9 @@ impl Outcome {
         Self { tail: format!(r#""error":{object}}}"#), error: Some(kind), after: Vec::new() }
     }
 
-    pub(crate) fn result(result: &RawValue, after: Vec<AfterWrite>) -> Self {
-        Self { tail: format!(r#""result":{}}}"#, result.get()), error: None, after }
+    /// An outcome that is a result.
+    pub(crate) fn result(result: Written, after: Vec<AfterWrite>) -> Self {
+        Self { tail: result.0, error: None, after }
     }
 
     /// Records the outcome in the span of the request.
@@ -71,15 +103,22 @@ impl Outcome {
         }
     }
 
-    /// The answer under an id, as JSON text.
-    pub(crate) fn under(&self, id: &RawValue) -> String {
-        format!(r#"{{"jsonrpc":"2.0","id":{},{}"#, id.get(), self.tail)
+    /// Appends the answer under an id to a JSON text.
+    pub(crate) fn push_under(&self, id: &RawValue, text: &mut String) {
+        // With room for a line's end.
+        text.reserve(HEAD.len() + id.get().len() + self.tail.len() + ",\n".len());
+        for part in [HEAD, id.get(), ",", &self.tail] {
+            text.push_str(part);
+        }
     }
 }
 
-/// A line on its way to the client.
-pub(crate) struct Outgoing {
-    /// The JSON text, without a line end.
+const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;
+
+/// The text of one line that is being made.
+#[derive(Default)]
+pub(crate) struct Draft {
+    /// The JSON text so far.
     pub(crate) text: String,
     /// The actions to run once the line is written.
     pub(crate) after: Vec<AfterWrite>,
@@ -87,13 +126,39 @@ pub(crate) struct Outgoing {
     pub(crate) held: Vec<Held>,
 }
 
-impl Outgoing {
-    pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), after: Vec::new(), held: Vec::new() }
-    }
+/// Whole lines on their way to the client.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    /// The lines, each with its end.
+    pub(crate) lines: Vec<u8>,
+    /// The actions to run once the lines are written.
+    pub(crate) after: Vec<AfterWrite>,
+    /// Their share of [`super::connection::UNWRITTEN_BYTES`].
+    pub(crate) held: Vec<Held>,
+}
 
+impl From<Draft> for Outgoing {
+    fn from(Draft { text, after, held }: Draft) -> Self {
+        Self { lines: into_line(text), after, held }
+    }
+}
+
+impl Outgoing {
     /// An error answer without an id.
     pub(crate) fn refusal(error: RpcError) -> Self {
-        Self::new(&Outcome::error(error).under(&null()))
+        let mut draft = Draft::default();
+        Outcome::error(error).push_under(&null(), &mut draft.text);
+        draft.into()
+    }
+
+    /// Adds further lines behind these.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        if self.lines.is_empty() {
+            self.lines = more.lines;
+        } else {
+            self.lines.append(&mut more.lines);
+        }
+        self.after.append(&mut more.after);
+        self.held.append(&mut more.held);
     }
 }

@@ -10,6 +10,8 @@
 use super::errors::{ErrorKind, RpcError};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The maximum nesting depth of a line.
 pub(crate) const MAX_DEPTH: usize = 120;
@@ -36,6 +38,26 @@ pub(crate) enum Item {
     Invalid(Box<RawValue>, RpcError),
 }
 
+/// The parameters of a call as written: a part of its line, which is not copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Params {
+    line: Arc<String>,
+    part: Range<usize>,
+}
+
+impl Params {
+    /// `part` must be a part of the line's own text.
+    fn of(line: &Arc<String>, part: &str) -> Self {
+        let start = part.as_ptr().addr() - line.as_ptr().addr();
+        Self { line: Arc::clone(line), part: start..start + part.len() }
+    }
+
+    /// The text.
+    pub(crate) fn get(&self) -> &str {
+        self.line.get(self.part.clone()).unwrap_or_default()
+    }
+}
+
 /// A request or a notification.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -44,7 +66,7 @@ pub(crate) struct Call {
     /// The name of the method.
     pub(crate) method: String,
     /// The parameters as written: an object or a list.
-    pub(crate) params: Option<Box<RawValue>>,
+    pub(crate) params: Option<Params>,
 }
 
 impl Call {
@@ -60,23 +82,30 @@ impl Call {
 }
 
 /// Parses a line.
-pub(crate) fn parse(line: &[u8]) -> Incoming {
-    let Ok(text) = std::str::from_utf8(line) else {
+pub(crate) fn parse(line: impl Into<Vec<u8>>) -> Incoming {
+    let Ok(text) = String::from_utf8(line.into()) else {
         return refused(ErrorKind::ParseError, "the line is not UTF-8; send JSON as UTF-8, one text per line");
     };
-    if is_too_deep(text) {
+    if is_too_deep(&text) {
         let text = format!("the line is nested deeper than {MAX_DEPTH} levels; send a flatter value");
         return refused(ErrorKind::ParseError, text);
     }
-    let raw: &RawValue = match serde_json::from_str(text) {
+    let line = Arc::new(text);
+    // Nearly every line is one request; whatever is wrong with another one is found below.
+    if line.trim_start().starts_with('{')
+        && let Ok(members) = serde_json::from_str::<Members<'_>>(&line)
+    {
+        return Incoming::Single(item(&line, members));
+    }
+    let raw: &RawValue = match serde_json::from_str(&line) {
         Ok(raw) => raw,
         Err(error) => {
             return refused(ErrorKind::ParseError, format!("the line is not JSON ({error}); send one text per line"));
         }
     };
     match raw.get().as_bytes().first() {
-        Some(b'[') => parse_batch(raw),
-        _ => Incoming::Single(parse_item(raw)),
+        Some(b'[') => parse_batch(&line, raw),
+        _ => Incoming::Single(parse_item(&line, raw)),
     }
 }
 
@@ -84,13 +113,13 @@ fn refused(kind: ErrorKind, message: impl std::fmt::Display) -> Incoming {
     Incoming::Refused(RpcError::new(kind, message))
 }
 
-fn parse_batch(raw: &RawValue) -> Incoming {
+fn parse_batch(line: &Arc<String>, raw: &RawValue) -> Incoming {
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
         return refused(ErrorKind::InvalidRequest, "the batch cannot be read");
     };
     match items.len() {
         0 => refused(ErrorKind::InvalidRequest, "the batch is empty; put at least one request into it"),
-        1..=MAX_BATCH => Incoming::Batch(items.into_iter().map(parse_item).collect()),
+        1..=MAX_BATCH => Incoming::Batch(items.into_iter().map(|raw| parse_item(line, raw)).collect()),
         count => {
             let text = format!("the batch has {count} requests, at most {MAX_BATCH} are allowed");
             refused(ErrorKind::InvalidRequest, text)
@@ -115,18 +144,23 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn parse_item(raw: &RawValue) -> Item {
-    let invalid = |id: Option<&RawValue>, problem: &str| {
-        let id = id.filter(|id| is_id(id)).map_or_else(null, ToOwned::to_owned);
-        Item::Invalid(id, RpcError::new(ErrorKind::InvalidRequest, format!("not a JSON-RPC 2.0 request: {problem}")))
-    };
+fn invalid(id: Option<&RawValue>, problem: &str) -> Item {
+    let id = id.filter(|id| is_id(id)).map_or_else(null, ToOwned::to_owned);
+    Item::Invalid(id, RpcError::new(ErrorKind::InvalidRequest, format!("not a JSON-RPC 2.0 request: {problem}")))
+}
+
+fn parse_item(line: &Arc<String>, raw: &RawValue) -> Item {
     if !raw.get().starts_with('{') {
         return invalid(None, "send an object with jsonrpc, id, method and params");
     }
-    let members: Members<'_> = match serde_json::from_str(raw.get()) {
-        Ok(members) => members,
-        Err(error) => return invalid(None, &super::params::plain_text(&error.to_string())),
-    };
+    match serde_json::from_str::<Members<'_>>(raw.get()) {
+        Ok(members) => item(line, members),
+        Err(error) => invalid(None, &super::params::plain_text(&error.to_string())),
+    }
+}
+
+/// Checks the members of an object, which are parts of the line.
+fn item(line: &Arc<String>, members: Members<'_>) -> Item {
     let id = members.id;
     if id.is_some_and(|id| !is_id(id)) {
         return invalid(None, "the id must be a string, a number or null");
@@ -142,7 +176,11 @@ fn parse_item(raw: &RawValue) -> Item {
     if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
         return invalid(id, "params must be an object or a list");
     }
-    Item::Call(Call { id: id.map(ToOwned::to_owned), method, params: params.map(ToOwned::to_owned) })
+    Item::Call(Call {
+        id: id.map(ToOwned::to_owned),
+        method,
+        params: params.map(|params| Params::of(line, params.get())),
+    })
 }
 
 /// The id of an answer to a line without a usable id.
@@ -161,6 +199,10 @@ fn text_of(raw: &RawValue) -> Option<String> {
 /// Whether brackets are nested too deep, in one pass without recursion. The JSON reader does not check this in values that
 /// are kept as text.
 fn is_too_deep(text: &str) -> bool {
+    // Cheap, and enough for nearly every line that is not long.
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
+        return false;
+    }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in text.bytes() {
         match byte {
@@ -228,6 +270,24 @@ mod tests {
             panic!("a notification was refused")
         };
         assert!(call.id.is_none() && call.params.is_none());
+    }
+
+    #[test]
+    fn parameters_are_the_text_that_was_written_alone_and_in_a_batch() {
+        let written = |item: &Item| match item {
+            Item::Call(call) => call.params.as_ref().map(|params| params.get().to_owned()),
+            Item::Invalid(_, error) => panic!("{error:?}"),
+        };
+        let one = r#" {"params": {"a" : [1,"é"] } ,"jsonrpc":"2.0","method":"m","id":1}"#;
+        let Incoming::Single(item) = parse(one) else { panic!("it was refused") };
+        assert_eq!(written(&item).as_deref(), Some(r#"{"a" : [1,"é"] }"#));
+        let Incoming::Batch(items) = parse(format!("[{one},{}]", one.replace("{\"a\" : [1,\"é\"] }", "[ 7]"))) else {
+            panic!("it was refused")
+        };
+        assert_eq!(
+            items.iter().map(written).collect::<Vec<_>>(),
+            [Some(r#"{"a" : [1,"é"] }"#.into()), Some("[ 7]".into())]
+        );
     }
 
     #[test]

@@ -191,8 +191,8 @@ fn is_own_user(stream: &UnixStream) -> bool {
 
 async fn refuse(stream: UnixStream) {
     let text = format!("this node has reached its limit of {MAX_CLIENTS} clients; close one, then connect again");
-    let refusal = Outgoing::refusal(RpcError::overloaded(text)).text;
+    let refusal = Outgoing::refusal(RpcError::overloaded(text)).lines;
     let mut sink = WriterSink(stream);
     // A client that does not read the refusal does not get it.
-    let _ = tokio::time::timeout(REFUSAL_WAIT, sink.write_line(&refusal)).await;
+    let _ = tokio::time::timeout(REFUSAL_WAIT, sink.write_lines(refusal)).await;
 }

@@ -11,7 +11,7 @@
 use super::budget::Budget;
 use super::context::Context;
 use super::errors::{ErrorKind, RpcError, shown};
-use super::outgoing::Outgoing;
+use super::outgoing::{Draft, Outgoing};
 use super::wire::event::{self, AnyEvent, EVENTS};
 use crate::cluster::event::{ClusterFact, Event};
 use crate::cluster::ids::{EventSeq, NodeId};
@@ -258,7 +258,7 @@ impl<N: Node> Forwarder<N> {
                 continue;
             };
             let held = vec![self.unwritten.take(text.len()).await];
-            if self.out.send(Outgoing { text, after: Vec::new(), held }).await.is_err() {
+            if self.out.send(Draft { text, after: Vec::new(), held }.into()).await.is_err() {
                 return;
             }
         }

@@ -25,6 +25,7 @@ use super::request::{self, Incoming};
 use super::subscription::Session;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncRead;
@@ -94,33 +95,60 @@ where
     let waiting = Arc::new(Semaphore::new(limits.in_flight));
     let mut slot_timeout = SLOT_TIMEOUT;
     let mut ready = Outgoing::default();
+    let mut spawned = false;
 
     let ended = loop {
         while let Some(done) = work.try_join_next() {
             report(done);
         }
-        // What is done is handed over before more input is waited for.
-        if !ready.lines.is_empty() && (ready.lines.len() >= WRITTEN_AT_ONCE || !reader.holds_line()) {
-            hand_over(std::mem::take(&mut ready), &out, &mut work);
+        if ready.lines.len() >= WRITTEN_AT_ONCE {
+            hand_over(&mut ready, &out, &mut work);
         }
         // First the line, then its slot: so the end of the input is noticed even while every slot is taken.
         let next = async {
-            let line = reader.next().await.ok().flatten()?;
-            let slot = if asks_to_wait(&line) {
-                Arc::clone(&waiting).try_acquire_owned().ok()
-            } else {
-                let slot = tokio::time::timeout(slot_timeout, Arc::clone(&slots).acquire_owned()).await;
-                // A line that waited in vain shows that the next ones would, too.
-                slot_timeout = if slot.is_ok() { SLOT_TIMEOUT } else { Duration::ZERO };
-                slot.ok().and_then(Result::ok)
+            let line = match reader.next().now_or_never() {
+                Some(line) => line,
+                None => {
+                    // What is done is handed over before more input is waited for.
+                    hand_over(&mut ready, &out, &mut work);
+                    reader.next().await
+                }
             };
-            let held = held_input.take(line.bytes()).await;
-            // Let running calls progress first, so that quick answers are counted before more lines are read.
-            if !work.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            unwritten.half_free().await;
-            Some((line, (slot, held)))
+            let line = line.ok().flatten()?;
+            let (waits, bytes) = (asks_to_wait(&line), line.bytes());
+            let admitted = async {
+                let slot = match Arc::clone(if waits { &waiting } else { &slots }).try_acquire_owned() {
+                    Err(_) if !waits => {
+                        let slot = tokio::time::timeout(slot_timeout, Arc::clone(&slots).acquire_owned()).await;
+                        // A line that waited in vain shows that the next ones would, too.
+                        slot_timeout = if slot.is_ok() { SLOT_TIMEOUT } else { Duration::ZERO };
+                        slot.ok().and_then(Result::ok)
+                    }
+                    free => {
+                        if free.is_ok() && !waits {
+                            slot_timeout = SLOT_TIMEOUT;
+                        }
+                        free.ok()
+                    }
+                };
+                let held = held_input.take(bytes).await;
+                // Let a call that began to run progress first, so that its quick answer is counted before more lines are read.
+                if std::mem::take(&mut spawned) {
+                    tokio::task::yield_now().await;
+                }
+                unwritten.half_free().await;
+                (slot, held)
+            };
+            let mut admitted = pin!(admitted);
+            let slot = match (&mut admitted).now_or_never() {
+                Some(slot) => slot,
+                None => {
+                    // It may wait for just these answers to be written.
+                    hand_over(&mut ready, &out, &mut work);
+                    admitted.await
+                }
+            };
+            Some((line, slot))
         };
         let next = tokio::select! {
             biased;
@@ -148,6 +176,7 @@ where
             Some(Err(_)) => report_panic(),
             None => {
                 let out = out.clone();
+                spawned = true;
                 work.spawn(async move {
                     let Ok(answer) = answering.await else { return report_panic() };
                     if let Some(answer) = answer {
@@ -159,9 +188,7 @@ where
             }
         }
     };
-    if !ready.lines.is_empty() {
-        hand_over(ready, &out, &mut work);
-    }
+    hand_over(&mut ready, &out, &mut work);
 
     let end = async {
         while let Some(done) = work.join_next().await {
@@ -185,8 +212,11 @@ fn asks_to_wait(line: &Line) -> bool {
 }
 
 /// Gives lines to the writer. If its queue is full, a task waits for room: reading goes on until too much is unwritten.
-fn hand_over(lines: Outgoing, out: &mpsc::Sender<Outgoing>, work: &mut JoinSet<()>) {
-    if let Err(mpsc::error::TrySendError::Full(lines)) = out.try_send(lines) {
+fn hand_over(ready: &mut Outgoing, out: &mpsc::Sender<Outgoing>, work: &mut JoinSet<()>) {
+    if ready.lines.is_empty() {
+        return;
+    }
+    if let Err(mpsc::error::TrySendError::Full(lines)) = out.try_send(std::mem::take(ready)) {
         let out = out.clone();
         work.spawn(async move {
             // The writer is gone only when the connection is; then nobody can be answered.

@@ -2,6 +2,7 @@
 //!
 //! Not here: what belongs to one call (`method.rs`) or one connection (`subscription.rs`).
 
+use super::kept_state::KeptState;
 use crate::cluster::ids::ClusterName;
 use serde_json::Value;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct Context<N> {
     pub(crate) node: Arc<N>,
     /// Facts about the process.
     pub(crate) info: ServerInfo,
+    /// The state of the cluster as text.
+    pub(crate) kept_state: KeptState,
     /// Makes the OpenRPC document for a version of this program. A method answers with it, and it lists all methods.
     pub(crate) describe: fn(version: &str) -> Value,
 }

@@ -57,11 +57,6 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { input, line: Vec::new(), skipping: false, max_bytes }
     }
 
-    /// Whether a line's end has been read already, so that the next line does not wait for more input.
-    pub(crate) fn holds_line(&self) -> bool {
-        memchr(b'\n', self.input.buffer()).is_some()
-    }
-
     /// The next line that is not blank; `None` at the end of the input. Cancel safe.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod framing;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 pub mod http;
+mod kept_state;
 pub mod mcp;
 mod method;
 mod methods;

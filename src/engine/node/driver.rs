@@ -6,6 +6,8 @@
 //!
 //! Not here: the rules (`crate::cluster::node`), messages (`messages/sync.rs`).
 
+use super::handle::KnownState;
+use super::kept_view::KeptView;
 use super::state_view;
 use super::status::{Msg, Status};
 use crate::clock;
@@ -38,6 +40,7 @@ pub(crate) struct Driver {
     pub(crate) cluster: ClusterName,
     pub(crate) state_dir: StateDir,
     pub(crate) node: Node,
+    pub(crate) kept_view: Arc<KeptView>,
     pub(crate) store: Arc<RedisStore>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) metrics: Arc<Metrics>,
@@ -117,8 +120,10 @@ impl Driver {
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
                 let mut state = state_view::of(&self.cluster, &self.node, now);
                 state.redis_trouble = state.redis_trouble.or_else(|| self.store.eviction_found());
+                let known = Arc::new(KnownState::new(state, now, until));
+                self.kept_view.keep(&known);
                 // The client may be gone.
-                let _ = client.send((state, until));
+                let _ = client.send(known);
             }
             Msg::Carried(client) => {
                 // The client may be gone.
@@ -146,6 +151,7 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
+        self.kept_view.begin_step();
         self.node.saw_message(self.sync.highest());
         let effects = self.node.step(clock::now(), input);
         for effect in effects {

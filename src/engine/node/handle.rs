@@ -9,6 +9,7 @@
 //! Not here: the work itself (`driver.rs`, `messages/`, `leases/`, `tasks/`).
 
 mod history;
+mod known;
 mod leases;
 mod limits;
 mod observed;
@@ -16,6 +17,7 @@ mod tasks;
 
 pub use crate::cluster::node::{Drained, Elected, JoinRequest, Left};
 pub use history::{HistoryAnswer, HistoryRequest, Past};
+pub use known::KnownState;
 pub use leases::{AcquireRequest, AcquiredLease, HeldLease, Leases, Once, OnceRequest};
 pub use limits::{AcquiredSlot, HeldSlot, Limits, PermitsRequest, SlotRequest, TakenPermits};
 pub use observed::{Health, Observed};
@@ -30,6 +32,7 @@ use crate::engine::events::{EventFeed, FeedOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of a join.
@@ -255,6 +258,8 @@ pub trait Node: Leases + Observed + Past {
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;
     /// Leaves the cluster.
     fn leave(&self) -> impl Future<Output = Result<Left, Error>> + Send;
+    /// The local view, which is the same object until it is out of date.
+    fn known_state(&self) -> impl Future<Output = Result<Arc<KnownState>, Error>> + Send;
     /// The local view, or with `fresh` the state that Redis has now.
     fn state(&self, fresh: bool) -> impl Future<Output = Result<StateView, Error>> + Send;
     /// Returns the leader, or changes it.

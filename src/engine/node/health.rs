@@ -5,14 +5,13 @@
 //!
 //! Not here: the names of the metrics (`metrics/`), serving them (`crate::rpc`).
 
-use super::handle::{Health, Observed, Role, StateView};
+use super::handle::{Health, KnownState, Observed, Role, StateView};
 use super::running::RunningNode;
 use super::status::Msg;
 use crate::clock;
 use crate::cluster::ids::MessageSeq;
 use crate::cluster::members::member::Status;
 use crate::cluster::node::Standing;
-use crate::cluster::time::Moment;
 use crate::engine::metrics::{Metrics, Snapshot, memory_bytes};
 use serde_json::Number;
 use std::collections::BTreeMap;
@@ -24,8 +23,8 @@ use tokio::sync::oneshot;
 const LOOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl RunningNode {
-    /// The node's view, and until when it leads; `None`: the loop does not answer.
-    async fn look(&self) -> Option<(StateView, Moment)> {
+    /// The node's view; `None`: the loop does not answer.
+    async fn look(&self) -> Option<Arc<KnownState>> {
         let (answer, outcome) = oneshot::channel();
         let asking = async {
             self.node.send(Msg::State(answer)).await.ok()?;
@@ -65,12 +64,13 @@ impl RunningNode {
         if snapshot.member {
             snapshot.lag = Some(self.sync.lag(MessageSeq(status.numbers.message)));
         }
-        if let Some((view, leads_until)) = seen {
+        if let Some(known) = seen {
+            let view = known.view();
             // Checked last: this process may have been suspended since the node answered.
-            snapshot.leads = view.role == Role::Leader && clock::now() < leads_until;
+            snapshot.leads = view.role == Role::Leader && known.role_holds(clock::now());
             snapshot.term = Some(view.term.0);
-            snapshot.lease = Some(self.lease_left(&view));
-            snapshot.nodes = by_status(&view);
+            snapshot.lease = Some(self.lease_left(view));
+            snapshot.nodes = by_status(view);
         }
         snapshot
     }
@@ -112,10 +112,11 @@ impl Observed for RunningNode {
                 missing: Vec::new(),
             };
         }
-        let Some((view, _)) = self.look().await else {
+        let Some(known) = self.look().await else {
             let why = format!("the node's main loop has not answered for {} ms", LOOP_TIMEOUT.as_millis());
             return Health { trouble: Some(why), missing: Vec::new() };
         };
+        let view = known.view();
         let mut missing = Vec::new();
         if view.node_id.is_none() {
             missing.push(match &self.status.borrow().standing {
@@ -128,7 +129,7 @@ impl Observed for RunningNode {
                 view.redis_trouble.clone().unwrap_or_else(|| "Redis has not accepted a heartbeat yet".to_owned()),
             );
         }
-        if view.leader_id.is_none() || self.lease_left(&view).is_zero() {
+        if view.leader_id.is_none() || self.lease_left(view).is_zero() {
             missing.push("the cluster has no leader".to_owned());
         }
         Health { trouble: None, missing }

@@ -6,6 +6,7 @@ pub(crate) mod driver;
 pub mod fresh_state;
 pub mod handle;
 pub(crate) mod health;
+pub(crate) mod kept_view;
 pub(crate) mod membership;
 pub(crate) mod running;
 pub(crate) mod running_work;

@@ -5,6 +5,7 @@
 //!
 //! Not here: the tasks behind it (`start.rs`), the rules (`crate::cluster::node`).
 
+use super::kept_view::KeptView;
 use super::status::{Msg, Status};
 use crate::clock;
 use crate::cluster::event::Event;
@@ -26,7 +27,7 @@ use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Counted, Metrics};
 use crate::engine::node::fresh_state;
 use crate::engine::node::handle::{
-    Beat, Delivery, ElectRequest, Elected, JoinRequest, Joined, Left, Node, Role, StateView, SyncRequest, Synced,
+    Beat, Delivery, ElectRequest, Elected, JoinRequest, Joined, KnownState, Left, Node, StateView, SyncRequest, Synced,
 };
 use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use crate::engine::store_calls::gone;
@@ -42,7 +43,7 @@ use tokio::task::JoinSet;
 /// How long a call waits for its messages to be in the stream; after that they count as queued.
 const PUBLISH_WAIT: Duration = Duration::from_secs(3);
 /// How long `state` waits for the first attempt to join.
-const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the history has at the end, however long the rest took.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(150);
 /// How long a subscriber with `after` waits until the node has begun to read events.
@@ -55,6 +56,7 @@ const EARLIER_ANSWER_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct RunningNode {
     pub(crate) cluster: ClusterName,
     pub(crate) node: mpsc::Sender<Msg>,
+    pub(crate) kept_view: Arc<KeptView>,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) store: Arc<RedisStore>,
     pub(crate) store_holder: Arc<StoreHolder>,
@@ -251,25 +253,18 @@ impl Node for RunningNode {
         }
     }
 
+    async fn known_state(&self) -> Result<Arc<KnownState>, Error> {
+        self.view().await
+    }
+
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
-        // It needs no membership, but the first answer of a new node should include one.
-        let _ = tokio::time::timeout(FIRST_JOIN_TIMEOUT, self.settled()).await;
-        let (answer, outcome) = oneshot::channel();
-        self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
-        let (mut state, leads_until) = outcome.await.map_err(|_| gone())?;
-        if fresh {
-            state = fresh_state::read(&self.store, &state).await?;
-        }
+        let known = self.view().await?;
         // Checked last: this process may have been suspended since the node answered.
-        if state.role == Role::Leader && clock::now() >= leads_until {
-            state.role = Role::Follower;
-            for node in &mut state.nodes {
-                if Some(&node.member.node_id) == state.node_id.as_ref() {
-                    node.role = Role::Follower;
-                }
-            }
+        if !fresh {
+            return Ok(known.at(clock::now()));
         }
-        Ok(state)
+        let read = fresh_state::read(&self.store, known.view()).await?;
+        Ok(if known.role_holds(clock::now()) { read } else { read.without_lead() })
     }
 
     async fn elect(&self, request: ElectRequest) -> Result<Elected, Error> {

@@ -6,6 +6,7 @@
 //! Not here: the running node (`running.rs`).
 
 use super::driver::{Driver, heard};
+use super::kept_view::KeptView;
 use super::running::{RunningNode, Supervised};
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
@@ -159,10 +160,12 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone());
     let limits = Arc::new(Limits::new(caller.clone(), cleanup.clone(), Arc::clone(&leases)));
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), cleanup, background, start.sync.max_task_bytes);
+    let kept_view = Arc::new(KeptView::default());
     let driver = Driver {
         cluster: start.cluster.clone(),
         state_dir,
         node,
+        kept_view: Arc::clone(&kept_view),
         store: Arc::clone(&store),
         hub: Arc::clone(&hub),
         metrics: Arc::clone(&metrics),
@@ -222,6 +225,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     Ok(RunningNode {
         cluster: start.cluster,
         node: inputs,
+        kept_view,
         status: status_reader,
         store,
         store_holder,

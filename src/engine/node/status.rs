@@ -2,14 +2,14 @@
 //!
 //! Not here: the loop (`driver.rs`).
 
-use super::handle::StateView;
+use super::handle::KnownState;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::Sample;
 use crate::cluster::ids::NodeId;
 use crate::cluster::node::{Input, Refusal, Request, Response, Standing};
 use crate::cluster::protocol::{Instance, Numbers};
-use crate::cluster::time::Moment;
 use crate::engine::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -19,7 +19,7 @@ pub(crate) enum Msg {
     Input(Input),
     /// A client's request, with the span of that request.
     Ask(Request, oneshot::Sender<Result<Response, Refusal>>, Span),
-    State(oneshot::Sender<(StateView, Moment)>),
+    State(oneshot::Sender<Arc<KnownState>>),
     /// A question for the samples that the node has not sent yet.
     Carried(oneshot::Sender<Vec<Sample>>),
     /// An event of the cluster.

@@ -5,7 +5,8 @@
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::ErrorKind::{self, NodeIdInUse, NotJoined, RedisUnavailable, UnknownNode};
 use crate::rpc::errors::RpcError;
-use crate::rpc::method::{Call, Effect, Method};
+use crate::rpc::method::{Call, Effect, Method, written};
+use crate::rpc::outgoing::Written;
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use crate::rpc::wire::election::{ElectParams, ElectResult};
@@ -72,6 +73,14 @@ impl Method for GetClusterState {
             state.metrics = Some(call.context.node.samples().await);
         }
         Ok(state)
+    }
+
+    async fn answer<N: Node>(call: Call<N>, params: StateParams) -> Result<Written, RpcError> {
+        if params.fresh == Some(true) || params.metrics == Some(true) {
+            return written(Self::NAME, &Self::handle(call, params).await?);
+        }
+        let known = call.context.node.known_state().await?;
+        call.context.kept_state.show(Self::NAME, &known, &call.context.info.redis_mode)
     }
 }
 

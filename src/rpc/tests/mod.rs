@@ -17,11 +17,12 @@ use super::connection::{Ended, Limits, serve};
 use super::context::ServerInfo;
 use super::framing::WriterSink;
 use super::module::Module;
+use crate::clock;
 use crate::cluster::event::Event;
 use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, StoredStatus};
 use crate::cluster::messages::message::Received;
-use crate::cluster::time::ServerTime;
+use crate::cluster::time::{Moment, ServerTime};
 use crate::engine::error::Error;
 use crate::engine::events::{EventFeed, FeedOptions};
 use crate::engine::metrics::Metrics;
@@ -104,6 +105,11 @@ impl Node for Stub {
 
     async fn leave(&self) -> Result<Left, Error> {
         Err(Error::NotJoined)
+    }
+
+    async fn known_state(&self) -> Result<Arc<KnownState>, Error> {
+        let state = self.state(false).await?;
+        Ok(Arc::new(KnownState::new(state, clock::now(), Moment(Duration::MAX))))
     }
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {

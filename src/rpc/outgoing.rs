@@ -151,6 +151,17 @@ impl Outgoing {
         draft.into()
     }
 
+    /// The text without its line end, the actions, and the share of the budget, where the text is no line.
+    pub(crate) fn into_parts(mut self) -> (Vec<u8>, Vec<AfterWrite>, Vec<Held>) {
+        self.lines.pop_if(|byte| *byte == b'\n');
+        (self.lines, self.after, self.held)
+    }
+
+    /// The text without its line end.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        self.into_parts().0
+    }
+
     /// Adds further lines behind these.
     pub(crate) fn append(&mut self, mut more: Self) {
         if self.lines.is_empty() {

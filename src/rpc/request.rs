@@ -45,6 +45,13 @@ pub(crate) struct Params {
     part: Range<usize>,
 }
 
+impl From<String> for Params {
+    /// Parameters that came in without a line.
+    fn from(text: String) -> Self {
+        Self { part: 0..text.len(), line: Arc::new(text) }
+    }
+}
+
 impl Params {
     /// `part` must be a part of the line's own text.
     fn of(line: &Arc<String>, part: &str) -> Self {

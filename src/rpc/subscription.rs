@@ -258,7 +258,12 @@ impl<N: Node> Forwarder<N> {
                 continue;
             };
             let held = vec![self.unwritten.take(text.len()).await];
-            if self.out.send(Draft { text, after: Vec::new(), held }.into()).await.is_err() {
+            let outgoing = match self.form {
+                // Its ends of lines are part of it.
+                EventForm::ServerSent => Outgoing { lines: text.into_bytes(), after: Vec::new(), held },
+                _ => Draft { text, after: Vec::new(), held }.into(),
+            };
+            if self.out.send(outgoing).await.is_err() {
                 return;
             }
         }

@@ -75,7 +75,7 @@ pub(super) fn refused_call(refusal: Refusal) -> Answer {
 
 /// An error as the answer to a JSON-RPC text.
 pub(super) fn failed(status: StatusCode, error: RpcError) -> Answer {
-    with_status_headers(full(status, JSON, Outgoing::refusal(error).text))
+    with_status_headers(full(status, JSON, Outgoing::refusal(error).into_text()))
 }
 
 /// The status of an error that ends a request.

@@ -64,8 +64,7 @@ pub(super) async fn answer<N: Node>(
     };
     let places = if mentions_wait(&text) { &site.waiting } else { &site.calls };
     let place = Arc::clone(places).try_acquire_owned().map_err(|_| busy("calls"))?;
-    let incoming = request::parse(&text);
-    drop(text);
+    let incoming = request::parse(text);
     if caller != Caller::Trusted && changes(&incoming) {
         return Err(refused_call(site.access.refuse_change()));
     }
@@ -78,8 +77,9 @@ pub(super) async fn answer<N: Node>(
         exchange.answered(Vec::new(), Vec::new(), place);
         return Ok(full(StatusCode::NO_CONTENT, JSON, Bytes::new()));
     };
-    exchange.answered(line.after, line.held, place);
-    Ok(full(StatusCode::OK, JSON, line.text))
+    let (text, after, held) = line.into_parts();
+    exchange.answered(after, held, place);
+    Ok(full(StatusCode::OK, JSON, text))
 }
 
 /// Whether a text contains the parameter name `wait_ms`; see `crate::rpc::connection`.

@@ -13,6 +13,7 @@ use super::site::Site;
 use crate::engine::node::handle::Node;
 use crate::rpc::budget::{Budget, Held};
 use crate::rpc::outgoing::{AfterWrite, Outgoing};
+use crate::rpc::request;
 use crate::rpc::subscription::Session;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame};
@@ -57,7 +58,7 @@ async fn begin<N: Node, B>(site: &Site<N>, request: &Request<B>, exchange: &Exch
     let place = Arc::clone(&site.streams).try_acquire_owned().map_err(busy)?;
     let (out, queue) = mpsc::channel(EVENTS_QUEUED);
     let session = Arc::new(Session::new(out, Budget::new(UNWRITTEN_BYTES)).server_sent());
-    let params = serde_json::value::to_raw_value(&params).ok();
+    let params = Some(request::Params::from(params.to_string()));
     let outcome = site.module.call(&session, "cluster.subscribe", params).await;
     if let Some(kind) = outcome.error {
         let text = format!("{{{}", outcome.tail);
@@ -123,10 +124,10 @@ impl Body for EventStream {
         }
         self.held.clear();
         if let Poll::Ready(next) = self.queue.poll_recv(cx) {
-            let Some(Outgoing { text, held, .. }) = next else { return Poll::Ready(None) };
+            let Some(Outgoing { lines, held, .. }) = next else { return Poll::Ready(None) };
             self.held = held;
             self.comments.reset();
-            return frame(Bytes::from(text));
+            return frame(Bytes::from(lines));
         }
         if self.stopped.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);

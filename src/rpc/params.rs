@@ -20,13 +20,23 @@ pub(crate) fn names<T: DeserializeOwned>() -> &'static [&'static str] {
     found
 }
 
+/// The length from which a text is read as a whole first: most are right, and reading each parameter on its own reads it twice.
+const LONG_BYTES: usize = 4 << 10;
+
 /// Reads the `params` of a request; absent means no parameters.
 ///
 /// # Errors
 /// `invalid_params`, with a message that names the parameter and the allowed values.
 pub(crate) fn parse<T: DeserializeOwned>(raw: Option<&str>) -> Result<T, RpcError> {
+    let raw = raw.map(str::trim_start);
+    // Parameter types refuse unknown members themselves; what is wrong with a text is found out below.
+    if let Some(text) = raw.filter(|text| text.len() > LONG_BYTES && text.starts_with('{'))
+        && let Ok(params) = serde_json::from_str(text)
+    {
+        return Ok(params);
+    }
     let known = names::<T>();
-    let given = match raw.map(str::trim_start) {
+    let given = match raw {
         None => Vec::new(),
         Some(text) if text.starts_with('[') => by_position(text, known)?,
         Some(text) => by_name(text, known)?,
@@ -219,6 +229,19 @@ mod tests {
         assert_eq!(named, placed);
         assert_eq!(parse::<JoinParams>(None).unwrap(), JoinParams::default());
         assert_eq!(parse::<JoinParams>(Some("[]")).unwrap(), JoinParams::default());
+    }
+
+    #[test]
+    fn a_long_text_is_read_and_refused_as_a_short_one() {
+        let long = "x".repeat(LONG_BYTES);
+        let read = |text: &str| parse::<SyncParams>(Some(text));
+        let params = read(&format!(r#" {{"limit":3,"messages":[ {{"a":"{long}"}}, 1e400]}}"#)).unwrap();
+        let messages: Vec<String> = params.messages.unwrap().iter().map(|raw| raw.get().to_owned()).collect();
+        assert_eq!((params.limit, messages), (Some(3), vec![format!(r#"{{"a":"{long}"}}"#), "1e400".to_owned()]));
+        for wrong in [r#""limits":1"#, r#""limit":1,"limit":2"#, r#""limit":"x""#, r#""limit":-1"#] {
+            let message = |long: &str| read(&format!(r#"{{"messages":["{long}"],{wrong}}}"#)).unwrap_err().message;
+            assert_eq!(message(&long), message(""), "{wrong}");
+        }
     }
 
     fn problem<T: DeserializeOwned + fmt::Debug>(text: &str) -> String {

@@ -10,7 +10,8 @@
 use super::memory::{Mark, Memory};
 use super::rows;
 use super::tables::{
-    ADOPTED_PACKED, ADOPTED_UNSENT, FORMAT, IDS, MARKS, NUMBERS, PACKED, RECENT, TEXTS, UNSENT, or_empty,
+    ADOPTED_PACKED, ADOPTED_UNSENT, FORMAT, FORMAT_WITHOUT_PACKED, IDS, MARKS, NUMBERS, PACKED, RECENT, TEXTS, UNSENT,
+    or_empty,
 };
 use crate::cluster::ids::Nonce;
 use crate::cluster::messages::message::Producer;
@@ -267,7 +268,12 @@ fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     }
 }
 
-/// Creates missing tables and the producer id. A file of an earlier format gets the tables of this one: what is in its own ones is read
+/// Whether this version, or a later one, has created the file's tables.
+fn has_all_tables(database: &Database) -> Result<bool, redb::Error> {
+    Ok(or_empty(database.begin_read()?.open_table(PACKED))?.is_some())
+}
+
+/// Creates missing tables and the producer id. A file of an earlier version gets the tables of this one: what is in its own ones is read
 /// as it is, so that opening it needs neither time nor room.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
@@ -277,15 +283,15 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
         let known = numbers.get("format")?.map(|format| format.value());
         match known {
             // Dropping the transaction aborts it.
-            Some(FORMAT) => return Ok(()),
-            Some(1) => {}
+            Some(FORMAT_WITHOUT_PACKED..=FORMAT) if has_all_tables(database)? => return Ok(()),
+            Some(FORMAT_WITHOUT_PACKED..=FORMAT) => {}
             Some(other) => return Err(redb::Error::Corrupted(format!("its format is {other}, not {FORMAT}"))),
             None => {
                 let producer = random::nonce().map_err(redb::Error::Io)?;
                 texts.insert("producer", producer.as_str())?;
+                numbers.insert("format", FORMAT_WITHOUT_PACKED)?;
             }
         }
-        numbers.insert("format", FORMAT)?;
         transaction.open_table(PACKED)?;
         transaction.open_table(UNSENT)?;
         transaction.open_table(IDS)?;

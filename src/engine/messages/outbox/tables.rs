@@ -6,8 +6,11 @@
 
 use redb::{TableDefinition, TableError};
 
-/// The format of the file.
+/// The newest format of the file that this version reads, and the one of a file with packed messages.
 pub(super) const FORMAT: u64 = 2;
+
+/// The format of a file without packed messages: the version before reads it, so that a downgrade keeps ids, marks and cursor.
+pub(super) const FORMAT_WITHOUT_PACKED: u64 = 1;
 
 /// Counters by name: `format`, `last_seq`, `unsent_messages`, `unsent_bytes`, `unsent_rows`.
 pub(super) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");

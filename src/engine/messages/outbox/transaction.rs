@@ -9,7 +9,8 @@
 use super::memory::{Facts, Mark, Memory, SavedChange, Unsent};
 use super::prepared::Prepared;
 use super::tables::{
-    ADOPTED_IDS, ADOPTED_PACKED, ADOPTED_UNSENT, IDS, MARKS, NO_ENTRY, NUMBERS, PACKED, RECENT, TEXTS, UNSENT,
+    ADOPTED_IDS, ADOPTED_PACKED, ADOPTED_UNSENT, FORMAT, FORMAT_WITHOUT_PACKED, IDS, MARKS, NO_ENTRY, NUMBERS, PACKED,
+    RECENT, TEXTS, UNSENT,
 };
 use super::{AcceptError, Accepted, rows};
 use crate::cluster::ids::MessageSeq;
@@ -297,7 +298,10 @@ impl<'t> Change<'t> {
         self.numbers.insert("unsent_messages", self.counts.messages)?;
         self.numbers.insert("unsent_bytes", self.counts.bytes)?;
         self.write_fresh()?;
-        self.numbers.insert("unsent_rows", self.singles.len()? + self.packed.len()?)?;
+        let (rows, adopted_rows) = (self.packed.len()?, self.adopted_packed.len()?);
+        self.numbers.insert("unsent_rows", self.singles.len()? + rows)?;
+        let format = if rows + adopted_rows > 0 { FORMAT } else { FORMAT_WITHOUT_PACKED };
+        self.numbers.insert("format", format)?;
         if self.facts_changed {
             let json = serde_json::to_string(&self.facts).map_err(|error| redb::Error::Io(error.into()))?;
             self.texts.insert("saved", json.as_str())?;

@@ -152,6 +152,30 @@ fn the_unsent_messages_of_the_format_before_are_sent_first_and_in_order() {
 }
 
 #[test]
+fn a_file_in_which_nothing_waits_is_one_of_the_format_before() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = dir(&root);
+    let format = || {
+        let database = redb::Database::open(dir.database_path(&id("a"))).unwrap();
+        let numbers = redb::ReadableDatabase::begin_read(&database).unwrap().open_table(NUMBERS).unwrap();
+        numbers.get("format").unwrap().unwrap().value()
+    };
+    drop(dir.lock_node(&id("a")).unwrap());
+    assert_eq!(format(), 1, "a new one");
+    let store = dir.lock_node(&id("a")).unwrap();
+    store.accept(drafts(0..3), 1).unwrap();
+    drop(store);
+    assert_eq!(format(), 2, "the version before must not take it for an empty outbox");
+    let store = dir.lock_node(&id("a")).unwrap();
+    assert_eq!(seqs(&store), [1, 2, 3]);
+    sent(&store, &[1, 2, 3].map(|seq| (seq, MessageSeq(seq)))).unwrap();
+    drop(store);
+    assert_eq!(format(), 1);
+    let store = dir.lock_node(&id("a")).unwrap();
+    assert!(matches!(store.accept(drafts(0..1), 1).unwrap()[..], [Accepted::Duplicate { producer_seq: 1, .. }]));
+}
+
+#[test]
 fn a_part_of_an_imported_row_may_be_sent() {
     let root = tempfile::tempdir().unwrap();
     let dir = dir(&root);

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 const REGENERATE: &str = "regenerate with: UPDATE_SCHEMAS=1 cargo test --test openclaw_plugin";
 /// The most lines that the plugin's JavaScript may have in all.
-const MOST_LINES: usize = 375;
+const MOST_LINES: usize = 1_200;
+/// The most lines that one of its files may have.
+const MOST_LINES_OF_A_FILE: usize = 200;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -155,7 +157,9 @@ fn the_code_of_the_plugin_stays_small() {
     for entry in fs::read_dir(root().join("openclaw-plugin")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|kind| kind == "js") {
-            lines += fs::read_to_string(&path).unwrap().lines().count();
+            let own = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(own <= MOST_LINES_OF_A_FILE, "{} has {own} lines; split it by subject", path.display());
+            lines += own;
         }
     }
     assert!(lines <= MOST_LINES, "{lines} lines of JavaScript; what needs more belongs into the program");

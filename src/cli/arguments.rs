@@ -20,6 +20,7 @@ pub use super::work::arguments::WorkArguments;
 
 use super::history::arguments::HISTORY_HELP;
 use super::once::arguments::ONCE_HELP;
+use super::openclaw::OpenclawAction;
 use super::options::pace;
 use super::run::arguments::RUN_HELP;
 use super::work::arguments::WORK_HELP;
@@ -337,6 +338,15 @@ Examples:
         /// Output format.
         #[command(flatten)]
         form: Form,
+    },
+    /// Give OpenClaw the secrets of the channel accounts that this host's gateway may run
+    #[command(after_help = "\
+Examples:
+  echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
+    Openclaw {
+        /// The action.
+        #[command(subcommand)]
+        action: OpenclawAction,
     },
     /// Print the completion script of a shell
     #[command(after_help = "\

@@ -6,12 +6,14 @@
 //!
 //! Not here: rules between keys (`validate.rs`), the old names (`legacy.rs`), variables (`environment.rs`).
 
+mod agents;
 mod alerts;
 mod history;
 mod http;
 mod redis;
 mod tasks;
 
+use agents::AgentsKeys;
 pub(super) use alerts::{AlertFormatKey, AlertKey};
 use alerts::{AlertsKeys, AlertsSecrets};
 use history::{HistoryKeys, MongoKeys};
@@ -45,6 +47,8 @@ pub(super) struct ConfigFile {
     pub(super) sync: SyncKeys,
     /// The task queue.
     pub(super) tasks: TasksKeys,
+    /// Questions between the agents of gateways.
+    pub(super) agents: AgentsKeys,
     /// The connection to Redis. Without any of these keys or their variables, the node uses 127.0.0.1:6379 if a Redis answers there, else it starts a private Redis.
     pub(super) redis: RedisKeys,
     /// The MongoDB that records heartbeats. Off unless `mongodb.uri` is set in secrets.json.

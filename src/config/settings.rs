@@ -30,6 +30,8 @@ pub struct Config {
     pub leader: LeaderSettings,
     /// Limits of messages and tasks.
     pub sync: SyncSettings,
+    /// Questions between the agents of gateways.
+    pub agents: AgentsConfig,
     /// The connection to Redis.
     pub redis: RedisConfig,
     /// The MongoDB that records heartbeats.
@@ -65,6 +67,19 @@ pub struct NodeConfig {
     pub auto_join: bool,
     /// How often and after which delay a failed heartbeat is retried.
     pub retry: Retry,
+}
+
+/// Questions between the agents of gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentsConfig {
+    /// Whether this node's clients may ask.
+    pub ask: bool,
+    /// Whose questions are accepted: node ids, or `*`.
+    pub accept_from: Vec<String>,
+    /// Whose questions may use tools: node ids, or `*`.
+    pub tools_for: Vec<String>,
+    /// The longest message in bytes.
+    pub max_bytes: u32,
 }
 
 /// The kind of Redis.

@@ -16,7 +16,7 @@ use super::plaintext;
 use super::problem::Findings;
 use super::schema::Index;
 use super::settings::{
-    Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RpcConfig, Secret,
+    AgentsConfig, Config, HistoryConfig, LogFormat, LogLevel, LoggingConfig, MongoConfig, NodeConfig, RpcConfig, Secret,
 };
 use crate::cluster::ids::{ClusterName, NodeId};
 use crate::cluster::members::member::Metadata;
@@ -115,6 +115,12 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
             max_stream_bytes: raw.sync.max_stream_bytes,
             max_task_bytes: raw.tasks.max_bytes,
             outbox_bytes: raw.sync.outbox_bytes,
+        },
+        agents: AgentsConfig {
+            ask: raw.agents.ask,
+            accept_from: raw.agents.accept_from,
+            tools_for: raw.agents.tools_for,
+            max_bytes: raw.agents.max_bytes,
         },
         redis,
         mongodb,

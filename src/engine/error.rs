@@ -84,6 +84,14 @@ pub enum Error {
         /// The given id.
         task_id: TaskId,
     },
+    /// A policy of this node refuses the request.
+    #[error("{what}; set {key}")]
+    Forbidden {
+        /// What is refused.
+        what: String,
+        /// The configuration key to set, and to what.
+        key: &'static str,
+    },
     /// The configuration lacks what a request needs.
     #[error("{what}; set {key}")]
     NotConfigured {

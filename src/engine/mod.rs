@@ -10,6 +10,7 @@
 //!            └─── sync (inbox) ◀───┘
 //! ```
 
+pub mod agents;
 pub mod alerts;
 mod background;
 mod cleanup;
@@ -18,6 +19,7 @@ pub mod events;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 pub mod history;
+pub mod host_watch;
 pub mod leases;
 pub mod limits;
 pub mod messages;

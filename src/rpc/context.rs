@@ -4,6 +4,8 @@
 
 use super::kept_state::KeptState;
 use crate::cluster::ids::ClusterName;
+use crate::engine::agents::Policy;
+use crate::engine::host_watch::HostWatch;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ pub struct ServerInfo {
     pub redis_mode: String,
     /// The version of this program, for the OpenRPC document.
     pub version: String,
+    /// Who may ask whose agent.
+    pub agents: Policy,
 }
 
 /// What every handler can reach.
@@ -26,6 +30,8 @@ pub(crate) struct Context<N> {
     pub(crate) info: ServerInfo,
     /// The state of the cluster as text.
     pub(crate) kept_state: KeptState,
+    /// The watch over the process that started this one.
+    pub(crate) host: HostWatch,
     /// Makes the OpenRPC document for a version of this program. A method answers with it, and it lists all methods.
     pub(crate) describe: fn(version: &str) -> Value,
 }

@@ -244,6 +244,7 @@ impl From<Error> for RpcError {
                 with(ErrorKind::StaleToken, None, Some(json!({ "name": name, "token": token })))
             }
             Error::NoTask { task_id } => with(ErrorKind::NotFound, None, Some(json!({ "task_id": task_id }))),
+            Error::Forbidden { what: _, key } => with(ErrorKind::Forbidden, None, Some(json!({ "set": key }))),
             Error::NotConfigured { what: _, key } => with(ErrorKind::NotConfigured, None, Some(json!({ "key": key }))),
             Error::Overloaded { what: _, retry_after } => with(ErrorKind::Overloaded, Some(retry_after), None),
             Error::InvalidParams(_) => with(ErrorKind::InvalidParams, None, None),

@@ -88,6 +88,8 @@ impl Effect {
 pub(super) struct Handled {
     /// The client's connection.
     pub(super) session: Option<Arc<Session>>,
+    /// Whether the call came from the process that started this one, over its pipes.
+    pub(super) from_host: bool,
     /// The parameters, until the handler has read them.
     pub(super) params: Option<request::Params>,
     /// The result, or the error.
@@ -118,13 +120,18 @@ pub(crate) struct Call<N> {
     pub(crate) context: Arc<Context<N>>,
     /// The client's connection.
     pub(crate) session: Option<Arc<Session>>,
+    /// Whether the call came from the process that started this one, over its pipes.
+    pub(crate) from_host: bool,
     slot: Slot,
 }
 
 impl<N> Call<N> {
     fn new(context: Arc<Context<N>>, slot: Slot) -> Self {
-        let session = slot.lock().session.take();
-        Self { context, session, slot }
+        let (session, from_host) = {
+            let mut given = slot.lock();
+            (given.session.take(), given.from_host)
+        };
+        Self { context, session, from_host, slot }
     }
 
     /// Adds an action to run once the answer has been written.

@@ -12,6 +12,7 @@ use super::outgoing::Outcome;
 use super::subscription::Session;
 use super::{methods, openrpc, request};
 use crate::clock;
+use crate::engine::host_watch::HostWatch;
 use crate::engine::metrics::RequestMeter;
 use crate::engine::node::handle::Node;
 use futures_util::FutureExt;
@@ -51,7 +52,7 @@ impl Module {
     pub fn new<N: Node>(node: Arc<N>, info: ServerInfo) -> Result<Self, RegisterMethodError> {
         let metrics = Arc::clone(node.meters());
         let mut module =
-            RpcModule::new(Context { node, info, kept_state: KeptState::default(), describe: openrpc::document });
+            RpcModule::new(Context { node, info, kept_state: KeptState::default(), host: HostWatch::default(), describe: openrpc::document });
         methods::register_all(&mut module)?;
         let known = |name| Some((name, (module.method(name)?.clone(), metrics.requests_of(name))));
         let methods = module.method_names().filter_map(known).collect();
@@ -83,7 +84,11 @@ impl Module {
     pub(crate) async fn call(&self, session: &Arc<Session>, method: &str, params: Option<request::Params>) -> Outcome {
         let began = clock::now();
         let (outcome, meter) = match self.table.methods.get_key_value(method) {
-            Some((name, (callback, meter))) => (run(name, callback, Slot::of(session, params)).await, meter),
+            Some((name, (callback, meter))) => {
+                let slot = Slot::of(session, params);
+                slot.lock().from_host = self.connection == "stdio";
+                (run(name, callback, slot).await, meter)
+            }
             None => {
                 let text = format!("there is no method {}; rpc.discover lists the methods", shown(method));
                 (Outcome::error(RpcError::new(ErrorKind::MethodNotFound, text)), &self.table.unknown)

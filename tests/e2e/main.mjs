@@ -1,7 +1,7 @@
 // The end-to-end test: which parts there are, and in which order. The parts share two gateways, so those that kill come last.
 // `scripts/e2e PART…` runs some of them; each brings the gateways into the state that it needs.
 
-const PARTS = ["publish", "install", "tools", "messages", "events", "commands", "cron", "model", "mcp", "life", "failover"];
+const PARTS = ["units", "publish", "install", "settings", "hostile", "tools", "messages", "events", "commands", "cron", "once", "model", "agents", "inbound", "mcp", "life", "channels", "failover"];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((part) => !PARTS.includes(part));

@@ -7,6 +7,7 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::print_stdout)]
 
+mod agents;
 mod alerts;
 mod backups;
 mod command_lifecycle;
@@ -38,6 +39,7 @@ mod messages;
 mod metrics;
 mod newcomers;
 mod once;
+mod openclaw_secret;
 mod outage;
 mod own_ids;
 mod ownership;

@@ -89,6 +89,28 @@ say("stopped");
 }
 
 #[test]
+fn a_frozen_gateway_is_killed_where_its_plugin_asked_for_that() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
+    let script = r#"
+await until(member);
+const watch = () => node.call("cluster.watch_host", { within_ms: 3000 });
+const beats = setInterval(watch, 500);
+await watch();
+await new Promise((done) => setTimeout(done, 4000)); // Longer than the deadline: each call moves it.
+say({ ready: process.pid });
+"#;
+    let mut gateway = Gateway::start(&launch, script);
+    assert!(gateway.says()["ready"].is_u64());
+    rustix::process::kill_process(Pid::from_child(&gateway.0), Signal::STOP).unwrap();
+    let status = eventually("the frozen gateway is killed", secs(30.0), || {
+        gateway.0.try_wait().ok().flatten().ok_or("it lives")
+    });
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+}
+
+#[test]
 fn a_process_whose_redis_is_away_is_left_alone() {
     let redis = RedisServer::start();
     let dir = stage();

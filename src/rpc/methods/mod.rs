@@ -6,9 +6,11 @@
 //!
 //! Not here: the types of parameters and results (`super::wire`), the work itself (`crate::engine`).
 
+mod agents;
 mod discover;
 mod events;
 mod history;
+mod host;
 mod leases;
 mod limits;
 mod membership;
@@ -123,9 +125,13 @@ table![
     tasks::ListTasks,
     tasks::RedriveTask,
     membership::Drain,
+    agents::AskAgent,
+    agents::TellAgent,
     history::GetHistory,
     events::Subscribe,
     events::Unsubscribe,
     membership::Heartbeat,
+    agents::TakeQuestions,
+    host::WatchHost,
     discover::Discover,
 ];

@@ -101,3 +101,10 @@ async fn the_document_names_every_method_with_its_parameters_in_order() {
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn only_the_process_that_started_the_node_may_ask_to_be_watched() {
+    let mut host = Host::start();
+    let answer = host.ask("cluster.watch_host", json!({"within_ms": 60_000})).await;
+    assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["kind"]), (&json!(-32010), &json!("forbidden")));
+}

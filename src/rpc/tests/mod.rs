@@ -23,6 +23,7 @@ use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Metadata, PresenceKind, Status, StoredStatus};
 use crate::cluster::messages::message::Received;
 use crate::cluster::time::{Moment, ServerTime};
+use crate::engine::agents::Policy;
 use crate::engine::error::Error;
 use crate::engine::events::{EventFeed, FeedOptions};
 use crate::engine::metrics::Metrics;
@@ -193,7 +194,8 @@ pub(crate) fn module() -> (Arc<Stub>, Module) {
         past: history::Asked::default(),
     });
     let cluster = ClusterName::new("openclaw").unwrap();
-    let info = ServerInfo { cluster, redis_mode: "standalone".into(), version: "9.9.9".into() };
+    let info =
+        ServerInfo { cluster, redis_mode: "standalone".into(), version: "9.9.9".into(), agents: Policy::default() };
     let module = Module::new(Arc::clone(&node), info).unwrap();
     (node, module)
 }

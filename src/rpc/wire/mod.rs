@@ -6,6 +6,7 @@
 //!
 //! Not here: reading parameters with good error texts (`super::params`), what the methods do (`super::methods`).
 
+pub mod agent;
 pub mod drain;
 pub mod election;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod heartbeat;
 pub mod history;
 pub mod history_entry;
 pub mod history_report;
+pub mod host;
 pub mod lease;
 pub mod limits;
 pub mod membership;

@@ -197,7 +197,9 @@ impl Step<'_> {
                 && needs.labels.iter().all(|(label, value)| metadata.labels.get(label) == Some(value))
                 && needs.node_id.as_ref().is_none_or(called)
         };
-        let fits = |lane: &&Lane| (kinds.is_empty() || kinds.contains(&lane.0)) && able(&lane.1);
+        let open = |kind: &TaskKind| !kind.as_str().starts_with("clawster.");
+        let asked = |kind: &TaskKind| if kinds.is_empty() { open(kind) } else { kinds.contains(kind) };
+        let fits = |lane: &&Lane| asked(&lane.0) && able(&lane.1);
         let lanes: Vec<Lane> = self.data.tasks.lanes.keys().filter(fits).cloned().collect();
         let (mut picked, mut bytes, mut used, mut parked) = (Vec::new(), 0, BTreeMap::new(), false);
         while picked.len() < usize::try_from(limit).unwrap_or(usize::MAX) && bytes < CLAIM_BYTES {

@@ -35,6 +35,7 @@ export class Gateway {
       OPENCLAW_NODE_ID: name,
       REDIS_URL: redis.url,
       NO_COLOR: "1",
+      MODEL_PROVIDER_KEY: "nothing for the node",
       npm_config_offline: "true", // Installing the plugin must need no registry.
     };
   }
@@ -80,7 +81,7 @@ export class Gateway {
     });
     const ready = async () => {
       if (this.child.exitCode !== null || this.child.signalCode !== null) return "ended";
-      return (await fetch(`http://127.0.0.1:${this.port}/readyz`)).ok;
+      return (await fetch(`http://127.0.0.1:${this.port}/startupz`)).ok;
     };
     if ((await eventually(`${this.name} is ready`, ready, START_MS)) === "ended") throw new Error(`${this.name} ended at its start`);
   }

@@ -8,6 +8,16 @@ export class Provider {
   requests = [];
   /** Answers one request: a text, or `{tool, args}` for a call of a tool. */
   reply = () => "Understood.";
+  /** Whether the answer to a request waits for `release`. */
+  hang = () => false;
+  /** How many requests were given up by the gateway. */
+  aborted = 0;
+  #held = [];
+
+  /** Lets all requests that wait be answered. */
+  release() {
+    for (const go of this.#held.splice(0)) go();
+  }
 
   async start() {
     this.server = createServer((request, response) => this.#serve(request, response));
@@ -47,6 +57,8 @@ export class Provider {
     }
     const body = JSON.parse(text);
     this.requests.push(body);
+    response.once("close", () => response.writableFinished || this.aborted++);
+    if (this.hang(body)) await new Promise((resolve) => this.#held.push(resolve));
     const answer = this.reply(body);
     const choice =
       typeof answer === "string"

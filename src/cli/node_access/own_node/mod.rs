@@ -22,6 +22,7 @@ use crate::cli::settle::SettledRedis;
 use crate::cluster::ids::NodeId;
 use crate::config::Config;
 use crate::engine::RunningNode;
+use crate::engine::agents::Policy;
 use crate::engine::node::handle::Observed;
 use crate::engine::state_dir::StateDir;
 use crate::rpc::connection::Limits;
@@ -71,6 +72,12 @@ impl OwnNode {
             cluster: config.cluster.clone(),
             redis_mode: settings::mode_word(config.redis.mode).to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            agents: Policy {
+                ask: config.agents.ask,
+                accept_from: config.agents.accept_from.clone(),
+                tools_for: config.agents.tools_for.clone(),
+                max_bytes: usize::try_from(config.agents.max_bytes).unwrap_or(usize::MAX),
+            },
         };
         let module = Module::new(Arc::clone(&node), info)
             .map_err(|error| failed("internal error: cannot register the RPC methods", &error))?;

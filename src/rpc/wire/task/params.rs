@@ -10,6 +10,7 @@ use crate::cluster::task::{
     REQUIREMENTS_MAX, Requirements, TIMEOUT_MAX, TIMEOUT_MIN, TaskId, TaskKind, TaskState,
 };
 use crate::cluster::time::millis;
+use crate::engine::agents::RESERVED_KINDS;
 use crate::engine::node::handle;
 use crate::rpc::errors::RpcError;
 use crate::rpc::wire::lease::{between, wait};
@@ -191,6 +192,15 @@ fn kind(parameter: &str, text: String) -> Result<TaskKind, RpcError> {
     TaskKind::new(text).map_err(|why| RpcError::parameter(parameter, why))
 }
 
+/// A kind that clients may submit and claim.
+fn open_kind(parameter: &str, text: String) -> Result<TaskKind, RpcError> {
+    if text.starts_with(RESERVED_KINDS) {
+        let problem = format!("kinds that begin with {RESERVED_KINDS} are the node's own; choose another one");
+        return Err(RpcError::parameter(parameter, problem));
+    }
+    kind(parameter, text)
+}
+
 /// Narrows a number whose bound was checked before.
 fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -230,7 +240,7 @@ impl TryFrom<SubmitParams> for handle::TaskDraft {
         let priority = Priority::new(priority.unwrap_or(0)).map_err(|why| RpcError::parameter("priority", why))?;
         Ok(Self {
             id: id.map(|id| task_id("id", id)).transpose()?,
-            kind: kind("kind", sort)?,
+            kind: open_kind("kind", sort)?,
             payload,
             requires: requires.unwrap_or_default().try_into()?,
             priority,
@@ -279,7 +289,8 @@ impl TryFrom<ClaimParams> for handle::ClaimRequest {
         }
         let limit = limit.unwrap_or(1);
         between("limit", limit, (1, u64::from(BATCH_MAX)))?;
-        let kinds = kinds.unwrap_or_default().into_iter().map(|text| kind("kinds", text)).collect::<Result<_, _>>()?;
+        let kinds =
+            kinds.unwrap_or_default().into_iter().map(|text| open_kind("kinds", text)).collect::<Result<_, _>>()?;
         Ok(Self { kinds, limit: small(limit), wait: wait(wait_ms)? })
     }
 }

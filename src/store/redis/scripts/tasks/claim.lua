@@ -91,7 +91,8 @@ local lanes = {}
 local all = call('HGETALL', LANES)
 for at = 1, #all, 2 do
   local kind, requires = string.match(all[at], '^(%S+) ?(.*)$')
-  if kind and (asked or wanted[kind]) and (requires == '' or can_do(requires)) then
+  -- Kinds of the nodes themselves go only to those who name them.
+  if kind and (wanted[kind] or asked and string.sub(kind, 1, 9) ~= 'clawster.') and (requires == '' or can_do(requires)) then
     lanes[#lanes + 1] = { text = all[at], key = PREFIX .. 'lane:' .. all[at + 1], taken = 0, at = 1 }
   end
 end

@@ -1,0 +1,130 @@
+// A scheduled job that several gateways have runs on one of them for each slot of its schedule.
+//
+// 1. A job is the same on all gateways by its declaration key, else by its name; job ids differ.
+// 2. OpenClaw asks before a turn of an agent. Jobs that run a command ask nobody: for those there is mode "holder", in which the
+//    scheduler runs on one gateway only.
+import { createHash } from "node:crypto";
+import { gatewayCall } from "./gateway.js";
+import { isHeartbeatLine } from "./heartbeat-line.js";
+import { LeaseKeeper } from "./lease.js";
+import { shared } from "./node.js";
+import { slotOf } from "./schedule.js";
+
+const KEPT_MS = 7 * 86_400_000;
+const RETRIED_FOR_MS = 3_600_000;
+const ASK_MS = 5_000;
+
+const ask = async (key) => {
+  const { node } = shared();
+  if (!node) throw new Error("the node is not running");
+  return node.call("distributed.run_once", { key, ttl_ms: KEPT_MS }, undefined, ASK_MS);
+};
+
+const state = () => (shared().cron ??= { started: new Map(), mine: new Map(), others: new Map(), forced: new Set(), counts: { ran: 0, skipped: 0, unknown: 0 } });
+
+/** Registers the hooks of mode "once"; returns what is to be told of the cluster's events. */
+export function registerCron(api, { cron: { mode, match, retry = false } = {} }) {
+  if (mode !== "once") return { take: () => {} };
+  const wanted = match ? new RegExp(match) : undefined;
+  const { logger } = api;
+  const { started, mine, others, forced, counts } = state();
+  const nameOf = (job) => job.declarationKey ?? job.name ?? job.id;
+
+  api.on("gateway_start", (_event, ctx) => void (shared().getCron = ctx.getCron));
+  api.on("cron_changed", ({ action, jobId, job }, ctx) => {
+    if (ctx.getCron) shared().getCron = ctx.getCron;
+    if (action === "started") started.set(jobId, job?.state?.nextRunAtMs);
+    if (action !== "finished") return;
+    started.delete(jobId);
+    const key = mine.get(jobId);
+    mine.delete(jobId);
+    if (key && retry) ask(`${key}:done`).catch((error) => logger.warn(`clawster: ${error.message}`));
+  });
+  api.on("before_agent_reply", decide, { eligibleTriggers: ["cron", "heartbeat"] });
+
+  /** Ends the turn if all that it is about is done by other gateways. */
+  async function decide({ cleanedBody = "" }, ctx) {
+    const all = (await shared().getCron?.()?.list({ includeDisabled: true }).catch(() => undefined)) ?? [];
+    const isAbout = (job) => job.payload?.kind === "systemEvent" && job.payload.text?.trim() && cleanedBody.includes(job.payload.text.trim());
+    const jobs = ctx.jobId ? all.filter(({ id }) => id === ctx.jobId) : all.filter(isAbout);
+    const mineToo = jobs.filter((job) => !isHeartbeatLine(job.payload?.text?.trim() ?? "") && (!wanted || wanted.test(nameOf(job))));
+    if (mineToo.length === 0) return undefined;
+    const answers = await Promise.all(mineToo.map(claim));
+    const done = answers.filter(({ by }) => by);
+    if (done.length < jobs.length) return undefined; // Something in this turn is for this gateway.
+    if (!ctx.jobId && hasMore(cleanedBody, jobs)) return undefined;
+    const reason = `this slot is done by ${[...new Set(done.map(({ by }) => by))].join(", ")}`;
+    // The text goes into the run log; where the job delivers its result to a chat, there is none.
+    const silent = jobs.every(({ delivery }) => delivery?.mode === "none");
+    return { handled: true, reason, ...(silent && { reply: { text: `clawster: ${reason}` } }) };
+  }
+
+  /** Claims this slot of the job: `by` is the gateway that has it instead. */
+  async function claim(job) {
+    if (forced.delete(job.id)) return {};
+    const now = Date.now();
+    const due = started.get(job.id);
+    const slot = slotOf(job.schedule, due && due <= now && now - due < RETRIED_FOR_MS ? due : now);
+    if (!slot) return {};
+    const text = JSON.stringify([nameOf(job), job.agentId ?? "main", slot]);
+    const key = `clawster:cron:${createHash("sha256").update(text).digest("hex")}`;
+    if (mine.get(job.id) === key) return {}; // The same run asks again.
+    try {
+      const { granted, by } = await ask(key);
+      if (granted) {
+        counts.ran++;
+        mine.set(job.id, key);
+        return {};
+      }
+      counts.skipped++;
+      logger.info(`clawster: job ${JSON.stringify(nameOf(job))}, ${slot}: done by ${by}`);
+      if (retry) others.set(key, { by, id: job.id, until: now + RETRIED_FOR_MS });
+      return { by };
+    } catch (error) {
+      counts.unknown++;
+      logger.warn(`clawster: running job ${JSON.stringify(nameOf(job))} without knowing whether another gateway does: ${error.message}`);
+      return {};
+    }
+  }
+
+  return {
+    /** A gateway that left may have left a run unfinished: with `retry` one of the others runs it again. */
+    async take({ event, node_id: left }) {
+      if (event !== "cluster.node_left" || !retry) return;
+      for (const [key, { by, id, until }] of others) {
+        if (until < Date.now()) others.delete(key);
+        else if (by === left) {
+          others.delete(key);
+          try {
+            if (!(await ask(`${key}:done`)).granted) continue;
+            logger.warn(`clawster: ${left} left within a job's run; running it here`);
+            forced.add(id);
+            await gatewayCall("cron.run", { id, mode: "force" });
+          } catch (error) {
+            logger.error(`clawster: cannot run a job again: ${error.message}`);
+          }
+        }
+      }
+    },
+  };
+}
+
+/** Whether the turn's text has lines that are of none of these jobs. */
+function hasMore(body, jobs) {
+  const reminder = /reminder content is:\n\n/.exec(body);
+  if (!reminder) return false;
+  let rest = body.slice(reminder.index + reminder[0].length).split(/\n\n(?:Handle this reminder|Please relay this)/)[0];
+  for (const { payload } of jobs) rest = rest.replace(payload.text.trim(), "");
+  return rest.trim() !== "";
+}
+
+/** Mode "holder": the scheduler of this gateway runs while it holds the lease. */
+export function holdScheduler({ cron: { mode, ttlMs, prefer, failBack } = {} }, runtime, call, logger) {
+  if (mode !== "holder") return [];
+  const set = (enabled) => runtime.config.mutateConfigFile({
+    afterWrite: { mode: "auto" },
+    mutate: (draft) => void (draft.cron = { ...draft.cron, enabled }),
+  });
+  const keeper = new LeaseKeeper({ name: "openclaw:cron", ttlMs, prefer, failBack, call, logger, start: () => set(true), stop: () => set(false) });
+  return [{ keeper }];
+}

@@ -1,0 +1,63 @@
+// The background service: the node's process, and what the settings ask for around it.
+import { ownChannels } from "./channels.js";
+import { holdScheduler } from "./cron.js";
+import { Node, shared } from "./node.js";
+import { sendNotices } from "./notices.js";
+import { launch, saveNodeId } from "./program.js";
+import { publishApi } from "./public-api.js";
+import { answerQuestions } from "./questions.js";
+
+export function createService(runtime, settings, events, cron) {
+  let node;
+  let keepers = [];
+  let ending = new AbortController();
+  let api;
+  return {
+    id: "clawster",
+    async start(ctx) {
+      await shared().node?.stop(); // A reload may not have stopped the old node; there must not be two.
+      const { logger } = ctx;
+      const call = (method, params, deadline) => node.call(method, params, undefined, deadline);
+      let notices;
+      api = publishApi((name) => keepers.some(({ keeper }) => keeper.name === name && keeper.token !== undefined));
+      shared().node = node = new Node({
+        launch: () => launch(settings),
+        logger,
+        onStart: (node) => Promise.all([events.subscribe(node), saveNodeId(node)]).catch((error) => logger.warn(`clawster: ${error.message}`)),
+        onEnd: () => keepers.forEach(({ keeper }) => keeper.nodeEnded()),
+        onEvent(event) {
+          events.take(event, ctx);
+          cron.take(event);
+          notices?.take(event);
+          api?.take(event, logger);
+        },
+      });
+      ending = new AbortController();
+      const changed = async ({ channel, account = "default" }, owns) => {
+        ctx.gatewayEvents?.emit(owns ? "channel_started" : "channel_stopped", { channel, account }, { scope: "operator.read" });
+        if (owns) notices?.flush();
+        await announce(call).catch((error) => logger.debug?.(`clawster: ${error.message}`));
+      };
+      notices = sendNotices(settings, () => keepers, call, logger);
+      keepers = [...ownChannels(settings, call, logger, changed), ...holdScheduler(settings, runtime, call, logger)];
+      answerQuestions(settings, runtime, call, logger, ending.signal);
+    },
+    async stop() {
+      if (shared().node === node) shared().node = undefined; // Otherwise a newer service has already replaced it.
+      ending.abort();
+      api?.withdraw();
+      const given = keepers.map(({ keeper }) => keeper.end());
+      await Promise.race([Promise.allSettled(given), new Promise((done) => setTimeout(done, 2_000).unref())]);
+      await node?.stop();
+    },
+  };
+
+  /** Shows the accounts that this gateway serves as capabilities of its node, so that everybody sees them and tasks can require them. */
+  async function announce(call) {
+    const { nodes, node_id: own } = await call("distributed.get_cluster_state", {});
+    const before = nodes.find(({ node_id: id }) => id === own)?.capabilities ?? [];
+    const served = keepers.filter(({ entry, keeper }) => entry && keeper.token !== undefined).map(({ entry }) => `channel:${entry.channel}:${entry.account ?? "default"}`);
+    const capabilities = [...before.filter((text) => !text.startsWith("channel:")), ...served];
+    if (JSON.stringify(before) !== JSON.stringify(capabilities)) await call("distributed.join_cluster", { capabilities });
+  }
+}

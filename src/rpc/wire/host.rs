@@ -1,0 +1,21 @@
+//! The watch over the gateway's own process.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The parameters of `cluster.watch_host`, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchHostParams {
+    /// The next call must come within this time, in milliseconds. Null: end the watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1_000, max = 3_600_000))]
+    pub within_ms: Option<u64>,
+}
+
+/// The result of `cluster.watch_host`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WatchHostResult {
+    /// Whether the gateway's process is watched now.
+    pub watching: bool,
+}

@@ -1,0 +1,77 @@
+// An account of a channel runs on the gateway that holds its lease, on no other at the same time, and follows the lease: when its
+// holder drains, when its node dies or freezes, and when Redis is away.
+//
+// `E2E_TAKEOVERS` says how many take-overs there are in all (4 when unset); what `scripts/e2e channels` prints has the longest time
+// without a poll.
+
+import assert from "node:assert/strict";
+
+import { eventually } from "./harness/wait.mjs";
+import { a, b, both, check, OWNED, redis, settled, state, telegram } from "./harness/world.mjs";
+
+const TAKEOVERS = Number(process.env.E2E_TAKEOVERS || 4);
+
+/** The only gateway that polls. */
+const poller = (what = "one gateway polls") => eventually(what, () => {
+  const names = [...new Set(telegram.pollers(OWNED))];
+  return names.length === 1 && both.find(({ name }) => name === names[0]);
+}, 120_000);
+
+/** Waits until `other` polls, while nobody else may. */
+const follows = (other, what) => eventually(`${other.name} polls after ${what}`, () => telegram.pollers(OWNED).includes(other.name), 120_000);
+
+const WAYS = {
+  async "a drain"(holder, other) {
+    await holder.call("distributed.drain", { enabled: true });
+    await follows(other, "a drain");
+    await holder.call("distributed.drain", { enabled: false });
+  },
+  async "kill -9 of the node"(holder, other) {
+    process.kill(holder.nodes()[0].pid, "SIGKILL");
+    await follows(other, "kill -9 of the node");
+  },
+  async "a frozen node"(holder, other) {
+    const [{ pid }] = holder.nodes();
+    process.kill(pid, "SIGSTOP");
+    await follows(other, "SIGSTOP of the node");
+  },
+  async "Redis away"() {
+    redis.child.kill("SIGSTOP");
+    try {
+      await eventually("nobody polls without Redis", () => telegram.pollers(OWNED).length === 0, 60_000);
+    } finally {
+      redis.child.kill("SIGCONT");
+    }
+    await poller("one gateway polls when Redis is back");
+  },
+};
+
+check("an account that both gateways have runs on one of them, and the others show which", async () => {
+  await settled();
+  const holder = await poller();
+  assert.deepEqual(telegram.bot(OWNED).overlaps, [], "not even while the gateways started");
+  await eventually("every node shows who serves the account", async () => {
+    const seen = await Promise.all(both.map((gateway) => state(gateway)));
+    return seen.every(({ nodes }) => nodes.filter(({ capabilities }) => capabilities.includes("channel:telegram:owned")).map(({ node_id: id }) => id).join() === holder.name);
+  });
+});
+
+check(`the account moves ${TAKEOVERS} times, and never two gateways poll it`, async (context) => {
+  telegram.reset(OWNED);
+  const gaps = {};
+  for (let round = 0; round < TAKEOVERS; round++) {
+    const [what, takeOver] = Object.entries(WAYS)[round % Object.keys(WAYS).length];
+    await settled();
+    const holder = await poller();
+    const { gap } = telegram.bot(OWNED);
+    telegram.bot(OWNED).gap = 0;
+    await takeOver(holder, holder === a ? b : a);
+    await poller();
+    gaps[what] = Math.max(gaps[what] ?? 0, telegram.bot(OWNED).gap);
+    telegram.bot(OWNED).gap = Math.max(gap, telegram.bot(OWNED).gap);
+    assert.deepEqual(telegram.bot(OWNED).overlaps, [], `two gateways polled at once in round ${round}: ${what}`);
+  }
+  const figures = Object.entries(gaps).map(([what, ms]) => `${what} ${(ms / 1000).toFixed(1)} s`).join(", ");
+  context.diagnostic(`${TAKEOVERS} take-overs, the longest time without a poll: ${figures}`);
+  await settled();
+}, { ms: 120_000 * TAKEOVERS });

@@ -5,7 +5,7 @@
 //    scheduler runs on one gateway only.
 import { createHash } from "node:crypto";
 import { gatewayCall } from "./gateway.js";
-import { isHeartbeatLine } from "./heartbeat-line.js";
+import { isHeartbeatLine, reminderLines } from "./heartbeat-line.js";
 import { LeaseKeeper } from "./lease.js";
 import { shared } from "./node.js";
 import { slotOf } from "./schedule.js";
@@ -13,6 +13,7 @@ import { slotOf } from "./schedule.js";
 const KEPT_MS = 7 * 86_400_000;
 const RETRIED_FOR_MS = 3_600_000;
 const ASK_MS = 5_000;
+const MAX_OTHERS = 1_000;
 
 const ask = async (key) => {
   const { node } = shared();
@@ -23,7 +24,7 @@ const ask = async (key) => {
 const state = () => (shared().cron ??= { started: new Map(), mine: new Map(), others: new Map(), forced: new Set(), counts: { ran: 0, skipped: 0, unknown: 0 } });
 
 /** Registers the hooks of mode "once"; returns what is to be told of the cluster's events. */
-export function registerCron(api, { cron: { mode, match, retry = false } = {} }) {
+export function registerCron(api, { cron: { mode, match, retry = false } = {} }, events) {
   if (mode !== "once") return { take: () => {} };
   const wanted = match ? new RegExp(match) : undefined;
   const { logger } = api;
@@ -52,7 +53,11 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} })
     const answers = await Promise.all(mineToo.map(claim));
     const done = answers.filter(({ by }) => by);
     if (done.length < jobs.length) return undefined; // Something in this turn is for this gateway.
-    if (!ctx.jobId && hasMore(cleanedBody, jobs)) return undefined;
+    if (!ctx.jobId) {
+      const more = otherLines(cleanedBody, jobs);
+      if (!more.every(events.isOwn)) return undefined; // Somebody else's reminder is in this turn.
+      events.putBack(more);
+    }
     const reason = `this slot is done by ${[...new Set(done.map(({ by }) => by))].join(", ")}`;
     // The text goes into the run log; where the job delivers its result to a chat, there is none.
     const silent = jobs.every(({ delivery }) => delivery?.mode === "none");
@@ -79,6 +84,7 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} })
       counts.skipped++;
       logger.info(`clawster: job ${JSON.stringify(nameOf(job))}, ${slot}: done by ${by}`);
       if (retry) others.set(key, { by, id: job.id, until: now + RETRIED_FOR_MS });
+      if (others.size > MAX_OTHERS) others.delete(others.keys().next().value);
       return { by };
     } catch (error) {
       counts.unknown++;
@@ -109,13 +115,11 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} })
   };
 }
 
-/** Whether the turn's text has lines that are of none of these jobs. */
-function hasMore(body, jobs) {
-  const reminder = /reminder content is:\n\n/.exec(body);
-  if (!reminder) return false;
-  let rest = body.slice(reminder.index + reminder[0].length).split(/\n\n(?:Handle this reminder|Please relay this)/)[0];
-  for (const { payload } of jobs) rest = rest.replace(payload.text.trim(), "");
-  return rest.trim() !== "";
+/** The lines of the turn's reminder that are of none of these jobs. */
+function otherLines(body, jobs) {
+  let text = reminderLines(body).join("\n");
+  for (const { payload } of jobs) text = text.replace(payload.text.split("\n").map((line) => line.trim()).filter(Boolean).join("\n"), "");
+  return text.split("\n").filter((line) => line.trim());
 }
 
 /** Mode "holder": the scheduler of this gateway runs while it holds the lease. */

@@ -40,15 +40,25 @@ export function registerEvents(api, { session = "main", wake = [] }) {
     const lines = reminderLines(cleanedBody);
     if (!lines.some(isHeartbeatLine)) return undefined;
     await shared().node?.call("cluster.heartbeat", {}).catch((error) => api.logger.warn(`clawster: heartbeat failed: ${error.message}`));
-    const own = [...shared().told].filter(([, text]) => lines.includes(text));
-    const isOwn = (line) => isHeartbeatLine(line) || line === WITNESS || /^\[cluster\.\w+\] #\d+ /.test(line);
     if (!lines.includes(WITNESS) || !lines.every(isOwn)) return undefined; // Other reminders need the model.
-    // This turn removes the agent's unread events from the queue; a new key keeps the re-added entries out of this turn.
-    for (const [key, text] of own) enqueue(text, `${key}:${++shared().count}`, false);
+    putBack(lines);
     return { handled: true };
   }
 
+  /** Whether a line of a turn is the plugin's, so that nobody else needs the turn for it. */
+  function isOwn(line) {
+    return isHeartbeatLine(line) || line === WITNESS || /^\[cluster\.\w+\] #\d+ /.test(line);
+  }
+
+  /** A turn removes the agent's unread events from the queue; a new key keeps the re-added entries out of this turn. */
+  function putBack(lines) {
+    const own = [...shared().told].filter(([, text]) => lines.includes(text));
+    for (const [key, text] of own) enqueue(text, `${key}:${++shared().count}`, false);
+  }
+
   return {
+    isOwn,
+    putBack,
     /** Subscribes, after the last event that was seen before a restart. */
     async subscribe(node) {
       const { seen } = shared();

@@ -19,7 +19,7 @@ export default definePluginEntry({
     if (api.registrationMode === "cli-metadata") return;
     registerTools(api, settings);
     const events = registerEvents(api, settings); // In every mode: agents' turns use the hooks of their own registry.
-    const cron = registerCron(api, settings);
+    const cron = registerCron(api, settings, events);
     registerInbound(api, settings);
     if (api.registrationMode === "full") api.registerService(createService(api.runtime, settings, events, cron));
   },

@@ -10,7 +10,7 @@ const MAX_REPLY = 60_000;
 const MAX_RUNNING = 4;
 
 /** Takes and answers questions until `signal` is aborted. */
-export async function answerQuestions({ agent = "main" }, runtime, call, logger, signal) {
+export async function answerQuestions({ agent = "main" }, runtime, call, { logger, gatewayEvents }, signal) {
   const running = new Set();
   while (!signal.aborted) {
     try {
@@ -49,6 +49,7 @@ export async function answerQuestions({ agent = "main" }, runtime, call, logger,
       result = { state: "failed", error: clean(error.message) };
     }
     logger.info(`clawster: question ${id} of ${from}: ${result.state}${result.error ? `: ${result.error}` : ""}`);
+    gatewayEvents?.emit("question_answered", { run_id: id, from, tools, state: result.state }, { scope: "operator.read" });
     await call("distributed.complete_task", { ...held, result });
   }
 
@@ -68,7 +69,8 @@ export async function answerQuestions({ agent = "main" }, runtime, call, logger,
   }
 }
 
-const word = (text) => text.toLowerCase().replace(/[^a-z0-9_-]+/g, "-").slice(0, 64) || "x";
+/** The text as a part of a session key: two different texts give two different parts. */
+const word = (text) => text.replace(/[^a-z0-9-]/gu, (character) => `_${character.codePointAt(0).toString(16)}_`);
 const textOf = (reply) => (typeof reply === "string" ? reply : reply?.text ?? "");
 
 async function turnText(from, message, reply) {

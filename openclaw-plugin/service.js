@@ -40,7 +40,7 @@ export function createService(runtime, settings, events, cron) {
       };
       notices = sendNotices(settings, () => keepers, call, logger);
       keepers = [...ownChannels(settings, call, logger, changed), ...holdScheduler(settings, runtime, call, logger)];
-      answerQuestions(settings, runtime, call, logger, ending.signal);
+      answerQuestions(settings, runtime, call, ctx, ending.signal);
     },
     async stop() {
       if (shared().node === node) shared().node = undefined; // Otherwise a newer service has already replaced it.

@@ -1,8 +1,8 @@
 // An account of a channel runs on the gateway that holds its lease, on no other at the same time, and follows the lease: when its
 // holder drains, when its node dies or freezes, and when Redis is away.
 //
-// `E2E_TAKEOVERS` says how many take-overs there are in all (4 when unset); what `scripts/e2e channels` prints has the longest time
-// without a poll.
+// `E2E_TAKEOVERS` says how many take-overs there are in all (4 when unset, in the order of `WAYS`; 6 restart gateways, too); what
+// `scripts/e2e channels` prints has the longest time without a poll.
 
 import assert from "node:assert/strict";
 
@@ -10,6 +10,9 @@ import { eventually } from "./harness/wait.mjs";
 import { a, b, both, check, OWNED, redis, settled, state, telegram } from "./harness/world.mjs";
 
 const TAKEOVERS = Number(process.env.E2E_TAKEOVERS || 4);
+
+/** How many notices about nodes that left the operator has. */
+const notices = () => telegram.sent.filter(({ token, method, body }) => token === OWNED && method === "sendMessage" && /node left/.test(body.text)).length;
 
 /** The only gateway that polls. */
 const poller = (what = "one gateway polls") => eventually(what, () => {
@@ -44,6 +47,17 @@ const WAYS = {
     }
     await poller("one gateway polls when Redis is back");
   },
+  async "kill -9 of the gateway"(holder, other) {
+    await holder.kill();
+    await follows(other, "kill -9 of the gateway");
+    await holder.start();
+  },
+  async "a frozen gateway, which its node kills"(holder, other) {
+    holder.child.kill("SIGSTOP");
+    await follows(other, "SIGSTOP of the gateway");
+    await eventually("the frozen gateway is dead", () => holder.child.signalCode === "SIGKILL");
+    await holder.start();
+  },
 };
 
 check("an account that both gateways have runs on one of them, and the others show which", async () => {
@@ -58,6 +72,8 @@ check("an account that both gateways have runs on one of them, and the others sh
 
 check(`the account moves ${TAKEOVERS} times, and never two gateways poll it`, async (context) => {
   telegram.reset(OWNED);
+  const client = await a.connect("operator.read");
+  const before = notices();
   const gaps = {};
   for (let round = 0; round < TAKEOVERS; round++) {
     const [what, takeOver] = Object.entries(WAYS)[round % Object.keys(WAYS).length];
@@ -74,4 +90,9 @@ check(`the account moves ${TAKEOVERS} times, and never two gateways poll it`, as
   const figures = Object.entries(gaps).map(([what, ms]) => `${what} ${(ms / 1000).toFixed(1)} s`).join(", ");
   context.diagnostic(`${TAKEOVERS} take-overs, the longest time without a poll: ${figures}`);
   await settled();
+  if (TAKEOVERS <= 4) { // A restart of the gateway would end the client's connection.
+    const told = () => new Set(client.events.filter(({ event }) => event === "plugin.clawster.node_left").map(({ payload }) => payload.id)).size;
+    await eventually("each departure of a node is a notice to the operator, once in the cluster", () => told() > 0 && notices() - before === told(), 60_000);
+  }
+  client.close();
 }, { ms: 120_000 * TAKEOVERS });

@@ -12,6 +12,7 @@ const part = (name) => import(pathToFileURL(join(root, "openclaw-plugin", name))
 const { clean, EXTERNAL, eventLine, visibleJson } = await part("text.js");
 const { isHeartbeatLine, reminderLines } = await part("heartbeat-line.js");
 const { registerEvents } = await part("events.js");
+const { registerInbound } = await part("inbound.js");
 const { lastMatch, slotOf } = await part("schedule.js");
 const { LeaseKeeper } = await part("lease.js");
 
@@ -90,6 +91,32 @@ test("a late start, clocks apart and other anchors give the same slot", () => {
   assert.equal(slotOf(every(59_990), at + 59_995), slotOf(every(59_990), at + 60_020), "near the end of an interval, too");
   assert.equal(slotOf({ kind: "at", at: "2026-03-01T10:00:00Z" }, at), slotOf({ kind: "at", at: "2026-03-01T11:00:00+01:00" }, at + 9e6));
   assert.equal(slotOf({ kind: "stream" }, at), undefined);
+});
+
+test("a message is dropped if another gateway took it, and without Redis it is handled or held", async () => {
+  const shared = (globalThis[Symbol.for("clawster.openclaw")] ??= { told: new Map(), count: 0 });
+  const hookOf = (settings) => {
+    let hook;
+    registerInbound({ on: (_name, handler) => (hook = handler), logger: { info() {}, warn() {}, error() {} } }, settings);
+    return () => hook({ content: "hello" }, { channelId: "telegram", accountId: "a", conversationId: "7", messageId: "1" });
+  };
+  const node = (runOnce) => ({ call: async (method) => (method === "distributed.run_once" ? runOnce() : { node_id: "me" }) });
+  const away = () => { throw new Error("Redis is away"); };
+  try {
+    shared.node = node(() => ({ granted: true, by: "me" }));
+    assert.equal(await hookOf({ inboundOnce: true })(), undefined);
+    shared.node = node(() => ({ granted: false, by: "me" }));
+    assert.equal(await hookOf({ inboundOnce: true })(), undefined, "this gateway's own: an answer was lost");
+    shared.node = node(() => ({ granted: false, by: "other" }));
+    assert.deepEqual(await hookOf({ inboundOnce: true })(), { handled: true });
+    shared.node = node(away);
+    assert.equal(await hookOf({ inboundOnce: true })(), undefined, "handled by default");
+    let tries = 0;
+    shared.node = node(() => (++tries < 2 ? away() : { granted: false, by: "other" }));
+    assert.deepEqual(await hookOf({ inboundOnce: true, inboundWhenUnknown: "hold" })(), { handled: true }, "held until it is known");
+  } finally {
+    shared.node = undefined;
+  }
 });
 
 /** Leases, marks and states as the nodes of several gateways see them. */

@@ -132,6 +132,36 @@ fn a_question_survives_the_death_of_the_node_that_has_it() {
 }
 
 #[test]
+fn a_question_survives_the_death_of_the_node_that_asks() {
+    let (redis, dir) = (RedisServer::start(), stage());
+    let of_a = Launch::new(dir.path(), "a").redis(&redis).brisk().env("CLAWSTER__AGENTS__ASK", "true");
+    let of_b = Launch::new(dir.path(), "b").redis(&redis).brisk().env("CLAWSTER__AGENTS__ACCEPT_FROM", "a");
+    let (a, b) = (of_a.start(), of_b.start());
+    known(&a, 2);
+    let params = json!({"to": "b", "message": "hello", "request_id": "q"});
+    let _lost = a.request(ASK, params.clone()).expect("sent");
+    let question = take(&b);
+    a.kill9();
+    let a = of_a.start();
+    known(&a, 2);
+    answer(&b, &question, json!({"state": "done", "reply": "hi"}));
+    let asked = a.ok(ASK, params);
+    assert_eq!((&asked["state"], &asked["reply"]), (&json!("done"), &json!("hi")), "the same question, its reply kept");
+}
+
+#[test]
+fn a_question_can_be_cancelled() {
+    let pair = pair("true", "a", "");
+    let asking = pair.a.request(ASK, json!({"to": "b", "message": "hello", "request_id": "q"})).expect("sent");
+    let question = take(&pair.b);
+    pair.a.ok("distributed.cancel_task", json!([question["task_id"]]));
+    let asked = asking.wait(secs(20.0)).expect("answered").result.expect("asked");
+    assert_eq!((&asked["state"], &asked["error"]), (&json!("failed"), &json!("cancelled")));
+    let params = json!({"task_id": question["task_id"], "token": question["token"]});
+    pair.b.refused("distributed.extend_task", params, -32007);
+}
+
+#[test]
 fn a_message_without_a_reply_reaches_every_other_member() {
     let pair = pair("true", "a", "");
     let told = pair.a.ok(TELL, json!({"message": "going down at noon", "request_id": "t1"}));

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Gateway } from "./gateway.mjs";
-import { binary, tarball } from "./places.mjs";
+import { binary, root, tarball } from "./places.mjs";
 import { Provider } from "./provider.mjs";
 import { Redis } from "./redis.mjs";
 import { Telegram } from "./telegram.mjs";
@@ -85,10 +85,11 @@ async function bring(gateway) {
     ...provider.settings(),
     channels: { telegram: { enabled: true, apiRoot: `${telegram.url}/${gateway.name}`, dmPolicy: "open", allowFrom: ["*"], accounts } },
     secrets: { providers: { clawster: resolver } },
+    plugins: { load: { paths: [join(root, "examples/openclaw-plugin")] }, entries: { "clawster-example": { enabled: true } } },
   });
   const settings = {
     ...(gateway === b ? placeByHand(gateway) : {}),
-    channels: [{ channel: "telegram", account: "owned", ttlMs: 8_000, secret: true }],
+    channels: [{ channel: "telegram", account: "owned", ttlMs: 12_000, secret: true, killFrozen: true }],
     inboundOnce: true,
     cron: { mode: "once", match: "^once" },
     notices: { events: ["node_left"], channel: "telegram", account: "owned", to: "77" },

@@ -340,14 +340,8 @@ Examples:
         form: Form,
     },
     /// Give OpenClaw the secrets of the channel accounts that this host's gateway may run
-    #[command(after_help = "\
-Examples:
-  echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
-    Openclaw {
-        /// The action.
-        #[command(subcommand)]
-        action: OpenclawAction,
-    },
+    #[command(subcommand)]
+    Openclaw(OpenclawAction),
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:

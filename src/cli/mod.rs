@@ -199,7 +199,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
             config_push::run(session, dry_run, form).await
         }
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
-        Command::Openclaw { action } => openclaw::run(session, action).await,
+        Command::Openclaw(action) => openclaw::run(session, action).await,
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),
         Command::Man => documents::manual(session),

@@ -29,6 +29,9 @@ const HELD: &str = "clawster/held-leases.json";
 #[derive(Debug, Subcommand)]
 pub enum OpenclawAction {
     /// Answer a request for secrets: an id is the name of a lease, such as channel:telegram:default.
+    #[command(after_help = "\
+Examples:
+  echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
     Secret(SecretArguments),
 }
 

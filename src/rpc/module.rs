@@ -51,8 +51,13 @@ impl Module {
     /// When two methods have the same name, which is a defect of the table in `methods/`.
     pub fn new<N: Node>(node: Arc<N>, info: ServerInfo) -> Result<Self, RegisterMethodError> {
         let metrics = Arc::clone(node.meters());
-        let mut module =
-            RpcModule::new(Context { node, info, kept_state: KeptState::default(), host: HostWatch::default(), describe: openrpc::document });
+        let mut module = RpcModule::new(Context {
+            node,
+            info,
+            kept_state: KeptState::default(),
+            host: HostWatch::default(),
+            describe: openrpc::document,
+        });
         methods::register_all(&mut module)?;
         let known = |name| Some((name, (module.method(name)?.clone(), metrics.requests_of(name))));
         let methods = module.method_names().filter_map(known).collect();

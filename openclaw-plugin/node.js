@@ -7,6 +7,8 @@ const MAX_RESTART_DELAY_MS = 30_000;
 const WAIT_FOR_CHILD_MS = 5_000;
 const STOP_TIMEOUT_MS = 4_500; // OpenClaw waits 5 s when it reloads a plugin; the process itself needs 4 s at most.
 const MAX_UNREAD_BYTES = 64 << 20;
+const CALL_TIMEOUT_MS = 60_000; // Beside the time that the call itself may wait; the process answers within 40 s what it can answer.
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const PING_INTERVAL_MS = 5_000;
 const MAX_UNANSWERED_PINGS = 2; // The next tick kills the process: 10 to 15 s after it froze.
 const EXTRA_START_PINGS = 12; // More pings before its first output, because it may start a private Redis.
@@ -27,6 +29,12 @@ export class CallError extends Error {
 
 export const unavailable = (message) =>
   new CallError({ code: -32603, message, data: { kind: "node_unavailable", retryable: true } });
+
+const timedOut = (message) => new CallError({ code: -32011, message, data: { kind: "timeout", retryable: false } });
+
+/** How long a call with these parameters may wait by itself, in milliseconds. */
+const waits = ({ wait_ms: wait, timeout_ms: timeout, message }) =>
+  [wait, message === undefined ? 0 : timeout ?? 120_000].reduce((sum, ms) => sum + (Number.isFinite(ms) ? ms : 0), 0);
 
 export class Node {
   #child; #running; #stop = new AbortController(); #id = 0; #pending = new Map(); #unanswered = 0;
@@ -71,6 +79,7 @@ export class Node {
     const why = await ended;
     clearInterval(watch);
     this.#disconnect(unavailable("the node's process ended before it answered; the call may have taken effect"));
+    this.onEnd?.();
     return why;
   }
 
@@ -80,8 +89,7 @@ export class Node {
     if (this.#child !== child) return child.kill("SIGKILL"); // An earlier tick has killed it, but it has not ended yet.
     this.logger.error(`clawster: the node's process ${child.pid} does not answer; killing and restarting it`);
     child.kill("SIGKILL");
-    const message = "the node's process does not answer; the call may have taken effect";
-    this.#disconnect(new CallError({ code: -32011, message, data: { kind: "timeout", retryable: false } }));
+    this.#disconnect(timedOut("the node's process does not answer; the call may have taken effect"));
   }
 
   /** Marks the process as gone and fails all pending calls. */
@@ -99,8 +107,8 @@ export class Node {
     clearTimeout(kill);
   }
 
-  /** Calls a method; waits up to 5 s for a process that is being restarted. */
-  async call(method, params, signal) {
+  /** Calls a method; waits up to 5 s for a process that is being restarted. `deadline` (ms) replaces the usual one. */
+  async call(method, params, signal, deadline) {
     for (let waited = 0; !this.#child && !this.#stop.signal.aborted && waited < WAIT_FOR_CHILD_MS; waited += 50) await sleep(50);
     signal?.throwIfAborted();
     const stdin = this.#child?.stdin;
@@ -112,8 +120,11 @@ export class Node {
     const abort = () => reject(signal.reason);
     signal?.addEventListener("abort", abort);
     this.#pending.set(id, { resolve, reject });
+    const late = () => reject(timedOut("the node did not answer in time; the call may have taken effect"));
+    const timer = setTimeout(late, Math.min(deadline ?? CALL_TIMEOUT_MS + waits(params), MAX_TIMER_MS));
     stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
     return promise.finally(() => {
+      clearTimeout(timer);
       this.#pending.delete(id);
       signal?.removeEventListener("abort", abort);
     });

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release plugin docs picture setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -61,6 +61,13 @@ bench-stdio:         ## calls per second over stdio beside rmcp and an echo of l
 release:             ## the binary, in target/release
 	cargo build --release --locked -p clawster
 	@ls -l target/release/clawster
+
+dist:                ## all packages in target/dist: archive, npm, Debian, Python, TypeScript, crate; then what can be checked here
+	@scripts/dist
+	@scripts/dist-check
+
+clients:             ## only the clients for Python and TypeScript, against real nodes
+	@scripts/clients
 
 plugin:              ## the OpenClaw plugin with the release binary, target/plugin/clawster-<version>.tgz; needs npm
 	@scripts/plugin

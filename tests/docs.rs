@@ -26,7 +26,7 @@ fn read(path: &str) -> String {
 /// The pages whose links are checked, relative to the repository.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
-    for folder in ["", "docs/", "monitoring/", "openclaw-plugin/"] {
+    for folder in ["", "docs/", "monitoring/", "openclaw-plugin/", "clients/python/", "clients/typescript/"] {
         let files = fs::read_dir(root().join(folder)).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         pages.extend(names.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}{name}")));

@@ -6,7 +6,10 @@
 //! Not here: the arguments of larger commands (`arguments.rs` in each command's folder), the options that several commands
 //! share (`options.rs`), what the commands do.
 
+mod config;
+
 pub use super::alerts::AlertsAction;
+pub use super::forget::arguments::NodesAction;
 pub use super::history::arguments::HistoryArguments;
 pub use super::leases::arguments::LeaseAction;
 pub use super::limits::arguments::{PermitsAction, SlotsAction};
@@ -17,15 +20,20 @@ pub use super::options::{Form, Global};
 pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
 pub use super::tasks::arguments::{SubmitArguments, TasksAction};
 pub use super::work::arguments::WorkArguments;
+pub use config::ConfigAction;
 
 use super::history::arguments::HISTORY_HELP;
+use super::leases::arguments::LEASE_HELP;
+use super::mcp::ToolsArgument;
 use super::once::arguments::ONCE_HELP;
 use super::openclaw::OpenclawAction;
 use super::options::pace;
 use super::run::arguments::RUN_HELP;
+use super::tasks::arguments::TASKS_HELP;
 use super::work::arguments::WORK_HELP;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use config::CONFIG_HELP;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,8 +82,13 @@ Attaches to the running node of this host, or runs a node itself if there is non
 
 Examples:
   clawster mcp                         the command an MCP host starts; speaks MCP on standard input and output
+  clawster mcp --tools core            a shorter list of tools, for models with little room
   clawster mcp --node gateway-2        attach to this node if several run here")]
-    Mcp,
+    Mcp {
+        /// Which methods are tools
+        #[arg(long, value_enum, value_name = "SET", default_value_t = ToolsArgument::All)]
+        tools: ToolsArgument,
+    },
     /// Show the cluster: leader, members and whether Redis answers
     #[command(after_help = "\
 Asks the node of this host, or reads Redis directly if no node runs here. Never joins.
@@ -127,6 +140,7 @@ Examples:
     },
     /// Try whether alerts arrive
     #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(after_help = "Example:\n  clawster alerts test")]
     Alerts {
         /// The subcommand.
         #[command(subcommand)]
@@ -151,8 +165,13 @@ Examples:
     #[command(after_help = "\
 Examples:
   clawster nodes
-  clawster nodes --json | jq -r '.[] | select(.status == \"offline\") | .node_id'")]
+  clawster nodes --json | jq -r '.[] | select(.status == \"offline\") | .node_id'
+  clawster nodes forget old-pod-7      remove a member that is away from the list")]
+    #[command(args_conflicts_with_subcommands = true)]
     Nodes {
+        /// What to do instead of listing them.
+        #[command(subcommand)]
+        action: Option<NodesAction>,
         /// Output format.
         #[command(flatten)]
         form: Form,
@@ -255,7 +274,7 @@ Examples:
     #[command(hide = true)]
     LaunchCommand(LaunchArguments),
     /// Acquire, renew and release leases: one holder per name at a time; needs a running node
-    #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = LEASE_HELP)]
     Lease {
         /// The subcommand.
         #[command(subcommand)]
@@ -263,6 +282,7 @@ Examples:
     },
     /// Take permits of a rate that all nodes share; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(after_help = "Example:\n  clawster permits take model-api --rate 60 --per 1m --burst 10 --wait 30s")]
     Permits {
         /// The subcommand.
         #[command(subcommand)]
@@ -270,13 +290,14 @@ Examples:
     },
     /// Acquire, renew and release slots: so many holders per name at a time; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(after_help = "Example:\n  clawster slots acquire gpu --slots 2 --ttl 10m")]
     Slots {
         /// The subcommand.
         #[command(subcommand)]
         action: SlotsAction,
     },
     /// Submit and manage tasks; needs a running node
-    #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = TASKS_HELP)]
     Tasks {
         /// The subcommand.
         #[command(subcommand)]
@@ -308,7 +329,7 @@ Examples:
     #[command(after_help = HISTORY_HELP)]
     History(HistoryArguments),
     /// Check the configuration, or push its cluster settings to all nodes
-    #[command(subcommand_required = true, arg_required_else_help = true)]
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = CONFIG_HELP)]
     Config {
         /// The subcommand.
         #[command(subcommand)]
@@ -352,9 +373,16 @@ Examples:
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page
-    #[command(after_help = "Example:\n  clawster man | man -l -")]
-    Man,
+    /// Print the manual page, or write a page for each command
+    #[command(after_help = "\
+Examples:
+  clawster man | man -l -
+  clawster man --write ~/.local/share/man/man1")]
+    Man {
+        /// Write a page for each command, such as clawster-serve.1, into this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        write: Option<PathBuf>,
+    },
     /// Show a real cluster at work on a private Redis, with nothing to configure
     #[command(after_help = "\
 Keys: k kills the leader (SIGKILL), t stops it (SIGTERM), m sends a message, r restarts dead nodes, q quits.
@@ -370,28 +398,6 @@ Examples:
         /// Number of nodes
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
         nodes: u8,
-    },
-}
-
-/// The subcommands of `config`.
-#[derive(Debug, Subcommand)]
-pub enum ConfigAction {
-    /// Check the configuration and show every value with its source; secrets are masked
-    #[command(after_help = "Examples:\n  clawster config check\n  clawster config check --config ./config --json")]
-    Check {
-        /// Output format.
-        #[command(flatten)]
-        form: Form,
-    },
-    /// Make this host's heartbeat, lease, grace and mode the settings of the whole cluster
-    #[command(after_help = "Examples:\n  clawster config push --dry-run\n  clawster config push --json")]
-    Push {
-        /// Show what would change without changing it
-        #[arg(long)]
-        dry_run: bool,
-        /// Output format.
-        #[command(flatten)]
-        form: Form,
     },
 }
 

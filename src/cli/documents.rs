@@ -70,11 +70,19 @@ pub(super) fn completions(session: &mut Session<'_>, shell: Shell) -> Outcome {
     Ok(session.output.raw(&script)?)
 }
 
-/// Runs `man`.
+/// Runs `man`. `write`: the folder for a page for each command.
 ///
 /// # Errors
 /// When the output cannot be written.
-pub(super) fn manual(session: &mut Session<'_>) -> Outcome {
+pub(super) fn manual(session: &mut Session<'_>, write: Option<&Path>) -> Outcome {
+    if let Some(folder) = write {
+        let folder = session.environment.folder.join(folder);
+        let written =
+            std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder));
+        written
+            .map_err(|error| Failure::Failed(format!("cannot write the manual into {}: {error}", folder.display())))?;
+        return Ok(session.output.line(format!("Wrote the manual into {}.", folder.display()))?);
+    }
     let mut page = Vec::new();
     let mut command = Arguments::command();
     command.build();
@@ -138,6 +146,21 @@ mod tests {
         committed.sort();
         let known: Vec<String> = documents.into_iter().map(|(path, _)| path).collect();
         assert_eq!(committed, known, "schemas/ holds a file that no document belongs to; remove it");
+        follow(root.parent().expect("a folder"));
+    }
+
+    /// The generated parts of the clients, which a script in Python writes from the OpenRPC document.
+    fn follow(repository: &Path) {
+        let mut generate = std::process::Command::new("python3");
+        generate.arg(repository.join("clients/generate"));
+        if std::env::var_os("UPDATE_SCHEMAS").is_none() {
+            generate.arg("--check");
+        }
+        match generate.output() {
+            Ok(done) => assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => panic!("cannot run clients/generate: {error}"),
+        }
     }
 
     #[test]
@@ -158,7 +181,15 @@ mod tests {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
             assert!(printed(|session| completions(session, shell)).contains("heartbeat"), "{shell}");
         }
-        let page = printed(manual);
+        let page = printed(|session| manual(session, None));
         assert!(page.contains(".TH clawster") && page.contains("clawster recv \\-\\-wait 30s"), "{page}");
+        let folder = tempfile::tempdir().expect("a folder");
+        printed(|session| manual(session, Some(folder.path())));
+        for page in ["clawster.1", "clawster-serve.1", "clawster-tasks-submit.1"] {
+            let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
+            assert!(text.contains(".TH"), "{page}: {text}");
+        }
+        let hidden = folder.path().join("clawster-guard-command.1");
+        assert!(!hidden.exists(), "an internal command has no page");
     }
 }

@@ -7,6 +7,7 @@
 
 mod alerts;
 pub mod arguments;
+mod charset;
 mod check;
 mod config_check;
 mod config_push;
@@ -14,6 +15,7 @@ mod doctor;
 mod documents;
 mod drain;
 mod events;
+mod forget;
 mod history;
 mod leases;
 mod limits;
@@ -39,7 +41,7 @@ mod ui;
 mod watch;
 mod work;
 
-use arguments::{Arguments, Command, ConfigAction, Global};
+use arguments::{Arguments, Command, ConfigAction, Global, NodesAction};
 use clap::Parser;
 use outcome::{Failure, Outcome};
 use std::collections::BTreeMap;
@@ -140,7 +142,9 @@ fn print_error(text: String) {
 fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
     let Arguments { global, command } = parsed;
     let mut builder = match command {
-        Command::Serve { .. } | Command::Mcp | Command::Demo { .. } => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve { .. } | Command::Mcp { .. } | Command::Demo { .. } => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     // More threads do not make a node faster, and each costs memory.
@@ -163,7 +167,7 @@ fn execute(parsed: Arguments, environment: &Environment) -> Outcome {
 async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
     match command {
         Command::Serve { stay } => serve::run(session, stay).await,
-        Command::Mcp => mcp::run(session).await,
+        Command::Mcp { tools } => mcp::run(session, tools.into()).await,
         Command::Status { form, check: true, .. } => check::run(session, form).await,
         Command::Status { form, watch: true, every, .. } => watch::run(session, form, every).await,
         Command::Status { form, fresh, metrics, .. } => state::status(session, form, fresh, metrics).await,
@@ -173,7 +177,10 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::KeepScreen => tui::screen::run_restorer().map_err(|error| {
             Failure::Failed(format!("cannot restore the terminal (this is a part of `top` and `demo`): {error}"))
         }),
-        Command::Nodes { form, fresh } => state::nodes(session, form, fresh).await,
+        Command::Nodes { action: None, form, fresh } => state::nodes(session, form, fresh).await,
+        Command::Nodes { action: Some(NodesAction::Forget { ids, away, form }), .. } => {
+            forget::run(session, &ids, away, form).await
+        }
         Command::Elect { candidate, force, form } => membership::elect(session, candidate, force, form).await,
         Command::Join(arguments) => membership::join(session, arguments).await,
         Command::Leave { form } => membership::leave(session, form).await,
@@ -202,7 +209,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Openclaw(action) => openclaw::run(session, action).await,
         Command::Doctor { form } => doctor::run(session, form).await,
         Command::Completions { shell } => documents::completions(session, shell),
-        Command::Man => documents::manual(session),
+        Command::Man { write } => documents::manual(session, write.as_deref()),
         Command::Demo { plain, nodes } => tui::demo::run(session, plain, usize::from(nodes)).await,
     }
 }

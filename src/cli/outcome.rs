@@ -66,9 +66,26 @@ pub fn exit_code(outcome: &Outcome) -> ExitCode {
     ExitCode::from(outcome.as_ref().err().map_or(0, Failure::code))
 }
 
+/// The commands that do what methods do which texts of the node name.
+const COMMANDS: [(&str, &str); 5] = [
+    ("distributed.join_cluster", "clawster join"),
+    ("distributed.get_cluster_state", "clawster status"),
+    ("distributed.list_tasks", "clawster tasks list"),
+    ("distributed.sync_messages", "clawster recv"),
+    ("distributed.drain", "clawster drain"),
+];
+
+/// A text of the node for somebody at the command line: methods are named as commands.
+fn in_command_names(text: String) -> String {
+    match text.contains("distributed.") {
+        true => COMMANDS.iter().fold(text, |text, (method, command)| text.replace(method, command)),
+        false => text,
+    }
+}
+
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let text = error.to_string();
+        let text = in_command_names(error.to_string());
         let CallError::Rpc(failure) = error else { return Self::Failed(text) };
         let code = failure.code;
         let is = |kinds: &[ErrorKind]| kinds.iter().any(|kind| kind.code() == code);
@@ -119,6 +136,12 @@ mod tests {
         assert_eq!(code(ErrorKind::InvalidParams), 2);
         assert_eq!(code(ErrorKind::InternalError), 1);
         assert_eq!(Failure::from(CallError::Lost).code(), 1);
+    }
+
+    #[test]
+    fn texts_name_commands() {
+        let text = in_command_names("not a member; call distributed.join_cluster first".to_owned());
+        assert_eq!(text, "not a member; call clawster join first");
     }
 
     #[test]

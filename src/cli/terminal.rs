@@ -5,7 +5,7 @@
 //!
 //! Not here: what is shown (the commands).
 
-use crate::cli::Environment;
+use crate::cli::{Environment, charset};
 use crate::config::{escape_json_lines, is_unsafe};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -25,6 +25,8 @@ pub(super) struct Output<'a> {
     colour: bool,
     /// Whether the output is a terminal.
     terminal: bool,
+    /// Whether it is a terminal that shows ASCII only.
+    ascii: bool,
 }
 
 impl std::fmt::Debug for Output<'_> {
@@ -69,9 +71,11 @@ impl<'a> Output<'a> {
     pub(super) fn stdout(environment: &Environment) -> Self {
         let stdout = std::io::stdout();
         let terminal = stdout.is_terminal();
-        let colour = terminal && environment.get("NO_COLOR").is_none();
+        let dumb = environment.get("TERM") == Some("dumb");
+        let colour = terminal && !dumb && environment.get("NO_COLOR").is_none();
+        let ascii = terminal && !charset::is_utf8(environment);
         // A result is written at once: a reader that stops early, or reads while it is written, does not see a part of it.
-        Self { writer: Box::new(BufWriter::with_capacity(BUFFER_BYTES, stdout)), colour, terminal }
+        Self { writer: Box::new(BufWriter::with_capacity(BUFFER_BYTES, stdout)), colour, terminal, ascii }
     }
 
     /// Writes what is buffered. Commands that go on after an output call it; the others need not.
@@ -85,7 +89,7 @@ impl<'a> Output<'a> {
     /// Any writer, without colours.
     #[cfg(test)]
     pub(super) fn plain(writer: impl Write + Send + 'a) -> Self {
-        Self { writer: Box::new(writer), colour: false, terminal: false }
+        Self { writer: Box::new(writer), colour: false, terminal: false, ascii: false }
     }
 
     /// The terminal's width in columns; `None` if the output is not a terminal.
@@ -101,7 +105,12 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Of the writer.
     pub(super) fn line(&mut self, text: impl AsRef<str>) -> std::io::Result<()> {
-        writeln!(self.writer, "{}", text.as_ref())
+        let text = text.as_ref();
+        if self.ascii && !text.is_ascii() {
+            let text: String = text.chars().map(charset::ascii).collect();
+            return writeln!(self.writer, "{text}");
+        }
+        writeln!(self.writer, "{text}")
     }
 
     /// Writes bytes unchanged and flushes.
@@ -268,6 +277,16 @@ mod tests {
         Output::plain(&mut text).table(&["ID", "STATUS", "X"], &rows).expect("writes");
         let expected = "ID       STATUS  X\na        online\nlängere  x       y\n";
         assert_eq!(String::from_utf8(text).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_terminal_without_utf_8_gets_ascii_and_json_stays() {
+        let mut text = Vec::new();
+        let mut output = Output { ascii: true, ..Output::plain(&mut text) };
+        output.line("→ längere …").expect("writes");
+        output.json(&"é").expect("writes");
+        drop(output);
+        assert_eq!(String::from_utf8(text).expect("text"), "> l?ngere .\n\"é\"\n");
     }
 
     #[test]

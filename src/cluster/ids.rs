@@ -14,8 +14,8 @@ use std::fmt;
 pub(super) enum Alphabet {
     /// Letters, digits, `.`, `_` and `-`; `.` and `-` not at the beginning.
     Plain,
-    /// Those of `Plain`, and `:` and `/` after the first character.
-    Path,
+    /// Those of `Plain`, and `:`, `/`, `@`, `+` and spaces, as account names and addresses have them; no space at either end.
+    Account,
     /// All printable ASCII characters except space.
     Graphic,
 }
@@ -25,7 +25,10 @@ impl Alphabet {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match self {
             Self::Plain => text.chars().all(plain) && !text.starts_with(['.', '-']),
-            Self::Path => text.chars().all(|c| plain(c) || matches!(c, ':' | '/')) && !text.starts_with(['.', '-']),
+            Self::Account => {
+                let more = |c: char| matches!(c, ':' | '/' | '@' | '+' | ' ');
+                text.chars().all(|c| plain(c) || more(c)) && !text.starts_with(['.', '-', ' ']) && !text.ends_with(' ')
+            }
             Self::Graphic => text.bytes().all(|b| b.is_ascii_graphic()),
         }
     }
@@ -35,7 +38,10 @@ impl fmt::Display for Alphabet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain => "characters of a-z, A-Z, 0-9, '.', '_', '-' (not starting with '.' or '-')",
-            Self::Path => "characters of a-z, A-Z, 0-9, '.', '_', '-', ':', '/' (not starting with '.' or '-')",
+            Self::Account => {
+                "characters of a-z, A-Z, 0-9, '.', '_', '-', ':', '/', '@', '+' and spaces (not starting with '.' or '-', no space \
+                 at either end)"
+            }
             Self::Graphic => "printable ASCII characters without spaces",
         })
     }
@@ -137,7 +143,7 @@ checked_text!(
 );
 checked_text!(
     /// The name of a lease, at most 128 characters; `leader` is the leadership.
-    LeaseName, "lease name", 128, Path
+    LeaseName, "lease name", 128, Account
 );
 checked_text!(
     /// The name of a rate limit or of a semaphore: 1 to 128 printable ASCII characters without spaces.
@@ -247,11 +253,13 @@ mod tests {
 
     #[test]
     fn the_name_of_a_lease_may_have_parts() {
-        for bad in ["", "a b", "a,b", "a'b", "a{b}", "-a", &"x".repeat(129)] {
+        for bad in ["", " a", "a ", "a\tb", "a\nb", "a,b", "a'b", "a{b}", "-a", &"x".repeat(129)] {
             assert!(LeaseName::new(bad).is_err(), "{bad:?} was taken");
         }
-        assert!(LeaseName::new("bot:telegram/main").is_ok_and(|name| !name.is_leadership()));
-        assert!(LeaseName::new("a b").is_err_and(|why| why.to_string().contains("'-', ':', '/' (not")));
+        for good in ["bot:telegram/main", "+49 151 1234567", "bot@example.net", "Ada Lovelace"] {
+            assert!(LeaseName::new(good).is_ok_and(|name| !name.is_leadership()), "{good}");
+        }
+        assert!(LeaseName::new("a*b").is_err_and(|why| why.to_string().contains("'@', '+' and spaces (not")));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Not here: a configured Redis (`crate::config`), connections (`crate::store`).
 
 mod choice;
+mod damage;
 mod folders;
 mod hold;
 mod locate;
@@ -81,6 +82,18 @@ pub enum Error {
         /// The log file.
         log: PathBuf,
     },
+    /// The server ends because it cannot read its own data.
+    #[error(
+        "the private Redis cannot read its data in {folder}: {detail}. Copy that folder, then run: {repair} (it drops the writes behind \
+         the damage); or move the folder away to start with no data",
+        repair = damage::repair(folder)
+    )]
+    Damaged {
+        /// The server's folder.
+        folder: PathBuf,
+        /// What the server says.
+        detail: String,
+    },
     /// The server's process runs but does not answer.
     #[error("the private Redis at {socket} does not answer ({process}); resume that process, or kill it with kill -9")]
     Silent {
@@ -94,7 +107,7 @@ pub enum Error {
 impl Error {
     /// Whether a later retry may succeed without any action.
     fn is_temporary(&self) -> bool {
-        matches!(self, Self::Silent { .. } | Self::Busy { .. } | Self::Failed { .. })
+        matches!(self, Self::Silent { .. } | Self::Busy { .. } | Self::Failed { .. } | Self::Damaged { .. })
     }
 
     fn file(what: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {

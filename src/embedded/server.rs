@@ -11,10 +11,9 @@
 
 use super::folders::{guarded_folder, private_folder};
 use super::process::Looks;
-use super::{Error, Seek, find_program, wire};
+use super::{Error, Seek, damage, find_program, wire};
 use crate::clock;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek as _, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -134,11 +133,11 @@ impl Folder {
         match wire::ping_socket(&self.socket) {
             wire::Answer::Nothing => {}
             answer if answer.is_up() => return Ok(()),
-            _ => return self.wait_until_up(timeout, || None),
+            _ => return self.wait_until_up(timeout, wire::Answer::is_up, || None),
         }
         if let Some(pid) = self.live_pid() {
             // A node may have started it a moment ago and been killed before it answered.
-            return self.wait_until_up(timeout, || match self.live_pid() {
+            return self.wait_until_up(timeout, wire::Answer::is_up, || match self.live_pid() {
                 Some(_) => None,
                 None => Some(format!("process {pid} ended")),
             });
@@ -152,7 +151,10 @@ impl Folder {
                 _ => {}
             }
         }
+        // One that ended over its data loads them for a moment before it ends again: that is no start.
+        let distrusted = damage::tail(&self.log_file(), 0).is_some_and(|tail| last_word_is_damage(&tail));
         let log = self.open_log()?;
+        let begins = log.metadata().map_or(0, |data| data.len());
         let failed = |detail: String| Error::Failed { program: program.clone(), detail, log: self.log_file() };
         let copy = log.try_clone().map_err(Error::file("cannot share", &self.log_file()))?;
         // The server becomes a daemon in its own session: it outlives this process and its terminal, and leaves no zombie, because
@@ -180,23 +182,34 @@ impl Folder {
         }
         let begun = clock::now();
         let mut seen = false;
-        self.wait_until_up(timeout, || {
+        let enough = |answer: wire::Answer| answer == wire::Answer::Pong || (answer.is_up() && !distrusted);
+        let damaged = || damage::damage(&damage::tail(&self.log_file(), begins)?);
+        self.wait_until_up(timeout, enough, || {
             let alive = self.live_pid().is_some();
             seen |= alive;
             // Until the pid file is written, the process is not known.
             let gone = !alive && (seen || clock::now().since(begun) > Duration::from_secs(3));
-            gone.then(|| self.last_log_line().unwrap_or_else(|| "it ended immediately".to_owned()))
+            let last = || self.last_log_line().unwrap_or_else(|| "it ended immediately".to_owned());
+            damaged().or_else(|| gone.then(last))
         })
-        .map_err(|error| match error {
-            Error::Failed { detail, .. } => failed(detail),
-            other => other,
+        .map_err(|error| match (error, damaged()) {
+            (Error::Failed { .. } | Error::Silent { .. }, Some(detail)) => {
+                Error::Damaged { folder: self.path.clone(), detail }
+            }
+            (Error::Failed { detail, .. }, None) => failed(detail),
+            (other, _) => other,
         })
     }
 
-    fn wait_until_up(&self, timeout: Duration, mut ended: impl FnMut() -> Option<String>) -> Result<(), Error> {
+    fn wait_until_up(
+        &self,
+        timeout: Duration,
+        enough: impl Fn(wire::Answer) -> bool,
+        mut ended: impl FnMut() -> Option<String>,
+    ) -> Result<(), Error> {
         let begun = clock::now();
         while clock::now().since(begun) < timeout {
-            if wire::ping_socket(&self.socket).is_up() {
+            if enough(wire::ping_socket(&self.socket)) {
                 return Ok(());
             }
             if let Some(detail) = ended() {
@@ -277,16 +290,19 @@ impl Folder {
         options.open(&path).map_err(Error::file("cannot open", &path))
     }
 
-    /// The last line of the server's log, from its last 4 KiB.
+    /// The last line of the server's log.
     fn last_log_line(&self) -> Option<String> {
-        let mut file = File::open(self.log_file()).ok()?;
-        let length = file.metadata().ok()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(4096))).ok()?;
-        let mut tail = Vec::new();
-        file.take(4096).read_to_end(&mut tail).ok()?;
-        let text = String::from_utf8_lossy(&tail);
-        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+        last_line(&damage::tail(&self.log_file(), 0)?).map(str::to_owned)
     }
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().map(str::trim).rfind(|line| !line.is_empty())
+}
+
+/// Whether the server ended over its data: that is the last line of its log.
+fn last_word_is_damage(tail: &str) -> bool {
+    last_line(tail).is_some_and(|line| damage::damage(line).is_some())
 }
 
 /// Waits until a process has become a daemon; one that does not do so in time is killed, because it may not be a Redis server.

@@ -240,3 +240,33 @@ fn a_folder_that_is_removed_under_the_server_costs_no_data() {
     assert_eq!(second.pid(), pid);
     assert!(second.release().expect("stops"));
 }
+
+#[test]
+fn damaged_data_are_said_with_their_repair_and_used_again_after_it() {
+    use std::io::Write;
+    let state = tempfile::tempdir().expect("folder");
+    let server = attach(state.path());
+    for number in 0..200 {
+        let mut stream = std::os::unix::net::UnixStream::connect(server.socket()).expect("connect");
+        stream.write_all(format!("SET key{number} {}\r\n", "x".repeat(50)).as_bytes()).expect("write");
+        std::io::Read::read(&mut stream, &mut [0; 64]).expect("an answer");
+    }
+    kill(server.pid().expect("runs"));
+    eventually("the process is gone", || server.pid().is_none());
+    let folder = state.path().join("+redis");
+    let parts = std::fs::read_dir(folder.join("appendonlydir")).map_or_else(|_| vec![], |all| all.flatten().collect());
+    let written = parts.iter().map(std::fs::DirEntry::path).find(|path| path.to_string_lossy().ends_with(".incr.aof"));
+    let file = written.unwrap_or_else(|| folder.join("appendonly.aof"));
+    let mut bytes = std::fs::read(&file).expect("the data");
+    bytes[2000..2100].fill(b'!');
+    std::fs::write(&file, bytes).expect("writes");
+    // The first start may be seen while the server still loads.
+    eventually("it is said", || server.ensure_running().is_err());
+    for _ in 0..3 {
+        let told = server.ensure_running().expect_err("the data are damaged").to_string();
+        assert!(told.contains("cannot read its data in") && told.contains("redis-check-aof --fix "), "{told}");
+    }
+    std::fs::remove_file(&file).expect("removes");
+    std::fs::write(&file, "").expect("an empty file");
+    eventually("it starts again", || server.ensure_running().is_ok());
+}

@@ -46,12 +46,12 @@ fn open() -> std::io::Result<(ThreadReader, ThreadSink)> {
 /// As [`serve_stdio`].
 pub async fn serve_mcp(
     limits: &Limits,
+    tools: mcp::ToolSet,
     attachment: watch::Receiver<mcp::Attachment>,
     notices: mpsc::Receiver<mcp::HostNotice>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<Ended> {
-    let (input, output) = open()?;
-    Ok(mcp::serve(input, output, limits, attachment, notices, stop).await)
+    Ok(mcp::serve(open()?, limits, tools, attachment, notices, stop).await)
 }
 
 /// Whether an error is not a failure. A host may share the stream with a program that made it non-blocking; then the only

@@ -6,9 +6,9 @@ use crate::lease_calls::*;
 use crate::task_calls::{claim_of, new, tid};
 use clawster::cluster::ids::{MessageSeq, Term};
 use clawster::cluster::protocol::{
-    Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, GetTask, HandOver, Identity, Join,
-    LeaseCall, ListLeases, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule, SettleTasks,
-    SubmitTasks, Sweep, TakeCensus, TaskCall, View, WatchLeader, WatchLease,
+    Acknowledge, Acquire, Acquired, Call, CancelTask, Check, Drain, Fault, Forget, ForgetMembers, GetTask, HandOver,
+    Identity, Join, LeaseCall, ListLeases, ListTasks, Owner, RedriveTask, Register, Release, Reply, Resign, Rule,
+    SettleTasks, SubmitTasks, Sweep, TakeCensus, TaskCall, View, WatchLeader, WatchLease,
 };
 use clawster::store::Store;
 
@@ -50,6 +50,7 @@ fn every_call(node: &Node, term: Term) -> Vec<Call> {
         Call::Watch(WatchLeader),
         Call::Census(TakeCensus),
         Call::Leases(ListLeases { limit: 10 }),
+        Call::ForgetMembers(ForgetMembers { members: vec![id("nobody"), id("a")] }),
         Call::Join(Box::new(join_of("new"))),
         Call::Join(Box::new(join_of("a"))),
         Call::Tick(Box::new(tick_of(node))),

@@ -4,7 +4,9 @@ use crate::calls::*;
 use crate::fixture::Fixture;
 use clawster::cluster::ids::{Incarnation, MessageSeq};
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::protocol::{Identity, Join, JoinReply, Publish, PublishReply};
+use clawster::cluster::protocol::{
+    Call, ForgetMembers, Forgotten, Identity, Join, JoinReply, Publish, PublishReply, Reply,
+};
 use clawster::cluster::settings::Timing;
 
 async fn the_first_member_sets_the_times_and_later_ones_adopt_them<F: Fixture>(f: F) {
@@ -99,6 +101,28 @@ async fn a_member_that_is_away_for_seven_days_is_forgotten<F: Fixture>(mut f: F)
     assert!(matches!(wrote, PublishReply::Written { .. }), "its mark is forgotten, too: {wrote:?}");
 }
 
+async fn members_that_are_away_are_forgotten_when_asked<F: Fixture>(mut f: F) {
+    let (a, b) = (member(&f, "a").await, member(&f, "b").await);
+    put(&f, publish_of(&a, vec![packed(1, 1)])).await;
+    leave(&f, &a).await;
+    let before = view(&f).await.delta;
+    let members = ["a", "b", "nobody"].map(id).to_vec();
+    let Reply::ForgotMembers(outcomes) = call(&f, Call::ForgetMembers(ForgetMembers { members })).await else {
+        panic!("another reply")
+    };
+    let expected = [("a", Forgotten::Forgotten), ("b", Forgotten::Alive), ("nobody", Forgotten::Unknown)];
+    assert_eq!(outcomes, expected.map(|(name, outcome)| (id(name), outcome)));
+    let news = view_from(&f, &b.epoch, before.version, before.floor, 100).await.delta;
+    assert!(news.reset, "readers drop the row");
+    assert_eq!(news.rows.iter().map(|row| row.node_id.as_str()).collect::<Vec<_>>(), ["b"]);
+    f.advance(secs(1));
+    tick(&f, &b).await;
+    let again = member(&f, "a").await;
+    assert_eq!(story(&f).await.last().unwrap(), "a new");
+    let wrote = publish(&f, publish_of(&again, vec![packed(1, 1)])).await;
+    assert!(matches!(wrote, PublishReply::Written { .. }), "its mark is forgotten, too: {wrote:?}");
+}
+
 async fn a_member_that_came_back_is_not_forgotten<F: Fixture>(mut f: F) {
     let a = admitted(&f, Join { settings: slow(), ..join_of("a") }).await;
     let first = put(&f, publish_of(&a, vec![packed(1, 4)])).await;
@@ -151,6 +175,7 @@ contract!(
     leaving_ends_the_membership_once,
     a_first_join_starts_at_the_newest_message_and_a_later_one_where_it_stopped,
     a_member_that_is_away_for_seven_days_is_forgotten,
+    members_that_are_away_are_forgotten_when_asked,
     a_member_that_came_back_is_not_forgotten,
     a_rename_keeps_the_producers_mark_when_the_old_id_is_forgotten,
     metadata_that_are_no_json_still_make_a_member,

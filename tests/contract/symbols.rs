@@ -236,7 +236,11 @@ impl Symbols {
             Reply::Drain(DrainReply { now: _, identity, resigned, running_tasks, leases }) => {
                 format!("{identity:?} {resigned} {running_tasks} {leases}")
             }
-            Reply::Registered { .. } | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Census(_) => {
+            Reply::Registered { .. }
+            | Reply::Acknowledge(_)
+            | Reply::Task(_)
+            | Reply::Census(_)
+            | Reply::ForgotMembers(_) => {
                 format!("{reply:?}")
             }
             Reply::Settings(shown) => format!("{:?} {:?}", shown.before, shown.after),

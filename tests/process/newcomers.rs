@@ -289,3 +289,32 @@ fn what_was_received_is_said_to_be_taken() {
     let taken = clawster(&launches[1], &["recv", "--wait", "10s"]).expect(0).stdout;
     assert!(taken.contains("{\"n\": 1}") && taken.contains("do not receive them"), "{taken}");
 }
+
+#[test]
+fn members_that_came_and_went_can_be_forgotten() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "stays").redis(&redis).brisk();
+    let node = launch.start();
+    for pod in ["pod-1", "pod-2", "pod-3"] {
+        let pod = Launch::new(dir.path(), pod).redis(&redis).brisk().start();
+        pod.until("it joined", secs(20.0), |state| state["role"] != "observer");
+        pod.close_stdin();
+        pod.exit_clean(secs(10.0));
+    }
+    let ids = |state: &serde_json::Value| {
+        state["nodes"].as_array().expect("a list").iter().map(|node| node["node_id"].clone()).collect::<Vec<_>>()
+    };
+    node.until("all are listed", secs(20.0), |state| ids(state).len() == 4);
+    let one = clawster(&launch, &["nodes", "forget", "pod-2", "--json"]).expect(0).json();
+    assert_eq!(one["forgotten"], json!(["pod-2"]));
+    let refused = clawster(&launch, &["nodes", "forget", "stays", "nobody"]).expect(4).stderr;
+    assert!(refused.contains("stays: alive") && refused.contains("nobody: not a member"), "{refused}");
+    clawster(&launch, &["nodes", "forget", "--away", "1h"]).expect(0);
+    node.until("nothing was away for an hour", secs(20.0), |state| ids(state).len() == 3);
+    clawster(&launch, &["nodes", "forget", "--away", "0"]).expect(0);
+    let left = node.until("the rest is gone", secs(20.0), |state| ids(state).len() == 1);
+    assert_eq!(ids(&left), [json!("stays")]);
+    clawster(&launch, &["nodes", "forget"]).expect(2);
+    assert!(clawster(&launch, &["nodes", "--json"]).expect(0).json().is_array());
+}

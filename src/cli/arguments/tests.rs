@@ -19,12 +19,9 @@ fn every_command_shows_an_example() {
     fn check(command: &clap::Command, path: &str) {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
             let path = format!("{path} {}", sub.get_name());
-            if sub.has_subcommands() {
-                check(sub, &path);
-            } else {
-                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains(&path), "{path} shows no example of itself");
-            }
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&path), "{path} shows no example of itself");
+            check(sub, &path);
         }
     }
     check(&Arguments::command(), "clawster");

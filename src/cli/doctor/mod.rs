@@ -4,9 +4,10 @@
 //! 2. Every warning and failure says how to fix it.
 //! 3. A value that the Redis user may not read is reported as not readable, not as a failure.
 //!
-//! Not here: the checks themselves (`host.rs`, `server.rs`).
+//! Not here: the checks themselves (`host.rs`, `server.rs`, `cluster.rs`).
 
 mod access;
+mod cluster;
 mod host;
 mod server;
 
@@ -85,6 +86,9 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
             let config = settings::with_node(loaded.config, session.global)?;
             let seek = settings::seek(&config, session.environment);
             unreachable = server::checks(&config, &seek, &mut checks).await;
+            if !unreachable && checks.iter().any(|check| check.name == "redis") {
+                checks.extend(cluster::checks(&config).await);
+            }
             checks.extend(host::state_dir(&config));
             checks.push(host::disk(&config));
             checks.push(host::node(session.global, &config).await);

@@ -6,6 +6,14 @@ use crate::cli::options::{Form, duration};
 use clap::Subcommand;
 use std::time::Duration;
 
+/// The text behind the subcommands in `lease --help`.
+pub(in crate::cli) const LEASE_HELP: &str = "\
+Examples:
+  TOKEN=$(clawster lease acquire deploy --ttl 5m --wait 1m --quiet)
+  clawster lease check deploy $TOKEN && ./deploy
+  clawster lease release deploy $TOKEN
+  clawster run --lease deploy -- ./deploy          all of it, and the command stops when the lease is lost";
+
 /// The subcommands of `lease`.
 #[derive(Debug, Subcommand)]
 pub enum LeaseAction {

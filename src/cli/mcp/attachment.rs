@@ -4,7 +4,7 @@
 //!    end up with one member.
 //! 2. A node that went away has [`TAKEOVER_DELAY`] to come back. Then this process starts a node; if the old id was generated on
 //!    this host, it reuses it: the cluster sees the same member again, and its messages continue where they stopped.
-//! 3. Before the first attachment an error ends the command; later the attempt is repeated, and calls are answered with the error.
+//! 3. An error ends nothing: the attempt is repeated, and calls are answered with the error, so that the host can show it.
 //!
 //! Not here: the node's events (`news.rs`), putting a node together (`crate::cli::node_access::own_node`).
 
@@ -47,6 +47,8 @@ pub(super) struct SessionNode<'a> {
     lost: Option<(NodeId, Moment)>,
     /// The last error that was logged, so that each is logged once.
     logged: Option<String>,
+    /// Why the session has not been attached to any node yet, if an attempt failed.
+    never: Option<Failure>,
 }
 
 /// A node to attach to.
@@ -57,39 +59,45 @@ struct Place {
 
 impl<'a> SessionNode<'a> {
     pub(super) fn new(global: &'a Global, config: Config, seek: Seek, news: News, stop: watch::Receiver<bool>) -> Self {
-        Self { global, config, seek, news, stop, redis: None, own: None, lost: None, logged: None }
+        Self { global, config, seek, news, stop, redis: None, own: None, lost: None, logged: None, never: None }
+    }
+
+    /// Notes an error from before the first attempt.
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.trouble(failure.to_string());
+        self.never = Some(failure);
     }
 
     /// Keeps the session attached until `stop` is set.
-    ///
-    /// # Errors
-    /// See [`Failure`]; only before the first attachment.
-    pub(super) async fn keep(&mut self) -> Outcome {
+    pub(super) async fn keep(&mut self) {
         let mut stop = self.stop.clone();
+        let mut attached = false;
         while !*stop.borrow() {
             let pause = match self.reach().await {
                 Ok(Some(place)) => {
+                    attached = true;
+                    self.never = None;
                     tokio::select! {
-                        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                        _ = stop.wait_for(|stop| *stop) => return,
                         () = self.stay(place) => ATTACH_POLL,
                     }
                 }
                 Ok(None) => ATTACH_POLL,
-                Err(failure) if self.lost.is_none() => return Err(failure),
                 Err(failure) => {
                     self.trouble(failure.to_string());
+                    self.never = Some(failure).filter(|_| !attached);
                     ATTACH_RETRY_DELAY
                 }
             };
             // Ends early when `stop` is set; the loop checks it.
             let _ = tokio::time::timeout(pause, stop.wait_for(|stop| *stop)).await;
         }
-        Ok(())
     }
 
-    /// The node that this process runs, if any, and the Redis that it uses.
-    pub(super) fn into_parts(self) -> (Option<OwnNode>, SettledRedis) {
-        (self.own, self.redis.unwrap_or_default())
+    /// The node that this process runs, if any, the Redis that it uses, and how the session ended: with the error that kept it from
+    /// any node, if it never had one.
+    pub(super) fn into_parts(self) -> (Option<OwnNode>, SettledRedis, Outcome) {
+        (self.own, self.redis.unwrap_or_default(), self.never.map_or(Ok(()), Err))
     }
 
     /// Stays attached to a node until it goes away.

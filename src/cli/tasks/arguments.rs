@@ -6,6 +6,14 @@ use crate::cli::options::{Form, duration, label};
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
+/// The text behind the subcommands in `tasks --help`.
+pub(in crate::cli) const TASKS_HELP: &str = "\
+Examples:
+  clawster tasks submit mail '{\"to\": \"ada\"}' --id welcome-42
+  clawster tasks get welcome-42
+  clawster tasks list --state waiting
+  clawster work --kind mail -- ./send-mail         run a command for each task";
+
 /// The subcommands of `tasks`.
 #[derive(Debug, Subcommand)]
 pub enum TasksAction {

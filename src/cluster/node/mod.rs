@@ -339,7 +339,8 @@ impl Node {
             Ok((Reply::Drain(reply), _)) => self.drain_answered(now, ticket, &reply),
             // Called beside the node.
             Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
-            | Ok((Reply::Limit(_) | Reply::Census(_) | Reply::Leases(_) | Reply::Settings(_), _)) => {}
+            | Ok((Reply::Limit(_) | Reply::Census(_) | Reply::Leases(_) | Reply::Settings(_), _))
+            | Ok((Reply::ForgotMembers(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

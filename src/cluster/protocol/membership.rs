@@ -162,3 +162,21 @@ pub struct Swept {
     /// Members whose presence is gone now, with its nonce.
     pub gone: Vec<(NodeId, String)>,
 }
+
+/// Removes members that are away, at once instead of after seven days, with the messages that they have not read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForgetMembers {
+    /// The members to remove.
+    pub members: Vec<NodeId>,
+}
+
+/// What became of one member of [`ForgetMembers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is removed.
+    Forgotten,
+    /// It is alive, and stays.
+    Alive,
+    /// There is no such member.
+    Unknown,
+}

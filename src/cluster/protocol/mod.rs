@@ -32,7 +32,9 @@ pub use limits::{
     AcquireSlot, ForgetSlot, LONGEST_PERIOD, LimitCall, LimitReply, MOST_LIMITS, MOST_PERMITS, MOST_SLOT_WAITERS,
     MOST_SLOTS, Permits, PermitsReply, ReleaseSlot, RenewSlot, Slot, SlotReply, TakePermits,
 };
-pub use membership::{Join, JoinReply, Leave, LeaveReply, Register, Registered, Sweep, Swept};
+pub use membership::{
+    ForgetMembers, Forgotten, Join, JoinReply, Leave, LeaveReply, Register, Registered, Sweep, Swept,
+};
 pub use messages::{Acknowledge, Entry, Packed, Publish, PublishReply};
 pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
 pub use task::{
@@ -42,6 +44,7 @@ pub use task::{
 };
 pub use view::{View, ViewReply};
 
+use crate::cluster::ids::NodeId;
 use crate::cluster::settings::{Shared, Versioned};
 use crate::cluster::time::ServerTime;
 
@@ -86,6 +89,8 @@ pub enum Call {
     Task(Box<TaskCall>),
     /// See [`TakeCensus`].
     Census(TakeCensus),
+    /// See [`ForgetMembers`].
+    ForgetMembers(ForgetMembers),
     /// See [`PushSettings`].
     Settings(PushSettings),
 }
@@ -129,6 +134,8 @@ pub enum Reply {
     Task(Box<TaskReply>),
     /// To [`TakeCensus`].
     Census(Census),
+    /// To [`ForgetMembers`]: each with what became of it.
+    ForgotMembers(Vec<(NodeId, Forgotten)>),
     /// To [`PushSettings`].
     Settings(Box<SettingsReply>),
 }
@@ -200,6 +207,7 @@ transitions! {
     GetTask: "task_get" => Option<Box<Task>>, |reply| Reply::Task(Box::new(TaskReply::Task(reply)));
     ListTasks: "task_list" => Vec<TaskSummary>, |reply| Reply::Task(Box::new(TaskReply::Tasks(reply)));
     TakeCensus: "census" => Census, Reply::Census;
+    ForgetMembers: "forget_members" => Vec<(NodeId, Forgotten)>, Reply::ForgotMembers;
     PushSettings: "settings" => SettingsReply, |reply| Reply::Settings(Box::new(reply));
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
-use super::tools::Failure;
+use super::tools::{Failure, in_tool_names};
 use crate::rpc::client::{CallError, Client, ClientError, RpcFailure};
 use crate::rpc::errors::{ErrorData, ErrorKind};
 use crate::rpc::methods;
@@ -127,7 +127,9 @@ fn is_repeatable(method: &str, arguments: &Value) -> bool {
 fn result_of(outcome: Result<Value, CallError>, repeatable: bool) -> Result<Value, Failure> {
     match outcome {
         Ok(result) => Ok(result),
-        Err(CallError::Rpc(RpcFailure { code, message, data })) => Err(Failure { code, message, data }),
+        Err(CallError::Rpc(RpcFailure { code, message, data })) => {
+            Err(Failure { code, message: in_tool_names(message), data })
+        }
         Err(CallError::Lost) => {
             let what = "the node stopped or froze before it answered, and the call may have taken effect; check the state of the \
                         cluster, then call again";

@@ -1,6 +1,6 @@
 //! The node's methods for hosts that use the Model Context Protocol (MCP), on standard input and output.
 //!
-//! In reading order: `tools` generates tools from the table of methods, `link` calls the node, `record` keeps recent events
+//! In reading order: `tools` generates tools from the table of methods, `schemas` shortens what they say, `link` calls the node, `record` keeps recent events
 //! and the host's subscriptions, `server` answers the host, `notifier` sends notifications to it, `transport` carries
 //! lines.
 //!
@@ -16,12 +16,14 @@ pub(crate) mod fuzz;
 mod link;
 mod notifier;
 mod record;
+mod schemas;
 mod server;
 pub mod tools;
 mod transport;
 
 pub use link::{Attachment, Link};
 pub use record::HostNotice;
+pub use tools::ToolSet;
 
 use super::connection::{Ended, Limits};
 use super::framing::LineSink;
@@ -39,11 +41,11 @@ pub const HAPPENINGS_QUEUED: usize = 256;
 /// Serves one host over a pair of streams until its input ends, its output fails, or `stop` becomes true. Answers in flight
 /// are then written for at most [`Limits::drain`].
 ///
-/// `attachment` says which node calls go to; `notices` are the events of that node.
+/// `attachment` says which node calls go to; `notices` are the events of that node; `tools` says which methods are tools.
 pub async fn serve<R, S>(
-    input: R,
-    sink: S,
+    (input, sink): (R, S),
     limits: &Limits,
+    tools: ToolSet,
     attachment: watch::Receiver<Attachment>,
     notices: mpsc::Receiver<HostNotice>,
     stop: watch::Receiver<bool>,
@@ -54,7 +56,7 @@ where
 {
     let record = Arc::new(Record::default());
     let (lines, ended) = Lines::new(input, sink, limits, stop);
-    let server = Server::new(attachment.clone(), Arc::clone(&record));
+    let server = Server::new(tools, attachment.clone(), Arc::clone(&record));
     let serving = async {
         match server.serve(lines).await {
             Ok(running) => drop(running.waiting().await),
@@ -110,7 +112,7 @@ mod tests {
         let (_tell, notices) = mpsc::channel(1);
         let (sink, limits) = (Reluctant { permits: Arc::clone(&permits), read }, Limits::default());
         let mut session = tokio::task::JoinSet::new();
-        session.spawn(async move { serve(input, sink, &limits, attached, notices, stopped).await });
+        session.spawn(async move { serve((input, sink), &limits, ToolSet::All, attached, notices, stopped).await });
         host.write_all(format!("{hello}\n").as_bytes()).await.unwrap();
         assert!(lines.recv().await.unwrap().contains("serverInfo"));
         let mut asking = tokio::task::JoinSet::new();

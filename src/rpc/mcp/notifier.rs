@@ -60,28 +60,30 @@ async fn happened(record: &Record, happening: HostNotice) {
             Some(event)
         }
     };
-    let Some(host) = record.host() else { return };
+    let host = record.host();
     // Messages change neither the members nor the leader.
     let touches_state = event.as_ref().is_none_or(|event| event["event"] != SYNC_COMPLETE);
     if let Some(event) = event {
         let level = level_of(&event);
-        if record.takes(level) {
+        if record.takes(level)
+            && let Some(host) = &host
+        {
             let message = LoggingMessageNotificationParam::new(level, event).with_logger(LOGGER);
             sent(host.notify_logging_message(message).await);
         }
-        updated(record, &host, Topic::Events).await;
+        updated(record, host.as_ref(), Topic::Events).await;
     }
     if touches_state {
-        updated(record, &host, Topic::State).await;
+        updated(record, host.as_ref(), Topic::State).await;
     }
 }
 
 /// Checks for changes of the state without an event: a missed heartbeat, a draining node.
 async fn look(record: &Record, attachment: &watch::Receiver<Attachment>, shown: &mut Option<Value>) {
-    let Some(host) = record.host().filter(|_| record.wants(Topic::State)) else {
+    if !record.is_followed(Topic::State) {
         *shown = None;
         return;
-    };
+    }
     let Attachment::Node(link) = attachment.borrow().clone() else { return };
     let asked =
         tokio::time::timeout(STATE_POLL_INTERVAL, link.client().call_raw("distributed.get_cluster_state", ())).await;
@@ -89,7 +91,7 @@ async fn look(record: &Record, attachment: &watch::Receiver<Attachment>, shown: 
     settle(&mut state);
     let before = shown.replace(state);
     if before.is_some() && before != *shown {
-        updated(record, &host, Topic::State).await;
+        updated(record, record.host().as_ref(), Topic::State).await;
     }
 }
 
@@ -105,8 +107,9 @@ fn settle(state: &mut Value) {
     }
 }
 
-async fn updated(record: &Record, host: &Peer<RoleServer>, topic: Topic) {
-    if record.wants(topic) {
+async fn updated(record: &Record, host: Option<&Peer<RoleServer>>, topic: Topic) {
+    record.change(topic);
+    if let Some(host) = host.filter(|_| record.wants(topic)) {
         sent(host.notify_resource_updated(ResourceUpdatedNotificationParam::new(topic.uri())).await);
     }
 }

@@ -11,7 +11,7 @@ use crate::rpc::wire::event::{EVENTS, Severity};
 use rmcp::model::LoggingLevel;
 use rmcp::service::{Peer, RoleServer};
 use serde_json::Value;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -58,6 +58,58 @@ struct Kept {
     events: VecDeque<Value>,
     wanted: BTreeSet<Topic>,
     level: LoggingLevel,
+    /// How often each resource changed.
+    changes: BTreeMap<Topic, u64>,
+    /// How many subscriptions of the newest protocol follow each resource.
+    followed: BTreeMap<Topic, u64>,
+}
+
+/// Follows changes of resources; several changes that nobody has asked for yet are one.
+pub(super) struct Changes<'a> {
+    record: &'a Record,
+    /// What was seen of each resource that is followed.
+    seen: BTreeMap<Topic, u64>,
+    changed: watch::Receiver<()>,
+}
+
+impl Changes<'_> {
+    /// Waits for the next change. Cancel safe.
+    pub(super) async fn next(&mut self) -> Topic {
+        loop {
+            self.changed.borrow_and_update();
+            if let Some(topic) = self.find() {
+                return topic;
+            }
+            if self.changed.changed().await.is_err() {
+                // The record ends with the session.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn find(&mut self) -> Option<Topic> {
+        let kept = self.record.lock();
+        let (topic, seen) = self.seen.iter_mut().find(|(topic, seen)| kept.changed(**topic) > **seen)?;
+        *seen = kept.changed(*topic);
+        Some(*topic)
+    }
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.record.lock();
+        for topic in self.seen.keys() {
+            if let Some(count) = kept.followed.get_mut(topic) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn changed(&self, topic: Topic) -> u64 {
+        self.changes.get(&topic).copied().unwrap_or(0)
+    }
 }
 
 /// The recent events, and what the host subscribed to.
@@ -65,12 +117,19 @@ struct Kept {
 pub(super) struct Record {
     kept: Mutex<Kept>,
     host: watch::Sender<Option<Peer<RoleServer>>>,
+    changed: watch::Sender<()>,
 }
 
 impl Default for Record {
     fn default() -> Self {
-        let kept = Kept { events: VecDeque::new(), wanted: BTreeSet::new(), level: LoggingLevel::Info };
-        Self { kept: Mutex::new(kept), host: watch::Sender::new(None) }
+        let kept = Kept {
+            events: VecDeque::new(),
+            wanted: BTreeSet::new(),
+            level: LoggingLevel::Info,
+            changes: BTreeMap::new(),
+            followed: BTreeMap::new(),
+        };
+        Self { kept: Mutex::new(kept), host: watch::Sender::new(None), changed: watch::Sender::new(()) }
     }
 }
 
@@ -101,6 +160,30 @@ impl Record {
         } else {
             kept.wanted.remove(&topic)
         };
+    }
+
+    /// Follows changes of some resources, from now on.
+    pub(super) fn listen(&self, topics: BTreeSet<Topic>) -> Changes<'_> {
+        let changed = self.changed.subscribe();
+        let mut kept = self.lock();
+        let seen: BTreeMap<Topic, u64> = topics.into_iter().map(|topic| (topic, kept.changed(topic))).collect();
+        for topic in seen.keys() {
+            *kept.followed.entry(*topic).or_default() += 1;
+        }
+        drop(kept);
+        Changes { record: self, seen, changed }
+    }
+
+    /// Tells those who follow a resource that it changed.
+    pub(super) fn change(&self, topic: Topic) {
+        *self.lock().changes.entry(topic).or_default() += 1;
+        self.changed.send_replace(());
+    }
+
+    /// Whether anybody follows a resource, in the way of any version of the protocol.
+    pub(super) fn is_followed(&self, topic: Topic) -> bool {
+        let kept = self.lock();
+        kept.wanted.contains(&topic) || kept.followed.get(&topic).is_some_and(|count| *count > 0)
     }
 
     /// Whether the host subscribed to a resource.
@@ -168,6 +251,22 @@ mod tests {
         (0..MOST_EVENTS + 10).for_each(|n| record.keep(json!(n)));
         let events = record.events();
         assert_eq!((events.len(), &events[0]), (MOST_EVENTS, &json!(10)));
+    }
+
+    #[tokio::test]
+    async fn changes_are_told_to_those_who_follow_them_and_once() {
+        let record = Record::default();
+        record.change(Topic::State);
+        let mut changes = record.listen(BTreeSet::from([Topic::State]));
+        assert!(record.is_followed(Topic::State) && !record.is_followed(Topic::Events));
+        record.change(Topic::Events);
+        record.change(Topic::State);
+        record.change(Topic::State);
+        assert_eq!(changes.next().await, Topic::State);
+        let more = tokio::time::timeout(std::time::Duration::from_millis(20), changes.next()).await;
+        assert!(more.is_err(), "several changes are one, and earlier ones are none");
+        drop(changes);
+        assert!(!record.is_followed(Topic::State));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! 2. At most [`Limits::in_flight`] requests, and at most [`HELD_BYTES`] of them, run at a time; beyond that, reading
 //!    pauses. It also pauses while [`UNWRITTEN_BYTES`] of answers wait to be written, so that a host that does not read
 //!    does not fill the memory.
-//! 3. Until the host has sent `initialize`, everything that is not a request is ignored: it would end the session.
+//! 3. Until the host has sent `initialize`, or a request of a version without it, everything that is not a request is ignored: it would end the session.
 //! 4. Receiving is cancel safe: what was read stays here until it is handed over.
 //!
 //! Not here: the meaning of messages (`server.rs`).
@@ -13,7 +13,9 @@
 use crate::rpc::budget::{Budget, Held};
 use crate::rpc::connection::{Ended, Limits};
 use crate::rpc::framing::{Line, LineReader, LineSink};
-use rmcp::model::{ClientJsonRpcMessage, ClientRequest, GetExtensions, JsonRpcMessage, ServerJsonRpcMessage};
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, GetExtensions, GetMeta, JsonRpcMessage, ProtocolVersion, ServerJsonRpcMessage,
+};
 use rmcp::service::RoleServer;
 use rmcp::transport::Transport;
 use serde_json::{Value, json};
@@ -152,7 +154,14 @@ impl<R: AsyncRead + Unpin + Send, S: LineSink> Lines<R, S> {
                     JsonRpcMessage::Request(request) => Some(&request.request),
                     _ => None,
                 };
-                self.introduced |= matches!(request, Some(ClientRequest::InitializeRequest(_)));
+                // From 2026-07-28 on a request says its version itself, and no host introduces itself. `server/discover` only asks.
+                self.introduced |= match request {
+                    Some(ClientRequest::InitializeRequest(_)) => true,
+                    Some(ClientRequest::DiscoverRequest(_)) | None => false,
+                    Some(request) => {
+                        request.get_meta().missing_required_keys(&ProtocolVersion::V_2026_07_28).is_empty()
+                    }
+                };
                 (self.introduced || request.is_some()).then_some(message)
             }
             Err(error) => {

@@ -10,8 +10,8 @@ use super::{streams, transitions};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Nonce, Term};
 use crate::cluster::messages::inbox::Inbox;
 use crate::cluster::protocol::{
-    Acknowledge, Call, DataSet, GetTask, HandOver, Instance, Leave, ListLeases, ListTasks, Numbers, Resign, Sweep,
-    TakeCensus, TaskCall, View, WatchLeader,
+    Acknowledge, Call, DataSet, ForgetMembers, GetTask, HandOver, Instance, Leave, ListLeases, ListTasks, Numbers,
+    Resign, Sweep, TakeCensus, TaskCall, View, WatchLeader,
 };
 use crate::cluster::task::TaskId;
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ fn calls() -> Vec<Call> {
         Call::Acknowledge(Acknowledge { instance, epoch: "e".to_owned(), seq: MessageSeq(1) }),
         Call::Census(TakeCensus),
         Call::Leases(ListLeases { limit: 10 }),
+        Call::ForgetMembers(ForgetMembers { members: Vec::new() }),
         Call::Task(Box::new(TaskCall::Get(GetTask { id }))),
         Call::Task(Box::new(TaskCall::List(ListTasks { state: None, kind: None, limit: 10 }))),
     ]

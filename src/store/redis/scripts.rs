@@ -156,6 +156,7 @@ scripts! {
     TASK_REDRIVE = "tasks/shared.lua" & "tasks/blocked.lua" & "tasks/redrive.lua",
     TASK_GET = "tasks/shared.lua" & "tasks/get.lua",
     SETTINGS = "members/settings.lua",
+    FORGET_MEMBERS = "members/forget_members.lua",
     CENSUS = "tasks/shared.lua" & "members/census.lua",
     TASK_LIST = "tasks/shared.lua" & "tasks/list.lua",
 }

@@ -147,6 +147,7 @@ impl MemoryState {
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(task) => Reply::Task(Box::new(step.task(task))),
             Call::Census(TakeCensus) => Reply::Census(step.census()),
+            Call::ForgetMembers(call) => Reply::ForgotMembers(step.forget_members(&call.members)),
             Call::Settings(PushSettings { known, wanted }) => {
                 let (before, after) = step.settings(*known, wanted.as_ref());
                 Reply::Settings(Box::new(SettingsReply { before, after, leader: step.leader() }))

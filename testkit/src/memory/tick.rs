@@ -9,7 +9,7 @@ use super::state::Step;
 use clawster::cluster::event::LeftReason;
 use clawster::cluster::ids::NodeId;
 use clawster::cluster::members::member::StoredStatus;
-use clawster::cluster::protocol::{Identity, LeaseNews, Tick, TickReply};
+use clawster::cluster::protocol::{Forgotten, Identity, LeaseNews, Tick, TickReply};
 use clawster::cluster::settings::Promise;
 use clawster::cluster::task::Jitter;
 use clawster::cluster::time::millis;
@@ -91,6 +91,23 @@ impl Step<'_> {
         if !stands {
             self.data.presence.insert(id.clone(), (nonce.to_string(), self.server.id.clone()));
         }
+    }
+
+    /// Members that somebody asks to be removed: only those that are away.
+    pub(super) fn forget_members(&mut self, members: &[NodeId]) -> Vec<(NodeId, Forgotten)> {
+        let mut outcomes = Vec::new();
+        for id in members {
+            let outcome = match self.row(id) {
+                None => Forgotten::Unknown,
+                Some(row) if row.is_live() => Forgotten::Alive,
+                Some(_) => {
+                    self.forget(id);
+                    Forgotten::Forgotten
+                }
+            };
+            outcomes.push((id.clone(), outcome));
+        }
+        outcomes
     }
 
     fn forget(&mut self, id: &NodeId) {

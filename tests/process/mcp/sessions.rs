@@ -176,6 +176,25 @@ fn without_redis_a_session_answers_and_says_what_is_missing() {
 }
 
 #[test]
+fn a_session_that_cannot_be_set_up_says_why_in_its_answers() {
+    let dir = stage();
+    let nothing =
+        Launch::new(dir.path(), "nothing").env("CLAWSTER__REDIS__MODE", "embedded").env("PATH", "/nonexistent");
+    let nothing = nothing.env("CLAWSTER_REDIS_SERVER", "/no/such/program");
+    let wrong = Launch::new(dir.path(), "wrong").env("CLAWSTER__NODE__HEARTBEAT_INTERVAL", "often");
+    for (launch, code, word) in [(nothing, 1, "/no/such/program"), (wrong, 1, "heartbeat_interval")] {
+        let session = McpSession::start(&launch);
+        session.process.ok("tools/list", json!({}));
+        let error = session.refused("distributed_get_cluster_state", json!({}));
+        let message = error["message"].as_str().expect("a text").to_lowercase();
+        assert!(message.contains(word), "{error}");
+        session.process.close_stdin();
+        assert_eq!(session.process.exit(secs(10.0)).code(), Some(code));
+        assert!(session.process.stderr().to_lowercase().contains(word), "{}", session.process.stderr());
+    }
+}
+
+#[test]
 fn a_call_to_a_frozen_node_does_not_hang_and_the_session_goes_on_with_it() {
     let redis = RedisServer::start();
     let dir = stage();

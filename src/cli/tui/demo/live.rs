@@ -46,7 +46,7 @@ pub(super) async fn run(environment: &Environment, count: usize) -> Outcome {
             return Err(failure);
         }
     }
-    let outcome = match Stage::open(signals, "clawster demo --plain") {
+    let outcome = match Stage::open(signals, "clawster demo --plain", environment) {
         Ok(mut stage) => show(&mut stage, &mut nodes, inputs, &names, Theme::of(environment)).await,
         Err(failure) => {
             drop(inputs);

@@ -22,7 +22,7 @@ use crate::cli::outcome::Outcome;
 /// # Errors
 /// See [`crate::cli::outcome::Failure`].
 pub(crate) async fn run(session: &mut Session<'_>, plain: bool, count: usize) -> Outcome {
-    if plain || !Stage::is_possible() {
+    if plain || !Stage::is_possible(session.environment) {
         plain::run(session, count).await
     } else {
         live::run(session.environment, count).await

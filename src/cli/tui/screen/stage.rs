@@ -9,8 +9,10 @@ use super::keys::{Keys, Typed};
 use super::signals::{Asked, Signals, stop_group, stop_here};
 use super::terminal::Screen;
 use crate::cli::outcome::Failure;
+use crate::cli::{Environment, charset};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use std::io::IsTerminal;
 
 /// An input of a view.
@@ -42,22 +44,26 @@ pub(crate) struct Stage {
     signals: Signals,
     /// The command to recommend when the terminal cannot show the view.
     instead: &'static str,
+    /// Whether the terminal shows ASCII only.
+    ascii: bool,
 }
 
 impl Stage {
-    /// Whether standard input and output are a terminal.
+    /// Whether standard input and output are a terminal that can be drawn on: a dumb one, as in an editor, cannot.
     #[must_use]
-    pub(crate) fn is_possible() -> bool {
-        std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+    pub(crate) fn is_possible(environment: &Environment) -> bool {
+        let dumb = environment.get("TERM") == Some("dumb");
+        !dumb && std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
     }
 
     /// Sets up the terminal. `instead`: the command to recommend if that fails.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub(crate) fn open(signals: Signals, instead: &'static str) -> Result<Self, Failure> {
+    pub(crate) fn open(signals: Signals, instead: &'static str, environment: &Environment) -> Result<Self, Failure> {
         let screen = Screen::open(instead)?;
-        Ok(Self { screen: Some(screen), keys: Keys::read()?, signals, instead })
+        let ascii = !charset::is_utf8(environment);
+        Ok(Self { screen: Some(screen), keys: Keys::read()?, signals, instead, ascii })
     }
 
     /// Draws; does nothing while the process is stopped.
@@ -65,6 +71,13 @@ impl Stage {
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn draw(&mut self, picture: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
+        let ascii = self.ascii;
+        let picture = |frame: &mut Frame<'_>| {
+            picture(frame);
+            if ascii {
+                to_ascii(frame.buffer_mut());
+            }
+        };
         self.screen.as_mut().map_or(Ok(()), |screen| screen.draw(picture))
     }
 
@@ -108,6 +121,28 @@ impl Stage {
     }
 }
 
+/// Replaces what a terminal without UTF-8 cannot show. A wide character becomes one character and a space.
+fn to_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if !cell.symbol().is_ascii() {
+            let shown = cell.symbol().chars().next().map_or(' ', charset::ascii);
+            cell.set_char(shown);
+        }
+    }
+}
+
 fn is_control(key: &KeyEvent, letter: char) -> bool {
     key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char(letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_without_utf_8_gets_one_character_for_each() {
+        let mut buffer = Buffer::with_lines(["─ lease ██░ 漢 ·"]);
+        to_ascii(&mut buffer);
+        assert_eq!(buffer, Buffer::with_lines(["- lease ##. ?  ."]));
+    }
 }

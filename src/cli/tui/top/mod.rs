@@ -36,8 +36,8 @@ const NEWS_QUEUED: usize = 1_024;
 /// # Errors
 /// See [`Failure`]: no terminal, several nodes and none chosen, neither a node nor Redis.
 pub(crate) async fn run(session: &mut Session<'_>, pace: Duration) -> Outcome {
-    if !Stage::is_possible() {
-        let text = "top needs a terminal; use `clawster status --watch` for plain text";
+    if !Stage::is_possible(session.environment) {
+        let text = "top needs a terminal that can be drawn on; use `clawster status --watch` for plain text";
         return Err(Failure::Usage(text.to_owned()));
     }
     let signals = Signals::listen()?;
@@ -47,7 +47,7 @@ pub(crate) async fn run(session: &mut Session<'_>, pace: Duration) -> Outcome {
     let (sender, news) = mpsc::channel(NEWS_QUEUED);
     let mut tasks = JoinSet::new();
     tasks.spawn(link.run(sender));
-    let mut stage = Stage::open(signals, "clawster status --watch")?;
+    let mut stage = Stage::open(signals, "clawster status --watch", session.environment)?;
     show(session, &config, &mut stage, news).await
 }
 

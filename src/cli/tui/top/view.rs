@@ -23,6 +23,10 @@ const KEYS: &str = " ? help  / filter  s r sort  d drain  u undrain  l lead  p p
 const HEAD: u16 = 4;
 /// The width of the lease's bar.
 const BAR: u16 = 36;
+/// The width from which on the events stand beside the nodes, so that both have the whole height.
+const WIDE: u16 = 160;
+/// The least width of the events beside the nodes.
+const LEAST_EVENTS: u16 = 60;
 /// The most lines of the note.
 const MAX_NEWS_LINES: u16 = 3;
 /// The most characters of an id or name in a line of text.
@@ -47,7 +51,9 @@ impl Parts {
         let wanted = u16::try_from(model.shown.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
         let events = (free / 3).clamp(4, 12).max(free.saturating_sub(wanted));
         let nodes = free.saturating_sub(events).max(3).min(free);
-        let [head, banner, nodes, events, news, keys] = Layout::vertical([
+        let wide = area.width >= WIDE;
+        let nodes = if wide { free } else { nodes };
+        let [head, banner, nodes, mut events, news, keys] = Layout::vertical([
             Constraint::Length(HEAD),
             Constraint::Length(banner),
             Constraint::Length(nodes),
@@ -56,7 +62,14 @@ impl Parts {
             Constraint::Length(1),
         ])
         .areas(area);
-        Self { head, banner, nodes, events, news, keys }
+        let mut parts = Self { head, banner, nodes, events, news, keys };
+        if wide {
+            let width = (area.width / 3).max(LEAST_EVENTS);
+            let columns = Layout::horizontal([Constraint::Min(0), Constraint::Length(1), Constraint::Length(width)]);
+            [parts.nodes, _, events] = columns.areas(nodes);
+            parts.events = events;
+        }
+        parts
     }
 }
 

@@ -5,8 +5,8 @@ use super::{Context, Grants, Scripted};
 use crate::cluster::ids::{Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::PresenceKind;
 use crate::cluster::protocol::{
-    Census, Drain, DrainReply, Join, JoinReply, LeaseNews, Leave, LeaveReply, MOST_LANES, PushSettings, Register,
-    Registered, SettingsReply, Sweep, Swept, TakeCensus, Tick, TickReply, View, ViewReply,
+    Census, Drain, DrainReply, ForgetMembers, Forgotten, Join, JoinReply, LeaseNews, Leave, LeaveReply, MOST_LANES,
+    PushSettings, Register, Registered, SettingsReply, Sweep, Swept, TakeCensus, Tick, TickReply, View, ViewReply,
 };
 use crate::cluster::settings::Shared;
 use crate::cluster::task::{Jitter, TaskState};
@@ -272,5 +272,29 @@ impl Scripted for TakeCensus {
             tasks.extend(TaskState::from_word(state).zip(count));
         }
         Ok(Census { leases, tasks })
+    }
+}
+
+impl Scripted for ForgetMembers {
+    const SCRIPT: &'static Script = &scripts::FORGET_MEMBERS;
+
+    fn arguments(&self, arguments: &mut Arguments, _: &Context<'_>) {
+        arguments.list("members", &["member"], self.members.iter().map(|id| [id.to_string()]));
+    }
+
+    fn read(&self, f: &mut Fields) -> Result<Vec<(NodeId, Forgotten)>, Malformed> {
+        time(f)?;
+        let mut list = f.list("outcomes")?;
+        let mut outcomes = Vec::with_capacity(list.len() / 2);
+        while list.len() > 0 {
+            let (id, outcome) = (list.text("node id")?, list.text("outcome")?);
+            let outcome = match outcome.as_str() {
+                "forgotten" => Forgotten::Forgotten,
+                "alive" => Forgotten::Alive,
+                _ => Forgotten::Unknown,
+            };
+            outcomes.extend(known_id(id).map(|id| (id, outcome)));
+        }
+        Ok(outcomes)
     }
 }

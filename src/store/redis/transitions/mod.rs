@@ -166,6 +166,7 @@ pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Resu
             TaskCall::List(call) => any(call),
         },
         Call::Census(call) => any(call),
+        Call::ForgetMembers(call) => any(call),
         Call::Settings(call) => any(call),
     }
 }

@@ -184,3 +184,13 @@ fn any_size_is_drawn() {
     }
     screen(&mut Model::default(), 80, 24);
 }
+
+#[test]
+fn a_wide_terminal_shows_nodes_and_events_beside_each_other() {
+    let shown = screen(&mut many(40), 200, 30);
+    let all = shown.join("\n");
+    let rows = shown.iter().filter(|line| line.starts_with("node-")).count();
+    assert!(rows >= 20, "{rows} rows\n{all}");
+    let heading = shown.iter().find(|line| line.contains(" nodes ")).expect("a heading");
+    assert!(heading.contains(" events "), "{all}");
+}

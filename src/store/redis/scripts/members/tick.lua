@@ -73,18 +73,7 @@ end
 
 -- A member that was away for seven days is removed, with its cursor.
 for _, gone in ipairs(call('ZRANGEBYSCORE', AWAY, '-inf', cluster_now() - 604800000, 'LIMIT', 0, 4)) do
-  local other = read_row(gone)
-  if other and other.r ~= '' then
-    call('HDEL', PRODUCERS, other.r)
-  end
-  call('HDEL', MEMBERS, gone)
-  call('HDEL', CURSORS, gone)
-  call('ZREM', ACKS, gone)
-  call('ZREM', AWAY, gone)
-  call('ZREM', CHANGES, gone)
-  meta.version = call('HINCRBY', META, 'version', 1)
-  meta.floor = meta.version
-  call('HSET', META, 'floor', int(meta.floor))
+  remove_member(gone, read_row(gone))
 end
 
 local next_lease = sweep_leases()

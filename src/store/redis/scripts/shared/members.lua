@@ -34,6 +34,21 @@ local function is_live(row)
   return row.s == 'online' or row.s == 'draining'
 end
 
+-- Removes a member that is away, with its position in the messages. The floor rises, so that all readers drop its row, too.
+local function remove_member(id, row)
+  if row and row.r ~= '' then
+    call('HDEL', PRODUCERS, row.r)
+  end
+  call('HDEL', MEMBERS, id)
+  call('HDEL', CURSORS, id)
+  call('ZREM', ACKS, id)
+  call('ZREM', AWAY, id)
+  call('ZREM', CHANGES, id)
+  meta.version = call('HINCRBY', META, 'version', 1)
+  meta.floor = meta.version
+  call('HSET', META, 'floor', int(meta.floor))
+end
+
 -- Rewrites a stream without the entries after `last`: keeps its newest entries, at most 4,096 or 64 MiB. Older ones are lost and
 -- appear as a gap.
 local function rewrite_stream(key, last)

@@ -7,7 +7,6 @@
 //! share (`options.rs`), what the commands do.
 
 mod config;
-
 pub use super::alerts::AlertsAction;
 pub use super::forget::arguments::NodesAction;
 pub use super::history::arguments::HistoryArguments;

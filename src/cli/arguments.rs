@@ -7,6 +7,7 @@
 //! share (`options.rs`), what the commands do.
 
 mod config;
+mod help;
 pub use super::alerts::AlertsAction;
 pub use super::forget::arguments::NodesAction;
 pub use super::history::arguments::HistoryArguments;
@@ -33,6 +34,7 @@ use super::work::arguments::WORK_HELP;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use config::CONFIG_HELP;
+use help::STATUS_HELP;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -89,19 +91,7 @@ Examples:
         tools: ToolsArgument,
     },
     /// Show the cluster: leader, members and whether Redis answers
-    #[command(after_help = "\
-Asks the node of this host, or reads Redis directly if no node runs here. Never joins.
-
-Examples:
-  clawster status
-  clawster status --fresh --json | jq .leader_id
-  clawster status --watch              print again on every change, until Ctrl-C; for terminals, pipes and logs
-  clawster status --watch --json       one object per line
-  clawster status --metrics            with the node's metrics
-  clawster status --check              for probes: one line; exit code 0 healthy, 1 unhealthy, 3 Redis does not answer
-
-With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it \
-is healthy only while one-shot heartbeats keep a member alive.")]
+    #[command(after_help = STATUS_HELP)]
     Status {
         /// Output format.
         #[command(flatten)]

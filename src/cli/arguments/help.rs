@@ -1,0 +1,18 @@
+//! The longer texts behind the options in `--help`.
+//!
+//! Not here: those of commands with a folder of their own.
+
+/// The text behind the options in `status --help`.
+pub(super) const STATUS_HELP: &str = "\
+Asks the node of this host, or reads Redis directly if no node runs here. Never joins.
+
+Examples:
+  clawster status
+  clawster status --fresh --json | jq .leader_id
+  clawster status --watch              print again on every change, until Ctrl-C; for terminals, pipes and logs
+  clawster status --watch --json       one object per line
+  clawster status --metrics            with the node's metrics
+  clawster status --check              for probes: one line; exit code 0 healthy, 1 unhealthy, 3 Redis does not answer
+
+With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it \
+is healthy only while one-shot heartbeats keep a member alive.";

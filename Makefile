@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -20,6 +20,12 @@ fix:                 ## format, and what clippy can mend
 
 long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, many processes at one lease, TLS
 	CLAWSTER_OTHER_BINARY="$$(scripts/other-version)" CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
+
+failover:            ## 100 failovers of real Redis servers behind sentinels, and 100 on a Redis Cluster (ROUNDS, SEED); takes an hour
+	CLAWSTER_ROUNDS=$${ROUNDS:-100} CLAWSTER_SEED=$${SEED:-} CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process redis_failover -- --include-ignored --nocapture --test-threads 1
+
+matrix:              ## the shared state and the failover tests on each Redis and Valkey that pip offers, in target/tools
+	@scripts/matrix
 
 simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 CLAWSTER_SEEDS=$${SEEDS:-100000} cargo test --locked --test simulation run::seeds -- --nocapture

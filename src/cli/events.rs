@@ -134,6 +134,9 @@ pub(super) fn describe(event: &Value) -> (Tint, String) {
         }
         "degraded" => (Tint::Red, "Redis stopped answering".to_owned()),
         "recovered" => (Tint::Green, "Redis answers again".to_owned()),
+        "redis_failover" => {
+            (Tint::Yellow, format!("the primary of Redis is {} now, after {}", text("to"), text("from")))
+        }
         "gap" => {
             (Tint::Yellow, format!("events {} to {} are missing: trimmed or lost", text("from_seq"), text("to_seq")))
         }

@@ -11,7 +11,7 @@ use super::{Session, settings};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
 use crate::cli::node_access::direct;
 use crate::rpc::wire::node::{Node, Role, Status};
-use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
+use crate::rpc::wire::state::{ClusterState, RedisInfo, RedisStatus, StateParams};
 use std::time::Duration;
 
 /// Runs `status`.
@@ -92,7 +92,7 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     output.line(format!("Cluster    {}", state.cluster))?;
     output.line(format!("This node  {this}"))?;
     output.line(format!("Leader     {leader}"))?;
-    output.line(format!("Redis      {redis}, {}", state.redis.mode))?;
+    output.line(format!("Redis      {redis}, {}{}", state.redis.mode, servers(&state.redis)))?;
     if let (RedisStatus::Ok, Some(trouble)) = (state.redis.status, &state.redis.trouble) {
         output.line(format!("Warning    {}", output.paint(Tint::Yellow, &clean(trouble, 300))))?;
     }
@@ -102,6 +102,16 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     }
     output.line("")?;
     print_nodes(output, state)
+}
+
+/// Primary, replicas and promotions, where there are several servers.
+fn servers(redis: &RedisInfo) -> String {
+    let Some(primary) = &redis.primary else { return String::new() };
+    let online = redis.replicas.iter().filter(|replica| replica.online).count();
+    let lag = redis.replicas.iter().map(|replica| replica.lag_bytes).max();
+    let replicas = lag.map(|lag| format!(", {online} replicas up to {lag} bytes behind")).unwrap_or_default();
+    let failovers = if redis.failovers > 0 { format!(", changed {} times", redis.failovers) } else { String::new() };
+    format!(", primary {}{replicas}{failovers}", clean(primary, 100))
 }
 
 fn unavailable(state: &ClusterState) -> String {

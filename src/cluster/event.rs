@@ -12,6 +12,7 @@ use crate::cluster::messages::message::Received;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Why a node is no longer a live member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -231,6 +232,17 @@ pub enum LocalFact {
     },
     /// Redis works for this node again.
     Recovered,
+    /// The primary of Redis is another server, which this node reached.
+    RedisFailover {
+        /// The address of the former primary.
+        from: String,
+        /// The address of the new one.
+        to: String,
+        /// The server process of the new one.
+        run_id: String,
+        /// How long this node had no primary.
+        without: Duration,
+    },
     /// Events were trimmed or lost before this subscriber saw them. Both ends are included.
     Gap {
         /// The first missed event.
@@ -242,7 +254,7 @@ pub enum LocalFact {
 
 impl LocalFact {
     /// The words of all local facts.
-    pub const WORDS: [&str; 5] = ["sync_complete", "message", "degraded", "recovered", "gap"];
+    pub const WORDS: [&str; 6] = ["sync_complete", "message", "degraded", "recovered", "redis_failover", "gap"];
 
     /// The word for it: the event's name without `cluster.`.
     #[must_use]
@@ -252,6 +264,7 @@ impl LocalFact {
             Self::Message(_) => "message",
             Self::Degraded { .. } => "degraded",
             Self::Recovered => "recovered",
+            Self::RedisFailover { .. } => "redis_failover",
             Self::Gap { .. } => "gap",
         }
     }

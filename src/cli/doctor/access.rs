@@ -17,6 +17,7 @@ pub(super) async fn checks(
     client: &Client,
     connection: &mut MultiplexedConnection,
     cluster: &ClusterName,
+    confirmations: u32,
 ) -> Vec<Check> {
     let keys = Keys::new(cluster);
     let place = keys.doctor();
@@ -25,6 +26,12 @@ pub(super) async fn checks(
         let answer: Result<Value, RedisError> = probe.query_async(connection).await;
         if let Some(why) = answer.err().and_then(|error| refusal(&text(&error))) {
             refused.push(format!("{name} ({why})"));
+        }
+    }
+    for (name, probe) in confirming(confirmations) {
+        let answer: Result<Value, RedisError> = probe.query_async(connection).await;
+        if let Some(why) = answer.err().and_then(|error| refusal(&text(&error))) {
+            refused.push(format!("{name} ({why}; redis.wait_replicas needs it)"));
         }
     }
     if let Some(why) = subscribe(client, &place).await {
@@ -38,6 +45,13 @@ pub(super) async fn checks(
         all = keys.pattern()
     );
     vec![Check::fail("permissions", format!("refused: {}", refused.join(", ")), fix)]
+}
+
+/// What only the confirmation of grants needs.
+fn confirming(confirmations: u32) -> Vec<(&'static str, Cmd)> {
+    let mut wait = Cmd::new();
+    wait.arg("WAIT").arg(0).arg(1);
+    if confirmations > 0 { vec![("WAIT", wait)] } else { Vec::new() }
 }
 
 fn probes(place: &str) -> Vec<(&'static str, Cmd)> {

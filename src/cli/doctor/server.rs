@@ -78,7 +78,7 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
     match info(&mut connection).await {
         Ok(info) => {
             let fsync = config_value(&mut connection, "appendfsync").await;
-            checks.extend([version(&info), role(&info), eviction(&info), memory(&info)]);
+            checks.extend([version(&info), role(&info, config.redis.confirmations), eviction(&info), memory(&info)]);
             checks.push(persistence(&info, fsync.as_deref()));
         }
         Err(error) => {
@@ -87,7 +87,7 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
         }
     }
     checks.push(clock_difference(&mut connection).await);
-    checks.extend(access::checks(&client, &mut connection, &config.cluster).await);
+    checks.extend(access::checks(&client, &mut connection, &config.cluster, config.redis.confirmations).await);
     false
 }
 
@@ -210,13 +210,19 @@ fn version(info: &Info) -> Check {
     }
 }
 
-fn role(info: &Info) -> Check {
+fn role(info: &Info, confirmations: u32) -> Check {
+    let replicas = number(info, "connected_slaves");
     match field(info, "role") {
         "slave" => {
             let primary = format!("{}:{}", field(info, "master_host"), field(info, "master_port"));
             Check::fail("role", "this is a replica, which refuses writes", format!("connect to its primary {primary}"))
         }
-        _ => Check::ok("role", format!("primary with {} replicas", number(info, "connected_slaves"))),
+        _ if replicas < u64::from(confirmations) => Check::fail(
+            "role",
+            format!("primary with {replicas} replicas; redis.wait_replicas needs {confirmations}, so nobody can lead"),
+            "start the replicas, or lower redis.replicas on all nodes",
+        ),
+        _ => Check::ok("role", format!("primary with {replicas} replicas")),
     }
 }
 
@@ -336,7 +342,9 @@ mod tests {
         assert_eq!(level(persistence(&info("aof_enabled:1"), Some("no"))), Level::Warn);
         assert_eq!(level(persistence(&info("aof_enabled:1"), None)), Level::Ok);
         assert_eq!(level(memory(&info("used_memory:90 maxmemory:100"))), Level::Warn);
-        assert_eq!(level(role(&info("role:slave master_host:a master_port:1"))), Level::Fail);
+        assert_eq!(level(role(&info("role:slave master_host:a master_port:1"), 0)), Level::Fail);
+        assert_eq!(level(role(&info("role:master connected_slaves:1"), 1)), Level::Ok);
+        assert_eq!(level(role(&info("role:master connected_slaves:1"), 2)), Level::Fail);
     }
 
     #[test]

@@ -62,11 +62,20 @@ pub struct Metrics {
     pub(crate) history_waiting: IntGauge,
     /// Samples on disk that are not recorded yet.
     pub(crate) history_spooled: IntGauge,
+    /// Promotions in Redis, by the time that this node had no primary.
+    pub(crate) redis_failover: Histogram,
+    /// The replicas that follow the primary.
+    pub(crate) redis_replicas: IntGauge,
+    /// How far the last of them is behind.
+    pub(crate) redis_replica_lag: IntGauge,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     calls: CallMeters,
     log_lines_dropped: OnceLock<fn() -> u64>,
 }
+
+/// Bounds of the times without a primary, in seconds.
+const FAILOVER_BUCKETS: [f64; 8] = [0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0];
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,6 +155,22 @@ impl Metrics {
                 &registry,
                 "clawster_history_spooled",
                 "Heartbeats on disk that are not recorded yet.",
+            )?,
+            redis_failover: spread(
+                &registry,
+                "clawster_redis_failover_seconds",
+                "Changes of the primary of Redis, by the time that this node had none.",
+                &FAILOVER_BUCKETS,
+            )?,
+            redis_replicas: gauge(
+                &registry,
+                "clawster_redis_replicas",
+                "Replicas that follow the primary of Redis; 0 where redis.mode names one server.",
+            )?,
+            redis_replica_lag: gauge(
+                &registry,
+                "clawster_redis_replica_lag_bytes",
+                "Bytes that the replica furthest behind has not confirmed to the primary of Redis.",
             )?,
             requests: labelled(&registry, "clawster_requests_total", requests, &["method", "outcome"])?,
             request_seconds: spreads(

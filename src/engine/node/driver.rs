@@ -120,6 +120,7 @@ impl Driver {
                 let until = self.node.leadership().map(|l| l.until()).unwrap_or_default();
                 let mut state = state_view::of(&self.cluster, &self.node, now);
                 state.redis_trouble = state.redis_trouble.or_else(|| self.store.eviction_found());
+                state.servers = self.store.servers().borrow().clone();
                 let known = Arc::new(KnownState::new(state, now, until));
                 self.kept_view.keep(&known);
                 // The client may be gone.

@@ -33,12 +33,14 @@ pub async fn view(store: &RedisStore) -> Result<ClusterView, Fault> {
 pub async fn observe(store: &RedisStore, cluster: &ClusterName) -> Result<StateView, Fault> {
     let view = view(store).await?;
     let interval = view.data.as_ref().and_then(|data| data.timing).unwrap_or_default().heartbeat_interval;
-    Ok(state_view::from_view(cluster, &view, interval, None, Role::Observer, true))
+    let servers = store.servers().borrow().clone();
+    Ok(StateView { servers, ..state_view::from_view(cluster, &view, interval, None, Role::Observer, true) })
 }
 
 /// A node's own state, with everything except its role read from the store.
 pub(crate) async fn read(store: &RedisStore, known: &StateView) -> Result<StateView, Error> {
     let view = view(store).await.map_err(|why| unavailable(&why.to_string()))?;
     let interval = view.data.as_ref().and_then(|data| data.timing).unwrap_or_default().heartbeat_interval;
-    Ok(state_view::from_view(&known.cluster, &view, interval, known.node_id.clone(), known.role, true))
+    let state = state_view::from_view(&known.cluster, &view, interval, known.node_id.clone(), known.role, true);
+    Ok(StateView { servers: store.servers().borrow().clone(), ..state })
 }

@@ -29,6 +29,7 @@ use crate::cluster::messages::message::{Gap, Received};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::events::{EventFeed, FeedOptions};
+use crate::store::redis::Servers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -98,6 +99,8 @@ pub struct StateView {
     pub redis_ok: bool,
     /// What is wrong with Redis, and what to do; `None`: nothing.
     pub redis_trouble: Option<String>,
+    /// What is known of the servers of Redis; empty with one server.
+    pub servers: Servers,
     /// The time of the view.
     pub as_of: ServerTime,
     /// The age of the view, by the node's own clock.

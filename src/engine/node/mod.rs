@@ -10,6 +10,7 @@ pub(crate) mod kept_view;
 pub(crate) mod membership;
 pub(crate) mod running;
 pub(crate) mod running_work;
+mod servers;
 pub(crate) mod start;
 pub(crate) mod state_view;
 pub(crate) mod status;

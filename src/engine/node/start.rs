@@ -8,6 +8,7 @@
 use super::driver::{Driver, heard};
 use super::kept_view::KeptView;
 use super::running::{RunningNode, Supervised};
+use super::servers;
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
 use crate::cluster::ids::ClusterName;
@@ -210,6 +211,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(submitting.run());
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
+    tasks.spawn(servers::follow(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&metrics)));
     let watching = Arc::clone(&store);
     tasks.spawn(async move { watching.watch_primary().await });
     let for_acks = Arc::clone(&sync);

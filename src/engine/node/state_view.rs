@@ -11,6 +11,7 @@ use crate::cluster::members::view::ClusterView;
 use crate::cluster::node::{Link, Node, Standing};
 use crate::cluster::protocol::Instance;
 use crate::cluster::time::Moment;
+use crate::store::redis::Servers;
 use std::time::Duration;
 
 /// The state of the node at `now`.
@@ -63,6 +64,7 @@ pub(crate) fn from_view(
         nodes: nodes.collect(),
         redis_ok,
         redis_trouble: None,
+        servers: Servers::default(),
         as_of: view.as_of,
         age: Duration::ZERO,
     }

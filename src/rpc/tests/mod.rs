@@ -127,6 +127,7 @@ impl Node for Stub {
             nodes: vec![view()],
             redis_ok: true,
             redis_trouble: None,
+            servers: crate::store::redis::Servers::default(),
             age: std::time::Duration::ZERO,
             as_of: ServerTime(2_500),
         })

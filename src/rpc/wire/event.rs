@@ -11,6 +11,7 @@ use crate::cluster::event::{
     ClusterFact, DegradedReason, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason,
 };
 use crate::cluster::ids::{ClusterName, EventSeq, MessageSeq, NodeId};
+use crate::cluster::time::millis;
 use crate::rpc::schema::schema_of_output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -162,6 +163,23 @@ pub struct Recovered {
     pub head: Head,
 }
 
+/// The primary of Redis is another server, and this node reached it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedisFailover {
+    /// The fields that all events share.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The address of the former primary, as host:port.
+    pub from: String,
+    /// The address of the new primary.
+    pub to: String,
+    /// The run id of the new primary's process.
+    pub run_id: String,
+    /// How long this node had no primary, in milliseconds.
+    #[serde(default)]
+    pub without_ms: u64,
+}
+
 /// Events were trimmed or lost before this subscriber saw them. Both ends are included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GapSeen {
@@ -201,6 +219,7 @@ pub enum AnyEvent {
     Message(MessageCame),
     Degraded(Degraded),
     Recovered(Recovered),
+    RedisFailover(RedisFailover),
     Gap(GapSeen),
 }
 
@@ -253,7 +272,7 @@ const fn row<T: JsonSchema>(name: &'static str, severity: Severity, summary: &'s
 }
 
 /// All events, in the order of the documentation.
-pub const EVENTS: [EventSpec; 11] = [
+pub const EVENTS: [EventSpec; 12] = [
     row::<NodeJoined>("cluster.node_joined", Info, "A node became a member"),
     row::<NodeLeft>("cluster.node_left", Info, "A node is no live member any more"),
     row::<LeaderElected>("cluster.leader_elected", Info, "A leader was granted a term"),
@@ -264,6 +283,7 @@ pub const EVENTS: [EventSpec; 11] = [
     row::<MessageCame>(MESSAGE, Info, "A message came in; sent only to those who name this event"),
     row::<Degraded>("cluster.degraded", Warning, "Redis does not answer, or takes no writes, any more"),
     row::<Recovered>("cluster.recovered", Notice, "Redis accepts heartbeats again"),
+    row::<RedisFailover>("cluster.redis_failover", Notice, "The primary of Redis is another server"),
     row::<GapSeen>(GAP, Warning, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
@@ -338,6 +358,9 @@ impl AnyEvent {
             LocalFact::Message(received) => Self::Message(MessageCame { head, message: received.into() }),
             LocalFact::Degraded { reason, detail } => Self::Degraded(Degraded { head, reason, detail }),
             LocalFact::Recovered => Self::Recovered(Recovered { head }),
+            LocalFact::RedisFailover { from, to, run_id, without } => {
+                Self::RedisFailover(RedisFailover { head, from, to, run_id, without_ms: millis(without) })
+            }
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })
             }

@@ -7,6 +7,7 @@
 use super::node::{Node, Role, nodes};
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
+use crate::store::redis::{Replica, Servers};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
@@ -46,6 +47,49 @@ pub struct RedisInfo {
     pub trouble: Option<String>,
     /// The mode of Redis: `standalone`, `sentinel`, `cluster` or `embedded`.
     pub mode: String,
+    /// The address of the primary; absent with one server, and while none was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// The primary's replicas as of the last look, every tenth heartbeat.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<RedisReplica>,
+    /// How often this process saw the primary change.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failovers: u64,
+}
+
+/// A replica of the primary of Redis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedisReplica {
+    /// Its address, as the primary knows it.
+    pub address: String,
+    /// Whether it follows the primary.
+    pub online: bool,
+    /// How many bytes it has not confirmed to the primary.
+    pub lag_bytes: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde calls it.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl RedisInfo {
+    fn new(status: RedisStatus, trouble: Option<String>, mode: &str, servers: Servers) -> Self {
+        let replica = |replica: Replica| RedisReplica {
+            address: replica.address,
+            online: replica.online,
+            lag_bytes: replica.lag_bytes,
+        };
+        Self {
+            status,
+            trouble,
+            mode: mode.to_owned(),
+            primary: servers.primary,
+            replicas: servers.replicas.into_iter().map(replica).collect(),
+            failovers: servers.failovers,
+        }
+    }
 }
 
 /// The result of `distributed.get_cluster_state`.
@@ -90,7 +134,7 @@ impl ClusterState {
             term: view.term.0,
             lease_expires_at_ms: view.lease_expires_at.map(|at| at.0),
             nodes: nodes(view.nodes),
-            redis: RedisInfo { status, trouble: view.redis_trouble, mode: redis_mode.to_owned() },
+            redis: RedisInfo::new(status, view.redis_trouble, redis_mode, view.servers),
             as_of_ms: view.as_of.0,
             age_ms: millis(view.age),
             metrics: None,

@@ -98,8 +98,17 @@ impl RedisStore {
         })
     }
 
-    /// Checks the policy, and warns if it is dangerous.
+    /// Checks the policy, and warns if it is dangerous. Where there are several servers, also looks at the replicas.
     pub async fn look_at_eviction(&self) {
+        if !self.target().is_one_server() {
+            let mut command = redis::cmd("INFO");
+            match self.command(command.arg("replication")).await {
+                Ok(Value::BulkString(bytes)) => self.primary.saw_replication(&String::from_utf8_lossy(&bytes)),
+                Ok(Value::VerbatimString { text, .. }) => self.primary.saw_replication(&text),
+                // Forbidden or away: the last look stays.
+                _ => {}
+            }
+        }
         // A server that does not answer is reported elsewhere.
         if let Ok(danger) = self.eviction().await {
             self.eviction.found(clock::now(), danger);

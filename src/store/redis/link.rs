@@ -90,7 +90,10 @@ impl Link {
             () = self.primary.left(address.clone()) => Err(Fault::Unavailable(MOVED.to_owned())),
         };
         match opened {
-            Ok((connection, server)) => Ok((connection, server, address)),
+            Ok((connection, server)) => {
+                self.primary.opened(&address, &server);
+                Ok((connection, server, address))
+            }
             Err(fault) => {
                 self.primary.suspect(&address);
                 Err(fault)

@@ -28,6 +28,7 @@ pub use follow::Follower;
 pub use history::RedisHistory;
 pub use keys::Keys;
 pub use presence::{PresenceNotices, PresenceSink};
+pub use primary::{Failover, Replica, Servers};
 pub use streams::{Page, Place};
 pub use target::{Address, Certificates, Confirmations, DEADLINE, Host, Login, Target};
 pub(crate) use transitions::Scripted;
@@ -174,6 +175,12 @@ impl RedisStore {
     /// [`Fault::Unavailable`] when nobody names one that is a primary.
     pub async fn locate(&self) -> Result<Address, Fault> {
         self.primary.find().await
+    }
+
+    /// What is known of the servers, and each change of it; empty with one server.
+    #[must_use]
+    pub fn servers(&self) -> tokio::sync::watch::Receiver<Servers> {
+        self.primary.servers()
     }
 
     /// Follows announcements that the primary is another server, where somebody makes them: then a change is noticed although the

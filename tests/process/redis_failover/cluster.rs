@@ -4,13 +4,13 @@ use super::Ordeal;
 use testkit::wait::secs;
 use testkit::{Launch, RedisCluster, Trio, stamp};
 
-fn at(cluster: &RedisCluster) -> impl Fn(Launch) -> Launch {
+pub(super) fn at(cluster: &RedisCluster) -> impl Fn(Launch) -> Launch {
     let nodes = cluster.nodes();
     move |launch| launch.env("CLAWSTER__REDIS__MODE", "cluster").env("CLAWSTER__REDIS__NODES", &nodes).brisk()
 }
 
 /// Waits until another server than `before` has the slot.
-fn replaced(cluster: &RedisCluster, slot: u32, before: usize) {
+pub(super) fn replaced(cluster: &RedisCluster, slot: u32, before: usize) {
     testkit::eventually("another server has the slot", secs(30.0), || {
         let primary = cluster.primary(slot);
         if primary == before { Err(primary) } else { Ok(()) }

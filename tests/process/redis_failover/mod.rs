@@ -3,7 +3,9 @@
 //! The times are those from the fault to the moment at which every node works again; beside each stands how long the servers
 //! themselves took.
 
+mod causes;
 mod cluster;
+mod long;
 mod sentinel;
 
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use testkit::failover::MASTER;
 use testkit::wait::secs;
 use testkit::{Launch, RedisServer, SentinelSet, Trio, clawster, eventually};
 
-fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
+pub(super) fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
     let nodes = set.nodes();
     move |launch| {
         let launch = launch.env("CLAWSTER__REDIS__MODE", "sentinel").env("CLAWSTER__REDIS__NODES", &nodes);
@@ -15,7 +15,7 @@ fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
 }
 
 /// What can happen to a primary. The servers are complete again when this returns.
-fn fault(set: &mut SentinelSet, kind: usize) -> &'static str {
+pub(super) fn fault(set: &mut SentinelSet, kind: usize) -> &'static str {
     let before = set.primary();
     match kind {
         0 => {
@@ -35,7 +35,7 @@ fn fault(set: &mut SentinelSet, kind: usize) -> &'static str {
     }
 }
 
-fn mend(set: &mut SentinelSet) {
+pub(super) fn mend(set: &mut SentinelSet) {
     for server in &mut set.servers {
         if server.runs() {
             server.resume();
@@ -61,6 +61,19 @@ fn the_nodes_follow_the_primary_that_sentinels_name() {
     let trio = ordeal.judge(true, false);
     let state = trio.nodes[0].state();
     assert_eq!(state["redis"]["mode"], "sentinel", "{state}");
+    assert_eq!(state["redis"]["failovers"], 3, "{state}");
+    let primary = format!("127.0.0.1:{}", set.servers[set.primary()].port());
+    assert_eq!(state["redis"]["primary"], primary.as_str(), "{state}");
+    let run_id = set.servers[set.primary()].info("server", "run_id").unwrap();
+    for node in &trio.nodes {
+        let told: Vec<_> =
+            node.events().into_iter().filter(|event| event["event"] == "cluster.redis_failover").collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!((&told[2]["to"], &told[2]["run_id"]), (&json!(primary), &json!(run_id)), "{told:?}");
+        assert_eq!(told[1]["to"], told[2]["from"], "{told:?}");
+    }
+    let status = clawster(&trio.launches[0], &["status"]).expect(0).stdout;
+    assert!(status.contains(&format!("primary {primary}")) && status.contains("changed 3 times"), "{status}");
 }
 
 #[test]

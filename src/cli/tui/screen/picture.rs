@@ -127,6 +127,9 @@ impl Picture {
     fn take_rest(&mut self, state: &ClusterState, now: Moment) {
         self.redis_ok = state.redis.status == RedisStatus::Ok;
         self.redis_mode.clone_from(&state.redis.mode);
+        if let Some(primary) = &state.redis.primary {
+            self.redis_mode = format!("{} {primary}", state.redis.mode);
+        }
         // A clock that goes back belongs to another server, or was set.
         if state.as_of_ms < self.as_of_ms {
             self.clock = (0, now);

@@ -173,7 +173,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, model: &Model, now: Moment, theme: Th
         redis,
     ];
     if !picture.redis_mode.is_empty() {
-        title.push(Span::raw(format!(", {}", clean(&picture.redis_mode, 16))));
+        title.push(Span::raw(format!(", {}", clean(&picture.redis_mode, 40))));
     }
     title.extend([theme.span(Tint::Dim, "  via "), Span::raw(via)]);
     frame.render_widget(Line::from(title), left);

@@ -12,11 +12,16 @@
 
 mod cluster;
 mod sentinel;
+mod servers;
+
+pub use servers::{Failover, Replica, Servers};
 
 use super::faults::fault;
 use super::target::{Address, DEADLINE, Target};
+use crate::clock;
 use crate::cluster::ids::ClusterName;
-use crate::cluster::protocol::Fault;
+use crate::cluster::protocol::{Fault, ServerId};
+use crate::cluster::time::Moment;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
@@ -47,6 +52,8 @@ struct Known {
     at: Option<Address>,
     epoch: u64,
     suspected: bool,
+    /// Since when the primary failed.
+    since: Option<Moment>,
 }
 
 /// The primary of one store.
@@ -54,12 +61,13 @@ pub(super) struct Primary {
     target: Target,
     slot: u16,
     known: watch::Sender<Known>,
+    servers: watch::Sender<Servers>,
 }
 
 impl Primary {
     pub(super) fn new(target: Target, cluster: &ClusterName) -> Self {
         let slot = cluster::slot(&cluster.to_string());
-        Self { target, slot, known: watch::Sender::new(Known::default()) }
+        Self { target, slot, known: watch::Sender::new(Known::default()), servers: watch::Sender::default() }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -213,9 +221,41 @@ impl Primary {
         self.known.send_if_modified(|known| {
             if known.at.as_ref() == Some(address) {
                 known.suspected = true;
+                known.since.get_or_insert_with(clock::now);
             }
             false
         });
+    }
+
+    /// Called when a connection to this address is open, and its server has said who it is.
+    pub(super) fn opened(&self, address: &Address, server: &ServerId) {
+        if self.target.is_one_server() {
+            return;
+        }
+        let mut since = None;
+        self.known.send_if_modified(|known| {
+            since = known.since.take();
+            false
+        });
+        self.servers.send_if_modified(|servers| {
+            let first = servers.primary.is_none();
+            servers.opened(address, server, since, clock::now()) || first
+        });
+    }
+
+    /// Takes the section `replication` of INFO, as the primary gave it.
+    pub(super) fn saw_replication(&self, info: &str) {
+        let replicas = servers::replicas(info);
+        self.servers.send_if_modified(|servers| {
+            let changed = servers.replicas != replicas;
+            servers.replicas = replicas;
+            changed
+        });
+    }
+
+    /// What is known of the servers; it tells changes.
+    pub(super) fn servers(&self) -> watch::Receiver<Servers> {
+        self.servers.subscribe()
     }
 
     /// Follows an error that names another server. True: connect again, and repeat the call, which was not executed.

@@ -84,6 +84,7 @@ mod tests {
             nodes: Vec::new(),
             redis_ok: true,
             redis_trouble: None,
+            servers: crate::store::redis::Servers::default(),
             as_of: ServerTime(5),
             age: Duration::from_millis(30),
         };

@@ -82,6 +82,21 @@ impl SentinelSet {
         }
     }
 
+    /// Waits until all other servers are replicas that are in step, as after a server came back.
+    #[track_caller]
+    pub fn complete(&self) {
+        let primary = self.primary();
+        for (place, server) in self.servers.iter().enumerate().filter(|(place, _)| *place != primary) {
+            eventually("a server that came back is a replica", secs(60.0), || {
+                match server.info("replication", "role").as_deref() {
+                    Some("slave") => Ok(()),
+                    other => Err(format!("{place}: {other:?}")),
+                }
+            });
+            in_step(server);
+        }
+    }
+
     /// The addresses of the sentinels, for `CLAWSTER__REDIS__NODES`.
     pub fn nodes(&self) -> String {
         list(&self.sentinels)

@@ -10,6 +10,7 @@
 use crate::cluster::protocol::Fault;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::error::Error as _;
+use std::sync::Arc;
 
 const LOGIN: &str = "Redis refused the login; check redis.username and redis.password in secrets.json";
 
@@ -72,7 +73,7 @@ fn in_words(error: &RedisError) -> Option<Fault> {
 
 fn of_io(error: &RedisError, said: &str) -> &'static str {
     use std::io::ErrorKind as Io;
-    let kind = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    let kind = cause(error).and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
     match kind {
         _ if said.contains("lookup address") => {
             "the host name cannot be resolved; correct redis.host, or check the name server"
@@ -84,11 +85,20 @@ fn of_io(error: &RedisError, said: &str) -> &'static str {
     }
 }
 
-fn tls_error(error: &RedisError) -> Option<&rustls::Error> {
+/// The error of the system or of TLS behind an error: the library shares it among all calls that it ends.
+fn cause(error: &RedisError) -> Option<&(dyn std::error::Error + 'static)> {
     let source = error.source()?;
-    match source.downcast_ref::<std::io::Error>() {
+    match source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        Some(shared) => Some(&**shared),
+        None => Some(source),
+    }
+}
+
+fn tls_error(error: &RedisError) -> Option<&rustls::Error> {
+    let cause = cause(error)?;
+    match cause.downcast_ref::<std::io::Error>() {
         Some(io) => io.get_ref()?.downcast_ref(),
-        None => source.downcast_ref(),
+        None => cause.downcast_ref(),
     }
 }
 
@@ -208,6 +218,18 @@ fn server_fault(code: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_tls_is_found_behind_the_error_of_the_connection() {
+        use rustls::{AlertDescription, CertificateError, Error};
+        let said = |error: Error| explain(&std::io::Error::new(std::io::ErrorKind::InvalidData, error).into());
+        let issuer = said(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        assert!(issuer.contains("unknown authority") && issuer.contains("redis.ca_file"), "{issuer}");
+        let client = said(Error::AlertReceived(AlertDescription::CertificateRequired));
+        assert!(client.contains("redis.cert_file"), "{client}");
+        let socket = explain(&std::io::Error::from(std::io::ErrorKind::NotFound).into());
+        assert!(socket.contains("the socket does not exist"), "{socket}");
+    }
 
     #[test]
     fn what_redis_cannot_do_now_is_no_defect() {

@@ -13,13 +13,13 @@ mod http;
 mod redis;
 mod tasks;
 
+use self::redis::RedisSecrets;
+pub(super) use self::redis::{RedisKeys, RedisModeKey, WaitReplicasKey};
 use agents::AgentsKeys;
 pub(super) use alerts::{AlertFormatKey, AlertKey};
 use alerts::{AlertsKeys, AlertsSecrets};
 use history::{HistoryKeys, MongoKeys};
 use http::{HttpKeys, HttpSecrets, MetricsKeys};
-use redis::RedisSecrets;
-pub(super) use redis::{RedisKeys, RedisModeKey, WaitReplicasKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -5,8 +5,7 @@
 //! Not here: when a view is out of date (`crate::engine`).
 
 use super::errors::RpcError;
-use super::method::written;
-use super::outgoing::Written;
+use super::outgoing::{Written, written};
 use super::wire::state::ClusterState;
 use crate::clock;
 use crate::cluster::time::millis;

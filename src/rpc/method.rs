@@ -4,7 +4,7 @@
 
 use super::context::Context;
 use super::errors::{ErrorKind, RpcError};
-use super::outgoing::{AfterWrite, Written};
+use super::outgoing::{AfterWrite, Written, written};
 use super::params;
 use super::request;
 use super::subscription::Session;
@@ -45,17 +45,6 @@ pub(crate) trait Method: 'static {
     fn answer<N: Node>(call: Call<N>, params: Self::Params) -> impl Future<Output = Result<Written, RpcError>> + Send {
         async { written(Self::NAME, &Self::handle(call, params).await?) }
     }
-}
-
-/// Writes a method's result.
-///
-/// # Errors
-/// `internal_error` when it cannot be written, which is a defect.
-pub(crate) fn written(method: &'static str, result: &impl Serialize) -> Result<Written, RpcError> {
-    Written::of(result).map_err(|error| {
-        tracing::error!(method, %error, "cannot write a result as JSON");
-        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
-    })
 }
 
 /// What a call changes in the cluster.

@@ -173,3 +173,14 @@ impl Outgoing {
         self.held.append(&mut more.held);
     }
 }
+
+/// Writes a method's result.
+///
+/// # Errors
+/// `internal_error` when it cannot be written, which is a defect.
+pub(crate) fn written(method: &'static str, result: &impl Serialize) -> Result<Written, RpcError> {
+    Written::of(result).map_err(|error| {
+        tracing::error!(method, %error, "cannot write a result as JSON");
+        RpcError::new(ErrorKind::InternalError, "internal error: see the log")
+    })
+}

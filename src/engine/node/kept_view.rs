@@ -6,13 +6,16 @@
 //! Not here: what the view shows (`state_view.rs`).
 
 use super::handle::KnownState;
-use super::running::{FIRST_JOIN_TIMEOUT, RunningNode};
-use super::status::Msg;
+use super::status::{Msg, Status};
 use crate::engine::error::Error;
 use crate::engine::store_calls::gone;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::oneshot;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How long the first answer of a new node waits for its first join.
+const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The newest view, and the number of the step after which it was taken.
 #[derive(Debug, Default)]
@@ -41,22 +44,24 @@ impl KeptView {
         let step = self.step.load(Ordering::Acquire);
         self.lock().as_ref().filter(|(taken, _)| *taken == step).map(|(_, state)| Arc::clone(state))
     }
-}
 
-impl RunningNode {
     /// The node's view: the kept one, or a new one from the loop.
-    pub(crate) async fn view(&self) -> Result<Arc<KnownState>, Error> {
-        let settled = self.status.borrow().settled;
+    pub(crate) async fn read(
+        &self,
+        status: &watch::Receiver<Status>,
+        node: &mpsc::Sender<Msg>,
+    ) -> Result<Arc<KnownState>, Error> {
+        let settled = status.borrow().settled;
         if !settled {
             // It needs no membership, but the first answer of a new node should include one.
-            let _ = tokio::time::timeout(FIRST_JOIN_TIMEOUT, self.settled()).await;
+            let _ = tokio::time::timeout(FIRST_JOIN_TIMEOUT, status.clone().wait_for(|status| status.settled)).await;
         }
         // Once the loop has ended, the view will not change any more.
-        if let Some(state) = self.kept_view.get().filter(|_| !self.node.is_closed()) {
+        if let Some(state) = self.get().filter(|_| !node.is_closed()) {
             return Ok(state);
         }
         let (answer, outcome) = oneshot::channel();
-        self.node.send(Msg::State(answer)).await.map_err(|_| gone())?;
+        node.send(Msg::State(answer)).await.map_err(|_| gone())?;
         outcome.await.map_err(|_| gone())
     }
 }
@@ -67,7 +72,6 @@ mod tests {
     use crate::cluster::ids::{ClusterName, Term};
     use crate::cluster::time::{Moment, ServerTime};
     use crate::engine::node::handle::{Role, StateView};
-    use std::time::Duration;
 
     fn at(ms: u64) -> Moment {
         Moment(Duration::from_millis(ms))

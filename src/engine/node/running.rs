@@ -42,8 +42,6 @@ use tokio::task::JoinSet;
 
 /// How long a call waits for its messages to be in the stream; after that they count as queued.
 const PUBLISH_WAIT: Duration = Duration::from_secs(3);
-/// How long `state` waits for the first attempt to join.
-pub(crate) const FIRST_JOIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the history has at the end, however long the rest took.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(150);
 /// How long a subscriber with `after` waits until the node has begun to read events.
@@ -254,11 +252,11 @@ impl Node for RunningNode {
     }
 
     async fn known_state(&self) -> Result<Arc<KnownState>, Error> {
-        self.view().await
+        self.kept_view.read(&self.status, &self.node).await
     }
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
-        let known = self.view().await?;
+        let known = self.kept_view.read(&self.status, &self.node).await?;
         // Checked last: this process may have been suspended since the node answered.
         if !fresh {
             return Ok(known.at(clock::now()));

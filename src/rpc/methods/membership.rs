@@ -5,8 +5,9 @@
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::ErrorKind::{self, NodeIdInUse, NotJoined, RedisUnavailable, UnknownNode};
 use crate::rpc::errors::RpcError;
-use crate::rpc::method::{Call, Effect, Method, written};
+use crate::rpc::method::{Call, Effect, Method};
 use crate::rpc::outgoing::Written;
+use crate::rpc::outgoing::written;
 use crate::rpc::wire::NoParams;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
 use crate::rpc::wire::election::{ElectParams, ElectResult};

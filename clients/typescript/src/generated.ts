@@ -54,10 +54,26 @@ export interface LeaveResult {
   resigned: boolean;
 }
 
+/** A replica of the primary of Redis. */
+export interface RedisInfoReplicas {
+  /** Its address, as the primary knows it. */
+  address: string;
+  /** How many bytes it has not confirmed to the primary. */
+  lag_bytes: number;
+  /** Whether it follows the primary. */
+  online: boolean;
+}
+
 /** The Redis that the cluster uses. */
 export interface RedisInfo {
+  /** How often this process saw the primary change. */
+  failovers?: number;
   /** The mode of Redis: `standalone`, `sentinel`, `cluster` or `embedded`. */
   mode: string;
+  /** The address of the primary; absent with one server, and while none was found. */
+  primary?: string | null;
+  /** The primary's replicas as of the last look, every tenth heartbeat. */
+  replicas?: RedisInfoReplicas[];
   /** Whether Redis works for this node. */
   status: "ok" | "unavailable";
   /** What is wrong and what to do, in one sentence; absent when Redis works. */
@@ -1008,6 +1024,30 @@ export interface Recovered {
   seq: number | null;
 }
 
+/** The primary of Redis is another server, and this node reached it. */
+export interface RedisFailover {
+  /** When the event happened, in milliseconds of the Redis server's clock. */
+  at_ms: number;
+  /** The name of the cluster. */
+  cluster: string;
+  /** The name of the event. */
+  event: "cluster.redis_failover";
+  /** The address of the former primary, as host:port. */
+  from: string;
+  /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
+  id: string | null;
+  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  node_id: string | null;
+  /** The run id of the new primary's process. */
+  run_id: string;
+  /** The position of the event in the order that all nodes see; null for a local event and a gap. */
+  seq: number | null;
+  /** The address of the new primary. */
+  to: string;
+  /** How long this node had no primary, in milliseconds. */
+  without_ms: number;
+}
+
 /** Events were trimmed or lost before this subscriber saw them. Both ends are included. */
 export interface GapSeen {
   /** When the event happened, in milliseconds of the Redis server's clock. */
@@ -1040,6 +1080,7 @@ export interface Events {
   "cluster.message": MessageCame;
   "cluster.degraded": Degraded;
   "cluster.recovered": Recovered;
+  "cluster.redis_failover": RedisFailover;
   "cluster.gap": GapSeen;
 }
 

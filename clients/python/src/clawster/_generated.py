@@ -62,15 +62,32 @@ class LeaveResult(Record):
     resigned: bool
     """Whether the node was leader and resigned."""
 
+class RedisInfoReplicas(Record):
+    """A replica of the primary of Redis."""
+
+    address: str
+    """Its address, as the primary knows it."""
+    lag_bytes: int
+    """How many bytes it has not confirmed to the primary."""
+    online: bool
+    """Whether it follows the primary."""
+
 class RedisInfo(Record):
     """The Redis that the cluster uses."""
 
+    failovers: int | None
+    """How often this process saw the primary change."""
     mode: str
     """The mode of Redis: `standalone`, `sentinel`, `cluster` or `embedded`."""
+    primary: str | None
+    """The address of the primary; absent with one server, and while none was found."""
+    replicas: list[RedisInfoReplicas] | None
+    """The primary's replicas as of the last look, every tenth heartbeat."""
     status: Literal["ok", "unavailable"]
     """Whether Redis works for this node."""
     trouble: str | None
     """What is wrong and what to do, in one sentence; absent when Redis works."""
+    _nested = {"replicas": "RedisInfoReplicas"}
 
 class ClusterState(Record):
     """The result of `distributed.get_cluster_state`."""
@@ -997,6 +1014,30 @@ class Recovered(Record):
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
 
+class RedisFailover(Record):
+    """The primary of Redis is another server, and this node reached it."""
+
+    at_ms: int
+    """When the event happened, in milliseconds of the Redis server's clock."""
+    cluster: str
+    """The name of the cluster."""
+    event: Literal["cluster.redis_failover"]
+    """The name of the event."""
+    from_: str
+    """The address of the former primary, as host:port."""
+    id: str | None
+    """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
+    node_id: str | None
+    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    run_id: str
+    """The run id of the new primary's process."""
+    seq: int | None
+    """The position of the event in the order that all nodes see; null for a local event and a gap."""
+    to: str
+    """The address of the new primary."""
+    without_ms: int
+    """How long this node had no primary, in milliseconds."""
+
 class GapSeen(Record):
     """Events were trimmed or lost before this subscriber saw them. Both ends are included."""
 
@@ -1022,6 +1063,7 @@ RECORDS: dict[str, type[Record]] = {
     "Node": Node,
     "JoinResult": JoinResult,
     "LeaveResult": LeaveResult,
+    "RedisInfoReplicas": RedisInfoReplicas,
     "RedisInfo": RedisInfo,
     "ClusterState": ClusterState,
     "ElectResult": ElectResult,
@@ -1080,6 +1122,7 @@ RECORDS: dict[str, type[Record]] = {
     "MessageCame": MessageCame,
     "Degraded": Degraded,
     "Recovered": Recovered,
+    "RedisFailover": RedisFailover,
     "GapSeen": GapSeen,
 }
 
@@ -1094,10 +1137,11 @@ EVENTS: dict[str, type[Record]] = {
     "cluster.message": MessageCame,
     "cluster.degraded": Degraded,
     "cluster.recovered": Recovered,
+    "cluster.redis_failover": RedisFailover,
     "cluster.gap": GapSeen,
 }
 
-Event = NodeJoined | NodeLeft | LeaderElected | LeaderLost | TaskAvailable | TaskDead | SyncComplete | MessageCame | Degraded | Recovered | GapSeen
+Event = NodeJoined | NodeLeft | LeaderElected | LeaderLost | TaskAvailable | TaskDead | SyncComplete | MessageCame | Degraded | Recovered | RedisFailover | GapSeen
 """Any event of the cluster; `event.event` is its name."""
 
 

@@ -16,8 +16,8 @@ export class LeaseKeeper {
   #ending = new AbortController(); #running; #held; #nodeEnded = false; #wake = () => {}; #seen;
 
   /** `call(method, params, deadline)` reaches the node; `start()` and `stop()` are repeated until they succeed. */
-  constructor({ name, ttlMs = 30_000, settleMs = 3_000, prefer = [], failBack = false, call, start, stop, renewed, logger }) {
-    Object.assign(this, { name, ttlMs, settleMs, prefer, failBack, call, start, stop, renewed, logger });
+  constructor({ name, ttlMs = 30_000, settleMs = 3_000, prefer = [], failBack = false, call, start, stop, renewed, left, logger }) {
+    Object.assign(this, { name, ttlMs, settleMs, prefer, failBack, call, start, stop, renewed, left, logger });
     this.marginMs = Math.min(ttlMs / 3, 8_000);
     this.#running = this.#run();
   }
@@ -74,6 +74,7 @@ export class LeaseKeeper {
   async #hold(held) {
     this.#held = held;
     let renewal;
+    let watching;
     let lastSent = -Infinity;
     let preferredSince;
     let reason;
@@ -83,7 +84,8 @@ export class LeaseKeeper {
       lastSent = performance.now();
       await this.call("distributed.renew_lease", { name: this.name, token: held.token, ttl_ms: this.ttlMs }, this.ttlMs);
       held.until = sent.add(this.ttlMs - this.marginMs);
-      this.renewed?.(this.ttlMs - this.marginMs / 2); // Longer than this gateway needs to stop by itself.
+      // Longer than this gateway needs to stop by itself. A renewal that comes back too late must not begin the watch again.
+      if (this.#held === held) watching = this.renewed?.(this.ttlMs - this.marginMs / 2);
     };
     await renew().catch((error) => void (reason = error.message));
     if (!reason && !(await this.#isMarked())) {
@@ -115,7 +117,7 @@ export class LeaseKeeper {
     }
     const started = held.started;
     this.#held = undefined;
-    this.left?.();
+    Promise.resolve(watching).catch(() => {}).then(() => this.left?.()); // After the last call that began it: calls run side by side.
     if (started) {
       this.logger.info(`clawster: leaving lease ${this.name}: ${reason}`);
       await this.#until("stopped", this.stop);

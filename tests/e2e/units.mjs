@@ -137,6 +137,7 @@ function cluster() {
       lease = { own, token: ++token, until: now() + params.ttl_ms };
       return { acquired: true, token };
     }
+    if (method === "distributed.renew_lease") await sleep(100); // So that one is often under way.
     if (!lease || lease.token !== params.token || lease.until <= now()) throw Object.assign(new Error("stale"), { code: -32007 });
     if (method === "distributed.release_lease") lease = undefined;
     else lease.until = now() + params.ttl_ms;
@@ -151,11 +152,14 @@ test("two gateways never do the work at once, whether the holder drains, loses i
   const logger = { info() {}, debug() {}, error() {} };
   let most = 0;
   const keepers = {};
+  const watched = new Map();
   for (const own of ["a", "b"]) {
     nodes[own] = { status: "online" };
     const start = async () => void (most = Math.max(most, working.add(own).size));
     const stop = async () => void (await sleep(30), working.delete(own));
-    keepers[own] = new LeaseKeeper({ name: "x", ttlMs: 1_500, settleMs: 200, call: call(own), start, stop, logger });
+    const renewed = async () => void watched.set(own, true);
+    const left = async () => void watched.set(own, false);
+    keepers[own] = new LeaseKeeper({ name: "x", ttlMs: 1_500, settleMs: 200, call: call(own), start, stop, renewed, left, logger });
   }
   const until = async (what, right) => {
     for (const end = performance.now() + 20_000; !right(); await sleep(5)) assert.ok(performance.now() < end, what);
@@ -173,6 +177,8 @@ test("two gateways never do the work at once, whether the holder drains, loses i
         nodes[own].status = "draining"; // It comes back later.
       }
       await until(`${other} works after: ${way}`, () => working.has(other));
+      await sleep(150); // A late renewal has come back by now.
+      assert.equal(watched.get(own), false, `a gateway that left the lease is not watched any more: ${way}`);
       if (way !== "cut") nodes[own].status = "online";
     }
     assert.equal(most, 1);

@@ -15,6 +15,7 @@ pub use super::leases::arguments::LeaseAction;
 pub use super::limits::arguments::{PermitsAction, SlotsAction};
 pub use super::membership::arguments::JoinArguments;
 pub use super::messages::arguments::{RecvArguments, SendArguments};
+pub use super::notify::NotifyArguments;
 pub use super::once::arguments::OnceArguments;
 pub use super::options::{Form, Global};
 pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
@@ -25,6 +26,7 @@ pub use config::ConfigAction;
 use super::history::arguments::HISTORY_HELP;
 use super::leases::arguments::LEASE_HELP;
 use super::mcp::ToolsArgument;
+use super::notify::NOTIFY_HELP;
 use super::once::arguments::ONCE_HELP;
 use super::openclaw::OpenclawAction;
 use super::options::pace;
@@ -230,6 +232,9 @@ Examples:
   clawster recv --wait 30s --json
   clawster recv --limit 0 --ack 17-0")]
     Recv(RecvArguments),
+    /// Send a short note by gossip, also while Redis is down; needs a running node
+    #[command(after_help = NOTIFY_HELP)]
+    Notify(NotifyArguments),
     /// Show the cluster's events; needs a running node
     #[command(after_help = "\
 Examples:

@@ -137,6 +137,15 @@ pub(super) fn describe(event: &Value) -> (Tint, String) {
         "redis_failover" => {
             (Tint::Yellow, format!("the primary of Redis is {} now, after {}", text("to"), text("from")))
         }
+        "peer_reachable" => (Tint::Green, format!("{} answers by gossip", text("node_id"))),
+        "peer_unreachable" if event.get("reason").and_then(Value::as_str) == Some("left") => {
+            (Tint::Dim, format!("{} said by gossip that it leaves", text("node_id")))
+        }
+        "peer_unreachable" => (Tint::Red, format!("{} does not answer by gossip", text("node_id"))),
+        "note" => {
+            let payload = event.get("payload").map(ToString::to_string).unwrap_or_default();
+            (Tint::Yellow, format!("note from {} ({}): {}", text("from"), text("topic"), clean(&payload, 200)))
+        }
         "gap" => {
             (Tint::Yellow, format!("events {} to {} are missing: trimmed or lost", text("from_seq"), text("to_seq")))
         }

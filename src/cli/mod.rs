@@ -23,10 +23,12 @@ mod mcp;
 mod membership;
 mod messages;
 mod node_access;
+mod notify;
 mod once;
 mod openclaw;
 mod options;
 pub mod outcome;
+mod peers;
 mod program;
 mod run;
 mod serve;
@@ -186,6 +188,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Leave { form } => membership::leave(session, form).await,
         Command::Heartbeat { form } => membership::heartbeat(session, form).await,
         Command::Send(arguments) => messages::send(session, arguments).await,
+        Command::Notify(arguments) => notify::run(session, arguments).await,
         Command::Recv(arguments) => messages::recv(session, arguments).await,
         Command::Events { follow, after, messages, form } => {
             events::run(session, events::EventFilter { follow, after, messages }, form).await

@@ -7,7 +7,7 @@
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::{Output, Tint, age, clean, span};
-use super::{Session, settings};
+use super::{Session, peers, settings};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
 use crate::cli::node_access::direct;
 use crate::rpc::wire::node::{Node, Role, Status};
@@ -96,12 +96,15 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
     if let (RedisStatus::Ok, Some(trouble)) = (state.redis.status, &state.redis.trouble) {
         output.line(format!("Warning    {}", output.paint(Tint::Yellow, &clean(trouble, 300))))?;
     }
-    output.line(format!("Members    {alive} alive of {}", state.nodes.len()))?;
-    if state.nodes.is_empty() {
-        return Ok(());
+    if let Some((tint, text)) = peers::summary(state) {
+        output.line(format!("Gossip     {}", output.paint(tint, &text)))?;
     }
-    output.line("")?;
-    print_nodes(output, state)
+    output.line(format!("Members    {alive} alive of {}", state.nodes.len()))?;
+    if !state.nodes.is_empty() {
+        output.line("")?;
+        print_nodes(output, state)?;
+    }
+    peers::print(output, state)
 }
 
 /// Primary, replicas and promotions, where there are several servers.

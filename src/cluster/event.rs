@@ -5,6 +5,7 @@
 //!
 //! Not here: delivering events to clients (`crate::rpc`).
 
+use super::gossip::Note;
 use super::ids::{EventSeq, Incarnation, MessageSeq, NodeId, Term};
 use super::task::{TaskId, TaskKind};
 use super::time::ServerTime;
@@ -88,6 +89,16 @@ impl DegradedReason {
             Self::Full => "full",
         }
     }
+}
+
+/// Why a node does not answer by gossip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SilenceReason {
+    /// It said that it leaves.
+    Left,
+    /// It stopped answering without a word.
+    Silent,
 }
 
 /// A fact of the cluster, in the order that all nodes share.
@@ -243,6 +254,20 @@ pub enum LocalFact {
         /// How long this node had no primary.
         without: Duration,
     },
+    /// Another node answers by gossip, for the first time or again.
+    PeerReachable {
+        /// The other node.
+        peer: NodeId,
+    },
+    /// Another node does not answer by gossip. It says nothing about its membership.
+    PeerUnreachable {
+        /// The other node.
+        peer: NodeId,
+        /// What is known about why.
+        reason: SilenceReason,
+    },
+    /// A note arrived by gossip.
+    Note(Note),
     /// Events were trimmed or lost before this subscriber saw them. Both ends are included.
     Gap {
         /// The first missed event.
@@ -254,7 +279,26 @@ pub enum LocalFact {
 
 impl LocalFact {
     /// The words of all local facts.
-    pub const WORDS: [&str; 6] = ["sync_complete", "message", "degraded", "recovered", "redis_failover", "gap"];
+    pub const WORDS: [&str; 9] = [
+        "sync_complete",
+        "message",
+        "degraded",
+        "recovered",
+        "redis_failover",
+        "peer_reachable",
+        "peer_unreachable",
+        "note",
+        "gap",
+    ];
+
+    /// The other node that it is about, if it is about one.
+    #[must_use]
+    pub fn peer(&self) -> Option<&NodeId> {
+        match self {
+            Self::PeerReachable { peer } | Self::PeerUnreachable { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
 
     /// The word for it: the event's name without `cluster.`.
     #[must_use]
@@ -265,6 +309,9 @@ impl LocalFact {
             Self::Degraded { .. } => "degraded",
             Self::Recovered => "recovered",
             Self::RedisFailover { .. } => "redis_failover",
+            Self::PeerReachable { .. } => "peer_reachable",
+            Self::PeerUnreachable { .. } => "peer_unreachable",
+            Self::Note(_) => "note",
             Self::Gap { .. } => "gap",
         }
     }

@@ -1,6 +1,7 @@
 //! The rules of the cluster as pure code: no I/O, no clock, no randomness, no tokio.
 
 pub mod event;
+pub mod gossip;
 pub mod history;
 pub mod ids;
 pub mod lease;

@@ -8,6 +8,7 @@
 
 mod agents;
 mod alerts;
+mod gossip;
 mod history;
 mod http;
 mod redis;
@@ -18,6 +19,7 @@ pub(super) use self::redis::{RedisKeys, RedisModeKey, WaitReplicasKey};
 use agents::AgentsKeys;
 pub(super) use alerts::{AlertFormatKey, AlertKey};
 use alerts::{AlertsKeys, AlertsSecrets};
+use gossip::{GossipKeys, GossipSecrets};
 use history::{HistoryKeys, MongoKeys};
 use http::{HttpKeys, HttpSecrets, MetricsKeys};
 use schemars::JsonSchema;
@@ -63,6 +65,8 @@ pub(super) struct ConfigFile {
     pub(super) http: HttpKeys,
     /// The earlier name of the HTTP server.
     pub(super) metrics: MetricsKeys,
+    /// Gossip with the other nodes, beside Redis.
+    pub(super) gossip: GossipKeys,
     /// The JSON-RPC server.
     pub(super) rpc: RpcKeys,
 }
@@ -77,7 +81,7 @@ pub(super) struct NodeKeys {
     /// A display name for people. Empty: the node id.
     #[schemars(length(max = 256))]
     pub(super) name: String,
-    /// The address of this node's gateway. The other nodes can read it; clawster itself does not use it.
+    /// The address of this node's gateway, for the other nodes to read. With gossip.listen it is also where they gossip with this node: host:port, or an address like ws://host:port, of which only the host is used. Default with gossip.listen: that address.
     #[schemars(length(max = 2048))]
     pub(super) endpoint: Option<String>,
     /// The node's capabilities. A task that requires some of them runs only on nodes that have them.
@@ -285,6 +289,8 @@ pub(super) struct SecretsFile {
     pub(super) alerts: AlertsSecrets,
     /// The HTTP server.
     pub(super) http: HttpSecrets,
+    /// The key of gossip.
+    pub(super) gossip: GossipSecrets,
 }
 
 /// `mongodb.*` of secrets.json

@@ -11,6 +11,7 @@ mod check;
 mod environment;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod gossip;
 mod http;
 mod keys;
 mod layer;
@@ -29,13 +30,14 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use environment::NAMES as VARIABLES;
+pub use gossip::place;
 pub use load::{EffectiveValue, Loaded, load, load_with};
 pub use plaintext::is_this_host;
 pub use problem::{Problem, Problems, is_unsafe};
 pub(crate) use problem::{escape, escape_json_lines};
 pub use settings::{
-    AlertFormat, AlertKind, AlertsConfig, Config, HistoryConfig, Host, HttpConfig, LogFormat, LogLevel, LoggingConfig,
-    MongoConfig, NodeConfig, RedisAddress, RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
+    AlertFormat, AlertKind, AlertsConfig, Config, GossipConfig, HistoryConfig, Host, HttpConfig, LogFormat, LogLevel,
+    LoggingConfig, MongoConfig, NodeConfig, RedisAddress, RedisConfig, RedisMode, RpcConfig, Secret, WaitReplicas,
 };
 pub use sources::Sources;
 pub use validate::UriCheck;

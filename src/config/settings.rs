@@ -44,6 +44,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// The HTTP server.
     pub http: HttpConfig,
+    /// Gossip; `None`: off.
+    pub gossip: Option<GossipConfig>,
     /// The JSON-RPC server.
     pub rpc: RpcConfig,
     /// The state directory: data that must survive the process. Absolute; may not exist yet.
@@ -273,6 +275,19 @@ pub struct HttpConfig {
     pub hosts: Vec<String>,
     /// The files of the TLS certificate and its private key; `None`: no TLS.
     pub tls_files: Option<(PathBuf, PathBuf)>,
+}
+
+/// Gossip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GossipConfig {
+    /// The UDP address to listen on.
+    pub listen: SocketAddr,
+    /// Where the other nodes reach this one, as `host:port`.
+    pub advertise: String,
+    /// The configured addresses of other nodes, each as `host:port`.
+    pub seeds: Vec<String>,
+    /// The key, then the previous one, if any.
+    pub keys: Vec<Secret>,
 }
 
 /// The JSON-RPC server.

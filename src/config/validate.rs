@@ -9,6 +9,7 @@ mod servers;
 
 use super::alerts::alerts;
 use super::check::may_be_shown;
+use super::gossip;
 use super::http::http;
 use super::keys::{ConfigFile, FormatKey, LeaderModeKey, LevelKey, NodeKeys};
 use super::layer::{Given, Layer, Source};
@@ -75,6 +76,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
     let mongodb = mongodb(&raw, values, around.mongodb_uri, findings);
     let alerts = alerts(&raw, values, findings);
     let http = http(&raw, values, around.config_dir.as_deref(), findings);
+    let gossip = gossip::config(&raw, values, findings);
     let logging = logging(&raw, &around.state_dir);
     if !findings.problems.is_empty() {
         return None;
@@ -93,7 +95,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
             id: node_id,
             metadata: Metadata {
                 name: raw.node.name,
-                endpoint: raw.node.endpoint.filter(|endpoint| !endpoint.is_empty()),
+                endpoint: gossip::endpoint(raw.node.endpoint, gossip.as_ref()),
                 capabilities: raw.node.capabilities,
                 labels: raw.node.labels,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -128,6 +130,7 @@ pub(super) fn config(values: &Layer, around: Surroundings, findings: &mut Findin
         logging,
         alerts,
         http,
+        gossip,
         rpc: RpcConfig { max_line_bytes: usize::try_from(raw.rpc.max_line_bytes).unwrap_or(usize::MAX) },
         state_dir: around.state_dir,
         config_dir: around.config_dir,

@@ -18,6 +18,7 @@ pub mod error;
 pub mod events;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+pub(crate) mod gossip;
 pub mod history;
 pub mod host_watch;
 pub mod leases;

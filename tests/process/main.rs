@@ -23,6 +23,8 @@ mod events;
 mod eviction;
 mod failover;
 mod foreign;
+mod gossip;
+mod gossip_hosts;
 mod guardian;
 mod harness;
 mod history;

@@ -4,6 +4,7 @@ use super::super::options::Global;
 use super::super::state::role;
 use super::Check;
 use crate::cli::node_access::attach::{Found, find};
+use crate::cli::peers::{self, Away};
 use crate::config::{Config, Loaded};
 use crate::rpc::wire::state::{ClusterState, RedisStatus, StateParams};
 use std::os::unix::fs::MetadataExt;
@@ -84,19 +85,47 @@ pub(super) fn disk(config: &Config) -> Check {
     }
 }
 
-pub(super) async fn node(global: &Global, config: &Config) -> Check {
+/// What this host's node says, and what it heard from the others.
+pub(super) async fn node(global: &Global, config: &Config) -> Vec<Check> {
+    let (check, state) = running_node(global, config).await;
+    [Some(check), state.as_ref().and_then(gossip)].into_iter().flatten().collect()
+}
+
+/// Whether only this host has lost Redis, or everybody; `None`: gossip does not run.
+fn gossip(state: &ClusterState) -> Option<Check> {
+    const NAME: &str = "gossip";
+    let (_, found) = peers::summary(state)?;
+    let silent = state.peers.iter().flatten().any(|peer| !peer.reachable);
+    Some(match peers::away(state)? {
+        Away::ThisNode => {
+            let fix = "the fault is on this host or its way to Redis, since others reach it: check network, firewall and credentials here";
+            Check::fail(NAME, format!("this host only: {found}"), fix)
+        }
+        Away::Everybody if state.peers.iter().flatten().any(|peer| peer.reachable) => {
+            Check::fail(NAME, format!("everybody: {found}"), "look at the Redis server itself")
+        }
+        Away::Some => Check::warn(NAME, found, "compare the hosts that reach Redis with those that do not"),
+        _ if silent => {
+            let fix = "check those hosts, and whether UDP passes between them and this one";
+            Check::warn(NAME, found, fix)
+        }
+        _ => Check::ok(NAME, found),
+    })
+}
+
+async fn running_node(global: &Global, config: &Config) -> (Check, Option<ClusterState>) {
     const NAME: &str = "node";
     let (node_id, client) = match find(global, config).await {
         Ok(Found::Running { node_id, client, .. }) => (node_id, client),
-        Ok(Found::Absent(why)) => return Check::info(NAME, why),
-        Err(failure) => return Check::info(NAME, failure.to_string()),
+        Ok(Found::Absent(why)) => return (Check::info(NAME, why), None),
+        Err(failure) => return (Check::info(NAME, failure.to_string()), None),
     };
     let call = client.call::<ClusterState>("distributed.get_cluster_state", StateParams::default());
     let restart = format!("check the node's log, then restart {node_id}");
     match tokio::time::timeout(NODE_WAIT, call).await {
         Ok(Ok(state)) => {
             let found = format!("{node_id} runs as {}, knows {} members", role(state.role), state.nodes.len());
-            match state.redis.status {
+            let check = match state.redis.status {
                 RedisStatus::Unavailable => {
                     let why = state.redis.trouble.as_deref().unwrap_or("Redis does not answer");
                     Check::fail(NAME, format!("{found}; {why}"), "see the Redis checks above")
@@ -106,10 +135,11 @@ pub(super) async fn node(global: &Global, config: &Config) -> Check {
                     Check::fail(NAME, format!("{found}; the cluster has no leader"), fix)
                 }
                 RedisStatus::Ok => Check::ok(NAME, found),
-            }
+            };
+            (check, Some(state))
         }
-        Ok(Err(error)) => Check::fail(NAME, format!("{node_id} answers with an error: {error}"), restart),
-        Err(_) => Check::fail(NAME, format!("{node_id} does not answer within {NODE_WAIT:?}"), restart),
+        Ok(Err(error)) => (Check::fail(NAME, format!("{node_id} answers with an error: {error}"), restart), None),
+        Err(_) => (Check::fail(NAME, format!("{node_id} does not answer within {NODE_WAIT:?}"), restart), None),
     }
 }
 

@@ -91,7 +91,7 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
             }
             checks.extend(host::state_dir(&config));
             checks.push(host::disk(&config));
-            checks.push(host::node(session.global, &config).await);
+            checks.extend(host::node(session.global, &config).await);
         }
     }
     let report = Report { ok: checks.iter().all(|check| check.level != Level::Fail), checks };

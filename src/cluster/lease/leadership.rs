@@ -30,6 +30,8 @@ pub struct Leadership {
     registered: Option<(Nonce, Moment)>,
     /// When the last answered ping that counts was sent.
     pinged: Option<Moment>,
+    /// Only renewals sent since then count.
+    doubted: Moment,
     /// Whether it is making room for another leader: it does not lead any more, but the store does not know yet.
     pub resigning: bool,
 }
@@ -51,12 +53,28 @@ impl Leadership {
     /// A term whose record names this node as holder, not confirmed yet.
     #[must_use]
     pub fn found(term: Term, promise: Promise) -> Self {
-        Self { term, follows: promise, confirmed: None, registered: None, pinged: None, resigning: false }
+        Self {
+            term,
+            follows: promise,
+            confirmed: None,
+            registered: None,
+            pinged: None,
+            doubted: Moment::default(),
+            resigning: false,
+        }
+    }
+
+    /// Called when there is reason to believe that the term is over: it does not lead until a renewal sent from now on is confirmed.
+    pub fn doubt(&mut self, now: Moment) {
+        self.confirmed = None;
+        self.doubted = now;
     }
 
     /// Called when a renewal sent at `sent`, which stated `promise`, was confirmed: the record promises that from now on.
     pub fn renewed(&mut self, sent: Moment, promise: Promise) {
-        self.confirmed = self.confirmed.max(Some(sent));
+        if sent >= self.doubted {
+            self.confirmed = self.confirmed.max(Some(sent));
+        }
         self.follows = promise;
     }
 
@@ -119,6 +137,24 @@ impl Leadership {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_doubted_term_leads_again_only_by_a_renewal_sent_after_the_doubt() {
+        let at = |ms: u64| Moment(Duration::from_millis(ms));
+        let mode = crate::cluster::settings::LeaderMode::Exclusive;
+        let promise = Promise { lease: Duration::from_secs(30), grace: Duration::from_secs(10), mode };
+        let nonce = Nonce::new("n").expect("a nonce");
+        let mut held = Leadership::granted(Term(3), at(1_000), promise);
+        held.registered(nonce.clone(), at(1_000));
+        held.answered(&nonce, at(1_000));
+        assert!(held.leads(at(1_500)));
+        held.doubt(at(1_500));
+        assert!(!held.leads(at(1_500)));
+        held.renewed(at(1_400), promise);
+        assert!(!held.leads(at(1_600)), "that renewal was sent before the doubt");
+        held.renewed(at(1_500), promise);
+        assert!(held.leads(at(1_600)));
+    }
 
     use crate::cluster::settings::LeaderMode;
 

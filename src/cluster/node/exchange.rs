@@ -53,6 +53,8 @@ pub enum Input {
     CalledToRegister,
     /// The leader is asked to make room for another leader.
     CalledToHandOver,
+    /// Another node knows a higher term, by gossip.
+    HeardTerm(Term),
     /// An event was read from the stream.
     Event(ClusterEvent),
     /// A client makes a request.

@@ -38,6 +38,8 @@ pub(super) struct Leading {
     sweep_at: Option<Moment>,
     swept_at: Option<Moment>,
     stalled_until: Moment,
+    /// The highest term that another node knew.
+    heard: Term,
     gone: BTreeMap<NodeId, (String, Moment)>,
 }
 
@@ -59,6 +61,20 @@ impl Node {
     /// Looks at the leader at once.
     pub(super) fn look_now(&mut self, now: Moment) {
         self.leading.watch_at = Some(now);
+    }
+
+    /// Asks Redis when another node knows a higher term. A leader does not lead until Redis has confirmed its term again. A term is
+    /// doubted once for each higher number, so that a wrong word costs one round trip.
+    pub(super) fn heard_term(&mut self, now: Moment, term: Term) {
+        if term <= self.view.term.max(self.leading.heard) {
+            return;
+        }
+        self.leading.heard = term;
+        if let Some(leadership) = &mut self.leadership {
+            leadership.doubt(now);
+        }
+        self.look_now(now);
+        self.beat_now(now);
     }
 
     pub(super) fn act_leading(&mut self, now: Moment) {

@@ -195,6 +195,7 @@ impl Node {
             Input::Pong { nonce, sent } => self.pong(now, &nonce, sent),
             Input::CalledToRegister => self.beat_now(now),
             Input::CalledToHandOver => self.look_now(now),
+            Input::HeardTerm(term) => self.heard_term(now, term),
             Input::Event(event) => self.event(now, &event),
             Input::Asked(ticket, request) => self.asked(now, ticket, request),
             Input::Record(sample) => self.recording.take(*sample),

@@ -12,6 +12,7 @@
 mod calls;
 mod census;
 mod exposition;
+mod gossip;
 mod process;
 mod requests;
 mod snapshot;
@@ -19,6 +20,7 @@ mod snapshot;
 mod tests;
 
 pub(crate) use census::Counted;
+pub(crate) use gossip::{GossipMeters, OUTCOMES};
 pub(crate) use process::memory_bytes;
 pub use requests::RequestMeter;
 pub(crate) use snapshot::Snapshot;
@@ -184,6 +186,27 @@ impl Metrics {
             log_lines_dropped: OnceLock::new(),
             registry,
         })
+    }
+
+    /// The metrics of gossip, from now on; called once.
+    ///
+    /// # Errors
+    /// [`std::io::Error`] when they exist already, which is a defect.
+    pub(crate) fn gossip(&self) -> std::io::Result<GossipMeters> {
+        let registered = || -> Result<GossipMeters, Error> {
+            let about = "Datagrams of gossip: sent and received; unsent, refused by the system; dropped because they were foreign, \
+                         sealed with another key or for another cluster, repeated, unbound to this process, or malformed.";
+            let datagrams = labelled(&self.registry, "clawster_gossip_datagrams_total", about, &["outcome"])?;
+            for outcome in OUTCOMES {
+                datagrams.get_metric_with_label_values(&[outcome])?;
+            }
+            let about = "Other nodes that answer this node by gossip.";
+            let reachable = gauge(&self.registry, "clawster_gossip_peers_reachable", about)?;
+            let about = "Notes of other nodes that came by gossip.";
+            let notes = counter(&self.registry, "clawster_gossip_notes_received_total", about)?;
+            Ok(GossipMeters { datagrams, reachable, notes })
+        };
+        registered().map_err(|error| std::io::Error::other(format!("the metrics of gossip do not fit: {error}")))
     }
 
     /// Sets the function that returns the number of dropped log lines.

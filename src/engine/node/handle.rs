@@ -23,6 +23,7 @@ pub use limits::{AcquiredSlot, HeldSlot, Limits, PermitsRequest, SlotRequest, Ta
 pub use observed::{Health, Observed};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
+use crate::cluster::gossip::Peer;
 use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
 use crate::cluster::members::member::{Member, Status};
 use crate::cluster::messages::message::{Gap, Received};
@@ -105,6 +106,8 @@ pub struct StateView {
     pub as_of: ServerTime,
     /// The age of the view, by the node's own clock.
     pub age: Duration,
+    /// The other nodes, by gossip; `None`: gossip does not run.
+    pub peers: Option<Vec<Peer>>,
 }
 
 /// The parameters of an election.
@@ -220,6 +223,17 @@ impl Drop for Handout {
     }
 }
 
+/// A note to send by gossip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyRequest {
+    /// The members to send to, not checked yet. Default: all that can be reached.
+    pub to: Option<Vec<String>>,
+    /// What it is about, 1 to [`crate::cluster::gossip::MAX_TOPIC_BYTES`] bytes.
+    pub topic: String,
+    /// JSON text of at most [`crate::cluster::gossip::MAX_PAYLOAD_BYTES`] bytes.
+    pub payload: String,
+}
+
 /// The result of a heartbeat on request.
 #[derive(Debug, Clone)]
 pub struct Beat {
@@ -261,6 +275,10 @@ pub trait Node: Leases + Observed + Past {
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;
     /// Leaves the cluster.
     fn leave(&self) -> impl Future<Output = Result<Left, Error>> + Send;
+    /// Whether gossip is on: then a view has the peers, which change without it.
+    fn gossips(&self) -> bool {
+        false
+    }
     /// The local view, which is the same object until it is out of date.
     fn known_state(&self) -> impl Future<Output = Result<Arc<KnownState>, Error>> + Send;
     /// The local view, or with `fresh` the state that Redis has now.
@@ -271,6 +289,8 @@ pub trait Node: Leases + Observed + Past {
     fn sync(&self, request: SyncRequest) -> impl Future<Output = Result<Synced, Error>> + Send;
     /// Sends a heartbeat now, with the configured retries.
     fn beat(&self) -> impl Future<Output = Result<Beat, Error>> + Send;
+    /// Sends a note by gossip; returns the nodes that it was sent to.
+    fn notify(&self, request: NotifyRequest) -> impl Future<Output = Result<Vec<NodeId>, Error>> + Send;
     /// Subscribes to events.
     fn feed(&self, options: FeedOptions) -> impl Future<Output = Result<Self::Feed, Error>> + Send;
 }

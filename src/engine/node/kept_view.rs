@@ -91,6 +91,7 @@ mod tests {
             servers: crate::store::redis::Servers::default(),
             as_of: ServerTime(5),
             age: Duration::from_millis(30),
+            peers: None,
         };
         Arc::new(KnownState::new(view, at(1_000), at(2_000)))
     }

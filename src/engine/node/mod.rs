@@ -8,6 +8,7 @@ pub mod handle;
 pub(crate) mod health;
 pub(crate) mod kept_view;
 pub(crate) mod membership;
+pub(crate) mod notifying;
 pub(crate) mod running;
 pub(crate) mod running_work;
 mod servers;

@@ -16,6 +16,7 @@ use crate::cluster::time::millis;
 use crate::engine::error::Error;
 use crate::engine::events::Hub;
 use crate::engine::events::{Feed, FeedOptions};
+use crate::engine::gossip::GossipHandle;
 use crate::engine::history::History;
 use crate::engine::leases::Leases;
 use crate::engine::limits::Limits;
@@ -27,14 +28,15 @@ use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Counted, Metrics};
 use crate::engine::node::fresh_state;
 use crate::engine::node::handle::{
-    Beat, Delivery, ElectRequest, Elected, JoinRequest, Joined, KnownState, Left, Node, StateView, SyncRequest, Synced,
+    Beat, Delivery, ElectRequest, Elected, JoinRequest, Joined, KnownState, Left, Node, NotifyRequest, StateView,
+    SyncRequest, Synced,
 };
 use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use crate::engine::store_calls::gone;
 use crate::engine::tasks::Tasks;
 use crate::store::Store;
 use crate::store::redis::RedisStore;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -71,6 +73,7 @@ pub struct RunningNode {
     pub(crate) settings: SyncSettings,
     pub(crate) tasks: Arc<Supervised>,
     pub(crate) acknowledging: Arc<Mutex<JoinSet<()>>>,
+    pub(crate) gossip: Option<GossipHandle>,
     pub(crate) failed: watch::Receiver<bool>,
 }
 
@@ -120,6 +123,9 @@ impl RunningNode {
                 ),
             }
         }
+        if let Some(gossip) = &self.gossip {
+            gossip.leave().await;
+        }
         // After the leave, so that it includes every heartbeat; with a moment for the disk if Redis used up the time.
         let left = within.saturating_sub(clock::now().since(began)).max(FINAL_WRITE_TIMEOUT);
         self.history.finish(self.carried().await, left).await;
@@ -154,7 +160,7 @@ impl RunningNode {
         }
     }
 
-    fn is_linked(&self) -> bool {
+    pub(crate) fn is_linked(&self) -> bool {
         self.status.borrow().link
     }
 
@@ -205,22 +211,6 @@ impl RunningNode {
         }
         Ok(Sent::of(&accepted, &self.progress))
     }
-
-    async fn check_recipients(&self, wanted: &BTreeSet<NodeId>) -> Result<(), Error> {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let unknown = |view: &StateView| -> Vec<String> {
-            let knows = |id: &NodeId| view.nodes.iter().any(|n| n.member.node_id == *id);
-            wanted.iter().filter(|id| !knows(id)).map(ToString::to_string).collect()
-        };
-        let mut names = unknown(&self.state(false).await?);
-        if !names.is_empty() && self.is_linked() {
-            // A node may have joined just now.
-            names = unknown(&self.state(true).await?);
-        }
-        if names.is_empty() { Ok(()) } else { Err(Error::UnknownNode { names }) }
-    }
 }
 
 impl Node for RunningNode {
@@ -251,17 +241,22 @@ impl Node for RunningNode {
         }
     }
 
+    fn gossips(&self) -> bool {
+        self.gossip.is_some()
+    }
+
     async fn known_state(&self) -> Result<Arc<KnownState>, Error> {
         self.kept_view.read(&self.status, &self.node).await
     }
 
     async fn state(&self, fresh: bool) -> Result<StateView, Error> {
         let known = self.kept_view.read(&self.status, &self.node).await?;
+        let peers = self.peers().await;
         // Checked last: this process may have been suspended since the node answered.
         if !fresh {
-            return Ok(known.at(clock::now()));
+            return Ok(StateView { peers, ..known.at(clock::now()) });
         }
-        let read = fresh_state::read(&self.store, known.view()).await?;
+        let read = StateView { peers, ..fresh_state::read(&self.store, known.view()).await? };
         Ok(if known.role_holds(clock::now()) { read } else { read.without_lead() })
     }
 
@@ -327,6 +322,10 @@ impl Node for RunningNode {
             }
         }
         Ok(synced)
+    }
+
+    async fn notify(&self, request: NotifyRequest) -> Result<Vec<NodeId>, Error> {
+        self.send_note(request).await
     }
 
     async fn beat(&self) -> Result<Beat, Error> {

@@ -11,15 +11,17 @@ use super::running::{RunningNode, Supervised};
 use super::servers;
 use super::status::{Msg, Status};
 use crate::cluster::history::Summary;
-use crate::cluster::ids::ClusterName;
+use crate::cluster::ids::{ClusterName, Term};
 use crate::cluster::members::member::Metadata;
 use crate::cluster::node::{Former, Node, Settings};
 use crate::cluster::protocol::Numbers;
 use crate::cluster::settings::{LeaderSettings, Retry, SyncSettings, Timing};
+use crate::config::GossipConfig;
 use crate::engine::background;
 use crate::engine::background::BackgroundTasks;
 use crate::engine::cleanup::{self, CleanupQueue};
 use crate::engine::events::Hub;
+use crate::engine::gossip;
 use crate::engine::history::{History, Surroundings};
 use crate::engine::leases::Leases;
 use crate::engine::limits::Limits;
@@ -80,6 +82,8 @@ pub struct Start {
     pub history: Option<Stores>,
     /// How long Redis keeps heartbeats, if it is the history store.
     pub recent: Duration,
+    /// How it gossips with the other nodes; `None`: not at all.
+    pub gossip: Option<GossipConfig>,
 }
 
 /// Starts a node; call it within a runtime.
@@ -119,6 +123,9 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         link: false,
         well: false,
         leads: false,
+        leader_id: None,
+        term: Term(0),
+        draining: false,
         node_id: start.node_id,
         epoch: String::new(),
         numbers: Numbers::default(),
@@ -142,6 +149,18 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         status: &status_reader,
     };
     let history = History::begin(start.history, start.summary, &around, &mut tasks);
+    let gossip = start.gossip.map(|config| {
+        let parts = gossip::Parts {
+            cluster: start.cluster.clone(),
+            state_dir: start.state_dir.clone(),
+            status: status_reader.clone(),
+            node: inputs.downgrade(),
+            hub: Arc::clone(&hub),
+            metrics: Arc::clone(&metrics),
+        };
+        gossip::begin(config, parts, &mut tasks)
+    });
+    let gossip = gossip.transpose()?;
     let state_dir = start.state_dir.clone();
     let store_holder = StoreHolder::new(start.state_dir, kept);
     let progress = Arc::new(Progress::default());
@@ -244,6 +263,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         settings: start.sync,
         tasks: Arc::new(Supervised { supervisor: supervisor.abort_handle() }),
         acknowledging: Arc::default(),
+        gossip,
         failed: failure,
     })
 }

@@ -66,6 +66,7 @@ pub(crate) fn from_view(
         redis_trouble: None,
         servers: Servers::default(),
         as_of: view.as_of,
+        peers: None,
         age: Duration::ZERO,
     }
 }

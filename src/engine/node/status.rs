@@ -5,7 +5,7 @@
 use super::handle::KnownState;
 use crate::cluster::event::ClusterEvent;
 use crate::cluster::history::Sample;
-use crate::cluster::ids::NodeId;
+use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::node::{Input, Refusal, Request, Response, Standing};
 use crate::cluster::protocol::{Instance, Numbers};
 use crate::engine::error::Error;
@@ -36,6 +36,11 @@ pub(crate) struct Status {
     /// Whether Redis also has room for more data.
     pub(crate) well: bool,
     pub(crate) leads: bool,
+    /// The holder of the leader's lease, as far as known.
+    pub(crate) leader_id: Option<NodeId>,
+    /// The highest term that the node knows.
+    pub(crate) term: Term,
+    pub(crate) draining: bool,
     pub(crate) node_id: NodeId,
     pub(crate) epoch: String,
     pub(crate) numbers: Numbers,

@@ -10,6 +10,7 @@
 //! one-shot heartbeats (`crate::engine::oneshot::state`).
 
 pub(crate) mod checksum;
+mod gossip;
 pub(super) mod lock;
 mod moved;
 pub(super) mod private_file;

@@ -77,7 +77,7 @@ impl Method for GetClusterState {
     }
 
     async fn answer<N: Node>(call: Call<N>, params: StateParams) -> Result<Written, RpcError> {
-        if params.fresh == Some(true) || params.metrics == Some(true) {
+        if params.fresh == Some(true) || params.metrics == Some(true) || call.context.node.gossips() {
             return written(Self::NAME, &Self::handle(call, params).await?);
         }
         let known = call.context.node.known_state().await?;

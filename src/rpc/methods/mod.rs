@@ -15,6 +15,7 @@ mod leases;
 mod limits;
 mod membership;
 mod messages;
+mod notes;
 mod tasks;
 
 use super::context::Context;
@@ -105,6 +106,7 @@ table![
     membership::GetClusterState,
     membership::ElectLeader,
     messages::SyncMessages,
+    notes::Notify,
     leases::AcquireLease,
     leases::RenewLease,
     leases::ReleaseLease,

@@ -130,7 +130,12 @@ impl Node for Stub {
             servers: crate::store::redis::Servers::default(),
             age: std::time::Duration::ZERO,
             as_of: ServerTime(2_500),
+            peers: None,
         })
+    }
+
+    async fn notify(&self, request: crate::engine::node::handle::NotifyRequest) -> Result<Vec<NodeId>, Error> {
+        Ok(request.to.unwrap_or_default().into_iter().map(|id| node_id(&id)).collect())
     }
 
     async fn elect(&self, request: ElectRequest) -> Result<Elected, Error> {

@@ -6,6 +6,10 @@
 //!
 //! Not here: who gets which event (`crate::rpc::subscription`).
 
+mod peers;
+
+pub use peers::{NoteCame, PeerReachable, PeerUnreachable};
+
 use super::sync::Received;
 use crate::cluster::event::{
     ClusterFact, DegradedReason, Direction, ElectedReason, Event, LeftReason, LocalFact, LostReason,
@@ -31,7 +35,8 @@ pub struct Head {
     pub cluster: String,
     /// When the event happened, in milliseconds of the Redis server's clock.
     pub at_ms: u64,
-    /// The node that the event is about. For a local event: this node, or null while it is not a member.
+    /// The node that the event is about. For a local event: this node, or null while it is not a member; for an event about a peer:
+    /// that peer.
     pub node_id: Option<String>,
 }
 
@@ -220,6 +225,9 @@ pub enum AnyEvent {
     Degraded(Degraded),
     Recovered(Recovered),
     RedisFailover(RedisFailover),
+    PeerReachable(PeerReachable),
+    PeerUnreachable(PeerUnreachable),
+    Note(NoteCame),
     Gap(GapSeen),
 }
 
@@ -272,7 +280,7 @@ const fn row<T: JsonSchema>(name: &'static str, severity: Severity, summary: &'s
 }
 
 /// All events, in the order of the documentation.
-pub const EVENTS: [EventSpec; 12] = [
+pub const EVENTS: [EventSpec; 15] = [
     row::<NodeJoined>("cluster.node_joined", Info, "A node became a member"),
     row::<NodeLeft>("cluster.node_left", Info, "A node is no live member any more"),
     row::<LeaderElected>("cluster.leader_elected", Info, "A leader was granted a term"),
@@ -284,6 +292,9 @@ pub const EVENTS: [EventSpec; 12] = [
     row::<Degraded>("cluster.degraded", Warning, "Redis does not answer, or takes no writes, any more"),
     row::<Recovered>("cluster.recovered", Notice, "Redis accepts heartbeats again"),
     row::<RedisFailover>("cluster.redis_failover", Notice, "The primary of Redis is another server"),
+    row::<PeerReachable>("cluster.peer_reachable", Info, "Another node answers by gossip, for the first time or again"),
+    row::<PeerUnreachable>("cluster.peer_unreachable", Warning, "Another node does not answer by gossip any more"),
+    row::<NoteCame>("cluster.note", Notice, "A note of another node came by gossip"),
     row::<GapSeen>(GAP, Warning, "Events were trimmed or lost before this subscriber saw them"),
 ];
 
@@ -316,7 +327,8 @@ impl AnyEvent {
                 Self::of_cluster(head, event.fact)
             }
             Event::Local { at, fact } => {
-                let node_id = this.map(|id| id.as_str().to_owned());
+                let about = fact.peer().or(this);
+                let node_id = about.map(|id| id.as_str().to_owned());
                 let head = Head { id: None, seq: None, event: name, cluster, at_ms: at.0, node_id };
                 Self::of_node(head, fact)
             }
@@ -361,6 +373,9 @@ impl AnyEvent {
             LocalFact::RedisFailover { from, to, run_id, without } => {
                 Self::RedisFailover(RedisFailover { head, from, to, run_id, without_ms: millis(without) })
             }
+            LocalFact::PeerReachable { .. } => Self::PeerReachable(PeerReachable { head }),
+            LocalFact::PeerUnreachable { reason, .. } => Self::PeerUnreachable(PeerUnreachable { head, reason }),
+            LocalFact::Note(note) => Self::Note(NoteCame::new(head, note)),
             LocalFact::Gap { from: EventSeq(from_seq), to: EventSeq(to_seq) } => {
                 Self::Gap(GapSeen { head, from_seq, to_seq })
             }

@@ -5,6 +5,7 @@
 //! Not here: how the view is kept current (`crate::engine`).
 
 use super::node::{Node, Role, nodes};
+use super::peer::Peer;
 use crate::cluster::time::millis;
 use crate::engine::node::handle;
 use crate::store::redis::{Replica, Servers};
@@ -116,6 +117,10 @@ pub struct ClusterState {
     /// The age of the view by the node's own clock: the leader's lease has `lease_expires_at_ms - as_of_ms - age_ms` left.
     #[serde(default)]
     pub age_ms: u64,
+    /// The other nodes as this one sees them by gossip; absent when gossip does not run. They say nothing about membership: that
+    /// is in `nodes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Vec<Peer>>,
     /// With `metrics`: the metrics of this node, under their Prometheus names including labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<BTreeMap<String, Number>>,
@@ -137,6 +142,7 @@ impl ClusterState {
             redis: RedisInfo::new(status, view.redis_trouble, redis_mode, view.servers),
             as_of_ms: view.as_of.0,
             age_ms: millis(view.age),
+            peers: view.peers.map(|peers| peers.into_iter().map(Peer::from).collect()),
             metrics: None,
         }
     }

@@ -77,6 +77,7 @@ impl Claim {
             summary,
             history: settings::history(config)?,
             recent: config.history.recent,
+            gossip: config.gossip.clone(),
         });
         node.map(Arc::new).map_err(|error| Failure::Failed(format!("cannot start the node: {error}")))
     }

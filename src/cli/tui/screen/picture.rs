@@ -6,6 +6,7 @@
 //! Not here: drawing (`paint.rs`, `nodes.rs`), calls (the views).
 
 use super::events::Events;
+use crate::cli::terminal::Tint;
 use crate::cluster::time::{Moment, millis};
 use crate::rpc::wire::node::{Node, Role, Status};
 use crate::rpc::wire::state::{ClusterState, RedisStatus};
@@ -90,6 +91,8 @@ pub(crate) struct Picture {
     /// A time on the Redis server's clock, and the local moment it arrived, to extrapolate from.
     clock: (u64, Moment),
     pub(crate) redis_ok: bool,
+    /// What gossip says, in one sentence; `None`: it does not run.
+    pub(crate) gossip: Option<(Tint, String)>,
     pub(crate) redis_mode: String,
     pub(crate) events: Events,
     pub(crate) takeover: Option<Takeover>,
@@ -126,6 +129,7 @@ impl Picture {
 
     fn take_rest(&mut self, state: &ClusterState, now: Moment) {
         self.redis_ok = state.redis.status == RedisStatus::Ok;
+        self.gossip = crate::cli::peers::summary(state);
         self.redis_mode.clone_from(&state.redis.mode);
         if let Some(primary) = &state.redis.primary {
             self.redis_mode = format!("{} {primary}", state.redis.mode);

@@ -122,18 +122,22 @@ fn banner(model: &Model, now: Moment) -> Option<(Tint, String)> {
     if let Some(since) = redis_lost {
         let (away, seen) = (span(now.since(*since)), time_of_day(picture.as_of_ms));
         let seen = seen.get(..8).unwrap_or_default();
-        return Some((Tint::Red, format!("REDIS HAS NOT ANSWERED for {away}; this view is from {seen} UTC")));
+        let told = picture.gossip.as_ref().map(|(_, text)| format!(". By gossip: {text}")).unwrap_or_default();
+        return Some((Tint::Red, format!("REDIS HAS NOT ANSWERED for {away}; this view is from {seen} UTC{told}")));
     }
     if picture.as_of_ms == 0 {
         return Some((Tint::Yellow, "waiting for data".to_owned()));
     }
     let redis = matches!(source, Some(Source::Redis(_)));
-    redis.then(|| {
-        (
-            Tint::Yellow,
-            "no node runs on this host; reading Redis directly (start a node with clawster serve)".to_owned(),
-        )
-    })
+    let told = || picture.gossip.clone().filter(|(tint, _)| *tint != Tint::Green);
+    redis
+        .then(|| {
+            (
+                Tint::Yellow,
+                "no node runs on this host; reading Redis directly (start a node with clawster serve)".to_owned(),
+            )
+        })
+        .or_else(|| told().map(|(tint, text)| (tint, format!("by gossip: {text}"))))
 }
 
 /// The note of the last action, else the last takeover.

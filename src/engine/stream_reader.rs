@@ -137,7 +137,7 @@ impl Reader {
                 _ => Place::of(asked.0),
             };
             let page = tokio::select! {
-                page = follower.messages(from, batch_limit.count(), READ_BLOCK, batch_limit.deadline()) => page,
+                page = follower.messages(from, batch_limit.page(), READ_BLOCK, batch_limit.deadline()) => page,
                 // The connection still waits at the old position.
                 () = self.sync.moved() => return Ok(()),
             };
@@ -155,7 +155,8 @@ impl Reader {
             if page.entries.is_empty() {
                 continue;
             }
-            if batch_limit.succeeded(page.entries.len()) > 0 {
+            let bytes = page.entries.iter().filter_map(|(_, entry)| entry.as_ref()).map(|entry| entry.body.len()).sum();
+            if batch_limit.read(page.entries.len(), bytes) > 0 {
                 FEWER_ENTRIES.warn(batch_limit, &"they arrive now");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;

@@ -4,6 +4,7 @@
 //! 2. The time limit for a single entry doubles while the entry does not arrive, so that a slow link does not lead to
 //!    endless retries.
 //! 3. After each failure it takes twice as many successes to try more again, so that a limit is rarely hit.
+//! 4. A reader that is behind asks for more entries while they are small; one page stays bounded even if large ones follow.
 //!
 //! Not here: reading (`crate::engine::stream_reader`) and sending (`crate::engine::messages::publisher`).
 
@@ -11,6 +12,10 @@ use std::time::Duration;
 
 /// The maximum number of entries.
 const MAX_ENTRIES: usize = 16;
+/// How many times as many small entries a reader asks for: messages are up to 1 MiB, so that a page of large ones is at most 64 MiB.
+const MAX_WIDTH: usize = 4;
+/// The average number of bytes up to which entries are small.
+const SMALL_ENTRY_BYTES: usize = 4 << 10;
 /// The initial time limit for an answer.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the time limit doubles at most: up to 64 s.
@@ -22,6 +27,7 @@ const TRIALS: (u32, u32) = (4, 256);
 #[derive(Debug)]
 pub struct BatchLimit {
     count: usize,
+    width: usize,
     doublings: u32,
     good: u32,
     trials: u32,
@@ -30,7 +36,7 @@ pub struct BatchLimit {
 
 impl Default for BatchLimit {
     fn default() -> Self {
-        Self { count: MAX_ENTRIES, doublings: 0, good: 0, trials: TRIALS.0, failures: 0 }
+        Self { count: MAX_ENTRIES, width: 1, doublings: 0, good: 0, trials: TRIALS.0, failures: 0 }
     }
 }
 
@@ -39,6 +45,19 @@ impl BatchLimit {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The number of entries of the next read.
+    #[must_use]
+    pub fn page(&self) -> usize {
+        self.count * self.width
+    }
+
+    /// Called after a read of `entries` with `bytes` in all; returns how many attempts failed before it.
+    pub fn read(&mut self, entries: usize, bytes: usize) -> u32 {
+        let small = entries >= self.page() && bytes <= entries * SMALL_ENTRY_BYTES;
+        self.width = if small { (self.width * 2).min(MAX_WIDTH) } else { 1 };
+        self.succeeded(entries)
     }
 
     /// The time limit for its answer.
@@ -54,6 +73,7 @@ impl BatchLimit {
         } else {
             self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
         }
+        self.width = 1;
         self.good = 0;
         self.trials = (self.trials * 2).min(TRIALS.1);
         self.failures = self.failures.saturating_add(1);
@@ -118,6 +138,20 @@ mod tests {
             limit.succeeded(limit.count());
         });
         assert_eq!(limit.count(), MAX_ENTRIES);
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_asks_for_more_while_entries_are_small() {
+        let mut limit = BatchLimit::default();
+        let mut pages = Vec::new();
+        for (entries, bytes) in [(16, 3200), (32, 6400), (64, 12_800), (64, 64 << 20), (16, 3200), (7, 700)] {
+            limit.read(entries, bytes);
+            pages.push(limit.page());
+        }
+        assert_eq!(pages, [32, 64, 64, 16, 32, 16]);
+        limit.read(16, 16);
+        limit.failed();
+        assert_eq!(limit.page(), 4, "after a failure it asks for fewer at once");
     }
 
     #[test]

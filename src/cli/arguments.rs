@@ -36,7 +36,7 @@ use super::work::arguments::WORK_HELP;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use config::CONFIG_HELP;
-use help::STATUS_HELP;
+use help::{OPENCLAW_HELP, STATUS_HELP};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -355,7 +355,7 @@ Examples:
         form: Form,
     },
     /// Give OpenClaw the secrets of the channel accounts that this host's gateway may run
-    #[command(subcommand)]
+    #[command(subcommand, after_help = OPENCLAW_HELP)]
     Openclaw(OpenclawAction),
     /// Print the completion script of a shell
     #[command(after_help = "\

@@ -54,6 +54,30 @@ export interface LeaveResult {
   resigned: boolean;
 }
 
+/** Another node, by gossip: its own word as of a time, and whether it answers now. */
+export interface ClusterStatePeers {
+  /** When all of this was true, in milliseconds of the Redis server's clock as far as that node knows it. */
+  as_of_ms: number;
+  /** Whether it takes no new work. */
+  draining: boolean;
+  /** The last leader that it knows; null: none. */
+  leader_id: string | null;
+  /** The id of the node. */
+  node_id: string;
+  /** Whether it answers this node, directly or through others. */
+  reachable: boolean;
+  /** Whether Redis accepts its heartbeats, as it said last. */
+  redis_reachable: boolean;
+  /** Since when that is so, in milliseconds of the Redis server's clock as far as that node knows it. */
+  redis_since_ms: number;
+  /** Where this data comes from. */
+  source: "gossip";
+  /** The highest term that it knows. */
+  term: number;
+  /** The version of clawster that it runs. */
+  version: string;
+}
+
 /** A replica of the primary of Redis. */
 export interface RedisInfoReplicas {
   /** Its address, as the primary knows it. */
@@ -99,6 +123,9 @@ export interface ClusterState {
   node_id: string | null;
   /** All members, by id. */
   nodes: Node[];
+  /** The other nodes as this one sees them by gossip; absent when gossip does not run. They say nothing about
+   * membership: that is in `nodes`. */
+  peers?: ClusterStatePeers[] | null;
   /** The Redis that the cluster uses. */
   redis: RedisInfo;
   /** The role of this node, checked at the time of the answer. */
@@ -178,6 +205,12 @@ export interface SyncResult {
   queued: number;
   /** The received messages. */
   received: Received[];
+}
+
+/** The result of `distributed.notify`. */
+export interface NotifyResult {
+  /** The nodes that it was sent to. Whether it arrived is not known. */
+  sent_to: string[];
 }
 
 /** The result of `distributed.acquire_lease`. */
@@ -832,7 +865,8 @@ export interface NodeJoined {
   incarnation: number;
   /** The display name of the node. */
   name: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** Whether the cluster knew the node id before. */
   rejoined: boolean;
@@ -852,7 +886,8 @@ export interface NodeLeft {
   id: string | null;
   /** The incarnation of the node; it rises with every start of the process. */
   incarnation: number;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** Why the node is no longer a live member. */
   reason: "left" | "heartbeat_timeout" | "process_died" | "replaced" | "other";
@@ -872,7 +907,8 @@ export interface LeaderElected {
   id: string | null;
   /** The node id of the new leader. */
   leader_id: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The node id of the previous leader; null: there was none. */
   previous_leader_id: string | null;
@@ -896,7 +932,8 @@ export interface LeaderLost {
   id: string | null;
   /** The node id of the former leader. */
   leader_id: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** Why leadership became vacant. */
   reason: "handover" | "resigned" | "replaced" | "other";
@@ -918,7 +955,8 @@ export interface TaskAvailable {
   id: string | null;
   /** The kind of the task. */
   kind: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -938,7 +976,8 @@ export interface TaskDead {
   id: string | null;
   /** The kind of the task. */
   kind: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -964,7 +1003,8 @@ export interface SyncComplete {
   id: string | null;
   /** The position of the last message, as `<seq>-0`. */
   last_entry_id: string;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -982,7 +1022,8 @@ export interface MessageCame {
   id: string | null;
   /** The message. */
   message: Received;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -1000,7 +1041,8 @@ export interface Degraded {
   event: "cluster.degraded";
   /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
   id: string | null;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The kind of trouble. */
   reason: "unreachable" | "refuses_writes" | "full";
@@ -1018,7 +1060,8 @@ export interface Recovered {
   event: "cluster.recovered";
   /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
   id: string | null;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -1036,7 +1079,8 @@ export interface RedisFailover {
   from: string;
   /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
   id: string | null;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The run id of the new primary's process. */
   run_id: string;
@@ -1046,6 +1090,67 @@ export interface RedisFailover {
   to: string;
   /** How long this node had no primary, in milliseconds. */
   without_ms: number;
+}
+
+/** Another node answers by gossip, for the first time or again. */
+export interface PeerReachable {
+  /** When the event happened, in milliseconds of the Redis server's clock. */
+  at_ms: number;
+  /** The name of the cluster. */
+  cluster: string;
+  /** The name of the event. */
+  event: "cluster.peer_reachable";
+  /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
+  id: string | null;
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
+  node_id: string | null;
+  /** The position of the event in the order that all nodes see; null for a local event and a gap. */
+  seq: number | null;
+}
+
+/** Another node does not answer by gossip any more. Whether it is a member is for Redis to say. */
+export interface PeerUnreachable {
+  /** When the event happened, in milliseconds of the Redis server's clock. */
+  at_ms: number;
+  /** The name of the cluster. */
+  cluster: string;
+  /** The name of the event. */
+  event: "cluster.peer_unreachable";
+  /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
+  id: string | null;
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
+  node_id: string | null;
+  /** What is known about why. */
+  reason: "left" | "silent";
+  /** The position of the event in the order that all nodes see; null for a local event and a gap. */
+  seq: number | null;
+}
+
+/** A note of another node came by gossip: best effort, at most once, in no order. */
+export interface NoteCame {
+  /** When the event happened, in milliseconds of the Redis server's clock. */
+  at_ms: number;
+  /** The name of the cluster. */
+  cluster: string;
+  /** The name of the event. */
+  event: "cluster.note";
+  /** The node that sent it. */
+  from: string;
+  /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
+  id: string | null;
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
+  node_id: string | null;
+  /** The content: the sender's data, not an instruction. */
+  payload: unknown;
+  /** When it was sent, in milliseconds of the Redis server's clock as far as the sender knows it. */
+  sent_at_ms: number;
+  /** The position of the event in the order that all nodes see; null for a local event and a gap. */
+  seq: number | null;
+  /** What it is about. */
+  topic: string;
 }
 
 /** Events were trimmed or lost before this subscriber saw them. Both ends are included. */
@@ -1060,7 +1165,8 @@ export interface GapSeen {
   from_seq: number;
   /** The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap. */
   id: string | null;
-  /** The node that the event is about. For a local event: this node, or null while it is not a member. */
+  /** The node that the event is about. For a local event: this node, or null while it is not a member; for an
+   * event about a peer: that peer. */
   node_id: string | null;
   /** The position of the event in the order that all nodes see; null for a local event and a gap. */
   seq: number | null;
@@ -1081,6 +1187,9 @@ export interface Events {
   "cluster.degraded": Degraded;
   "cluster.recovered": Recovered;
   "cluster.redis_failover": RedisFailover;
+  "cluster.peer_reachable": PeerReachable;
+  "cluster.peer_unreachable": PeerUnreachable;
+  "cluster.note": NoteCame;
   "cluster.gap": GapSeen;
 }
 
@@ -1189,6 +1298,21 @@ export class Distributed {
     ack?: string;
   } = {}): Promise<SyncResult> {
     return this.#call("distributed.sync_messages", params) as Promise<SyncResult>;
+  }
+
+  /** Send a short note by gossip, also while Redis is down. Sends a note of at most 1 KiB to all nodes that
+   * gossip reaches, or to those in to. Best effort: each node gets it at most once, in no order, or not at
+   * all, and nothing is stored. A node receives it as the event cluster.note. For messages that must arrive
+   * use distributed.sync_messages. */
+  notify(params: {
+    /** The node ids of the receivers. Default: all nodes that gossip reaches. */
+    to?: string[];
+    /** What it is about, 1 to 128 bytes. */
+    topic: string;
+    /** Any JSON value of at most 1 KiB. */
+    payload: unknown;
+  }): Promise<NotifyResult> {
+    return this.#call("distributed.notify", params) as Promise<NotifyResult>;
   }
 
   /** Acquire a lease, or wait for it. Grants a named lease to one caller in the cluster at a time. Each grant

@@ -16,3 +16,6 @@ Examples:
 
 With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it \
 is healthy only while one-shot heartbeats keep a member alive.";
+
+/// The text behind the subcommands in `openclaw --help`.
+pub(super) const OPENCLAW_HELP: &str = "Example:\n  clawster openclaw secret --help";

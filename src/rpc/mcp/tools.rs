@@ -66,7 +66,7 @@ const CORE: [&str; 18] = [
 
 /// The most bytes of one tool in the list, on average.
 #[cfg(test)]
-const MOST_BYTES: usize = 720;
+const MOST_BYTES: usize = 780;
 
 /// The method of a tool, with the full schema of its parameters.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ mod tests {
             let bytes = serde_json::to_string(&tools).unwrap().len();
             assert!(bytes <= MOST_BYTES * tools.len(), "{set:?}: {bytes} bytes for {} tools", tools.len());
         }
-        assert!(serde_json::to_string(&Catalog::new(ToolSet::Core).tools).unwrap().len() < 12_000);
+        assert!(serde_json::to_string(&Catalog::new(ToolSet::Core).tools).unwrap().len() < 14_000);
     }
 
     #[test]

@@ -62,6 +62,30 @@ class LeaveResult(Record):
     resigned: bool
     """Whether the node was leader and resigned."""
 
+class ClusterStatePeers(Record):
+    """Another node, by gossip: its own word as of a time, and whether it answers now."""
+
+    as_of_ms: int
+    """When all of this was true, in milliseconds of the Redis server's clock as far as that node knows it."""
+    draining: bool
+    """Whether it takes no new work."""
+    leader_id: str | None
+    """The last leader that it knows; null: none."""
+    node_id: str
+    """The id of the node."""
+    reachable: bool
+    """Whether it answers this node, directly or through others."""
+    redis_reachable: bool
+    """Whether Redis accepts its heartbeats, as it said last."""
+    redis_since_ms: int
+    """Since when that is so, in milliseconds of the Redis server's clock as far as that node knows it."""
+    source: Literal["gossip"]
+    """Where this data comes from."""
+    term: int
+    """The highest term that it knows."""
+    version: str
+    """The version of clawster that it runs."""
+
 class RedisInfoReplicas(Record):
     """A replica of the primary of Redis."""
 
@@ -109,13 +133,16 @@ class ClusterState(Record):
     """The id of this node; null while it is not a member."""
     nodes: list[Node]
     """All members, by id."""
+    peers: list[ClusterStatePeers] | None
+    """The other nodes as this one sees them by gossip; absent when gossip does not run. They say nothing about
+    membership: that is in `nodes`."""
     redis: RedisInfo
     """The Redis that the cluster uses."""
     role: Literal["leader", "follower", "observer"]
     """The role of this node, checked at the time of the answer."""
     term: int
     """The highest term that this node knows."""
-    _nested = {"nodes": "Node", "redis": "RedisInfo"}
+    _nested = {"nodes": "Node", "peers": "ClusterStatePeers", "redis": "RedisInfo"}
 
 class ElectResult(Record):
     """The result of `distributed.elect_leader`."""
@@ -177,6 +204,12 @@ class SyncResult(Record):
     received: list[Received]
     """The received messages."""
     _nested = {"gap": "SyncResultGap", "received": "Received"}
+
+class NotifyResult(Record):
+    """The result of `distributed.notify`."""
+
+    sent_to: list[str]
+    """The nodes that it was sent to. Whether it arrived is not known."""
 
 class AcquireResult(Record):
     """The result of `distributed.acquire_lease`."""
@@ -822,7 +855,8 @@ class NodeJoined(Record):
     name: str
     """The display name of the node."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     rejoined: bool
     """Whether the cluster knew the node id before."""
     seq: int | None
@@ -842,7 +876,8 @@ class NodeLeft(Record):
     incarnation: int
     """The incarnation of the node; it rises with every start of the process."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     reason: Literal["left", "heartbeat_timeout", "process_died", "replaced", "other"]
     """Why the node is no longer a live member."""
     seq: int | None
@@ -862,7 +897,8 @@ class LeaderElected(Record):
     leader_id: str
     """The node id of the new leader."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     previous_leader_id: str | None
     """The node id of the previous leader; null: there was none."""
     reason: Literal["vacant", "expired", "process_died", "handover", "resigned", "other"]
@@ -886,7 +922,8 @@ class LeaderLost(Record):
     leader_id: str
     """The node id of the former leader."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     reason: Literal["handover", "resigned", "replaced", "other"]
     """Why leadership became vacant."""
     seq: int | None
@@ -908,7 +945,8 @@ class TaskAvailable(Record):
     kind: str
     """The kind of the task."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
     task_id: str
@@ -928,7 +966,8 @@ class TaskDead(Record):
     kind: str
     """The kind of the task."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
     task_id: str
@@ -954,7 +993,8 @@ class SyncComplete(Record):
     last_entry_id: str
     """The position of the last message, as `<seq>-0`."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
 
@@ -972,7 +1012,8 @@ class MessageCame(Record):
     message: Received
     """The message."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
     _nested = {"message": "Received"}
@@ -992,7 +1033,8 @@ class Degraded(Record):
     id: str | None
     """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     reason: Literal["unreachable", "refuses_writes", "full"]
     """The kind of trouble."""
     seq: int | None
@@ -1010,7 +1052,8 @@ class Recovered(Record):
     id: str | None
     """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
 
@@ -1028,7 +1071,8 @@ class RedisFailover(Record):
     id: str | None
     """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     run_id: str
     """The run id of the new primary's process."""
     seq: int | None
@@ -1037,6 +1081,67 @@ class RedisFailover(Record):
     """The address of the new primary."""
     without_ms: int
     """How long this node had no primary, in milliseconds."""
+
+class PeerReachable(Record):
+    """Another node answers by gossip, for the first time or again."""
+
+    at_ms: int
+    """When the event happened, in milliseconds of the Redis server's clock."""
+    cluster: str
+    """The name of the cluster."""
+    event: Literal["cluster.peer_reachable"]
+    """The name of the event."""
+    id: str | None
+    """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
+    node_id: str | None
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
+    seq: int | None
+    """The position of the event in the order that all nodes see; null for a local event and a gap."""
+
+class PeerUnreachable(Record):
+    """Another node does not answer by gossip any more. Whether it is a member is for Redis to say."""
+
+    at_ms: int
+    """When the event happened, in milliseconds of the Redis server's clock."""
+    cluster: str
+    """The name of the cluster."""
+    event: Literal["cluster.peer_unreachable"]
+    """The name of the event."""
+    id: str | None
+    """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
+    node_id: str | None
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
+    reason: Literal["left", "silent"]
+    """What is known about why."""
+    seq: int | None
+    """The position of the event in the order that all nodes see; null for a local event and a gap."""
+
+class NoteCame(Record):
+    """A note of another node came by gossip: best effort, at most once, in no order."""
+
+    at_ms: int
+    """When the event happened, in milliseconds of the Redis server's clock."""
+    cluster: str
+    """The name of the cluster."""
+    event: Literal["cluster.note"]
+    """The name of the event."""
+    from_: str
+    """The node that sent it."""
+    id: str | None
+    """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
+    node_id: str | None
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
+    payload: Any
+    """The content: the sender's data, not an instruction."""
+    sent_at_ms: int
+    """When it was sent, in milliseconds of the Redis server's clock as far as the sender knows it."""
+    seq: int | None
+    """The position of the event in the order that all nodes see; null for a local event and a gap."""
+    topic: str
+    """What it is about."""
 
 class GapSeen(Record):
     """Events were trimmed or lost before this subscriber saw them. Both ends are included."""
@@ -1052,7 +1157,8 @@ class GapSeen(Record):
     id: str | None
     """The position of the event as `<seq>-0`, to pass as `after`; null for a local event and a gap."""
     node_id: str | None
-    """The node that the event is about. For a local event: this node, or null while it is not a member."""
+    """The node that the event is about. For a local event: this node, or null while it is not a member; for an
+    event about a peer: that peer."""
     seq: int | None
     """The position of the event in the order that all nodes see; null for a local event and a gap."""
     to_seq: int
@@ -1063,6 +1169,7 @@ RECORDS: dict[str, type[Record]] = {
     "Node": Node,
     "JoinResult": JoinResult,
     "LeaveResult": LeaveResult,
+    "ClusterStatePeers": ClusterStatePeers,
     "RedisInfoReplicas": RedisInfoReplicas,
     "RedisInfo": RedisInfo,
     "ClusterState": ClusterState,
@@ -1070,6 +1177,7 @@ RECORDS: dict[str, type[Record]] = {
     "SyncResultGap": SyncResultGap,
     "Received": Received,
     "SyncResult": SyncResult,
+    "NotifyResult": NotifyResult,
     "AcquireResult": AcquireResult,
     "RenewResult": RenewResult,
     "ReleaseResult": ReleaseResult,
@@ -1123,6 +1231,9 @@ RECORDS: dict[str, type[Record]] = {
     "Degraded": Degraded,
     "Recovered": Recovered,
     "RedisFailover": RedisFailover,
+    "PeerReachable": PeerReachable,
+    "PeerUnreachable": PeerUnreachable,
+    "NoteCame": NoteCame,
     "GapSeen": GapSeen,
 }
 
@@ -1138,10 +1249,13 @@ EVENTS: dict[str, type[Record]] = {
     "cluster.degraded": Degraded,
     "cluster.recovered": Recovered,
     "cluster.redis_failover": RedisFailover,
+    "cluster.peer_reachable": PeerReachable,
+    "cluster.peer_unreachable": PeerUnreachable,
+    "cluster.note": NoteCame,
     "cluster.gap": GapSeen,
 }
 
-Event = NodeJoined | NodeLeft | LeaderElected | LeaderLost | TaskAvailable | TaskDead | SyncComplete | MessageCame | Degraded | Recovered | RedisFailover | GapSeen
+Event = NodeJoined | NodeLeft | LeaderElected | LeaderLost | TaskAvailable | TaskDead | SyncComplete | MessageCame | Degraded | Recovered | RedisFailover | PeerReachable | PeerUnreachable | NoteCame | GapSeen
 """Any event of the cluster; `event.event` is its name."""
 
 
@@ -1318,6 +1432,24 @@ class Distributed:
         :param ack: First acknowledge everything up to this cursor.
         """
         return SyncResult(await self._call("distributed.sync_messages", given({"messages": messages, "limit": limit, "wait_ms": wait_ms, "auto_ack": auto_ack, "ack": ack}, set())))
+
+    async def notify(
+        self,
+        topic: str,
+        payload: Any,
+        *,
+        to: Sequence[str] | None = None,
+    ) -> NotifyResult:
+        """Send a short note by gossip, also while Redis is down. Sends a note of at most 1 KiB to all nodes that
+        gossip reaches, or to those in to. Best effort: each node gets it at most once, in no order, or not at
+        all, and nothing is stored. A node receives it as the event cluster.note. For messages that must
+        arrive use distributed.sync_messages.
+
+        :param to: The node ids of the receivers. Default: all nodes that gossip reaches.
+        :param topic: What it is about, 1 to 128 bytes.
+        :param payload: Any JSON value of at most 1 KiB.
+        """
+        return NotifyResult(await self._call("distributed.notify", given({"to": to, "topic": topic, "payload": payload}, {"topic", "payload"})))
 
     async def acquire_lease(
         self,

@@ -92,8 +92,10 @@ try {
   await seen("#glance", "3 of 3");
   await seen("#glance", "gateway-1");
   await seen("#live", "live");
-  await seen("#tasks", "no node has what it requires: gpu");
+  await seen("#tasks", "no online node meets its requirements: capability gpu");
   await seen("#tasks", "will-die");
+  await seen("#leases", "bot:telegram");
+  await seen("#nodes", "leadership, bot:telegram");
   assert.equal(await page.title(), "openclaw · clawster", "a name ran");
   assert.ok((await page.locator("#nodes").innerText()).includes("<img src=x onerror="), "a name is not shown as text");
   assert.equal(await page.locator("#nodes img, #nodes script, #tasks img").count(), 0);

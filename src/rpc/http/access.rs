@@ -9,6 +9,7 @@
 //! Not here: rules of the configuration (`crate::config`).
 
 use crate::config::{HttpConfig, Secret, is_this_host};
+use crate::rpc::mcp::MayChange;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Uri, Version};
@@ -22,6 +23,13 @@ pub(super) enum Caller {
     Reader,
     /// Somebody with the token: may read and change.
     Trusted,
+}
+
+impl Caller {
+    /// The right to change something, for the server of MCP.
+    pub(super) fn may_change(self) -> MayChange {
+        MayChange(self == Self::Trusted)
+    }
 }
 
 /// Why a request is refused.

@@ -8,7 +8,7 @@
 
 use super::access::Caller;
 use super::answer::{Answer, JSON, failed, full, refused_call, too_many};
-use super::connection::Exchange;
+use super::exchange::Exchange;
 use super::site::Site;
 use crate::engine::node::handle::Node;
 use crate::rpc::batch;

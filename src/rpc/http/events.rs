@@ -8,7 +8,7 @@
 //! Not here: subscriptions (`crate::rpc::subscription`).
 
 use super::answer::{Answer, failed, plain, status_of, too_many, with_status_headers};
-use super::connection::Exchange;
+use super::exchange::Exchange;
 use super::site::Site;
 use crate::engine::node::handle::Node;
 use crate::rpc::budget::{Budget, Held};

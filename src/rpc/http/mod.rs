@@ -1,6 +1,6 @@
 //! HTTP: the page, metrics, probes, JSON-RPC and events on one address.
 //!
-//! In reading order: `access` says who may ask for what, `site` finds the answer to a request, `page`, `pages`, `calls` and `events` give the
+//! In reading order: `access` says who may ask for what, `site` holds what is served, `route` finds the answer to a request, `page`, `pages`, `calls`, `events` and `mcp` give the
 //! answers, `answer` builds responses, `connection` serves one client, `stall` bounds a client that does not read.
 //!
 //! 1. A connection carries one request. It ends within `CONNECTION_TIMEOUT`, unless a call or an event stream got a place of its own.
@@ -14,8 +14,11 @@ mod answer;
 mod calls;
 mod connection;
 mod events;
+mod exchange;
+mod mcp;
 mod page;
 mod pages;
+mod route;
 mod site;
 mod stall;
 #[cfg(test)]
@@ -23,12 +26,13 @@ mod tests;
 mod tls;
 
 pub use access::Access;
-pub use page::Painter;
-pub use site::Site;
+pub use mcp::SocketPath;
+pub use site::{Painter, Site};
 pub use tls::{TlsFault, TlsFiles};
 
 use crate::engine::node::handle::Node;
-use connection::{Exchange, serve_one};
+use connection::serve_one;
+use exchange::Exchange;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -11,10 +11,8 @@ use super::answer::{Answer, failed, full, plain, with_status_headers};
 use super::site::Site;
 use crate::engine::node::handle::Node;
 use crate::rpc::errors::{ErrorKind, RpcError};
-use futures_util::future::BoxFuture;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use hyper::{Request, StatusCode};
-use std::sync::Arc;
 use std::time::Duration;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -28,9 +26,6 @@ const PICTURE_TIMEOUT: Duration = Duration::from_secs(8);
 const DEFAULT_WINDOW: Duration = Duration::from_hours(24);
 /// How far back it may reach.
 const LONGEST_WINDOW: Duration = Duration::from_hours(24 * 366);
-
-/// Draws the timeline of a window before now; the error is for people.
-pub type Painter = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// The page, with a status: 401 asks for the token.
 pub(super) fn page(status: StatusCode) -> Answer {

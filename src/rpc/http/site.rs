@@ -1,21 +1,19 @@
-//! What is served under which path.
+//! What one server serves from: the node, its methods, the rules and the limits.
 //!
-//! 1. Access is checked before anything else of a request is looked at.
-//!
-//! Not here: connections (`connection.rs`), the answers themselves (`pages.rs`, `calls.rs`, `events.rs`).
+//! Not here: what is served under which path (`route.rs`).
 
-use super::access::{Access, Caller};
-use super::answer::{Answer, guard, not_allowed, plain, refused, refused_call};
-use super::connection::Exchange;
-use super::page::Painter;
-use super::{calls, events, page, pages};
+use super::access::Access;
+use super::mcp::{Mcp, SocketPath};
 use crate::engine::node::handle::Node;
 use crate::rpc::budget::Budget;
 use crate::rpc::module::Module;
-use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// Draws the timeline of a window before now; the error is for people.
+pub type Painter = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// The maximum number of calls at a time, and of further calls that wait for something.
 pub(super) const MAX_CALLS: usize = 64;
@@ -23,9 +21,6 @@ pub(super) const MAX_CALLS: usize = 64;
 pub(super) const MAX_STREAMS: usize = 32;
 /// The maximum number of bytes of requests that are worked on at a time, and of answers that wait to be written.
 const HELD_BYTES: usize = 32 << 20;
-
-/// The text of an unknown path.
-const INDEX: &str = "not found; there are /, /history.svg, /metrics, /healthz, /readyz, /rpc and /events\n";
 
 /// What one server serves.
 pub struct Site<N> {
@@ -39,6 +34,7 @@ pub struct Site<N> {
     pub(super) streams: Arc<Semaphore>,
     pub(super) pictures: Semaphore,
     pub(super) painter: Painter,
+    pub(super) mcp: Mcp,
     pub(super) requests_held: Arc<Budget>,
     pub(super) answers_held: Arc<Budget>,
 }
@@ -50,9 +46,17 @@ impl<N> std::fmt::Debug for Site<N> {
 }
 
 impl<N: Node> Site<N> {
-    /// The pages and methods of a node. `max_text_bytes`: the maximum length of a JSON-RPC text. `painter` draws the history.
+    /// The pages and methods of a node. `max_text_bytes`: the maximum length of a JSON-RPC text. `painter` draws the history,
+    /// `socket` tells where the node's socket is.
     #[must_use]
-    pub fn new(node: Arc<N>, module: &Module, access: Access, max_text_bytes: usize, painter: Painter) -> Self {
+    pub fn new(
+        node: Arc<N>,
+        module: &Module,
+        access: Access,
+        max_text_bytes: usize,
+        painter: Painter,
+        socket: SocketPath,
+    ) -> Self {
         Self {
             node,
             module: module.over("http"),
@@ -63,49 +67,9 @@ impl<N: Node> Site<N> {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             pictures: Semaphore::new(1),
             painter,
+            mcp: Mcp::new(socket, max_text_bytes),
             requests_held: Budget::new(HELD_BYTES),
             answers_held: Budget::new(HELD_BYTES),
-        }
-    }
-
-    /// Answers one request.
-    pub(super) async fn answer(&self, request: Request<Incoming>, exchange: &Exchange) -> Answer {
-        let mut answer = self.route(request, exchange).await;
-        guard(answer.headers_mut());
-        answer
-    }
-
-    async fn route(&self, request: Request<Incoming>, exchange: &Exchange) -> Answer {
-        let path = request.uri().path();
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let probe = matches!(path, "/healthz" | "/readyz");
-        let caller = match self.access.admit(request.headers(), request.uri(), request.version(), probe) {
-            Ok(caller) => caller,
-            Err(refusal) if path == "/rpc" => return refused_call(refusal),
-            // What asks for the token in a browser.
-            Err(refusal) if path == "/" && reads && refusal.status == StatusCode::UNAUTHORIZED => {
-                return page::page(StatusCode::UNAUTHORIZED);
-            }
-            Err(refusal) => return refused(refusal),
-        };
-        match path {
-            "/rpc" if request.method() == Method::POST => self.call(request, caller, exchange).await,
-            "/rpc" => not_allowed("POST"),
-            "/events" if request.method() == Method::GET => events::stream(self, &request, exchange).await,
-            "/events" => not_allowed("GET"),
-            "/" | "/history.svg" | "/metrics" | "/healthz" | "/readyz" if !reads => not_allowed("GET, HEAD"),
-            "/" => page::page(StatusCode::OK),
-            "/history.svg" => page::picture(self, &request).await,
-            "/metrics" => pages::metrics(&*self.node).await,
-            "/healthz" => pages::health(&*self.node).await,
-            "/readyz" => pages::readiness(&*self.node).await,
-            _ => plain(StatusCode::NOT_FOUND, INDEX),
-        }
-    }
-
-    async fn call(&self, request: Request<Incoming>, caller: Caller, exchange: &Exchange) -> Answer {
-        match calls::answer(self, request, caller, exchange).await {
-            Ok(answer) | Err(answer) => answer,
         }
     }
 }

@@ -2,9 +2,11 @@
 
 mod calls;
 mod events;
+mod mcp;
 mod page;
 
-use super::connection::{CONNECTION_TIMEOUT, HEAD_TIMEOUT};
+use super::connection::HEAD_TIMEOUT;
+use super::exchange::CONNECTION_TIMEOUT;
 use super::*;
 use crate::config::{HttpConfig, Secret};
 use crate::engine::node::handle::Health;
@@ -43,7 +45,8 @@ fn serve_with(address: &str, token: Option<&str>) -> Server {
         tls_files: None,
     };
     let painter: Painter = Arc::new(|window| Box::pin(async move { Ok(format!("<svg>{}</svg>", window.as_secs())) }));
-    let site = Site::new(Arc::clone(&node), &module, Access::new(&config, None), MAX_TEXT_BYTES, painter);
+    let socket: SocketPath = Arc::new(|| Err("a test has no socket".to_owned()));
+    let site = Site::new(Arc::clone(&node), &module, Access::new(&config, None), MAX_TEXT_BYTES, painter, socket);
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(listener.serve(site, stopped));
     Server { node, address, stop, serving }

@@ -75,7 +75,8 @@ impl Link {
         self.given_up.send_replace(true);
     }
 
-    fn is_lost(&self) -> bool {
+    /// Whether the node is gone, or was given up.
+    pub(crate) fn is_lost(&self) -> bool {
         self.shared.is_lost() || *self.given_up.borrow()
     }
 

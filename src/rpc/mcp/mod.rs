@@ -23,6 +23,8 @@ mod transport;
 
 pub use link::{Attachment, Link};
 pub use record::HostNotice;
+pub(crate) use server::MayChange;
+pub(crate) use server::Server as StatelessServer;
 pub use tools::ToolSet;
 
 use super::connection::{Ended, Limits};
@@ -56,7 +58,7 @@ where
 {
     let record = Arc::new(Record::default());
     let (lines, ended) = Lines::new(input, sink, limits, stop);
-    let server = Server::new(tools, attachment.clone(), Arc::clone(&record));
+    let server = Server::of_session(tools, attachment.clone(), Arc::clone(&record));
     let serving = async {
         match server.serve(lines).await {
             Ok(running) => drop(running.waiting().await),

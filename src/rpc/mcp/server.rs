@@ -12,7 +12,8 @@ use super::link::{self, Attachment};
 use super::record::{Record, Topic};
 use super::schemas::read_texts;
 use super::tools::{Catalog, Failure, ToolSet};
-use crate::rpc::errors::shown;
+use crate::rpc::errors::{ErrorData, ErrorKind, shown};
+use crate::rpc::methods::effect_of;
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData as McpError, ServerHandler};
@@ -49,21 +50,40 @@ Parameters of many tools: `name` of a lease; `token` from the call that granted 
 wait, 0 without it; `ttl_ms`: how long it lasts unless renewed; `timeout_ms`: how long an attempt may take; `request_id`: your id for this \
 call, so that a repetition gets the first answer; `to`: node ids, all others without it; `topic`: free text.";
 
-/// The MCP server of one session.
-pub(super) struct Server {
-    catalog: Catalog,
+/// Whether the sender of an HTTP request may change something; on other transports everybody may.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MayChange(pub(crate) bool);
+
+/// The MCP server of one session, or of the requests of hosts without sessions.
+#[derive(Clone)]
+pub(crate) struct Server {
+    catalog: Arc<Catalog>,
     attachment: watch::Receiver<Attachment>,
-    record: Arc<Record>,
+    /// `None`: there is no session that could be told anything.
+    record: Option<Arc<Record>>,
 }
 
 impl Server {
-    pub(super) fn new(tools: ToolSet, attachment: watch::Receiver<Attachment>, record: Arc<Record>) -> Self {
-        Self { catalog: Catalog::new(tools), attachment, record }
+    pub(super) fn of_session(tools: ToolSet, attachment: watch::Receiver<Attachment>, record: Arc<Record>) -> Self {
+        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: Some(record) }
+    }
+
+    /// A server for requests that stand alone.
+    pub(crate) fn new(tools: ToolSet, attachment: watch::Receiver<Attachment>) -> Self {
+        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: None }
+    }
+
+    fn record(&self) -> Result<&Record, McpError> {
+        self.record.as_deref().ok_or_else(|| {
+            let text =
+                "this address keeps no session, so it knows no earlier events and can notify nobody; use clawster mcp";
+            McpError::new(ErrorCode::INVALID_REQUEST, text, None)
+        })
     }
 
     async fn read(&self, topic: Topic) -> Result<Value, McpError> {
         match topic {
-            Topic::Events => Ok(self.record.events().into()),
+            Topic::Events => Ok(self.record()?.events().into()),
             Topic::State => {
                 let state = link::call(&self.attachment, "distributed.get_cluster_state", &json!({})).await;
                 state.map_err(|Failure { code, message, data }| {
@@ -91,18 +111,30 @@ fn answer(outcome: Result<Value, Failure>) -> CallToolResult {
     }
 }
 
+/// Whether the sender of a request may change something.
+fn may_change(context: &RequestContext<RoleServer>) -> bool {
+    // Over HTTP, the library passes the head of the request on.
+    let head = context.extensions.get::<hyper::http::request::Parts>();
+    head.is_none_or(|head| head.extensions.get::<MayChange>().is_some_and(|may| may.0))
+}
+
+fn forbidden() -> Failure {
+    let message = "a tool that changes something needs the token: send Authorization: Bearer with http.token of this node's secrets.json";
+    let data = ErrorData { kind: ErrorKind::Forbidden, retryable: false, retry_after_ms: None, detail: None };
+    Failure { code: ErrorKind::Forbidden.code(), message: message.to_owned(), data: Some(data) }
+}
+
 fn cancelled() -> McpError {
     McpError::new(ErrorCode::INVALID_REQUEST, "the request was cancelled", None)
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
-            .enable_logging()
-            .enable_tools()
-            .enable_resources()
-            .enable_resources_subscribe();
-        let mut info = ServerConfig::new(capabilities.build());
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources();
+        let mut info = ServerConfig::new(match &self.record {
+            Some(_) => capabilities.enable_logging().enable_resources_subscribe().build(),
+            None => capabilities.build(),
+        });
         info.protocol_version = INTRODUCED;
         info.server_info = Implementation::new("clawster", env!("CARGO_PKG_VERSION")).with_title("clawster");
         info.instructions = Some(INSTRUCTIONS.to_owned());
@@ -114,11 +146,13 @@ impl ServerHandler for Server {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.record.host_is_ready(context.peer);
+        if let Some(record) = &self.record {
+            record.host_is_ready(context.peer);
+        }
     }
 
     async fn set_level(&self, request: SetLevelRequestParams, _: RequestContext<RoleServer>) -> Result<(), McpError> {
-        self.record.set_level(request.level);
+        self.record()?.set_level(request.level);
         Ok(())
     }
 
@@ -158,6 +192,9 @@ impl ServerHandler for Server {
             let text = format!("there is no tool {}; tools/list lists them", shown(&request.name));
             return Err(McpError::invalid_params(text, None));
         };
+        if !may_change(&context) && effect_of(method.name).is_none_or(|effect| !effect.reads) {
+            return Ok(answer(Err(forbidden())).into());
+        }
         let mut arguments = Value::Object(request.arguments.unwrap_or_default());
         read_texts(&method.params, &mut arguments);
         tokio::select! {
@@ -176,14 +213,13 @@ impl ServerHandler for Server {
             let name = topic.uri().trim_start_matches("cluster://");
             Resource::new(topic.uri(), name).with_title(title).with_description(text).with_mime_type("application/json")
         };
-        Ok(ListResourcesResult::with_all_items(vec![
-            resource(
-                Topic::State,
-                "The cluster",
-                "The members, the leader and this node's role, as in the result of distributed_get_cluster_state",
-            ),
-            resource(Topic::Events, "Recent events", "The latest events of the cluster, newest last"),
-        ]))
+        let text = "The members, the leader and this node's role, as in the result of distributed_get_cluster_state";
+        let mut resources = vec![resource(Topic::State, "The cluster", text)];
+        if self.record.is_some() {
+            let text = "The latest events of the cluster, newest last";
+            resources.push(resource(Topic::Events, "Recent events", text));
+        }
+        Ok(ListResourcesResult::with_all_items(resources))
     }
 
     async fn read_resource(
@@ -201,6 +237,7 @@ impl ServerHandler for Server {
     }
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        self.record.as_ref()?;
         let wanted = requested.resource_subscriptions.iter().flatten();
         let known = wanted.filter(|uri| Topic::of(uri).is_some());
         Some(SubscriptionFilter::builder().resource_subscriptions(known).build())
@@ -208,7 +245,7 @@ impl ServerHandler for Server {
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), McpError> {
         let topics = subscription.accepted().resource_subscriptions.iter().flatten().filter_map(|uri| Topic::of(uri));
-        let mut changes = self.record.listen(topics.collect());
+        let mut changes = self.record()?.listen(topics.collect());
         loop {
             let topic = tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
@@ -222,7 +259,7 @@ impl ServerHandler for Server {
     }
 
     async fn subscribe(&self, request: SubscribeRequestParams, _: RequestContext<RoleServer>) -> Result<(), McpError> {
-        self.record.want(topic(&request.uri)?, true);
+        self.record()?.want(topic(&request.uri)?, true);
         Ok(())
     }
 
@@ -231,7 +268,7 @@ impl ServerHandler for Server {
         request: UnsubscribeRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), McpError> {
-        self.record.want(topic(&request.uri)?, false);
+        self.record()?.want(topic(&request.uri)?, false);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::history::timeline;
 use crate::cli::outcome::Failure;
 use crate::config::{Config, HttpConfig};
 use crate::engine::node::handle::Node;
-use crate::rpc::http::{Access, HttpListener, Painter, Site, TlsFiles};
+use crate::rpc::http::{Access, HttpListener, Painter, Site, SocketPath, TlsFiles};
 use crate::rpc::module::Module;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -37,7 +37,13 @@ pub(super) fn listen(config: &HttpConfig) -> Result<Option<HttpListener>, Failur
 }
 
 /// What is served on it.
-pub(super) fn site<N: Node>(config: &Config, node: Arc<N>, module: &Module, max_text_bytes: usize) -> Site<N> {
+pub(super) fn site<N: Node>(
+    config: &Config,
+    node: Arc<N>,
+    module: &Module,
+    max_text_bytes: usize,
+    socket: SocketPath,
+) -> Site<N> {
     let system = rustix::system::uname();
     let access = Access::new(&config.http, system.nodename().to_str().ok());
     let config = Arc::new(config.clone());
@@ -45,5 +51,5 @@ pub(super) fn site<N: Node>(config: &Config, node: Arc<N>, module: &Module, max_
         let config = Arc::clone(&config);
         Box::pin(async move { timeline(&config, window).await.map_err(|failure| failure.to_string()) })
     });
-    Site::new(node, module, access, max_text_bytes, painter)
+    Site::new(node, module, access, max_text_bytes, painter, socket)
 }

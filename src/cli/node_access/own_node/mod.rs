@@ -105,7 +105,9 @@ impl OwnNode {
         }
         if let Some(listener) = address {
             tracing::info!(address = %listener.address(), "serving metrics, the page and JSON-RPC over HTTP");
-            let site = http::site(config, Arc::clone(&node), &module, limits.max_line_bytes);
+            let (folder, named) = (state.clone(), Arc::clone(&node));
+            let path = move || folder.checked_socket(&named.node_id()).map_err(|error| error.to_string());
+            let site = http::site(config, Arc::clone(&node), &module, limits.max_line_bytes, Arc::new(path));
             tasks.spawn(listener.serve(site, stop.subscribe()));
         }
         tracing::info!(version = env!("CARGO_PKG_VERSION"), node_id = %node.node_id(), "the node is up");

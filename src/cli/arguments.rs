@@ -19,6 +19,7 @@ pub use super::notify::NotifyArguments;
 pub use super::once::arguments::OnceArguments;
 pub use super::options::{Form, Global};
 pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
+pub use super::schedules::arguments::{ScheduleAction, SetArguments};
 pub use super::tasks::arguments::{SubmitArguments, TasksAction};
 pub use super::work::arguments::WorkArguments;
 pub use config::ConfigAction;
@@ -297,6 +298,9 @@ Examples:
         #[command(subcommand)]
         action: TasksAction,
     },
+    /// Keep schedules: tasks that come again by the clock, once per cluster; needs a running node
+    #[command(subcommand, arg_required_else_help = true)]
+    Schedule(ScheduleAction),
     /// Claim tasks of a kind and run a command for each; needs a running node
     #[command(after_help = WORK_HELP)]
     Work(WorkArguments),

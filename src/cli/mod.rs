@@ -31,6 +31,7 @@ pub mod outcome;
 mod peers;
 mod program;
 mod run;
+mod schedules;
 mod serve;
 mod settings;
 mod settle;
@@ -201,6 +202,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Permits { action } => limits::permits(session, action).await,
         Command::Slots { action } => limits::slots(session, action).await,
         Command::Tasks { action } => tasks::run(session, action).await,
+        Command::Schedule(action) => schedules::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,
         Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
         Command::History(arguments) => history::run(session, arguments).await,

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod node;
 pub mod oneshot;
 pub mod protocol;
+pub mod schedule;
 pub mod settings;
 pub mod task;
 pub mod time;

@@ -5,7 +5,7 @@
 //! Not here: the error codes that clients see (`crate::rpc::errors`).
 
 use crate::cluster::ids::NodeId;
-use crate::cluster::task::TaskId;
+use crate::cluster::task::{ScheduleId, TaskId};
 use std::time::Duration;
 
 /// Why a request failed. The text says what is wrong and what to do, in one sentence.
@@ -91,6 +91,12 @@ pub enum Error {
         what: String,
         /// The configuration key to set, and to what.
         key: &'static str,
+    },
+    /// There is no such schedule.
+    #[error("there is no schedule {schedule_id}; see distributed.list_schedules")]
+    NoSchedule {
+        /// The given id.
+        schedule_id: ScheduleId,
     },
     /// The configuration lacks what a request needs.
     #[error("{what}; set {key}")]

@@ -30,6 +30,7 @@ pub mod oneshot;
 pub(crate) mod presence;
 pub(crate) mod random;
 mod refusals;
+pub mod schedules;
 pub mod state_dir;
 mod store_calls;
 mod stream_reader;

@@ -49,7 +49,7 @@ pub enum ErrorKind {
     StaleToken,
     /// The configuration lacks what the call needs.
     NotConfigured,
-    /// There is no such task or subscription.
+    /// There is no such task, schedule or subscription.
     NotFound,
     /// A policy of this node refuses the call.
     Forbidden,
@@ -102,7 +102,7 @@ impl ErrorKind {
                 (-32007, "stale_token", "The token is stale: the caller does not hold the lease or task any more")
             }
             Self::NotConfigured => (-32008, "not_configured", "The configuration lacks what this needs"),
-            Self::NotFound => (-32009, "not_found", "There is no such task or subscription"),
+            Self::NotFound => (-32009, "not_found", "There is no such task, schedule or subscription"),
             Self::Forbidden => (-32010, "forbidden", "A policy of this node refuses the call"),
             Self::Timeout => {
                 (-32011, "timeout", "The other side did not answer in time; the call may have taken effect")
@@ -245,6 +245,9 @@ impl From<Error> for RpcError {
             }
             Error::NoTask { task_id } => with(ErrorKind::NotFound, None, Some(json!({ "task_id": task_id }))),
             Error::Forbidden { what: _, key } => with(ErrorKind::Forbidden, None, Some(json!({ "set": key }))),
+            Error::NoSchedule { schedule_id } => {
+                with(ErrorKind::NotFound, None, Some(json!({ "schedule_id": schedule_id })))
+            }
             Error::NotConfigured { what: _, key } => with(ErrorKind::NotConfigured, None, Some(json!({ "key": key }))),
             Error::Overloaded { what: _, retry_after } => with(ErrorKind::Overloaded, Some(retry_after), None),
             Error::InvalidParams(_) => with(ErrorKind::InvalidParams, None, None),

@@ -34,6 +34,8 @@ pub enum Notice {
     Register,
     /// To all nodes: the leader must hand over.
     HandOver,
+    /// To all nodes: a schedule's slot is the earliest of all now; the leader must look.
+    Schedule,
     /// To one presence: the waiter with this ticket must ask again, because the lease is reserved for it or it is first in the queue.
     Lease(Nonce),
     /// To one presence: the node is draining, so the lease bound to this presence must be released.

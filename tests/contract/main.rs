@@ -77,6 +77,7 @@ mod node_records;
 mod oneshot;
 mod promises;
 mod room;
+mod schedules;
 mod steps;
 mod symbols;
 mod sync;

@@ -46,6 +46,7 @@ mod outage;
 mod own_ids;
 mod ownership;
 mod plugin;
+mod recurring;
 mod redis_failover;
 mod refusals;
 mod removed;

@@ -181,7 +181,7 @@ impl World {
             News::Notice(Notice::Register) => self.step(pid, Input::CalledToRegister),
             News::Notice(Notice::HandOver) => self.step(pid, Input::CalledToHandOver),
             News::Notice(Notice::Lease(ticket)) => self.lease_called(pid, &ticket),
-            News::Notice(Notice::Drain) | News::Hold(_) => {}
+            News::Notice(Notice::Drain | Notice::Schedule) | News::Hold(_) => {}
             News::LeaseOn(id) => self.lease_on(pid, id),
             News::OnceOn(id) => self.once_on(pid, id),
             News::SubmitOn(id) => self.submit_on(pid, id),

@@ -549,6 +549,98 @@ export interface ListResult {
   tasks: TaskSummary[];
 }
 
+/** The requirements on the node that gets a task. Default: any node. */
+export interface ScheduleTaskRequires {
+  /** Capabilities that the node must have. */
+  capabilities?: string[] | null;
+  /** Labels that the node must have, with these values. */
+  labels?: Record<string, string> | null;
+  /** The id of the only node that may get the task. */
+  node_id?: string | null;
+}
+
+/** The result of `distributed.schedule_task` and `distributed.pause_schedule`. */
+export interface ScheduleResult {
+  /** When its next task comes, in milliseconds of the Redis server's clock; null: it is paused, or no time is
+   * left. */
+  next_at_ms: number | null;
+  /** Whether it is paused. */
+  paused: boolean;
+  /** Whether a schedule with this id existed before. */
+  replaced: boolean;
+  /** The id of the schedule. */
+  schedule_id: string;
+}
+
+/** The requirements on the node that gets a task. */
+export interface ListSchedulesResultSchedulesRequires {
+  /** Capabilities that the node must have. */
+  capabilities?: string[] | null;
+  /** Labels that the node must have, with these values. */
+  labels?: Record<string, string> | null;
+  /** The id of the only node that may get the task. */
+  node_id?: string | null;
+}
+
+/** A schedule in a list. */
+export interface ListSchedulesResultSchedules {
+  /** The name of the tasks of which only so many may run at once; null: any number may. */
+  concurrency_key: string | null;
+  /** The cron expression; null: it has a period. */
+  cron: string | null;
+  /** How long after its time a task becomes ready, in milliseconds. */
+  delay_ms: number;
+  /** The period in milliseconds; null: it has a cron expression. */
+  every_ms: number | null;
+  /** The kind of its tasks. */
+  kind: string;
+  /** The last time that got a task, in milliseconds of the Redis server's clock; null: none yet. */
+  last_at_ms: number | null;
+  /** The id of that task; null: none yet. */
+  last_task_id: string | null;
+  /** The maximum number of attempts of a task. */
+  max_attempts: number;
+  /** How many of them may run at once; null: any number. */
+  max_concurrent: number | null;
+  /** What becomes of missed times. */
+  missed: "skip" | "once" | "all";
+  /** When its next task comes, in milliseconds of the Redis server's clock; null: it is paused, or no time is
+   * left. */
+  next_at_ms: number | null;
+  /** Whether it is paused. */
+  paused: boolean;
+  /** The payload of its tasks, where a single schedule was asked for. */
+  payload: unknown;
+  /** The priority of its tasks. */
+  priority: number;
+  /** The requirements on the node that gets a task. */
+  requires: ListSchedulesResultSchedulesRequires;
+  /** How many tasks it has submitted. */
+  runs: number;
+  /** The id of the schedule. */
+  schedule_id: string;
+  /** How long one attempt may take without an extension, in milliseconds. */
+  timeout_ms: number;
+  /** The time zone of the expression; null: it has a period. */
+  tz: string | null;
+}
+
+/** The result of `distributed.list_schedules`. */
+export interface ListSchedulesResult {
+  /** Whether there are more schedules than `limit`. */
+  more: boolean;
+  /** The schedules, by their next time; those without one come last. */
+  schedules: ListSchedulesResultSchedules[];
+}
+
+/** The result of `distributed.delete_schedule`. */
+export interface DeletedSchedule {
+  /** Always true: a schedule that does not exist is an error. */
+  deleted: boolean;
+  /** The id of the schedule. */
+  schedule_id: string;
+}
+
 /** The result of `distributed.drain`. */
 export interface DrainResult {
   /** Whether the node is draining now. */
@@ -1592,6 +1684,77 @@ export class Distributed {
     task_id: string;
   }): Promise<StateResult> {
     return this.#call("distributed.redrive_task", params) as Promise<StateResult>;
+  }
+
+  /** Submit a task again and again, by the clock. Stores a schedule: by a cron expression in a time zone, or
+   * every so many milliseconds. Each time gets exactly one task in the cluster, with the id <schedule
+   * id>@<time in milliseconds>, whichever node leads; any node may claim it. A schedule with the same id is
+   * replaced; it stays paused if it was. The clock is that of the Redis server. */
+  scheduleTask(params: {
+    /** An id of your choice for the schedule, 1 to 100 printable characters without spaces. A schedule with
+     * this id is replaced. */
+    id: string;
+    /** The kind of its tasks, 1 to 128 printable characters without spaces. Workers claim tasks by kind. */
+    kind: string;
+    /** The input for the worker: any JSON value, at most 1 MiB. */
+    payload: unknown;
+    /** When: a cron expression of five fields (minute, hour, day of the month, month, day of the week), or of
+     * six with seconds first. Either this or `every_ms`. */
+    cron?: string;
+    /** The time zone of `cron`: a name of the IANA database, such as `Europe/Berlin`. */
+    tz?: string;
+    /** When: every so many milliseconds, at most 366 days. Either this or `cron`. */
+    every_ms?: number;
+    /** What becomes of times that passed by more than a minute while no leader could submit their tasks:
+     * `skip` leaves them out, `once` submits one task for the last of them, `all` one for each. */
+    missed?: "skip" | "once" | "all";
+    /** The requirements on the node that gets a task. Default: any node. */
+    requires?: ScheduleTaskRequires;
+    /** Tasks with a higher priority are claimed first; with equal priority, the older task. */
+    priority?: number;
+    /** How long after its time a task becomes ready, in milliseconds, at most 365 days. */
+    delay_ms?: number;
+    /** The maximum number of attempts; after the last failed attempt a task is dead. */
+    max_attempts?: number;
+    /** How long one attempt may take without an extension, in milliseconds, at most 7 days. */
+    timeout_ms?: number;
+    /** A name that tasks share of which only so many may run at once, for example so that runs do not overlap. */
+    concurrency_key?: string;
+    /** How many tasks with this `concurrency_key` may run at once. */
+    max_concurrent?: number;
+  }): Promise<ScheduleResult> {
+    return this.#call("distributed.schedule_task", params) as Promise<ScheduleResult>;
+  }
+
+  /** List schedules. By their next time; paused ones come last. The payload is shown for a single schedule
+   * only. */
+  listSchedules(params: {
+    /** Only the schedule with this id, with its payload. */
+    id?: string;
+    /** The maximum number of schedules; those whose time comes first are returned. */
+    limit?: number;
+  } = {}): Promise<ListSchedulesResult> {
+    return this.#call("distributed.list_schedules", params) as Promise<ListSchedulesResult>;
+  }
+
+  /** Pause a schedule, or let it go on. A paused schedule submits no tasks. When it goes on, the times that
+   * passed meanwhile are left out, whatever its policy for missed ones. */
+  pauseSchedule(params: {
+    /** The id of the schedule. */
+    id: string;
+    /** True: it submits no tasks until it goes on. False: it goes on with its next time; those that passed
+     * meanwhile are left out. */
+    paused: boolean;
+  }): Promise<ScheduleResult> {
+    return this.#call("distributed.pause_schedule", params) as Promise<ScheduleResult>;
+  }
+
+  /** Delete a schedule. The tasks that it has submitted stay. */
+  deleteSchedule(params: {
+    /** The id of the schedule. */
+    id: string;
+  }): Promise<DeletedSchedule> {
+    return this.#call("distributed.delete_schedule", params) as Promise<DeletedSchedule>;
   }
 
   /** Start or stop draining this node. A draining node gives up leadership, claims no tasks and acquires no

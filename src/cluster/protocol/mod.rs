@@ -14,6 +14,7 @@ mod limits;
 mod membership;
 mod messages;
 mod once;
+mod schedule;
 mod task;
 mod view;
 
@@ -37,6 +38,10 @@ pub use membership::{
 };
 pub use messages::{Acknowledge, Entry, Packed, Publish, PublishReply};
 pub use once::{Attempt, ClockSeen, JUMP, KEPT_LONGER, LONGEST_ONCE, ONCE_KEYS, Once, OnceGrant};
+pub use schedule::{
+    DeleteSchedule, FireReply, FireSchedule, Fired, PauseSchedule, Put, PutReply, PutSchedule, ReadSchedules, Schedule,
+    ScheduleCall, ScheduleReply, SchedulesReply,
+};
 pub use task::{
     CancelTask, ClaimReply, ClaimedTask, GetTask, ListTasks, NewTask, RedriveTask, SettleReply, SettleTasks, Settled,
     Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply, TaskSummary,
@@ -87,6 +92,8 @@ pub enum Call {
     Drain(Drain),
     /// See [`TaskCall`].
     Task(Box<TaskCall>),
+    /// See [`ScheduleCall`].
+    Schedule(Box<ScheduleCall>),
     /// See [`TakeCensus`].
     Census(TakeCensus),
     /// See [`ForgetMembers`].
@@ -132,6 +139,8 @@ pub enum Reply {
     Drain(DrainReply),
     /// To a [`TaskCall`].
     Task(Box<TaskReply>),
+    /// To a [`ScheduleCall`].
+    Schedule(Box<ScheduleReply>),
     /// To [`TakeCensus`].
     Census(Census),
     /// To [`ForgetMembers`]: each with what became of it.
@@ -206,6 +215,11 @@ transitions! {
     RedriveTask: "task_redrive" => TaskChange, |reply| Reply::Task(Box::new(TaskReply::Changed(reply)));
     GetTask: "task_get" => Option<Box<Task>>, |reply| Reply::Task(Box::new(TaskReply::Task(reply)));
     ListTasks: "task_list" => Vec<TaskSummary>, |reply| Reply::Task(Box::new(TaskReply::Tasks(reply)));
+    PutSchedule: "schedule_put" => PutReply, |reply| Reply::Schedule(Box::new(ScheduleReply::Put(reply)));
+    ReadSchedules: "schedule_read" => SchedulesReply, |reply| Reply::Schedule(Box::new(ScheduleReply::Read(reply)));
+    PauseSchedule: "schedule_pause" => Put, |outcome| Reply::Schedule(Box::new(ScheduleReply::Paused(outcome)));
+    DeleteSchedule: "schedule_delete" => bool, |there| Reply::Schedule(Box::new(ScheduleReply::Deleted(there)));
+    FireSchedule: "schedule_fire" => FireReply, |reply| Reply::Schedule(Box::new(ScheduleReply::Fired(reply)));
     TakeCensus: "census" => Census, Reply::Census;
     ForgetMembers: "forget_members" => Vec<(NodeId, Forgotten)>, Reply::ForgotMembers;
     PushSettings: "settings" => SettingsReply, |reply| Reply::Settings(Box::new(reply));

@@ -93,7 +93,7 @@ fn heard(report: Connection) -> Option<Input> {
         Connection::Notice(Notice::Drain) => Some(Input::Drained),
         Connection::Notice(Notice::Register) => Some(Input::CalledToRegister),
         // Only for leaders.
-        Connection::Notice(Notice::HandOver) | Connection::LeaderChannelHeld(_) => None,
+        Connection::Notice(Notice::HandOver | Notice::Schedule) | Connection::LeaderChannelHeld(_) => None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::engine::leases::Leases;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::{Metrics, memory_bytes};
 use crate::engine::presence::{self, Report};
+use crate::engine::schedules::Schedules;
 use crate::engine::state_dir::StateDir;
 use crate::engine::tasks::Tasks;
 use crate::store::redis::{Notice, RedisStore};
@@ -60,7 +61,7 @@ pub(crate) struct Driver {
 }
 
 /// What a report of the presence connection means to the node; `leases` have waiters of their own.
-pub(super) fn heard(leases: &Leases, report: Report) -> Option<Msg> {
+pub(super) fn heard(leases: &Leases, schedules: &Schedules, report: Report) -> Option<Msg> {
     let input = match report {
         Report::Up(nonce) => Input::PresenceUp(nonce),
         Report::Down(nonce) => Input::PresenceDown(nonce),
@@ -71,6 +72,10 @@ pub(super) fn heard(leases: &Leases, report: Report) -> Option<Msg> {
         Report::Notice(Notice::HandOver) => Input::CalledToHandOver,
         Report::Notice(Notice::Lease(ticket)) => {
             leases.call(&ticket);
+            return None;
+        }
+        Report::Notice(Notice::Schedule) => {
+            schedules.look_again();
             return None;
         }
         // Only for processes that hold a lease by a presence of their own.

@@ -13,6 +13,7 @@ mod known;
 mod leases;
 mod limits;
 mod observed;
+mod schedules;
 mod tasks;
 
 pub use crate::cluster::node::{Drained, Elected, JoinRequest, Left};
@@ -21,6 +22,7 @@ pub use known::KnownState;
 pub use leases::{AcquireRequest, AcquiredLease, HeldLease, Leases, Once, OnceRequest};
 pub use limits::{AcquiredSlot, HeldSlot, Limits, PermitsRequest, SlotRequest, TakenPermits};
 pub use observed::{Health, Observed};
+pub use schedules::{Listing, Planned, ScheduleDraft, Schedules};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
 
 use crate::cluster::gossip::Peer;
@@ -270,6 +272,12 @@ pub trait Node: Leases + Observed + Past {
 
     /// The part that keeps limits.
     fn limits(&self) -> &Self::Limits;
+
+    /// The part that keeps schedules.
+    type Schedules: Schedules;
+
+    /// The part that keeps schedules.
+    fn schedules(&self) -> &Self::Schedules;
 
     /// Joins the cluster, updates the metadata of a member, or renames it.
     fn join(&self, request: JoinRequest) -> impl Future<Output = Result<Joined, Error>> + Send;

@@ -32,6 +32,7 @@ use crate::engine::node::handle::{
     SyncRequest, Synced,
 };
 use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
+use crate::engine::schedules::Schedules;
 use crate::engine::store_calls::gone;
 use crate::engine::tasks::Tasks;
 use crate::store::Store;
@@ -67,6 +68,7 @@ pub struct RunningNode {
     pub(crate) sync: Arc<Sync>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) schedules: Arc<Schedules>,
     pub(crate) work: Arc<Tasks>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) accepted: Arc<Notify>,
@@ -217,6 +219,11 @@ impl Node for RunningNode {
     type Feed = Feed;
     type Work = Tasks;
     type Limits = Limits;
+    type Schedules = Schedules;
+
+    fn schedules(&self) -> &Schedules {
+        &self.schedules
+    }
 
     fn limits(&self) -> &Limits {
         &self.limits

@@ -33,6 +33,7 @@ use crate::engine::messages::resumed::Resumed;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::sync::Sync;
 use crate::engine::metrics::Metrics;
+use crate::engine::schedules::Schedules;
 use crate::engine::state_dir::StateDir;
 use crate::engine::store_calls::Caller;
 use crate::engine::stream_reader::Reader;
@@ -179,6 +180,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     let (background, children) = BackgroundTasks::new();
     let leases = Leases::new(caller.clone(), cleanup.clone(), background.clone());
     let limits = Arc::new(Limits::new(caller.clone(), cleanup.clone(), Arc::clone(&leases)));
+    let schedules = Arc::new(Schedules::new(caller.clone(), start.sync.max_task_bytes));
     let (work, (submitting, settling)) = Tasks::new(caller.clone(), cleanup, background, start.sync.max_task_bytes);
     let kept_view = Arc::new(KeptView::default());
     let driver = Driver {
@@ -219,7 +221,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     };
     tasks.spawn(driver.run());
     let for_waiters = Arc::clone(&leases);
-    let hear = move |report| heard(&for_waiters, report);
+    let for_slots = Arc::clone(&schedules);
+    let hear = move |report| heard(&for_waiters, &for_slots, report);
     tasks.spawn(presence::run(Arc::clone(&store), presence_commands, inputs.clone(), hear));
     let reader = || Reader { store: Arc::clone(&store), sync: Arc::clone(&sync), node: inputs.clone() };
     tasks.spawn(reader().events(Arc::clone(&hub)));
@@ -228,6 +231,8 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(cleanup::run(cleanups, caller));
     tasks.spawn(background::run(children));
     tasks.spawn(submitting.run());
+    let for_due = Arc::clone(&schedules);
+    tasks.spawn(async move { for_due.run().await });
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
     tasks.spawn(servers::follow(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&metrics)));
@@ -257,6 +262,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         sync,
         leases,
         limits,
+        schedules,
         work,
         progress,
         accepted,

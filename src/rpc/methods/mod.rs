@@ -16,6 +16,7 @@ mod limits;
 mod membership;
 mod messages;
 mod notes;
+mod schedules;
 mod tasks;
 
 use super::context::Context;
@@ -126,6 +127,10 @@ table![
     tasks::GetTask,
     tasks::ListTasks,
     tasks::RedriveTask,
+    schedules::ScheduleTask,
+    schedules::ListSchedules,
+    schedules::PauseSchedule,
+    schedules::DeleteSchedule,
     membership::Drain,
     agents::AskAgent,
     agents::TellAgent,

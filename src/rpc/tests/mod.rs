@@ -82,6 +82,11 @@ impl Node for Stub {
     type Feed = Fed;
     type Work = Self;
     type Limits = Self;
+    type Schedules = Self;
+
+    fn schedules(&self) -> &Self {
+        self
+    }
 
     fn limits(&self) -> &Self {
         self

@@ -5,7 +5,7 @@
 use super::{Stub, node_id};
 use crate::cluster::ids::{Incarnation, LeaseName, TaskToken, Term};
 use crate::cluster::protocol::{ClaimedTask, LeaseRecord, ListedLease, Owner, Task, TaskSummary};
-use crate::cluster::task::{Priority, Requirements, TaskId, TaskKind, TaskState};
+use crate::cluster::task::{Priority, Requirements, ScheduleId, TaskId, TaskKind, TaskState};
 use crate::cluster::time::ServerTime;
 use crate::engine::error::Error;
 use crate::engine::node::handle::*;
@@ -113,6 +113,24 @@ impl Limits for Stub {
 
     async fn release_slot(&self, held: HeldSlot) -> Result<u64, Error> {
         if held.token == TaskToken(41) { Ok(0) } else { Err(stale("slot", held.name.as_str(), held.token.0)) }
+    }
+}
+
+impl Schedules for Stub {
+    async fn schedule(&self, draft: ScheduleDraft) -> Result<Planned, Error> {
+        Ok(Planned { id: draft.id, next: Some(ServerTime(9_000)), paused: false, replaced: false })
+    }
+
+    async fn schedules(&self, _: Option<ScheduleId>, limit: u32) -> Result<Listing, Error> {
+        Ok(Listing { schedules: Vec::new(), more: limit == 1 })
+    }
+
+    async fn pause(&self, id: ScheduleId, paused: bool) -> Result<Planned, Error> {
+        Ok(Planned { id, next: (!paused).then_some(ServerTime(9_000)), paused, replaced: true })
+    }
+
+    async fn delete(&self, id: ScheduleId) -> Result<(), Error> {
+        if id.as_str() == "ghost" { Err(Error::NoSchedule { schedule_id: id }) } else { Ok(()) }
     }
 }
 

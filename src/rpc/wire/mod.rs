@@ -22,6 +22,7 @@ pub mod node;
 pub mod notify;
 pub mod once;
 pub mod peer;
+pub mod schedule;
 pub mod state;
 pub mod subscription;
 pub mod sync;

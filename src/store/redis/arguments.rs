@@ -6,7 +6,7 @@
 
 use crate::cluster::ids::{Incarnation, LeaseName, LimitName, MessageSeq, NodeId, Nonce, TaskToken, Term};
 use crate::cluster::protocol::{Instance, Numbers, Owner};
-use crate::cluster::task::{TaskId, TaskKind};
+use crate::cluster::task::{ScheduleId, TaskId, TaskKind};
 use crate::cluster::time::millis;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ macro_rules! displayed {
 }
 
 displayed!(str, &str, String, u16, u32, u64, usize, i64);
-displayed!(Incarnation, LeaseName, LimitName, MessageSeq, NodeId, Nonce, TaskId, TaskKind, TaskToken, Term);
+displayed!(Incarnation, LeaseName, LimitName, MessageSeq, NodeId, Nonce, ScheduleId, TaskId, TaskKind, TaskToken, Term);
 
 impl Argument for bool {
     fn text(&self) -> String {

@@ -112,6 +112,7 @@ impl PresenceNotices {
             match message.get_payload_bytes() {
                 b"register" => return Some(Notice::Register),
                 b"handover" => return Some(Notice::HandOver),
+                b"schedule" => return Some(Notice::Schedule),
                 b"drain" => return Some(Notice::Drain),
                 other => {
                     let ticket = other.strip_prefix(b"lease ").and_then(|ticket| std::str::from_utf8(ticket).ok());

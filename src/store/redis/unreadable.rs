@@ -17,7 +17,7 @@ pub(super) enum What {
     Message,
     /// A row of the member table, or an id in a list of members.
     Member,
-    /// A task.
+    /// A task, or a schedule.
     Task,
     /// A heartbeat in the recent history.
     Sample,

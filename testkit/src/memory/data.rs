@@ -10,6 +10,7 @@ use super::acquire::KnownRequest;
 use super::leases::{Lease, Waiter};
 use super::limits::Limits;
 use super::once::Done;
+use super::schedules::Schedules;
 use super::sorted::Sorted;
 use super::state::Step;
 use super::sync::Run;
@@ -153,6 +154,7 @@ pub(super) struct Data {
     /// The first grant of each request.
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), KnownRequest>,
     pub(super) limits: Limits,
+    pub(super) schedules: Schedules,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
     /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.

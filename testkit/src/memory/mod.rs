@@ -15,6 +15,7 @@ mod leases;
 mod limits;
 mod once;
 mod opening;
+mod schedules;
 mod sorted;
 mod state;
 mod sync;

@@ -68,6 +68,11 @@ impl Step<'_> {
         if identity != Identity::Ok {
             return (identity, Vec::new());
         }
+        (identity, self.add_all(instance, new, max_bytes))
+    }
+
+    /// Adds the tasks for a submitter.
+    pub(super) fn add_all(&mut self, instance: &Instance, new: &[NewTask], max_bytes: u64) -> Vec<Submitted> {
         let coming: u64 = new.iter().map(bytes_of).sum();
         let fits = self.make_room(coming, max_bytes);
         let mut results = Vec::with_capacity(new.len());
@@ -88,7 +93,7 @@ impl Step<'_> {
             });
         }
         self.settle_waiting();
-        (identity, results)
+        results
     }
 
     fn has_lane(&self, lane: &Lane) -> bool {

@@ -543,6 +543,90 @@ class ListResult(Record):
     """The tasks, newest first."""
     _nested = {"tasks": "TaskSummary"}
 
+class ScheduleResult(Record):
+    """The result of `distributed.schedule_task` and `distributed.pause_schedule`."""
+
+    next_at_ms: int | None
+    """When its next task comes, in milliseconds of the Redis server's clock; null: it is paused, or no time is
+    left."""
+    paused: bool
+    """Whether it is paused."""
+    replaced: bool
+    """Whether a schedule with this id existed before."""
+    schedule_id: str
+    """The id of the schedule."""
+
+class ListSchedulesResultSchedulesRequires(Record):
+    """The requirements on the node that gets a task."""
+
+    capabilities: list[str] | None
+    """Capabilities that the node must have."""
+    labels: dict[str, str] | None
+    """Labels that the node must have, with these values."""
+    node_id: str | None
+    """The id of the only node that may get the task."""
+
+class ListSchedulesResultSchedules(Record):
+    """A schedule in a list."""
+
+    concurrency_key: str | None
+    """The name of the tasks of which only so many may run at once; null: any number may."""
+    cron: str | None
+    """The cron expression; null: it has a period."""
+    delay_ms: int
+    """How long after its time a task becomes ready, in milliseconds."""
+    every_ms: int | None
+    """The period in milliseconds; null: it has a cron expression."""
+    kind: str
+    """The kind of its tasks."""
+    last_at_ms: int | None
+    """The last time that got a task, in milliseconds of the Redis server's clock; null: none yet."""
+    last_task_id: str | None
+    """The id of that task; null: none yet."""
+    max_attempts: int
+    """The maximum number of attempts of a task."""
+    max_concurrent: int | None
+    """How many of them may run at once; null: any number."""
+    missed: Literal["skip", "once", "all"]
+    """What becomes of missed times."""
+    next_at_ms: int | None
+    """When its next task comes, in milliseconds of the Redis server's clock; null: it is paused, or no time is
+    left."""
+    paused: bool
+    """Whether it is paused."""
+    payload: Any
+    """The payload of its tasks, where a single schedule was asked for."""
+    priority: int
+    """The priority of its tasks."""
+    requires: ListSchedulesResultSchedulesRequires
+    """The requirements on the node that gets a task."""
+    runs: int
+    """How many tasks it has submitted."""
+    schedule_id: str
+    """The id of the schedule."""
+    timeout_ms: int
+    """How long one attempt may take without an extension, in milliseconds."""
+    tz: str | None
+    """The time zone of the expression; null: it has a period."""
+    _nested = {"requires": "ListSchedulesResultSchedulesRequires"}
+
+class ListSchedulesResult(Record):
+    """The result of `distributed.list_schedules`."""
+
+    more: bool
+    """Whether there are more schedules than `limit`."""
+    schedules: list[ListSchedulesResultSchedules]
+    """The schedules, by their next time; those without one come last."""
+    _nested = {"schedules": "ListSchedulesResultSchedules"}
+
+class DeletedSchedule(Record):
+    """The result of `distributed.delete_schedule`."""
+
+    deleted: bool
+    """Always true: a schedule that does not exist is an error."""
+    schedule_id: str
+    """The id of the schedule."""
+
 class DrainResult(Record):
     """The result of `distributed.drain`."""
 
@@ -1202,6 +1286,11 @@ RECORDS: dict[str, type[Record]] = {
     "TaskSummaryWaitsFor": TaskSummaryWaitsFor,
     "TaskSummary": TaskSummary,
     "ListResult": ListResult,
+    "ScheduleResult": ScheduleResult,
+    "ListSchedulesResultSchedulesRequires": ListSchedulesResultSchedulesRequires,
+    "ListSchedulesResultSchedules": ListSchedulesResultSchedules,
+    "ListSchedulesResult": ListSchedulesResult,
+    "DeletedSchedule": DeletedSchedule,
     "DrainResult": DrainResult,
     "AskResult": AskResult,
     "TellResult": TellResult,
@@ -1292,7 +1381,7 @@ class NotConfigured(ClawsterError):
 
 
 class NotFound(ClawsterError):
-    """-32009 `not_found`: There is no such task or subscription"""
+    """-32009 `not_found`: There is no such task, schedule or subscription"""
 
 
 class Forbidden(ClawsterError):
@@ -1778,6 +1867,88 @@ class Distributed:
         :param task_id: The id of the task.
         """
         return StateResult(await self._call("distributed.redrive_task", given({"task_id": task_id}, {"task_id"})))
+
+    async def schedule_task(
+        self,
+        id: str,
+        kind: str,
+        payload: Any,
+        *,
+        cron: str | None = None,
+        tz: str | None = None,
+        every_ms: int | None = None,
+        missed: Literal["skip", "once", "all"] | None = None,
+        requires: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        delay_ms: int | None = None,
+        max_attempts: int | None = None,
+        timeout_ms: int | None = None,
+        concurrency_key: str | None = None,
+        max_concurrent: int | None = None,
+    ) -> ScheduleResult:
+        """Submit a task again and again, by the clock. Stores a schedule: by a cron expression in a time zone,
+        or every so many milliseconds. Each time gets exactly one task in the cluster, with the id <schedule
+        id>@<time in milliseconds>, whichever node leads; any node may claim it. A schedule with the same id
+        is replaced; it stays paused if it was. The clock is that of the Redis server.
+
+        :param id: An id of your choice for the schedule, 1 to 100 printable characters without spaces. A schedule
+            with this id is replaced.
+        :param kind: The kind of its tasks, 1 to 128 printable characters without spaces. Workers claim tasks by kind.
+        :param payload: The input for the worker: any JSON value, at most 1 MiB.
+        :param cron: When: a cron expression of five fields (minute, hour, day of the month, month, day of the week),
+            or of six with seconds first. Either this or `every_ms`.
+        :param tz: The time zone of `cron`: a name of the IANA database, such as `Europe/Berlin`.
+        :param every_ms: When: every so many milliseconds, at most 366 days. Either this or `cron`.
+        :param missed: What becomes of times that passed by more than a minute while no leader could submit their tasks:
+            `skip` leaves them out, `once` submits one task for the last of them, `all` one for each.
+        :param requires: The requirements on the node that gets a task. Default: any node.
+        :param priority: Tasks with a higher priority are claimed first; with equal priority, the older task.
+        :param delay_ms: How long after its time a task becomes ready, in milliseconds, at most 365 days.
+        :param max_attempts: The maximum number of attempts; after the last failed attempt a task is dead.
+        :param timeout_ms: How long one attempt may take without an extension, in milliseconds, at most 7 days.
+        :param concurrency_key: A name that tasks share of which only so many may run at once, for example so that runs do not
+            overlap.
+        :param max_concurrent: How many tasks with this `concurrency_key` may run at once.
+        """
+        return ScheduleResult(await self._call("distributed.schedule_task", given({"id": id, "kind": kind, "payload": payload, "cron": cron, "tz": tz, "every_ms": every_ms, "missed": missed, "requires": requires, "priority": priority, "delay_ms": delay_ms, "max_attempts": max_attempts, "timeout_ms": timeout_ms, "concurrency_key": concurrency_key, "max_concurrent": max_concurrent}, {"id", "kind", "payload"})))
+
+    async def list_schedules(
+        self,
+        id: str | None = None,
+        *,
+        limit: int | None = None,
+    ) -> ListSchedulesResult:
+        """List schedules. By their next time; paused ones come last. The payload is shown for a single schedule
+        only.
+
+        :param id: Only the schedule with this id, with its payload.
+        :param limit: The maximum number of schedules; those whose time comes first are returned.
+        """
+        return ListSchedulesResult(await self._call("distributed.list_schedules", given({"id": id, "limit": limit}, set())))
+
+    async def pause_schedule(
+        self,
+        id: str,
+        paused: bool,
+    ) -> ScheduleResult:
+        """Pause a schedule, or let it go on. A paused schedule submits no tasks. When it goes on, the times that
+        passed meanwhile are left out, whatever its policy for missed ones.
+
+        :param id: The id of the schedule.
+        :param paused: True: it submits no tasks until it goes on. False: it goes on with its next time; those that
+            passed meanwhile are left out.
+        """
+        return ScheduleResult(await self._call("distributed.pause_schedule", given({"id": id, "paused": paused}, {"id", "paused"})))
+
+    async def delete_schedule(
+        self,
+        id: str,
+    ) -> DeletedSchedule:
+        """Delete a schedule. The tasks that it has submitted stay.
+
+        :param id: The id of the schedule.
+        """
+        return DeletedSchedule(await self._call("distributed.delete_schedule", given({"id": id}, {"id"})))
 
     async def drain(
         self,

@@ -8,6 +8,7 @@ mod limits;
 mod members;
 mod messages;
 mod replies;
+mod schedules;
 mod tasks;
 
 use super::arguments::Arguments;
@@ -15,7 +16,7 @@ use super::fields::{Fields, Malformed};
 use super::keys::Keys;
 use super::samples::Recent;
 use super::scripts::Script;
-use crate::cluster::protocol::{Call, LeaseCall, LimitCall, Reply, TaskCall, Transition};
+use crate::cluster::protocol::{Call, LeaseCall, LimitCall, Reply, ScheduleCall, TaskCall, Transition};
 use redis::Value;
 
 /// What a call needs from its store.
@@ -164,6 +165,13 @@ pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Resu
             TaskCall::Redrive(call) => any(call),
             TaskCall::Get(call) => any(call),
             TaskCall::List(call) => any(call),
+        },
+        Call::Schedule(call) => match &**call {
+            ScheduleCall::Put(call) => any(&**call),
+            ScheduleCall::Read(call) => any(call),
+            ScheduleCall::Pause(call) => any(call),
+            ScheduleCall::Delete(call) => any(call),
+            ScheduleCall::Fire(call) => any(call),
         },
         Call::Census(call) => any(call),
         Call::ForgetMembers(call) => any(call),

@@ -49,6 +49,7 @@
 --   held:<node id>    set     ids of tasks that run there
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see tasks/claim.lua)
 --   blocked, after:<task id>, limited, in_use:<key>, parked_lanes:<key>, parked:<key> <digest>   tasks that wait (see tasks/blocked.lua)
+--   schedules, schedule:<id>   tasks that come again by the clock (see schedules/shared.lua)
 --   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see shared/samples.lua)
 --   histories         zset    node id -> server time at which its history ends
 --   announced         set     kinds announced since a claim of them last found fewer tasks than it asked for

@@ -7,12 +7,13 @@
 //! 4. Only a leader declares a member dead, and only if it saw the member's presence gone for the whole grace without
 //!    interruption.
 
+use super::campaign_pause::CampaignPause;
 use super::{Effect, Node, Note, Ticket};
 use crate::cluster::ids::{NodeId, Term};
 use crate::cluster::lease::leadership::Leadership;
 use crate::cluster::lease::margins::takeover_wait;
 use crate::cluster::protocol::{
-    Call, Campaign, CampaignReply, Fault, Resign, ServerId, Sweep, WatchLeader, WatchReply,
+    Call, Campaign, CampaignReply, Fault, Resign, Rule, ServerId, Sweep, WatchLeader, WatchReply,
 };
 use crate::cluster::settings::{LeaderMode, Promise};
 use crate::cluster::time::{Moment, ServerTime};
@@ -24,13 +25,21 @@ const SWEEP: usize = 16;
 /// The pause before a refused campaign, or a resignation without an answer, is repeated.
 const LEADER_CALL_RETRY_DELAY: Duration = Duration::from_millis(200);
 
+/// A campaign under way: the promise that it states, and what it asks for.
+#[derive(Debug)]
+struct UnderWay {
+    ticket: Ticket,
+    promise: Promise,
+    seen: Term,
+    rule: Rule,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Leading {
     watch: Option<Ticket>,
     watch_at: Option<Moment>,
-    /// The campaign under way, and the promise that it states.
-    campaign: Option<(Ticket, Promise)>,
-    campaign_after: Moment,
+    campaign: Option<UnderWay>,
+    campaign_pause: CampaignPause,
     campaign_at: Option<Moment>,
     resign: Option<Ticket>,
     resign_at: Option<Moment>,
@@ -130,19 +139,19 @@ impl Node {
         let first = self.observation.chance(self.node_id(), promise, 0);
         let Some(first) = first else { return };
         if first.at > now {
-            self.leading.campaign_at = Some(first.at.max(self.leading.campaign_after));
+            self.leading.campaign_at = Some(self.leading.campaign_pause.earliest(&first));
             return;
         }
         let Some(rank) = self.view.rank(self.node_id()) else { return };
         let Some(chance) = self.observation.chance(self.node_id(), promise, rank) else { return };
-        let at = chance.at.max(self.leading.campaign_after);
+        let at = self.leading.campaign_pause.earliest(&chance);
         if at > now {
             self.leading.campaign_at = Some(at);
             return;
         }
         let campaign = Campaign {
             instance,
-            rule: chance.rule,
+            rule: chance.rule.clone(),
             seen: chance.seen,
             nonce: self.nonce(),
             presence: self.presence.standing().cloned(),
@@ -152,7 +161,7 @@ impl Node {
             known_token: self.known.token,
         };
         let ticket = self.call(Call::Campaign(Box::new(campaign)));
-        self.leading.campaign = Some((ticket, promise));
+        self.leading.campaign = Some(UnderWay { ticket, promise, seen: chance.seen, rule: chance.rule });
     }
 
     pub(super) fn campaigned(
@@ -163,15 +172,15 @@ impl Node {
         reply: CampaignReply,
         server: &ServerId,
     ) {
-        let Some((_, stated)) = self.leading.campaign.take_if(|(t, _)| *t == ticket) else { return };
+        let Some(asked) = self.leading.campaign.take_if(|campaign| campaign.ticket == ticket) else { return };
         self.known.token = self.known.token.max(reply.token);
         if let Some(term) = reply.granted {
-            let mut leadership = Leadership::granted(term, sent, stated);
+            let mut leadership = Leadership::granted(term, sent, asked.promise);
             leadership.shorten(self.promise());
             self.leadership = Some(leadership);
             self.effects.push(Effect::Note(Note::Elected(term)));
         } else {
-            self.leading.campaign_after = now + LEADER_CALL_RETRY_DELAY;
+            self.leading.campaign_pause.refused(asked.seen, asked.rule, now + LEADER_CALL_RETRY_DELAY);
             self.look_now(now);
             if reply.refused == "stale data" {
                 self.beat_now(now);
@@ -327,9 +336,9 @@ impl Node {
         if self.leading.watch.take_if(|t| *t == ticket).is_some() {
             self.leading.watch_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
-        if self.leading.campaign.take_if(|(t, _)| *t == ticket).is_some() {
+        if self.leading.campaign.take_if(|campaign| campaign.ticket == ticket).is_some() {
             // It may have succeeded: look before asking again.
-            self.leading.campaign_after = now + LEADER_CALL_RETRY_DELAY;
+            self.leading.campaign_pause.unanswered(now + LEADER_CALL_RETRY_DELAY);
             self.leading.watch_at = Some(now + LEADER_CALL_RETRY_DELAY);
         }
         if self.leading.sweep.take_if(|t| *t == ticket).is_some() {

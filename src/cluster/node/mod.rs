@@ -16,6 +16,7 @@
 
 mod attempt;
 mod beat;
+mod campaign_pause;
 mod draining;
 mod exchange;
 mod joining;

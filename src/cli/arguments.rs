@@ -37,7 +37,7 @@ use super::work::arguments::WORK_HELP;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use config::CONFIG_HELP;
-use help::{OPENCLAW_HELP, STATUS_HELP};
+use help::{DEMO_HELP, OPENCLAW_HELP, SCHEDULE_HELP, STATUS_HELP};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -299,7 +299,7 @@ Examples:
         action: TasksAction,
     },
     /// Keep schedules: tasks that come again by the clock, once per cluster; needs a running node
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, after_help = SCHEDULE_HELP)]
     Schedule(ScheduleAction),
     /// Claim tasks of a kind and run a command for each; needs a running node
     #[command(after_help = WORK_HELP)]
@@ -382,13 +382,7 @@ Examples:
         write: Option<PathBuf>,
     },
     /// Show a real cluster at work on a private Redis, with nothing to configure
-    #[command(after_help = "\
-Keys: k kills the leader (SIGKILL), t stops it (SIGTERM), m sends a message, r restarts dead nodes, q quits.
-
-Examples:
-  clawster demo
-  clawster demo --nodes 5
-  clawster demo --plain                lines instead of a view; ends by itself")]
+    #[command(after_help = DEMO_HELP)]
     Demo {
         /// Print lines instead of the live view, and end by itself
         #[arg(long)]

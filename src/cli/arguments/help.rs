@@ -19,3 +19,19 @@ is healthy only while one-shot heartbeats keep a member alive.";
 
 /// The text behind the subcommands in `openclaw --help`.
 pub(super) const OPENCLAW_HELP: &str = "Example:\n  clawster openclaw secret --help";
+
+/// Examples of `schedule`.
+pub(super) const SCHEDULE_HELP: &str = "\
+Examples:
+  clawster schedule set nightly report '{}' --cron '30 3 * * *' --tz Europe/Berlin
+  clawster schedule list
+  clawster schedule pause nightly";
+
+/// Keys and examples of `demo`.
+pub(super) const DEMO_HELP: &str = "\
+Keys: k kills the leader (SIGKILL), t stops it (SIGTERM), m sends a message, r restarts dead nodes, q quits.
+
+Examples:
+  clawster demo
+  clawster demo --nodes 5
+  clawster demo --plain                lines instead of a view; ends by itself";

@@ -113,6 +113,7 @@ fn probes(place: &str) -> Vec<(&'static str, Cmd)> {
         ("DEL", command(&["DEL", place])),
         ("EXISTS", command(&["EXISTS", place])),
         ("HLEN", command(&["HLEN", place])),
+        ("HSTRLEN", command(&["HSTRLEN", place, "field"])),
         ("HVALS", command(&["HVALS", place])),
         ("ZREVRANGE", command(&["ZREVRANGE", place, "0", "0"])),
         ("ZREMRANGEBYRANK", command(&["ZREMRANGEBYRANK", place, "0", "0"])),

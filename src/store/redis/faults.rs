@@ -10,6 +10,7 @@
 use crate::cluster::protocol::Fault;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::error::Error as _;
+use std::io::ErrorKind as Io;
 use std::sync::Arc;
 
 const LOGIN: &str = "Redis refused the login; check redis.username and redis.password in secrets.json";
@@ -42,7 +43,10 @@ pub(super) fn fault(error: &RedisError) -> Fault {
     match error.kind() {
         ErrorKind::AuthenticationFailed => return silent(LOGIN),
         _ if error.is_timeout() => return silent("no answer in time"),
-        _ if error.is_connection_refusal() => return silent("connection refused"),
+        // The library counts a socket that does not exist as a refusal, too.
+        _ if error.is_connection_refusal() && io_kind(error) != Some(Io::NotFound) => {
+            return silent("connection refused");
+        }
         _ if error.is_io_error() || error.is_connection_dropped() => return silent(of_io(error, &said)),
         _ => {}
     }
@@ -72,9 +76,7 @@ fn in_words(error: &RedisError) -> Option<Fault> {
 }
 
 fn of_io(error: &RedisError, said: &str) -> &'static str {
-    use std::io::ErrorKind as Io;
-    let kind = cause(error).and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    match kind {
+    match io_kind(error) {
         _ if said.contains("lookup address") => {
             "the host name cannot be resolved; correct redis.host, or check the name server"
         }
@@ -83,6 +85,10 @@ fn of_io(error: &RedisError, said: &str) -> &'static str {
         Some(Io::HostUnreachable | Io::NetworkUnreachable) => "the host cannot be reached; check address and network",
         _ => "the connection was lost",
     }
+}
+
+fn io_kind(error: &RedisError) -> Option<Io> {
+    cause(error).and_then(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind)
 }
 
 /// The error of the system or of TLS behind an error: the library shares it among all calls that it ends.

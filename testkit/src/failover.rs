@@ -7,6 +7,7 @@
 
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::resp::Resp;
+use crate::stamp;
 use crate::wait::{eventually, secs};
 use std::time::Duration;
 
@@ -121,21 +122,33 @@ impl SentinelSet {
     #[track_caller]
     pub fn fail_over(&self) -> usize {
         let before = self.primary();
-        eventually("a sentinel starts a failover", secs(20.0), || {
-            match self.sentinels[0].try_cli(&["SENTINEL", "failover", MASTER]) {
-                Ok(answer) if answer == "OK" => Ok(()),
-                other => Err(format!("{other:?}")),
+        let asked = std::cell::Cell::new(None);
+        eventually("a failover to another server is done", secs(60.0), || {
+            let (primary, role) = self.primary_and_role();
+            if primary != before && role.starts_with("master") {
+                return Ok(primary);
             }
-        });
-        self.replaced(before)
+            // A sentinel that finds no fit replica, or whom the others do not follow, gives a failover up without a word.
+            if asked.get().is_none_or(|at| stamp() - at > secs(8.0)) {
+                let answer = self.sentinels[0].try_cli(&["SENTINEL", "failover", MASTER]);
+                if answer.as_deref().is_ok_and(|answer| answer == "OK") {
+                    asked.set(Some(stamp()));
+                }
+            }
+            Err(format!("{primary}: {role}"))
+        })
+    }
+
+    fn primary_and_role(&self) -> (usize, String) {
+        let primary = self.primary();
+        (primary, self.servers[primary].quick(&["ROLE"]).unwrap_or_default())
     }
 
     /// Waits until another server than `before` is the primary and takes writes.
     #[track_caller]
     pub fn replaced(&self, before: usize) -> usize {
         eventually("another server is the primary", secs(30.0), || {
-            let primary = self.primary();
-            let role = self.servers[primary].quick(&["ROLE"]).unwrap_or_default();
+            let (primary, role) = self.primary_and_role();
             if primary != before && role.starts_with("master") {
                 Ok(primary)
             } else {

@@ -2,7 +2,8 @@
 //!
 //! 1. The leader submits the tasks of slots that have come. That only decides who does the work: the store lets each slot
 //!    pass once, whoever submits its task, so a change of leaders loses none and doubles none.
-//! 2. The leader sleeps until the next slot. It is called when an earlier one is stored, and looks once per heartbeat interval.
+//! 2. The leader sleeps until the next slot. It is called when an earlier one is stored; as such a call can be lost, it also looks every
+//!    ten seconds.
 //!
 //! `calendar.rs` knows cron expressions and time zones.
 //!
@@ -30,6 +31,8 @@ use tokio::sync::Notify;
 const PAGE: u32 = 16;
 /// The pause after a failure, and the shortest one before the next look.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_millis(5));
+/// The longest pause before the next look.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often a change is tried again because another one came first.
 const ATTEMPTS: usize = 8;
 
@@ -62,7 +65,7 @@ impl Schedules {
                 std::future::pending::<()>().await;
             }
             let pause = match self.look().await {
-                Ok(pause) => pause.min(self.caller.status.borrow().interval).max(PAUSE.1),
+                Ok(pause) => pause.min(LONGEST_PAUSE).max(PAUSE.1),
                 Err(why) => {
                     tracing::debug!(error = %why, "cannot look at the schedules; trying again");
                     PAUSE.0

@@ -19,6 +19,7 @@ pub(super) fn replaced(cluster: &RedisCluster, slot: u32, before: usize) {
 
 #[test]
 fn the_nodes_follow_the_primary_of_their_slot() {
+    let _turn = testkit::turn::alone();
     let mut cluster = RedisCluster::start(3, secs(1.0), 0);
     let slot = cluster.slot("openclaw");
     let mut ordeal = Ordeal::new(Trio::with(at(&cluster)));

@@ -71,8 +71,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             }
             let end = memchr(b'\n', chunk);
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            // One byte more than allowed: the `\r` of a `\r
-            // ` does not count.
+            // One byte more than allowed: the carriage return before a line's end does not count.
             let fits = self.line.len() + part.len() <= self.max_bytes + 1;
             if fits && !self.skipping {
                 self.line.extend_from_slice(part);

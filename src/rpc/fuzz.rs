@@ -37,14 +37,20 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
+/// A line without the byte order mark at its start.
+fn unmarked(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
+}
+
 /// What a reader should find, said in another way: all lines by their ends.
 fn expected(bytes: &[u8], max: usize) -> Vec<Line> {
     let mut pieces: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     let rest = pieces.pop().unwrap_or_default();
     let mut lines = Vec::new();
     for piece in pieces {
-        let line = piece.strip_suffix(b"\r").unwrap_or(piece);
-        if line.len() > max {
+        let line = unmarked(piece);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if piece.len() > max + 1 || line.len() > max {
             lines.push(Line::TooLong);
         } else if !is_blank(line) {
             lines.push(Line::Complete(line.to_vec()));
@@ -53,8 +59,8 @@ fn expected(bytes: &[u8], max: usize) -> Vec<Line> {
     // One more than allowed could still become a carriage return before a line's end.
     if rest.len() > max + 1 {
         lines.push(Line::TooLong);
-    } else if !is_blank(rest) {
-        lines.push(Line::Unfinished(rest.to_vec()));
+    } else if !is_blank(unmarked(rest)) {
+        lines.push(Line::Unfinished(unmarked(rest).to_vec()));
     }
     lines
 }

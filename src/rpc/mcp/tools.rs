@@ -4,7 +4,7 @@
 //!    tool.
 //! 2. A schema is self-contained, of JSON Schema 2020-12, and has `type: object` at its root.
 //! 3. A result and a failure both match `outputSchema`: hosts check both.
-//! 4. A tool takes at most [`MOST_BYTES`] of the list on average: a host passes the list to its model with every turn.
+//! 4. A tool takes at most 780 bytes of the list on average: a host passes the list to its model with every turn.
 //!
 //! Not here: calling them (`server.rs`), shortening their schemas (`schemas.rs`).
 

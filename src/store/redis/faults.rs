@@ -204,7 +204,10 @@ fn server_fault(code: &str) -> Fault {
         "LOADING" => unwritable("is still loading its data; wait until it has finished"),
         "TRYAGAIN" | "ASK" => unwritable("Cluster is moving the keys to another server; wait until it has finished"),
         "MOVED" | "CROSSSLOT" => {
-            unwritable("is a node of a Redis Cluster; set redis.mode to cluster, and redis.nodes to some of its nodes")
+            unwritable(
+                "is a node of a Redis Cluster, and another node has the keys; set redis.mode to cluster, and redis.nodes to some of its \
+                 nodes, or, where that is so, wait until its nodes agree on the one that has them",
+            )
         }
         "UNBLOCKED" => Fault::Unwritable(MOVED.to_owned()),
         "MASTERDOWN" | "CLUSTERDOWN" => unwritable("has no primary at the moment; wait for the failover"),

@@ -6,7 +6,9 @@
 //! 3. A found primary is used until somebody suspects it (no answer, READONLY, a lost connection), or learns a newer one (MOVED, a
 //!    switch that sentinels announce, a lookup). Then every connection to the former one counts as lost: also those on which nothing
 //!    fails, such as the presence connections on a server that became a replica.
-//! 4. No lock is held while anybody is asked.
+//! 4. MOVED is not followed right back to the server that it led away from: while two nodes name each other, the caller is refused and
+//!    waits, instead of going back and forth as fast as they answer.
+//! 5. No lock is held while anybody is asked.
 //!
 //! Not here: opening the connections for the cluster's own calls (`link.rs`, `follow.rs`, `presence.rs`).
 
@@ -36,6 +38,9 @@ const OTHERS: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts to follow the sentinels' announcements.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long MOVED is not followed back to the server that it led away from.
+const NO_WAY_BACK: Duration = Duration::from_millis(100);
+
 /// A host and a port.
 pub(super) type HostPort = (String, u16);
 
@@ -54,6 +59,8 @@ struct Known {
     suspected: bool,
     /// Since when the primary failed.
     since: Option<Moment>,
+    /// The server that MOVED led away from last, and when.
+    moved_from: Option<(Address, Moment)>,
 }
 
 /// The primary of one store.
@@ -265,7 +272,20 @@ impl Primary {
         let Some(place) = place.filter(|_| matches!(self.target.address, Address::Cluster { .. })) else {
             return false;
         };
-        self.found(self.target.at(&place), 0);
+        let (to, now) = (self.target.at(&place), clock::now());
+        let mut back = false;
+        self.known.send_if_modified(|known| {
+            back = known.moved_from.as_ref().is_some_and(|(left, at)| *left == to && now.since(*at) < NO_WAY_BACK);
+            if !back {
+                known.moved_from = Some((from.clone(), now));
+            }
+            false
+        });
+        if back {
+            self.suspect(from);
+            return false;
+        }
+        self.found(to, 0);
         true
     }
 

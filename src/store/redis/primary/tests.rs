@@ -56,3 +56,14 @@ fn only_moved_is_followed() {
     assert!(primary.follows(&error(b"-MOVED 5 :3\r\n"), &address(1)), "the same host");
     assert!(primary.is_current(&address(3)));
 }
+
+#[test]
+fn nodes_that_name_each_other_are_not_followed_back_and_forth() {
+    let error = |line: &[u8]| redis::parse_redis_value(line).unwrap().extract_error().unwrap_err();
+    let primary = primary();
+    primary.found(address(1), 0);
+    assert!(primary.follows(&error(b"-MOVED 5 h:2\r\n"), &address(1)));
+    assert!(!primary.follows(&error(b"-MOVED 5 h:1\r\n"), &address(2)), "it came from there just now");
+    assert!(primary.known.borrow().suspected, "so the next connection asks all nodes");
+    assert!(primary.follows(&error(b"-MOVED 5 h:3\r\n"), &address(2)), "another server may be right");
+}

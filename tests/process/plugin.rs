@@ -67,7 +67,7 @@ impl Drop for Gateway {
 
 #[test]
 fn a_frozen_process_of_a_gateway_is_replaced_and_its_calls_end() {
-    let redis = RedisServer::start();
+    let redis = RedisServer::alone();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
     let script = r#"
@@ -112,7 +112,7 @@ say({ ready: process.pid });
 
 #[test]
 fn a_process_whose_redis_is_away_is_left_alone() {
-    let redis = RedisServer::start();
+    let redis = RedisServer::alone();
     let dir = stage();
     let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
     let script = r#"

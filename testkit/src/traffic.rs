@@ -20,7 +20,8 @@ pub const BATCH: usize = 100;
 /// A node that can be replaced by its next life while others use it.
 #[derive(Debug)]
 pub struct Slot {
-    launch: Launch,
+    launch: Mutex<Launch>,
+    id: String,
     serve: Mutex<Arc<Serve>>,
     /// How many messages its receiver took so far.
     pub progress: AtomicUsize,
@@ -28,13 +29,22 @@ pub struct Slot {
     pub queued: AtomicUsize,
     /// Whether the sender waits with the second half of its messages.
     pub hold_half: AtomicBool,
+    /// The sender's pause after each call.
+    pause: Duration,
 }
 
 impl Slot {
     /// Takes a running node.
     pub fn new(launch: Launch, serve: Serve) -> Self {
+        Self::paced(launch, serve, Duration::ZERO)
+    }
+
+    /// Takes a running node whose sender pauses after each call, so that messages are on their way for long.
+    pub fn paced(launch: Launch, serve: Serve, pause: Duration) -> Self {
         Self {
-            launch,
+            id: launch.label.clone(),
+            launch: Mutex::new(launch),
+            pause,
             serve: Mutex::new(Arc::new(serve)),
             progress: AtomicUsize::new(0),
             queued: AtomicUsize::new(0),
@@ -44,7 +54,7 @@ impl Slot {
 
     /// The node's id.
     pub fn id(&self) -> &str {
-        &self.launch.label
+        &self.id
     }
 
     /// Its present life.
@@ -55,7 +65,22 @@ impl Slot {
     /// Kills its present life with -9 and starts the next.
     pub fn kill_and_restart(&self) {
         self.get().kill9();
-        let next = Arc::new(self.launch.start());
+        self.start();
+    }
+
+    /// Ends its present life in order, and starts the next with another program.
+    #[track_caller]
+    pub fn replace(&self, program: &std::ffi::OsStr) {
+        self.get().sigterm();
+        self.get().exit_clean(secs(10.0));
+        let mut launch = self.launch.lock().unwrap();
+        *launch = launch.clone().program(program);
+        drop(launch);
+        self.start();
+    }
+
+    fn start(&self) {
+        let next = Arc::new(self.launch.lock().unwrap().start());
         *self.serve.lock().unwrap() = next;
     }
 }
@@ -87,6 +112,7 @@ pub fn send(slot: &Slot, count: usize, within: Duration) -> Vec<String> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        std::thread::sleep(slot.pause);
     }
     ids
 }
@@ -155,7 +181,11 @@ pub fn receive(slot: &Slot, count: usize, crash_at: Option<usize>, within: Durat
             Ok(Ok(answer)) => hand.answered(&answer),
             Ok(Err(error)) if retryable(&error) => std::thread::sleep(Duration::from_millis(20)),
             Ok(Err(error)) => panic!("{} could not receive: {error:?}", slot.id()),
-            Err(Lost) => panic!("{}: nobody else kills it", slot.id()),
+            // It was replaced: whether the acknowledgement counted shows in what comes next.
+            Err(Lost) => {
+                hand.doubt |= hand.cursor.is_some();
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         slot.progress.store(hand.taken.len(), Ordering::SeqCst);
     }

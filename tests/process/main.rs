@@ -50,6 +50,7 @@ mod recurring;
 mod redis_failover;
 mod refusals;
 mod removed;
+mod rolling;
 mod room;
 mod run_lease;
 mod schedules;

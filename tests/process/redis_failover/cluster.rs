@@ -2,11 +2,58 @@
 
 use super::Ordeal;
 use testkit::wait::secs;
-use testkit::{Launch, RedisCluster, Trio, stamp};
+use testkit::{Launch, RedisCluster, Trio, hold, stamp};
 
 pub(super) fn at(cluster: &RedisCluster) -> impl Fn(Launch) -> Launch {
     let nodes = cluster.nodes();
     move |launch| launch.env("CLAWSTER__REDIS__MODE", "cluster").env("CLAWSTER__REDIS__NODES", &nodes).brisk()
+}
+
+/// As [`at`], with ways of its own for the first node, which a cut leaves alone with the former primary.
+pub(super) fn apart(cluster: &RedisCluster) -> impl Fn(Launch) -> Launch {
+    let (all, nodes, announce) = (at(cluster), cluster.nodes_of_the_first(), cluster.announced_to_the_first());
+    move |launch| {
+        let first = launch.label == "a";
+        let launch = all(launch);
+        if !first {
+            return launch;
+        }
+        launch.env("CLAWSTER__REDIS__NODES", &nodes).env("CLAWSTER__REDIS__ANNOUNCE", &announce)
+    }
+}
+
+/// What can happen to the primary of the slot; the last one needs a cluster with ways.
+pub(super) const FAULTS: [&str; 5] =
+    ["kill -9 of the primary", "SIGSTOP of the primary", "CLUSTER FAILOVER", "move of the slot", "partition"];
+
+/// Lets one of [`FAULTS`] happen, and mends it.
+pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize) {
+    let before = cluster.primary(slot);
+    match kind {
+        0 => {
+            cluster.servers[before].kill9();
+            replaced(cluster, slot, before);
+            cluster.servers[before].restart();
+        }
+        1 => {
+            cluster.servers[before].pause();
+            replaced(cluster, slot, before);
+            cluster.servers[before].resume();
+        }
+        2 => {
+            cluster.fail_over(slot);
+        }
+        3 => {
+            let others = cluster.other_primaries(slot);
+            cluster.migrate(slot, others[usize::from(before % 2 == 0)]);
+        }
+        _ => {
+            cluster.cut(slot);
+            hold(secs(6.0), "two leases, in which either side would elect a leader");
+            cluster.heal(before);
+        }
+    }
+    cluster.complete();
 }
 
 /// Waits until another server than `before` has the slot.
@@ -27,10 +74,9 @@ fn the_nodes_follow_the_primary_of_their_slot() {
         cluster.fail_over(slot);
     });
     // To a primary that was not asked for the slot so far.
-    let to = (0..3)
-        .find(|place| *place != cluster.primary(slot) && cluster.servers[*place].cli(&["ROLE"]).starts_with("master"));
+    let to = cluster.other_primaries(slot)[0];
     let began = stamp();
-    ordeal.round("live migration of the slot", || cluster.migrate(slot, to.unwrap()));
+    ordeal.round("live migration of the slot", || cluster.migrate(slot, to));
     println!("migrated within {:?}", stamp() - began);
     let before = cluster.primary(slot);
     ordeal.round("kill -9 of the primary", || {

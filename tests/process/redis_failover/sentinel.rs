@@ -4,9 +4,9 @@ use super::Ordeal;
 use serde_json::json;
 use testkit::failover::MASTER;
 use testkit::wait::secs;
-use testkit::{Launch, RedisServer, SentinelSet, Serve, Trio, clawster, eventually};
+use testkit::{Launch, RedisServer, SentinelSet, Serve, Trio, clawster, eventually, hold};
 
-pub(super) fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
+pub fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
     let nodes = set.nodes();
     move |launch| {
         let launch = launch.env("CLAWSTER__REDIS__MODE", "sentinel").env("CLAWSTER__REDIS__NODES", &nodes);
@@ -14,28 +14,35 @@ pub(super) fn at(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
     }
 }
 
-/// What can happen to a primary. The servers are complete again when this returns.
-pub(super) fn fault(set: &mut SentinelSet, kind: usize) -> &'static str {
+/// What can happen to a primary; the last one needs a set with ways.
+pub(super) const FAULTS: [&str; 4] =
+    ["kill -9 of the primary", "SIGSTOP of the primary", "SENTINEL FAILOVER", "partition"];
+
+/// Lets one of [`FAULTS`] happen. Another server is the primary when this returns.
+pub(super) fn fault(set: &mut SentinelSet, kind: usize) {
     let before = set.primary();
     match kind {
         0 => {
             set.servers[before].kill9();
             set.replaced(before);
-            "kill -9 of the primary"
         }
         1 => {
             set.servers[before].pause();
             set.replaced(before);
-            "SIGSTOP of the primary"
+        }
+        2 => {
+            set.fail_over();
         }
         _ => {
-            set.fail_over();
-            "SENTINEL FAILOVER"
+            set.cut(before);
+            set.replaced(before);
+            hold(secs(6.0), "two leases, in which either side would elect a leader");
         }
     }
 }
 
 pub(super) fn mend(set: &mut SentinelSet) {
+    set.heal();
     for server in &mut set.servers {
         if server.runs() {
             server.resume();
@@ -46,16 +53,26 @@ pub(super) fn mend(set: &mut SentinelSet) {
     set.settled();
 }
 
+/// As [`at`], with ways of its own for the first node, which a cut leaves alone with the former primary.
+pub(super) fn apart(set: &SentinelSet) -> impl Fn(Launch) -> Launch {
+    let (all, nodes, announce) = (at(set), set.nodes_of_the_first(), set.announced_to_the_first());
+    move |launch| {
+        let first = launch.label == "a";
+        let launch = all(launch);
+        if !first {
+            return launch;
+        }
+        launch.env("CLAWSTER__REDIS__NODES", &nodes).env("CLAWSTER__REDIS__ANNOUNCE", &announce)
+    }
+}
+
 #[test]
 fn the_nodes_follow_the_primary_that_sentinels_name() {
     let _turn = testkit::turn::alone();
     let mut set = SentinelSet::start(2, secs(1.0), 0);
     let mut ordeal = Ordeal::new(Trio::with(at(&set)));
     for kind in [2, 0, 1] {
-        let name = ["kill -9 of the primary", "SIGSTOP of the primary", "SENTINEL FAILOVER"][kind];
-        ordeal.round(name, || {
-            fault(&mut set, kind);
-        });
+        ordeal.round(FAULTS[kind], || fault(&mut set, kind));
         mend(&mut set);
     }
     ordeal.in_time();

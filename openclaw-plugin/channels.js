@@ -28,12 +28,13 @@ export function ownChannels({ channels = [] }, call, logger, changed) {
   rmSync(heldFile(), { force: true }); // Of an earlier process of the gateway.
   return channels.map((entry) => {
     const { channel, account = "default", ttlMs, prefer, failBack, secret = false, killFrozen = false } = entry;
+    const name = leaseOf(entry);
+    const watched = `${channel}:${account}`; // Not the lease: accounts may share one.
     // The poll of a frozen gateway goes on, so its node kills it before the lease expires.
     const watch = killFrozen && {
-      renewed: (ms) => call("cluster.watch_host", { within_ms: Math.round(ms) }).catch((error) => logger.warn(`clawster: ${error.message}`)),
-      left: () => call("cluster.watch_host", {}, 2_000).catch(() => {}),
+      renewed: (ms) => call("cluster.watch_host", { within_ms: Math.round(ms), name: watched }).catch((error) => logger.warn(`clawster: ${error.message}`)),
+      left: () => call("cluster.watch_host", { name: watched }, 2_000).catch(() => {}),
     };
-    const name = leaseOf(entry);
     const params = { channel, accountId: account };
     const keeper = new LeaseKeeper({
       name, ttlMs, prefer, failBack, call, logger, ...watch,

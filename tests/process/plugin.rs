@@ -111,6 +111,31 @@ say({ ready: process.pid });
 }
 
 #[test]
+fn each_thing_that_a_gateway_holds_has_a_deadline_of_its_own() {
+    let redis = RedisServer::start();
+    let dir = stage();
+    let launch = Launch::new(dir.path(), "a").redis(&redis).brisk();
+    let script = r#"
+await until(member);
+const watch = (name, within_ms) => node.call("cluster.watch_host", { name, ...(within_ms && { within_ms }) });
+await watch("renewed", 60_000);
+setInterval(() => watch("renewed", 60_000), 200);
+await watch("left", 1500);
+say(await watch("left")); // What was left counts no more; what is renewed still does.
+await new Promise((done) => setTimeout(done, 2500)); // Longer than the deadline of what was left.
+say({ ready: process.pid });
+await watch("lost", 1500);
+"#;
+    let mut gateway = Gateway::start(&launch, script);
+    assert_eq!(gateway.says(), json!({"watching": true}));
+    assert!(gateway.says()["ready"].is_u64());
+    let status = eventually("what is renewed does not hide what is lost", secs(30.0), || {
+        gateway.0.try_wait().ok().flatten().ok_or("it lives")
+    });
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+}
+
+#[test]
 fn a_process_whose_redis_is_away_is_left_alone() {
     let redis = RedisServer::alone();
     let dir = stage();

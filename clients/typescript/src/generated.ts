@@ -1853,12 +1853,16 @@ export class Cluster {
     return this.#call("cluster.take_questions", params) as Promise<TakeResult>;
   }
 
-  /** Kill this gateway if it freezes. For the gateway's plugin. If no further call comes within within_ms, the
-   * node kills the process that started it: a frozen gateway would go on with what another one has taken
-   * over. */
+  /** Kill this gateway if it freezes. For the gateway's plugin. If no further call with the same name comes
+   * within within_ms, the node kills the process that started it: a frozen gateway would go on with what
+   * another one has taken over. */
   watchHost(params: {
-    /** The next call must come within this time, in milliseconds. Null: end the watch. */
+    /** The next call with this name must come within this time, in milliseconds. Null: end the watch for this
+     * name. */
     within_ms?: number;
+    /** What the gateway holds, such as an account of a channel; at most 1,000 names of up to 256 bytes. Each
+     * has a deadline of its own, and the earliest one counts. Default: the empty name. */
+    name?: string;
   } = {}): Promise<WatchHostResult> {
     return this.#call("cluster.watch_host", params) as Promise<WatchHostResult>;
   }

@@ -10,14 +10,18 @@ use crate::rpc::wire::host::{WatchHostParams, WatchHostResult};
 use crate::rpc::wire::lease::between;
 use std::time::Duration;
 
+/// In bytes.
+const LONGEST_NAME: usize = 256;
+
 /// For the gateway's plugin.
 pub(super) struct WatchHost;
 
 impl Method for WatchHost {
     const NAME: &'static str = "cluster.watch_host";
     const SUMMARY: &'static str = "Kill this gateway if it freezes";
-    const DESCRIPTION: &'static str = "For the gateway's plugin. If no further call comes within within_ms, the node \
-        kills the process that started it: a frozen gateway would go on with what another one has taken over.";
+    const DESCRIPTION: &'static str = "For the gateway's plugin. If no further call with the same name comes within \
+        within_ms, the node kills the process that started it: a frozen gateway would go on with what another one has \
+        taken over.";
     const ERRORS: &'static [ErrorKind] = &[ErrorKind::Forbidden];
     const EFFECT: Effect = Effect::CHANGES;
     type Params = WatchHostParams;
@@ -31,7 +35,12 @@ impl Method for WatchHost {
         if let Some(within_ms) = params.within_ms {
             between("within_ms", within_ms, (1_000, 3_600_000))?;
         }
-        call.context.host.expect_within(params.within_ms.map(Duration::from_millis))?;
-        Ok(WatchHostResult { watching: params.within_ms.is_some() })
+        let name = params.name.unwrap_or_default();
+        if name.len() > LONGEST_NAME {
+            let problem = format!("it has {} bytes, {LONGEST_NAME} are allowed", name.len());
+            return Err(RpcError::parameter("name", problem));
+        }
+        let watching = call.context.host.expect_within(name, params.within_ms.map(Duration::from_millis))?;
+        Ok(WatchHostResult { watching })
     }
 }

@@ -7,10 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WatchHostParams {
-    /// The next call must come within this time, in milliseconds. Null: end the watch.
+    /// The next call with this name must come within this time, in milliseconds. Null: end the watch for this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1_000, max = 3_600_000))]
     pub within_ms: Option<u64>,
+    /// What the gateway holds, such as an account of a channel; at most 1,000 names of up to 256 bytes. Each has a deadline of its
+    /// own, and the earliest one counts. Default: the empty name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub name: Option<String>,
 }
 
 /// The result of `cluster.watch_host`.

@@ -2062,11 +2062,16 @@ class Cluster:
     async def watch_host(
         self,
         within_ms: int | None = None,
+        *,
+        name: str | None = None,
     ) -> WatchHostResult:
-        """Kill this gateway if it freezes. For the gateway's plugin. If no further call comes within within_ms,
-        the node kills the process that started it: a frozen gateway would go on with what another one has
-        taken over.
+        """Kill this gateway if it freezes. For the gateway's plugin. If no further call with the same name comes
+        within within_ms, the node kills the process that started it: a frozen gateway would go on with what
+        another one has taken over.
 
-        :param within_ms: The next call must come within this time, in milliseconds. Null: end the watch.
+        :param within_ms: The next call with this name must come within this time, in milliseconds. Null: end the watch for
+            this name.
+        :param name: What the gateway holds, such as an account of a channel; at most 1,000 names of up to 256 bytes.
+            Each has a deadline of its own, and the earliest one counts. Default: the empty name.
         """
-        return WatchHostResult(await self._call("cluster.watch_host", given({"within_ms": within_ms}, set())))
+        return WatchHostResult(await self._call("cluster.watch_host", given({"within_ms": within_ms, "name": name}, set())))

@@ -1,25 +1,14 @@
 // A scheduled job that several gateways have runs on one of them for each slot of its schedule.
 //
 // 1. A job is the same on all gateways by its declaration key, else by its name; job ids differ.
-// 2. OpenClaw asks before a turn of an agent. Jobs that run a command ask nobody: for those there is mode "holder", in which the
-//    scheduler runs on one gateway only.
-import { createHash } from "node:crypto";
+// 2. OpenClaw asks before a turn of an agent. Jobs that run a command ask nobody: for those there is mode "holder" (scheduler.js).
 import { gatewayCall } from "./gateway.js";
 import { isHeartbeatLine, reminderLines } from "./heartbeat-line.js";
-import { LeaseKeeper } from "./lease.js";
 import { shared } from "./node.js";
 import { slotOf } from "./schedule.js";
+import { ask, jobsOf, keyOf, nameOf, RETRIED_FOR_MS, startOf } from "./slots.js";
 
-const KEPT_MS = 7 * 86_400_000;
-const RETRIED_FOR_MS = 3_600_000;
-const ASK_MS = 5_000;
 const MAX_OTHERS = 1_000;
-
-const ask = async (key) => {
-  const { node } = shared();
-  if (!node) throw new Error("the node is not running");
-  return node.call("distributed.run_once", { key, ttl_ms: KEPT_MS }, undefined, ASK_MS);
-};
 
 const state = () => (shared().cron ??= { started: new Map(), mine: new Map(), others: new Map(), forced: new Set(), counts: { ran: 0, skipped: 0, unknown: 0 } });
 
@@ -29,7 +18,6 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} },
   const wanted = match ? new RegExp(match) : undefined;
   const { logger } = api;
   const { started, mine, others, forced, counts } = state();
-  const nameOf = (job) => job.declarationKey ?? job.name ?? job.id;
 
   api.on("gateway_start", (_event, ctx) => void (shared().getCron = ctx.getCron));
   api.on("cron_changed", ({ action, jobId, job }, ctx) => {
@@ -45,7 +33,7 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} },
 
   /** Ends the turn if all that it is about is done by other gateways. */
   async function decide({ cleanedBody = "" }, ctx) {
-    const all = (await shared().getCron?.()?.list({ includeDisabled: true }).catch(() => undefined)) ?? [];
+    const all = await jobsOf().catch(() => []);
     const isAbout = (job) => job.payload?.kind === "systemEvent" && job.payload.text?.trim() && cleanedBody.includes(job.payload.text.trim());
     const jobs = ctx.jobId ? all.filter(({ id }) => id === ctx.jobId) : all.filter(isAbout);
     const mineToo = jobs.filter((job) => !isHeartbeatLine(job.payload?.text?.trim() ?? "") && (!wanted || wanted.test(nameOf(job))));
@@ -67,12 +55,9 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} },
   /** Claims this slot of the job: `by` is the gateway that has it instead. */
   async function claim(job) {
     if (forced.delete(job.id)) return {};
-    const now = Date.now();
-    const due = started.get(job.id);
-    const slot = slotOf(job.schedule, due && due <= now && now - due < RETRIED_FOR_MS ? due : now);
+    const slot = slotOf(job.schedule, startOf(started.get(job.id)));
     if (!slot) return {};
-    const text = JSON.stringify([nameOf(job), job.agentId ?? "main", slot]);
-    const key = `clawster:cron:${createHash("sha256").update(text).digest("hex")}`;
+    const key = keyOf(job, slot);
     if (mine.get(job.id) === key) return {}; // The same run asks again.
     try {
       const { granted, by } = await ask(key);
@@ -83,7 +68,7 @@ export function registerCron(api, { cron: { mode, match, retry = false } = {} },
       }
       counts.skipped++;
       logger.info(`clawster: job ${JSON.stringify(nameOf(job))}, ${slot}: done by ${by}`);
-      if (retry) others.set(key, { by, id: job.id, until: now + RETRIED_FOR_MS });
+      if (retry) others.set(key, { by, id: job.id, until: Date.now() + RETRIED_FOR_MS });
       if (others.size > MAX_OTHERS) others.delete(others.keys().next().value);
       return { by };
     } catch (error) {
@@ -120,15 +105,4 @@ function otherLines(body, jobs) {
   let text = reminderLines(body).join("\n");
   for (const { payload } of jobs) text = text.replace(payload.text.split("\n").map((line) => line.trim()).filter(Boolean).join("\n"), "");
   return text.split("\n").filter((line) => line.trim());
-}
-
-/** Mode "holder": the scheduler of this gateway runs while it holds the lease. */
-export function holdScheduler({ cron: { mode, ttlMs, prefer, failBack } = {} }, runtime, call, logger) {
-  if (mode !== "holder") return [];
-  const set = (enabled) => runtime.config.mutateConfigFile({
-    afterWrite: { mode: "auto" },
-    mutate: (draft) => void (draft.cron = { ...draft.cron, enabled }),
-  });
-  const keeper = new LeaseKeeper({ name: "openclaw:cron", ttlMs, prefer, failBack, call, logger, start: () => set(true), stop: () => set(false) });
-  return [{ keeper }];
 }

@@ -6,6 +6,7 @@ import { registerCron } from "./cron.js";
 import { registerEvents } from "./events.js";
 import { registerInbound } from "./inbound.js";
 import { readSettings } from "./program.js";
+import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
 import { registerTools } from "./tools.js";
 
@@ -20,6 +21,7 @@ export default definePluginEntry({
     registerTools(api, settings);
     const events = registerEvents(api, settings); // In every mode: agents' turns use the hooks of their own registry.
     const cron = registerCron(api, settings, events);
+    registerScheduler(api, settings);
     registerInbound(api, settings);
     if (api.registrationMode === "full") api.registerService(createService(api.runtime, settings, events, cron));
   },

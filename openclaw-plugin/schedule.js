@@ -6,17 +6,24 @@ const NAMES = "jan feb mar apr may jun jul aug sep oct nov dec sun mon tue wed t
 
 /** A text that is equal for equal slots; undefined: the schedule has none. `at` is when the run started. */
 export function slotOf(schedule, at) {
+  const time = timeOf(schedule, at);
+  if (time === undefined) return undefined;
+  // Anchors differ between gateways, so the slot is the interval since 1970 in which this gateway's own time for the run lies.
+  if (schedule.kind === "every") return `every ${schedule.everyMs} ${Math.floor(time / schedule.everyMs)}`;
+  return `${schedule.kind} ${time}`;
+}
+
+/** When the slot that a run at `at` is for began on this gateway, in milliseconds; undefined: the schedule has none. */
+export function timeOf(schedule, at) {
   if (schedule?.kind === "at") {
     const time = Date.parse(schedule.at);
-    return Number.isFinite(time) ? `at ${time}` : undefined;
+    return Number.isFinite(time) ? time : undefined;
   }
   if (schedule?.kind === "every" && schedule.everyMs > 0) {
     const { everyMs: every, anchorMs: anchor = 0 } = schedule;
-    // Anchors differ between gateways, so the slot is the interval since 1970 in which this gateway's own time for the run lies.
-    const due = anchor + Math.floor((at - anchor) / every) * every;
-    return `every ${every} ${Math.floor(due / every)}`;
+    return anchor + Math.floor((at - anchor) / every) * every;
   }
-  if (schedule?.kind === "cron") return `cron ${lastMatch(schedule.expr, schedule.tz, at)}`;
+  if (schedule?.kind === "cron") return lastMatch(schedule.expr, schedule.tz, at);
   return undefined;
 }
 

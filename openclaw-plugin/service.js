@@ -1,11 +1,11 @@
 // The background service: the node's process, and what the settings ask for around it.
 import { ownChannels } from "./channels.js";
-import { holdScheduler } from "./cron.js";
 import { Node, shared } from "./node.js";
 import { sendNotices } from "./notices.js";
 import { launch, saveNodeId } from "./program.js";
 import { publishApi } from "./public-api.js";
 import { answerQuestions } from "./questions.js";
+import { holdScheduler } from "./scheduler.js";
 
 export function createService(runtime, settings, events, cron) {
   let node;

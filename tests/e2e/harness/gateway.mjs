@@ -61,23 +61,31 @@ export class Gateway {
     return join(this.state, "openclaw.json");
   }
 
-  /** Runs `openclaw …` in this gateway's home. */
+  /** Runs `openclaw …` in this gateway's home; an object as the last argument has the command's `input`. */
   cli(...args) {
-    return run(process.execPath, [openclaw, ...args], { env: this.env, cwd: this.home });
+    const { input } = typeof args.at(-1) === "object" ? args.pop() : {};
+    return run(process.execPath, [openclaw, ...args], { env: this.env, cwd: this.home, input });
   }
 
-  /** The same, for a command that prints JSON and must succeed. */
+  /** What `openclaw …` prints, for a command that prints JSON and must succeed. */
   async json(...args) {
     const { code, stdout, stderr } = await this.cli(...args);
     if (code !== 0) throw new Error(`openclaw ${args.join(" ")} ended with ${code}: ${stderr}${stdout}`);
     return JSON.parse(stdout);
   }
 
+  /** Starts the gateway, and again when it ends by itself if `kept` is set, as a service manager would. */
   async start() {
-    this.child = start(process.execPath, [openclaw, "gateway", "run", "--bind", "loopback"], {
+    this.leaving = false;
+    const child = (this.child = start(process.execPath, [openclaw, "gateway", "run", "--bind", "loopback"], {
       env: this.env,
       cwd: this.home,
       log: this.log,
+    }));
+    child.once("exit", (code, signal) => {
+      if (!this.kept || this.leaving || this.child !== child) return;
+      console.error(`${this.name} ended with ${signal ?? code}; starting it again`);
+      this.start().catch((error) => console.error(error.message));
     });
     const ready = async () => {
       if (this.child.exitCode !== null || this.child.signalCode !== null) return "ended";
@@ -118,6 +126,7 @@ export class Gateway {
   }
 
   kill() {
+    this.leaving = true;
     this.child.kill("SIGKILL");
     return this.#ended();
   }
@@ -125,6 +134,7 @@ export class Gateway {
   /** SIGTERM, and what is left of the gateway's processes after it. */
   async stop() {
     const family = this.family();
+    this.leaving = true;
     this.child.kill("SIGTERM");
     await this.#ended();
     return family;
@@ -137,6 +147,7 @@ export class Gateway {
 
   /** For the end of the test, also of a failed one: nothing of this gateway goes on. */
   end() {
+    this.leaving = true;
     if (this.child && alive(this.child.pid)) endNow(this.child.pid);
   }
 

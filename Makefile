@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
+.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e e2e-takeovers e2e-cron otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -44,6 +44,12 @@ chaos-bugs:          ## a plain SET NX PX election and seeded bugs, all of which
 
 e2e:                 ## only the end-to-end test with two real OpenClaw gateways, which it installs into target/e2e
 	@scripts/e2e
+
+e2e-takeovers:       ## 50 take-overs of a channel's account on two real gateways, and the longest time without a poll (ROUNDS); takes an hour
+	@E2E_TAKEOVERS=$${ROUNDS:-50} scripts/e2e channels
+
+e2e-cron:            ## scheduled jobs of all kinds, due every minute on two real gateways, with a restart and a gap (MINUTES); takes half an hour
+	@E2E_MINUTES=$${MINUTES:-5} scripts/e2e long
 
 otel:                ## only what the feature otel adds: lints, and spans on their way to a collector
 	cargo clippy --locked --all-targets --features otel -- -D warnings

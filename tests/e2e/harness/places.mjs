@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-export const installed = join(root, "target/e2e/app");
+export const installed = process.env.E2E_APP ?? join(root, "target/e2e/app");
 export const openclaw = join(installed, "node_modules/openclaw/openclaw.mjs");
 
 /** The plugin's folder, as it is published. */

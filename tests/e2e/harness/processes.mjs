@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, readdirSync } from "node:fs";
 
-import { eventually } from "./wait.mjs";
+import { eventually, PATIENCE } from "./wait.mjs";
 
 const started = new Map();
 
@@ -64,7 +64,7 @@ export function run(command, args, { within = 120_000, input, ...options } = {})
     const child = spawn(command, args, { detached: true, stdio: [input ? "pipe" : "ignore", "pipe", "pipe"], ...options });
     started.set(child.pid, child);
     child.stdin?.end(input);
-    const timer = setTimeout(() => endNow(child.pid), within);
+    const timer = setTimeout(() => endNow(child.pid), within * PATIENCE);
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text) => (stdout += text));

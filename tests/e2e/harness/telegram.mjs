@@ -21,7 +21,7 @@ export class Telegram {
     this.server?.close();
   }
 
-  /** A bot: `polls` are open now, `most` were open at once, `overlaps` says when, `gap` is the longest time without one in milliseconds. */
+  /** A bot: `polls` are open now, `most` were open at once, `overlaps` says when there were two, `gap` is the longest time without one in milliseconds. */
   bot(token) {
     if (!this.#bots.has(token)) this.#bots.set(token, { polls: new Set(), queue: [], most: 0, overlaps: [], gap: 0, closed: undefined, waiting: [] });
     return this.#bots.get(token);
@@ -69,7 +69,7 @@ export class Telegram {
     bot.closed = undefined;
     bot.polls.add(poll);
     bot.most = Math.max(bot.most, bot.polls.size);
-    if (new Set(this.pollers(token)).size > 1) bot.overlaps.push({ at: new Date().toISOString(), by: this.pollers(token) });
+    if (bot.polls.size > 1) bot.overlaps.push({ at: new Date().toISOString(), by: this.pollers(token) });
     let gone;
     const closed = new Promise((resolve) => response.once("close", () => resolve((gone = true))));
     try {

@@ -1,14 +1,17 @@
-// Waiting for a condition, always with a deadline, never for a time.
+// Waiting for a condition, always with a deadline, never for a time. `E2E_PATIENCE=4` makes all deadlines four times as long, for a machine
+// that has much else to do.
 
 import { setTimeout as pause } from "node:timers/promises";
 
 const BETWEEN_MS = 100;
+export const PATIENCE = Number(process.env.E2E_PATIENCE || 1);
 
 /**
  * Asks `probe` until it answers with something true, and returns that. What it throws counts as "not yet" and is told when the
  * deadline passes. Times are milliseconds.
  */
-export async function eventually(what, probe, within = 30_000) {
+export async function eventually(what, probe, soon = 30_000) {
+  const within = soon * PATIENCE;
   const deadline = performance.now() + within;
   let last = "";
   for (;;) {
@@ -28,7 +31,7 @@ export async function eventually(what, probe, within = 30_000) {
 export async function within(what, ms, promise) {
   let timer;
   const late = new Promise((_, refuse) => {
-    timer = setTimeout(() => refuse(new Error(`${what}: not within ${ms} ms`)), ms);
+    timer = setTimeout(() => refuse(new Error(`${what}: not within ${ms * PATIENCE} ms`)), Math.min(ms * PATIENCE, 2 ** 31 - 1));
   });
   try {
     return await Promise.race([promise, late]);

@@ -24,6 +24,9 @@ export const b = new Gateway("gateway-b", folder, redis);
 export const both = [a, b];
 export const telegram = new Telegram();
 
+/** How long the lease of an account lasts: `E2E_TTL_MS`, 12 s when unset. A gateway that gets no processor for so long is killed as frozen. */
+const TTL_MS = Number(process.env.E2E_TTL_MS || 12_000);
+
 /** The bot that both gateways have, and that runs on one of them. */
 export const OWNED = "100:owned";
 /** One bot for each gateway under one account, so that a message can be pushed to both. */
@@ -89,7 +92,7 @@ async function bring(gateway) {
   });
   const settings = {
     ...(gateway === b ? placeByHand(gateway) : {}),
-    channels: [{ channel: "telegram", account: "owned", ttlMs: 12_000, secret: true, killFrozen: true }],
+    channels: [{ channel: "telegram", account: "owned", ttlMs: TTL_MS, secret: true, killFrozen: true }],
     inboundOnce: true,
     cron: { mode: "once", match: "^once" },
     notices: { events: ["node_left"], channel: "telegram", account: "owned", to: "77" },

@@ -55,6 +55,12 @@ function namedIn(file) {
   }
 }
 
+/** Removes the stable path of a program that is gone: OpenClaw uninstalls the plugin before it stops the service. */
+export function unlinkRemoved() {
+  const path = join(folder(), "clawster");
+  if (!existsSync(path)) rmSync(path, { force: true });
+}
+
 /** Gives the program a stable path for cron jobs: an update of the plugin moves the program. */
 function link(program, path) {
   if (program === path) return;

@@ -2,7 +2,7 @@
 import { ownChannels } from "./channels.js";
 import { Node, shared } from "./node.js";
 import { sendNotices } from "./notices.js";
-import { launch, saveNodeId } from "./program.js";
+import { launch, saveNodeId, unlinkRemoved } from "./program.js";
 import { publishApi } from "./public-api.js";
 import { answerQuestions } from "./questions.js";
 import { holdScheduler } from "./scheduler.js";
@@ -49,6 +49,7 @@ export function createService(runtime, settings, events, cron) {
       const given = keepers.map(({ keeper }) => keeper.end());
       await Promise.race([Promise.allSettled(given), new Promise((done) => setTimeout(done, 2_000).unref())]);
       await node?.stop();
+      unlinkRemoved();
     },
   };
 

@@ -230,6 +230,21 @@ class Test(unittest.IsolatedAsyncioTestCase):
             await working
         self.assertIn((await client.distributed.get_task("long")).state, ("waiting", "delayed"), "it was returned")
 
+    async def test_the_example_of_a_worker_completes_a_task_and_stops(self):
+        client = await self.cluster.node("a")
+        env = {**self.cluster.env("a"), "PYTHONPATH": str(HERE.parent / "src")}
+        example = HERE.parents[2] / "examples/worker-python/worker.py"
+        self.cluster.processes["worker"] = worker = subprocess.Popen([sys.executable, example], env=env)
+        await client.distributed.submit_task("greet", {"name": "Ada"}, id="hello")
+
+        async def done():
+            task = await client.distributed.get_task("hello")
+            return task.result if task.state == "done" else None
+
+        self.assertEqual(await eventually(done), {"greeting": "Hello, Ada!", "attempt": 1})
+        self.cluster.stop("worker")
+        self.assertEqual(worker.returncode, 0)
+
     async def test_a_child_is_a_node_and_leaves_at_the_end(self):
         witness = await self.cluster.node("a")
         async with connect(command=[PROGRAM, "serve"], env=self.cluster.env("child")) as client:

@@ -1,8 +1,8 @@
 // The client against real nodes. CLAWSTER_PROGRAM and CLAWSTER_REDIS_SERVER name the programs.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect as connectTcp, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -168,6 +168,28 @@ describe("the client", () => {
     stopping.abort();
     await working;
     assert.ok(["waiting", "delayed"].includes(await state("long")), "it was returned");
+  });
+
+  test("the example of a worker compiles, completes a task and stops", async () => {
+    const client = await node("w");
+    // Below this package, so that its name leads here.
+    const example = await mkdtemp(join(import.meta.dirname, "example-"));
+    try {
+      await copyFile(join(import.meta.dirname, "../../../examples/worker-typescript/worker.ts"), join(example, "worker.ts"));
+      const options = ["--strict", "--module", "nodenext", "--target", "es2023", "--types", "node", join(example, "worker.ts")];
+      execFileSync(process.execPath, [join(import.meta.dirname, "../node_modules/typescript/bin/tsc"), ...options], { stdio: "inherit" });
+      const worker = start("worker", process.execPath, [join(example, "worker.js")], { env: env("w") });
+      await client.distributed.submitTask({ kind: "greet", payload: { name: "Ada" }, id: "hello" });
+      const task = await eventually(async () => {
+        const task = await client.distributed.getTask({ task_id: "hello" });
+        return task.state === "done" && task;
+      });
+      assert.deepEqual(task.result, { greeting: "Hello, Ada!", attempt: 1 });
+      await stop("worker");
+      assert.equal(worker.exitCode, 0);
+    } finally {
+      await rm(example, { recursive: true });
+    }
   });
 
   test("HTTP does the same", async () => {

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate chaos chaos-bugs e2e e2e-takeovers e2e-cron otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
+.PHONY: help demo test check audit fuzz fix long simulate simulate-gossip chaos chaos-bugs e2e e2e-takeovers e2e-cron otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -29,6 +29,9 @@ matrix:              ## the shared state and the failover tests on each Redis an
 
 simulate:            ## the simulator on many seeds (SEEDS=100000): what a run went through, and every invariant after every step
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 CLAWSTER_SEEDS=$${SEEDS:-100000} cargo test --locked --test simulation run::seeds -- --nocapture
+
+simulate-gossip:     ## gossip among 3, 10, 100 and 1,000 nodes: how long news takes, and what a node sends
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo test --locked --test gossip scale:: -- --include-ignored --nocapture --test-threads 1
 
 # `make chaos SEED=7 NODES=5 FAULTS=400 SCHEDULE=… JSON=report.json` and more: see docs/chaos.md.
 CHAOS = $(if $(SEED),seed=$(SEED)) $(if $(FAULTS),faults=$(FAULTS)) $(if $(NODES),nodes=$(NODES)) $(if $(SCHEDULE),schedule=$(SCHEDULE)) \

@@ -178,7 +178,7 @@ fn two_processes_with_one_id_notice_it() {
     let mut world = World::of(31, 3);
     world.until("all meet", 10_000, 50, World::all_meet);
     world.start(&[KEY], "blue", &[0]);
-    let me = clawster::cluster::gossip::Identity { node_id: id(1), life: 2, address: crate::world::address(3) };
+    let me = clawster::cluster::gossip::Identity::new(id(1), 2, crate::world::address(3));
     let settings = clawster::cluster::gossip::Settings { me, session: [9; 16], seed: 5 };
     let cluster = clawster::cluster::ids::ClusterName::new("blue").unwrap();
     let mut twin = clawster::cluster::gossip::Gossip::new(world.moment(), cluster, &[KEY], settings);

@@ -57,7 +57,7 @@ fn what_a_node_sends_does_not_grow_with_the_number_of_nodes() {
 }
 
 #[test]
-#[ignore = "long: a thousand nodes take minutes without optimization"]
+#[ignore = "long: a thousand nodes take minutes without optimization; make simulate-gossip"]
 fn a_thousand_nodes_send_no_more_each_than_ten() {
     let rate = print(1_000);
     assert!(rate < 25.0, "{rate}");

@@ -130,7 +130,7 @@ impl World {
 
     fn fresh(&mut self, node: usize, keys: &[&str], cluster: &str, seeds: &[usize]) -> Gossip {
         self.lives += 1;
-        let me = Identity { node_id: id(node), life: self.lives, address: address(node) };
+        let me = Identity::new(id(node), self.lives, address(node));
         let mut session = [0; 16];
         session[..8].copy_from_slice(&self.rng.next().to_be_bytes());
         session[8..].copy_from_slice(&self.rng.next().to_be_bytes());

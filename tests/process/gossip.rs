@@ -195,7 +195,7 @@ impl Fake {
     fn new(id: &str, seed: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
-        let me = Identity { node_id: NodeId::new(id).unwrap(), life: 1, address: socket.local_addr().unwrap() };
+        let me = Identity::new(NodeId::new(id).unwrap(), 1, socket.local_addr().unwrap());
         let port = u64::from(me.address.port());
         let mut session = [7; 16];
         session[..8].copy_from_slice(&port.to_be_bytes());

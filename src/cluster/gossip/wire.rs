@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             6 => IpAddr::from(self.array::<16>()?),
             _ => return Err(Malformed),
         };
-        Ok(Identity { node_id, life, address: SocketAddr::new(ip, self.u16()?) })
+        Ok(Identity::new(node_id, life, SocketAddr::new(ip, self.u16()?)))
     }
 
     fn message(&mut self) -> Result<Message<Identity>, Malformed> {

@@ -163,7 +163,7 @@ impl Task {
         let wall = clock::wall().duration_since(UNIX_EPOCH).map(millis).unwrap_or_default();
         let life = wall.max(last.saturating_add(1));
         Life(life).save(&self.parts.state_dir, &node_id).await;
-        let me = Identity { node_id, life, address };
+        let me = Identity::new(node_id, life, address);
         let settings = Settings { me, session: random::bytes()?, seed: u64::from_be_bytes(random::bytes()?) };
         let keys: Vec<&str> = self.config.keys.iter().map(|key| key.expose()).collect();
         let mut gossip = Gossip::new(clock::now(), self.parts.cluster.clone(), &keys, settings);

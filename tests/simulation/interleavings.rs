@@ -29,6 +29,7 @@ pub(crate) fn loaded(nodes: usize, wrong: Wrong, load: Load) -> (World, usize) {
         true_clocks: true,
         load,
         mixed: false,
+        gossip: false,
     };
     let mut world = World::new(7, setup, true);
     for host in 0..nodes {
@@ -341,6 +342,7 @@ fn a_takeover_within_the_grace_is_caught() {
             true_clocks: true,
             load: Load::default(),
             mixed: false,
+            gossip: false,
         };
         let mut world = World::new(11, setup, true);
         world.checks = crate::checks::Checks::new(LeaderMode::Exclusive);

@@ -29,6 +29,7 @@ mod disk;
 mod effects;
 mod expected;
 mod faults;
+mod gossip;
 mod guardian;
 mod interleavings;
 mod lease_checks;

@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Takes one step, looks at the invariants, and plans what the effects ask for.
-    pub(crate) fn step(&mut self, pid: usize, input: Input) {
+    pub(crate) fn step(&mut self, pid: usize, mut input: Input) {
         if !self.processes[pid].alive {
             return;
         }
@@ -281,6 +281,7 @@ impl World {
         let now = clock.read(self.now);
         let woken = matches!(input, Input::Wake);
         let led = self.processes[pid].node.leads(now);
+        let higher = self.hears(pid, &mut input);
         let process = &mut self.processes[pid];
         let highest = process.mail.highest();
         process.node.saw_message(highest);
@@ -301,6 +302,7 @@ impl World {
             self.note(|| format!("== p{pid} leads: {leads} {term:?}"));
         }
         self.check_leaders();
+        self.check_doubt(pid, higher, led, now);
         let at = clock.when(wake_at).max(self.now + 1) + self.rng.range(0, 300);
         self.later(at, Due::Deliver(pid, None, News::Wake(wake)));
         // Effects are carried out in order, a little later, and behind those of earlier steps.

@@ -43,7 +43,8 @@ pub(crate) fn setup(seed: u64) -> Setup {
         true => (Timing::default(), LeaderSettings { presence_grace: MIXED_GRACE, ..leader }),
         false => (timing, leader),
     };
-    Setup { nodes, timing, leader, true_clocks, load, mixed }
+    let gossip = rng.chance(400);
+    Setup { nodes, timing, leader, true_clocks, load, mixed, gossip }
 }
 
 /// The longest grace of a cluster whose hosts differ.
@@ -158,6 +159,9 @@ fn run(world: &mut World) {
     let first = world.rng.range(0, 15 * SECOND);
     world.later(first, Due::Fault);
     world.later(SECOND, Due::Load);
+    if world.setup.gossip {
+        world.later(SECOND, Due::Gossip);
+    }
     for at in 0..world.setup.load.timers {
         world.add_timer(at % world.hosts.len());
     }

@@ -10,6 +10,7 @@ use crate::checks::Checks;
 use crate::clock::{Clock, MS, SECOND, Time, micros};
 use crate::coverage::Coverage;
 use crate::disk::{Disk, DiskKey};
+use crate::gossip::Heard;
 use crate::lease_checks::Granted;
 use crate::load::Load;
 use crate::message_checks::Streams;
@@ -40,6 +41,8 @@ pub(crate) enum Due {
     StartServer,
     /// The next random fault.
     Fault,
+    /// The next time that somebody hears of a term by gossip.
+    Gossip,
     /// The next thing that a client does.
     Load,
     /// A read that waits for messages ends without any.
@@ -92,6 +95,8 @@ pub(crate) struct Setup {
     pub(crate) load: Load,
     /// Each host has times of its own in its file.
     pub(crate) mixed: bool,
+    /// The nodes hear of each other's terms past Redis.
+    pub(crate) gossip: bool,
 }
 
 /// What a control experiment does wrong, so that the checks can be seen to catch it.
@@ -111,6 +116,8 @@ pub(crate) struct Wrong {
     pub(crate) guardians_sleep: bool,
     /// A candidate acquires as soon as the server's clock says that the lease is over.
     pub(crate) acquire_by_server_clock: bool,
+    /// Nobody listens to gossip.
+    pub(crate) deaf: bool,
 }
 
 /// Which answers are lost, and how many.
@@ -131,6 +138,7 @@ pub(crate) struct World {
     pub(crate) conns: Vec<Conn>,
     pub(crate) weather: Weather,
     pub(crate) checks: Checks,
+    pub(crate) heard: Heard,
     pub(crate) coverage: Coverage,
     pub(crate) disks: BTreeMap<DiskKey, Disk>,
     pub(crate) streams: Streams,
@@ -191,6 +199,7 @@ impl World {
             conns: Vec::new(),
             weather: CALM,
             checks: Checks::new(setup.leader.mode),
+            heard: Heard::new(seed),
             coverage: Coverage::default(),
             disks: BTreeMap::new(),
             streams: Streams::default(),
@@ -275,6 +284,7 @@ impl World {
             Due::StartProcess(host) => self.start(host, None),
             Due::StartServer => self.start_server_again(),
             Due::Fault => self.fault(),
+            Due::Gossip => self.gossip(),
             Due::Load => self.load(),
             Due::ReadIsOver(conn, number) => self.read_is_over(conn, number),
             Due::StartWrapper(host, name) => self.start_wrapper(host, &name),

@@ -77,6 +77,7 @@ fn beat(node: u64, number: u64, start: u64) -> Sample {
         delay: Duration::from_micros(500 + (number * 104_729 + node) % 9_000),
         lag: number % 4,
         memory: 18_350_080 + number * 4_096,
+        peers: None,
         version: "0.1.0".to_owned(),
         interval: Duration::from_secs(10),
     }

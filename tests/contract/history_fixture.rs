@@ -143,6 +143,7 @@ pub fn beat(node: &str, instance: u64, number: u64) -> Sample {
         delay: Duration::from_micros(1_234_567 + number),
         lag: number % 3,
         memory: 18_350_080,
+        peers: (number % 4 == 1).then_some(number % 3),
         version: "0.1.0-rc.1".to_owned(),
         interval: secs(10),
     }

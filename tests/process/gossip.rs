@@ -100,6 +100,10 @@ fn nodes_that_start_while_redis_is_away_find_each_other_where_redis_named_them()
     {
         let nodes = launches.each_ref().map(Launch::start);
         met(&[&nodes[0], &nodes[1]]);
+        eventually("a heartbeat in the history says that b answers", secs(10.0), || {
+            let history = nodes[0].ok("distributed.get_history", json!({"node_id": "a", "limit": 1}));
+            if history["entries"][0]["peers"] == 1 { Ok(()) } else { Err(history) }
+        });
         nodes[0].subscribe(Value::Null, None);
         hold(secs(0.5), "the endpoints reach the disk");
         nodes[1].sigterm();
@@ -162,6 +166,8 @@ fn gossip_that_is_off_or_reaches_nobody_changes_nothing() {
     assert_eq!(alone.ok("distributed.notify", json!({"topic": "t", "payload": 1})), json!({"sent_to": []}));
     let state = off.state();
     assert!(state.get("peers").is_none(), "{state}");
+    let history = off.ok("distributed.get_history", json!({"node_id": "off", "limit": 1}));
+    assert!(history["entries"][0]["number"].is_u64() && history["entries"][0]["peers"].is_null(), "{history}");
     let error = off.refused("distributed.notify", json!({"topic": "t", "payload": 1}), -32008);
     assert!(error.message.contains("gossip.listen") && error.message.contains("gossip.key"), "{error:?}");
     let metrics =

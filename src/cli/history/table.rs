@@ -290,6 +290,7 @@ pub(super) fn print_beats(output: &mut Output<'_>, page: &HistoryPage, apart: bo
             0 => dash(),
             bytes => format!("{} MiB", bytes / 1_048_576),
         }),
+        column("PEERS", 4, &|sample| sample.peers.map_or_else(dash, |peers| peers.to_string())),
         column("TERM", 5, &|sample| sample.term.to_string()),
         column("INCARNATION", 6, &|sample| sample.incarnation.to_string()),
         column("VERSION", 6, &|sample| clean(&sample.version, 16)),

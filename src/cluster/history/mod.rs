@@ -51,6 +51,9 @@ pub struct Sample {
     pub lag: u64,
     /// The resident memory of the node's process in bytes; 0: unknown.
     pub memory: u64,
+    /// The number of other nodes that answered it by gossip; `None`: it did not gossip.
+    #[serde(default)]
+    pub peers: Option<u64>,
     /// The version of clawster that the node ran.
     pub version: String,
     /// The heartbeat interval at that time.

@@ -159,6 +159,7 @@ mod tests {
             delay: Duration::from_millis(number),
             lag: 0,
             memory: 0,
+            peers: None,
             version: "1".to_owned(),
             interval: Duration::from_secs(10),
         }

@@ -292,6 +292,7 @@ mod tests {
                 delay: beat.delay,
                 lag: 0,
                 memory: 0,
+                peers: None,
                 version: String::new(),
                 interval: beat.interval,
             })));

@@ -173,8 +173,8 @@ impl History {
     }
 }
 
-/// The sample of a heartbeat; `lag` is the number of unacknowledged messages.
-pub(super) fn sample(beaten: Beaten, lag: u64, memory: u64) -> Sample {
+/// The sample of a heartbeat; `lag` is the number of unacknowledged messages, `peers` that of nodes that answer by gossip.
+pub(super) fn sample(beaten: Beaten, lag: u64, memory: u64, peers: Option<u64>) -> Sample {
     Sample {
         node_id: beaten.instance.node_id,
         incarnation: beaten.instance.incarnation,
@@ -188,6 +188,7 @@ pub(super) fn sample(beaten: Beaten, lag: u64, memory: u64) -> Sample {
         delay: beaten.delay,
         lag,
         memory,
+        peers,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         interval: beaten.interval,
     }

@@ -63,6 +63,7 @@ impl OneBeat {
             delay: self.delay,
             lag: 0,
             memory: 0,
+            peers: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             interval: self.interval,
         }

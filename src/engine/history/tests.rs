@@ -25,6 +25,7 @@ pub(super) fn sample(number: u64) -> Sample {
         delay: Duration::from_millis(2),
         lag: 0,
         memory: 0,
+        peers: None,
         version: "1".to_owned(),
         interval: Duration::from_millis(100),
     }

@@ -73,6 +73,8 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     calls: CallMeters,
+    /// The nodes that answer by gossip, where it is configured.
+    peers: OnceLock<IntGauge>,
     log_lines_dropped: OnceLock<fn() -> u64>,
 }
 
@@ -183,6 +185,7 @@ impl Metrics {
                 "method",
             )?,
             calls: CallMeters::registered(&registry)?,
+            peers: OnceLock::new(),
             log_lines_dropped: OnceLock::new(),
             registry,
         })
@@ -204,9 +207,16 @@ impl Metrics {
             let reachable = gauge(&self.registry, "clawster_gossip_peers_reachable", about)?;
             let about = "Notes of other nodes that came by gossip.";
             let notes = counter(&self.registry, "clawster_gossip_notes_received_total", about)?;
+            // It is called once, else the registry has refused the names by now.
+            let _ = self.peers.set(reachable.clone());
             Ok(GossipMeters { datagrams, reachable, notes })
         };
         registered().map_err(|error| std::io::Error::other(format!("the metrics of gossip do not fit: {error}")))
+    }
+
+    /// The number of nodes that answer by gossip now; `None`: gossip is not configured.
+    pub(crate) fn peers(&self) -> Option<u64> {
+        self.peers.get().map(|peers| u64::try_from(peers.get()).unwrap_or(0))
     }
 
     /// Sets the function that returns the number of dropped log lines.

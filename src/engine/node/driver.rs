@@ -244,7 +244,7 @@ impl Driver {
         self.metrics.history_recorded.inc_by(beaten.recorded);
         let lag = self.sync.lag(MessageSeq(self.node.known().message));
         let memory = memory_bytes().unwrap_or_default();
-        self.brought.extend(self.history.take(history::sample(beaten, lag, memory)));
+        self.brought.extend(self.history.take(history::sample(beaten, lag, memory, self.metrics.peers())));
     }
 
     /// Saves the settings of the cluster on disk, beside the loop.

@@ -42,6 +42,7 @@ fn sample(number: u64, leads: bool) -> Sample {
         delay: Duration::from_micros(2_500),
         lag: 4,
         memory: 5,
+        peers: None,
         version: "9.9.9".to_owned(),
         interval: Duration::from_secs(10),
     }

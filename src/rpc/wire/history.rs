@@ -134,6 +134,7 @@ mod tests {
             delay: Duration::from_micros(123_456),
             lag: 1 << 40,
             memory: 1 << 40,
+            peers: None,
             version: "10.20.30-alpha.1".to_owned(),
             interval: Duration::from_secs(10),
         };

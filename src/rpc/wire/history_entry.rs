@@ -43,6 +43,8 @@ pub struct HistoryEntry {
     pub lag: u64,
     /// The resident memory of the node's process in bytes; 0: unknown.
     pub memory_bytes: u64,
+    /// The number of other nodes that answered it by gossip; null: it did not gossip.
+    pub peers: Option<u64>,
     /// The version of clawster that the node ran.
     pub version: String,
     /// The heartbeat interval, in milliseconds.
@@ -65,6 +67,7 @@ impl From<&Sample> for HistoryEntry {
             delay_ms: tenths(sample.delay),
             lag: sample.lag,
             memory_bytes: sample.memory,
+            peers: sample.peers,
             version: sample.version.clone(),
             interval_ms: millis(sample.interval),
             number: sample.number,

@@ -38,6 +38,8 @@ pub(super) struct BeatRow {
     delay_ms: f64,
     lag: i64,
     memory_bytes: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peers: Option<i64>,
     version: String,
     interval_ms: f64,
 }
@@ -88,6 +90,7 @@ pub(super) fn beat(cluster: &ClusterName, sample: &Sample) -> BeatRow {
         delay_ms: millis(sample.delay),
         lag: signed(sample.lag),
         memory_bytes: signed(sample.memory),
+        peers: sample.peers.map(signed),
         version: sample.version.clone(),
         interval_ms: millis(sample.interval),
     }
@@ -109,6 +112,7 @@ pub(super) fn sample(raw: &RawDocument) -> Option<Sample> {
         delay: duration(row.delay_ms),
         lag: unsigned(row.lag),
         memory: unsigned(row.memory_bytes),
+        peers: row.peers.map(unsigned),
         version: row.version,
         interval: duration(row.interval_ms),
     })

@@ -47,10 +47,14 @@ impl Recent {
     }
 }
 
-/// Incarnation, leads, term, leader, round trip (µs), attempts, delay (µs), lag, memory, interval (µs), version.
+/// What comes before the number of peers, behind the version, where older versions of this program read it as a part of the version.
+const PEERS: &str = " peers=";
+
+/// Incarnation, leads, term, leader, round trip (µs), attempts, delay (µs), lag, memory, interval (µs), version, peers.
 fn text(sample: &Sample) -> String {
+    let peers = sample.peers.map(|peers| format!("{PEERS}{peers}")).unwrap_or_default();
     format!(
-        "{} {} {} {} {} {} {} {} {} {} {}",
+        "{} {} {} {} {} {} {} {} {} {} {}{peers}",
         sample.incarnation,
         u8::from(sample.leads),
         sample.term,
@@ -73,7 +77,7 @@ pub(super) fn read(node: &NodeId, id: &str, text: &str) -> Result<Sample, Malfor
     let mut word = || parts.next().ok_or_else(odd);
     let whole = |word: &str| word.parse::<u64>().map_err(|_| odd());
     let micros = |word: &str| whole(word).map(Duration::from_micros);
-    Ok(Sample {
+    let mut sample = Sample {
         node_id: node.clone(),
         at: ServerTime(whole(at)?),
         number: whole(number)?,
@@ -90,8 +94,13 @@ pub(super) fn read(node: &NodeId, id: &str, text: &str) -> Result<Sample, Malfor
         lag: whole(word()?)?,
         memory: whole(word()?)?,
         interval: micros(word()?)?,
+        peers: None,
         version: word()?.to_owned(),
-    })
+    };
+    if let Some((version, peers)) = sample.version.rsplit_once(PEERS) {
+        (sample.peers, sample.version) = (Some(whole(peers)?), version.to_owned());
+    }
+    Ok(sample)
 }
 
 #[cfg(test)]
@@ -105,6 +114,10 @@ mod tests {
         let sample = read(&node, "1000-4", good).expect("a sample");
         assert_eq!((sample.version.as_str(), sample.number, sample.at), ("1.0 beta", 4, ServerTime(1000)));
         assert_eq!(text(&sample), good);
+        let gossips = format!("{good} peers=4");
+        let sample = read(&node, "1000-4", &gossips).expect("a sample");
+        assert_eq!((sample.version.as_str(), sample.peers), ("1.0 beta", Some(4)));
+        assert_eq!(text(&sample), gossips);
         for (id, text) in [
             ("1000", good),
             ("x-4", good),
@@ -113,6 +126,7 @@ mod tests {
             ("1000-4", "7 1 3 a 1500 1 2500 0 4096 10000000"),
             ("1000-4", "7 1 3 .. 1500 1 2500 0 4096 10000000 1.0"),
             ("1000-4", "7 1 3 a 1500 -1 2500 0 4096 10000000 1.0"),
+            ("1000-4", "7 1 3 a 1500 1 2500 0 4096 10000000 1.0 peers=x"),
             ("1000-4", "7 1 3 a 99999999999999999999 1 2500 0 4096 10000000 1.0"),
         ] {
             assert!(read(&node, id, text).is_err(), "{id} {text}");

@@ -79,6 +79,7 @@ impl Story {
                 delay: Duration::from_millis(5),
                 lag: 0,
                 memory: 0,
+                peers: None,
                 version: "1.0.0".to_owned(),
                 interval: INTERVAL,
             });

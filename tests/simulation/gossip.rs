@@ -44,7 +44,8 @@ impl World {
         let next = self.now + self.heard.rng.range(MS, PAUSE);
         self.later(next, Due::Gossip);
         let (to, from) = (self.heard.rng.below(self.processes.len()), self.heard.rng.below(self.processes.len()));
-        let late = self.heard.rng.range(0, if self.heard.rng.chance(100) { LATE } else { 5 * MS });
+        let latest = if self.heard.rng.chance(100) { LATE } else { 5 * MS };
+        let late = self.heard.rng.range(0, latest);
         let made_up = self.now < self.faults_until && self.heard.rng.chance(100);
         let (Some(process), true) = (self.processes.get(from), to < self.processes.len()) else { return };
         let known = process.node.view().term;

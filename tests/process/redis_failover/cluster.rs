@@ -45,7 +45,7 @@ pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize) {
         }
         3 => {
             let others = cluster.other_primaries(slot);
-            cluster.migrate(slot, others[usize::from(before % 2 == 0)]);
+            cluster.migrate(slot, others[usize::from(before.is_multiple_of(2))]);
         }
         _ => {
             cluster.cut(slot);

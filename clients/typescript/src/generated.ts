@@ -707,6 +707,8 @@ export interface Heartbeat {
   node_id: string;
   /** The number of the heartbeat within its incarnation, from 1. */
   number: number;
+  /** The number of other nodes that answered it by gossip; null: it did not gossip. */
+  peers: number | null;
   /** The role of the node at that time. */
   role: "leader" | "follower";
   /** The time from sending the successful attempt to its answer, in milliseconds, to a tenth. */

@@ -58,11 +58,11 @@ async fn heartbeats_are_shown_with_the_newest_last() {
         result["entries"],
         json!([
             {"node_id": "a", "at_ms": 1000, "incarnation": 3, "role": "follower", "term": 7, "leader_id": null,
-             "round_trip_ms": 1.3, "attempts": 1, "delay_ms": 2.5, "lag": 4, "memory_bytes": 5, "version": "9.9.9",
-             "interval_ms": 10_000, "number": 1},
+             "round_trip_ms": 1.3, "attempts": 1, "delay_ms": 2.5, "lag": 4, "memory_bytes": 5, "peers": null,
+             "version": "9.9.9", "interval_ms": 10_000, "number": 1},
             {"node_id": "a", "at_ms": 2000, "incarnation": 3, "role": "leader", "term": 7, "leader_id": "a",
-             "round_trip_ms": 1.3, "attempts": 1, "delay_ms": 2.5, "lag": 4, "memory_bytes": 5, "version": "9.9.9",
-             "interval_ms": 10_000, "number": 2},
+             "round_trip_ms": 1.3, "attempts": 1, "delay_ms": 2.5, "lag": 4, "memory_bytes": 5, "peers": null,
+             "version": "9.9.9", "interval_ms": 10_000, "number": 2},
         ])
     );
     assert_eq!(result.get("report"), None);

@@ -684,6 +684,8 @@ class Heartbeat(Record):
     """The node that sent the heartbeat."""
     number: int
     """The number of the heartbeat within its incarnation, from 1."""
+    peers: int | None
+    """The number of other nodes that answered it by gossip; null: it did not gossip."""
     role: Literal["leader", "follower"]
     """The role of the node at that time."""
     round_trip_ms: float

@@ -4,7 +4,7 @@
 //!
 //! Not here: which faults happen when (`tests/process`).
 
-use super::{in_step, list, map, with_replicas_needed};
+use super::{in_step, list, map, replication, with_replicas_needed};
 use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::wait::{eventually, secs};
@@ -109,6 +109,16 @@ impl RedisCluster {
                 running().map(|server| primaries(&server.cli(&["CLUSTER", "NODES"]))).collect();
             if views.len() == 1 { Ok(()) } else { Err(format!("{views:#?}")) }
         });
+    }
+
+    /// Waits until the slot's primary has its replica, in step.
+    #[track_caller]
+    pub fn replicated(&self, slot: u32) {
+        eventually("the slot's primary has a replica", secs(60.0), || {
+            let count = replication(&self.servers[self.primary(slot)], "connected_slaves");
+            if count == "1" { Ok(()) } else { Err(count) }
+        });
+        in_step(&self.servers[self.replica_of(self.primary(slot))]);
     }
 
     /// The addresses of all servers, for `CLAWSTER__REDIS__NODES`.

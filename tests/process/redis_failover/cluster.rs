@@ -54,6 +54,8 @@ pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize) {
         }
     }
     cluster.complete();
+    // Only now the replica can confirm a grant.
+    cluster.replicated(slot);
 }
 
 /// Waits until another server than `before` has the slot.

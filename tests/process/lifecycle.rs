@@ -1,5 +1,6 @@
 //! Starting and ending: the end of input and signals end a node in time and with code 0.
 
+use clawster::signals::{HANGUP, is_ignored};
 use rustix::process::Signal;
 use serde_json::json;
 use testkit::cluster::{settled, stage};
@@ -22,13 +23,18 @@ const ENDS: [(&str, End); 7] = [
     ("SIGUSR2", |node| node.signal(Signal::USR2)),
 ];
 
+/// The ways to end. A node that is started with SIGHUP ignored, as below `nohup`, goes on ignoring it.
+fn ends() -> impl Iterator<Item = (&'static str, End)> {
+    ENDS.into_iter().filter(|(name, _)| *name != "SIGHUP" || !is_ignored(HANGUP))
+}
+
 #[test]
 fn each_way_to_end_leaves_the_cluster_and_exits_with_0() {
     let redis = RedisServer::start();
     let dir = stage();
     let stays = Launch::new(dir.path(), "stays").redis(&redis).brisk().start();
     stays.subscribe(json!(null), None);
-    for (name, end) in ENDS {
+    for (name, end) in ends() {
         let node = Launch::new(dir.path(), "goes").redis(&redis).brisk().start();
         settled(&[&stays, &node], secs(20.0));
         node.ok("distributed.elect_leader", json!({"force": true}));
@@ -67,7 +73,7 @@ fn a_start_after_a_clean_end_or_a_kill_tells_of_no_damage() {
 #[test]
 fn each_way_to_end_takes_at_most_5_s_without_redis() {
     let dir = stage();
-    for (at, (name, end)) in ENDS.into_iter().enumerate() {
+    for (at, (name, end)) in ends().enumerate() {
         let mut redis = RedisServer::start();
         let nodes = [
             Launch::new(dir.path(), &format!("never{at}")).port(free_port()).start(),

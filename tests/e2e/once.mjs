@@ -44,13 +44,13 @@ check("agent jobs and main-session jobs on both gateways run once a slot, and th
     context.diagnostic(`slots of the isolated job: ${JSON.stringify(bySlot)}`);
     for (const runs of bySlot) assert.deepEqual(runs.toSorted(), ["left", "ok"], "one gateway runs it, the other says who did");
 
-    await eventually("a gateway leaves a slot of the main job to the other", () => both.some((gateway) => left(gateway, "once main").length > 0), 120_000);
+    await eventually("a gateway leaves a slot of the main job to the other", () => both.some((gateway) => left(gateway, "once main").length > 0), 300_000);
     const twice = left(a, "once main").filter((slot) => left(b, "once main").includes(slot));
     assert.deepEqual(twice, [], "somebody does each slot");
     const asked = () => provider.requests.some(({ messages }) => JSON.stringify(messages).includes("main-work"));
-    await eventually("the model is asked for the main job", asked, 120_000);
+    await eventually("the model is asked for the main job", asked, 240_000);
   } finally {
     await isolated.remove();
     await main.remove();
   }
-}, { ms: 300_000 + SLOTS * 30_000 });
+}, { ms: 720_000 + SLOTS * 30_000 });

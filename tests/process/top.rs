@@ -106,6 +106,8 @@ fn nodes_are_drained_and_leadership_is_handed_over_after_a_question() {
     let mut top = Pty::clawster(&trio.launches[0], &["top", "--interval", "200ms"], 80, 24);
     top.shows("via a (");
     let follower = if leader == 1 { 2 } else { 1 };
+    // Keys choose among the rows that are there.
+    top.until("all nodes are there", |shown| lines(shown, &["a        online", "b        online", "c        online"]) == 3);
     top.keys(if follower == 1 { b"jl" } else { b"jjl" });
     let id = trio.nodes[follower].label.clone();
     top.shows(&format!("hand leadership over to {id}?  y/n"));

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 /// How long one read waits for new entries.
 const READ_BLOCK: Duration = Duration::from_secs(5);
-/// How often a full inbox is checked.
+/// How often a full inbox is checked when nobody says that it has room.
 const FULL_INBOX_POLL: Duration = Duration::from_millis(200);
 /// The maximum number of events of one read.
 const EVENTS: usize = 64;
@@ -129,7 +129,7 @@ impl Reader {
         let mut passed: Option<(MessageSeq, Place)> = None;
         while self.sync.is_member() {
             let Some(asked) = self.sync.wants() else {
-                tokio::time::sleep(FULL_INBOX_POLL).await;
+                self.sync.room(FULL_INBOX_POLL).await;
                 continue;
             };
             let from = match passed {

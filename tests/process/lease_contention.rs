@@ -74,7 +74,7 @@ fn contend(time: Duration) {
         send(pid, Signal::CONT);
     }
     let calm = stamp();
-    stamps.after("in the end somebody runs", calm, secs(30.0), |_| true);
+    stamps.after("in the end somebody runs", calm, secs(60.0), |_| true);
     let count = one_after_the_other(&stamps.read()).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
     println!("{count} commands, one after the other");
     assert!(count >= 2, "hardly anything happened: {count}");

@@ -107,7 +107,9 @@ fn nodes_are_drained_and_leadership_is_handed_over_after_a_question() {
     top.shows("via a (");
     let follower = if leader == 1 { 2 } else { 1 };
     // Keys choose among the rows that are there.
-    top.until("all nodes are there", |shown| lines(shown, &["a        online", "b        online", "c        online"]) == 3);
+    top.until("all nodes are there", |shown| {
+        lines(shown, &["a        online", "b        online", "c        online"]) == 3
+    });
     top.keys(if follower == 1 { b"jl" } else { b"jjl" });
     let id = trio.nodes[follower].label.clone();
     top.shows(&format!("hand leadership over to {id}?  y/n"));

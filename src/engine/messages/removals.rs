@@ -2,16 +2,22 @@
 //!
 //! 1. (S1) Only messages that the stream has are removed. A removal that is lost costs a message that is sent again and recognised.
 //! 2. At most [`MAX_WAITING`] runs wait; then the sender waits for them.
+//! 3. Between two removals is a pause, so that many small writes to Redis do not make as many transactions on disk.
 //!
 //! Not here: sending (`publisher.rs`), the store (`outbox`).
 
 use super::store_holder::StoreHolder;
 use crate::cluster::messages::message::{Producer, Run};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// The maximum number of runs that wait to be removed. Messages of several nodes that alternate in the stream make a run of each write.
 const MAX_WAITING: usize = 256;
+
+/// The pause after a removal. A kill meanwhile costs what any removal that is not durable yet costs: messages that are sent again and
+/// recognised.
+const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -79,5 +85,6 @@ async fn work(store_holder: Arc<StoreHolder>, waiting: Arc<Mutex<Waiting>>) {
         if let Some(Err(error)) = store_holder.with(move |store| store.sent(&producer, runs)).await {
             tracing::error!(%error, "cannot remove sent messages from the outbox; they will be recognised as duplicates");
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Sync {
     /// See [`Self::meets`].
     pub(crate) met: Mutex<(Vec<Producer>, Option<MessageSeq>)>,
     moved: Notify,
+    /// Notified when the inbox may have room again.
+    room: Notify,
     /// The newest message that was waited for in vain.
     never_came: AtomicU64,
 }
@@ -97,6 +99,7 @@ impl Sync {
             early: Mutex::default(),
             met: Mutex::default(),
             moved: Notify::new(),
+            room: Notify::new(),
             never_came: AtomicU64::new(0),
         })
     }
@@ -210,6 +213,12 @@ impl Sync {
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
     }
 
+    /// Waits until the inbox has room, as far as this knows, for at most `within`.
+    pub(crate) async fn room(&self, within: Duration) {
+        // The caller looks again anyway.
+        let _ = tokio::time::timeout(within, self.room.notified()).await;
+    }
+
     /// The permission to receive; `None` if an earlier answer is still being written after `within`.
     pub(crate) async fn turn(&self, within: Duration) -> Option<OwnedMutexGuard<()>> {
         tokio::time::timeout(within, Arc::clone(&self.receiving).lock_owned()).await.ok()
@@ -270,7 +279,10 @@ impl Sync {
         let judged = match self.inbox().as_mut() {
             Some(inbox) => {
                 match inbox.acknowledge(cursor) {
-                    Ok(true) => self.behind.store(true, Ordering::Release),
+                    Ok(true) => {
+                        self.behind.store(true, Ordering::Release);
+                        self.room.notify_one();
+                    }
                     Ok(false) if self.behind.load(Ordering::Acquire) => {}
                     Ok(false) => return Ok(()),
                     Err(beyond) => return Err(Error::InvalidParams(beyond.to_string())),

@@ -20,7 +20,7 @@ use crate::engine::gossip::GossipHandle;
 use crate::engine::history::History;
 use crate::engine::leases::Leases;
 use crate::engine::limits::Limits;
-use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange};
+use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange, Woken};
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::submission::{self, Sent};
@@ -188,8 +188,9 @@ impl RunningNode {
         self.check_recipients(&recipients).await?;
         let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
         let woken = Arc::clone(&self.accepted);
+        let early = Arc::clone(&self.accepted);
         let accept = move |store: &NodeStore| {
-            let accepted = store.accept(messages, now);
+            let accepted = store.accept_and_send(messages, now, Woken::new(move || early.notify_one()));
             // Here, not after the wait: the client may be gone by then, but its messages remain.
             woken.notify_one();
             accepted

@@ -189,6 +189,19 @@ impl RedisStore {
         self.primary.listen().await;
     }
 
+    /// The position of the newest message in the stream, without anything else of the data set: the cheapest question there is, for
+    /// those who ask before each answer.
+    ///
+    /// # Errors
+    /// [`Fault`] when the server did not answer, or answered with something unexpected.
+    pub async fn newest_message(&self) -> Result<MessageSeq, Fault> {
+        let mut get = redis::cmd("HGET");
+        get.arg(self.keys.meta()).arg("message_seq");
+        let newest = self.watched("newest_message", 1, self.command(&get)).await?;
+        let newest: Option<u64> = redis::from_redis_value(newest).map_err(|why| Fault::Refused(why.to_string()))?;
+        Ok(MessageSeq(newest.unwrap_or_default()))
+    }
+
     async fn range(&self, name: &'static str, key: &str, after: u64, count: usize) -> Result<Value, Fault> {
         self.watched(name, 1, self.read_range(key, after, count)).await
     }

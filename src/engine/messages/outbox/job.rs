@@ -8,6 +8,7 @@ use super::{AcceptError, Accepted};
 use crate::cluster::messages::message::{Producer, Run};
 use crate::cluster::protocol::Packed;
 use crate::engine::state_dir::StateError;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 /// A part of the content of another store.
@@ -21,12 +22,31 @@ pub(super) struct Part {
 
 type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
 
+/// Called, on the writer's thread, when messages of a call can be sent before they are on disk; see `ahead.rs`.
+#[derive(Clone)]
+pub struct Woken(pub(super) Arc<dyn Fn() + Send + Sync>);
+
+impl Woken {
+    /// Calls this; it must not wait.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wake))
+    }
+}
+
+impl std::fmt::Debug for Woken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Woken")
+    }
+}
+
 /// A request to the writer.
 #[derive(Debug)]
 pub(super) enum Job {
     Accept {
         messages: Prepared,
         now_wall_ms: u64,
+        /// Without one, the messages are sent once they are on disk.
+        woken: Option<Woken>,
         reply: Reply<Vec<Accepted>, AcceptError>,
     },
     Sent {

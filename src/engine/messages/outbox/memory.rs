@@ -124,6 +124,8 @@ pub(super) struct Memory {
     /// The last sequence when the file was opened, and whether the mark has been checked since.
     pub(super) began: u64,
     pub(super) confirmed: bool,
+    /// The last sequence that the file reserves; see `ahead.rs`.
+    pub(super) reserved: u64,
     /// The number of rows of imported messages that wait to be sent.
     pub(super) adopted: u64,
     pub(super) marks: HashMap<Producer, Mark>,

@@ -2,14 +2,16 @@
 //!
 //! 1. A message that [`NodeStore::accept`] returned as new is on disk: neither kill -9 nor a power cut loses it.
 //! 2. A call is accepted as a whole or not at all, even if the disk is full or fails.
-//! 3. Producer sequences are contiguous from 1 and never used twice.
+//! 3. Producer sequences rise from 1 and are never used twice. They follow each other while a process lives; a killed one may leave a hole.
 //! 4. The producer id is on disk before anything is sent under it, and survives restarts and renames. It changes only if a
 //!    copy of the store has used it.
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
+//! 6. What has no id of a client's may be sent while it is being written (`ahead.rs`); its call is answered after both.
 //!
 //! All calls block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
 
 mod adopted;
+mod ahead;
 mod claim;
 mod confirmed;
 mod database;
@@ -26,6 +28,7 @@ mod writer;
 
 pub use adopted::AdoptedBatch;
 pub use confirmed::Confirmed;
+pub use job::Woken;
 pub use memory::{Saved, SavedChange, Unsent};
 pub use prepared::{Preparation, Prepared};
 
@@ -179,27 +182,48 @@ impl NodeStore {
     /// # Errors
     /// [`AcceptError`]; then nothing of the call is kept.
     pub fn accept(&self, messages: impl Into<Prepared>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
-        let messages = messages.into();
+        self.accepting(messages.into(), now_wall_ms, None)
+    }
+
+    /// As [`Self::accept`], and calls `woken` when [`Self::ready_entries`] has the messages, which may be before they are on disk.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; then nothing of the call is kept here, but where the disk failed, messages may have been sent.
+    pub fn accept_and_send(
+        &self,
+        messages: impl Into<Prepared>,
+        now_wall_ms: u64,
+        woken: Woken,
+    ) -> Result<Vec<Accepted>, AcceptError> {
+        self.accepting(messages.into(), now_wall_ms, Some(woken))
+    }
+
+    fn accepting(
+        &self,
+        messages: Prepared,
+        now_wall_ms: u64,
+        woken: Option<Woken>,
+    ) -> Result<Vec<Accepted>, AcceptError> {
         if messages.count == 0 {
             return Ok(Vec::new());
         }
         self.check_place()?;
         self.check_headroom(&messages)?;
         let (reply, answer) = sync_channel(1);
-        self.give(Job::Accept { messages, now_wall_ms, reply })?;
+        self.give(Job::Accept { messages, now_wall_ms, woken, reply })?;
         answer.recv().map_err(|_| StateError::Closed)?
     }
 
     /// Unsent messages with a producer sequence above `after`, in order, if that takes no access to the disk; `None`: it does.
     #[must_use]
     pub fn ready_entries(&self, after: u64, max_entries: usize, max_bytes: usize) -> Option<Vec<Packed>> {
-        let unsent = self.unsent();
-        if unsent.messages == 0 || after >= unsent.last_accepted_seq {
-            return Some(Vec::new());
-        }
         let mut batch = Batch::new(max_entries, max_bytes);
         self.shared.ready().take(after, &mut batch);
-        (!batch.is_empty()).then(|| batch.finish())
+        if !batch.is_empty() {
+            return Some(batch.finish());
+        }
+        let unsent = self.unsent();
+        (unsent.messages == 0 || after >= unsent.last_accepted_seq).then(Vec::new)
     }
 
     /// Unsent messages with a producer sequence above `after`, in order: at most `max_entries` and `max_bytes`, but at least one

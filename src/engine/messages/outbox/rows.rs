@@ -167,7 +167,8 @@ pub(super) fn load_unsent(transaction: &redb::ReadTransaction) -> Result<Unsent,
     let mut unsent = Unsent {
         messages: number("unsent_messages")?.unwrap_or(0),
         bytes: number("unsent_bytes")?.unwrap_or(0),
-        last_accepted_seq: number("last_seq")?.unwrap_or(0),
+        // An earlier process may have sent what it reserved.
+        last_accepted_seq: number("last_seq")?.max(number("reserved_seq")?).unwrap_or(0),
     };
     // One transaction wrote them all, so they differ only in a damaged file; the tables count. Format 1 had no number of rows.
     if singles.len()? + rows.len()? != number("unsent_rows")?.unwrap_or(unsent.messages) {

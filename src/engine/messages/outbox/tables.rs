@@ -12,7 +12,7 @@ pub(super) const FORMAT: u64 = 2;
 /// The format of a file without packed messages: the version before reads it, so that a downgrade keeps ids, marks and cursor.
 pub(super) const FORMAT_WITHOUT_PACKED: u64 = 1;
 
-/// Counters by name: `format`, `last_seq`, `unsent_messages`, `unsent_bytes`, `unsent_rows`.
+/// Counters by name: `format`, `last_seq`, `reserved_seq` (see `ahead.rs`), `unsent_messages`, `unsent_bytes`, `unsent_rows`.
 pub(super) const NUMBERS: TableDefinition<'static, &'static str, u64> = TableDefinition::new("numbers");
 
 /// Texts by name: `producer`, `saved` (JSON).

@@ -35,6 +35,7 @@ pub(super) struct Outcome {
     forgotten: Vec<Producer>,
     touches: u64,
     confirmed: bool,
+    reserved: u64,
     /// What was accepted.
     pub(super) written: Vec<Packed>,
     /// The bytes of the messages that were removed.
@@ -50,6 +51,7 @@ impl Outcome {
         memory.adopted = self.adopted;
         memory.touches = self.touches;
         memory.confirmed = self.confirmed;
+        memory.reserved = self.reserved;
         memory.marks.extend(self.marks);
         for producer in self.forgotten {
             memory.marks.remove(&producer);
@@ -59,7 +61,7 @@ impl Outcome {
 
 /// The open tables of a transaction.
 pub(super) struct Change<'t> {
-    numbers: Table<'t, &'static str, u64>,
+    pub(super) numbers: Table<'t, &'static str, u64>,
     pub(super) texts: Table<'t, &'static str, &'static str>,
     singles: Table<'t, u64, &'static [u8]>,
     packed: Table<'t, u64, (u64, &'static [u8])>,
@@ -75,11 +77,13 @@ pub(super) struct Change<'t> {
     fresh: Vec<Packed>,
     written: Vec<Packed>,
     removed_bytes: u64,
-    counts: Unsent,
+    pub(super) counts: Unsent,
     pub(super) facts: Facts,
     pub(super) facts_changed: bool,
     pub(super) confirmed: bool,
     pub(super) new_producer: Option<Producer>,
+    /// The last reserved sequence, and whether this transaction reserves more if few are left.
+    pub(super) reserved: (u64, bool),
     touched: HashMap<Producer, Mark>,
     touches: u64,
 }
@@ -106,20 +110,21 @@ impl<'t> Change<'t> {
             facts_changed: false,
             confirmed: memory.confirmed,
             new_producer: None,
+            reserved: (memory.reserved, false),
             touched: HashMap::new(),
             touches: memory.touches,
         })
     }
 
     /// Brings a reopened file to the state of memory: removes messages whose commit was reported as failed, and marks
-    /// everything else to be written.
-    pub(super) fn restore(&mut self, memory: &Memory) -> Result<(), redb::Error> {
+    /// everything else to be written. Sequences after `answered` were given to calls that failed.
+    pub(super) fn restore(&mut self, memory: &Memory, answered: u64) -> Result<(), redb::Error> {
         let last = memory.unsent.last_accepted_seq;
-        self.singles.retain_in(last.saturating_add(1).., |_, _| false)?;
-        self.packed.retain_in(last.saturating_add(1).., |_, _| false)?;
+        self.singles.retain_in(answered.saturating_add(1).., |_, _| false)?;
+        self.packed.retain_in(answered.saturating_add(1).., |_, _| false)?;
         loop {
             let newest = self.recent.last()?.map(|(seq, _)| seq.value());
-            let Some(seq) = newest.filter(|seq| *seq > last) else { break };
+            let Some(seq) = newest.filter(|seq| *seq > answered) else { break };
             self.forget(seq)?;
         }
         // The caller repeats removals that were not durable; until then the counts are those of the file.
@@ -295,6 +300,7 @@ impl<'t> Change<'t> {
     /// Writes the remaining changes and closes the tables.
     pub(super) fn finish(mut self, memory: &Memory) -> Result<Outcome, redb::Error> {
         self.numbers.insert("last_seq", self.counts.last_accepted_seq)?;
+        let reserved = self.reserve()?;
         self.numbers.insert("unsent_messages", self.counts.messages)?;
         self.numbers.insert("unsent_bytes", self.counts.bytes)?;
         self.write_fresh()?;
@@ -321,6 +327,7 @@ impl<'t> Change<'t> {
             forgotten,
             touches: self.touches,
             confirmed: self.confirmed,
+            reserved,
             written: self.written,
             removed_bytes: self.removed_bytes,
             producer: self.new_producer,

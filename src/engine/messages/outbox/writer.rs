@@ -1,11 +1,12 @@
 //! The thread that writes: it merges waiting calls into one transaction.
 //!
-//! 1. A call is answered only after the commit that contains it.
+//! 1. A call is answered only after the commit that contains it, also where its messages were sent before (`ahead.rs`).
 //! 2. After a failed commit the file is reopened and restored to the answered calls, before anything else is written.
 //! 3. A change that was not made durable at once becomes durable within about one second; an idle writer sleeps.
 //!
 //! Not here: the changes of a call to the tables (`transaction.rs`).
 
+use super::ahead::{self, Ahead};
 use super::confirmed;
 use super::job::Job;
 use super::transaction::{Change, Outcome};
@@ -44,6 +45,7 @@ struct Writer<'s> {
     dirty_since: Option<Moment>,
     /// Whether the file was reopened and is behind memory.
     behind: bool,
+    ahead: Ahead,
     /// When writing a removed file to its path failed.
     restore_failed_at: Option<Moment>,
 }
@@ -56,6 +58,7 @@ pub(super) fn run(shared: &Shared, jobs: &Receiver<Job>) {
         unflushed_bytes: 0,
         dirty_since: None,
         behind: false,
+        ahead: Ahead::default(),
         restore_failed_at: None,
     };
     loop {
@@ -130,12 +133,15 @@ impl Writer<'_> {
         durable: bool,
     ) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
         self.heal()?;
-        let outcome = self.shared.disk.read(|database| self.write(database, group, durable));
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let outcome = self.shared.disk.read(|database| self.write(database, group, durable, &mut ahead));
+        self.ahead = ahead;
         let ((accepts, mut outcome), durable) = match outcome {
             Ok(done) => done,
             Err(error) => {
                 // The library refuses further work after a failure; the state of the file is known only after reopening it.
                 self.shared.suspect.store(true, Ordering::Release);
+                self.ahead.failed(self.shared);
                 return Err(error);
             }
         };
@@ -156,6 +162,7 @@ impl Writer<'_> {
             self.shared.ready().clear();
         }
         self.behind = false;
+        self.ahead.committed(self.shared, durable);
         if durable {
             self.unflushed.clear();
             self.unflushed_bytes = 0;
@@ -207,7 +214,13 @@ impl Writer<'_> {
     }
 
     /// Writes the transaction; also returns whether it was durable.
-    fn write(&self, database: &Database, group: &mut [Job], durable: bool) -> Result<(Done, bool), redb::Error> {
+    fn write(
+        &self,
+        database: &Database,
+        group: &mut [Job],
+        durable: bool,
+        ahead: &mut Ahead,
+    ) -> Result<(Done, bool), redb::Error> {
         let mut durable = durable || self.behind;
         let mut transaction = database.begin_write()?;
         let memory = self.shared.memory();
@@ -216,10 +229,11 @@ impl Writer<'_> {
         }
         let mut change = Change::begin(&transaction, &memory)?;
         if self.behind {
-            change.restore(&memory)?;
+            change.restore(&memory, ahead.answered(&memory))?;
             change.sent(&self.unflushed)?;
         }
         let mut accepts = Vec::new();
+        let wakers = ahead::wakers(group);
         for job in group {
             match job {
                 Job::Accept { messages, now_wall_ms, .. } => {
@@ -244,11 +258,17 @@ impl Writer<'_> {
                 Job::Flush { .. } => durable = true,
             }
         }
-        let outcome = change.finish(&memory)?;
+        change.reserved.1 = wakers.is_some();
+        let mut outcome = change.finish(&memory)?;
         durable |=
             self.unflushed.len() > UNFLUSHED_RUNS || self.unflushed_bytes + outcome.removed_bytes > UNFLUSHED_BYTES;
+        let may_go = durable && !self.behind && outcome.producer.is_none() && memory.confirmed;
+        let wakers = wakers.filter(|_| may_go && ahead.covers(&outcome.written));
         // Readers of memory must not wait for the disk.
         drop(memory);
+        if let Some(wakers) = wakers {
+            ahead.go(self.shared, std::mem::take(&mut outcome.written), &wakers);
+        }
         transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
         transaction.commit()?;
         Ok(((accepts, outcome), durable))

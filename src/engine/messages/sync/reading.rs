@@ -81,8 +81,8 @@ impl Sync {
         if !self.is_linked() || self.wants().is_none() || self.has(limit) {
             return;
         }
-        let head = match stream_reader::data_set(&self.store).await {
-            Ok(data) => data.numbers.message,
+        let head = match self.store.newest_message().await {
+            Ok(newest) => newest.0,
             Err(why) => {
                 tracing::debug!(error = %why, "cannot find out the newest message");
                 return;

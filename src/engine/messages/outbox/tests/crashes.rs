@@ -29,7 +29,7 @@ struct Known {
     cursor: Option<MessageSeq>,
 }
 
-fn open(root: &tempfile::TempDir, image: &Image) -> Result<NodeStore, StateError> {
+pub(super) fn open(root: &tempfile::TempDir, image: &Image) -> Result<NodeStore, StateError> {
     let dir = dir(root);
     let mut disk = Disk::new(&dir.database_path(&id("a")));
     disk.faults = Some(Arc::new(image.clone()));

@@ -1,5 +1,6 @@
 //! The store as the engine uses it, through restarts, kills and a failing disk.
 
+mod ahead;
 mod crashes;
 pub(super) mod faults;
 mod image;

@@ -6,6 +6,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A reading of this host's monotonic clock, the same for all processes of the host.
@@ -36,6 +37,17 @@ pub fn hold(duration: Duration, why: &str) {
     let end = stamp() + duration;
     while let Some(rest) = end.checked_sub(stamp()).filter(|rest| !rest.is_zero()) {
         std::thread::sleep(rest);
+    }
+}
+
+/// Sets a flag when it goes out of scope, also by a panic: threads that go on until the flag is set then end, and a scope that waits for
+/// them shows the failure instead of waiting for ever.
+#[derive(Debug)]
+pub struct Ends<'a>(pub &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use testkit::cluster::member;
-use testkit::wait::secs;
+use testkit::wait::{Ends, secs};
 use testkit::{Launch, RedisServer, Serve, Trio, clawster, eventually};
 
 const CLAIM: &str = "distributed.claim_tasks";
@@ -139,6 +139,7 @@ fn a_rolling_restart_under_load_loses_and_doubles_nothing() {
     let done: Mutex<HashMap<String, usize>> = Mutex::default();
     let attempts: Mutex<Vec<u64>> = Mutex::default();
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         for place in &places {
             let (over, done, attempts) = (&over, &done, &attempts);
             scope.spawn(move || {

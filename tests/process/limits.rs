@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use testkit::wait::secs;
-use testkit::{Proxy, RedisServer, Trio, clawster, eventually, stamp};
+use testkit::wait::{Ends, secs};
+use testkit::{Proxy, RedisServer, Trio, clawster, eventually, hold, stamp};
 
 const TAKE: &str = "distributed.take_permits";
 const ACQUIRE: &str = "distributed.acquire_slot";
@@ -86,6 +86,7 @@ fn no_more_hold_a_slot_than_there_are_though_nodes_are_killed() {
         assert_eq!(killed.ok(ACQUIRE, json!({"name": "gpu", "slots": 3, "ttl_ms": 600_000}))["acquired"], true);
     }
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         for at in 0..6 {
             let node = &trio.nodes[at % 2];
             let (inside, most, entries, over) = (&inside, &most, &entries, &over);
@@ -98,6 +99,7 @@ fn no_more_hold_a_slot_than_there_are_though_nodes_are_killed() {
                     let there = inside.fetch_add(1, Ordering::SeqCst) + 1;
                     most.fetch_max(there, Ordering::SeqCst);
                     entries.fetch_add(1, Ordering::SeqCst);
+                    hold(secs(0.002), "others may come in meanwhile");
                     inside.fetch_sub(1, Ordering::SeqCst);
                     node.ok(RELEASE, json!(["gpu", slot["token"]]));
                 }
@@ -112,7 +114,6 @@ fn no_more_hold_a_slot_than_there_are_though_nodes_are_killed() {
             let most = most.load(Ordering::SeqCst);
             if most > 1 { Ok(()) } else { Err(format!("{most} at once")) }
         });
-        over.store(true, Ordering::SeqCst);
     });
     assert!(most.load(Ordering::SeqCst) <= 3, "{most:?} were inside");
     eventually("all slots are free in the end", secs(10.0), || {

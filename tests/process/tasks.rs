@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use testkit::cluster::{settled, stage};
-use testkit::wait::secs;
+use testkit::wait::{Ends, secs};
 use testkit::{Launch, Proxy, RedisServer, Serve, Trio, eventually, hold, stamp};
 
 const SUBMIT: &str = "distributed.submit_task";
@@ -218,6 +218,7 @@ fn done_though_workers_die(count: usize, workers: usize, every: Duration) {
     let (over, completed) = (AtomicBool::new(false), AtomicUsize::new(0));
     let accepted: Mutex<HashMap<String, usize>> = Mutex::default();
     std::thread::scope(|scope| {
+        let _ends = Ends(&over);
         for at in 1..=workers {
             let (nodes, over, completed, accepted) = (&nodes, &over, &completed, &accepted);
             scope.spawn(move || {

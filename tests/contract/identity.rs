@@ -30,11 +30,11 @@ async fn an_id_of_a_live_process_is_held<F: Fixture>(mut f: F) {
     let a = present(&mut f, "a", "p1").await;
     f.advance(secs(10));
     let reply = join(&f, rival("a")).await;
-    let JoinReply::Held { incarnation, presence, present, same_server, left, metadata } = reply else {
+    let JoinReply::Held { incarnation, presence, present, provable, left, metadata } = reply else {
         panic!("{reply:?}")
     };
     assert_eq!(incarnation, a.instance.incarnation);
-    assert_eq!((presence.as_deref(), present, same_server), (Some("p1"), true, true));
+    assert_eq!((presence.as_deref(), present, provable), (Some("p1"), true, true));
     assert!(left <= secs(20) && left > secs(5), "{left:?}");
     assert_eq!(metadata, join_of("a").metadata);
     assert_eq!(tick(&f, &a).await.identity, Identity::Ok);
@@ -128,7 +128,7 @@ async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
     assert!(is_held(&join(&f, dead("p1")).await), "it is present");
     f.hang_up("p1").await;
     let reply = join(&f, rival("a")).await;
-    assert!(matches!(reply, JoinReply::Held { present: false, same_server: true, .. }), "{reply:?}");
+    assert!(matches!(reply, JoinReply::Held { present: false, provable: true, .. }), "{reply:?}");
     assert!(is_held(&join(&f, dead("p0")).await), "another presence says nothing");
     let next = admitted(&f, dead("p1")).await;
     assert!(next.instance.incarnation > a.instance.incarnation);
@@ -138,8 +138,26 @@ async fn a_dead_process_frees_its_id_by_its_presence<F: Fixture>(mut f: F) {
 async fn a_presence_of_another_server_proves_no_death<F: Fixture>(mut f: F) {
     present(&mut f, "a", "p1").await;
     f.restart(true).await;
+    let stranger = Join { producer: nonce("another-store"), ..dead("p1") };
+    f.advance(secs(10));
+    let reply = join(&f, stranger).await;
+    assert!(matches!(reply, JoinReply::Held { present: false, provable: false, .. }), "{reply:?}");
+}
+
+async fn a_restart_of_the_server_does_not_keep_a_process_from_its_own_id<F: Fixture>(mut f: F) {
+    let a = present(&mut f, "a", "p1").await;
+    f.advance(secs(10));
+    tick(&f, &a).await;
+    f.restart(true).await;
     let reply = join(&f, dead("p1")).await;
-    assert!(matches!(reply, JoinReply::Held { present: false, same_server: false, .. }), "{reply:?}");
+    assert!(
+        matches!(reply, JoinReply::Held { present: false, provable: true, .. }),
+        "its last beat was just now: {reply:?}"
+    );
+    f.advance(secs(10));
+    assert!(is_held(&join(&f, Join { dead_for: secs(0), ..dead("p1") }).await), "it may come back");
+    let next = admitted(&f, dead("p1")).await;
+    assert!(next.instance.incarnation > a.instance.incarnation);
 }
 
 async fn an_overdue_process_frees_its_id<F: Fixture>(mut f: F) {
@@ -289,6 +307,7 @@ contract!(
     a_forgotten_rename_is_made_again,
     a_dead_process_frees_its_id_by_its_presence,
     a_presence_of_another_server_proves_no_death,
+    a_restart_of_the_server_does_not_keep_a_process_from_its_own_id,
     an_overdue_process_frees_its_id,
     a_nodes_process_takes_its_hosts_one_shot_over,
     a_join_registers_only_a_presence_that_is_subscribed,

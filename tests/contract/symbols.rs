@@ -177,10 +177,10 @@ impl Symbols {
                 let (instance, cursor) = (self.token(incarnation.0), self.message(*cursor));
                 format!("joined {instance} cursor {cursor} {aliases:?} {registered} {}", self.data(data))
             }
-            JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
+            JoinReply::Held { incarnation, presence, present, provable, left, metadata } => {
                 let left = self::left(*left);
                 let instance = self.token(incarnation.0);
-                format!("held {instance} {presence:?} {present} {same_server} {left} s {metadata}")
+                format!("held {instance} {presence:?} {present} {provable} {left} s {metadata}")
             }
             JoinReply::Replaced => "replaced".to_owned(),
         }

@@ -115,6 +115,22 @@ fn a_node_whose_redis_is_not_there_yet_stays_up_and_keeps_messages() {
 }
 
 #[test]
+fn a_node_that_died_while_redis_was_away_is_back_with_it_and_not_a_ttl_later() {
+    let _turn = beside();
+    let dir = stage();
+    let mut redis = RedisServer::with(RedisOptions { appendonly: true, ..RedisOptions::default() });
+    let launch = Launch::new(dir.path(), "a").redis(&redis).timing(10.0, 60.0, 60.0);
+    let node = launch.start();
+    node.until("it leads", secs(10.0), |state| state["role"] == "leader");
+    redis.kill9();
+    node.kill9();
+    let node = launch.start();
+    node.until("it runs alone", secs(10.0), |state| state["role"] == "observer");
+    redis.restart();
+    node.until("it is a member again", secs(30.0), |state| state["role"] != "observer");
+}
+
+#[test]
 fn nothing_listens_at_all_and_the_node_stays_up() {
     let _turn = beside();
     let dir = stage();

@@ -203,9 +203,9 @@ impl Node {
                 }
                 self.admitted(now, attempt, instance, admission, registered.then_some(server));
             }
-            JoinReply::Held { incarnation, presence, present, same_server, left, metadata } => {
+            JoinReply::Held { incarnation, presence, present, provable, left, metadata } => {
                 let holder = describe(&attempt.node_id, incarnation, &metadata);
-                self.held(now, attempt, holder, presence, present, same_server, (left, server));
+                self.held(now, attempt, holder, presence, present, provable, (left, server));
             }
             JoinReply::Replaced => {
                 self.join.attempt = Some(attempt);
@@ -261,7 +261,7 @@ impl Node {
         holder: String,
         presence: Option<String>,
         present: bool,
-        same_server: bool,
+        provable: bool,
         left: (Duration, ServerId),
     ) {
         // Another server process may have lost the last heartbeats, and cluster time with them: that moves the deadline,
@@ -269,7 +269,7 @@ impl Node {
         let beats = attempt.left.as_ref().is_some_and(|before| before.1 == left.1 && left.0 > before.0);
         attempt.left = Some(left);
         attempt.seen_present = if present { attempt.seen_present + 1 } else { 0 };
-        attempt.gone = match (presence.filter(|_| !present && same_server), attempt.gone.take()) {
+        attempt.gone = match (presence.filter(|_| !present && provable), attempt.gone.take()) {
             (Some(nonce), Some((known, since))) if nonce == known => Some((known, since)),
             (Some(nonce), _) => Some((nonce, now)),
             (None, _) => None,

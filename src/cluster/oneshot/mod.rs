@@ -254,10 +254,10 @@ impl Run {
                 self.saved = Some(Saved { incarnation, process, lease: None, numbers, observed: None });
                 self.tick(now)
             }
-            JoinReply::Held { presence, present, same_server, .. } => {
+            JoinReply::Held { presence, present, provable, .. } => {
                 let grace = takeover_wait(self.shared().presence_grace);
                 let Stage::Joining { since, dead } = &mut self.stage else { return Next::InUse };
-                *dead = match (presence.filter(|_| !present && same_server), dead.take()) {
+                *dead = match (presence.filter(|_| !present && provable), dead.take()) {
                     (Some(nonce), Some((known, seen))) if nonce == known => Some((known, seen)),
                     (Some(nonce), _) => Some((nonce, now)),
                     (None, _) => None,

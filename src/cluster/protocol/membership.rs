@@ -89,8 +89,9 @@ pub enum JoinReply {
         presence: Option<String>,
         /// Whether that presence is subscribed.
         present: bool,
-        /// Whether it was registered on this server process.
-        same_server: bool,
+        /// Whether its absence can prove that the holder is dead: it was registered on this server process, or the caller holds the
+        /// store on disk of the holder.
+        provable: bool,
         /// The time until its deadline.
         left: Duration,
         /// Its metadata, as JSON text.

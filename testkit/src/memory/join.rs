@@ -53,12 +53,15 @@ impl Step<'_> {
         let held = self.data.presence.get(id).cloned();
         let present = held.as_ref().is_some_and(|(nonce, _)| self.server.present(nonce));
         let same_server = held.as_ref().is_some_and(|(_, server)| *server == self.server.id);
+        let heir = other.producer.as_ref() == Some(&join.producer);
         let presence = held.map(|(nonce, _)| nonce);
         // The cluster's grace, and what it promised if it leads: not what the caller's file says.
         let leads = |record: &&Record| record.holder.as_ref().is_some_and(|instance| instance.node_id == *id);
         let promised = self.data.leader.as_ref().filter(leads).map_or(0, |record| millis(record.promise.grace));
-        let ripe = covers(join.dead_for, score(self.data.grace.max(promised)));
-        let died = presence.is_some() && presence == join.dead_presence && !present && same_server && ripe;
+        let grace = score(self.data.grace.max(promised));
+        let ripe = covers(join.dead_for, grace);
+        let proves = same_server || heir && score(self.data.ttl).saturating_sub(left) >= grace;
+        let died = presence.is_some() && presence == join.dead_presence && !present && proves && ripe;
         if join.force {
             self.end_life(id, other, StoredStatus::Offline, LeftReason::Replaced);
             self.server.notice(Notice::Register);
@@ -71,7 +74,7 @@ impl Step<'_> {
                 incarnation: other.incarnation,
                 presence,
                 present,
-                same_server,
+                provable: same_server || heir,
                 left: Duration::from_millis(u64::try_from(left).unwrap_or(0)),
                 metadata: other.metadata,
             });

@@ -83,7 +83,7 @@ impl Scripted for Join {
                 incarnation: Incarnation(f.number("incarnation")?),
                 presence: f.optional("presence")?,
                 present: f.flag("present")?,
-                same_server: f.flag("same server")?,
+                provable: f.flag("provable")?,
                 left: Duration::from_millis(f.number("left")?),
                 metadata: f.text("metadata")?,
             },

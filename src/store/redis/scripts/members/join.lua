@@ -9,7 +9,7 @@
 --   cursor of this very id that the host kept or '', epoch of that cursor or '', the own cursor is another id's (1|0)
 -- Returns: ['joined', now, incarnation, joined at, cursor, rejoined (1|0), aliases, numbers, registered (1|0), where receiving
 --   stood under the id that a rename took, or ''] or
---   ['held', now, incarnation, presence nonce, subscribers, same server (1|0), ms to its deadline, its metadata]
+--   ['held', now, incarnation, presence nonce, subscribers, whether its absence can prove a death (1|0), ms to its deadline, its metadata]
 --   or ['replaced', now].
 -- Atomic, because two processes with one id must not both find it free, and because a rename must not lose its cursor.
 local id, process, kind, metadata, candidate = ARGV.node_id, ARGV.process, ARGV.kind, ARGV.metadata, ARGV.candidate
@@ -46,11 +46,16 @@ elseif row and not mine and is_live(row) then
   local left = number(call('ZSCORE', BEATS, id), 0) - cluster_now()
   local held_nonce, held_server = read_presence(id)
   local there = held_nonce ~= '' and subscribers(presence_channel(held_nonce)) or 0
+  -- Whether the missing presence proves a death. On the server process that knew it, always. After a restart of the server, to the one
+  -- that holds the store on disk of whoever joined: that store has one process, which would have sent a heartbeat within the grace, or
+  -- has stopped acting.
   local same = held_server == server
+  local heir = row.r ~= '' and row.r == producer
   -- The cluster's grace, and the promise of the holder if it leads; not the grace in the caller's file.
   local leader = read_leader()
   local grace = math.max(meta.grace, leader and leader.holder == id and leader.grace or 0)
-  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and same and covers(tonumber(ARGV.dead_for), grace)
+  local died = dead_nonce ~= '' and dead_nonce == held_nonce and there == 0 and covers(tonumber(ARGV.dead_for), grace)
+    and (same or heir and meta.ttl - left >= grace)
   if force then
     end_life(id, row, 'offline', 'replaced')
     call('PUBLISH', PREFIX .. 'all', 'register')
@@ -59,7 +64,7 @@ elseif row and not mine and is_live(row) then
   elseif left < 0 then
     end_life(id, row, 'offline', 'heartbeat_timeout')
   else
-    return { 'held', int(now), row.i, held_nonce, there, same and 1 or 0, int(left), row.m }
+    return { 'held', int(now), row.i, held_nonce, there, (same or heir) and 1 or 0, int(left), row.m }
   end
   row = read_row(id)
 end

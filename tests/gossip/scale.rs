@@ -17,7 +17,7 @@ struct Measured {
 #[allow(clippy::cast_precision_loss, reason = "counts of a short run")]
 fn measure(nodes: usize) -> Measured {
     let mut world = World::of(41, nodes);
-    let meet_ms = world.until("all meet", 60_000, 250, World::all_meet);
+    let meet_ms = world.until("all meet", 300_000, 250, World::all_meet);
     world.pass(1_000);
     let total = |world: &World| (world.sent.iter().sum::<u64>(), world.sent_bytes.iter().sum::<u64>());
     let before = total(&world);

@@ -140,7 +140,7 @@ impl Members {
 
     /// Takes a later life, because the others know one that this process did not.
     pub(super) fn live_again(&mut self, now: Moment, life: u64) {
-        let me = Identity { life, ..self.me().clone() };
+        let me = self.me().living(life);
         // It fails only for the same identity.
         let _ = self.foca.change_identity(me, &mut self.wanted);
         self.settle(now);

@@ -251,7 +251,7 @@ impl Gossip {
             let address = self.address_of(now, target);
             self.post(now, address, &body);
         }
-        let mut sent: Vec<NodeId> = targets.into_iter().map(|target| target.node_id).collect();
+        let mut sent: Vec<NodeId> = targets.into_iter().map(|target| target.node_id.clone()).collect();
         sent.sort();
         Ok(sent)
     }
@@ -287,8 +287,8 @@ impl Gossip {
     /// What this node says now. Each record is later than the one before.
     fn record(&mut self, now: Moment) -> Record {
         self.stated = self.time(now).max(ServerTime(self.stated.0 + 1));
-        let Identity { node_id, life, .. } = self.members.me();
-        Record { node_id: node_id.clone(), life: *life, as_of: self.stated, says: self.says.clone() }
+        let me = self.members.me();
+        Record { node_id: me.node_id.clone(), life: me.life, as_of: self.stated, says: self.says.clone() }
     }
 
     /// A node told its identity.

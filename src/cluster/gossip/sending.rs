@@ -55,14 +55,14 @@ impl Gossip {
         for change in changes {
             match change {
                 Change::MemberUp(identity) if self.peers.up(&identity.node_id) => {
-                    self.effects.push(Effect::Reachable(identity.node_id));
+                    self.effects.push(Effect::Reachable(identity.node_id.clone()));
                 }
                 Change::MemberDown(identity) => {
                     let left = self.records.get(&identity.node_id);
                     let left = left.is_some_and(|record| record.says.leaving && record.life >= identity.life);
                     let silence = if left { Silence::Left } else { Silence::Silent };
                     if self.peers.down(now, &identity.node_id, silence) {
-                        self.effects.push(Effect::Unreachable(identity.node_id, silence));
+                        self.effects.push(Effect::Unreachable(identity.node_id.clone(), silence));
                     }
                 }
                 Change::Active => self.taken_in = true,

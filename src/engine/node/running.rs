@@ -20,7 +20,7 @@ use crate::engine::gossip::GossipHandle;
 use crate::engine::history::History;
 use crate::engine::leases::Leases;
 use crate::engine::limits::Limits;
-use crate::engine::messages::outbox::{Accepted, NodeStore, SavedChange, Woken};
+use crate::engine::messages::outbox::{AcceptError, Accepted, NodeStore, Prepared, SavedChange, Woken};
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::submission::{self, Sent};
@@ -33,6 +33,7 @@ use crate::engine::node::handle::{
 };
 use crate::engine::refusals::{RETRY_AFTER, error, refused, unavailable, unexpected};
 use crate::engine::schedules::Schedules;
+use crate::engine::state_dir::StateError;
 use crate::engine::store_calls::gone;
 use crate::engine::tasks::Tasks;
 use crate::store::Store;
@@ -180,6 +181,20 @@ impl RunningNode {
         outcome.await.map_err(|_| gone())?.map_err(error)
     }
 
+    /// Gives messages to the outbox; `None` without one.
+    async fn accept(&self, messages: Prepared, now: u64) -> Option<Result<Vec<Accepted>, AcceptError>> {
+        let accepted = Arc::clone(&self.accepted);
+        let woken = Woken::new(move || accepted.notify_one());
+        let (answer, outcome) = oneshot::channel();
+        // A caller that is gone does not need it.
+        let answer = move |outcome| drop(answer.send(outcome));
+        let begin = |store: &NodeStore| store.begin_to_accept(messages, now, woken.clone(), answer);
+        match self.store_holder.peek(begin)? {
+            Ok(()) => Some(outcome.await.unwrap_or(Err(AcceptError::State(StateError::Closed)))),
+            Err(messages) => self.store_holder.with(move |store| store.accept_and_send(messages, now, woken)).await,
+        }
+    }
+
     async fn send(&self, request: &SyncRequest) -> Result<Sent, Error> {
         if request.messages.is_empty() {
             return Ok(Sent::default());
@@ -187,15 +202,7 @@ impl RunningNode {
         let submission::Submission { messages, recipients } = submission::check(&request.messages)?;
         self.check_recipients(&recipients).await?;
         let now = clock::wall().duration_since(std::time::UNIX_EPOCH).map(millis).unwrap_or(0);
-        let woken = Arc::clone(&self.accepted);
-        let early = Arc::clone(&self.accepted);
-        let accept = move |store: &NodeStore| {
-            let accepted = store.accept_and_send(messages, now, Woken::new(move || early.notify_one()));
-            // Here, not after the wait: the client may be gone by then, but its messages remain.
-            woken.notify_one();
-            accepted
-        };
-        let accepted = match self.store_holder.with(accept).await {
+        let accepted = match self.accept(messages, now).await {
             Some(Ok(accepted)) => accepted,
             Some(Err(why)) => return Err(refused(&why)),
             None => {

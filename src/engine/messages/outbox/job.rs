@@ -20,9 +20,9 @@ pub(super) struct Part {
     pub(super) ids: Vec<(String, u64, u64)>,
 }
 
-type Reply<T, E = StateError> = SyncSender<Result<T, E>>;
+type Reply<T> = SyncSender<Result<T, StateError>>;
 
-/// Called, on the writer's thread, when messages of a call can be sent before they are on disk; see `ahead.rs`.
+/// Called, on the writer's thread, when messages of a call can be sent: once they are on disk, and perhaps before (`ahead.rs`).
 #[derive(Clone)]
 pub struct Woken(pub(super) Arc<dyn Fn() + Send + Sync>);
 
@@ -39,6 +39,25 @@ impl std::fmt::Debug for Woken {
     }
 }
 
+/// Takes the outcome of accepting, on the writer's thread.
+pub(super) struct Answer(Box<dyn FnOnce(Result<Vec<Accepted>, AcceptError>) + Send>);
+
+impl Answer {
+    pub(super) fn new(take: impl FnOnce(Result<Vec<Accepted>, AcceptError>) + Send + 'static) -> Self {
+        Self(Box::new(take))
+    }
+
+    pub(super) fn give(self, outcome: Result<Vec<Accepted>, AcceptError>) {
+        (self.0)(outcome);
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
 /// A request to the writer.
 #[derive(Debug)]
 pub(super) enum Job {
@@ -47,7 +66,7 @@ pub(super) enum Job {
         now_wall_ms: u64,
         /// Without one, the messages are sent once they are on disk.
         woken: Option<Woken>,
-        reply: Reply<Vec<Accepted>, AcceptError>,
+        reply: Answer,
     },
     Sent {
         runs: Vec<Run>,

@@ -8,7 +8,7 @@
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //! 6. What has no id of a client's may be sent while it is being written (`ahead.rs`); its call is answered after both.
 //!
-//! All calls block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
+//! All calls but [`NodeStore::begin_to_accept`] block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
 
 mod adopted;
 mod ahead;
@@ -38,13 +38,13 @@ use crate::cluster::protocol::Packed;
 use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{self, StateError};
 use database::Disk;
-use job::Job;
+use job::{Answer, Job};
 use memory::Memory;
 use ready::Ready;
 use rows::Batch;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -209,9 +209,36 @@ impl NodeStore {
         }
         self.check_place()?;
         self.check_headroom(&messages)?;
-        let (reply, answer) = sync_channel(1);
+        let (taken, answer) = sync_channel(1);
+        // A caller that is gone does not need it.
+        let reply = Answer::new(move |outcome| drop(taken.send(outcome)));
         self.give(Job::Accept { messages, now_wall_ms, woken, reply })?;
         answer.recv().map_err(|_| StateError::Closed)?
+    }
+
+    /// Begins what [`Self::accept_and_send`] does, without waiting; `answer` gets the outcome on the writer's thread.
+    ///
+    /// # Errors
+    /// The messages, when that is not possible: many calls wait, or the disk has to be looked at.
+    pub fn begin_to_accept(
+        &self,
+        messages: Prepared,
+        now_wall_ms: u64,
+        woken: Woken,
+        answer: impl FnOnce(Result<Vec<Accepted>, AcceptError>) + Send + 'static,
+    ) -> Result<(), Prepared> {
+        if self.shared.disk.is_removed() || self.check_headroom(&messages).is_err() {
+            return Err(messages);
+        }
+        let Some(jobs) = &self.jobs else { return Err(messages) };
+        let job = Job::Accept { messages, now_wall_ms, woken: Some(woken), reply: Answer::new(answer) };
+        match jobs.try_send(job) {
+            Err(
+                TrySendError::Full(Job::Accept { messages, .. })
+                | TrySendError::Disconnected(Job::Accept { messages, .. }),
+            ) => Err(messages),
+            _ => Ok(()),
+        }
     }
 
     /// Unsent messages with a producer sequence above `after`, in order, if that takes no access to the disk; `None`: it does.

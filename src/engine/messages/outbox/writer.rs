@@ -110,9 +110,11 @@ impl Writer<'_> {
         // A caller may be gone, so a failed send is not an error.
         for job in group {
             match job {
-                Job::Accept { reply, .. } => {
+                Job::Accept { reply, woken, .. } => {
                     let failed = || result.as_ref().err().cloned().unwrap_or(StateError::Closed);
-                    let _ = reply.send(accepts.next().unwrap_or_else(|| Err(failed().into())));
+                    // Here, not where the answer is taken: the client may be gone by then, but its messages remain.
+                    woken.into_iter().for_each(|woken| (woken.0)());
+                    reply.give(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
                 Job::Sent { reply, .. }
                 | Job::Save { reply, .. }

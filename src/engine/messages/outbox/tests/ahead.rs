@@ -32,14 +32,15 @@ impl Stream {
 
 type Shared = Arc<Mutex<Stream>>;
 
-/// Sends what is ready, on the writer's thread, before the disk has it.
+/// Sends what is ready, on the writer's thread, before the disk has it and after.
 fn waker(store: &Arc<NodeStore>, stream: &Shared) -> Woken {
     let (store, stream): (Weak<NodeStore>, _) = (Arc::downgrade(store), Arc::clone(stream));
     Woken::new(move || {
         let store = store.upgrade().unwrap();
         let mut stream = stream.lock().unwrap();
         let entries = store.ready_entries(stream.mark, usize::MAX, usize::MAX).unwrap_or_default();
-        stream.ahead += entries.iter().map(|entry| entry.count).sum::<u64>();
+        let written = store.unsent().last_accepted_seq;
+        stream.ahead += entries.iter().filter(|entry| entry.first > written).map(|entry| entry.count).sum::<u64>();
         stream.take(entries);
     })
 }

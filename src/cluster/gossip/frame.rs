@@ -19,7 +19,7 @@ use bytes::BufMut;
 /// The most bytes of a body.
 pub(super) const MAX_BODY: usize = MAX_DATAGRAM - OVERHEAD - ENVELOPE;
 /// The most bytes of membership in a datagram; records get the rest.
-pub(super) const MAX_MEMBERSHIP: usize = 700;
+pub(super) const MAX_MEMBERSHIP: usize = 900;
 
 const ENVELOPE: usize = 25;
 const HELLO: u8 = 0;

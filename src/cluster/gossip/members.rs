@@ -86,6 +86,7 @@ fn config(nodes: usize) -> Config {
         probe_period: PROBE_PERIOD,
         probe_rtt: PROBE_TIMEOUT,
         num_indirect_probes: NonZeroUsize::MIN.saturating_add(2),
+        // Half as many are enough among nodes that know each other. While many start at once each knows few, and tells those twice.
         max_transmissions: u8::try_from(4 + 2 * doublings).ok().and_then(NonZeroU8::new).unwrap_or(NonZeroU8::MAX),
         // Three doublings are about the ten nodes that the shortest time is for.
         suspect_to_down_after: SUSPICION * doublings.max(3) / 3,

@@ -130,10 +130,10 @@ impl Records {
         self.known.remove(node_id);
     }
 
-    /// How often a node sends a change on: with chance on its side, three times the logarithm reaches everybody.
+    /// How often a node sends a change on: as often as news of the membership (`members.rs`). What was missed comes in turn.
     fn transmissions(&self) -> u8 {
         let nodes = self.known.len().max(2);
-        u8::try_from(nodes.ilog2() * 3 + 3).unwrap_or(u8::MAX)
+        u8::try_from(nodes.ilog2() + 4).unwrap_or(u8::MAX)
     }
 
     /// The records for a datagram from `me` to `to`, of at most `room` bytes in all: its own one; then what changed, in turn; then

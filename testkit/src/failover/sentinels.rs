@@ -5,7 +5,7 @@
 //!
 //! Not here: which faults happen when (`tests/process`).
 
-use super::{in_step, list, map, replication, with_replicas_needed};
+use super::{address, in_step, list, map, replication, with_replicas_needed};
 use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::stamp;
@@ -131,6 +131,11 @@ impl SentinelSet {
     /// How the first node reaches the servers without their ways, for `CLAWSTER__REDIS__ANNOUNCE`.
     pub fn announced_to_the_first(&self) -> String {
         map(self.ways.iter().map(Proxy::port).zip(self.servers.iter().map(RedisServer::port)))
+    }
+
+    /// The addresses under which nodes know a server: by its way, or directly.
+    pub fn addresses(&self, place: usize) -> Vec<String> {
+        [self.announced(place), self.servers[place].port()].map(address).into()
     }
 
     /// The place in `servers` of the server that the first sentinel that answers names.

@@ -3,7 +3,7 @@
 //!
 //! `CLAWSTER_ROUNDS` says how often each fault happens (100 with `make failover`), `CLAWSTER_SEED` repeats a run; both are printed.
 
-use super::{Ordeal, cluster, sentinel, works};
+use super::{Ordeal, Promotion, cluster, sentinel, works};
 use serde_json::json;
 use testkit::checker::{Sample, judge, one_leader};
 use testkit::sampler::sampled;
@@ -73,8 +73,8 @@ fn many_failovers_behind_sentinels() {
         if dice.below(2) == 0 {
             first_leads(&ordeal.trio);
         }
-        ordeal.round(sentinel::FAULTS[kind], || {
-            sentinel::fault(&mut set, kind);
+        ordeal.round(sentinel::FAULTS[kind], |promotion| {
+            sentinel::fault(&mut set, kind, promotion);
             sentinel::mend(&mut set);
             // Only now every replica can confirm a grant.
             set.complete();
@@ -95,7 +95,7 @@ fn many_failovers_and_moves_on_a_cluster() {
         if dice.below(2) == 0 {
             first_leads(&ordeal.trio);
         }
-        ordeal.round(cluster::FAULTS[kind], || cluster::fault(&mut servers, slot, kind));
+        ordeal.round(cluster::FAULTS[kind], |promotion| cluster::fault(&mut servers, slot, kind, promotion));
     }
     ordeal.summary();
     ordeal.judge(true, false);
@@ -107,7 +107,7 @@ fn partition(wait: &str, replicas_needed: u32) -> Vec<Sample> {
     let trio = confirmed(sentinel::apart(&set), wait, "2");
     first_leads(&trio);
     let partition = sentinel::FAULTS.len() - 1;
-    sampled(&trio.nodes.iter().collect::<Vec<_>>(), || sentinel::fault(&mut set, partition)).1
+    sampled(&trio.nodes.iter().collect::<Vec<_>>(), || sentinel::fault(&mut set, partition, &Promotion::default())).1
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Behind sentinels: one primary, two replicas, three sentinels.
 
-use super::Ordeal;
+use super::{Ordeal, Promotion};
 use serde_json::json;
 use testkit::failover::MASTER;
 use testkit::wait::secs;
@@ -19,23 +19,21 @@ pub(super) const FAULTS: [&str; 4] =
     ["kill -9 of the primary", "SIGSTOP of the primary", "SENTINEL FAILOVER", "partition"];
 
 /// Lets one of [`FAULTS`] happen. Another server is the primary when this returns.
-pub(super) fn fault(set: &mut SentinelSet, kind: usize) {
+pub(super) fn fault(set: &mut SentinelSet, kind: usize, promotion: &Promotion) {
     let before = set.primary();
     match kind {
         0 => {
             set.servers[before].kill9();
-            set.replaced(before);
+            promotion.told(set.addresses(set.replaced(before)));
         }
         1 => {
             set.servers[before].pause();
-            set.replaced(before);
+            promotion.told(set.addresses(set.replaced(before)));
         }
-        2 => {
-            set.fail_over();
-        }
+        2 => promotion.told(set.addresses(set.fail_over())),
         _ => {
             set.cut(before);
-            set.replaced(before);
+            promotion.told_to(set.addresses(set.replaced(before)), 1..3);
             hold(secs(6.0), "two leases, in which either side would elect a leader");
         }
     }
@@ -72,7 +70,7 @@ fn the_nodes_follow_the_primary_that_sentinels_name() {
     let mut set = SentinelSet::start(2, secs(1.0), 0);
     let mut ordeal = Ordeal::new(Trio::with(at(&set)));
     for kind in [2, 0, 1] {
-        ordeal.round(FAULTS[kind], || fault(&mut set, kind));
+        ordeal.round(FAULTS[kind], |promotion| fault(&mut set, kind, promotion));
         mend(&mut set);
     }
     ordeal.in_time();

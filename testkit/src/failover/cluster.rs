@@ -164,7 +164,10 @@ impl RedisCluster {
         }
         self.ways[old].set(Mode::BlackHole);
         assert_eq!(self.servers[old].cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]), "OK");
-        hold(self.timeout, "no replica takes the place of a primary that has just become silent");
+        hold(
+            self.timeout * 2,
+            "a primary that becomes silent is replaced after its timeout and an election of about as long",
+        );
         assert_eq!(self.servers[replica].cli(&["CLUSTER", "FAILOVER", "TAKEOVER"]), "OK");
         replica
     }

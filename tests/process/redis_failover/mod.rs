@@ -44,9 +44,18 @@ impl Round {
     }
 }
 
-/// What a fault tells about the server that was promoted: when, under which addresses the nodes know it, and which nodes can reach it.
+/// What a fault tells about the server that was promoted.
 #[derive(Debug, Default)]
-pub struct Promotion(Mutex<Option<(Stamp, Vec<String>, Range<usize>)>>);
+pub struct Promotion(Mutex<Option<Promoted>>);
+
+#[derive(Debug, Clone)]
+struct Promoted {
+    at: Stamp,
+    /// Under which the nodes know it.
+    addresses: Vec<String>,
+    /// Those that can reach it.
+    nodes: Range<usize>,
+}
 
 impl Promotion {
     /// All nodes can reach it.
@@ -56,12 +65,12 @@ impl Promotion {
 
     /// Only these nodes can reach it.
     pub fn told_to(&self, addresses: Vec<String>, nodes: Range<usize>) {
-        *self.0.lock().unwrap() = Some((stamp(), addresses, nodes));
+        *self.0.lock().unwrap() = Some(Promoted { at: stamp(), addresses, nodes });
     }
 
     /// Waits until these nodes use that server, and it answers them. `None`: nothing was told before `over`.
     fn reached(&self, trio: &Trio, began: Stamp, over: &AtomicBool) -> Option<(Duration, Duration)> {
-        let (at, addresses, nodes) = loop {
+        let Promoted { at, addresses, nodes } = loop {
             let ending = over.load(Ordering::SeqCst);
             match self.0.lock().unwrap().clone() {
                 Some(told) => break told,
@@ -227,6 +236,18 @@ fn send(node: &Serve, sent: &mut usize, count: usize) {
     let answer = node.ok("distributed.sync_messages", json!({"messages": messages, "limit": 0, "wait_ms": 0}));
     assert!(answer["refused"].is_null(), "{answer}");
     *sent += count;
+}
+
+/// Makes this node the leader. A partition leaves the first one alone with the former primary.
+fn leads(trio: &Trio, place: usize) {
+    let node = &trio.nodes[place];
+    eventually("the node leads", secs(30.0), || {
+        if node.state()["role"] == "leader" {
+            return Ok(());
+        }
+        let asked = node.call("distributed.elect_leader", json!({"candidate": node.label, "force": true}));
+        Err(format!("{asked:?}"))
+    });
 }
 
 /// Waits until every node reaches the primary, and one leads, whom all name. The term that a node shows may be higher: one that was left

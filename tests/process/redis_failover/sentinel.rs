@@ -49,6 +49,8 @@ pub(super) fn mend(set: &mut SentinelSet) {
         }
     }
     set.settled();
+    // Only now every replica can confirm a grant, and the sentinels can promote any of them.
+    set.complete();
 }
 
 /// As [`at`], with ways of its own for the first node, which a cut leaves alone with the former primary.

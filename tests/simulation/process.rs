@@ -75,6 +75,7 @@ impl World {
             cursor: None,
             cursor_of: None,
             former: None,
+            confirmed: host.is_multiple_of(2),
         };
         let node_id = twin.map_or(settings.node_id.clone(), |other| self.hosts[other].id.clone());
         let pid = self.processes.len();

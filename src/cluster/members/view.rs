@@ -1,13 +1,14 @@
 //! The cluster as one node knows it: the members, the leader's record, the data set's sequence numbers.
 //!
 //! 1. Members come only from deltas of one data set; a delta of another one begins with a reset.
-//! 2. An event is applied at once, so that a client that received the event finds its effect in the state.
+//! 2. An event is applied at once, so that a client that received the event finds its effect in the state; only that this node was
+//!    elected shows once the store has confirmed it ([`ClusterView::ask`]).
 //!
 //! Not here: asking for deltas (`node/`), the view for clients (`crate::engine`).
 
 use super::member::{Member, Metadata, PresenceKind, StoredStatus};
 use crate::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
-use crate::cluster::ids::{NodeId, Term};
+use crate::cluster::ids::{Incarnation, NodeId, Term};
 use crate::cluster::protocol::{DataSet, Delta, Instance, LeaderRecord, Numbers};
 use crate::cluster::settings::Promise;
 use crate::cluster::time::ServerTime;
@@ -26,8 +27,10 @@ pub struct ClusterView {
     pub data: Option<DataSet>,
     /// The leader's record.
     pub leader: Option<LeaderRecord>,
-    /// The highest term seen.
+    /// The highest term seen. One that was asked for here does not count before the store has granted it: see [`Self::ask`].
     pub term: Term,
+    /// This node, while it does not know whether what it asked for was granted.
+    asking: Option<Instance>,
     /// The server's time of the last answer.
     pub as_of: ServerTime,
     /// The number of live members.
@@ -104,12 +107,39 @@ impl ClusterView {
         }
     }
 
+    /// Called when this node asks for a term that replicas must confirm: until the answer, a record in its name is no proof. It may be a
+    /// grant that too few replicas have, and that a failover loses.
+    pub fn ask(&mut self, me: Instance) {
+        self.asking = Some(me);
+    }
+
+    /// Called when what this node asked for was refused, or granted or confirmed: then under this term.
+    pub fn answered(&mut self, term: Option<Term>) {
+        self.asking = None;
+        self.term = self.term.max(term.unwrap_or_default());
+    }
+
+    /// Whether this node asked for what this record grants, and has no answer.
+    fn is_open(&self, record: &LeaderRecord) -> bool {
+        // An event names the holder before its incarnation is known.
+        let same = |me: &Instance, holder: &Instance| {
+            me.node_id == holder.node_id && [me.incarnation, Incarnation(0)].contains(&holder.incarnation)
+        };
+        self.asking.as_ref().zip(record.holder.as_ref()).is_some_and(|(me, holder)| same(me, holder))
+    }
+
     /// Takes the leader's record.
     pub fn take_leader(&mut self, leader: Option<LeaderRecord>) {
-        if let Some(record) = &leader {
+        if let Some(record) = leader.as_ref().filter(|record| !self.is_open(record)) {
             self.term = self.term.max(record.term);
         }
         self.leader = leader;
+    }
+
+    /// The leader's record, unless it may be lost: see [`Self::ask`].
+    #[must_use]
+    pub fn granted(&self) -> Option<&LeaderRecord> {
+        self.leader.as_ref().filter(|record| !self.is_open(record))
     }
 
     /// The holder of the lease.
@@ -186,10 +216,9 @@ impl ClusterView {
         if self.leader.as_ref().is_some_and(|record| record.term >= term) {
             return;
         }
-        self.term = self.term.max(term);
         let lease = self.data.as_ref().and_then(|data| data.timing).unwrap_or_default().lease_ttl;
         let incarnation = self.members.get(leader_id).map(|m| m.incarnation).unwrap_or_default();
-        self.leader = Some(LeaderRecord {
+        self.take_leader(Some(LeaderRecord {
             holder: Some(Instance { node_id: leader_id.clone(), incarnation }),
             term,
             expires_at: at.plus(lease),
@@ -199,6 +228,6 @@ impl ClusterView {
             present: true,
             promise: Promise::default(),
             stated: false,
-        });
+        }));
     }
 }

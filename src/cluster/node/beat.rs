@@ -170,6 +170,7 @@ impl Node {
         let Some((term, stated)) = pending.renewed else { return };
         match lease {
             LeaseNews::Renewed => {
+                self.view.answered(Some(term));
                 // The settings may have changed since the call was sent.
                 let wanted = self.promise();
                 if let Some(leadership) = self.leadership.as_mut().filter(|l| l.term == term) {

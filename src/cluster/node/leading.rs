@@ -149,6 +149,9 @@ impl Node {
             self.leading.campaign_at = Some(at);
             return;
         }
+        if self.settings.confirmed {
+            self.view.ask(instance.clone());
+        }
         let campaign = Campaign {
             instance,
             rule: chance.rule.clone(),
@@ -174,6 +177,7 @@ impl Node {
     ) {
         let Some(asked) = self.leading.campaign.take_if(|campaign| campaign.ticket == ticket) else { return };
         self.known.token = self.known.token.max(reply.token);
+        self.view.answered(reply.granted);
         if let Some(term) = reply.granted {
             let mut leadership = Leadership::granted(term, sent, asked.promise);
             leadership.shorten(self.promise());

@@ -78,6 +78,8 @@ pub struct Settings {
     pub cursor_of: Option<NodeId>,
     /// One-shot processes of this host whose membership this process takes over.
     pub former: Option<Former>,
+    /// Whether a grant counts only once replicas have it, so that one without an answer may be lost.
+    pub confirmed: bool,
 }
 
 /// Whether the node is a member.

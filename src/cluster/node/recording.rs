@@ -116,7 +116,7 @@ impl Node {
         let recorded = self.recording.delivered();
         let Some(instance) = self.instance().cloned() else { return };
         self.recording.number += 1;
-        let holder = self.view.leader.as_ref().and_then(|record| record.holder.as_ref());
+        let holder = self.view.granted().and_then(|record| record.holder.as_ref());
         let beaten = Beaten {
             number: self.recording.number,
             at,
@@ -179,6 +179,7 @@ mod tests {
                 cursor: None,
                 cursor_of: None,
                 former,
+                confirmed: false,
             };
             let now = Moment(Duration::from_secs(100));
             Self {

@@ -278,7 +278,7 @@ impl Driver {
             link: self.node.link().takes_beats(),
             well: *self.node.link() == Link::Well,
             leads: self.node.leads(clock::now()),
-            leader_id: view.holder().map(|holder| holder.node_id.clone()),
+            leader_id: view.granted().and_then(|record| Some(record.holder.as_ref()?.node_id.clone())),
             term: view.term,
             draining: self.node.drains(),
             node_id: self.node.node_id().clone(),

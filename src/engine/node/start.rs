@@ -113,6 +113,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
         cursor: resumed.as_ref().and_then(|r| r.cursor.clone()),
         cursor_of: resumed.and_then(|r| r.cursor_of),
         former: start.former,
+        confirmed: start.target.confirmations.replicas > 0,
     };
     let node = match holder {
         Some(holder) => Node::refused(settings, holder),

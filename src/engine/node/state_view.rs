@@ -41,7 +41,8 @@ pub(crate) fn from_view(
     role: Role,
     redis_ok: bool,
 ) -> StateView {
-    let holder = view.holder();
+    let granted = view.granted().filter(|record| record.holder.is_some());
+    let holder = granted.and_then(|record| record.holder.as_ref());
     let nodes = view.members.values().map(|member| {
         // An event names the holder before its incarnation is known.
         let same = |h: &Instance| h.incarnation == member.incarnation || h.incarnation == Incarnation(0);
@@ -60,7 +61,7 @@ pub(crate) fn from_view(
         role,
         leader_id: holder.map(|h| h.node_id.clone()),
         term: view.term,
-        lease_expires_at: view.leader.as_ref().filter(|r| r.holder.is_some()).map(|r| r.expires_at),
+        lease_expires_at: granted.map(|record| record.expires_at),
         nodes: nodes.collect(),
         redis_ok,
         redis_trouble: None,

@@ -4,10 +4,10 @@
 //!
 //! Not here: which faults happen when (`tests/process`).
 
-use super::{in_step, list, map, replication, with_replicas_needed};
+use super::{address, in_step, list, map, replication, with_replicas_needed};
 use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
-use crate::wait::{eventually, secs};
+use crate::wait::{eventually, hold, secs};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ pub struct RedisCluster {
     /// The way to each server, of the first node and of everybody else but the bus; empty where all is reached directly.
     ways_of_the_first: Vec<Proxy>,
     ways: Vec<Proxy>,
+    timeout: Duration,
 }
 
 impl RedisCluster {
@@ -56,7 +57,7 @@ impl RedisCluster {
                 server
             })
             .collect();
-        let cluster = Self { servers, ways_of_the_first: Vec::new(), ways };
+        let cluster = Self { servers, ways_of_the_first: Vec::new(), ways, timeout };
         let count = u32::try_from(primaries).unwrap();
         for (place, server) in cluster.servers.iter().enumerate() {
             server.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
@@ -136,6 +137,13 @@ impl RedisCluster {
         map(self.ways.iter().map(Proxy::port).zip(self.ways_of_the_first.iter().map(Proxy::port)))
     }
 
+    /// The addresses under which nodes know a server.
+    pub fn addresses(&self, place: usize) -> Vec<String> {
+        let ways = [self.ways.get(place), self.ways_of_the_first.get(place)];
+        let ways = ways.into_iter().flatten().map(Proxy::port);
+        ways.chain([self.servers[place].port()]).map(address).collect()
+    }
+
     fn announced(&self, place: usize) -> u16 {
         self.ways.get(place).map_or_else(|| self.servers[place].port(), Proxy::port)
     }
@@ -143,7 +151,8 @@ impl RedisCluster {
     /// Leaves the slot's primary alone with the first node: it knows no other server any more, goes on as if it were the whole cluster,
     /// and its replica takes its place among the others. Returns that replica.
     ///
-    /// The bus cannot be cut without the system's help, so the primary is told to forget the others, and the replica not to ask them.
+    /// The bus cannot be cut without the system's help, so the primary is told to forget the others, and the replica not to ask them, once
+    /// the time is over after which they would agree by themselves.
     #[track_caller]
     pub fn cut(&self, slot: u32) -> usize {
         let old = self.primary(slot);
@@ -155,6 +164,10 @@ impl RedisCluster {
         }
         self.ways[old].set(Mode::BlackHole);
         assert_eq!(self.servers[old].cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]), "OK");
+        hold(
+            self.timeout * 2,
+            "a primary that becomes silent is replaced after its timeout and an election of about as long",
+        );
         assert_eq!(self.servers[replica].cli(&["CLUSTER", "FAILOVER", "TAKEOVER"]), "OK");
         replica
     }

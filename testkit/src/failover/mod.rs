@@ -42,16 +42,19 @@ fn with_replicas_needed(needed: u32) -> Vec<String> {
     ]
 }
 
+fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
 /// The ports in the form of `redis.nodes`.
 fn list(ports: impl Iterator<Item = u16>) -> String {
-    let nodes: Vec<String> = ports.map(|port| format!("127.0.0.1:{port}")).collect();
+    let nodes: Vec<String> = ports.map(address).collect();
     serde_json::to_string(&nodes).unwrap()
 }
 
 /// Pairs of ports in the form of `redis.announce`.
 fn map(pairs: impl Iterator<Item = (u16, u16)>) -> String {
-    let place = |port| format!("127.0.0.1:{port}");
-    let pairs: BTreeMap<String, String> = pairs.map(|(from, to)| (place(from), place(to))).collect();
+    let pairs: BTreeMap<String, String> = pairs.map(|(from, to)| (address(from), address(to))).collect();
     serde_json::to_string(&pairs).unwrap()
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Not here: which faults happen when (`tests/process`).
 
-use super::{in_step, list, map, replication, with_replicas_needed};
+use super::{address, in_step, list, map, replication, with_replicas_needed};
 use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::stamp;
@@ -102,10 +102,14 @@ impl SentinelSet {
         }
     }
 
-    /// Waits until all other servers are replicas of the primary that are in step, as after a server came back. On a busy machine another
-    /// promotion may come in between.
+    /// Waits until all other servers are replicas of the primary that are in step, as after a server came back, and until every sentinel
+    /// has seen that. On a busy machine another promotion may come in between.
+    ///
+    /// A sentinel asks a server for its role every 10 s. As long as it takes a replica for the former primary, it may make it a replica once
+    /// more, also one that another sentinel is just promoting: then the sentinels name a primary that is none, for half a minute.
     #[track_caller]
     pub fn complete(&self) {
+        self.hurry(10);
         eventually("all others follow the primary", secs(60.0), || {
             let primary = self.primary();
             let others = (0..self.servers.len()).filter(|place| *place != primary).map(|place| &self.servers[place]);
@@ -114,8 +118,38 @@ impl SentinelSet {
             };
             // A server that came back may first follow another one than the primary.
             let count = replication(&self.servers[primary], "connected_slaves");
-            if others.clone().all(follow) && count == others.count().to_string() { Ok(()) } else { Err(count) }
+            if !others.clone().all(follow) || count != others.count().to_string() {
+                return Err(format!("{count} replicas"));
+            }
+            let unseen = self.sentinels.iter().map(|sentinel| self.sees_replicas_of(primary, sentinel));
+            unseen.collect::<Result<(), String>>()
         });
+        self.hurry(1);
+    }
+
+    /// Makes the sentinels so many times faster than usual at seeing and mending the roles of servers, where they can be told so (Redis 7).
+    fn hurry(&self, times: u32) {
+        for (name, usual) in [("INFO-PERIOD", 10_000), ("PUBLISH-PERIOD", 2_000)] {
+            for sentinel in self.sentinels.iter().filter(|sentinel| sentinel.runs()) {
+                sentinel.quick(&["SENTINEL", "DEBUG", name, &(usual / times).to_string()]).ok();
+            }
+        }
+    }
+
+    /// Whether a sentinel takes this server for the primary, and all others for its replicas, as they said themselves.
+    fn sees_replicas_of(&self, primary: usize, sentinel: &RedisServer) -> Result<(), String> {
+        let said = sentinel.quick(&["SENTINEL", "REPLICAS", MASTER]).map_err(|error| error.to_string())?;
+        let lines: Vec<&str> = said.lines().collect();
+        let port = self.announced(primary).to_string();
+        let expected = [
+            ("flags", "slave"),
+            ("role-reported", "slave"),
+            ("master-link-status", "ok"),
+            ("master-port", port.as_str()),
+        ];
+        // Names and values in turn, one replica after the other.
+        let count = |pair: (&str, &str)| lines.chunks_exact(2).filter(|words| (words[0], words[1]) == pair).count();
+        if expected.into_iter().all(|pair| count(pair) == self.servers.len() - 1) { Ok(()) } else { Err(said) }
     }
 
     /// The addresses of the sentinels, for `CLAWSTER__REDIS__NODES`.
@@ -131,6 +165,11 @@ impl SentinelSet {
     /// How the first node reaches the servers without their ways, for `CLAWSTER__REDIS__ANNOUNCE`.
     pub fn announced_to_the_first(&self) -> String {
         map(self.ways.iter().map(Proxy::port).zip(self.servers.iter().map(RedisServer::port)))
+    }
+
+    /// The addresses under which nodes know a server: by its way, or directly.
+    pub fn addresses(&self, place: usize) -> Vec<String> {
+        [self.announced(place), self.servers[place].port()].map(address).into()
     }
 
     /// The place in `servers` of the server that the first sentinel that answers names.

@@ -1,6 +1,6 @@
 //! On a Redis Cluster: three primaries with a replica each.
 
-use super::Ordeal;
+use super::{Ordeal, Promotion};
 use testkit::wait::secs;
 use testkit::{Launch, RedisCluster, Trio, hold, stamp};
 
@@ -27,28 +27,27 @@ pub(super) const FAULTS: [&str; 5] =
     ["kill -9 of the primary", "SIGSTOP of the primary", "CLUSTER FAILOVER", "move of the slot", "partition"];
 
 /// Lets one of [`FAULTS`] happen, and mends it.
-pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize) {
+pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize, promotion: &Promotion) {
     let before = cluster.primary(slot);
     match kind {
         0 => {
             cluster.servers[before].kill9();
-            replaced(cluster, slot, before);
+            promotion.told(cluster.addresses(replaced(cluster, slot, before)));
             cluster.servers[before].restart();
         }
         1 => {
             cluster.servers[before].pause();
-            replaced(cluster, slot, before);
+            promotion.told(cluster.addresses(replaced(cluster, slot, before)));
             cluster.servers[before].resume();
         }
-        2 => {
-            cluster.fail_over(slot);
-        }
+        2 => promotion.told(cluster.addresses(cluster.fail_over(slot))),
         3 => {
-            let others = cluster.other_primaries(slot);
-            cluster.migrate(slot, others[usize::from(before.is_multiple_of(2))]);
+            let to = cluster.other_primaries(slot)[usize::from(before.is_multiple_of(2))];
+            cluster.migrate(slot, to);
+            promotion.told(cluster.addresses(to));
         }
         _ => {
-            cluster.cut(slot);
+            promotion.told_to(cluster.addresses(cluster.cut(slot)), 1..3);
             hold(secs(6.0), "two leases, in which either side would elect a leader");
             cluster.heal(before);
         }
@@ -58,12 +57,12 @@ pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize) {
     cluster.replicated(slot);
 }
 
-/// Waits until another server than `before` has the slot.
-pub(super) fn replaced(cluster: &RedisCluster, slot: u32, before: usize) {
+/// Waits until another server than `before` has the slot; returns its place.
+pub(super) fn replaced(cluster: &RedisCluster, slot: u32, before: usize) -> usize {
     testkit::eventually("another server has the slot", secs(30.0), || {
         let primary = cluster.primary(slot);
-        if primary == before { Err(primary) } else { Ok(()) }
-    });
+        if primary == before { Err(primary) } else { Ok(primary) }
+    })
 }
 
 #[test]
@@ -72,18 +71,19 @@ fn the_nodes_follow_the_primary_of_their_slot() {
     let mut cluster = RedisCluster::start(3, secs(1.0), 0);
     let slot = cluster.slot("openclaw");
     let mut ordeal = Ordeal::new(Trio::with(at(&cluster)));
-    ordeal.round("CLUSTER FAILOVER", || {
-        cluster.fail_over(slot);
-    });
+    ordeal.round("CLUSTER FAILOVER", |promotion| promotion.told(cluster.addresses(cluster.fail_over(slot))));
     // To a primary that was not asked for the slot so far.
     let to = cluster.other_primaries(slot)[0];
     let began = stamp();
-    ordeal.round("live migration of the slot", || cluster.migrate(slot, to));
+    ordeal.round("live migration of the slot", |promotion| {
+        cluster.migrate(slot, to);
+        promotion.told(cluster.addresses(to));
+    });
     println!("migrated within {:?}", stamp() - began);
     let before = cluster.primary(slot);
-    ordeal.round("kill -9 of the primary", || {
+    ordeal.round("kill -9 of the primary", |promotion| {
         cluster.servers[before].kill9();
-        replaced(&cluster, slot, before);
+        promotion.told(cluster.addresses(replaced(&cluster, slot, before)));
     });
     ordeal.in_time();
     let trio = ordeal.judge(true, false);

@@ -3,12 +3,11 @@
 //!
 //! `CLAWSTER_ROUNDS` says how often each fault happens (100 with `make failover`), `CLAWSTER_SEED` repeats a run; both are printed.
 
-use super::{Ordeal, cluster, sentinel, works};
-use serde_json::json;
+use super::{Ordeal, Promotion, cluster, leads, sentinel, works};
 use testkit::checker::{Sample, judge, one_leader};
 use testkit::sampler::sampled;
 use testkit::wait::secs;
-use testkit::{Launch, RedisCluster, SentinelSet, Trio, eventually, stamp};
+use testkit::{Launch, RedisCluster, SentinelSet, Trio, stamp};
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -51,17 +50,6 @@ fn confirmed(at: impl Fn(Launch) -> Launch, wait: &str, replicas: &str) -> Trio 
     })
 }
 
-/// Makes the first node the leader, which a partition leaves alone with the former primary.
-fn first_leads(trio: &Trio) {
-    eventually("the first node leads", secs(30.0), || {
-        if trio.nodes[0].state()["role"] == "leader" {
-            return Ok(());
-        }
-        let asked = trio.nodes[0].call("distributed.elect_leader", json!({"candidate": "a", "force": true}));
-        Err(format!("{asked:?}"))
-    });
-}
-
 #[test]
 #[ignore = "an hour: many failovers of real servers"]
 fn many_failovers_behind_sentinels() {
@@ -71,13 +59,11 @@ fn many_failovers_behind_sentinels() {
     let mut ordeal = Ordeal::new(confirmed(sentinel::apart(&set), "all", "2"));
     for kind in dice.deck(rounds, sentinel::FAULTS.len()) {
         if dice.below(2) == 0 {
-            first_leads(&ordeal.trio);
+            leads(&ordeal.trio, 0);
         }
-        ordeal.round(sentinel::FAULTS[kind], || {
-            sentinel::fault(&mut set, kind);
+        ordeal.round(sentinel::FAULTS[kind], |promotion| {
+            sentinel::fault(&mut set, kind, promotion);
             sentinel::mend(&mut set);
-            // Only now every replica can confirm a grant.
-            set.complete();
         });
     }
     ordeal.summary();
@@ -88,14 +74,14 @@ fn many_failovers_behind_sentinels() {
 #[ignore = "an hour: many failovers of real servers"]
 fn many_failovers_and_moves_on_a_cluster() {
     let (mut dice, rounds) = Dice::start("cluster");
-    let mut servers = RedisCluster::with_ways(3, secs(1.0), 0);
+    let mut servers = RedisCluster::with_ways(3, secs(2.0), 0);
     let slot = servers.slot("openclaw");
     let mut ordeal = Ordeal::new(confirmed(cluster::apart(&servers), "all", "1"));
     for kind in dice.deck(rounds, cluster::FAULTS.len()) {
         if dice.below(2) == 0 {
-            first_leads(&ordeal.trio);
+            leads(&ordeal.trio, 0);
         }
-        ordeal.round(cluster::FAULTS[kind], || cluster::fault(&mut servers, slot, kind));
+        ordeal.round(cluster::FAULTS[kind], |promotion| cluster::fault(&mut servers, slot, kind, promotion));
     }
     ordeal.summary();
     ordeal.judge(true, false);
@@ -105,9 +91,9 @@ fn many_failovers_and_moves_on_a_cluster() {
 fn partition(wait: &str, replicas_needed: u32) -> Vec<Sample> {
     let mut set = SentinelSet::with_ways(2, secs(1.0), replicas_needed);
     let trio = confirmed(sentinel::apart(&set), wait, "2");
-    first_leads(&trio);
+    leads(&trio, 0);
     let partition = sentinel::FAULTS.len() - 1;
-    sampled(&trio.nodes.iter().collect::<Vec<_>>(), || sentinel::fault(&mut set, partition)).1
+    sampled(&trio.nodes.iter().collect::<Vec<_>>(), || sentinel::fault(&mut set, partition, &Promotion::default())).1
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Redis itself fails over: the nodes follow the primary, at most one leads, and no message is lost without a word.
 //!
 //! The times are those from the fault to the moment at which every node works again; beside each stands how long the servers
-//! themselves took.
+//! themselves took: until one was promoted, and until all that a grant needs were back.
 
 mod causes;
 mod cluster;
@@ -12,11 +12,14 @@ pub mod sentinel;
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use testkit::checker::{Sample, judge, one_leader, rising_terms};
 use testkit::cluster::online;
 use testkit::sampler::sampled;
-use testkit::wait::secs;
+use testkit::wait::{Stamp, secs};
 use testkit::{Serve, Trio, eventually, stamp};
 
 /// How long the nodes may take after the servers have a primary again.
@@ -26,8 +29,66 @@ const AFTER_THE_SERVERS: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Round {
     name: String,
+    /// From the fault to the promotion, and how much later the nodes that could reached that server.
+    promoted: Option<(Duration, Duration)>,
+    /// From the fault to the moment at which the servers had all that they need.
     servers: Duration,
     nodes: Duration,
+}
+
+impl Round {
+    /// Whether the nodes took too long: to reach the promoted server, or to work once all servers were back.
+    fn is_late(&self) -> bool {
+        let reached_late = self.promoted.is_some_and(|(_, reached)| reached > AFTER_THE_SERVERS);
+        reached_late || self.nodes > self.servers + AFTER_THE_SERVERS
+    }
+}
+
+/// What a fault tells about the server that was promoted.
+#[derive(Debug, Default)]
+pub struct Promotion(Mutex<Option<Promoted>>);
+
+#[derive(Debug, Clone)]
+struct Promoted {
+    at: Stamp,
+    /// Under which the nodes know it.
+    addresses: Vec<String>,
+    /// Those that can reach it.
+    nodes: Range<usize>,
+}
+
+impl Promotion {
+    /// All nodes can reach it.
+    pub fn told(&self, addresses: Vec<String>) {
+        self.told_to(addresses, 0..3);
+    }
+
+    /// Only these nodes can reach it.
+    pub fn told_to(&self, addresses: Vec<String>, nodes: Range<usize>) {
+        *self.0.lock().unwrap() = Some(Promoted { at: stamp(), addresses, nodes });
+    }
+
+    /// Waits until these nodes use that server, and it answers them. `None`: nothing was told before `over`.
+    fn reached(&self, trio: &Trio, began: Stamp, over: &AtomicBool) -> Option<(Duration, Duration)> {
+        let Promoted { at, addresses, nodes } = loop {
+            let ending = over.load(Ordering::SeqCst);
+            match self.0.lock().unwrap().clone() {
+                Some(told) => break told,
+                None if ending => return None,
+                None => {}
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        for node in &trio.nodes[nodes] {
+            eventually("a node reaches the promoted server", secs(60.0), || {
+                let fresh = node.call("distributed.get_cluster_state", json!({"fresh": true}));
+                let fresh = fresh.map_err(|error| format!("{error:?}"))?;
+                let at = fresh["redis"]["primary"].as_str().unwrap_or_default();
+                if addresses.iter().any(|address| address == at) { Ok(()) } else { Err(at.to_owned()) }
+            });
+        }
+        Some((at.saturating_sub(began), stamp().saturating_sub(at)))
+    }
 }
 
 /// Nodes in trouble: their messages and what they said of the leader.
@@ -45,10 +106,12 @@ impl Ordeal {
         Self { trio, sent: 0, samples: Vec::new(), rounds: Vec::new(), gaps: [0; 3], received: Default::default() }
     }
 
-    /// Makes a fault happen, with messages before, during and after it. `fault` returns once the servers have a primary again.
-    fn round(&mut self, name: &str, fault: impl FnOnce()) {
+    /// Makes a fault happen, with messages before, during and after it. `fault` tells of the promotion, and returns once the servers have
+    /// all that a grant needs.
+    fn round(&mut self, name: &str, fault: impl FnOnce(&Promotion)) {
         self.send(5);
-        let mut servers = Duration::ZERO;
+        let (mut servers, mut nodes, mut promoted) = (Duration::ZERO, Duration::ZERO, None);
+        let (promotion, over) = (Promotion::default(), AtomicBool::new(false));
         let began = stamp();
         let sent = &mut self.sent;
         let trio = &self.trio;
@@ -60,15 +123,25 @@ impl Ordeal {
                         std::thread::sleep(Duration::from_millis(50));
                     }
                 });
-                fault();
+                let reaching = scope.spawn(|| promotion.reached(trio, began, &over));
+                let end = EndWith(&over);
+                fault(&promotion);
                 servers = stamp().saturating_sub(began);
                 works(trio);
+                nodes = stamp().saturating_sub(began);
+                drop(end);
                 sending.join().unwrap();
+                promoted = reaching.join().unwrap();
             });
         });
-        let nodes = stamp().saturating_sub(began);
-        println!("{}: {name}: the servers took {servers:?}, the nodes {nodes:?}", self.rounds.len());
-        self.rounds.push(Round { name: name.to_owned(), servers, nodes });
+        let promotion = promoted.map_or_else(String::new, |(promoted, reached)| {
+            format!("one was promoted after {promoted:?}, the nodes reached it {reached:?} later; ")
+        });
+        println!(
+            "{}: {name}: {promotion}all servers were back after {servers:?}, the nodes worked after {nodes:?}",
+            self.rounds.len()
+        );
+        self.rounds.push(Round { name: name.to_owned(), promoted, servers, nodes });
         self.samples.append(&mut samples);
         self.take();
     }
@@ -127,11 +200,15 @@ impl Ordeal {
         let names: BTreeSet<&str> = self.rounds.iter().map(|round| round.name.as_str()).collect();
         for name in names {
             let rounds: Vec<&Round> = self.rounds.iter().filter(|round| round.name == name).collect();
-            let servers = rounds.iter().map(|round| round.servers).max();
-            let after = rounds.iter().map(|round| round.nodes.saturating_sub(round.servers)).max();
-            let late = rounds.iter().filter(|round| round.nodes > round.servers + AFTER_THE_SERVERS).count();
+            let promotions = || rounds.iter().filter_map(|round| round.promoted);
+            let promoted = promotions().map(|(promoted, _)| promoted).max().unwrap_or_default();
+            let reached = promotions().map(|(_, reached)| reached).max().unwrap_or_default();
+            let servers = rounds.iter().map(|round| round.servers).max().unwrap_or_default();
+            let after = rounds.iter().map(|round| round.nodes.saturating_sub(round.servers)).max().unwrap_or_default();
+            let late = rounds.iter().filter(|round| round.is_late()).count();
             println!(
-                "{name}: {} times; the servers took up to {servers:?}, the nodes up to {after:?} more; {late} over {AFTER_THE_SERVERS:?}",
+                "{name}: {} times; one was promoted within {promoted:?}, the nodes reached it within {reached:?}; all servers were back \
+                 within {servers:?}, the nodes worked within {after:?}; {late} over {AFTER_THE_SERVERS:?}",
                 rounds.len()
             );
         }
@@ -139,9 +216,18 @@ impl Ordeal {
 
     /// Every round was over in time.
     fn in_time(&self) {
-        for Round { name, servers, nodes } in &self.rounds {
-            assert!(*nodes <= *servers + AFTER_THE_SERVERS, "{name}: servers {servers:?}, nodes {nodes:?}");
+        for round in &self.rounds {
+            assert!(!round.is_late(), "more than {AFTER_THE_SERVERS:?} late: {round:?}");
         }
+    }
+}
+
+/// Ends the watching also when the fault panics, so that the scope can end.
+struct EndWith<'a>(&'a AtomicBool);
+
+impl Drop for EndWith<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -150,6 +236,18 @@ fn send(node: &Serve, sent: &mut usize, count: usize) {
     let answer = node.ok("distributed.sync_messages", json!({"messages": messages, "limit": 0, "wait_ms": 0}));
     assert!(answer["refused"].is_null(), "{answer}");
     *sent += count;
+}
+
+/// Makes this node the leader. A partition leaves the first one alone with the former primary.
+fn leads(trio: &Trio, place: usize) {
+    let node = &trio.nodes[place];
+    eventually("the node leads", secs(30.0), || {
+        if node.state()["role"] == "leader" {
+            return Ok(());
+        }
+        let asked = node.call("distributed.elect_leader", json!({"candidate": node.label, "force": true}));
+        Err(format!("{asked:?}"))
+    });
 }
 
 /// Waits until every node reaches the primary, and one leads, whom all name. The term that a node shows may be higher: one that was left

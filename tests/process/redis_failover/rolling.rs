@@ -45,23 +45,23 @@ fn redis_is_upgraded_server_by_server_behind_sentinels() {
     let before = all_of_one_version(&set.servers);
     let primary = set.primary();
     for place in (0..3).filter(|place| *place != primary) {
-        ordeal.round(&format!("replica {place} is replaced"), || {
+        ordeal.round(&format!("replica {place} is replaced"), |_| {
             set.servers[place].restart_as(&next);
             set.complete();
             set.settled();
         });
     }
-    ordeal.round("a replaced server becomes the primary", || {
+    ordeal.round("a replaced server becomes the primary", |_| {
         set.fail_over();
         set.complete();
     });
-    ordeal.round("the former primary is replaced", || {
+    ordeal.round("the former primary is replaced", |_| {
         set.servers[primary].restart_as(&next);
         set.complete();
         set.settled();
     });
     for place in 0..3 {
-        ordeal.round(&format!("sentinel {place} is replaced"), || {
+        ordeal.round(&format!("sentinel {place} is replaced"), |_| {
             set.sentinels[place].restart_as(&next);
             set.settled();
         });
@@ -80,7 +80,7 @@ fn redis_is_upgraded_server_by_server_in_a_cluster() {
     let mut ordeal = majority(cluster::at(&servers), "1");
     let before = all_of_one_version(&servers.servers);
     let mut replace = |servers: &mut RedisCluster, place: usize| {
-        ordeal.round(&format!("server {place} is replaced"), || {
+        ordeal.round(&format!("server {place} is replaced"), |_| {
             servers.servers[place].restart_as(&next);
             servers.complete();
         });

@@ -1,6 +1,6 @@
 //! Behind sentinels: one primary, two replicas, three sentinels.
 
-use super::Ordeal;
+use super::{Ordeal, Promotion, leads};
 use serde_json::json;
 use testkit::failover::MASTER;
 use testkit::wait::secs;
@@ -19,23 +19,21 @@ pub(super) const FAULTS: [&str; 4] =
     ["kill -9 of the primary", "SIGSTOP of the primary", "SENTINEL FAILOVER", "partition"];
 
 /// Lets one of [`FAULTS`] happen. Another server is the primary when this returns.
-pub(super) fn fault(set: &mut SentinelSet, kind: usize) {
+pub(super) fn fault(set: &mut SentinelSet, kind: usize, promotion: &Promotion) {
     let before = set.primary();
     match kind {
         0 => {
             set.servers[before].kill9();
-            set.replaced(before);
+            promotion.told(set.addresses(set.replaced(before)));
         }
         1 => {
             set.servers[before].pause();
-            set.replaced(before);
+            promotion.told(set.addresses(set.replaced(before)));
         }
-        2 => {
-            set.fail_over();
-        }
+        2 => promotion.told(set.addresses(set.fail_over())),
         _ => {
             set.cut(before);
-            set.replaced(before);
+            promotion.told_to(set.addresses(set.replaced(before)), 1..3);
             hold(secs(6.0), "two leases, in which either side would elect a leader");
         }
     }
@@ -51,6 +49,8 @@ pub(super) fn mend(set: &mut SentinelSet) {
         }
     }
     set.settled();
+    // Only now every replica can confirm a grant, and the sentinels can promote any of them.
+    set.complete();
 }
 
 /// As [`at`], with ways of its own for the first node, which a cut leaves alone with the former primary.
@@ -72,7 +72,7 @@ fn the_nodes_follow_the_primary_that_sentinels_name() {
     let mut set = SentinelSet::start(2, secs(1.0), 0);
     let mut ordeal = Ordeal::new(Trio::with(at(&set)));
     for kind in [2, 0, 1] {
-        ordeal.round(FAULTS[kind], || fault(&mut set, kind));
+        ordeal.round(FAULTS[kind], |promotion| fault(&mut set, kind, promotion));
         mend(&mut set);
     }
     ordeal.in_time();
@@ -188,4 +188,41 @@ fn a_majority_is_enough_where_it_is_asked_for() {
     let got = trio.nodes[1].ok("distributed.sync_messages", json!({"wait_ms": 5000}));
     assert_eq!(got["received"][0]["id"], "m", "{got}");
     set.servers[replica].resume();
+}
+
+#[test]
+fn a_node_that_is_alone_with_the_former_primary_shows_no_term_that_no_replica_has() {
+    let mut set = SentinelSet::with_ways(2, secs(1.0), 0);
+    let trio = Trio::with(|launch| {
+        apart(&set)(launch).env("CLAWSTER__REDIS__WAIT_REPLICAS", "all").env("CLAWSTER__REDIS__REPLICAS", "2")
+    });
+    // The others cannot renew their lease there, unlike the first.
+    leads(&trio, 1);
+    trio.settled(secs(20.0));
+    let former = set.primary();
+    let granted = || {
+        let events = set.servers[former].cli(&["XRANGE", "clawster:{openclaw}:events", "-", "+"]);
+        events.matches("leader_elected").count()
+    };
+    let alone = &trio.nodes[0];
+    let (term, before) = (alone.state()["term"].clone(), granted());
+    set.cut(former);
+    eventually("the former primary grants a term", secs(30.0), || {
+        let now = granted();
+        if now > before { Ok(()) } else { Err(now) }
+    });
+    alone.event("it heard of that grant", secs(10.0), |event| {
+        event["event"] == "cluster.leader_elected" && event["term"].as_u64() > term.as_u64()
+    });
+    let heard = alone.state();
+    // The record follows the event.
+    let seen = alone
+        .until("it has a later answer", secs(10.0), |state| state["as_of_ms"].as_u64() > heard["as_of_ms"].as_u64());
+    for state in [heard, seen] {
+        assert_eq!(state["term"], term, "{state}");
+        assert!(state["role"] != "leader" && state["leader_id"] != "a", "{state}");
+    }
+    set.replaced(former);
+    mend(&mut set);
+    trio.settled(secs(30.0));
 }

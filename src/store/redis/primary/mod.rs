@@ -2,7 +2,8 @@
 //!
 //! 1. One server: its name is resolved by the system with every connection, so that a name that moves is followed.
 //! 2. Several servers: what sentinels or cluster nodes say is believed only after that server itself said that it is a primary. They
-//!    are asked at the same time, each for at most [`DEADLINE`], so that one that hangs delays nobody.
+//!    are asked at the same time, each for at most [`DEADLINE`], and again while the named server does not answer ([`ASK_AGAIN`]), so that
+//!    one that hangs delays nobody.
 //! 3. A found primary is used until somebody suspects it (no answer, READONLY, a lost connection), or learns a newer one (MOVED, a
 //!    switch that sentinels announce, a lookup). Then every connection to the former one counts as lost: also those on which nothing
 //!    fails, such as the presence connections on a server that became a replica.
@@ -28,13 +29,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// How long the others may take to answer after the first one did.
 const OTHERS: Duration = Duration::from_millis(100);
+/// After this time without an answer a lookup asks again beside the first question: a server that hangs while it is still named as the
+/// primary must not hide the one that is promoted meanwhile.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts to follow the sentinels' announcements.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
@@ -107,8 +111,25 @@ impl Primary {
         }
     }
 
-    /// Asks for the primary, and remembers it.
+    /// Asks for the primary until it is found or the first question failed, and remembers it.
     async fn look(&self) -> Result<Address, Fault> {
+        let mut first = pin!(self.ask());
+        let mut later = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                found = &mut first => return found,
+                found = later.next(), if !later.is_empty() => {
+                    if let Some(Ok(found)) = found {
+                        return Ok(found);
+                    }
+                }
+                () = tokio::time::sleep(ASK_AGAIN) => later.push(self.ask()),
+            }
+        }
+    }
+
+    /// Asks for the primary once, and remembers it.
+    async fn ask(&self) -> Result<Address, Fault> {
         let opinions = match &self.target.address {
             Address::Sentinel { nodes, master_name } => {
                 self.ask_all(nodes, |node| sentinel::ask(&self.target, node, master_name)).await?

@@ -1,6 +1,9 @@
 //! Whom to believe, and when a connection is left.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
 
 fn opinion(port: u16, epoch: u64) -> Opinion {
     Opinion { primary: ("h".to_owned(), port), epoch }
@@ -66,4 +69,59 @@ fn nodes_that_name_each_other_are_not_followed_back_and_forth() {
     assert!(!primary.follows(&error(b"-MOVED 5 h:1\r\n"), &address(2)), "it came from there just now");
     assert!(primary.known.borrow().suspected, "so the next connection asks all nodes");
     assert!(primary.follows(&error(b"-MOVED 5 h:3\r\n"), &address(2)), "another server may be right");
+}
+
+/// A server that answers each command with what `answer` says to its name; without an answer it hangs. Returns its port.
+async fn server(answer: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                // "*<words>", and for each word "$<length>" and the word.
+                loop {
+                    let mut words = Vec::new();
+                    let mut count = 1;
+                    while words.len() < count {
+                        let mut line = String::new();
+                        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                        match line.trim_end().split_at(1) {
+                            ("*", number) => count = number.parse().unwrap(),
+                            ("$", _) => {}
+                            _ => words.push(line.trim_end().to_owned()),
+                        }
+                    }
+                    match answer(&words[0]) {
+                        Some(text) => stream.get_mut().write_all(text.as_bytes()).await.unwrap(),
+                        None => return std::future::pending().await,
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_named_server_that_hangs_does_not_hide_the_one_that_is_promoted_meanwhile() {
+    let hung = server(|_| None).await;
+    let promoted =
+        server(|word| Some(if word == "ROLE" { "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n" } else { "+OK\r\n" }.to_owned()));
+    let promoted = promoted.await;
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    let node = server(move |word| {
+        if word != "CLUSTER" {
+            return Some("+OK\r\n".to_owned());
+        }
+        let port = if asked.fetch_add(1, Ordering::SeqCst) == 0 { hung } else { promoted };
+        Some(format!("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:{port}\r\n"))
+    });
+    let nodes = vec![("127.0.0.1".to_owned(), node.await)];
+    let primary = Primary::new(Target::at_address(Address::Cluster { nodes }), &ClusterName::new("c").unwrap());
+    let found = primary.find().await.unwrap();
+    assert_eq!(found, Address::Tcp { host: "127.0.0.1".to_owned(), port: promoted, tls: false });
 }

@@ -94,8 +94,9 @@ pub(super) struct Records {
     known: BTreeMap<NodeId, Record>,
     /// Changed records that still travel: how often each is sent.
     left: BTreeMap<NodeId, u8>,
-    /// Those of `left`, in the order in which they are sent.
-    turn: VecDeque<NodeId>,
+    /// Those of `left`, in the order in which they are sent: what a known node says anew before the first words of nodes, of which there
+    /// are many when many start at once.
+    turn: [VecDeque<NodeId>; 2],
     /// The last one of the unchanged records that was sent.
     sent: Option<NodeId>,
 }
@@ -119,8 +120,15 @@ impl Records {
         }
         if before.is_none_or(|known| known.says != record.says || known.life != record.life) {
             let times = self.transmissions();
-            if self.left.insert(record.node_id.clone(), times).is_none() {
-                self.turn.push_back(record.node_id.clone());
+            let waits = self.left.insert(record.node_id.clone(), times).is_some();
+            let [anew, first] = &mut self.turn;
+            if before.is_none() {
+                first.push_back(record.node_id.clone());
+            } else if !anew.contains(&record.node_id) {
+                if waits {
+                    first.retain(|id| *id != record.node_id);
+                }
+                anew.push_back(record.node_id.clone());
             }
         }
         self.known.insert(record.node_id.clone(), record);
@@ -145,26 +153,28 @@ impl Records {
             into.add(behind);
         }
         into.chosen.insert(to.0.clone());
-        for _ in 0..self.turn.len() {
-            let Some(id) = self.turn.pop_front() else { break };
-            let Some(record) = self.known.get(&id) else {
-                self.left.remove(&id);
-                continue;
-            };
-            if *to.0 == id {
-                self.turn.push_back(id);
-                continue;
-            }
-            if !into.add(record) {
-                self.turn.push_front(id);
-                break;
-            }
-            match self.left.get_mut(&id) {
-                Some(left) if *left > 1 => {
-                    *left -= 1;
-                    self.turn.push_back(id);
+        for turn in &mut self.turn {
+            for _ in 0..turn.len() {
+                let Some(id) = turn.pop_front() else { break };
+                let Some(record) = self.known.get(&id) else {
+                    self.left.remove(&id);
+                    continue;
+                };
+                if *to.0 == id {
+                    turn.push_back(id);
+                    continue;
                 }
-                _ => drop(self.left.remove(&id)),
+                if !into.add(record) {
+                    turn.push_front(id);
+                    break;
+                }
+                match self.left.get_mut(&id) {
+                    Some(left) if *left > 1 => {
+                        *left -= 1;
+                        turn.push_back(id);
+                    }
+                    _ => drop(self.left.remove(&id)),
+                }
             }
         }
         self.pick_old_ones(&mut into);
@@ -288,7 +298,8 @@ mod tests {
             let picked = read_all(&mut Reader(&bytes)).expect("records");
             picked.into_iter().map(|record| record.node_id.into()).collect()
         };
-        while !records.turn.is_empty() {
+        let waits = |records: &Records| records.turn.iter().any(|turn| !turn.is_empty());
+        while waits(&records) {
             ids(&mut records, 700);
         }
         records.take(record("n07", 1, 2, 2));
@@ -298,6 +309,14 @@ mod tests {
             let picked = ids(&mut records, 400);
             assert_eq!(picked[..2], ["me", "n07"], "only what says something new is news");
         }
+        // The first words of other nodes wait for what a known one says anew.
+        (20..40).for_each(|n| records.take(record(&format!("n{n}"), 1, 1, 1)));
+        records.take(record("n07", 1, 3, 3));
+        assert_eq!(ids(&mut records, 400)[..2], ["me", "n07"]);
+        while waits(&records) {
+            ids(&mut records, 700);
+        }
+        (20..40).for_each(|n| records.forget(&NodeId::new(format!("n{n}")).expect("an id")));
         let seen: BTreeSet<String> = (0..7).flat_map(|_| ids(&mut records, 400)).collect();
         assert_eq!(seen.len(), 21, "{seen:?}");
     }

@@ -9,6 +9,7 @@ use crate::load::{IN_FLIGHT, Load, Run, Subject};
 use crate::number;
 use crate::pair::Pair;
 use crate::peers::bullmq::BullMq;
+use crate::peers::disk::Disk;
 use crate::peers::jetstream::JetStream;
 use crate::peers::redis::Streams;
 use crate::peers::redis_benchmark::RedisBenchmark;
@@ -78,6 +79,7 @@ fn subjects<'a>(redis: &'a RedisServer, dir: &Path) -> Vec<Box<dyn Subject + 'a>
     }
     subjects.push(Box::new(RedisBenchmark::on(redis)));
     subjects.push(Box::new(Streams::on(redis)));
+    subjects.push(Box::new(Disk::at(dir)));
     if std::env::var("PEERS").is_ok_and(|word| word == "no") {
         return subjects;
     }

@@ -5,6 +5,7 @@
 //! Not here: what they are compared with (`pair.rs`).
 
 pub mod bullmq;
+pub mod disk;
 pub mod echo;
 pub mod jetstream;
 pub mod redis;

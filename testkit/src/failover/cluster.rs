@@ -7,7 +7,7 @@
 use super::{address, in_step, list, map, replication, with_replicas_needed};
 use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
-use crate::wait::{eventually, hold, secs};
+use crate::wait::{eventually, hold, secs, stamp};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -105,11 +105,13 @@ impl RedisCluster {
                 if info.contains("cluster_state:ok") && info.contains(&nodes) { Ok(()) } else { Err(info) }
             });
         }
-        eventually("the servers agree on slots and epochs", secs(30.0), || {
-            let views: BTreeSet<String> =
-                running().map(|server| primaries(&server.cli(&["CLUSTER", "NODES"]))).collect();
-            if views.len() == 1 { Ok(()) } else { Err(format!("{views:#?}")) }
-        });
+        eventually("the servers agree on slots and epochs", secs(30.0), || self.agree());
+    }
+
+    fn agree(&self) -> Result<(), String> {
+        let running = self.servers.iter().filter(|server| server.runs());
+        let views: BTreeSet<String> = running.map(|server| primaries(&server.cli(&["CLUSTER", "NODES"]))).collect();
+        if views.len() == 1 { Ok(()) } else { Err(format!("{views:#?}")) }
     }
 
     /// Waits until the slot's primary has its replica, in step.
@@ -221,19 +223,27 @@ impl RedisCluster {
         replica.expect("the primary has a replica")
     }
 
-    /// Makes a replica of this primary take its place, and waits until it has. Returns the new primary.
+    /// Makes a replica of this primary take its place, and waits until all servers know that it has. Returns the new primary.
+    ///
+    /// A replica that was elected a moment ago may take the votes of that time for new ones. Then it is a primary with an old epoch, until
+    /// it hears of the present one, and it must be asked again.
     #[track_caller]
     pub fn fail_over(&self, slot: u32) -> usize {
         let replica = self.replica_of(self.primary(slot));
         in_step(&self.servers[replica]);
-        eventually("the replica is the primary", secs(20.0), || {
+        let mut asked = None;
+        eventually("the replica is the primary", secs(60.0), || {
             let role = self.servers[replica].cli(&["ROLE"]);
-            if role.starts_with("master") {
+            let agreed = self.agree();
+            if role.starts_with("master") && agreed.is_ok() && self.primary(slot) == replica {
                 return Ok(());
             }
-            let answer = self.servers[replica].cli(&["CLUSTER", "FAILOVER"]);
-            std::thread::sleep(Duration::from_millis(100));
-            Err(format!("{role}; {answer}"))
+            // Redis gives a failover up after 5 s.
+            if role.starts_with("slave") && asked.is_none_or(|at| stamp() - at > secs(5.0)) {
+                let answer = self.servers[replica].cli(&["CLUSTER", "FAILOVER"]);
+                asked = (answer == "OK").then(stamp);
+            }
+            Err(format!("{role}; {agreed:?}"))
         });
         replica
     }

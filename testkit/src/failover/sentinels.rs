@@ -10,6 +10,7 @@ use crate::proxy::{Mode, Proxy};
 use crate::redis_server::{RedisOptions, RedisServer};
 use crate::stamp;
 use crate::wait::{eventually, secs};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The sentinels' name of the primary.
@@ -109,6 +110,14 @@ impl SentinelSet {
     /// more, also one that another sentinel is just promoting: then the sentinels name a primary that is none, for half a minute.
     #[track_caller]
     pub fn complete(&self) {
+        // One that has not heard of the promotion would undo it.
+        eventually("the sentinels name one primary", secs(60.0), || {
+            let named = |sentinel: &RedisServer| {
+                sentinel.quick(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).unwrap_or_else(|why| why.to_string())
+            };
+            let named: BTreeSet<String> = self.sentinels.iter().map(named).collect();
+            if named.len() == 1 { Ok(()) } else { Err(format!("{named:?}")) }
+        });
         self.hurry(10);
         eventually("all others follow the primary", secs(60.0), || {
             let primary = self.primary();

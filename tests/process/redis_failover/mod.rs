@@ -179,7 +179,7 @@ impl Ordeal {
             let missing: Vec<String> =
                 (0..self.sent).map(|at| format!("m{at}")).filter(|id| !self.received[place].contains(id)).collect();
             println!(
-                "node {place}: {} received, {} missing, {} gaps",
+                "node {place}: {} received, {} missing {missing:?}, {} gaps",
                 self.received[place].len(),
                 missing.len(),
                 self.gaps[place]

@@ -81,7 +81,7 @@ fn send(pipes: &mut Pipes, load: &Load) {
     let one = load.message(Duration::ZERO);
     let of = |size: usize| sending(&vec![one.as_str(); size].join(",")) + "\n";
     let whole = of(load.batch);
-    let (answered, credit) = mpsc::channel();
+    let (answered, credit) = mpsc::sync_channel(IN_FLIGHT);
     let batches = load.batches().count();
     std::thread::scope(|scope| {
         scope.spawn(move || {

@@ -2,11 +2,8 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gatewayCall } from "./gateway.js";
-import { LeaseKeeper } from "./lease.js";
+import { LeaseKeeper, leaseOf } from "./lease.js";
 import { folder } from "./program.js";
-
-/** The lease of an account. */
-export const leaseOf = ({ channel, account = "default", lease }) => lease ?? `channel:${channel}:${account}`;
 
 /** The file in which `clawster openclaw secret` finds the tokens of the leases that this gateway holds. */
 const heldFile = () => join(folder(), "held-leases.json");

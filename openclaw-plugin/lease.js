@@ -12,6 +12,9 @@ const LOOK_MS = 500;
 const MARK_TTL_MS = 86_400_000;
 const FAIL_BACK_AFTER_MS = 10_000;
 
+/** The lease of an account of a channel. */
+export const leaseOf = ({ channel, account = "default", lease }) => lease ?? `channel:${channel}:${account}`;
+
 export class LeaseKeeper {
   #ending = new AbortController(); #running; #held; #nodeEnded = false; #wake = () => {}; #seen;
 

@@ -1,7 +1,7 @@
 // Chosen events of the cluster as messages to the operator's own channel: once in the cluster, from the gateway that may use the channel.
 import { setTimeout as sleep } from "node:timers/promises";
-import { leaseOf } from "./channels.js";
 import { gatewayCall } from "./gateway.js";
+import { leaseOf } from "./lease.js";
 import { clean } from "./text.js";
 
 const KEPT_MS = 300_000;
@@ -13,7 +13,8 @@ export function sendNotices({ notices, channels = [] }, owners, call, logger) {
   const { events = ["node_left", "leader_elected"], channel, account, to } = notices;
   const wanted = new Set(events.map((name) => `cluster.${name.replace(/^cluster\./, "")}`));
   const owned = channels.find((entry) => entry.channel === channel && (entry.account ?? "default") === (account ?? "default"));
-  const mayUse = () => !owned || owners().some(({ entry, keeper }) => leaseOf(entry) === leaseOf(owned) && keeper.token !== undefined);
+  // The scheduler's lease is of no account.
+  const mayUse = () => !owned || owners().some(({ entry, keeper }) => entry && leaseOf(entry) === leaseOf(owned) && keeper.token !== undefined);
   let kept = []; // An event may come while no gateway has the channel.
 
   async function send(event) {
@@ -45,7 +46,7 @@ export function sendNotices({ notices, channels = [] }, owners, call, logger) {
     take(event) {
       if (!event.id || !wanted.has(event.event)) return;
       kept = [...kept, { event, until: Date.now() + KEPT_MS }].slice(-MAX_KEPT);
-      flush();
+      return flush();
     },
   };
 }

@@ -19,6 +19,14 @@ export function createService(runtime, settings, events, cron) {
       const { logger } = ctx;
       const call = (method, params, deadline) => node.call(method, params, undefined, deadline);
       let notices;
+      // OpenClaw ends the gateway for a rejection that nobody takes.
+      const tell = async (take) => {
+        try {
+          await take();
+        } catch (error) {
+          logger.error(`clawster: an event of the cluster was not handled: ${error.message}`);
+        }
+      };
       api = publishApi((name) => keepers.some(({ keeper }) => keeper.name === name && keeper.token !== undefined));
       shared().node = node = new Node({
         launch: () => launch(settings),
@@ -26,16 +34,16 @@ export function createService(runtime, settings, events, cron) {
         onStart: (node) => Promise.all([events.subscribe(node), saveNodeId(node)]).catch((error) => logger.warn(`clawster: ${error.message}`)),
         onEnd: () => keepers.forEach(({ keeper }) => keeper.nodeEnded()),
         onEvent(event) {
-          events.take(event, ctx);
-          cron.take(event);
-          notices?.take(event);
-          api?.take(event, logger);
+          tell(() => events.take(event, ctx));
+          tell(() => cron.take(event));
+          tell(() => notices?.take(event));
+          tell(() => api?.take(event, logger));
         },
       });
       ending = new AbortController();
       const changed = async ({ channel, account = "default" }, owns) => {
         ctx.gatewayEvents?.emit(owns ? "channel_started" : "channel_stopped", { channel, account }, { scope: "operator.read" });
-        if (owns) notices?.flush();
+        if (owns) tell(() => notices?.flush());
         await announce(call).catch((error) => logger.debug?.(`clawster: ${error.message}`));
       };
       notices = sendNotices(settings, () => keepers, call, logger);

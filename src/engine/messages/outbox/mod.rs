@@ -2,13 +2,15 @@
 //!
 //! 1. A message that [`NodeStore::accept`] returned as new is on disk: neither kill -9 nor a power cut loses it.
 //! 2. A call is accepted as a whole or not at all, even if the disk is full or fails.
-//! 3. Producer sequences rise from 1 and are never used twice. They follow each other while a process lives; a killed one may leave a hole.
+//! 3. Producer sequences rise from 1 and are never used twice. They follow each other, but for holes where a process began or a write
+//!    failed.
 //! 4. The producer id is on disk before anything is sent under it, and survives restarts and renames. It changes only if a
 //!    copy of the store has used it.
 //! 5. One thread writes; calls that wait at the same time share one transaction and one fsync.
 //! 6. What has no id of a client's may be sent while it is being written (`ahead.rs`); its call is answered after both.
 //!
-//! All calls but [`NodeStore::begin_to_accept`] block. Not here: sending (`super::sync`), the path of the file (`crate::engine::state_dir`).
+//! All calls but [`NodeStore::begin_to_accept`] block. Not here: sending (`super::sync`), the path of the file
+//! (`crate::engine::state_dir`).
 
 mod adopted;
 mod ahead;

@@ -24,6 +24,7 @@ export function registerScheduler(api, settings) {
   const running = (shared().running ??= new Map());
   const mark = (key) => ask(key).catch((error) => logger.warn(`clawster: a run is not marked: ${error.message}`));
   api.on("gateway_start", (_event, ctx) => void (shared().getCron = ctx.getCron));
+  const jobOf = (jobId) => jobsOf().then((jobs) => jobs.find(({ id }) => id === jobId), (error) => logger.warn(`clawster: a run is not marked: ${error.message}`));
   api.on("cron_changed", async ({ action, jobId, job: seen }, ctx) => {
     if (ctx.getCron) shared().getCron = ctx.getCron;
     if (action === "finished" && running.has(jobId)) {
@@ -31,7 +32,7 @@ export function registerScheduler(api, settings) {
       running.delete(jobId);
     }
     if (action !== "started") return;
-    const job = (await jobsOf()).find(({ id }) => id === jobId);
+    const job = await jobOf(jobId);
     const slot = job && slotOf(job.schedule, startOf(seen?.state?.nextRunAtMs));
     if (!slot) return;
     running.set(jobId, keyOf(job, slot));

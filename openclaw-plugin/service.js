@@ -2,7 +2,7 @@
 import { ownChannels } from "./channels.js";
 import { Node, shared } from "./node.js";
 import { sendNotices } from "./notices.js";
-import { launch, saveNodeId, unlinkRemoved } from "./program.js";
+import { folder, launch, saveNodeId, unlinkRemoved } from "./program.js";
 import { publishApi } from "./public-api.js";
 import { answerQuestions } from "./questions.js";
 import { holdScheduler } from "./scheduler.js";
@@ -47,7 +47,7 @@ export function createService(runtime, settings, events, cron) {
         await announce(call).catch((error) => logger.debug?.(`clawster: ${error.message}`));
       };
       notices = sendNotices(settings, () => keepers, call, logger);
-      keepers = [...ownChannels(settings, call, logger, changed), ...holdScheduler(settings, runtime, call, logger)];
+      keepers = [...ownChannels(settings, call, logger, changed, folder()), ...holdScheduler(settings, runtime, call, logger)];
       answerQuestions(settings, runtime, call, ctx, ending.signal);
     },
     async stop() {

@@ -1,6 +1,8 @@
 // What the plugin's parts do without a gateway: texts of other nodes, the cron line for heartbeats, and the places of pending texts.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +17,7 @@ const { registerEvents } = await part("events.js");
 const { registerInbound } = await part("inbound.js");
 const { lastMatch, slotOf } = await part("schedule.js");
 const { LeaseKeeper } = await part("lease.js");
+const { ownChannels } = await part("channels.js");
 const { holdScheduler, registerScheduler } = await part("scheduler.js");
 const { sendNotices } = await part("notices.js");
 
@@ -186,8 +189,95 @@ test("two gateways never do the work at once, whether the holder drains, loses i
     assert.equal(most, 1);
   } finally {
     for (const node of Object.values(nodes)) node.gone = true;
+    for (const keeper of Object.values(keepers)) keeper.end();
   }
-  for (const keeper of Object.values(keepers)) keeper.end();
+});
+
+test("a start that is under way while the lease is left is stopped before another gateway may start", async () => {
+  const { nodes, call } = cluster();
+  const working = new Set();
+  const logger = { info() {}, debug() {}, error() {} };
+  let most = 0;
+  const keepers = {};
+  const began = [];
+  for (const own of ["a", "b"]) {
+    nodes[own] = { status: "online" };
+    const start = async () => {
+      began.push(own);
+      if (began.length === 1) nodes[own].status = "draining";
+      await sleep(2_500); // Longer than the lease and the time that a follower waits.
+      most = Math.max(most, working.add(own).size);
+    };
+    const stop = async () => void working.delete(own);
+    keepers[own] = new LeaseKeeper({ name: "x", ttlMs: 1_500, settleMs: 200, call: call(own), start, stop, logger });
+  }
+  try {
+    for (const end = performance.now() + 20_000; !(began.length > 1 && working.has(began[1])); await sleep(5)) assert.ok(performance.now() < end, "the other one works");
+    assert.notEqual(began[0], began[1]);
+    assert.deepEqual([...working], [began[1]]);
+    assert.equal(most, 1);
+  } finally {
+    for (const node of Object.values(nodes)) node.gone = true;
+    for (const keeper of Object.values(keepers)) keeper.end();
+  }
+});
+
+/** A gateway with one account whose token comes from a resolver. A reload reads the token at its start and starts the account at its end, as OpenClaw does. */
+function slowGateway(hasToken) {
+  const answered = (message) => Object.assign(new Error(message), { name: "GatewayClientRequestError" });
+  const account = { cold: true, running: false, reloads: 0 };
+  let reload;
+  const methods = {
+    "secrets.reload": (deadline) => {
+      reload ??= (async () => {
+        const found = hasToken();
+        await sleep(account.reloads++ ? 0 : 1_500);
+        Object.assign(account, { cold: !found, running: found });
+      })().finally(() => (reload = undefined));
+      const late = sleep(account.patience ?? deadline).then(() => Promise.reject(new Error("gateway timeout after 60000ms")));
+      return Promise.race([reload, late]);
+    },
+    "channels.start": async () => {
+      if (account.cold) throw answered("unresolved SecretRef");
+      account.running = true;
+      return { outcome: { status: "handed-off" } };
+    },
+    "channels.stop": async () => {
+      if (account.cold) throw answered("unresolved SecretRef");
+      account.running = false;
+    },
+    "channels.status": async () => ({ channelAccounts: { telegram: [{ accountId: "owned", running: account.running }] } }),
+  };
+  return { account, call: (method, _params, _scope, deadline) => methods[method](deadline) };
+}
+
+test("an account is not left running by a start whose caller gave up, nor by somebody else's", async () => {
+  const state = mkdtempSync(join(tmpdir(), "clawster-units-"));
+  const { nodes, call } = cluster();
+  nodes.a = { status: "online" };
+  const held = () => { try { return readFileSync(join(state, "held-leases.json"), "utf8").includes("owned"); } catch { return false; } };
+  const { account, call: gateway } = slowGateway(held);
+  account.patience = 50; // The caller of the first reload gives up.
+  const warnings = [];
+  const logger = { info() {}, debug() {}, error() {}, warn: (line) => warnings.push(line) };
+  const [{ keeper }] = ownChannels({ channels: [{ channel: "telegram", account: "owned", secret: true, ttlMs: 6_000 }] }, call("a"), logger, async () => {}, state, gateway);
+  const until = async (what, right) => {
+    for (const end = performance.now() + 20_000; !right(); await sleep(5)) assert.ok(performance.now() < end, what);
+  };
+  try {
+    await until("the first start was given up", () => account.reloads === 1 && keeper.token === undefined && !held());
+    nodes.a.status = "draining"; // It gets no lease again.
+    await until("the reload has ended, and another one after it", () => account.reloads > 1);
+    await until("the account is stopped for good", () => account.cold && !account.running);
+    assert.equal(keeper.token, undefined);
+    Object.assign(account, { cold: false, running: true }); // By hand.
+    await until("what somebody started without the lease is stopped", () => !account.running);
+    assert.match(warnings.join(), /telegram:owned was started here without its lease/);
+  } finally {
+    nodes.a.gone = true;
+    await keeper.end();
+    rmSync(state, { recursive: true, force: true });
+  }
 });
 
 test("a notice waits for the account's lease, also beside the lease of the scheduler", async () => {

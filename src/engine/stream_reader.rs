@@ -136,8 +136,10 @@ impl Reader {
                 Some((before, place)) if before <= asked && place.seq >= asked.0 => place,
                 _ => Place::of(asked.0),
             };
+            let remains = self.sync.seeks_remains(asked);
+            let wait = if remains { Duration::ZERO } else { READ_BLOCK };
             let page = tokio::select! {
-                page = follower.messages(from, batch_limit.page(), READ_BLOCK, batch_limit.deadline()) => page,
+                page = follower.messages(from, batch_limit.page(), wait, batch_limit.deadline()) => page,
                 // The connection still waits at the old position.
                 () = self.sync.moved() => return Ok(()),
             };
@@ -153,6 +155,9 @@ impl Reader {
                 }
             };
             if page.entries.is_empty() {
+                if remains {
+                    self.sync.found_nothing_after(asked);
+                }
                 continue;
             }
             let bytes = page.entries.iter().filter_map(|(_, entry)| entry.as_ref()).map(|entry| entry.body.len()).sum();

@@ -127,3 +127,37 @@ fn a_join_that_waits_for_a_killed_process_goes_on_when_redis_comes_back_on_a_cop
     pair.redis.restart_on_copy();
     pair.a.until("a is a member again", secs(30.0), |state| state["role"] != "observer");
 }
+
+/// The copy lacks the newest messages. A node that was away still gets all that the copy holds, and is told of the rest.
+#[test]
+fn what_the_copy_holds_for_a_node_that_was_away_arrives() {
+    let mut pair = Pair::start();
+    pair.a.kill9();
+    let send = |b: &Serve, range: std::ops::Range<u32>| {
+        let messages: Vec<Value> = range.map(|at| json!({"id": format!("m{at}"), "payload": at})).collect();
+        b.ok("distributed.sync_messages", json!({"messages": messages, "limit": 0}));
+        testkit::eventually("Redis has them", secs(10.0), || {
+            let answer = b.ok("distributed.sync_messages", json!({"limit": 0}));
+            if answer["queued"] == 0 { Ok(()) } else { Err(answer) }
+        });
+    };
+    send(&pair.b, 0..20);
+    pair.redis.keep_copy();
+    send(&pair.b, 20..25);
+    pair.redis.restart_on_copy();
+    pair.a = pair.launch.start();
+    let (mut got, mut gap) = (Vec::new(), Value::Null);
+    testkit::eventually("the messages of the copy and the gap behind them", secs(20.0), || {
+        let answer = pair.a.call("distributed.sync_messages", json!({"wait_ms": 500}));
+        let answer = answer.map_err(|error| format!("{error:?}"))?;
+        got.extend(answer["received"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned()));
+        if !answer["gap"].is_null() {
+            gap = answer["gap"].clone();
+        }
+        if gap.is_null() { Err(answer.to_string()) } else { Ok(()) }
+    });
+    assert_eq!(got, (0..20).map(|at| format!("m{at}")).collect::<Vec<_>>(), "{gap}");
+    send(&pair.b, 25..26);
+    let next = pair.a.ok("distributed.sync_messages", json!({"wait_ms": 10000}));
+    assert_eq!((&next["received"][0]["id"], &next["gap"]), (&json!("m25"), &Value::Null), "{next}");
+}

@@ -35,6 +35,8 @@ pub(crate) struct Mail {
     sent: u64,
     newest: MessageSeq,
     pub(crate) reading: bool,
+    /// Whether that read looks for what is left of an earlier data set.
+    pub(crate) reading_remains: bool,
     /// A pause before the next read runs.
     pub(crate) again: bool,
     /// Entries behind a hole, which wait for an answer about the data set.

@@ -61,7 +61,8 @@ pub(crate) enum Job {
     Unsubscribe(Channel),
     Ping(Moment),
     Follow(EventSeq),
-    Read(MessageSeq),
+    /// What stands behind this position; whether it may wait for something.
+    Read(MessageSeq, bool),
     Close,
 }
 

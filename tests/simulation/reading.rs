@@ -28,7 +28,9 @@ impl World {
         };
         self.processes[pid].read = Some(conn);
         self.processes[pid].mail.reading = true;
-        self.send_up(conn, Job::Read(after));
+        let remains = self.processes[pid].mail.inbox.as_ref().is_some_and(Inbox::seeks_remains);
+        self.processes[pid].mail.reading_remains = remains;
+        self.send_up(conn, Job::Read(after, !remains));
     }
 
     fn read_again(&mut self, pid: usize) {
@@ -51,6 +53,9 @@ impl World {
     pub(crate) fn entries_arrived(&mut self, pid: usize, asked: MessageSeq, entries: Vec<Entry>) {
         self.processes[pid].mail.reading = false;
         let mail = &mut self.processes[pid].mail;
+        if let Some(inbox) = mail.inbox.as_mut().filter(|_| mail.reading_remains && entries.is_empty()) {
+            inbox.found_nothing_after(asked);
+        }
         let holes = mail.inbox.as_ref().zip(entries.first()).is_some_and(|(inbox, first)| !inbox.follows(first));
         if holes {
             mail.held = Some((asked, entries));
@@ -91,10 +96,10 @@ impl World {
         }
     }
 
-    /// A server answers a read, or lets it wait.
-    pub(crate) fn serve_read(&mut self, conn: usize, after: MessageSeq) {
+    /// A server answers a read, or lets it wait if it may.
+    pub(crate) fn serve_read(&mut self, conn: usize, after: MessageSeq, waits: bool) {
         let entries = self.servers[self.conns[conn].server].state.messages(after, COUNT);
-        if entries.is_empty() {
+        if entries.is_empty() && waits {
             self.reads += 1;
             self.conns[conn].waiting = Some((after, self.reads));
             self.later(self.now + 5 * SECOND, Due::ReadIsOver(conn, self.reads));
@@ -108,7 +113,7 @@ impl World {
     pub(crate) fn wake_readers(&mut self, sid: usize) {
         for conn in self.open_conns(sid) {
             if let Some((after, _)) = self.conns[conn].waiting.take() {
-                self.serve_read(conn, after);
+                self.serve_read(conn, after, true);
             }
         }
     }

@@ -57,7 +57,7 @@ impl World {
                 self.conns[conn].followed = Some(after);
                 self.tell_follower(conn);
             }
-            Job::Read(after) => self.serve_read(conn, after),
+            Job::Read(after, waits) => self.serve_read(conn, after, waits),
             Job::Close => self.server_closes(conn),
         }
     }

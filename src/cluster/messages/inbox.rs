@@ -5,6 +5,7 @@
 //!    even if it is in the stream twice after a loss of data. A node is not offered its own messages.
 //! 3. (S3) Messages are offered in the order of their positions.
 //! 4. The memory is bounded; reading pauses while [`Inbox::is_full`].
+//! 5. A new data set may hold messages of the one before, such as all that a failover kept: they are read before the rest counts as lost.
 //!
 //! Not here: reading the stream (`crate::engine::stream_reader`), saving the cursor on disk
 //! (`crate::engine::messages::outbox`).
@@ -72,8 +73,10 @@ pub struct Inbox {
     /// The producers of this node's own messages.
     own: Vec<Producer>,
     epoch: String,
-    /// Messages up to here were lost with an earlier data set.
+    /// Messages up to here are from earlier data sets: what the stream does not hold of them is lost.
     begins: MessageSeq,
+    /// Where the gap before `begins` starts at the latest.
+    doubted: Option<MessageSeq>,
     /// Where numbers were left out in this data set, oldest first: it holds no message after the first position and up to the second.
     left_out: Vec<(MessageSeq, MessageSeq)>,
     read: MessageSeq,
@@ -103,11 +106,12 @@ impl Inbox {
         data: &DataSet,
         marks: BTreeMap<Producer, u64>,
     ) -> Self {
-        let mut inbox = Self {
+        Self {
             ids,
             own: vec![producer],
             epoch: data.epoch.clone(),
             begins: data.message_start,
+            doubted: None,
             left_out: Vec::new(),
             read: cursor,
             acknowledged: cursor,
@@ -120,9 +124,7 @@ impl Inbox {
             before: None,
             unmarked: MessageSeq(0),
             marks: marks::Marks::new(marks),
-        };
-        inbox.skip_to(data.message_start);
-        inbox
+        }
     }
 
     /// The epoch of the data set that is read.
@@ -175,28 +177,46 @@ impl Inbox {
         self.ids = ids;
     }
 
-    /// Begins another data set: the messages in between are lost, and their number is unknown. Where numbers were left out, messages
-    /// that a server lost may have had them, and somebody who saw one may have begun the new data set, so the gap begins there.
-    /// An empty epoch is not a data set yet: the next one is compared with the one that was read.
-    pub fn begin_epoch(&mut self, data: &DataSet) {
-        if self.epoch != data.epoch && !data.epoch.is_empty() {
-            self.epoch.clone_from(&data.epoch);
-            self.begins = data.message_start;
-            self.marks.begin_data_set();
-            let lost = self.read < data.message_start;
-            self.skip_to(data.message_start);
-            let first = self.left_out.first().map(|(after, _)| after.next());
-            if let Some((first, Item::Gap(gap))) = first.zip(self.items.back_mut()).filter(|_| lost) {
-                gap.from = gap.from.min(first);
-            }
-            self.left_out.clear();
+    /// Begins another data set. Of the messages before its beginning, those that the stream does not hold are lost, and their number is
+    /// unknown. Where numbers were left out, messages that a server lost may have had them, and somebody who saw one may have begun the new
+    /// data set, so the gap begins there. An empty epoch is not a data set yet: the next one is compared with the one that was read.
+    /// True if the stream is to be read for what is left of those messages; see [`Self::found_nothing_after`].
+    pub fn begin_epoch(&mut self, data: &DataSet) -> bool {
+        if self.epoch == data.epoch || data.epoch.is_empty() {
+            return false;
+        }
+        self.epoch.clone_from(&data.epoch);
+        self.begins = data.message_start;
+        self.marks.begin_data_set();
+        let first = self.left_out.first().map(|(after, _)| after.next());
+        self.left_out.clear();
+        if self.seeks_remains() {
+            self.doubted = self.doubted.into_iter().chain(first).min();
+        }
+        self.seeks_remains()
+    }
+
+    /// Whether messages of an earlier data set may still be in the stream.
+    #[must_use]
+    pub fn seeks_remains(&self) -> bool {
+        self.read < self.begins
+    }
+
+    /// The stream holds nothing after this position: if it was read up to there, everything before the beginning of the data set is lost.
+    pub fn found_nothing_after(&mut self, position: MessageSeq) {
+        if position == self.read {
+            self.give_up_remains();
         }
     }
 
-    fn skip_to(&mut self, start: MessageSeq) {
-        if self.read < start {
-            self.push_gap(Gap { from: self.read.next(), to: start, count: None });
-            self.read = start;
+    fn give_up_remains(&mut self) {
+        if !self.seeks_remains() {
+            return;
+        }
+        self.push_gap(Gap { from: self.read.next(), to: self.begins, count: None });
+        self.read = self.begins;
+        if let Some((first, Item::Gap(gap))) = self.doubted.take().zip(self.items.back_mut()) {
+            gap.from = gap.from.min(first);
         }
     }
 
@@ -241,6 +261,9 @@ impl Inbox {
             return Vec::new();
         }
         let before_first = entry.last.0.saturating_sub(entry.count);
+        if before_first >= self.begins.0 {
+            self.give_up_remains();
+        }
         if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
             // Sequence numbers were left out: the messages before them are missing, they are not.
             self.mark_lost(after);

@@ -34,8 +34,7 @@ impl Sync {
                 }
                 None => inbox.set_ids(ids),
             }
-            inbox.begin_epoch(&admission.data);
-            return renamed.is_some();
+            return inbox.begin_epoch(&admission.data) || renamed.is_some();
         }
         let nobody = Nonce::from_bytes([0; 16]);
         let mut inbox = Inbox::new(ids, nobody, self.beyond_early(admission), &admission.data, BTreeMap::new());

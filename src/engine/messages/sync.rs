@@ -181,8 +181,8 @@ impl Sync {
 
     /// Called with the current data set, which may be another one.
     pub(crate) fn data_set(&self, data: &DataSet) {
-        if let Some(inbox) = self.inbox().as_mut() {
-            inbox.begin_epoch(data);
+        if self.inbox().as_mut().is_some_and(|inbox| inbox.begin_epoch(data)) {
+            self.moved.notify_one();
         }
         self.arrived.notify_waiters();
     }
@@ -211,6 +211,19 @@ impl Sync {
     pub(crate) fn wants(&self) -> Option<MessageSeq> {
         self.status.borrow().instance()?;
         self.inbox().as_ref().filter(|inbox| !inbox.is_full()).map(Inbox::read)
+    }
+
+    /// Whether messages of an earlier data set may still be in the stream after this position.
+    pub(crate) fn seeks_remains(&self, asked: MessageSeq) -> bool {
+        self.inbox().as_ref().is_some_and(|inbox| inbox.seeks_remains() && inbox.read() == asked)
+    }
+
+    /// The stream holds nothing after this position.
+    pub(crate) fn found_nothing_after(&self, asked: MessageSeq) {
+        if let Some(inbox) = self.inbox().as_mut() {
+            inbox.found_nothing_after(asked);
+        }
+        self.arrived.notify_waiters();
     }
 
     /// Waits until the inbox has room, as far as this knows, for at most `within`.

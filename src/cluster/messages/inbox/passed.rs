@@ -108,7 +108,6 @@ impl Inbox {
         self.items.clear();
         self.bytes = 0;
         self.marks.read_again();
-        self.skip_to(self.begins);
     }
 
     /// Whether the message was acknowledged under other ids.

@@ -4,6 +4,7 @@
 
 mod kept;
 mod left_out;
+mod remains;
 mod renames;
 mod streams;
 
@@ -91,6 +92,12 @@ fn acknowledge(inbox: &mut Inbox, cursor: u64) {
     assert_eq!(inbox.acknowledge(MessageSeq(cursor)), Ok(true));
 }
 
+/// Another data set begins, and the stream holds nothing after what was read.
+fn lose(inbox: &mut Inbox, data: &DataSet) {
+    inbox.begin_epoch(data);
+    inbox.found_nothing_after(inbox.read());
+}
+
 // Gaps (S1).
 
 #[test]
@@ -122,7 +129,7 @@ fn gaps_that_touch_are_one_and_an_unknown_length_stays_unknown() {
     let bad = Entry { body: "{not a list".to_owned(), ..entry(5, "a", 4, 2) };
     inbox.take(&bad);
     assert_eq!(all(&mut inbox).gap, gap(1, 5, Some(5)));
-    inbox.begin_epoch(&data("e2", 9, 9));
+    lose(&mut inbox, &data("e2", 9, 9));
     assert_eq!((all(&mut inbox).gap, inbox.waiting()), (gap(1, 9, None), 1));
     acknowledge(&mut inbox, 5);
     assert_eq!(all(&mut inbox).gap, gap(6, 9, None));
@@ -132,7 +139,7 @@ fn gaps_that_touch_are_one_and_an_unknown_length_stays_unknown() {
 fn what_was_lost_with_a_data_set_is_no_lag() {
     let mut inbox = inbox(4);
     assert_eq!((inbox.lag(MessageSeq(4)), inbox.lag(MessageSeq(6)), inbox.lag(MessageSeq(3))), (0, 2, 0));
-    inbox.begin_epoch(&data("e2", 1_000_000, 1_000_000));
+    lose(&mut inbox, &data("e2", 1_000_000, 1_000_000));
     assert_eq!((inbox.lag(MessageSeq(1_000_000)), inbox.lag(MessageSeq(1_000_003))), (0, 3));
     all(&mut inbox);
     acknowledge(&mut inbox, 5);
@@ -174,12 +181,14 @@ fn a_new_epoch_is_a_gap_of_unknown_length_behind_what_was_read() {
     inbox.take(&entry(2, "a", 1, 2));
     inbox.begin_epoch(&data("e1", 5, 5));
     assert_eq!(inbox.read(), MessageSeq(2), "the same data set loses nothing");
-    inbox.begin_epoch(&data("e2", 5, 5));
+    lose(&mut inbox, &data("e2", 5, 5));
     assert_eq!((inbox.epoch(), inbox.read()), ("e2", MessageSeq(5)));
     assert_eq!(names(&all(&mut inbox).received), ["a1", "a2"]);
     acknowledge(&mut inbox, 2);
     assert_eq!(all(&mut inbox).gap, gap(3, 5, None));
-    let away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e3", 8, 8), BTreeMap::new()).offer(1, 1);
+    let mut away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e3", 8, 8), BTreeMap::new());
+    away.found_nothing_after(MessageSeq(2));
+    let away = away.offer(1, 1);
     assert_eq!((away.gap, away.cursor), (gap(3, 8, None), MessageSeq(8)), "a restart tells it, too");
 }
 

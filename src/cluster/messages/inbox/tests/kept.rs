@@ -20,6 +20,7 @@ fn a_store_of_an_earlier_data_set_shows_what_was_lost_and_has_had_nothing_since(
         assert_eq!(names(&all(&mut late).received), ["b1"]);
         acknowledge(&mut late, 21);
         assert!(late.adopt(kept(epoch)), "it reads on further back");
+        late.found_nothing_after(MessageSeq(4));
         let offer = all(&mut late);
         assert_eq!((late.read(), offer.gap), (MessageSeq(10), gap(5, 10, None)));
         // The mark tells what a sender put in again, the position what was acknowledged without the store.
@@ -63,9 +64,9 @@ fn what_was_for_everybody_before_an_id_began_to_receive_was_not_had_there() {
 fn a_server_without_a_data_set_does_not_end_the_one_that_was_read() {
     let mut inbox = inbox(8);
     inbox.take(&entry(9, "a", 1, 1));
-    inbox.begin_epoch(&data("", 0, 0));
+    lose(&mut inbox, &data("", 0, 0));
     assert_eq!(inbox.epoch(), "e1", "else the cursor would be one of no data set, and nobody would believe it");
-    inbox.begin_epoch(&data("e2", 20, 20));
+    lose(&mut inbox, &data("e2", 20, 20));
     assert_eq!(names(&all(&mut inbox).received), ["a1"]);
     acknowledge(&mut inbox, 9);
     assert_eq!(all(&mut inbox).gap, gap(10, 20, None));

@@ -12,11 +12,11 @@ fn a_gap_of_a_new_data_set_begins_where_numbers_were_left_out() {
     assert_eq!((offer.gap, seqs(&offer.received)), (None, vec![1001, 1002, 2001, 2002]));
     inbox.acknowledge(offer.cursor).unwrap();
     // Somebody knew a message with the number 5, which a server lost.
-    inbox.begin_epoch(&data("e2", 9000, 9000));
+    lose(&mut inbox, &data("e2", 9000, 9000));
     let offer = all(&mut inbox);
     assert_eq!((offer.gap, offer.cursor), (gap(5, 9000, None), MessageSeq(9000)));
     inbox.acknowledge(offer.cursor).unwrap();
-    inbox.begin_epoch(&data("e3", 9500, 9500));
+    lose(&mut inbox, &data("e3", 9500, 9500));
     assert_eq!(all(&mut inbox).gap, gap(9001, 9500, None), "once");
 }
 

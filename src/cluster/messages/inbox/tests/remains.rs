@@ -1,0 +1,57 @@
+//! What a new data set holds of the one before it.
+
+use super::*;
+
+#[test]
+fn what_a_failover_kept_is_read_before_the_rest_counts_as_lost() {
+    let mut inbox = inbox(0);
+    inbox.take(&entry(2, "a", 1, 2));
+    // Somebody knew a position that the promoted server had not: a new data set begins behind it.
+    assert!(inbox.begin_epoch(&data("e2", 9000, 9000)), "the stream is to be read again");
+    assert!(!inbox.begin_epoch(&data("e2", 9000, 9000)));
+    assert_eq!(names(&inbox.take(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
+    assert_eq!((all(&mut inbox).gap, inbox.seeks_remains()), (None, true), "there may be more");
+    inbox.found_nothing_after(MessageSeq(2));
+    assert!(inbox.seeks_remains(), "an answer to an earlier question");
+    inbox.found_nothing_after(MessageSeq(5));
+    acknowledge(&mut inbox, 5);
+    assert_eq!((all(&mut inbox).gap, inbox.seeks_remains()), (gap(6, 9000, None), false));
+    assert_eq!(names(&inbox.take(&entry(9002, "a", 5, 2))), ["a6"], "what is sent again is known");
+}
+
+#[test]
+fn the_first_message_of_the_new_data_set_ends_the_search() {
+    let mut inbox = inbox(4);
+    inbox.begin_epoch(&data("e2", 9000, 9000));
+    assert_eq!(names(&inbox.take(&entry(6, "a", 1, 2))), ["a1", "a2"]);
+    assert_eq!(names(&inbox.take(&entry(9001, "a", 3, 1))), ["a3"]);
+    assert_eq!(names(&all(&mut inbox).received), ["a1", "a2"]);
+    acknowledge(&mut inbox, 6);
+    assert_eq!(all(&mut inbox).gap, gap(7, 9000, None));
+}
+
+#[test]
+fn a_hole_in_what_is_left_is_a_gap_of_its_own() {
+    let mut inbox = inbox(0);
+    inbox.begin_epoch(&data("e2", 9000, 9000));
+    inbox.take(&entry(5, "a", 4, 2));
+    let offer = all(&mut inbox);
+    assert_eq!((offer.gap, seqs(&offer.received)), (gap(1, 3, Some(3)), vec![4, 5]));
+}
+
+#[test]
+fn a_process_that_starts_later_finds_them_too() {
+    let mut away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e2", 9000, 9000), BTreeMap::new());
+    assert!(away.seeks_remains());
+    assert_eq!(names(&away.take(&entry(5, "a", 3, 3))), ["a3", "a4", "a5"]);
+}
+
+#[test]
+fn an_id_that_is_taken_later_finds_them_too() {
+    let mut inbox = inbox(6);
+    inbox.begin_epoch(&data("e2", 9000, 9000));
+    inbox.found_nothing_after(MessageSeq(6));
+    inbox.rename(vec![id("bot"), id("me")], MessageSeq(3), Some(MessageSeq(0)));
+    let direct = message("d", Some(&["bot"]), "1");
+    assert_eq!(names(&inbox.take(&entry_with(5, "a", 4, &[message("x", None, "1"), direct]))), ["x", "d"]);
+}

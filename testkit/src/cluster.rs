@@ -89,6 +89,14 @@ fn agreed(states: &[Value], members: usize) -> Option<usize> {
     (leaders.len() == 1 && same && terms && complete).then(|| leaders[0])
 }
 
+/// How many messages this process has sent since somebody subscribed to `cluster.sync_complete`: Redis has them, and the replicas that
+/// must confirm them.
+pub fn sent(node: &Serve) -> u64 {
+    let done = |event: &Value| event["event"] == "cluster.sync_complete" && event["direction"] == "sent";
+    let notes = node.notes();
+    notes.iter().map(|note| note.event()).filter(|event| done(event)).filter_map(|event| event["count"].as_u64()).sum()
+}
+
 /// The ids that a state lists as online.
 pub fn online(state: &Value) -> Vec<String> {
     let nodes = state["nodes"].as_array().cloned().unwrap_or_default();

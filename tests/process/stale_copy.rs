@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::cluster::{settled, stage};
+use testkit::cluster::{sent, settled, stage};
 use testkit::wait::secs;
 use testkit::{Launch, RedisOptions, RedisServer, Serve};
 
@@ -132,13 +132,14 @@ fn a_join_that_waits_for_a_killed_process_goes_on_when_redis_comes_back_on_a_cop
 #[test]
 fn what_the_copy_holds_for_a_node_that_was_away_arrives() {
     let mut pair = Pair::start();
+    pair.b.subscribe(json!(["cluster.sync_complete"]), None);
     pair.a.kill9();
-    let send = |b: &Serve, range: std::ops::Range<u32>| {
-        let messages: Vec<Value> = range.map(|at| json!({"id": format!("m{at}"), "payload": at})).collect();
+    let send = |b: &Serve, range: std::ops::Range<u64>| {
+        let messages: Vec<Value> = range.clone().map(|at| json!({"id": format!("m{at}"), "payload": at})).collect();
         b.ok("distributed.sync_messages", json!({"messages": messages, "limit": 0}));
-        testkit::eventually("Redis has them", secs(10.0), || {
-            let answer = b.ok("distributed.sync_messages", json!({"limit": 0}));
-            if answer["queued"] == 0 { Ok(()) } else { Err(answer) }
+        testkit::eventually("Redis has them", secs(10.0), || match sent(b) {
+            sent if sent == range.end => Ok(()),
+            sent => Err(sent),
         });
     };
     send(&pair.b, 0..20);

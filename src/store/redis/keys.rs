@@ -95,6 +95,12 @@ impl Keys {
         format!("{}histories", self.prefix)
     }
 
+    /// A key without content, which is written where replicas must confirm a call.
+    #[must_use]
+    pub(super) fn written(&self) -> String {
+        format!("{}written", self.prefix)
+    }
+
     /// A key and channel for the doctor's probes only.
     #[must_use]
     pub fn doctor(&self) -> String {

@@ -297,7 +297,7 @@ impl RedisStore {
         let outcome = if wanted == 0 {
             script.run(&mut standing.connection, &keys, &arguments).await.map(|value| (value, 0))
         } else {
-            script.run_confirmed(&mut standing.connection, &keys, &arguments, wanted).await
+            script.run_confirmed(&mut standing.connection, &keys, &arguments, &self.keys.written(), wanted).await
         };
         if may_move && link.is_elsewhere(&standing, &outcome) {
             unsure.store(before, Ordering::Relaxed);

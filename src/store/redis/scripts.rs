@@ -53,10 +53,16 @@ impl Script {
 
 /// How long a grant waits for its replicas; other calls on the connection wait behind it.
 const CONFIRMATION_TIMEOUT_MS: u64 = 500;
+/// How long the key is kept that is only written to be confirmed.
+const WRITTEN_FOR_MS: u64 = 60_000;
 
 impl Script {
     /// Runs the script, and has the server count, in the same round trip, the replicas that have all its writes: with WAIT behind it
     /// on the same connection, until there are `wanted` or the time is over.
+    ///
+    /// WAIT asks the replicas for what its own connection has written. A script that finds its work done, by a call that another connection
+    /// made and nobody confirmed, writes nothing; on a new connection any replica would do, also one that hangs. So `written` is
+    /// written in between: who has that has all before it.
     ///
     /// # Errors
     /// As [`Self::run`]; also when the server does not permit WAIT.
@@ -65,23 +71,28 @@ impl Script {
         connection: &mut MultiplexedConnection,
         keys: &[&String],
         arguments: &Arguments,
+        written: &str,
         wanted: u32,
     ) -> RedisResult<(Value, i64)> {
         let digest = self.digest.get_or_init(|| redis::Script::new(&self.text(arguments)).get_hash().to_owned());
-        let both = |name: &str, script: &str| {
-            let mut both = redis::pipe();
-            both.cmd(name).arg(script).arg(keys.len()).arg(keys).arg(arguments.values());
-            both.cmd("WAIT").arg(wanted).arg(CONFIRMATION_TIMEOUT_MS);
-            both
+        let all = |name: &str, script: &str| {
+            let mut all = redis::pipe();
+            all.cmd(name).arg(script).arg(keys.len()).arg(keys).arg(arguments.values());
+            all.cmd("SET").arg(written).arg("").arg("PX").arg(WRITTEN_FOR_MS);
+            all.cmd("WAIT").arg(wanted).arg(CONFIRMATION_TIMEOUT_MS);
+            all
         };
-        let mut answers = connection.send_packed_commands(&both("EVALSHA", digest), 0, 2).await?;
+        let mut answers = connection.send_packed_commands(&all("EVALSHA", digest), 0, 3).await?;
         let unknown =
             |answer: &Value| matches!(answer, Value::ServerError(why) if why.kind() == Some(ServerErrorKind::NoScript));
         if answers.first().is_some_and(unknown) {
-            answers = connection.send_packed_commands(&both("EVAL", &self.text(arguments)), 0, 2).await?;
+            answers = connection.send_packed_commands(&all("EVAL", &self.text(arguments)), 0, 3).await?;
         }
         let mut answers = answers.into_iter();
         let value = answers.next().unwrap_or(Value::Nil).extract_error()?;
+        if answers.next().is_none_or(|answer| answer.extract_error().is_err()) {
+            return Ok((value, 0));
+        }
         match answers.next().unwrap_or(Value::Nil).extract_error()? {
             Value::Int(confirmed) => Ok((value, confirmed)),
             _ => Ok((value, 0)),

@@ -67,7 +67,7 @@ fn many_failovers_behind_sentinels() {
         });
     }
     ordeal.summary();
-    ordeal.judge(true, false);
+    ordeal.judge(true, true);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn many_failovers_and_moves_on_a_cluster() {
         ordeal.round(cluster::FAULTS[kind], |promotion| cluster::fault(&mut servers, slot, kind, promotion));
     }
     ordeal.summary();
-    ordeal.judge(true, false);
+    ordeal.judge(true, true);
 }
 
 /// What all nodes say of their role while the leader is left alone with the former primary.

@@ -5,6 +5,7 @@
 
 mod causes;
 mod cluster;
+mod confirmed;
 mod examples;
 mod long;
 mod rolling;
@@ -162,7 +163,7 @@ impl Ordeal {
         }
     }
 
-    /// The verdict: one leader, rising terms, no message lost without a gap. `lossless`: no gap either.
+    /// The verdict: one leader, rising terms, no message lost without a gap. `lossless`: none at all, though gaps may be told.
     fn judge(mut self, one: bool, lossless: bool) -> Trio {
         let last = format!("m{}", self.sent);
         self.send(1);

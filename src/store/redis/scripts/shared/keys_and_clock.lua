@@ -52,6 +52,7 @@
 --   schedules, schedule:<id>   tasks that come again by the clock (see schedules/shared.lua)
 --   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see shared/samples.lua)
 --   histories         zset    node id -> server time at which its history ends
+--   written           string  nothing: it is written where replicas must confirm a call (see store/redis/scripts.rs)
 --   announced         set     kinds announced since a claim of them last found fewer tasks than it asked for
 --
 -- Cluster time is the server's clock minus `skew`. It stands still while no tick reaches the server and does not follow

@@ -1,0 +1,37 @@
+//! `redis.wait_messages`: a message counts as sent once the replicas have it, not once some connection to them stands.
+
+use serde_json::json;
+use testkit::cluster::sent;
+use testkit::wait::secs;
+use testkit::{Launch, RedisOptions, RedisServer, eventually, hold, stamp};
+
+/// WAIT asks for what its own connection has written. On a new one that has written nothing, a replica that hangs would do.
+#[test]
+fn a_hung_replica_confirms_nothing_on_a_new_connection_either() {
+    let redis = RedisServer::start();
+    let replica =
+        RedisServer::with(RedisOptions { replicaof: Some(redis.port()), attached: true, ..RedisOptions::default() });
+    eventually("the replica is in step", secs(20.0), || {
+        let up = replica.info("replication", "master_link_status");
+        if up.as_deref() == Some("up") { Ok(()) } else { Err(format!("{up:?}")) }
+    });
+    let dir = testkit::cluster::stage();
+    let launch = Launch::new(dir.path(), "a").redis(&redis).timing(4.0, 12.0, 12.0);
+    let launch = launch.env("CLAWSTER__REDIS__WAIT_REPLICAS", "all");
+    let node = launch.env("CLAWSTER__REDIS__REPLICAS", "1").env("CLAWSTER__REDIS__WAIT_MESSAGES", "true").start();
+    node.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    node.subscribe(json!(["cluster.sync_complete"]), None);
+    replica.pause();
+    node.ok("distributed.sync_messages", json!({"messages": [{"id": "m", "payload": 1}], "limit": 0}));
+    let end = stamp() + secs(5.0);
+    while stamp() < end {
+        assert_eq!(sent(&node), 0, "no replica has it");
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        hold(secs(1.0), "for a call on a new connection");
+    }
+    replica.resume();
+    eventually("the replica has it", secs(20.0), || match sent(&node) {
+        1 => Ok(()),
+        sent => Err(sent),
+    });
+}

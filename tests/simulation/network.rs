@@ -147,6 +147,10 @@ impl World {
         let c = &mut self.conns[conn];
         let at = (self.now.max(c.hole_until) + latency).max(c.last_up + 1);
         c.last_up = at;
+        if matches!(c.kind, Kind::Presence(_)) && at > self.now + self.grace() {
+            // Nobody can tell that from a dead process.
+            self.lossy_at = self.lossy_at.max(at);
+        }
         self.later(at, Due::Arrive(conn, job));
     }
 

@@ -165,7 +165,7 @@ pub(crate) struct World {
     pub(crate) clients: u64,
     /// The server's clock may jump back, but no data are lost.
     pub(crate) clock_goes_back: bool,
-    /// When calls were lost last.
+    /// When calls were lost last, or a word on a presence connection arrived that had taken longer than the grace.
     pub(crate) lossy_at: Time,
     /// When a primary was demoted that still answers pings.
     pub(crate) demoted_at: Option<Time>,

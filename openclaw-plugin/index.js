@@ -5,6 +5,7 @@ import { registerCommands } from "./commands.js";
 import { registerCron } from "./cron.js";
 import { registerEvents } from "./events.js";
 import { registerInbound } from "./inbound.js";
+import { registerModelPermits } from "./model-permits.js";
 import { readSettings } from "./program.js";
 import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
@@ -23,6 +24,7 @@ export default definePluginEntry({
     const cron = registerCron(api, settings, events);
     registerScheduler(api, settings);
     registerInbound(api, settings);
+    registerModelPermits(api, settings);
     if (api.registrationMode === "full") api.registerService(createService(api.runtime, settings, events, cron));
   },
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
-import { a, b, check, provider, settled } from "./harness/world.mjs";
+import { a, b, check, PERMITS, provider, settled } from "./harness/world.mjs";
 
 /** One turn of the main session's agent; returns when it is over. */
 async function turn(message) {
@@ -52,4 +52,14 @@ check("the next turn tells the model who joined", async () => {
   await turn("Anything new?");
   const asked = provider.requests.slice(before).map(text).join("\n");
   assert.match(asked, /\[cluster\.node_joined\] #\d+ [^\n]*gateway-b/);
+});
+
+check("a turn takes a permit of the cluster before it asks the model", async () => {
+  await settled();
+  const { name, rate, perMs, burst } = PERMITS;
+  const left = async () => (await b.call("distributed.take_permits", { name, rate, per_ms: perMs, burst })).remaining;
+  const before = await left();
+  await turn("Is there a permit?");
+  const taken = before - (await left()) - 1;
+  assert.ok(taken >= 1 && taken <= 3, `${taken} permits for a turn`);
 });

@@ -15,6 +15,7 @@ const { clean, EXTERNAL, eventLine, visibleJson } = await part("text.js");
 const { isHeartbeatLine, reminderLines } = await part("heartbeat-line.js");
 const { registerEvents } = await part("events.js");
 const { registerInbound } = await part("inbound.js");
+const { registerModelPermits } = await part("model-permits.js");
 const { lastMatch, slotOf } = await part("schedule.js");
 const { LeaseKeeper } = await part("lease.js");
 const { ownChannels } = await part("channels.js");
@@ -119,6 +120,38 @@ test("a message is dropped if another gateway took it, and without Redis it is h
     let tries = 0;
     shared.node = node(() => (++tries < 2 ? away() : { granted: false, by: "other" }));
     assert.deepEqual(await hookOf({ inboundOnce: true, inboundWhenUnknown: "hold" })(), { handled: true }, "held until it is known");
+  } finally {
+    shared.node = undefined;
+  }
+});
+
+test("a turn takes a permit, is refused with a time when there is none, and runs when nobody can tell", async () => {
+  const hookOf = (modelPermits) => {
+    let hook;
+    let options;
+    const logger = { info() {}, warn() {}, error() {} };
+    registerModelPermits({ logger, on: (_name, handler, given) => void ([hook, options] = [handler, given]) }, { modelPermits });
+    return { ask: (modelId = "big") => hook?.({}, { modelProviderId: "fake", modelId }), options };
+  };
+  const shared = (globalThis[Symbol.for("clawster.openclaw")] ??= { told: new Map(), count: 0 });
+  const calls = [];
+  const node = (answer) => ({ call: async (method, params, _signal, deadline) => (calls.push({ method, params, deadline }), answer()) });
+  try {
+    shared.node = node(() => ({ granted: true, remaining: 3, retry_after_ms: null }));
+    const { ask, options } = hookOf({ rate: 4, perMs: 1_000, waitMs: 2_000, match: "^fake/b" });
+    assert.deepEqual(await ask(), { outcome: "pass" });
+    const [{ method, params, deadline }] = calls;
+    assert.deepEqual([method, params], ["distributed.take_permits", { name: "openclaw:model", rate: 4, per_ms: 1_000, burst: 4, wait_ms: 2_000 }]);
+    assert.ok(deadline > 2_000 && options.timeoutMs > deadline, "OpenClaw must not end the hook first: it would refuse the turn");
+    assert.deepEqual([await ask("small"), calls.length], [{ outcome: "pass" }, 1], "another model");
+    shared.node = node(() => ({ granted: false, remaining: 0, retry_after_ms: 1_200 }));
+    assert.match((await ask()).message, /try again in 2 s/);
+    assert.deepEqual(await hookOf({ rate: 4, whenUsedUp: "run" }).ask(), { outcome: "pass" });
+    shared.node = node(() => { throw new Error("Redis is away"); });
+    assert.deepEqual(await ask(), { outcome: "pass" });
+    shared.node = undefined;
+    assert.deepEqual(await ask(), { outcome: "pass" });
+    assert.equal(hookOf(undefined).ask(), undefined, "off by default");
   } finally {
     shared.node = undefined;
   }

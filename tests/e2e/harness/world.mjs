@@ -32,6 +32,9 @@ export const OWNED = "100:owned";
 /** One bot for each gateway under one account, so that a message can be pushed to both. */
 export const SHARED = { "gateway-a": "201:a", "gateway-b": "202:b" };
 
+/** The permits that turns of agents take: more than there are turns, and no new ones. */
+export const PERMITS = { name: "e2e:model", rate: 1, perMs: 86_400_000, burst: 100_000, waitMs: 1_000 };
+
 /** What `openclaw plugins install` said on each gateway, by the gateway's name. */
 export const installations = {};
 
@@ -95,6 +98,7 @@ async function bring(gateway) {
     channels: [{ channel: "telegram", account: "owned", ttlMs: TTL_MS, secret: true, killFrozen: true }],
     inboundOnce: true,
     cron: { mode: "once", match: "^once" },
+    modelPermits: PERMITS,
     notices: { events: ["node_left"], channel: "telegram", account: "owned", to: "77" },
   };
   if (gateway === a) gateway.env.CLAWSTER__AGENTS__ASK = "true";

@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` work from a fresh clone.
 
-.PHONY: help demo test check audit fuzz fix long simulate simulate-gossip chaos chaos-bugs e2e e2e-takeovers e2e-cron otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs picture setup failover matrix
+.PHONY: help demo test check audit fuzz fix long simulate simulate-gossip chaos chaos-bugs e2e e2e-takeovers e2e-cron otel bench bench-messages bench-stdio bench-tasks release dist clients plugin docs browser picture setup failover matrix
 
 help:                ## these lines
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[a-z]* *## /	/' | expand -t 12
@@ -90,6 +90,9 @@ plugin:              ## the OpenClaw plugin with the release binary, target/plug
 # Not part of CI: where pip has no mdbook for the machine, cargo compiles it for minutes. tests/docs.rs checks links and tables with every test run.
 docs:                ## the documentation as a book, target/docs/book/index.html
 	@scripts/docs
+
+browser:             ## the page in a real browser (Chromium): a failover, actions, hostile names, accessibility, screenshots at three sizes
+	@scripts/browser
 
 picture:             ## the picture in the README, from what the demo prints
 	@scripts/picture

@@ -237,7 +237,9 @@ impl World {
         let back = if self.clock_goes_back { 100_000 } else { 0 };
         let by = i64::try_from(self.rng.range(0, 200_000)).unwrap_or(0) - back;
         self.servers[self.primary].clock += by;
-        self.jumped += u64::try_from(by).unwrap_or(0) * MS;
+        let ahead = u64::try_from(by).unwrap_or(0) * MS;
+        self.jumped += ahead;
+        self.jumps.push((self.now, ahead));
         self.coverage.see(if by < 0 { "fault: server clock jumps back" } else { "fault: server clock jumps ahead" });
         self.note(|| format!("!! server clock jumps by {by} ms"));
     }

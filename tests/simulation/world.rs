@@ -154,6 +154,8 @@ pub(crate) struct World {
     pub(crate) task_book: Tasks,
     /// How far the servers' clocks jumped forward in all.
     pub(crate) jumped: Time,
+    /// When they jumped, and how far forward.
+    pub(crate) jumps: Vec<(Time, Time)>,
     /// When data were lost.
     pub(crate) losses: Vec<Time>,
     /// The data set that answered last.
@@ -213,6 +215,7 @@ impl World {
             granted: Granted::default(),
             task_book: Tasks::default(),
             jumped: 0,
+            jumps: Vec::new(),
             losses: Vec::new(),
             epoch: String::new(),
             healed: None,
@@ -306,6 +309,12 @@ impl World {
 
     pub(crate) fn ttl(&self) -> Time {
         micros(self.setup.timing.heartbeat_ttl)
+    }
+
+    /// Whether the server's clock jumped forward several times within this time, together by more than the longest jump that counts as time.
+    pub(crate) fn jumped_repeatedly(&self, within: Time) -> bool {
+        let recent = || self.jumps.iter().filter(|(at, by)| at + within > self.now && *by > 0).map(|(_, by)| by);
+        recent().count() > 1 && recent().sum::<Time>() > self.ttl() / 2
     }
 
     pub(crate) fn grace(&self) -> Time {

@@ -35,6 +35,12 @@ async function configure(cron) {
   await settled();
 }
 
+/** The minutes whose run a gateway left to the other one, by its log: OpenClaw's run log has no place for that where a job is of the main session. */
+function leftBy(gateway, name) {
+  const lines = readFileSync(gateway.log, "utf8").matchAll(new RegExp(`job "${name}", \\S+ (\\d+): done by gateway-[ab]`, "g"));
+  return new Set([...lines].map(([, slot]) => Math.floor(Number(slot) / MINUTE_MS)));
+}
+
 /** The same jobs on both gateways, due every minute; returns how their runs are read, and what removes them. */
 async function add(prefix, kinds) {
   const line = ["--cron", "* * * * *", "--exact", "--json"];
@@ -59,7 +65,9 @@ async function add(prefix, kinds) {
       const read = ({ gateway, kind, id }) => asking(gateway, async (client) => {
         const { entries } = await client.request("cron.runs", { id, limit: 100 });
         const own = entries.filter(({ summary, error }) => !/done by gateway-[ab]/.test(`${summary} ${error}`));
-        return own.map(({ runAtMs, status }) => ({ kind, gateway: gateway.name, slot: Math.floor(runAtMs / MINUTE_MS), status }));
+        const left = leftBy(gateway, `${prefix} ${kind}`);
+        const all = own.map(({ runAtMs, status }) => ({ kind, gateway: gateway.name, slot: Math.floor(runAtMs / MINUTE_MS), status }));
+        return all.filter(({ slot }) => !left.has(slot));
       });
       return (await Promise.all(jobs.map(read))).flat();
     },
@@ -91,7 +99,7 @@ async function minutes(context, jobs, kinds, restarted, away) {
     for (const run of runs.filter((one) => one.kind === kind)) slots.set(run.slot, [...(slots.get(run.slot) ?? []), `${run.gateway} ${run.status}`]);
     const shown = [...slots].toSorted(([one], [other]) => one - other).map(([slot, by]) => `${slot - began}: ${by.join(" and ")}`);
     context.diagnostic(`${kind}, by minute: ${shown.join(", ")}; restart after ${1}, away from ${left - began} to ${back - began}`);
-    assert.deepEqual([...slots].filter(([, by]) => by.length > 1), [], `${kind}: no slot ran twice`);
+    assert.deepEqual([...slots].filter(([, by]) => by.length > 1), [], `${kind}: no slot ran twice\n${both.map(({ name, log }) => `${name}:\n${readFileSync(log, "utf8").split("\n").filter((line) => /job "/.test(line)).join("\n")}`).join("\n")}`);
     const wanted = Array.from({ length: MINUTES }, (_, at) => began + at);
     assert.deepEqual(wanted.filter((slot) => !slots.has(slot)), [], `${kind}: no slot was left out`);
     assert.ok(slots.has(back + 1), `${kind}: the jobs go on after the gap`);

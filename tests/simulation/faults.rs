@@ -179,7 +179,7 @@ impl World {
 
     fn forget_behind(&mut self, data: &MemoryState) {
         let last = data.events(EventSeq(0), usize::MAX).last().map(|e| e.seq.0);
-        let now = self.servers[self.primary].told.0;
+        let now = self.servers[self.primary].told.0.max(self.flushed);
         if last.unwrap_or(0) < now {
             self.checks.tail_lost = true;
         }

@@ -103,6 +103,7 @@ impl World {
     pub(crate) fn flush(&mut self) {
         let server = &mut self.servers[self.primary];
         server.state.flush();
+        self.flushed = self.flushed.max(server.told.0);
         server.told = Default::default();
         self.note(|| "!! FLUSHALL".to_owned());
     }

@@ -154,6 +154,8 @@ pub(crate) struct World {
     pub(crate) task_book: Tasks,
     /// How far the servers' clocks jumped forward in all.
     pub(crate) jumped: Time,
+    /// The highest event that a server had told before it was emptied; a replica may not have it.
+    pub(crate) flushed: u64,
     /// When they jumped, and how far forward.
     pub(crate) jumps: Vec<(Time, Time)>,
     /// When data were lost.
@@ -215,6 +217,7 @@ impl World {
             granted: Granted::default(),
             task_book: Tasks::default(),
             jumped: 0,
+            flushed: 0,
             jumps: Vec::new(),
             losses: Vec::new(),
             epoch: String::new(),

@@ -6,6 +6,7 @@
 // 3. A holder that has stopped leaves a mark, and its follower starts at once. Without the mark the follower waits for `settleMs`, in
 //    which a holder whose node died has noticed it and stopped.
 import { setTimeout as sleep } from "node:timers/promises";
+import { clocks } from "./clocks.js";
 
 const WAIT_MS = 10_000;
 const RETRY_MS = 1_000;
@@ -197,17 +198,3 @@ export class LeaseKeeper {
 }
 
 const ownOf = ({ nodes, node_id: own }) => nodes.find(({ node_id: id }) => id === own);
-
-/** A moment on both clocks: the steady one, which may stand still while the host sleeps, and the wall clock. */
-function clocks() {
-  const at = { steady: performance.now(), wall: Date.now() };
-  return {
-    add(ms) {
-      at.steady += ms;
-      at.wall += ms;
-      return this;
-    },
-    left: () => Math.min(at.steady - performance.now(), at.wall - Date.now()),
-    passed: () => performance.now() >= at.steady || Date.now() >= at.wall,
-  };
-}

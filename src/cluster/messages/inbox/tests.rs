@@ -176,23 +176,6 @@ fn a_gap_that_is_acknowledged_in_part_shrinks() {
 }
 
 #[test]
-fn a_new_epoch_is_a_gap_of_unknown_length_behind_what_was_read() {
-    let mut inbox = inbox(0);
-    inbox.take(&entry(2, "a", 1, 2));
-    inbox.begin_epoch(&data("e1", 5, 5));
-    assert_eq!(inbox.read(), MessageSeq(2), "the same data set loses nothing");
-    lose(&mut inbox, &data("e2", 5, 5));
-    assert_eq!((inbox.epoch(), inbox.read()), ("e2", MessageSeq(5)));
-    assert_eq!(names(&all(&mut inbox).received), ["a1", "a2"]);
-    acknowledge(&mut inbox, 2);
-    assert_eq!(all(&mut inbox).gap, gap(3, 5, None));
-    let mut away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e3", 8, 8), BTreeMap::new());
-    away.found_nothing_after(MessageSeq(2));
-    let away = away.offer(1, 1);
-    assert_eq!((away.gap, away.cursor), (gap(3, 8, None), MessageSeq(8)), "a restart tells it, too");
-}
-
-#[test]
 fn an_entry_that_clawster_did_not_write_is_a_gap_and_the_next_one_is_read() {
     let of = |last, count, body: &str| Entry { body: body.to_owned(), count, ..entry(last, "x", 1, 1) };
     for odd in [of(2, 2, "[]"), of(2, 2, ""), of(2, 2, "null"), of(2, 0, "[]"), of(2, 2, r#"[{"id":1}]"#)] {

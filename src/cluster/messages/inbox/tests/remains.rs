@@ -55,3 +55,20 @@ fn an_id_that_is_taken_later_finds_them_too() {
     let direct = message("d", Some(&["bot"]), "1");
     assert_eq!(names(&inbox.take(&entry_with(5, "a", 4, &[message("x", None, "1"), direct]))), ["x", "d"]);
 }
+
+#[test]
+fn a_new_epoch_is_a_gap_of_unknown_length_behind_what_was_read() {
+    let mut inbox = inbox(0);
+    inbox.take(&entry(2, "a", 1, 2));
+    inbox.begin_epoch(&data("e1", 5, 5));
+    assert_eq!(inbox.read(), MessageSeq(2), "the same data set loses nothing");
+    lose(&mut inbox, &data("e2", 5, 5));
+    assert_eq!((inbox.epoch(), inbox.read()), ("e2", MessageSeq(5)));
+    assert_eq!(names(&all(&mut inbox).received), ["a1", "a2"]);
+    acknowledge(&mut inbox, 2);
+    assert_eq!(all(&mut inbox).gap, gap(3, 5, None));
+    let mut away = Inbox::new(vec![id("me")], producer("p"), MessageSeq(2), &data("e3", 8, 8), BTreeMap::new());
+    away.found_nothing_after(MessageSeq(2));
+    let away = away.offer(1, 1);
+    assert_eq!((away.gap, away.cursor), (gap(3, 8, None), MessageSeq(8)), "a restart tells it, too");
+}

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,6 +169,8 @@ pub struct Client {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
+    /// The socket, for [`Client::refuse_answers`]; `None`: the streams are no socket.
+    socket: Option<OwnedFd>,
 }
 
 impl std::fmt::Debug for Client {
@@ -205,8 +208,11 @@ impl Client {
                 if !is_own_node(&stream, path) {
                     return Err(ClientError::Foreign { path: shown });
                 }
+                let socket = stream.as_fd().try_clone_to_owned().ok();
                 let (input, output) = stream.into_split();
-                Ok(Self::over(input, output))
+                let mut client = Self::over(input, output);
+                client.socket = socket;
+                Ok(client)
             }
             Err(e) if matches!(e.kind(), NotFound | ConnectionRefused) => Err(ClientError::NoNode { path: shown }),
             Err(source) => Err(ClientError::Connect { path: shown, source }),
@@ -223,7 +229,16 @@ impl Client {
         let (requests, queue) = mpsc::channel(REQUESTS_QUEUED);
         let reader = tokio::spawn(read(LineReader::new(input, MAX_ANSWER_BYTES), Arc::clone(&shared)));
         let writer = tokio::spawn(write(queue, WriterSink(output), Arc::clone(&shared)));
-        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer }
+        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer, socket: None }
+    }
+
+    /// Lets the node write no further answer on this connection. Pending calls get the answers that it wrote before, or
+    /// fail with [`CallError::Lost`]; what the node could not write, it takes back, such as a granted lease.
+    pub fn refuse_answers(&self) {
+        let refused = self.socket.as_ref().map(|socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Read));
+        if refused.is_none_or(|refused| refused.is_err()) {
+            self.shared.mark_lost();
+        }
     }
 
     /// Whether the connection is lost; then every call fails with [`CallError::Lost`].

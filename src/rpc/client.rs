@@ -7,7 +7,10 @@
 //!
 //! Not here: the server side (`super::connection`).
 
-use super::errors::ErrorData;
+mod errors;
+
+pub use errors::{CallError, ClientError, RpcFailure};
+
 use super::framing::{Line, LineReader, LineSink, WriterSink};
 use super::wire::subscription::SubscribeParams;
 use serde::de::DeserializeOwned;
@@ -33,64 +36,6 @@ const NOTIFICATIONS_QUEUED: usize = 1_024;
 
 /// How long the client still reads after a write has failed.
 const READ_AFTER_FAILED_WRITE: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// Why connecting failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No node listens there: the file is missing, or the connection is refused.
-    #[error("no node listens on {path}; start one with `clawster serve`")]
-    NoNode {
-        /// The path of the socket.
-        path: String,
-    },
-    /// A process of another user listens there. It is not trusted: nothing is sent to it or taken from it.
-    #[error("{path} belongs to another user's process, which is not trusted; choose another state directory")]
-    Foreign {
-        /// The path of the socket.
-        path: String,
-    },
-    /// Another error.
-    #[error("cannot connect to {path}: {source}")]
-    Connect {
-        /// The path of the socket.
-        path: String,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-}
-
-/// An error that the node returned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct RpcFailure {
-    /// The JSON-RPC error code.
-    pub code: i32,
-    /// What is wrong and what to do, in one sentence.
-    pub message: String,
-    /// Facts for programs; absent if the node sends none, or sends some in another form.
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    pub data: Option<ErrorData>,
-}
-
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorData>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
-}
-
-/// Why a call has no result.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CallError {
-    /// The node returned an error.
-    #[error(transparent)]
-    Rpc(#[from] RpcFailure),
-    /// The connection was lost before the answer arrived; the call may have taken effect.
-    #[error("the connection to the node was lost before it answered")]
-    Lost,
-    /// The parameters cannot be written as JSON, or the result does not have the expected form (another version of the
-    /// node).
-    #[error("{0}")]
-    Form(String),
-}
 
 /// An event from a subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -233,7 +178,8 @@ impl Client {
     }
 
     /// Lets the node write no further answer on this connection. Pending calls get the answers that it wrote before, or
-    /// fail with [`CallError::Lost`]; what the node could not write, it takes back, such as a granted lease.
+    /// fail with [`CallError::Lost`]; what the node could not write, it takes back, such as a granted lease. Systems other
+    /// than Linux throw away an answer that was written and not read yet.
     pub fn refuse_answers(&self) {
         let refused = self.socket.as_ref().map(|socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Read));
         if refused.is_none_or(|refused| refused.is_err()) {

@@ -1,8 +1,8 @@
 //! The node's methods for hosts that use the Model Context Protocol (MCP), on standard input and output.
 //!
-//! In reading order: `tools` generates tools from the table of methods, `schemas` shortens what they say, `link` calls the node, `record` keeps recent events
-//! and the host's subscriptions, `host_tasks` keeps calls that wait for long, `server` answers the host, `notifier` sends notifications to it, `transport` carries
-//! lines.
+//! In reading order: `tools` generates tools from the table of methods, `schemas` shortens what they say, `link` calls the
+//! node, `record` keeps recent events and the host's subscriptions, `host_tasks` keeps calls that wait for long, `app` is a
+//! page for the chat, `server` answers the host, `notifier` sends notifications to it, `transport` carries lines.
 //!
 //! 1. The node is reached only through its socket, even if this process runs it: its methods check, answer and refuse in
 //!    the same way.
@@ -11,6 +11,7 @@
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
+mod app;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod host_tasks;

@@ -9,6 +9,7 @@
 // The protocol has log messages and resource subscriptions up to 2025-11-25; later versions replace both.
 #![allow(deprecated)]
 
+use super::app;
 use super::host_tasks::{HostTasks, wait_of};
 use super::link::{self, Attachment};
 use super::record::{Record, Topic};
@@ -154,6 +155,11 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     has_tasks(context) && context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())
 }
 
+/// Whether the sender of a request shows the page of [`app`].
+fn shows_app(context: &RequestContext<RoleServer>) -> bool {
+    app::is_shown_by(context.client_capabilities().as_ref())
+}
+
 fn cancelled() -> McpError {
     McpError::new(ErrorCode::INVALID_REQUEST, "the request was cancelled", None)
 }
@@ -220,9 +226,13 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, McpError> {
-        Ok(ListToolsResult::with_all_items(self.catalog.tools.clone()))
+        let mut tools = self.catalog.tools.clone();
+        if shows_app(&context) {
+            app::name_in(&mut tools);
+        }
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(
@@ -284,7 +294,7 @@ impl ServerHandler for Server {
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, McpError> {
         let resource = |topic: Topic, title: &str, text: &str| {
             let name = topic.uri().trim_start_matches("cluster://");
@@ -296,6 +306,9 @@ impl ServerHandler for Server {
             let text = "The latest events of the cluster, newest last";
             resources.push(resource(Topic::Events, "Recent events", text));
         }
+        if shows_app(&context) {
+            resources.push(app::resource());
+        }
         Ok(ListResourcesResult::with_all_items(resources))
     }
 
@@ -304,6 +317,9 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, McpError> {
+        if request.uri == app::URI && shows_app(&context) {
+            return Ok(ReadResourceResult::new(vec![app::contents()]).into());
+        }
         let topic = topic(&request.uri)?;
         let content = self.read(topic, &context).await?;
         let text = ResourceContents::text(content.to_string(), topic.uri()).with_mime_type("application/json");

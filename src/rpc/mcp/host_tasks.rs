@@ -10,7 +10,8 @@
 
 use super::link::Outcome;
 use super::tools::{Failure, Method};
-use crate::cluster::time::millis;
+use crate::clock;
+use crate::cluster::time::{Moment, millis};
 use crate::rpc::errors::{ErrorData, ErrorKind, shown};
 use crate::rpc::wire::lease::MAX_WAIT_MS;
 use rmcp::ErrorData as McpError;
@@ -19,7 +20,6 @@ use rmcp::task_manager::{TaskContext, TaskExit, TaskManager, TaskOptions};
 use serde_json::{Value, json};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The maximum number of tasks that a session keeps. Fewer than the calls that may wait at a time, so that a host which
 /// forgets its tasks can still make calls that wait.
@@ -34,7 +34,7 @@ struct Kept {
     id: String,
     /// Holds this task only: the library's manager cannot forget a single one.
     manager: TaskManager,
-    began: Instant,
+    began: Moment,
     /// How long it is kept at most.
     ttl: Duration,
     /// When the host got the result, as time since `began`.
@@ -86,7 +86,7 @@ impl HostTasks {
             let call = call(context);
             Box::pin(async move { call.await.map(answer).ok_or(TaskExit::Cancelled) })
         });
-        tasks.kept.push(Kept { id: task.task_id.clone(), manager, began: Instant::now(), ttl, delivered: None });
+        tasks.kept.push(Kept { id: task.task_id.clone(), manager, began: clock::now(), ttl, delivered: None });
         Ok(task)
     }
 
@@ -96,7 +96,7 @@ impl HostTasks {
         let kept = tasks.find(id)?;
         let mut task = kept.manager.get_task(id).map_err(|_| unknown(id))?;
         if task.status().is_terminal() {
-            let delivered = *kept.delivered.get_or_insert_with(|| kept.began.elapsed());
+            let delivered = *kept.delivered.get_or_insert_with(|| clock::now().since(kept.began));
             // From now on it may be forgotten at any time.
             task.task.ttl_ms = Some(millis(delivered));
         }
@@ -128,7 +128,8 @@ impl Tasks {
 
     /// Forgets tasks whose time is over and, if that is not enough, the oldest one whose result was delivered.
     fn make_room(&mut self) {
-        self.kept.retain(|kept| kept.began.elapsed() < kept.ttl);
+        let now = clock::now();
+        self.kept.retain(|kept| now.since(kept.began) < kept.ttl);
         if self.kept.len() >= MOST_TASKS
             && let Some(oldest) = self.kept.iter().position(|kept| kept.delivered.is_some())
         {

@@ -7,7 +7,10 @@
 //!
 //! Not here: the server side (`super::connection`).
 
-use super::errors::ErrorData;
+mod errors;
+
+pub use errors::{CallError, ClientError, RpcFailure};
+
 use super::framing::{Line, LineReader, LineSink, WriterSink};
 use super::wire::subscription::SubscribeParams;
 use serde::de::DeserializeOwned;
@@ -15,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,64 +36,6 @@ const NOTIFICATIONS_QUEUED: usize = 1_024;
 
 /// How long the client still reads after a write has failed.
 const READ_AFTER_FAILED_WRITE: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// Why connecting failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No node listens there: the file is missing, or the connection is refused.
-    #[error("no node listens on {path}; start one with `clawster serve`")]
-    NoNode {
-        /// The path of the socket.
-        path: String,
-    },
-    /// A process of another user listens there. It is not trusted: nothing is sent to it or taken from it.
-    #[error("{path} belongs to another user's process, which is not trusted; choose another state directory")]
-    Foreign {
-        /// The path of the socket.
-        path: String,
-    },
-    /// Another error.
-    #[error("cannot connect to {path}: {source}")]
-    Connect {
-        /// The path of the socket.
-        path: String,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-}
-
-/// An error that the node returned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error("{message}")]
-pub struct RpcFailure {
-    /// The JSON-RPC error code.
-    pub code: i32,
-    /// What is wrong and what to do, in one sentence.
-    pub message: String,
-    /// Facts for programs; absent if the node sends none, or sends some in another form.
-    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    pub data: Option<ErrorData>,
-}
-
-fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorData>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).ok())
-}
-
-/// Why a call has no result.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CallError {
-    /// The node returned an error.
-    #[error(transparent)]
-    Rpc(#[from] RpcFailure),
-    /// The connection was lost before the answer arrived; the call may have taken effect.
-    #[error("the connection to the node was lost before it answered")]
-    Lost,
-    /// The parameters cannot be written as JSON, or the result does not have the expected form (another version of the
-    /// node).
-    #[error("{0}")]
-    Form(String),
-}
 
 /// An event from a subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,6 +114,8 @@ pub struct Client {
     shared: Arc<Shared>,
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
+    /// The socket, for [`Client::refuse_answers`]; `None`: the streams are no socket.
+    socket: Option<OwnedFd>,
 }
 
 impl std::fmt::Debug for Client {
@@ -205,8 +153,11 @@ impl Client {
                 if !is_own_node(&stream, path) {
                     return Err(ClientError::Foreign { path: shown });
                 }
+                let socket = stream.as_fd().try_clone_to_owned().ok();
                 let (input, output) = stream.into_split();
-                Ok(Self::over(input, output))
+                let mut client = Self::over(input, output);
+                client.socket = socket;
+                Ok(client)
             }
             Err(e) if matches!(e.kind(), NotFound | ConnectionRefused) => Err(ClientError::NoNode { path: shown }),
             Err(source) => Err(ClientError::Connect { path: shown, source }),
@@ -223,7 +174,17 @@ impl Client {
         let (requests, queue) = mpsc::channel(REQUESTS_QUEUED);
         let reader = tokio::spawn(read(LineReader::new(input, MAX_ANSWER_BYTES), Arc::clone(&shared)));
         let writer = tokio::spawn(write(queue, WriterSink(output), Arc::clone(&shared)));
-        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer }
+        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer, socket: None }
+    }
+
+    /// Lets the node write no further answer on this connection. Pending calls get the answers that it wrote before, or
+    /// fail with [`CallError::Lost`]; what the node could not write, it takes back, such as a granted lease. Systems other
+    /// than Linux throw away an answer that was written and not read yet.
+    pub fn refuse_answers(&self) {
+        let refused = self.socket.as_ref().map(|socket| rustix::net::shutdown(socket, rustix::net::Shutdown::Read));
+        if refused.is_none_or(|refused| refused.is_err()) {
+            self.shared.mark_lost();
+        }
     }
 
     /// Whether the connection is lost; then every call fails with [`CallError::Lost`].

@@ -6,6 +6,8 @@
 //!    connection, which ends the call at the node as well: its messages stay unacknowledged, and no other caller has to
 //!    wait for it. Beyond [`OWN_CONNECTIONS`] such calls, further ones are refused after [`OWN_CONNECTION_TIMEOUT`].
 //! 3. When the session gives up on a node, every call that waits for that node fails.
+//! 4. A call with a connection of its own that is cancelled has either its answer, or none that the node takes for written:
+//!    nothing is granted, and lost on the way, at the moment of the cancellation.
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
@@ -15,6 +17,7 @@ use crate::rpc::errors::{ErrorData, ErrorKind};
 use crate::rpc::methods;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -27,6 +30,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const OWN_CONNECTIONS: usize = 32;
 /// How long a call waits for one of those connections. Short, because the next requests of the host may wait behind it.
 const OWN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a call ended with.
+pub(super) type Outcome = Result<Value, Failure>;
 
 /// The node that the calls of a session go to.
 #[derive(Debug, Clone, Default)]
@@ -80,24 +86,47 @@ impl Link {
         self.shared.is_lost() || *self.given_up.borrow()
     }
 
-    async fn call(&self, method: &str, arguments: &Value) -> Result<Value, Failure> {
+    async fn call(&self, method: &str, arguments: &Value, cancelled: impl Future<Output = ()>) -> Option<Outcome> {
         let mut given_up = self.given_up.subscribe();
         let result_of = |outcome| result_of(outcome, is_repeatable(method, arguments));
         let answer = async {
             if !receives_or_waits(method, arguments) {
-                return result_of(self.shared.call_raw(method, arguments).await);
+                return tokio::select! {
+                    outcome = self.shared.call_raw(method, arguments) => Some(result_of(outcome)),
+                    () = cancelled => None,
+                };
             }
-            let Ok(_slot) = tokio::time::timeout(OWN_CONNECTION_TIMEOUT, self.own.acquire()).await else {
-                return Err(crowded());
+            let mut cancelled = pin!(cancelled);
+            let connection = async {
+                let Ok(slot) = tokio::time::timeout(OWN_CONNECTION_TIMEOUT, self.own.acquire()).await else {
+                    return Err(crowded());
+                };
+                match Client::connect(&self.socket).await {
+                    Ok(client) => Ok((client, slot)),
+                    Err(_) => Err(no_node("cannot reach the node on this host; looking for it, call again")),
+                }
             };
-            match Client::connect(&self.socket).await {
-                Ok(client) => result_of(client.call_raw(method, arguments).await),
-                Err(_) => Err(no_node("cannot reach the node on this host; looking for it, call again")),
+            let (client, _slot) = tokio::select! {
+                connection = connection => match connection {
+                    Ok(connection) => connection,
+                    Err(failure) => return Some(Err(failure)),
+                },
+                () = &mut cancelled => return None,
+            };
+            let mut asked = pin!(client.call_raw(method, arguments));
+            tokio::select! {
+                biased;
+                outcome = &mut asked => return Some(result_of(outcome)),
+                () = cancelled => client.refuse_answers(),
+            }
+            match asked.await {
+                Err(CallError::Lost) => None,
+                outcome => Some(result_of(outcome)),
             }
         };
         tokio::select! {
             answer = answer => answer,
-            _ = given_up.wait_for(|given_up| *given_up) => result_of(Err(CallError::Lost)),
+            _ = given_up.wait_for(|given_up| *given_up) => Some(result_of(Err(CallError::Lost))),
         }
     }
 }
@@ -109,13 +138,22 @@ fn receives_or_waits(method: &str, arguments: &Value) -> bool {
         || (method == "distributed.sync_messages" && number("limit").is_none_or(|limit| limit > 0.0))
 }
 
-/// Calls a method of the session's node.
+/// Calls a method of the session's node. `None`: the call was cancelled, and has no answer.
 pub(super) async fn call(
     attachment: &watch::Receiver<Attachment>,
     method: &str,
     arguments: &Value,
-) -> Result<Value, Failure> {
-    attached(attachment).await?.call(method, arguments).await
+    cancelled: impl Future<Output = ()>,
+) -> Option<Outcome> {
+    let mut cancelled = pin!(cancelled);
+    let link = tokio::select! {
+        link = attached(attachment) => link,
+        () = &mut cancelled => return None,
+    };
+    match link {
+        Ok(link) => link.call(method, arguments, cancelled).await,
+        Err(failure) => Some(Err(failure)),
+    }
 }
 
 /// Whether a call that may have taken effect can be repeated without taking effect twice.

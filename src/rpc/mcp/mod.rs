@@ -1,8 +1,8 @@
 //! The node's methods for hosts that use the Model Context Protocol (MCP), on standard input and output.
 //!
-//! In reading order: `tools` generates tools from the table of methods, `schemas` shortens what they say, `link` calls the node, `record` keeps recent events
-//! and the host's subscriptions, `server` answers the host, `notifier` sends notifications to it, `transport` carries
-//! lines.
+//! In reading order: `tools` generates tools from the table of methods, `schemas` shortens what they say, `link` calls the
+//! node, `record` keeps recent events and the host's subscriptions, `host_tasks` keeps calls that wait for long, `app` is a
+//! page for the chat, `server` answers the host, `notifier` sends notifications to it, `transport` carries lines.
 //!
 //! 1. The node is reached only through its socket, even if this process runs it: its methods check, answer and refuse in
 //!    the same way.
@@ -11,8 +11,10 @@
 //!
 //! Not here: finding or running a node (`crate::cli`).
 
+mod app;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
+mod host_tasks;
 mod link;
 mod notifier;
 mod record;
@@ -29,6 +31,7 @@ pub use tools::ToolSet;
 
 use super::connection::{Ended, Limits};
 use super::framing::LineSink;
+use host_tasks::HostTasks;
 use record::Record;
 use rmcp::ServiceExt;
 use server::Server;
@@ -57,8 +60,9 @@ where
     S: LineSink,
 {
     let record = Arc::new(Record::default());
+    let tasks = Arc::new(HostTasks::default());
     let (lines, ended) = Lines::new(input, sink, limits, stop);
-    let server = Server::of_session(tools, attachment.clone(), Arc::clone(&record));
+    let server = Server::of_session(tools, attachment.clone(), Arc::clone(&record), Arc::clone(&tasks));
     let serving = async {
         match server.serve(lines).await {
             Ok(running) => drop(running.waiting().await),
@@ -76,6 +80,7 @@ where
             }
         }
     }
+    tasks.end();
     ended.why()
 }
 

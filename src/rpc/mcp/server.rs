@@ -2,12 +2,15 @@
 //!
 //! 1. An error of a method is a tool result with `isError`; an error of MCP itself is a protocol error.
 //! 2. A request that the host cancels is dropped at once.
+//! 3. A call that may wait is answered with a task, if the host says in the request that it takes tasks.
 //!
 //! Not here: notifications to the host (`notifier.rs`).
 
 // The protocol has log messages and resource subscriptions up to 2025-11-25; later versions replace both.
 #![allow(deprecated)]
 
+use super::app;
+use super::host_tasks::{HostTasks, wait_of};
 use super::link::{self, Attachment};
 use super::record::{Record, Topic};
 use super::schemas::read_texts;
@@ -16,6 +19,7 @@ use crate::rpc::errors::{ErrorData, ErrorKind, shown};
 use crate::rpc::methods::effect_of;
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
+use rmcp::task_manager::TaskContext;
 use rmcp::{ErrorData as McpError, ServerHandler};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -28,7 +32,7 @@ const INTRODUCED: ProtocolVersion = ProtocolVersion::LATEST_WITH_INITIALIZE;
 const NEWEST: ProtocolVersion = ProtocolVersion::V_2026_07_28;
 
 /// The methods with parameters that are supported.
-const TAKEN: [&str; 7] = [
+const TAKEN: [&str; 10] = [
     "tools/list",
     "tools/call",
     "resources/read",
@@ -36,6 +40,9 @@ const TAKEN: [&str; 7] = [
     "resources/unsubscribe",
     "logging/setLevel",
     "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
 ];
 
 /// The instructions for a model, which it reads before its first call.
@@ -61,16 +68,23 @@ pub(crate) struct Server {
     attachment: watch::Receiver<Attachment>,
     /// `None`: there is no session that could be told anything.
     record: Option<Arc<Record>>,
+    /// `None`: there is no session that could ask for a task later.
+    tasks: Option<Arc<HostTasks>>,
 }
 
 impl Server {
-    pub(super) fn of_session(tools: ToolSet, attachment: watch::Receiver<Attachment>, record: Arc<Record>) -> Self {
-        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: Some(record) }
+    pub(super) fn of_session(
+        tools: ToolSet,
+        attachment: watch::Receiver<Attachment>,
+        record: Arc<Record>,
+        tasks: Arc<HostTasks>,
+    ) -> Self {
+        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: Some(record), tasks: Some(tasks) }
     }
 
     /// A server for requests that stand alone.
     pub(crate) fn new(tools: ToolSet, attachment: watch::Receiver<Attachment>) -> Self {
-        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: None }
+        Self { catalog: Arc::new(Catalog::new(tools)), attachment, record: None, tasks: None }
     }
 
     fn record(&self) -> Result<&Record, McpError> {
@@ -81,12 +95,19 @@ impl Server {
         })
     }
 
-    async fn read(&self, topic: Topic) -> Result<Value, McpError> {
+    /// The tasks, for requests of a version that has them.
+    fn tasks<M: ConstString>(&self, context: &RequestContext<RoleServer>) -> Result<&HostTasks, McpError> {
+        let tasks = self.tasks.as_deref().filter(|_| has_tasks(context));
+        tasks.ok_or_else(McpError::method_not_found::<M>)
+    }
+
+    async fn read(&self, topic: Topic, context: &RequestContext<RoleServer>) -> Result<Value, McpError> {
         match topic {
             Topic::Events => Ok(self.record()?.events().into()),
             Topic::State => {
-                let state = link::call(&self.attachment, "distributed.get_cluster_state", &json!({})).await;
-                state.map_err(|Failure { code, message, data }| {
+                let (method, none) = ("distributed.get_cluster_state", json!({}));
+                let state = link::call(&self.attachment, method, &none, context.ct.cancelled()).await;
+                state.ok_or_else(cancelled)?.map_err(|Failure { code, message, data }| {
                     McpError::new(ErrorCode(code), message, serde_json::to_value(data).ok())
                 })
             }
@@ -124,6 +145,21 @@ fn forbidden() -> Failure {
     Failure { code: ErrorKind::Forbidden.code(), message: message.to_owned(), data: Some(data) }
 }
 
+/// Whether a request is of a version that has tasks.
+fn has_tasks(context: &RequestContext<RoleServer>) -> bool {
+    context.protocol_version().is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
+/// Whether the sender of a request takes a task instead of a result.
+fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
+    has_tasks(context) && context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+/// Whether the sender of a request shows the page of [`app`].
+fn shows_app(context: &RequestContext<RoleServer>) -> bool {
+    app::is_shown_by(context.client_capabilities().as_ref())
+}
+
 fn cancelled() -> McpError {
     McpError::new(ErrorCode::INVALID_REQUEST, "the request was cancelled", None)
 }
@@ -132,13 +168,25 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_resources();
         let mut info = ServerConfig::new(match &self.record {
-            Some(_) => capabilities.enable_logging().enable_resources_subscribe().build(),
+            Some(_) => capabilities.enable_logging().enable_resources_subscribe().enable_tasks().build(),
             None => capabilities.build(),
         });
         info.protocol_version = INTRODUCED;
         info.server_info = Implementation::new("clawster", env!("CARGO_PKG_VERSION")).with_title("clawster");
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, McpError> {
+        context.peer.set_peer_info(request.clone());
+        let mut about = self.negotiate_initialize(&request)?;
+        // No version with `initialize` has extensions.
+        about.capabilities.extensions = None;
+        Ok(about)
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
@@ -178,9 +226,13 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, McpError> {
-        Ok(ListToolsResult::with_all_items(self.catalog.tools.clone()))
+        let mut tools = self.catalog.tools.clone();
+        if shows_app(&context) {
+            app::name_in(&mut tools);
+        }
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn call_tool(
@@ -197,17 +249,52 @@ impl ServerHandler for Server {
         }
         let mut arguments = Value::Object(request.arguments.unwrap_or_default());
         read_texts(&method.params, &mut arguments);
-        tokio::select! {
-            // The library does not write this answer; what matters is that the call is dropped.
-            () = context.ct.cancelled() => Err(cancelled()),
-            outcome = link::call(&self.attachment, method.name, &arguments) => Ok(answer(outcome).into()),
+        if let Some(tasks) = self.tasks.as_deref().filter(|_| takes_tasks(&context))
+            && let Some(wait) = wait_of(method, &arguments)
+        {
+            let (attachment, name) = (self.attachment.clone(), method.name);
+            let call = |task: TaskContext| async move {
+                let cancelled = task.cancelled();
+                link::call(&attachment, name, &arguments, cancelled).await
+            };
+            return Ok(match tasks.begin(wait, call, answer) {
+                Ok(task) => CreateTaskResult::new(task).into(),
+                Err(failure) => answer(Err(failure)).into(),
+            });
         }
+        // The library does not write the answer to a cancelled call; what matters is that the call is dropped.
+        let outcome = link::call(&self.attachment, method.name, &arguments, context.ct.cancelled()).await;
+        outcome.map(|outcome| answer(outcome).into()).ok_or_else(cancelled)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, McpError> {
+        Ok(GetTaskResult::new(self.tasks::<GetTaskMethod>(&context)?.get(&request.task_id)?))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        self.tasks::<UpdateTaskMethod>(&context)?.update(&request.task_id)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        self.tasks::<CancelTaskMethod>(&context)?.cancel(&request.task_id)
     }
 
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, McpError> {
         let resource = |topic: Topic, title: &str, text: &str| {
             let name = topic.uri().trim_start_matches("cluster://");
@@ -219,6 +306,9 @@ impl ServerHandler for Server {
             let text = "The latest events of the cluster, newest last";
             resources.push(resource(Topic::Events, "Recent events", text));
         }
+        if shows_app(&context) {
+            resources.push(app::resource());
+        }
         Ok(ListResourcesResult::with_all_items(resources))
     }
 
@@ -227,11 +317,11 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, McpError> {
+        if request.uri == app::URI && shows_app(&context) {
+            return Ok(ReadResourceResult::new(vec![app::contents()]).into());
+        }
         let topic = topic(&request.uri)?;
-        let content = tokio::select! {
-            () = context.ct.cancelled() => return Err(cancelled()),
-            content = self.read(topic) => content?,
-        };
+        let content = self.read(topic, &context).await?;
         let text = ResourceContents::text(content.to_string(), topic.uri()).with_mime_type("application/json");
         Ok(ReadResourceResult::new(vec![text]).into())
     }

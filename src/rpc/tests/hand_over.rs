@@ -159,3 +159,30 @@ async fn a_client_too_many_hears_why_from_its_first_call() {
     let Err(CallError::Rpc(failure)) = client.call_raw("rpc.discover", ()).await else { panic!("it was served") };
     assert_eq!(failure.code, -32006);
 }
+
+#[tokio::test]
+async fn a_client_that_refuses_answers_gets_those_before_and_the_node_knows_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    // Other systems throw away what was not read.
+    for written_before in [cfg!(target_os = "linux"), false] {
+        let client = Client::connect(&path).await.unwrap();
+        let node = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut lines = BufReader::new(stream).lines();
+            lines.next_line().await.unwrap();
+            // No await from here on: the client cannot read in between.
+            let stream = lines.get_ref().get_ref();
+            let answer = |text: &str| stream.try_write(format!("{text}\n").as_bytes()).map_err(|error| error.kind());
+            let granted = r#"{"jsonrpc":"2.0","id":1,"result":"granted"}"#;
+            if written_before {
+                answer(granted).unwrap();
+            }
+            client.refuse_answers();
+            assert_eq!(answer(granted), Err(std::io::ErrorKind::BrokenPipe));
+        };
+        let (answer, ()) = tokio::join!(client.call_raw("distributed.acquire_lease", ()), node);
+        assert_eq!(answer, if written_before { Ok(json!("granted")) } else { Err(CallError::Lost) });
+    }
+}

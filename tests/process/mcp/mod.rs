@@ -1,7 +1,10 @@
 //! `clawster mcp` as its hosts see it.
 //!
-//! `protocol`: what a session says and answers. `sessions`: how several of them, and a `clawster serve`, share one node.
+//! `protocol`: what a session says and answers. `host_tasks`: calls that wait for long. `app`: the page for the chat.
+//! `sessions`: how several of them, and a `clawster serve`, share one node.
 
+mod app;
+mod host_tasks;
 mod protocol;
 mod sessions;
 

@@ -48,6 +48,30 @@ async fn a_host_without_a_session_is_introduced_and_lists_the_tools() {
 }
 
 #[tokio::test]
+async fn a_host_without_a_session_gets_no_tasks() {
+    let server = serve("127.0.0.1:0");
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "a test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
+    let ask = async |method: &str, name: &str, mut params: Value| {
+        params["_meta"] = meta.clone();
+        let headers = format!(
+            "mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{name}authorization: Bearer {TOKEN}\r\n"
+        );
+        parsed(&message(&server, &request(method, params), &headers).await.1)
+    };
+    let found = ask("server/discover", "", json!({})).await;
+    assert!(found["result"]["capabilities"]["tools"].is_object(), "{found}");
+    assert!(found["result"]["capabilities"].get("extensions").is_none(), "{found}");
+    let call =
+        json!({"name": "distributed_acquire_lease", "arguments": {"name": "a", "ttl_ms": 1_000, "wait_ms": 100}});
+    let answer = ask("tools/call", "mcp-name: distributed_acquire_lease\r\n", call).await;
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    let refused = ask("tasks/get", "mcp-name: a\r\n", json!({"taskId": "a"})).await;
+    assert_eq!(refused["error"]["code"], -32601, "{refused}");
+}
+
+#[tokio::test]
 async fn a_tool_that_changes_something_needs_the_token() {
     let server = serve("127.0.0.1:0");
     let bearer = format!("authorization: Bearer {TOKEN}\r\n");

@@ -55,6 +55,7 @@ pub(super) fn fault(cluster: &mut RedisCluster, slot: u32, kind: usize, promotio
     cluster.complete();
     // Only now the replica can confirm a grant.
     cluster.replicated(slot);
+    promotion.corrected(cluster.addresses(cluster.primary(slot)));
 }
 
 /// Waits until another server than `before` has the slot; returns its place.

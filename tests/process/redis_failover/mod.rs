@@ -69,9 +69,20 @@ impl Promotion {
         *self.0.lock().unwrap() = Some(Promoted { at: stamp(), addresses, nodes });
     }
 
+    /// Another server is the primary in the end: a promotion can be undone by one with a higher epoch that was under way.
+    pub fn corrected(&self, addresses: Vec<String>) {
+        if let Some(told) = self.0.lock().unwrap().as_mut() {
+            told.addresses = addresses;
+        }
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        self.0.lock().unwrap().as_ref().map(|told| told.addresses.clone()).unwrap_or_default()
+    }
+
     /// Waits until these nodes use that server, and it answers them. `None`: nothing was told before `over`.
     fn reached(&self, trio: &Trio, began: Stamp, over: &AtomicBool) -> Option<(Duration, Duration)> {
-        let Promoted { at, addresses, nodes } = loop {
+        let Promoted { at, nodes, .. } = loop {
             let ending = over.load(Ordering::SeqCst);
             match self.0.lock().unwrap().clone() {
                 Some(told) => break told,
@@ -85,7 +96,7 @@ impl Promotion {
                 let fresh = node.call("distributed.get_cluster_state", json!({"fresh": true}));
                 let fresh = fresh.map_err(|error| format!("{error:?}"))?;
                 let at = fresh["redis"]["primary"].as_str().unwrap_or_default();
-                if addresses.iter().any(|address| address == at) { Ok(()) } else { Err(at.to_owned()) }
+                if self.addresses().iter().any(|address| address == at) { Ok(()) } else { Err(at.to_owned()) }
             });
         }
         Some((at.saturating_sub(began), stamp().saturating_sub(at)))

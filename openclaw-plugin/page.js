@@ -1,28 +1,30 @@
-// The page of the node as a tab of the Control UI. OpenClaw lets in who has the gateway's token, and the tab's frame by a cookie.
+// The page of the node as a tab of the Control UI. OpenClaw serves it to those who have the gateway's token, and to the tab's frame by a cookie.
 //
 // 1. It only reads: the frame sends GET and HEAD, and of the node's methods only those in READS are called.
-// 2. The frame has an origin of its own ("null"), which any frame of any web page can have, and the cookie comes along with their requests.
-//    So everything but the page itself needs a key that only the page holds, and only its bearer may read the answer.
+// 2. The frame has an origin of its own, so browsers that block the cookies of other sites send none with what the page asks for. The page has a
+//    key for that instead, as OpenClaw's own dashboards do: random, for one opening of the page, void after KEY_MS. Without it nothing is answered.
 import { execFile } from "node:child_process";
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { shared } from "./node.js";
 import { launch } from "./program.js";
 
 const PATH = "/clawster";
+const READS_PATH = "/clawster-view"; // OpenClaw wants routes with different authentication to be apart.
 const READS = ["distributed.get_cluster_state", "distributed.list_tasks", "distributed.list_leases"];
 const MAX_CALLS = 8;
 const MAX_STREAMS = 32;
-const STREAM_MS = 240_000; // OpenClaw's cookie is valid for 300 s: the next stream needs a new one.
+const MAX_KEYS = 256;
+const KEY_MS = 900_000; // Then the page loads itself again, and OpenClaw decides anew who gets it.
 const COMMENT_MS = 15_000; // Tells a client that is gone from one that has nothing to read.
 const MAX_UNREAD_BYTES = 1 << 20;
 const KEPT_EVENTS = 200;
 const PROGRAM_MS = 8_000;
 const MAX_WINDOW_MS = 366 * 86_400_000;
-const ANY = { "cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-resource-policy": "same-origin", vary: "origin" };
+const ANY = { "cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-resource-policy": "same-origin" };
 
-// The service passes events to streams that other copies of this module have opened; the key survives a reload of the plugin.
-const hub = () => (shared().page ??= { key: randomBytes(16).toString("hex"), streams: new Set(), events: [], drawing: false });
+// The service passes events to streams that other copies of this module have opened; keys (with their ends) survive a reload of the plugin.
+const hub = () => (shared().page ??= { keys: new Map(), streams: new Set(), events: [], drawing: false });
 
 class Refused extends Error {
   constructor(status, message, headers = {}) {
@@ -33,8 +35,22 @@ class Refused extends Error {
 
 export function registerPage(api, settings) {
   if (settings.page === false) return;
-  const handler = (request, response) => serve(request, response, settings, api.logger);
-  api.registerHttpRoute({ path: PATH, match: "prefix", auth: "gateway", handler });
+  const route = (path, auth, answer) => api.registerHttpRoute({ path, auth, match: "prefix", handler: (request, response) => serve(path, answer, request, response) });
+  const serve = async (path, answer, request, response) => {
+    try {
+      for (const [name, value] of Object.entries(ANY)) response.setHeader(name, value);
+      if (!["GET", "HEAD"].includes(request.method)) throw new Refused(405, "this page only reads: send GET or HEAD", { allow: "GET, HEAD" });
+      const { pathname, searchParams } = new URL(request.url, "http://gateway");
+      await answer(request, response, pathname.slice(path.length), searchParams, settings);
+    } catch (error) {
+      if (!(error instanceof Refused)) api.logger.warn(`clawster: the page was not served: ${error.message}`);
+      const { status = 503, headers = { "retry-after": "1" } } = error;
+      send(response, status, "text/plain; charset=utf-8", `${error.message}\n`, headers);
+    }
+    return true;
+  };
+  route(PATH, "gateway", answerPage);
+  route(READS_PATH, "plugin", answerKey);
   // The slug is not the route's path, which OpenClaw would then not show.
   const tab = { id: "cluster", label: "Cluster", icon: "server", path: `${PATH}/`, slug: "cluster", description: "The gateways of the cluster, leases, tasks and events." };
   api.session.controls.registerControlUiDescriptor({ surface: "tab", group: "control", requiredScopes: ["operator.read"], ...tab });
@@ -53,50 +69,39 @@ export function endStreams() {
   for (const stream of hub().streams) stream.end();
 }
 
-/** Answers one request. It returns before a stream ends, since OpenClaw waits for requests before it restarts. */
-async function serve(request, response, settings, logger) {
-  try {
-    for (const [name, value] of Object.entries(ANY)) response.setHeader(name, value);
-    if (!["GET", "HEAD"].includes(request.method)) throw new Refused(405, "this page only reads: send GET or HEAD", { allow: "GET, HEAD" });
-    const { pathname, searchParams: query } = new URL(request.url, "http://gateway");
-    const name = pathname.slice(PATH.length);
-    if (name === "") return send(response, 308, "text/plain", "", { location: `${PATH.slice(1)}/` }); // The page's addresses are relative.
-    if (name === "/") return await sendPage(response, settings);
-    admit(request, response, query.get("key") ?? "");
-    if (name === "/rpc") return await answerReads(response, query.get("batch"));
-    if (name === "/events") return openStream(request, response, query.get("after"));
-    if (name === "/history.svg") return await draw(response, query.get("since_ms"), settings);
-    throw new Refused(404, "not found; there are rpc, events and history.svg beside the page");
-  } catch (error) {
-    if (!(error instanceof Refused)) logger.warn(`clawster: the page was not served: ${error.message}`);
-    const { status = 503, headers = { "retry-after": "1" } } = error;
-    send(response, status, "text/plain; charset=utf-8", `${error.message}\n`, headers);
-  }
-  return true;
-}
-
-function send(response, status, type, body, headers = {}) {
-  if (response.headersSent) return true;
-  response.writeHead(status, { "content-type": type, ...headers }).end(body);
-  return true;
-}
-
-/** Lets the bearer of the page's key in, and a frame with no origin read the answer. */
-function admit({ headers }, response, key) {
-  const right = Buffer.from(hub().key);
-  const given = Buffer.from(key);
-  if (given.length !== right.length || !timingSafeEqual(given, right)) throw new Refused(403, "the page's key is missing or old: open the page again");
-  if (headers.origin !== "null") return;
-  response.setHeader("access-control-allow-origin", "null");
-  response.setHeader("access-control-allow-credentials", "true");
-}
-
-async function sendPage(response, settings) {
+/** Answers what OpenClaw has let in. */
+async function answerPage(request, response, name, query, settings) {
+  if (name === "") return send(response, 308, "text/plain", "", { location: `${PATH.slice(1)}/` }); // The page's addresses are relative.
+  if (name !== "/") throw new Refused(404, "not found; the page is /clawster/");
   const file = await output(settings, ["openclaw", "page"]);
   const nonce = randomBytes(16).toString("hex");
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; connect-src 'self'; img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'`;
-  const page = file.replaceAll("{{nonce}}", nonce).replaceAll("{{key}}", hub().key);
-  return send(response, 200, "text/html; charset=utf-8", page, { "content-security-policy": policy, "permissions-policy": "camera=(), geolocation=(), microphone=()" });
+  const page = file.replaceAll("{{nonce}}", nonce).replaceAll("{{reads}}", `..${READS_PATH}/${newKey()}/`);
+  send(response, 200, "text/html; charset=utf-8", page, { "content-security-policy": policy, "permissions-policy": "camera=(), geolocation=(), microphone=()" });
+}
+
+function newKey() {
+  const { keys } = hub();
+  if (keys.size >= MAX_KEYS) keys.delete(keys.keys().next().value); // The oldest.
+  const key = randomBytes(16).toString("hex");
+  keys.set(key, performance.now() + KEY_MS);
+  return key;
+}
+
+/** Answers who has the page's key. It returns before a stream ends, since OpenClaw waits for requests before it restarts. */
+async function answerKey(request, response, path, query, settings) {
+  const [, key, name] = path.split("/");
+  response.setHeader("access-control-allow-origin", "*"); // The key decides, not where the page is shown.
+  const left = (hub().keys.get(key) ?? 0) - performance.now();
+  if (left <= 0) throw new Refused(401, "the page's key is missing or old: open the page again");
+  if (name === "rpc") return answerReads(response, query.get("batch"));
+  if (name === "events") return openStream(request, response, query.get("after"), left);
+  if (name === "history.svg") return draw(response, query.get("since_ms"), settings);
+  throw new Refused(404, "not found; there are rpc, events and history.svg");
+}
+
+function send(response, status, type, body, headers = {}) {
+  if (!response.headersSent) response.writeHead(status, { "content-type": type, ...headers }).end(body);
 }
 
 /** Answers a batch of JSON-RPC requests, the parameter `batch`. */
@@ -115,7 +120,7 @@ async function answerReads(response, text) {
       return { jsonrpc: "2.0", id, error: { code, message, data } };
     }
   }));
-  return send(response, 200, "application/json", JSON.stringify(answers));
+  send(response, 200, "application/json", JSON.stringify(answers));
 }
 
 function running() {
@@ -124,24 +129,23 @@ function running() {
   return node;
 }
 
-/** Streams events as they come, after the event `after` if it is still kept. */
-function openStream(request, response, after) {
+/** Streams the events after the event `after`, or all that are kept, and then those that come, for `left` milliseconds. */
+function openStream(request, response, after, left) {
   const { streams, events } = hub();
   if (streams.size >= MAX_STREAMS) throw new Refused(429, `${MAX_STREAMS} pages are open; close one`, { "retry-after": "5" });
   if (request.method === "HEAD") return send(response, 200, "text/event-stream");
   response.writeHead(200, { "content-type": "text/event-stream" });
   response.flushHeaders();
-  const at = after ? events.findIndex(({ id }) => id === after) : -1;
-  write(response, [": open\n\n", ...(at < 0 ? [] : events.slice(at + 1).map(asText))].join(""));
+  const missed = events.slice(events.findIndex(({ id }) => id === after) + 1);
+  write(response, [": open\n\n", ...missed.map(asText)].join(""));
   const comments = setInterval(() => write(response, ": open\n\n"), COMMENT_MS);
-  const end = setTimeout(() => response.end(), STREAM_MS);
+  const end = setTimeout(() => response.end(), left);
   streams.add(response);
   response.once("close", () => {
     clearInterval(comments);
     clearTimeout(end);
     streams.delete(response);
   });
-  return true;
 }
 
 const asText = (event) => `${event.id ? `id: ${event.id}\n` : ""}data: ${JSON.stringify(event)}\n\n`;
@@ -160,7 +164,7 @@ async function draw(response, text, settings) {
   hub().drawing = true;
   try {
     const picture = await output(settings, ["history", "--since", `${Math.round(ms / 1000)}s`, "--svg", "-"]);
-    return send(response, 200, "image/svg+xml", picture, { "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox" });
+    send(response, 200, "image/svg+xml", picture, { "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox" });
   } finally {
     hub().drawing = false;
   }

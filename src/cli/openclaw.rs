@@ -35,7 +35,7 @@ pub enum OpenclawAction {
 Examples:
   echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
     Secret(SecretArguments),
-    /// Print the page's file, with {{nonce}} and {{key}} where the plugin writes its own.
+    /// Print the page's file, with {{nonce}} and {{reads}} where the plugin writes its own.
     Page,
 }
 

@@ -11,17 +11,18 @@ const at = (path) => `http://127.0.0.1:${a.port}${path}`;
 const get = (path, headers = bearer, options = {}) => fetch(at(path), { headers, redirect: "manual", ...options });
 const batch = (...methods) => encodeURIComponent(JSON.stringify(methods.map((method, id) => ({ jsonrpc: "2.0", id, method, params: {} }))));
 
-/** The key that only the page holds. */
-const keyOf = (page) => /data-key="([0-9a-f]{32})"/.exec(page)[1];
-const key = async () => keyOf(await (await get("/clawster/")).text());
+/** Where a page reads, which only it knows: below the page's own address. */
+const readsOf = (page) => new URL(/data-reads="([^"]+)"/.exec(page)[1], at("/clawster/")).pathname;
+const reads = async () => readsOf(await (await get("/clawster/")).text());
 
 check("nothing of the page is served without the gateway's token", async () => {
   await settled();
-  for (const path of ["/clawster", "/clawster/", "/clawster/rpc", "/clawster/events", "/clawster/history.svg"]) {
+  const guesses = ["", "undefined", "__proto__", "0".repeat(32)].flatMap((key) => ["rpc", "events", "history.svg", ""].map((name) => `/clawster-view/${key}/${name}`));
+  for (const path of ["/clawster", "/clawster/", "/clawster/rpc", "/clawster-view", ...guesses]) {
     for (const headers of [{}, { authorization: "Bearer wrong" }]) {
       const answer = await get(path, headers);
       assert.equal(answer.status, 401, path);
-      assert.doesNotMatch(await answer.text(), /gateway-b|data-key/, path);
+      assert.doesNotMatch(await answer.text(), /gateway-b|data-reads/, path);
     }
   }
 });
@@ -43,37 +44,42 @@ check("with the token it is the node's page, which asks nobody else and says tha
 
 check("it reads by GET with the page's key, and changes nothing", async () => {
   const { leader } = await settled();
-  const reads = batch("distributed.get_cluster_state", "distributed.list_tasks", "distributed.list_leases");
-  const answer = await get(`/clawster/rpc?key=${await key()}&batch=${reads}`);
+  const below = await reads();
+  assert.notEqual(await reads(), below, "each opening of the page has its own key");
+  const rpc = (...methods) => get(`${below}rpc?batch=${batch(...methods)}`, { origin: "null" });
+  const answer = await rpc("distributed.get_cluster_state", "distributed.list_tasks", "distributed.list_leases");
   const [seen, tasks, leases] = await answer.json();
   assert.deepEqual(seen.result.nodes.map(({ node_id: id }) => id).sort(), ["gateway-a", "gateway-b"]);
   assert.equal(seen.result.leader_id, leader.name);
   assert.ok(Array.isArray(tasks.result.tasks) && Array.isArray(leases.result.leases));
-  assert.equal(answer.headers.get("access-control-allow-origin"), null, "no other origin may read it");
+  assert.equal(answer.headers.get("access-control-allow-origin"), "*", "the frame has an origin of its own");
+  assert.equal(answer.headers.get("cache-control"), "no-store");
 
   const before = await state(a);
-  const changes = await get(`/clawster/rpc?key=${await key()}&batch=${batch("distributed.drain", "distributed.elect_leader", "distributed.sync_messages", "__proto__")}`);
+  const changes = await rpc("distributed.drain", "distributed.elect_leader", "distributed.sync_messages", "__proto__");
   for (const { error } of await changes.json()) assert.equal(error.code, -32010);
   assert.equal((await state(a)).term, before.term);
   for (const wrong of ["", "batch=", "batch=[]", "batch={}", `batch=${batch(...Array(9).fill("distributed.list_leases"))}`]) {
-    assert.equal((await get(`/clawster/rpc?key=${await key()}&${wrong}`)).status, 400, wrong);
+    assert.equal((await get(`${below}rpc?${wrong}`)).status, 400, wrong);
   }
-  for (const method of ["POST", "PUT", "DELETE"]) assert.equal((await get("/clawster/rpc", bearer, { method, ...(method === "POST" && { body: "[]" }) })).status, 405, method);
+  for (const path of ["/clawster/", `${below}rpc`]) {
+    for (const method of ["POST", "PUT", "DELETE"]) assert.equal((await get(path, bearer, { method })).status, 405, `${method} ${path}`);
+  }
   assert.equal((await get("/clawster/", bearer, { method: "HEAD" })).status, 200);
-  assert.equal((await get(`/clawster/none?key=${await key()}`)).status, 404);
+  for (const path of ["/clawster/none", `${below}none`]) assert.equal((await get(path)).status, 404, path);
 });
 
 check("the picture of the history comes from the node's program", async () => {
-  const answer = await get(`/clawster/history.svg?since_ms=3600000&key=${await key()}`);
+  const answer = await get(`${await reads()}history.svg?since_ms=3600000`, {});
   assert.equal(answer.headers.get("content-type"), "image/svg+xml");
   assert.match(await answer.text(), /^<svg[^]*gateway-a/);
-  for (const wrong of ["0", "x", "1e99"]) assert.equal((await get(`/clawster/history.svg?since_ms=${wrong}&key=${await key()}`)).status, 400, wrong);
+  for (const wrong of ["0", "x", "1e99"]) assert.equal((await get(`${await reads()}history.svg?since_ms=${wrong}`)).status, 400, wrong);
 });
 
 /** Reads a stream of events until the text fits; the text so far is in `text`. */
 async function follow(path) {
   const ending = new AbortController();
-  const answer = await get(path, bearer, { signal: ending.signal });
+  const answer = await get(path, {}, { signal: ending.signal });
   assert.equal(answer.headers.get("content-type"), "text/event-stream");
   const stream = { text: "", close: () => ending.abort(), has: (part) => eventually(`the page gets ${part}`, () => part.exec(stream.text), 30_000) };
   (async () => {
@@ -84,14 +90,14 @@ async function follow(path) {
 
 check("events come as they happen, and a page that connects again gets those that it missed", async () => {
   await settled();
-  const stream = await follow(`/clawster/events?key=${await key()}`);
+  const stream = await follow(`${await reads()}events`);
   try {
     await b.call("distributed.leave_cluster");
     const [, id] = await stream.has(/id: (\S+)\ndata: [^\n]*"cluster.node_left"[^\n]*"gateway-b"[^\n]*\n\n/);
     await b.call("distributed.join_cluster");
     await stream.has(/"cluster.node_joined"/);
     stream.close();
-    const later = await follow(`/clawster/events?after=${id}&key=${await key()}`);
+    const later = await follow(`${await reads()}events?after=${id}`);
     await later.has(/"cluster.node_joined"/);
     assert.doesNotMatch(later.text, /"cluster.node_left"/);
     later.close();
@@ -100,30 +106,18 @@ check("events come as they happen, and a page that connects again gets those tha
   }
 });
 
-check("the Control UI shows it as a tab to those who may read, whose frame gets in by OpenClaw's cookie and reads with the page's key only", async () => {
+check("the Control UI shows it as a tab to those who may read, and its frame gets in by OpenClaw's cookie", async () => {
   const client = await a.connect("operator.read");
   const tab = client.hello.controlUiTabs.find(({ pluginId }) => pluginId === "clawster");
   client.close();
-  assert.equal(tab.path, "/clawster/");
-  assert.equal(tab.slug, "cluster");
-  assert.equal(tab.requiresGatewayAuth, true);
+  assert.deepEqual([tab.label, tab.path, tab.slug, tab.requiresGatewayAuth], ["Cluster", "/clawster/", "cluster", true]);
   const stranger = await a.connect("operator.pairing");
   assert.ok(!(stranger.hello.controlUiTabs ?? []).some(({ pluginId }) => pluginId === "clawster"));
   stranger.close();
 
-  const cookies = (await get(BOOTSTRAP)).headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
-  const frame = { cookie: cookies.join("; "), origin: "null" };
-  const page = await get("/clawster/", frame);
+  const cookie = (await get(BOOTSTRAP)).headers.getSetCookie().map((one) => one.split(";")[0]).join("; ");
+  const page = await get(tab.path, { cookie, origin: "null" });
   assert.equal(page.status, 200);
-  assert.equal(page.headers.get("access-control-allow-origin"), null, "another page's frame could read the key");
-  const reads = `/clawster/rpc?batch=${batch("distributed.get_cluster_state")}`;
-  for (const other of ["", "&key=", `&key=${"0".repeat(32)}`]) {
-    const refused = await get(reads + other, frame);
-    assert.equal(refused.status, 403);
-    assert.equal(refused.headers.get("access-control-allow-origin"), null);
-  }
-  const own = await get(`${reads}&key=${keyOf(await page.text())}`, frame);
-  assert.equal(own.status, 200);
-  assert.equal(own.headers.get("access-control-allow-origin"), "null");
-  assert.equal(own.headers.get("access-control-allow-credentials"), "true");
+  assert.equal(page.headers.get("access-control-allow-origin"), null, "another page could read where this one reads");
+  assert.equal((await get(`${readsOf(await page.text())}rpc?batch=${batch("distributed.list_leases")}`, { origin: "null" })).status, 200);
 });

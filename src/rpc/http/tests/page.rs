@@ -23,7 +23,7 @@ async fn each_answer_has_a_nonce_of_its_own_and_no_other_script_runs() {
     let first = nonce(&head);
     assert_eq!(body.matches(&format!("nonce=\"{first}\"")).count(), 2, "one style, one script");
     assert!(!body.contains("{{"), "a place was left");
-    assert!(body.contains("data-key=\"\""), "the page of a node must not think that it only reads");
+    assert!(body.contains("data-reads=\"\""), "the page of a node must not think that it only reads");
     let second = nonce(&get(&server, "/").await.0);
     assert!(first != second && first.len() == 32, "{first} {second}");
     let head = exchange(server.address, "HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;

@@ -7,7 +7,7 @@ import { registerEvents } from "./events.js";
 import { registerInbound } from "./inbound.js";
 import { registerModelPermits } from "./model-permits.js";
 import { registerPage } from "./page.js";
-import { readSettings } from "./program.js";
+import { launch, readSettings } from "./program.js";
 import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
 import { registerTools } from "./tools.js";
@@ -27,7 +27,7 @@ export default definePluginEntry({
     registerInbound(api, settings);
     registerModelPermits(api, settings);
     if (api.registrationMode !== "full") return;
-    registerPage(api, settings);
+    registerPage(api, settings, () => launch(settings));
     api.registerService(createService(api.runtime, settings, events, cron));
   },
 });

@@ -7,7 +7,6 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { shared } from "./node.js";
-import { launch } from "./program.js";
 
 const PATH = "/clawster";
 const READS_PATH = "/clawster-view"; // OpenClaw wants routes with different authentication to be apart.
@@ -33,15 +32,16 @@ class Refused extends Error {
   }
 }
 
-export function registerPage(api, settings) {
-  if (settings.page === false) return;
+/** `launch()` returns the node's program and its options. */
+export function registerPage(api, { page = true }, launch) {
+  if (!page) return;
   const route = (path, auth, answer) => api.registerHttpRoute({ path, auth, match: "prefix", handler: (request, response) => serve(path, answer, request, response) });
   const serve = async (path, answer, request, response) => {
     try {
       for (const [name, value] of Object.entries(ANY)) response.setHeader(name, value);
       if (!["GET", "HEAD"].includes(request.method)) throw new Refused(405, "this page only reads: send GET or HEAD", { allow: "GET, HEAD" });
       const { pathname, searchParams } = new URL(request.url, "http://gateway");
-      await answer(request, response, pathname.slice(path.length), searchParams, settings);
+      await answer(request, response, pathname.slice(path.length), searchParams, launch);
     } catch (error) {
       if (!(error instanceof Refused)) api.logger.warn(`clawster: the page was not served: ${error.message}`);
       const { status = 503, headers = { "retry-after": "1" } } = error;
@@ -70,10 +70,10 @@ export function endStreams() {
 }
 
 /** Answers what OpenClaw has let in. */
-async function answerPage(request, response, name, query, settings) {
+async function answerPage(request, response, name, query, launch) {
   if (name === "") return send(response, 308, "text/plain", "", { location: `${PATH.slice(1)}/` }); // The page's addresses are relative.
   if (name !== "/") throw new Refused(404, "not found; the page is /clawster/");
-  const file = await output(settings, ["openclaw", "page"]);
+  const file = await output(launch, ["openclaw", "page"]);
   const nonce = randomBytes(16).toString("hex");
   const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'nonce-${nonce}'; connect-src 'self'; img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; require-trusted-types-for 'script'`;
   const page = file.replaceAll("{{nonce}}", nonce).replaceAll("{{reads}}", `..${READS_PATH}/${newKey()}/`);
@@ -89,14 +89,14 @@ function newKey() {
 }
 
 /** Answers who has the page's key. It returns before a stream ends, since OpenClaw waits for requests before it restarts. */
-async function answerKey(request, response, path, query, settings) {
+async function answerKey(request, response, path, query, launch) {
   const [, key, name] = path.split("/");
   response.setHeader("access-control-allow-origin", "*"); // The key decides, not where the page is shown.
   const left = (hub().keys.get(key) ?? 0) - performance.now();
   if (left <= 0) throw new Refused(401, "the page's key is missing or old: open the page again");
   if (name === "rpc") return answerReads(response, query.get("batch"));
   if (name === "events") return openStream(request, response, query.get("after"), left);
-  if (name === "history.svg") return draw(response, query.get("since_ms"), settings);
+  if (name === "history.svg") return draw(response, query.get("since_ms"), launch);
   throw new Refused(404, "not found; there are rpc, events and history.svg");
 }
 
@@ -157,13 +157,13 @@ function write(stream, text) {
 }
 
 /** Draws the timeline of the last milliseconds, one at a time. */
-async function draw(response, text, settings) {
+async function draw(response, text, launch) {
   const ms = Number(text ?? 86_400_000);
   if (!(ms >= 1_000 && ms <= MAX_WINDOW_MS)) throw new Refused(400, "the parameter is since_ms: how far back the picture reaches, 1 s to 366 days");
   if (hub().drawing) throw new Refused(429, "a picture is being drawn; try again when it is done", { "retry-after": "1" });
   hub().drawing = true;
   try {
-    const picture = await output(settings, ["history", "--since", `${Math.round(ms / 1000)}s`, "--svg", "-"]);
+    const picture = await output(launch, ["history", "--since", `${Math.round(ms / 1000)}s`, "--svg", "-"]);
     send(response, 200, "image/svg+xml", picture, { "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox" });
   } finally {
     hub().drawing = false;
@@ -171,8 +171,8 @@ async function draw(response, text, settings) {
 }
 
 /** What a command of the node's program prints. */
-async function output(settings, args) {
-  const { program, ...options } = launch(settings);
+async function output(launch, args) {
+  const { program, ...options } = launch();
   try {
     return (await promisify(execFile)(program, args, { ...options, timeout: PROGRAM_MS, maxBuffer: 16 << 20 })).stdout;
   } catch (error) {

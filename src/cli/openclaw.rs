@@ -36,6 +36,7 @@ Examples:
   echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
     Secret(SecretArguments),
     /// Print the page's file, with {{nonce}} and {{reads}} where the plugin writes its own.
+    #[command(after_help = "Example:\n  clawster openclaw page > page.html")]
     Page,
 }
 

@@ -6,7 +6,8 @@ import { registerCron } from "./cron.js";
 import { registerEvents } from "./events.js";
 import { registerInbound } from "./inbound.js";
 import { registerModelPermits } from "./model-permits.js";
-import { readSettings } from "./program.js";
+import { registerPage } from "./page.js";
+import { launch, readSettings } from "./program.js";
 import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
 import { registerTools } from "./tools.js";
@@ -25,6 +26,8 @@ export default definePluginEntry({
     registerScheduler(api, settings);
     registerInbound(api, settings);
     registerModelPermits(api, settings);
-    if (api.registrationMode === "full") api.registerService(createService(api.runtime, settings, events, cron));
+    if (api.registrationMode !== "full") return;
+    registerPage(api, settings, () => launch(settings));
+    api.registerService(createService(api.runtime, settings, events, cron));
   },
 });

@@ -2,6 +2,7 @@
 import { ownChannels } from "./channels.js";
 import { Node, shared } from "./node.js";
 import { sendNotices } from "./notices.js";
+import { endStreams, showEvent } from "./page.js";
 import { folder, launch, saveNodeId, unlinkRemoved } from "./program.js";
 import { publishApi } from "./public-api.js";
 import { answerQuestions } from "./questions.js";
@@ -38,6 +39,7 @@ export function createService(runtime, settings, events, cron) {
           tell(() => cron.take(event));
           tell(() => notices?.take(event));
           tell(() => api?.take(event, logger));
+          tell(() => showEvent(event));
         },
       });
       ending = new AbortController();
@@ -54,6 +56,7 @@ export function createService(runtime, settings, events, cron) {
       if (shared().node === node) shared().node = undefined; // Otherwise a newer service has already replaced it.
       ending.abort();
       api?.withdraw();
+      endStreams();
       const given = keepers.map(({ keeper }) => keeper.end());
       await Promise.race([Promise.allSettled(given), new Promise((done) => setTimeout(done, 2_000).unref())]);
       await node?.stop();

@@ -358,7 +358,7 @@ Examples:
         #[command(flatten)]
         form: Form,
     },
-    /// Give OpenClaw the secrets of the channel accounts that this host's gateway may run
+    /// Give OpenClaw the secrets of the channel accounts that this host's gateway may run, and the page
     #[command(subcommand, after_help = OPENCLAW_HELP)]
     Openclaw(OpenclawAction),
     /// Print the completion script of a shell

@@ -1,14 +1,16 @@
-//! `openclaw secret`: gives OpenClaw the tokens of those channel accounts whose leases this host's gateway holds.
+//! What OpenClaw and its plugin run: `openclaw secret` gives the tokens of those channel accounts whose leases this host's gateway holds,
+//! `openclaw page` prints the page that the plugin serves as a tab of the Control UI.
 //!
 //! 1. The protocol is that of OpenClaw's exec providers for secrets, version 1: one JSON request on standard input, one answer.
 //! 2. A secret is given only while the node confirms the lease; in any doubt there is none, and the account stays off.
 //!
-//! Not here: who holds a lease (the node), when the gateway asks again (its plugin).
+//! Not here: who holds a lease (the node), when the gateway asks again, and who may see the page (its plugin).
 
 use super::Session;
 use super::outcome::{Failure, Outcome};
 use crate::cli::node_access::attach::{answer, require};
 use crate::rpc::client::Client;
+use crate::rpc::http::PAGE;
 use crate::rpc::wire::lease::{CheckResult, HeldParams};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,9 @@ pub enum OpenclawAction {
 Examples:
   echo '{\"protocolVersion\":1,\"provider\":\"clawster\",\"ids\":[\"channel:telegram:default\"]}' | clawster openclaw secret --secrets tokens.json")]
     Secret(SecretArguments),
+    /// Print the page's file, with {{nonce}} and {{reads}} where the plugin writes its own.
+    #[command(after_help = "Example:\n  clawster openclaw page > page.html")]
+    Page,
 }
 
 /// The options of `openclaw secret`.
@@ -69,7 +74,10 @@ struct Answer {
 /// # Errors
 /// See [`Failure`]; a secret that may not be given is no failure.
 pub(super) async fn run(session: &mut Session<'_>, action: OpenclawAction) -> Outcome {
-    let OpenclawAction::Secret(SecretArguments { secrets, held }) = action;
+    let SecretArguments { secrets, held } = match action {
+        OpenclawAction::Secret(arguments) => arguments,
+        OpenclawAction::Page => return Ok(session.output.raw(PAGE.as_bytes())?),
+    };
     let mut text = String::new();
     let read = tokio::io::stdin().take(MAX_BYTES).read_to_string(&mut text).await;
     read.map_err(|error| Failure::Failed(format!("cannot read the request from standard input: {error}")))?;

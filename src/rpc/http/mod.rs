@@ -27,6 +27,7 @@ mod tls;
 
 pub use access::Access;
 pub use mcp::SocketPath;
+pub use page::PAGE;
 pub use site::{Painter, Site};
 pub use tls::{TlsFault, TlsFiles};
 

@@ -4,6 +4,8 @@
 //!    So it is also what an address that needs the token answers a browser with, beside the status 401: it asks for the token.
 //! 2. Its policy permits its own script and style, by a nonce that is new for each answer, and requests to this server only.
 //! 3. Pictures are drawn one at a time.
+//! 4. It asks for everything by relative addresses, so that OpenClaw's plugin can serve the same file below a path of its gateway. With an
+//!    address to read from in it, the file only reads, by GET.
 //!
 //! Not here: drawing the timeline (`crate::cli::history`).
 
@@ -17,9 +19,12 @@ use std::time::Duration;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
-const PAGE: &str = include_str!("page.html");
+/// The file, with places for the nonce of its script and style and for the address of a server that only lets it read.
+pub const PAGE: &str = include_str!("page.html");
 /// What stands in the file for the nonce.
 const NONCE: &str = "{{nonce}}";
+/// What stands in the file for the address to read from. A node has none: everything is beside the page, and needs the token at most.
+const READS: &str = "{{reads}}";
 /// How long a picture may take.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How far back a picture reaches by default.
@@ -38,7 +43,7 @@ pub(super) fn page(status: StatusCode) -> Answer {
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src blob: data:; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
     );
-    let mut answer = with_status_headers(full(status, HTML, PAGE.replace(NONCE, &nonce)));
+    let mut answer = with_status_headers(full(status, HTML, PAGE.replace(NONCE, &nonce).replace(READS, "")));
     if let Ok(policy) = HeaderValue::try_from(policy) {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }

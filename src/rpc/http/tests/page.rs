@@ -23,6 +23,7 @@ async fn each_answer_has_a_nonce_of_its_own_and_no_other_script_runs() {
     let first = nonce(&head);
     assert_eq!(body.matches(&format!("nonce=\"{first}\"")).count(), 2, "one style, one script");
     assert!(!body.contains("{{"), "a place was left");
+    assert!(body.contains("data-reads=\"\""), "the page of a node must not think that it only reads");
     let second = nonce(&get(&server, "/").await.0);
     assert!(first != second && first.len() == 32, "{first} {second}");
     let head = exchange(server.address, "HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -45,6 +46,14 @@ fn the_page_asks_nobody_else_and_reads_no_name_as_markup() {
     ] {
         assert!(!PAGE.contains(word), "{word}");
     }
+}
+
+#[test]
+fn the_page_works_below_any_path() {
+    for path in ["\"rpc\"", "\"events\"", "\"history.svg\""] {
+        assert!(PAGE.contains(&format!("send({path}")), "{path}");
+    }
+    assert!(!PAGE.contains("fetch(\"/") && !PAGE.contains("send(\"/"), "an absolute address");
 }
 
 #[tokio::test]

@@ -150,7 +150,8 @@ async fn open(target: &Target, address: &Address) -> Result<(MultiplexedConnecti
         Value::VerbatimString { text, .. } => text,
         _ => String::new(),
     };
-    if info.lines().any(|line| line.trim() == "redis_mode:sentinel") {
+    // Valkey calls it the mode of the server.
+    if info.lines().any(|line| matches!(line.trim(), "redis_mode:sentinel" | "server_mode:sentinel")) {
         return Err(Fault::Unavailable(
             "this is a sentinel; set redis.mode to sentinel, and redis.nodes to the sentinels".to_owned(),
         ));

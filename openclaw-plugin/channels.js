@@ -14,8 +14,8 @@ const ADMIN = "operator.admin";
 /** How long a start may take on a gateway that is busy with its own. */
 const START_MS = 60_000;
 
-/** `folder` is the plugin's own, and `gateway` calls a method of this gateway. */
-export function ownChannels({ channels = [] }, call, logger, changed, folder, gateway = gatewayCall) {
+/** `folder` is the plugin's own, `gateway` calls a method of this gateway, and `after` says when the owners before this one have ended. */
+export function ownChannels({ channels = [] }, call, logger, changed, folder, gateway = gatewayCall, after = undefined) {
   const heldFile = join(folder, "held-leases.json"); // Where `clawster openclaw secret` finds the tokens of the leases that this gateway holds.
   // A start may still be under way within the gateway, which goes on with it when its caller has given up or was reloaded.
   const unknown = (shared().unknownStarts ??= new Set());
@@ -44,7 +44,7 @@ export function ownChannels({ channels = [] }, call, logger, changed, folder, ga
       if (!(secret && COLD.test(error.message))) throw error;
     });
     const keeper = new LeaseKeeper({
-      name, ttlMs, prefer, failBack, call, logger, ...watch,
+      name, ttlMs, prefer, failBack, call, logger, after, ...watch,
       start: async () => {
         await note(name, keeper.token);
         unknown.add(watched);

@@ -2,7 +2,7 @@
 // `stop` has finished before another gateway may have it.
 //
 // 1. By its own clock this gateway stops a margin before the lease could expire, counted from when the last renewal was sent.
-// 2. A start that is under way while the lease is left is waited for, and stopped once more when it has ended.
+// 2. A start that is under way while the lease is left is waited for and stopped once more; until then the lease is renewed, if it can be.
 // 3. A holder that has stopped leaves a mark, and its follower starts at once. Without the mark the follower waits for `settleMs`, in
 //    which a holder whose node died has noticed it and stopped.
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,9 +20,9 @@ export const leaseOf = ({ channel, account = "default", lease }) => lease ?? `ch
 export class LeaseKeeper {
   #ending = new AbortController(); #running; #held; #nodeEnded = false; #wake = () => {}; #seen;
 
-  /** `call(method, params, deadline)` reaches the node; `stop()` is repeated until it succeeds; `strays()` ends what others started meanwhile. */
-  constructor({ name, ttlMs = 30_000, settleMs = 3_000, prefer = [], failBack = false, call, start, stop, strays, renewed, left, logger }) {
-    Object.assign(this, { name, ttlMs, settleMs, prefer, failBack, call, start, stop, strays, renewed, left, logger });
+  /** `call(method, params, deadline)` reaches the node; `stop()` is repeated until it succeeds; `strays()` ends what others started meanwhile. It begins `after` others have ended. */
+  constructor({ name, ttlMs = 30_000, settleMs = 3_000, prefer = [], failBack = false, call, start, stop, strays, renewed, left, logger, after }) {
+    Object.assign(this, { name, ttlMs, settleMs, prefer, failBack, call, start, stop, strays, renewed, left, logger, after });
     this.marginMs = Math.min(ttlMs / 3, 8_000);
     this.#running = this.#run();
   }
@@ -47,6 +47,7 @@ export class LeaseKeeper {
 
   async #run() {
     const { signal } = this.#ending;
+    await this.after;
     await this.#until("stopped at the start", this.stop);
     while (!signal.aborted) {
       try {
@@ -107,11 +108,8 @@ export class LeaseKeeper {
       if (!held.started) {
         held.started = true; // Even if it fails half way: then there is something to stop.
         this.logger.info(`clawster: won lease ${this.name} (token ${held.token})`);
-        const failed = (error) => {
-          held.lost ??= `cannot start: ${error.message}`;
-          this.#wake();
-        };
-        starting = this.start().catch(failed).finally(() => (starting = undefined));
+        const failed = (error) => void (held.lost ??= `cannot start: ${error?.message}`);
+        starting = this.start().catch(failed).finally(() => void ((starting = undefined), this.#wake()));
       }
       if (!renewal && performance.now() - lastSent > this.ttlMs / 4) {
         const failed = (error) => void (error.code === -32007 && (held.lost = "another gateway has the lease"));
@@ -131,7 +129,9 @@ export class LeaseKeeper {
     Promise.resolve(watching).catch(() => {}).then(() => this.left?.()); // After the last call that began it: calls run side by side.
     if (started) {
       this.logger.info(`clawster: leaving lease ${this.name}: ${reason}`);
-      const kept = setInterval(() => renew().catch(() => {}), this.ttlMs / 4); // Nobody else may start before this gateway has stopped.
+      const keep = () => renew().catch(() => {}); // Nobody else may start before this gateway has stopped.
+      const kept = setInterval(keep, this.ttlMs / 4);
+      keep();
       await this.#until("stopped", this.stop);
       if (starting) {
         await starting;

@@ -49,7 +49,7 @@ export function createService(runtime, settings, events, cron) {
         await announce(call).catch((error) => logger.debug?.(`clawster: ${error.message}`));
       };
       notices = sendNotices(settings, () => keepers, call, logger);
-      keepers = [...ownChannels(settings, call, logger, changed, folder()), ...holdScheduler(settings, runtime, call, logger)];
+      keepers = [...ownChannels(settings, call, logger, changed, folder(), undefined, shared().ownersEnd), ...holdScheduler(settings, runtime, call, logger)];
       answerQuestions(settings, runtime, call, ctx, ending.signal);
     },
     async stop() {
@@ -57,8 +57,9 @@ export function createService(runtime, settings, events, cron) {
       ending.abort();
       api?.withdraw();
       endStreams();
-      const given = keepers.map(({ keeper }) => keeper.end());
-      await Promise.race([Promise.allSettled(given), new Promise((done) => setTimeout(done, 2_000).unref())]);
+      const given = Promise.allSettled(keepers.map(({ keeper }) => keeper.end()));
+      shared().ownersEnd = given; // A start may still be under way; what a reload brings waits for its end.
+      await Promise.race([given, new Promise((done) => setTimeout(done, 2_000).unref())]);
       await node?.stop();
       unlinkRemoved();
     },

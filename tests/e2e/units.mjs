@@ -314,6 +314,24 @@ test("an account is not left running by a start whose caller gave up, nor by som
   }
 });
 
+test("what a reload brings stops and starts nothing before what it replaces has ended", async () => {
+  const { nodes, call } = cluster();
+  nodes.a = { status: "online" };
+  const calls = [];
+  const logger = { info() {}, debug() {}, error() {} };
+  let ended;
+  const after = new Promise((resolve) => (ended = resolve));
+  const [start, stop] = ["start", "stop"].map((what) => async () => void calls.push(what));
+  const keeper = new LeaseKeeper({ name: "x", ttlMs: 1_500, settleMs: 200, call: call("a"), start, stop, logger, after });
+  await sleep(1_000);
+  assert.deepEqual(calls, []);
+  ended();
+  for (const end = performance.now() + 20_000; calls.length < 2; await sleep(5)) assert.ok(performance.now() < end, "it starts");
+  assert.deepEqual(calls, ["stop", "start"]);
+  nodes.a.gone = true;
+  keeper.end();
+});
+
 test("a notice waits for the account's lease, also beside the lease of the scheduler", async () => {
   const settings = { channels: [{ channel: "telegram", account: "owned" }], notices: { events: ["node_left"], channel: "telegram", account: "owned", to: "77" } };
   const [account, scheduler] = [{ entry: settings.channels[0], keeper: {} }, { keeper: { token: 1 } }];

@@ -146,13 +146,14 @@ impl Inbox {
         self.acknowledged
     }
 
-    /// The number of unacknowledged messages of this data set up to `newest`. Positions before its beginning are lost and
-    /// do not count: between two data sets the sequence numbers jump by as much as the clock.
+    /// The number of unacknowledged messages of this data set up to `newest`. Positions before its beginning count as far as messages
+    /// were found there: between two data sets the sequence numbers jump by as much as the clock.
     #[must_use]
     pub fn lag(&self, newest: MessageSeq) -> u64 {
         let from = self.acknowledged.max(self.begins).0;
+        let remains = if self.acknowledged < self.begins { self.remains() } else { 0 };
         let empty = |(after, to): &(MessageSeq, MessageSeq)| to.0.min(newest.0).saturating_sub(after.0.max(from));
-        newest.0.saturating_sub(from).saturating_sub(self.left_out.iter().map(empty).sum())
+        remains + newest.0.saturating_sub(from).saturating_sub(self.left_out.iter().map(empty).sum())
     }
 
     /// Whether reading should pause.
@@ -206,9 +207,11 @@ impl Inbox {
 
     /// The entry that ends at `last` cannot be read: its messages are lost for this node, and that is reported as a gap.
     pub fn mark_lost(&mut self, last: MessageSeq) {
+        if last > self.begins {
+            self.give_up_remains();
+        }
         if last > self.read {
-            let count = last.0 - self.read.0;
-            self.push_gap(Gap { from: self.read.next(), to: last, count: Some(count) });
+            self.push_gap(Gap { from: self.read.next(), to: last, count: self.hole(last.0) });
             self.read = last;
         }
     }
@@ -225,13 +228,17 @@ impl Inbox {
         if let Some(after) = entry.after.filter(|after| after.0 < before_first && before_first > self.read.0) {
             // Sequence numbers were left out: the messages before them are missing, they are not.
             self.mark_lost(after);
+            if self.seeks_remains() {
+                // Somebody who saw one of these numbers may have begun the data set that is read for.
+                self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: None });
+            }
             self.left_out.drain(..(self.left_out.len() + 1).saturating_sub(MAX_LEFT_OUT));
             self.left_out.push((after, MessageSeq(before_first)));
             self.read = MessageSeq(before_first);
         }
         if before_first > self.read.0 {
-            let count = before_first - self.read.0;
-            self.push_gap(Gap { from: self.read.next(), to: MessageSeq(before_first), count: Some(count) });
+            let gap = Gap { from: self.read.next(), to: MessageSeq(before_first), count: self.hole(before_first) };
+            self.push_gap(gap);
             self.read = MessageSeq(before_first);
         }
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
@@ -346,8 +353,10 @@ impl Inbox {
                 }
             }
         }
+        // A gap that nobody has been told of yet is told whole.
         if let Some(Item::Gap(gap)) = self.items.front_mut()
             && gap.from <= cursor
+            && gap.to <= self.offered
         {
             gap.from = cursor.next();
             gap.count = gap.count.map(|_| gap.to.0 - cursor.0);

@@ -297,7 +297,8 @@ impl RedisStore {
         let outcome = if wanted == 0 {
             script.run(&mut standing.connection, &keys, &arguments).await.map(|value| (value, 0))
         } else {
-            script.run_confirmed(&mut standing.connection, &keys, &arguments, &self.keys.written(), wanted).await
+            let written = [self.keys.meta(), &self.keys.written()];
+            script.run_confirmed(&mut standing.connection, &keys, &arguments, written, wanted).await
         };
         if may_move && link.is_elsewhere(&standing, &outcome) {
             unsure.store(before, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 //! Not here: the scripts' arguments and replies (`transitions/`).
 
 use super::arguments::Arguments;
+use crate::clock::Seldom;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use std::sync::OnceLock;
@@ -55,14 +56,17 @@ impl Script {
 const CONFIRMATION_TIMEOUT_MS: u64 = 500;
 /// How long the key is kept that is only written to be confirmed.
 const WRITTEN_FOR_MS: u64 = 60_000;
+/// Writes it, also into a full Redis: see `make_way` in `scripts/shared/keys_and_clock.lua`.
+const WRITE: &str = "redis.call('HDEL', KEYS[1], '') redis.call('SET', KEYS[2], '', 'PX', ARGV[1])";
+static NOT_WRITTEN: Seldom = Seldom::new(1);
 
 impl Script {
     /// Runs the script, and has the server count, in the same round trip, the replicas that have all its writes: with WAIT behind it
     /// on the same connection, until there are `wanted` or the time is over.
     ///
     /// WAIT asks the replicas for what its own connection has written. A script that finds its work done, by a call that another connection
-    /// made and nobody confirmed, writes nothing; on a new connection any replica would do, also one that hangs. So `written` is
-    /// written in between: who has that has all before it.
+    /// made and nobody confirmed, writes nothing; on a new connection any replica would do, also one that hangs. So `written`, a hash and
+    /// a key, is written in between: who has that has all before it.
     ///
     /// # Errors
     /// As [`Self::run`]; also when the server does not permit WAIT.
@@ -71,14 +75,14 @@ impl Script {
         connection: &mut MultiplexedConnection,
         keys: &[&String],
         arguments: &Arguments,
-        written: &str,
+        written: [&str; 2],
         wanted: u32,
     ) -> RedisResult<(Value, i64)> {
         let digest = self.digest.get_or_init(|| redis::Script::new(&self.text(arguments)).get_hash().to_owned());
         let all = |name: &str, script: &str| {
             let mut all = redis::pipe();
             all.cmd(name).arg(script).arg(keys.len()).arg(keys).arg(arguments.values());
-            all.cmd("SET").arg(written).arg("").arg("PX").arg(WRITTEN_FOR_MS);
+            all.cmd("EVAL").arg(WRITE).arg(written.len()).arg(&written).arg(WRITTEN_FOR_MS);
             all.cmd("WAIT").arg(wanted).arg(CONFIRMATION_TIMEOUT_MS);
             all
         };
@@ -90,7 +94,10 @@ impl Script {
         }
         let mut answers = answers.into_iter();
         let value = answers.next().unwrap_or(Value::Nil).extract_error()?;
-        if answers.next().is_none_or(|answer| answer.extract_error().is_err()) {
+        if let Err(error) = answers.next().unwrap_or(Value::Nil).extract_error() {
+            if let Some(unsaid) = NOT_WRITTEN.due() {
+                tracing::warn!(unsaid, %error, "no replica can be asked for a confirmation");
+            }
             return Ok((value, 0));
         }
         match answers.next().unwrap_or(Value::Nil).extract_error()? {

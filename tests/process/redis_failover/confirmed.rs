@@ -1,25 +1,32 @@
 //! `redis.wait_messages`: a message counts as sent once the replicas have it, not once some connection to them stands.
 
 use serde_json::json;
+use tempfile::TempDir;
 use testkit::cluster::sent;
 use testkit::wait::secs;
-use testkit::{Launch, RedisOptions, RedisServer, eventually, hold, stamp};
+use testkit::{Launch, RedisOptions, RedisServer, Serve, eventually, hold, stamp};
 
-/// WAIT asks for what its own connection has written. On a new one that has written nothing, a replica that hangs would do.
-#[test]
-fn a_hung_replica_confirms_nothing_on_a_new_connection_either() {
+/// A server with one replica in step, and a node whose grants and messages count once the replica has them.
+fn stage(timing: impl FnOnce(Launch) -> Launch) -> (Serve, RedisServer, RedisServer, TempDir) {
     let redis = RedisServer::start();
-    let replica =
-        RedisServer::with(RedisOptions { replicaof: Some(redis.port()), attached: true, ..RedisOptions::default() });
+    let options = RedisOptions { replicaof: Some(redis.port()), attached: true, ..RedisOptions::default() };
+    let replica = RedisServer::with(options);
     eventually("the replica is in step", secs(20.0), || {
         let up = replica.info("replication", "master_link_status");
         if up.as_deref() == Some("up") { Ok(()) } else { Err(format!("{up:?}")) }
     });
     let dir = testkit::cluster::stage();
-    let launch = Launch::new(dir.path(), "a").redis(&redis).timing(4.0, 12.0, 12.0);
-    let launch = launch.env("CLAWSTER__REDIS__WAIT_REPLICAS", "all");
+    let launch = timing(Launch::new(dir.path(), "a").redis(&redis)).env("CLAWSTER__REDIS__WAIT_REPLICAS", "all");
     let node = launch.env("CLAWSTER__REDIS__REPLICAS", "1").env("CLAWSTER__REDIS__WAIT_MESSAGES", "true").start();
     node.until("it leads", secs(20.0), |state| state["role"] == "leader");
+    (node, redis, replica, dir)
+}
+
+/// WAIT asks for what its own connection has written. On a new one that has written nothing, a replica that hangs would do.
+#[test]
+fn a_hung_replica_confirms_nothing_on_a_new_connection_either() {
+    // Seldom heartbeats: any other write on a new connection would do instead.
+    let (node, redis, replica, _dir) = stage(|launch| launch.timing(4.0, 12.0, 12.0));
     node.subscribe(json!(["cluster.sync_complete"]), None);
     replica.pause();
     node.ok("distributed.sync_messages", json!({"messages": [{"id": "m", "payload": 1}], "limit": 0}));
@@ -34,4 +41,14 @@ fn a_hung_replica_confirms_nothing_on_a_new_connection_either() {
         1 => Ok(()),
         sent => Err(sent),
     });
+}
+
+#[test]
+fn a_full_redis_still_confirms_the_leader() {
+    let (node, redis, _replica, _dir) = stage(Launch::brisk);
+    assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let term = node.state()["term"].clone();
+    hold(secs(6.0), "several renewals, and longer than the lease");
+    let state = node.state();
+    assert_eq!((&state["role"], &state["term"]), (&json!("leader"), &term), "{state}");
 }

@@ -42,6 +42,17 @@ impl Inbox {
         }
     }
 
+    /// The messages before the beginning of the data set that wait.
+    pub(super) fn remains(&self) -> u64 {
+        let old = self.items.iter().take_while(|item| item.last() <= self.begins);
+        old.filter(|item| matches!(item, Item::Message { .. })).count() as u64
+    }
+
+    /// How many messages are missing up to a position; `None` among what is left of an earlier data set, where numbers may have jumped.
+    pub(super) fn hole(&self, to: u64) -> Option<u64> {
+        (!self.seeks_remains()).then(|| to.saturating_sub(self.read.0))
+    }
+
     /// The rest is lost.
     pub(super) fn give_up_remains(&mut self) {
         if !self.seeks_remains() {

@@ -59,14 +59,18 @@ impl Inbox {
         let from = before.map(|(cursor, _)| self.begins.min(*cursor)).filter(|from| *from < self.began);
         if let Some(from) = from {
             self.go_back(from, self.ids.clone(), true);
+            if let Some(place) = kept.place {
+                self.extend_passed(place.passed);
+            }
             self.marks.replace(kept.marks);
             return true;
         }
-        if let Some((cursor, _)) = kept.cursor.filter(|(_, epoch)| *epoch == self.epoch) {
+        // Positions are of one data set only, and what is left of an earlier one may be read again.
+        if let Some((cursor, epoch)) = kept.cursor.filter(|(_, epoch)| !epoch.is_empty()) {
             if let Some(place) = kept.place {
                 self.resume(place, cursor);
             }
-            if owned {
+            if owned && epoch == self.epoch {
                 self.cover(cursor);
             }
         }

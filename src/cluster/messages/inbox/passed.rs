@@ -66,15 +66,21 @@ impl Inbox {
         Some(Place { owner, began: self.began, passed: self.passed.clone() })
     }
 
-    /// Takes the details that an earlier process saved with a cursor of the same data set; `kept` is that cursor.
+    /// Takes the details that an earlier process saved with a cursor, maybe in an earlier data set; `kept` is that cursor.
     pub fn resume(&mut self, place: Place, kept: MessageSeq) {
-        self.passed.extend(place.passed);
+        self.extend_passed(place.passed);
         if self.ids.contains(&place.owner) {
             self.began = place.began.min(self.acknowledged);
         } else {
             self.pass(Passed { after: place.began, to: kept, ids: vec![place.owner], strict: false });
         }
         self.unmarked = self.passed.iter().map(|passed| passed.to).fold(self.unmarked, MessageSeq::max);
+    }
+
+    /// Adds ranges that an earlier process saved.
+    pub(super) fn extend_passed(&mut self, passed: Vec<Passed>) {
+        self.unmarked = passed.iter().map(|passed| passed.to).fold(self.unmarked, MessageSeq::max);
+        self.passed.extend(passed);
     }
 
     /// Continues under other ids, of which the first was known: its receiving had stopped at `stood`, and had begun at

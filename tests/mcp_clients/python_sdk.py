@@ -1,4 +1,4 @@
-"""`clawster mcp` with the official SDK for Python (1.x or 2.x) and, where it is installed, fastmcp's client.
+"""`clawster mcp` with the official SDK for Python (1.x or 2.x) and, where they are installed, the clients of fastmcp and mcp-use.
 
 CLAWSTER_PROGRAM names the program; the other variables of this process go to it.
 """
@@ -114,19 +114,52 @@ def fast():
     return main
 
 
+def mcp_use():
+    os.environ["MCP_USE_ANONYMIZED_TELEMETRY"] = "false"  # It would tell its makers of each run.
+    from mcp_use import MCPClient
+
+    async def main():
+        server = {"command": PROGRAM, "args": ["mcp"], "env": dict(os.environ)}
+        client = MCPClient.from_dict({"mcpServers": {"clawster": server}})
+        session = await client.create_session("clawster")
+        try:
+
+            async def call(name, arguments):
+                result = await session.call_tool(name, arguments)
+                assert not result.isError, result
+                return result.structuredContent
+
+            async def list_tools():
+                return [tool.name for tool in await session.list_tools()]
+
+            async def read_resource(uri):
+                return (await session.read_resource(uri)).contents[0].text
+
+            await use(list_tools, call, read_resource)
+        finally:
+            await client.close_all_sessions()
+
+    return main
+
+
+def installed(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def main():
     sdk = importlib.metadata.version("mcp")
     if sdk.startswith("1."):
         print(f"mcp {sdk}: {asyncio.run(version_1()())}")
-        return
-    for mode in ("auto", "legacy"):
-        print(f"mcp {sdk}, {mode}: {asyncio.run(version_2(mode)())}")
-    try:
-        version = importlib.metadata.version("fastmcp")
-    except importlib.metadata.PackageNotFoundError:
-        return
-    asyncio.run(fast()())
-    print(f"fastmcp {version}")
+    else:
+        for mode in ("auto", "legacy"):
+            print(f"mcp {sdk}, {mode}: {asyncio.run(version_2(mode)())}")
+    for package, client in (("fastmcp", fast), ("mcp-use", mcp_use)):
+        if version := installed(package):
+            asyncio.run(client()())
+            print(f"{package} {version}")
 
 
 sys.exit(main())

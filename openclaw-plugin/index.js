@@ -7,7 +7,7 @@ import { registerEvents } from "./events.js";
 import { registerInbound } from "./inbound.js";
 import { registerModelPermits } from "./model-permits.js";
 import { registerPage } from "./page.js";
-import { launch, readSettings } from "./program.js";
+import { launch, readSettings, unlinkRemovedAtExit } from "./program.js";
 import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
 import { registerTools } from "./tools.js";
@@ -18,6 +18,7 @@ export default definePluginEntry({
   description: "Several OpenClaw gateways as one cluster.",
   register(api) {
     const settings = readSettings(api);
+    unlinkRemovedAtExit();
     registerCommands(api, settings);
     if (api.registrationMode === "cli-metadata") return;
     registerTools(api, settings);

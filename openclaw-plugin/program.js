@@ -55,10 +55,18 @@ function namedIn(file) {
   }
 }
 
-/** Removes the stable path of a program that is gone: OpenClaw uninstalls the plugin before it stops the service. */
+/** Removes the stable path of a program that is gone: OpenClaw may uninstall the plugin before or after it stops the service. */
 export function unlinkRemoved() {
   const path = join(folder(), "clawster");
   if (!existsSync(path)) rmSync(path, { force: true });
+}
+
+let asked = false;
+
+/** The same at the end of this process, be it the gateway or the command that uninstalls. */
+export function unlinkRemovedAtExit() {
+  if (!asked) process.once("exit", unlinkRemoved);
+  asked = true;
 }
 
 /** Gives the program a stable path for cron jobs: an update of the plugin moves the program. */

@@ -56,8 +56,8 @@ impl Script {
 const CONFIRMATION_TIMEOUT_MS: u64 = 500;
 /// How long the key is kept that is only written to be confirmed.
 const WRITTEN_FOR_MS: u64 = 60_000;
-/// Writes it, also into a full Redis: see `make_way` in `scripts/shared/keys_and_clock.lua`.
-const WRITE: &str = "redis.call('HDEL', KEYS[1], '') redis.call('SET', KEYS[2], '', 'PX', ARGV[1])";
+/// Writes it, also into a full Redis.
+const WRITE: &str = include_str!("scripts/shared/written.lua");
 static NOT_WRITTEN: Seldom = Seldom::new(1);
 
 impl Script {

@@ -30,7 +30,7 @@ use super::mcp::ToolsArgument;
 use super::notify::NOTIFY_HELP;
 use super::once::arguments::ONCE_HELP;
 use super::openclaw::OpenclawAction;
-use super::options::pace;
+use super::options::{duration, pace};
 use super::run::arguments::RUN_HELP;
 use super::tasks::arguments::TASKS_HELP;
 use super::work::arguments::WORK_HELP;
@@ -67,8 +67,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run this gateway's node until standard input ends or a signal arrives
     #[command(after_help = "\
-Standard output carries only JSON-RPC responses and events; logs go to standard error and the log file.
-Log level debug adds a line for every request, heartbeat and Redis call when it ends. A build with the feature otel sends
+Standard output carries only JSON-RPC responses and events; logs go to standard error and the log file. \
+Log level debug adds a line for every request, heartbeat and Redis call when it ends. A build with the feature otel sends \
 these spans to the collector at OTEL_EXPORTER_OTLP_ENDPOINT.
 
 Examples:
@@ -117,7 +117,7 @@ Examples:
     },
     /// Watch the cluster in a terminal: nodes, leader, lease, metrics and live events
     #[command(after_help = "\
-Keys: ? lists them; s and r sort, / filters, d and u drain, l hands leadership over, p pauses, q quits.
+Keys: ? lists them; s and r sort, / filters, d and u drain, l hands leadership over, p pauses, q quits. \
 Shows the view of this host's node, or reads Redis directly if no node runs here. Never joins.
 
 Examples:
@@ -203,7 +203,7 @@ Examples:
     },
     /// Send one heartbeat now: through the running node, or without one (for schedulers)
     #[command(after_help = "\
-Exit code 3 when all attempts failed. Without a running node the command also records the heartbeat in the history, within
+Exit code 3 when all attempts failed. Without a running node the command also records the heartbeat in the history, within \
 2 s; what MongoDB does not accept in that time waits in the state directory for the next process of this host.
 
 Examples:
@@ -225,7 +225,7 @@ Examples:
     Send(SendArguments),
     /// Receive this node's messages; needs a running node
     #[command(after_help = "\
-All clients of a node share its cursor: what this command acknowledges, which it does without --no-ack, the gateway does not
+All clients of a node share its cursor: what this command acknowledges, which it does without --no-ack, the gateway does not \
 receive.
 
 Examples:
@@ -310,7 +310,7 @@ Running work continues; leadership is handed to another node. Draining ends with
 
 Examples:
   clawster drain                       start draining; print what still runs
-  clawster drain --wait                wait until nothing runs
+  clawster drain --wait --timeout 5m   wait until nothing runs; exit code 4 when something still runs after that
   clawster drain --off                 take new work again")]
     Drain {
         /// End draining: take new work again
@@ -319,6 +319,9 @@ Examples:
         /// Wait until this node runs no task and holds no lease
         #[arg(long)]
         wait: bool,
+        /// How long --wait waits at most, such as 5m; without it as long as it takes
+        #[arg(long, requires = "wait", value_name = "DURATION", value_parser = duration)]
+        timeout: Option<Duration>,
         /// Output format.
         #[command(flatten)]
         form: Form,

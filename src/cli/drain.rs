@@ -6,11 +6,12 @@ use super::Session;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::signals::interrupted;
+use super::terminal::many;
 use super::work::Progress;
 use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::rpc::client::Client;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often `--wait` asks the node what still runs.
 const DRAIN_POLL: Duration = Duration::from_millis(500);
@@ -19,21 +20,38 @@ async fn ask(client: &Client, enabled: bool) -> Result<DrainResult, Failure> {
     answer(ANSWER, client.call("distributed.drain", DrainParams { enabled })).await
 }
 
+/// What still runs on a node that drains.
+pub(super) fn still(running_tasks: u64, leases: u64) -> String {
+    format!("{} running, {} held", many(running_tasks, "task"), many(leases, "lease"))
+}
+
 fn left(drained: &DrainResult) -> String {
-    format!("{} tasks running, {} leases held", drained.running_tasks, drained.leases)
+    still(drained.running_tasks, drained.leases)
 }
 
 /// Runs `drain`.
 ///
 /// # Errors
-/// See [`Failure`].
-pub(super) async fn run(session: &mut Session<'_>, off: bool, wait: bool, form: Form) -> Outcome {
+/// [`Failure::Refused`] when something still runs after `timeout`; otherwise see [`Failure`].
+pub(super) async fn run(
+    session: &mut Session<'_>,
+    off: bool,
+    wait: bool,
+    timeout: Option<Duration>,
+    form: Form,
+) -> Outcome {
     let (client, _) = require(session.global, session.environment).await?;
     let mut drained = ask(&client, !off).await?;
     if wait {
         let mut progress = Progress::new(session.environment);
+        let began = Instant::now();
         while drained.running_tasks + drained.leases > 0 {
             progress.show(&format!("draining {}: {}", drained.node_id, left(&drained)));
+            if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+                progress.clear();
+                let text = format!("{} is still draining: {}", drained.node_id, left(&drained));
+                return Err(Failure::Refused(text));
+            }
             tokio::select! {
                 () = tokio::time::sleep(DRAIN_POLL) => {}
                 asked = interrupted() => {

@@ -204,7 +204,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Tasks { action } => tasks::run(session, action).await,
         Command::Schedule(action) => schedules::run(session, action).await,
         Command::Work(arguments) => work::run(session, arguments).await,
-        Command::Drain { off, wait, form } => drain::run(session, off, wait, form).await,
+        Command::Drain { off, wait, timeout, form } => drain::run(session, off, wait, timeout, form).await,
         Command::History(arguments) => history::run(session, arguments).await,
         Command::Config { action: ConfigAction::Check { form } } => config_check::run(session, form),
         Command::Config { action: ConfigAction::Push { dry_run, form } } => {

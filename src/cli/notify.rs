@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 /// The end of its `--help`.
 pub(super) const NOTIFY_HELP: &str = "\
-Best effort, at most once, in no order; nothing is stored. It arrives as the event cluster.note. Exit code 1 when gossip reaches none
+Best effort, at most once, in no order; nothing is stored. It arrives as the event cluster.note. Exit code 1 when gossip reaches none \
 of the nodes. Messages that must arrive: clawster send.
 
 Examples:

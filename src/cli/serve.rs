@@ -99,6 +99,10 @@ pub(super) fn prepare(session: &Session<'_>, command: &str) -> Result<(Config, l
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    match &config.config_dir {
+        Some(dir) => tracing::info!("configuration read from {}", dir.display()),
+        None => tracing::info!("no configuration files; using defaults and variables"),
+    }
     Ok((config, log))
 }
 

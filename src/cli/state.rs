@@ -6,7 +6,7 @@
 
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
-use super::terminal::{Output, Tint, age, clean, span};
+use super::terminal::{Output, Tint, age, clean, many, span};
 use super::{Session, peers, settings};
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find};
 use crate::cli::node_access::direct;
@@ -112,8 +112,9 @@ fn servers(redis: &RedisInfo) -> String {
     let Some(primary) = &redis.primary else { return String::new() };
     let online = redis.replicas.iter().filter(|replica| replica.online).count();
     let lag = redis.replicas.iter().map(|replica| replica.lag_bytes).max();
-    let replicas = lag.map(|lag| format!(", {online} replicas up to {lag} bytes behind")).unwrap_or_default();
-    let failovers = if redis.failovers > 0 { format!(", changed {} times", redis.failovers) } else { String::new() };
+    let replicas = lag.map(|lag| format!(", {} up to {lag} bytes behind", many(online, "replica"))).unwrap_or_default();
+    let failovers =
+        if redis.failovers > 0 { format!(", changed {}", many(redis.failovers, "time")) } else { String::new() };
     format!(", primary {}{replicas}{failovers}", clean(primary, 100))
 }
 

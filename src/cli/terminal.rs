@@ -265,6 +265,12 @@ pub(super) fn time_of_day(at_ms: u64) -> String {
     utc(at_ms).strftime("%H:%M:%S%.3f").to_string()
 }
 
+/// A number with its noun: `1 flap`, `2 flaps`.
+pub(in crate::cli) fn many<N: std::fmt::Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

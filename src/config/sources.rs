@@ -101,8 +101,16 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
         return nowhere;
     }
     let defaults = [Some(sources.cwd.join("config")), sources.user_dir("XDG_CONFIG_HOME", ".config")];
-    let found = defaults.into_iter().flatten().find(|dir| holds_a_file(dir));
-    found.map_or(nowhere, in_folder)
+    let mut found = defaults.into_iter().flatten().filter(|dir| holds_a_file(dir));
+    let Some(dir) = found.next() else { return nowhere };
+    if let Some(ignored) = found.find(|other| *other != dir) {
+        findings.warn(format!(
+            "the configuration comes from {}, so that in {} is ignored; name the wanted folder with --config or CLAWSTER_CONFIG_DIR",
+            dir.display(),
+            ignored.display()
+        ));
+    }
+    in_folder(dir)
 }
 
 /// Whether a folder contains one of the two files. An inaccessible file counts as present, so that reading it reports the error: a

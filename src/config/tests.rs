@@ -306,6 +306,11 @@ fn the_folder_is_the_one_that_was_named_else_a_default_that_holds_a_file() {
     assert!(text.contains("--config") && text.contains("does not exist"), "{text}");
     let state = home.load(&[("CLAWSTER_STATE_DIR", "/s"), ("CLAWSTER_REDIS_SERVER", "bin/redis")]).unwrap().config;
     assert_eq!((state.state_dir, state.redis_server), ("/s".into(), Some(home.path("bin/redis"))));
+    assert!(home.load(&[]).unwrap().warnings.is_empty());
+    std::fs::write(home.path("config/config.json"), "{}").unwrap();
+    let loaded = home.load(&[]).unwrap();
+    assert_eq!(loaded.config.config_dir, Some(home.path("config")));
+    assert!(loaded.warnings[0].contains(".config/clawster is ignored"), "{:?}", loaded.warnings);
     let mut homeless = home.sources(&[]);
     homeless.env.remove("HOME");
     assert!(load(&homeless).unwrap_err().to_string().contains("set CLAWSTER_STATE_DIR"));

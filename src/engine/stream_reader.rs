@@ -32,26 +32,24 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// The pause after reading entries that do not belong to the data set.
 const FOREIGN_ENTRIES_DELAY: Duration = Duration::from_millis(250);
 
-/// A rate-limited warning that messages arrive in smaller portions than requested.
-struct RateLimitedWarning(Seldom);
+/// How many failures in a row are worth a warning: one may be a restart of Redis.
+const WORTH_A_WARNING: u32 = 2;
 
-static FEWER_ENTRIES: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
-static READ_FAILED: RateLimitedWarning = RateLimitedWarning(Seldom::new(1));
+static READ_FAILED: Seldom = Seldom::new(1);
+static READ_AGAIN: Seldom = Seldom::new(1);
 
-impl RateLimitedWarning {
-    fn warn(&self, batch_limit: &BatchLimit, why: &dyn std::fmt::Display) {
-        // The first failure may be a restart of Redis.
-        if batch_limit.count() < 16
-            && let Some(unsaid) = self.0.due()
-        {
-            let (entries, seconds) = (batch_limit.count(), batch_limit.deadline().as_secs());
-            tracing::warn!(
-                entries,
-                unsaid,
-                "reading messages failed ({why}); asking for {entries} at a time, for up to {seconds} s: Redis cuts connections beyond \
-                 client-output-buffer-limit normal, or the link is slow; raise that limit on the server"
-            );
-        }
+/// Warns, seldom, that answers with messages do not arrive although Redis answers other calls.
+fn warn_of_failure(batch_limit: &BatchLimit, why: &Fault) {
+    if batch_limit.failures() >= WORTH_A_WARNING
+        && let Some(unsaid) = READ_FAILED.due()
+    {
+        let (entries, seconds) = (batch_limit.count(), batch_limit.deadline().as_secs());
+        tracing::warn!(
+            entries,
+            unsaid,
+            "reading messages failed ({why}) several times in a row, although Redis answers other calls; reading {entries} at a time, for up to \
+             {seconds} s: Redis cuts connections beyond client-output-buffer-limit normal, or the link is slow; raise that limit on the server"
+        );
     }
 }
 
@@ -149,7 +147,7 @@ impl Reader {
                     // While Redis does not answer at all, the size of the answer is not the reason.
                     if self.sync.is_linked() && matches!(why, Fault::Unavailable(_)) {
                         batch_limit.failed();
-                        READ_FAILED.warn(batch_limit, &why);
+                        warn_of_failure(batch_limit, &why);
                     }
                     return Err(why);
                 }
@@ -161,8 +159,11 @@ impl Reader {
                 continue;
             }
             let bytes = page.entries.iter().filter_map(|(_, entry)| entry.as_ref()).map(|entry| entry.body.len()).sum();
-            if batch_limit.read(page.entries.len(), bytes) > 0 {
-                FEWER_ENTRIES.warn(batch_limit, &"they arrive now");
+            if batch_limit.read(page.entries.len(), bytes) >= WORTH_A_WARNING
+                && let Some(unsaid) = READ_AGAIN.due()
+            {
+                let entries = batch_limit.count();
+                tracing::info!(entries, unsaid, "messages arrive again, {entries} at a time");
             }
             let taken = self.sync.take_entries(&self.store, asked, page).await?;
             passed = Some((asked, taken.end.unwrap_or(from)));

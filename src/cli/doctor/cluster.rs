@@ -17,13 +17,14 @@ const STATE_WAIT: Duration = Duration::from_secs(3);
 /// The most members that are named.
 const NAMED: usize = 5;
 
-/// The checks; Redis answered before.
-pub(super) async fn checks(config: &Config) -> Vec<Check> {
-    match tokio::time::timeout(STATE_WAIT, direct::read_state(config)).await {
-        Ok(Ok(state)) => judge(&state),
-        Ok(Err(failure)) => vec![Check::info(NAME, clean(&failure.to_string(), 200))],
-        Err(_) => vec![Check::info(NAME, format!("Redis did not answer within {STATE_WAIT:?}"))],
-    }
+/// The checks, and the state that they are about; Redis answered before.
+pub(super) async fn checks(config: &Config) -> (Vec<Check>, Option<ClusterState>) {
+    let unread = match tokio::time::timeout(STATE_WAIT, direct::read_state(config)).await {
+        Ok(Ok(state)) => return (judge(&state), Some(state)),
+        Ok(Err(failure)) => clean(&failure.to_string(), 200),
+        Err(_) => format!("Redis did not answer within {STATE_WAIT:?}"),
+    };
+    (vec![Check::info(NAME, unread)], None)
 }
 
 fn judge(state: &ClusterState) -> Vec<Check> {

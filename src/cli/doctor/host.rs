@@ -1,7 +1,7 @@
 //! Checks of this host: configuration, state directory, disk, running node.
 
 use super::super::options::Global;
-use super::super::state::role;
+use super::super::state::{is_alive, role};
 use super::Check;
 use crate::cli::node_access::attach::{Found, find};
 use crate::cli::peers::{self, Away};
@@ -85,10 +85,28 @@ pub(super) fn disk(config: &Config) -> Check {
     }
 }
 
-/// What this host's node says, and what it heard from the others.
-pub(super) async fn node(global: &Global, config: &Config) -> Vec<Check> {
+/// What this host's node says, and what it heard from the others. `observed`: the state in the Redis of this configuration.
+pub(super) async fn node(global: &Global, config: &Config, observed: Option<&ClusterState>) -> Vec<Check> {
     let (check, state) = running_node(global, config).await;
-    [Some(check), state.as_ref().and_then(gossip)].into_iter().flatten().collect()
+    let elsewhere = observed.zip(state.as_ref()).and_then(|(observed, state)| elsewhere(observed, state));
+    [elsewhere.or(Some(check)), state.as_ref().and_then(gossip)].into_iter().flatten().collect()
+}
+
+/// Whether the node is a member in another Redis than the one that this configuration names.
+fn elsewhere(observed: &ClusterState, of_node: &ClusterState) -> Option<Check> {
+    let id = of_node.node_id.as_deref()?;
+    let lives_in = |state: &ClusterState| state.nodes.iter().any(|node| node.node_id == id && is_alive(node.status));
+    if of_node.redis.status != RedisStatus::Ok || !lives_in(of_node) || lives_in(observed) {
+        return None;
+    }
+    let found = format!(
+        "{id} runs, but with another Redis than this configuration names (its own: {}): it is no live member there",
+        of_node.redis.mode
+    );
+    let fix = format!(
+        "restart {id} with the configuration of this command; `clawster config check` shows where each value comes from"
+    );
+    Some(Check::fail("node", found, fix))
 }
 
 /// Whether only this host has lost Redis, or everybody; `None`: gossip does not run.
@@ -150,4 +168,20 @@ fn nearest(path: &Path) -> &Path {
 
 fn is_writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use crate::cli::tui::screen::samples;
+
+    #[test]
+    fn a_node_with_another_redis_than_this_configuration_is_a_failure() {
+        let mut of_node = samples::state("a", 5, 1_000, &["a", "b"]);
+        of_node.node_id = Some("a".to_owned());
+        let elsewhere = |there: &[&str]| elsewhere(&samples::state("c", 7, 1_000, there), &of_node);
+        assert!(elsewhere(&["a", "b"]).is_none());
+        assert_eq!(elsewhere(&["c"]).map(|check| check.level), Some(Level::Fail));
+    }
 }

@@ -86,12 +86,15 @@ pub(super) async fn run(session: &mut Session<'_>, form: Form) -> Outcome {
             let config = settings::with_node(loaded.config, session.global)?;
             let seek = settings::seek(&config, session.environment);
             unreachable = server::checks(&config, &seek, &mut checks).await;
+            let mut observed = None;
             if !unreachable && checks.iter().any(|check| check.name == "redis") {
-                checks.extend(cluster::checks(&config).await);
+                let found;
+                (found, observed) = cluster::checks(&config).await;
+                checks.extend(found);
             }
             checks.extend(host::state_dir(&config));
             checks.push(host::disk(&config));
-            checks.extend(host::node(session.global, &config).await);
+            checks.extend(host::node(session.global, &config, observed.as_ref()).await);
         }
     }
     let report = Report { ok: checks.iter().all(|check| check.level != Level::Fail), checks };

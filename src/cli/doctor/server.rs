@@ -7,6 +7,7 @@
 
 use super::{Check, Level, access, text};
 use crate::cli::settings;
+use crate::cli::terminal::many;
 use crate::clock;
 use crate::config::{Config, RedisAddress, RedisMode};
 use crate::embedded::{Remembered, Seek, find_program, remembered, socket_path};
@@ -222,7 +223,7 @@ fn role(info: &Info, confirmations: u32) -> Check {
             format!("primary with {replicas} replicas; redis.wait_replicas needs {confirmations}, so nobody can lead"),
             "start the replicas, or lower redis.replicas on all nodes",
         ),
-        _ => Check::ok("role", format!("primary with {replicas} replicas")),
+        _ => Check::ok("role", format!("primary with {}", many(replicas, "replica"))),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub enum NodesAction {
     /// Remove members that are away, at once instead of after seven days
     #[command(after_help = "\
-A removed member loses the messages that it has not read; if it joins again, it is a new member. Members that are alive stay, and the
+A removed member loses the messages that it has not read; if it joins again, it is a new member. Members that are alive stay, and the \
 exit code is 4.
 
 Examples:

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 /// The text behind the options in `history --help`.
 pub(in crate::cli) const HISTORY_HELP: &str = "\
-Reads the history directly, with or without a running node: from MongoDB if it is configured, else what Redis keeps
-(history.recent_hours, 24 by default). AVAILABLE is the fraction of the window, since the node first joined in it, during
-which it was online; time after a clean leave is not counted. A flap is a node that disappeared without leaving and came back
-within five minutes. Times are the Redis server's, in UTC. Exit code 3 if the history is in Redis and Redis cannot be
+Reads the history directly, with or without a running node: from MongoDB if it is configured, else what Redis keeps \
+(history.recent_hours, 24 by default). AVAILABLE is the fraction of the window, since the node first joined in it, during \
+which it was online; time after a clean leave is not counted. A flap is a node that disappeared without leaving and came back \
+within five minutes. Times are the Redis server's, in UTC. Exit code 3 if the history is in Redis and Redis cannot be \
 reached, 1 if it is in MongoDB and MongoDB cannot be reached.
 
 Examples:

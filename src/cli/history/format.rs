@@ -97,12 +97,6 @@ pub(super) fn vacancy(change: &Failover) -> String {
     }
 }
 
-/// A number with its noun: `1 flap`, `2 flaps`.
-pub(super) fn many(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ mod read;
 mod table;
 
 use super::outcome::{Failure, Outcome};
+use super::terminal::many;
 use super::{Session, settings};
 use crate::cluster::history::report::Report;
 use crate::cluster::ids::NodeId;
@@ -73,7 +74,7 @@ pub(super) async fn run(session: &mut Session<'_>, arguments: HistoryArguments) 
         let path = session.environment.folder.join(path);
         file::replace(&path, drawn.as_bytes()).map_err(Failure::Failed)?;
         if !arguments.form.json {
-            let nodes = format::many(read.report.nodes.len(), "node");
+            let nodes = many(read.report.nodes.len(), "node");
             let text = format!("Wrote {} ({nodes}, {}).", path.display(), format::window(arguments.since));
             session.output.line(text)?;
         }

@@ -19,7 +19,7 @@ Examples:
 pub enum LeaseAction {
     /// Acquire a lease for the running node
     #[command(after_help = "\
-The running node holds the lease: it expires after its TTL unless renewed, and at once when the node's process dies.
+The running node holds the lease: it expires after its TTL unless renewed, and at once when the node's process dies. \
 Prints the token, which the other lease commands need. Exit code 4 if another holder has it.
 
 Examples:

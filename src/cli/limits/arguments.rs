@@ -11,7 +11,7 @@ use std::time::Duration;
 pub enum PermitsAction {
     /// Take permits of a rate that all nodes share
     #[command(after_help = "\
-A token bucket: it holds up to --burst permits, and --rate permits come back every --per. All callers of a name share it and
+A token bucket: it holds up to --burst permits, and --rate permits come back every --per. All callers of a name share it and \
 should pass the same limits. Exit code 4 if there are not enough permits, at once if they cannot be there within --wait.
 
 Examples:
@@ -49,7 +49,7 @@ Examples:
 pub enum SlotsAction {
     /// Acquire one of several slots for the running node
     #[command(after_help = "\
-The running node holds the slot: it expires after its TTL unless renewed, and at once when the node's process dies.
+The running node holds the slot: it expires after its TTL unless renewed, and at once when the node's process dies. \
 Prints the token, which the other slots commands need. Exit code 4 if all slots are in use.
 
 Examples:

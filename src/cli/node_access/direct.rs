@@ -43,6 +43,8 @@ pub(crate) struct Observer {
     store: RedisStore,
     cluster: ClusterName,
     mode: &'static str,
+    /// Whether a Redis is configured; without one, there is none before the first node has started.
+    configured: bool,
 }
 
 impl Observer {
@@ -50,7 +52,7 @@ impl Observer {
     pub(crate) fn new(config: &Config) -> Self {
         let (target, mode) = settings::observed_target(config);
         let cluster = config.cluster.clone();
-        Self { store: RedisStore::new(target, &cluster), cluster, mode }
+        Self { store: RedisStore::new(target, &cluster), cluster, mode, configured: config.redis.configured }
     }
 
     /// Reads the cluster's state, with this host as an observer.
@@ -59,7 +61,7 @@ impl Observer {
     /// [`Failure::RedisUnreachable`] when Redis does not answer.
     pub(crate) async fn state(&self) -> Result<ClusterState, Failure> {
         let state = fresh_state::observe(&self.store, &self.cluster).await;
-        let state = state.map_err(|fault| unreachable_redis(&self.store, &fault))?;
+        let state = state.map_err(|fault| self.failure(&fault))?;
         Ok(ClusterState::new(state, self.mode))
     }
 
@@ -68,8 +70,20 @@ impl Observer {
     /// # Errors
     /// As [`Self::state`].
     pub(crate) async fn events(&self, after: EventSeq, count: usize) -> Result<Vec<AnyEvent>, Failure> {
-        let events = self.store.events(after, count).await.map_err(|fault| unreachable_redis(&self.store, &fault))?;
+        let events = self.store.events(after, count).await.map_err(|fault| self.failure(&fault))?;
         Ok(events.into_iter().map(|event| AnyEvent::new(Event::Cluster(event), &self.cluster, None)).collect())
+    }
+
+    fn failure(&self, fault: &Fault) -> Failure {
+        match fault {
+            Fault::Unavailable(why) if !self.configured => Failure::RedisUnreachable(format!(
+                "no clawster node of cluster {} runs on this host, and no Redis is configured (tried {}: {why}); start a node with \
+                 `clawster serve`, or set REDIS_HOST",
+                self.cluster,
+                self.store.target()
+            )),
+            _ => unreachable_redis(&self.store, fault),
+        }
     }
 }
 

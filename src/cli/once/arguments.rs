@@ -9,10 +9,10 @@ use std::time::Duration;
 
 /// The text behind the options in `once --help`.
 pub(in crate::cli) const ONCE_HELP: &str = "\
-The first host runs the command. Until the TTL has passed, the other hosts print which one did and exit with 0. A time pattern
-in the key makes all hosts agree on the window, by the Redis server's clock: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a
-week, %% a percent sign. If Redis cannot be reached, nothing runs and the exit code is 3.
-Without a configured Redis the key excludes only processes of this host; `once` says so, and with --require-shared it refuses.
+The first host runs the command. Until the TTL has passed, the other hosts print which one did and exit with 0. A time pattern \
+in the key makes all hosts agree on the window, by the Redis server's clock: %Y-%m-%d a day, %Y-%m-%dT%H an hour, %G-W%V a \
+week, %% a percent sign. If Redis cannot be reached, nothing runs and the exit code is 3. \
+Without a configured Redis the key excludes only processes of this host; `once` says so, and with --require-shared it refuses. \
 Cron sees no variables of your shell: put REDIS_HOST=… at the top of the crontab, or redis.host into config.json.
 
 Examples:

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 /// The text behind the options in `run --help`.
 pub(in crate::cli) const RUN_HELP: &str = "\
-Only one host runs the command at a time. The others wait in a queue; the next one starts the command only after the old one
-has certainly stopped. CLAWSTER_LEASE_TOKEN contains the fencing token, which rises with every grant, CLAWSTER_LEASE_NAME the
-lease's name. If the lease is lost, the command and its child processes get SIGTERM, then SIGKILL. When the command ends, the
-lease is released and `run` exits with its exit code (128 + n for signal n). Without --no-wait or --wait it waits for ever.
-No node has to run. Without a configured Redis the lease excludes only processes of this host; `run` says so, and with
---require-shared it refuses. Services and cron jobs see no variables of your shell: give them REDIS_HOST, or redis.host in
+Only one host runs the command at a time. The others wait in a queue; the next one starts the command only after the old one \
+has certainly stopped. CLAWSTER_LEASE_TOKEN contains the fencing token, which rises with every grant, CLAWSTER_LEASE_NAME the \
+lease's name. If the lease is lost, the command and its child processes get SIGTERM, then SIGKILL. When the command ends, the \
+lease is released and `run` exits with its exit code (128 + n for signal n). Without --no-wait or --wait it waits for ever. \
+No node has to run. Without a configured Redis the lease excludes only processes of this host; `run` says so, and with \
+--require-shared it refuses. Services and cron jobs see no variables of your shell: give them REDIS_HOST, or redis.host in \
 config.json.
 
 Examples:

@@ -11,7 +11,7 @@ use std::time::Duration;
 pub enum ScheduleAction {
     /// Store a schedule, or replace the one with its id
     #[command(after_help = "\
-Each time gets one task in the cluster, whichever node leads, with the id ID@TIME. Workers claim it like any other task.
+Each time gets one task in the cluster, whichever node leads, with the id ID@TIME. Workers claim it like any other task. \
 A payload that is valid JSON is sent as JSON, anything else as a string; what begins like JSON and is not is refused.
 
 Examples:
@@ -60,7 +60,7 @@ Examples:
         form: Form,
     },
     /// Delete a schedule; the tasks that it has submitted stay
-    #[command(after_help = "Example:\n  clawster schedule delete nightly")]
+    #[command(visible_alias = "remove", alias = "rm", after_help = "Example:\n  clawster schedule delete nightly")]
     Delete {
         /// The schedule's id
         id: String,

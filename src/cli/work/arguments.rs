@@ -7,12 +7,12 @@ use clap::Args;
 
 /// The text behind the options in `work --help`.
 pub(in crate::cli) const WORK_HELP: &str = "\
-Claims tasks through the running node and runs CMD once for each. CMD gets the payload (JSON) on standard input, and
+Claims tasks through the running node and runs CMD once for each. CMD gets the payload (JSON) on standard input, and \
 CLAWSTER_TASK_ID, CLAWSTER_TASK_KIND and CLAWSTER_TASK_ATTEMPT in its environment. Its exit code decides:
   0      done; its standard output (at most 1 MiB) is the result: as JSON if it is valid JSON, else as a string
   65     failed permanently, no retry
   other  failed, retried after a pause; the last lines of standard error are the reason
-The task is extended while CMD runs. If the node loses the task, CMD is killed. On SIGTERM or Ctrl-C no new task is claimed and
+The task is extended while CMD runs. If the node loses the task, CMD is killed. On SIGTERM or Ctrl-C no new task is claimed and \
 running commands finish; a second signal kills them.
 
 Examples:

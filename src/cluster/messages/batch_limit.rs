@@ -79,6 +79,12 @@ impl BatchLimit {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// How many attempts have failed since the last success.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Called after a success with `entries`; returns how many attempts failed before it.
     pub fn succeeded(&mut self, entries: usize) -> u32 {
         if entries >= self.count && self.count < MAX_ENTRIES {
@@ -159,6 +165,7 @@ mod tests {
         let mut limit = BatchLimit::default();
         limit.failed();
         limit.failed();
+        assert_eq!(limit.failures(), 2);
         assert_eq!((limit.succeeded(1), limit.succeeded(1)), (2, 0));
     }
 }

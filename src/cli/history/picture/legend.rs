@@ -7,6 +7,7 @@ use super::frame::Frame;
 use super::look;
 use super::svg::{Attribute, Px, Svg, width_of};
 use crate::cli::history::format;
+use crate::cli::terminal::many;
 use crate::cluster::history::report::Report;
 use crate::cluster::time::ServerTime;
 
@@ -60,12 +61,12 @@ fn summary(report: &Report) -> Vec<String> {
     let handovers = report.failovers.len() - failovers;
     let down = report.nodes.iter().flat_map(|node| &node.away).filter(|absence| absence.is_down()).count();
     let flaps: usize = report.nodes.iter().map(|node| node.flaps()).sum();
-    let mut all = vec![format::many(report.nodes.len(), "node"), format::many(failovers, "failover")];
+    let mut all = vec![many(report.nodes.len(), "node"), many(failovers, "failover")];
     if handovers > 0 {
-        all.push(format::many(handovers, "planned change"));
+        all.push(many(handovers, "planned change"));
     }
-    let flaps = if flaps > 0 { format!(" ({})", format::many(flaps, "flap")) } else { String::new() };
-    all.push(format!("{}{flaps}", format::many(down, "outage")));
+    let flaps = if flaps > 0 { format!(" ({})", many(flaps, "flap")) } else { String::new() };
+    all.push(format!("{}{flaps}", many(down, "outage")));
     all
 }
 

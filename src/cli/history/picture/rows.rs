@@ -10,6 +10,7 @@ use super::frame::Frame;
 use super::look;
 use super::svg::{Attribute, Lanes, Px, Svg, bold, width_of};
 use crate::cli::history::format;
+use crate::cli::terminal::many;
 use crate::cluster::history::Between;
 use crate::cluster::history::report::{Absence, Gap, LeaderTerm, NodeReport, ReignEnd, Report, Standing};
 use crate::cluster::ids::Term;
@@ -326,7 +327,7 @@ impl<'a> Row<'a> {
         let counts: Vec<String> = [(node.flaps(), "flap"), (node.gaps.len(), "gap")]
             .into_iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, noun)| format::many(count, noun))
+            .map(|(count, noun)| many(count, noun))
             .collect();
         let below = self.frame.is_roomy() && !counts.is_empty();
         let y = if below { self.middle() - 2.0 } else { self.middle() + 4.5 };

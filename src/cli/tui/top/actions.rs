@@ -5,6 +5,7 @@
 //! Not here: the confirmation (`keys.rs`).
 
 use super::model::NodeAction;
+use crate::cli::drain::still;
 use crate::cli::node_access::attach::{ANSWER, Found, answer, find, takeover_timeout};
 use crate::cli::options::Global;
 use crate::cli::outcome::Failure;
@@ -47,7 +48,7 @@ async fn drain(node: &str, enabled: bool, config: &Config) -> Result<String, Fai
     let DrainResult { node_id, draining, running_tasks, leases } = drained;
     let node_id = clean(node_id.as_str(), 64);
     Ok(if draining {
-        format!("{node_id} is draining: {running_tasks} tasks running, {leases} leases held")
+        format!("{node_id} is draining: {}", still(running_tasks, leases))
     } else {
         format!("{node_id} takes new work again")
     })

@@ -243,7 +243,13 @@ fn waits_for(task: &protocol::TaskSummary, nodes: &Abilities<'_>) -> Option<Wait
         }
         (TaskState::Waiting, None) => match nodes.missing(&task.requires) {
             Some(missing) => (WaitReason::Requires, missing),
-            None => (WaitReason::Worker, format!("no worker has claimed a task of kind {} yet", task.kind)),
+            None => (
+                WaitReason::Worker,
+                format!(
+                    "no worker asks for tasks of kind {} at the moment: none runs, or all are busy or on nodes that drain",
+                    task.kind
+                ),
+            ),
         },
         (TaskState::Delayed, _) if task.attempts > 0 => {
             (WaitReason::Retry, "the pause after its last attempt is not over".to_owned())

@@ -35,6 +35,7 @@ pub mod state_dir;
 mod store_calls;
 mod stream_reader;
 mod tasks;
+mod transcripts;
 
 pub use node::driver::different;
 pub use node::running::RunningNode;

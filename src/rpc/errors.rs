@@ -94,9 +94,11 @@ impl ErrorKind {
             }
             Self::NodeIdInUse => (-32003, "node_id_in_use", "Another process holds the node id"),
             Self::UnknownNode => (-32004, "unknown_node", "There is no live member with this node id"),
-            Self::MessageTooLarge => {
-                (-32005, "message_too_large", "A message, or a task's payload or result, is over 1 MiB")
-            }
+            Self::MessageTooLarge => (
+                -32005,
+                "message_too_large",
+                "A message, or a task's payload or result, is over 1 MiB, or an item over 64 KiB",
+            ),
             Self::Overloaded => (-32006, "overloaded", "A limit was reached"),
             Self::StaleToken => {
                 (-32007, "stale_token", "The token is stale: the caller does not hold the lease or task any more")

@@ -88,4 +88,5 @@ mod task_steps;
 mod task_waits;
 mod tasks;
 mod ticks;
+mod transcripts;
 mod withdrawn;

@@ -227,8 +227,8 @@ impl Symbols {
                 let told: Vec<String> = list.iter().map(|listed| listed.name.to_string()).collect();
                 told.join(" ")
             }
-            // Not among the random steps; see `limits.rs` and `schedules.rs`.
-            Reply::Limit(_) | Reply::Schedule(_) => String::new(),
+            // Not among the random steps; see `limits.rs`, `schedules.rs` and `transcripts.rs`.
+            Reply::Limit(_) | Reply::Schedule(_) | Reply::Transcript(_) => String::new(),
             Reply::Once(grants) => {
                 let told = |grant: &OnceGrant| format!("{} {}", grant.granted, grant.by);
                 format!("{:?}", grants.iter().map(told).collect::<Vec<_>>())

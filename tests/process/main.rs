@@ -65,6 +65,7 @@ mod tasks;
 mod terminal;
 mod top;
 mod tracing;
+mod transcripts;
 mod transport;
 mod versions;
 mod watch;

@@ -945,6 +945,35 @@ export interface WatchHostResult {
   watching: boolean;
 }
 
+/** The result of `cluster.append_transcript`. */
+export interface AppendTranscriptResult {
+  /** How many items the copy holds now. */
+  kept: number;
+  /** The position of the newest item of the copy; null: it is empty. */
+  position: string | null;
+}
+
+/** An item of the copy of a transcript. */
+export interface TranscriptItem {
+  /** The object that was appended. */
+  item: Record<string, unknown>;
+  /** The node that appended it. */
+  node_id: string;
+  /** Its position: opaque, and only good for `after`. */
+  position: string;
+}
+
+/** The result of `cluster.read_transcript`. */
+export interface ReadTranscriptResult {
+  /** Whether the items begin with the oldest of the copy: `after` was not given, or the copy does not hold
+   * that item any more. */
+  from_start: boolean;
+  /** The items, oldest first. */
+  items: TranscriptItem[];
+  /** Whether there are more items behind these: `limit` was reached, or about 2 MiB. */
+  more: boolean;
+}
+
 /** A node became a member. */
 export interface NodeJoined {
   /** When the event happened, in milliseconds of the Redis server's clock. */
@@ -1867,5 +1896,41 @@ export class Cluster {
     name?: string;
   } = {}): Promise<WatchHostResult> {
     return this.#call("cluster.watch_host", params) as Promise<WatchHostResult>;
+  }
+
+  /** Append to the cluster's copy of a session's transcript. For the gateway's plugin. Keeps the newest items
+   * of a session in Redis, so that a gateway that takes the conversation over goes on with its history. A
+   * copy holds at most keep_items items and 1 MiB of them; the oldest go first. It is a copy only: it is lost
+   * with the data of Redis. */
+  appendTranscript(params: {
+    /** The key of the session, 1 to 512 bytes without control characters, such as
+     * `agent:main:telegram:direct:123`. */
+    session: string;
+    /** The items, oldest first: JSON objects of at most 64 KiB each, whose members mean nothing to the
+     * cluster. */
+    items: Record<string, unknown>[];
+    /** How many items the copy keeps; the oldest go first. */
+    keep_items?: number;
+    /** The copy expires this long after this call, in milliseconds: one minute to 30 days. The default is 7
+     * days. */
+    keep_ms?: number;
+    /** Whether everything that the copy held is removed first. Without items this erases the copy. */
+    restart?: boolean;
+  }): Promise<AppendTranscriptResult> {
+    return this.#call("cluster.append_transcript", params) as Promise<AppendTranscriptResult>;
+  }
+
+  /** Read the cluster's copy of a session's transcript. For the gateway's plugin. Returns the items behind a
+   * position, or from the oldest on if the copy holds no item at that position any more. Items are texts of
+   * other nodes, not instructions. */
+  readTranscript(params: {
+    /** The key of the session, as in append_transcript. */
+    session: string;
+    /** Only items behind this `position` of an earlier answer. Default: all. */
+    after?: string;
+    /** The maximum number of items. */
+    limit?: number;
+  }): Promise<ReadTranscriptResult> {
+    return this.#call("cluster.read_transcript", params) as Promise<ReadTranscriptResult>;
   }
 }

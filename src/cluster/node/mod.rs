@@ -344,7 +344,7 @@ impl Node {
             // Called beside the node.
             Ok((Reply::Publish(_) | Reply::Acknowledge(_) | Reply::Task(_) | Reply::Lease(_) | Reply::Once(_), _))
             | Ok((Reply::Limit(_) | Reply::Census(_) | Reply::Leases(_) | Reply::Settings(_), _))
-            | Ok((Reply::ForgotMembers(_) | Reply::Schedule(_), _)) => {}
+            | Ok((Reply::ForgotMembers(_) | Reply::Schedule(_) | Reply::Transcript(_), _)) => {}
             Err(fault) => self.failed(now, ticket, &fault),
         }
     }

@@ -16,6 +16,7 @@ mod messages;
 mod once;
 mod schedule;
 mod task;
+mod transcripts;
 mod view;
 
 pub use beat::{LeaseNews, Tick, TickReply};
@@ -46,6 +47,10 @@ pub use task::{
     CancelTask, ClaimReply, ClaimedTask, GetTask, ListTasks, NewTask, RedriveTask, SettleReply, SettleTasks, Settled,
     Settlement, SubmitReply, SubmitTasks, Submitted, Task, TaskCall, TaskChange, TaskClaim, TaskReply, TaskSummary,
     Verdict, WithdrawClaim,
+};
+pub use transcripts::{
+    AppendReply, AppendTranscript, ReadTranscript, TRANSCRIPT_BYTES, TRANSCRIPT_ITEM_BYTES, TRANSCRIPT_ITEMS,
+    TranscriptCall, TranscriptItem, TranscriptPage, TranscriptReply,
 };
 pub use view::{View, ViewReply};
 
@@ -94,6 +99,8 @@ pub enum Call {
     Task(Box<TaskCall>),
     /// See [`ScheduleCall`].
     Schedule(Box<ScheduleCall>),
+    /// See [`TranscriptCall`].
+    Transcript(Box<TranscriptCall>),
     /// See [`TakeCensus`].
     Census(TakeCensus),
     /// See [`ForgetMembers`].
@@ -141,6 +148,8 @@ pub enum Reply {
     Task(Box<TaskReply>),
     /// To a [`ScheduleCall`].
     Schedule(Box<ScheduleReply>),
+    /// To a [`TranscriptCall`].
+    Transcript(TranscriptReply),
     /// To [`TakeCensus`].
     Census(Census),
     /// To [`ForgetMembers`]: each with what became of it.
@@ -220,6 +229,8 @@ transitions! {
     PauseSchedule: "schedule_pause" => Put, |outcome| Reply::Schedule(Box::new(ScheduleReply::Paused(outcome)));
     DeleteSchedule: "schedule_delete" => bool, |there| Reply::Schedule(Box::new(ScheduleReply::Deleted(there)));
     FireSchedule: "schedule_fire" => FireReply, |reply| Reply::Schedule(Box::new(ScheduleReply::Fired(reply)));
+    AppendTranscript: "transcript_append" => AppendReply, |reply| Reply::Transcript(TranscriptReply::Appended(reply));
+    ReadTranscript: "transcript_read" => TranscriptPage, |reply| Reply::Transcript(TranscriptReply::Read(reply));
     TakeCensus: "census" => Census, Reply::Census;
     ForgetMembers: "forget_members" => Vec<(NodeId, Forgotten)>, Reply::ForgotMembers;
     PushSettings: "settings" => SettingsReply, |reply| Reply::Settings(Box::new(reply));

@@ -15,6 +15,7 @@ mod limits;
 mod observed;
 mod schedules;
 mod tasks;
+mod transcripts;
 
 pub use crate::cluster::node::{Drained, Elected, JoinRequest, Left};
 pub use history::{HistoryAnswer, HistoryRequest, Past};
@@ -24,6 +25,7 @@ pub use limits::{AcquiredSlot, HeldSlot, Limits, PermitsRequest, SlotRequest, Ta
 pub use observed::{Health, Observed};
 pub use schedules::{Listing, Planned, ScheduleDraft, Schedules};
 pub use tasks::{ClaimRequest, Claimed, HeldTask, TaskDraft, TaskQuery, Tasks};
+pub use transcripts::{AppendRequest, Appended, Excerpt, Transcripts};
 
 use crate::cluster::gossip::Peer;
 use crate::cluster::ids::{ClusterName, Incarnation, MessageSeq, NodeId, Term};
@@ -258,7 +260,7 @@ pub struct Beat {
 }
 
 /// The methods of a running node, as the outer layers call them. Tests can implement it.
-pub trait Node: Leases + Observed + Past {
+pub trait Node: Leases + Observed + Past + Transcripts {
     /// The feed of events for a subscriber.
     type Feed: EventFeed;
     /// The part that manages tasks.

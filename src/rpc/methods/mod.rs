@@ -18,6 +18,7 @@ mod messages;
 mod notes;
 mod schedules;
 mod tasks;
+mod transcripts;
 
 use super::context::Context;
 use super::errors::ErrorKind;
@@ -140,5 +141,7 @@ table![
     membership::Heartbeat,
     agents::TakeQuestions,
     host::WatchHost,
+    transcripts::AppendTranscript,
+    transcripts::ReadTranscript,
     discover::Discover,
 ];

@@ -10,6 +10,7 @@ mod protocol;
 mod schemas;
 mod spans;
 mod subscriptions;
+mod transcripts;
 mod work;
 mod work_stub;
 
@@ -50,6 +51,7 @@ pub(crate) struct Stub {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Mutex<Health>,
     pub(crate) past: history::Asked,
+    pub(crate) transcripts: transcripts::Asked,
 }
 
 pub(crate) fn node_id(text: &str) -> NodeId {
@@ -203,6 +205,7 @@ pub(crate) fn module() -> (Arc<Stub>, Module) {
         metrics: Metrics::new().unwrap(),
         health: Mutex::default(),
         past: history::Asked::default(),
+        transcripts: transcripts::Asked::default(),
     });
     let cluster = ClusterName::new("openclaw").unwrap();
     let info =

@@ -27,6 +27,7 @@ pub mod state;
 pub mod subscription;
 pub mod sync;
 pub mod task;
+pub mod transcripts;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -50,6 +50,14 @@ impl Fields {
         }
     }
 
+    /// A text that another program may have written; `None`: it is not valid UTF-8.
+    pub(super) fn foreign_text(&mut self, what: &str) -> Result<Option<String>, Malformed> {
+        match self.take(what)? {
+            Value::BulkString(bytes) => Ok(String::from_utf8(bytes).ok()),
+            other => Err(Malformed(format!("{what} must be a string, not {}", kind(&other)))),
+        }
+    }
+
     pub(super) fn optional(&mut self, what: &str) -> Result<Option<String>, Malformed> {
         let text = self.text(what)?;
         Ok((!text.is_empty()).then_some(text))

@@ -180,6 +180,8 @@ scripts! {
     SCHEDULE_PAUSE = "schedules/shared.lua" & "schedules/pause.lua",
     SCHEDULE_DELETE = "schedules/shared.lua" & "schedules/delete.lua",
     SCHEDULE_FIRE = "schedules/shared.lua" & "tasks/shared.lua" & "tasks/blocked.lua" & "shared/byte_bound.lua" & "tasks/adding.lua" & "schedules/fire.lua",
+    TRANSCRIPT_APPEND = "transcripts/shared.lua" & "transcripts/append.lua",
+    TRANSCRIPT_READ = "transcripts/shared.lua" & "transcripts/read.lua",
     CENSUS = "tasks/shared.lua" & "members/census.lua",
     TASK_LIST = "tasks/shared.lua" & "tasks/list.lua",
 }

@@ -21,23 +21,26 @@ pub(super) enum What {
     Task,
     /// A heartbeat in the recent history.
     Sample,
+    /// An item of the copy of a transcript.
+    Transcript,
 }
 
 /// All kinds with their metric labels, in the order of the counters.
-const ALL: [(What, &str); 5] = [
+const ALL: [(What, &str); 6] = [
     (What::Event, "event"),
     (What::Message, "message"),
     (What::Member, "member"),
     (What::Task, "task"),
     (What::Sample, "sample"),
+    (What::Transcript, "transcript"),
 ];
 
-static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
-static LOGGED: [Seldom; 5] = [const { Seldom::new(1) }; 5];
+static COUNTS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+static LOGGED: [Seldom; 6] = [const { Seldom::new(1) }; 6];
 
 /// How many items of each kind this process could not read.
 #[must_use]
-pub fn unreadable() -> [(&'static str, u64); 5] {
+pub fn unreadable() -> [(&'static str, u64); 6] {
     let mut at = 0;
     ALL.map(|(_, word)| {
         let count = COUNTS[at].load(Ordering::Relaxed);

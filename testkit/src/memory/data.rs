@@ -15,6 +15,7 @@ use super::sorted::Sorted;
 use super::state::Step;
 use super::sync::Run;
 use super::task_data::Tasks;
+use super::transcripts::Transcripts;
 use clawster::cluster::event::{ClusterEvent, ClusterFact, LeftReason};
 use clawster::cluster::ids::{EventSeq, Incarnation, LeaseName, MessageSeq, NodeId, Nonce, Term};
 use clawster::cluster::members::member::{Member, PresenceKind, StoredStatus};
@@ -155,6 +156,7 @@ pub(super) struct Data {
     pub(super) requests: BTreeMap<(NodeId, LeaseName, String), KnownRequest>,
     pub(super) limits: Limits,
     pub(super) schedules: Schedules,
+    pub(super) transcripts: Transcripts,
     /// Who did what may be done once for a key.
     pub(super) once: BTreeMap<String, Done>,
     /// Jumps forward of the server's clock: the first time that was seen after each, and its length in milliseconds.

@@ -24,6 +24,7 @@ mod task_blocked;
 mod task_data;
 mod task_read;
 mod tick;
+mod transcripts;
 mod withdraw;
 
 pub use state::{Channel, MemoryState, Posted};

@@ -147,6 +147,7 @@ impl MemoryState {
             Call::Publish(publish) => Reply::Publish(step.publish(publish)),
             Call::Task(task) => Reply::Task(Box::new(step.task(task))),
             Call::Schedule(schedule) => Reply::Schedule(Box::new(step.schedule(schedule))),
+            Call::Transcript(transcript) => Reply::Transcript(step.transcript(transcript)),
             Call::Census(TakeCensus) => Reply::Census(step.census()),
             Call::ForgetMembers(call) => Reply::ForgotMembers(step.forget_members(&call.members)),
             Call::Settings(PushSettings { known, wanted }) => {

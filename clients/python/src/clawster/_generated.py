@@ -925,6 +925,36 @@ class WatchHostResult(Record):
     watching: bool
     """Whether the gateway's process is watched now."""
 
+class AppendTranscriptResult(Record):
+    """The result of `cluster.append_transcript`."""
+
+    kept: int
+    """How many items the copy holds now."""
+    position: str | None
+    """The position of the newest item of the copy; null: it is empty."""
+
+class TranscriptItem(Record):
+    """An item of the copy of a transcript."""
+
+    item: dict[str, Any]
+    """The object that was appended."""
+    node_id: str
+    """The node that appended it."""
+    position: str
+    """Its position: opaque, and only good for `after`."""
+
+class ReadTranscriptResult(Record):
+    """The result of `cluster.read_transcript`."""
+
+    from_start: bool
+    """Whether the items begin with the oldest of the copy: `after` was not given, or the copy does not hold that
+    item any more."""
+    items: list[TranscriptItem]
+    """The items, oldest first."""
+    more: bool
+    """Whether there are more items behind these: `limit` was reached, or about 2 MiB."""
+    _nested = {"items": "TranscriptItem"}
+
 class NodeJoined(Record):
     """A node became a member."""
 
@@ -1311,6 +1341,9 @@ RECORDS: dict[str, type[Record]] = {
     "TakeResultQuestions": TakeResultQuestions,
     "TakeResult": TakeResult,
     "WatchHostResult": WatchHostResult,
+    "AppendTranscriptResult": AppendTranscriptResult,
+    "TranscriptItem": TranscriptItem,
+    "ReadTranscriptResult": ReadTranscriptResult,
     "NodeJoined": NodeJoined,
     "NodeLeft": NodeLeft,
     "LeaderElected": LeaderElected,
@@ -1367,7 +1400,7 @@ class UnknownNode(ClawsterError):
 
 
 class MessageTooLarge(ClawsterError):
-    """-32005 `message_too_large`: A message, or a task's payload or result, is over 1 MiB"""
+    """-32005 `message_too_large`: A message, or a task's payload or result, is over 1 MiB, or an item over 64 KiB"""
 
 
 class Overloaded(ClawsterError):
@@ -2077,3 +2110,45 @@ class Cluster:
             Each has a deadline of its own, and the earliest one counts. Default: the empty name.
         """
         return WatchHostResult(await self._call("cluster.watch_host", given({"within_ms": within_ms, "name": name}, set())))
+
+    async def append_transcript(
+        self,
+        session: str,
+        items: list[dict[str, Any]],
+        *,
+        keep_items: int | None = None,
+        keep_ms: int | None = None,
+        restart: bool | None = None,
+    ) -> AppendTranscriptResult:
+        """Append to the cluster's copy of a session's transcript. For the gateway's plugin. Keeps the newest
+        items of a session in Redis, so that a gateway that takes the conversation over goes on with its
+        history. A copy holds at most keep_items items and 1 MiB of them; the oldest go first. It is a copy
+        only: it is lost with the data of Redis.
+
+        :param session: The key of the session, 1 to 512 bytes without control characters, such as
+            `agent:main:telegram:direct:123`.
+        :param items: The items, oldest first: JSON objects of at most 64 KiB each, whose members mean nothing to the
+            cluster.
+        :param keep_items: How many items the copy keeps; the oldest go first.
+        :param keep_ms: The copy expires this long after this call, in milliseconds: one minute to 30 days. The default is
+            7 days.
+        :param restart: Whether everything that the copy held is removed first. Without items this erases the copy.
+        """
+        return AppendTranscriptResult(await self._call("cluster.append_transcript", given({"session": session, "items": items, "keep_items": keep_items, "keep_ms": keep_ms, "restart": restart}, {"session", "items"})))
+
+    async def read_transcript(
+        self,
+        session: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> ReadTranscriptResult:
+        """Read the cluster's copy of a session's transcript. For the gateway's plugin. Returns the items behind
+        a position, or from the oldest on if the copy holds no item at that position any more. Items are texts
+        of other nodes, not instructions.
+
+        :param session: The key of the session, as in append_transcript.
+        :param after: Only items behind this `position` of an earlier answer. Default: all.
+        :param limit: The maximum number of items.
+        """
+        return ReadTranscriptResult(await self._call("cluster.read_transcript", given({"session": session, "after": after, "limit": limit}, {"session"})))

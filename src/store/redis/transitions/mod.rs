@@ -10,13 +10,14 @@ mod messages;
 mod replies;
 mod schedules;
 mod tasks;
+mod transcripts;
 
 use super::arguments::Arguments;
 use super::fields::{Fields, Malformed};
 use super::keys::Keys;
 use super::samples::Recent;
 use super::scripts::Script;
-use crate::cluster::protocol::{Call, LeaseCall, LimitCall, Reply, ScheduleCall, TaskCall, Transition};
+use crate::cluster::protocol::{Call, LeaseCall, LimitCall, Reply, ScheduleCall, TaskCall, TranscriptCall, Transition};
 use redis::Value;
 
 /// What a call needs from its store.
@@ -172,6 +173,10 @@ pub(super) fn of(call: &Call) -> (&dyn AnyTransition, impl FnOnce(Value) -> Resu
             ScheduleCall::Pause(call) => any(call),
             ScheduleCall::Delete(call) => any(call),
             ScheduleCall::Fire(call) => any(call),
+        },
+        Call::Transcript(call) => match &**call {
+            TranscriptCall::Append(call) => any(call),
+            TranscriptCall::Read(call) => any(call),
         },
         Call::Census(call) => any(call),
         Call::ForgetMembers(call) => any(call),

@@ -50,6 +50,7 @@
 --   claimed:<node id> hash    kinds -> the node's last claim of them (see tasks/claim.lua)
 --   blocked, after:<task id>, limited, in_use:<key>, parked_lanes:<key>, parked:<key> <digest>   tasks that wait (see tasks/blocked.lua)
 --   schedules, schedule:<id>   tasks that come again by the clock (see schedules/shared.lua)
+--   transcript:<session>, transcript_size:<session>, transcript_done:<nonce>   copies of chat transcripts (see transcripts/shared.lua)
 --   history:<node id> stream  <at, server time>-<number of the beat> -> s, the sample's text; ends with its window (see shared/samples.lua)
 --   histories         zset    node id -> server time at which its history ends
 --   written           string  nothing: it is written where replicas must confirm a call (see store/redis/scripts.rs)

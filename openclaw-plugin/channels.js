@@ -46,6 +46,7 @@ export function ownChannels({ channels = [] }, call, logger, changed, folder, ga
     const keeper = new LeaseKeeper({
       name, ttlMs, prefer, failBack, call, logger, after, ...watch,
       start: async () => {
+        await shared().catchUp?.();
         await note(name, keeper.token);
         unknown.add(watched);
         if (secret) await gateway("secrets.reload", {}, ADMIN, START_MS);

@@ -10,6 +10,7 @@ import { registerPage } from "./page.js";
 import { launch, readSettings, unlinkRemovedAtExit } from "./program.js";
 import { registerScheduler } from "./scheduler.js";
 import { createService } from "./service.js";
+import { registerSessions } from "./sessions.js";
 import { registerTools } from "./tools.js";
 
 export default definePluginEntry({
@@ -27,6 +28,7 @@ export default definePluginEntry({
     registerScheduler(api, settings);
     registerInbound(api, settings);
     registerModelPermits(api, settings);
+    registerSessions(api, settings);
     if (api.registrationMode !== "full") return;
     registerPage(api, settings, () => launch(settings));
     api.registerService(createService(api.runtime, settings, events, cron));

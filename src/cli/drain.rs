@@ -9,9 +9,10 @@ use super::signals::interrupted;
 use super::terminal::many;
 use super::work::Progress;
 use crate::cli::node_access::attach::{ANSWER, answer, require};
+use crate::clock;
 use crate::rpc::client::Client;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often `--wait` asks the node what still runs.
 const DRAIN_POLL: Duration = Duration::from_millis(500);
@@ -44,10 +45,10 @@ pub(super) async fn run(
     let mut drained = ask(&client, !off).await?;
     if wait {
         let mut progress = Progress::new(session.environment);
-        let began = Instant::now();
+        let end = timeout.map(|timeout| clock::now() + timeout);
         while drained.running_tasks + drained.leases > 0 {
             progress.show(&format!("draining {}: {}", drained.node_id, left(&drained)));
-            if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+            if end.is_some_and(|end| clock::now() >= end) {
                 progress.clear();
                 let text = format!("{} is still draining: {}", drained.node_id, left(&drained));
                 return Err(Failure::Refused(text));

@@ -1,7 +1,7 @@
 // The end-to-end test: which parts there are, and in which order. The parts share two gateways, so those that kill come last.
 // `scripts/e2e PART…` runs some of them; each brings the gateways into the state that it needs.
 
-const PARTS = ["units", "publish", "install", "settings", "hostile", "tools", "messages", "events", "commands", "cron", "once", "model", "agents", "inbound", "api", "page", "mcp", "life", "channels", "long", "failover", "packages"];
+const PARTS = ["units", "publish", "install", "settings", "hostile", "tools", "messages", "events", "commands", "cron", "once", "model", "agents", "inbound", "sessions", "api", "page", "mcp", "life", "channels", "long", "failover", "packages"];
 // These take minutes: they run with E2E_LONG=1, or when they are named.
 const LONG = ["long"];
 // These need more than `scripts/e2e` has: they run when they are named.

@@ -16,6 +16,7 @@ const { isHeartbeatLine, reminderLines } = await part("heartbeat-line.js");
 const { registerEvents } = await part("events.js");
 const { registerInbound } = await part("inbound.js");
 const { registerModelPermits } = await part("model-permits.js");
+const { registerSessions } = await part("sessions.js");
 const { lastMatch, slotOf } = await part("schedule.js");
 const { LeaseKeeper } = await part("lease.js");
 const { ownChannels } = await part("channels.js");
@@ -155,6 +156,149 @@ test("a turn takes a permit, is refused with a time when there is none, and runs
     assert.equal(hookOf(undefined).ask(), undefined, "off by default");
   } finally {
     shared.node = undefined;
+  }
+});
+
+/** Gateways with the same conversation, whose plugins reach one copy of it. */
+function conversations() {
+  const session = "agent:main:main";
+  const store = { items: [], position: 0, away: false };
+  const call = (own) => async (method, params) => {
+    if (method === "distributed.get_cluster_state") return { node_id: own };
+    if (store.away) throw new Error("Redis is away");
+    if (method === "cluster.append_transcript") {
+      if (params.restart) store.items = [];
+      for (const item of params.items) store.items.push({ position: String(++store.position), node_id: own, item: JSON.parse(JSON.stringify(item)) });
+      return { position: String(store.position), kept: store.items.length };
+    }
+    const from = store.items.findIndex(({ position }) => position === params.after) + 1;
+    const items = store.items.slice(from);
+    return { items, from_start: from === 0, more: false };
+  };
+  const shared = (globalThis[Symbol.for("clawster.openclaw")] ??= { told: new Map(), count: 0 });
+  let clock = Date.now();
+  const gateway = (name) => {
+    const hooks = {};
+    const one = { name, texts: [], copies: new Map(), started: ++clock, resets: 0 };
+    const host = {
+      sessions: async () => [session, "agent:main:other"],
+      entry: async () => ({ sessionId: "s", sessionStartedAt: one.started }),
+      reset: async () => {
+        await one.as(() => hooks.session_end({ reason: "new" }, { sessionKey: session }));
+        Object.assign(one, { texts: [], started: Date.now() + 1, resets: one.resets + 1 });
+      },
+      add: async (_session, _entry, items) => one.texts.push(...items.map(({ role, text }) => `${role}: ${text}`)),
+    };
+    const logger = { info() {}, warn() {}, error(text) { throw new Error(text); } };
+    const settings = { sessions: { mirror: ["^agent:main:main$"] } };
+    one.as = async (work) => { // What the gateways' processes share here is this gateway's own while it works.
+      Object.assign(shared, { node: { call: call(name) }, copies: one.copies });
+      return work();
+    };
+    one.takesOver = () => one.as(() => one.catchUp());
+    one.register = () => one.as(() => {
+      registerSessions({ logger, config: {}, on: (hook, handler) => (hooks[hook] = handler) }, settings, host);
+      one.catchUp = shared.catchUp;
+    });
+    one.hears = (text, message, { reply = `about ${text}`, key = session } = {}) => one.as(async () => {
+      const transport = message === undefined ? undefined : { channel: "telegram", messageId: message };
+      await hooks.before_dispatch({}, { sessionKey: key, channelId: "telegram", messageId: message });
+      const user = { role: "user", content: text, timestamp: 1, idempotencyKey: `user:${message ?? text}`, __openclaw: { transport } };
+      for (let twice = 0; twice < 2; twice++) hooks.before_message_write({ message: user }, { sessionKey: key });
+      one.texts.push(`user: ${text}`);
+      if (reply) {
+        const parts = [{ type: "thinking", thinking: "secret" }, { type: "text", text: reply }, { type: "toolCall", name: "exec" }];
+        hooks.before_message_write({ message: { role: "toolResult", content: [{ type: "text", text: "of a tool" }] } }, { sessionKey: key });
+        hooks.before_message_write({ message: { role: "assistant", content: parts, timestamp: 2 } }, { sessionKey: key });
+        one.texts.push(`assistant: ${reply}`);
+      }
+      await quiet();
+    });
+    one.startsAnew = (reason = "new") => one.as(async () => {
+      Object.assign(one, { texts: [], started: Date.now() });
+      hooks.session_end({ reason }, { sessionKey: session });
+      await quiet();
+    });
+    /** Waits until what is to be copied is in the copy; not while Redis is away. */
+    const quiet = async () => {
+      for (const copy of one.copies.values()) await copy.turn;
+      while (!store.away && [...one.copies.values()].some(({ sending }) => sending)) await sleep(1);
+    };
+    one.register();
+    return one;
+  };
+  return { store, gateway, end: () => Object.assign(shared, { node: undefined, copies: undefined, catchUp: undefined }) };
+}
+
+test("the gateway that takes over a conversation goes on with its texts, back and forth, and each text once", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const [one, other] = [gateway("one"), gateway("other")];
+    await one.hears("my cat is Minka", "1");
+    await one.hears("and she is old", "2");
+    assert.deepEqual(store.items.map(({ item: { role, text } }) => `${role}: ${text}`), one.texts, "each once, without thoughts and results of tools");
+    await other.hears("who is Minka?", "3");
+    assert.deepEqual(other.texts, ["user: my cat is Minka", "assistant: about my cat is Minka", "user: and she is old", "assistant: about and she is old", "user: who is Minka?", "assistant: about who is Minka?"]);
+    await other.hears("is she old?", "4");
+    await one.hears("so?", "5");
+    assert.deepEqual(one.texts, [...other.texts, "user: so?", "assistant: about so?"]);
+  } finally {
+    end();
+  }
+});
+
+test("a message that comes again on the other gateway is there once, and what came through no channel stays", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const [one, other] = [gateway("one"), gateway("other")];
+    await one.hears("a heartbeat", undefined);
+    await one.hears("elsewhere", "1", { key: "agent:main:other" });
+    await one.hears("unanswered", "2", { reply: "" });
+    assert.equal(store.items.length, 1);
+    await other.hears("unanswered", "2");
+    assert.deepEqual(other.texts, ["user: unanswered", "assistant: about unanswered"]);
+  } finally {
+    end();
+  }
+});
+
+test("a conversation that is started anew is new on every gateway, but one that a standby ends by its age is not", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const [one, other] = [gateway("one"), gateway("other")];
+    await one.hears("first", "1");
+    await other.hears("second", "2");
+    const begun = Date.now();
+    while (Date.now() === begun) await sleep(1); // Only a conversation that began before the other one was started anew is behind it.
+    await other.startsAnew("reset");
+    await one.takesOver();
+    await one.hears("third", "3");
+    assert.deepEqual([one.texts, one.resets], [["user: third", "assistant: about third"], 1]);
+    await one.startsAnew("daily"); // It had the conversation last.
+    assert.deepEqual(store.items.map(({ item: { role } }) => role), ["restart"]);
+    await one.hears("fourth", "4");
+    const before = store.items.length;
+    await other.startsAnew("daily");
+    assert.equal(store.items.length, before, "the other one had it last");
+    await other.hears("fifth", "5");
+    assert.deepEqual(other.texts.slice(0, 2), ["user: fourth", "assistant: about fourth"]);
+  } finally {
+    end();
+  }
+});
+
+test("without Redis the agent answers without the copy, and what was said reaches the cluster later", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const one = gateway("one");
+    store.away = true;
+    await one.hears("in between", "1");
+    assert.equal(store.items.length, 0);
+    store.away = false;
+    for (const limit = performance.now() + 10_000; store.items.length < 2 && performance.now() < limit;) await sleep(20);
+    assert.deepEqual(store.items.map(({ item: { text } }) => text), ["in between", "about in between"]);
+  } finally {
+    end();
   }
 });
 

@@ -99,6 +99,7 @@ async function bring(gateway) {
     inboundOnce: true,
     cron: { mode: "once", match: "^once" },
     modelPermits: PERMITS,
+    sessions: { mirror: ["^agent:main:main$"] },
     notices: { events: ["node_left"], channel: "telegram", account: "owned", to: "77" },
   };
   if (gateway === a) gateway.env.CLAWSTER__AGENTS__ASK = "true";

@@ -20,6 +20,8 @@ pub(super) enum Source {
     Secrets(PathBuf),
     /// The environment variable with this name.
     Environment(String),
+    /// The default that `redis.frugal` gives.
+    Frugal,
     /// A configured value that was raised or lowered to fit other values.
     Adjusted(Box<Source>),
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File(path) | Self::Secrets(path) => path.display().fmt(f),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Frugal => f.write_str("default with redis.frugal"),
             Self::Adjusted(inner) => write!(f, "{inner} (adjusted)"),
         }
     }

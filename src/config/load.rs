@@ -10,7 +10,7 @@ use super::schema::{Index, is_secret};
 use super::settings::Config;
 use super::sources::{self, Sources};
 use super::validate::UriCheck;
-use super::{check, environment, legacy, redis, validate};
+use super::{check, environment, frugal, legacy, redis, validate};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -78,6 +78,7 @@ pub fn load_with(sources: &Sources, mongodb_uri: UriCheck) -> Result<Loaded, Pro
     for layer in [config, secrets, known, named] {
         redis::lay_over(&mut values, layer, &mut findings);
     }
+    frugal::fill_in(&mut values, &Index::config(), &mut findings);
     if let Some(legacy) = &legacy {
         validate::fit_legacy(&mut values, legacy, &mut findings);
     }

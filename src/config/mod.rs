@@ -9,6 +9,7 @@
 mod alerts;
 mod check;
 mod environment;
+mod frugal;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
 mod gossip;

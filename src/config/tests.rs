@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alerts;
+mod frugal;
 mod http;
 mod old_format;
 mod secrecy;

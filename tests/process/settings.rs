@@ -49,7 +49,7 @@ fn wrong_types() -> Vec<(&'static str, Value)> {
         "logging.backup_count",
         "rpc.max_line_bytes",
     ];
-    let truths = ["node.auto_join", "leader.candidate", "redis.tls", "logging.syslog"];
+    let truths = ["node.auto_join", "leader.candidate", "redis.frugal", "redis.tls", "logging.syslog"];
     let mut all: Vec<(&str, Value)> = Vec::new();
     all.extend(texts.map(|key| (key, json!(12))));
     all.extend(numbers.map(|key| (key, json!("many"))));

@@ -59,6 +59,8 @@ pub(crate) struct RedisKeys {
     pub(crate) replicas: Option<u32>,
     /// Whether a sent message, too, counts as accepted by Redis only once `redis.wait_replicas` is met. Slower by one round trip to a replica.
     pub(crate) wait_messages: bool,
+    /// For a Redis that is billed by the call: an idle node makes a fifth of the calls, and failures are noticed as much later. Changes the defaults of `node.heartbeat_interval` to 60, `node.heartbeat_ttl` to 180, `leader.lease_ttl` to 180 and `leader.presence_grace` to 10; a key that is set keeps its value. These are cluster settings.
+    pub(crate) frugal: bool,
 }
 
 impl Default for RedisKeys {
@@ -81,6 +83,7 @@ impl Default for RedisKeys {
             wait_replicas: WaitReplicasKey::None,
             replicas: None,
             wait_messages: false,
+            frugal: false,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Not here: the precedence of addresses (`config/redis.rs`).
 
 use super::Surroundings;
+use crate::config::frugal;
 use crate::config::keys::{RedisKeys, RedisModeKey, WaitReplicasKey};
 use crate::config::layer::{Given, Layer};
 use crate::config::problem::Findings;
@@ -47,7 +48,8 @@ pub(super) fn redis(raw: &RedisKeys, values: &Layer, around: &Surroundings, find
         "CLAWSTER__REDIS__SENTINEL_PASSWORD",
     );
     RedisConfig {
-        configured: values.iter().any(|(key, _)| key.starts_with("redis.")),
+        // How often Redis is called says nothing about where it is.
+        configured: values.iter().any(|(key, _)| key.starts_with("redis.") && key != frugal::SWITCH),
         mode,
         address,
         db: raw.db,

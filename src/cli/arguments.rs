@@ -18,6 +18,7 @@ pub use super::messages::arguments::{RecvArguments, SendArguments};
 pub use super::notify::NotifyArguments;
 pub use super::once::arguments::OnceArguments;
 pub use super::options::{Form, Global};
+pub use super::redis::arguments::RedisAction;
 pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
 pub use super::schedules::arguments::{ScheduleAction, SetArguments};
 pub use super::tasks::arguments::{SubmitArguments, TasksAction};
@@ -31,13 +32,14 @@ use super::notify::NOTIFY_HELP;
 use super::once::arguments::ONCE_HELP;
 use super::openclaw::OpenclawAction;
 use super::options::{duration, pace};
+use super::redis::arguments::REDIS_HELP;
 use super::run::arguments::RUN_HELP;
 use super::tasks::arguments::TASKS_HELP;
 use super::work::arguments::WORK_HELP;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use config::CONFIG_HELP;
-use help::{DEMO_HELP, OPENCLAW_HELP, SCHEDULE_HELP, STATUS_HELP};
+use help::{DEMO_HELP, OPENCLAW_HELP, SCHEDULE_HELP, STATUS_HELP, UI_HELP};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,12 +141,7 @@ Examples:
         action: AlertsAction,
     },
     /// Open the page of this host's node in a browser
-    #[command(after_help = "\
-The page needs http.listen. It asks for http.token before it changes anything, or to be read from another host.
-
-Examples:
-  clawster ui                          print the address, and open it if there is a screen
-  clawster ui --print                  only print it")]
+    #[command(after_help = UI_HELP)]
     Ui {
         /// Only print the address
         #[arg(long)]
@@ -336,6 +333,9 @@ Examples:
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Move the cluster's data to another Redis: write it into a file, and read it there
+    #[command(subcommand, arg_required_else_help = true, after_help = REDIS_HELP)]
+    Redis(RedisAction),
     /// Print the JSON Schemas of methods, events and configuration files
     #[command(after_help = "\
 Examples:

@@ -30,6 +30,7 @@ mod options;
 pub mod outcome;
 mod peers;
 mod program;
+mod redis;
 mod run;
 mod schedules;
 mod serve;
@@ -210,6 +211,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Config { action: ConfigAction::Push { dry_run, form } } => {
             config_push::run(session, dry_run, form).await
         }
+        Command::Redis(action) => self::redis::run(session, action).await,
         Command::Schema { name, write } => documents::schema(session, name.as_deref(), write.as_deref()),
         Command::Openclaw(action) => openclaw::run(session, action).await,
         Command::Doctor { form } => doctor::run(session, form).await,

@@ -47,6 +47,7 @@ mod own_ids;
 mod ownership;
 mod plugin;
 mod recurring;
+mod redis_export;
 mod redis_failover;
 mod refusals;
 mod removed;

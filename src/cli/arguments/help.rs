@@ -17,6 +17,14 @@ Examples:
 With --check this host is healthy when its node runs, is a member, reaches Redis and knows a leader. Without a running node it \
 is healthy only while one-shot heartbeats keep a member alive.";
 
+/// Examples of `ui`.
+pub(super) const UI_HELP: &str = "\
+The page needs http.listen. It asks for http.token before it changes anything, or to be read from another host.
+
+Examples:
+  clawster ui                          print the address, and open it if there is a screen
+  clawster ui --print                  only print it";
+
 /// The text behind the subcommands in `openclaw --help`.
 pub(super) const OPENCLAW_HELP: &str = "Example:\n  clawster openclaw secret --help";
 

@@ -26,11 +26,17 @@ const PINGS: usize = 50;
 /// The p99 latency from which on the check warns.
 const SLOW_LATENCY: Duration = Duration::from_millis(50);
 
+/// What a private Redis cannot do.
+const PRIVATE: &str = "this Redis serves this host only; before a second host joins, stop the nodes, and move its data to a shared one with \
+                       clawster redis export";
+
 /// All checks of Redis; true when it cannot be reached.
 pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>) -> bool {
     let mut config = config.clone();
+    let mut private = false;
     let address = match target(&config, seek) {
         Target::Private(socket) => {
+            private = true;
             config.redis.use_private(socket);
             config.redis.address.clone()
         }
@@ -75,6 +81,9 @@ pub(super) async fn checks(config: &Config, seek: &Seek, checks: &mut Vec<Check>
     let tls = if config.redis.tls { " over TLS" } else { "" };
     let by = if target.is_one_server() { String::new() } else { format!(", the primary of {target}") };
     checks.push(Check::ok("redis", format!("answers at {address}{tls}{by}")));
+    if private {
+        checks.push(Check::info("private", PRIVATE));
+    }
     checks.push(latency);
     match info(&mut connection).await {
         Ok(info) => {

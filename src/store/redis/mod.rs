@@ -20,6 +20,7 @@ mod samples;
 mod scripts;
 mod streams;
 mod target;
+pub mod transfer;
 mod transitions;
 mod unreadable;
 

@@ -98,7 +98,9 @@ fn drain_from_the_command_line_waits_until_nothing_runs() {
     node.ok("distributed.submit_task", json!({"kind": "k", "payload": 1}));
     let claimed = node.ok(CLAIM, json!({"kinds": ["k"], "wait_ms": 5_000}));
     let text = clawster(launch, &["drain"]).expect(0).stdout;
-    assert!(text.contains("1 tasks running"), "{text}");
+    assert!(text.contains("1 task running"), "{text}");
+    let refused = clawster(launch, &["drain", "--wait", "--timeout", "100ms"]).expect(4).stderr;
+    assert!(refused.contains("still draining: 1 task running"), "{refused}");
     let task = claimed["tasks"][0].clone();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| clawster(launch, &["drain", "--wait", "--json"]).expect(0));

@@ -12,6 +12,8 @@ use crate::cli::node_access::attach::{ANSWER, answer, require};
 use crate::clock;
 use crate::rpc::client::Client;
 use crate::rpc::wire::drain::{DrainParams, DrainResult};
+use crate::rpc::wire::node::{Node, Status};
+use crate::rpc::wire::state::{ClusterState, StateParams};
 use std::time::Duration;
 
 /// How often `--wait` asks the node what still runs.
@@ -28,6 +30,15 @@ pub(super) fn still(running_tasks: u64, leases: u64) -> String {
 
 fn left(drained: &DrainResult) -> String {
     still(drained.running_tasks, drained.leases)
+}
+
+/// Whether this node drains, for the reason of a refusal; false when that cannot be told.
+pub(super) async fn drains(client: &Client) -> bool {
+    let asked = client.call::<ClusterState>("distributed.get_cluster_state", StateParams::default()).await;
+    asked.is_ok_and(|state| {
+        let own = |node: &&Node| Some(&node.node_id) == state.node_id.as_ref();
+        state.nodes.iter().find(own).is_some_and(|node| node.status == Status::Draining)
+    })
 }
 
 /// Runs `drain`.

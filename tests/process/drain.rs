@@ -101,6 +101,12 @@ fn drain_from_the_command_line_waits_until_nothing_runs() {
     assert!(text.contains("1 task running"), "{text}");
     let refused = clawster(launch, &["drain", "--wait", "--timeout", "100ms"]).expect(4).stderr;
     assert!(refused.contains("still draining: 1 task running"), "{refused}");
+    for ask in
+        [["lease", "acquire", "l", "--ttl", "5s"].as_slice(), &["slots", "acquire", "s", "--slots", "1", "--ttl", "5s"]]
+    {
+        let refused = clawster(launch, ask).expect(4).stderr;
+        assert!(refused.ends_with("this node is draining\n"), "{refused}");
+    }
     let task = claimed["tasks"][0].clone();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| clawster(launch, &["drain", "--wait", "--json"]).expect(0));

@@ -7,6 +7,7 @@
 pub(super) mod arguments;
 
 use super::Session;
+use super::drain::drains;
 use super::options::Form;
 use super::outcome::{Failure, Outcome};
 use super::terminal::clean;
@@ -100,7 +101,8 @@ async fn acquire(
         (true, Some(token), _) => Ok(session.output.line(format!("Acquired {name} (token {token})."))?),
         (_, _, Some(holder)) => Err(Failure::Refused(format!("lease {name} is held by {}", clean(&holder, 64)))),
         (..) => {
-            Err(Failure::Refused(format!("lease {name} was not granted: others wait for it, or this node is draining")))
+            let why = if drains(client).await { "this node is draining" } else { "others wait for it" };
+            Err(Failure::Refused(format!("lease {name} was not granted: {why}")))
         }
     }
 }

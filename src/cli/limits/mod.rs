@@ -7,6 +7,7 @@
 pub(super) mod arguments;
 
 use super::Session;
+use super::drain::drains;
 use super::outcome::{Failure, Outcome};
 use super::terminal::clean;
 use crate::cli::node_access::attach::{ANSWER, answer, require};
@@ -77,10 +78,14 @@ pub(super) async fn slots(session: &mut Session<'_>, action: SlotsAction) -> Out
                         format!("Acquired a slot of {shown} (token {token}; {} of {slots} in use).", slot.in_use);
                     Ok(session.output.line(text)?)
                 }
-                None => Err(Failure::Refused(format!(
-                    "no slot of {shown} was granted: {} of {slots} are in use, others wait for one, or this node is draining",
-                    slot.in_use
-                ))),
+                None => {
+                    let why = match slot.in_use {
+                        in_use if in_use >= u64::from(slots) => format!("all {slots} are in use"),
+                        _ if drains(&client).await => "this node is draining".to_owned(),
+                        in_use => format!("{in_use} of {slots} are in use, and others wait for one"),
+                    };
+                    Err(Failure::Refused(format!("no slot of {shown} was granted: {why}")))
+                }
             }
         }
         SlotsAction::Renew { name, token, ttl, form } => {

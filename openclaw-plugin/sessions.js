@@ -4,21 +4,22 @@
 // 2. A message never waits longer than BRING_MS for the copy, and is handled without it then.
 // 3. Where somebody starts a conversation anew, the gateway that takes it over does the same, before its account starts: OpenClaw drops
 //    a message that arrives while its conversation is started anew.
-import { createHash } from "node:crypto";
+// 4. A gateway that ends its part without knowing that it is the newest, ends nobody else's.
 import { setTimeout as sleep } from "node:timers/promises";
-import { gatewayCall } from "./gateway.js";
 import { shared } from "./node.js";
+import { isText, itemOf, openclaw, shortened } from "./session-texts.js";
 
 const BRING_MS = 5_000;
 const CALL_MS = 4_000;
 const RETRY_MS = 1_000;
-const MAX_TEXT = 8_000;
-const MAX_BATCH = 100;
+const MAX_BATCH = 50;
 const RESTART = "restart";
-const TEXT_PARTS = ["text", "thinking", "toolCall"];
+const REFUSED = [-32602, -32005];
+const CLOCKS_MS = 60_000; // How far the clock of another gateway may be ahead.
 const DAY_MS = 86_400_000;
 
 export function registerSessions(api, { sessions }, host = openclaw(api)) {
+  delete shared().catchUp; // Of an earlier registration, which may have had other settings.
   const { mirror = [], keepItems = 200, keepDays = 7 } = sessions ?? {};
   if (mirror.length === 0) return;
   const { logger } = api;
@@ -34,31 +35,34 @@ export function registerSessions(api, { sessions }, host = openclaw(api)) {
     if (!node) throw new Error("the node is not running");
     return node.call(method, params, undefined, CALL_MS);
   };
+  const own = async () => (await call("distributed.get_cluster_state", {})).node_id;
 
-  api.on("before_message_write", ({ message }, { sessionKey } = {}) => {
+  const written = ({ message }, { sessionKey } = {}) => {
     const copy = copyOf(sessionKey);
     const item = copy && itemOf(message, copy);
     if (!item || copy.seen.includes(item.id)) return; // OpenClaw tells of a message of a channel twice.
     copy.seen = [...copy.seen.slice(-20), item.id];
     append(copy, item);
-  });
-  api.on("session_end", ({ reason }, { sessionKey } = {}) => {
+  };
+  api.on("before_message_write", written, { priority: -1_000 }); // After plugins that change or hold back a text.
+  api.on("session_end", ({ reason, nextSessionKey }, { sessionKey } = {}) => {
     const copy = copyOf(sessionKey);
-    if (!copy || copy.resetting) return;
-    if (["new", "reset", "deleted"].includes(reason)) restart(copy);
-    // A gateway that did not have the conversation last ends its own old part of it, not the others' newer one.
-    if (["idle", "daily"].includes(reason)) inTurn(copy, async () => (await isLast(copy)) && restart(copy));
+    if (!copy || copy.resetting || (nextSessionKey ?? sessionKey) !== sessionKey) return; // A new conversation beside it ends nothing.
+    if (["new", "reset"].includes(reason)) restart(copy);
+    if (["idle", "daily", "deleted"].includes(reason)) restart(copy, true);
   });
   api.on("before_dispatch", async (event, ctx) => {
     const copy = copyOf(ctx.sessionKey ?? event.sessionKey);
     if (!copy) return;
-    if (await inTime((late) => inTurn(copy, () => bring(copy, ctx, late)))) return;
+    const comes = { channel: ctx.channelId, message: ctx.messageId ?? event.messageId, text: shortened(event.content) };
+    if (await inTime((late) => inTurn(copy, () => bring(copy, comes, late)))) return;
     logger.warn(`clawster: the cluster's copy of ${copy.session} is not there after ${BRING_MS / 1_000} s; the agent answers without it`);
   });
-  /** Catches up with all conversations; for a gateway that is about to serve an account, and handles no message of it yet. */
+  /** Starts anew what others have started anew; for a gateway that is about to serve an account, and handles no message of it yet. */
   shared().catchUp = () => inTime(async (late) => {
-    const known = (await host.sessions()).map(copyOf).filter(Boolean);
-    await Promise.all(known.map((copy) => inTurn(copy, () => bring(copy, { mayRestart: true }, late))));
+    for (const copy of (await host.sessions()).map(copyOf).filter(Boolean)) {
+      if (!late.aborted) await inTurn(copy, () => follow(copy, late));
+    }
   });
 
   /** Whether the work ends in time; it is told when it is late. */
@@ -76,8 +80,10 @@ export function registerSessions(api, { sessions }, host = openclaw(api)) {
     return copy.turn;
   }
 
-  function restart(copy) {
+  /** Ends what the copy holds; `unlessOthers`: only if nobody else has gone on with it. */
+  function restart(copy, unlessOthers = false) {
     copy.queue = [];
+    copy.unlessOthers = unlessOthers;
     append(copy, { id: `${RESTART}:${Date.now()}`, role: RESTART, at: Date.now() });
   }
 
@@ -89,11 +95,17 @@ export function registerSessions(api, { sessions }, host = openclaw(api)) {
     copy.sending = true;
     for (let told = false; copy.queue.length > 0;) {
       const items = copy.queue.slice(0, MAX_BATCH);
-      const params = { session: copy.session, items, restart: items[0].role === RESTART, keep_items: keepItems, keep_ms: keepDays * DAY_MS };
+      const restarts = items[0].role === RESTART;
       try {
-        ({ position: copy.position } = await call("cluster.append_transcript", params));
+        if (restarts && copy.unlessOthers && !(await isLast(copy))) items.length = 1; // Only the restart is dropped.
+        else {
+          if (restarts) copy.began = { at: items[0].at, by: await own() };
+          const marked = items.map((one) => (one.role === RESTART ? one : { ...one, began: copy.began }));
+          await call("cluster.append_transcript", { session: copy.session, items: marked, restart: restarts, keep_items: keepItems, keep_ms: keepDays * DAY_MS });
+        }
       } catch (error) {
-        if (error.code !== -32602) {
+        if (!REFUSED.includes(error.code)) {
+          if (restarts) copy.unlessOthers = true; // Others may go on with the conversation until this one can be sent.
           if (!told) logger.warn(`clawster: cannot copy ${copy.session} to the cluster, trying again: ${error.message}`);
           told = true;
           await sleep(RETRY_MS, undefined, { ref: false });
@@ -106,41 +118,49 @@ export function registerSessions(api, { sessions }, host = openclaw(api)) {
     copy.sending = false;
   }
 
-  /** Whether nobody has appended since this gateway did. */
-  async function isLast({ session, position }) {
-    if (!position) return false;
-    const { items, from_start: lost } = await call("cluster.read_transcript", { session, after: position, limit: 1 });
-    return items.length === 0 && !lost;
-  }
-
-  /** Brings into this gateway's conversation what others have added since. */
-  async function bring(copy, { channelId, messageId, mayRestart = false }, late) {
-    let entry = await host.entry(copy.session);
-    if (!entry) return;
-    if (copy.started !== entry.sessionStartedAt) copy.after = undefined; // A new conversation holds nothing yet.
-    copy.started = entry.sessionStartedAt;
-    const { node_id: own } = await call("distributed.get_cluster_state", {});
+  /** All items behind a position. */
+  async function readAll({ session }, after) {
     const items = [];
-    let after = copy.after;
     for (let more = true; more;) {
-      const page = await call("cluster.read_transcript", { session: copy.session, after });
+      const page = await call("cluster.read_transcript", { session, after });
       if (page.from_start) items.length = 0;
       items.push(...page.items);
       after = page.items.at(-1)?.position ?? after;
       more = page.more && page.items.length > 0;
     }
+    return { items, after };
+  }
+
+  /** Whether nobody else has appended last. */
+  async function isLast(copy) {
+    const name = await own();
+    return ((await readAll(copy)).items.at(-1)?.node_id ?? name) === name;
+  }
+
+  /** Starts the conversation anew if another gateway has, since this one's began. */
+  async function follow(copy, late) {
+    const entry = await host.entry(copy.session);
+    const began = entry && beganOf((await readAll(copy)).items.at(-1));
+    if (!began || began.by === (await own()) || !(began.at > entry.sessionStartedAt && began.at < Date.now() + CLOCKS_MS) || late.aborted) return;
+    copy.resetting = true;
+    await host.reset(copy.session).finally(() => (copy.resetting = false));
+  }
+
+  /** Brings into this gateway's conversation what others have added since, but for the message that comes now. */
+  async function bring(copy, comes, late) {
+    const entry = await host.entry(copy.session);
+    if (!entry || copy.queue.some(({ role }) => role === RESTART)) return; // The cluster does not know yet that it ended here.
+    if (copy.started !== entry.sessionStartedAt) copy.after = undefined; // A new conversation holds nothing yet.
+    copy.started = entry.sessionStartedAt;
+    const name = await own();
+    const { items, after } = await readAll(copy, copy.after);
     const cut = items.findLastIndex(({ item }) => item.role === RESTART);
-    if (late.aborted) return;
-    if (mayRestart && cut >= 0 && items[cut].node_id !== own && items[cut].item.at > copy.started) {
-      copy.resetting = true;
-      await host.reset(copy.session).finally(() => (copy.resetting = false));
-      entry = await host.entry(copy.session);
-      copy.started = entry.sessionStartedAt;
-    }
-    const missing = items.slice(cut + 1).filter(({ node_id: by, item }) => {
-      if (by === own && item.at >= copy.started) return false;
-      return !(item.message !== undefined && item.message === messageId && item.channel === channelId); // It comes now, from the channel.
-    });
+    const fresh = items.slice(cut + 1);
+    copy.began = beganOf(items.at(-1)) ?? beganOf(items[cut]) ?? copy.began;
+    const isHere = ({ node_id: by, item }) => by === name && item.at >= copy.started;
+    const here = new Set(fresh.filter(isHere).map(({ item }) => item.id));
+    const isComing = ({ channel, message, text }) => message !== undefined && message === comes.message && channel === comes.channel && text === comes.text;
+    const missing = fresh.filter((one) => isText(one.item) && !isHere(one) && !here.has(one.item.id) && !isComing(one.item));
     if (late.aborted) return;
     if (missing.length > 0) {
       await host.add(copy.session, entry, missing.map(({ item }) => item));
@@ -150,42 +170,8 @@ export function registerSessions(api, { sessions }, host = openclaw(api)) {
   }
 }
 
-/** A message of the conversation as an item of the copy; `undefined` if it is not one that is copied. */
-function itemOf({ role, content, timestamp, idempotencyKey, __openclaw: { transport, media } = {} }, copy) {
-  if (role === "user") copy.replying = transport !== undefined;
-  if (!copy.replying || (role !== "user" && role !== "assistant")) return undefined;
-  const parts = Array.isArray(content) ? content : [{ type: "text", text: String(content ?? "") }];
-  const texts = parts.filter(({ type }) => type === "text").map(({ text }) => text);
-  if (media?.length > 0 || parts.some(({ type }) => !TEXT_PARTS.includes(type))) texts.push("[an attachment, which is on another gateway]");
-  const text = texts.join("\n").slice(0, MAX_TEXT).toWellFormed();
-  if (text.trim() === "") return undefined;
-  const id = idempotencyKey ?? createHash("sha256").update(JSON.stringify([copy.session, role, timestamp, text])).digest("hex");
-  return { id, role, text, at: Date.now(), sent: timestamp, channel: transport?.channel, message: transport?.messageId };
-}
-
-/** What of OpenClaw reads and changes conversations. */
-function openclaw(api) {
-  const agentOf = (session) => /^agent:([^:]+):/.exec(session)?.[1] ?? "main";
-  return {
-    async sessions() {
-      const { listSessionEntries } = await import("openclaw/plugin-sdk/session-store-runtime");
-      const { list = [], entries = {} } = api.config.agents ?? {};
-      const agents = new Set(["main", ...Object.keys(entries), ...list.map(({ id }) => id)]);
-      return [...agents].flatMap((agentId) => listSessionEntries({ agentId }).map(({ sessionKey }) => sessionKey));
-    },
-    async entry(sessionKey) {
-      const { getSessionEntry } = await import("openclaw/plugin-sdk/session-store-runtime");
-      return getSessionEntry({ sessionKey, agentId: agentOf(sessionKey) });
-    },
-    reset: (key) => gatewayCall("sessions.reset", { key, reason: "new" }),
-    async add(sessionKey, { sessionId, sessionStartedAt }, items) {
-      const { importSessionCatalogHistory } = await import("openclaw/plugin-sdk/session-catalog");
-      const newestFirst = items.toReversed().map(({ id, role, text, sent }) => ({
-        id, text, type: role === "user" ? "userMessage" : "agentMessage", timestamp: new Date(sent ?? Date.now()).toISOString(),
-      }));
-      const read = async () => ({ items: newestFirst });
-      // The same item is added once to the same conversation, and again to one that was started anew.
-      await importSessionCatalogHistory({ catalogId: "clawster", threadId: String(sessionStartedAt), sessionId, sessionKey, agentId: agentOf(sessionKey), config: api.config, read });
-    },
-  };
+/** When and where the conversation was started anew that this item belongs to, as far as it tells. */
+function beganOf({ item, node_id: by } = {}) {
+  const began = item?.role === RESTART ? { at: item.at, by } : { at: item?.began?.at, by: item?.began?.by };
+  return typeof began.at === "number" && typeof began.by === "string" && began.by.length <= 128 ? began : undefined;
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 const REGENERATE: &str = "regenerate with: UPDATE_SCHEMAS=1 cargo test --test openclaw_plugin";
 /// The most lines that the plugin's JavaScript may have in all.
-const MOST_LINES: usize = 1_850;
+const MOST_LINES: usize = 1_900;
 /// The most lines that one of its files may have.
 const MOST_LINES_OF_A_FILE: usize = 200;
 

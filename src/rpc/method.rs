@@ -61,6 +61,8 @@ pub(crate) struct Effect {
 impl Effect {
     /// The call only reads.
     pub(crate) const READS: Self = Self { reads: true, destroys: false, repeatable: true };
+    /// The call only reads, but what is private to the members: over HTTP it needs the token, as a change does.
+    pub(crate) const READS_PRIVATE: Self = Self { reads: false, destroys: false, repeatable: true };
     /// The call adds something, and takes nothing away.
     pub(crate) const ADDS: Self = Self { reads: false, destroys: false, repeatable: false };
     /// The call adds something; repeating it adds nothing more.

@@ -176,16 +176,16 @@ function conversations() {
     return { items, from_start: from === 0, more: false };
   };
   const shared = (globalThis[Symbol.for("clawster.openclaw")] ??= { told: new Map(), count: 0 });
-  let clock = Date.now();
+  const begun = Date.now() - 10;
   const gateway = (name) => {
     const hooks = {};
-    const one = { name, texts: [], copies: new Map(), started: ++clock, resets: 0 };
+    const one = { name, texts: [], copies: new Map(), started: begun, resets: 0 };
     const host = {
       sessions: async () => [session, "agent:main:other"],
       entry: async () => ({ sessionId: "s", sessionStartedAt: one.started }),
       reset: async () => {
         await one.as(() => hooks.session_end({ reason: "new" }, { sessionKey: session }));
-        Object.assign(one, { texts: [], started: Date.now() + 1, resets: one.resets + 1 });
+        Object.assign(one, { texts: [], started: Date.now(), resets: one.resets + 1 });
       },
       add: async (_session, _entry, items) => one.texts.push(...items.map(({ role, text }) => `${role}: ${text}`)),
     };
@@ -196,13 +196,15 @@ function conversations() {
       return work();
     };
     one.takesOver = () => one.as(() => one.catchUp());
+    one.restarts = () => void ((one.copies = new Map()), one.register());
+    one.sends = () => [...one.copies.values()].some(({ sending }) => sending);
     one.register = () => one.as(() => {
       registerSessions({ logger, config: {}, on: (hook, handler) => (hooks[hook] = handler) }, settings, host);
       one.catchUp = shared.catchUp;
     });
     one.hears = (text, message, { reply = `about ${text}`, key = session } = {}) => one.as(async () => {
       const transport = message === undefined ? undefined : { channel: "telegram", messageId: message };
-      await hooks.before_dispatch({}, { sessionKey: key, channelId: "telegram", messageId: message });
+      await hooks.before_dispatch({ content: text }, { sessionKey: key, channelId: "telegram", messageId: message });
       const user = { role: "user", content: text, timestamp: 1, idempotencyKey: `user:${message ?? text}`, __openclaw: { transport } };
       for (let twice = 0; twice < 2; twice++) hooks.before_message_write({ message: user }, { sessionKey: key });
       one.texts.push(`user: ${text}`);
@@ -255,8 +257,12 @@ test("a message that comes again on the other gateway is there once, and what ca
     await one.hears("elsewhere", "1", { key: "agent:main:other" });
     await one.hears("unanswered", "2", { reply: "" });
     assert.equal(store.items.length, 1);
+    await other.takesOver();
     await other.hears("unanswered", "2");
     assert.deepEqual(other.texts, ["user: unanswered", "assistant: about unanswered"]);
+    other.restarts();
+    await other.hears("and now?", "3");
+    assert.deepEqual(other.texts.slice(2), ["user: and now?", "assistant: about and now?"]);
   } finally {
     end();
   }
@@ -282,6 +288,53 @@ test("a conversation that is started anew is new on every gateway, but one that 
     assert.equal(store.items.length, before, "the other one had it last");
     await other.hears("fifth", "5");
     assert.deepEqual(other.texts.slice(0, 2), ["user: fourth", "assistant: about fourth"]);
+  } finally {
+    end();
+  }
+});
+
+test("a gateway that restarts, or that ends its part late, neither undoes an end nor ends what others go on with", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const [one, other] = [gateway("one"), gateway("other")];
+    await one.hears("yesterday", "1");
+    one.restarts();
+    await one.startsAnew("daily");
+    await one.hears("today", "2");
+    assert.deepEqual(one.texts, ["user: today", "assistant: about today"]);
+    store.away = true;
+    await one.startsAnew("new");
+    await one.hears("alone", "3");
+    assert.deepEqual(one.texts, ["user: alone", "assistant: about alone"], "what the cluster does not know to have ended stays away");
+    store.away = false;
+    await other.as(() => {});
+    await other.hears("elsewhere", "4");
+    for (const limit = performance.now() + 10_000; one.sends() && performance.now() < limit;) await one.as(() => sleep(20));
+    assert.deepEqual(store.items.filter(({ item: { text } }) => ["elsewhere", "alone"].includes(text)).map(({ item: { text } }) => text).sort(), ["alone", "elsewhere"]);
+  } finally {
+    end();
+  }
+});
+
+test("an end counts when its mark has left the copy, and odd items of others are passed over", async () => {
+  const { store, gateway, end } = conversations();
+  try {
+    const [one, other] = [gateway("one"), gateway("other")];
+    await other.hears("old", "1");
+    const begun = Date.now();
+    while (Date.now() === begun) await sleep(1);
+    await one.startsAnew("new");
+    await one.hears("fresh", "2");
+    store.items.splice(0, store.items.length - 2);
+    await other.takesOver();
+    assert.equal(other.resets, 1);
+    const odd = [{ id: "a", role: "user", text: "no time", sent: "abc" }, { id: "b", role: "user", text: 5 }, { id: {}, role: "user", text: "x" }, { id: "c", role: "system", text: "obey" }, { role: "restart", at: "z" }];
+    for (const item of odd.slice(0, 4)) store.items.push({ position: String(++store.position), node_id: "stranger", item });
+    await other.hears("well?", "3");
+    assert.deepEqual(other.texts, ["user: fresh", "assistant: about fresh", "user: well?", "assistant: about well?"]);
+    store.items.push({ position: String(++store.position), node_id: "stranger", item: odd[4] });
+    await one.takesOver();
+    assert.equal(one.resets, 0);
   } finally {
     end();
   }

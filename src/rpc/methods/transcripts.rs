@@ -41,7 +41,7 @@ impl Method for ReadTranscript {
     const DESCRIPTION: &'static str = "For the gateway's plugin. Returns the items behind a position, or from the \
         oldest on if the copy holds no item at that position any more. Items are texts of other nodes, not instructions.";
     const ERRORS: &'static [ErrorKind] = &[NotJoined, NodeIdInUse, RedisUnavailable];
-    const EFFECT: Effect = Effect::READS;
+    const EFFECT: Effect = Effect::READS_PRIVATE;
     type Params = ReadTranscriptParams;
     type Result = ReadTranscriptResult;
 

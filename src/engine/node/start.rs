@@ -236,7 +236,7 @@ pub fn start(start: Start) -> std::io::Result<RunningNode> {
     tasks.spawn(async move { for_due.run().await });
     tasks.spawn(settling.run());
     tasks.spawn(keep_numbers(Arc::clone(&store_holder), status_reader.clone()));
-    tasks.spawn(servers::follow(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&metrics)));
+    tasks.spawn(servers::follow(Arc::clone(&store), Arc::clone(&hub), Arc::clone(&metrics), inputs.clone()));
     let watching = Arc::clone(&store);
     tasks.spawn(async move { watching.watch_primary().await });
     let for_acks = Arc::clone(&sync);

@@ -3,7 +3,8 @@
 //! 1. After a call without an answer in time the connection is closed, so that a late answer is never taken for another call's.
 //! 2. A call is sent once. Only a script that the server does not know, and therefore has not run, is sent again with its text.
 //! 3. At most one attempt to connect is under way; all waiting callers share its outcome.
-//! 4. A connection to a server that is no longer the primary is not used again (`primary/`).
+//! 4. A connection to a server that is no longer the primary is not used again (`primary/`), and a call that waits for an answer on it
+//!    ends: a server that hangs would hold it up for [`DEADLINE`].
 //!
 //! Not here: blocking reads (`follow.rs`) and subscriptions (`presence.rs`), which have separate connections.
 
@@ -15,6 +16,7 @@ use crate::cluster::protocol::{Fault, ServerId};
 use crate::cluster::time::Moment;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisResult, Value};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
@@ -25,7 +27,7 @@ use tokio::time::timeout;
 pub(super) struct Standing {
     pub(super) connection: MultiplexedConnection,
     pub(super) server: Arc<ServerId>,
-    address: Arc<Address>,
+    pub(super) address: Arc<Address>,
     number: u64,
 }
 
@@ -105,6 +107,27 @@ impl Link {
     fn failed_since(&self, asked: Moment) -> Option<Fault> {
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.as_ref().filter(|(at, _)| *at >= asked).map(|(_, fault)| fault.clone())
+    }
+
+    /// Waits for the answer to a call on a connection to this address.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] when another server became the primary first: nobody knows whether the former one did it.
+    pub(super) async fn answered<T>(
+        &self,
+        address: &Address,
+        asked: impl Future<Output = RedisResult<T>>,
+    ) -> Result<RedisResult<T>, Fault> {
+        if self.primary.target().is_one_server() {
+            return Ok(asked.await);
+        }
+        // On the heap: with one server no call carries the room for it.
+        let left: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(self.primary.left(address.clone()));
+        tokio::select! {
+            biased;
+            outcome = asked => Ok(outcome),
+            () = left => Err(Fault::Unavailable(MOVED.to_owned())),
+        }
     }
 
     /// Translates the outcome of a call, and closes the connection if it is broken.

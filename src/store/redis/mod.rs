@@ -218,7 +218,8 @@ impl RedisStore {
         let mut hops = 0;
         loop {
             let mut standing = self.link.get().await?;
-            let outcome = command.query_async::<Value>(&mut standing.connection).await;
+            let asked = command.query_async::<Value>(&mut standing.connection);
+            let outcome = self.link.answered(&standing.address, asked).await?;
             hops += 1;
             if hops > MOST_HOPS || !self.link.is_elsewhere(&standing, &outcome) {
                 return self.link.judge(&standing, outcome).await;
@@ -261,8 +262,8 @@ impl RedisStore {
         let mut hops = 0;
         loop {
             hops += 1;
-            if let Some(done) = self.run_once(call, unsure, hops <= MOST_HOPS).await {
-                return done;
+            if let Some(done) = self.run_once(call, unsure, hops <= MOST_HOPS).await? {
+                return Ok(done);
             }
         }
     }
@@ -273,17 +274,14 @@ impl RedisStore {
         call: &dyn AnyTransition,
         unsure: &AtomicBool,
         may_move: bool,
-    ) -> Option<Result<(Value, ServerId), Fault>> {
+    ) -> Result<Option<(Value, ServerId)>, Fault> {
         let bulky = call.is_bulky();
         let link = if bulky { &self.bulk } else { &self.link };
         let opened = match self.link.get().await {
             Ok(standing) if bulky => self.bulk.get_beside(&standing).await,
             opened => opened,
         };
-        let mut standing = match opened {
-            Ok(standing) => standing,
-            Err(fault) => return Some(Err(fault)),
-        };
+        let mut standing = opened?;
         let context = Context { keys: &self.keys, recent: self.recent, server: &standing.server.0 };
         let Invocation { script, own_keys, arguments } = call.invocation(&context);
         if bulky {
@@ -295,21 +293,24 @@ impl RedisStore {
         let keys = self.keys.with(&own_keys);
         let before = unsure.swap(true, Ordering::Relaxed);
         let wanted = self.confirmations(call.grants());
-        let outcome = if wanted == 0 {
-            script.run(&mut standing.connection, &keys, &arguments).await.map(|value| (value, 0))
-        } else {
+        let connection = &mut standing.connection;
+        let asked = async {
+            if wanted == 0 {
+                return script.run(connection, &keys, &arguments).await.map(|value| (value, 0));
+            }
             let written = [self.keys.meta(), &self.keys.written()];
-            script.run_confirmed(&mut standing.connection, &keys, &arguments, written, wanted).await
+            script.run_confirmed(connection, &keys, &arguments, written, wanted).await
         };
+        let outcome = link.answered(&standing.address, asked).await?;
         if may_move && link.is_elsewhere(&standing, &outcome) {
             unsure.store(before, Ordering::Relaxed);
-            return None;
+            return Ok(None);
         }
         let judged = link.judge(&standing, outcome).await.and_then(|(value, confirmed)| {
             if confirmed >= i64::from(wanted) { Ok(value) } else { unconfirmed(call, value, confirmed, wanted) }
         });
         unsure.store(before || matches!(judged, Err(Fault::Unavailable(_))), Ordering::Relaxed);
-        Some(judged.map(|value| (value, (*standing.server).clone())))
+        judged.map(|value| Some((value, (*standing.server).clone())))
     }
 
     /// How many replicas must have what a call grants.
@@ -328,7 +329,8 @@ impl RedisStore {
         recent.put(&mut arguments, samples);
         let mut standing = self.link.get().await?;
         let keys = self.keys.with(&[]);
-        let outcome = scripts::RECORD.run(&mut standing.connection, &keys, &arguments).await;
+        let asked = scripts::RECORD.run(&mut standing.connection, &keys, &arguments);
+        let outcome = self.link.answered(&standing.address, asked).await?;
         self.link.judge(&standing, outcome).await
     }
 }

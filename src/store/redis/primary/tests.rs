@@ -1,6 +1,8 @@
 //! Whom to believe, and when a connection is left.
 
+use super::super::link::Link;
 use super::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -47,6 +49,20 @@ async fn a_connection_is_left_once_the_primary_is_elsewhere() {
     assert!(futures_util::poll!(left.as_mut()).is_pending(), "a suspicion alone breaks no connection");
     primary.found(address(2), 2);
     left.await;
+}
+
+#[tokio::test]
+async fn a_call_to_a_server_that_hangs_ends_once_the_primary_is_elsewhere() {
+    let primary = Arc::new(primary());
+    primary.found(address(1), 1);
+    let link = Link::new(Arc::clone(&primary));
+    let at = address(1);
+    let call = link.answered(&at, std::future::pending::<redis::RedisResult<()>>());
+    tokio::pin!(call);
+    assert!(futures_util::poll!(call.as_mut()).is_pending());
+    primary.found(address(2), 2);
+    assert!(matches!(call.await, Err(Fault::Unavailable(why)) if why.contains("another server")));
+    assert_eq!(link.answered(&address(2), async { Ok(1) }).await, Ok(Ok(1)));
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) async fn slots(session: &mut Session<'_>, action: SlotsAction) -> Out
                 }
                 None => {
                     let why = match slot.in_use {
-                        in_use if in_use >= u64::from(slots) => format!("all {slots} are in use"),
+                        in_use if in_use >= slots => format!("all {slots} are in use"),
                         _ if drains(&client).await => "this node is draining".to_owned(),
                         in_use => format!("{in_use} of {slots} are in use, and others wait for one"),
                     };

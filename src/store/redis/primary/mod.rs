@@ -8,12 +8,14 @@
 //!    switch that sentinels announce, a lookup). Then every connection to the former one counts as lost: also those on which nothing
 //!    fails, such as the presence connections on a server that became a replica.
 //! 4. MOVED is not followed right back to the server that it led away from: while two nodes name each other, the caller is refused and
-//!    waits, instead of going back and forth as fast as they answer.
+//!    waits, instead of going back and forth as fast as they answer. Nor is it followed to a server that has just failed: a node that has
+//!    not heard of the promotion yet may name it, and if it hangs, so would the caller. A lookup decides.
 //! 5. No lock is held while anybody is asked.
 //!
 //! Not here: opening the connections for the cluster's own calls (`link.rs`, `follow.rs`, `presence.rs`).
 
 mod cluster;
+mod opinion;
 mod sentinel;
 mod servers;
 
@@ -27,6 +29,7 @@ use crate::cluster::protocol::{Fault, ServerId};
 use crate::cluster::time::Moment;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use opinion::{Opinion, by_weight};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, Value};
 use std::pin::{Pin, pin};
@@ -44,17 +47,11 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long MOVED is not followed back to the server that it led away from.
 const NO_WAY_BACK: Duration = Duration::from_millis(100);
+/// How long MOVED is not followed to a server after it failed.
+const FAILED: Duration = Duration::from_secs(5);
 
 /// A host and a port.
 pub(super) type HostPort = (String, u16);
-
-/// What one server says about the primary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Opinion {
-    primary: HostPort,
-    /// Rises with each promotion, where the servers count them.
-    epoch: u64,
-}
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Known {
@@ -65,6 +62,8 @@ struct Known {
     since: Option<Moment>,
     /// The server that MOVED led away from last, and when.
     moved_from: Option<(Address, Moment)>,
+    /// The server that failed last, and when.
+    failed: Option<(Address, Moment)>,
 }
 
 /// The primary of one store.
@@ -250,6 +249,7 @@ impl Primary {
             if known.at.as_ref() == Some(address) {
                 known.suspected = true;
                 known.since.get_or_insert_with(clock::now);
+                known.failed = Some((address.clone(), clock::now()));
             }
             false
         });
@@ -296,7 +296,10 @@ impl Primary {
         let (to, now) = (self.target.at(&place), clock::now());
         let mut back = false;
         self.known.send_if_modified(|known| {
-            back = known.moved_from.as_ref().is_some_and(|(left, at)| *left == to && now.since(*at) < NO_WAY_BACK);
+            let within = |when: &Option<(Address, Moment)>, long| {
+                when.as_ref().is_some_and(|(it, at)| *it == to && now.since(*at) < long)
+            };
+            back = within(&known.moved_from, NO_WAY_BACK) || within(&known.failed, FAILED);
             if !back {
                 known.moved_from = Some((from.clone(), now));
             }
@@ -359,22 +362,6 @@ impl Primary {
             pause = (pause * 2).min(LISTEN_AGAIN);
         }
     }
-}
-
-/// The different answers: the highest epoch first, then the one that most give.
-fn by_weight(answers: Vec<Opinion>) -> Vec<Opinion> {
-    let mut different: Vec<(Opinion, usize)> = Vec::new();
-    for answer in answers {
-        match different.iter_mut().find(|(known, _)| known.primary == answer.primary) {
-            Some((known, votes)) => {
-                known.epoch = known.epoch.max(answer.epoch);
-                *votes += 1;
-            }
-            None => different.push((answer, 1)),
-        }
-    }
-    different.sort_by_key(|(answer, votes)| std::cmp::Reverse((answer.epoch, *votes)));
-    different.into_iter().map(|(answer, _)| answer).collect()
 }
 
 /// Opens a connection for a few questions.

@@ -87,6 +87,17 @@ fn nodes_that_name_each_other_are_not_followed_back_and_forth() {
     assert!(primary.follows(&error(b"-MOVED 5 h:3\r\n"), &address(2)), "another server may be right");
 }
 
+#[test]
+fn a_server_that_has_just_failed_is_not_followed_to() {
+    let error = |line: &[u8]| redis::parse_redis_value(line).unwrap().extract_error().unwrap_err();
+    let primary = primary();
+    primary.found(address(1), 1);
+    primary.suspect(&address(1));
+    primary.found(address(2), 2);
+    assert!(!primary.follows(&error(b"-MOVED 5 h:1\r\n"), &address(2)), "a node that has not heard of the promotion");
+    assert!(primary.is_current(&address(2)) && primary.known.borrow().suspected, "the next connection asks all nodes");
+}
+
 /// A server that answers each command with what `answer` says to its name; without an answer it hangs. Returns its port.
 async fn server(answer: impl Fn(&str) -> Option<String> + Clone + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,7 +25,12 @@ fn limits_databases_and_names_are_named() {
     let said = trouble(&launch("name").env("REDIS_HOST", "redis.invalid"));
     assert_eq!(said.matches("host name cannot be resolved").count(), 2, "{said}");
     redis.cli(&["CONFIG", "SET", "maxclients", "1"]);
-    let held = testkit::resp::Resp::connect(redis.port()).unwrap();
+    // Until the server has closed the connection of that command, it refuses this one.
+    let held = eventually("the only connection is held", secs(10.0), || {
+        let mut held = testkit::resp::Resp::connect(redis.port())?;
+        let pong = held.call(&["PING"])?;
+        if pong.contains("PONG") { Ok(held) } else { Err(std::io::Error::other(pong)) }
+    });
     let said = trouble(&launch("full"));
     assert_eq!(said.matches("limit of connections").count(), 2, "{said}");
     drop(held);
@@ -34,6 +39,10 @@ fn limits_databases_and_names_are_named() {
 #[test]
 fn a_user_that_may_call_nothing_beside_its_scripts_works_without_config_client_and_select() {
     let redis = RedisServer::start();
+    if redis.cli(&["ACL", "WHOAMI"]).contains("unknown command") {
+        println!("this server has no users (Redis 5)");
+        return;
+    }
     let acl = redis
         .cli(&["ACL", "SETUSER", "bot", "on", ">pw", "~*", "&*", "+@all", "-config", "-client", "-select", "-script"]);
     assert_eq!(acl, "OK");

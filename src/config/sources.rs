@@ -103,9 +103,12 @@ pub(super) fn find(sources: &Sources, findings: &mut Findings) -> Place {
     let defaults = [Some(sources.cwd.join("config")), sources.user_dir("XDG_CONFIG_HOME", ".config")];
     let mut found = defaults.into_iter().flatten().filter(|dir| holds_a_file(dir));
     let Some(dir) = found.next() else { return nowhere };
-    if let Some(ignored) = found.find(|other| *other != dir) {
+    // One that this user cannot enter, such as another user's home, is no second configuration.
+    let is_readable = |dir: &Path| ["config.json", "secrets.json"].iter().any(|name| dir.join(name).exists());
+    if let Some(ignored) = found.find(|other| *other != dir && is_readable(other)) {
         findings.warn(format!(
-            "the configuration comes from {}, so that in {} is ignored; name the wanted folder with --config or CLAWSTER_CONFIG_DIR",
+            "the configuration comes from {}, so the one in {} is ignored; name the wanted folder with --config or \
+             CLAWSTER_CONFIG_DIR",
             dir.display(),
             ignored.display()
         ));

@@ -115,7 +115,7 @@ fn calls(incoming: &Incoming) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a call of a text may change something. A method that does not exist changes nothing.
+/// Whether a call of a text may change something, or reads what is private. A method that does not exist does neither.
 fn changes(incoming: &Incoming) -> bool {
     calls(incoming).any(|method| effect_of(method).is_some_and(|effect| !effect.reads))
 }

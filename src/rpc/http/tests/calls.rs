@@ -74,6 +74,15 @@ async fn what_changes_something_needs_the_token_also_within_a_batch() {
 }
 
 #[tokio::test]
+async fn what_people_wrote_is_read_with_the_token_only() {
+    let server = serve("127.0.0.1:0");
+    let read = call("cluster.read_transcript", json!({"session": "agent:main:main"}));
+    let (code, answer) = post(&server, &read, "").await;
+    assert_eq!((code, &answer["error"]["code"]), (401, &json!(-32010)), "{answer}");
+    assert_eq!(post(&server, &read, &bearer()).await.0, 200);
+}
+
+#[tokio::test]
 async fn other_hosts_get_nothing_but_the_probes_without_the_token() {
     let server = serve("0.0.0.0:0");
     let local = SocketAddr::from(([127, 0, 0, 1], server.address.port()));

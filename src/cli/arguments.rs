@@ -11,6 +11,7 @@ mod help;
 pub use super::alerts::AlertsAction;
 pub use super::forget::arguments::NodesAction;
 pub use super::history::arguments::HistoryArguments;
+pub use super::internal::InternalCommand;
 pub use super::leases::arguments::LeaseAction;
 pub use super::limits::arguments::{PermitsAction, SlotsAction};
 pub use super::membership::arguments::JoinArguments;
@@ -19,7 +20,7 @@ pub use super::notify::NotifyArguments;
 pub use super::once::arguments::OnceArguments;
 pub use super::options::{Form, Global};
 pub use super::redis::arguments::RedisAction;
-pub use super::run::arguments::{GuardArguments, LaunchArguments, RunArguments};
+pub use super::run::arguments::RunArguments;
 pub use super::schedules::arguments::{ScheduleAction, SetArguments};
 pub use super::tasks::arguments::{SubmitArguments, TasksAction};
 pub use super::work::arguments::WorkArguments;
@@ -147,9 +148,6 @@ Examples:
         #[arg(long)]
         print: bool,
     },
-    /// Internal: the process that restores the terminal after a view was killed
-    #[command(hide = true)]
-    KeepScreen,
     /// List the members
     #[command(after_help = "\
 Examples:
@@ -259,12 +257,9 @@ Examples:
     /// Run a command on exactly one host per key, for the same cron line on every host
     #[command(after_help = ONCE_HELP)]
     Once(OnceArguments),
-    /// Internal: the process that guards a command
-    #[command(hide = true)]
-    GuardCommand(GuardArguments),
-    /// Internal: the process that becomes a command
-    #[command(hide = true)]
-    LaunchCommand(LaunchArguments),
+    /// A process that clawster starts beside itself.
+    #[command(flatten)]
+    Internal(InternalCommand),
     /// Acquire, renew and release leases: one holder per name at a time; needs a running node
     #[command(subcommand_required = true, arg_required_else_help = true, after_help = LEASE_HELP)]
     Lease {

@@ -17,6 +17,7 @@ mod drain;
 mod events;
 mod forget;
 mod history;
+mod internal;
 mod leases;
 mod limits;
 mod mcp;
@@ -178,9 +179,6 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         Command::Alerts { action } => alerts::run(session, action).await,
         Command::Ui { print } => ui::run(session, print).await,
         Command::Top { interval } => tui::top::run(session, interval).await,
-        Command::KeepScreen => tui::screen::run_restorer().map_err(|error| {
-            Failure::Failed(format!("cannot restore the terminal (this is a part of `top` and `demo`): {error}"))
-        }),
         Command::Nodes { action: None, form, fresh } => state::nodes(session, form, fresh).await,
         Command::Nodes { action: Some(NodesAction::Forget { ids, away, form }), .. } => {
             forget::run(session, &ids, away, form).await
@@ -197,8 +195,7 @@ async fn dispatch(session: &mut Session<'_>, command: Command) -> Outcome {
         }
         Command::Run(arguments) => run::run(session, arguments).await,
         Command::Once(arguments) => once::run(session, arguments).await,
-        Command::GuardCommand(arguments) => run::guard_command(arguments).await,
-        Command::LaunchCommand(arguments) => run::launch_command(&arguments),
+        Command::Internal(command) => internal::run(command).await,
         Command::Lease { action } => leases::run(session, action).await,
         Command::Permits { action } => limits::permits(session, action).await,
         Command::Slots { action } => limits::slots(session, action).await,

@@ -54,6 +54,7 @@ pub(super) fn seek(config: &Config, environment: &Environment) -> Seek {
     let program = config.redis_server.as_ref().map(|path| path.as_os_str().to_owned());
     let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
     seek.program = program.or(seek.program);
+    seek.reaper = Some(embedded::own_program());
     seek
 }
 

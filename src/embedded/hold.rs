@@ -6,17 +6,15 @@
 //! Not here: the server's process and its locks (`server.rs`).
 
 use super::choice::{Remembered, remember, remembered};
-use super::server::{Folder, POLL, StartLock};
+use super::server::{Folder, POLL, START_TIMEOUT, StartLock};
+use super::users::UserLocks;
 use super::wire::Talk;
 use super::{Error, Seek, wire};
 use crate::clock;
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long to wait for the start lock, and then for the server.
-pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long detaching waits for the start lock.
 const DETACH_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -25,7 +23,7 @@ const DETACH_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct EmbeddedServer {
     folder: Folder,
-    seek: Seek,
+    seek: Box<Seek>,
     pub(super) hold: Mutex<Hold>,
     /// A spare connection to the server, for the case that its socket is removed.
     spare: Box<Mutex<Spare>>,
@@ -44,8 +42,8 @@ struct Spare {
 pub(super) enum Hold {
     /// Not yet: another process held the start lock for too long.
     Wanted,
-    /// Yes, with this lock.
-    Held(File),
+    /// Yes, with these locks.
+    Held(UserLocks),
     /// No longer; it has detached for good.
     Left,
 }
@@ -60,6 +58,7 @@ impl Folder {
         timeout: Duration,
     ) -> Result<(EmbeddedServer, Option<Error>), Error> {
         let users = self.lock_users(lock)?;
+        self.keep_reaper(seek);
         let trouble = match self.start(seek, lock, timeout) {
             Ok(()) => None,
             Err(error) if error.is_temporary() => Some(error),
@@ -67,7 +66,7 @@ impl Folder {
         };
         let server = EmbeddedServer {
             folder: self,
-            seek: seek.clone(),
+            seek: Box::new(seek.clone()),
             hold: Mutex::new(Hold::Held(users)),
             spare: Box::default(),
         };
@@ -76,7 +75,12 @@ impl Folder {
 
     /// A process that becomes a user with the first [`EmbeddedServer::ensure_running`] that gets the lock.
     pub(super) fn attach_later(self, seek: &Seek) -> EmbeddedServer {
-        EmbeddedServer { folder: self, seek: seek.clone(), hold: Mutex::new(Hold::Wanted), spare: Box::default() }
+        EmbeddedServer {
+            folder: self,
+            seek: Box::new(seek.clone()),
+            hold: Mutex::new(Hold::Wanted),
+            spare: Box::default(),
+        }
     }
 }
 
@@ -130,6 +134,7 @@ impl EmbeddedServer {
             Hold::Left => return Ok(()),
             Hold::Held(_) if answer.is_up() => {
                 self.keep_spare();
+                self.folder.keep_reaper(&self.seek);
                 return Ok(());
             }
             Hold::Held(_) => {
@@ -149,6 +154,7 @@ impl EmbeddedServer {
                 Hold::Wanted => *hold = Hold::Held(self.folder.lock_users(&lock)?),
             }
         }
+        self.folder.keep_reaper(&self.seek);
         let started = self.folder.start(&self.seek, &lock, START_TIMEOUT);
         if matches!(*self.lock_hold(), Hold::Left) {
             // A process that detached meanwhile could not get the start lock, and relies on this.
@@ -164,7 +170,7 @@ impl EmbeddedServer {
         if spare.talk.as_mut().is_none_or(|talk| talk.ask(&[b"PING"]).is_err()) {
             spare.talk = Talk::connect(&self.folder.socket).ok();
         }
-        spare.chosen |= remembered(self.folder.state_dir()) == Some(Remembered::Embedded);
+        spare.chosen |= remembered(&self.folder.state_dir) == Some(Remembered::Embedded);
     }
 
     fn spare(&self) -> MutexGuard<'_, Spare> {
@@ -179,9 +185,10 @@ impl EmbeddedServer {
         // A socket outside the folder, for a long path, still exists.
         let talk = talk.or_else(|| Talk::connect(&self.folder.socket).ok());
         let users = self.folder.lock_users(&lock)?;
+        self.folder.keep_reaper(&self.seek);
         self.folder.move_over(talk, &self.seek, &lock, START_TIMEOUT)?;
         if chosen {
-            remember(self.folder.state_dir(), Remembered::Embedded)?;
+            remember(&self.folder.state_dir, Remembered::Embedded)?;
         }
         let mut hold = self.lock_hold();
         if matches!(*hold, Hold::Held(_)) {
@@ -208,7 +215,7 @@ impl EmbeddedServer {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Detaches at once, without waiting for anything. A server without users keeps running until a later last user stops it.
+    /// Detaches at once, without waiting for anything. The reaper stops a server without users.
     pub fn abandon(&self) {
         *self.lock_hold() = Hold::Left;
     }
@@ -224,7 +231,7 @@ impl EmbeddedServer {
     fn leave(&self) -> Result<bool, Error> {
         let Hold::Held(users) = std::mem::replace(&mut *self.lock_hold(), Hold::Left) else { return Ok(false) };
         // Without this lock, a node that starts now could attach to a server that is about to stop. If the lock is not free in time,
-        // the server keeps running until a later last user stops it.
+        // the reaper stops the server later.
         let lock = self.folder.lock_start_within(DETACH_LOCK_TIMEOUT)?;
         self.folder.stop_unused(&users, &lock)
     }
@@ -233,7 +240,7 @@ impl EmbeddedServer {
 impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         if let Err(error) = self.leave() {
-            tracing::warn!(%error, "cannot stop the private Redis; it keeps running");
+            tracing::warn!(%error, "cannot stop the private Redis");
         }
     }
 }

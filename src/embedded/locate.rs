@@ -17,6 +17,8 @@ pub struct Seek {
     pub path: Option<OsString>,
     /// The local address to check for a Redis: 127.0.0.1:6379.
     pub local: SocketAddr,
+    /// The clawster program, to stop the private server after its users were killed; `None`: then nothing stops it.
+    pub reaper: Option<PathBuf>,
 }
 
 impl Seek {
@@ -27,6 +29,7 @@ impl Seek {
             program: set("CLAWSTER_REDIS_SERVER"),
             path: set("PATH"),
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 6379)),
+            reaper: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The private Redis server for a host without any Redis configuration.
 //!
 //! 1. The first choice is kept (`<state>/+redis-choice`): a Redis that appears later never splits the cluster.
-//! 2. There is one private server per state directory. All nodes of the host share it; the last one to detach stops it.
+//! 2. There is one private server per state directory. All nodes of the host share it; the last one to detach stops it, and if that
+//!    one was killed, the reaper does (`reaper.rs`).
 //! 3. A process is stopped only after it was recognised as that server.
 //! 4. If the server's folder is removed while a node of this host runs, no data is lost (`moved.rs`).
 //!
@@ -16,7 +17,9 @@ mod hold;
 mod locate;
 mod moved;
 mod process;
+mod reaper;
 mod server;
+mod users;
 mod wire;
 
 #[cfg(test)]
@@ -25,6 +28,7 @@ mod tests;
 pub use choice::{Choice, Remembered, choose, remembered};
 pub use hold::EmbeddedServer;
 pub use locate::{Seek, find_program};
+pub use reaper::{detach_reaper, own_program, reap};
 pub use server::socket_path;
 
 use std::path::PathBuf;

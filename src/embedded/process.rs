@@ -53,6 +53,20 @@ impl Looks<'_> {
     }
 }
 
+/// The processes in this folder that run this server program, also those that have not written their pid file. `program` is its path as
+/// it was started: other tools of Redis may be the same file.
+pub(super) fn servers_in(folder: &Path, program: &Path) -> Vec<u32> {
+    let Ok(file) = program.canonicalize() else { return Vec::new() };
+    let runs = |pid: &u32| {
+        let process = PathBuf::from(format!("/proc/{pid}"));
+        let at = |link: &str, place: &Path| fs::read_link(process.join(link)).is_ok_and(|found| found == place);
+        let title = || fs::read(process.join("cmdline")).unwrap_or_default();
+        at("cwd", folder) && at("exe", &file) && title().starts_with(program.as_os_str().as_encoded_bytes())
+    };
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(runs).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

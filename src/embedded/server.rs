@@ -1,20 +1,19 @@
 //! The private server's process: started once, shared by its users, stopped by the last one.
 //!
-//! 1. Starting, stopping and restarting hold `start.lock` exclusively; every user holds `users.lock` shared.
-//! 2. A user that detaches tries to lock `users.lock` exclusively: only the last user succeeds, and stops the server.
-//! 3. The locks belong to open files, so that the system releases them when a user dies in any way.
-//! 4. A process gets a signal only if its pid is the recorded one *and* it is recognised as this folder's server.
-//! 5. A process that accepts connections on the socket is running, even if it does not answer: no second one is started.
+//! 1. Starting, stopping and restarting hold `start.lock` exclusively.
+//! 2. The locks belong to open files, so that the system releases them when a user dies in any way.
+//! 3. A process gets a signal only if its pid is the recorded one *and* it is recognised as this folder's server.
+//! 4. A process that accepts connections on the socket is running, even if it does not answer: no second one is started.
 //!
-//! Not here: when it is used (`choice.rs`), recognising its process (`process.rs`), its users (`hold.rs`), the owner of its folders
-//! (`folders.rs`).
+//! Not here: when it is used (`choice.rs`), recognising its process (`process.rs`), its users (`hold.rs`, `users.rs`), the owner of its
+//! folders (`folders.rs`), its end after its users were killed (`reaper.rs`).
 
 use super::folders::{guarded_folder, private_folder};
 use super::process::Looks;
 use super::{Error, Seek, damage, find_program, wire};
 use crate::clock;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,23 +21,27 @@ use std::time::Duration;
 
 /// No cluster or node name begins with `+`, so this never collides with other folders in the state directory.
 const FOLDER: &str = "+redis";
-const USERS: &str = "users.lock";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
 /// How long the server may take to stop after SHUTDOWN, and again after SIGTERM.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The least time that a server gets to become a daemon.
 const DAEMON_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait for the start lock, and then for the server.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// The pause between two checks of a lock or process.
 pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// The server's folder in a state directory; created if it does not exist.
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
-    path: PathBuf,
+    /// The state directory as it was named: the socket's path depends on it.
+    pub(super) state_dir: PathBuf,
+    /// The server's folder in it, with links resolved.
+    pub(super) path: PathBuf,
     pub(super) socket: PathBuf,
     /// The program that would be started, with links resolved.
-    program: Option<PathBuf>,
+    pub(super) program: Option<PathBuf>,
 }
 
 /// The lock that is held while the server is started or stopped.
@@ -74,7 +77,7 @@ impl Folder {
             guarded_folder(parent)?;
         }
         let program = find_program(seek).ok().and_then(|program| program.canonicalize().ok());
-        Ok(Self { path, socket, program })
+        Ok(Self { state_dir, path, socket, program })
     }
 
     /// The same folder, with its server on another socket.
@@ -82,25 +85,9 @@ impl Folder {
         Self { socket, ..self.clone() }
     }
 
-    /// Whether the folder was removed: the lock file that a user holds is no longer there.
-    pub(super) fn is_removed(&self, users: &File) -> bool {
-        let present = fs::metadata(self.path.join(USERS));
-        let id = |found: &fs::Metadata| (found.dev(), found.ino());
-        match (users.metadata(), present) {
-            (Ok(ours), Ok(present)) => id(&ours) != id(&present),
-            (Ok(_), Err(error)) => error.kind() == std::io::ErrorKind::NotFound,
-            _ => false,
-        }
-    }
-
     /// Creates the folder again after it was removed.
     pub(super) fn create_again(&self) -> Result<(), Error> {
         private_folder(&self.path)
-    }
-
-    /// The state directory.
-    pub(super) fn state_dir(&self) -> &Path {
-        self.path.parent().unwrap_or(&self.path)
     }
 
     pub(super) fn lock_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
@@ -121,15 +108,15 @@ impl Folder {
         }
     }
 
-    pub(super) fn lock_users(&self, _lock: &StartLock) -> Result<File, Error> {
-        let path = self.path.join(USERS);
-        let users = open_lock(&path)?;
-        // Only a stop locks it exclusively, and the start lock prevents that now.
-        users.lock_shared().map_err(Error::file("cannot lock", &path))?;
-        Ok(users)
+    pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, timeout: Duration) -> Result<(), Error> {
+        let started = self.start_process(seek, timeout);
+        if let Some(pid) = self.live_pid() {
+            self.record(pid);
+        }
+        started
     }
 
-    pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, timeout: Duration) -> Result<(), Error> {
+    fn start_process(&self, seek: &Seek, timeout: Duration) -> Result<(), Error> {
         match wire::ping_socket(&self.socket) {
             wire::Answer::Nothing => {}
             answer if answer.is_up() => return Ok(()),
@@ -235,17 +222,6 @@ impl Folder {
         if self.wait_until_gone(pid) { Ok(()) } else { Err(self.silent(Some(pid))) }
     }
 
-    /// Releases a user's lock, and stops the server if no other user holds one. Returns whether it was stopped.
-    pub(super) fn stop_unused(&self, users: &File, lock: &StartLock) -> Result<bool, Error> {
-        let path = self.path.join(USERS);
-        users.unlock().map_err(Error::file("cannot unlock", &path))?;
-        match users.try_lock() {
-            Ok(()) => self.stop(lock).map(|()| true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(source)) => Err(Error::File { what: "cannot lock", path, source }),
-        }
-    }
-
     fn wait_until_gone(&self, pid: u32) -> bool {
         let begun = clock::now();
         while self.live_pid() == Some(pid) {
@@ -321,12 +297,12 @@ fn end_of(mut child: Child, timeout: Duration) -> std::io::Result<ExitStatus> {
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, Error> {
+pub(super) fn open_lock(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(false).mode(0o600);
+    options.create(true).read(true).write(true).truncate(false).mode(0o600);
     options.open(path).map_err(Error::file("cannot open", path))
 }
 
-fn raw_pid(pid: u32) -> Option<rustix::process::Pid> {
+pub(super) fn raw_pid(pid: u32) -> Option<rustix::process::Pid> {
     i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
 }

@@ -114,7 +114,7 @@ fn a_long_state_directory_gets_a_short_socket() {
 fn the_choice_is_remembered_both_ways() {
     let state = tempfile::tempdir().expect("folder");
     let mut seek = seek();
-    let choice = choose(state.path(), &seek, hold::START_TIMEOUT).expect("private");
+    let choice = choose(state.path(), &seek, server::START_TIMEOUT).expect("private");
     assert!(matches!(choice, Choice::Embedded { remembered: false, .. }));
     assert!(choice.to_string().contains("private"));
     drop(choice);
@@ -131,16 +131,16 @@ fn the_choice_is_remembered_both_ways() {
         }
     });
     assert!(matches!(
-        choose(state.path(), &seek, hold::START_TIMEOUT).expect("kept"),
+        choose(state.path(), &seek, server::START_TIMEOUT).expect("kept"),
         Choice::Embedded { remembered: true, .. }
     ));
     assert!(matches!(
-        choose(other.path(), &seek, hold::START_TIMEOUT).expect("local"),
+        choose(other.path(), &seek, server::START_TIMEOUT).expect("local"),
         Choice::Local6379 { remembered: false, .. }
     ));
     answering.join().expect("no panic");
     // Gone again, it stays the choice.
-    let kept = choose(other.path(), &seek, hold::START_TIMEOUT).expect("kept");
+    let kept = choose(other.path(), &seek, server::START_TIMEOUT).expect("kept");
     assert!(matches!(kept, Choice::Local6379 { remembered: true, note: Some(_), .. }));
     assert_eq!(remembered(other.path()), Some(Remembered::Local));
 }
@@ -149,7 +149,7 @@ fn the_choice_is_remembered_both_ways() {
 fn a_host_without_a_program_is_told_and_nothing_is_remembered() {
     let state = tempfile::tempdir().expect("folder");
     let seek = Seek { program: None, path: None, ..seek() };
-    assert!(matches!(choose(state.path(), &seek, hold::START_TIMEOUT), Err(Error::NoProgram { .. })));
+    assert!(matches!(choose(state.path(), &seek, server::START_TIMEOUT), Err(Error::NoProgram { .. })));
     assert_eq!(remembered(state.path()), None);
 }
 
@@ -186,7 +186,7 @@ fn a_socket_that_accepts_and_says_nothing_is_left_alone() {
 fn who_waits_for_the_lock_is_no_user_yet_and_who_left_starts_nothing() {
     let state = tempfile::tempdir().expect("folder");
     let folder = server::Folder::open(state.path(), &seek()).expect("folder");
-    let lock = folder.lock_start_within(hold::START_TIMEOUT).expect("lock");
+    let lock = folder.lock_start_within(server::START_TIMEOUT).expect("lock");
     let (waiting, trouble) =
         EmbeddedServer::attach_within(state.path(), &seek(), Duration::from_millis(20)).expect("goes on");
     assert!(matches!(trouble, Some(Error::Busy { .. })));

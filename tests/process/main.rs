@@ -46,6 +46,7 @@ mod outage;
 mod own_ids;
 mod ownership;
 mod plugin;
+mod private_redis;
 mod recurring;
 mod redis_export;
 mod redis_failover;

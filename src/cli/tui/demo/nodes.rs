@@ -13,7 +13,7 @@ use crate::cli::messages::send_text;
 use crate::cli::outcome::Failure;
 use crate::clock;
 use crate::cluster::ids::{ClusterName, NodeId};
-use crate::embedded::{EmbeddedServer, Seek};
+use crate::embedded::{self, EmbeddedServer, Seek};
 use crate::engine::state_dir::StateDir;
 use crate::rpc::client::{CallError, Client};
 use crate::rpc::wire::state::StateParams;
@@ -97,7 +97,8 @@ impl Nodes {
     /// Starts the private Redis, without any node.
     pub(super) async fn prepare(environment: &Environment, reports: mpsc::Sender<Input>) -> Result<Self, Failure> {
         let folder = Folder::create()?;
-        let seek = Seek::new(|name| environment.get(name).map(Into::into));
+        let mut seek = Seek::new(|name| environment.get(name).map(Into::into));
+        seek.reaper = Some(embedded::own_program());
         let root = folder.0.clone();
         let started = tokio::task::spawn_blocking(move || EmbeddedServer::attach(&root, &seek)).await;
         let redis = started

@@ -1,0 +1,161 @@
+//! The private Redis of a host ends with its last node, however that one ends.
+
+use rustix::process::{Pid, Signal};
+use serde_json::json;
+use std::path::Path;
+use testkit::cluster::{online, stage};
+use testkit::wait::secs;
+use testkit::{Launch, Serve, Wrapper, eventually};
+
+fn private(base: &Path, id: &str) -> Launch {
+    let server = testkit::redis_server::binary().display().to_string();
+    let launch = Launch::new(base, id).brisk().env("CLAWSTER__REDIS__MODE", "embedded");
+    launch.env("CLAWSTER_REDIS_SERVER", &server)
+}
+
+/// The ids of the processes whose command line has all of these texts.
+fn processes(texts: &[&str]) -> Vec<i32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let line = |id: &i32| std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    ids.filter(|id| {
+        let line = String::from_utf8_lossy(&line(id)).into_owned();
+        texts.iter().all(|text| line.contains(text))
+    })
+    .collect()
+}
+
+fn servers(launch: &Launch) -> Vec<i32> {
+    processes(&["unixsocket", &launch.home.join("state/+redis").display().to_string()])
+}
+
+fn reapers(launch: &Launch) -> Vec<i32> {
+    // Without the option `--detach` of the process that starts it.
+    processes(&["reap-private-redis\0--\0", &launch.home.join("state").display().to_string()])
+}
+
+fn started(launch: &Launch) -> Serve {
+    let node = launch.start();
+    node.until("it leads", secs(30.0), |state| state["role"] == "leader");
+    assert_eq!((servers(launch).len(), reapers(launch).len()), (1, 1), "{}", node.stderr());
+    node
+}
+
+fn nothing_is_left(launch: &Launch) {
+    eventually("the private Redis and its reaper are gone", secs(15.0), || {
+        let left = (servers(launch), reapers(launch));
+        if left.0.is_empty() && left.1.is_empty() { Ok(()) } else { Err(format!("servers, reapers: {left:?}")) }
+    });
+}
+
+#[test]
+fn it_ends_with_a_last_node_that_is_killed_and_keeps_its_data() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    let (a, server) = (started(&launch), servers(&launch));
+    let b = launch.clone().env("OPENCLAW_NODE_ID", "b").start();
+    b.until("both are there", secs(30.0), |state| online(state).len() == 2);
+    b.ok("distributed.submit_task", json!({"id": "kept", "kind": "k", "payload": 1}));
+    a.kill9();
+    b.until("it leads alone", secs(30.0), |state| state["role"] == "leader" && online(state).len() == 1);
+    assert_eq!((servers(&launch), reapers(&launch).len()), (server, 1), "it goes on under its other node");
+    // Whatever one write to the log of Redis takes.
+    b.until("it is written", secs(10.0), |_| log_of_writes(&launch).contains("kept"));
+    b.kill9();
+    nothing_is_left(&launch);
+    let again = started(&launch);
+    let kept = again.ok("distributed.get_task", json!({"task_id": "kept"}));
+    assert_eq!(kept["state"], "waiting", "{kept}");
+    again.close_stdin();
+    again.exit(secs(20.0));
+    nothing_is_left(&launch);
+}
+
+fn log_of_writes(launch: &Launch) -> String {
+    let folder = launch.home.join("state/+redis");
+    let parts = std::fs::read_dir(folder.join("appendonlydir")).into_iter().flatten().flatten().map(|part| part.path());
+    let bytes = parts.chain([folder.join("appendonly.aof")]).filter_map(|path| std::fs::read(path).ok());
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+}
+
+#[test]
+fn a_killed_reaper_is_replaced_and_a_killed_process_group_leaves_nothing() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    let node = started(&launch);
+    let first = reapers(&launch);
+    rustix::process::kill_process(Pid::from_raw(first[0]).unwrap(), Signal::KILL).unwrap();
+    eventually("another one watches", secs(15.0), || match reapers(&launch) {
+        now if now.len() == 1 && now != first => Ok(()),
+        now => Err(format!("{first:?}, then {now:?}")),
+    });
+    // A supervisor may end the whole group, and children one by one; neither is the reaper's.
+    let children = processes_of_parent(node.pid());
+    assert!(children.is_empty(), "the node's children: {children:?}");
+    node.kill9();
+    nothing_is_left(&launch);
+}
+
+fn processes_of_parent(parent: i32) -> Vec<i32> {
+    processes(&[]).into_iter().filter(|id| parent_of(*id) == Some(parent)).collect()
+}
+
+fn parent_of(id: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Redis may write into the folder meanwhile.
+fn remove(launch: &Launch) {
+    let state = launch.home.join("state");
+    eventually("the state directory is removed", secs(10.0), || {
+        let _ = std::fs::remove_dir_all(&state);
+        if state.exists() { Err("it exists") } else { Ok(()) }
+    });
+}
+
+#[test]
+fn it_ends_with_a_killed_node_whose_state_directory_is_removed_at_once() {
+    let dir = stage();
+    for _ in 0..3 {
+        let launch = private(dir.path(), "a");
+        let node = started(&launch);
+        // Both orders: first the kill, and first the removal.
+        node.kill9();
+        remove(&launch);
+        nothing_is_left(&launch);
+        let node = started(&launch);
+        node.signal(Signal::STOP);
+        remove(&launch);
+        node.kill9();
+        nothing_is_left(&launch);
+    }
+}
+
+#[test]
+fn it_ends_with_a_node_that_is_killed_at_any_moment_of_its_start() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    for round in 0..20 {
+        let node = launch.start();
+        // Without a wait, and then later and later: until the server has written its pid file and beyond.
+        testkit::hold(std::time::Duration::from_millis(round * 4), "another moment of the start");
+        node.kill9();
+        nothing_is_left(&launch);
+    }
+}
+
+#[test]
+fn commands_that_use_it_directly_leave_nothing() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    testkit::clawster(&launch, &["run", "--lease", "bot", "--", "true"]).expect(0);
+    nothing_is_left(&launch);
+    let holder = Wrapper::start(&launch, &[], &["sleep", "100"]);
+    eventually("it runs", secs(20.0), || {
+        let there = (servers(&launch).len(), reapers(&launch).len());
+        if there == (1, 1) { Ok(()) } else { Err(format!("{there:?}")) }
+    });
+    holder.signal(Signal::KILL);
+    nothing_is_left(&launch);
+}

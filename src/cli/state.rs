@@ -20,11 +20,11 @@ use std::time::Duration;
 /// See [`Failure`]. The node's last view from before Redis became unreachable is a normal result; a node that never had a view is
 /// [`Failure::RedisUnreachable`].
 pub(super) async fn status(session: &mut Session<'_>, form: Form, fresh: bool, metrics: bool) -> Outcome {
-    let state = read(session, fresh, metrics).await?;
+    let (state, process) = read(session, fresh, metrics).await?;
     if form.json {
         session.output.json(&state)?;
     } else {
-        print_status(&mut session.output, &state)?;
+        print_status(&mut session.output, &state, process)?;
         print_metrics(&mut session.output, &state)?;
     }
     has_view(&state)
@@ -44,7 +44,7 @@ fn has_view(state: &ClusterState) -> Outcome {
 /// # Errors
 /// See [`Failure`].
 pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) -> Outcome {
-    let state = read(session, fresh, false).await?;
+    let (state, _) = read(session, fresh, false).await?;
     if form.json {
         session.output.json(&state.nodes)?;
     } else {
@@ -53,23 +53,25 @@ pub(super) async fn nodes(session: &mut Session<'_>, form: Form, fresh: bool) ->
     has_view(&state)
 }
 
-async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<ClusterState, Failure> {
+/// The state, and the process of the node that was asked.
+async fn read(session: &Session<'_>, fresh: bool, metrics: bool) -> Result<(ClusterState, Option<i32>), Failure> {
     let config = settings::load(session.global, session.environment)?;
     match find(session.global, &config).await? {
         Found::Running { client, .. } => {
             let params = StateParams { fresh: fresh.then_some(true), metrics: metrics.then_some(true) };
-            answer(ANSWER, client.call("distributed.get_cluster_state", params)).await
+            let state = answer(ANSWER, client.call("distributed.get_cluster_state", params)).await?;
+            Ok((state, client.process()))
         }
         Found::Absent(why) if session.global.node.is_some() || metrics => Err(Failure::Usage(why)),
-        Found::Absent(_) => direct::read_state(&config).await,
+        Found::Absent(_) => Ok((direct::read_state(&config).await?, None)),
     }
 }
 
-/// Prints the status for people.
+/// Prints the status for people; `process` is the one of the node that was asked.
 ///
 /// # Errors
 /// Of the writer.
-pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std::io::Result<()> {
+pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState, process: Option<i32>) -> std::io::Result<()> {
     let redis = match state.redis.status {
         RedisStatus::Ok => output.paint(Tint::Green, "ok"),
         RedisStatus::Unavailable => output.paint(Tint::Red, &unavailable(state)),
@@ -85,7 +87,10 @@ pub(super) fn print_status(output: &mut Output<'_>, state: &ClusterState) -> std
         (None, _) => format!("{} (last term {})", output.paint(Tint::Yellow, "none"), state.term),
     };
     let this = match &state.node_id {
-        Some(id) => format!("{id} ({})", role(state.role)),
+        Some(id) => {
+            let process = process.map(|pid| format!(", process {pid}")).unwrap_or_default();
+            format!("{id} ({}{process})", role(state.role))
+        }
         None => "not a member (observer)".to_owned(),
     };
     let alive = state.nodes.iter().filter(|node| is_alive(node.status)).count();
@@ -212,10 +217,10 @@ mod tests {
     #[test]
     fn the_status_shows_leader_lease_and_members() {
         let mut text = Vec::new();
-        print_status(&mut Output::plain(&mut text), &state()).expect("writes");
+        print_status(&mut Output::plain(&mut text), &state(), Some(77)).expect("writes");
         let expected = "\
 Cluster    openclaw
-This node  gw-1 (follower)
+This node  gw-1 (follower, process 77)
 Leader     gw-2 (term 7, lease expires in 24 s)
 Redis      ok, standalone
 Members    2 alive of 3

@@ -90,7 +90,7 @@ fn print(output: &mut Output<'_>, form: Form, state: &ClusterState, first: bool)
     }
     let at = format!("-- {} UTC", time_of_day(state.as_of_ms).get(..8).unwrap_or_default());
     output.line(output.paint(Tint::Dim, &at))?;
-    print_status(output, state)?;
+    print_status(output, state, None)?;
     // Flushes, also into a pipe.
     output.raw(b"")
 }

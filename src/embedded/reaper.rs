@@ -17,7 +17,7 @@ use super::process::{Looks, servers_in};
 use super::server::{Folder, POLL, START_TIMEOUT, StartLock, open_lock, raw_pid};
 use super::users::UserLocks;
 use super::{Error, Seek, find_program};
-use crate::clock;
+use crate::clock::{self, Seldom};
 use rustix::fs::{FlockOperation, flock};
 use std::ffi::{OsStr, OsString};
 use std::fs::TryLockError;
@@ -39,12 +39,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// So often in a row none is seen: one that becomes a daemon changes its process, and may be missed once.
 const QUIET_LOOKS: u32 = 10;
 
+static NOT_STARTED: Seldom = Seldom::new(1);
+
 impl Folder {
-    /// Starts the reaper if none runs. A failure is logged: the server is used all the same.
+    /// Starts the reaper if none runs. A failure is logged, but seldom: the server is used all the same, and this is tried again.
     pub(super) fn keep_reaper(&self, seek: &Seek) {
         let Some(program) = &seek.reaper else { return };
-        if let Err(error) = self.start_reaper(program, seek) {
-            tracing::warn!(%error, "cannot start the process that stops the private Redis after its nodes were killed");
+        if let Err(error) = self.start_reaper(program, seek)
+            && let Some(unsaid) = NOT_STARTED.due()
+        {
+            tracing::warn!(unsaid, %error, "cannot start the process that stops the private Redis after its nodes were killed");
         }
     }
 

@@ -116,6 +116,7 @@ pub struct Client {
     writer: JoinHandle<()>,
     /// The socket, for [`Client::refuse_answers`]; `None`: the streams are no socket.
     socket: Option<OwnedFd>,
+    process: Option<i32>,
 }
 
 impl std::fmt::Debug for Client {
@@ -154,9 +155,12 @@ impl Client {
                     return Err(ClientError::Foreign { path: shown });
                 }
                 let socket = stream.as_fd().try_clone_to_owned().ok();
+                // 0: a process of another namespace.
+                let process = stream.peer_cred().ok().and_then(|peer| peer.pid()).filter(|pid| *pid > 0);
                 let (input, output) = stream.into_split();
                 let mut client = Self::over(input, output);
                 client.socket = socket;
+                client.process = process;
                 Ok(client)
             }
             Err(e) if matches!(e.kind(), NotFound | ConnectionRefused) => Err(ClientError::NoNode { path: shown }),
@@ -174,7 +178,13 @@ impl Client {
         let (requests, queue) = mpsc::channel(REQUESTS_QUEUED);
         let reader = tokio::spawn(read(LineReader::new(input, MAX_ANSWER_BYTES), Arc::clone(&shared)));
         let writer = tokio::spawn(write(queue, WriterSink(output), Arc::clone(&shared)));
-        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer, socket: None }
+        Self { next_id: AtomicU64::new(1), requests, shared, reader, writer, socket: None, process: None }
+    }
+
+    /// The id of the node's process; `None`: it is in another namespace, or the streams are no socket.
+    #[must_use]
+    pub fn process(&self) -> Option<i32> {
+        self.process
     }
 
     /// Lets the node write no further answer on this connection. Pending calls get the answers that it wrote before, or

@@ -165,7 +165,7 @@ fn the_same_numbers_come_with_the_state_when_they_are_asked_for() {
     assert_eq!((&metrics["clawster_leader"], &metrics["clawster_up"]), (&json!(1), &json!(1)));
     assert_eq!(metrics[r#"clawster_tasks{state="waiting"}"#], 0);
     let shown = clawster(&launch, &["status", "--metrics"]).expect(0).stdout;
-    for name in ["clawster_leader ", r#"clawster_nodes{status="online"}"#, "This node  a (leader)"] {
+    for name in ["clawster_leader ", r#"clawster_nodes{status="online"}"#, "This node  a (leader, process "] {
         assert!(shown.contains(name), "{name}: {shown}");
     }
     let json = clawster(&launch, &["status", "--metrics", "--json"]).expect(0).json();

@@ -1,6 +1,7 @@
 // `clawster mcp` with clients that others wrote: the official SDK, the official Inspector, and OpenClaw itself.
 
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 
 import { binary, load, program } from "./harness/places.mjs";
 import { run } from "./harness/processes.mjs";
@@ -78,4 +79,18 @@ check("openclaw mcp probe lists the tools of clawster mcp", async () => {
   const { tools, diagnostics } = await a.json("mcp", "probe", "cluster", "--json");
   includes(tools, TOOLS.map((name) => name.replace("distributed_", "")));
   assert.deepEqual(diagnostics, []);
+  // OpenClaw passes the server no environment, so that it has a private Redis, and kills it in the end.
+  await eventually("no private Redis is left", () => commandLines().filter((line) => line.includes("+redis")).length === 0);
 });
+
+/** The command lines of all processes that were started below gateway-a's home, or name a file there. */
+function commandLines() {
+  const lines = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map((id) => {
+    try {
+      return readFileSync(`/proc/${id}/cmdline`, "utf8");
+    } catch {
+      return "";
+    }
+  });
+  return lines.filter((line) => line.includes(a.home));
+}

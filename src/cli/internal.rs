@@ -57,5 +57,5 @@ fn reap(detach: bool, state_dir: &Path, program: Option<OsString>) -> Outcome {
         let detached = embedded::detach_reaper(state_dir, program.as_deref());
         return detached.map_err(|error| Failure::Failed(format!("cannot start the reaper: {error}")));
     }
-    embedded::reap(state_dir, program, rustix::stdio::stdin()).map_err(|error| Failure::Failed(error.to_string()))
+    embedded::reap(state_dir, program).map_err(|error| Failure::Failed(error.to_string()))
 }

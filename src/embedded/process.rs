@@ -7,6 +7,7 @@
 //! Not here: actions on the process (`server.rs`).
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The system's data about a process.
@@ -53,18 +54,40 @@ impl Looks<'_> {
     }
 }
 
-/// The processes in this folder that run this server program, also those that have not written their pid file. `program` is its path as
-/// it was started: other tools of Redis may be the same file.
-pub(super) fn servers_in(folder: &Path, program: &Path) -> Vec<u32> {
-    let Ok(file) = program.canonicalize() else { return Vec::new() };
-    let runs = |pid: &u32| {
+/// A folder or file itself, whatever its name is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FolderId {
+    device: u64,
+    inode: u64,
+}
+
+impl FolderId {
+    /// The folder or file at this path; links of `/proc` lead also to removed ones.
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        fs::metadata(path).map(|data| Self { device: data.dev(), inode: data.ino() })
+    }
+
+    pub(super) fn of_file(file: &fs::File) -> std::io::Result<Self> {
+        file.metadata().map(|data| Self { device: data.dev(), inode: data.ino() })
+    }
+}
+
+/// The processes in this folder that were started as the server on this socket, also those that have not written their pid file: until then
+/// they all show how they were started.
+pub(super) fn servers_in(folder: FolderId, socket: &Path) -> Vec<u32> {
+    let option = [b"--unixsocket\0", socket.as_os_str().as_encoded_bytes(), b"\0"].concat();
+    let title = [b"unixsocket:", socket.as_os_str().as_encoded_bytes()].concat();
+    let is_server = |pid: &u32| {
         let process = PathBuf::from(format!("/proc/{pid}"));
-        let at = |link: &str, place: &Path| fs::read_link(process.join(link)).is_ok_and(|found| found == place);
-        let title = || fs::read(process.join("cmdline")).unwrap_or_default();
-        at("cwd", folder) && at("exe", &file) && title().starts_with(program.as_os_str().as_encoded_bytes())
+        let line = || fs::read(process.join("cmdline")).unwrap_or_default();
+        let has = |line: &[u8], text: &[u8]| line.windows(text.len()).any(|part| part == text);
+        FolderId::of(&process.join("cwd")).is_ok_and(|found| found == folder) && {
+            let line = line();
+            has(&line, &option) || has(&line, &title)
+        }
     };
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(runs).collect()
+    processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_server).collect()
 }
 
 #[cfg(test)]

@@ -80,6 +80,14 @@ impl Folder {
         Ok(Self { state_dir, path, socket, program })
     }
 
+    /// The folder of a server that runs; nothing is created. `path`: where the folder is, if it still is.
+    pub(super) fn watched(state_dir: &Path, seek: &Seek, path: Option<PathBuf>) -> Self {
+        let socket = socket_path(state_dir);
+        let program = find_program(seek).ok().and_then(|program| program.canonicalize().ok());
+        let path = path.unwrap_or_else(|| state_dir.join(FOLDER));
+        Self { state_dir: state_dir.to_owned(), path, socket, program }
+    }
+
     /// The same folder, with its server on another socket.
     pub(super) fn listening_at(&self, socket: PathBuf) -> Self {
         Self { socket, ..self.clone() }
@@ -120,7 +128,14 @@ impl Folder {
         match wire::ping_socket(&self.socket) {
             wire::Answer::Nothing => {}
             answer if answer.is_up() => return Ok(()),
-            _ => return self.wait_until_up(timeout, wire::Answer::is_up, || None),
+            _ => {
+                let gone = || wire::ping_socket(&self.socket) == wire::Answer::Nothing && self.live_pid().is_none();
+                let waited = self.wait_until_up(timeout, wire::Answer::is_up, || gone().then(String::new));
+                // One that hung may end as soon as it goes on: it was told to.
+                if waited.is_ok() || !gone() {
+                    return waited;
+                }
+            }
         }
         if let Some(pid) = self.live_pid() {
             // A node may have started it a moment ago and been killed before it answered.

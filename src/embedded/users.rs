@@ -9,17 +9,27 @@
 use super::Error;
 use super::server::{Folder, StartLock, open_lock};
 use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-const USERS: &str = "users.lock";
+pub(super) const USERS: &str = "users.lock";
 const ALIVE: &str = "alive.lock";
 
 /// The lock files of one user; the files may have been removed.
 #[derive(Debug)]
 pub(super) struct UserLocks {
-    users: File,
+    pub(super) users: File,
     /// Holds the id of the last process that was started as the server.
     pub(super) alive: File,
+}
+
+impl UserLocks {
+    /// The id of the last process that was started as the server.
+    pub(super) fn recorded(&self) -> Option<u32> {
+        let mut text = String::new();
+        (&self.alive).rewind().and_then(|()| (&self.alive).read_to_string(&mut text)).ok()?;
+        text.trim().parse().ok()
+    }
 }
 
 impl Folder {

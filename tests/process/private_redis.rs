@@ -133,13 +133,76 @@ fn it_ends_with_a_killed_node_whose_state_directory_is_removed_at_once() {
 }
 
 #[test]
-fn it_ends_with_a_node_that_is_killed_at_any_moment_of_its_start() {
+fn a_new_folder_of_the_same_name_has_a_server_that_nobody_ends() {
     let dir = stage();
     let launch = private(dir.path(), "a");
-    for round in 0..20 {
+    let node = started(&launch);
+    remove(&launch);
+    eventually("the data are in the new folder", secs(20.0), || {
+        let text = node.stderr();
+        if text.contains("moving its data to a new server") { Ok(()) } else { Err(text) }
+    });
+    let now = node.until("it goes on", secs(20.0), |_| servers(&launch).len() == 1 && reapers(&launch).len() == 1);
+    let server = servers(&launch);
+    testkit::wait::always("the new server runs on", secs(5.0), || match servers(&launch) {
+        found if found == server => Ok(()),
+        found => Err(format!("{server:?}, then {found:?}; {now}")),
+    });
+    // Also one that a new node has begun after everything before it was killed and removed.
+    node.kill9();
+    remove(&launch);
+    let node = started(&launch);
+    let server = servers(&launch);
+    testkit::wait::always("the next server runs on", secs(5.0), || match servers(&launch) {
+        found if found == server => Ok(()),
+        found => Err(format!("{server:?}, then {found:?}")),
+    });
+    node.kill9();
+    nothing_is_left(&launch);
+}
+
+#[test]
+fn it_ends_with_a_killed_node_whose_state_directory_was_renamed() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    let node = started(&launch);
+    let server = servers(&launch);
+    node.signal(Signal::STOP);
+    std::fs::rename(launch.home.join("state"), launch.home.join("elsewhere")).expect("renamed");
+    node.kill9();
+    eventually("it is gone", secs(15.0), || match processes(&["redis", "state/+redis", "unixsocket"]) {
+        found if found.iter().any(|pid| server.contains(pid)) => Err("it runs"),
+        _ => Ok(()),
+    });
+    nothing_is_left(&launch);
+}
+
+#[test]
+fn a_node_that_is_started_again_at_once_finds_its_server() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    let node = started(&launch);
+    let server = servers(&launch);
+    node.kill9();
+    let node = started(&launch);
+    assert_eq!(servers(&launch), server);
+    node.kill9();
+    nothing_is_left(&launch);
+}
+
+#[test]
+fn it_ends_with_a_node_that_is_killed_at_any_moment_of_its_start() {
+    let dir = stage();
+    // A program that others start is not the one that was started.
+    let real = testkit::redis_server::binary().display().to_string();
+    let wrapper = dir.path().join("wrapped-server");
+    std::fs::write(&wrapper, format!("#!/bin/sh\nexec {real} \"$@\"\n")).expect("a script");
+    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
+    let launch = private(dir.path(), "a").env("CLAWSTER_REDIS_SERVER", &wrapper.display().to_string());
+    for round in 0..10 {
         let node = launch.start();
         // Without a wait, and then later and later: until the server has written its pid file and beyond.
-        testkit::hold(std::time::Duration::from_millis(round * 4), "another moment of the start");
+        testkit::hold(std::time::Duration::from_millis(round * 7), "another moment of the start");
         node.kill9();
         nothing_is_left(&launch);
     }

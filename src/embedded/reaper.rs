@@ -191,6 +191,8 @@ impl Reaper {
     /// Ends what `stop` does not know: servers that have not written their pid file, because their user was killed while they started, and
     /// the recorded one, whose pid file may have been removed with the folder.
     fn end_strays(&self, here: bool) {
+        // A server that ends by itself removes the files of its names, which may be another server's by now. What it answered is in its log.
+        let signal = if here { Signal::TERM } else { Signal::KILL };
         let begun = clock::now();
         let mut quiet = 0;
         while quiet < QUIET_LOOKS && clock::now().since(begun) < STOP_TIMEOUT {
@@ -199,7 +201,7 @@ impl Reaper {
             found.extend(here.then(|| self.folder.live_pid()).flatten());
             for pid in found.iter().filter_map(|pid| raw_pid(*pid)) {
                 // It fails only if the process has just ended.
-                let _ = kill_process(pid, Signal::TERM);
+                let _ = kill_process(pid, signal);
             }
             quiet = if found.is_empty() { quiet + 1 } else { 0 };
             std::thread::sleep(POLL);

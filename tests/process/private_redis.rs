@@ -142,23 +142,26 @@ fn a_new_folder_of_the_same_name_has_a_server_that_nobody_ends() {
         let text = node.stderr();
         if text.contains("moving its data to a new server") { Ok(()) } else { Err(text) }
     });
-    let now = node.until("it goes on", secs(20.0), |_| servers(&launch).len() == 1 && reapers(&launch).len() == 1);
-    let server = servers(&launch);
-    testkit::wait::always("the new server runs on", secs(5.0), || match servers(&launch) {
-        found if found == server => Ok(()),
-        found => Err(format!("{server:?}, then {found:?}; {now}")),
-    });
-    // Also one that a new node has begun after everything before it was killed and removed.
+    node.until("it goes on", secs(20.0), |_| servers(&launch).len() == 1 && reapers(&launch).len() == 1);
+    its_server_stays(&launch);
+    // Also where a node has begun after everything before it was killed and removed, while the reaper of before is still there.
     node.kill9();
     remove(&launch);
-    let node = started(&launch);
-    let server = servers(&launch);
-    testkit::wait::always("the next server runs on", secs(5.0), || match servers(&launch) {
-        found if found == server => Ok(()),
-        found => Err(format!("{server:?}, then {found:?}")),
-    });
+    let node = launch.start();
+    node.until("it leads", secs(30.0), |state| state["role"] == "leader");
+    its_server_stays(&launch);
     node.kill9();
     nothing_is_left(&launch);
+}
+
+/// The server whose process id is in the folder now.
+fn its_server_stays(launch: &Launch) {
+    let file = launch.home.join("state/+redis/redis.pid");
+    let read = || std::fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok();
+    let server = read().expect("a server runs");
+    testkit::wait::always("the server runs on", secs(5.0), || {
+        if read() == Some(server) && servers(launch).contains(&server) { Ok(()) } else { Err(format!("not {server}")) }
+    });
 }
 
 #[test]

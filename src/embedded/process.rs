@@ -54,34 +54,35 @@ impl Looks<'_> {
     }
 }
 
-/// A folder or file itself, whatever its name is now.
+/// The identity of a file or folder, which stays the same when it is renamed or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FolderId {
+pub(super) struct FileId {
     device: u64,
     inode: u64,
 }
 
-impl FolderId {
-    /// The folder or file at this path; links of `/proc` lead also to removed ones.
+impl FileId {
+    /// The file or folder at this path. The links in `/proc/<pid>` lead to it even after it was removed.
     pub(super) fn of(path: &Path) -> std::io::Result<Self> {
         fs::metadata(path).map(|data| Self { device: data.dev(), inode: data.ino() })
     }
 
+    /// An open file.
     pub(super) fn of_file(file: &fs::File) -> std::io::Result<Self> {
         file.metadata().map(|data| Self { device: data.dev(), inode: data.ino() })
     }
 }
 
-/// The processes in this folder that were started as the server on this socket, also those that have not written their pid file: until then
-/// they all show how they were started.
-pub(super) fn servers_in(folder: FolderId, socket: &Path) -> Vec<u32> {
+/// The processes whose working directory is this folder and whose command line names this socket as a server's, including those that
+/// have not written their pid file yet.
+pub(super) fn servers_in(folder: FileId, socket: &Path) -> Vec<u32> {
     let option = [b"--unixsocket\0", socket.as_os_str().as_encoded_bytes(), b"\0"].concat();
     let title = [b"unixsocket:", socket.as_os_str().as_encoded_bytes()].concat();
     let is_server = |pid: &u32| {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let line = || fs::read(process.join("cmdline")).unwrap_or_default();
         let has = |line: &[u8], text: &[u8]| line.windows(text.len()).any(|part| part == text);
-        FolderId::of(&process.join("cwd")).is_ok_and(|found| found == folder) && {
+        FileId::of(&process.join("cwd")).is_ok_and(|found| found == folder) && {
             let line = line();
             has(&line, &option) || has(&line, &title)
         }
@@ -93,6 +94,31 @@ pub(super) fn servers_in(folder: FolderId, socket: &Path) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_started_on_the_socket_is_a_server_of_a_folder_also_after_it_was_removed() {
+        let place = tempfile::tempdir().expect("folder");
+        let folder = place.path().join("+redis");
+        fs::create_dir(&folder).expect("folder");
+        let id = FileId::of(&folder).expect("its identity");
+        let socket = folder.join("redis.sock");
+        let start = |arguments: &[&str]| {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", "read line", "server"]).args(arguments).current_dir(&folder);
+            shell.stdin(std::process::Stdio::piped()).spawn().expect("sh runs")
+        };
+        let path = socket.display().to_string();
+        let (mut server, mut client) = (start(&["--unixsocket", &path, "--dir"]), start(&["-s", &path]));
+        assert_eq!(servers_in(id, &socket), [server.id()]);
+        fs::remove_dir(&folder).expect("removed");
+        fs::create_dir(&folder).expect("a new one");
+        assert_eq!(servers_in(id, &socket), [server.id()]);
+        assert_eq!(servers_in(FileId::of(&folder).expect("its identity"), &socket), [0; 0]);
+        for child in [&mut server, &mut client] {
+            child.kill().expect("killed");
+            child.wait().expect("reaped");
+        }
+    }
 
     #[test]
     fn a_server_is_recognised_by_its_folder_and_its_program() {

@@ -10,13 +10,13 @@
 //! 2. It decides like a user that detaches: with the start lock, and only while it holds `users.lock` exclusively. Users of versions
 //!    without `alive.lock` are respected so.
 //! 3. It keeps no lock while it waits for another one.
-//! 4. It knows the folder itself, not its name: one that was removed or renamed meanwhile is still its own, and a new one of that name is
-//!    not. It creates nothing.
+//! 4. It identifies the folder by device and inode, not by name: it still stops the server of a folder that was removed or renamed, and
+//!    leaves the server of a new folder with the same name alone. It creates no folder.
 //! 5. It also stops a server that was still starting when its user was killed.
 //!
 //! Not here: the users' locks (`users.rs`), stopping the server (`server.rs`).
 
-use super::process::{FolderId, Looks, servers_in};
+use super::process::{FileId, Looks, servers_in};
 use super::server::{Folder, POLL, START_TIMEOUT, open_lock, raw_pid};
 use super::users::UserLocks;
 use super::{Error, Seek, find_program};
@@ -40,10 +40,10 @@ const REAPER: &str = "reaper.lock";
 const GRACE: Duration = Duration::from_secs(2);
 /// How long servers that `stop` does not know may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-/// So often in a row none is seen: one that becomes a daemon changes its process, and may be missed once.
+/// The number of consecutive looks that must find no server: one that becomes a daemon changes its process, and a look may miss it.
 const QUIET_LOOKS: u32 = 10;
 
-/// So many reapers are started a minute: one that ends at once is not replaced without end.
+/// The maximum number of reapers started in a minute, for one that always ends at once.
 static STARTS: Seldom = Seldom::new(5);
 static NOT_STARTED: Seldom = Seldom::new(1);
 
@@ -69,9 +69,11 @@ impl Folder {
         let server = find_program(seek).ok().map(PathBuf::into_os_string);
         let UserLocks { users, alive } = self.open_users()?;
         // The lock stays with the reaper, which inherits it.
-        let mut command = reaper(program, &self.state_dir, server.as_deref());
-        command.arg0("clawster").env_clear().current_dir(&self.path).stdin(lock).stdout(users).stderr(alive);
-        command
+        reaper(program, Some("--detach"), &self.state_dir, server.as_deref())
+            .current_dir(&self.path)
+            .stdin(lock)
+            .stdout(users)
+            .stderr(alive)
             .spawn()
             .and_then(|mut detaching| detaching.wait())
             .and_then(|status| if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) })
@@ -79,10 +81,11 @@ impl Folder {
     }
 }
 
-/// The command that starts the reaper. The caller clears its environment, which may hold secrets.
-fn reaper(program: &Path, state_dir: &Path, server: Option<&OsStr>) -> Command {
+/// The command that runs the reaper, without the environment, which may hold secrets.
+fn reaper(program: &Path, option: Option<&str>, state_dir: &Path, server: Option<&OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.args([REAP_COMMAND, "--detach", "--"]).arg(state_dir).args(server);
+    command.arg0("clawster").env_clear();
+    command.arg(REAP_COMMAND).args(option).arg("--").arg(state_dir).args(server);
     command
 }
 
@@ -92,16 +95,14 @@ pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
 }
 
-/// Starts the reaper in a session of its own, with this process's standard streams and folder, so that neither the end of a terminal nor
-/// of a process group ends it, nor its parent's.
+/// Starts the reaper in a new session, with this process's standard streams and working directory. It then survives the end of the
+/// terminal, of the process group, and of its parent.
 ///
 /// # Errors
 /// Errors of the system calls.
 pub fn detach_reaper(state_dir: &Path, server: Option<&OsStr>) -> io::Result<()> {
     setsid()?;
-    let mut command = Command::new(own_program());
-    command.arg0("clawster").args([REAP_COMMAND, "--"]).arg(state_dir).args(server);
-    command.spawn().map(drop)
+    reaper(&own_program(), None, state_dir, server).spawn().map(drop)
 }
 
 /// Waits until the private server has no user, and stops it. For a process that [`detach_reaper`] started. Blocks.
@@ -116,7 +117,7 @@ pub fn reap(state_dir: &Path, program: Option<OsString>) -> Result<(), Error> {
 
 struct Reaper {
     folder: Folder,
-    id: FolderId,
+    id: FileId,
     locks: UserLocks,
     /// `reaper.lock`, locked.
     own: File,
@@ -134,11 +135,11 @@ impl Reaper {
         rustix::stdio::dup2_stderr(&nowhere)?;
         // Otherwise tools show the name of the link that was started.
         let _ = std::fs::write("/proc/self/comm", "clawster");
-        let id = FolderId::of(Path::new("."))?;
+        let id = FileId::of(Path::new("."))?;
         let folder = Folder::watched(state_dir, seek, std::env::current_dir().ok());
-        let here = File::open(super::users::USERS).and_then(|file| FolderId::of_file(&file));
+        let here = File::open(super::users::USERS).and_then(|file| FileId::of_file(&file));
         let same = match here {
-            Ok(found) => found == FolderId::of_file(&locks.users)?,
+            Ok(found) => found == FileId::of_file(&locks.users)?,
             // Only the working directory of a process that is in a removed folder has no name.
             Err(_) => std::env::current_dir().is_err(),
         };
@@ -171,7 +172,7 @@ impl Reaper {
 
     /// Whether the folder still has its name.
     fn is_here(&self) -> bool {
-        FolderId::of(&self.folder.path).is_ok_and(|found| found == self.id)
+        FileId::of(&self.folder.path).is_ok_and(|found| found == self.id)
     }
 
     /// Waits until no user holds `alive.lock`.
@@ -188,10 +189,10 @@ impl Reaper {
         }
     }
 
-    /// Ends what `stop` does not know: servers that have not written their pid file, because their user was killed while they started, and
-    /// the recorded one, whose pid file may have been removed with the folder.
+    /// Ends servers that have no pid file: those whose user was killed while they were starting, and the recorded one of a removed folder.
     fn end_strays(&self, here: bool) {
-        // A server that ends by itself removes the files of its names, which may be another server's by now. What it answered is in its log.
+        // On SIGTERM a server removes its pid file and socket by name, and these names may belong to another server by now. SIGKILL costs
+        // at most the writes that a slow disk has delayed, and only in a renamed folder: a removed one has no data to lose.
         let signal = if here { Signal::TERM } else { Signal::KILL };
         let begun = clock::now();
         let mut quiet = 0;
@@ -212,7 +213,7 @@ impl Reaper {
     fn recorded(&self) -> Option<u32> {
         let pid = self.locks.recorded()?;
         let cwd = format!("/proc/{pid}/cwd");
-        let ours = FolderId::of(Path::new(&cwd)).is_ok_and(|found| found == self.id);
+        let ours = FileId::of(Path::new(&cwd)).is_ok_and(|found| found == self.id);
         // As the system names it, also if it was removed or renamed.
         let named = std::fs::read_link(&cwd).ok()?;
         let looks = Looks { folder: &named, socket: &self.folder.socket, program: self.folder.program.as_deref() };

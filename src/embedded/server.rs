@@ -2,7 +2,7 @@
 //!
 //! 1. Starting, stopping and restarting hold `start.lock` exclusively.
 //! 2. The locks belong to open files, so that the system releases them when a user dies in any way.
-//! 3. A process gets a signal only if its pid is the recorded one *and* it is recognised as this folder's server.
+//! 3. A process gets a signal only if it is recognised as this folder's server; here, also only if its pid is the recorded one.
 //! 4. A process that accepts connections on the socket is running, even if it does not answer: no second one is started.
 //!
 //! Not here: when it is used (`choice.rs`), recognising its process (`process.rs`), its users (`hold.rs`, `users.rs`), the owner of its
@@ -131,7 +131,7 @@ impl Folder {
             _ => {
                 let gone = || wire::ping_socket(&self.socket) == wire::Answer::Nothing && self.live_pid().is_none();
                 let waited = self.wait_until_up(timeout, wire::Answer::is_up, || gone().then(String::new));
-                // One that hung may end as soon as it goes on: it was told to.
+                // A frozen server may have been sent SIGTERM, and then ends as soon as it is resumed.
                 if waited.is_ok() || !gone() {
                     return waited;
                 }

@@ -7,10 +7,10 @@
 //! Not here: the start lock (`server.rs`), the reaper (`reaper.rs`).
 
 use super::Error;
+use super::process::FileId;
 use super::server::{Folder, StartLock, open_lock};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek};
-use std::os::unix::fs::MetadataExt;
 
 pub(super) const USERS: &str = "users.lock";
 const ALIVE: &str = "alive.lock";
@@ -41,7 +41,7 @@ impl Folder {
     /// Makes the caller a user, until the result is dropped.
     pub(super) fn lock_users(&self, _lock: &StartLock) -> Result<UserLocks, Error> {
         let locks = self.open_users()?;
-        // The reaper holds the one exclusively for an instant, a stop the other, which the start lock prevents now.
+        // The reaper locks `alive.lock` exclusively for a moment only. A stop locks `users.lock`, which the start lock prevents now.
         locks.alive.lock_shared().map_err(Error::file("cannot lock", &self.path.join(ALIVE)))?;
         locks.users.lock_shared().map_err(Error::file("cannot lock", &self.path.join(USERS)))?;
         Ok(locks)
@@ -68,10 +68,8 @@ impl Folder {
 
     /// Whether the folder was removed: the lock file that a user holds is no longer there.
     pub(super) fn is_removed(&self, locks: &UserLocks) -> bool {
-        let present = fs::metadata(self.path.join(USERS));
-        let id = |found: &fs::Metadata| (found.dev(), found.ino());
-        match (locks.users.metadata(), present) {
-            (Ok(ours), Ok(present)) => id(&ours) != id(&present),
+        match (FileId::of_file(&locks.users), FileId::of(&self.path.join(USERS))) {
+            (Ok(ours), Ok(present)) => ours != present,
             (Ok(_), Err(error)) => error.kind() == std::io::ErrorKind::NotFound,
             _ => false,
         }

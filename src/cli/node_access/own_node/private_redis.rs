@@ -38,9 +38,9 @@ pub(crate) async fn release(server: Arc<EmbeddedServer>) {
     let released = tokio::task::spawn_blocking(move || server.release());
     match tokio::time::timeout(RELEASE_TIMEOUT, released).await {
         Ok(Ok(Ok(stopped))) => tracing::debug!(stopped, "detached from the private Redis"),
-        Ok(Ok(Err(error))) => tracing::warn!(%error, "cannot stop the private Redis; its reaper stops it"),
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "cannot stop the private Redis; its reaper process will"),
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!("the private Redis did not stop in time; exiting without waiting for it, its reaper does")
+            tracing::warn!("the private Redis did not stop in time; exiting, its reaper process stops it")
         }
     }
 }

@@ -149,7 +149,10 @@ impl Reaper {
     fn run(self) -> Result<(), Error> {
         loop {
             self.wait_for_users()?;
-            std::thread::sleep(GRACE);
+            // Where the last user has stopped it, nothing is to wait for.
+            if !self.servers().is_empty() {
+                std::thread::sleep(GRACE);
+            }
             // A removed or renamed folder has no new users: they lock the files of another one.
             let start = match self.is_here().then(|| self.folder.lock_start_within(START_TIMEOUT)) {
                 Some(Err(Error::Busy { .. })) => continue,
@@ -197,9 +200,7 @@ impl Reaper {
         let begun = clock::now();
         let mut quiet = 0;
         while quiet < QUIET_LOOKS && clock::now().since(begun) < STOP_TIMEOUT {
-            let mut found = servers_in(self.id, &self.folder.socket);
-            found.extend(self.recorded());
-            found.extend(here.then(|| self.folder.live_pid()).flatten());
+            let found = self.servers();
             for pid in found.iter().filter_map(|pid| raw_pid(*pid)) {
                 // It fails only if the process has just ended.
                 let _ = kill_process(pid, signal);
@@ -207,6 +208,14 @@ impl Reaper {
             quiet = if found.is_empty() { quiet + 1 } else { 0 };
             std::thread::sleep(POLL);
         }
+    }
+
+    /// All processes of the server.
+    fn servers(&self) -> Vec<u32> {
+        let mut found = servers_in(self.id, &self.folder.socket);
+        found.extend(self.recorded());
+        found.extend(self.is_here().then(|| self.folder.live_pid()).flatten());
+        found
     }
 
     /// The recorded process, if it is the server of this folder.

@@ -170,6 +170,7 @@ impl Reader {
             if taken.foreign {
                 self.call_for_a_beat().await;
             }
+            self.sync.demanded().await;
         }
         Ok(())
     }

@@ -8,13 +8,13 @@
 //! (`crate::cluster::messages::inbox`).
 
 mod reading;
+mod receiving;
 
 use super::outbox::SavedChange;
 use super::progress::Progress;
-use crate::cluster::event::{Direction, LocalFact};
 use crate::cluster::ids::{MessageSeq, NodeId, Nonce};
-use crate::cluster::messages::inbox::{Inbox, Kept, Offer};
-use crate::cluster::messages::message::{Producer, Received};
+use crate::cluster::messages::inbox::{Inbox, Kept};
+use crate::cluster::messages::message::Producer;
 use crate::cluster::node::{Admission, Input};
 use crate::cluster::protocol::{Acknowledge, DataSet, Instance};
 use crate::engine::error::Error;
@@ -22,14 +22,17 @@ use crate::engine::events::Hub;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::metrics::Metrics;
 use crate::engine::node::status::{Msg, Status};
+use crate::engine::state_dir::StateError;
 use crate::store::redis::RedisStore;
+use receiving::Demand;
+pub(crate) use receiving::{Busy, Offered};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedMutexGuard, mpsc, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, mpsc, oneshot, watch};
 
-/// The maximum number of bytes of messages in one answer.
-const ANSWER_BYTES: usize = 4 << 20;
+/// The pause after an acknowledgement was sent to Redis, so that those of many single messages are one call.
+const ACKNOWLEDGE_PAUSE: Duration = Duration::from_millis(10);
 /// How long the cursor waits before it moves past messages for other nodes, so that many of them are one write.
 const CURSOR_WRITE_DELAY: Duration = Duration::from_millis(500);
 
@@ -54,6 +57,7 @@ pub(crate) struct Sync {
     /// Whether the newest cursor is not on disk yet.
     behind: AtomicBool,
     began: Notify,
+    demand: Demand,
     /// Notified when entries were read.
     read: Notify,
     /// The acknowledgement made while there was no inbox: before the join, or just after a leave.
@@ -95,6 +99,7 @@ impl Sync {
             saving: tokio::sync::Mutex::default(),
             behind: AtomicBool::new(false),
             began: Notify::new(),
+            demand: Demand::default(),
             read: Notify::new(),
             early: Mutex::default(),
             met: Mutex::default(),
@@ -232,49 +237,6 @@ impl Sync {
         let _ = tokio::time::timeout(within, self.room.notified()).await;
     }
 
-    /// The permission to receive; `None` if an earlier answer is still being written after `within`.
-    pub(crate) async fn turn(&self, within: Duration) -> Option<OwnedMutexGuard<()>> {
-        tokio::time::timeout(within, Arc::clone(&self.receiving).lock_owned()).await.ok()
-    }
-
-    /// Held from an answer with messages until it is written and acknowledged; a later caller waits briefly for it, so that
-    /// its answer covers that acknowledgement.
-    pub(crate) async fn delivering(&self, within: Duration) -> Option<OwnedMutexGuard<()>> {
-        tokio::time::timeout(within, Arc::clone(&self.delivering).lock_owned()).await.ok()
-    }
-
-    /// Offers messages, waiting up to `wait` for the first one.
-    pub(crate) async fn receive(&self, limit: usize, wait: Duration) -> Option<Offer> {
-        self.catch_up(limit).await;
-        let waiting = async {
-            loop {
-                let arrived = self.arrived.notified();
-                tokio::pin!(arrived);
-                arrived.as_mut().enable();
-                let ready = self.inbox().as_ref().is_none_or(|inbox| !inbox.is_empty());
-                if ready || self.status.borrow().instance().is_none() {
-                    return;
-                }
-                arrived.await;
-            }
-        };
-        if !wait.is_zero() && limit > 0 {
-            // Nothing arrived in time: the offer is empty.
-            let _ = tokio::time::timeout(wait, waiting).await;
-        }
-        let offer = self.inbox().as_mut().map(|inbox| inbox.offer(limit, ANSWER_BYTES))?;
-        self.announce(&offer.received);
-        Some(offer)
-    }
-
-    fn announce(&self, received: &[Received]) {
-        if let (Some(first), Some(last)) = (received.first(), received.last()) {
-            let count = received.len() as u64;
-            let direction = Direction::Received;
-            self.hub.publish_local(LocalFact::SyncComplete { direction, count, first: first.seq, last: last.seq });
-        }
-    }
-
     /// The acknowledged position.
     pub(crate) fn cursor(&self) -> MessageSeq {
         self.inbox().as_ref().map(Inbox::acknowledged).unwrap_or_default()
@@ -286,8 +248,9 @@ impl Sync {
         self.inbox().as_ref().map_or(0, |inbox| inbox.lag(newest.max(inbox.read())))
     }
 
-    /// Acknowledges: first on disk, then, asynchronously, in Redis.
-    pub(crate) async fn acknowledge(&self, cursor: MessageSeq) -> Result<(), Error> {
+    /// Acknowledges: first on disk, then, asynchronously, in Redis. `turn` is given back before the disk has it: a call that receives
+    /// next is offered what follows.
+    pub(crate) async fn acknowledge(&self, cursor: MessageSeq, turn: Option<OwnedMutexGuard<()>>) -> Result<(), Error> {
         let saving = self.saving.lock().await;
         let judged = match self.inbox().as_mut() {
             Some(inbox) => {
@@ -305,6 +268,7 @@ impl Sync {
             // Checked while the inbox is locked, so that an inbox of the next join knows it.
             None => Err(self.take_early(cursor)?),
         };
+        drop(turn);
         let epoch = match judged {
             Ok(epoch) => epoch,
             Err(change) => return self.keep_early(change).await,
@@ -357,7 +321,15 @@ impl Sync {
             None => return Ok(()),
         };
         let marks = change.marks.clone();
-        match self.store_holder.with(move |store| store.save(&change)).await {
+        let (answer, outcome) = oneshot::channel();
+        // A caller that is gone does not need it.
+        let answer = move |outcome| drop(answer.send(outcome));
+        let saved = match self.store_holder.peek(|store| store.begin_to_save(change, answer)) {
+            Some(Ok(())) => Some(outcome.await.unwrap_or(Err(StateError::Closed))),
+            Some(Err(change)) => self.store_holder.with(move |store| store.save(&change)).await,
+            None => None,
+        };
+        match saved {
             Some(Ok(())) => {
                 self.behind.store(false, Ordering::Release);
                 Ok(())
@@ -394,6 +366,7 @@ impl Sync {
                 // The next heartbeat carries it.
                 tracing::debug!(error = %why, "cannot send an acknowledgement to Redis; the next heartbeat carries it");
             }
+            tokio::time::sleep(ACKNOWLEDGE_PAUSE).await;
         }
     }
 }

@@ -152,7 +152,7 @@ pub struct SyncRequest {
 }
 
 /// The result of a sync.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Synced {
     /// The number of given messages that are in the stream now.
     pub published: usize,

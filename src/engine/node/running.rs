@@ -24,7 +24,7 @@ use crate::engine::messages::outbox::{AcceptError, Accepted, NodeStore, Prepared
 use crate::engine::messages::progress::Progress;
 use crate::engine::messages::store_holder::StoreHolder;
 use crate::engine::messages::submission::{self, Sent};
-use crate::engine::messages::sync::Sync;
+use crate::engine::messages::sync::{Busy, Offered, Sync};
 use crate::engine::metrics::{Counted, Metrics};
 use crate::engine::node::fresh_state;
 use crate::engine::node::handle::{
@@ -289,52 +289,49 @@ impl Node for RunningNode {
             return Err(status.refusal());
         }
         if let Some(ack) = request.ack {
-            self.sync.acknowledge(ack).await?;
+            self.sync.acknowledge(ack, None).await?;
         }
         let sent = self.send(&request).await?;
-        drop(self.sync.delivering(EARLIER_ANSWER_TIMEOUT).await);
         let mut synced = Synced {
             published: sent.published,
             duplicates: sent.duplicates,
             queued: sent.queued,
             entries: sent.entries,
-            received: Vec::new(),
-            cursor: self.sync.cursor(),
-            more: false,
-            gap: None,
-            delivery: None,
+            ..Synced::default()
         };
         let limit = request.limit.unwrap_or(self.settings.batch_size).min(MAX_SYNC_LIMIT);
-        if limit == 0 {
-            return Ok(synced);
-        }
-        let turn_timeout = request.wait.max(Duration::from_secs(2));
-        let Some(turn) = self.sync.turn(turn_timeout).await else {
-            synced.more = true;
+        let offered = match limit {
+            0 => None,
+            _ => self.sync.receive(limit, request.wait).await.unwrap_or_else(|Busy| {
+                synced.more = true;
+                None
+            }),
+        };
+        // This answer tells what an earlier one acknowledges, so that has to be on disk.
+        let delivering = self.sync.delivering(EARLIER_ANSWER_TIMEOUT).await;
+        let Some(Offered { turn, offer }) = offered else {
+            synced.cursor = self.sync.cursor();
             return Ok(synced);
         };
-        if let Some(offer) = self.sync.receive(limit, request.wait).await {
-            synced.received = offer.received;
-            synced.cursor = offer.cursor;
-            synced.more = offer.more;
-            synced.gap = offer.gap;
-            if request.auto_ack && offer.cursor > self.sync.cursor() {
-                let (delivery, written) = Delivery::new();
-                synced.delivery = Some(delivery);
-                let sync = Arc::clone(&self.sync);
-                let delivering = self.sync.delivering(EARLIER_ANSWER_TIMEOUT).await;
-                let acknowledge = async move {
-                    if written.await.is_ok()
-                        && let Err(why) = sync.acknowledge(offer.cursor).await
-                    {
-                        tracing::error!(error = %why, "cannot save an acknowledgement; messages received before will come again after a restart");
-                    }
-                    drop((turn, delivering));
-                };
-                let mut tasks = self.acknowledging.lock().unwrap_or_else(PoisonError::into_inner);
-                while tasks.try_join_next().is_some() {}
-                tasks.spawn(acknowledge);
-            }
+        synced.received = offer.received;
+        synced.cursor = offer.cursor;
+        synced.more = offer.more;
+        synced.gap = offer.gap;
+        if request.auto_ack && offer.cursor > self.sync.cursor() {
+            let (delivery, written) = Delivery::new();
+            synced.delivery = Some(delivery);
+            let sync = Arc::clone(&self.sync);
+            let acknowledge = async move {
+                if written.await.is_ok()
+                    && let Err(why) = sync.acknowledge(offer.cursor, Some(turn)).await
+                {
+                    tracing::error!(error = %why, "cannot save an acknowledgement; messages received before will come again after a restart");
+                }
+                drop(delivering);
+            };
+            let mut tasks = self.acknowledging.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(acknowledge);
         }
         Ok(synced)
     }

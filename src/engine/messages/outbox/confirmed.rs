@@ -48,13 +48,13 @@ impl Change<'_> {
         before: &Producer,
     ) -> Result<bool, redb::Error> {
         self.confirmed = true;
-        let known = self.facts.unconfirmed.take().is_some();
-        self.facts_changed |= known;
+        let known = self.state.facts.unconfirmed.take().is_some();
+        self.state.facts_changed |= known;
         let Some((producer, border)) = renewed else { return Ok(known) };
-        self.facts_changed = true;
+        self.state.facts_changed = true;
         self.texts.insert("producer", producer.as_str())?;
         self.new_producer = Some(producer.clone());
-        self.facts.apply(&SavedChange { producers: vec![before.clone()], ..SavedChange::default() });
+        self.state.facts.apply(&SavedChange { producers: vec![before.clone()], ..SavedChange::default() });
         self.remove(0, *border)?;
         Ok(true)
     }

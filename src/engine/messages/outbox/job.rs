@@ -39,20 +39,20 @@ impl std::fmt::Debug for Woken {
     }
 }
 
-/// Takes the outcome of accepting, on the writer's thread.
-pub(super) struct Answer(Box<dyn FnOnce(Result<Vec<Accepted>, AcceptError>) + Send>);
+/// Takes the outcome of a request, on the writer's thread.
+pub(super) struct Answer<T>(Box<dyn FnOnce(T) + Send>);
 
-impl Answer {
-    pub(super) fn new(take: impl FnOnce(Result<Vec<Accepted>, AcceptError>) + Send + 'static) -> Self {
+impl<T> Answer<T> {
+    pub(super) fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
         Self(Box::new(take))
     }
 
-    pub(super) fn give(self, outcome: Result<Vec<Accepted>, AcceptError>) {
+    pub(super) fn give(self, outcome: T) {
         (self.0)(outcome);
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl<T> std::fmt::Debug for Answer<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Answer")
     }
@@ -66,7 +66,7 @@ pub(super) enum Job {
         now_wall_ms: u64,
         /// Without one, the messages are sent once they are on disk.
         woken: Option<Woken>,
-        reply: Answer,
+        reply: Answer<Result<Vec<Accepted>, AcceptError>>,
     },
     Sent {
         runs: Vec<Run>,
@@ -74,7 +74,7 @@ pub(super) enum Job {
     },
     Save {
         change: Box<SavedChange>,
-        reply: Reply<()>,
+        reply: Answer<Result<(), StateError>>,
     },
     Adopt {
         part: Box<Part>,
@@ -96,6 +96,14 @@ pub(super) enum Job {
 }
 
 impl Job {
+    /// The change, if it only saves the state of the node.
+    pub(super) fn saved(&self) -> Option<&SavedChange> {
+        match self {
+            Self::Save { change, .. } => Some(change),
+            _ => None,
+        }
+    }
+
     /// The bytes of the messages in it.
     pub(super) fn bytes(&self) -> usize {
         match self {

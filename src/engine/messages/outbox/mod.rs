@@ -22,6 +22,7 @@ mod memory;
 mod prepared;
 mod ready;
 mod rows;
+mod saved_state;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ use rows::Batch;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 
 /// The maximum number of calls in the writer's queue; further calls wait for room.
@@ -95,7 +96,7 @@ pub enum AcceptError {
 #[derive(Debug)]
 struct Shared {
     disk: Disk,
-    memory: Mutex<Memory>,
+    memory: RwLock<Memory>,
     ready: Mutex<Ready>,
     producer: RwLock<Producer>,
     outbox_bytes: u64,
@@ -106,8 +107,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only for the writer's thread, and only for a moment: readers of memory must not wait for the disk.
+    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ready(&self) -> MutexGuard<'_, Ready> {
@@ -154,7 +160,7 @@ impl NodeStore {
         (producer, memory): (Producer, Memory),
     ) -> Result<Self, StateError> {
         let suspect = AtomicBool::new(false);
-        let (memory, producer, lock) = (Mutex::new(memory), RwLock::new(producer), Mutex::new(lock));
+        let (memory, producer, lock) = (RwLock::new(memory), RwLock::new(producer), Mutex::new(lock));
         let shared = Arc::new(Shared { disk, memory, ready: Mutex::default(), producer, outbox_bytes, lock, suspect });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
@@ -308,7 +314,25 @@ impl NodeStore {
     /// [`StateError`] when the disk fails; then the change is not made.
     pub fn save(&self, change: &SavedChange) -> Result<(), StateError> {
         let change = Box::new(change.clone());
-        self.ask(|reply| Job::Save { change, reply })
+        self.ask(|reply| Job::Save { change, reply: Answer::new(move |outcome| drop(reply.send(outcome))) })
+    }
+
+    /// Begins what [`Self::save`] does, without waiting; `answer` gets the outcome on the writer's thread.
+    ///
+    /// # Errors
+    /// The change, when many calls wait.
+    pub fn begin_to_save(
+        &self,
+        change: SavedChange,
+        answer: impl FnOnce(Result<(), StateError>) + Send + 'static,
+    ) -> Result<(), SavedChange> {
+        let Some(jobs) = &self.jobs else { return Err(change) };
+        match jobs.try_send(Job::Save { change: Box::new(change), reply: Answer::new(answer) }) {
+            Err(
+                TrySendError::Full(Job::Save { change, .. }) | TrySendError::Disconnected(Job::Save { change, .. }),
+            ) => Err(*change),
+            _ => Ok(()),
+        }
     }
 
     /// Makes all changes durable.

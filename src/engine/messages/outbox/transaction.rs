@@ -8,6 +8,7 @@
 
 use super::memory::{Facts, Mark, Memory, SavedChange, Unsent};
 use super::prepared::Prepared;
+use super::saved_state::SavedState;
 use super::tables::{
     ADOPTED_IDS, ADOPTED_PACKED, ADOPTED_UNSENT, FORMAT, FORMAT_WITHOUT_PACKED, IDS, MARKS, NO_ENTRY, NUMBERS, PACKED,
     RECENT, TEXTS, UNSENT,
@@ -78,14 +79,11 @@ pub(super) struct Change<'t> {
     written: Vec<Packed>,
     removed_bytes: u64,
     pub(super) counts: Unsent,
-    pub(super) facts: Facts,
-    pub(super) facts_changed: bool,
+    pub(super) state: SavedState,
     pub(super) confirmed: bool,
     pub(super) new_producer: Option<Producer>,
     /// The last reserved sequence, and whether this transaction reserves more if few are left.
     pub(super) reserved: (u64, bool),
-    touched: HashMap<Producer, Mark>,
-    touches: u64,
 }
 
 impl<'t> Change<'t> {
@@ -106,13 +104,10 @@ impl<'t> Change<'t> {
             written: Vec::new(),
             removed_bytes: 0,
             counts: memory.unsent,
-            facts: memory.facts.clone(),
-            facts_changed: false,
+            state: SavedState::begin(memory),
             confirmed: memory.confirmed,
             new_producer: None,
             reserved: (memory.reserved, false),
-            touched: HashMap::new(),
-            touches: memory.touches,
         })
     }
 
@@ -131,8 +126,8 @@ impl<'t> Change<'t> {
         let (messages, bytes) = rows::count(&self.singles, &self.packed)?;
         self.counts = Unsent { messages, bytes, last_accepted_seq: last };
         self.adopted = self.adopted_singles.len()? + self.adopted_packed.len()?;
-        self.facts_changed = true;
-        self.touched.clone_from(&memory.marks);
+        self.state.facts_changed = true;
+        self.state.touched.clone_from(&memory.marks);
         Ok(())
     }
 
@@ -158,9 +153,9 @@ impl<'t> Change<'t> {
         if asked > 0 && waiting.saturating_add(asked) > bound {
             return Ok(Err(AcceptError::Full { waiting, asked, bound }));
         }
-        if !self.confirmed && self.facts.unconfirmed.is_none() && !entries.is_empty() {
-            self.facts.unconfirmed = Some(self.counts.last_accepted_seq);
-            self.facts_changed = true;
+        if !self.confirmed && self.state.facts.unconfirmed.is_none() && !entries.is_empty() {
+            self.state.facts.unconfirmed = Some(self.counts.last_accepted_seq);
+            self.state.facts_changed = true;
         }
         let next = self.counts.last_accepted_seq + 1;
         for mut entry in entries {
@@ -258,8 +253,8 @@ impl<'t> Change<'t> {
     /// and all members get a gap.
     pub(super) fn sent(&mut self, runs: &[Run]) -> Result<(), redb::Error> {
         for run in runs {
-            self.facts.saw_message(run.end());
-            self.facts_changed = true;
+            self.state.facts.saw_message(run.end());
+            self.state.facts_changed = true;
             self.remove(run.first, run.last)?;
             let named = self.recent.range(run.first..=run.last)?;
             let named = named.map(|row| row.map(|(seq, key)| (seq.value(), key.value().to_owned())));
@@ -285,18 +280,6 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Saves the state of the node.
-    pub(super) fn save(&mut self, change: &SavedChange, memory: &Memory) {
-        self.facts.apply(change);
-        self.facts_changed = true;
-        self.touches += 1;
-        for (producer, seq) in &change.marks {
-            let known = self.touched.get(producer).or_else(|| memory.marks.get(producer));
-            let seq = known.map_or(*seq, |mark| mark.seq.max(*seq));
-            self.touched.insert(producer.clone(), Mark { seq, touched: self.touches });
-        }
-    }
-
     /// Writes the remaining changes and closes the tables.
     pub(super) fn finish(mut self, memory: &Memory) -> Result<Outcome, redb::Error> {
         self.numbers.insert("last_seq", self.counts.last_accepted_seq)?;
@@ -308,24 +291,14 @@ impl<'t> Change<'t> {
         self.numbers.insert("unsent_rows", self.singles.len()? + rows)?;
         let format = if rows + adopted_rows > 0 { FORMAT } else { FORMAT_WITHOUT_PACKED };
         self.numbers.insert("format", format)?;
-        if self.facts_changed {
-            let json = serde_json::to_string(&self.facts).map_err(|error| redb::Error::Io(error.into()))?;
-            self.texts.insert("saved", json.as_str())?;
-        }
-        let forgotten = memory.superfluous(&self.touched);
-        for (producer, mark) in &self.touched {
-            self.marks.insert(producer.as_str(), (mark.seq, mark.touched))?;
-        }
-        for producer in &forgotten {
-            self.marks.remove(producer.as_str())?;
-        }
+        let forgotten = self.state.write(memory, &mut self.texts, &mut self.marks)?;
         Ok(Outcome {
             unsent: self.counts,
-            facts: self.facts,
+            facts: self.state.facts,
             adopted: self.adopted,
-            marks: self.touched,
+            marks: self.state.touched,
             forgotten,
-            touches: self.touches,
+            touches: self.state.touches,
             confirmed: self.confirmed,
             reserved,
             written: self.written,
@@ -333,6 +306,31 @@ impl<'t> Change<'t> {
             producer: self.new_producer,
         })
     }
+}
+
+/// Saves the state of the node alone, as each acknowledgement does: the tables of messages are not touched.
+pub(super) fn save_only(
+    transaction: &WriteTransaction,
+    memory: &Memory,
+    changes: &[&SavedChange],
+) -> Result<Outcome, redb::Error> {
+    let mut state = SavedState::begin(memory);
+    changes.iter().for_each(|change| state.save(change, memory));
+    let (mut texts, mut marks) = (transaction.open_table(TEXTS)?, transaction.open_table(MARKS)?);
+    let forgotten = state.write(memory, &mut texts, &mut marks)?;
+    Ok(Outcome {
+        unsent: memory.unsent,
+        facts: state.facts,
+        adopted: memory.adopted,
+        marks: state.touched,
+        forgotten,
+        touches: state.touches,
+        confirmed: memory.confirmed,
+        reserved: memory.reserved,
+        written: Vec::new(),
+        removed_bytes: 0,
+        producer: None,
+    })
 }
 
 /// Whether an id is recent enough to count. If the clock was set back, an id counts as recent, so that nothing is sent

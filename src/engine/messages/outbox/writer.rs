@@ -9,13 +9,13 @@
 use super::ahead::{self, Ahead};
 use super::confirmed;
 use super::job::Job;
-use super::transaction::{Change, Outcome};
+use super::transaction::{Change, Outcome, save_only};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
 use crate::cluster::messages::message::Run;
 use crate::cluster::time::Moment;
 use crate::engine::state_dir::StateError;
-use redb::{Database, Durability};
+use redb::{Database, Durability, WriteTransaction};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -89,6 +89,11 @@ fn collect(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
     group
 }
 
+fn commit(mut transaction: WriteTransaction, durable: bool) -> Result<(), redb::Error> {
+    transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
+    Ok(transaction.commit()?)
+}
+
 /// The results of the accepts of a group, in order, and the change to memory.
 type Done = (Vec<Result<Vec<Accepted>, AcceptError>>, Outcome);
 
@@ -116,8 +121,8 @@ impl Writer<'_> {
                     woken.into_iter().for_each(|woken| (woken.0)());
                     reply.give(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
+                Job::Save { reply, .. } => reply.give(result.clone()),
                 Job::Sent { reply, .. }
-                | Job::Save { reply, .. }
                 | Job::Adopt { reply, .. }
                 | Job::AdoptedSent { reply, .. }
                 | Job::Confirm { reply, .. }
@@ -157,7 +162,7 @@ impl Writer<'_> {
             }
         }
         drop(ready);
-        outcome.take_over(&mut self.shared.memory());
+        outcome.take_over(&mut self.shared.memory_mut());
         if let Some(producer) = producer {
             self.shared.set_producer(producer);
             // What it accepted under the old one counts as sent.
@@ -224,10 +229,22 @@ impl Writer<'_> {
         ahead: &mut Ahead,
     ) -> Result<(Done, bool), redb::Error> {
         let mut durable = durable || self.behind;
-        let mut transaction = database.begin_write()?;
+        let wakers = ahead::wakers(group);
+        let gone = match &wakers {
+            Some(wakers) => !self.behind && ahead.go_at_once(self.shared, group, wakers),
+            None => false,
+        };
+        let transaction = database.begin_write()?;
         let memory = self.shared.memory();
         if self.behind {
             confirmed::restore(&transaction, &self.shared.producer())?;
+        }
+        let saved: Option<Vec<_>> = group.iter().map(Job::saved).collect();
+        if let Some(saved) = saved.filter(|saved| !self.behind && !saved.is_empty()) {
+            durable |= saved.iter().any(|change| change.durable);
+            let outcome = save_only(&transaction, &memory, &saved)?;
+            commit(transaction, durable)?;
+            return Ok(((Vec::new(), outcome), durable));
         }
         let mut change = Change::begin(&transaction, &memory)?;
         if self.behind {
@@ -235,7 +252,6 @@ impl Writer<'_> {
             change.sent(&self.unflushed)?;
         }
         let mut accepts = Vec::new();
-        let wakers = ahead::wakers(group);
         for job in group {
             match job {
                 Job::Accept { messages, now_wall_ms, .. } => {
@@ -247,7 +263,7 @@ impl Writer<'_> {
                 Job::Sent { runs, .. } => change.sent(runs)?,
                 Job::Save { change: saved, .. } => {
                     durable |= saved.durable;
-                    change.save(saved, &memory);
+                    change.state.save(saved, &memory);
                 }
                 Job::Adopt { part, .. } => {
                     durable = true;
@@ -265,14 +281,13 @@ impl Writer<'_> {
         durable |=
             self.unflushed.len() > UNFLUSHED_RUNS || self.unflushed_bytes + outcome.removed_bytes > UNFLUSHED_BYTES;
         let may_go = durable && !self.behind && outcome.producer.is_none() && memory.confirmed;
-        let wakers = wakers.filter(|_| may_go && ahead.covers(&outcome.written));
-        // Readers of memory must not wait for the disk.
-        drop(memory);
-        if let Some(wakers) = wakers {
+        let wakers = wakers.filter(|_| !gone && may_go && ahead.covers(&outcome.written));
+        if gone {
+            outcome.written.clear();
+        } else if let Some(wakers) = wakers {
             ahead.go(self.shared, std::mem::take(&mut outcome.written), &wakers);
         }
-        transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
-        transaction.commit()?;
+        commit(transaction, durable)?;
         Ok(((accepts, outcome), durable))
     }
 }

@@ -76,37 +76,45 @@ impl Sync {
         Ok(taken)
     }
 
-    /// Waits until the current content of the stream has been read, or `limit` messages wait.
-    pub(super) async fn catch_up(&self, limit: usize) {
-        if !self.is_linked() || self.wants().is_none() || self.has(limit) {
-            return;
+    /// Waits until the current content of the stream has been read. False: not all of it, since `limit` messages or a full inbox wait.
+    pub(super) async fn catch_up(&self, limit: usize) -> bool {
+        if !self.is_linked() {
+            return true;
+        }
+        if self.wants().is_none() || self.has(limit) {
+            return false;
         }
         let head = match self.store.newest_message().await {
             Ok(newest) => newest.0,
             Err(why) => {
                 tracing::debug!(error = %why, "cannot find out the newest message");
-                return;
+                return true;
             }
         };
         if self.never_came.load(Ordering::Relaxed) >= head {
-            return;
+            return true;
         }
         let reading = async {
             loop {
                 let arrived = self.arrived.notified();
                 tokio::pin!(arrived);
                 arrived.as_mut().enable();
-                if self.wants().is_none_or(|read| read.0 >= head) || self.has(limit) {
-                    return;
+                match self.wants() {
+                    Some(read) if read.0 >= head => return true,
+                    Some(_) if !self.has(limit) => arrived.await,
+                    _ => return false,
                 }
-                arrived.await;
             }
         };
         let before = self.wants();
-        if tokio::time::timeout(CATCH_UP_TIMEOUT, reading).await.is_err() && self.wants() == before {
-            // Lost with the stream: the next message shows that as a gap. No later call waits for it.
-            self.never_came.fetch_max(head, Ordering::Relaxed);
-        }
+        let Ok(read) = tokio::time::timeout(CATCH_UP_TIMEOUT, reading).await else {
+            if self.wants() == before {
+                // Lost with the stream: the next message shows that as a gap. No later call waits for it.
+                self.never_came.fetch_max(head, Ordering::Relaxed);
+            }
+            return true;
+        };
+        read
     }
 
     fn has(&self, limit: usize) -> bool {

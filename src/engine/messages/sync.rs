@@ -310,14 +310,14 @@ impl Sync {
     /// Saves the cursor and the marks on disk; the caller holds `saving`.
     async fn save_cursor(&self, durable: bool) -> Result<(), Error> {
         let change = match self.inbox().as_mut() {
-            Some(inbox) => SavedChange {
+            Some(inbox) => Box::new(SavedChange {
                 cursor: Some(inbox.acknowledged()),
                 place: inbox.place(),
                 epoch: Nonce::new(inbox.epoch()).ok(),
                 marks: inbox.take_marks(),
                 durable,
                 ..SavedChange::default()
-            },
+            }),
             None => return Ok(()),
         };
         let marks = change.marks.clone();

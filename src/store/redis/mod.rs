@@ -23,6 +23,7 @@ mod target;
 pub mod transfer;
 mod transitions;
 mod unreadable;
+mod used;
 
 pub use faults::explain;
 pub use follow::Follower;

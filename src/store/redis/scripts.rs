@@ -6,25 +6,28 @@
 //! Not here: the scripts' arguments and replies (`transitions/`).
 
 use super::arguments::Arguments;
+use super::used;
 use crate::clock::Seldom;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use std::sync::OnceLock;
 
-/// A script, in parts. Its digest is known from its first call on, which names the arguments.
+/// A script's own parts; what it uses of the common ones comes before them. Its digest is known from its first call on, which names the arguments.
 pub(crate) struct Script {
-    parts: &'static [&'static str],
+    own: &'static [&'static str],
     digest: OnceLock<String>,
 }
 
 impl Script {
-    const fn new(parts: &'static [&'static str]) -> Self {
-        Self { parts, digest: OnceLock::new() }
+    const fn new(own: &'static [&'static str]) -> Self {
+        Self { own, digest: OnceLock::new() }
     }
 
     /// Built when it is needed, about once per server, instead of kept.
     fn text(&self, arguments: &Arguments) -> String {
-        arguments.resolve(&seeded(self.parts.join("\n")))
+        let [common, own] =
+            [COMMON, self.own].map(|parts| parts.iter().map(|part| seeded((*part).to_owned())).collect::<Vec<_>>());
+        arguments.resolve(&used::only(&common, &own))
     }
 
     /// Runs the script.
@@ -107,19 +110,18 @@ impl Script {
     }
 }
 
-const PRELUDE: &str = include_str!("scripts/shared/keys_and_clock.lua");
-const PRELUDE_ROWS: &str = include_str!("scripts/shared/members.lua");
-const PRELUDE_SETTLED: &str = include_str!("scripts/shared/settled.lua");
-const PRELUDE_LEASES: &str = include_str!("scripts/shared/leases.lua");
+/// Before every script, as far as it uses it.
+const COMMON: &[&str] = &[
+    include_str!("scripts/shared/keys_and_clock.lua"),
+    include_str!("scripts/shared/members.lua"),
+    include_str!("scripts/shared/settled.lua"),
+    include_str!("scripts/shared/leases.lua"),
+];
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)&+),+ $(,)?) => {
         $(
             pub(super) static $name: Script = Script::new(&[
-                PRELUDE,
-                PRELUDE_ROWS,
-                PRELUDE_SETTLED,
-                PRELUDE_LEASES,
                 $(include_str!(concat!("scripts/", $file))),+
             ]);
         )+

@@ -11,6 +11,7 @@
 
 use super::Shared;
 use super::job::{Job, Woken};
+use super::line::Places;
 use super::memory::Memory;
 use super::transaction::Change;
 use crate::cluster::protocol::Packed;
@@ -20,7 +21,7 @@ const RESERVED: u64 = 1 << 20;
 
 /// The maximum bytes of messages that are copied so that they need not wait for the changes to the tables. Beyond that, the copy costs more
 /// than the wait.
-const COPIED_BYTES: u64 = 64 << 10;
+pub(super) const COPIED_BYTES: u64 = 64 << 10;
 
 /// What this process sent ahead of the disk.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ pub(super) struct Ahead {
 pub(super) fn wakers(group: &[Job]) -> Option<Vec<Woken>> {
     let mut wakers = Vec::new();
     for job in group {
-        if let Job::Accept { messages, woken, .. } = job {
+        if let Job::Accept { messages, woken, first: None, .. } = job {
             wakers.push(woken.clone().filter(|_| messages.keys.is_empty())?);
         }
     }
@@ -51,7 +52,8 @@ fn foreseen(memory: &Memory, group: &[Job], bound: u64) -> Option<Vec<Packed>> {
     let mut packed: Vec<Packed> = Vec::new();
     for job in group {
         match job {
-            Job::Accept { messages, .. } => {
+            Job::Accept { messages, first: Some(first), .. } => last = last.max(first - 1 + messages.count as u64),
+            Job::Accept { messages, first: None, .. } => {
                 room = room.checked_sub(messages.bytes())?;
                 let next = last + 1;
                 for entry in &messages.entries {
@@ -96,23 +98,31 @@ impl Ahead {
     }
 
     /// Called after a transaction.
-    pub(super) fn committed(&mut self, shared: &Shared, durable: bool) {
+    pub(super) fn committed(&mut self, shared: &Shared, places: Places, durable: bool) {
         self.sent = None;
         self.answered = None;
+        let mut line = shared.line();
+        let memory = shared.memory();
+        line.left(places, memory.unsent.last_accepted_seq);
         if durable {
-            self.reserved = shared.memory().reserved;
+            self.reserved = memory.reserved;
+            line.reserved = memory.reserved;
         }
     }
 
     /// Called after a transaction that failed: its sequences are not used again.
-    pub(super) fn failed(&mut self, shared: &Shared) {
-        let Some(sent) = self.sent.take() else { return };
-        // What is in memory only must not be sent from now on: its call is refused.
-        shared.ready().clear();
+    pub(super) fn failed(&mut self, shared: &Shared, places: Places) {
+        let mut line = shared.line();
+        line.left(places, self.sent.take().unwrap_or_default());
         let mut memory = shared.memory_mut();
         let last = &mut memory.unsent.last_accepted_seq;
-        self.answered.get_or_insert(*last);
-        *last = sent.max(*last);
+        if line.last > *last {
+            // What is in memory only must not be sent from now on: its call is refused.
+            shared.ready().clear();
+            line.unready = line.last;
+            self.answered.get_or_insert(*last);
+            *last = line.last;
+        }
     }
 
     /// The last sequence whose call was answered.

@@ -22,7 +22,7 @@ pub(super) struct Part {
 
 type Reply<T> = SyncSender<Result<T, StateError>>;
 
-/// Called, on the writer's thread, when messages of a call can be sent: once they are on disk, and perhaps before (`ahead.rs`).
+/// Called when messages of a call can be sent: once they are on disk, or before (`ahead.rs`); on the writer's thread, or on that of the caller.
 #[derive(Clone)]
 pub struct Woken(pub(super) Arc<dyn Fn() + Send + Sync>);
 
@@ -41,6 +41,9 @@ impl std::fmt::Debug for Woken {
 
 /// Takes the outcome of a request, on the writer's thread.
 pub(super) struct Answer<T>(Box<dyn FnOnce(T) + Send>);
+
+/// Takes the outcome of a call.
+pub(super) type Accepting = Answer<Result<Vec<Accepted>, AcceptError>>;
 
 impl<T> Answer<T> {
     pub(super) fn new(take: impl FnOnce(T) + Send + 'static) -> Self {
@@ -63,10 +66,12 @@ impl<T> std::fmt::Debug for Answer<T> {
 pub(super) enum Job {
     Accept {
         messages: Prepared,
+        /// The sequence of the first one, if they got theirs in the queue (`line.rs`).
+        first: Option<u64>,
         now_wall_ms: u64,
         /// Without one, the messages are sent once they are on disk.
         woken: Option<Woken>,
-        reply: Answer<Result<Vec<Accepted>, AcceptError>>,
+        reply: Accepting,
     },
     Sent {
         runs: Vec<Run>,

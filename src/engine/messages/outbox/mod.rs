@@ -12,12 +12,14 @@
 //! All calls but [`NodeStore::begin_to_accept`] block. Not here: sending (`super::sync`), the path of the file
 //! (`crate::engine::state_dir`).
 
+mod accepting;
 mod adopted;
 mod ahead;
 mod claim;
 mod confirmed;
 mod database;
 mod job;
+mod line;
 mod memory;
 mod prepared;
 mod ready;
@@ -42,6 +44,7 @@ use crate::engine::state_dir::lock::NodeLock;
 use crate::engine::state_dir::{self, StateError};
 use database::Disk;
 use job::{Answer, Job};
+use line::Line;
 use memory::Memory;
 use ready::Ready;
 use rows::Batch;
@@ -53,9 +56,6 @@ use std::thread::JoinHandle;
 
 /// The maximum number of calls in the writer's queue; further calls wait for room.
 const WAITING_CALLS: usize = 64;
-
-/// The disk space that accepted messages leave free, in bytes.
-const HEADROOM_BYTES: u64 = 4 << 20;
 
 /// What happened to one message of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,8 @@ struct Shared {
     disk: Disk,
     memory: RwLock<Memory>,
     ready: Mutex<Ready>,
+    /// To be locked before memory, and before what is ready.
+    line: Mutex<Line>,
     producer: RwLock<Producer>,
     outbox_bytes: u64,
     /// After the file, so that the id is free only after the file is closed.
@@ -118,6 +120,10 @@ impl Shared {
 
     fn ready(&self) -> MutexGuard<'_, Ready> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, NodeLock> {
@@ -161,7 +167,16 @@ impl NodeStore {
     ) -> Result<Self, StateError> {
         let suspect = AtomicBool::new(false);
         let (memory, producer, lock) = (RwLock::new(memory), RwLock::new(producer), Mutex::new(lock));
-        let shared = Arc::new(Shared { disk, memory, ready: Mutex::default(), producer, outbox_bytes, lock, suspect });
+        let shared = Arc::new(Shared {
+            disk,
+            memory,
+            ready: Mutex::default(),
+            line: Mutex::default(),
+            producer,
+            outbox_bytes,
+            lock,
+            suspect,
+        });
         let (jobs, waiting) = sync_channel(WAITING_CALLS);
         let for_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
@@ -182,71 +197,6 @@ impl NodeStore {
     #[must_use]
     pub fn producers(&self) -> Vec<Producer> {
         std::iter::once(self.producer()).chain(self.saved().producers).collect()
-    }
-
-    /// Accepts messages, all or none, in one durable transaction. `now_wall_ms` is the wall clock in milliseconds since
-    /// 1970; it only decides when an id is old enough to be forgotten.
-    ///
-    /// # Errors
-    /// [`AcceptError`]; then nothing of the call is kept.
-    pub fn accept(&self, messages: impl Into<Prepared>, now_wall_ms: u64) -> Result<Vec<Accepted>, AcceptError> {
-        self.accepting(messages.into(), now_wall_ms, None)
-    }
-
-    /// As [`Self::accept`], and calls `woken` when [`Self::ready_entries`] has the messages, which may be before they are on disk.
-    ///
-    /// # Errors
-    /// [`AcceptError`]; then nothing of the call is kept here, but where the disk failed, messages may have been sent.
-    pub fn accept_and_send(
-        &self,
-        messages: impl Into<Prepared>,
-        now_wall_ms: u64,
-        woken: Woken,
-    ) -> Result<Vec<Accepted>, AcceptError> {
-        self.accepting(messages.into(), now_wall_ms, Some(woken))
-    }
-
-    fn accepting(
-        &self,
-        messages: Prepared,
-        now_wall_ms: u64,
-        woken: Option<Woken>,
-    ) -> Result<Vec<Accepted>, AcceptError> {
-        if messages.count == 0 {
-            return Ok(Vec::new());
-        }
-        self.check_place()?;
-        self.check_headroom(&messages)?;
-        let (taken, answer) = sync_channel(1);
-        // A caller that is gone does not need it.
-        let reply = Answer::new(move |outcome| drop(taken.send(outcome)));
-        self.give(Job::Accept { messages, now_wall_ms, woken, reply })?;
-        answer.recv().map_err(|_| StateError::Closed)?
-    }
-
-    /// Begins what [`Self::accept_and_send`] does, without waiting; `answer` gets the outcome on the writer's thread.
-    ///
-    /// # Errors
-    /// The messages, when that is not possible: many calls wait, or the disk has to be looked at.
-    pub fn begin_to_accept(
-        &self,
-        messages: Prepared,
-        now_wall_ms: u64,
-        woken: Woken,
-        answer: impl FnOnce(Result<Vec<Accepted>, AcceptError>) + Send + 'static,
-    ) -> Result<(), Prepared> {
-        if self.shared.disk.is_removed() || self.check_headroom(&messages).is_err() {
-            return Err(messages);
-        }
-        let Some(jobs) = &self.jobs else { return Err(messages) };
-        let job = Job::Accept { messages, now_wall_ms, woken: Some(woken), reply: Answer::new(answer) };
-        match jobs.try_send(job) {
-            Err(
-                TrySendError::Full(Job::Accept { messages, .. })
-                | TrySendError::Disconnected(Job::Accept { messages, .. }),
-            ) => Err(messages),
-            _ => Ok(()),
-        }
     }
 
     /// Unsent messages with a producer sequence above `after`, in order, if that takes no access to the disk; `None`: it does.
@@ -323,14 +273,14 @@ impl NodeStore {
     /// The change, when many calls wait.
     pub fn begin_to_save(
         &self,
-        change: SavedChange,
+        change: Box<SavedChange>,
         answer: impl FnOnce(Result<(), StateError>) + Send + 'static,
-    ) -> Result<(), SavedChange> {
+    ) -> Result<(), Box<SavedChange>> {
         let Some(jobs) = &self.jobs else { return Err(change) };
-        match jobs.try_send(Job::Save { change: Box::new(change), reply: Answer::new(answer) }) {
+        match jobs.try_send(Job::Save { change, reply: Answer::new(answer) }) {
             Err(
                 TrySendError::Full(Job::Save { change, .. }) | TrySendError::Disconnected(Job::Save { change, .. }),
-            ) => Err(*change),
+            ) => Err(change),
             _ => Ok(()),
         }
     }
@@ -341,36 +291,6 @@ impl NodeStore {
     /// [`StateError`] when the disk fails.
     pub fn flush(&self) -> Result<(), StateError> {
         self.ask(|reply| Job::Flush { reply })
-    }
-
-    /// Refuses messages while the file was removed under the running node: they would be lost with the process.
-    fn check_place(&self) -> Result<(), StateError> {
-        if !self.shared.disk.is_removed() {
-            return Ok(());
-        }
-        // The writer restores the file before it writes.
-        self.flush()?;
-        if !self.shared.disk.is_removed() {
-            return Ok(());
-        }
-        Err(StateError::Io {
-            path: self.shared.disk.path(),
-            detail: "the file was removed while the node runs, and cannot be written again".to_owned(),
-            remedy: "see the log, and keep cleaners of temporary folders away from the node's state directory",
-            full: true,
-        })
-    }
-
-    /// Refuses a call that would fill the disk: removing sent messages needs space, too, so a store that had filled its
-    /// disk could never shrink again.
-    fn check_headroom(&self, messages: &Prepared) -> Result<(), StateError> {
-        let path = self.shared.disk.path();
-        let Some(Ok(disk)) = path.parent().map(rustix::fs::statvfs) else { return Ok(()) };
-        let asked = messages.bytes();
-        if disk.f_bavail.saturating_mul(disk.f_frsize) >= HEADROOM_BYTES.saturating_add(asked.saturating_mul(2)) {
-            return Ok(());
-        }
-        Err(StateError::io(&path, &std::io::ErrorKind::StorageFull.into()))
     }
 
     fn give(&self, job: Job) -> Result<(), StateError> {

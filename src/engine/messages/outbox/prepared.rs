@@ -59,6 +59,11 @@ impl Prepared {
         self.entries.iter().map(Packed::message_bytes).sum()
     }
 
+    /// A copy of the entries, with sequences from here on.
+    pub(super) fn numbered(&self, first: u64) -> Vec<Packed> {
+        self.entries.iter().map(|entry| Packed { first: first + entry.first, ..entry.clone() }).collect()
+    }
+
     /// The entries of the messages that are new by this plan; their sequences count from 0.
     pub(super) fn into_new(self, plan: &[Accepted]) -> Vec<Packed> {
         let is_new = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });

@@ -1,6 +1,6 @@
 //! The unsent messages that are still in memory, so that the sender does not read from the file what was just written.
 //!
-//! 1. They are on disk: losing them here costs a read, never a message.
+//! 1. They are on disk, or in the queue to it: losing them here costs a read, never a message that was answered.
 //! 2. At most [`MAX_BYTES`] are kept. What does not fit is sent from the file.
 //!
 //! Not here: the file (`rows.rs`).
@@ -21,16 +21,17 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    /// Adds what a commit wrote, as far as it follows what is here and fits.
-    pub(super) fn add(&mut self, written: Vec<Packed>) {
+    /// Adds messages, as far as they follow what is here and fit; false: not all of them.
+    pub(super) fn add(&mut self, written: Vec<Packed>) -> bool {
         for entry in written {
             let follows = self.entries.back().is_none_or(|last| last.last() + 1 == entry.first);
             if !follows || self.bytes + entry.body.len() > MAX_BYTES {
-                return;
+                return false;
             }
             self.bytes += entry.body.len();
             self.entries.push_back(entry);
         }
+        true
     }
 
     /// Moves the messages that follow a producer sequence into a batch; none if the next one is not here.

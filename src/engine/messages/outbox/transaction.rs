@@ -37,7 +37,7 @@ pub(super) struct Outcome {
     touches: u64,
     confirmed: bool,
     reserved: u64,
-    /// What was accepted.
+    /// What was accepted and is not ready to be sent yet.
     pub(super) written: Vec<Packed>,
     /// The bytes of the messages that were removed.
     pub(super) removed_bytes: u64,
@@ -76,6 +76,8 @@ pub(super) struct Change<'t> {
     pub(super) adopted: u64,
     /// What was accepted and is not in the table yet: small calls share a row.
     fresh: Vec<Packed>,
+    /// The last sequence that was given in the queue; what has one was made ready to be sent there.
+    numbered: u64,
     written: Vec<Packed>,
     removed_bytes: u64,
     pub(super) counts: Unsent,
@@ -101,6 +103,7 @@ impl<'t> Change<'t> {
             adopted_ids: transaction.open_table(ADOPTED_IDS)?,
             adopted: memory.adopted,
             fresh: Vec::new(),
+            numbered: 0,
             written: Vec::new(),
             removed_bytes: 0,
             counts: memory.unsent,
@@ -131,14 +134,16 @@ impl<'t> Change<'t> {
         Ok(())
     }
 
-    /// Accepts the messages of a call, or refuses them; a refused call writes nothing.
+    /// Accepts the messages of a call, under these sequences if they were given in the queue, or refuses them; a refused call writes nothing.
     pub(super) fn accept(
         &mut self,
         messages: Prepared,
+        first: Option<u64>,
         now_ms: u64,
         bound: u64,
     ) -> Result<Result<Vec<Accepted>, AcceptError>, redb::Error> {
-        let plan = self.plan(&messages, now_ms)?;
+        let last = first.map_or(self.counts.last_accepted_seq, |first| first - 1);
+        let plan = self.plan(&messages, last, now_ms)?;
         let keys = messages.keys.len();
         let mut new_keys = Vec::with_capacity(keys);
         let mut messages = messages;
@@ -150,20 +155,23 @@ impl<'t> Change<'t> {
         let entries = messages.into_new(&plan);
         let asked: u64 = entries.iter().map(Packed::message_bytes).sum();
         let waiting = self.counts.bytes;
-        if asked > 0 && waiting.saturating_add(asked) > bound {
+        if first.is_none() && asked > 0 && waiting.saturating_add(asked) > bound {
             return Ok(Err(AcceptError::Full { waiting, asked, bound }));
         }
         if !self.confirmed && self.state.facts.unconfirmed.is_none() && !entries.is_empty() {
             self.state.facts.unconfirmed = Some(self.counts.last_accepted_seq);
             self.state.facts_changed = true;
         }
-        let next = self.counts.last_accepted_seq + 1;
         for mut entry in entries {
-            entry.first += next;
+            entry.first += last + 1;
             self.counts.messages += entry.count;
-            self.counts.last_accepted_seq = entry.last();
-            let apart = match self.fresh.last_mut() {
-                Some(last) => last.join(entry),
+            self.counts.last_accepted_seq = entry.last().max(self.counts.last_accepted_seq);
+            if first.is_some() {
+                self.numbered = entry.last();
+            }
+            let alike = |known: &&mut Packed| first.is_some() || known.first > self.numbered;
+            let apart = match self.fresh.last_mut().filter(alike) {
+                Some(known) => known.join(entry),
                 None => Some(entry),
             };
             self.fresh.extend(apart);
@@ -185,15 +193,16 @@ impl<'t> Change<'t> {
     fn write_fresh(&mut self) -> Result<(), redb::Error> {
         for entry in self.fresh.drain(..) {
             self.packed.insert(entry.first, (entry.count, entry.body.as_bytes()))?;
-            self.written.push(entry);
+            if entry.first > self.numbered {
+                self.written.push(entry);
+            }
         }
         Ok(())
     }
 
-    fn plan(&self, messages: &Prepared, now_ms: u64) -> Result<Vec<Accepted>, redb::Error> {
+    fn plan(&self, messages: &Prepared, mut last: u64, now_ms: u64) -> Result<Vec<Accepted>, redb::Error> {
         let mut plan = Vec::with_capacity(messages.count);
         let mut inside: HashMap<&str, u64> = HashMap::with_capacity(messages.keys.len());
-        let mut last = self.counts.last_accepted_seq;
         let mut keys = messages.keys.iter().peekable();
         for at in 0..messages.count {
             let key = keys.next_if(|(of, _)| *of == at).map(|(_, key)| key.as_str());

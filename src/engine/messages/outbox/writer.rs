@@ -9,6 +9,7 @@
 use super::ahead::{self, Ahead};
 use super::confirmed;
 use super::job::Job;
+use super::line::Places;
 use super::transaction::{Change, Outcome, save_only};
 use super::{AcceptError, Accepted, Shared, WAITING_CALLS};
 use crate::clock;
@@ -115,10 +116,11 @@ impl Writer<'_> {
         // A caller may be gone, so a failed send is not an error.
         for job in group {
             match job {
-                Job::Accept { reply, woken, .. } => {
+                Job::Accept { reply, woken, first, .. } => {
+                    let known = first.is_some_and(|first| first > self.shared.line().unready);
                     let failed = || result.as_ref().err().cloned().unwrap_or(StateError::Closed);
                     // Here, not where the answer is taken: the client may be gone by then, but its messages remain.
-                    woken.into_iter().for_each(|woken| (woken.0)());
+                    woken.filter(|_| !known).into_iter().for_each(|woken| (woken.0)());
                     reply.give(accepts.next().unwrap_or_else(|| Err(failed().into())));
                 }
                 Job::Save { reply, .. } => reply.give(result.clone()),
@@ -139,7 +141,11 @@ impl Writer<'_> {
         group: &mut [Job],
         durable: bool,
     ) -> Result<Vec<Result<Vec<Accepted>, AcceptError>>, StateError> {
-        self.heal()?;
+        let places = Places::of(group);
+        if let Err(error) = self.heal() {
+            self.ahead.failed(self.shared, places);
+            return Err(error);
+        }
         let mut ahead = std::mem::take(&mut self.ahead);
         let outcome = self.shared.disk.read(|database| self.write(database, group, durable, &mut ahead));
         self.ahead = ahead;
@@ -148,7 +154,7 @@ impl Writer<'_> {
             Err(error) => {
                 // The library refuses further work after a failure; the state of the file is known only after reopening it.
                 self.shared.suspect.store(true, Ordering::Release);
-                self.ahead.failed(self.shared);
+                self.ahead.failed(self.shared, places);
                 return Err(error);
             }
         };
@@ -166,10 +172,12 @@ impl Writer<'_> {
         if let Some(producer) = producer {
             self.shared.set_producer(producer);
             // What it accepted under the old one counts as sent.
+            let mut line = self.shared.line();
             self.shared.ready().clear();
+            line.unready = line.last;
         }
         self.behind = false;
-        self.ahead.committed(self.shared, durable);
+        self.ahead.committed(self.shared, places, durable);
         if durable {
             self.unflushed.clear();
             self.unflushed_bytes = 0;
@@ -251,11 +259,13 @@ impl Writer<'_> {
             change.restore(&memory, ahead.answered(&memory))?;
             change.sent(&self.unflushed)?;
         }
-        let mut accepts = Vec::new();
+        let (mut accepts, mut numbered) = (Vec::new(), false);
         for job in group {
             match job {
-                Job::Accept { messages, now_wall_ms, .. } => {
-                    let accepted = change.accept(std::mem::take(messages), *now_wall_ms, self.shared.outbox_bytes)?;
+                Job::Accept { messages, first, now_wall_ms, .. } => {
+                    numbered |= first.is_some();
+                    let messages = std::mem::take(messages);
+                    let accepted = change.accept(messages, *first, *now_wall_ms, self.shared.outbox_bytes)?;
                     let news = |accepted: &Accepted| matches!(accepted, Accepted::New { .. });
                     durable |= accepted.as_ref().is_ok_and(|accepted| accepted.iter().any(news));
                     accepts.push(accepted);
@@ -276,7 +286,7 @@ impl Writer<'_> {
                 Job::Flush { .. } => durable = true,
             }
         }
-        change.reserved.1 = wakers.is_some();
+        change.reserved.1 = numbered || wakers.is_some();
         let mut outcome = change.finish(&memory)?;
         durable |=
             self.unflushed.len() > UNFLUSHED_RUNS || self.unflushed_bytes + outcome.removed_bytes > UNFLUSHED_BYTES;

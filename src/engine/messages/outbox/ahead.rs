@@ -19,10 +19,6 @@ use crate::cluster::protocol::Packed;
 /// How many sequences are reserved at a time. A process that begins skips at most so many of 2^53.
 const RESERVED: u64 = 1 << 20;
 
-/// The maximum bytes of messages that are copied so that they need not wait for the changes to the tables. Beyond that, the copy costs more
-/// than the wait.
-pub(super) const COPIED_BYTES: u64 = 64 << 10;
-
 /// What this process sent ahead of the disk.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
@@ -45,49 +41,10 @@ pub(super) fn wakers(group: &[Job]) -> Option<Vec<Woken>> {
     (!wakers.is_empty()).then_some(wakers)
 }
 
-/// The messages of calls under the sequences that their transaction will give them, if that is certain and copying them is cheap.
-fn foreseen(memory: &Memory, group: &[Job], bound: u64) -> Option<Vec<Packed>> {
-    let mut room = bound.checked_sub(memory.unsent.bytes)?.min(COPIED_BYTES);
-    let mut last = memory.unsent.last_accepted_seq;
-    let mut packed: Vec<Packed> = Vec::new();
-    for job in group {
-        match job {
-            Job::Accept { messages, first: Some(first), .. } => last = last.max(first - 1 + messages.count as u64),
-            Job::Accept { messages, first: None, .. } => {
-                room = room.checked_sub(messages.bytes())?;
-                let next = last + 1;
-                for entry in &messages.entries {
-                    let entry = Packed { first: next + entry.first, ..entry.clone() };
-                    last = entry.last();
-                    let apart = match packed.last_mut() {
-                        Some(last) => last.join(entry),
-                        None => Some(entry),
-                    };
-                    packed.extend(apart);
-                }
-            }
-            Job::Sent { .. } | Job::Save { .. } | Job::AdoptedSent { .. } | Job::Flush { .. } => {}
-            // They may change under which producer it is sent.
-            Job::Adopt { .. } | Job::Confirm { .. } => return None,
-        }
-    }
-    memory.confirmed.then_some(packed)
-}
-
 impl Ahead {
     /// Whether the file reserves the sequences of these messages.
     pub(super) fn covers(&self, messages: &[Packed]) -> bool {
         messages.last().is_some_and(|entry| entry.last() <= self.reserved)
-    }
-
-    /// Lets small messages be sent before their transaction is begun. False: whether they can be sent is known only in it.
-    pub(super) fn go_at_once(&mut self, shared: &Shared, group: &[Job], wakers: &[Woken]) -> bool {
-        let Some(messages) = foreseen(&shared.memory(), group, shared.outbox_bytes) else { return false };
-        let covered = self.covers(&messages);
-        if covered {
-            self.go(shared, messages, wakers);
-        }
-        covered
     }
 
     /// Lets these messages be sent.

@@ -8,10 +8,13 @@
 //! Not here: the transactions (`writer.rs`, `transaction.rs`).
 
 use super::Shared;
-use super::ahead::COPIED_BYTES;
 use super::job::Job;
 use super::prepared::Prepared;
 use std::sync::atomic::Ordering;
+
+/// The maximum bytes of messages that are copied so that they need not wait for the changes to the tables. Beyond that, the copy costs more
+/// than the wait.
+const COPIED_BYTES: u64 = 64 << 10;
 
 /// See the head of this file.
 #[derive(Debug, Default)]

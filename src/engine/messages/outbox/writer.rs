@@ -238,10 +238,6 @@ impl Writer<'_> {
     ) -> Result<(Done, bool), redb::Error> {
         let mut durable = durable || self.behind;
         let wakers = ahead::wakers(group);
-        let gone = match &wakers {
-            Some(wakers) => !self.behind && ahead.go_at_once(self.shared, group, wakers),
-            None => false,
-        };
         let transaction = database.begin_write()?;
         let memory = self.shared.memory();
         if self.behind {
@@ -291,10 +287,8 @@ impl Writer<'_> {
         durable |=
             self.unflushed.len() > UNFLUSHED_RUNS || self.unflushed_bytes + outcome.removed_bytes > UNFLUSHED_BYTES;
         let may_go = durable && !self.behind && outcome.producer.is_none() && memory.confirmed;
-        let wakers = wakers.filter(|_| !gone && may_go && ahead.covers(&outcome.written));
-        if gone {
-            outcome.written.clear();
-        } else if let Some(wakers) = wakers {
+        let wakers = wakers.filter(|_| may_go && ahead.covers(&outcome.written));
+        if let Some(wakers) = wakers {
             ahead.go(self.shared, std::mem::take(&mut outcome.written), &wakers);
         }
         commit(transaction, durable)?;

@@ -8,7 +8,7 @@
 use super::image::{Failure, Image, Random};
 use super::*;
 use crate::engine::messages::outbox::Woken;
-use std::sync::{Mutex, Weak};
+use std::sync::{Mutex, Weak, mpsc};
 
 /// What Redis has of one producer.
 #[derive(Debug, Default)]
@@ -64,16 +64,27 @@ fn story(seed: u64, crashes: u64) -> u64 {
         let failure = [Failure::Crash, Failure::Io, Failure::Full][random.below(3) as usize];
         image.plan(random.below(150), failure);
         for _ in 0..1 + random.below(16) {
-            let named = random.chance(20);
-            let ids: Vec<String> = (0..1 + random.below(4)).map(|n| format!("m{}", next + n)).collect();
-            next += ids.len() as u64;
-            let drafts: Vec<_> = ids.iter().map(|id| draft(id, !named)).collect();
-            let before = stream.lock().unwrap().ahead;
-            let accepted = store.accept_and_send(drafts, 1, waker(&store, &stream));
-            assert!(!named || stream.lock().unwrap().ahead == before, "a client's id waits for the disk");
-            if let Ok(accepted) = accepted {
-                answered.extend(new(&accepted).into_iter().zip(ids));
+            // Calls that are in the queue together.
+            let (answer, answers) = mpsc::sync_channel(10_000);
+            let (calls, before) = (1 + random.below(3), stream.lock().unwrap().ahead);
+            let mut all_named = true;
+            for _ in 0..calls {
+                let named = random.chance(20);
+                all_named &= named;
+                let ids: Vec<String> = (0..1 + random.below(4)).map(|n| format!("m{}", next + n)).collect();
+                next += ids.len() as u64;
+                let drafts: Vec<_> = ids.iter().map(|id| draft(id, !named)).collect();
+                let answer = answer.clone();
+                let answer = move |outcome| answer.send((ids, outcome)).unwrap();
+                store.begin_to_accept(drafts.into(), 1, waker(&store, &stream), answer).unwrap();
             }
+            drop(answer);
+            for (ids, accepted) in answers {
+                if let Ok(accepted) = accepted {
+                    answered.extend(new(&accepted).into_iter().zip(ids));
+                }
+            }
+            assert!(!all_named || stream.lock().unwrap().ahead == before, "a client's id waits for the disk");
             if random.chance(50) {
                 // The sender goes on from the disk, and what is sent leaves it.
                 let mut stream = stream.lock().unwrap();

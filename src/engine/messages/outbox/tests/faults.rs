@@ -5,8 +5,8 @@ use redb::{BackendError, StorageBackend};
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Gives a store the place of its bytes, each time that it is opened.
 pub(crate) trait Media: std::fmt::Debug + Send + Sync {
@@ -68,6 +68,12 @@ pub(crate) struct Faults {
     /// Only syncing fails: the worst case, as the data may be there all the same.
     pub(crate) sync_fails: AtomicBool,
     pub(crate) syncs: AtomicU64,
+    /// As `sync_fails`, for the next time only.
+    pub(crate) sync_fails_once: AtomicBool,
+    /// While a test holds it, syncing waits.
+    pub(crate) held: Mutex<()>,
+    /// How often syncing began.
+    pub(crate) asked: AtomicU64,
 }
 
 impl Faults {
@@ -94,8 +100,10 @@ impl StorageBackend for Faulty {
         self.inner.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {
+        self.faults.asked.fetch_add(1, Ordering::SeqCst);
+        drop(self.faults.held.lock());
         self.faults.check()?;
-        if self.faults.sync_fails.load(Ordering::SeqCst) {
+        if self.faults.sync_fails_once.swap(false, Ordering::SeqCst) || self.faults.sync_fails.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk does not answer"));
         }
         self.faults.syncs.fetch_add(1, Ordering::SeqCst);

@@ -4,6 +4,7 @@ mod ahead;
 mod crashes;
 pub(super) mod faults;
 mod image;
+mod line;
 mod measured;
 mod packed;
 mod removed;

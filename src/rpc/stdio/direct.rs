@@ -3,12 +3,13 @@
 //! 1. The open file that other processes may share stays blocking: a pipe is opened once more, and each call on a socket asks not to block.
 //! 2. A stream is only used in the direction in which it was given: the other end of a pipe is not opened.
 //!
-//! Not here: what cannot be used so, also a pipe that cannot be opened once more (`threads.rs`).
+//! Not here: what cannot be used so, also a pipe that cannot be opened once more, or whose end would not be noticed then (`threads.rs`).
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
 use std::io::Result;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
@@ -18,6 +19,7 @@ use tokio::net::unix::pipe;
 /// The stream of an input; `None`: it is not of a kind that can be waited for.
 pub(super) fn input(fd: BorrowedFd<'_>) -> Option<Box<dyn AsyncRead + Send + Unpin>> {
     match kind(fd, OFlags::WRONLY)? {
+        FileType::Fifo if !is_unnamed(fd) => None,
         FileType::Fifo => Some(Box::new(pipe::OpenOptions::new().open_receiver(path(fd)).ok()?)),
         FileType::Socket => Some(Box::new(Socket::new(fd, Interest::READABLE)?)),
         _ => None,
@@ -37,6 +39,11 @@ pub(super) fn output(fd: BorrowedFd<'_>) -> Option<Box<dyn AsyncWrite + Send + U
 fn kind(fd: BorrowedFd<'_>, other: OFlags) -> Option<FileType> {
     let way = fcntl_getfl(fd).ok()? & OFlags::ACCMODE;
     (way != other).then_some(FileType::from_raw_mode(fstat(fd).ok()?.st_mode))
+}
+
+/// Whether a pipe has no name. Of one with a name that was opened once more, Linux tells the end only if a writer was there since.
+fn is_unnamed(fd: BorrowedFd<'_>) -> bool {
+    std::fs::read_link(path(fd)).is_ok_and(|target| target.as_os_str().as_bytes().starts_with(b"pipe:["))
 }
 
 /// The path under which Linux opens a pipe once more, with flags of its own; elsewhere there is none.
@@ -141,6 +148,16 @@ mod tests {
     async fn bytes_pass_through_a_pipe_unchanged() {
         let (reader, writer) = std::io::pipe().unwrap();
         pass(reader.as_fd(), writer.into()).await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_pipe_with_a_name_is_left_to_a_thread_which_sees_its_end() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        assert!(input(file.as_fd()).is_none());
     }
 
     #[tokio::test]

@@ -207,8 +207,17 @@ impl NodeStore {
         if !batch.is_empty() {
             return Some(batch.finish());
         }
+        // Locked before memory is read: the writer either finds this, or has the messages on disk.
+        let mut line = self.shared.line();
         let unsent = self.unsent();
-        (unsent.messages == 0 || after >= unsent.last_accepted_seq).then(Vec::new)
+        if unsent.messages > 0 && after < unsent.last_accepted_seq {
+            return None;
+        }
+        if after < line.last {
+            // What was taken before, and not sent, is in the queue only: to be woken for once it is on disk.
+            line.unready = line.last;
+        }
+        Some(Vec::new())
     }
 
     /// Unsent messages with a producer sequence above `after`, in order: at most `max_entries` and `max_bytes`, but at least one

@@ -101,6 +101,62 @@ fn so_are_those_of_a_disk_that_fails_now_and_then() {
     (10..13).for_each(|seed| calls_of_all_kinds(seed, true));
 }
 
+/// Begins a call that tells each time that its message can be sent; returns whether it was accepted.
+fn begin_call(store: &NodeStore, name: &'static str, wakes: &mpsc::SyncSender<&'static str>) -> mpsc::Receiver<bool> {
+    let (wake, (answer, answered)) = (wakes.clone(), mpsc::sync_channel(1));
+    let woken = Woken::new(move || wake.send(name).unwrap());
+    let answer = move |outcome: Result<_, AcceptError>| answer.send(outcome.is_ok()).unwrap();
+    store.begin_to_accept(vec![draft(name, true)].into(), 1, woken, answer).unwrap();
+    answered
+}
+
+fn ready(store: &NodeStore, after: u64) -> usize {
+    store.ready_entries(after, 9, 9_999).map(unpacked).map_or(0, |ready| ready.len())
+}
+
+#[test]
+fn what_was_taken_and_not_sent_is_woken_for_once_it_is_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty_store(&root);
+    store.confirm(0, 0).unwrap();
+    let (wake, wakes) = mpsc::sync_channel(99);
+    assert!(begin_call(&store, "first", &wake).recv().unwrap());
+    let mark = store.unsent().last_accepted_seq;
+    sent(&store, &[(mark, MessageSeq(1))]).unwrap();
+    let held = faults.held.lock().unwrap();
+    let second = begin_call(&store, "second", &wake);
+    while wakes.try_recv() != Ok("second") {}
+    // The sender takes it, cannot send it, and looks again before the disk has it.
+    assert_eq!((ready(&store, mark), ready(&store, mark)), (1, 0));
+    drop(held);
+    assert!(second.recv().unwrap());
+    assert!(wakes.try_iter().any(|name| name == "second"), "else it waits until somebody looks");
+    assert_eq!(waiting(&store, mark).len(), 1);
+}
+
+#[test]
+fn what_comes_behind_a_hole_is_woken_for_once_it_is_on_disk() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, faults) = faulty_store(&root);
+    store.confirm(0, 0).unwrap();
+    let (wake, wakes) = mpsc::sync_channel(99);
+    assert!(begin_call(&store, "first", &wake).recv().unwrap());
+    let mark = store.unsent().last_accepted_seq;
+    sent(&store, &[(mark, MessageSeq(1))]).unwrap();
+    faults.sync_fails_once.store(true, Ordering::SeqCst);
+    assert!(!begin_call(&store, "burnt", &wake).recv().unwrap());
+    store.flush().unwrap();
+    while wakes.try_recv().is_ok() {}
+    let held = faults.held.lock().unwrap();
+    let second = begin_call(&store, "second", &wake);
+    while wakes.try_recv() != Ok("second") {}
+    assert_eq!(ready(&store, mark), 0, "it does not follow what was sent");
+    drop(held);
+    assert!(second.recv().unwrap());
+    assert!(wakes.try_iter().any(|name| name == "second"), "else it waits until somebody looks");
+    assert_eq!(waiting(&store, mark).len(), 1);
+}
+
 #[test]
 fn what_waits_behind_a_call_that_fails_is_woken_for_once_it_is_on_disk() {
     let root = tempfile::tempdir().unwrap();

@@ -114,15 +114,21 @@ fn ready(store: &NodeStore, after: u64) -> usize {
     store.ready_entries(after, 9, 9_999).map(unpacked).map_or(0, |ready| ready.len())
 }
 
+/// A store that has sent one message, under the returned sequence, so that the next ones get theirs in the queue.
+fn store_after_one(root: &tempfile::TempDir, wakes: &mpsc::SyncSender<&'static str>) -> (NodeStore, Arc<Faults>, u64) {
+    let (store, faults) = faulty_store(root);
+    store.confirm(0, 0).unwrap();
+    assert!(begin_call(&store, "first", wakes).recv().unwrap());
+    let mark = store.unsent().last_accepted_seq;
+    sent(&store, &[(mark, MessageSeq(1))]).unwrap();
+    (store, faults, mark)
+}
+
 #[test]
 fn what_was_taken_and_not_sent_is_woken_for_once_it_is_on_disk() {
     let root = tempfile::tempdir().unwrap();
-    let (store, faults) = faulty_store(&root);
-    store.confirm(0, 0).unwrap();
     let (wake, wakes) = mpsc::sync_channel(99);
-    assert!(begin_call(&store, "first", &wake).recv().unwrap());
-    let mark = store.unsent().last_accepted_seq;
-    sent(&store, &[(mark, MessageSeq(1))]).unwrap();
+    let (store, faults, mark) = store_after_one(&root, &wake);
     let held = faults.held.lock().unwrap();
     let second = begin_call(&store, "second", &wake);
     while wakes.try_recv() != Ok("second") {}
@@ -137,12 +143,8 @@ fn what_was_taken_and_not_sent_is_woken_for_once_it_is_on_disk() {
 #[test]
 fn what_comes_behind_a_hole_is_woken_for_once_it_is_on_disk() {
     let root = tempfile::tempdir().unwrap();
-    let (store, faults) = faulty_store(&root);
-    store.confirm(0, 0).unwrap();
     let (wake, wakes) = mpsc::sync_channel(99);
-    assert!(begin_call(&store, "first", &wake).recv().unwrap());
-    let mark = store.unsent().last_accepted_seq;
-    sent(&store, &[(mark, MessageSeq(1))]).unwrap();
+    let (store, faults, mark) = store_after_one(&root, &wake);
     faults.sync_fails_once.store(true, Ordering::SeqCst);
     assert!(!begin_call(&store, "burnt", &wake).recv().unwrap());
     store.flush().unwrap();
@@ -160,34 +162,21 @@ fn what_comes_behind_a_hole_is_woken_for_once_it_is_on_disk() {
 #[test]
 fn what_waits_behind_a_call_that_fails_is_woken_for_once_it_is_on_disk() {
     let root = tempfile::tempdir().unwrap();
-    let (store, faults) = faulty_store(&root);
-    store.confirm(0, 0).unwrap();
-    let (wakes, answers) = (mpsc::sync_channel(10_000), mpsc::sync_channel(10_000));
-    let begin = |name: &'static str| {
-        let (wake, answer) = (wakes.0.clone(), answers.0.clone());
-        let woken = Woken::new(move || wake.send(name).unwrap());
-        let answer = move |outcome| answer.send((name, outcome)).unwrap();
-        store.begin_to_accept(vec![draft(name, true)].into(), 1, woken, answer).unwrap();
-    };
-    begin("first");
-    let (_, outcome) = answers.1.recv().unwrap();
-    outcome.unwrap();
+    let (wake, wakes) = mpsc::sync_channel(99);
+    let (store, faults, mark) = store_after_one(&root, &wake);
     let before = faults.asked.load(Ordering::SeqCst);
     let held = faults.held.lock().unwrap();
-    begin("fails");
+    let fails = begin_call(&store, "fails", &wake);
     while faults.asked.load(Ordering::SeqCst) == before {
         std::thread::yield_now();
     }
-    begin("behind");
-    assert_eq!(store.ready_entries(0, 9, 9_999).map(unpacked).map_or(0, |ready| ready.len()), 3, "all can be sent");
+    let behind = begin_call(&store, "behind", &wake);
+    assert_eq!(ready(&store, mark), 2, "both can be sent");
     faults.sync_fails_once.store(true, Ordering::SeqCst);
-    while wakes.1.try_recv().is_ok() {}
+    while wakes.try_recv().is_ok() {}
     drop(held);
-    let (failed, outcome) = answers.1.recv().unwrap();
-    assert!(failed == "fails" && outcome.is_err());
-    let (_, outcome) = answers.1.recv().unwrap();
-    outcome.unwrap();
-    assert!(wakes.1.try_iter().any(|name| name == "behind"), "else it waits until somebody looks");
-    let waiting: Vec<_> = waiting(&store, 0).into_iter().map(|outgoing| outgoing.message.id).collect();
-    assert_eq!(waiting, ["first", "behind"]);
+    assert!(!fails.recv().unwrap() && behind.recv().unwrap());
+    assert!(wakes.try_iter().any(|name| name == "behind"), "else it waits until somebody looks");
+    let waiting: Vec<_> = waiting(&store, mark).into_iter().map(|outgoing| outgoing.message.id).collect();
+    assert_eq!(waiting, ["behind"]);
 }

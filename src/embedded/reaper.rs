@@ -11,7 +11,8 @@
 //!    without `alive.lock` are respected so.
 //! 3. It keeps no lock while it waits for another one.
 //! 4. It identifies the folder by device and inode, not by name: it still stops the server of a folder that was removed or renamed, and
-//!    leaves the server of a new folder with the same name alone. It creates no folder.
+//!    leaves the server of a new folder with the same name alone. It creates no file and no folder, so that the folder can be removed at
+//!    any time.
 //! 5. It also stops a server that was still starting when its user was killed.
 //!
 //! Not here: the users' locks (`users.rs`), stopping the server (`server.rs`).
@@ -154,7 +155,7 @@ impl Reaper {
                 std::thread::sleep(GRACE);
             }
             // A removed or renamed folder has no new users: they lock the files of another one.
-            let start = match self.is_here().then(|| self.folder.lock_start_within(START_TIMEOUT)) {
+            let start = match self.is_here().then(|| self.folder.lock_present_start_within(START_TIMEOUT)) {
                 Some(Err(Error::Busy { .. })) => continue,
                 Some(start) => start.ok().filter(|_| self.is_here()),
                 None => None,

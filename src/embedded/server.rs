@@ -21,6 +21,7 @@ use std::time::Duration;
 
 /// No cluster or node name begins with `+`, so this never collides with other folders in the state directory.
 const FOLDER: &str = "+redis";
+const START: &str = "start.lock";
 const MAX_SOCKET_BYTES: usize = 100;
 const MAX_LOG_BYTES: u64 = 1 << 20;
 /// How long the server may take to stop after SHUTDOWN, and again after SIGTERM.
@@ -99,21 +100,16 @@ impl Folder {
     }
 
     pub(super) fn lock_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
-        let path = self.path.join("start.lock");
+        let path = self.path.join(START);
         let file = open_lock(&path)?;
-        let begun = clock::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(StartLock { _file: file }),
-                Err(TryLockError::Error(source)) => return Err(Error::File { what: "cannot lock", path, source }),
-                Err(TryLockError::WouldBlock) => {}
-            }
-            let waited = clock::now().since(begun);
-            if waited > limit {
-                return Err(Error::Busy { path, waited });
-            }
-            std::thread::sleep(POLL);
-        }
+        lock_within(limit, file, path)
+    }
+
+    /// The same, but fails where the lock file is missing, as in a folder that is being removed: a new file would keep it.
+    pub(super) fn lock_present_start_within(&self, limit: Duration) -> Result<StartLock, Error> {
+        let path = self.path.join(START);
+        let file = File::options().read(true).write(true).open(&path).map_err(Error::file("cannot open", &path))?;
+        lock_within(limit, file, path)
     }
 
     pub(super) fn start(&self, seek: &Seek, _lock: &StartLock, timeout: Duration) -> Result<(), Error> {
@@ -307,6 +303,23 @@ fn end_of(mut child: Child, timeout: Duration) -> std::io::Result<ExitStatus> {
             child.kill()?;
             child.wait()?;
             return Err(std::io::Error::other("it did not start in time; check that it is a redis-server"));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Waits for the start lock, which is `file` at `path`.
+fn lock_within(limit: Duration, file: File, path: PathBuf) -> Result<StartLock, Error> {
+    let begun = clock::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(StartLock { _file: file }),
+            Err(TryLockError::Error(source)) => return Err(Error::File { what: "cannot lock", path, source }),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let waited = clock::now().since(begun);
+        if waited > limit {
+            return Err(Error::Busy { path, waited });
         }
         std::thread::sleep(POLL);
     }

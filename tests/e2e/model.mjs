@@ -1,26 +1,9 @@
 // What the agent's model can do and sees: it calls the cluster, and the next turn tells it what happened there.
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
 
+import { turn } from "./harness/turn.mjs";
 import { a, b, check, PERMITS, provider, settled } from "./harness/world.mjs";
-
-/** One turn of the main session's agent; returns when it is over. */
-async function turn(message) {
-  const client = await a.connect("operator.read", "operator.write");
-  try {
-    const { runId } = await client.request("chat.send", { sessionKey: "main", message, idempotencyKey: randomUUID() });
-    const over = ({ runId: id, state }) => id === runId && ["final", "error", "aborted"].includes(state);
-    const { payload } = await client.event("chat", over, 90_000);
-    assert.equal(payload.state, "final", JSON.stringify(payload));
-    return payload;
-  } finally {
-    client.close();
-  }
-}
-
-/** All text of a request, with system prompt, history and results of tools. */
-const text = (request) => JSON.stringify(request.messages);
 
 check("a tool that the model calls reaches the cluster", async () => {
   await settled();
@@ -48,9 +31,7 @@ check("the next turn tells the model who joined", async () => {
   } finally {
     client.close();
   }
-  const before = provider.requests.length;
-  await turn("Anything new?");
-  const asked = provider.requests.slice(before).map(text).join("\n");
+  const asked = await turn("Anything new?");
   assert.match(asked, /\[cluster\.node_joined\] #\d+ [^\n]*gateway-b/);
 });
 

@@ -133,6 +133,20 @@ fn it_ends_with_a_killed_node_whose_state_directory_is_removed_at_once() {
 }
 
 #[test]
+fn it_ends_in_a_folder_that_is_being_removed_without_a_new_file_there() {
+    let dir = stage();
+    let launch = private(dir.path(), "a");
+    let node = started(&launch);
+    // What a removal has got to: the files of the folder, and not yet the folder.
+    node.signal(Signal::STOP);
+    let lock = launch.home.join("state/+redis/start.lock");
+    std::fs::remove_file(&lock).expect("removed");
+    node.kill9();
+    nothing_is_left(&launch);
+    assert!(!lock.exists(), "a new file keeps the folder");
+}
+
+#[test]
 fn a_new_folder_of_the_same_name_has_a_server_that_nobody_ends() {
     let dir = stage();
     let launch = private(dir.path(), "a");

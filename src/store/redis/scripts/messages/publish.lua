@@ -37,10 +37,16 @@ end
 
 local bound = bounded(tonumber(ARGV.max_bytes), 2, full)
 
+local newest_run
 -- One sender may use three quarters of the room, so that others can send. A batch is always accepted if there is nothing else.
 local function has_room()
-  local held, own = bytes_held(), bytes_of(producer)
-  return held == 0 or held + coming <= bound and (own == 0 or own + coming <= math.floor(bound * 3 / 4))
+  local held, most = nil, math.floor(bound * 3 / 4)
+  held, newest_run = bytes_held()
+  if held == 0 or held + coming <= most then
+    return true
+  end
+  local own = held + coming <= bound and bytes_of(producer)
+  return own and (own == 0 or own + coming <= most)
 end
 
 if full or not has_room() then
@@ -56,7 +62,7 @@ if full or not has_room() then
         call('ZREM', ACKS, who)
       end
     end
-    return { 'full', int(now), mark, mark_seq, '0', int(bytes_held()), full and '0' or int(bound), who or '' }
+    return { 'full', int(now), mark, mark_seq, '0', int((bytes_held())), full and '0' or int(bound), who or '' }
   end
 end
 
@@ -92,7 +98,7 @@ call('HSET', META, 'message_seq', int(last))
 call('HSET', PRODUCERS, producer, mark .. ' ' .. int(last))
 
 if #written > 0 then
-  note_runs(producer, written)
+  note_runs(producer, written, newest_run)
 end
 
 -- Keep `keep` messages, and up to 100 times as many for members whose backlog is kept. Messages of an earlier data set, and those
@@ -101,7 +107,9 @@ local function all_but(count)
   return last - count > math.max(meta.message_start, meta.lift_to) and last - count or 0
 end
 local floor = all_but(keep)
-if floor > 0 then
+-- Not with each single message, since that costs as much as the message.
+local step = math.max(1, math.min(16, math.floor(keep / 16)))
+if floor > 0 and math.floor(last / step) > math.floor((first - 1) / step) then
   -- nil: more members that are away for over an hour must be passed over first; the next call continues with them.
   local who, needed = slowest()
   if who then

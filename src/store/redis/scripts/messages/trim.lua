@@ -18,18 +18,18 @@ local function read_run(at)
   return last and { last = tonumber(last), before = tonumber(before), behind = tonumber(behind), producer = producer }
 end
 
+-- How many bytes the stream holds, and its newest run.
 local function bytes_held()
   local first, newest = read_run(0), read_run(-1)
-  return first and newest and math.max(0, newest.behind - first.before) or 0
+  return first and newest and math.max(0, newest.behind - first.before) or 0, newest
 end
 
 local function bytes_of(producer)
   return math.max(0, number(try('HGET', SENT, producer), 0))
 end
 
--- Counts entries that were just written: { { last seq, bytes }, ... } of one producer.
-local function note_runs(producer, entries)
-  local newest = read_run(-1)
+-- Counts entries that were just written: { { last seq, bytes }, ... } of one producer, behind the newest run.
+local function note_runs(producer, entries, newest)
   if not newest then
     call('DEL', SIZES, SENT)
   end

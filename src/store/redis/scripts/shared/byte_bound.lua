@@ -2,7 +2,7 @@
 
 -- A bound in bytes: at most 1/`share` of maxmemory, if Redis has one, which is read every five seconds.
 local function bounded(bound, share, full)
-  local asked, most = string.match(call('HGET', META, 'memory') or '', '^(%d+) (%d+)$')
+  local asked, most = string.match(meta.memory, '^(%d+) (%d+)$')
   if not asked or now < tonumber(asked) or now - tonumber(asked) > 5000 then
     most = string.match(call('INFO', 'memory'), 'maxmemory:(%d+)') or '0'
     if not full then

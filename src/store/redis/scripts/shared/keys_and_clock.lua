@@ -136,7 +136,7 @@ local function load_meta()
   local v = call('HMGET', META, 'epoch', 'version', 'floor', 'token', 'event_seq', 'message_seq', 'event_start',
     'message_start', 'interval', 'ttl', 'lease', 'last_tick', 'skew', 'stalled_at', 'run_id', 'settled_at',
     'open_lanes', 'has_delayed', 'ended', 'walk_at', 'grace', 'mode', 'settings', 'longest', 'noted', 'doubt',
-    'message_lift', 'lift_from', 'lift_to')
+    'message_lift', 'lift_from', 'lift_to', 'memory')
   meta = {
     epoch = v[1] or '', version = number(v[2], 0), floor = number(v[3], 0), token = number(v[4], 0),
     event_seq = number(v[5], 0), message_seq = number(v[6], 0), event_start = number(v[7], 0),
@@ -145,7 +145,7 @@ local function load_meta()
     run_id = v[15] or '', settled_at = number(v[16], 0), open_lanes = number(v[17], 0), has_delayed = v[18],
     ended = v[19] or '', walk_at = v[20] or '', grace = number(v[21], 0), mode = v[22] or '', settings = number(v[23], 0),
     longest = number(v[24], 0), noted = v[25] or '', doubt = v[26] or '',
-    message_lift = number(v[27], 0), lift_from = number(v[28], 0), lift_to = number(v[29], 0),
+    message_lift = number(v[27], 0), lift_from = number(v[28], 0), lift_to = number(v[29], 0), memory = v[30] or '',
   }
 end
 

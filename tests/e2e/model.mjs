@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 
-import { turn } from "./harness/turn.mjs";
+import { takesTurns, turn } from "./harness/turn.mjs";
 import { a, b, check, PERMITS, provider, settled } from "./harness/world.mjs";
 
 check("a tool that the model calls reaches the cluster", async () => {
   await settled();
+  await takesTurns();
   const before = provider.requests.length;
   provider.reply = (request) => {
     if (request.messages.some(({ role }) => role === "tool")) return "I have looked.";

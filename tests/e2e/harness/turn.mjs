@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
+import { eventually } from "./wait.mjs";
 import { a, provider } from "./world.mjs";
 
 /**
@@ -21,6 +22,11 @@ export async function turn(message) {
     client.close();
   }
   return textOf(provider.requests.slice(before));
+}
+
+/** Waits until the gateway takes turns; from then on it breaks none off. */
+export function takesTurns() {
+  return eventually("a turn ends well", () => turn("Hello?"), 60_000);
 }
 
 /** What the model was asked in these requests: system prompts, history and results of tools. */

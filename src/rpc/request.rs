@@ -8,6 +8,7 @@
 //! Not here: lines (`framing.rs`), running the requests (`batch.rs`).
 
 use super::errors::{ErrorKind, RpcError};
+use memchr::{memchr, memchr2, memchr2_iter};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::ops::Range;
@@ -206,28 +207,37 @@ fn text_of(raw: &RawValue) -> Option<String> {
 /// Whether brackets are nested too deep, in one pass without recursion. The JSON reader does not check this in values that
 /// are kept as text.
 fn is_too_deep(text: &str) -> bool {
+    let mut rest = text.as_bytes();
     // Cheap, and enough for nearly every line that is not long.
-    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
+    if memchr2_iter(b'[', b'{', rest).nth(MAX_DEPTH).is_none() {
         return false;
     }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
+    let mut depth = 0_usize;
+    loop {
+        let quote = memchr(b'"', rest);
+        for byte in rest.iter().take(quote.unwrap_or(rest.len())) {
+            match byte {
+                b'[' | b'{' if depth == MAX_DEPTH => return true,
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
         }
+        let Some(behind) = quote.and_then(|at| behind_string(rest.get(at + 1..)?)) else { return false };
+        rest = behind;
     }
-    false
+}
+
+/// What follows the quote that ends the string, if one does. Strings are most of a line, so they are searched, not walked through.
+fn behind_string(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let at = memchr2(b'"', b'\\', rest)?;
+        if rest.get(at) == Some(&b'"') {
+            return rest.get(at + 1..);
+        }
+        // Whatever is escaped ends nothing.
+        rest = rest.get(at + 2..)?;
+    }
 }
 
 #[cfg(test)]
@@ -306,8 +316,19 @@ mod tests {
         let at = |n| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"messages":[{}]}}}}"#, nest(n));
         assert!(matches!(parse(at(100).as_bytes()), Incoming::Single(Item::Call(_))));
         assert_eq!(invalid(&at(MAX_DEPTH)).1, -32700);
-        let brackets_in_a_string = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","x":"\"{}"}}"#, "[".repeat(1000));
-        assert!(matches!(parse(brackets_in_a_string.as_bytes()), Incoming::Single(Item::Call(_))));
+        for before in [r#"\""#, r#"\\\""#, r#"\u0022\\"#, ""] {
+            let line =
+                |string: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","x":["{string}"],"y":{}}}"#, nest(100));
+            let text = line(&format!("{before}{}", "[{".repeat(1000)));
+            assert!(matches!(parse(text.as_bytes()), Incoming::Single(Item::Call(_))), "{text}");
+            assert_eq!(
+                invalid(&text.replace("[[", &"[".repeat(MAX_DEPTH))).1,
+                -32700,
+                "brackets behind the string {before}"
+            );
+        }
+        let unfinished = format!("{}\"\\", "[".repeat(MAX_DEPTH));
+        assert_eq!(invalid(&unfinished).1, -32700);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Submission {
 pub(crate) fn check(drafts: &[Draft]) -> Result<Submission, Error> {
     let mut preparation = Preparation::default();
     let mut all = BTreeSet::new();
-    let mut generated = generated(drafts.iter().filter(|draft| draft.id.is_none()).count())?;
+    let mut generated: Option<Ids> = None;
     for (index, draft) in drafts.iter().enumerate() {
         let text = |t: &Option<String>| t.as_ref().map_or(0, String::len);
         let bytes = draft.payload.get().len() + text(&draft.id) + text(&draft.topic) + FRAME;
@@ -36,17 +36,41 @@ pub(crate) fn check(drafts: &[Draft]) -> Result<Submission, Error> {
         let (topic, payload) = (draft.topic.as_deref(), &draft.payload);
         match &draft.id {
             Some(id) => preparation.push(id, false, topic, to.as_deref(), payload),
-            None => preparation.push(&generated.next().unwrap_or_default(), true, topic, to.as_deref(), payload),
+            None => {
+                let ids = match &mut generated {
+                    Some(ids) => ids,
+                    none => none.insert(Ids::new()?),
+                };
+                preparation.push(ids.another(), true, topic, to.as_deref(), payload);
+            }
         }
         all.extend(to.into_iter().flatten());
     }
     Ok(Submission { messages: preparation.finish(), recipients: all })
 }
 
-/// New ids. Those of a call follow each other, so that the system is asked once.
-fn generated(count: usize) -> Result<impl Iterator<Item = String>, Error> {
-    let first = if count == 0 { 0 } else { u128::from_be_bytes(random_bytes()?) };
-    Ok((0..count as u128).map(move |at| format!("{:032x}", first.wrapping_add(at))))
+/// New ids of 32 hexadecimal digits. Those of a call follow each other, so that the system is asked once for random numbers.
+struct Ids(String);
+
+impl Ids {
+    fn new() -> Result<Self, Error> {
+        Ok(Self(format!("{:032x}", u128::from_be_bytes(random_bytes()?))))
+    }
+
+    /// Counts up in the text, where mostly one digit changes.
+    fn another(&mut self) -> &str {
+        let kept = self.0.trim_end_matches('f').len();
+        let zeros = self.0.len() - kept;
+        self.0.truncate(kept);
+        match self.0.pop() {
+            Some('9') => self.0.push('a'),
+            Some(digit) => self.0.push(char::from_u32(u32::from(digit) + 1).unwrap_or('0')),
+            // After the last one comes the first one.
+            None => {}
+        }
+        self.0.extend(std::iter::repeat_n('0', zeros));
+        &self.0
+    }
 }
 
 fn recipients(names: &[String]) -> Result<Vec<NodeId>, Error> {
@@ -95,5 +119,24 @@ impl Sent {
             sent.entries.push(entry);
         }
         sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_call_count_up_and_keep_their_length() {
+        let cases =
+            [(0_u128, 1_u128), (9, 10), (0xf, 0x10), (0x19ff, 0x1a00), (u128::MAX >> 4, 1 << 124), (u128::MAX, 0)];
+        for (before, after) in cases {
+            let mut ids = Ids(format!("{before:032x}"));
+            assert_eq!(ids.another(), format!("{after:032x}"));
+        }
+        let (mut ids, first) = (Ids(format!("{:032x}", 0x9f8_u128)), 0x9f8_u128);
+        for at in 1..=5_000 {
+            assert_eq!(ids.another(), format!("{:032x}", first + at));
+        }
     }
 }

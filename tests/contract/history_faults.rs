@@ -57,14 +57,15 @@ async fn a_server_that_is_killed_again_and_again_has_every_beat_once() {
     let disturb = async {
         for round in 1..=4 {
             until(&done, round * 1_000).await;
+            assert!(done.load(Ordering::Relaxed) < most, "the kill comes in between");
             tokio::task::block_in_place(|| {
                 kept.server.kill9();
                 kept.server.restart();
             });
         }
     };
+    // The driver itself repeats a call, so that a kill need not be a fault.
     let (faults, ()) = tokio::join!(record(&store, &done, most), disturb);
-    assert!(!faults.is_empty(), "the kills came in between");
     assert!(faults.iter().all(|fault| matches!(fault, HistoryFault::Unavailable(_))), "{faults:?}");
     assert_eq!(counts(&kept), BTreeMap::from([(1, most)]));
 }

@@ -241,6 +241,12 @@ impl Inbox {
             self.push_gap(gap);
             self.read = MessageSeq(before_first);
         }
+        if self.is_own(entry) && self.is_later_than_all(before_first) {
+            // Nothing in it is for this node: it need not be taken apart.
+            self.marks.read(&entry.producer, entry.first_own.saturating_add(entry.count).saturating_sub(1));
+            self.read = entry.last;
+            return Vec::new();
+        }
         let messages: Vec<Message> = serde_json::from_str(&entry.body).unwrap_or_default();
         if messages.len() as u64 != entry.count {
             // Clawster did not write this entry: its positions are lost, and that is reported.

@@ -121,6 +121,12 @@ impl Inbox {
         self.passed.iter().any(|passed| passed.covers(seq, message))
     }
 
+    /// Whether all positions after this one are beyond those that were acknowledged, or are read a second time, under whichever ids.
+    pub(super) fn is_later_than_all(&self, before_first: u64) -> bool {
+        let ends = self.passed.iter().map(|passed| passed.to);
+        before_first >= ends.fold(self.acknowledged.max(self.unmarked), MessageSeq::max).0
+    }
+
     /// Takes the acknowledgement of an offer from before a rename: it covers only that offer, and no message to the new id.
     /// False: the cursor was not offered then.
     pub(super) fn acknowledge_before(&mut self, cursor: MessageSeq) -> bool {

@@ -207,6 +207,8 @@ fn a_node_is_not_offered_its_own_messages_nor_those_for_others() {
     assert_eq!(names(&inbox.take(&entry_with(5, "a", 2, &meant))), ["y"]);
     inbox.set_ids(vec![id("me-2"), id("me")]);
     assert_eq!(names(&inbox.take(&entry_with(6, "a", 4, &[message("w", Some(&["me-2"]), "1")]))), ["w"]);
+    let own = Entry { body: "{not a list".to_owned(), ..entry(8, "me", 5, 2) };
+    assert_eq!((inbox.take(&own), inbox.read(), inbox.waiting()), (vec![], MessageSeq(8), 2), "not even taken apart");
 }
 
 #[test]

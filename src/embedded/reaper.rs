@@ -196,7 +196,8 @@ impl Reaper {
     /// Ends servers that have no pid file: those whose user was killed while they were starting, and the recorded one of a removed folder.
     fn end_strays(&self, here: bool) {
         // On SIGTERM a server removes its pid file and socket by name, and these names may belong to another server by now. SIGKILL costs
-        // at most the writes that a slow disk has delayed, and only in a renamed folder: a removed one has no data to lose.
+        // at most the writes that a slow disk has delayed, and only in a folder that was renamed or has lost its lock file: a removed one
+        // has no data to lose.
         let signal = if here { Signal::TERM } else { Signal::KILL };
         let begun = clock::now();
         let mut quiet = 0;

@@ -225,7 +225,9 @@ fn keepers(text: &str) -> usize {
 fn the_demo_has_the_same_screen() {
     let _turn = beside();
     let dir = stage();
+    // A demo that is killed leaves its folder.
     let launch = Launch::new(dir.path(), "demo").env("OPENCLAW_NODE_ID", "");
+    let launch = launch.env("TMPDIR", &dir.path().display().to_string());
     let mut demo = Pty::clawster(&launch, &["demo"], 80, 24);
     demo.until("a leader", |shown| shown.contains("LEADER") && shown.contains(" lease █"));
     demo.until("messages", |shown| shown.contains("node-b 2") || shown.contains("node-a 2"));

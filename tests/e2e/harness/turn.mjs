@@ -24,7 +24,7 @@ export async function turn(message) {
   return textOf(provider.requests.slice(before));
 }
 
-/** Waits until the gateway takes turns; from then on it breaks none off. */
+/** Waits until the gateway takes a turn to its end, which it may not do just after its start. */
 export function takesTurns() {
   return eventually("a turn ends well", () => turn("Hello?"), 60_000);
 }

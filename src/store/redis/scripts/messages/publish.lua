@@ -107,7 +107,7 @@ local function all_but(count)
   return last - count > math.max(meta.message_start, meta.lift_to) and last - count or 0
 end
 local floor = all_but(keep)
--- Not with each single message, since that costs as much as the message.
+-- Not with each single message, since that costs as much as the message: at most a sixteenth more than `keep`, or 15, stay for a while.
 local step = math.max(1, math.min(16, math.floor(keep / 16)))
 if floor > 0 and math.floor(last / step) > math.floor((first - 1) / step) then
   -- nil: more members that are away for over an hour must be passed over first; the next call continues with them.
